@@ -1,0 +1,175 @@
+"""A data contract as the pipeline uses it: typed, frozen, complete.
+
+What belongs here: the shape of a compiled contract and what follows from it alone (PostgreSQL types, column
+lists). What does not: reading YAML (`reader`), drafting one (`draft`), anything that touches data.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+
+
+class ColumnType(StrEnum):
+    """The logical types a column can have."""
+
+    TEXT = "text"
+    INTEGER = "integer"
+    NUMBER = "number"
+    FLOAT = "float"
+    BOOLEAN = "boolean"
+    DATE = "date"
+    TIMESTAMP = "timestamp"
+    TIMESTAMPTZ = "timestamptz"
+    JSON = "json"
+    UUID = "uuid"
+
+
+class UnknownColumns(StrEnum):
+    """What happens to columns of a file that the contract does not name."""
+
+    REJECT = "reject"
+    IGNORE = "ignore"
+    RESCUE = "rescue"
+    EVOLVE = "evolve"
+
+
+class Severity(StrEnum):
+    """What a failed expectation means: critical stops the file, the others are reported. Great Expectations' own."""
+
+    CRITICAL = "critical"
+    WARNING = "warning"
+    INFO = "info"
+
+
+class Cleaning(StrEnum):
+    """What process does to a text value, in the order the contract lists it."""
+
+    TRIM = "trim"
+    COLLAPSE_SPACES = "collapse-spaces"
+    LOWER = "lower"
+    UPPER = "upper"
+    EMPTY_TO_NULL = "empty-to-null"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a dataset.
+
+    `minimum` and `maximum` hold for numbers, dates and timestamps, as ISO text or number text, inclusive unless
+    the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
+    beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others.
+    """
+
+    name: str
+    type: ColumnType
+    description: str = ""
+    required: bool = False
+    precision: int = 18
+    scale: int = 2
+    min_length: int | None = None
+    max_length: int | None = None
+    minimum: str | None = None
+    maximum: str | None = None
+    exclusive_minimum: bool = False
+    exclusive_maximum: bool = False
+    pattern: str | None = None
+    allowed: tuple[str, ...] = ()
+    formats: tuple[str, ...] = ()
+    cleaning: tuple[Cleaning, ...] = ()
+    derived: str | None = None
+    examples: tuple[str, ...] = ()
+
+    @property
+    def postgres_type(self) -> str:
+        """The column's type in the warehouse."""
+        match self.type:
+            case ColumnType.NUMBER:
+                return f"numeric({self.precision},{self.scale})"
+            case ColumnType.INTEGER:
+                return "bigint"
+            case ColumnType.FLOAT:
+                return "double precision"
+            case ColumnType.JSON:
+                return "jsonb"
+            case _:
+                return self.type.value
+
+    @property
+    def is_ordered(self) -> bool:
+        """Whether values have a natural order that minimum and maximum can bound."""
+        return self.type not in {ColumnType.TEXT, ColumnType.BOOLEAN, ColumnType.JSON, ColumnType.UUID}
+
+
+@dataclass(frozen=True)
+class RowRule:
+    """A condition over the columns of one row, as a DuckDB expression. Null counts as kept, as in a SQL CHECK."""
+
+    name: str
+    expression: str
+    description: str
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A table-level check by Great Expectations: its type in snake case and its arguments."""
+
+    type: str
+    kwargs: tuple[tuple[str, object], ...]
+    severity: Severity
+    description: str = ""
+
+
+@dataclass(frozen=True)
+class ErrorBudget:
+    """How many rejected rows a file may have and still load. Both bounds must hold; the default allows none."""
+
+    rows: int = 0
+    share: float = 0.0
+
+    def allows(self, rejected: int, read: int) -> bool:
+        """Whether `rejected` of `read` rows are within the budget.
+
+        A bound of zero rows with a share above zero leaves the share alone in force, and the reverse.
+        """
+        if rejected == 0:
+            return True
+        if self.rows == 0 and self.share == 0:
+            return False
+        within_rows = self.rows == 0 or rejected <= self.rows
+        within_share = self.share == 0 or Decimal(rejected) <= Decimal(str(self.share)) * read
+        return within_rows and within_share
+
+
+@dataclass(frozen=True)
+class Contract:
+    """One dataset: what its files hold, what a good row is, and which row wins."""
+
+    dataset: str
+    version: str
+    description: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    newest_by: str | None
+    path: Path
+    owner: str = ""
+    row_rules: tuple[RowRule, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    unknown_columns: UnknownColumns = UnknownColumns.RESCUE
+    budget: ErrorBudget = ErrorBudget()
+    file_patterns: tuple[str, ...] = ()
+    freshness_hours: float | None = None
+
+    @cached_property
+    def source_columns(self) -> tuple[Column, ...]:
+        """The columns that a file must or may hold: all but the derived ones."""
+        return tuple(column for column in self.columns if column.derived is None)
+
+    @cached_property
+    def by_name(self) -> dict[str, Column]:
+        """Columns by name."""
+        return {column.name: column for column in self.columns}

@@ -1,0 +1,103 @@
+"""The errors a stage may raise and the reason codes that users meet.
+
+Bad data is a result, never an exception: codes below `Code` that speak of rows and files travel in result
+records. Exceptions are for what stops the work itself, and say by their type whether a retry can help.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Stage(StrEnum):
+    """The stages a file passes through, in order."""
+
+    CLAIM = "claim"
+    VALIDATE = "validate"
+    PROCESS = "process"
+    LOAD = "load"
+    SETTLE = "settle"
+
+
+class Code(StrEnum):
+    """Every reason why a row or a file is refused. Stable: reports, SQL and alerts build on the names."""
+
+    # a cell
+    MISSING_VALUE = "missing-value"
+    BAD_INTEGER = "bad-integer"
+    BAD_NUMBER = "bad-number"
+    BAD_BOOLEAN = "bad-boolean"
+    BAD_DATE = "bad-date"
+    BAD_TIMESTAMP = "bad-timestamp"
+    BAD_UUID = "bad-uuid"
+    BAD_JSON = "bad-json"
+    BAD_TEXT = "bad-text"
+    OUT_OF_RANGE = "out-of-range"
+    TOO_MANY_DECIMALS = "too-many-decimals"
+    TOO_LONG = "too-long"
+    NOT_IN_LIST = "not-in-list"
+    PATTERN_MISMATCH = "pattern-mismatch"
+    # a row
+    RULE_BROKEN = "rule-broken"
+    TOO_MANY_FIELDS = "too-many-fields"
+    TOO_FEW_FIELDS = "too-few-fields"
+    BROKEN_QUOTE = "broken-quote"
+    BAD_ROW_JSON = "bad-row-json"
+    NOT_AN_OBJECT = "not-an-object"
+    ROW_TOO_LONG = "row-too-long"
+    BAD_ENCODING = "bad-encoding"
+    # a file
+    EMPTY_FILE = "empty-file"
+    NO_ROWS = "no-rows"
+    MISSING_COLUMNS = "missing-columns"
+    UNKNOWN_COLUMNS = "unknown-columns"
+    DUPLICATE_COLUMNS = "duplicate-columns"
+    TOO_MANY_COLUMNS = "too-many-columns"
+    UNKNOWN_FORMAT = "unknown-format"
+    UNREADABLE_FILE = "unreadable-file"
+    TRUNCATED_FILE = "truncated-file"
+    TOO_LARGE = "too-large"
+    WRONG_COLUMN_TYPE = "wrong-column-type"
+    ERROR_BUDGET_EXCEEDED = "error-budget-exceeded"
+    EXPECTATION_FAILED = "expectation-failed"
+    DUPLICATE_CONTENT = "duplicate-content"
+    UNKNOWN_DATASET = "unknown-dataset"
+    OBJECT_REPLACED = "object-replaced"
+    OBJECT_VANISHED = "object-vanished"
+    # the work itself
+    CONTRACT_INVALID = "contract-invalid"
+    WORKER_DIED = "worker-died"
+    TARGET_LOCKED = "target-locked"
+    WAREHOUSE_UNAVAILABLE = "warehouse-unavailable"
+    WAREHOUSE_REFUSED = "warehouse-refused"
+    BUCKET_UNAVAILABLE = "bucket-unavailable"
+    BUCKET_REFUSED = "bucket-refused"
+    DISK_FULL = "disk-full"
+    INTERNAL = "internal"
+
+
+class PipelineError(Exception):
+    """Something stopped the work. `facts` are the circumstances; they survive pickling and are shown sorted."""
+
+    def __init__(self, stage: str, code: Code, message: str, **facts: object) -> None:
+        self.stage, self.code, self.message, self.facts = stage, code, message, facts
+        super().__init__(stage, code, message, facts)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.stage, self.code, self.message, self.facts))
+
+    def __str__(self) -> str:
+        facts = ", ".join(f"{name}={value}" for name, value in sorted(self.facts.items()))
+        return f"{self.stage}: {self.code}: {self.message}" + (f" ({facts})" if facts else "")
+
+
+class RetryableError(PipelineError):
+    """The network, a lock, a throttle, a restart: the same call may succeed later."""
+
+
+class PermanentError(PipelineError):
+    """A contract, a setting, a permission: trying again changes nothing until somebody mends it."""
+
+
+def _rebuild(kind: type[PipelineError], stage: str, code: Code, message: str, facts: dict[str, object]) -> PipelineError:
+    return kind(stage, code, message, **facts)
