@@ -1,0 +1,90 @@
+"""The warehouse: connections with timeouts, statements from sql/, and psycopg's errors translated into ours.
+
+What belongs here: how to talk to PostgreSQL. What does not: any statement of a stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+
+import psycopg
+from psycopg import errors as pg
+from psycopg.rows import TupleRow
+
+from include.errors import Code, PermanentError, RetryableError
+from include.settings import WarehouseConfig
+
+Connection = psycopg.Connection[TupleRow]
+
+_STATEMENTS = Path(__file__).parents[2] / "sql" / "statements"
+_LOCKED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure, pg.QueryCanceled)
+_REFUSED = (pg.InsufficientPrivilege, pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.UndefinedTable)
+
+
+@contextmanager
+def connect(config: WarehouseConfig) -> Iterator[Connection]:
+    """An autocommit connection, closed at the end. Transactions are opened with `connection.transaction()`.
+
+    Commits do not wait for the disk here (each stage's note can be made again); the one commit that must be
+    durable, the merge, switches that on for itself.
+
+    Raises:
+        RetryableError: the server does not answer.
+        PermanentError: it refuses this role.
+    """
+    with warehouse_errors():
+        connection = psycopg.connect(
+            host=config.host,
+            port=config.port,
+            dbname=config.database,
+            user=config.user,
+            password=config.password.get_secret_value(),
+            connect_timeout=config.connect_timeout,
+            application_name="ingest",
+            autocommit=True,
+            keepalives_idle=30,
+            options=f"-c lock_timeout={config.lock_timeout}s -c statement_timeout={config.statement_timeout}s "
+            "-c timezone=UTC -c synchronous_commit=off -c client_min_messages=warning",
+        )
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+@lru_cache(maxsize=64)
+def statement(name: str) -> bytes:
+    """The text of sql/statements/<name>.sql, as bytes: a statement is never built from a string."""
+    return (_STATEMENTS / f"{name}.sql").read_bytes()
+
+
+@contextmanager
+def warehouse_errors(stage: str = "warehouse") -> Iterator[None]:
+    """Translate what psycopg raises, by whether a retry can help."""
+    try:
+        yield
+    except _LOCKED as error:
+        raise RetryableError(
+            stage, Code.TARGET_LOCKED, "Another session holds a lock on what this one needs.", detail=_first_line(error)
+        ) from error
+    except pg.DiskFull as error:
+        raise RetryableError(stage, Code.DISK_FULL, "The warehouse's disk is full.", detail=_first_line(error)) from error
+    except _REFUSED as error:
+        raise PermanentError(
+            stage, Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.", detail=_first_line(error)
+        ) from error
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if "password authentication failed" in str(error):
+            raise PermanentError(stage, Code.WAREHOUSE_REFUSED, "The warehouse refused the password.") from error
+        raise RetryableError(
+            stage, Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not answer.", detail=_first_line(error)
+        ) from error
+    except psycopg.Error as error:
+        raise PermanentError(stage, Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0]
