@@ -10,7 +10,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class ColumnType(StrEnum):
@@ -62,6 +65,7 @@ class Column:
     `minimum` and `maximum` hold for numbers, dates and timestamps, as ISO text or number text, inclusive unless
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
     beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others.
+    `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
     """
 
     name: str
@@ -82,6 +86,22 @@ class Column:
     cleaning: tuple[Cleaning, ...] = ()
     derived: str | None = None
     examples: tuple[str, ...] = ()
+    sample: str | None = None
+
+    @property
+    def duckdb_type(self) -> str:
+        """The column's type where expressions are evaluated."""
+        match self.type:
+            case ColumnType.NUMBER:
+                return f"DECIMAL({self.precision},{self.scale})"
+            case ColumnType.INTEGER:
+                return "BIGINT"
+            case ColumnType.FLOAT:
+                return "DOUBLE"
+            case ColumnType.TEXT:
+                return "VARCHAR"
+            case _:
+                return self.type.value.upper()
 
     @property
     def postgres_type(self) -> str:

@@ -1,0 +1,238 @@
+"""Compiles a property of the standard into a column.
+
+What belongs here: everything about one column but its table-level checks (`quality`). What does not: rules that
+need other columns (`reader`). Keys of the standard that nobody acts on are either documentation or refused here.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from include.contracts.logical_types import ResolvedType, bound_text, parse_bound, resolve
+from include.contracts.model import Cleaning, Column, ColumnType
+from include.contracts.problems import nearest
+from include.contracts.quality import allowed_values
+
+if TYPE_CHECKING:
+    from open_data_contract_standard.model import CustomProperty, SchemaProperty
+
+    from include.contracts.problems import Findings
+
+COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_CUSTOM = ("cleaning", "derived", "formats", "sample")
+_TEMPORAL = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
+
+# Keys that promise a behaviour this pipeline does not have, with what to write in their place.
+_REFUSED = {
+    "partitioned": "remove it; tables are not partitioned by column",
+    "partitionKeyPosition": "remove it; tables are not partitioned by column",
+    "encryptedName": "remove it; values are loaded as they come. Leave out what must not be stored",
+    "transformLogic": "write it as the custom property 'derived', which is carried out",
+    "transformSourceObjects": "remove it; a dataset is loaded from its own files alone",
+    "map": "use logicalType: object",
+}
+_REFUSED_OPTIONS = {
+    "multipleOf": "write a rowRule: expression 'value % 5 = 0'",
+    "maxProperties": "write a rowRule over the JSON value",
+    "minProperties": "write a rowRule over the JSON value",
+    "required": "write a rowRule such as expression \"json_exists(column, '$.key')\"",
+    "maxItems": "write a rowRule such as expression 'json_array_length(column) <= 10'",
+    "minItems": "write a rowRule such as expression 'json_array_length(column) >= 1'",
+    "uniqueItems": "write a rowRule over the JSON value",
+}
+
+
+def compile_column(prop: SchemaProperty, path: str, findings: Findings) -> Column | None:
+    """The column a property describes, or None when its name or type is unusable; says why in `findings`."""
+    name = prop.name or ""
+    if COLUMN_NAME.fullmatch(name) is None:
+        remedy = "use lower-case letters, digits and _, starting with a letter, at most 63 characters"
+        findings.add(f"{path}.name", f"'{name}' is no column name", remedy)
+    _refuse_unused(prop, path, findings)
+    resolved = resolve(prop, path, findings)
+    if resolved is None or COLUMN_NAME.fullmatch(name) is None:
+        return None
+    column = Column(
+        name=name,
+        type=resolved.type,
+        description=" ".join((prop.description or "").split()),
+        required=bool(prop.required) or bool(prop.primaryKey),
+        precision=resolved.precision,
+        scale=resolved.scale,
+        examples=tuple(map(_example, prop.examples or [])),
+    )
+    column = _with_options(column, resolved, prop.logicalTypeOptions or {}, f"{path}.logicalTypeOptions", findings)
+    column = _with_custom(column, prop.customProperties or [], f"{path}.customProperties", findings)
+    return replace(column, allowed=allowed_values(prop, column, path, findings))
+
+
+def _refuse_unused(prop: SchemaProperty, path: str, findings: Findings) -> None:
+    for key, remedy in _REFUSED.items():
+        if getattr(prop, key, None) not in (None, False, -1):
+            findings.add(f"{path}.{key}", "nothing here acts on it", remedy)
+    if prop.physicalName not in (None, prop.name):
+        remedy = "remove it, or rename the property; the column is called as in the file"
+        findings.add(f"{path}.physicalName", f"differs from the name '{prop.name}'", remedy)
+    if prop.semanticType not in (None, "column", "dimension"):
+        findings.add(f"{path}.semanticType", "a measure is no column", "define measures in the transformations")
+    for key, remedy in _REFUSED_OPTIONS.items():
+        if key in (prop.logicalTypeOptions or {}):
+            findings.add(f"{path}.logicalTypeOptions.{key}", "nothing here acts on it", remedy)
+
+
+def _with_options(
+    column: Column, resolved: ResolvedType, options: dict[str, Any], path: str, findings: Findings
+) -> Column:
+    _check_format(column, options, path, findings)
+    if column.type is ColumnType.TEXT:
+        return _with_text_options(column, resolved, options, path, findings)
+    if column.type is ColumnType.UUID:
+        for key in ("minLength", "maxLength", "pattern"):
+            if key in options:
+                findings.add(f"{path}.{key}", "a uuid has a fixed shape", "remove it")
+        return column
+    return _with_bounds(column, resolved, options, path, findings) if column.is_ordered else column
+
+
+def _check_format(column: Column, options: dict[str, Any], path: str, findings: Findings) -> None:
+    form = options.get("format")
+    if form is not None and column.type is ColumnType.TEXT:
+        findings.add(f"{path}.format", f"'{form}' is not checked", "write it as logicalTypeOptions.pattern")
+    if form is not None and column.type in _TEMPORAL:
+        remedy = 'remove it: ISO 8601 is always read. Others go into the custom property formats, as ["%d.%m.%Y"]'
+        findings.add(f"{path}.format", "date patterns of the JDK are not read", remedy)
+    if form in {"i128", "u64", "u128"}:
+        findings.add(f"{path}.format", f"{form} does not fit into a bigint", "use number with numeric(38,0)")
+    zone = options.get("defaultTimezone", "UTC")
+    if zone not in {"UTC", "Etc/UTC"}:
+        remedy = "remove it and have the zone written into the values, or load them as timestamp"
+        findings.add(f"{path}.defaultTimezone", "times without a zone are read as UTC", remedy)
+
+
+def _with_text_options(
+    column: Column, resolved: ResolvedType, options: dict[str, Any], path: str, findings: Findings
+) -> Column:
+    low = options.get("minLength")
+    lengths = [length for length in (options.get("maxLength"), resolved.max_length) if isinstance(length, int)]
+    high = min(lengths, default=None)
+    if isinstance(low, int) and high is not None and low > high:
+        findings.add(f"{path}.minLength", f"{low} is above the greatest length {high}", "exchange the two")
+    pattern = options.get("pattern")
+    if isinstance(pattern, str):
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            remedy = "mend the regular expression; it must match the whole value"
+            findings.add(f"{path}.pattern", f"not a regular expression: {error}", remedy)
+            pattern = None
+    return replace(column, min_length=low, max_length=high, pattern=pattern)
+
+
+def _with_bounds(
+    column: Column, resolved: ResolvedType, options: dict[str, Any], path: str, findings: Findings
+) -> Column:
+    found: dict[str, Any] = {}
+    for side in ("Minimum", "Maximum"):
+        plain, exclusive = side.lower(), f"exclusive{side}"
+        if plain in options and exclusive in options:
+            findings.add(f"{path}.{exclusive}", f"{plain} is given too", "keep one of the two")
+        for key in (plain, exclusive):
+            if key in options:
+                found[plain] = bound_text(options[key])
+                found[f"exclusive_{plain}"] = key == exclusive
+                _check_bound(column, found[plain], f"{path}.{key}", findings)
+    if resolved.integer_range:
+        low, high = resolved.integer_range
+        found.setdefault("minimum", str(low))
+        found.setdefault("maximum", str(high))
+    bounded = replace(column, **found)
+    _check_order(bounded, path, findings)
+    return bounded
+
+
+def _check_bound(column: Column, text: str, path: str, findings: Findings) -> None:
+    try:
+        parse_bound(text, column)
+    except ValueError as error:
+        findings.add(path, f"'{text}' is no {column.postgres_type}", str(error))
+
+
+def _check_order(column: Column, path: str, findings: Findings) -> None:
+    if column.minimum is None or column.maximum is None:
+        return
+    try:
+        low, high = parse_bound(column.minimum, column), parse_bound(column.maximum, column)
+    except ValueError:
+        return
+    open_end = column.exclusive_minimum or column.exclusive_maximum
+    if low > high or (low == high and open_end):  # type: ignore[operator]
+        findings.add(path, f"no value lies between {column.minimum} and {column.maximum}", "exchange the two bounds")
+
+
+def _with_custom(column: Column, customs: list[CustomProperty], path: str, findings: Findings) -> Column:
+    for index, custom in enumerate(customs):
+        where = f"{path}[{index}]"
+        value = custom.value
+        match custom.property:
+            case "cleaning":
+                column = replace(column, cleaning=_cleaning(column, value, f"{where}.value", findings))
+            case "formats":
+                column = replace(column, formats=_formats(column, value, f"{where}.value", findings))
+            case "derived":
+                column = replace(column, derived=_expression(value, f"{where}.value", findings))
+            case "sample":
+                column = replace(column, sample=_expression(value, f"{where}.value", findings))
+            case _ if custom.vendor is None:
+                findings.add(
+                    f"{where}.property", f"'{custom.property}' is not known", nearest(custom.property, _CUSTOM)
+                )
+            case _:
+                pass  # another vendor's property: documentation to us, as the standard asks
+    return column
+
+
+def _cleaning(column: Column, value: object, path: str, findings: Findings) -> tuple[Cleaning, ...]:
+    if column.type is not ColumnType.TEXT:
+        findings.add(path, f"a {column.type} column is not cleaned", "remove it; only text is cleaned")
+        return ()
+    steps = _texts(value)
+    if steps is None:
+        findings.add(path, "not a list of steps", f"write a list of {', '.join(Cleaning)}")
+        return ()
+    known = set(Cleaning)
+    for index, step in enumerate(steps):
+        if step not in known:
+            findings.add(f"{path}[{index}]", f"'{step}' is no cleaning step", nearest(step, known))
+    return tuple(Cleaning(step) for step in steps if step in known)
+
+
+def _formats(column: Column, value: object, path: str, findings: Findings) -> tuple[str, ...]:
+    forms = _texts(value)
+    if column.type not in _TEMPORAL:
+        findings.add(path, f"a {column.type} column has no formats", "remove it; only dates and times have formats")
+        return ()
+    if forms is None or not all("%" in form for form in forms):
+        findings.add(path, "not a list of strptime formats", 'write for instance ["%d.%m.%Y"]')
+        return ()
+    return tuple(forms)
+
+
+def _expression(value: object, path: str, findings: Findings) -> str | None:
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    findings.add(path, "not an expression", "write a DuckDB expression as text")
+    return None
+
+
+def _texts(value: object) -> list[str] | None:
+    if isinstance(value, list) and value and all(isinstance(item, str) for item in value):
+        return value
+    return None
+
+
+def _example(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return bound_text(value)

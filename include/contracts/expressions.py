@@ -1,0 +1,158 @@
+"""Checks the DuckDB expressions, patterns and formats of a contract with DuckDB itself.
+
+What belongs here: whether an expression is one plain condition or value over a row's columns. What does not:
+evaluating it on data. The engine has no file access and its settings are locked. Statements hold literals, not
+parameters: the first bound parameter of a process makes DuckDB import pandas, which costs a second.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, Self
+
+import duckdb
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from include.contracts.model import Column
+
+# What a row-wise expression is made of; left out are subqueries, windows, stars, parameters and positions.
+_PLAIN = {
+    "BETWEEN",
+    "CASE",
+    "CAST",
+    "COLLATE",
+    "COLUMN_REF",
+    "COMPARISON",
+    "CONJUNCTION",
+    "CONSTANT",
+    "FUNCTION",
+    "LAMBDA",
+    "LAMBDA_REF",
+    "OPERATOR",
+}
+# Functions that see the session or another query, not the row.
+_FOREIGN = {"current_setting", "getvariable", "getenv", "query", "query_table", "nextval", "currval", "error", "unnest"}
+
+
+class ExpressionError(Exception):
+    """An expression, pattern or format that DuckDB or the project refuses; says why."""
+
+
+class ExpressionChecker:
+    """Checks expressions over given columns. Use as a context manager; one serves a whole contract."""
+
+    def __init__(self) -> None:
+        self._connection = duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
+        self._connection.execute("SET lock_configuration = true")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def result_type(self, expression: str, columns: Iterable[Column]) -> str:
+        """The DuckDB type the expression has over the columns, for instance `BOOLEAN`.
+
+        Raises:
+            ExpressionError: it is not one plain expression over the columns.
+        """
+        self._refuse_unless_plain(expression)
+        row = ", ".join(f"CAST(NULL AS {c.duckdb_type}) AS {quoted(c.name)}" for c in columns)
+        # In a WHERE clause DuckDB itself refuses aggregates; DESCRIBE binds and does not run.
+        statement = f"DESCRIBE SELECT ({expression}) AS v FROM (SELECT {row}) WHERE ({expression}) IS NULL"  # noqa: S608 (bound, never run)
+        return str(self._rows(statement)[0][1])
+
+    def check_castable(self, expression: str, columns: Iterable[Column], duckdb_type: str) -> None:
+        """Refuse an expression whose values cannot become `duckdb_type`.
+
+        Raises:
+            ExpressionError: there is no such cast.
+        """
+        source = self.result_type(expression, columns)
+        try:
+            self._rows(f"DESCRIBE SELECT CAST(CAST(NULL AS {source}) AS {duckdb_type})")
+        except ExpressionError as error:
+            message = f"it gives {source}, which cannot become {duckdb_type}"
+            raise ExpressionError(message) from error
+
+    def check_pattern(self, pattern: str) -> None:
+        """Refuse a regular expression that DuckDB (RE2) does not take.
+
+        Raises:
+            ExpressionError: for instance a look-ahead or a back-reference.
+        """
+        self._rows(f"SELECT regexp_full_match('', {literal(pattern)})")
+
+    def check_format(self, form: str) -> None:
+        """Refuse a strptime format that DuckDB does not take.
+
+        Raises:
+            ExpressionError: unknown directives.
+        """
+        self._rows(f"SELECT try_strptime('', {literal(form)})")
+
+    def _refuse_unless_plain(self, expression: str) -> None:
+        if not expression.strip():
+            message = "it is empty"
+            raise ExpressionError(message)
+        tree = json.loads(self._rows(f"SELECT json_serialize_sql({literal('SELECT ' + expression)})")[0][0])
+        if tree["error"]:
+            raise ExpressionError(_first_line(tree["error_message"]))
+        select = tree["statements"][0]["node"]
+        alone = len(tree["statements"]) == 1 and select["type"] == "SELECT_NODE" and len(select["select_list"]) == 1
+        whole = alone and select["from_table"]["type"] == "EMPTY" and not select["modifiers"]
+        bare = whole and not any(select[part] for part in ("where_clause", "group_expressions", "having", "qualify"))
+        if not bare or select["select_list"][0]["alias"]:
+            message = "it is more than one expression"
+            raise ExpressionError(message)
+        for node in _nodes(select["select_list"][0]):
+            kind, name = node["class"], str(node.get("function_name", "")).lower()
+            if kind not in _PLAIN:
+                what = {"STAR": "*", "PARAMETER": "parameter"}.get(kind, kind.lower().replace("_", " "))
+                message = f"a {what} is not allowed; an expression may only use the columns of its own row"
+                raise ExpressionError(message)
+            if name and (name in _FOREIGN or self._is_volatile(name)):
+                message = f"the function {name} is not allowed; the same row must always give the same answer"
+                raise ExpressionError(message)
+
+    def _is_volatile(self, function: str) -> bool:
+        found = f"SELECT 1 FROM duckdb_functions() WHERE function_name = {literal(function)} AND stability = 'VOLATILE'"  # noqa: S608
+        return bool(self._rows(found + " LIMIT 1"))
+
+    def _rows(self, statement: str) -> list[tuple[Any, ...]]:
+        try:
+            return self._connection.execute(statement).fetchall()
+        except duckdb.Error as error:
+            raise ExpressionError(_first_line(str(error))) from error
+
+
+def quoted(name: str) -> str:
+    """An SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """An SQL text literal. DuckDB knows no backslash escapes in it, so doubling the quote is all."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def _first_line(message: str) -> str:
+    return message.strip().splitlines()[0].rstrip(".")
+
+
+def _nodes(tree: object) -> Iterator[dict[str, Any]]:
+    """Every expression node of a serialized statement."""
+    if isinstance(tree, dict):
+        if "class" in tree:
+            yield tree
+        for value in tree.values():
+            yield from _nodes(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            yield from _nodes(value)

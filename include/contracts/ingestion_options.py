@@ -1,0 +1,117 @@
+"""Reads the custom property `ingestion`: which files, which row is newest, how many bad rows, unknown columns.
+
+What belongs here: options of a dataset that the standard has no field for. What does not: options of a column.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from include.contracts.model import ErrorBudget, UnknownColumns
+from include.contracts.problems import nearest
+
+if TYPE_CHECKING:
+    from open_data_contract_standard.model import OpenDataContractStandard
+
+    from include.contracts.problems import Findings
+
+_KEYS = ("newestBy", "filePatterns", "unknownColumns", "errorBudget")
+_MAX_ROWS = 2**31
+
+
+@dataclass(frozen=True)
+class IngestionOptions:
+    """The options as given, with the path of newestBy for messages."""
+
+    newest_by: str | None = None
+    newest_by_path: str = "customProperties"
+    file_patterns: tuple[str, ...] = ()
+    unknown_columns: UnknownColumns = UnknownColumns.RESCUE
+    budget: ErrorBudget = field(default_factory=ErrorBudget)
+
+
+def read_ingestion_options(model: OpenDataContractStandard, findings: Findings) -> IngestionOptions:
+    """The options of a contract; all have defaults."""
+    found: IngestionOptions | None = None
+    for index, custom in enumerate(model.customProperties or []):
+        path = f"customProperties[{index}]"
+        if custom.property == "ingestion":
+            if found is not None:
+                findings.add(path, "a second 'ingestion'", "keep one")
+            found = _options(custom.value, f"{path}.value", findings)
+        elif custom.vendor is None:
+            remedy = nearest(custom.property, ["ingestion"]) + ". A property of another tool names its vendor"
+            findings.add(f"{path}.property", f"'{custom.property}' is not known", remedy)
+    return found or IngestionOptions()
+
+
+def _options(value: object, path: str, findings: Findings) -> IngestionOptions:
+    if not isinstance(value, dict):
+        findings.add(path, "not a mapping", f"write a mapping with {', '.join(_KEYS)}")
+        return IngestionOptions()
+    findings.unknown_keys(path, map(str, value), _KEYS)
+    newest = value.get("newestBy")
+    if newest is not None and not isinstance(newest, str):
+        findings.add(f"{path}.newestBy", "not a column name", "write one column's name")
+        newest = None
+    return IngestionOptions(
+        newest_by=newest,
+        newest_by_path=f"{path}.newestBy",
+        file_patterns=_patterns(value.get("filePatterns", []), f"{path}.filePatterns", findings),
+        unknown_columns=_unknown(value.get("unknownColumns", "rescue"), f"{path}.unknownColumns", findings),
+        budget=_budget(value.get("errorBudget", {}), f"{path}.errorBudget", findings),
+    )
+
+
+def _patterns(value: object, path: str, findings: Findings) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
+        findings.add(path, "not a list of file patterns", "write for instance [sales*.csv, sales*.parquet]")
+        return ()
+    for index, pattern in enumerate(value):
+        fault = _pattern_fault(pattern)
+        if fault:
+            remedy = "write it relative to incoming/, as sales*.csv, with some letters of its own"
+            findings.add(f"{path}[{index}]", f"'{pattern}' {fault}", remedy)
+    return tuple(value)
+
+
+def _pattern_fault(pattern: str) -> str | None:
+    if not pattern.strip("*?/. "):
+        return "would match every file"
+    if pattern.startswith("/"):
+        return "starts with /"
+    if "\\" in pattern or not pattern.isprintable():
+        return "holds a backslash or a control character"
+    parts = pattern.split("/")
+    if any(part in {"", ".", ".."} for part in parts):
+        return "holds an empty part, . or .."
+    return None
+
+
+def _unknown(value: object, path: str, findings: Findings) -> UnknownColumns:
+    try:
+        return UnknownColumns(value)  # type: ignore[arg-type]
+    except ValueError:
+        remedy = f"use one of {', '.join(UnknownColumns)}"
+        findings.add(path, f"'{value}' says nothing about unknown columns", remedy)
+        return UnknownColumns.RESCUE
+
+
+def _budget(value: object, path: str, findings: Findings) -> ErrorBudget:
+    if not isinstance(value, dict):
+        findings.add(path, "not a mapping", "write {rows: 10, share: 0.01}")
+        return ErrorBudget()
+    findings.unknown_keys(path, map(str, value), ("rows", "share"))
+    rows, share = value.get("rows", 0), value.get("share", 0)
+    if not _is_number(rows) or rows != int(rows) or not 0 <= rows <= _MAX_ROWS:
+        findings.add(f"{path}.rows", f"'{rows}' is no number of rows", "write 0 or a positive whole number")
+        rows = 0
+    if not _is_number(share) or not 0 <= share <= 1:
+        findings.add(f"{path}.share", f"'{share}' is no share", "write a number from 0 to 1; 0.01 is one row in 100")
+        share = 0
+    return ErrorBudget(rows=int(rows), share=float(share))
+
+
+def _is_number(value: Any) -> bool:  # noqa: ANN401 (whatever the file holds)
+    return isinstance(value, int | float) and not isinstance(value, bool)

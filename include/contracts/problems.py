@@ -1,0 +1,87 @@
+"""What is wrong with a contract, where, and what to do about it.
+
+What belongs here: the record of one problem, the list that collects them, the error that carries them all.
+What does not: deciding that something is a problem.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from include.errors import Code, PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing to mend. `path` leads to it inside the file, as in `schema[0].properties[3].logicalType`."""
+
+    path: str
+    what: str
+    remedy: str
+
+    def __str__(self) -> str:
+        where = f"{self.path}: " if self.path else ""
+        return f"{where}{self.what}. Remedy: {self.remedy}."
+
+
+class ContractError(PermanentError):
+    """A contract file cannot be used. Names every problem of the file, so that one round of mending is enough."""
+
+    @classmethod
+    def of(cls, file: Path, problems: Iterable[Problem]) -> ContractError:
+        """The error for `file`."""
+        found = tuple(problems)
+        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
+        return cls("contract", Code.CONTRACT_INVALID, f"{file.name} has {count}", file=file, problems=found)
+
+    @property
+    def file(self) -> Path:
+        """The contract file."""
+        file = self.facts.get("file")
+        return file if isinstance(file, Path) else Path()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Every problem found, in the order of the file."""
+        problems = self.facts.get("problems")
+        return problems if isinstance(problems, tuple) else ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.stage}: {self.code}: {self.message} ({self.file})"]
+        return "\n".join(lines + [f"  - {problem}" for problem in self.problems])
+
+
+@dataclass
+class Findings:
+    """Collects problems while a contract is read."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def add(self, path: str, what: str, remedy: str) -> None:
+        """Note a problem; the same one is noted once."""
+        problem = Problem(path, what, remedy)
+        if problem not in self.problems:
+            self.problems.append(problem)
+
+    def unknown_keys(self, path: str, given: Iterable[str], known: Iterable[str]) -> None:
+        """Note every key that is not `known`, with the nearest known one."""
+        names = list(known)
+        for key in given:
+            if key not in names:
+                self.add(f"{path}.{key}" if path else key, "unknown key", nearest(key, names))
+
+
+def nearest(word: object, known: Iterable[str]) -> str:
+    """A remedy that names the known word nearest to a mistyped one, or all of them when none is near."""
+    names = sorted(set(known))
+    by_folded = {name.lower(): name for name in names}
+    close = get_close_matches(str(word).lower(), list(by_folded), n=1, cutoff=0.6)
+    if close:
+        return f"write '{by_folded[close[0]]}', or remove it"
+    return f"use one of {', '.join(names)}" if len(names) <= 16 else "remove it; the standard has no such key here"  # noqa: PLR2004

@@ -1,0 +1,280 @@
+"""Reads a contract file and compiles it, or says everything that is wrong with it.
+
+What belongs here: the order of the steps and the rules that span columns. What does not: YAML (`document`), one
+column (`columns`), checks (`quality`), expressions (`expressions`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
+from pydantic import ValidationError
+
+from include.contracts.columns import compile_column
+from include.contracts.document import read_document
+from include.contracts.ingestion_options import IngestionOptions, read_ingestion_options
+from include.contracts.model import Column, ColumnType, Contract, Expectation, RowRule, Severity
+from include.contracts.problems import ContractError, Findings
+from include.contracts.quality import CompiledChecks, compile_quality
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from include.contracts.expressions import ExpressionChecker
+
+DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
+_API_VERSIONS = {"v3.1.0", "v3.2.0"}
+_HOURS = {"h": 1.0, "hr": 1.0, "hour": 1.0, "hours": 1.0, "d": 24.0, "day": 24.0, "days": 24.0}
+_HOURS |= {"m": 1 / 60, "min": 1 / 60, "minute": 1 / 60, "minutes": 1 / 60}
+_UNORDERED_KEYS = {ColumnType.JSON, ColumnType.FLOAT}
+
+
+@dataclass(frozen=True)
+class _Paths:
+    """Where in the file things stand, for messages."""
+
+    columns: dict[str, str]
+    rules: list[tuple[str, RowRule]]
+
+
+def read_contract(path: Path, *, check_expressions: bool = True) -> Contract:
+    """The compiled contract of a file.
+
+    Args:
+        path: the YAML file; its stem is the dataset's name.
+        check_expressions: whether row rules, derived columns, patterns and formats are tried in DuckDB, which
+            costs about as much as everything else. A worker that loads a file the DAG processor has accepted
+            may leave it out.
+
+    Raises:
+        ContractError: the file is unusable; names every problem with its place and remedy.
+    """
+    document, findings = read_document(path)
+    try:
+        model = OpenDataContractStandard.model_validate(document)
+    except ValidationError as error:
+        if not findings.problems:
+            for detail in error.errors():
+                findings.add(_dotted(detail["loc"]), detail["msg"], "follow the Open Data Contract Standard v3.1 here")
+        raise ContractError.of(path, findings.problems) from error
+    compiled = _compile(model, path, findings)
+    if compiled is not None and check_expressions:
+        _try_expressions(*compiled, findings)
+    if compiled is None or findings.problems:
+        raise ContractError.of(path, findings.problems)
+    return compiled[0]
+
+
+def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) -> tuple[Contract, _Paths] | None:
+    if model.apiVersion is not None and model.apiVersion not in _API_VERSIONS:
+        findings.add("apiVersion", f"{model.apiVersion} is not supported", "write apiVersion: v3.1.0")
+    schemas = model.schema_ or []
+    if len(schemas) != 1:
+        what = f"{len(schemas)} datasets in one contract"
+        findings.add("schema", what, "describe exactly one dataset; give each further one a file of its own")
+        return None
+    schema = schemas[0]
+    dataset = schema.name or ""
+    _check_dataset(schema, path, findings)
+    properties = schema.properties or []
+    if not properties:
+        findings.add("schema[0].properties", "no columns", "describe at least the key column")
+        return None
+    by_path = {
+        f"schema[0].properties[{index}]": compile_column(prop, f"schema[0].properties[{index}]", findings)
+        for index, prop in enumerate(properties)
+    }
+    columns = tuple(column for column in by_path.values() if column is not None)
+    _check_unique_names(properties, findings)
+    key = _key(properties, findings)
+    options = read_ingestion_options(model, findings)
+    _check_newest(options, {column.name: column for column in columns}, findings)
+    _check_key_types(properties, columns, findings)
+    checks = _checks(schema, key, findings)
+    contract = Contract(
+        dataset=dataset,
+        version=model.version or "",
+        description=_description(model, schema),
+        columns=columns,
+        key=key,
+        newest_by=options.newest_by,
+        path=path,
+        owner=_owner(model),
+        row_rules=tuple(rule for _, rule in checks.rules),
+        expectations=tuple(checks.expectations),
+        unknown_columns=options.unknown_columns,
+        budget=options.budget,
+        file_patterns=options.file_patterns,
+        freshness_hours=_freshness(model, findings),
+    )
+    return contract, _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
+
+
+def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None:
+    name = schema.name or ""
+    if DATASET_NAME.fullmatch(name) is None:
+        remedy = "use lower-case letters, digits and _, starting with a letter, at most 50 characters"
+        findings.add("schema[0].name", f"'{name}' is no dataset name", remedy)
+    elif name != path.stem:
+        remedy = f"rename the file to {name}{path.suffix}, or the dataset to {path.stem}"
+        findings.add("schema[0].name", f"'{name}' differs from the file's name", remedy)
+    if schema.physicalName not in (None, name):
+        remedy = f"remove it; the table is raw.{name}"
+        findings.add("schema[0].physicalName", f"differs from the name '{name}'", remedy)
+    for index, custom in enumerate(schema.customProperties or []):
+        if custom.vendor is None:
+            where = f"schema[0].customProperties[{index}].property"
+            findings.add(where, f"'{custom.property}' is not known here", "move it to its property or to the top level")
+
+
+def _check_unique_names(properties: list[SchemaProperty], findings: Findings) -> None:
+    seen: set[str] = set()
+    for index, prop in enumerate(properties):
+        if prop.name in seen:
+            findings.add(f"schema[0].properties[{index}].name", f"a second column '{prop.name}'", "remove or rename it")
+        seen.add(prop.name or "")
+
+
+def _key(properties: list[SchemaProperty], findings: Findings) -> tuple[str, ...]:
+    """The key columns in the order of primaryKeyPosition, then of the file."""
+    keyed = [(index, prop) for index, prop in enumerate(properties) if prop.primaryKey]
+    if not keyed:
+        remedy = "mark what identifies a row with primaryKey: true and required: true"
+        findings.add("schema[0].properties", "no key column", remedy)
+    for index, prop in keyed:
+        if not prop.required:
+            where = f"schema[0].properties[{index}]"
+            findings.add(where, f"the key column '{prop.name}' is not required", "add required: true")
+    positions = [prop.primaryKeyPosition for _, prop in keyed if prop.primaryKeyPosition not in (None, -1)]
+    if len(set(positions)) < len(positions) or (positions and len(positions) < len(keyed)):
+        remedy = "number the key columns 1, 2, 3, or leave all positions out"
+        findings.add("schema[0].properties", "primaryKeyPosition is not given to each key column once", remedy)
+    keyed.sort(key=lambda pair: (pair[1].primaryKeyPosition or 0, pair[0]))
+    return tuple(prop.name or "" for _, prop in keyed)
+
+
+def _check_key_types(properties: list[SchemaProperty], columns: tuple[Column, ...], findings: Findings) -> None:
+    types = {column.name: column.type for column in columns}
+    for index, prop in enumerate(properties):
+        kind = types.get(prop.name or "")
+        if prop.primaryKey and kind in _UNORDERED_KEYS:
+            remedy = "choose a key of text, numbers, dates or uuids"
+            findings.add(f"schema[0].properties[{index}].primaryKey", f"a {kind} column cannot be a key", remedy)
+
+
+def _check_newest(options: IngestionOptions, columns: dict[str, Column], findings: Findings) -> None:
+    name, where = options.newest_by, options.newest_by_path
+    if name is None:
+        return
+    column = columns.get(name)
+    if column is None:
+        findings.add(where, f"there is no column '{name}'", "name a column of this contract")
+    elif not column.is_ordered:
+        findings.add(where, f"'{name}' is {column.type}, which has no order", "name a date, time or number column")
+    elif not column.required:
+        findings.add(where, f"'{name}' may be null, which is neither older nor newer", "make that column required")
+
+
+def _checks(schema: SchemaObject, key: tuple[str, ...], findings: Findings) -> CompiledChecks:
+    """Every row rule and expectation of the table and its columns."""
+    properties = schema.properties or []
+    checks = CompiledChecks({prop.name or "" for prop in properties})
+    for index, prop in enumerate(properties):
+        path = f"schema[0].properties[{index}]"
+        compile_quality(prop.quality or [], f"{path}.quality", prop.name, checks, findings)
+        if prop.unique and key != (prop.name,):
+            kwargs = (("column", prop.name),)
+            text = f"{prop.name} holds no value twice"
+            unique = Expectation("expect_column_values_to_be_unique", kwargs, Severity.CRITICAL, text)
+            checks.expectations.append(unique)
+    compile_quality(schema.quality or [], "schema[0].quality", None, checks, findings)
+    names = [rule.name for _, rule in checks.rules]
+    for path, rule in checks.rules:
+        if rule.name and names.count(rule.name) > 1:
+            findings.add(path, f"two row rules are named '{rule.name}'", "give each its own name")
+    return checks
+
+
+def _freshness(model: OpenDataContractStandard, findings: Findings) -> float | None:
+    hours: float | None = None
+    for index, sla in enumerate(model.slaProperties or []):
+        if sla.property != "freshness":
+            continue  # other service levels are documentation
+        path = f"slaProperties[{index}]"
+        factor = _HOURS.get((sla.unit or "").lower())
+        if factor is None:
+            findings.add(f"{path}.unit", f"'{sla.unit}' is no unit of time here", "use m, h or d")
+        if isinstance(sla.value, bool) or not isinstance(sla.value, int | float) or sla.value <= 0:
+            findings.add(f"{path}.value", f"'{sla.value}' is no duration", "write a number above 0")
+        elif factor is not None:
+            hours = sla.value * factor
+    return hours
+
+
+def _try_expressions(contract: Contract, paths: _Paths, findings: Findings) -> None:
+    """Let DuckDB judge everything that is DuckDB's to evaluate."""
+    from include.contracts.expressions import ExpressionChecker, ExpressionError  # noqa: PLC0415 (a tenth of a second)
+
+    def judge(path: str, what: str, remedy: str, verdict: Callable[[], object]) -> None:
+        try:
+            verdict()
+        except ExpressionError as error:
+            findings.add(path, f"{what}: {error}", remedy)
+
+    columns = "write one DuckDB expression over the columns of this contract"
+    with ExpressionChecker() as checker:
+        for path, rule in paths.rules:
+            judge(
+                f"{path}.implementation.expression",
+                "not a row rule",
+                columns,
+                partial(_judge_rule, checker, rule, contract),
+            )
+        for column in contract.columns:
+            path = paths.columns[column.name]
+            for pattern in filter(None, [column.pattern]):
+                where = f"{path}.logicalTypeOptions.pattern"
+                remedy = "use RE2 syntax, without look-around and back-references"
+                judge(where, "DuckDB refuses the pattern", remedy, partial(checker.check_pattern, pattern))
+            for form in column.formats:
+                remedy = "use strptime directives such as %d.%m.%Y"
+                where = f"{path}.customProperties"
+                judge(where, f"DuckDB refuses the format '{form}'", remedy, partial(checker.check_format, form))
+            others = [other for other in contract.source_columns if other is not column]
+            for kind, expression in (("derived", column.derived), ("sample", column.sample)):
+                if expression is not None:
+                    verdict = partial(checker.check_castable, expression, others, column.duckdb_type)
+                    judge(f"{path}.customProperties", f"'{kind}' of {column.name} cannot be used", columns, verdict)
+
+
+def _judge_rule(checker: ExpressionChecker, rule: RowRule, contract: Contract) -> None:
+    from include.contracts.expressions import ExpressionError  # noqa: PLC0415 (see above)
+
+    found = checker.result_type(rule.expression, contract.columns)
+    if found != "BOOLEAN":
+        message = f"it gives {found}, not true or false"
+        raise ExpressionError(message)
+
+
+def _owner(model: OpenDataContractStandard) -> str:
+    team = model.team
+    if team is None or isinstance(team, list):
+        return ""
+    return team.name or ""
+
+
+def _description(model: OpenDataContractStandard, schema: SchemaObject) -> str:
+    """What the dataset is, in a paragraph for each thing the contract says about it."""
+    about = model.description
+    parts = [schema.description, about and about.purpose, about and about.usage, about and about.limitations]
+    return "\n\n".join(" ".join(part.split()) for part in parts if part)
+
+
+def _dotted(location: tuple[int | str, ...]) -> str:
+    path = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in location)
+    return path.removeprefix(".")
