@@ -81,8 +81,8 @@ def _pattern_fault(pattern: str) -> str | None:
         return "would match every file"
     if pattern.startswith("/"):
         return "starts with /"
-    if "\\" in pattern or not pattern.isprintable():
-        return "holds a backslash or a control character"
+    if set(pattern) & set("\\[]") or not pattern.isprintable():
+        return "holds a bracket, a backslash or a control character"
     parts = pattern.split("/")
     if any(part in {"", ".", ".."} for part in parts):
         return "holds an empty part, . or .."

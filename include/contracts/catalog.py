@@ -1,0 +1,85 @@
+"""All contracts of a directory, the sound ones beside the broken ones, and which one a file belongs to.
+
+What belongs here: finding contracts and matching keys to them. What does not: reading one (`reader`).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from include.contracts.problems import ContractError, Problem
+from include.contracts.reader import read_contract
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.contracts.model import Contract
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """The contracts by dataset name, and the files that are none."""
+
+    contracts: dict[str, Contract]
+    broken: tuple[ContractError, ...] = ()
+
+    def match(self, relative_key: str) -> Contract | None:
+        """The contract of a file whose key, below `incoming/`, is `relative_key`; None when nobody's.
+
+        `<dataset>/anything` belongs to that dataset. Other keys are held against the file patterns; where several
+        match, the one with the most literal characters wins, then the first dataset by name.
+        """
+        folder, slash, rest = relative_key.partition("/")
+        if relative_key.endswith("/"):
+            return None
+        if slash and rest and folder in self.contracts:
+            return self.contracts[folder]
+        found = [
+            (-len(pattern.replace("*", "").replace("?", "")), name)
+            for name, contract in self.contracts.items()
+            for pattern in contract.file_patterns
+            if pattern_regex(pattern).fullmatch(relative_key)
+        ]
+        return self.contracts[min(found)[1]] if found else None
+
+
+def read_catalog(directory: Path, *, check_expressions: bool = True) -> Catalog:
+    """Every contract of a directory. A broken one ends up in `broken` and touches no other.
+
+    Args:
+        directory: where the YAML files lie; folders below it are not searched.
+        check_expressions: see `read_contract`.
+
+    Raises:
+        ContractError: there is no such directory.
+    """
+    if not directory.is_dir():
+        problem = Problem("", "no such directory", "set INGEST_CONTRACTS_DIR to the directory of the contracts")
+        raise ContractError.of(directory, [problem])
+    contracts: dict[str, Contract] = {}
+    broken: list[ContractError] = []
+    for path in sorted(directory.iterdir()):
+        if path.suffix not in {".yaml", ".yml"} or path.name.startswith("."):
+            continue
+        try:
+            contract = read_contract(path, check_expressions=check_expressions)
+        except ContractError as error:
+            broken.append(error)
+            continue
+        if contract.dataset in contracts:
+            other = contracts[contract.dataset].path.name
+            problem = Problem("schema[0].name", f"{other} describes '{contract.dataset}' too", "remove one of the two")
+            broken.append(ContractError.of(path, [problem]))
+            continue
+        contracts[contract.dataset] = contract
+    return Catalog(contracts, tuple(broken))
+
+
+@lru_cache(maxsize=1024)
+def pattern_regex(pattern: str) -> re.Pattern[str]:
+    """A file pattern as a regular expression: `*` and `?` stand for anything but `/`, all else for itself."""
+    wild = {"*": "[^/]*", "?": "[^/]"}
+    return re.compile("".join(wild.get(character) or re.escape(character) for character in pattern))
