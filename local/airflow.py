@@ -1,0 +1,256 @@
+"""Airflow's four services over one metadata database, and what they may know.
+
+What belongs here: processes and configuration, all of it through the environment. The tasks act as the warehouse's
+`ingest` role; the owner's password is not in reach of a DAG.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from datetime import datetime
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from local import bucket, postgres
+from local.errors import PlatformError
+from local.services import Service, shared_environment
+from local.settings import REPOSITORY, Layout, PlatformSettings, ingest_variables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.credentials import Credentials
+
+API_SERVER = "airflow-api-server"
+
+# The name under which the health page speaks of each service.
+_HEALTH_NAMES = {
+    API_SERVER: "metadatabase",
+    "airflow-scheduler": "scheduler",
+    "airflow-dag-processor": "dag_processor",
+    "airflow-triggerer": "triggerer",
+}
+
+# Task logs lie on this machine's disk, where the API server reads them: no log server, which would listen on all
+# interfaces and on one fixed port.
+_ARGUMENTS = {
+    API_SERVER: ("api-server", "--workers", "1"),
+    "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
+    "airflow-dag-processor": ("dag-processor",),
+    "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
+}
+
+_MIGRATION_SECONDS = 600
+
+
+def url(settings: PlatformSettings) -> str:
+    """Airflow's pages."""
+    return f"http://127.0.0.1:{settings.airflow_port}"
+
+
+def services(settings: PlatformSettings, credentials: Credentials) -> list[Service]:
+    """The four services, as supervised programs."""
+    variables = environment(settings, credentials)
+    return [_service(name, settings, variables) for name in _ARGUMENTS]
+
+
+def prepare(settings: PlatformSettings, credentials: Credentials) -> None:
+    """Write the password file, and bring the metadata database to this Airflow's version.
+
+    Raises:
+        PlatformError: the migration failed; its log says why.
+    """
+    layout = settings.layout
+    layout.airflow.mkdir(exist_ok=True)
+    layout.spool.mkdir(exist_ok=True)
+    _write_password_file(layout, credentials)
+    stamp, wanted = layout.airflow / "database.version", version("apache-airflow-core")
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    _migrate(settings, credentials)
+    stamp.write_text(wanted)
+
+
+def environment(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+    """Everything Airflow and its tasks are told."""
+    return {
+        "AIRFLOW_HOME": str(settings.layout.airflow),
+        "PYTHONPATH": str(REPOSITORY),
+        **_airflow_options(settings, credentials),
+        **_connections(settings, credentials),
+        **_library_variables(settings, credentials),
+        **bucket.CHECKSUMS,
+        "SCARF_ANALYTICS": "false",
+        "DO_NOT_TRACK": "1",
+        "GX_ANALYTICS_ENABLED": "false",
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    }
+
+
+def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+    database = f"airflow:{credentials.airflow_db_password}@127.0.0.1:{settings.postgres_port}/airflow"
+    look_again = str(settings.airflow_new_files_seconds)
+    bundle = {
+        "name": "platform",
+        "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
+        # The root and not dags/: only the bundle's root is on the import path, and `include` lies there.
+        # .airflowignore leaves dags/ alone to be scanned.
+        "kwargs": {"path": str(REPOSITORY)},
+    }
+    sections: dict[str, dict[str, str]] = {
+        "core": {
+            "executor": "LocalExecutor",
+            "parallelism": str(settings.airflow_parallelism),
+            "load_examples": "False",
+            "dags_are_paused_at_creation": "False",
+            "plugins_folder": str(REPOSITORY / "plugins"),
+            "fernet_key": credentials.airflow_fernet_key,
+            "simple_auth_manager_users": f"{credentials.airflow_admin_user}:admin",
+            "simple_auth_manager_passwords_file": str(_password_file(settings.layout)),
+            "execution_api_server_url": f"{url(settings)}/execution/",
+        },
+        "database": {"sql_alchemy_conn": f"postgresql+psycopg2://{database}"},
+        "api": {
+            "host": "127.0.0.1",
+            "port": str(settings.airflow_port),
+            "base_url": url(settings),
+            "secret_key": credentials.airflow_api_secret_key,
+        },
+        "api_auth": {"jwt_secret": credentials.airflow_jwt_secret},
+        "dag_processor": {
+            "dag_bundle_config_list": json.dumps([bundle]),
+            "refresh_interval": look_again,
+            "min_file_process_interval": look_again,  # a new contract changes no DAG file: parse again anyway
+            "bundle_refresh_check_interval": "5",
+        },
+        "scheduler": {
+            "scheduler_idle_sleep_time": "0.5",  # a file's way has a few tasks in a row: each waits for a loop
+            # A task whose worker vanished with the scheduler is tried again after a minute, not after five.
+            "task_instance_heartbeat_timeout": "60",
+            "orphaned_tasks_check_interval": "60",
+        },
+        "logging": {"colored_console_log": "False"},
+        "usage_data_collection": {"enabled": "False"},
+        "cosmos": {"enable_telemetry": "False"},
+    }
+    return {
+        f"AIRFLOW__{section.upper()}__{name.upper()}": value
+        for section, options in sections.items()
+        for name, value in options.items()
+    }
+
+
+def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+    landing = {
+        "conn_type": "aws",
+        "login": credentials.s3_access_key_id,
+        "password": credentials.s3_secret_access_key,
+        "extra": {"endpoint_url": bucket.endpoint(settings), "region_name": bucket.REGION},
+    }
+    warehouse = {
+        "conn_type": "postgres",
+        "host": "127.0.0.1",
+        "port": settings.postgres_port,
+        "schema": postgres.WAREHOUSE,
+        "login": "ingest",
+        "password": credentials.warehouse_ingest_password,
+    }
+    return {"AIRFLOW_CONN_LANDING_S3": json.dumps(landing), "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse)}
+
+
+def _library_variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+    """What `include.settings` reads. Without the owner's password: only the start of the platform migrates."""
+    return {
+        "S3_ENDPOINT_URL": bucket.endpoint(settings),
+        "S3_ACCESS_KEY_ID": credentials.s3_access_key_id,
+        "S3_SECRET_ACCESS_KEY": credentials.s3_secret_access_key,
+        "S3_REGION": bucket.REGION,
+        "WAREHOUSE_HOST": "127.0.0.1",
+        "WAREHOUSE_PORT": str(settings.postgres_port),
+        "WAREHOUSE_DATABASE": postgres.WAREHOUSE,
+        "WAREHOUSE_INGEST_USER": "ingest",
+        "WAREHOUSE_INGEST_PASSWORD": credentials.warehouse_ingest_password,
+        "INGEST_SPOOL_DIR": str(settings.layout.spool),
+        **ingest_variables(),
+    }
+
+
+def _service(name: str, settings: PlatformSettings, variables: dict[str, str]) -> Service:
+    serves = name == API_SERVER
+
+    def probe(since: float) -> str | None:
+        return _component_health(settings, _HEALTH_NAMES[name], since)
+
+    return Service(
+        name=name,
+        command=(sys.executable, "-m", "airflow", *_ARGUMENTS[name]),
+        environment=variables,
+        directory=settings.layout.airflow,
+        probe=probe,
+        port=settings.airflow_port if serves else None,
+        port_variable="AIRFLOW_PORT" if serves else "",
+        address=url(settings) if serves else "",
+        start_seconds=settings.platform_start_seconds,
+        stop_seconds=15,  # the scheduler waits for its tasks; a task cut short is tried again by design
+    )
+
+
+def _component_health(settings: PlatformSettings, component: str, since: float) -> str | None:
+    """None when the component is healthy and its heartbeat is of this start, not of the one before."""
+    try:
+        health = _get_json(f"{url(settings)}/api/v2/monitor/health")
+    except (OSError, ValueError) as error:
+        return f"the API server does not answer ({error})"
+    state: dict[str, Any] = health.get(component) or {}
+    if state.get("status") != "healthy":
+        return f"{component} is {state.get('status') or 'unknown'}"
+    heartbeat = state.get(f"latest_{component}_heartbeat")
+    if heartbeat and datetime.fromisoformat(heartbeat).timestamp() < since:
+        return f"{component} has no heartbeat yet"
+    return None
+
+
+def _get_json(address: str) -> dict[str, Any]:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(address, timeout=5) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
+
+
+def _password_file(layout: Layout) -> Path:
+    return layout.airflow / "simple_auth_manager_passwords.json.generated"
+
+
+def _write_password_file(layout: Layout, credentials: Credentials) -> None:
+    """The file that Airflow would make itself, and print the password of into its log."""
+    path = _password_file(layout)
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(json.dumps({credentials.airflow_admin_user: credentials.airflow_admin_password}) + "\n")
+
+
+def _migrate(settings: PlatformSettings, credentials: Credentials) -> None:
+    log = settings.layout.logs / "airflow-migration.log"
+    with log.open("w") as file:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", "db", "migrate"],
+                env=shared_environment(settings.platform_home) | environment(settings, credentials),
+                cwd=settings.layout.airflow,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=_MIGRATION_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PlatformError(
+                f"Airflow's database migration did not end within {_MIGRATION_SECONDS} seconds", f"look into {log}"
+            ) from None
+    if done.returncode:
+        raise PlatformError("Airflow's database migration failed", f"look into {log}")

@@ -1,0 +1,103 @@
+"""The passwords and keys of an embedded platform: made once, kept in one private file, printed only by `env`."""
+
+from __future__ import annotations
+
+import base64
+import os
+import secrets
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from dotenv import dotenv_values
+
+from local.errors import PlatformError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+def _password() -> str:
+    return secrets.token_hex(16)
+
+
+def _fernet_key() -> str:
+    return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
+
+
+def _signing_key() -> str:
+    return secrets.token_hex(64)
+
+
+@dataclass(frozen=True, repr=False)
+class Credentials:
+    """Every secret by name. Without a repr, so that none ends in a log or a traceback."""
+
+    postgres_password: str
+    airflow_db_password: str
+    warehouse_owner_password: str
+    warehouse_ingest_password: str
+    warehouse_transform_password: str
+    warehouse_reader_password: str
+    mlflow_db_password: str
+    metabase_db_password: str
+    s3_secret_access_key: str
+    airflow_admin_password: str
+    airflow_fernet_key: str
+    airflow_jwt_secret: str
+    airflow_api_secret_key: str
+    supervisor_password: str
+
+    s3_access_key_id: str = "platform"
+    airflow_admin_user: str = "admin"
+
+
+_MAKERS: dict[str, Callable[[], str]] = {
+    "airflow_fernet_key": _fernet_key,
+    "airflow_jwt_secret": _signing_key,
+    "airflow_api_secret_key": _signing_key,
+    "s3_access_key_id": lambda: "platform",
+    "airflow_admin_user": lambda: "admin",
+}
+
+
+def load(path: Path) -> Credentials:
+    """The secrets in the file.
+
+    Raises:
+        PlatformError: there are none yet, or some are missing.
+    """
+    known = _read(path)
+    names = [field.name for field in fields(Credentials)]
+    if missing := [name for name in names if name not in known]:
+        raise PlatformError(f"{path} lacks {', '.join(name.upper() for name in missing)}", "start with `make up`")
+    return Credentials(**{name: known[name] for name in names})
+
+
+def load_or_make(path: Path) -> Credentials:
+    """The secrets in the file; those it lacks are made and added. The file is for its owner alone."""
+    known = _read(path)
+    values = {
+        field.name: known.get(field.name) or _MAKERS.get(field.name, _password)() for field in fields(Credentials)
+    }
+    if values != known:
+        _write(path, values)
+    return Credentials(**values)
+
+
+def _read(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    return {name.lower(): value for name, value in dotenv_values(path).items() if value}
+
+
+def _write(path: Path, values: dict[str, str]) -> None:
+    """All or nothing: a half-written file would lock us out of our own database."""
+    draft = path.with_suffix(".draft")
+    draft.unlink(missing_ok=True)
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write("# Made at the first start. Losing this file means losing the access to the data beside it.\n")
+        file.writelines(f"{name.upper()}={value}\n" for name, value in values.items())
+        file.flush()
+        os.fsync(file.fileno())
+    draft.replace(path)

@@ -1,0 +1,388 @@
+"""The platform as a whole: starting it in order, telling how it is, and stopping it so that nothing is left.
+
+What belongs here: order, readiness, and what happens when a step fails. What each service is stands in its own module.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import socket
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from include.settings import S3Config, WarehouseConfig
+from local import airflow, broker, bucket, postgres, processes
+from local.console import Progress, Silence, step
+from local.credentials import Credentials, load, load_or_make
+from local.errors import PlatformError
+from local.processes import Session
+from local.settings import REPOSITORY, PlatformSettings
+from local.supervision import ProgramState, Supervisor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from local.services import Service
+
+POSTGRES, S3, KAFKA = "postgres", "s3", "kafka"
+STORES = (POSTGRES, S3)
+
+_PORTS = ("postgres_port", "s3_port", "airflow_port", "kafka_port")
+_MAX_STARTS = 3
+_LOG_LINES = 8
+
+
+@dataclass(frozen=True)
+class ServiceStatus:
+    """How a service is. `uptime` in seconds; `complaint` is empty when it is healthy."""
+
+    name: str
+    state: str
+    pid: int | None
+    uptime: float | None
+    port: int | None
+    address: str
+    complaint: str
+
+    @property
+    def healthy(self) -> bool:
+        """Whether it runs and answers as it should."""
+        return self.state == "RUNNING" and not self.complaint
+
+
+class Platform:
+    """One embedded platform, at home in one folder. Several may run side by side on ports of their own."""
+
+    def __init__(self, settings: PlatformSettings, progress: Progress | None = None) -> None:
+        self._asked, self._progress = settings, progress or Silence()
+        self._layout = settings.layout
+
+    @property
+    def settings(self) -> PlatformSettings:
+        """The settings in force: those of the running instance, where there is one, else those asked for."""
+        return self._asked.model_copy(update=self._recorded().get("ports", {}))
+
+    @property
+    def credentials(self) -> Credentials:
+        """The secrets of this platform.
+
+        Raises:
+            PlatformError: it was never started.
+        """
+        return load(self._layout.secrets)
+
+    @property
+    def s3_config(self) -> S3Config:
+        """How to reach the buckets."""
+        return bucket.s3_config(self.settings, self.credentials)
+
+    def warehouse_config(self, role: str = "ingest") -> WarehouseConfig:
+        """How to reach the warehouse as `owner`, `ingest`, `transform` or `reader`."""
+        user = "warehouse_owner" if role == "owner" else role
+        return WarehouseConfig(
+            host="127.0.0.1",
+            port=self.settings.postgres_port,
+            database=postgres.WAREHOUSE,
+            user=user,
+            password=postgres.role_passwords(self.credentials)[user],
+        )
+
+    def services(self) -> list[Service]:
+        """Every service in the order of its start."""
+        settings, credentials = self.settings, self.credentials
+        return [
+            postgres.service(settings, credentials),
+            bucket.service(settings, credentials),
+            broker.service(settings),
+            *airflow.services(settings, credentials),
+        ]
+
+    def up(self, services: Sequence[str] = ()) -> bool:
+        """Start what is not running yet, and wait until it works.
+
+        Args:
+            services: names; all when empty.
+
+        Returns:
+            Whether anything had to be started.
+
+        Raises:
+            PlatformError: something is in the way or does not come up. What this call started is stopped again.
+        """
+        self._make_home()
+        with self._alone():
+            load_or_make(self._layout.secrets)
+            wanted = self._wanted(services)
+            running = self._supervisor.states()
+            missing = [service for service in wanted if not _runs(running, service.name)]
+            if not missing:
+                return False
+            self._check(missing)
+            try:
+                if not running:
+                    self._start_supervisor(missing)
+                self._start(missing)
+            except BaseException:
+                self._take_back([service.name for service in missing], everything=not running)
+                raise
+            return True
+
+    def down(self) -> int:
+        """Stop everything that belongs to this platform, also what a killed supervisor left behind.
+
+        Returns:
+            How many services and left-over processes were stopped.
+        """
+        if not self._layout.home.exists():
+            return 0
+        with self._alone():
+            return self._stop_everything()
+
+    def clean(self) -> bool:
+        """Stop everything and delete the home with all data in it.
+
+        Returns:
+            Whether there was anything to delete.
+
+        Raises:
+            PlatformError: the folder does not look like a platform's home.
+        """
+        home = self._layout.home
+        if not home.exists():
+            return False
+        if not self._layout.marker.exists() and not self._is_default_home():
+            raise PlatformError(f"{home} is not the home of a platform", "check PLATFORM_HOME; nothing was deleted")
+        self.down()
+        shutil.rmtree(home)
+        return True
+
+    def status(self) -> list[ServiceStatus]:
+        """How each service is, in the order of their start."""
+        if not self._layout.secrets.exists():
+            return []
+        states = self._supervisor.states()
+        return [_status(service, states.get(service.name)) for service in self.services()]
+
+    @cached_property
+    def _supervisor(self) -> Supervisor:
+        return Supervisor(self._layout, self.credentials.supervisor_password)
+
+    def _wanted(self, names: Sequence[str]) -> list[Service]:
+        known = {service.name: service for service in self.services()}
+        if unknown := set(names) - set(known):
+            raise PlatformError(f"no such service: {', '.join(sorted(unknown))}", f"choose of {', '.join(known)}")
+        return [service for service in known.values() if not names or service.name in names]
+
+    # --- starting
+
+    def _make_home(self) -> None:
+        home, marker = self._layout.home, self._layout.marker
+        if home.exists() and not marker.exists() and any(home.iterdir()) and not self._is_default_home():
+            raise PlatformError(f"{home} holds something else already", "set PLATFORM_HOME to an empty folder")
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._layout.logs.mkdir(mode=0o700, exist_ok=True)
+        self._layout.buckets.mkdir(exist_ok=True)
+        marker.write_text("The embedded platform keeps its state here. `make clean` deletes this folder.\n")
+
+    def _is_default_home(self) -> bool:
+        return self._layout.home == REPOSITORY / ".local"
+
+    def _check(self, missing: list[Service]) -> None:
+        free, least = shutil.disk_usage(self._layout.home).free // 2**20, self._asked.platform_min_free_mb
+        if free < least:
+            raise PlatformError(
+                f"only {free} MB are free at {self._layout.home}, {least} are needed",
+                "make room, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
+            )
+        for service in missing:
+            if not shutil.which(service.command[0]):
+                raise PlatformError(
+                    f"the program of {service.name} is missing: {service.command[0]}", "run `make setup`"
+                )
+
+    def _start_supervisor(self, missing: list[Service]) -> None:
+        if count := processes.end_all(self._layout, self._session()):
+            self._progress.note(f"ended {count} processes that an earlier start had left behind")
+        self._remove_traces()
+        for service in missing:
+            _check_port(service)
+        with step(self._progress, "supervisor", "ready"):
+            session = self._supervisor.start(self.services())
+        ports = {name: getattr(self._asked, name) for name in _PORTS}
+        record = {"ports": ports, "session": {"id": session.id, "leader_started": session.leader_started}}
+        self._layout.instance.write_text(json.dumps(record))
+
+    def _start(self, missing: list[Service]) -> None:
+        """The stores first, then what must be in them, then Airflow on top."""
+        settings, credentials = self.settings, self.credentials
+        names = {service.name for service in missing}
+        if POSTGRES in names:
+            with step(self._progress, "database cluster"):
+                postgres.prepare_cluster(self._layout, credentials)
+        self._start_together([service for service in missing if service.name in (*STORES, KAFKA)])
+        if S3 in names:
+            with step(self._progress, "buckets"):
+                bucket.prepare_buckets(settings, credentials)
+        if POSTGRES in names:
+            with step(self._progress, "databases and roles"):
+                postgres.prepare_databases(settings, credentials)
+            with step(self._progress, "warehouse migrations"):
+                self._migrate_warehouse()
+        on_top = [service for service in missing if service.name not in (*STORES, KAFKA)]
+        if on_top:
+            with step(self._progress, "airflow database"):
+                airflow.prepare(settings, credentials)
+            self._start_together(on_top)
+
+    def _migrate_warehouse(self) -> None:
+        from include.stores.migrations import upgrade  # noqa: PLC0415 half a second that only a start needs
+
+        upgrade(self.warehouse_config("owner"))
+
+    def _start_together(self, services: list[Service]) -> None:
+        """Start these at once and wait until each one's probe is content."""
+        begun = time.time()
+        for service in services:
+            self._progress.begin(service.name)
+            self._supervisor.start_program(service.name)
+        pending, pids = list(services), {service.name: set[int]() for service in services}
+        while pending:
+            states = self._supervisor.states()
+            for service in list(pending):
+                state = states[service.name]
+                complaint = service.probe(begun) if state.running else state.explanation or state.state.lower()
+                if complaint is None:
+                    pending.remove(service)
+                    self._progress.end(service.name, "ready")
+                    continue
+                pids[service.name] |= {state.pid} if state.pid else set()
+                self._give_up_on_failed(service, state, complaint, starts=len(pids[service.name]), begun=begun)
+            time.sleep(0.1)
+
+    def _give_up_on_failed(
+        self, service: Service, state: ProgramState, complaint: str, *, starts: int, begun: float
+    ) -> None:
+        log = self._supervisor.log(service.name)
+        if state.state == "FATAL" or starts > _MAX_STARTS:
+            raise PlatformError(f"{service.name} ends right after its start", f"look into {log}", _tail(log))
+        if (waited := time.time() - begun) > service.start_seconds:
+            raise PlatformError(
+                f"{service.name} is not ready after {waited:.0f} seconds ({complaint})", f"look into {log}", _tail(log)
+            )
+
+    def _take_back(self, names: list[str], *, everything: bool) -> None:
+        """After a failed start: leave the machine as it was found."""
+        if everything:
+            self._stop_everything()
+        elif self._supervisor.answering():
+            self._supervisor.stop_programs(names, seconds=60)
+
+    # --- stopping
+
+    def _stop_everything(self) -> int:
+        stopped = self._stop_in_order() if self._layout.secrets.exists() else 0
+        stopped += processes.end_all(self._layout, self._session())
+        self._remove_traces()
+        return stopped
+
+    def _stop_in_order(self) -> int:
+        """Airflow before the stores it writes to, PostgreSQL last."""
+        states = self._supervisor.states()
+        if not states:
+            return 0
+        active = [name for name, state in states.items() if state.state not in {"STOPPED", "EXITED", "FATAL"}]
+        on_top = [name for name in active if name not in (*STORES, KAFKA)]
+        for title, group, seconds in (
+            ("airflow", on_top, 40),
+            ("kafka, s3", [KAFKA, S3], 20),
+            (POSTGRES, [POSTGRES], 70),
+        ):
+            if names := [name for name in group if name in active]:
+                with step(self._progress, title, "stopped"):
+                    self._supervisor.stop_programs(names, seconds)
+        self._supervisor.shutdown()
+        return len(active)
+
+    def _remove_traces(self) -> None:
+        """What only a running instance should leave. PostgreSQL's own lock is stale too: nothing of ours runs now."""
+        layout = self._layout
+        layout.socket.unlink(missing_ok=True)
+        if layout.socket.parent != layout.run and layout.socket.parent.exists():
+            layout.socket.parent.rmdir()
+        (layout.postgres / "postmaster.pid").unlink(missing_ok=True)
+        shutil.rmtree(layout.run, ignore_errors=True)
+
+    # --- what is known of the instance
+
+    def _recorded(self) -> dict[str, dict[str, float]]:
+        try:
+            recorded: dict[str, dict[str, float]] = json.loads(self._layout.instance.read_text())
+        except (OSError, ValueError):
+            return {}
+        return recorded
+
+    def _session(self) -> Session | None:
+        recorded = self._recorded().get("session")
+        return Session(id=int(recorded["id"]), leader_started=recorded["leader_started"]) if recorded else None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Only one command at a time may start or stop."""
+        with self._layout.lock.open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise PlatformError(
+                    f"another command is starting or stopping the platform in {self._layout.home}",
+                    "wait for it, or end it with Ctrl-C",
+                ) from None
+            yield
+
+
+def _runs(states: dict[str, ProgramState], name: str) -> bool:
+    return name in states and states[name].running
+
+
+def _check_port(service: Service) -> None:
+    if service.port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", service.port))
+        except OSError as error:
+            who = processes.listener(service.port)
+            raise PlatformError(
+                f"port {service.port} for {service.name} is taken" + (f" by {who}" if who else f" ({error.strerror})"),
+                f"stop that, or set {service.port_variable} to another port, in the environment or in .env",
+            ) from error
+
+
+def _status(service: Service, state: ProgramState | None) -> ServiceStatus:
+    if state is None or not state.running:
+        word = state.state if state else "STOPPED"
+        return ServiceStatus(service.name, word, None, None, service.port, service.address, "not running")
+    return ServiceStatus(
+        name=service.name,
+        state=state.state,
+        pid=state.pid,
+        uptime=max(0.0, time.time() - state.started),
+        port=service.port,
+        address=service.address,
+        complaint=service.probe(0) or "",
+    )
+
+
+def _tail(log: Path) -> tuple[str, ...]:
+    if not log.exists():
+        return ()
+    with log.open("rb") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - 16_384))
+        return tuple(file.read().decode(errors="replace").splitlines()[-_LOG_LINES:])

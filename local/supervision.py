@@ -1,0 +1,247 @@
+"""supervisord: its configuration, its life, and the programs under it.
+
+It restarts what dies, rotates the logs and runs as a daemon. It starts nothing by itself: the order and the checks
+for readiness are in `local.platform`.
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import shlex
+import stat
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+from supervisor.xmlrpc import SupervisorTransport
+
+from local.errors import PlatformError
+from local.processes import Session, is_alive
+from local.services import Service, shared_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.settings import Layout
+
+_USER = "platform"
+_START_SECONDS = 15.0
+_SHUTDOWN_SECONDS = 30.0
+_LOG_BYTES = "20MB"
+_LOG_BACKUPS = 3
+_DO_NOT_WAIT = False
+
+
+@dataclass(frozen=True)
+class ProgramState:
+    """What the supervisor says of a program. `state` is its own word: RUNNING, STOPPED, BACKOFF, FATAL..."""
+
+    state: str
+    pid: int | None
+    started: float
+    explanation: str
+
+    @property
+    def running(self) -> bool:
+        """Started, and not yet dead again."""
+        return self.state in {"STARTING", "RUNNING"}
+
+
+class Supervisor:
+    """One supervisord, addressed over its private socket."""
+
+    def __init__(self, layout: Layout, password: str) -> None:
+        self._layout, self._password = layout, password
+
+    def start(self, services: list[Service]) -> Session:
+        """Write the configuration for these services and start the daemon; none of them is started yet.
+
+        Returns:
+            The process session that the daemon and all its children belong to.
+
+        Raises:
+            PlatformError: it does not come up.
+        """
+        socket = self._layout.socket
+        _private_folder(self._layout.run)
+        _private_folder(socket.parent)
+        socket.unlink(missing_ok=True)
+        configuration = self._layout.run / "supervisord.conf"
+        _write_private(configuration, self._configuration(services))
+        done = subprocess.run(  # noqa: S603 our own supervisor
+            [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
+            env=shared_environment(self._layout.home),
+            cwd=self._layout.home,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
+            raise PlatformError(f"the supervisor does not start: {lines[-1]}", f"look into {self._log}")
+        return self._wait_for_session()
+
+    def answering(self) -> bool:
+        """Whether a supervisor of ours is there."""
+        try:
+            self._call("supervisor.getState")
+        except PlatformError:
+            return False
+        return True
+
+    def states(self) -> dict[str, ProgramState]:
+        """Every program by name; empty when there is no supervisor."""
+        if not self.answering():
+            return {}
+        return {info["name"]: _state(info) for info in self._call("supervisor.getAllProcessInfo")}
+
+    def start_program(self, name: str) -> None:
+        """Start it, without waiting. One that runs already is left alone."""
+        self._call("supervisor.startProcess", name, _DO_NOT_WAIT, tolerate="ALREADY_STARTED")
+
+    def stop_programs(self, names: list[str], seconds: float) -> None:
+        """Ask these to end, all at once, and wait; the supervisor kills those that exceed their own time."""
+        for name in names:
+            self._call("supervisor.stopProcess", name, _DO_NOT_WAIT, tolerate="NOT_RUNNING")
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            states = self.states()
+            if not any(states[name].state in {"STOPPING", "RUNNING", "STARTING"} for name in names if name in states):
+                return
+            time.sleep(0.1)
+
+    def shutdown(self) -> None:
+        """End the daemon itself, once its programs are stopped."""
+        daemon = psutil.Process(int(self._call("supervisor.getPID")))
+        self._call("supervisor.shutdown")
+        deadline = time.monotonic() + _SHUTDOWN_SECONDS
+        while time.monotonic() < deadline and is_alive(daemon):
+            time.sleep(0.05)
+
+    def log(self, name: str) -> Path:
+        """Where a program's output is."""
+        return self._layout.logs / f"{name}.log"
+
+    @property
+    def _log(self) -> Path:
+        return self._layout.logs / "supervisor.log"
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._layout.run / "supervisord.pid"
+
+    def _wait_for_session(self) -> Session:
+        deadline = time.monotonic() + _START_SECONDS
+        while not self.answering():
+            if time.monotonic() > deadline:
+                raise PlatformError("the supervisor does not answer", f"look into {self._log}")
+            time.sleep(0.05)
+        pid = int(self._call("supervisor.getPID"))
+        return Session(id=os.getsid(pid), leader_started=psutil.Process(pid).create_time())
+
+    def _call(self, method: str, *arguments: object, tolerate: str = "") -> Any:  # noqa: ANN401 XML-RPC has no types
+        transport = SupervisorTransport(_USER, self._password, f"unix://{self._layout.socket}")
+        proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
+        try:
+            return getattr(proxy, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if tolerate and fault.faultString.startswith(tolerate):
+                return None
+            raise PlatformError(f"the supervisor refuses {method}{arguments}: {fault.faultString}") from fault
+        except (OSError, http.client.HTTPException, xmlrpc.client.Error) as error:
+            raise PlatformError(f"the supervisor does not answer: {error}") from error
+        finally:
+            transport.close()
+
+    def _configuration(self, services: list[Service]) -> str:
+        layout = self._layout
+        sections: dict[str, dict[str, object]] = {
+            "unix_http_server": {
+                "file": layout.socket,
+                "chmod": "0600",
+                "username": _USER,
+                "password": self._password,
+            },
+            "supervisord": {
+                "logfile": self._log,
+                "logfile_maxbytes": _LOG_BYTES,
+                "logfile_backups": _LOG_BACKUPS,
+                "loglevel": "info",
+                "pidfile": self._pid_file,
+                "childlogdir": layout.logs,
+                "directory": layout.home,
+                "identifier": "platform",
+                "umask": "022",
+            },
+            "rpcinterface:supervisor": {
+                "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
+            },
+        }
+        if os.geteuid() == 0:
+            sections["supervisord"]["user"] = "root"  # said, or it warns that nothing was said
+        for service in services:
+            sections[f"program:{service.name}"] = self._program(service)
+        return "\n".join(_section(name, options) for name, options in sections.items())
+
+    def _program(self, service: Service) -> dict[str, object]:
+        command = service.command
+        if service.environment:  # in a private script and not in `environment=`, which cannot quote every value
+            script = self._layout.run / f"{service.name}.sh"
+            _write_private(script, _script(service))
+            command = ("/bin/sh", str(script))
+        options: dict[str, object] = {
+            "command": shlex.join(command),
+            "directory": service.directory,
+            "autostart": "false",
+            "autorestart": "true",
+            "startsecs": 1,
+            "startretries": 3,
+            "stopsignal": service.stop_signal,
+            "stopwaitsecs": service.stop_seconds,
+            # PostgreSQL's postmaster tells its children itself; a signal to each would only cancel their queries.
+            "stopasgroup": str(service.stop_signal == "TERM").lower(),
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": self.log(service.name),
+            "stdout_logfile_maxbytes": _LOG_BYTES,
+            "stdout_logfile_backups": _LOG_BACKUPS,
+        }
+        return options | ({"user": service.user} if service.user else {})
+
+
+def _state(info: dict[str, Any]) -> ProgramState:
+    return ProgramState(
+        state=info["statename"], pid=info["pid"] or None, started=float(info["start"]), explanation=info["spawnerr"]
+    )
+
+
+def _section(name: str, options: dict[str, object]) -> str:
+    # a percent sign would be read as a variable's beginning
+    lines = [f"{option}={str(value).replace('%', '%%')}" for option, value in options.items()]
+    return "\n".join([f"[{name}]", *lines, ""])
+
+
+def _script(service: Service) -> str:
+    exports = [f"export {name}={shlex.quote(value)}" for name, value in service.environment.items()]
+    return "\n".join(["#!/bin/sh", *exports, f"exec {shlex.join(service.command)}", ""])
+
+
+def _private_folder(path: Path) -> None:
+    """A folder that is ours alone. One in a shared temporary folder could have been put there by somebody else."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = path.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+        raise PlatformError(f"{path} is not a folder of ours", "remove it")
+    path.chmod(0o700)
+
+
+def _write_private(path: Path, text: str) -> None:
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
