@@ -36,7 +36,30 @@ _PLAIN = {
 # Scalar functions that see the session, another query or chance, not the row. A test holds them against DuckDB's own
 # list of volatile functions; asking DuckDB here would double the time a contract takes.
 FOREIGN_FUNCTIONS = frozenset(
-    ["current_connection_id", "current_query", "current_query_id", "current_setting", "current_transaction_id", "currval", "error", "gen_random_uuid", "getenv", "getvariable", "nextval", "query", "query_table", "random", "setseed", "sleep_ms", "stats", "unnest", "uuid", "uuidv4", "uuidv7", "write_log"]
+    {
+        "current_connection_id",
+        "current_query",
+        "current_query_id",
+        "current_setting",
+        "current_transaction_id",
+        "currval",
+        "error",
+        "gen_random_uuid",
+        "getenv",
+        "getvariable",
+        "nextval",
+        "query",
+        "query_table",
+        "random",
+        "setseed",
+        "sleep_ms",
+        "stats",
+        "unnest",
+        "uuid",
+        "uuidv4",
+        "uuidv7",
+        "write_log",
+    }
 )
 
 
