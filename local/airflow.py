@@ -83,7 +83,7 @@ def environment(settings: PlatformSettings, credentials: Credentials) -> dict[st
         "PYTHONPATH": str(REPOSITORY),
         **_airflow_options(settings, credentials),
         **_connections(settings, credentials),
-        **_library_variables(settings, credentials),
+        **library_variables(settings, credentials),
         **bucket.CHECKSUMS,
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
@@ -163,7 +163,7 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
     return {"AIRFLOW_CONN_LANDING_S3": json.dumps(landing), "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse)}
 
 
-def _library_variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+def library_variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
     """What `include.settings` reads. Without the owner's password: only the start of the platform migrates."""
     return {
         "S3_ENDPOINT_URL": bucket.endpoint(settings),

@@ -1,0 +1,103 @@
+# The one-word commands. `make` alone prints them; each works as the first one in a clean clone.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+UV_VERSION := 0.13.8
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+STAMP := $(VENV)/.requirements.stamp
+
+# The checkout is always on the import path; set-up talks on stderr, so that `eval "$$(make env)"` reads only exports.
+export PYTHONPATH := $(CURDIR)
+
+##@ Run the platform
+.PHONY: demo up down status env drop clean
+
+demo: $(STAMP) ## set up, start, drop good and bad sample files, print what became of them
+	@$(PYTHON) -m local demo
+
+up: $(STAMP) ## start PostgreSQL, bucket, broker and Airflow; wait until they work
+	@$(PYTHON) -m local up
+
+down: $(STAMP) ## stop everything; the data stays
+	@$(PYTHON) -m local down
+
+status: $(STAMP) ## show each service; exit code 0 when all are healthy
+	@$(PYTHON) -m local status
+
+env: $(STAMP) ## print addresses and passwords, for: eval "$(make env)"
+	@$(PYTHON) -m local env
+
+drop: $(STAMP) ## put a file into the bucket: make drop FILE=path [DATASET=sales] [NAME=name]
+	@$(PYTHON) -m local drop --dataset "$${DATASET:-}" --name "$${NAME:-}" -- "$${FILE:?give FILE=path}"
+
+clean: $(STAMP) ## stop everything and delete the platform's data
+	@$(PYTHON) -m local clean
+
+##@ Work with data
+.PHONY: contract generate
+
+contract: $(STAMP) ## draft a data contract from a sample: make contract FILE=path NAME=dataset
+	@$(PYTHON) -m include.contracts draft "$${FILE:?give FILE=path}" "$${NAME:?give NAME=dataset}"
+
+generate: $(STAMP) ## make sample data: make generate DATASET=sales [ROWS=] [FORMAT=] [BAD=] [SEED=] [OUT=]
+	@$(PYTHON) -m include.samples --dataset "$${DATASET:-sales}" $${ROWS:+--rows "$$ROWS"} \
+	  $${FORMAT:+--format "$$FORMAT"} $${BAD:+--bad "$$BAD"} $${SEED:+--seed "$$SEED"} $${OUT:+--out "$$OUT"}
+
+##@ Work on the code
+.PHONY: setup test lint format bench lock help
+
+setup: $(STAMP) ## make the virtualenv and install the locked versions
+
+test: $(STAMP) ## run all tests: unit, DAGs, integration, end to end
+	@$(PYTHON) -m pytest $(wildcard tests/unit tests/dags tests/integration tests/e2e)
+
+lint: $(STAMP) ## check style, types and SQL
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+	@$(VENV)/bin/sqlfluff lint sql
+
+format: $(STAMP) ## put the code into its form
+	@$(VENV)/bin/ruff check --fix-only --quiet .
+	@$(VENV)/bin/ruff format .
+	@$(VENV)/bin/sqlfluff fix --quiet sql
+
+bench: $(STAMP) ## measure speed and memory against hand-written loads
+	@$(PYTHON) -m local bench
+
+lock: $(STAMP) ## compile requirements.in to requirements.txt
+	@$(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \
+	  --custom-compile-command "make lock" --output-file requirements.txt requirements.in
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# A python3.11 on the path may be a version manager's shim that only complains: each candidate has to prove itself.
+$(STAMP): requirements.txt
+	@{ python=""; \
+	for candidate in $(PYTHON) python3.11 python3 python; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
+	    python="$$candidate"; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "error: Python 3.11 is missing: install it so that python3.11 is on the PATH, then run make again"; exit 1; \
+	fi; \
+	if [ ! -x $(PYTHON) ] || [ "$$python" != $(PYTHON) ]; then \
+	  echo "making the virtualenv with $$python"; \
+	  "$$python" -m venv --clear $(VENV) || { \
+	    echo "error: no virtualenv could be made: install the venv module of Python 3.11 (Debian: python3.11-venv)"; exit 1; }; \
+	fi; \
+	echo "installing the locked versions"; \
+	if $(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) && \
+	   $(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(PYTHON) requirements.txt; then :; else \
+	  echo "uv cannot install them here, trying pip"; \
+	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt; \
+	fi; } >&2
+	@touch $@

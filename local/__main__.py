@@ -1,0 +1,182 @@
+"""The commands behind `make up`, `down`, `status`, `env`, `drop` and `clean`."""
+
+from __future__ import annotations
+
+import shlex
+import signal
+import sys
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+from rich.table import Table
+
+from local import addresses, landing
+from local.console import Report
+from local.errors import PlatformError
+from local.platform import Platform
+from local.settings import PlatformSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.platform import ServiceStatus
+
+NOT_HEALTHY = 3
+INTERRUPTED = 130
+
+app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
+
+
+def _console(*, errors: bool = False) -> Console:
+    """As wide as the terminal; in a pipe wide enough that no line breaks."""
+    stream = sys.stderr if errors else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 240, highlight=False)
+
+
+@app.command()
+def up() -> None:
+    """Start what is not running yet, and wait until it works."""
+    with _explained():
+        with Report(_console()) as report:
+            platform = Platform(PlatformSettings(), report)
+            started = platform.up()
+        console = _console()
+        console.print("The platform is up." if started else "The platform is up already.")
+        _print_addresses(console, platform)
+
+
+@app.command()
+def down() -> None:
+    """Stop everything, also what a killed supervisor left behind. The data stays."""
+    with _explained():
+        with Report(_console()) as report:
+            stopped = Platform(PlatformSettings(), report).down()
+        _console().print("The platform is down." if stopped else "Nothing was running.")
+
+
+@app.command()
+def status() -> None:
+    """Show each service. Ends with 0 when all are healthy, with 3 otherwise."""
+    with _explained():
+        services = Platform(PlatformSettings()).status()
+        console = _console()
+        if not services:
+            console.print("The platform was never started here: start it with `make up`.")
+        else:
+            console.print(_status_table(services, plain=not console.is_terminal))
+        if not services or not all(service.healthy for service in services):
+            raise typer.Exit(NOT_HEALTHY)
+
+
+@app.command()
+def env() -> None:
+    """Print addresses and passwords as `export NAME=value`, for: eval "$(make env)"."""
+    with _explained():
+        for name, value in addresses.variables(Platform(PlatformSettings())).items():
+            typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command()
+def drop(
+    file: Annotated[Path, typer.Argument(help="the file on this machine")],
+    dataset: Annotated[str, typer.Option(help="its dataset; found by the file's name when left out")] = "",
+    name: Annotated[str, typer.Option(help="its name in the bucket; its own when left out")] = "",
+) -> None:
+    """Put a file into the landing bucket, as a partner would."""
+    with _explained():
+        key = landing.object_key(file, dataset, name)
+        config = Platform(PlatformSettings()).s3_config
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        console = _console(errors=True)
+        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+            task = bar.add_task(file.name, total=file.stat().st_size)
+            landing.upload(config, file, key, sent=lambda count: bar.advance(task, count))
+        typer.echo(key)
+
+
+@app.command()
+def clean() -> None:
+    """Stop everything and delete the platform's home with all data in it."""
+    with _explained():
+        with Report(_console()) as report:
+            platform = Platform(PlatformSettings(), report)
+            deleted = platform.clean()
+        home = platform.settings.platform_home
+        _console().print(f"{home} is deleted." if deleted else f"There is no {home}.", soft_wrap=True)
+
+
+def _print_addresses(console: Console, platform: Platform) -> None:
+    found = addresses.variables(platform)
+    places = Table.grid(padding=(0, 3))
+    places.add_row("Airflow", found["AIRFLOW_URL"], "user and password: make env")
+    places.add_row("Bucket", found["LANDING_ENDPOINT"], f"s3://{found['LANDING_BUCKET']}/incoming/<dataset>/")
+    places.add_row("Warehouse", f"postgresql://127.0.0.1:{found['WAREHOUSE_PORT']}/{found['WAREHOUSE_DATABASE']}")
+    places.add_row("Kafka", found["KAFKA_BOOTSTRAP"])
+    places.add_row("Logs", str(platform.settings.layout.logs))
+    console.print(places)
+    console.print("Next: make drop FILE=path DATASET=name, make status, make env, make down", markup=False)
+
+
+def _status_table(services: list[ServiceStatus], *, plain: bool) -> Table:
+    table = Table(box=None, padding=(0, 3, 0, 0), header_style="" if plain else "bold")
+    for heading in ("SERVICE", "STATE", "HEALTH", "PID", "UPTIME", "PORT", "ADDRESS"):
+        table.add_column(heading, no_wrap=heading != "HEALTH")
+    for service in services:
+        health = "ok" if service.healthy else service.complaint or "not running"
+        colour = "" if plain else "green" if service.healthy else "red"
+        table.add_row(
+            service.name,
+            service.state.lower(),
+            f"[{colour}]{health}[/]" if colour else health,
+            str(service.pid or "-"),
+            _duration(service.uptime),
+            str(service.port or "-"),
+            service.address or "-",
+        )
+    return table
+
+
+def _duration(seconds: float | None) -> str:
+    if seconds is None:
+        return "-"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}"
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns whatever stops a command into one line on stderr and an exit code, instead of a stack trace."""
+    signal.signal(signal.SIGTERM, _interrupt)  # a start that is asked to end takes back what it did
+    try:
+        yield
+    except PlatformError as error:
+        _fail(str(error), error.context)
+    except ValidationError as error:
+        first = error.errors()[0]
+        _fail(f"{'.'.join(map(str, first['loc'])).upper()}: {first['msg']}, not {first['input']!r}: see .env.example")
+    except OSError as error:
+        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _interrupt(_number: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _fail(message: str, context: tuple[str, ...] = ()) -> NoReturn:
+    for line in context:
+        typer.echo(f"  {line}", err=True)
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m local")
