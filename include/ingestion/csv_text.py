@@ -1,0 +1,179 @@
+"""CSV as text: records with the line each begins on, its raw text, and what is wrong with its structure.
+
+The thorough road. Every record is kept or refused by itself: after a broken quote, reading goes on with the
+next line, so one bad record does not swallow the rest of a file.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from include.contracts.model import Contract
+from include.errors import Code
+from include.ingestion.header import normalised
+from include.ingestion.records import FileRefusedError
+
+DELIMITERS = (",", ";", "\t", "|")
+_RAW_SHOWN = 10_000
+
+
+@dataclass(frozen=True)
+class CsvRecord:
+    """One record. `fields` is None where `code` says that its structure is broken."""
+
+    line: int
+    fields: list[str] | None
+    raw: str
+    code: Code | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV file is written, and its header."""
+
+    delimiter: str
+    header: tuple[str, ...]
+
+
+def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
+    """The delimiter under which the header names most of the contract's columns.
+
+    Raises:
+        FileRefusedError: the header cannot be read, or is longer than a row may be.
+    """
+    wanted = {normalised(column.name) for column in contract.source_columns}
+    best: tuple[int, int, Dialect] | None = None
+    for delimiter in DELIMITERS:
+        first = next(read_records(path, delimiter, None, max_row_bytes), None)
+        if first is None:
+            raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
+        if first.fields is None:
+            problem = FileRefusedError(
+                first.code or Code.UNREADABLE_FILE, f"The header cannot be read: {first.message}", "Mend the first line."
+            )
+            if first.code is Code.ROW_TOO_LONG:
+                raise problem
+            continue
+        known = len(wanted & {normalised(name) for name in first.fields})
+        candidate = (known, len(first.fields), Dialect(delimiter, tuple(first.fields)))
+        if best is None or candidate[:2] > best[:2]:
+            best = candidate
+    if best is None:
+        raise problem
+    return best[2]
+
+
+def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: int) -> Iterator[CsvRecord]:
+    """Every record of the file, the header among them. Blank lines are no records.
+
+    Args:
+        path: plain UTF-8 text.
+        delimiter: one character.
+        width: how many fields a record must have; None takes any number.
+        max_row_bytes: a record longer than this is refused.
+    """
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        lines = _Lines(stream, max_row_bytes)
+        while (line := lines.next()) is not None:
+            number = lines.number
+            if not line.rstrip("\r\n"):
+                continue
+            if lines.cut:
+                yield CsvRecord(
+                    number, None, line[:_RAW_SHOWN], Code.ROW_TOO_LONG, f"The record has over {max_row_bytes:,} bytes."
+                )
+                continue
+            if not line.isascii() and (bad := _broken_character(line)):
+                raw = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").rstrip("\r\n")
+                yield CsvRecord(number, None, raw[:_RAW_SHOWN], Code.BAD_ENCODING, bad)
+                continue
+            if '"' in line:
+                fields, raw, problem = _quoted_record(line, lines, delimiter, max_row_bytes)
+            else:
+                raw = line.rstrip("\r\n")
+                fields, problem = raw.split(delimiter), ""
+            if problem or fields is None:
+                yield CsvRecord(number, None, raw[:_RAW_SHOWN], Code.BROKEN_QUOTE, problem)
+            elif width is not None and len(fields) != width:
+                code = Code.TOO_MANY_FIELDS if len(fields) > width else Code.TOO_FEW_FIELDS
+                message = f"The record has {len(fields)} fields; the header has {width}."
+                yield CsvRecord(number, None, raw[:_RAW_SHOWN], code, message)
+            else:
+                yield CsvRecord(number, fields, raw)
+
+
+class _Lines:
+    """Physical lines with their numbers, a look back for a record that must be read again, and a length limit."""
+
+    def __init__(self, stream: TextIO, limit: int) -> None:
+        self._stream, self._limit = stream, limit
+        self._again: list[str] = []
+        self.number = 0
+        self.cut = False
+
+    def next(self) -> str | None:
+        """The next line with its end, or None at the end of the file. `cut` says that it was over the limit."""
+        self.cut = False
+        if self._again:
+            self.number += 1
+            return self._again.pop()
+        line = self._stream.readline(self._limit)
+        if not line:
+            return None
+        self.number += 1
+        if len(line) >= self._limit and line[-1] not in "\r\n":
+            self.cut = True
+            while (rest := self._stream.readline(1024**2)) and rest[-1] not in "\r\n":
+                pass
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Return lines, in their order, to be read again."""
+        self._again.extend(reversed(lines))
+        self.number -= len(lines)
+
+
+def _quoted_record(
+    line: str, lines: _Lines, delimiter: str, max_row_bytes: int
+) -> tuple[list[str] | None, str, str]:
+    """Fields, raw text and problem of a record that has quotes and may span lines."""
+    taken = [line]
+    size = len(line)
+
+    def more() -> Iterator[str]:
+        nonlocal size
+        yield line
+        while size <= max_row_bytes and (following := lines.next()) is not None:
+            taken.append(following)
+            size += len(following)
+            yield following
+
+    try:
+        fields = next(csv.reader(more(), delimiter=delimiter, strict=True))
+    except (csv.Error, StopIteration) as error:
+        lines.give_back(taken[1:])
+        problem = "A quote is opened and not closed." if len(taken) > 1 or "end of data" in str(error) else (
+            "A quote stands inside a field; inside quotes it must be doubled."
+        )
+        return None, line.rstrip("\r\n"), problem
+    raw = "".join(taken).rstrip("\r\n")
+    if len(taken) > 1 and (bad := _broken_character(raw)):
+        return None, raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), bad
+    return fields, raw, ""
+
+
+def _broken_character(line: str) -> str:
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError as error:
+        byte = ord(line[error.start]) - 0xDC00
+        return f"Byte 0x{byte:02x} at character {error.start + 1} is not UTF-8."
+    return ""
+
+
+csv.field_size_limit(2**31 - 1)  # the limit on a record is ours

@@ -1,0 +1,291 @@
+"""The thorough road: every cell read by itself, every bad row explained.
+
+Each format's reader hands over chunks of records as text; one query per chunk types every cell, finds what is
+wrong and sorts rows into good and refused. Slower than the fast road by some ten times, and used only where
+that one found something, or for formats that have no fast one.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from include.contracts.model import Column, ColumnType, Contract
+from include.errors import Code
+from include.ingestion.csv_text import CsvRecord, Dialect, read_records
+from include.ingestion.engine import literal, quoted
+from include.ingestion.header import ColumnMap, map_columns, refuse_unknown
+from include.ingestion.json_text import document_records, ndjson_lines
+from include.ingestion.messages import explain
+from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
+from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, value_checks
+from include.settings import IngestSettings
+
+CHUNK_ROWS = 20_000
+RAW_SHOWN = 10_000
+
+
+@dataclass
+class Chunk:
+    """Good rows, typed, and why the others are refused. `rows` counts all records, good and bad."""
+
+    rows: int
+    good: pa.Table
+    rejects: list[Reject] = field(default_factory=list)
+
+
+def diagnose_csv(
+    text: SpooledFile,
+    dialect: Dialect,
+    contract: Contract,
+    connection: duckdb.DuckDBPyConnection,
+    settings: IngestSettings,
+) -> Iterator[Chunk]:
+    """A CSV file, chunk by chunk."""
+    columns = map_columns(dialect.header, contract, settings.max_columns)
+    query = _query(contract, _positional(contract, columns))
+    records = read_records(text.path, dialect.delimiter, len(dialect.header), settings.max_row_bytes)
+    next(records)
+    first = 1
+    while batch := list(islice(records, CHUNK_ROWS)):
+        rejects = [
+            Reject(first + at, record.line, None, record.code, record.message, record.raw)
+            for at, record in enumerate(batch)
+            if record.code is not None
+        ]
+        chunk = _run(connection, query, _csv_table(batch, first, len(dialect.header)), contract)
+        yield Chunk(len(batch), chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
+        first += len(batch)
+
+
+def diagnose_json(
+    text: SpooledFile,
+    kind: FileFormat,
+    contract: Contract,
+    connection: duckdb.DuckDBPyConnection,
+    settings: IngestSettings,
+) -> Iterator[Chunk]:
+    """A JSON document or newline-delimited JSON, chunk by chunk."""
+    tables = (
+        ndjson_lines(text.path, settings.max_row_bytes)
+        if kind is FileFormat.NDJSON
+        else document_records(text.path, connection, settings.max_row_bytes)
+    )
+    query = ""
+    for table in tables:
+        objects, rejects = _split_objects(connection, table)
+        if not query:
+            query = _query(contract, _json_cells(contract, _json_columns(connection, objects, contract, settings)))
+        chunk = _run(connection, query, objects, contract)
+        yield Chunk(table.num_rows, chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
+
+
+def diagnose_parquet(
+    path: Path, batches: Iterator[pa.RecordBatch], contract: Contract,
+    connection: duckdb.DuckDBPyConnection, settings: IngestSettings,
+) -> Iterator[Chunk]:
+    """A Parquet file whose columns do not fit as they are: through text, as any other file."""
+    query, first = "", 1
+    for batch in batches:
+        columns = map_columns(batch.schema.names, contract, settings.max_columns)
+        query = query or _query(contract, _positional(contract, columns))
+        chunk = _run(connection, query, _parquet_table(connection, batch, first), contract)
+        yield Chunk(batch.num_rows, chunk.good, chunk.rejects)
+        first += batch.num_rows
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """Where the query finds its texts: an expression per column of the file, and for what the contract lacks."""
+
+    texts: dict[str, str]
+    extra: tuple[tuple[str, str], ...] = ()
+    rescued: str | None = None
+
+
+def _positional(contract: Contract, columns: ColumnMap) -> _Cells:
+    texts = {name: f"c{at}" for at, name in enumerate(columns.names) if name is not None}
+    if columns.evolves:
+        return _Cells(texts, tuple((name, f"c{at}") for at, name in columns.extra))
+    if not columns.extra:
+        return _Cells(texts)
+    pairs = ", ".join(f"{literal(name)}, c{at}" for at, name in columns.extra)
+    return _Cells(texts, rescued=f"json_object({pairs})::VARCHAR")
+
+
+def _json_cells(contract: Contract, columns: ColumnMap) -> _Cells:
+    texts = {}
+    for given, name in zip(columns.given, columns.names, strict=True):
+        if name is not None:
+            texts[name] = _json_text(contract.by_name[name], given)
+    if columns.evolves:
+        return _Cells(texts, tuple((name, f"_raw ->> {_path(columns.given[at])}") for at, name in columns.extra))
+    if not columns.extra and contract.unknown_columns.value == "ignore":
+        return _Cells(texts)
+    known = {given: None for given, name in zip(columns.given, columns.names, strict=True) if name is not None}
+    rest = f"json_merge_patch(_raw::JSON, {literal(json.dumps(known))}::JSON)::VARCHAR"
+    keep = contract.unknown_columns.value == "rescue"
+    return _Cells(texts, rescued=f"nullif({rest}, '{{}}')" if keep else None)
+
+
+def _json_text(column: Column, key: str) -> str:
+    if column.type is ColumnType.JSON:
+        return f"nullif((_raw -> {_path(key)})::VARCHAR, 'null')"
+    return f"(_raw ->> {_path(key)})"
+
+
+def _path(key: str) -> str:
+    return literal("$." + json.dumps(key, ensure_ascii=False))
+
+
+def _json_columns(
+    connection: duckdb.DuckDBPyConnection, objects: pa.Table, contract: Contract, settings: IngestSettings
+) -> ColumnMap:
+    """The keys of the first chunk stand for the header. A required key that no record has is a missing column."""
+    connection.register("records", objects)
+    keys = connection.execute(
+        "SELECT DISTINCT unnest(json_keys(_raw)) AS k FROM records ORDER BY k LIMIT ?", [settings.max_columns + 1]
+    ).fetchall()
+    connection.unregister("records")
+    if not keys and objects.num_rows == 0:
+        return map_columns([column.name for column in contract.source_columns], contract, settings.max_columns)
+    return map_columns([key for (key,) in keys], contract, settings.max_columns)
+
+
+def _split_objects(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> tuple[pa.Table, list[Reject]]:
+    """Records that are JSON objects, and why the others are refused."""
+    connection.register("records", table)
+    checked = connection.execute(
+        "SELECT *, CASE WHEN _cut THEN 'row-too-long' WHEN NOT json_valid(_raw) THEN 'bad-row-json' "
+        "WHEN json_type(_raw) <> 'OBJECT' THEN 'not-an-object' END AS _code FROM records"
+    ).to_arrow_table()
+    connection.unregister("records")
+    rejects = [
+        Reject(
+            row["_source_row"], row["_source_line"], None, Code(row["_code"]), explain(Code(row["_code"])),
+            row["_raw"][:RAW_SHOWN],
+        )
+        for row in checked.filter(pa.compute.is_valid(checked["_code"])).to_pylist()
+    ]
+    good = checked.filter(pa.compute.is_null(checked["_code"])).select(["_source_row", "_source_line", "_raw"])
+    return good, rejects
+
+
+def _csv_table(records: list[CsvRecord], first: int, width: int) -> pa.Table:
+    kept = [(first + at, record) for at, record in enumerate(records) if record.fields is not None]
+    fields = [record.fields for _, record in kept if record.fields is not None]
+    columns = list(zip(*fields, strict=True)) if fields else [()] * width
+    arrays = [
+        pa.array([row for row, _ in kept], pa.int64()),
+        pa.array([record.line for _, record in kept], pa.int64()),
+        pa.array([record.raw for _, record in kept], pa.string()),
+        *(pa.array(column, pa.string()) for column in columns),
+    ]
+    names = ["_source_row", "_source_line", "_raw", *(f"c{at}" for at in range(width))]
+    return pa.Table.from_arrays(arrays, names=names)
+
+
+def _parquet_table(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, first: int) -> pa.Table:
+    connection.register("records", pa.Table.from_batches([batch]))
+    cells = []
+    for at, entry in enumerate(batch.schema):
+        name = quoted(entry.name)
+        nested = pa.types.is_nested(entry.type)
+        binary = pa.types.is_binary(entry.type) or pa.types.is_large_binary(entry.type)
+        text = f"to_json({name})" if nested else f"decode({name})" if binary else name
+        cells.append(f"{text}::VARCHAR AS c{at}")
+    names = ", ".join(quoted(name) for name in batch.schema.names)
+    try:
+        return connection.execute(
+            f"SELECT {first} + row_number() OVER () - 1 AS _source_row, NULL::BIGINT AS _source_line, "
+            f"to_json(struct_pack({', '.join(f'{quoted(n)} := {quoted(n)}' for n in batch.schema.names)}))::VARCHAR "
+            f"AS _raw, {', '.join(cells)} FROM (SELECT {names} FROM records)"
+        ).to_arrow_table()
+    except duckdb.Error as error:
+        raise FileRefusedError(
+            Code.UNREADABLE_FILE, f"The Parquet file cannot be read: {str(error).splitlines()[0]}", "Write it again."
+        ) from error
+    finally:
+        connection.unregister("records")
+
+
+def _query(contract: Contract, cells: _Cells) -> str:
+    """Typed columns under their names, `_violations` (column, code, rule, value), and what locates a row."""
+    columns = [column for column in contract.source_columns if column.name in cells.texts]
+    absent = [column for column in contract.source_columns if column.name not in cells.texts]
+    inner = [f"{cells.texts[c.name]} AS {quoted('text of ' + c.name)}" for c in columns]
+    values = [f"{typed(c, quoted('text of ' + c.name))} AS {quoted(c.name)}" for c in columns]
+    values += [f"NULL::{_duckdb_type(c)} AS {quoted(c.name)}" for c in absent]
+    found = [
+        f"CASE {' '.join(branches)} END" for c in columns if (branches := _branches(c, quoted("text of " + c.name)))
+    ]
+    found += [
+        f"CASE WHEN {check.broken} THEN {_violation(check.column, check.code, 'NULL', check.rule)} END"
+        for check in row_checks(contract)
+    ]
+    extra = [f"{text} AS {quoted(name)}" for name, text in cells.extra]
+    rescued = f"{cells.rescued or 'NULL::VARCHAR'} AS _rescued"
+    texts = f"SELECT _source_row, _source_line, _raw, {', '.join([*inner, *extra, rescued])} FROM records"
+    return (
+        f"SELECT *, list_filter([{', '.join(found) or 'NULL'}], lambda v: v IS NOT NULL) AS _violations FROM "
+        + cleaned(f"(SELECT *, {', '.join(values)} FROM ({texts}))", contract.source_columns)
+    )
+
+
+def _branches(column: Column, text: str) -> list[str]:
+    value = quoted(column.name)
+    checks = [*reading_checks(column, text, value), *value_checks(column, value)]
+    branches = [
+        f"WHEN {check.broken} THEN {_violation(column, check.code, text, check.rule)}" for check in checks
+    ]
+    if column.required:
+        branches.append(f"WHEN {value} IS NULL THEN {_violation(column, Code.MISSING_VALUE, text, '')}")
+    return branches
+
+
+def _violation(column: Column | None, code: Code, text: str, rule: str) -> str:
+    name = literal(column.name) if column else "NULL"
+    return f"{{'column': {name}, 'code': {literal(code)}, 'rule': {literal(rule)}, 'text': {text}::VARCHAR}}"
+
+
+def _run(connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, contract: Contract) -> Chunk:
+    connection.register("records", table)
+    try:
+        answer = connection.execute(query).to_arrow_table()
+    finally:
+        connection.unregister("records")
+    count = pa.compute.list_value_length(answer["_violations"])
+    is_good = pa.compute.equal(count, 0)
+    dropped = [name for name in answer.column_names if name.startswith("text of ")]
+    good = answer.filter(is_good).drop_columns([*dropped, "_violations", "_raw", "_source_line"])
+    rejects = [
+        Reject(
+            row["_source_row"],
+            row["_source_line"],
+            violation["column"],
+            Code(violation["code"]),
+            explain(Code(violation["code"]), contract, violation["column"], violation["text"], violation["rule"], row),
+            row["_raw"][:RAW_SHOWN],
+        )
+        for row in answer.filter(pa.compute.invert(is_good)).to_pylist()
+        for violation in row["_violations"]
+    ]
+    return Chunk(table.num_rows, good, rejects)
+
+
+def _duckdb_type(column: Column) -> str:
+    return {
+        ColumnType.INTEGER: "BIGINT",
+        ColumnType.NUMBER: f"DECIMAL({column.precision},{column.scale})",
+        ColumnType.FLOAT: "DOUBLE",
+        ColumnType.BOOLEAN: "BOOLEAN",
+        ColumnType.DATE: "DATE",
+        ColumnType.TIMESTAMP: "TIMESTAMP",
+        ColumnType.TIMESTAMPTZ: "TIMESTAMPTZ",
+    }.get(column.type, "VARCHAR")

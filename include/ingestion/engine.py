@@ -1,0 +1,45 @@
+"""DuckDB as a calculating engine: bounded in memory and threads, and shut off from everything but one folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from include.settings import IngestSettings
+
+
+@contextmanager
+def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection that may read and write below `folder` only: a contract's expressions can reach nothing else."""
+    connection = duckdb.connect(
+        config={
+            "memory_limit": f"{settings.engine_memory_mb}MB",
+            "threads": settings.engine_threads,
+            "temp_directory": str(folder / "spill"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "python_enable_replacements": False,
+            "preserve_insertion_order": True,
+        }
+    )
+    try:
+        connection.execute(
+            f"SET TimeZone = 'UTC'; SET allowed_directories = [{literal(str(folder))}]; "
+            "SET enable_external_access = false; SET lock_configuration = true"
+        )
+        yield connection
+    finally:
+        connection.close()
+
+
+def literal(text: str) -> str:
+    """A DuckDB string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """A DuckDB identifier."""
+    return '"' + name.replace('"', '""') + '"'

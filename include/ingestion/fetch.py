@@ -1,0 +1,163 @@
+"""From the bucket to the worker's disk, once, hashed on the way; and from any text to plain UTF-8.
+
+One streaming GET is the fastest way to read from every S3-compatible store, and a file on disk can be read
+twice: once fast, and once more slowly where the fast way finds something.
+"""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import gzip
+import hashlib
+import re
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO, cast
+
+import zstandard
+
+from include.errors import Code, RetryableError, Stage
+from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
+from include.settings import IngestSettings
+from include.stores.object_store import ObjectMissingError, ObjectStore
+
+CHUNK_BYTES = 4 * 1024**2
+_MULTIBYTE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
+_NOT_LATIN_1 = re.compile(rb"[\x80-\x9f\xfe\xff]")
+
+
+def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSettings) -> SpooledFile:
+    """Spool the object that the ledger entry names.
+
+    Raises:
+        FileRefusedError: it is gone, was replaced since it was claimed, or is over the size limit.
+        RetryableError: the store or the worker's disk fails.
+    """
+    if entry.size_bytes > settings.max_file_bytes:
+        raise FileRefusedError(
+            Code.TOO_LARGE,
+            f"The file has {entry.size_bytes:,} bytes; the limit is {settings.max_file_bytes:,}.",
+            "Split it, or raise INGEST_MAX_FILE_BYTES.",
+        )
+    try:
+        info, chunks = store.read(entry.bucket, entry.object_key, CHUNK_BYTES)
+    except ObjectMissingError as error:
+        raise FileRefusedError(
+            Code.OBJECT_VANISHED, "The file was removed before it could be read.", "Drop it again."
+        ) from error
+    if info.etag != entry.etag:
+        raise FileRefusedError(
+            Code.OBJECT_REPLACED,
+            "The file was replaced while it waited.",
+            "Nothing to do: the new content has its own entry.",
+        )
+    return _spool(chunks, folder / "raw")
+
+
+def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> SpooledFile:
+    """The text of a CSV or JSON file as plain UTF-8: expanded and re-encoded where it is not that already.
+
+    Raises:
+        FileRefusedError: it expands over the limit, or the compressed data is damaged.
+    """
+    if layout.compression == "none" and layout.encoding == "utf-8":
+        return raw
+    chunks = _bounded(_expanded(raw.path, layout.compression), settings.max_expanded_bytes)
+    if layout.encoding != "utf-8":
+        chunks = _recoded(chunks, layout.encoding)
+    try:
+        return _spool(chunks, raw.path.with_name("plain"))
+    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+        raise FileRefusedError(
+            Code.TRUNCATED_FILE,
+            f"The {layout.compression} data is damaged or cut off: {error}",
+            "Compress and send the file again.",
+        ) from error
+
+
+def guess_8_bit_encoding(path: Path, compression: str) -> str:
+    """`utf-8` or `latin-1`, by all bytes of a file whose head did not settle it.
+
+    Text that is not UTF-8 counts as Latin-1 if it has neither a UTF-8 sequence nor a byte that is no Latin-1
+    character; otherwise it stays UTF-8 and its rows with broken characters are refused one by one.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    is_utf_8, may_be_latin_1 = True, True
+    try:
+        for chunk in _expanded(path, compression):
+            if is_utf_8:
+                try:
+                    decoder.decode(chunk)
+                except UnicodeDecodeError:
+                    is_utf_8 = False
+            if not chunk.isascii():
+                may_be_latin_1 &= not _MULTIBYTE.search(chunk) and not _NOT_LATIN_1.search(chunk)
+    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
+        return "utf-8"  # damaged: plain_text will say so
+    return "latin-1" if not is_utf_8 and may_be_latin_1 else "utf-8"
+
+
+def open_expanded(path: Path, compression: str) -> IO[bytes]:
+    """The file's bytes, expanded."""
+    if compression == "gzip":
+        return cast("IO[bytes]", gzip.open(path, "rb"))
+    if compression == "zstd":
+        return cast("IO[bytes]", zstandard.open(path, "rb"))
+    return path.open("rb")
+
+
+def _expanded(path: Path, compression: str) -> Iterator[bytes]:
+    with open_expanded(path, compression) as stream:
+        while chunk := stream.read(CHUNK_BYTES):
+            yield chunk
+
+
+def _bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > limit:
+            raise FileRefusedError(
+                Code.TOO_LARGE,
+                f"The file expands to more than {limit:,} bytes.",
+                "Split it, or raise INGEST_MAX_EXPANDED_BYTES.",
+            )
+        yield chunk
+
+
+def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if encoding == "utf-8" else "replace")
+    for chunk in chunks:
+        yield decoder.decode(chunk).encode("utf-8")
+    yield decoder.decode(b"", final=True).encode("utf-8")
+
+
+def _spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
+    digest, size = hashlib.sha256(), 0
+    found = {b"\0": False, b'"': False, b"0x": False, b"0X": False}
+    tail = b""
+    try:
+        with path.open("wb") as target:
+            for chunk in chunks:
+                digest.update(chunk)
+                size += len(chunk)
+                target.write(chunk)
+                for needle, seen in found.items():
+                    found[needle] = seen or needle in chunk or (len(needle) > 1 and needle in tail + chunk[:1])
+                tail = chunk[-1:]
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise RetryableError(
+            Stage.VALIDATE, Code.DISK_FULL, "The worker's spool folder is full.", folder=str(path.parent)
+        ) from error
+    return SpooledFile(
+        path=path,
+        sha256=digest.hexdigest(),
+        size_bytes=size,
+        has_nul=found[b"\0"],
+        has_quote=found[b'"'],
+        has_hex=found[b"0x"] or found[b"0X"],
+    )

@@ -1,0 +1,88 @@
+"""Which column of a file is which column of the contract."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from include.contracts.model import Contract, UnknownColumns
+from include.errors import Code
+from include.ingestion.records import FileRefusedError
+
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class ColumnMap:
+    """The columns of a file in their order: each either a contract's column, an unknown one, or left aside.
+
+    `names` gives the contract's name by position, None where the column is unknown. `extra` are the unknown
+    columns to keep, by position: under their own names if they become columns, else together in `_rescued`.
+    """
+
+    given: tuple[str, ...]
+    names: tuple[str | None, ...]
+    extra: tuple[tuple[int, str], ...]
+    evolves: bool
+
+    @property
+    def present(self) -> set[str]:
+        """The contract's columns that the file has."""
+        return {name for name in self.names if name is not None}
+
+
+def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> ColumnMap:
+    """Match a file's column names with the contract's: order, case, spaces and dashes do not matter.
+
+    Raises:
+        FileRefusedError: too many, doubled or missing columns, or unknown ones where the contract refuses them.
+    """
+    if len(given) > max_columns:
+        raise FileRefusedError(
+            Code.TOO_MANY_COLUMNS,
+            f"The file has {len(given):,} columns; the limit is {max_columns}.",
+            "Send the contract's columns only, or raise INGEST_MAX_COLUMNS.",
+        )
+    wanted = {normalised(column.name): column.name for column in contract.source_columns}
+    names = tuple(wanted.get(normalised(name)) for name in given)
+    keys = [normalised(name) for name in given]
+    doubled = sorted({name for name, key in zip(given, keys, strict=True) if keys.count(key) > 1})
+    if doubled:
+        raise FileRefusedError(
+            Code.DUPLICATE_COLUMNS, f"Columns stand twice in the file: {_list(doubled)}.", "Give each a name of its own."
+        )
+    missing = [c.name for c in contract.source_columns if c.required and c.name not in names]
+    if missing:
+        raise FileRefusedError(
+            Code.MISSING_COLUMNS,
+            f"Required columns are missing: {_list(missing)}. The file has: {_list(list(given))}.",
+            "Add them, with a header line if there was none.",
+        )
+    unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
+    refuse_unknown([name for _, name in unknown], contract)
+    keep = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
+    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
+    extra = tuple((at, normalised(name) if evolves else name) for at, name in unknown) if keep else ()
+    return ColumnMap(tuple(given), names, extra, evolves)
+
+
+def refuse_unknown(unknown: Sequence[str], contract: Contract) -> None:
+    """Raise if there are unknown columns and the contract refuses them."""
+    if unknown and contract.unknown_columns is UnknownColumns.REJECT:
+        raise FileRefusedError(
+            Code.UNKNOWN_COLUMNS,
+            f"The contract does not know these columns: {_list(list(unknown))}.",
+            "Remove them, or add them to the contract.",
+        )
+
+
+def normalised(name: str) -> str:
+    """A column name as it is compared: lower case, words joined by underscores."""
+    name = re.sub(r"[^0-9a-z]+", "_", name.strip().strip("\ufeff").casefold()).strip("_")
+    return f"column_{name}" if not name or name[0].isdigit() else name[:63]
+
+
+def _list(names: list[str]) -> str:
+    shown = ", ".join(name[:60] for name in names[:_SHOWN])
+    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

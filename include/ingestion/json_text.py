@@ -1,0 +1,131 @@
+"""JSON as text: one record per line, or one per element of an array, with its number, line and raw text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from include.errors import Code
+from include.ingestion.csv_text import _Lines
+from include.ingestion.engine import literal
+from include.ingestion.records import FileRefusedError
+
+CHUNK_ROWS = 20_000
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]\n]', re.DOTALL)
+_SCHEMA = pa.schema(
+    [("_source_row", pa.int64()), ("_source_line", pa.int64()), ("_raw", pa.string()), ("_cut", pa.bool_())]
+)
+
+
+def ndjson_lines(path: Path, max_row_bytes: int) -> Iterator[pa.Table]:
+    """Each line that is not blank, as tables of `_source_row`, `_source_line`, `_raw` and `_cut` (too long)."""
+    rows: list[tuple[int, int, str, bool]] = []
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        lines = _Lines(stream, max_row_bytes)
+        number = 0
+        while (line := lines.next()) is not None:
+            text = line.strip()
+            if not text:
+                continue
+            number += 1
+            if not text.isascii():
+                text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+            rows.append((number, lines.number, text[:10_000] if lines.cut else text, lines.cut))
+            if len(rows) >= CHUNK_ROWS:
+                yield _table(rows)
+                rows = []
+    if rows:
+        yield _table(rows)
+
+
+def document_records(path: Path, connection: duckdb.DuckDBPyConnection, max_row_bytes: int) -> Iterator[pa.Table]:
+    """Each element of a JSON array (or each object of a document), in the same shape; lines are not known here.
+
+    Raises:
+        FileRefusedError: the document is broken or cut off; the message says where.
+    """
+    source = (
+        f"SELECT row_number() OVER () AS _source_row, NULL::BIGINT AS _source_line, json::VARCHAR AS _raw, "
+        f"false AS _cut FROM read_json_objects({literal(str(path))}, format = 'auto', "
+        f"maximum_object_size = {max_row_bytes})"
+    )
+    try:
+        for batch in connection.cursor().execute(source).to_arrow_reader(CHUNK_ROWS):
+            yield pa.Table.from_batches([batch]).cast(_SCHEMA)
+    except duckdb.Error as error:
+        raise FileRefusedError(
+            *_document_problem(path, str(error)), "Check how the file was written, and upload the whole of it."
+        ) from error
+
+
+def lines_of_records(path: Path, wanted: Iterable[int]) -> dict[int, int]:
+    """The line on which each wanted element of a JSON array begins. Reads no further than it must."""
+    targets = set(wanted)
+    found: dict[int, int] = {}
+    depth, line, record = 0, 1, 0
+    is_array: bool | None = None
+    for token in _tokens(path):
+        first = token[:1]
+        if first == b"\n":
+            line += 1
+        elif first in b"[{":
+            is_array = first == b"[" if is_array is None else is_array
+            if depth == (1 if is_array else 0):
+                record += 1
+                if record in targets:
+                    found[record] = line
+                    if len(found) == len(targets):
+                        break
+            depth += 1
+        elif first in b"]}":
+            depth -= 1
+        else:
+            line += token.count(b"\n")
+    return found
+
+
+def _tokens(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as stream:
+        rest = b""
+        while chunk := stream.read(1024**2):
+            data = rest + chunk
+            end = 0
+            # A string that the chunk cuts waits for the next: stop at a quote that nothing closes.
+            for match in _TOKEN.finditer(data):
+                if b'"' in data[end : match.start()]:
+                    break
+                yield match.group()
+                end = match.end()
+            quote = data.find(b'"', end)
+            rest = data[quote:] if quote >= 0 else b""
+
+
+def _document_problem(path: Path, error: str) -> tuple[Code, str]:
+    where = re.search(r"in record/value (\d+)[^:]*: *([^\n.]*)", error)
+    # DuckDB counts the record that it failed to read as one more.
+    detail = f" in record {max(int(where[1]) - 1, 1)}: {where[2].strip()}" if where else ""
+    if "unexpected end of data" in error or _ends_early(path):
+        return Code.TRUNCATED_FILE, f"The JSON document is cut off{detail}."
+    if "maximum_object_size" in error:
+        return Code.ROW_TOO_LONG, "A record of the JSON document is longer than a record may be."
+    if not detail:
+        detail = ": " + error.split("\n", maxsplit=1)[0][:200]
+    return Code.UNREADABLE_FILE, f"The JSON document is broken{detail}."
+
+
+def _ends_early(path: Path) -> bool:
+    """Whether an array has no closing bracket at the end of the file."""
+    with path.open("rb") as stream:
+        start = stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
+        stream.seek(-min(1024, path.stat().st_size), 2)
+        end = stream.read().rstrip()[-1:]
+    return start == b"[" and end != b"]"
+
+
+def _table(rows: list[tuple[int, int, str, bool]]) -> pa.Table:
+    return pa.Table.from_arrays([pa.array(column, kind) for column, kind in zip(
+        zip(*rows, strict=True), _SCHEMA.types, strict=True)], schema=_SCHEMA)

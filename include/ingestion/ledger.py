@@ -1,0 +1,176 @@
+"""The ledger: every file, what became of it, and why. All statements on ops.* are called from here.
+
+Each note moves a file from one known state to the next and says so by its row count; a worker that lost a file
+to another finds out at its next note.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from include.errors import Code, PermanentError, Stage
+from include.ingestion.records import (
+    DuplicateContentError,
+    FileEntry,
+    FileRefusedError,
+    Loaded,
+    Processed,
+    QualityResult,
+    Reject,
+    Status,
+    Validated,
+)
+from include.stores.object_store import ObjectInfo
+from include.stores.warehouse import Connection, statement, warehouse_errors
+
+
+class Ledger:
+    """Notes in the ledger, on one connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def claim(
+        self, dataset: str, contract_version: str, bucket: str, objects: Sequence[ObjectInfo], dag_id: str, run_id: str
+    ) -> list[tuple[int, int]]:
+        """Enter objects that are not in flight; (file_id, bytes) of each that was entered or reopened."""
+        values = {
+            "dataset": dataset,
+            "contract_version": contract_version,
+            "bucket": bucket,
+            "keys": [item.key for item in objects],
+            "etags": [item.etag for item in objects],
+            "sizes": [item.size for item in objects],
+            "dag_id": dag_id,
+            "run_id": run_id,
+        }
+        return [(row[0], row[1]) for row in self._rows("claim_files", values)]
+
+    def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[tuple[int, int, Stage]]:
+        """Files that an earlier run left unfinished: (file_id, attempts so far, the stage it stopped in)."""
+        values = {"dataset": dataset, "bucket": bucket, "run_id": run_id}
+        return [(row[0], row[2], Stage(row[3])) for row in self._rows("adopt_orphans", values)]
+
+    def begin(self, file_id: int) -> FileEntry | None:
+        """Take a file up; None if its outcome is decided already."""
+        rows = self._rows("begin_file", {"file_id": file_id})
+        return _entry(rows[0]) if rows else None
+
+    def read(self, file_id: int) -> FileEntry | None:
+        """The file's entry as it stands."""
+        rows = self._rows("read_file", {"file_id": file_id})
+        return _entry(rows[0]) if rows else None
+
+    def loaded_before(self, entry: FileEntry, sha256: str) -> int | None:
+        """The file that brought this content into the same table, if one did."""
+        values = {"dataset": entry.dataset, "sha256": sha256, "file_id": entry.file_id}
+        rows = self._rows("loaded_before", values)
+        return int(rows[0][0]) if rows else None
+
+    def validated(self, entry: FileEntry, result: Validated) -> None:
+        """Note that a file was read, and which of its rows are refused."""
+        with warehouse_errors(Stage.VALIDATE), self.connection.transaction():
+            self._replace_rejects(entry.file_id, result.rejects.first)
+            values = {
+                "file_id": entry.file_id,
+                "sha256": result.sha256,
+                "format": str(result.layout),
+                "rows_read": result.rows_read,
+                "rows_rejected": result.rejects.rows,
+            }
+            self._must_change("mark_validated", values)
+
+    def processed(self, entry: FileEntry, result: Processed) -> None:
+        """Note how many rows another row of the same file replaced."""
+        self._must_change("mark_processed", {"file_id": entry.file_id, "rows_duplicate": result.rows_duplicate})
+
+    def loaded(self, entry: FileEntry, result: Loaded) -> None:
+        """Note the merge, inside its transaction."""
+        values = {
+            "file_id": entry.file_id,
+            "inserted": result.inserted,
+            "updated": result.updated,
+            "unchanged": result.unchanged,
+        }
+        self._must_change("mark_loaded", values)
+
+    def refused(self, entry: FileEntry, stage: Stage, refusal: FileRefusedError) -> None:
+        """Note the verdict on a whole file, with its rejected rows."""
+        status = Status.DUPLICATE if isinstance(refusal, DuplicateContentError) else Status.failed_in(stage)
+        with warehouse_errors(stage), self.connection.transaction():
+            if refusal.rejects.first:
+                self._replace_rejects(entry.file_id, refusal.rejects.first)
+            self._fail(
+                entry.file_id,
+                status,
+                refusal.code,
+                str(refusal),
+                sha256=refusal.sha256,
+                format=str(refusal.layout) if refusal.layout else None,
+                rows_read=refusal.rows_read,
+                rows_rejected=refusal.rejects.rows if refusal.rows_read is not None else None,
+            )
+
+    def failed(self, file_id: int, stage: Stage, code: Code, message: str) -> None:
+        """Note that the work on a file stopped for a reason outside the file."""
+        self._fail(file_id, Status.failed_in(stage), code, message)
+
+    def quality(self, entry: FileEntry, results: Iterable[QualityResult]) -> None:
+        """Keep what the table-level expectations saw, in place of an earlier attempt's."""
+        with warehouse_errors(Stage.LOAD), self.connection.transaction(), self.connection.cursor() as cursor:
+            cursor.execute("DELETE FROM ops.quality_result WHERE file_id = %s", [entry.file_id])
+            cursor.executemany(
+                "INSERT INTO ops.quality_result (dataset, file_id, expectation, column_name, severity, success, "
+                "observed, expected) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                [
+                    (entry.dataset, entry.file_id, r.expectation, r.column, r.severity, r.success, r.observed, r.expected)
+                    for r in results
+                ],
+            )
+
+    def unsettled(self, dataset: str, bucket: str) -> list[FileEntry]:
+        """Files whose outcome is decided and which still lie in incoming/."""
+        return [_entry(row) for row in self._rows("unsettled_files", {"dataset": dataset, "bucket": bucket})]
+
+    def settled(self, file_id: int, key: str | None) -> None:
+        """Note where a file was put; None if it was not there any more."""
+        self._rows("mark_settled", {"file_id": file_id, "settled_key": key}, returns=False)
+
+    def report(self, file_id: int) -> dict[str, Any]:
+        """All that is known of a file."""
+        return dict(self._rows("file_report", {"file_id": file_id})[0][0])
+
+    def _fail(self, file_id: int, status: Status, code: Code, message: str, **known: object) -> None:
+        facts = {"sha256": None, "format": None, "rows_read": None, "rows_rejected": None, **known}
+        values = {"file_id": file_id, "status": status, "code": code, "message": message.replace("\0", ""), **facts}
+        self._rows("mark_failed", values, returns=False)
+
+    def _replace_rejects(self, file_id: int, rejects: Iterable[Reject]) -> None:
+        with self.connection.cursor() as cursor:
+            cursor.execute("DELETE FROM ops.rejected_rows WHERE file_id = %s", [file_id])
+            with cursor.copy(
+                "COPY ops.rejected_rows (file_id, source_row, source_line, column_name, code, message, raw_record) "
+                "FROM STDIN"
+            ) as copy:
+                for r in rejects:
+                    # PostgreSQL's text holds no NUL; a reader sees a visible stand-in.
+                    message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
+                    copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
+
+    def _must_change(self, name: str, values: Mapping[str, object]) -> None:
+        with warehouse_errors(name), self.connection.cursor() as cursor:
+            cursor.execute(statement(name), values)
+            if cursor.rowcount != 1:
+                raise PermanentError(
+                    name, Code.INTERNAL, "The file is not in the state this step begins from.", **dict(values)
+                )
+
+    def _rows(self, name: str, values: Mapping[str, object], *, returns: bool = True) -> list[tuple[Any, ...]]:
+        with warehouse_errors(name), self.connection.cursor() as cursor:
+            cursor.execute(statement(name), values)
+            return cursor.fetchall() if returns else []
+
+
+def _entry(row: tuple[Any, ...]) -> FileEntry:
+    return FileEntry(*row[:6], status=Status(row[6]), stage=Stage(row[7]), attempts=row[8], run_id=row[9])

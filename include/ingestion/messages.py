@@ -1,0 +1,94 @@
+"""What a person is told of a bad cell or row: what is wrong, with the value, and what would be right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from include.contracts.model import Column, Contract
+from include.errors import Code
+
+_SHOWN = 80
+_ROW_MESSAGES = {
+    Code.BAD_ROW_JSON: "The line is not valid JSON: it may be cut off, or a quote or bracket is missing.",
+    Code.NOT_AN_OBJECT: "The record is not a JSON object with the contract's columns as keys.",
+    Code.ROW_TOO_LONG: "The record is longer than a record may be (INGEST_MAX_ROW_BYTES).",
+}
+
+
+def explain(
+    code: Code,
+    contract: Contract | None = None,
+    column: str | None = None,
+    text: str | None = None,
+    rule: str = "",
+    row: Mapping[str, object] | None = None,
+) -> str:
+    """One sentence for a reject. `row` holds the typed values, for the rules that span columns."""
+    if contract is None:
+        return _ROW_MESSAGES[code]
+    if code is Code.RULE_BROKEN:
+        return _rule_message(contract, rule, row or {})
+    if column is None:
+        return str(code)
+    return _cell_message(code, contract.by_name[column], _shown(text))
+
+
+def _cell_message(code: Code, column: Column, value: str) -> str:  # noqa: PLR0911 - one sentence per code
+    match code:
+        case Code.MISSING_VALUE:
+            return f"{column.name} is required and empty."
+        case Code.BAD_INTEGER:
+            return f"{value} is not a whole number."
+        case Code.BAD_NUMBER:
+            return f"{value} is not a number."
+        case Code.BAD_BOOLEAN:
+            return f"{value} is neither true nor false (true, t, yes, y, 1; false, f, no, n, 0)."
+        case Code.BAD_DATE:
+            return f"{value} is not a date; write YYYY-MM-DD{_or_formats(column)}."
+        case Code.BAD_TIMESTAMP:
+            zone = " with an offset such as Z or +02:00" if column.type.value == "timestamptz" else " without an offset"
+            return f"{value} is not a time; write YYYY-MM-DDTHH:MM:SS{zone}{_or_formats(column)}."
+        case Code.BAD_UUID:
+            return f"{value} is not a UUID."
+        case Code.BAD_JSON:
+            return f"{value} is not JSON that can be kept (a NUL character cannot)."
+        case Code.BAD_TEXT:
+            return f"{value} holds a NUL character, which no text column can keep."
+        case Code.OUT_OF_RANGE:
+            return f"{value} is out of range{_range(column)}."
+        case Code.TOO_MANY_DECIMALS:
+            return f"{value} has more than {column.scale} decimals; it is not rounded silently."
+        case Code.TOO_SHORT:
+            return f"{value} has fewer than {column.min_length} characters."
+        case Code.TOO_LONG:
+            return f"{value} has more than {column.max_length} characters."
+        case Code.NOT_IN_LIST:
+            return f"{value} is not one of: {', '.join(column.allowed)}."
+        case Code.PATTERN_MISMATCH:
+            return f"{value} does not match the pattern {column.pattern}."
+        case _:
+            return f"{value}: {code}"
+
+
+def _rule_message(contract: Contract, name: str, row: Mapping[str, object]) -> str:
+    rule = next(rule for rule in contract.row_rules if rule.name == name)
+    used = [column.name for column in contract.source_columns if column.name in rule.expression]
+    values = ", ".join(f"{column} = {row.get(column)}" for column in used)
+    return f"{rule.description or rule.name} ({rule.name}): {values}."
+
+
+def _range(column: Column) -> str:
+    low = f"{'above' if column.exclusive_minimum else 'at least'} {column.minimum}" if column.minimum is not None else ""
+    high = f"{'below' if column.exclusive_maximum else 'at most'} {column.maximum}" if column.maximum is not None else ""
+    bounds = " and ".join(part for part in (low, high) if part)
+    return f": it must be {bounds}" if bounds else f" for {column.postgres_type}"
+
+
+def _or_formats(column: Column) -> str:
+    return f" (or {', '.join(column.formats)})" if column.formats else ""
+
+
+def _shown(text: str | None) -> str:
+    if text is None:
+        return "The empty value"
+    return f"'{text[:_SHOWN]}…'" if len(text) > _SHOWN else f"'{text}'"

@@ -1,0 +1,83 @@
+"""Stage 2: which rows go on, and how they look. Cleans, derives, and keeps the newest of rows with one key.
+
+The result is a plan, a query over the validated file, and not another copy of the rows: load reads through it.
+What the plan needs to know beforehand, which rows lose against a newer one, is found and written down here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from include.contracts.model import ColumnType, Contract
+from include.errors import Code
+from include.ingestion.engine import engine, literal, quoted
+from include.ingestion.records import FileRefusedError, Processed, Validated
+from include.ingestion.rules import cleaned
+from include.settings import IngestSettings
+
+
+def process(contract: Contract, validated: Validated, folder: Path, settings: IngestSettings) -> Processed:
+    """Plan the rows to load.
+
+    Raises:
+        FileRefusedError: a derived column cannot be calculated.
+    """
+    rows = _relation(contract, validated)
+    losers = folder / "losers.parquet"
+    with engine(folder, settings) as connection:
+        try:
+            _try_derived(connection, contract, rows)
+            duplicates = _write_losers(connection, contract, rows, losers)
+        except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
+            raise FileRefusedError(
+                Code.DERIVATION_FAILED,
+                f"A derived column cannot be calculated: {str(error).splitlines()[0]}",
+                "Mend the contract's expression, or the values, and drop the file again.",
+            ) from error
+    columns = [*(column.name for column in contract.columns), *validated.extra_columns, "_rescued", "_source_row"]
+    select = f"SELECT {', '.join(quoted(name) for name in columns)} FROM {rows}"
+    if duplicates:
+        select += f" WHERE _source_row NOT IN (SELECT _source_row FROM read_parquet({literal(str(losers))}))"
+    kept = validated.rows_read - validated.rejects.rows - duplicates
+    return Processed(validated.path, select, kept, duplicates)
+
+
+def _relation(contract: Contract, validated: Validated) -> str:
+    rows = cleaned(f"read_parquet({literal(str(validated.path))})", contract.source_columns)
+    uuids = [quoted(column.name) for column in contract.source_columns if column.type is ColumnType.UUID]
+    if uuids:
+        rows = f"(SELECT * REPLACE ({', '.join(f'lower({name}) AS {name}' for name in uuids)}) FROM {rows})"
+    derived = [f"({column.derived}) AS {quoted(column.name)}" for column in contract.columns if column.derived]
+    return f"(SELECT *, {', '.join(derived)} FROM {rows})" if derived else rows
+
+
+def _try_derived(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str) -> None:
+    derived = [quoted(column.name) for column in contract.columns if column.derived]
+    if derived:
+        connection.execute(f"SELECT {', '.join(f'count({name})' for name in derived)} FROM {rows}").fetchone()
+
+
+def _write_losers(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, path: Path) -> int:
+    """Write the numbers of the rows that another row of the same key replaces; how many there are.
+
+    The newest wins; among equally new ones, the one further down in the file. First a cheap look for keys that
+    occur twice, by hash aggregation, and only those are sorted.
+    """
+    key = ", ".join(quoted(name) for name in contract.key)
+    newest = f"{quoted(contract.newest_by)} DESC NULLS LAST, " if contract.newest_by else ""
+    connection.execute(
+        f"CREATE TEMP TABLE doubled AS SELECT {key} FROM {rows} GROUP BY {key} HAVING count(*) > 1"
+    )
+    any_doubled = connection.execute("SELECT count(*) FROM doubled").fetchone()
+    if any_doubled is None or any_doubled[0] == 0:
+        return 0
+    connection.execute(
+        f"COPY (SELECT _source_row FROM ("
+        f"SELECT _source_row, row_number() OVER (PARTITION BY {key} ORDER BY {newest}_source_row DESC) AS place "
+        f"FROM {rows} AS r SEMI JOIN doubled USING ({key})) WHERE place > 1) "
+        f"TO {literal(str(path))} (FORMAT parquet)"
+    )
+    count = connection.execute(f"SELECT count(*) FROM read_parquet({literal(str(path))})").fetchone()
+    return int(count[0]) if count else 0

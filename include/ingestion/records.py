@@ -1,0 +1,198 @@
+"""The records that travel between stages, and the one exception that carries a verdict on a whole file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+from include.errors import Code, Stage
+
+
+class Status(StrEnum):
+    """What the ledger says of a file."""
+
+    CLAIMED = "claimed"
+    VALIDATED = "validated"
+    PROCESSED = "processed"
+    LOADED = "loaded"
+    ARCHIVED = "archived"
+    VALIDATION_FAILED = "validation_failed"
+    PROCESSING_FAILED = "processing_failed"
+    LOADING_FAILED = "loading_failed"
+    DUPLICATE = "duplicate"
+
+    @classmethod
+    def failed_in(cls, stage: str) -> Status:
+        """The status of a file that failed in `stage`."""
+        return {Stage.PROCESS: cls.PROCESSING_FAILED, Stage.LOAD: cls.LOADING_FAILED}.get(
+            Stage(stage), cls.VALIDATION_FAILED
+        )
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """A file as the ledger knows it."""
+
+    file_id: int
+    dataset: str
+    bucket: str
+    object_key: str
+    etag: str
+    size_bytes: int
+    status: Status
+    stage: Stage
+    attempts: int
+    run_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """The last part of the key."""
+        return self.object_key.rsplit("/", maxsplit=1)[-1]
+
+
+class FileFormat(StrEnum):
+    """The formats that can be read."""
+
+    CSV = "csv"
+    JSON = "json"
+    NDJSON = "ndjson"
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a file is laid out, as its content says."""
+
+    format: FileFormat
+    compression: str = "none"
+    encoding: str = "utf-8"
+
+    def __str__(self) -> str:
+        extras = [part for part, usual in ((self.compression, "none"), (self.encoding, "utf-8")) if part != usual]
+        return "; ".join([self.format.value, *extras])
+
+
+@dataclass(frozen=True)
+class SpooledFile:
+    """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text."""
+
+    path: Path
+    sha256: str
+    size_bytes: int
+    has_nul: bool = True
+    has_quote: bool = True
+    has_hex: bool = True
+
+
+@dataclass(frozen=True)
+class Reject:
+    """Why one row is refused: one bad cell or one broken rule. `source_row` counts records from 1."""
+
+    source_row: int
+    source_line: int | None
+    column: str | None
+    code: Code
+    message: str
+    raw: str
+
+
+@dataclass
+class Rejects:
+    """The refused rows of a file: counted, the first kept, all of them in `path` (CSV) once there is one."""
+
+    rows: int = 0
+    first: list[Reject] = field(default_factory=list)
+    by_code: Counter[Code] = field(default_factory=Counter)
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Validated:
+    """What validate found. `path` is typed Parquet with `_source_row`, and `_rescued` where columns were unknown."""
+
+    layout: Layout
+    sha256: str
+    rows_read: int
+    rejects: Rejects
+    path: Path
+    extra_columns: tuple[str, ...] = ()
+    road: str = "fast"
+
+
+@dataclass(frozen=True)
+class Processed:
+    """What process decided: how the rows to load are read from the validated file, and how many are left out."""
+
+    path: Path
+    select: str
+    rows_kept: int
+    rows_duplicate: int
+
+
+@dataclass(frozen=True)
+class QualityResult:
+    """What one table-level expectation saw."""
+
+    expectation: str
+    column: str | None
+    severity: str
+    success: bool
+    observed: str
+    expected: str
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What the merge did, in rows."""
+
+    inserted: int
+    updated: int
+    unchanged: int
+
+
+class FileRefusedError(Exception):
+    """A verdict on a whole file: it goes to quarantine with this reason. Not a fault of the pipeline.
+
+    `remedy` says what its owner can do next. What was learnt of the file until then travels along.
+    """
+
+    def __init__(self, code: Code, message: str, remedy: str) -> None:
+        super().__init__(code, message, remedy)
+        self.code, self.message, self.remedy = code, message, remedy
+        self.sha256: str | None = None
+        self.layout: Layout | None = None
+        self.rows_read: int | None = None
+        self.rejects = Rejects()
+
+    def about(
+        self,
+        *,
+        sha256: str | None = None,
+        layout: Layout | None = None,
+        rows_read: int | None = None,
+        rejects: Rejects | None = None,
+    ) -> Self:
+        """Add what is known of the file by now."""
+        self.sha256 = sha256 or self.sha256
+        self.layout = layout or self.layout
+        self.rows_read = rows_read if rows_read is not None else self.rows_read
+        self.rejects = rejects or self.rejects
+        return self
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.remedy}"
+
+
+class DuplicateContentError(FileRefusedError):
+    """The same bytes were loaded before, as file `of`."""
+
+    def __init__(self, of: int) -> None:
+        super().__init__(
+            Code.DUPLICATE_CONTENT,
+            f"The same content was loaded before, as file {of}.",
+            "Nothing to do: no row was touched.",
+        )
+        self.of = of

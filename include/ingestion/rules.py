@@ -1,0 +1,233 @@
+"""The contract as DuckDB expressions: how a text becomes a typed value, and what a typed value must satisfy.
+
+Every rule is written once, here. The fast road types cells by Arrow, whose grammar is narrower than this one,
+and applies the same checks; so what passes there passes here with the same value (a test holds them together).
+Where a rule is not obvious, its comment says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from include.contracts.model import Cleaning, Column, ColumnType, Contract
+from include.errors import Code
+from include.ingestion.engine import literal, quoted
+
+_TIME = r"([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?)?"
+_DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+_SPACES = ("' '", "chr(9)", "chr(10)", "chr(13)")
+TRUE_WORDS = ("true", "t", "yes", "y", "1")
+FALSE_WORDS = ("false", "f", "no", "n", "0")
+_WIDEST_DECIMAL = 38
+
+
+@dataclass(frozen=True)
+class Check:
+    """A condition under which a cell or row is refused: `broken` is a boolean expression, null counting as kept."""
+
+    code: Code
+    broken: str
+    column: Column | None = None
+    rule: str = ""
+
+
+def cleaned(relation: str, columns: Iterable[Column]) -> str:
+    """A relation whose text columns are as process leaves them. An empty text is null, in every format.
+
+    One nested SELECT per step: a step written inside another would be repeated where each names its input twice,
+    and planning would take longer than the work.
+    """
+    texts = [column for column in columns if column.type is ColumnType.TEXT]
+    for at in range(max((len(column.cleaning) for column in texts), default=0)):
+        steps = {c.name: _cleaning_step(c.cleaning[at], quoted(c.name)) for c in texts if at < len(c.cleaning)}
+        relation = _replacing(relation, steps)
+    return _replacing(relation, {c.name: f"nullif({quoted(c.name)}, '')" for c in texts})
+
+
+def _replacing(relation: str, values: dict[str, str]) -> str:
+    if not values:
+        return relation
+    return f"(SELECT * REPLACE ({', '.join(f'{value} AS {quoted(name)}' for name, value in values.items())}) FROM {relation})"
+
+
+def _cleaning_step(step: Cleaning, text: str) -> str:
+    match step:
+        case Cleaning.TRIM:
+            # Most values are clean: asking first costs a twentieth of trimming all of them.
+            edges = " OR ".join(f"ends_with({text}, {space})" for space in _SPACES)
+            return f"CASE WHEN {text} < '!' OR {edges} THEN trim({text}, concat({', '.join(_SPACES)})) ELSE {text} END"
+        case Cleaning.COLLAPSE_SPACES:
+            found = " OR ".join(f"contains({text}, {space})" for space in ("'  '", *_SPACES[1:]))
+            return rf"CASE WHEN {found} THEN regexp_replace({text}, '\s+', ' ', 'g') ELSE {text} END"
+        case Cleaning.LOWER:
+            return f"lower({text})"
+        case Cleaning.UPPER:
+            return f"upper({text})"
+        case Cleaning.EMPTY_TO_NULL:
+            return f"nullif({text}, '')"
+
+
+def typed(column: Column, text: str) -> str:
+    """The typed value of a text cell, null where it cannot be read."""
+    bare = f"nullif(trim({text}, ' \t\r\n'), '')"
+    match column.type:
+        case ColumnType.TEXT:
+            return f"nullif({text}, '')"
+        case ColumnType.JSON:
+            return bare
+        case ColumnType.INTEGER:
+            return f"CASE WHEN regexp_full_match({bare}, '[+-]?[0-9]+') THEN TRY_CAST({bare} AS BIGINT) END"
+        case ColumnType.NUMBER:
+            return f"TRY_CAST({bare} AS DECIMAL({column.precision},{column.scale}))"
+        case ColumnType.FLOAT:
+            return f"TRY_CAST({bare} AS DOUBLE)"
+        case ColumnType.BOOLEAN:
+            return (
+                f"CASE WHEN lower({bare}) IN {_words(TRUE_WORDS)} THEN true "
+                f"WHEN lower({bare}) IN {_words(FALSE_WORDS)} THEN false END"
+            )
+        case ColumnType.UUID:
+            return f"TRY_CAST({bare} AS UUID)::VARCHAR"
+        case _:
+            return _moment(column, bare)
+
+
+def reading_checks(column: Column, text: str, value: str) -> list[Check]:
+    """Why a text cell cannot be read as the column's type; `value` is what `typed` made of it."""
+    bare = f"nullif(trim({text}, ' \t\r\n'), '')"
+    given = f"{bare} IS NOT NULL"
+    unread = f"{given} AND {value} IS NULL"
+    match column.type:
+        case ColumnType.TEXT:
+            return [Check(Code.BAD_TEXT, f"contains({text}, chr(0))", column)]
+        case ColumnType.JSON:
+            return []
+        case ColumnType.INTEGER:
+            shape = f"{given} AND NOT regexp_full_match({bare}, '[+-]?[0-9]+')"
+            return [Check(Code.BAD_INTEGER, shape, column), Check(Code.OUT_OF_RANGE, unread, column)]
+        case ColumnType.NUMBER:
+            return _number_checks(column, bare, value)
+        case ColumnType.FLOAT:
+            return [Check(Code.BAD_NUMBER, unread, column)]
+        case ColumnType.BOOLEAN:
+            return [Check(Code.BAD_BOOLEAN, unread, column)]
+        case ColumnType.UUID:
+            return [Check(Code.BAD_UUID, unread, column)]
+        case ColumnType.DATE:
+            return [Check(Code.BAD_DATE, unread, column)]
+        case _:
+            return [Check(Code.BAD_TIMESTAMP, unread, column)]
+
+
+def value_checks(column: Column, value: str) -> list[Check]:
+    """What a typed, cleaned value must satisfy. `required` is not here: what could not be read is not missing."""
+    checks = []
+    if column.type is ColumnType.TEXT:
+        if column.min_length:
+            checks.append(Check(Code.TOO_SHORT, f"length({value}) < {column.min_length}", column))
+        if column.max_length is not None:
+            checks.append(Check(Code.TOO_LONG, f"length({value}) > {column.max_length}", column))
+        if column.pattern:
+            match = f"NOT regexp_full_match({value}, {literal(column.pattern)})"
+            checks.append(Check(Code.PATTERN_MISMATCH, match, column))
+    if column.type is ColumnType.FLOAT:
+        checks.append(Check(Code.BAD_NUMBER, f"NOT isfinite({value})", column))
+    if column.type is ColumnType.JSON:
+        # PostgreSQL keeps no NUL in jsonb, not even an escaped one.
+        checks.append(Check(Code.BAD_JSON, rf"NOT json_valid({value}) OR contains({value}, '\u0000')", column))
+    if column.allowed:
+        as_text = value if column.type is ColumnType.TEXT else f"{value}::VARCHAR"
+        checks.append(Check(Code.NOT_IN_LIST, f"{as_text} NOT IN {_words(column.allowed)}", column))
+    checks.extend(_range_checks(column, value))
+    return checks
+
+
+def row_checks(contract: Contract) -> list[Check]:
+    """The contract's row rules over columns that stand under their own names."""
+    return [
+        Check(
+            Code.RULE_BROKEN,
+            f"NOT ({rule.expression})::BOOLEAN",
+            contract.by_name.get(rule.column) if rule.column else None,
+            rule.name,
+        )
+        for rule in contract.row_rules
+    ]
+
+
+def arrives_broken(contract: Contract, present: set[str], *, check_nul: bool) -> str:
+    """One boolean over a row of typed, cleaned columns: whether anything in it is refused. For the fast road."""
+    conditions = []
+    for column in contract.source_columns:
+        if column.name in present:
+            name = quoted(column.name)
+            conditions.extend(check.broken for check in value_checks(column, name))
+            if column.required:
+                conditions.append(f"{name} IS NULL")
+            if column.type is ColumnType.UUID:
+                conditions.append(f"NOT regexp_full_match({name}, '[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}')")
+            if check_nul and column.type is ColumnType.TEXT:
+                conditions.append(f"contains({name}, chr(0))")
+    conditions.extend(check.broken for check in row_checks(contract))
+    return " OR ".join(f"coalesce({condition}, false)" for condition in conditions) or "false"
+
+
+def _number_checks(column: Column, bare: str, value: str) -> list[Check]:
+    given = f"{bare} IS NOT NULL"
+    grammar = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+    # A cast rounds what has too many decimals; rounding a partner's figure without a word is not ours to do.
+    exact = f"TRY_CAST({bare} AS DECIMAL({_WIDEST_DECIMAL},{_WIDEST_DECIMAL - (column.precision - column.scale)}))"
+    return [
+        Check(Code.BAD_NUMBER, f"{given} AND NOT regexp_full_match({bare}, '{grammar}')", column),
+        Check(Code.OUT_OF_RANGE, f"{given} AND {value} IS NULL", column),
+        Check(Code.TOO_MANY_DECIMALS, f"{exact} <> {value}", column),
+    ]
+
+
+def _moment(column: Column, bare: str) -> str:
+    # An hour without minutes is ISO 8601, but no cast reads it.
+    iso = rf"regexp_replace({bare}, '^({_DAY}[T ][0-9]{{2}})(Z|[+-][0-9:]+)?$', '\1:00\2')"
+    not_year_zero = f"NOT starts_with({bare}, '0000')"
+    match column.type:
+        case ColumnType.DATE:
+            shape, cast = _DAY + r"([T ]00:00(:00([.]0+)?)?)?", f"TRY_CAST(left({bare}, 10) AS DATE)"
+        case ColumnType.TIMESTAMP:
+            shape, cast = _DAY + _TIME, f"TRY_CAST({iso} AS TIMESTAMP)"
+        case _:
+            # Without an offset a time is read as UTC.
+            shape, cast = _DAY + _TIME + _ZONE, f"TRY_CAST({iso} AS TIMESTAMPTZ)"
+    branches = [f"WHEN regexp_full_match({bare}, '{shape}') AND {not_year_zero} THEN {cast}"]
+    target = {ColumnType.DATE: "DATE", ColumnType.TIMESTAMP: "TIMESTAMP"}.get(column.type, "TIMESTAMPTZ")
+    branches.extend(
+        f"WHEN try_strptime({bare}, {literal(form)}) IS NOT NULL "
+        f"THEN try_strptime({bare}, {literal(form)})::{target}"
+        for form in column.formats
+    )
+    return f"CASE {' '.join(branches)} END"
+
+
+def _range_checks(column: Column, value: str) -> list[Check]:
+    if not column.is_ordered:
+        return []
+    kind = {
+        ColumnType.INTEGER: "BIGINT",
+        ColumnType.NUMBER: "DECIMAL(38,10)",
+        ColumnType.FLOAT: "DOUBLE",
+        ColumnType.DATE: "DATE",
+        ColumnType.TIMESTAMP: "TIMESTAMP",
+        ColumnType.TIMESTAMPTZ: "TIMESTAMPTZ",
+    }[column.type]
+    checks = []
+    if column.minimum is not None:
+        sign = "<=" if column.exclusive_minimum else "<"
+        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(column.minimum)}::{kind}", column))
+    if column.maximum is not None:
+        sign = ">=" if column.exclusive_maximum else ">"
+        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(column.maximum)}::{kind}", column))
+    return checks
+
+
+def _words(words: tuple[str, ...]) -> str:
+    return "(" + ", ".join(literal(word) for word in words) + ")"

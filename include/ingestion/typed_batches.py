@@ -1,0 +1,275 @@
+"""The fast road: Arrow types whole batches at once, and one query per batch asks whether anything is wrong.
+
+Anything at all that is out of the ordinary raises `Doubt`, and the thorough road (`diagnose`) takes the file.
+What Arrow's readers would let pass and the contract would not is ruled out here beforehand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from include.contracts.model import Column, ColumnType, Contract
+from include.errors import Code
+from include.ingestion.csv_text import Dialect, read_records
+from include.ingestion.engine import literal, quoted
+from include.ingestion.header import ColumnMap, map_columns
+from include.ingestion.records import FileRefusedError, SpooledFile
+from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned
+from include.settings import IngestSettings
+
+BATCH_ROWS = 65_536
+_BLOCK_BYTES = 1024**2
+
+
+class Doubt(Exception):  # noqa: N818 - no error: a reason to look closer
+    """The fast road found something and stops; `diagnose` says what it is."""
+
+
+def arrow_type(column: Column) -> pa.DataType:
+    """The Arrow type of a column in validated files."""
+    return {
+        ColumnType.INTEGER: pa.int64(),
+        ColumnType.NUMBER: pa.decimal128(column.precision, column.scale),
+        ColumnType.FLOAT: pa.float64(),
+        ColumnType.BOOLEAN: pa.bool_(),
+        ColumnType.DATE: pa.date32(),
+        ColumnType.TIMESTAMP: pa.timestamp("us"),
+        ColumnType.TIMESTAMPTZ: pa.timestamp("us", "UTC"),
+    }.get(column.type, pa.string())
+
+
+def validated_schema(contract: Contract, extra: tuple[str, ...] = ()) -> pa.Schema:
+    """What validate writes: the contract's source columns, kept unknown ones, and where each row came from."""
+    return pa.schema(
+        [(column.name, arrow_type(column)) for column in contract.source_columns]
+        + [(name, pa.string()) for name in extra]
+        + [("_rescued", pa.string()), ("_source_row", pa.int64())]
+    )
+
+
+def typed_csv(
+    text: SpooledFile,
+    dialect: Dialect,
+    contract: Contract,
+    connection: duckdb.DuckDBPyConnection,
+    settings: IngestSettings,
+) -> Iterator[pa.Table]:
+    """Typed, checked tables of a CSV file.
+
+    Raises:
+        Doubt: something is out of the ordinary; what was yielded before must be thrown away.
+    """
+    columns = map_columns(dialect.header, contract, settings.max_columns)
+    kinds = {contract.by_name[name].type for name in columns.present}
+    # Arrow reads 0x1F as a whole number; a NUL fits no text column; a stray quote may hide a broken record.
+    if text.has_nul or (text.has_hex and ColumnType.INTEGER in kinds):
+        raise Doubt
+    if text.has_quote and _has_stray_quotes(text.path, dialect.delimiter):
+        raise Doubt
+    block = min(_BLOCK_BYTES, settings.max_row_bytes)
+    with _doubting():
+        reader = pyarrow.csv.open_csv(
+            text.path,
+            read_options=pyarrow.csv.ReadOptions(block_size=block),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=dialect.delimiter, newlines_in_values=text.has_quote, ignore_empty_lines=True
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                column_types=_csv_types(text, dialect, columns, contract, settings),
+                null_values=[""],
+                strings_can_be_null=True,
+                true_values=_spellings(TRUE_WORDS),
+                false_values=_spellings(FALSE_WORDS),
+            ),
+        )
+        yield from _checked(reader, columns, contract, connection, check_nul=False)
+
+
+def typed_parquet(
+    path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, settings: IngestSettings
+) -> Iterator[pa.Table]:
+    """Typed, checked tables of a Parquet file whose columns fit as they are.
+
+    Raises:
+        Doubt: a column or a value does not fit.
+        FileRefusedError: the file cannot be read, or lacks columns.
+    """
+    with open_parquet(path) as file:
+        columns = map_columns(file.schema_arrow.names, contract, settings.max_columns)
+        for name, entry in zip(columns.names, file.schema_arrow, strict=True):
+            if name is not None and not _fits(contract.by_name[name], entry.type):
+                raise Doubt
+        if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
+            raise Doubt
+        with _doubting():
+            yield from _checked(file.iter_batches(BATCH_ROWS), columns, contract, connection, check_nul=True)
+
+
+@contextmanager
+def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """The file, closed at the end.
+
+    Raises:
+        FileRefusedError: its footer or a page cannot be read.
+    """
+    try:
+        with pq.ParquetFile(path, pre_buffer=False) as file:
+            yield file
+    except (pa.ArrowException, OSError) as error:
+        raise FileRefusedError(
+            Code.UNREADABLE_FILE, f"The Parquet file cannot be read: {str(error).splitlines()[0]}", "Write it again."
+        ) from error
+
+
+def _checked(
+    batches: Iterator[pa.RecordBatch],
+    columns: ColumnMap,
+    contract: Contract,
+    connection: duckdb.DuckDBPyConnection,
+    *,
+    check_nul: bool,
+) -> Iterator[pa.Table]:
+    schema = validated_schema(contract, tuple(name for _, name in columns.extra) if columns.evolves else ())
+    broken = arrives_broken(contract, columns.present, check_nul=check_nul)
+    verdict = f"SELECT bool_or({broken}) FROM {cleaned('typed', contract.source_columns)}"
+    first = 1
+    for table in _gathered(batches):
+        renamed = _as_contract(table, columns, schema, first, connection)
+        connection.register("typed", renamed)
+        answer = connection.execute(verdict).fetchone()
+        connection.unregister("typed")
+        if answer is None or answer[0]:
+            raise Doubt
+        yield renamed
+        first += renamed.num_rows
+
+
+def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Small batches put together, so that each query has enough to do."""
+    waiting: list[pa.RecordBatch] = []
+    rows = 0
+    for batch in batches:
+        waiting.append(batch)
+        rows += batch.num_rows
+        if rows >= BATCH_ROWS:
+            yield pa.Table.from_batches(waiting)
+            waiting, rows = [], 0
+    if rows:
+        yield pa.Table.from_batches(waiting)
+
+
+def _as_contract(
+    table: pa.Table, columns: ColumnMap, schema: pa.Schema, first: int, connection: duckdb.DuckDBPyConnection
+) -> pa.Table:
+    given = {name: table.column(at) for at, name in enumerate(columns.names) if name is not None}
+    if columns.evolves:
+        given.update({name: table.column(at) for at, name in columns.extra})
+    elif columns.extra:
+        given["_rescued"] = _rescued(table, columns, connection)
+    given["_source_row"] = pa.chunked_array([pa.array(np.arange(first, first + table.num_rows, dtype=np.int64))])
+    arrays = []
+    for entry in schema:
+        column = given.get(entry.name)
+        if column is None:
+            column = pa.chunked_array([pa.nulls(table.num_rows, entry.type)])
+        if column.type != entry.type:
+            column = _to_utc(column) if _needs_zone(column, entry) else column.cast(entry.type)
+        arrays.append(column)
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _rescued(table: pa.Table, columns: ColumnMap, connection: duckdb.DuckDBPyConnection) -> pa.ChunkedArray:
+    unknown = pa.Table.from_arrays(
+        [table.column(at) for at, _ in columns.extra], names=[f"c{at}" for at, _ in columns.extra]
+    )
+    pairs = ", ".join(f"{literal(name)}, {quoted(f'c{at}')}" for at, name in columns.extra)
+    connection.register("unknown", unknown)
+    answer = connection.execute(f"SELECT json_object({pairs})::VARCHAR AS r FROM unknown").to_arrow_table()
+    connection.unregister("unknown")
+    return answer["r"]
+
+
+def _needs_zone(column: pa.ChunkedArray, entry: pa.Field) -> bool:
+    return bool(pa.types.is_timestamp(entry.type) and entry.type.tz and column.type.tz is None)
+
+
+def _to_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.assume_timezone(column, "UTC")
+
+
+def _csv_types(
+    text: SpooledFile, dialect: Dialect, columns: ColumnMap, contract: Contract, settings: IngestSettings
+) -> dict[str, pa.DataType]:
+    """Arrow types by the file's own column names. One row tells whether times carry an offset."""
+    types = {}
+    records = read_records(text.path, dialect.delimiter, len(dialect.header), settings.max_row_bytes)
+    next(records)
+    sample = next(records, None)
+    for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True)):
+        kind = arrow_type(contract.by_name[name]) if name is not None else pa.string()
+        if pa.types.is_timestamp(kind) and kind.tz and sample and sample.fields:
+            moment = sample.fields[at].strip()
+            has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
+            kind = kind if has_offset else pa.timestamp("us")
+        types[given] = kind
+    return types
+
+
+def _fits(column: Column, kind: pa.DataType) -> bool:
+    """Whether Arrow can turn the file's type into the contract's without loss of meaning."""
+    t = pa.types
+    match column.type:
+        case ColumnType.INTEGER:
+            return bool(t.is_integer(kind))
+        case ColumnType.NUMBER:
+            return bool(t.is_decimal(kind) or t.is_integer(kind))
+        case ColumnType.FLOAT:
+            return bool(t.is_floating(kind) or t.is_integer(kind))
+        case ColumnType.BOOLEAN:
+            return bool(t.is_boolean(kind))
+        case ColumnType.DATE:
+            return bool(t.is_date(kind))
+        case ColumnType.TIMESTAMP:
+            return bool(t.is_timestamp(kind) and kind.tz is None)
+        case ColumnType.TIMESTAMPTZ:
+            return bool(t.is_timestamp(kind))
+        case _:
+            return bool(t.is_string(kind) or t.is_large_string(kind))
+
+
+def _spellings(words: tuple[str, ...]) -> list[str]:
+    return [spelling for word in words for spelling in {word, word.upper(), word.title()}]
+
+
+def _has_stray_quotes(path: Path, delimiter: str) -> bool:
+    """Whether some quote neither opens nor closes a field nor is doubled, or one is left open."""
+    edges = np.frombuffer(f'{delimiter}\r\n"'.encode(), np.uint8)
+    quotes = 0
+    before = b"\n"
+    with path.open("rb") as stream:
+        while chunk := stream.read(4 * _BLOCK_BYTES):
+            # Each quote is judged with both its neighbours, so the last byte waits for the next chunk.
+            data = np.frombuffer(before + chunk + (b"" if len(chunk) == 4 * _BLOCK_BYTES else b"\n"), np.uint8)
+            at = np.flatnonzero(data[1:-1] == ord('"')) + 1
+            quotes += len(at)
+            if np.any(~np.isin(data[at - 1], edges) & ~np.isin(data[at + 1], edges)):
+                return True
+            before = data[-2:].tobytes()
+    return quotes % 2 == 1
+
+
+@contextmanager
+def _doubting() -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise Doubt from error

@@ -1,0 +1,217 @@
+"""Stage 1: is it what the contract says? From the object in the bucket to typed rows and explained rejects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.contracts.model import Contract
+from include.errors import Code
+from include.ingestion.csv_text import sniff
+from include.ingestion.detect import detect
+from include.ingestion.diagnose import Chunk, diagnose_csv, diagnose_json, diagnose_parquet
+from include.ingestion.engine import engine
+from include.ingestion.fetch import fetch, plain_text
+from include.ingestion.json_text import lines_of_records
+from include.ingestion.records import (
+    DuplicateContentError,
+    FileEntry,
+    FileFormat,
+    FileRefusedError,
+    Layout,
+    Reject,
+    Rejects,
+    SpooledFile,
+    Validated,
+)
+from include.ingestion.rejects import RejectFile
+from include.ingestion.typed_batches import BATCH_ROWS, Doubt, open_parquet, typed_csv, typed_parquet, validated_schema
+from include.settings import IngestSettings
+from include.stores.object_store import ObjectStore
+
+LoadedBefore = Callable[[str], int | None]
+
+
+def validate(
+    contract: Contract,
+    entry: FileEntry,
+    store: ObjectStore,
+    folder: Path,
+    settings: IngestSettings,
+    loaded_before: LoadedBefore,
+) -> Validated:
+    """Read a file against its contract.
+
+    Args:
+        contract: what the file should be.
+        entry: the file, as the ledger knows it.
+        store: where it lies.
+        folder: the worker's own, for this file alone.
+        settings: limits.
+        loaded_before: the file that brought the same content (by SHA-256) before, if any.
+
+    Raises:
+        DuplicateContentError: the content is in the table already.
+        FileRefusedError: the file as a whole fails, or more rows than the error budget allows.
+        RetryableError: the bucket or the disk fails.
+    """
+    raw = fetch(entry, store, folder, settings)
+    if (of := loaded_before(raw.sha256)) is not None:
+        raise DuplicateContentError(of).about(sha256=raw.sha256)
+    try:
+        layout = detect(raw.path)
+        with engine(folder, settings) as connection:
+            validated = _read(contract, raw, layout, connection, folder, settings)
+        _judge(contract, validated)
+    except FileRefusedError as refusal:
+        raise refusal.about(sha256=raw.sha256) from refusal.__cause__
+    return validated
+
+
+def _read(
+    contract: Contract,
+    raw: SpooledFile,
+    layout: Layout,
+    connection: duckdb.DuckDBPyConnection,
+    folder: Path,
+    settings: IngestSettings,
+) -> Validated:
+    path = folder / "validated.parquet"
+    try:
+        text = raw if layout.format is FileFormat.PARQUET else plain_text(raw, layout, settings)
+        try:
+            rows, extra = _write(path, _fast(contract, text, layout, connection, settings), contract)
+            return Validated(layout, raw.sha256, rows, Rejects(), path, extra)
+        except Doubt:
+            return _thorough(contract, raw, text, layout, connection, path, settings)
+    except FileRefusedError as refusal:
+        raise refusal.about(layout=layout) from refusal.__cause__
+
+
+def _fast(
+    contract: Contract,
+    text: SpooledFile,
+    layout: Layout,
+    connection: duckdb.DuckDBPyConnection,
+    settings: IngestSettings,
+) -> Iterator[pa.Table]:
+    if layout.format is FileFormat.PARQUET:
+        yield from typed_parquet(text.path, contract, connection, settings)
+    elif layout.format is FileFormat.CSV:
+        dialect = sniff(text.path, contract, settings.max_row_bytes)
+        yield from typed_csv(text, dialect, contract, connection, settings)
+    else:
+        raise Doubt
+
+
+def _thorough(
+    contract: Contract,
+    raw: SpooledFile,
+    text: SpooledFile,
+    layout: Layout,
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    settings: IngestSettings,
+) -> Validated:
+    read = 0
+    with RejectFile(path.with_name("rejects.csv"), settings.max_rejects_in_ledger) as file:
+
+        def good() -> Iterator[pa.Table]:
+            nonlocal read
+            for chunk in _chunks(contract, text, layout, connection, settings):
+                file.add(_with_lines(chunk.rejects, text, layout))
+                read += chunk.rows
+                yield chunk.good
+
+        _, extra = _write(path, _in_order(good(), contract), contract)
+    return Validated(layout, raw.sha256, read, file.rejects, path, extra, road="thorough")
+
+
+def _chunks(
+    contract: Contract,
+    text: SpooledFile,
+    layout: Layout,
+    connection: duckdb.DuckDBPyConnection,
+    settings: IngestSettings,
+) -> Iterator[Chunk]:
+    match layout.format:
+        case FileFormat.CSV:
+            dialect = sniff(text.path, contract, settings.max_row_bytes)
+            yield from diagnose_csv(text, dialect, contract, connection, settings)
+        case FileFormat.PARQUET:
+            with open_parquet(text.path) as file:
+                yield from diagnose_parquet(file.iter_batches(BATCH_ROWS), contract, connection, settings)
+        case kind:
+            yield from diagnose_json(text, kind, contract, connection, settings)
+
+
+def _with_lines(rejects: list[Reject], text: SpooledFile, layout: Layout) -> list[Reject]:
+    """Add the lines that the reader of a JSON document does not know."""
+    if layout.format is not FileFormat.JSON or not rejects:
+        return rejects
+    lines = lines_of_records(text.path, {reject.source_row for reject in rejects})
+    return [replace(reject, source_line=lines.get(reject.source_row)) for reject in rejects]
+
+
+def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:
+    """Tables of the thorough road in the shape of the validated file."""
+    for table in tables:
+        known = {column.name for column in contract.source_columns} | {"_rescued", "_source_row"}
+        extra = tuple(name for name in table.column_names if name not in known)
+        schema = validated_schema(contract, extra)
+        yield table.select(schema.names).cast(schema)
+
+
+def _write(path: Path, tables: Iterator[pa.Table], contract: Contract) -> tuple[int, tuple[str, ...]]:
+    """Write the validated file; how many rows it has, and which columns the contract does not name."""
+    writer: pq.ParquetWriter | None = None
+    rows = 0
+    try:
+        for table in tables:
+            if writer is None:
+                writer = pq.ParquetWriter(
+                    path, table.schema, compression="snappy", use_dictionary=False, write_statistics=False
+                )
+            writer.write_table(table, row_group_size=BATCH_ROWS)
+            rows += table.num_rows
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        path.unlink(missing_ok=True)
+        return 0, ()
+    known = set(validated_schema(contract).names)
+    return rows, tuple(name for name in writer.schema.names if name not in known)
+
+
+def _judge(contract: Contract, validated: Validated) -> None:
+    rejects, read = validated.rejects, validated.rows_read
+    if read == 0:
+        raise FileRefusedError(
+            Code.NO_ROWS, "The file has no rows.", "Send it again once there are some."
+        ).about(layout=validated.layout, rows_read=0)
+    if not contract.budget.allows(rejects.rows, read):
+        first = rejects.first[0] if rejects.first else None
+        place = ""
+        if first is not None:
+            line = f"line {first.source_line}" if first.source_line else f"row {first.source_row}"
+            place = f" First: {line}{f', {first.column}' if first.column else ''}: {first.message} [{first.code}]"
+        raise FileRefusedError(
+            Code.ERROR_BUDGET_EXCEEDED,
+            f"{rejects.rows:,} of {read:,} rows are refused; the contract allows {_budget(contract)}.{place}",
+            "Mend the rows listed in the reject file and drop the file again.",
+        ).about(layout=validated.layout, rows_read=read, rejects=rejects)
+
+
+def _budget(contract: Contract) -> str:
+    parts = []
+    if contract.budget.rows:
+        parts.append(f"{contract.budget.rows:,}")
+    if contract.budget.share:
+        parts.append(f"{contract.budget.share:.4g} of all")
+    return " and ".join(parts) or "none"

@@ -1,0 +1,5 @@
+-- A worker takes a file up: one more attempt, from the beginning. No row if there is nothing left to do with it.
+UPDATE ops.file_ingestion_log SET
+    attempts = attempts + 1, status = 'claimed', stage = 'validate'
+WHERE file_id = %(file_id)s AND settled_at IS NULL AND status IN ('claimed', 'validated', 'processed')
+RETURNING file_id, dataset, bucket, object_key, etag, size_bytes, status, stage, attempts, run_id;

@@ -1,0 +1,40 @@
+-- Enter new objects in the ledger and reopen settled failures that were put back. Objects in flight are left alone.
+WITH found AS (
+    SELECT * FROM unnest(%(keys)s::text [], %(etags)s::text [], %(sizes)s::bigint []) AS f (object_key, etag, size_bytes)
+),
+
+reopened AS (
+    UPDATE ops.file_ingestion_log AS entry SET
+        status = 'claimed', stage = 'claim', attempts = 0, error_code = NULL, error_message = NULL,
+        rows_read = NULL, rows_inserted = NULL, rows_updated = NULL, rows_unchanged = NULL, rows_duplicate = NULL,
+        rows_rejected = NULL, settled_key = NULL, claimed_at = clock_timestamp(), validated_at = NULL,
+        processed_at = NULL, loaded_at = NULL, settled_at = NULL, size_bytes = found.size_bytes,
+        contract_version = %(contract_version)s, dag_id = %(dag_id)s, run_id = %(run_id)s
+    FROM found
+    WHERE
+        entry.file_id = (
+            SELECT max(latest.file_id) FROM ops.file_ingestion_log AS latest
+            WHERE
+                latest.dataset = %(dataset)s AND latest.bucket = %(bucket)s
+                AND latest.object_key = found.object_key AND latest.etag = found.etag
+        )
+        AND entry.settled_at IS NOT NULL AND entry.status LIKE '%%failed'
+    RETURNING entry.file_id, entry.object_key, entry.etag, entry.size_bytes
+),
+
+entered AS (
+    INSERT INTO ops.file_ingestion_log
+    (dataset, bucket, object_key, etag, size_bytes, contract_version, dag_id, run_id)
+    SELECT %(dataset)s, %(bucket)s, object_key, etag, size_bytes, %(contract_version)s, %(dag_id)s, %(run_id)s
+    FROM found
+    WHERE NOT EXISTS (
+        SELECT FROM reopened WHERE reopened.object_key = found.object_key AND reopened.etag = found.etag
+    )
+    ON CONFLICT (bucket, object_key, etag) WHERE settled_at IS NULL DO NOTHING
+    RETURNING file_id, size_bytes
+)
+
+SELECT file_id, size_bytes FROM entered
+UNION ALL
+SELECT file_id, size_bytes FROM reopened
+ORDER BY file_id;

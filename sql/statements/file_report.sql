@@ -1,0 +1,43 @@
+-- All that the report of one file says, as one JSON document.
+SELECT jsonb_build_object(
+    'file_id', log.file_id,
+    'dataset', log.dataset,
+    'file', log.object_key,
+    'bucket', log.bucket,
+    'etag', log.etag,
+    'sha256', log.sha256,
+    'size_bytes', log.size_bytes,
+    'format', log.format,
+    'contract_version', log.contract_version,
+    'status', log.status,
+    'code', log.error_code,
+    'message', log.error_message,
+    'attempts', log.attempts,
+    'rows', jsonb_build_object(
+        'read', log.rows_read, 'inserted', log.rows_inserted, 'updated', log.rows_updated,
+        'unchanged', log.rows_unchanged, 'duplicate', log.rows_duplicate, 'rejected', log.rows_rejected
+    ),
+    'times', jsonb_build_object(
+        'claimed', log.claimed_at, 'validated', log.validated_at, 'processed', log.processed_at,
+        'loaded', log.loaded_at
+    ),
+    'run', jsonb_build_object('dag_id', log.dag_id, 'run_id', log.run_id),
+    'rejects_by_code', (
+        SELECT coalesce(jsonb_object_agg(counted.code, counted.cells), '{}'::jsonb)
+        FROM (
+            SELECT code, count(*) AS cells FROM ops.rejected_rows WHERE file_id = log.file_id GROUP BY code
+        ) AS counted
+    ),
+    'rejected_rows', (
+        SELECT coalesce(jsonb_agg(to_jsonb(first) - 'file_id' ORDER BY first.source_row), '[]'::jsonb)
+        FROM (
+            SELECT * FROM ops.rejected_rows WHERE file_id = log.file_id ORDER BY source_row LIMIT 100
+        ) AS first
+    ),
+    'expectations', (
+        SELECT coalesce(
+            jsonb_agg(to_jsonb(result) - 'file_id' - 'result_id' - 'dataset' ORDER BY result.result_id), '[]'::jsonb
+        )
+        FROM ops.quality_result AS result WHERE result.file_id = log.file_id
+    )
+) FROM ops.file_ingestion_log AS log WHERE log.file_id = %(file_id)s;

@@ -1,0 +1,8 @@
+-- Files whose outcome is decided and which still lie in incoming/.
+SELECT
+    file_id, dataset, bucket, object_key, etag, size_bytes, status, stage, attempts, run_id
+FROM ops.file_ingestion_log
+WHERE
+    dataset = %(dataset)s AND bucket = %(bucket)s AND settled_at IS NULL
+    AND status IN ('loaded', 'validation_failed', 'processing_failed', 'loading_failed', 'duplicate')
+ORDER BY file_id;
