@@ -158,13 +158,19 @@ def _explained() -> Iterator[None]:
     except PlatformError as error:
         _fail(str(error), error.context)
     except ValidationError as error:
-        first = error.errors()[0]
-        _fail(f"{'.'.join(map(str, first['loc'])).upper()}: {first['msg']}, not {first['input']!r}: see .env.example")
+        _fail(_refused_setting(error))
     except OSError as error:
         _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _refused_setting(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    name = ".".join(map(str, first["loc"])).upper()
+    told = f"{name}={first['input']}: {first['msg']}" if name else first["msg"]
+    return f"a setting cannot be used: {told}: correct it in the environment or in .env"
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

@@ -65,12 +65,16 @@ def load(path: Path) -> Credentials:
     """The secrets in the file.
 
     Raises:
-        PlatformError: there are none yet, or some are missing.
+        PlatformError: it does not exist yet, or lacks some.
     """
+    if not path.exists():
+        raise PlatformError(f"the platform was never started in {path.parent}", "start it with `make up`")
     known = _read(path)
     names = [field.name for field in fields(Credentials)]
     if missing := [name for name in names if name not in known]:
-        raise PlatformError(f"{path} lacks {', '.join(name.upper() for name in missing)}", "start with `make up`")
+        raise PlatformError(
+            f"{path} lacks {', '.join(name.upper() for name in missing)}", "complete them with `make up`"
+        )
     return Credentials(**{name: known[name] for name in names})
 
 

@@ -124,10 +124,14 @@ class Platform:
             missing = [service for service in wanted if not _runs(running, service.name)]
             if not missing:
                 return False
-            self._check(missing)
             try:
                 if not running:
-                    self._start_supervisor(missing)
+                    self._end_leftovers()
+                for service in missing:
+                    _check_program(service)
+                    _check_port(service)
+                if not running:
+                    self._start_supervisor()
                 self._start(missing)
             except BaseException:
                 self._take_back([service.name for service in missing], everything=not running)
@@ -140,8 +144,8 @@ class Platform:
         Returns:
             How many services and left-over processes were stopped.
         """
-        if not self._layout.home.exists():
-            return 0
+        if not self._layout.home.exists():  # deleted by hand under a running platform, perhaps
+            return processes.end_all(self._layout, session=None)
         with self._alone():
             return self._stop_everything()
 
@@ -156,7 +160,7 @@ class Platform:
         """
         home = self._layout.home
         if not home.exists():
-            return False
+            return bool(self.down())
         if not self._layout.marker.exists() and not self._is_default_home():
             raise PlatformError(f"{home} is not the home of a platform", "check PLATFORM_HOME; nothing was deleted")
         self.down()
@@ -187,6 +191,12 @@ class Platform:
         if home.exists() and not marker.exists() and any(home.iterdir()) and not self._is_default_home():
             raise PlatformError(f"{home} holds something else already", "set PLATFORM_HOME to an empty folder")
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        free, least = shutil.disk_usage(home).free // 2**20, self._asked.platform_min_free_mb
+        if free < least:
+            raise PlatformError(
+                f"only {free} MB are free at {home}, {least} are needed",
+                "make room, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
+            )
         self._layout.logs.mkdir(mode=0o700, exist_ok=True)
         self._layout.buckets.mkdir(exist_ok=True)
         marker.write_text("The embedded platform keeps its state here. `make clean` deletes this folder.\n")
@@ -194,25 +204,12 @@ class Platform:
     def _is_default_home(self) -> bool:
         return self._layout.home == REPOSITORY / ".local"
 
-    def _check(self, missing: list[Service]) -> None:
-        free, least = shutil.disk_usage(self._layout.home).free // 2**20, self._asked.platform_min_free_mb
-        if free < least:
-            raise PlatformError(
-                f"only {free} MB are free at {self._layout.home}, {least} are needed",
-                "make room, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
-            )
-        for service in missing:
-            if not shutil.which(service.command[0]):
-                raise PlatformError(
-                    f"the program of {service.name} is missing: {service.command[0]}", "run `make setup`"
-                )
-
-    def _start_supervisor(self, missing: list[Service]) -> None:
+    def _end_leftovers(self) -> None:
         if count := processes.end_all(self._layout, self._session()):
             self._progress.note(f"ended {count} processes that an earlier start had left behind")
         self._remove_traces()
-        for service in missing:
-            _check_port(service)
+
+    def _start_supervisor(self) -> None:
         with step(self._progress, "supervisor", "ready"):
             session = self._supervisor.start(self.services())
         ports = {name: getattr(self._asked, name) for name in _PORTS}
@@ -348,6 +345,11 @@ class Platform:
 
 def _runs(states: dict[str, ProgramState], name: str) -> bool:
     return name in states and states[name].running
+
+
+def _check_program(service: Service) -> None:
+    if not shutil.which(service.command[0]):
+        raise PlatformError(f"the program of {service.name} is missing: {service.command[0]}", "run `make setup`")
 
 
 def _check_port(service: Service) -> None:

@@ -13,9 +13,10 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from dotenv import dotenv_values
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -45,6 +46,13 @@ class PlatformSettings(BaseSettings):
     def _absolute(cls, home: Path) -> Path:
         """A relative home is meant from the checkout, wherever the command was typed."""
         return Path(os.path.realpath(REPOSITORY / home.expanduser()))
+
+    @model_validator(mode="after")
+    def _ports_differ(self) -> Self:
+        ports = (self.postgres_port, self.s3_port, self.airflow_port, self.kafka_port)
+        if len(set(ports)) < len(ports):
+            raise ValueError("each service needs a port of its own")
+        return self
 
     @property
     def layout(self) -> Layout:
