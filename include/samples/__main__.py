@@ -1,0 +1,122 @@
+"""`python -m include.samples`: writes sample files for any dataset, and drops them if asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from include.contracts.catalog import read_catalog
+from include.contracts.problems import nearest
+from include.errors import PipelineError
+from include.samples.badness import DESCRIPTIONS, FILE_KINDS, BadKind, SampleFormat, parse_bad
+from include.samples.report import SampleReport
+from include.samples.writer import write_sample
+from include.settings import ingest_settings, store_settings
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None)
+console = Console(highlight=False, soft_wrap=True)
+
+
+def _list_bad(wanted: bool) -> None:  # noqa: FBT001 (typer calls it with the option's value)
+    if not wanted:
+        return
+    table = Table("kind", "of", "what it does", box=None)
+    for kind in BadKind:
+        table.add_row(kind, "file" if kind in FILE_KINDS else "row", DESCRIPTIONS[kind])
+    console.print(table)
+    raise typer.Exit
+
+
+@app.command()
+def generate(
+    dataset: Annotated[str, typer.Argument(help="A dataset that has a contract.")],
+    rows: Annotated[int, typer.Option(min=0, help="Records in the file.")] = 10_000,
+    file_format: Annotated[SampleFormat, typer.Option("--format", help="How they are written.")] = SampleFormat.CSV,
+    bad: Annotated[str, typer.Option(help="KIND[:COUNT][,KIND...]; see --list-bad.")] = "",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same bytes.")] = 1,
+    out: Annotated[Path | None, typer.Option(help="The file to write; DATASET.FORMAT if left out.")] = None,
+    start: Annotated[int, typer.Option("--start", "--offset", min=0, help="Number of the first key.")] = 0,
+    version: Annotated[int, typer.Option(min=0, help="Rows of a later version are newer.")] = 1,
+    duplicates: Annotated[float, typer.Option(min=0, max=0.9, help="Share of rows that repeat a key.")] = 0.0,
+    drop: Annotated[bool, typer.Option("--drop", help="Also upload it to incoming/DATASET/.")] = False,
+    list_bad: Annotated[  # noqa: ARG001 (its callback does the work)
+        bool, typer.Option("--list-bad", callback=_list_bad, is_eager=True, help="Show every kind of badness.")
+    ] = False,
+) -> None:
+    """Write a sample file for DATASET.
+
+    An update file of which half the keys exist: --rows 2000000, then --rows 2000000 --start 1000000 --version 2.
+    """
+    try:
+        report = _written(dataset, rows, file_format, bad, seed, out, start, version, duplicates)
+        for line in report.lines():
+            console.print(line, markup=False)
+        if drop:
+            console.print(f"  dropped as {_dropped(report, dataset)}", markup=False)
+    except PipelineError as error:
+        console.print(f"{error.code}: {error.message}" if error.facts else error.message, style="red", markup=False)
+        raise typer.Exit(1) from error
+
+
+def _written(
+    dataset: str,
+    rows: int,
+    file_format: SampleFormat,
+    bad: str,
+    seed: int,
+    out: Path | None,
+    start: int,
+    version: int,
+    duplicates: float,
+) -> SampleReport:
+    catalog = read_catalog(ingest_settings().contracts_dir)
+    contract = catalog.contracts.get(dataset)
+    if contract is None:
+        broken = [error for error in catalog.broken if error.file.stem == dataset]
+        console.print(
+            str(broken[0]) if broken else f"no contract '{dataset}': {nearest(dataset, catalog.contracts)}",
+            style="red",
+            markup=False,
+        )
+        raise typer.Exit(1)
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task(f"{dataset} rows", total=rows)
+        return write_sample(
+            contract,
+            out or Path(f"{dataset}.{file_format}"),
+            rows,
+            file_format,
+            seed=seed,
+            bad=parse_bad(bad),
+            start=start,
+            version=version,
+            duplicates=duplicates,
+            progress=lambda made: bar.advance(task, made),
+        )
+
+
+def _dropped(report: SampleReport, dataset: str) -> str:
+    """Upload the file; the key it has now."""
+    from include.stores.object_store import ObjectStore  # noqa: PLC0415 (boto3 takes its time, and few drop)
+
+    bucket, key = ingest_settings().landing_bucket, f"incoming/{dataset}/{report.path.name}"
+    ObjectStore(store_settings().s3()).upload(report.path, bucket, key)
+    return f"s3://{bucket}/{key}"
+
+
+if __name__ == "__main__":
+    app()

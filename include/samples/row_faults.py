@@ -1,0 +1,262 @@
+"""Makes a good record bad in one named way.
+
+What belongs here: for each kind, which column it can strike and what it writes there. What does not: choosing the
+rows (`plan`), writing them (`writer`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from include.contracts.expressions import literal, quoted
+from include.contracts.logical_types import parse_bound
+from include.contracts.model import Column, ColumnType, Contract
+from include.errors import Code
+from include.samples.badness import DESCRIPTIONS, BadKind, SampleError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from include.samples.records import FileColumn, TextFormat
+
+LONG_LINE_BYTES = 50 * 1024**2
+
+
+@dataclass(frozen=True)
+class CellFault:
+    """A value that is to stand in a column instead of the good one; None is null."""
+
+    column: str
+    value: str | None
+    code: Code
+
+
+_CODES_OF_LINES = {
+    BadKind.TOO_MANY_FIELDS: Code.TOO_MANY_FIELDS,
+    BadKind.TOO_FEW_FIELDS: Code.TOO_FEW_FIELDS,
+    BadKind.BROKEN_QUOTE: Code.BROKEN_QUOTE,
+    BadKind.BAD_ROW_JSON: Code.BAD_ROW_JSON,
+    BadKind.NOT_AN_OBJECT: Code.NOT_AN_OBJECT,
+    BadKind.NOT_UTF8: Code.BAD_ENCODING,
+    BadKind.LONG_LINE: Code.ROW_TOO_LONG,
+}
+LINE_KINDS = frozenset(_CODES_OF_LINES)
+
+
+def line_fault(  # noqa: PLR0911 (one return a kind)
+    kind: BadKind, columns: list[FileColumn], fields: list[str], form: TextFormat
+) -> tuple[bytes, str | None, Code]:
+    """A whole record made bad: its bytes, the column if one is meant, and the reason to expect."""
+    code = _CODES_OF_LINES[kind]
+    texts = [index for index, column in enumerate(columns) if column.type is ColumnType.TEXT]
+    if kind in {BadKind.BROKEN_QUOTE, BadKind.NOT_UTF8, BadKind.LONG_LINE} and not texts:
+        raise _not_possible(kind, "it has no text column")
+    at = texts[-1] if texts else 0
+    column = columns[at].name
+    match kind:
+        case BadKind.TOO_MANY_FIELDS:
+            return form.record(columns, [*fields, "surplus"]).encode(), None, code
+        case BadKind.TOO_FEW_FIELDS:
+            return form.record(columns, fields[:-1]).encode(), None, code
+        case BadKind.BROKEN_QUOTE:
+            struck = _replaced(fields, at, '"broken"quote')
+            return form.record(columns, struck).encode(), column, code
+        case BadKind.BAD_ROW_JSON:
+            whole = form.record(columns, fields)
+            return whole[: len(whole) // 2].encode(), None, code
+        case BadKind.NOT_AN_OBJECT:
+            return b"[1, 2, 3]", None, code
+        case BadKind.LONG_LINE:
+            struck = _replaced(fields, at, form.field("x" * LONG_LINE_BYTES, ColumnType.TEXT))
+            return form.record(columns, struck).encode(), column, code
+        case _:  # NOT_UTF8
+            struck = _replaced(fields, at, form.field("caf@@", ColumnType.TEXT))
+            return form.record(columns, struck).encode().replace(b"caf@@", b"caf\xe9"), column, code
+
+
+def cell_fault(kind: BadKind, contract: Contract, names: set[str], row: Mapping[str, str | None]) -> CellFault:
+    """The bad value of a row, in the first column that can have this kind of it.
+
+    Args:
+        kind: a kind that strikes one value.
+        contract: whose columns and rules are looked at.
+        names: the columns that are in the file.
+        row: the good row's values as text, by column.
+
+    Raises:
+        SampleError: no column of the contract can be bad in this way.
+    """
+    if kind is BadKind.RULE_BROKEN:
+        return _broken_rule(contract, names, row)
+    make = _CELLS[kind]
+    columns = [column for column in contract.source_columns if column.name in names]
+    # a key made bad is a different row: other columns first, unless the key is what is meant
+    for column in sorted(columns, key=lambda column: column.name in contract.key):
+        fault = make(contract, column)
+        if fault is not None:
+            return fault
+    raise _not_possible(kind, "none of its columns can")
+
+
+def _bad_date(_: Contract, column: Column) -> CellFault | None:
+    if column.type is not ColumnType.DATE:
+        return None
+    return CellFault(column.name, "2026-02-30", Code.BAD_DATE)
+
+
+def _bad_timestamp(_: Contract, column: Column) -> CellFault | None:
+    if column.type not in {ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}:
+        return None
+    return CellFault(column.name, "yesterday", Code.BAD_TIMESTAMP)
+
+
+def _text_in_number(_: Contract, column: Column) -> CellFault | None:
+    codes = {
+        ColumnType.INTEGER: Code.BAD_INTEGER,
+        ColumnType.NUMBER: Code.BAD_NUMBER,
+        ColumnType.FLOAT: Code.BAD_NUMBER,
+    }
+    return CellFault(column.name, "twelve", codes[column.type]) if column.type in codes else None
+
+
+def _too_many_decimals(_: Contract, column: Column) -> CellFault | None:
+    if column.type is not ColumnType.NUMBER:
+        return None
+    return CellFault(column.name, "1." + "1" * (column.scale + 2), Code.TOO_MANY_DECIMALS)
+
+
+def _bad_boolean(_: Contract, column: Column) -> CellFault | None:
+    return CellFault(column.name, "perhaps", Code.BAD_BOOLEAN) if column.type is ColumnType.BOOLEAN else None
+
+
+def _bad_uuid(_: Contract, column: Column) -> CellFault | None:
+    bad = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e2xx"
+    return CellFault(column.name, bad, Code.BAD_UUID) if column.type is ColumnType.UUID else None
+
+
+def _bad_json(_: Contract, column: Column) -> CellFault | None:
+    return CellFault(column.name, '{"level": ', Code.BAD_JSON) if column.type is ColumnType.JSON else None
+
+
+def _missing_key(contract: Contract, column: Column) -> CellFault | None:
+    return CellFault(column.name, None, Code.MISSING_VALUE) if column.name in contract.key else None
+
+
+def _not_in_list(_: Contract, column: Column) -> CellFault | None:
+    if not column.allowed:
+        return None
+    return CellFault(column.name, "Nonsense" if column.type is ColumnType.TEXT else "-999999", Code.NOT_IN_LIST)
+
+
+def _too_long(_: Contract, column: Column) -> CellFault | None:
+    if column.max_length is None or column.pattern or column.allowed:
+        return None
+    return CellFault(column.name, "x" * (column.max_length + 1), Code.TOO_LONG)
+
+
+def _pattern_mismatch(_: Contract, column: Column) -> CellFault | None:
+    if column.pattern is None:
+        return None
+    length = max(column.min_length or 1, 1)
+    return CellFault(column.name, ("?" * length)[: column.max_length], Code.PATTERN_MISMATCH)
+
+
+def _out_of_range(_: Contract, column: Column) -> CellFault | None:
+    if column.minimum is None and column.maximum is None:
+        return None
+    below = column.minimum is not None
+    bound = parse_bound((column.minimum if below else column.maximum) or "", column)
+    if isinstance(bound, Decimal):
+        step = Decimal(1).scaleb(-column.scale) if column.type is ColumnType.NUMBER else Decimal(1)
+        return CellFault(column.name, format(bound - step if below else bound + step, "f"), Code.OUT_OF_RANGE)
+    day = timedelta(days=1)
+    return CellFault(column.name, _outside(bound, -day if below else day), Code.OUT_OF_RANGE)
+
+
+def _outside(bound: date, step: timedelta) -> str:
+    return (bound + step).isoformat()
+
+
+_CELLS: dict[BadKind, Callable[[Contract, Column], CellFault | None]] = {
+    BadKind.BAD_DATE: _bad_date,
+    BadKind.BAD_TIMESTAMP: _bad_timestamp,
+    BadKind.TEXT_IN_NUMBER: _text_in_number,
+    BadKind.TOO_MANY_DECIMALS: _too_many_decimals,
+    BadKind.BAD_BOOLEAN: _bad_boolean,
+    BadKind.BAD_UUID: _bad_uuid,
+    BadKind.BAD_JSON: _bad_json,
+    BadKind.MISSING_KEY: _missing_key,
+    BadKind.NOT_IN_LIST: _not_in_list,
+    BadKind.OUT_OF_RANGE: _out_of_range,
+    BadKind.TOO_LONG: _too_long,
+    BadKind.PATTERN_MISMATCH: _pattern_mismatch,
+}
+
+
+def _broken_rule(contract: Contract, names: set[str], row: Mapping[str, str | None]) -> CellFault:
+    """Try values near the good one until the rule, as DuckDB sees it, is false."""
+    for rule in contract.row_rules:
+        columns = [rule.column] if rule.column else [column.name for column in contract.source_columns]
+        for name in columns:
+            column = contract.by_name[name]
+            if name not in names or name in contract.key or column.derived:
+                continue
+            for candidate in _candidates(column, contract, row):
+                if _is_broken(rule.expression, contract, {**row, name: candidate}):
+                    return CellFault(name, candidate, Code.RULE_BROKEN)
+    raise _not_possible(BadKind.RULE_BROKEN, "no row rule can be broken by changing one number or date")
+
+
+def _candidates(column: Column, contract: Contract, row: Mapping[str, str | None]) -> list[str]:
+    """Other values of a column that its own bounds allow."""
+    numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
+    found: list[str] = []
+    if column.type in numbers:
+        known = [Decimal(value) for name, value in row.items() if value and contract.by_name[name].type in numbers]
+        good = Decimal(row[column.name] or 0)
+        found = [format(value, "f") for value in (good + 1, good - 1, *(n + 1 for n in known), *(n - 1 for n in known))]
+        if column.type is ColumnType.INTEGER:
+            found = [text for text in found if Decimal(text) == int(Decimal(text))]
+    elif column.type is ColumnType.DATE:
+        known_days = [value for name, value in row.items() if value and contract.by_name[name].type is ColumnType.DATE]
+        found = [_outside(date.fromisoformat(d), timedelta(days=s)) for d in known_days for s in (1, -1)]
+    elif column.type is ColumnType.TEXT:
+        found = list(column.allowed)
+    return [text for text in found if _within(text, column)]
+
+
+def _within(text: str, column: Column) -> bool:
+    if not column.is_ordered:
+        return True
+    value = parse_bound(text, column)
+    low = parse_bound(column.minimum, column) if column.minimum is not None else None
+    high = parse_bound(column.maximum, column) if column.maximum is not None else None
+    above = low is None or (value > low if column.exclusive_minimum else value >= low)  # type: ignore[operator]
+    below = high is None or (value < high if column.exclusive_maximum else value <= high)  # type: ignore[operator]
+    return bool(above and below)
+
+
+def _is_broken(expression: str, contract: Contract, row: Mapping[str, str | None]) -> bool:
+    values = ", ".join(
+        f"CAST({'NULL' if value is None else literal(value)} AS {column.duckdb_type}) AS {quoted(column.name)}"
+        for column, value in ((contract.by_name[name], value) for name, value in row.items())
+    )
+    derived = [
+        f"CAST(({c.derived}) AS {c.duckdb_type}) AS {quoted(c.name)}" for c in contract.columns if c.derived is not None
+    ]
+    source = f"SELECT {', '.join(['*', *derived])} FROM (SELECT {values})"  # noqa: S608 (literals quoted)
+    answer = duckdb.execute(f"SELECT ({expression}) FROM ({source})").fetchone()  # noqa: S608 (the contract's own rule)
+    return answer is not None and answer[0] is False
+
+
+def _replaced(fields: list[str], at: int, value: str) -> list[str]:
+    return [*fields[:at], value, *fields[at + 1 :]]
+
+
+def _not_possible(kind: BadKind, reason: str) -> SampleError:
+    return SampleError.because(f"this dataset cannot have {kind} ({DESCRIPTIONS[kind]}): {reason}")

@@ -1,0 +1,61 @@
+"""Where the bytes of a sample go: encoded, compressed, into a file that appears when it is whole.
+
+What belongs here: encodings, compression, the file. What does not: what the bytes say.
+"""
+
+from __future__ import annotations
+
+import gzip
+import os
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+class ByteSink(Protocol):
+    """Anything that takes bytes."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some bytes."""
+
+
+class _Encoder:
+    """Takes UTF-8, hands on another encoding. Pieces must end between characters, as records do."""
+
+    def __init__(self, sink: ByteSink, encoding: str) -> None:
+        self._sink, self._encoding = sink, encoding
+
+    def write(self, data: bytes, /) -> object:
+        return self._sink.write(data.decode("utf-8", "replace").encode(self._encoding, "replace"))
+
+
+MARKS = {"utf-8": b"", "utf-8-sig": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "latin-1": b""}
+
+
+@contextmanager
+def opened(path: Path, encoding: str = "utf-8") -> Iterator[ByteSink]:
+    """A sink for UTF-8 bytes that ends up in `path`, compressed as its ending says.
+
+    The file is written under a temporary name and renamed at the end: an interrupted run leaves no half sample.
+    """
+    part = path.with_name(path.name + ".part")
+    try:
+        with ExitStack() as stack:
+            raw = stack.enter_context(part.open("wb"))
+            sink: ByteSink = raw
+            if path.suffix == ".gz":
+                sink = stack.enter_context(gzip.GzipFile("", "wb", compresslevel=1, fileobj=raw, mtime=0))
+            elif path.suffix == ".zst":
+                writer = zstandard.ZstdCompressor(level=1).stream_writer(raw, closefd=False)
+                sink = stack.enter_context(writer)
+            if MARKS[encoding]:
+                sink.write(MARKS[encoding])
+            yield sink if encoding.startswith("utf-8") else _Encoder(sink, encoding)
+        os.replace(part, path)  # noqa: PTH105 (the same as Path.replace, atomic)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,377 @@
+"""Writes a sample file: streaming, reproducible, bad where asked.
+
+What belongs here: the Python entrance `write_sample`, the order of the work, both kinds of output. What does not:
+values (`values`), spelling (`records`), faults of one row (`row_faults`).
+
+DuckDB spells whole records as one text column. Its Arrow buffer then is the file's bytes, which are handed on
+as they are; only bad records are spelled in Python. That is what makes 20 million rows a matter of seconds.
+"""
+
+from __future__ import annotations
+
+import random
+import struct
+import zlib
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import gcd
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from include.contracts.expressions import quoted
+from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
+from include.samples.keys import key_capacity
+from include.samples.records import FileColumn, TextFormat
+from include.samples.report import BadRow, SampleReport
+from include.samples.row_faults import LINE_KINDS, cell_fault, line_fault
+from include.samples.sinks import opened
+from include.samples.values import REVISIONS, Vintage, source_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from include.contracts.model import Contract
+    from include.samples.sinks import ByteSink
+
+CHUNK_ROWS = 50_000
+MANY_COLUMNS = 1_000
+MAX_ROWS = 2_000_000_000
+_AHEAD = 3
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything decided before the first row is made."""
+
+    contract: Contract
+    vintage: Vintage
+    rows: int
+    start: int
+    duplicates: int
+    columns: list[FileColumn]
+    faults: dict[int, BadKind]
+    file_faults: tuple[BadKind, ...]
+    fault_columns: tuple[str, ...]
+
+    def rows_from(self, positions: str) -> str:
+        """SQL for position, key ordinal and revision of the given positions: scattered, each key once or more."""
+        total, distinct = max(self.rows, 1), max(self.rows - self.duplicates, 1)
+        scattered = f"(p * {_stride(total)} + {total // 3}) % {total}"
+        ordinal = f"CASE WHEN q < {distinct} THEN q ELSE ((q - {distinct}) * {_stride(distinct)}) % {distinct} END"
+        revision = f"CASE WHEN q < {distinct} THEN 0 ELSE 1 + (q - {distinct}) // {distinct} END"
+        return (
+            f"(SELECT p, {self.start} + {ordinal} AS o, {revision} AS r "  # noqa: S608 (numbers only)
+            f"FROM (SELECT p, {scattered} AS q FROM {positions}))"
+        )
+
+    def query(self, positions: str, select: Sequence[str]) -> str:
+        """SQL for the given expressions over the file's columns."""
+        known = [column.column for column in self.columns if column.column is not None]
+        source = source_query(self.contract, self.vintage, self.rows_from(positions), known)
+        extra = [f"p % 1000 AS {quoted(column.name)}" for column in self.columns if column.column is None]
+        return f"SELECT {', '.join(select)} FROM (SELECT {', '.join(['*', *extra])} FROM ({source}))"  # noqa: S608
+
+
+def write_sample(
+    contract: Contract,
+    path: Path,
+    rows: int,
+    file_format: SampleFormat = SampleFormat.CSV,
+    *,
+    seed: int = 1,
+    bad: Sequence[Bad] = (),
+    start: int = 0,
+    version: int = 1,
+    duplicates: float = 0.0,
+    progress: Callable[[int], None] | None = None,
+) -> SampleReport:
+    """Write a file of made-up rows that satisfy the contract, but for what `bad` asks for.
+
+    Args:
+        contract: what the rows must be like.
+        path: the file to write; for compressed formats its ending must be .gz or .zst.
+        rows: records in the file, bad ones and duplicates included.
+        file_format: how they are written.
+        seed: the same seed and arguments give the same bytes.
+        bad: what to make bad; rows are chosen by the seed.
+        start: number of the first key. Files whose key ranges overlap share rows: 0 to 2,000,000 and then start
+            1,000,000 with version 2 is an update file of which half the keys exist.
+        version: later versions of the same key are newer by the contract's newestBy column.
+        duplicates: share of the rows, 0 to 0.9, whose key another row of the file has too, in a newer version.
+        progress: is told how many rows each step has written.
+
+    Raises:
+        SampleError: the contract or the format cannot have what was asked for.
+    """
+    check_applies(tuple(bad), file_format)
+    if file_format.value.endswith((".gz", ".zst")) and path.suffix != "." + file_format.value.rpartition(".")[2]:
+        message = f"a {file_format} file needs a name that ends in .{file_format}"
+        raise SampleError.because(message)
+    plan = _plan(contract, rows, Vintage(seed, version), tuple(bad), start=start, duplicates=duplicates)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    kinds = set(plan.file_faults)
+    if BadKind.EMPTY in kinds:
+        path.write_bytes(b"")
+        bad_rows: list[BadRow] = []
+    elif BadKind.PNG in kinds:
+        path.write_bytes(_png(seed))
+        bad_rows = []
+    elif file_format is SampleFormat.PARQUET:
+        bad_rows = _write_parquet(plan, path, progress or _silent)
+    else:
+        bad_rows = _write_text(plan, path, file_format, progress or _silent)
+    if BadKind.TRUNCATED in kinds:
+        _truncate(path)
+    return SampleReport(
+        path=path,
+        format=file_format,
+        rows=0 if kinds & {BadKind.EMPTY, BadKind.PNG} else plan.rows,
+        size_bytes=path.stat().st_size,
+        duplicates=plan.duplicates,
+        bad_rows=tuple(bad_rows),
+        file_faults=plan.file_faults,
+        fault_columns=plan.fault_columns,
+    )
+
+
+def _plan(
+    contract: Contract, rows: int, vintage: Vintage, bad: tuple[Bad, ...], *, start: int, duplicates: float
+) -> _Plan:
+    file_faults = tuple(item.kind for item in bad if item.kind in FILE_KINDS)
+    if {BadKind.HEADER_ONLY, BadKind.EMPTY, BadKind.PNG} & set(file_faults):
+        rows = 0
+    doubled = round(rows * duplicates) + sum(item.count for item in bad if item.kind is BadKind.DUPLICATE_KEYS)
+    if not 0 <= rows <= MAX_ROWS or start < 0 or vintage.version < 0:
+        message = f"rows from 0 to {MAX_ROWS:,}, start and version from 0"
+        raise SampleError.because(message)
+    if doubled and doubled * REVISIONS > rows * (REVISIONS - 1):
+        message = f"{doubled:,} of {rows:,} rows cannot be duplicates; at most 15 in 16 can"
+        raise SampleError.because(message)
+    if start + rows - doubled > key_capacity(contract):
+        message = f"the key of {contract.dataset} has only {key_capacity(contract):,} different values"
+        raise SampleError.because(message)
+    columns, named = _file_columns(contract, set(file_faults))
+    return _Plan(
+        contract=contract,
+        vintage=vintage,
+        rows=rows,
+        start=start,
+        duplicates=doubled,
+        columns=columns,
+        faults=_chosen_rows(rows, bad, vintage.seed),
+        file_faults=file_faults,
+        fault_columns=named,
+    )
+
+
+def _chosen_rows(rows: int, bad: tuple[Bad, ...], seed: int) -> dict[int, BadKind]:
+    """Which row gets which fault: no row gets two."""
+    wanted = [item.kind for item in bad if item.kind not in FILE_KINDS for _ in range(item.count)]
+    if len(wanted) > rows:
+        message = f"{len(wanted):,} bad rows do not fit into {rows:,} rows"
+        raise SampleError.because(message)
+    chooser = random.Random(seed)  # noqa: S311 (reproducible on purpose)
+    return dict(zip(chooser.sample(range(rows), len(wanted)), wanted, strict=True))
+
+
+def _file_columns(contract: Contract, kinds: set[BadKind]) -> tuple[list[FileColumn], tuple[str, ...]]:
+    columns = [FileColumn(column.name, column) for column in contract.source_columns]
+    named: list[str] = []
+    if BadKind.MISSING_COLUMN in kinds:
+        needed = [c.name for c in contract.source_columns if c.required and c.name not in contract.key]
+        name = (needed or list(contract.key))[0]
+        columns = [column for column in columns if column.name != name]
+        named.append(name)
+    if BadKind.EXTRA_COLUMN in kinds:
+        columns.append(FileColumn("extra_number", None))
+        named.append("extra_number")
+    if BadKind.MANY_COLUMNS in kinds:
+        extra = [f"extra_{number:04}" for number in range(1, MANY_COLUMNS - len(columns) + 1)]
+        columns += [FileColumn(name, None) for name in extra]
+        named += extra
+    if BadKind.REORDERED_COLUMNS in kinds:
+        columns.reverse()
+    return columns, tuple(named)
+
+
+def _text_format(file_format: SampleFormat, kinds: set[BadKind]) -> TextFormat:
+    newline = "\r\n" if BadKind.CRLF in kinds else "\n"
+    if file_format.is_json:
+        return TextFormat(None, newline, is_array=file_format is SampleFormat.JSON)
+    delimiter = "\t" if file_format is SampleFormat.TSV or BadKind.TAB in kinds else ","
+    return TextFormat(";" if BadKind.SEMICOLON in kinds else delimiter, newline)
+
+
+def _write_text(plan: _Plan, path: Path, file_format: SampleFormat, progress: Callable[[int], None]) -> list[BadRow]:
+    kinds = set(plan.file_faults)
+    form = _text_format(file_format, kinds)
+    encodings = {BadKind.UTF16: "utf-16-le", BadKind.LATIN1: "latin-1", BadKind.BOM: "utf-8-sig"}
+    encoding = next((name for kind, name in encodings.items() if kind in kinds), "utf-8")
+    with _engine() as connection, opened(path, encoding) as sink:
+        bad_lines, report = _bad_lines(plan, form, connection)
+        sink.write(form.head(plan.columns).encode())
+        select = [f"{form.record_sql(plan.columns)} AS record"]
+        for first, table in _chunks(plan, connection, select):
+            _write_records(table.column(0), first, bad_lines, sink)
+            progress(table.num_rows)
+        sink.write(form.tail(plan.rows).encode())
+    return report
+
+
+def _write_records(column: Any, first: int, bad_lines: dict[int, bytes], sink: ByteSink) -> None:  # noqa: ANN401
+    """Hand on the text buffer of each Arrow array, with the bad records in the places of the good ones."""
+    for array in column.chunks:
+        offsets = memoryview(array.buffers()[1]).cast("i")[array.offset : array.offset + len(array) + 1]
+        data = memoryview(array.buffers()[2])
+        done = 0
+        for position in sorted(at for at in bad_lines if first <= at < first + len(array)):
+            at = position - first
+            sink.write(bytes(data[offsets[done] : offsets[at]]))
+            sink.write(bad_lines[position])
+            done = at + 1
+        sink.write(bytes(data[offsets[done] : offsets[len(array)]]))
+        first += len(array)
+
+
+def _bad_lines(
+    plan: _Plan, form: TextFormat, connection: duckdb.DuckDBPyConnection
+) -> tuple[dict[int, bytes], list[BadRow]]:
+    lines: dict[int, bytes] = {}
+    report: list[BadRow] = []
+    names = {column.name for column in plan.columns}
+    select = [f"{form.field_sql(column)} AS {quoted(column.name)}" for column in plan.columns]
+    spelled = dict(_rows_at(plan, connection, select))
+    plain = dict(_plain_rows(plan, connection))
+    for position, kind in sorted(plan.faults.items()):
+        fields = [str(value) for value in spelled[position]]
+        if kind in LINE_KINDS:
+            content, name, code = line_fault(kind, plan.columns, fields, form)
+        else:
+            fault = cell_fault(kind, plan.contract, names, plain[position])
+            at = [column.name for column in plan.columns].index(fault.column)
+            fields[at] = form.field(fault.value, plan.columns[at].type)
+            content, name, code = form.record(plan.columns, fields).encode(), fault.column, fault.code
+        lines[position] = form.framed(content, position)
+        report.append(BadRow(position + 1, form.line_of(position), name, kind, code))
+    return lines, report
+
+
+def _write_parquet(plan: _Plan, path: Path, progress: Callable[[int], None]) -> list[BadRow]:
+    names = {column.name for column in plan.columns}
+    report: list[BadRow] = []
+    select = [quoted(column.name) for column in plan.columns]
+    part = path.with_name(path.name + ".part")
+    with _engine() as connection:
+        plain = dict(_plain_rows(plan, connection))
+        writer: pq.ParquetWriter | None = None
+        try:
+            for first, table in _chunks(plan, connection, select):
+                spoilt = table
+                for position in sorted(at for at in plan.faults if first <= at < first + table.num_rows):
+                    kind = plan.faults[position]
+                    fault = cell_fault(kind, plan.contract, names, plain[position])
+                    spoilt = _with_value(spoilt, position - first, fault.column, fault.value)
+                    report.append(BadRow(position + 1, None, fault.column, kind, fault.code))
+                writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
+                writer.write_table(spoilt)
+                progress(table.num_rows)
+        finally:
+            if writer is not None:
+                writer.close()
+    part.replace(path)
+    return report
+
+
+def _with_value(table: Any, at: int, name: str, value: str | None) -> Any:  # noqa: ANN401 (pyarrow has no types)
+    column = table.column(name)
+    struck = pa.chunked_array([pa.array([value], pa.string()).cast(column.type)])
+    pieces = [*column.slice(0, at).chunks, *struck.chunks, *column.slice(at + 1).chunks]
+    return table.set_column(table.schema.get_field_index(name), name, pa.chunked_array(pieces, column.type))
+
+
+def _chunks(plan: _Plan, connection: duckdb.DuckDBPyConnection, select: Sequence[str]) -> Iterator[tuple[int, Any]]:
+    """The rows as Arrow tables in order, a few made ahead on other threads. At least one, so that a schema exists."""
+
+    def make(first: int) -> Any:  # noqa: ANN401
+        cursor = connection.cursor()
+        cursor.execute("SET TimeZone = 'UTC'")
+        last = min(first + CHUNK_ROWS, plan.rows)
+        return cursor.execute(plan.query(f"range({first}, {last}) t(p)", select)).to_arrow_table()
+
+    pending: deque[tuple[int, Future[Any]]] = deque()
+    with ThreadPoolExecutor(max_workers=2, thread_name_prefix="sample") as pool:
+        for first in range(0, max(plan.rows, 1), CHUNK_ROWS):
+            pending.append((first, pool.submit(make, first)))
+            if len(pending) >= _AHEAD:
+                at, made = pending.popleft()
+                yield at, made.result()
+        for at, made in pending:
+            yield at, made.result()
+
+
+def _rows_at(
+    plan: _Plan, connection: duckdb.DuckDBPyConnection, select: Sequence[str]
+) -> Iterator[tuple[int, tuple[Any, ...]]]:
+    """The rows that will be made bad, by position."""
+    if not plan.faults:
+        return
+    positions = f"(SELECT unnest([{', '.join(map(str, sorted(plan.faults)))}]::BIGINT[]) AS p)"
+    for row in connection.execute(plan.query(positions, ["p", *select])).fetchall():
+        yield row[0], row[1:]
+
+
+def _plain_rows(plan: _Plan, connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[int, dict[str, str | None]]]:
+    known = [column.name for column in plan.columns if column.column is not None]
+    for position, values in _rows_at(plan, connection, [f"{quoted(name)}::VARCHAR" for name in known]):
+        yield position, dict(zip(known, values, strict=True))
+
+
+@contextmanager
+def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
+    connection = duckdb.connect(":memory:", config={"threads": "1", "memory_limit": "512MB"})
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        yield connection
+    finally:
+        connection.close()
+
+
+def _stride(total: int) -> int:
+    """A step near the golden section that visits every number below `total` once: scattered, yet a formula."""
+    step = max(int(total * 0.6180339887), 1)
+    while gcd(step, total) != 1:
+        step += 1
+    return step
+
+
+def _truncate(path: Path) -> None:
+    """Cut off the last quarter, in the middle of a line."""
+    content_size = path.stat().st_size
+    with path.open("r+b") as stream:
+        size = content_size * 3 // 4
+        stream.seek(max(size - 1, 0))
+        if stream.read(1) == b"\n":
+            size -= 2
+        stream.truncate(max(size, 0))
+
+
+def _png(seed: int) -> bytes:
+    """A valid grey picture of 32 by 32 dots."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    header = struct.pack(">IIBBBBB", 32, 32, 8, 0, 0, 0, 0)
+    dots = random.Random(seed).randbytes(33 * 32)  # noqa: S311 (a picture of nothing)
+    rows = b"".join(b"\0" + dots[at : at + 32] for at in range(0, 33 * 32, 33))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+
+
+def _silent(_: int) -> None:
+    """Nobody watches."""
