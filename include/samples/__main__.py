@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -11,12 +11,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from rich.table import Table
 
 from include.contracts.catalog import read_catalog
-from include.contracts.problems import nearest
 from include.errors import PipelineError
-from include.samples.badness import DESCRIPTIONS, FILE_KINDS, BadKind, SampleFormat, parse_bad
-from include.samples.report import SampleReport
+from include.samples.badness import DESCRIPTIONS, FILE_KINDS, BadKind, SampleError, SampleFormat, parse_bad
 from include.samples.writer import write_sample
 from include.settings import ingest_settings, store_settings
+
+if TYPE_CHECKING:
+    from include.contracts.model import Contract
+    from include.samples.report import SampleReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None)
 console = Console(highlight=False, soft_wrap=True)
@@ -33,7 +35,7 @@ def _list_bad(wanted: bool) -> None:  # noqa: FBT001 (typer calls it with the op
 
 
 @app.command()
-def generate(
+def generate(  # noqa: PLR0917 (typer turns each parameter into an option)
     dataset: Annotated[str, typer.Argument(help="A dataset that has a contract.")],
     rows: Annotated[int, typer.Option(min=0, help="Records in the file.")] = 10_000,
     file_format: Annotated[SampleFormat, typer.Option("--format", help="How they are written.")] = SampleFormat.CSV,
@@ -43,8 +45,10 @@ def generate(
     start: Annotated[int, typer.Option("--start", "--offset", min=0, help="Number of the first key.")] = 0,
     version: Annotated[int, typer.Option(min=0, help="Rows of a later version are newer.")] = 1,
     duplicates: Annotated[float, typer.Option(min=0, max=0.9, help="Share of rows that repeat a key.")] = 0.0,
-    drop: Annotated[bool, typer.Option("--drop", help="Also upload it to incoming/DATASET/.")] = False,
-    list_bad: Annotated[  # noqa: ARG001 (its callback does the work)
+    drop: Annotated[  # noqa: FBT002 (typer's way of saying --drop)
+        bool, typer.Option("--drop", help="Also upload it to incoming/DATASET/.")
+    ] = False,
+    list_bad: Annotated[  # noqa: ARG001, FBT002 (its callback does the work)
         bool, typer.Option("--list-bad", callback=_list_bad, is_eager=True, help="Show every kind of badness.")
     ] = False,
 ) -> None:
@@ -53,38 +57,43 @@ def generate(
     An update file of which half the keys exist: --rows 2000000, then --rows 2000000 --start 1000000 --version 2.
     """
     try:
-        report = _written(dataset, rows, file_format, bad, seed, out, start, version, duplicates)
+        with _bar() as bar:
+            task = bar.add_task(f"{dataset} rows", total=rows)
+            report = write_sample(
+                _contract(dataset),
+                out or Path(f"{dataset}.{file_format}"),
+                rows,
+                file_format,
+                seed=seed,
+                bad=parse_bad(bad),
+                start=start,
+                version=version,
+                duplicates=duplicates,
+                progress=lambda made: bar.advance(task, made),
+            )
         for line in report.lines():
             console.print(line, markup=False)
         if drop:
             console.print(f"  dropped as {_dropped(report, dataset)}", markup=False)
     except PipelineError as error:
-        console.print(f"{error.code}: {error.message}" if error.facts else error.message, style="red", markup=False)
+        console.print(str(error) if error.facts else error.message, style="red", markup=False)
         raise typer.Exit(1) from error
 
 
-def _written(
-    dataset: str,
-    rows: int,
-    file_format: SampleFormat,
-    bad: str,
-    seed: int,
-    out: Path | None,
-    start: int,
-    version: int,
-    duplicates: float,
-) -> SampleReport:
+def _contract(dataset: str) -> Contract:
+    """The dataset's contract, or an error that says why there is none."""
     catalog = read_catalog(ingest_settings().contracts_dir)
-    contract = catalog.contracts.get(dataset)
-    if contract is None:
-        broken = [error for error in catalog.broken if error.file.stem == dataset]
-        console.print(
-            str(broken[0]) if broken else f"no contract '{dataset}': {nearest(dataset, catalog.contracts)}",
-            style="red",
-            markup=False,
-        )
-        raise typer.Exit(1)
-    bar = Progress(
+    for broken in catalog.broken:
+        if broken.file.stem == dataset:
+            raise broken
+    if dataset not in catalog.contracts:
+        message = f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.contracts))}"
+        raise SampleError.because(message)
+    return catalog.contracts[dataset]
+
+
+def _bar() -> Progress:
+    return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
@@ -93,20 +102,6 @@ def _written(
         console=Console(stderr=True),
         transient=True,
     )
-    with bar:
-        task = bar.add_task(f"{dataset} rows", total=rows)
-        return write_sample(
-            contract,
-            out or Path(f"{dataset}.{file_format}"),
-            rows,
-            file_format,
-            seed=seed,
-            bad=parse_bad(bad),
-            start=start,
-            version=version,
-            duplicates=duplicates,
-            progress=lambda made: bar.advance(task, made),
-        )
 
 
 def _dropped(report: SampleReport, dataset: str) -> str:

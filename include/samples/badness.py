@@ -190,6 +190,7 @@ def check_applies(bad: tuple[Bad, ...], file_format: SampleFormat) -> None:
             (kind in DELIMITED_ONLY and not file_format.is_delimited)
             or (kind in JSON_ONLY and not file_format.is_json)
             or (kind is BadKind.BAD_ROW_JSON and file_format is SampleFormat.JSON)
+            or (kind is BadKind.HEADER_ONLY and file_format in {SampleFormat.NDJSON, SampleFormat.NDJSON_GZ})
             or (file_format is SampleFormat.PARQUET and kind not in TYPED_TOO)
         )
         if unfit:

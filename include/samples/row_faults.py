@@ -56,7 +56,8 @@ def line_fault(  # noqa: PLR0911 (one return a kind)
     texts = [index for index, column in enumerate(columns) if column.type is ColumnType.TEXT]
     if kind in {BadKind.BROKEN_QUOTE, BadKind.NOT_UTF8, BadKind.LONG_LINE} and not texts:
         raise _not_possible(kind, "it has no text column")
-    at = texts[-1] if texts else 0
+    free = [index for index in texts if (known := columns[index].column) and not known.allowed and not known.pattern]
+    at = (free or texts or [0])[-1]
     column = columns[at].name
     match kind:
         case BadKind.TOO_MANY_FIELDS:
