@@ -14,11 +14,12 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
+from rich.text import Text
 
-from local import addresses, landing
+from local import addresses, airflow, bucket, landing
 from local.console import Report
 from local.errors import PlatformError
-from local.platform import Platform
+from local.platform import KAFKA, POSTGRES, S3, Platform
 from local.settings import PlatformSettings
 
 if TYPE_CHECKING:
@@ -45,9 +46,8 @@ def up() -> None:
         with Report(_console()) as report:
             platform = Platform(PlatformSettings(), report)
             started = platform.up()
-        console = _console()
-        console.print("The platform is up." if started else "The platform is up already.")
-        _print_addresses(console, platform)
+        typer.echo("The platform is up." if started else "The platform is up already.")
+        _print_addresses(platform)
 
 
 @app.command()
@@ -56,7 +56,7 @@ def down() -> None:
     with _explained():
         with Report(_console()) as report:
             stopped = Platform(PlatformSettings(), report).down()
-        _console().print("The platform is down." if stopped else "Nothing was running.")
+        typer.echo("The platform is down." if stopped else "Nothing was running.")
 
 
 @app.command()
@@ -66,9 +66,12 @@ def status() -> None:
         services = Platform(PlatformSettings()).status()
         console = _console()
         if not services:
-            console.print("The platform was never started here: start it with `make up`.")
+            typer.echo("The platform was never started here: start it with `make up`.")
         else:
             console.print(_status_table(services, plain=not console.is_terminal))
+        for service in services:
+            if service.state == "RUNNING" and service.complaint:
+                typer.echo(f"{service.name}: {service.complaint}", err=True)
         if not services or not all(service.healthy for service in services):
             raise typer.Exit(NOT_HEALTHY)
 
@@ -107,32 +110,29 @@ def clean() -> None:
             platform = Platform(PlatformSettings(), report)
             deleted = platform.clean()
         home = platform.settings.platform_home
-        _console().print(f"{home} is deleted." if deleted else f"There is no {home}.", soft_wrap=True)
+        typer.echo(f"{home} is deleted." if deleted else f"There is no {home}.")
 
 
-def _print_addresses(console: Console, platform: Platform) -> None:
-    found = addresses.variables(platform)
-    places = Table.grid(padding=(0, 3))
-    places.add_row("Airflow", found["AIRFLOW_URL"], "user and password: make env")
-    places.add_row("Bucket", found["LANDING_ENDPOINT"], f"s3://{found['LANDING_BUCKET']}/incoming/<dataset>/")
-    places.add_row("Warehouse", f"postgresql://127.0.0.1:{found['WAREHOUSE_PORT']}/{found['WAREHOUSE_DATABASE']}")
-    places.add_row("Kafka", found["KAFKA_BOOTSTRAP"])
-    places.add_row("Logs", str(platform.settings.layout.logs))
-    console.print(places)
-    console.print("Next: make drop FILE=path DATASET=name, make status, make env, make down", markup=False)
+def _print_addresses(platform: Platform) -> None:
+    settings = platform.settings
+    at = {service.name: service.address for service in platform.services()}
+    typer.echo(f"  Airflow    {at[airflow.API_SERVER]}  (user and password: make env)")
+    typer.echo(f"  Bucket     {at[S3]}  (s3://{bucket.LANDING}/{landing.INCOMING}/<dataset>/)")
+    typer.echo(f"  Warehouse  {at[POSTGRES]}")
+    typer.echo(f"  Kafka      {at[KAFKA]}")
+    typer.echo(f"  Logs       {settings.layout.logs}")
+    typer.echo("Next: make drop FILE=path DATASET=name, make status, make env, make down")
 
 
 def _status_table(services: list[ServiceStatus], *, plain: bool) -> Table:
-    table = Table(box=None, padding=(0, 3, 0, 0), header_style="" if plain else "bold")
-    for heading in ("SERVICE", "STATE", "HEALTH", "PID", "UPTIME", "PORT", "ADDRESS"):
-        table.add_column(heading, no_wrap=heading != "HEALTH")
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="" if plain else "bold")
+    for heading in ("SERVICE", "STATE", "PID", "UPTIME", "PORT", "ADDRESS"):
+        table.add_column(heading, no_wrap=heading != "ADDRESS", overflow="fold")
     for service in services:
-        health = "ok" if service.healthy else service.complaint or "not running"
-        colour = "" if plain else "green" if service.healthy else "red"
+        state = "healthy" if service.healthy else service.state.lower()
         table.add_row(
             service.name,
-            service.state.lower(),
-            f"[{colour}]{health}[/]" if colour else health,
+            Text(state, style="" if plain else "green" if service.healthy else "red"),
             str(service.pid or "-"),
             _duration(service.uptime),
             str(service.port or "-"),

@@ -85,7 +85,7 @@ class Report:
         table = Table.grid(padding=(0, 2))
         for step, begun in self._begun.items():
             ended = self._ended.get(step)
-            outcome, seconds = ended or ("starting", time.monotonic() - begun)
+            outcome, seconds = ended or ("…", time.monotonic() - begun)
             sign: RenderableType = Text("✓", style="green") if ended else self._spinner
             table.add_row(sign, step, outcome, Text(f"{seconds:5.1f} s", style="dim"))
         return table

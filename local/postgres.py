@@ -80,7 +80,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         probe=probe,
         port=settings.postgres_port,
         port_variable="POSTGRES_PORT",
-        address=f"postgresql://127.0.0.1:{settings.postgres_port}/{WAREHOUSE}",
+        address=f"127.0.0.1:{settings.postgres_port}/{WAREHOUSE}",
         start_seconds=settings.platform_start_seconds,  # recovery after a crash replays up to max_wal_size
         stop_signal="INT",  # fast shutdown: clients are disconnected, the state is written
         stop_seconds=60,

@@ -25,6 +25,9 @@ ENV_FILE = REPOSITORY / ".env"
 # A unix socket's path holds at most 107 bytes, and supervisor binds it under a longer temporary name first.
 _MAX_SOCKET_PATH = 90
 
+# supervisor reads these in its configuration as variables and comments, and has no way to quote them everywhere.
+_UNUSABLE_IN_PATHS = frozenset("%;#\n")
+
 
 class PlatformSettings(BaseSettings):
     """Where the platform lives and listens. Read from the environment, then from `.env` in the checkout."""
@@ -45,7 +48,10 @@ class PlatformSettings(BaseSettings):
     @classmethod
     def _absolute(cls, home: Path) -> Path:
         """A relative home is meant from the checkout, wherever the command was typed."""
-        return Path(os.path.realpath(REPOSITORY / home.expanduser()))
+        absolute = Path(os.path.realpath(REPOSITORY / home.expanduser()))
+        if bad := sorted(set(str(absolute)) & _UNUSABLE_IN_PATHS):
+            raise ValueError(f"the folder's path must not contain {' '.join(map(repr, bad))}")
+        return absolute
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:

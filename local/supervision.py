@@ -83,8 +83,9 @@ class Supervisor:
             check=False,
         )
         if done.returncode:
-            lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-            raise PlatformError(f"the supervisor does not start: {lines[-1]}", f"look into {self._log}")
+            lines = [line for line in (done.stderr + done.stdout).splitlines() if line.startswith("Error: ")]
+            reason = lines[0].removeprefix("Error: ") if lines else f"exit code {done.returncode}"
+            raise PlatformError(f"the supervisor does not start: {reason}", f"look into {self._log}")
         return self._wait_for_session()
 
     def answering(self) -> bool:
