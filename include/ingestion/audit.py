@@ -1,0 +1,136 @@
+"""Between staging and publishing: the contract's table-level expectations, by Great Expectations, in SQL.
+
+Rows are audited where they lie, in the staging table; no row is brought into the worker. The library takes
+seconds to import, so it is imported where it is used, and an `Auditor` serves all files of a batch.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from functools import cached_property
+from typing import Any
+
+from include.contracts.model import Contract, Severity
+from include.errors import Code, RetryableError, Stage
+from include.ingestion.records import FileRefusedError, QualityResult
+from include.settings import WarehouseConfig
+
+_SHOWN = 300
+
+
+def load_library() -> Any:
+    """Great Expectations, silent: no telemetry, no progress bars, no log of its inner life."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    logging.getLogger("great_expectations").setLevel(logging.WARNING)
+    import great_expectations  # noqa: PLC0415 - four seconds
+
+    return great_expectations
+
+
+class Auditor:
+    """Runs a contract's expectations on staging tables, over a connection of its own."""
+
+    def __init__(self, config: WarehouseConfig) -> None:
+        self._config = config
+
+    def audit(self, contract: Contract, schema: str, table: str) -> list[QualityResult]:
+        """What each expectation saw, in the contract's order. Judging is the caller's.
+
+        Raises:
+            RetryableError: an expectation could not be evaluated.
+        """
+        if not contract.expectations:
+            return []
+        source = self._source
+        asset = source.add_table_asset(f"{schema}.{table}", table_name=table, schema_name=schema)
+        try:
+            batch = asset.add_batch_definition_whole_table("all").get_batch()
+            answer = batch.validate(
+                _suite(contract), result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
+            )
+        finally:
+            source.delete_asset(asset.name)
+        return [_result(item) for item in answer.results]
+
+    def close(self) -> None:
+        """Give up the connection."""
+        if "_source" in self.__dict__:
+            self._source.get_execution_engine().close()
+            del self.__dict__["_source"]
+
+    @cached_property
+    def _source(self) -> Any:
+        gx = load_library()
+        context = gx.get_context(mode="ephemeral")
+        context.variables.progress_bars = {"globally": False}
+        c = self._config
+        from sqlalchemy import URL  # noqa: PLC0415 - with the library
+
+        url = URL.create(
+            "postgresql+psycopg", c.user, c.password.get_secret_value(), c.host, c.port, c.database,
+            query={"connect_timeout": str(c.connect_timeout), "application_name": "ingest-audit"},
+        )
+        return context.data_sources.add_postgres(
+            "warehouse", connection_string=url.render_as_string(hide_password=False).replace("$", "%24")
+        )
+
+
+def judge(contract: Contract, results: list[QualityResult]) -> None:
+    """Let pass what has no failed critical expectation.
+
+    Raises:
+        FileRefusedError: some critical expectation failed; nothing may be published.
+    """
+    failed = [r for r in results if not r.success and r.severity == Severity.CRITICAL]
+    if failed:
+        listed = "; ".join(
+            f"{r.expectation}{f' on {r.column}' if r.column else ''}: expected {r.expected}, saw {r.observed}"
+            for r in failed
+        )
+        raise FileRefusedError(
+            Code.EXPECTATION_FAILED,
+            f"A critical expectation of {contract.dataset} failed: {listed}.",
+            "Check the file as a whole: it may be incomplete, doubled or of another source.",
+        )
+
+
+def _suite(contract: Contract) -> Any:
+    gx = load_library()
+    from great_expectations.expectations.registry import get_expectation_impl  # noqa: PLC0415 - with the library
+
+    suite = gx.ExpectationSuite(name=contract.dataset)
+    for expectation in contract.expectations:
+        suite.add_expectation(
+            get_expectation_impl(expectation.type)(**dict(expectation.kwargs), severity=expectation.severity.value)
+        )
+    return suite
+
+
+def _result(item: Any) -> QualityResult:
+    config = item.expectation_config
+    if (item.exception_info or {}).get("raised_exception"):
+        raise RetryableError(
+            Stage.LOAD, Code.EXPECTATION_FAILED, "An expectation could not be evaluated.",
+            expectation=config.type, reason=str(item.exception_info.get("exception_message"))[:_SHOWN],
+        )
+    expected = {
+        name: value for name, value in config.kwargs.items() if name not in {"batch_id", "column"} and value is not None
+    }
+    return QualityResult(
+        expectation=config.type,
+        column=config.kwargs.get("column"),
+        severity=re.sub(r"^.*\.", "", str(getattr(config.severity, "value", config.severity))),
+        success=bool(item.success),
+        observed=_observed(item.result),
+        expected=", ".join(f"{name} = {value}" for name, value in sorted(expected.items()))[:_SHOWN],
+    )
+
+
+def _observed(result: dict[str, Any]) -> str:
+    if "observed_value" in result:
+        return str(result["observed_value"])[:_SHOWN]
+    if "unexpected_count" in result:
+        return f"{result['unexpected_count']} of {result.get('element_count')} rows unexpected"
+    return ", ".join(f"{k} = {v}" for k, v in sorted(result.items()))[:_SHOWN]

@@ -1,0 +1,110 @@
+"""One file's road through the stages, with a note in the ledger after each. What both doors and the bench call."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+
+from include.contracts.model import Contract
+from include.errors import Code, PermanentError, Stage
+from include.ingestion.audit import Auditor
+from include.ingestion.ledger import Ledger
+from include.ingestion.load import load
+from include.ingestion.process import process
+from include.ingestion.records import DuplicateContentError, FileEntry, FileRefusedError, Loaded
+from include.ingestion.validate import validate
+from include.settings import IngestSettings, S3Config, WarehouseConfig
+from include.stores.object_store import ObjectStore
+from include.stores.warehouse import connect
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What a worker needs to work on files: opened once, used for a whole batch."""
+
+    objects: ObjectStore
+    ledger: Ledger
+    warehouse: WarehouseConfig
+    auditor: Auditor
+
+
+@contextmanager
+def open_stores(s3: S3Config, warehouse: WarehouseConfig) -> Iterator[Stores]:
+    """Connect to the bucket and the warehouse."""
+    auditor = Auditor(warehouse)
+    with connect(warehouse) as connection:
+        try:
+            yield Stores(ObjectStore(s3), Ledger(connection), warehouse, auditor)
+        finally:
+            auditor.close()
+
+
+def ingest_file(contract: Contract, file_id: int, stores: Stores, settings: IngestSettings) -> Loaded | None:
+    """Validate, process and load one claimed file. Bad data ends as a note in the ledger, not as an exception.
+
+    Returns:
+        What the merge did; None if the file was refused, is a duplicate, or was finished by somebody else.
+
+    Raises:
+        RetryableError: the file is untouched and can be begun again.
+        PermanentError: the work cannot be done as things stand.
+    """
+    ledger = stores.ledger
+    entry = ledger.begin(file_id)
+    if entry is None:
+        log.info("File %s is decided already.", file_id)
+        return None
+    stage = Stage.VALIDATE
+    with _folder(settings, entry) as folder:
+        try:
+            validated = validate(
+                contract, entry, stores.objects, folder, settings, lambda sha256: ledger.loaded_before(entry, sha256)
+            )
+            if validated.rejects.path:
+                stores.objects.upload(validated.rejects.path, entry.bucket, rejects_key(entry))
+            ledger.validated(entry, validated)
+            stage = Stage.PROCESS
+            processed = process(contract, validated, folder, settings)
+            ledger.processed(entry, processed)
+            stage = Stage.LOAD
+            loaded = load(
+                contract, entry, validated, processed, ledger, stores.warehouse, stores.auditor, folder, settings
+            )
+        except FileRefusedError as refusal:
+            if refusal.rejects.path:
+                stores.objects.upload(refusal.rejects.path, entry.bucket, rejects_key(entry))
+            # A critical expectation is a verdict of validation, though it is evaluated on the staging table.
+            stage = Stage.VALIDATE if refusal.code is Code.EXPECTATION_FAILED else stage
+            ledger.refused(entry, stage, refusal)
+            log.log(
+                logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING,
+                "File %s (%s): %s: %s", file_id, entry.object_key, refusal.code, refusal,
+            )
+            return None
+        except PermanentError as error:
+            error.stage = stage
+            raise
+    log.info("File %s (%s): %s", file_id, entry.object_key, loaded)
+    return loaded
+
+
+def rejects_key(entry: FileEntry) -> str:
+    """Where a file's reject file waits until the file is settled."""
+    return f"staging/{entry.dataset}/{entry.file_id}/rejects.csv"
+
+
+@contextmanager
+def _folder(settings: IngestSettings, entry: FileEntry) -> Iterator[Path]:
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    folder = Path(mkdtemp(prefix=f"{entry.dataset}-{entry.file_id}-", dir=settings.spool_dir))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,110 @@
+"""The statements that a contract implies in the warehouse: its table, a staging table, the merge between them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from include.contracts.model import ColumnType, Contract
+from include.stores.warehouse import Connection
+
+SCHEMA = "raw"
+STAGING_SCHEMA = "load"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A dataset's table, with the unknown columns that this file adds to it."""
+
+    contract: Contract
+    extra_columns: tuple[str, ...] = ()
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The table in raw."""
+        return sql.Identifier(SCHEMA, self.contract.dataset)
+
+    def ensure(self, connection: Connection) -> None:
+        """Create the table, or add the columns it lacks. Nothing else about it is ever changed."""
+        columns = [
+            {"name": c.name, "type": c.postgres_type, "required": c.required} for c in self.contract.columns
+        ] + [{"name": name, "type": "text", "required": False} for name in self.extra_columns]
+        connection.execute(
+            "SELECT ops.ensure_dataset(%s, %s::jsonb, %s)",
+            [self.contract.dataset, json.dumps(columns), list(self.contract.key)],
+        )
+
+    def staging(self, file_id: int) -> sql.Identifier:
+        """The staging table of one file."""
+        return sql.Identifier(STAGING_SCHEMA, self.staging_name(file_id))
+
+    def staging_name(self, file_id: int) -> str:
+        """Its name without the schema."""
+        return f"{self.contract.dataset}_{file_id}"
+
+    def create_staging(self, file_id: int) -> sql.Composed:
+        """An unlogged table with the columns in the order in which rows are copied."""
+        columns = sql.SQL(", ").join(
+            sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._staged()
+        )
+        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging(file_id), columns)
+
+    def copy(self, file_id: int) -> sql.Composed:
+        """Copy binary rows into the staging table."""
+        return sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(self.staging(file_id))
+
+    def merge(self, file_id: int) -> sql.Composed:
+        """Insert new keys, update those whose row is not older and differs. Read in key order: the index grows
+        page by page, and updates walk the table once.
+        """
+        contract = self.contract
+        values = [*(c.name for c in contract.columns if c.name not in contract.key), *self.extra_columns, "_rescued"]
+        key = sql.SQL(", ").join(map(sql.Identifier, contract.key))
+        on = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in contract.key)
+        differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(_row("t", values), _row("s", values))
+        conditions = [differs]
+        if contract.newest_by:
+            conditions.insert(0, sql.SQL("(s.{0} >= t.{0} OR t.{0} IS NULL)").format(sql.Identifier(contract.newest_by)))
+        lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(sql.Literal(file_id))
+        sets = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
+        all_columns = [*contract.key, *values, "_source_row"]
+        return sql.SQL(
+            "MERGE INTO {table} AS t USING (SELECT {staged} FROM {staging} ORDER BY {key}) AS s ON {on} "
+            "WHEN MATCHED AND {condition} THEN UPDATE SET {sets}, {lineage} "
+            "WHEN NOT MATCHED THEN INSERT ({names}, _file_id, _loaded_at) VALUES ({row}, {file_id}, now())"
+        ).format(
+            table=self.table,
+            staged=self._casts(),
+            staging=self.staging(file_id),
+            key=key,
+            on=on,
+            condition=sql.SQL(" AND ").join(conditions),
+            sets=sets,
+            lineage=lineage,
+            names=sql.SQL(", ").join(map(sql.Identifier, all_columns)),
+            row=_row("s", all_columns),
+            file_id=sql.Literal(file_id),
+        )
+
+    def _staged(self) -> list[tuple[str, str]]:
+        """Columns and types of the staging table: what has no binary form in Arrow is copied as text."""
+        as_text = {ColumnType.JSON, ColumnType.UUID}
+        columns = [
+            (c.name, "text" if c.type in as_text else c.postgres_type) for c in self.contract.columns
+        ]
+        return [*columns, *((name, "text") for name in self.extra_columns), ("_rescued", "text"), ("_source_row", "bigint")]
+
+    def _casts(self) -> sql.Composed:
+        by_name = self.contract.by_name
+        parts = []
+        for name, kind in self._staged():
+            wanted = "jsonb" if name == "_rescued" else by_name[name].postgres_type if name in by_name else kind
+            cast = sql.SQL("{0}::{1} AS {0}" if wanted != kind else "{0}")
+            parts.append(cast.format(sql.Identifier(name), sql.SQL(wanted)))
+        return sql.SQL(", ").join(parts)
+
+
+def _row(alias: str, names: list[str]) -> sql.Composed:
+    return sql.SQL(", ").join(sql.SQL("{}.{}").format(sql.SQL(alias), sql.Identifier(name)) for name in names)
