@@ -135,9 +135,11 @@ def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None
 def _check_unique_names(properties: list[SchemaProperty], findings: Findings) -> None:
     seen: set[str] = set()
     for index, prop in enumerate(properties):
-        if prop.name in seen:
+        # a file's column is found whatever separates its words, so names must differ in more than underscores
+        name = "_".join(filter(None, (prop.name or "").split("_")))
+        if name in seen:
             findings.add(f"schema[0].properties[{index}].name", f"a second column '{prop.name}'", "remove or rename it")
-        seen.add(prop.name or "")
+        seen.add(name)
 
 
 def _key(properties: list[SchemaProperty], findings: Findings) -> tuple[str, ...]:

@@ -1,0 +1,92 @@
+"""`python -m include.contracts`: check contracts, print one for people, draft one from a sample file."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+
+from include.contracts.catalog import read_catalog
+from include.contracts.describe import describe as in_words
+from include.contracts.problems import ContractError
+from include.contracts.reader import read_contract
+from include.settings import ingest_settings
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help=__doc__)
+console = Console(highlight=False, soft_wrap=True)
+
+
+@app.command()
+def check(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files; all contracts if none.")
+    ] = None,
+) -> None:
+    """Say of every contract whether it is sound; exit 1 when one is not."""
+    directory = ingest_settings().contracts_dir
+    broken = 0
+    for path in paths or sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
+        try:
+            contract = read_contract(path)
+        except ContractError as error:
+            broken += 1
+            console.print(f"BROKEN  {path}", style="red", markup=False)
+            for problem in error.problems:
+                console.print(f"  - {problem}", markup=False)
+        else:
+            rules = len(contract.row_rules)
+            checks = len(contract.expectations)
+            facts = (
+                f"{len(contract.columns)} columns, key {', '.join(contract.key)}, {rules} row rules, {checks} checks"
+            )
+            console.print(f"sound   {path}  ({facts})", markup=False)
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command()
+def describe(dataset: Annotated[str, typer.Argument(help="A dataset that has a contract.")]) -> None:
+    """Print a contract as Markdown."""
+    catalog = read_catalog(ingest_settings().contracts_dir)
+    for error in catalog.broken:
+        if error.file.stem == dataset:
+            _fail(str(error))
+    if dataset not in catalog.contracts:
+        _fail(f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.contracts))}")
+    typer.echo(in_words(catalog.contracts[dataset]), nl=False)
+
+
+@app.command()
+def draft(
+    file: Annotated[Path, typer.Argument(help="A sample: CSV, JSON, NDJSON or Parquet.")],
+    name: Annotated[str, typer.Option("--name", help="What the dataset will be called.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Where to write it; contracts directory/NAME.yaml if left out.")
+    ] = None,
+) -> None:
+    """Draft a contract from a sample file. An existing contract is never overwritten."""
+    from include.contracts.draft import draft_contract  # noqa: PLC0415 (DuckDB, which the other commands can spare)
+
+    target = out or ingest_settings().contracts_dir / f"{name}.yaml"
+    if target.exists():
+        _fail(f"{target} exists already; remove it or choose another --out")
+    try:
+        text = draft_contract(file, name)
+    except ContractError as error:
+        _fail(str(error))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    reviews = text.count("REVIEW")
+    console.print(f"{target}: drafted; {reviews} lines are marked REVIEW. Look at them, then run:", markup=False)
+    console.print(f"  python -m include.contracts check {target}", markup=False)
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(message, style="red", markup=False)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

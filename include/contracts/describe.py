@@ -1,0 +1,111 @@
+"""A contract in words: the Markdown that the DAG's page and `describe` show.
+
+What belongs here: layout for readers. What does not: anything that decides.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.contracts.model import ColumnType, UnknownColumns
+
+if TYPE_CHECKING:
+    from include.contracts.model import Column, Contract, ErrorBudget
+
+_UNKNOWN = {
+    UnknownColumns.REJECT: "reject: a file with columns not listed here is quarantined",
+    UnknownColumns.IGNORE: "ignore: columns not listed here are dropped",
+    UnknownColumns.RESCUE: "rescue: columns not listed here are kept as JSON in `_rescued`",
+    UnknownColumns.EVOLVE: "evolve: columns not listed here are added to the table",
+}
+
+
+def describe(contract: Contract) -> str:
+    """The contract as Markdown."""
+    parts = [f"# {contract.dataset}", contract.description, _facts(contract), "## Columns", _columns(contract)]
+    if contract.row_rules:
+        parts += ["## Row rules", "A row that breaks one is rejected."]
+        parts.append("\n".join(f"- **{r.name}**: {r.description} `{r.expression}`" for r in contract.row_rules))
+    if contract.expectations:
+        parts += ["## Checks before publishing", "A critical one stops the file; the others are reported."]
+        parts.append(_expectations(contract))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _facts(contract: Contract) -> str:
+    facts = {
+        "Version": contract.version,
+        "Owner": contract.owner or "nobody named",
+        "Table": f"`raw.{contract.dataset}`",
+        "Key": ", ".join(f"`{name}`" for name in contract.key),
+        "Newest row": f"greatest `{contract.newest_by}`" if contract.newest_by else "the one loaded last",
+        "Files": _listed([f"incoming/{contract.dataset}/*", *(f"incoming/{p}" for p in contract.file_patterns)]),
+        "Unknown columns": _UNKNOWN[contract.unknown_columns],
+        "Error budget": _budget(contract.budget),
+    }
+    if contract.freshness_hours is not None:
+        facts["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in facts.items())])
+
+
+def _budget(budget: ErrorBudget) -> str:
+    bounds = []
+    if budget.rows:
+        bounds.append(f"{budget.rows:,} rows")
+    if budget.share:
+        bounds.append(f"{budget.share:.4%}".rstrip("0%").rstrip(".") + " % of the rows")
+    if not bounds:
+        return "none: one bad row quarantines the file"
+    return f"at most {' and '.join(bounds)} of a file may be rejected; the rest loads"
+
+
+def _columns(contract: Contract) -> str:
+    head = ["| Column | Type | Required | Rules | Description |", "|---|---|---|---|---|"]
+    rows = [
+        f"| `{column.name}` | {column.postgres_type} | {'yes' if column.required else ''} "
+        f"| {_cell('; '.join(_rules(column)))} | {_cell(column.description)} |"
+        for column in contract.columns
+    ]
+    return "\n".join(head + rows)
+
+
+def _rules(column: Column) -> list[str]:
+    found = []
+    if column.derived is not None:
+        found.append(f"derived as `{column.derived}`")
+    if column.minimum is not None:
+        found.append(f"{'above' if column.exclusive_minimum else 'from'} {column.minimum}")
+    if column.maximum is not None:
+        found.append(f"{'below' if column.exclusive_maximum else 'to'} {column.maximum}")
+    if column.min_length is not None or column.max_length is not None:
+        most = "any" if column.max_length is None else column.max_length
+        found.append(f"length {column.min_length or 0} to {most}")
+    if column.pattern is not None:
+        found.append(f"matches `{column.pattern}`")
+    if column.allowed:
+        found.append(f"one of {', '.join(column.allowed)}")
+    if column.formats:
+        found.append(f"also as {_listed(list(column.formats))}")
+    if column.cleaning:
+        found.append(f"cleaned: {', '.join(column.cleaning)}")
+    if column.type is ColumnType.TIMESTAMPTZ:
+        found.append("with a time zone, else UTC")
+    return found
+
+
+def _expectations(contract: Contract) -> str:
+    head = ["| Severity | Check | Meaning |", "|---|---|---|"]
+    rows = []
+    for expectation in contract.expectations:
+        arguments = ", ".join(f"{name}={value}" for name, value in expectation.kwargs)
+        check = f"`{expectation.type}({arguments})`"
+        rows.append(f"| {expectation.severity} | {_cell(check)} | {_cell(expectation.description)} |")
+    return "\n".join(head + rows)
+
+
+def _listed(items: list[str]) -> str:
+    return ", ".join(f"`{item}`" for item in items)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())
