@@ -16,11 +16,11 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from local import addresses, airflow, bucket, landing
+from local import addresses, airflow, landing
 from local.console import Report
 from local.errors import PlatformError
 from local.platform import KAFKA, POSTGRES, S3, Platform
-from local.settings import PlatformSettings
+from local.settings import PlatformSettings, ingest_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ def _print_addresses(platform: Platform) -> None:
     settings = platform.settings
     at = {service.name: service.address for service in platform.services()}
     typer.echo(f"  Airflow    {at[airflow.API_SERVER]}  (user and password: make env)")
-    typer.echo(f"  Bucket     {at[S3]}  (s3://{bucket.LANDING}/{landing.INCOMING}/<dataset>/)")
+    typer.echo(f"  Bucket     {at[S3]}  (s3://{ingest_settings().landing_bucket}/{landing.INCOMING}/<dataset>/)")
     typer.echo(f"  Warehouse  {at[POSTGRES]}")
     typer.echo(f"  Kafka      {at[KAFKA]}")
     typer.echo(f"  Logs       {settings.layout.logs}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from psycopg.conninfo import make_conninfo
 
 from local import airflow, broker, bucket
+from local.settings import ingest_settings
 
 if TYPE_CHECKING:
     from local.platform import Platform
@@ -27,7 +28,7 @@ def variables(platform: Platform) -> dict[str, str]:
     make_conninfo(dsn)  # a password that would break the address shows here, not at the user's
     return {
         "LANDING_ENDPOINT": bucket.endpoint(settings),
-        "LANDING_BUCKET": bucket.LANDING,
+        "LANDING_BUCKET": ingest_settings().landing_bucket,
         "AWS_ACCESS_KEY_ID": s3.access_key_id,
         "AWS_SECRET_ACCESS_KEY": secret,
         "AWS_REGION": s3.region,

@@ -12,14 +12,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from include.settings import S3Config
 from local.services import Service
+from local.settings import ingest_settings
 
 if TYPE_CHECKING:
     from local.credentials import Credentials
     from local.settings import PlatformSettings
 
 PROGRAM = Path(sys.executable).parent / "rclone"
-LANDING = "landing"
-BUCKETS = (LANDING, "raw-data", "lake", "mlflow")
+OTHER_BUCKETS = ("raw-data", "lake", "mlflow")
 REGION = "us-east-1"
 
 # A ranged read answers with the checksum of the whole object, which newer clients then miss in the part.
@@ -96,6 +96,6 @@ def prepare_buckets(settings: PlatformSettings, credentials: Credentials) -> Non
     """Create what is missing."""
     s3 = client(s3_config(settings, credentials))
     there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
-    for name in BUCKETS:
+    for name in (ingest_settings().landing_bucket, *OTHER_BUCKETS):
         if name not in there:
             s3.create_bucket(Bucket=name)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
-from include.settings import ingest_settings
 from local import bucket
 from local.errors import PlatformError
+from local.settings import ingest_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,6 +19,8 @@ from dotenv import dotenv_values
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from include.settings import IngestSettings
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 ENV_FILE = REPOSITORY / ".env"
 
@@ -158,6 +160,16 @@ def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
 
 
 def ingest_variables() -> dict[str, str]:
-    """The INGEST_* settings of the environment and of `.env`, for the services; the environment wins."""
+    """The INGEST_* settings of the environment and of `.env`, for the services; the environment wins.
+
+    Folders are meant from the checkout; the services work in other places, so they get them in full.
+    """
     named = {**dotenv_values(ENV_FILE), **os.environ}
-    return {name: value for name, value in named.items() if name.startswith("INGEST_") and value}
+    told = {name: value for name, value in named.items() if name.startswith("INGEST_") and value}
+    return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in told.items()}
+
+
+def ingest_settings() -> IngestSettings:
+    """What the pipelines will be told, for commands that have to agree with them."""
+    told = {name.removeprefix("INGEST_").lower(): value for name, value in ingest_variables().items()}
+    return IngestSettings.model_validate(told)

@@ -1,0 +1,92 @@
+"""What Airflow and its tasks are told."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import airflow
+from local.credentials import Credentials, load_or_make
+from local.settings import REPOSITORY, PlatformSettings, temporary_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> PlatformSettings:
+    return temporary_settings(tmp_path)
+
+
+@pytest.fixture
+def credentials(tmp_path: Path) -> Credentials:
+    return load_or_make(tmp_path / "secrets.env")
+
+
+def test_a_task_does_not_know_the_passwords_of_other_roles(
+    settings: PlatformSettings, credentials: Credentials
+) -> None:
+    told = " ".join(airflow.environment(settings, credentials).values())
+    assert credentials.warehouse_ingest_password in told
+    for name in ("postgres", "warehouse_owner", "warehouse_transform", "warehouse_reader", "mlflow_db", "metabase_db"):
+        assert getattr(credentials, f"{name}_password") not in told, name
+
+
+def test_connections_lead_to_the_stores_as_the_ingest_role(
+    settings: PlatformSettings, credentials: Credentials
+) -> None:
+    told = airflow.environment(settings, credentials)
+    landing = json.loads(told["AIRFLOW_CONN_LANDING_S3"])
+    warehouse = json.loads(told["AIRFLOW_CONN_WAREHOUSE_PG"])
+    assert landing["extra"]["endpoint_url"] == f"http://127.0.0.1:{settings.s3_port}"
+    assert (warehouse["login"], warehouse["port"]) == ("ingest", settings.postgres_port)
+
+
+def test_the_bundle_is_the_checkout(settings: PlatformSettings, credentials: Credentials) -> None:
+    told = airflow.environment(settings, credentials)
+    [bundle] = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    assert bundle["kwargs"] == {"path": str(REPOSITORY)}
+
+
+def test_ingest_settings_of_the_environment_reach_the_tasks(
+    settings: PlatformSettings, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INGEST_RETRIES", "9")
+    told = airflow.environment(settings, credentials)
+    assert told["INGEST_RETRIES"] == "9"
+    assert told["INGEST_SPOOL_DIR"] == str(settings.layout.spool)
+
+
+def test_the_password_file_is_what_airflow_would_have_made(
+    settings: PlatformSettings, credentials: Credentials
+) -> None:
+    settings.layout.airflow.mkdir()
+    airflow._write_password_file(settings.layout, credentials)
+    path = settings.layout.airflow / "simple_auth_manager_passwords.json.generated"
+    assert json.loads(path.read_text()) == {"admin": credentials.airflow_admin_password}
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("health", "complaint"),
+    [
+        pytest.param({"status": "healthy", "latest_scheduler_heartbeat": "2026-01-01T00:00:10+00:00"}, None, id="well"),
+        pytest.param(
+            {"status": "healthy", "latest_scheduler_heartbeat": "2025-12-31T23:59:59+00:00"},
+            "scheduler has no heartbeat yet",
+            id="heartbeat-of-the-last-start",
+        ),
+        pytest.param({"status": "unhealthy"}, "scheduler is unhealthy", id="unhealthy"),
+        pytest.param({}, "scheduler is unknown", id="not-mentioned"),
+    ],
+)
+def test_health_is_of_this_start(
+    health: dict[str, str], complaint: str | None, settings: PlatformSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(airflow, "_get_json", lambda _address: {"scheduler": health})
+    new_year = 1767225600.0
+    assert airflow._component_health(settings, "scheduler", since=new_year) == complaint

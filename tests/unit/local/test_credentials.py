@@ -1,0 +1,62 @@
+"""The platform's secrets: made once, kept privately."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.credentials import load, load_or_make
+from local.errors import PlatformError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+def test_secrets_are_made_once(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.env"
+    made = load_or_make(path)
+    assert load_or_make(path) == made
+    assert load(path) == made
+
+
+def test_two_platforms_share_no_secret(tmp_path: Path) -> None:
+    one, other = (vars(load_or_make(tmp_path / name)) for name in ("one", "other"))
+    alike = {name for name in one if one[name] == other[name]}
+    assert alike == {"s3_access_key_id", "airflow_admin_user"}
+
+
+def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.env"
+    load_or_make(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_secret_added_by_a_newer_version_leaves_the_others_alone(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.env"
+    made = load_or_make(path)
+    path.write_text("".join(line for line in path.open() if not line.startswith("AIRFLOW_JWT_SECRET")))
+    completed = load_or_make(path)
+    assert completed.airflow_jwt_secret != made.airflow_jwt_secret
+    assert completed.postgres_password == made.postgres_password
+
+
+def test_loading_refuses_what_was_never_made(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="never started"):
+        load(tmp_path / "secrets.env")
+
+
+def test_loading_names_what_is_missing(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.env"
+    load_or_make(path)
+    path.write_text("".join(line for line in path.open() if not line.startswith("POSTGRES_PASSWORD")))
+    with pytest.raises(PlatformError, match="lacks POSTGRES_PASSWORD:"):
+        load(path)
+
+
+def test_secrets_do_not_show_in_a_repr(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "secrets.env")
+    assert made.postgres_password not in repr(made)

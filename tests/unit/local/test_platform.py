@@ -1,0 +1,70 @@
+"""What the platform refuses before it starts anything."""
+
+from __future__ import annotations
+
+import fcntl
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.errors import PlatformError
+from local.platform import Platform, _check_program, _tail
+from local.services import Service
+from local.settings import temporary_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+def test_a_full_disk_is_refused(tmp_path: Path) -> None:
+    platform = Platform(temporary_settings(tmp_path / "home", platform_min_free_mb=10**12))
+    with pytest.raises(PlatformError, match=r"only \d+ MB are free .* set PLATFORM_HOME to another disk"):
+        platform.up()
+
+
+def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").touch()
+    platform = Platform(temporary_settings(tmp_path))
+    with pytest.raises(PlatformError, match="holds something else"):
+        platform.up()
+    with pytest.raises(PlatformError, match="nothing was deleted"):
+        platform.clean()
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="no such service: oracle: choose of postgres, s3"):
+        Platform(temporary_settings(tmp_path / "home")).up(["oracle"])
+
+
+def test_a_missing_program_is_named(tmp_path: Path) -> None:
+    service = Service(name="s3", command=("/no/such/rclone",), directory=tmp_path, probe=lambda _since: None)
+    with pytest.raises(PlatformError, match="the program of s3 is missing: /no/such/rclone: run `make setup`"):
+        _check_program(service)
+
+
+def test_two_commands_do_not_start_and_stop_at_once(tmp_path: Path) -> None:
+    platform = Platform(temporary_settings(tmp_path / "home"))
+    platform.down()
+    (tmp_path / "home").mkdir()
+    with (tmp_path / "home" / "lock").open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        with pytest.raises(PlatformError, match="another command"):
+            platform.down()
+
+
+def test_what_was_never_started_has_no_status_and_nothing_to_stop(tmp_path: Path) -> None:
+    platform = Platform(temporary_settings(tmp_path / "home"))
+    assert platform.status() == []
+    assert platform.down() == 0
+    assert platform.clean() is False
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_end_of_a_long_log_is_shown(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("".join(f"line {number}\n" for number in range(100_000)))
+    assert _tail(log) == tuple(f"line {number}" for number in range(99_992, 100_000))
+    assert _tail(tmp_path / "none") == ()

@@ -1,0 +1,108 @@
+"""The settings of the embedded stack: what is read, what is refused, where things end up."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from include.settings import IngestSettings, StoreSettings
+from local import settings
+from local.settings import REPOSITORY, PlatformSettings, free_ports, ingest_settings, ingest_variables
+
+pytestmark = pytest.mark.unit
+
+EXAMPLE = REPOSITORY / ".env.example"
+
+# Defaults that depend on the machine: what .env.example says in their place.
+ELSEWHERE = {
+    "PLATFORM_HOME": ".local",
+    "INGEST_CONTRACTS_DIR": "include/contracts",
+    "INGEST_SPOOL_DIR": ".local/spool",
+    "S3_SECRET_ACCESS_KEY": "",
+    "WAREHOUSE_INGEST_PASSWORD": "",
+    "WAREHOUSE_OWNER_PASSWORD": "",
+}
+
+
+def _defaults() -> dict[str, str]:
+    found = {}
+    for kind in (PlatformSettings, IngestSettings, StoreSettings):
+        prefix = kind.model_config.get("env_prefix", "")
+        for name, field in kind.model_fields.items():
+            variable = f"{prefix}{name}".upper()
+            found[variable] = ELSEWHERE.get(variable, str(field.default))
+    return found
+
+
+def test_env_example_lists_every_setting_with_its_default() -> None:
+    listed = re.findall(r"^#([A-Z0-9_]+)=(\S*)", EXAMPLE.read_text(), flags=re.MULTILINE)
+    assert dict(listed) == _defaults()
+    assert len(listed) == len(dict(listed)), "a setting is listed twice"
+
+
+def test_env_example_explains_every_setting_of_the_platform_and_of_ingestion() -> None:
+    bare = re.findall(
+        r"^#((?:INGEST|PLATFORM|AIRFLOW|POSTGRES|S3_PORT|KAFKA)\w*=\S*)$", EXAMPLE.read_text(), flags=re.MULTILINE
+    )
+    assert bare == []
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    file.write_text("S3_PORT=9101   # with a comment\nKAFKA_PORT=9102\n")
+    monkeypatch.setenv("S3_PORT", "9201")
+    found = PlatformSettings(_env_file=file)
+    assert (found.s3_port, found.kafka_port) == (9201, 9102)
+
+
+def test_a_relative_home_is_meant_from_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert PlatformSettings(_env_file=None, platform_home=Path("state")).platform_home == REPOSITORY / "state"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"s3_port": 0}, id="no-port"),
+        pytest.param({"s3_port": 70_000}, id="port-too-high"),
+        pytest.param({"s3_port": 9092, "kafka_port": 9092}, id="two-services-on-one-port"),
+        pytest.param({"platform_home": "/tmp/50%"}, id="percent-in-the-folder"),
+        pytest.param({"platform_home": "/tmp/a ;b"}, id="semicolon-in-the-folder"),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        PlatformSettings(_env_file=None, **changes)
+
+
+@pytest.mark.parametrize("depth", [1, 40], ids=["shallow", "deep"])
+def test_the_control_socket_fits_into_a_socket_address(depth: int) -> None:
+    layout = PlatformSettings(_env_file=None, platform_home=Path("/srv", *["folder"] * depth)).layout
+    assert len(str(layout.socket)) <= 90
+    assert layout.socket.is_relative_to(layout.home) == (depth == 1)
+
+
+def test_deep_homes_do_not_share_a_control_socket() -> None:
+    deep = Path("/srv", *["folder"] * 40)
+    sockets = {PlatformSettings(_env_file=None, platform_home=deep / name).layout.socket for name in ("a", "b")}
+    assert len(sockets) == 2
+
+
+def test_free_ports_are_all_different() -> None:
+    assert len(set(free_ports(20))) == 20
+
+
+def test_services_get_ingest_settings_of_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    file.write_text("INGEST_RETRIES=1\nINGEST_MAX_COLUMNS=7\nINGEST_CONTRACTS_DIR=mine\nS3_PORT=9101\n")
+    monkeypatch.setattr(settings, "ENV_FILE", file)
+    monkeypatch.setenv("INGEST_RETRIES", "2")
+    assert ingest_variables() == {
+        "INGEST_RETRIES": "2",
+        "INGEST_MAX_COLUMNS": "7",
+        "INGEST_CONTRACTS_DIR": str(REPOSITORY / "mine"),
+    }
+    assert ingest_settings().max_columns == 7
