@@ -97,6 +97,7 @@ class IngestSettings(BaseSettings):
     batch_max_files: int = Field(100, ge=1)
     batch_max_bytes: int = Field(32 * 1024**2, ge=1, description="a file larger than this travels alone")
     max_batches: int = Field(64, ge=1, le=1000, description="batches of one run; the rest waits for the next")
+    batches_at_once: int = Field(4, ge=1, description="into how many batches many small files are spread")
     max_attempts: int = Field(3, ge=1, description="a file whose worker died this often is quarantined")
 
     retries: int = Field(3, ge=0, description="of a task, for network and database trouble")

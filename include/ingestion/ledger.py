@@ -71,7 +71,7 @@ class Ledger:
     def validated(self, entry: FileEntry, result: Validated) -> None:
         """Note that a file was read, and which of its rows are refused."""
         with warehouse_errors(Stage.VALIDATE), self.connection.transaction():
-            self._replace_rejects(entry.file_id, result.rejects.first)
+            self._add_rejects(entry.file_id, result.rejects.first)
             values = {
                 "file_id": entry.file_id,
                 "sha256": result.sha256,
@@ -99,8 +99,7 @@ class Ledger:
         """Note the verdict on a whole file, with its rejected rows."""
         status = Status.DUPLICATE if isinstance(refusal, DuplicateContentError) else Status.failed_in(stage)
         with warehouse_errors(stage), self.connection.transaction():
-            if refusal.rejects.first:
-                self._replace_rejects(entry.file_id, refusal.rejects.first)
+            self._add_rejects(entry.file_id, refusal.rejects.first)
             self._fail(
                 entry.file_id,
                 status,
@@ -115,6 +114,10 @@ class Ledger:
     def failed(self, file_id: int, stage: Stage, code: Code, message: str) -> None:
         """Note that the work on a file stopped for a reason outside the file."""
         self._fail(file_id, Status.failed_in(stage), code, message)
+
+    def postponed(self, file_id: int, code: Code, message: str) -> None:
+        """Note why a file waits for another try."""
+        self._rows("postpone_file", {"file_id": file_id, "code": code, "message": message}, returns=False)
 
     def quality(self, entry: FileEntry, results: Iterable[QualityResult]) -> None:
         """Keep what the table-level expectations saw, in place of an earlier attempt's."""
@@ -146,17 +149,15 @@ class Ledger:
         values = {"file_id": file_id, "status": status, "code": code, "message": message.replace("\0", ""), **facts}
         self._rows("mark_failed", values, returns=False)
 
-    def _replace_rejects(self, file_id: int, rejects: Iterable[Reject]) -> None:
-        with self.connection.cursor() as cursor:
-            cursor.execute("DELETE FROM ops.rejected_rows WHERE file_id = %s", [file_id])
-            with cursor.copy(
-                "COPY ops.rejected_rows (file_id, source_row, source_line, column_name, code, message, raw_record) "
-                "FROM STDIN"
-            ) as copy:
-                for r in rejects:
-                    # PostgreSQL's text holds no NUL; a reader sees a visible stand-in.
-                    message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
-                    copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
+    def _add_rejects(self, file_id: int, rejects: list[Reject]) -> None:
+        if not rejects:
+            return
+        into = "ops.rejected_rows (file_id, source_row, source_line, column_name, code, message, raw_record)"
+        with self.connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
+            for r in rejects:
+                # PostgreSQL's text holds no NUL; a reader sees a visible stand-in.
+                message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
+                copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
 
     def _must_change(self, name: str, values: Mapping[str, object]) -> None:
         with warehouse_errors(name), self.connection.cursor() as cursor:

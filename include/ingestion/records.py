@@ -24,6 +24,11 @@ class Status(StrEnum):
     LOADING_FAILED = "loading_failed"
     DUPLICATE = "duplicate"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the file is, or is to be, in quarantine."""
+        return self.value.endswith("_failed")
+
     @classmethod
     def failed_in(cls, stage: str) -> Status:
         """The status of a file that failed in `stage`."""

@@ -11,10 +11,11 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from include.contracts.model import Contract
-from include.errors import Code, PermanentError, Stage
+from include.errors import Code, PermanentError, PipelineError, Stage
 from include.ingestion.audit import Auditor
 from include.ingestion.ledger import Ledger
 from include.ingestion.load import load
+from include.ingestion.places import rejects_key
 from include.ingestion.process import process
 from include.ingestion.records import DuplicateContentError, FileEntry, FileRefusedError, Loaded
 from include.ingestion.validate import validate
@@ -56,54 +57,73 @@ def ingest_file(contract: Contract, file_id: int, stores: Stores, settings: Inge
         RetryableError: the file is untouched and can be begun again.
         PermanentError: the work cannot be done as things stand.
     """
-    ledger = stores.ledger
-    entry = ledger.begin(file_id)
+    entry = stores.ledger.begin(file_id)
     if entry is None:
         log.info("File %s is decided already.", file_id)
         return None
-    stage = Stage.VALIDATE
-    with _folder(settings, entry) as folder:
-        try:
-            validated = validate(
-                contract, entry, stores.objects, folder, settings, lambda sha256: ledger.loaded_before(entry, sha256)
-            )
-            if validated.rejects.path:
-                stores.objects.upload(validated.rejects.path, entry.bucket, rejects_key(entry))
-            ledger.validated(entry, validated)
-            stage = Stage.PROCESS
-            processed = process(contract, validated, folder, settings)
-            ledger.processed(entry, processed)
-            stage = Stage.LOAD
-            loaded = load(
-                contract, entry, validated, processed, ledger, stores.warehouse, stores.auditor, folder, settings
-            )
-        except FileRefusedError as refusal:
-            if refusal.rejects.path:
-                stores.objects.upload(refusal.rejects.path, entry.bucket, rejects_key(entry))
-            # A critical expectation is a verdict of validation, though it is evaluated on the staging table.
-            stage = Stage.VALIDATE if refusal.code is Code.EXPECTATION_FAILED else stage
-            ledger.refused(entry, stage, refusal)
-            log.log(
-                logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING,
-                "File %s (%s): %s: %s", file_id, entry.object_key, refusal.code, refusal,
-            )
-            return None
-        except PermanentError as error:
-            error.stage = stage
-            raise
+    at = _Place()
+    try:
+        with _folder(settings, entry) as folder:
+            try:
+                loaded = _stages(contract, entry, stores, folder, settings, at)
+            except FileRefusedError as refusal:
+                _refuse(entry, at.stage, refusal, stores)
+                return None
+    except PipelineError as error:
+        error.stage = at.stage
+        raise
+    except Exception as error:
+        # A defect of ours. Its trace belongs into the log; the ledger gets a sentence.
+        log.exception("File %s (%s) met a defect in stage %s.", file_id, entry.object_key, at.stage)
+        raise PermanentError(
+            at.stage, Code.INTERNAL, f"The pipeline itself failed ({type(error).__name__}); the task's log has more."
+        ) from error
     log.info("File %s (%s): %s", file_id, entry.object_key, loaded)
     return loaded
 
 
-def rejects_key(entry: FileEntry) -> str:
-    """Where a file's reject file waits until the file is settled."""
-    return f"staging/{entry.dataset}/{entry.file_id}/rejects.csv"
+@dataclass
+class _Place:
+    """Where on its road a file is."""
+
+    stage: Stage = Stage.VALIDATE
+
+
+def _stages(
+    contract: Contract, entry: FileEntry, stores: Stores, folder: Path, settings: IngestSettings, at: _Place
+) -> Loaded:
+    ledger = stores.ledger
+    validated = validate(
+        contract, entry, stores.objects, folder, settings, lambda sha256: ledger.loaded_before(entry, sha256)
+    )
+    if validated.rejects.path:
+        stores.objects.upload(validated.rejects.path, entry.bucket, rejects_key(entry))
+    ledger.validated(entry, validated)
+    at.stage = Stage.PROCESS
+    processed = process(contract, validated, folder, settings)
+    ledger.processed(entry, processed)
+    at.stage = Stage.LOAD
+    return load(contract, entry, validated, processed, ledger, stores.warehouse, stores.auditor, folder, settings)
+
+
+def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, stores: Stores) -> None:
+    if refusal.rejects.path:
+        stores.objects.upload(refusal.rejects.path, entry.bucket, rejects_key(entry))
+    # A critical expectation is a verdict of validation, though it is evaluated on the staging table.
+    if refusal.code is Code.EXPECTATION_FAILED:
+        stage = Stage.VALIDATE
+    stores.ledger.refused(entry, stage, refusal)
+    level = logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING
+    log.log(level, "File %s (%s): %s: %s", entry.file_id, entry.object_key, refusal.code, refusal)
 
 
 @contextmanager
 def _folder(settings: IngestSettings, entry: FileEntry) -> Iterator[Path]:
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    folder = Path(mkdtemp(prefix=f"{entry.dataset}-{entry.file_id}-", dir=settings.spool_dir))
+    prefix = f"{entry.dataset}-{entry.file_id}-"
+    for left_by_a_dead_worker in settings.spool_dir.glob(f"{prefix}*"):
+        shutil.rmtree(left_by_a_dead_worker, ignore_errors=True)
+    folder = Path(mkdtemp(prefix=prefix, dir=settings.spool_dir))
     try:
         yield folder
     finally:

@@ -1,5 +1,10 @@
--- A worker takes a file up: one more attempt, from the beginning. No row if there is nothing left to do with it.
+-- A worker takes a file up: one more attempt, from the beginning, without what an earlier one found.
+-- No row if there is nothing left to do with it.
+WITH forgotten AS (
+    DELETE FROM ops.rejected_rows WHERE file_id = %(file_id)s
+)
+
 UPDATE ops.file_ingestion_log SET
-    attempts = attempts + 1, status = 'claimed', stage = 'validate'
+    attempts = attempts + 1, status = 'claimed', stage = 'validate', error_code = NULL, error_message = NULL
 WHERE file_id = %(file_id)s AND settled_at IS NULL AND status IN ('claimed', 'validated', 'processed')
 RETURNING file_id, dataset, bucket, object_key, etag, size_bytes, status, stage, attempts, run_id;

@@ -1,0 +1,80 @@
+"""A batch of files, one after the other: no file takes another down with it."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from include.contracts.model import Contract
+from include.errors import Code, PermanentError, RetryableError
+from include.ingestion.claim import worker_died
+from include.ingestion.road import Stores, ingest_file
+from include.settings import IngestSettings
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class BatchResult:
+    """How the files of a batch ended, by outcome, and the rows that went in. `waiting` are left for the next run."""
+
+    files: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    waiting: list[int] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        files = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.files.items())) or "no files"
+        return f"{files}, {self.rows:,} rows"
+
+
+def ingest_batch(
+    contract: Contract, file_ids: Sequence[int], stores: Stores, settings: IngestSettings, *, last_try: bool
+) -> BatchResult:
+    """Bring each file to its outcome.
+
+    A file that was begun before and not finished killed its worker, perhaps; among others it is left for the next
+    run, which takes it alone. A permanent error or a defect of our own ends that one file. What a retry can mend
+    stops the batch, so that the caller tries again later; on the last try it ends the files that are left.
+
+    Raises:
+        RetryableError: the bucket, the warehouse or the disk failed; the files not finished are untouched.
+    """
+    result = BatchResult()
+    for at, file_id in enumerate(file_ids):
+        entry = stores.ledger.read(file_id)
+        if entry is None or entry.attempts > 0 and len(file_ids) > 1:
+            result.waiting.append(file_id)
+            continue
+        if entry.attempts >= settings.max_attempts:
+            stores.ledger.failed(
+                file_id, entry.stage, Code.WORKER_DIED, worker_died(entry.attempts, entry.stage)
+            )
+            result.files["refused"] += 1
+            continue
+        try:
+            loaded = ingest_file(contract, file_id, stores, settings)
+        except RetryableError as error:
+            stores.ledger.postponed(file_id, error.code, str(error))
+            if not last_try:
+                raise
+            _give_up(file_ids[at:], error, stores, result)
+            return result
+        except PermanentError as error:
+            log.error("File %s: %s", file_id, error)
+            stores.ledger.failed(file_id, error.stage, error.code, str(error))
+            result.files["refused"] += 1
+            continue
+        if loaded is not None:
+            result.rows += loaded.inserted + loaded.updated + loaded.unchanged
+        result.files["loaded" if loaded is not None else "refused"] += 1
+    return result
+
+
+def _give_up(file_ids: Sequence[int], error: RetryableError, stores: Stores, result: BatchResult) -> None:
+    """Every try failed for the same reason outside the files: they go to quarantine with it."""
+    log.error("No try is left: %s", error)
+    for file_id in file_ids:
+        stores.ledger.failed(file_id, error.stage, error.code, f"{error} No try was left; reprocess the file.")
+        result.files["refused"] += 1

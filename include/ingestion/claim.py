@@ -1,0 +1,82 @@
+"""Before the stages: find the files of a dataset, enter them in the ledger, and put them into batches."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from include.contracts.model import Contract
+from include.errors import Code
+from include.ingestion.ledger import Ledger
+from include.ingestion.places import incoming_prefix
+from include.settings import IngestSettings
+from include.stores.object_store import ObjectInfo, ObjectStore
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """Who claims: written into the ledger for people who look for the logs."""
+
+    dag_id: str
+    run_id: str
+
+
+def claim(contract: Contract, objects: ObjectStore, ledger: Ledger, run: Run, settings: IngestSettings) -> list[list[int]]:
+    """Claim what lies in incoming/ and what an earlier run left unfinished.
+
+    A file that a worker began and did not finish travels alone, so that it takes no other file down with it; after
+    `max_attempts` it is refused with the stage in which it stopped.
+
+    Returns:
+        Batches of file ids: many small files together, a large one alone.
+    """
+    bucket = settings.landing_bucket
+    orphans = ledger.adopt_orphans(contract.dataset, bucket, run.run_id)
+    alone = []
+    for file_id, attempts, stage in orphans:
+        if attempts >= settings.max_attempts:
+            ledger.failed(file_id, stage, Code.WORKER_DIED, worker_died(attempts, stage))
+        else:
+            alone.append([file_id])
+    room = settings.max_batches * settings.batch_max_files
+    found: list[ObjectInfo] = []
+    for item in objects.list(bucket, incoming_prefix(contract.dataset)):
+        if not item.key.endswith("/"):
+            found.append(item)
+        elif item.size == 0:
+            # A console's stand-in for a folder. It is no file, and left there it would ring the bell for ever.
+            objects.delete(bucket, item.key)
+        if len(found) >= room:
+            break
+    entered = ledger.claim(contract.dataset, contract.version, bucket, found, run.dag_id, run.run_id)
+    batches = (alone + batched(entered, settings))[: settings.max_batches]
+    log.info("%s: %s files in %s batches, %s of them taken over.", contract.dataset, len(entered), len(batches), len(alone))
+    return batches
+
+
+def worker_died(attempts: int, stage: str) -> str:
+    """What is said of a file whose worker died again and again."""
+    return (
+        f"The worker died {attempts} times with this file, last in stage {stage}. Look into the task's log: "
+        "memory, disk, or a crash in a library. Then reprocess the file."
+    )
+
+
+def batched(files: list[tuple[int, int]], settings: IngestSettings) -> list[list[int]]:
+    """Batches of (file_id, bytes), in order, bounded in files and bytes.
+
+    Not too few either: with some workers free, many files are spread over several batches.
+    """
+    per_batch = min(settings.batch_max_files, max(1, -(-len(files) // settings.batches_at_once)))
+    batches: list[list[int]] = []
+    room_files, room_bytes = 0, 0
+    for file_id, size in files:
+        if room_files < 1 or size > room_bytes:
+            batches.append([])
+            room_files, room_bytes = per_batch, settings.batch_max_bytes
+        batches[-1].append(file_id)
+        room_files -= 1
+        room_bytes -= size
+    return batches

@@ -1,0 +1,99 @@
+"""After the stages: put every decided file where it belongs, with its report, and note that in the ledger.
+
+Each move is repeated until it is done: the ledger is told last. Loaded files go to processed/, refused ones to
+failed/<stage>_failed/, each into a folder named by its file_id, so that no name can overwrite another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from include.contracts.model import Contract
+from include.errors import RetryableError
+from include.ingestion.ledger import Ledger
+from include.ingestion.places import REJECTS, REPORT, rejects_key, settled_key
+from include.ingestion.records import FileEntry, Status
+from include.settings import IngestSettings
+from include.stores.object_store import ObjectMissingError, ObjectStore
+
+_MOVES_AT_ONCE = 8
+
+log = logging.getLogger(__name__)
+
+
+def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> dict[str, int]:
+    """Settle all decided files of a dataset, also those of earlier runs.
+
+    Returns:
+        How many files ended with which status.
+
+    Raises:
+        RetryableError: some file could not be moved; the others are settled.
+    """
+    return settle_entries(ledger.unsettled(contract.dataset, settings.landing_bucket), objects, ledger)
+
+
+def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> dict[str, int]:
+    """Settle these files."""
+    counts: dict[str, int] = {}
+    failures: list[RetryableError] = []
+    reports = {entry.file_id: _report(entry, ledger) for entry in entries}
+    with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
+        moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], objects)) for entry in entries]
+        for entry, move in moves:
+            try:
+                ledger.settled(entry.file_id, move.result())
+            except RetryableError as error:
+                failures.append(error)
+                continue
+            status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
+            counts[status] = counts.get(status, 0) + 1
+    if failures:
+        raise failures[0]
+    return counts
+
+
+def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
+    """The report of a file that needs one: refused, or loaded with something to say."""
+    if entry.status is Status.DUPLICATE:
+        return None
+    report = ledger.report(entry.file_id)
+    notable = report["rejected_rows"] or any(not result["success"] for result in report["expectations"])
+    if not entry.status.is_failure and not notable:
+        return None
+    report["what_to_do"] = (
+        "Mend the file and drop it again, or trigger the DAG reprocess_failed once the cause is gone."
+        if entry.status.is_failure
+        else "Nothing must be done: the file is loaded."
+    )
+    return report
+
+
+def _move(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore) -> str | None:
+    """Move the file with its companions; where to, or None if it was not there any more."""
+    target = settled_key(entry)
+    _move_companions(entry, report, objects, target)
+    now = objects.head(entry.bucket, entry.object_key)
+    if now is not None and now.etag != entry.etag:
+        log.warning("File %s: %s was replaced by other content before it was moved.", entry.file_id, entry.object_key)
+        return None
+    try:
+        objects.move(entry.bucket, entry.object_key, target)
+    except ObjectMissingError:
+        log.warning("File %s: %s is not there any more.", entry.file_id, entry.object_key)
+        return None
+    return target
+
+
+def _move_companions(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore, target: str) -> None:
+    if report is not None:
+        body = json.dumps(report, indent=2, ensure_ascii=False).encode()
+        objects.put(entry.bucket, target + REPORT, body, "application/json")
+    if report is not None and report["rejected_rows"]:
+        try:
+            objects.move(entry.bucket, rejects_key(entry), target + REJECTS)
+        except ObjectMissingError:
+            log.warning("File %s: its reject file is gone; the report has the first rows.", entry.file_id)

@@ -1,0 +1,66 @@
+"""Files at the top of incoming/, or in a folder of no dataset: routed to their dataset, or quarantined."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from include.contracts.catalog import Catalog
+from include.errors import Code, Stage
+from include.ingestion.claim import Run
+from include.ingestion.ledger import Ledger
+from include.ingestion.places import INCOMING, incoming_prefix
+from include.ingestion.settle import settle_entries
+from include.settings import IngestSettings
+from include.stores.object_store import ObjectInfo, ObjectStore
+
+UNKNOWN = "unknown"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Swept:
+    """What a sweep found: files sent to their dataset's folder, and files of no dataset."""
+
+    routed: int
+    quarantined: int
+
+
+def sweep(catalog: Catalog, objects: ObjectStore, ledger: Ledger, run: Run, settings: IngestSettings) -> Swept:
+    """Route what a contract's file patterns name; quarantine the rest as `unknown-dataset`.
+
+    A file of a dataset whose contract is broken stays where it is: it is somebody's, and waits for the contract.
+    """
+    bucket = settings.landing_bucket
+    broken = {error.file.stem for error in catalog.broken}
+    strangers: list[ObjectInfo] = []
+    routed = 0
+    for item in list(objects.list(bucket, INCOMING)):
+        relative = item.key.removeprefix(INCOMING)
+        folder = relative.split("/", maxsplit=1)[0] if "/" in relative else ""
+        if item.key.endswith("/") or folder in catalog.contracts or folder in broken:
+            continue
+        contract = catalog.match(relative)
+        if contract is None:
+            strangers.append(item)
+            continue
+        name = relative.rsplit("/", maxsplit=1)[-1]
+        objects.move(bucket, item.key, incoming_prefix(contract.dataset) + name)
+        log.info("%s belongs to %s.", item.key, contract.dataset)
+        routed += 1
+    _quarantine(strangers, catalog, objects, ledger, run, bucket)
+    return Swept(routed, len(strangers))
+
+
+def _quarantine(
+    strangers: list[ObjectInfo], catalog: Catalog, objects: ObjectStore, ledger: Ledger, run: Run, bucket: str
+) -> None:
+    known = ", ".join(sorted(catalog.contracts))
+    message = (
+        f"No contract knows this file. Drop it into incoming/<dataset>/ (datasets: {known}), "
+        "or add a contract and reprocess it."
+    )
+    for file_id, _ in ledger.claim(UNKNOWN, "", bucket, strangers, run.dag_id, run.run_id):
+        ledger.failed(file_id, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
+    settle_entries(ledger.unsettled(UNKNOWN, bucket), objects, ledger)

@@ -1,0 +1,38 @@
+"""The contracts as the DAG files see them."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from airflow.sdk import get_parsing_context
+
+from include.contracts.catalog import Catalog, read_catalog
+from include.contracts.model import Contract
+from include.settings import ingest_settings
+
+
+class BrokenContractsError(Exception):
+    """Some contracts cannot be used."""
+
+
+@lru_cache(maxsize=1)
+def catalog() -> Catalog:
+    """All contracts. A worker trusts the expressions that the DAG processor tried when it parsed the file."""
+    in_worker = get_parsing_context().dag_id is not None
+    return read_catalog(ingest_settings().contracts_dir, check_expressions=not in_worker)
+
+
+def sound_contracts() -> list[Contract]:
+    """The contracts that can be used, by name."""
+    return [contract for _, contract in sorted(catalog().contracts.items())]
+
+
+def report_broken_contracts() -> None:
+    """Raise what is wrong with the others.
+
+    Raises:
+        BrokenContractsError: naming each file, each place in it, and each remedy.
+    """
+    broken = catalog().broken
+    if broken:
+        raise BrokenContractsError("\n" + "\n".join(str(error) for error in broken))

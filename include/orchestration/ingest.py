@@ -1,0 +1,123 @@
+"""The DAG that a contract implies: wait for files, claim them, bring each batch to the table, settle."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
+from airflow.sdk import Asset, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.contracts.describe import describe
+from include.ingestion.places import incoming_prefix
+from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
+from include.orchestration.stores import LANDING
+from include.settings import ingest_settings
+
+if TYPE_CHECKING:
+    from airflow.sdk import DAG
+
+    from include.contracts.model import Contract
+
+RUNBOOK = """
+**Purpose**: load every file dropped into `{bucket}/{prefix}` into `raw.{dataset}`.
+
+**Trigger**: continuous; a sensor waits without a worker slot. Trigger it by hand to look at once.
+
+**Reads**: `s3://{bucket}/{prefix}`. **Writes**: `raw.{dataset}`, `ops.file_ingestion_log`, `processed/`, `failed/`.
+
+**When it fails**: a bad file does not fail the run; it is in `failed/<stage>_failed/` with a report. A failed run
+means that the bucket or the warehouse did not answer through all retries; the next run goes on where it stopped.
+
+**How to rerun**: nothing to do. For quarantined files trigger `reprocess_failed`.
+"""
+
+
+def rows_of(dataset: str) -> Asset:
+    """The news that a dataset's table has new rows."""
+    return Asset(name=f"raw.{dataset}", uri=f"postgres://warehouse/warehouse/raw/{dataset}", group="raw")
+
+
+def ingest_dag(contract: Contract) -> DAG:
+    """The DAG `ingest_<dataset>`."""
+    settings = ingest_settings()
+    prefix = incoming_prefix(contract.dataset)
+    runbook = RUNBOOK.format(bucket=settings.landing_bucket, prefix=prefix, dataset=contract.dataset)
+
+    @dag(
+        dag_id=f"ingest_{contract.dataset}",
+        description=f"Files dropped into {prefix} become rows of raw.{contract.dataset}",
+        doc_md=runbook + "\n" + describe(contract),
+        schedule="@continuous",
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        max_consecutive_failed_dag_runs=settings.max_consecutive_failures,
+        default_args=default_args(),
+        tags=["ingestion", contract.dataset],
+    )
+    def ingest() -> None:
+        wait_for_files = S3KeySensor(
+            task_id="wait_for_files",
+            aws_conn_id=LANDING,
+            bucket_name=settings.landing_bucket,
+            bucket_key=f"{prefix}?*",
+            wildcard_match=True,
+            deferrable=True,
+            poke_interval=settings.poke_seconds,
+            timeout=timedelta(hours=settings.wait_hours).total_seconds(),
+            soft_fail=True,
+        )
+
+        @task
+        def claim_files() -> list[list[int]]:
+            """Enter new files in the ledger, take over what an earlier run left; batches of file ids."""
+            from include.ingestion.claim import Run, claim  # noqa: PLC0415 - heavy, and each task parses this file
+            from include.orchestration.stores import connected_stores  # noqa: PLC0415
+
+            context = get_current_context()
+            run = Run(context["dag"].dag_id, context["run_id"])
+            with no_retry_of_permanent_errors(), connected_stores() as stores:
+                return claim(contract, stores.objects, stores.ledger, run, settings)
+
+        @task(map_index_template="{{ batch_label }}")
+        def ingest_batch(file_ids: list[int]) -> dict[str, int]:
+            """Validate, process and load each file of the batch."""
+            from include.ingestion.batch import ingest_batch as run_batch  # noqa: PLC0415
+            from include.orchestration.stores import connected_stores  # noqa: PLC0415
+
+            context: Any = get_current_context()
+            context["batch_label"] = _label(file_ids)
+            last_try = context["ti"].try_number > context["ti"].max_tries
+            with no_retry_of_permanent_errors(), connected_stores() as stores:
+                result = run_batch(contract, file_ids, stores, settings, last_try=last_try)
+            context["batch_label"] = f"{_label(file_ids)}: {result}"
+            return {**result.files, "rows": result.rows}
+
+        @task(trigger_rule="all_done")
+        def settle() -> dict[str, int]:
+            """Move every decided file to processed/ or failed/, with its report."""
+            from include.ingestion.settle import settle as settle_files  # noqa: PLC0415
+            from include.orchestration.stores import connected_stores  # noqa: PLC0415
+
+            with no_retry_of_permanent_errors(), connected_stores() as stores:
+                return settle_files(contract, stores.objects, stores.ledger, settings)
+
+        @task(outlets=[rows_of(contract.dataset)])
+        def announce_rows(settled: dict[str, int]) -> None:
+            """Tell who waits for this table, if there is news."""
+            if not settled.get("archived"):
+                raise AirflowSkipException("No file was loaded.")
+
+        claimed = claim_files()
+        settled = settle()
+        wait_for_files >> claimed
+        ingest_batch.expand(file_ids=claimed) >> settled
+        announce_rows(settled)  # type: ignore[arg-type]
+
+    return ingest()
+
+
+def _label(file_ids: list[int]) -> str:
+    return f"file {file_ids[0]}" if len(file_ids) == 1 else f"files {file_ids[0]} to {file_ids[-1]}"

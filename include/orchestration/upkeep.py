@@ -1,0 +1,45 @@
+"""The tasks of the DAGs that keep order: reprocessing and sweeping."""
+
+from __future__ import annotations
+
+import logging
+
+from airflow.sdk import get_current_context, task
+
+from include.orchestration.defaults import no_retry_of_permanent_errors
+from include.settings import ingest_settings
+
+log = logging.getLogger(__name__)
+
+
+@task
+def put_back_files(dataset: str, stage: str, name: str) -> dict[str, int]:
+    """Move quarantined files back to incoming/."""
+    from include.ingestion.reprocess import Selection, put_back  # noqa: PLC0415 - heavy, and each task parses the DAG
+    from include.orchestration.catalog import catalog  # noqa: PLC0415
+    from include.orchestration.stores import connected_stores  # noqa: PLC0415
+
+    bucket = ingest_settings().landing_bucket
+    known = set(catalog().contracts)
+    with no_retry_of_permanent_errors(), connected_stores() as stores:
+        returned = put_back(Selection(dataset, stage, name), bucket, stores.objects, stores.ledger, known)
+    for key in returned.keys:
+        log.info("Back to %s", key)
+    for key in returned.missing:
+        log.warning("Not in quarantine any more: %s", key)
+    return {"returned": len(returned.keys), "missing": len(returned.missing)}
+
+
+@task
+def sweep_incoming() -> dict[str, int]:
+    """Route or quarantine what no ingest DAG waits for."""
+    from include.ingestion.claim import Run  # noqa: PLC0415
+    from include.ingestion.sweep import sweep  # noqa: PLC0415
+    from include.orchestration.catalog import catalog  # noqa: PLC0415
+    from include.orchestration.stores import connected_stores  # noqa: PLC0415
+
+    context = get_current_context()
+    run = Run(context["dag"].dag_id, context["run_id"])
+    with no_retry_of_permanent_errors(), connected_stores() as stores:
+        swept = sweep(catalog(), stores.objects, stores.ledger, run, ingest_settings())
+    return {"routed": swept.routed, "quarantined": swept.quarantined}

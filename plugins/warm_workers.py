@@ -1,0 +1,35 @@
+"""Airflow plugin: import what tasks need once, before the scheduler starts workers.
+
+Local workers are forks of the scheduler and share what it has imported. Great Expectations alone takes four
+seconds to import; without this, every small file would wait for that.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from types import ModuleType
+
+from airflow.listeners import hookimpl
+from airflow.plugins_manager import AirflowPlugin
+
+log = logging.getLogger(__name__)
+
+
+@hookimpl
+def on_starting(component: object) -> None:
+    """Called by Airflow before a component starts."""
+    if getattr(component, "job_type", None) == "SchedulerJob":
+        from include.ingestion.audit import load_library  # noqa: PLC0415 - that is the point
+
+        import include.ingestion.batch  # noqa: F401, PLC0415
+
+        load_library()
+        log.info("Workers are warm.")
+
+
+class WarmWorkersPlugin(AirflowPlugin):
+    """Registers the listener."""
+
+    name = "warm_workers"
+    listeners: list[ModuleType | object] = [sys.modules[__name__]]  # noqa: RUF012 - Airflow's own convention
