@@ -70,7 +70,7 @@ def status() -> None:
         else:
             console.print(_status_table(services, plain=not console.is_terminal))
         for service in services:
-            if service.state == "RUNNING" and service.complaint:
+            if service.pid and service.complaint:
                 typer.echo(f"{service.name}: {service.complaint}", err=True)
         if not services or not all(service.healthy for service in services):
             raise typer.Exit(NOT_HEALTHY)

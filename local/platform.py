@@ -35,7 +35,7 @@ POSTGRES, S3, KAFKA = "postgres", "s3", "kafka"
 STORES = (POSTGRES, S3)
 
 _PORTS = ("postgres_port", "s3_port", "airflow_port", "kafka_port")
-_MAX_STARTS = 3
+_MAX_STARTS = 2  # one that did not help once more is not tried for ever while somebody waits
 _LOG_LINES = 8
 
 
@@ -54,7 +54,7 @@ class ServiceStatus:
     @property
     def healthy(self) -> bool:
         """Whether it runs and answers as it should."""
-        return self.state == "RUNNING" and not self.complaint
+        return self.pid is not None and not self.complaint
 
 
 class Platform:
@@ -249,7 +249,7 @@ class Platform:
         for service in services:
             self._progress.begin(service.name)
             self._supervisor.start_program(service.name)
-        pending, pids = list(services), {service.name: set[int]() for service in services}
+        pending, starts = list(services), {service.name: set[float]() for service in services}
         while pending:
             states = self._supervisor.states()
             for service in list(pending):
@@ -259,8 +259,8 @@ class Platform:
                     pending.remove(service)
                     self._progress.end(service.name, "ready")
                     continue
-                pids[service.name] |= {state.pid} if state.pid else set()
-                self._give_up_on_failed(service, state, complaint, starts=len(pids[service.name]), begun=begun)
+                starts[service.name].add(state.started)
+                self._give_up_on_failed(service, state, complaint, starts=len(starts[service.name]), begun=begun)
             time.sleep(0.1)
 
     def _give_up_on_failed(

@@ -202,7 +202,7 @@ class Supervisor:
             "autostart": "false",
             "autorestart": "true",
             "startsecs": 1,
-            "startretries": 3,
+            "startretries": 20,  # with growing pauses: four minutes, in which what it depends on may come back
             "stopsignal": service.stop_signal,
             "stopwaitsecs": service.stop_seconds,
             # PostgreSQL's postmaster tells its children itself; a signal to each would only cancel their queries.

@@ -1,0 +1,314 @@
+"""The embedded stack with its stores alone: what survives, what is cleaned up, who may do what.
+
+The order of a platform's life costs starts, so each test here says which start it needs: the shared one for what only
+looks, one of its own for what breaks things.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from local import bucket, landing, processes
+from local.errors import PlatformError
+from local.platform import S3, STORES, Platform
+from local.settings import REPOSITORY, temporary_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.settings import WarehouseConfig
+    from local.settings import PlatformSettings
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def own() -> Iterator[Platform]:
+    """A platform to break. Its home is open to PostgreSQL's user, which pytest's own folders are not."""
+    home = Path(tempfile.mkdtemp(prefix="platform-"))
+    platform = Platform(temporary_settings(home))
+    try:
+        yield platform
+    finally:
+        platform.down()
+        shutil.rmtree(home)
+
+
+def connect(config: WarehouseConfig, **changes: object) -> psycopg.Connection[tuple[object, ...]]:
+    told = {
+        "host": config.host,
+        "port": config.port,
+        "dbname": config.database,
+        "user": config.user,
+        "password": config.password.get_secret_value(),
+    }
+    return psycopg.connect(**(told | changes), autocommit=True)
+
+
+def left_over(settings: PlatformSettings) -> list[str]:
+    """Every process that still has to do with this platform, by what the system tells and not by our own search."""
+    home, found = str(settings.platform_home), []
+    for process in psutil.process_iter():
+        try:
+            told = [*process.cmdline(), process.cwd(), process.environ().get("PLATFORM_INSTANCE", "")]
+        except (psutil.Error, OSError):
+            continue
+        if process.pid != os.getpid() and any(home in part for part in told):
+            found.append(" ".join(process.cmdline()))
+    return found
+
+
+def listening(settings: PlatformSettings) -> list[int]:
+    ports = (settings.postgres_port, settings.s3_port, settings.airflow_port, settings.kafka_port)
+    found = []
+    for port in ports:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                found.append(port)
+    return found
+
+
+def kill_supervisor(platform: Platform) -> None:
+    pid = int((platform.settings.layout.run / "supervisord.pid").read_text())
+    os.kill(pid, signal.SIGKILL)
+
+
+# --- looking at the shared platform
+
+
+def test_the_warehouse_is_utf8_and_sorts_by_code_point(platform: Platform) -> None:
+    with connect(platform.warehouse_config("owner")) as connection:
+        row = connection.execute(
+            "SELECT pg_encoding_to_char(encoding), datlocprovider, datlocale FROM pg_database WHERE datname = %s",
+            ["warehouse"],
+        ).fetchone()
+    assert row == ("UTF8", "b", "C.UTF-8")
+
+
+def test_a_commit_is_durable(platform: Platform) -> None:
+    with connect(platform.warehouse_config("owner")) as connection:
+        for name in ("fsync", "full_page_writes", "synchronous_commit"):
+            assert connection.execute("SELECT current_setting(%s)", [name]).fetchone() == ("on",)
+
+
+def test_the_configuration_of_the_repository_is_in_force(platform: Platform) -> None:
+    with connect(platform.warehouse_config("owner")) as connection:
+        assert connection.execute("SHOW shared_buffers").fetchone() == ("512MB",)
+        assert connection.execute("SHOW listen_addresses").fetchone() == ("127.0.0.1",)
+
+
+@pytest.mark.parametrize("role", ["owner", "ingest", "transform", "reader"])
+def test_a_role_of_the_warehouse_sees_the_warehouse_only(platform: Platform, role: str) -> None:
+    config = platform.warehouse_config(role)
+    with connect(config) as connection:
+        row = connection.execute("SELECT rolsuper, rolcreatedb, rolcreaterole FROM pg_roles WHERE rolname = user")
+        assert row.fetchone() == (False, False, False)
+    for other in ("airflow", "mlflow", "metabase", "postgres"):
+        with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+            connect(config, dbname=other)
+
+
+@pytest.mark.parametrize("role", ["airflow", "mlflow", "metabase"])
+def test_an_application_sees_its_own_database_only(platform: Platform, role: str) -> None:
+    password = getattr(platform.credentials, f"{role}_db_password")
+    config = platform.warehouse_config()
+    connect(config, dbname=role, user=role, password=password).close()
+    with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
+        connect(config, user=role, password=password)
+
+
+def test_a_wrong_password_is_refused(platform: Platform) -> None:
+    with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+        connect(platform.warehouse_config(), password="guess")
+
+
+def test_the_buckets_are_there_and_closed_to_strangers(platform: Platform) -> None:
+    found = {entry["Name"] for entry in bucket.client(platform.s3_config).list_buckets()["Buckets"]}
+    assert found == {"landing", "raw-data", "lake", "mlflow"}
+    stranger = platform.s3_config.model_copy(update={"secret_access_key": SecretStr("guess")})
+    with pytest.raises(bucket.ClientError):
+        bucket.client(stranger).list_buckets()
+
+
+def test_a_dropped_file_arrives_whole(platform: Platform, tmp_path: Path) -> None:
+    file = tmp_path / "sales_big.csv"
+    file.write_bytes(os.urandom(20 * 2**20))  # more than one part
+    sent: list[int] = []
+    landing.upload(platform.s3_config, file, landing.object_key(file), sent.append)
+    body = bucket.client(platform.s3_config).get_object(Bucket="landing", Key="incoming/sales/sales_big.csv")["Body"]
+    assert body.read() == file.read_bytes()
+    assert sum(sent) == file.stat().st_size
+
+
+def test_no_secret_is_on_a_command_line_or_in_a_log(platform: Platform) -> None:
+    secrets = {value for name, value in vars(platform.credentials).items() if not name.endswith(("_user", "_id"))}
+    lines = left_over(platform.settings)
+    logs = [path.read_text() for path in platform.settings.layout.logs.iterdir()]
+    assert lines
+    assert logs
+    assert not [text for text in (*lines, *logs) if any(secret in text for secret in secrets)]
+
+
+def test_services_listen_on_the_loopback_interface_alone(platform: Platform) -> None:
+    session = platform._session()
+    found = [
+        connection.laddr
+        for process in processes.find(platform.settings.layout, session)
+        for connection in process.net_connections("tcp")
+        if connection.status == psutil.CONN_LISTEN
+    ]
+    assert {tuple(address) for address in found} == {
+        ("127.0.0.1", platform.settings.postgres_port),
+        ("127.0.0.1", platform.settings.s3_port),
+    }
+
+
+def test_status_tells_what_runs_and_what_does_not(platform: Platform) -> None:
+    healthy = {service.name: service.healthy for service in platform.status()}
+    assert [name for name, well in healthy.items() if well] == list(STORES)
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "status"],
+        cwd=REPOSITORY,
+        env=os.environ | {"PLATFORM_HOME": str(platform.settings.platform_home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3, "Airflow does not run"
+    [postgres] = [line.split() for line in done.stdout.splitlines() if line.startswith("postgres")]
+    assert (postgres[1], postgres[4]) == ("healthy", str(platform.settings.postgres_port))
+
+
+# --- a platform's life
+
+
+def test_data_survives_down_and_the_second_up_is_idle(own: Platform) -> None:
+    assert own.up(STORES)
+    with connect(own.warehouse_config("owner")) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    bucket.client(own.s3_config).put_object(Bucket="lake", Key="kept", Body=b"42")
+    assert not own.up(STORES)
+
+    assert own.down() == 2
+    assert left_over(own.settings) == []
+    assert listening(own.settings) == []
+
+    assert own.up(STORES)
+    with connect(own.warehouse_config("owner")) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+    assert bucket.client(own.s3_config).get_object(Bucket="lake", Key="kept")["Body"].read() == b"42"
+
+
+def test_down_after_the_supervisor_was_killed_leaves_nothing(own: Platform) -> None:
+    own.up(STORES)
+    with connect(own.warehouse_config("owner")) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+    kill_supervisor(own)
+    time.sleep(0.2)
+    assert listening(own.settings), "the services outlive their supervisor, or this test shows nothing"
+
+    assert own.down() > 0
+    assert left_over(own.settings) == []
+    assert listening(own.settings) == []
+    assert not own.settings.layout.run.exists()
+
+    own.up(STORES)
+    with connect(own.warehouse_config("owner")) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_up_after_everything_was_killed_recovers_the_data(own: Platform) -> None:
+    own.up(STORES)
+    with connect(own.warehouse_config("owner")) as connection:
+        connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
+        for process in [*processes.find(own.settings.layout, own._session())]:
+            process.kill()
+    assert own.up(STORES)
+    with connect(own.warehouse_config("owner")) as connection:
+        assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
+
+
+def test_down_works_after_the_folder_was_deleted_by_hand(own: Platform) -> None:
+    own.up(STORES)
+    settings = own.settings
+    home = settings.platform_home
+    hidden = home.with_name(home.name + "-moved")
+    home.rename(hidden)
+    try:
+        assert own.down() > 0
+        assert listening(settings) == []
+    finally:
+        hidden.rename(home)
+
+
+def test_a_service_that_dies_is_started_again(own: Platform) -> None:
+    own.up([S3])
+    [before] = [service for service in own.status() if service.name == S3]
+    os.kill(before.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        [after] = [service for service in own.status() if service.name == S3]
+        if after.healthy and after.pid != before.pid:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"still {after}")
+
+
+def test_a_taken_port_is_named_and_nothing_is_left(own: Platform) -> None:
+    with socket.create_server(("127.0.0.1", own.settings.s3_port)):
+        with pytest.raises(PlatformError) as caught:
+            own.up(STORES)
+        assert f"port {own.settings.s3_port} for s3 is taken by" in str(caught.value)
+        assert str(os.getpid()) in str(caught.value)
+        assert "S3_PORT" in caught.value.remedy
+        assert listening(own.settings) == [own.settings.s3_port]
+    assert left_over(own.settings) == []
+
+
+def test_a_service_that_fails_shows_its_log_and_the_rest_is_stopped(own: Platform) -> None:
+    own.up(STORES)
+    own.down()
+    (own.settings.layout.postgres / "global" / "pg_control").rename(own.settings.layout.home / "pg_control")
+    with pytest.raises(PlatformError) as caught:
+        own.up(STORES)
+    assert caught.value.message == "postgres ends right after its start"
+    assert caught.value.remedy == f"look into {own.settings.layout.logs / 'postgres.log'}"
+    assert any("pg_control" in line for line in caught.value.context)
+    assert left_over(own.settings) == []
+    assert listening(own.settings) == []
+
+
+def test_a_failed_addition_leaves_what_ran_before(own: Platform) -> None:
+    own.up([S3])
+    with socket.create_server(("127.0.0.1", own.settings.postgres_port)), pytest.raises(PlatformError):
+        own.up(STORES)
+    assert [service.name for service in own.status() if service.healthy] == [S3]
+
+
+def test_clean_deletes_everything(own: Platform) -> None:
+    own.up([S3])
+    assert own.clean()
+    assert not own.settings.platform_home.exists()
+    assert listening(own.settings) == []
+    own.settings.platform_home.mkdir()  # for the fixture
+
+
+def test_the_running_ports_count_and_not_those_asked_for_later(own: Platform) -> None:
+    own.up([S3])
+    later = Platform(temporary_settings(own.settings.platform_home))
+    assert later.settings == own.settings.model_copy()
+    assert later.down() == 1
