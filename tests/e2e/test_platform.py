@@ -1,0 +1,125 @@
+"""The whole platform with real Airflow: who may enter, what is reachable, and that nothing survives its end."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import tempfile
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+from local import processes
+from local.addresses import variables
+from local.platform import Platform
+from local.settings import temporary_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def whole() -> Iterator[Platform]:
+    """Everything, in a folder and on ports of its own."""
+    home = Path(tempfile.mkdtemp(prefix="platform-"))
+    platform = Platform(temporary_settings(home))
+    try:
+        platform.up()
+        yield platform
+    finally:
+        platform.down()
+        shutil.rmtree(home)
+
+
+def ask(address: str, *, token: str = "", body: dict[str, str] | None = None) -> tuple[int, dict[str, object]]:
+    headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+    request = urllib.request.Request(address, json.dumps(body).encode() if body else None, headers)
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        return error.code, {}
+
+
+def log_in(platform: Platform, password: str) -> tuple[int, dict[str, object]]:
+    told = variables(platform)
+    return ask(f"{told['AIRFLOW_URL']}/auth/token", body={"username": told["AIRFLOW_USER"], "password": password})
+
+
+def ports(platform: Platform) -> set[int]:
+    settings = platform.settings
+    return {settings.postgres_port, settings.s3_port, settings.airflow_port, settings.kafka_port}
+
+
+def test_every_service_is_healthy(whole: Platform) -> None:
+    assert {service.name: service.complaint for service in whole.status()} == dict.fromkeys(
+        [
+            "postgres",
+            "s3",
+            "kafka",
+            "airflow-api-server",
+            "airflow-scheduler",
+            "airflow-dag-processor",
+            "airflow-triggerer",
+        ],
+        "",
+    )
+
+
+def test_airflow_opens_with_the_password_of_make_env_alone(whole: Platform) -> None:
+    status, answer = log_in(whole, variables(whole)["AIRFLOW_PASSWORD"])
+    assert status == 201
+    dags = f"{variables(whole)['AIRFLOW_URL']}/api/v2/dags"
+    assert ask(dags, token=str(answer["access_token"]))[0] == 200
+    assert log_in(whole, "admin")[0] == 401
+    assert ask(dags)[0] == 401
+
+
+def test_everything_listens_on_the_loopback_interface_alone(whole: Platform) -> None:
+    found = {
+        tuple(connection.laddr)
+        for process in processes.find(whole.settings.layout, whole._session())
+        for connection in process.net_connections("inet")
+        if connection.status == psutil.CONN_LISTEN
+    }
+    assert found == {("127.0.0.1", port) for port in ports(whole)}
+
+
+def test_a_second_up_starts_nothing(whole: Platform) -> None:
+    assert not whole.up()
+
+
+def test_down_after_the_supervisor_was_killed_leaves_nothing_and_up_works_again(whole: Platform) -> None:
+    supervisor = psutil.Process(int((whole.settings.layout.run / "supervisord.pid").read_text()))
+    every = [supervisor, *supervisor.children(recursive=True)]
+    assert len(every) > 15, "the scheduler's workers and PostgreSQL's are among them"
+    supervisor.send_signal(signal.SIGKILL)
+    for process in every:  # a task may have come meanwhile
+        if processes.is_alive(process):
+            every.extend(process.children(recursive=True))
+
+    whole.down()
+
+    assert [process for process in every if processes.is_alive(process)] == []
+    home = str(whole.settings.platform_home)
+    for process in psutil.process_iter():
+        try:
+            told = [*process.cmdline(), process.cwd(), process.environ().get("PLATFORM_INSTANCE", "")]
+        except (psutil.Error, OSError):
+            continue
+        assert process.pid == os.getpid() or not any(home in part for part in told), told
+    for port in ports(whole):
+        with socket.create_server(("127.0.0.1", port)):
+            pass
+
+    assert whole.up()
+    assert all(service.healthy for service in whole.status())
