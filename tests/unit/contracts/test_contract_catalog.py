@@ -1,0 +1,90 @@
+"""Finding contracts, and the contract of a file."""
+
+from pathlib import Path
+from shutil import copy
+
+import pytest
+
+from include.contracts.catalog import Catalog, pattern_regex, read_catalog
+from include.contracts.problems import ContractError
+from include.settings import CONTRACTS_DIR
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(scope="module")
+def catalog() -> Catalog:
+    return read_catalog(CONTRACTS_DIR)
+
+
+def test_shipped_contracts_are_all_sound(catalog: Catalog) -> None:
+    assert sorted(catalog.contracts) == ["inventory", "sales"]
+    assert catalog.broken == ()
+
+
+def test_broken_contract_breaks_no_other(tmp_path: Path) -> None:
+    copy(CONTRACTS_DIR / "sales.yaml", tmp_path)
+    (tmp_path / "broken.yaml").write_text("kind: DataContract\n")
+    (tmp_path / "notes.txt").write_text("no contract")
+    found = read_catalog(tmp_path)
+    assert list(found.contracts) == ["sales"]
+    assert [error.file.name for error in found.broken] == ["broken.yaml"]
+
+
+def test_second_file_of_a_dataset_is_refused(tmp_path: Path) -> None:
+    copy(CONTRACTS_DIR / "sales.yaml", tmp_path)
+    copy(CONTRACTS_DIR / "sales.yaml", tmp_path / "sales.yml")
+    found = read_catalog(tmp_path)
+    assert list(found.contracts) == ["sales"]
+    assert "sales.yaml describes 'sales' too" in str(found.broken[0])
+
+
+def test_missing_directory_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ContractError, match="no such directory"):
+        read_catalog(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("key", "dataset"),
+    [
+        ("sales/anything at all.bin", "sales"),
+        ("sales/deep/down.csv", "sales"),
+        ("sales_2026-01-31.csv", "sales"),
+        ("inventory.ndjson", "inventory"),
+        ("inventory/sales.csv", "inventory"),
+        ("Sales.csv", None),
+        ("sales.exe", None),
+        ("other/sales.csv", None),
+        ("sales/", None),
+        ("sales", None),
+        ("unknown/x.csv", None),
+    ],
+)
+def test_file_belongs_to(catalog: Catalog, key: str, dataset: str | None) -> None:
+    found = catalog.match(key)
+    assert (found.dataset if found else None) == dataset
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "matches"),
+    [
+        ("a*.csv", "a/b.csv", False),
+        ("a/*.csv", "a/b.csv", True),
+        ("a?.csv", "ab.csv", True),
+        ("a?.csv", "a/.csv", False),
+        ("a.csv", "abcsv", False),
+        ("a+.csv", "aa.csv", False),
+    ],
+)
+def test_wildcards_stay_in_their_folder(pattern: str, key: str, matches: bool) -> None:
+    assert bool(pattern_regex(pattern).fullmatch(key)) is matches
+
+
+def test_most_specific_pattern_wins(tmp_path: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text()
+    (tmp_path / "sales.yaml").write_text(text)
+    special = text.replace("- name: sales\n", "- name: sales_web\n").replace("[sales*.csv,", "[sales_web*.csv,")
+    (tmp_path / "sales_web.yaml").write_text(special)
+    found = read_catalog(tmp_path)
+    assert found.match("sales_web_1.csv").dataset == "sales_web"
+    assert found.match("sales_1.csv").dataset == "sales"

@@ -1,0 +1,158 @@
+"""A contract drafted from a sample is sound and fits the sample."""
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from include.contracts.describe import describe
+from include.contracts.draft import draft_contract
+from include.contracts.expressions import literal, quoted
+from include.contracts.model import ColumnType, Contract
+from include.contracts.problems import ContractError
+from include.contracts.reader import read_contract
+from include.samples.badness import SampleFormat
+from include.samples.writer import write_sample
+from include.settings import CONTRACTS_DIR
+
+pytestmark = pytest.mark.unit
+
+
+def drafted(tmp_path: Path, sample: Path, name: str = "things") -> Contract:
+    path = tmp_path / f"{name}.yaml"
+    path.write_text(draft_contract(sample, name), encoding="utf-8")
+    return read_contract(path)
+
+
+FORMATS = [
+    SampleFormat.CSV,
+    SampleFormat.TSV,
+    SampleFormat.CSV_GZ,
+    SampleFormat.JSON,
+    SampleFormat.NDJSON,
+    SampleFormat.PARQUET,
+]
+
+
+@pytest.mark.parametrize("file_format", FORMATS)
+@pytest.mark.parametrize("name", ["sales", "inventory"])
+def test_draft_from_a_sample_resembles_the_contract_it_was_made_from(
+    tmp_path: Path, name: str, file_format: SampleFormat
+) -> None:
+    origin = read_contract(CONTRACTS_DIR / f"{name}.yaml")
+    sample = tmp_path / f"sample.{file_format}"
+    write_sample(origin, sample, 2_000, file_format)
+    draft = drafted(tmp_path, sample)
+    assert draft.key == origin.key
+    assert draft.newest_by == origin.newest_by
+    expected = {c.name: (c.type, c.required) for c in origin.source_columns}
+    found = {c.name: (c.type, c.required) for c in draft.columns}
+    if name == "inventory" and file_format is not SampleFormat.PARQUET:
+        expected["unit_weight_kg"] = (ColumnType.NUMBER, False)  # decimals in text are taken as exact
+    assert found == expected
+
+
+CELLS = {
+    "leading zeros stay text": (["007", "012"], "text"),
+    "whole numbers": (["7", "-12"], "bigint"),
+    "too long for a bigint": (["7", "12345678901234567890"], "numeric(24,0)"),
+    "decimals": (["7.5", "-12.25"], "numeric(10,2)"),
+    "exponents": (["7.5", "1e-7"], "double precision"),
+    "booleans": (["true", "FALSE"], "boolean"),
+    "zero and one are numbers": (["0", "1"], "bigint"),
+    "dates": (["2026-01-31", "2026-02-28"], "date"),
+    "a day that is none": (["2026-01-31", "2026-02-30"], "text"),
+    "German dates": (["31.01.2026", "01.02.2026"], "date"),
+    "times": (["2026-01-31 10:00:00", "2026-01-31T11:00"], "timestamp"),
+    "times with zones": (["2026-01-31T10:00:00Z", "2026-01-31 11:00:00+01:00"], "timestamptz"),
+    "some with zones": (["2026-01-31T10:00:00Z", "2026-01-31 11:00:00"], "timestamptz"),
+    "uuids": (["6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21", "6F1C2A34-9D1E-4C55-8A86-0C1F6F0B7E22"], "uuid"),
+    "nested": (['{"a": 1}', "[1, 2]"], "jsonb"),
+    "one odd value": (["1", "x"], "text"),
+    "nothing at all": (["", ""], "text"),
+}
+
+
+@pytest.mark.parametrize(("cells", "postgres"), CELLS.values(), ids=list(CELLS))
+def test_types_are_inferred_conservatively_and_hold_the_sample(tmp_path: Path, cells: list[str], postgres: str) -> None:
+    sample = tmp_path / "sample.csv"
+    spelled = ['"' + cell.replace('"', '""') + '"' if cell else "" for cell in cells]
+    sample.write_text("key,cell\n" + "".join(f"k{i},{cell}\n" for i, cell in enumerate(spelled)))
+    column = drafted(tmp_path, sample).by_name["cell"]
+    assert column.postgres_type == postgres
+    for cell in filter(None, cells):
+        value = f"strptime({literal(cell)}, {literal(column.formats[0])})" if column.formats else literal(cell)
+        assert duckdb.sql(f"SELECT TRY_CAST({value} AS {column.duckdb_type}) IS NOT NULL").fetchone() == (True,)
+
+
+def test_json_numbers_in_quotes_stay_text(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.ndjson"
+    rows = [{"id": i, "code": str(i), "flag": i > 1, "nested": {"a": i}, "gap": None if i else 1.5} for i in range(3)]
+    sample.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    types = {c.name: c.type for c in drafted(tmp_path, sample).columns}
+    assert types == {
+        "id": ColumnType.INTEGER,
+        "code": ColumnType.TEXT,
+        "flag": ColumnType.BOOLEAN,
+        "nested": ColumnType.JSON,
+        "gap": ColumnType.NUMBER,
+    }
+
+
+def test_draft_proposes_what_it_does_not_dare_to_demand(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    rows = "".join(f"{i},{'red' if i % 2 else 'blue'},01/02/2026\n" for i in range(60))
+    sample.write_text("Part No,Colour,Made On\n" + rows)
+    text = draft_contract(sample, "things")
+    assert 'validValues: ["blue", "red"]' in text
+    assert "dates fit %d/%m/%Y and %m/%d/%Y alike" in text
+    contract = drafted(tmp_path, sample)
+    assert [c.name for c in contract.columns] == ["part_no", "colour", "made_on"]
+    assert contract.key == ("part_no",)
+    assert contract.by_name["colour"].allowed == ()
+
+
+def test_composite_key_is_found(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("shop,day,amount\n" + "".join(f"s{i % 3},2026-01-{i // 3 + 1:02},{i % 4}\n" for i in range(12)))
+    assert drafted(tmp_path, sample).key == ("shop", "day")
+
+
+HOSTILE = {
+    "no rows": ("a,b\n", "no rows"),
+    "names that collide": ("A b,a-b\n1,2\n", "like another column"),
+    "no value in every row": ("a,b\n1,\n,2\n", "none can be a key"),
+}
+
+
+@pytest.mark.parametrize(("content", "message"), HOSTILE.values(), ids=list(HOSTILE))
+def test_sample_without_a_contract_in_it_is_refused(tmp_path: Path, content: str, message: str) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text(content)
+    with pytest.raises(ContractError, match=message):
+        draft_contract(sample, "things")
+
+
+def test_text_of_the_sample_cannot_become_yaml(tmp_path: Path) -> None:
+    sample = tmp_path / "odd.csv"
+    nasty = ['"x"": [1]', "- a: b", "# no", "{a}", "a\nb", "*x", "ü"]
+    cells = ['"' + value.replace('"', '""') + '"' for value in nasty]
+    sample.write_text("id,cell: x\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)), encoding="utf-8")
+    contract = drafted(tmp_path, sample)
+    assert [c.name for c in contract.columns] == ["id", "cell_x"]
+    assert quoted(contract.columns[1].name) == '"cell_x"'
+
+
+def test_description_tells_everything_a_partner_needs() -> None:
+    text = describe(read_contract(CONTRACTS_DIR / "inventory.yaml"))
+    for part in (
+        "`raw.inventory`",
+        "`warehouse_code`, `sku`",
+        "at most 1 % of the rows",
+        "derived as",
+        "reserved <= on_hand",
+    ):
+        assert part in text
+    table = [line for line in text.splitlines() if line.startswith("| `")]
+    assert len(table) == 12
