@@ -78,12 +78,20 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
     return Service(
         name="s3",
         command=(
-            str(PROGRAM), "serve", "s3", str(layout.buckets),
+            str(PROGRAM), "serve", "s3", "shelf:",
             "--addr", f"127.0.0.1:{settings.s3_port}",
             "--dir-cache-time", "0s",  # files put into the folder or removed from it are seen at once
             "--config", "/dev/null",  # whatever the user's own rclone is set to
         ),
-        environment={"RCLONE_AUTH_KEY": f'"{credentials.s3_access_key_id},{credentials.s3_secret_access_key}"'},
+        environment={
+            "RCLONE_AUTH_KEY": f'"{credentials.s3_access_key_id},{credentials.s3_secret_access_key}"',
+            # Over the bare folder each listing would read every file again for its ETag; this keeps them.
+            "RCLONE_CONFIG_SHELF_TYPE": "hasher",
+            "RCLONE_CONFIG_SHELF_REMOTE": str(layout.buckets),
+            "RCLONE_CONFIG_SHELF_HASHES": "md5",
+            "RCLONE_CONFIG_SHELF_MAX_AGE": "off",
+            "RCLONE_CACHE_DIR": str(layout.home / "etags"),
+        },
         directory=layout.home,
         probe=probe,
         port=settings.s3_port,

@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from include.contracts.model import Contract
-from include.errors import RetryableError
 from include.ingestion.ledger import Ledger
 from include.ingestion.places import REJECTS, REPORT, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
@@ -31,7 +30,7 @@ def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: I
         How many files ended with which status.
 
     Raises:
-        RetryableError: some file could not be moved; the others are settled.
+        Exception: some file could not be moved (the first reason); the others are settled.
     """
     return settle_entries(ledger.unsettled(contract.dataset, settings.landing_bucket), objects, ledger)
 
@@ -39,14 +38,15 @@ def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: I
 def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> dict[str, int]:
     """Settle these files."""
     counts: dict[str, int] = {}
-    failures: list[RetryableError] = []
+    failures: list[Exception] = []
     reports = {entry.file_id: _report(entry, ledger) for entry in entries}
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
         moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], objects)) for entry in entries]
         for entry, move in moves:
             try:
                 ledger.settled(entry.file_id, move.result())
-            except RetryableError as error:
+            except Exception as error:  # noqa: BLE001 - one file's trouble must not keep the others
+                log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.object_key, error)
                 failures.append(error)
                 continue
             status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status

@@ -24,6 +24,8 @@ from include.settings import S3Config
 for _name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
     os.environ.setdefault(_name, "when_required")
 
+# S3 copies up to 5 GiB in one call.
+_LARGEST_SINGLE_COPY = 5 * 1024**3
 _MISSING = {"NoSuchKey", "404", "NotFound", "PreconditionFailed", "412"}
 _REFUSED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
 
@@ -106,12 +108,21 @@ class ObjectStore:
         """
         try:
             with _translated(bucket, source):
-                self._client.copy({"Bucket": bucket, "Key": source}, bucket, target)
+                self._copy(bucket, source, target)
         except ObjectMissingError:
             if self.head(bucket, target) is None:
                 raise
             return
         self.delete(bucket, source)
+
+    def _copy(self, bucket: str, source: str, target: str) -> None:
+        origin = {"Bucket": bucket, "Key": source}
+        size = int(self._client.head_object(Bucket=bucket, Key=source)["ContentLength"])
+        if size <= _LARGEST_SINGLE_COPY:
+            # In one call, and not in parts as the transfer manager prefers: not every store copies parts well.
+            self._client.copy_object(Bucket=bucket, Key=target, CopySource=origin)
+        else:
+            self._client.copy(origin, bucket, target)
 
     def delete(self, bucket: str, key: str) -> None:
         """Delete the object; none there is fine."""
