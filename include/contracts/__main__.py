@@ -14,7 +14,9 @@ from include.contracts.problems import ContractError
 from include.contracts.reader import read_contract
 from include.settings import ingest_settings
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True, help=__doc__)
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
+)
 console = Console(highlight=False, soft_wrap=True)
 
 

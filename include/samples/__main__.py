@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.samples.report import SampleReport
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 console = Console(highlight=False, soft_wrap=True)
 
 

@@ -6,10 +6,11 @@ rows (`plan`), writing them (`writer`).
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import duckdb
 
@@ -20,11 +21,10 @@ from include.errors import Code
 from include.samples.badness import DESCRIPTIONS, BadKind, SampleError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from include.samples.records import FileColumn, TextFormat
 
 LONG_LINE_BYTES = 50 * 1024**2
+Row: TypeAlias = Mapping[str, str | None]  # a row's values as text, by column
 
 
 @dataclass(frozen=True)
@@ -50,37 +50,36 @@ LINE_KINDS = frozenset(_CODES_OF_LINES)
 
 def line_fault(  # noqa: PLR0911 (one return a kind)
     kind: BadKind, columns: list[FileColumn], fields: list[str], form: TextFormat
-) -> tuple[bytes, str | None, Code]:
-    """A whole record made bad: its bytes, the column if one is meant, and the reason to expect."""
+) -> tuple[bytes, Code]:
+    """A whole record made bad: its bytes and the reason to expect, which speaks of the row and of no column."""
     code = _CODES_OF_LINES[kind]
     texts = [index for index, column in enumerate(columns) if column.type is ColumnType.TEXT]
     if kind in {BadKind.BROKEN_QUOTE, BadKind.NOT_UTF8, BadKind.LONG_LINE} and not texts:
         raise _not_possible(kind, "it has no text column")
     free = [index for index in texts if (known := columns[index].column) and not known.allowed and not known.pattern]
     at = (free or texts or [0])[-1]
-    column = columns[at].name
     match kind:
         case BadKind.TOO_MANY_FIELDS:
-            return form.record(columns, [*fields, "surplus"]).encode(), None, code
+            return form.record(columns, [*fields, "surplus"]).encode(), code
         case BadKind.TOO_FEW_FIELDS:
-            return form.record(columns, fields[:-1]).encode(), None, code
+            return form.record(columns, fields[:-1]).encode(), code
         case BadKind.BROKEN_QUOTE:
             struck = _replaced(fields, at, '"broken"quote')
-            return form.record(columns, struck).encode(), column, code
+            return form.record(columns, struck).encode(), code
         case BadKind.BAD_ROW_JSON:
             whole = form.record(columns, fields)
-            return whole[: len(whole) // 2].encode(), None, code
+            return whole[: len(whole) // 2].encode(), code
         case BadKind.NOT_AN_OBJECT:
-            return b"[1, 2, 3]", None, code
+            return b"[1, 2, 3]", code
         case BadKind.LONG_LINE:
             struck = _replaced(fields, at, form.field("x" * LONG_LINE_BYTES, ColumnType.TEXT))
-            return form.record(columns, struck).encode(), column, code
+            return form.record(columns, struck).encode(), code
         case _:  # NOT_UTF8
             struck = _replaced(fields, at, form.field("caf@@", ColumnType.TEXT))
-            return form.record(columns, struck).encode().replace(b"caf@@", b"caf\xe9"), column, code
+            return form.record(columns, struck).encode().replace(b"caf@@", b"caf\xff"), code
 
 
-def cell_fault(kind: BadKind, contract: Contract, names: set[str], row: Mapping[str, str | None]) -> CellFault:
+def cell_fault(kind: BadKind, contract: Contract, names: set[str], row: Row) -> CellFault:
     """The bad value of a row, in the first column that can have this kind of it.
 
     Args:
@@ -98,25 +97,25 @@ def cell_fault(kind: BadKind, contract: Contract, names: set[str], row: Mapping[
     columns = [column for column in contract.source_columns if column.name in names]
     # a key made bad is a different row: other columns first, unless the key is what is meant
     for column in sorted(columns, key=lambda column: column.name in contract.key):
-        fault = make(contract, column)
+        fault = make(contract, column, row)
         if fault is not None:
             return fault
     raise _not_possible(kind, "none of its columns can")
 
 
-def _bad_date(_: Contract, column: Column) -> CellFault | None:
+def _bad_date(_: Contract, column: Column, __: Row) -> CellFault | None:
     if column.type is not ColumnType.DATE:
         return None
     return CellFault(column.name, "2026-02-30", Code.BAD_DATE)
 
 
-def _bad_timestamp(_: Contract, column: Column) -> CellFault | None:
+def _bad_timestamp(_: Contract, column: Column, __: Row) -> CellFault | None:
     if column.type not in {ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}:
         return None
     return CellFault(column.name, "yesterday", Code.BAD_TIMESTAMP)
 
 
-def _text_in_number(_: Contract, column: Column) -> CellFault | None:
+def _text_in_number(_: Contract, column: Column, __: Row) -> CellFault | None:
     codes = {
         ColumnType.INTEGER: Code.BAD_INTEGER,
         ColumnType.NUMBER: Code.BAD_NUMBER,
@@ -125,49 +124,51 @@ def _text_in_number(_: Contract, column: Column) -> CellFault | None:
     return CellFault(column.name, "twelve", codes[column.type]) if column.type in codes else None
 
 
-def _too_many_decimals(_: Contract, column: Column) -> CellFault | None:
+def _too_many_decimals(__: Contract, column: Column, row: Row) -> CellFault | None:
     if column.type is not ColumnType.NUMBER:
         return None
-    return CellFault(column.name, "1." + "1" * (column.scale + 2), Code.TOO_MANY_DECIMALS)
+    # so little more that the value still rounds to the good one: nothing else is wrong with the row
+    whole, _, fraction = (row[column.name] or "1").partition(".")
+    return CellFault(column.name, f"{whole}.{fraction.ljust(column.scale, '0')}01", Code.TOO_MANY_DECIMALS)
 
 
-def _bad_boolean(_: Contract, column: Column) -> CellFault | None:
+def _bad_boolean(_: Contract, column: Column, __: Row) -> CellFault | None:
     return CellFault(column.name, "perhaps", Code.BAD_BOOLEAN) if column.type is ColumnType.BOOLEAN else None
 
 
-def _bad_uuid(_: Contract, column: Column) -> CellFault | None:
+def _bad_uuid(_: Contract, column: Column, __: Row) -> CellFault | None:
     bad = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e2xx"
     return CellFault(column.name, bad, Code.BAD_UUID) if column.type is ColumnType.UUID else None
 
 
-def _bad_json(_: Contract, column: Column) -> CellFault | None:
+def _bad_json(_: Contract, column: Column, __: Row) -> CellFault | None:
     return CellFault(column.name, '{"level": ', Code.BAD_JSON) if column.type is ColumnType.JSON else None
 
 
-def _missing_key(contract: Contract, column: Column) -> CellFault | None:
+def _missing_key(contract: Contract, column: Column, __: Row) -> CellFault | None:
     return CellFault(column.name, None, Code.MISSING_VALUE) if column.name in contract.key else None
 
 
-def _not_in_list(_: Contract, column: Column) -> CellFault | None:
+def _not_in_list(_: Contract, column: Column, __: Row) -> CellFault | None:
     if not column.allowed:
         return None
     return CellFault(column.name, "Nonsense" if column.type is ColumnType.TEXT else "-999999", Code.NOT_IN_LIST)
 
 
-def _too_long(_: Contract, column: Column) -> CellFault | None:
+def _too_long(_: Contract, column: Column, __: Row) -> CellFault | None:
     if column.max_length is None or column.pattern or column.allowed:
         return None
     return CellFault(column.name, "x" * (column.max_length + 1), Code.TOO_LONG)
 
 
-def _pattern_mismatch(_: Contract, column: Column) -> CellFault | None:
+def _pattern_mismatch(_: Contract, column: Column, __: Row) -> CellFault | None:
     if column.pattern is None:
         return None
     length = max(column.min_length or 1, 1)
     return CellFault(column.name, ("?" * length)[: column.max_length], Code.PATTERN_MISMATCH)
 
 
-def _out_of_range(_: Contract, column: Column) -> CellFault | None:
+def _out_of_range(_: Contract, column: Column, __: Row) -> CellFault | None:
     if column.minimum is None and column.maximum is None:
         return None
     below = column.minimum is not None
@@ -183,7 +184,7 @@ def _outside(bound: date, step: timedelta) -> str:
     return (bound + step).isoformat()
 
 
-_CELLS: dict[BadKind, Callable[[Contract, Column], CellFault | None]] = {
+_CELLS: dict[BadKind, Callable[[Contract, Column, Row], CellFault | None]] = {
     BadKind.BAD_DATE: _bad_date,
     BadKind.BAD_TIMESTAMP: _bad_timestamp,
     BadKind.TEXT_IN_NUMBER: _text_in_number,
@@ -199,7 +200,7 @@ _CELLS: dict[BadKind, Callable[[Contract, Column], CellFault | None]] = {
 }
 
 
-def _broken_rule(contract: Contract, names: set[str], row: Mapping[str, str | None]) -> CellFault:
+def _broken_rule(contract: Contract, names: set[str], row: Row) -> CellFault:
     """Try values near the good one until the rule, as DuckDB sees it, is false."""
     for rule in contract.row_rules:
         columns = [rule.column] if rule.column else [column.name for column in contract.source_columns]
@@ -213,7 +214,7 @@ def _broken_rule(contract: Contract, names: set[str], row: Mapping[str, str | No
     raise _not_possible(BadKind.RULE_BROKEN, "no row rule can be broken by changing one number or date")
 
 
-def _candidates(column: Column, contract: Contract, row: Mapping[str, str | None]) -> list[str]:
+def _candidates(column: Column, contract: Contract, row: Row) -> list[str]:
     """Other values of a column that its own bounds allow."""
     numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
     found: list[str] = []
@@ -242,7 +243,7 @@ def _within(text: str, column: Column) -> bool:
     return bool(above and below)
 
 
-def _is_broken(expression: str, contract: Contract, row: Mapping[str, str | None]) -> bool:
+def _is_broken(expression: str, contract: Contract, row: Row) -> bool:
     values = ", ".join(
         f"CAST({'NULL' if value is None else literal(value)} AS {column.duckdb_type}) AS {quoted(column.name)}"
         for column, value in ((contract.by_name[name], value) for name, value in row.items())

@@ -251,7 +251,7 @@ def _bad_lines(
     for position, kind in sorted(plan.faults.items()):
         fields = [str(value) for value in spelled[position]]
         if kind in LINE_KINDS:
-            content, name, code = line_fault(kind, plan.columns, fields, form)
+            (content, code), name = line_fault(kind, plan.columns, fields, form), None
         else:
             fault = cell_fault(kind, plan.contract, names, plain[position])
             at = [column.name for column in plan.columns].index(fault.column)
