@@ -80,12 +80,14 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         command=(
             str(PROGRAM), "serve", "s3", "shelf:",
             "--addr", f"127.0.0.1:{settings.s3_port}",
-            "--dir-cache-time", "0s",  # files put into the folder or removed from it are seen at once
+            # Files put into the folder by hand are seen after a second. Not 0s: rclone then cleans its cache of
+            # each folder in a loop without a pause, and takes a core for itself.
+            "--dir-cache-time", "1s",
             "--config", "/dev/null",  # whatever the user's own rclone is set to
         ),
         environment={
             "RCLONE_AUTH_KEY": f'"{credentials.s3_access_key_id},{credentials.s3_secret_access_key}"',
-            # Over the bare folder each listing would read every file again for its ETag; this keeps them.
+            # Over the bare folder a listing after a restart would read every file for its ETag; this keeps them.
             "RCLONE_CONFIG_SHELF_TYPE": "hasher",
             "RCLONE_CONFIG_SHELF_REMOTE": str(layout.buckets),
             "RCLONE_CONFIG_SHELF_HASHES": "md5",

@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 @hookimpl
-def on_starting(component: object) -> None:
-    """Called by Airflow before a component starts."""
-    if getattr(component, "job_type", None) == "SchedulerJob":
+def on_starting(component: object) -> None:  # noqa: ARG001 - Airflow calls it by this name
+    """Called by Airflow before a component starts, and before the component knows what it is."""
+    if "scheduler" in sys.argv and "great_expectations" not in sys.modules:
         from include.ingestion.audit import load_library  # noqa: PLC0415 - that is the point
 
         import include.ingestion.batch  # noqa: F401, PLC0415

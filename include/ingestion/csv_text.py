@@ -10,15 +10,14 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
 
 from include.contracts.model import Contract
 from include.errors import Code
 from include.ingestion.header import normalised
 from include.ingestion.records import FileRefusedError
+from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
 
 DELIMITERS = (",", ";", "\t", "|")
-_RAW_SHOWN = 10_000
 
 
 @dataclass(frozen=True)
@@ -78,19 +77,19 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
         max_row_bytes: a record longer than this is refused.
     """
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        lines = _Lines(stream, max_row_bytes)
+        lines = Lines(stream, max_row_bytes)
         while (line := lines.next()) is not None:
             number = lines.number
             if not line.rstrip("\r\n"):
                 continue
             if lines.cut:
                 yield CsvRecord(
-                    number, None, line[:_RAW_SHOWN], Code.ROW_TOO_LONG, f"The record has over {max_row_bytes:,} bytes."
+                    number, None, line[:RAW_SHOWN], Code.ROW_TOO_LONG, f"The record has over {max_row_bytes:,} bytes."
                 )
                 continue
-            if not line.isascii() and (bad := _broken_character(line)):
-                raw = line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").rstrip("\r\n")
-                yield CsvRecord(number, None, raw[:_RAW_SHOWN], Code.BAD_ENCODING, bad)
+            if not line.isascii() and (bad := broken_character(line)):
+                raw = readable(line).rstrip("\r\n")
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, bad)
                 continue
             if '"' in line:
                 fields, raw, problem = _quoted_record(line, lines, delimiter, max_row_bytes)
@@ -98,48 +97,17 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
                 raw = line.rstrip("\r\n")
                 fields, problem = raw.split(delimiter), ""
             if problem or fields is None:
-                yield CsvRecord(number, None, raw[:_RAW_SHOWN], Code.BROKEN_QUOTE, problem)
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BROKEN_QUOTE, problem)
             elif width is not None and len(fields) != width:
                 code = Code.TOO_MANY_FIELDS if len(fields) > width else Code.TOO_FEW_FIELDS
                 message = f"The record has {len(fields)} fields; the header has {width}."
-                yield CsvRecord(number, None, raw[:_RAW_SHOWN], code, message)
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], code, message)
             else:
                 yield CsvRecord(number, fields, raw)
 
 
-class _Lines:
-    """Physical lines with their numbers, a look back for a record that must be read again, and a length limit."""
-
-    def __init__(self, stream: TextIO, limit: int) -> None:
-        self._stream, self._limit = stream, limit
-        self._again: list[str] = []
-        self.number = 0
-        self.cut = False
-
-    def next(self) -> str | None:
-        """The next line with its end, or None at the end of the file. `cut` says that it was over the limit."""
-        self.cut = False
-        if self._again:
-            self.number += 1
-            return self._again.pop()
-        line = self._stream.readline(self._limit)
-        if not line:
-            return None
-        self.number += 1
-        if len(line) >= self._limit and line[-1] not in "\r\n":
-            self.cut = True
-            while (rest := self._stream.readline(1024**2)) and rest[-1] not in "\r\n":
-                pass
-        return line
-
-    def give_back(self, lines: list[str]) -> None:
-        """Return lines, in their order, to be read again."""
-        self._again.extend(reversed(lines))
-        self.number -= len(lines)
-
-
 def _quoted_record(
-    line: str, lines: _Lines, delimiter: str, max_row_bytes: int
+    line: str, lines: Lines, delimiter: str, max_row_bytes: int
 ) -> tuple[list[str] | None, str, str]:
     """Fields, raw text and problem of a record that has quotes and may span lines."""
     taken = [line]
@@ -162,18 +130,9 @@ def _quoted_record(
         )
         return None, line.rstrip("\r\n"), problem
     raw = "".join(taken).rstrip("\r\n")
-    if len(taken) > 1 and (bad := _broken_character(raw)):
-        return None, raw.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"), bad
+    if len(taken) > 1 and (bad := broken_character(raw)):
+        return None, readable(raw), bad
     return fields, raw, ""
-
-
-def _broken_character(line: str) -> str:
-    try:
-        line.encode("utf-8")
-    except UnicodeEncodeError as error:
-        byte = ord(line[error.start]) - 0xDC00
-        return f"Byte 0x{byte:02x} at character {error.start + 1} is not UTF-8."
-    return ""
 
 
 csv.field_size_limit(2**31 - 1)  # the limit on a record is ours

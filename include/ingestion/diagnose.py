@@ -24,11 +24,11 @@ from include.ingestion.header import ColumnMap, map_columns, refuse_unknown
 from include.ingestion.json_text import document_records, ndjson_lines
 from include.ingestion.messages import explain
 from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
+from include.ingestion.text_lines import RAW_SHOWN
 from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, value_checks
 from include.settings import IngestSettings
 
 CHUNK_ROWS = 20_000
-RAW_SHOWN = 10_000
 
 
 @dataclass
@@ -87,8 +87,10 @@ def diagnose_json(
 
 
 def diagnose_parquet(
-    path: Path, batches: Iterator[pa.RecordBatch], contract: Contract,
-    connection: duckdb.DuckDBPyConnection, settings: IngestSettings,
+    batches: Iterator[pa.RecordBatch],
+    contract: Contract,
+    connection: duckdb.DuckDBPyConnection,
+    settings: IngestSettings,
 ) -> Iterator[Chunk]:
     """A Parquet file whose columns do not fit as they are: through text, as any other file."""
     query, first = "", 1
@@ -162,7 +164,7 @@ def _split_objects(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> tu
     """Records that are JSON objects, and why the others are refused."""
     connection.register("records", table)
     checked = connection.execute(
-        "SELECT *, CASE WHEN _cut THEN 'row-too-long' WHEN NOT json_valid(_raw) THEN 'bad-row-json' "
+        "SELECT *, CASE WHEN _problem IS NOT NULL THEN _problem WHEN NOT json_valid(_raw) THEN 'bad-row-json' "
         "WHEN json_type(_raw) <> 'OBJECT' THEN 'not-an-object' END AS _code FROM records"
     ).to_arrow_table()
     connection.unregister("records")

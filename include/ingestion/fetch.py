@@ -62,11 +62,12 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
     Raises:
         FileRefusedError: it expands over the limit, or the compressed data is damaged.
     """
-    if layout.compression == "none" and layout.encoding == "utf-8":
+    with raw.path.open("rb") as stream:
+        marked = stream.read(3) == codecs.BOM_UTF8
+    if layout.compression == "none" and layout.encoding == "utf-8" and not marked:
         return raw
     chunks = _bounded(_expanded(raw.path, layout.compression), settings.max_expanded_bytes)
-    if layout.encoding != "utf-8":
-        chunks = _recoded(chunks, layout.encoding)
+    chunks = _recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else _unmarked(chunks)
     try:
         return _spool(chunks, raw.path.with_name("plain"))
     except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
@@ -127,8 +128,14 @@ def _bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
         yield chunk
 
 
+def _unmarked(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Without the byte order mark, which not every reader leaves out."""
+    for at, chunk in enumerate(chunks):
+        yield chunk.removeprefix(codecs.BOM_UTF8) if at == 0 else chunk
+
+
 def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape" if encoding == "utf-8" else "replace")
+    decoder = codecs.getincrementaldecoder(encoding)("replace")
     for chunk in chunks:
         yield decoder.decode(chunk).encode("utf-8")
     yield decoder.decode(b"", final=True).encode("utf-8")

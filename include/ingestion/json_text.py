@@ -10,31 +10,33 @@ import duckdb
 import pyarrow as pa
 
 from include.errors import Code
-from include.ingestion.csv_text import _Lines
+from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
 from include.ingestion.engine import literal
 from include.ingestion.records import FileRefusedError
 
 CHUNK_ROWS = 20_000
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]\n]', re.DOTALL)
 _SCHEMA = pa.schema(
-    [("_source_row", pa.int64()), ("_source_line", pa.int64()), ("_raw", pa.string()), ("_cut", pa.bool_())]
+    [("_source_row", pa.int64()), ("_source_line", pa.int64()), ("_raw", pa.string()), ("_problem", pa.string())]
 )
 
 
 def ndjson_lines(path: Path, max_row_bytes: int) -> Iterator[pa.Table]:
-    """Each line that is not blank, as tables of `_source_row`, `_source_line`, `_raw` and `_cut` (too long)."""
-    rows: list[tuple[int, int, str, bool]] = []
+    """Each line that is not blank, as tables of `_source_row`, `_source_line`, `_raw` and `_problem` (a code)."""
+    rows: list[tuple[int, int, str, Code | None]] = []
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        lines = _Lines(stream, max_row_bytes)
+        lines = Lines(stream, max_row_bytes)
         number = 0
         while (line := lines.next()) is not None:
             text = line.strip()
             if not text:
                 continue
             number += 1
-            if not text.isascii():
-                text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            rows.append((number, lines.number, text[:10_000] if lines.cut else text, lines.cut))
+            problem = Code.ROW_TOO_LONG if lines.cut else None
+            if not text.isascii() and broken_character(text):
+                problem = Code.BAD_ENCODING
+                text = readable(text)
+            rows.append((number, lines.number, text[:RAW_SHOWN] if problem else text, problem))
             if len(rows) >= CHUNK_ROWS:
                 yield _table(rows)
                 rows = []
@@ -50,7 +52,7 @@ def document_records(path: Path, connection: duckdb.DuckDBPyConnection, max_row_
     """
     source = (
         f"SELECT row_number() OVER () AS _source_row, NULL::BIGINT AS _source_line, json::VARCHAR AS _raw, "
-        f"false AS _cut FROM read_json_objects({literal(str(path))}, format = 'auto', "
+        f"NULL::VARCHAR AS _problem FROM read_json_objects({literal(str(path))}, format = 'auto', "
         f"maximum_object_size = {max_row_bytes})"
     )
     try:
@@ -126,6 +128,6 @@ def _ends_early(path: Path) -> bool:
     return start == b"[" and end != b"]"
 
 
-def _table(rows: list[tuple[int, int, str, bool]]) -> pa.Table:
+def _table(rows: list[tuple[int, int, str, Code | None]]) -> pa.Table:
     return pa.Table.from_arrays([pa.array(column, kind) for column, kind in zip(
         zip(*rows, strict=True), _SCHEMA.types, strict=True)], schema=_SCHEMA)

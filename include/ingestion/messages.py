@@ -11,6 +11,7 @@ _SHOWN = 80
 _ROW_MESSAGES = {
     Code.BAD_ROW_JSON: "The line is not valid JSON: it may be cut off, or a quote or bracket is missing.",
     Code.NOT_AN_OBJECT: "The record is not a JSON object with the contract's columns as keys.",
+    Code.BAD_ENCODING: "The line holds bytes that are not UTF-8.",
     Code.ROW_TOO_LONG: "The record is longer than a record may be (INGEST_MAX_ROW_BYTES).",
 }
 

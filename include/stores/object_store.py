@@ -15,6 +15,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.errors import Code, PermanentError, RetryableError
@@ -138,6 +139,10 @@ class ObjectMissingError(PermanentError):
 def _translated(bucket: str, key: str) -> Iterator[None]:
     try:
         yield
+    except Boto3Error as error:
+        # The transfer manager wraps what the client raised.
+        with _translated(bucket, key):
+            raise error.__cause__ or error.__context__ or BotoCoreError() from error
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         facts = {"bucket": bucket, "key": key, "answer": code}

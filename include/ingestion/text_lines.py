@@ -1,0 +1,53 @@
+"""Physical lines of a text that may be broken anywhere: numbered, bounded in length, readable again."""
+
+from __future__ import annotations
+
+from typing import TextIO
+
+RAW_SHOWN = 10_000  # characters of a raw record that are kept
+
+
+class Lines:
+    """Physical lines with their numbers, a look back for a record that must be read again, and a length limit."""
+
+    def __init__(self, stream: TextIO, limit: int) -> None:
+        self._stream, self._limit = stream, limit
+        self._again: list[str] = []
+        self.number = 0
+        self.cut = False
+
+    def next(self) -> str | None:
+        """The next line with its end, or None at the end of the file. `cut` says that it was over the limit."""
+        self.cut = False
+        if self._again:
+            self.number += 1
+            return self._again.pop()
+        line = self._stream.readline(self._limit)
+        if not line:
+            return None
+        self.number += 1
+        if len(line) >= self._limit and line[-1] not in "\r\n":
+            self.cut = True
+            while (rest := self._stream.readline(1024**2)) and rest[-1] not in "\r\n":
+                pass
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Return lines, in their order, to be read again."""
+        self._again.extend(reversed(lines))
+        self.number -= len(lines)
+
+
+def broken_character(line: str) -> str:
+    """What is wrong with a line that was decoded with surrogates for broken bytes; empty if nothing is."""
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError as error:
+        byte = ord(line[error.start]) - 0xDC00
+        return f"Byte 0x{byte:02x} at character {error.start + 1} is not UTF-8."
+    return ""
+
+
+def readable(line: str) -> str:
+    """The line with its broken bytes written out, as in `caf\\xe9`."""
+    return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
