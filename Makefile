@@ -67,7 +67,7 @@ format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/sqlfluff fix --quiet sql
 
 bench: $(STAMP) ## measure speed and memory against hand-written loads
-	@$(PYTHON) -m local bench
+	@$(PYTHON) -m bench
 
 lock: $(STAMP) ## compile requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \

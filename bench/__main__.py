@@ -1,0 +1,71 @@
+"""`make bench`: starts a platform in a temporary folder, measures, prints the table, writes the JSON."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from bench import airflow, core
+from bench.results import Measurement, show, write
+from local.platform import STORES, Platform
+from local.settings import PlatformSettings, temporary_settings
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def bench(
+    rows: Annotated[int, typer.Option(help="rows of the two large files")] = 2_000_000,
+    memory_rows: Annotated[int, typer.Option(help="rows of a third, larger file; 0: none")] = 0,
+    drops: Annotated[int, typer.Option(help="single drops through Airflow; 0: none")] = 5,
+    files: Annotated[int, typer.Option(help="small files at once through Airflow")] = 1000,
+) -> None:
+    """Measure."""
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    status = Console(stderr=True, highlight=False)
+    measurements: list[Measurement] = []
+    with _platform() as (platform, folder), status.status("starting") as spinner:
+
+        def say(text: str) -> None:
+            spinner.update(text)
+            if not status.is_terminal:
+                status.print(text)
+
+        platform.up(STORES)
+        measurements.extend(core.measure(platform, rows, folder, say))
+        if memory_rows:
+            measurements.extend(core.measure_memory(platform, memory_rows, folder, say))
+        if drops:
+            say("starting Airflow")
+            platform.up()
+            measurements.extend(airflow.measure(platform, drops, files, folder, say))
+    show(measurements, console)
+    target = PlatformSettings().platform_home / "bench.json"
+    write(measurements, target)
+    console.print(f"\nWritten to {target}")
+
+
+@contextmanager
+def _platform() -> Iterator[tuple[Platform, Path]]:
+    """A platform of its own: no figure depends on what lies in another's tables, and none is left behind."""
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    # PostgreSQL runs as a user of its own when we are root, and must be able to enter.
+    folder.chmod(0o755)
+    platform = Platform(temporary_settings(folder / "home"))
+    try:
+        yield platform, folder
+    finally:
+        platform.down()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    app()

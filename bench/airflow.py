@@ -1,0 +1,79 @@
+"""Through Airflow: how long from a drop to rows that can be queried."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from bench.core import Say
+from bench.results import Measurement
+from include.contracts.reader import read_contract
+from include.samples.badness import SampleFormat
+from include.samples.writer import write_sample
+from include.settings import CONTRACTS_DIR
+from include.stores.object_store import ObjectStore
+from include.stores.warehouse import Connection, connect
+from local.platform import Platform
+
+LATENCY_LIMIT = 8.0
+MANY_FILES_LIMIT = 90.0
+_PATIENCE = 600
+
+
+def measure(platform: Platform, drops: int, files: int, folder: Path, say: Say) -> Iterator[Measurement]:
+    """Single drops, one after the other; then many files at once."""
+    with connect(platform.warehouse_config("ingest")) as connection:
+        say("one file, to see everything once")
+        _drop_one(platform, connection, folder, -1)
+        seconds = []
+        for number in range(drops):
+            say(f"drop {number + 1} of {drops}")
+            seconds.append(_drop_one(platform, connection, folder, number))
+        yield Measurement("drop to queryable, one small file, median", statistics.median(seconds), "s", LATENCY_LIMIT)
+        yield Measurement("drop to queryable, one small file, slowest", max(seconds), "s")
+        say(f"{files:,} files of 100 rows at once")
+        yield Measurement(f"{files:,} small files, drop to loaded", _drop_many(platform, connection, files, folder), "s", MANY_FILES_LIMIT)
+
+
+def _drop_one(platform: Platform, connection: Connection, folder: Path, number: int) -> float:
+    path = _sample(folder, f"one-{number}.csv", 50_000_000 + 1000 * (number + 1), 1000)
+    key = f"incoming/sales/{path.name}"
+    ObjectStore(platform.s3_config).upload(path, "landing", key)
+    start = time.perf_counter()
+    _wait(connection, key, 1, start)
+    seconds = time.perf_counter() - start
+    # The next drop finds the DAG waiting again, as a drop in the middle of the day does.
+    _wait(connection, key, 1, start, settled=True)
+    time.sleep(5)
+    return seconds
+
+
+def _drop_many(platform: Platform, connection: Connection, files: int, folder: Path) -> float:
+    paths = [_sample(folder, f"many-{at:04}.csv", 60_000_000 + 100 * at, 100) for at in range(files)]
+    store = ObjectStore(platform.s3_config)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda path: store.upload(path, "landing", f"incoming/sales/{path.name}"), paths))
+    _wait(connection, "incoming/sales/many-%", files, start)
+    return time.perf_counter() - start
+
+
+def _wait(connection: Connection, key: str, files: int, start: float, *, settled: bool = False) -> None:
+    condition = "settled_at IS NOT NULL" if settled else "loaded_at IS NOT NULL"
+    query = f"SELECT count(*) FROM ops.file_ingestion_log WHERE object_key LIKE %s AND {condition}"
+    while time.perf_counter() - start < _PATIENCE:
+        row = connection.execute(query.encode(), [key]).fetchone()
+        if row and row[0] >= files:
+            return
+        time.sleep(0.05)
+    raise SystemExit(f"{key} was not loaded within {_PATIENCE} s")
+
+
+def _sample(folder: Path, name: str, start: int, rows: int) -> Path:
+    contract = read_contract(CONTRACTS_DIR / "sales.yaml")
+    path = folder / name
+    write_sample(contract, path, rows, SampleFormat.CSV, seed=7, start=start)
+    return path

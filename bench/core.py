@@ -1,0 +1,130 @@
+"""The stages without Airflow, against the load by hand: first load, then an update with half of the keys."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench import by_hand
+from bench.results import Measurement
+from include.contracts.reader import read_contract
+from include.samples.badness import SampleFormat
+from include.samples.writer import write_sample
+from include.settings import CONTRACTS_DIR, WarehouseConfig
+from include.stores.object_store import ObjectStore
+from local.platform import Platform
+
+RATIO_LIMIT = 1.5
+MEMORY_LIMIT_MB = 600
+DUPLICATE_SHARE = 0.01
+
+Say = Callable[[str], None]
+
+
+def measure(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[Measurement]:
+    """Both loads of both files, alternating, on freshly checkpointed tables."""
+    say(f"making two files of {rows:,} sales")
+    files = {"first load": (_sample(folder / "first.csv", rows, 0, 1)), "update": _sample(folder / "update.csv", rows, rows // 2, 2)}
+    with psycopg.connect(_dsn(platform.warehouse_config("owner")), autocommit=True) as owner:
+        by_hand.prepare(owner)
+        for name, path in files.items():
+            say(f"{name}: by hand")
+            _checkpoint(platform)
+            copy, merge = by_hand.load(owner, path)
+            say(f"{name}: through the stages")
+            _checkpoint(platform)
+            result = ingest(platform, path, folder)
+            yield from _compared(name, rows, copy, merge, result)
+        _compare_tables(owner)
+
+
+def measure_memory(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[Measurement]:
+    """Peak memory of the worker for one large file."""
+    say(f"making a file of {rows:,} sales")
+    path = _sample(folder / "large.csv", rows, 5_000_000, 3)
+    say(f"{rows:,} rows: through the stages")
+    result = ingest(platform, path, folder)
+    path.unlink()
+    yield Measurement(f"worker's peak memory, {rows:,} rows", result["peak_mb"], "MB", MEMORY_LIMIT_MB)
+    yield Measurement(f"through the stages, {rows:,} rows", result["seconds"], "s")
+
+
+def ingest(platform: Platform, path: Path, folder: Path) -> dict[str, Any]:
+    """Put a file into the bucket and ingest it in a worker process; what that printed."""
+    key = f"incoming/sales/{path.name}"
+    store = ObjectStore(platform.s3_config)
+    store.upload(path, "landing", key)
+    s3, warehouse = platform.s3_config, platform.warehouse_config("ingest")
+    task = {
+        "dataset": "sales",
+        "key": key,
+        "spool": str(folder / "spool"),
+        "s3": {**s3.model_dump(), "secret_access_key": s3.secret_access_key.get_secret_value()},
+        "warehouse": {**warehouse.model_dump(), "password": warehouse.password.get_secret_value()},
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.worker"], input=json.dumps(task), capture_output=True, text=True, check=False
+    )
+    store.delete("landing", key)
+    if done.returncode:
+        raise SystemExit(f"the worker failed:\n{done.stderr}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def _compared(name: str, rows: int, copy: float, merge: float, result: dict[str, Any]) -> Iterator[Measurement]:
+    by_hand_seconds = copy + merge
+    yield Measurement(f"{name}, by hand", by_hand_seconds, "s")
+    yield Measurement(f"{name}, by hand: COPY", copy, "s")
+    yield Measurement(f"{name}, by hand: MERGE", merge, "s")
+    yield Measurement(f"{name}, through the stages", result["seconds"], "s")
+    for stage, seconds in result["stages"].items():
+        yield Measurement(f"{name}, through the stages: {stage}", seconds, "s")
+    yield Measurement(f"{name}, rows a second", rows / result["seconds"], "rows/s")
+    yield Measurement(f"{name}, stages / by hand", result["seconds"] / by_hand_seconds, "ratio", RATIO_LIMIT)
+    yield Measurement(f"{name}, worker's peak memory, {rows:,} rows", result["peak_mb"], "MB", MEMORY_LIMIT_MB)
+
+
+def _sample(path: Path, rows: int, start: int, version: int) -> Path:
+    contract = read_contract(CONTRACTS_DIR / "sales.yaml")
+    write_sample(
+        contract, path, rows, SampleFormat.CSV, seed=1, start=start, version=version, duplicates=DUPLICATE_SHARE
+    )
+    return path
+
+
+def _compare_tables(owner: psycopg.Connection[tuple[object, ...]]) -> None:
+    """Both roads must have led to the same rows, or the comparison is worth nothing."""
+    columns = ", ".join(by_hand.COLUMNS)
+    row = owner.execute(
+        f"SELECT count(*) FROM (SELECT {columns} FROM raw.sales EXCEPT SELECT {columns} FROM public.sales_by_hand) AS d"
+    ).fetchone()
+    if row is None or row[0] != 0:
+        raise SystemExit(f"the two roads disagree in {row and row[0]} rows")
+
+
+def _checkpoint(platform: Platform) -> None:
+    with psycopg.connect(_superuser_dsn(platform), autocommit=True) as connection:
+        connection.execute("CHECKPOINT")
+
+
+def _superuser_dsn(platform: Platform) -> str:
+    password = platform.credentials.postgres_password
+    return psycopg.conninfo.make_conninfo(
+        host="127.0.0.1", port=platform.settings.postgres_port, user="postgres", password=password, dbname="warehouse"
+    )
+
+
+def _dsn(config: WarehouseConfig) -> str:
+    return psycopg.conninfo.make_conninfo(
+        host=config.host,
+        port=config.port,
+        user=config.user,
+        password=config.password.get_secret_value(),
+        dbname=config.database,
+    )
