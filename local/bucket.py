@@ -87,7 +87,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         ),
         environment={
             "RCLONE_AUTH_KEY": f'"{credentials.s3_access_key_id},{credentials.s3_secret_access_key}"',
-            # Over the bare folder a listing after a restart would read every file for its ETag; this keeps them.
+            # Over the bare folder each listing would read every file again for its ETag; this keeps them.
             "RCLONE_CONFIG_SHELF_TYPE": "hasher",
             "RCLONE_CONFIG_SHELF_REMOTE": str(layout.buckets),
             "RCLONE_CONFIG_SHELF_HASHES": "md5",
