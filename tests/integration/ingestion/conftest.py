@@ -1,0 +1,96 @@
+"""A pipeline of its own for every test: bucket, dataset and table bear the test's name, so tests cannot meet."""
+
+from __future__ import annotations
+
+import re
+import zlib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+from ingest_pipeline import Pipeline, Row, direct
+
+from include.contracts.reader import read_contract
+from include.settings import CONTRACTS_DIR, IngestSettings
+from local import bucket as local_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import psycopg
+
+    from include.contracts.model import Contract
+    from local.platform import Platform
+
+
+class MakePipeline(Protocol):
+    """`make_pipeline("inventory", unknown_columns=..., settings={"max_attempts": 2})`."""
+
+    def __call__(self, base: str = "sales", *, settings: dict[str, Any] | None = None, **changes: Any) -> Pipeline: ...
+
+
+@pytest.fixture(scope="session")
+def contracts() -> dict[str, Contract]:
+    """The contracts of the house, by dataset."""
+    return {name: read_contract(CONTRACTS_DIR / f"{name}.yaml") for name in ("sales", "inventory")}
+
+
+@pytest.fixture(scope="session")
+def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
+    """The warehouse as its owner, to look at what the pipeline did."""
+    with direct(platform.warehouse_config("owner")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def own_name(request: pytest.FixtureRequest) -> str:
+    """The test's own name as far as a bucket and a dataset can bear it, told apart by a checksum of the whole."""
+    node = request.node.nodeid
+    words = re.sub(r"[^a-z0-9]+", "_", request.node.name.removeprefix("test_").lower()).strip("_")
+    return f"{words[:40].rstrip('_')}_{zlib.crc32(node.encode()):08x}"
+
+
+@pytest.fixture
+def make_pipeline(
+    platform: Platform,
+    contracts: dict[str, Contract],
+    owner: psycopg.Connection[Row],
+    own_name: str,
+    tmp_path: Path,
+) -> Iterator[MakePipeline]:
+    """Makes pipelines of changed contracts. Without table-level expectations unless they are given: the library
+    that evaluates them is slow to wake, and the tests that are about them say so.
+    """
+    made: list[Pipeline] = []
+    name = own_name.replace("_", "-")
+    local_bucket.client(platform.s3_config).create_bucket(Bucket=name)
+
+    def make(base: str = "sales", *, settings: dict[str, Any] | None = None, **changes: Any) -> Pipeline:
+        told = {"dataset": own_name, "expectations": (), **changes}
+        chosen = {
+            "landing_bucket": name,
+            "spool_dir": tmp_path / "spool",
+            "lock_timeout_seconds": 1,
+            **(settings or {}),
+        }
+        pipeline = Pipeline(
+            contract=replace(contracts[base], **told),
+            settings=IngestSettings(**chosen),
+            s3=platform.s3_config,
+            warehouse=platform.warehouse_config(),
+            owner=owner,
+            folder=tmp_path,
+        )
+        made.append(pipeline)
+        return pipeline
+
+    yield make
+    for pipeline in made:
+        pipeline.sql("DROP TABLE IF EXISTS {table}")
+
+
+@pytest.fixture
+def pipeline(make_pipeline: MakePipeline) -> Pipeline:
+    """Sales, as its contract says."""
+    return make_pipeline()
