@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import codecs
-import gzip
 import json
 import zlib
 from pathlib import Path
-
-import zstandard
 
 from include.errors import Code
 from include.ingestion.fetch import guess_8_bit_encoding, open_expanded
 from include.ingestion.records import FileFormat, FileRefusedError, Layout
 
 HEAD_BYTES = 256 * 1024
+_LOOKED_AT = 4096
 _PARQUET = b"PAR1"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _FOREIGN = {
@@ -45,16 +43,18 @@ def detect(path: Path) -> Layout:
     """
     with path.open("rb") as stream:
         start = stream.read(16)
-    if start.startswith(_PARQUET):
+    if start.startswith(_PARQUET) and not _is_text(_head(path, "none")):
         return _parquet(path)
     compression = next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), "none")
     head = _head(path, compression)
-    if not head.strip(b" \t\r\n\0"):
+    marked = next((mark for mark, _ in _BOMS if head.startswith(mark)), b"")
+    if not head[len(marked) :].strip(b" \t\r\n\0"):
         raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
     for magic, name in _FOREIGN.items():
-        if head.startswith(magic):
+        # A header may begin with such letters, as in ORCID.
+        if head.startswith(magic) and not (magic.isalnum() and _is_text(head)):
             raise FileRefusedError(Code.UNKNOWN_FORMAT, f"The content is {name}.", _REMEDY)
-    if head.startswith(_PARQUET):
+    if head.startswith(_PARQUET) and not _is_text(head):
         raise FileRefusedError(
             Code.UNKNOWN_FORMAT, f"The content is Parquet inside {compression}.", "Send the Parquet file as it is."
         )
@@ -77,7 +77,7 @@ def _head(path: Path, compression: str) -> bytes:
     try:
         with open_expanded(path, compression) as stream:
             return stream.read(HEAD_BYTES)
-    except (EOFError, OSError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+    except (EOFError, OSError, zlib.error) as error:
         raise FileRefusedError(
             Code.TRUNCATED_FILE,
             f"The {compression} data is damaged or cut off: {error}",
@@ -95,10 +95,18 @@ def _encoding(path: Path, head: bytes, compression: str) -> str:
         return "utf-16-le"
     if half and nuls_even > half * 0.4 and nuls_odd < half * 0.05:
         return "utf-16-be"
-    controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in head[:4096])  # noqa: PLR2004 - first printable
-    if controls > len(head[:4096]) * 0.1:
+    # Of random bytes a tenth are such controls.
+    if _controls(head) > len(head[:_LOOKED_AT]) * 0.05:
         raise FileRefusedError(Code.UNKNOWN_FORMAT, "The content is binary, of no format known here.", _REMEDY)
     return guess_8_bit_encoding(path, compression)
+
+
+def _controls(head: bytes) -> int:
+    return sum(byte < ord(" ") and byte not in _TEXT_CONTROLS for byte in head[:_LOOKED_AT])
+
+
+def _is_text(head: bytes) -> bool:
+    return len(head) > len(_PARQUET) and _controls(head) == 0
 
 
 def _text_format(text: str) -> FileFormat:

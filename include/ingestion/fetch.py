@@ -10,13 +10,14 @@ import codecs
 import errno
 import gzip
 import hashlib
+import io
 import re
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Any, cast
 
-import zstandard
+import pyarrow as pa
 
 from include.errors import Code, RetryableError, Stage
 from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
@@ -70,7 +71,7 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
     chunks = _recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else _unmarked(chunks)
     try:
         return _spool(chunks, raw.path.with_name("plain"))
-    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise FileRefusedError(
             Code.TRUNCATED_FILE,
             f"The {layout.compression} data is damaged or cut off: {error}",
@@ -95,7 +96,9 @@ def guess_8_bit_encoding(path: Path, compression: str) -> str:
                     is_utf_8 = False
             if not chunk.isascii():
                 may_be_latin_1 &= not _MULTIBYTE.search(chunk) and not _NOT_LATIN_1.search(chunk)
-    except (EOFError, zlib.error, gzip.BadGzipFile, zstandard.ZstdError):
+        if is_utf_8:
+            is_utf_8 = not decoder.getstate()[0]  # the file ends inside a character
+    except (EOFError, zlib.error, gzip.BadGzipFile):
         return "utf-8"  # damaged: plain_text will say so
     return "latin-1" if not is_utf_8 and may_be_latin_1 else "utf-8"
 
@@ -105,8 +108,32 @@ def open_expanded(path: Path, compression: str) -> IO[bytes]:
     if compression == "gzip":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if compression == "zstd":
-        return cast("IO[bytes]", zstandard.open(path, "rb"))
+        return io.BufferedReader(_ZstdReader(path), CHUNK_BYTES)
     return path.open("rb")
+
+
+class _ZstdReader(io.RawIOBase):
+    """Zstandard by Arrow: unlike the zstandard package's reader it tells a cut-off file from a whole one."""
+
+    def __init__(self, path: Path) -> None:
+        self._source = pa.OSFile(str(path), "rb")
+        self._stream = pa.CompressedInputStream(self._source, "zstd")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        try:
+            chunk = self._stream.read(len(buffer))
+        except OSError as error:
+            raise EOFError(str(error)) from error
+        buffer[: len(chunk)] = chunk
+        return len(chunk)
+
+    def close(self) -> None:
+        self._stream.close()
+        self._source.close()
+        super().close()
 
 
 def _expanded(path: Path, compression: str) -> Iterator[bytes]:
