@@ -114,7 +114,7 @@ class IngestSettings(BaseSettings):
 
     engine_memory_mb: int = Field(160, ge=64)
     engine_threads: int = Field(2, ge=1)
-    merge_memory_mb: int = Field(256, ge=4, description="work_mem of a merge, in the warehouse")
+    merge_memory_mb: int = Field(512, ge=4, description="work_mem of a merge, in the warehouse")
     lock_timeout_seconds: int = Field(30, ge=1, description="wait for a lock on the table before trying again later")
 
 

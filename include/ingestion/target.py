@@ -64,15 +64,16 @@ class Target:
         key = sql.SQL(", ").join(map(sql.Identifier, contract.key))
         on = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in contract.key)
         differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(_row("t", values), _row("s", values))
-        conditions = [differs]
         if contract.newest_by:
-            conditions.insert(0, sql.SQL("(s.{0} >= t.{0} OR t.{0} IS NULL)").format(sql.Identifier(contract.newest_by)))
+            # A newer row differs in that column already; only equally new ones need to be compared in full.
+            newest = sql.Identifier(contract.newest_by)
+            differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
         lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(sql.Literal(file_id))
         sets = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
         all_columns = [*contract.key, *values, "_source_row"]
         return sql.SQL(
             "MERGE INTO {table} AS t USING (SELECT {staged} FROM {staging} ORDER BY {key}) AS s ON {on} "
-            "WHEN MATCHED AND {condition} THEN UPDATE SET {sets}, {lineage} "
+            "WHEN MATCHED AND {differs} THEN UPDATE SET {sets}, {lineage} "
             "WHEN NOT MATCHED THEN INSERT ({names}, _file_id, _loaded_at) VALUES ({row}, {file_id}, now())"
         ).format(
             table=self.table,
@@ -80,7 +81,7 @@ class Target:
             staging=self.staging(file_id),
             key=key,
             on=on,
-            condition=sql.SQL(" AND ").join(conditions),
+            differs=differs,
             sets=sets,
             lineage=lineage,
             names=sql.SQL(", ").join(map(sql.Identifier, all_columns)),
