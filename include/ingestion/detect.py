@@ -35,7 +35,7 @@ _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1a\x1b")
 _REMEDY = "Send CSV, JSON, NDJSON or Parquet, plain or compressed by gzip or zstd."
 
 
-def detect(path: Path) -> Layout:
+def detect(path: Path, max_expanded_bytes: int) -> Layout:
     """Look at the content.
 
     Raises:
@@ -58,7 +58,7 @@ def detect(path: Path) -> Layout:
         raise FileRefusedError(
             Code.UNKNOWN_FORMAT, f"The content is Parquet inside {compression}.", "Send the Parquet file as it is."
         )
-    encoding = _encoding(path, head, compression)
+    encoding = _encoding(path, head, compression, max_expanded_bytes)
     text = head.decode(encoding, errors="replace").lstrip("\ufeff").lstrip()
     return Layout(_text_format(text), compression, encoding)
 
@@ -85,7 +85,7 @@ def _head(path: Path, compression: str) -> bytes:
         ) from error
 
 
-def _encoding(path: Path, head: bytes, compression: str) -> str:
+def _encoding(path: Path, head: bytes, compression: str, max_expanded_bytes: int) -> str:
     for bom, name in _BOMS:
         if head.startswith(bom):
             return name
@@ -98,7 +98,7 @@ def _encoding(path: Path, head: bytes, compression: str) -> str:
     # Of random bytes a tenth are such controls.
     if _controls(head) > len(head[:_LOOKED_AT]) * 0.05:
         raise FileRefusedError(Code.UNKNOWN_FORMAT, "The content is binary, of no format known here.", _REMEDY)
-    return guess_8_bit_encoding(path, compression)
+    return guess_8_bit_encoding(path, compression, max_expanded_bytes)
 
 
 def _controls(head: bytes) -> int:

@@ -8,6 +8,7 @@ that one found something, or for formats that have no fast one.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -16,11 +17,11 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from include.contracts.model import Column, ColumnType, Contract
+from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
 from include.errors import Code
 from include.ingestion.csv_text import CsvRecord, Dialect, read_records
 from include.ingestion.engine import literal, quoted
-from include.ingestion.header import ColumnMap, map_columns, refuse_unknown
+from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.json_text import document_records, ndjson_lines
 from include.ingestion.messages import explain
 from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
@@ -72,16 +73,23 @@ def diagnose_json(
     settings: IngestSettings,
 ) -> Iterator[Chunk]:
     """A JSON document or newline-delimited JSON, chunk by chunk."""
-    tables = (
-        ndjson_lines(text.path, settings.max_row_bytes)
-        if kind is FileFormat.NDJSON
-        else document_records(text.path, connection, settings.max_row_bytes)
-    )
-    query = ""
-    for table in tables:
+
+    def tables() -> Iterator[pa.Table]:
+        if kind is FileFormat.NDJSON:
+            return ndjson_lines(text.path, settings.max_row_bytes)
+        return document_records(text.path, connection, settings.max_row_bytes)
+
+    known: set[str] = set()
+    if contract.unknown_columns is UnknownColumns.EVOLVE:
+        # Every chunk is written with the same columns, also those that only the last record has.
+        for table in tables():
+            known |= _keys(connection, _split_objects(connection, table)[0], settings.max_columns)
+    for table in tables():
         objects, rejects = _split_objects(connection, table)
-        if not query:
-            query = _query(contract, _json_cells(contract, _json_columns(connection, objects, contract, settings)))
+        known |= _keys(connection, objects, settings.max_columns)
+        # A required key that no record has is a missing column; where no record is, nothing is missing.
+        given = sorted(known) if known or objects.num_rows else [column.name for column in contract.source_columns]
+        query = _query(contract, _json_cells(contract, map_columns(given, contract, settings.max_columns)))
         chunk = _run(connection, query, objects, contract)
         yield Chunk(table.num_rows, chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
 
@@ -139,25 +147,29 @@ def _json_cells(contract: Contract, columns: ColumnMap) -> _Cells:
 def _json_text(column: Column, key: str) -> str:
     if column.type is ColumnType.JSON:
         return f"nullif((_raw -> {_path(key)})::VARCHAR, 'null')"
-    return f"(_raw ->> {_path(key)})"
+    text = f"(_raw ->> {_path(key)})"
+    if column.type is not ColumnType.NUMBER:
+        return text
+    # DuckDB reads a long number as a double and would round it: what the file has is taken from the text itself,
+    # if it is the number that DuckDB saw, and not one of the same name deeper down.
+    pattern = re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:\s*(-?[0-9][0-9.eE+-]*)"
+    written = f"regexp_extract(_raw, {literal(pattern)}, 1)"
+    same = f"TRY_CAST({written} AS DOUBLE) = TRY_CAST({text} AS DOUBLE)"
+    return f"CASE WHEN regexp_matches(_raw, '[0-9.]{{16}}') AND {same} THEN {written} ELSE {text} END"
 
 
 def _path(key: str) -> str:
     return literal("$." + json.dumps(key, ensure_ascii=False))
 
 
-def _json_columns(
-    connection: duckdb.DuckDBPyConnection, objects: pa.Table, contract: Contract, settings: IngestSettings
-) -> ColumnMap:
-    """The keys of the first chunk stand for the header. A required key that no record has is a missing column."""
+def _keys(connection: duckdb.DuckDBPyConnection, objects: pa.Table, most: int) -> set[str]:
+    """The keys of a chunk's records, at most one more than a file may have."""
     connection.register("records", objects)
     keys = connection.execute(
-        "SELECT DISTINCT unnest(json_keys(_raw)) AS k FROM records ORDER BY k LIMIT ?", [settings.max_columns + 1]
+        f"SELECT DISTINCT unnest(json_keys(_raw)) AS k FROM records ORDER BY k LIMIT {most + 1}"
     ).fetchall()
     connection.unregister("records")
-    if not keys and objects.num_rows == 0:
-        return map_columns([column.name for column in contract.source_columns], contract, settings.max_columns)
-    return map_columns([key for (key,) in keys], contract, settings.max_columns)
+    return {key for (key,) in keys}
 
 
 def _split_objects(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> tuple[pa.Table, list[Reject]]:
@@ -260,6 +272,8 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, con
     connection.register("records", table)
     try:
         answer = connection.execute(query).to_arrow_table()
+    except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
+        return _without_failing_row(connection, query, table, contract, str(error).splitlines()[0])
     finally:
         connection.unregister("records")
     count = pa.compute.list_value_length(answer["_violations"])
@@ -279,6 +293,22 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, con
         for violation in row["_violations"]
     ]
     return Chunk(table.num_rows, good, rejects)
+
+
+def _without_failing_row(
+    connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, contract: Contract, problem: str
+) -> Chunk:
+    """A rule of some row cannot be calculated: halve the chunk until the row is found."""
+    if table.num_rows == 1:
+        row = table.to_pylist()[0]
+        message = f"A row rule cannot be calculated: {problem}"
+        reject = Reject(
+            row["_source_row"], row["_source_line"], None, Code.RULE_BROKEN, message, row["_raw"][:RAW_SHOWN]
+        )
+        return Chunk(1, _run(connection, query, table.slice(0, 0), contract).good, [reject])
+    half = table.num_rows // 2
+    left, right = (_run(connection, query, part, contract) for part in (table.slice(0, half), table.slice(half)))
+    return Chunk(table.num_rows, pa.concat_tables([left.good, right.good]), left.rejects + right.rejects)
 
 
 def _duckdb_type(column: Column) -> str:

@@ -29,11 +29,26 @@ _MULTIBYTE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf
 _NOT_LATIN_1 = re.compile(rb"[\x80-\x9f\xfe\xff]")
 
 
+class ObjectChangedError(RetryableError):
+    """The object is not the version that was claimed. The next claim notes the version that is there then."""
+
+    @classmethod
+    def of(cls, entry: FileEntry) -> ObjectChangedError:
+        """The error for a file."""
+        return cls(
+            Stage.VALIDATE,
+            Code.OBJECT_REPLACED,
+            "The file changed since it was claimed, or is still being written; it is read once it keeps still.",
+            key=entry.object_key,
+        )
+
+
 def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSettings) -> SpooledFile:
     """Spool the object that the ledger entry names.
 
     Raises:
-        FileRefusedError: it is gone, was replaced since it was claimed, or is over the size limit.
+        FileRefusedError: it is gone, or over the size limit.
+        ObjectChangedError: it is not the version that was claimed; perhaps it is still being written.
         RetryableError: the store or the worker's disk fails.
     """
     if entry.size_bytes > settings.max_file_bytes:
@@ -49,12 +64,13 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
             Code.OBJECT_VANISHED, "The file was removed before it could be read.", "Drop it again."
         ) from error
     if info.etag != entry.etag:
-        raise FileRefusedError(
-            Code.OBJECT_REPLACED,
-            "The file was replaced while it waited.",
-            "Nothing to do: the new content has its own entry.",
-        )
-    return _spool(chunks, folder / "raw")
+        raise ObjectChangedError.of(entry)
+    spooled = _spool(chunks, folder / "raw")
+    # Not every store shows an object only once it is whole: it must be the same after reading as before.
+    after = store.head(entry.bucket, entry.object_key)
+    if spooled.size_bytes != info.size or after is None or after.etag != info.etag:
+        raise ObjectChangedError.of(entry)
+    return spooled
 
 
 def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> SpooledFile:
@@ -79,7 +95,7 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
         ) from error
 
 
-def guess_8_bit_encoding(path: Path, compression: str) -> str:
+def guess_8_bit_encoding(path: Path, compression: str, max_expanded_bytes: int) -> str:
     """`utf-8` or `latin-1`, by all bytes of a file whose head did not settle it.
 
     Text that is not UTF-8 counts as Latin-1 if it has neither a UTF-8 sequence nor a byte that is no Latin-1
@@ -88,7 +104,7 @@ def guess_8_bit_encoding(path: Path, compression: str) -> str:
     decoder = codecs.getincrementaldecoder("utf-8")()
     is_utf_8, may_be_latin_1 = True, True
     try:
-        for chunk in _expanded(path, compression):
+        for chunk in _bounded(_expanded(path, compression), max_expanded_bytes):
             if is_utf_8:
                 try:
                     decoder.decode(chunk)

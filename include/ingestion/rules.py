@@ -17,6 +17,10 @@ from include.ingestion.engine import literal, quoted
 _TIME = r"([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+_FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+# DuckDB takes these for JSON, PostgreSQL does not: NaN, infinity, a comma before a bracket, an endless exponent.
+_NO_JSON = r"[nN][aA][nN]|[iI][nN][fF]|,\s*[\]}]|[eE][+-]?[0-9]{5}"
+_JSON_NUL = r"(^|[^\\])(\\\\)*\\u0000"
 _SPACES = ("' '", "chr(9)", "chr(10)", "chr(13)")
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
@@ -82,7 +86,8 @@ def typed(column: Column, text: str) -> str:
         case ColumnType.NUMBER:
             return f"TRY_CAST({bare} AS DECIMAL({column.precision},{column.scale}))"
         case ColumnType.FLOAT:
-            return f"TRY_CAST({bare} AS DOUBLE)"
+            shape = rf"regexp_full_match({bare}, '{_FLOAT}')"
+            return f"CASE WHEN {shape} THEN TRY_CAST({bare} AS DOUBLE) END"
         case ColumnType.BOOLEAN:
             return (
                 f"CASE WHEN lower({bare}) IN {_words(TRUE_WORDS)} THEN true "
@@ -135,8 +140,7 @@ def value_checks(column: Column, value: str) -> list[Check]:
     if column.type is ColumnType.FLOAT:
         checks.append(Check(Code.BAD_NUMBER, f"NOT isfinite({value})", column))
     if column.type is ColumnType.JSON:
-        # PostgreSQL keeps no NUL in jsonb, not even an escaped one.
-        checks.append(Check(Code.BAD_JSON, rf"NOT json_valid({value}) OR contains({value}, '\u0000')", column))
+        checks.append(Check(Code.BAD_JSON, f"NOT json_valid({value}) OR {_unkept_json(value)}", column))
     if column.allowed:
         as_text = value if column.type is ColumnType.TEXT else f"{value}::VARCHAR"
         checks.append(Check(Code.NOT_IN_LIST, f"{as_text} NOT IN {_words(column.allowed)}", column))
@@ -149,7 +153,8 @@ def row_checks(contract: Contract) -> list[Check]:
     return [
         Check(
             Code.RULE_BROKEN,
-            f"NOT ({rule.expression})::BOOLEAN",
+            # What cannot be calculated, as a product that overflows, is not kept either.
+            f"coalesce(TRY(coalesce(NOT ({rule.expression})::BOOLEAN, false)), true)",
             contract.by_name.get(rule.column) if rule.column else None,
             rule.name,
         )
@@ -159,7 +164,7 @@ def row_checks(contract: Contract) -> list[Check]:
 
 def arrives_broken(contract: Contract, present: set[str], *, check_nul: bool) -> str:
     """One boolean over a row of typed, cleaned columns: whether anything in it is refused. For the fast road."""
-    conditions = []
+    conditions: list[str] = []
     for column in contract.source_columns:
         if column.name in present:
             name = quoted(column.name)
@@ -176,14 +181,20 @@ def arrives_broken(contract: Contract, present: set[str], *, check_nul: bool) ->
 
 def _number_checks(column: Column, bare: str, value: str) -> list[Check]:
     given = f"{bare} IS NOT NULL"
-    grammar = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
     # A cast rounds what has too many decimals; rounding a partner's figure without a word is not ours to do.
     exact = f"TRY_CAST({bare} AS DECIMAL({_WIDEST_DECIMAL},{_WIDEST_DECIMAL - (column.precision - column.scale)}))"
     return [
-        Check(Code.BAD_NUMBER, f"{given} AND NOT regexp_full_match({bare}, '{grammar}')", column),
+        Check(Code.BAD_NUMBER, f"{given} AND NOT regexp_full_match({bare}, '{_FLOAT}')", column),
         Check(Code.OUT_OF_RANGE, f"{given} AND {value} IS NULL", column),
         Check(Code.TOO_MANY_DECIMALS, f"{exact} <> {value}", column),
     ]
+
+
+def _unkept_json(value: str) -> str:
+    """Whether DuckDB takes a text for JSON that PostgreSQL's jsonb does not keep: also not an escaped NUL."""
+    outside_strings = rf"""regexp_replace({value}, '"(\\.|[^"\\])*"', '""', 'g')"""
+    loose = f"regexp_matches({value}, '{_NO_JSON}') AND regexp_matches({outside_strings}, '{_NO_JSON}')"
+    return rf"({loose}) OR (contains({value}, '\u0000') AND regexp_matches({value}, '{_JSON_NUL}'))"
 
 
 def _moment(column: Column, bare: str) -> str:

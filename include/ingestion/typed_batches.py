@@ -271,5 +271,5 @@ def _has_stray_quotes(path: Path, delimiter: str) -> bool:
 def _doubting() -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except (pa.ArrowException, UnicodeDecodeError, duckdb.Error) as error:
         raise Doubt from error

@@ -64,7 +64,7 @@ def validate(
     if (of := loaded_before(raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:
-        layout = detect(raw.path)
+        layout = detect(raw.path, settings.max_expanded_bytes)
         with engine(folder, settings) as connection:
             validated = _read(contract, raw, layout, connection, folder, settings)
         _judge(contract, validated)

@@ -30,7 +30,7 @@ def parquet() -> bytes:
 def looked_at(tmp_path: Path, content: bytes, name: str = "dropped") -> Layout:
     path = tmp_path / name
     path.write_bytes(content)
-    return detect(path)
+    return detect(path, 10**9)
 
 
 def refused(tmp_path: Path, content: bytes) -> FileRefusedError:

@@ -1,0 +1,340 @@
+"""Stage 1 on whole files: every named badness ends as the row, line, column and code that the sample reports."""
+
+import gzip
+import hashlib
+import re
+import tracemalloc
+from dataclasses import replace
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from include.contracts.model import Column, ColumnType, ErrorBudget, RowRule, UnknownColumns
+from include.contracts.reader import read_contract
+from include.errors import Code
+from include.ingestion.records import DuplicateContentError, FileRefusedError, Validated
+from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
+from include.samples.report import SampleReport
+from include.samples.writer import write_sample
+from include.settings import CONTRACTS_DIR, IngestSettings
+
+pytestmark = pytest.mark.unit
+
+GENEROUS = ErrorBudget(share=1.0)
+CONTRACTS = {
+    name: replace(read_contract(CONTRACTS_DIR / f"{name}.yaml"), budget=GENEROUS) for name in ("sales", "inventory")
+}
+SALES, INVENTORY = CONTRACTS.values()
+STRICT_SALES = replace(SALES, budget=ErrorBudget())
+FORMATS = [SampleFormat.CSV, SampleFormat.CSV_GZ, SampleFormat.JSON, SampleFormat.NDJSON, SampleFormat.PARQUET]
+# Kinds that a contract has no column for.
+FOREIGN_KINDS = {
+    "sales": {BadKind.BAD_BOOLEAN, BadKind.BAD_UUID, BadKind.BAD_JSON, BadKind.PATTERN_MISMATCH},
+    "inventory": {BadKind.TOO_MANY_DECIMALS, BadKind.NOT_IN_LIST},
+}
+
+
+def applies(kind: BadKind, file_format: SampleFormat) -> bool:
+    try:
+        check_applies((Bad(kind),), file_format)
+    except SampleError:
+        return False
+    return True
+
+
+ROW_CASES = [
+    pytest.param(dataset, file_format, kind, id=f"{dataset}-{file_format}-{kind}")
+    for dataset in CONTRACTS
+    for file_format in FORMATS
+    for kind in BadKind
+    if kind not in FILE_KINDS | FOREIGN_KINDS[dataset] | {BadKind.LONG_LINE} and applies(kind, file_format)
+    # One broken byte breaks an array as a whole: see the file outcomes.
+    if not (file_format is SampleFormat.JSON and kind is BadKind.NOT_UTF8)
+]
+
+
+def sample(folder: Path, contract: str, file_format: SampleFormat, *bad: Bad, rows: int = 120) -> SampleReport:
+    return write_sample(CONTRACTS[contract], folder / f"sample.{file_format}", rows, file_format, bad=bad)
+
+
+def found(validated: Validated) -> set[tuple]:
+    return {(r.source_row, r.source_line, r.column, r.code) for r in validated.rejects.first}
+
+
+@pytest.mark.parametrize(("dataset", "file_format", "kind"), ROW_CASES)
+def test_validate_names_row_line_column_and_code(
+    tmp_path: Path, stages, dataset: str, file_format: SampleFormat, kind: BadKind
+) -> None:
+    report = sample(tmp_path, dataset, file_format, Bad(kind, 3))
+    validated = stages.validate(CONTRACTS[dataset], report.path)
+    assert len(report.bad_rows) == 3
+    named = {(bad.source_row, bad.line, bad.column, bad.code) for bad in report.bad_rows}
+    # Less than nothing on hand is less than what is reserved, too.
+    if kind is BadKind.OUT_OF_RANGE:
+        assert {code for *_, code in found(validated) - named} <= {Code.RULE_BROKEN}
+        named |= {place for place in found(validated) if place[0] in {bad.source_row for bad in report.bad_rows}}
+    assert found(validated) == named
+    assert (validated.rows_read, validated.rejects.rows) == (120, 3)
+    kept = pq.read_table(validated.path).column("_source_row").to_pylist()
+    assert kept == [row for row in range(1, 121) if row not in {bad.source_row for bad in report.bad_rows}]
+
+
+def test_validate_reports_all_kinds_of_one_file_together(tmp_path: Path, stages) -> None:
+    kinds = [kind for dataset, form, kind in (case.values for case in ROW_CASES) if (dataset, form) == ("sales", "csv")]
+    report = sample(tmp_path, "sales", SampleFormat.CSV, *(Bad(kind, 2) for kind in kinds), rows=500)
+    validated = stages.validate(SALES, report.path)
+    assert len(kinds) > 10
+    assert found(validated) == {(bad.source_row, bad.line, bad.column, bad.code) for bad in report.bad_rows}
+
+
+ANY = (SampleFormat.CSV, SampleFormat.JSON, SampleFormat.NDJSON, SampleFormat.PARQUET)
+TEXT = (SampleFormat.CSV, SampleFormat.JSON, SampleFormat.NDJSON)
+CSV = (SampleFormat.CSV,)
+OUTCOMES = [
+    (BadKind.EMPTY, ANY, Code.EMPTY_FILE),
+    (BadKind.HEADER_ONLY, (SampleFormat.CSV, SampleFormat.JSON, SampleFormat.PARQUET), Code.NO_ROWS),
+    (BadKind.PNG, ANY, Code.UNKNOWN_FORMAT),
+    (BadKind.TRUNCATED, (SampleFormat.PARQUET, SampleFormat.JSON), Code.TRUNCATED_FILE),
+    (BadKind.TRUNCATED, (SampleFormat.CSV_GZ, SampleFormat.CSV_ZST, SampleFormat.NDJSON_GZ), Code.TRUNCATED_FILE),
+    (BadKind.TRUNCATED, (SampleFormat.CSV, SampleFormat.NDJSON), Code.ERROR_BUDGET_EXCEEDED),
+    (BadKind.MISSING_COLUMN, ANY, Code.MISSING_COLUMNS),
+    (BadKind.MANY_COLUMNS, ANY, Code.TOO_MANY_COLUMNS),
+    (BadKind.REORDERED_COLUMNS, ANY, None),
+    (BadKind.EXTRA_COLUMN, ANY, None),
+    (BadKind.DUPLICATE_KEYS, ANY, None),
+    (BadKind.UTF16, TEXT, None),
+    (BadKind.LATIN1, TEXT, None),
+    (BadKind.BOM, TEXT, None),
+    (BadKind.CRLF, TEXT, None),
+    (BadKind.SEMICOLON, CSV, None),
+    (BadKind.TAB, CSV, None),
+    (BadKind.LONG_LINE, (SampleFormat.CSV, SampleFormat.NDJSON), Code.ERROR_BUDGET_EXCEEDED),
+    (BadKind.LONG_LINE, (SampleFormat.JSON,), Code.ROW_TOO_LONG),
+    (BadKind.NOT_UTF8, (SampleFormat.JSON,), Code.UNREADABLE_FILE),
+]
+FILE_CASES = [
+    pytest.param(file_format, kind, code, id=f"{file_format}-{kind}-{code or 'ok'}")
+    for kind, formats, code in OUTCOMES
+    for file_format in formats
+]
+
+
+def test_validate_outcomes_leave_no_kind_of_file_out() -> None:
+    assert {kind for kind, _, _ in OUTCOMES} >= FILE_KINDS
+
+
+@pytest.mark.parametrize(("file_format", "kind", "code"), FILE_CASES)
+def test_validate_gives_each_kind_of_file_its_outcome(
+    tmp_path: Path, stages, file_format: SampleFormat, kind: BadKind, code: Code | None
+) -> None:
+    report = sample(tmp_path, "sales", file_format, Bad(kind))
+    if code is None:
+        assert stages.validate(STRICT_SALES, report.path).rows_read == 120
+        return
+    refusal = stages.refusal(STRICT_SALES, report.path)
+    assert refusal.code is code
+    assert_human(refusal)
+    assert refusal.sha256 == hashlib.sha256(report.path.read_bytes()).hexdigest()
+
+
+def assert_human(refusal: FileRefusedError) -> None:
+    """A sentence and a remedy for somebody who has never seen the code."""
+    for text in (refusal.message, refusal.remedy):
+        assert text[0].isupper() or text[0].isdigit() or text[0] == "'", text
+        assert len(text) < 1_500, text
+        assert not re.search(r"Traceback|[A-Z][a-z]+(Error|Exception)\b|<class|0x7f|\.py\b|duckdb|pyarrow", text), text
+
+
+@pytest.mark.parametrize("file_format", ANY)
+def test_validate_rescues_an_unknown_column(tmp_path: Path, stages, file_format: SampleFormat) -> None:
+    report = sample(tmp_path, "sales", file_format, Bad(BadKind.EXTRA_COLUMN))
+    rows = stages.rows(STRICT_SALES, report.path)
+    assert all(re.fullmatch(r'\{"extra_number": ?"?\d+"?\}', row["_rescued"]) for row in rows)
+
+
+def test_validate_reads_every_layout_to_the_same_rows(tmp_path: Path, stages) -> None:
+    plain = stages.rows(SALES, sample(tmp_path, "sales", SampleFormat.CSV).path)
+    assert len(plain) == 120
+    for kind in (BadKind.REORDERED_COLUMNS, BadKind.UTF16, BadKind.BOM, BadKind.CRLF, BadKind.SEMICOLON, BadKind.TAB):
+        report = sample(tmp_path, "sales", SampleFormat.CSV, Bad(kind))
+        assert stages.rows(STRICT_SALES, report.path) == plain, kind
+
+
+@pytest.mark.parametrize("dataset", CONTRACTS)
+def test_validate_reads_every_format_to_the_same_rows(tmp_path: Path, stages, dataset: str) -> None:
+    plain = stages.rows(CONTRACTS[dataset], sample(tmp_path, dataset, SampleFormat.CSV).path)
+    for file_format in SampleFormat:
+        rows = stages.rows(CONTRACTS[dataset], sample(tmp_path, dataset, file_format).path)
+        assert without_spelling(rows) == without_spelling(plain), file_format
+
+
+def without_spelling(rows: list[dict]) -> list[dict]:
+    """JSON with the spaces of one writer equals JSON with those of another; jsonb keeps neither."""
+    return [row | {"attributes": re.sub(r"\s+", "", row.get("attributes") or "")} for row in rows]
+
+
+def test_validate_takes_good_files_by_the_fast_road_and_bad_ones_by_the_thorough(tmp_path: Path, stages) -> None:
+    good = sample(tmp_path, "sales", SampleFormat.CSV)
+    assert stages.validate(SALES, good.path).road == "fast"
+    bad = sample(tmp_path, "sales", SampleFormat.CSV, Bad(BadKind.BAD_DATE))
+    assert stages.validate(SALES, bad.path).road == "thorough"
+
+
+def test_validate_reads_fifty_megabytes_in_one_line_without_holding_many_of_them(tmp_path: Path, stages) -> None:
+    report = sample(tmp_path, "sales", SampleFormat.CSV, Bad(BadKind.LONG_LINE))
+    tracemalloc.start()
+    validated = stages.validate(SALES, report.path)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert found(validated) == {(bad.source_row, bad.line, None, Code.ROW_TOO_LONG) for bad in report.bad_rows}
+    assert peak < 40 * 1024**2
+    assert all(len(reject.raw) <= 10_000 for reject in validated.rejects.first)
+
+
+# The error budget
+
+
+@pytest.mark.parametrize(
+    ("budget", "bad", "code"),
+    [
+        pytest.param(ErrorBudget(), 0, None, id="none-and-none-bad"),
+        pytest.param(ErrorBudget(), 1, Code.ERROR_BUDGET_EXCEEDED, id="none-and-one-bad"),
+        pytest.param(ErrorBudget(rows=2), 2, None, id="rows-just-enough"),
+        pytest.param(ErrorBudget(rows=2), 3, Code.ERROR_BUDGET_EXCEEDED, id="rows-one-too-many"),
+        pytest.param(ErrorBudget(share=0.025), 3, None, id="share-just-enough"),
+        pytest.param(ErrorBudget(share=0.025), 4, Code.ERROR_BUDGET_EXCEEDED, id="share-one-too-many"),
+        pytest.param(ErrorBudget(rows=10, share=0.025), 4, Code.ERROR_BUDGET_EXCEEDED, id="both-must-hold"),
+    ],
+)
+def test_validate_keeps_to_the_error_budget(
+    tmp_path: Path, stages, budget: ErrorBudget, bad: int, code: Code | None
+) -> None:
+    report = sample(tmp_path, "sales", SampleFormat.CSV, *([Bad(BadKind.BAD_DATE, bad)] if bad else []))
+    contract = replace(SALES, budget=budget)
+    if code is None:
+        assert stages.validate(contract, report.path).rejects.rows == bad
+    else:
+        refusal = stages.refusal(contract, report.path)
+        assert (refusal.code, refusal.rows_read, refusal.rejects.rows) == (code, 120, bad)
+
+
+def test_validate_says_where_the_first_bad_row_is(tmp_path: Path, stages) -> None:
+    report = sample(tmp_path, "sales", SampleFormat.CSV, Bad(BadKind.BAD_DATE, 2))
+    first = min(bad.line for bad in report.bad_rows)
+    refusal = stages.refusal(STRICT_SALES, report.path)
+    assert refusal.message.startswith("2 of 120 rows are refused; the contract allows none.")
+    assert f"line {first}, sale_date: '2026-02-30' is not a date" in refusal.message
+    assert_human(refusal)
+
+
+def test_validate_refuses_a_file_of_bad_rows_only_but_for_a_full_budget(stages, contract_of) -> None:
+    contract = contract_of(Column("id", ColumnType.INTEGER, required=True))
+    validated = stages.validate(contract, b"id\nx\ny\n")
+    assert (validated.rows_read, validated.rejects.rows) == (2, 2)
+    assert stages.processed(contract, validated) == []
+
+
+def test_validate_keeps_some_rejects_and_writes_all_of_them(tmp_path: Path, stages) -> None:
+    report = sample(tmp_path, "sales", SampleFormat.CSV, Bad(BadKind.BAD_DATE, 20))
+    validated = stages.validate(SALES, report.path, IngestSettings(max_rejects_in_ledger=5))
+    assert (validated.rejects.rows, len(validated.rejects.first)) == (20, 5)
+    assert len(validated.rejects.path.read_text().splitlines()) == 21
+
+
+# Limits and identity
+
+
+def test_validate_refuses_a_file_over_the_size_limit(stages) -> None:
+    refusal = stages.refusal(SALES, b"x" * 101, IngestSettings(max_file_bytes=100))
+    assert refusal.code is Code.TOO_LARGE
+    assert "INGEST_MAX_FILE_BYTES" in refusal.remedy
+
+
+@pytest.mark.parametrize("content", [b"id\n", b'{"id": 1}\n'], ids=["csv", "ndjson"])
+def test_validate_refuses_a_gzip_bomb(stages, content: bytes) -> None:
+    bomb = gzip.compress(content * (40_000_000 // len(content)), compresslevel=1)
+    tracemalloc.start()
+    refusal = stages.refusal(SALES, bomb, IngestSettings(max_expanded_bytes=8_000_000))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert refusal.code is Code.TOO_LARGE
+    assert peak < 30_000_000
+
+
+def test_validate_refuses_content_that_was_loaded_before(tmp_path: Path, stages) -> None:
+    content = sample(tmp_path, "sales", SampleFormat.CSV).path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    with pytest.raises(DuplicateContentError) as caught:
+        stages.validate(SALES, content, loaded_before=lambda sha256: 41 if sha256 == digest else None)
+    assert (caught.value.of, caught.value.sha256) == (41, digest)
+
+
+# What a contract may ask for
+
+
+@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize(
+    ("mode", "rescued"),
+    [
+        (UnknownColumns.REJECT, Code.UNKNOWN_COLUMNS),
+        (UnknownColumns.IGNORE, None),
+        (UnknownColumns.RESCUE, '{"Odd One":"x"}'),
+        (UnknownColumns.EVOLVE, None),
+    ],
+    ids=["reject", "ignore", "rescue", "evolve"],
+)
+@pytest.mark.parametrize(
+    "content", [b"id,Odd One\n1,x\n", b'{"id": "1", "Odd One": "x"}\n', b'[{"id": "1", "Odd One": "x"}]'],
+    ids=["csv", "ndjson", "json"],
+)  # fmt: skip
+def test_validate_treats_unknown_columns_as_the_contract_says(  # noqa: PLR0917 (fixtures, then parameters)
+    stages, contract_of, mode: UnknownColumns, rescued: str | Code | None, content: bytes, thorough: bool
+) -> None:
+    contract = contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
+    if isinstance(rescued, Code):
+        refusal = stages.refusal(contract, content, thorough=thorough)
+        assert refusal.code is rescued
+        assert "Odd One" in refusal.message
+        return
+    validated = stages.validate(contract, content, thorough=thorough)
+    (row,) = stages.processed(contract, validated)
+    evolved = ("odd_one",) if mode is UnknownColumns.EVOLVE else ()
+    assert validated.extra_columns == evolved
+    assert row == {"id": "1", "_rescued": rescued, "_source_row": 1} | dict.fromkeys(evolved, "x")
+
+
+def test_validate_sees_keys_that_come_late_in_ndjson(stages, contract_of) -> None:
+    contract = contract_of(Column("id", ColumnType.INTEGER, required=True), Column("note", ColumnType.TEXT))
+    early = b"".join(b'{"id": %d}\n' % number for number in range(20_050))
+    late = b'{"id": 20050, "note": "kept"}\n{"id": 20051, "odd": true}\n'
+    rows = stages.rows(contract, early + late)
+    assert rows[0] == {"id": 0, "note": None, "_rescued": None, "_source_row": 1}
+    assert rows[-2:] == [
+        {"id": 20050, "note": "kept", "_rescued": None, "_source_row": 20051},
+        {"id": 20051, "note": None, "_rescued": '{"odd":true}', "_source_row": 20052},
+    ]
+
+
+@pytest.mark.parametrize("mode", [UnknownColumns.REJECT, UnknownColumns.EVOLVE], ids=["reject", "evolve"])
+def test_validate_treats_late_unknown_keys_as_early_ones(stages, contract_of, mode: UnknownColumns) -> None:
+    contract = contract_of(Column("id", ColumnType.INTEGER, required=True), unknown_columns=mode)
+    content = b"".join(b'{"id": %d}\n' % number for number in range(20_050)) + b'{"id": 9, "odd": "late"}\n'
+    if mode is UnknownColumns.REJECT:
+        assert stages.refusal(contract, content).code is Code.UNKNOWN_COLUMNS
+        return
+    validated = stages.validate(contract, content)
+    assert validated.extra_columns == ("odd",)
+    assert [row["odd"] for row in stages.processed(contract, validated)[-2:]] == [None, "late"]
+
+
+@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+def test_validate_refuses_a_row_whose_rule_cannot_be_calculated(stages, contract_of, thorough: bool) -> None:
+    contract = contract_of(
+        Column("id", ColumnType.TEXT, required=True),
+        Column("a", ColumnType.INTEGER),
+        row_rules=(RowRule("square", "a * a >= 0", "The square is known"),),
+    )
+    validated = stages.validate(contract, b"id,a\n1,2\n2,9000000000000000000\n3,\n", thorough=thorough)
+    assert found(validated) == {(2, 3, None, Code.RULE_BROKEN)}
+    assert "9000000000000000000" in validated.rejects.first[0].message
