@@ -15,7 +15,7 @@ from include.errors import Code, PermanentError, PipelineError, Stage
 from include.ingestion.audit import Auditor
 from include.ingestion.ledger import Ledger
 from include.ingestion.load import load
-from include.ingestion.places import rejects_key
+from include.ingestion.places import clear_spool, rejects_key, spool_prefix
 from include.ingestion.process import process
 from include.ingestion.records import DuplicateContentError, FileEntry, FileRefusedError, Loaded
 from include.ingestion.validate import validate
@@ -120,10 +120,8 @@ def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, stores: S
 @contextmanager
 def _folder(settings: IngestSettings, entry: FileEntry) -> Iterator[Path]:
     settings.spool_dir.mkdir(parents=True, exist_ok=True)
-    prefix = f"{entry.dataset}-{entry.file_id}-"
-    for left_by_a_dead_worker in settings.spool_dir.glob(f"{prefix}*"):
-        shutil.rmtree(left_by_a_dead_worker, ignore_errors=True)
-    folder = Path(mkdtemp(prefix=prefix, dir=settings.spool_dir))
+    clear_spool(settings.spool_dir, entry)
+    folder = Path(mkdtemp(prefix=spool_prefix(entry), dir=settings.spool_dir))
     try:
         yield folder
     finally:

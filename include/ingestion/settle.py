@@ -1,7 +1,8 @@
 """After the stages: put every decided file where it belongs, with its report, and note that in the ledger.
 
 Each move is repeated until it is done: the ledger is told last. Loaded files go to processed/, refused ones to
-failed/<stage>_failed/, each into a folder named by its file_id, so that no name can overwrite another.
+failed/<stage>_failed/, each into a folder named by its file_id, so that no name can overwrite another. What a
+dead worker left of a file, its staging table, reject file or spool folder, goes with it.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from include.contracts.model import Contract
+from include.errors import Stage
 from include.ingestion.ledger import Ledger
-from include.ingestion.places import REJECTS, REPORT, rejects_key, settled_key
+from include.ingestion.places import REJECTS, REPORT, clear_spool, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
+from include.ingestion.target import drop_staging, staging_left, staging_name
 from include.settings import IngestSettings
 from include.stores.object_store import ObjectMissingError, ObjectStore
+from include.stores.warehouse import warehouse_errors
 
 _MOVES_AT_ONCE = 8
 
@@ -32,19 +36,29 @@ def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: I
     Raises:
         Exception: some file could not be moved (the first reason); the others are settled.
     """
-    return settle_entries(ledger.unsettled(contract.dataset, settings.landing_bucket), objects, ledger)
+    entries = ledger.unsettled(contract.dataset, settings.landing_bucket)
+    for entry in entries:
+        clear_spool(settings.spool_dir, entry)
+    return settle_entries(entries, objects, ledger)
 
 
 def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> dict[str, int]:
     """Settle these files."""
     counts: dict[str, int] = {}
     failures: list[Exception] = []
+    tables = {entry.file_id: staging_name(entry.dataset, entry.file_id) for entry in entries}
+    with warehouse_errors(Stage.SETTLE):
+        left = staging_left(ledger.connection, list(tables.values()))
     reports = {entry.file_id: _report(entry, ledger) for entry in entries}
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
         moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], objects)) for entry in entries]
         for entry, move in moves:
             try:
-                ledger.settled(entry.file_id, move.result())
+                target = move.result()
+                if tables[entry.file_id] in left:
+                    with warehouse_errors(Stage.SETTLE):
+                        drop_staging(ledger.connection, tables[entry.file_id])
+                ledger.settled(entry.file_id, target)
             except Exception as error:  # noqa: BLE001 - one file's trouble must not keep the others
                 log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.object_key, error)
                 failures.append(error)
@@ -61,7 +75,7 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
     if entry.status is Status.DUPLICATE:
         return None
     report = ledger.report(entry.file_id)
-    notable = report["rejected_rows"] or any(not result["success"] for result in report["expectations"])
+    notable = report["rows"]["rejected"] or any(not result["success"] for result in report["expectations"])
     if not entry.status.is_failure and not notable:
         return None
     report["what_to_do"] = (
@@ -92,8 +106,11 @@ def _move_companions(entry: FileEntry, report: dict[str, Any] | None, objects: O
     if report is not None:
         body = json.dumps(report, indent=2, ensure_ascii=False).encode()
         objects.put(entry.bucket, target + REPORT, body, "application/json")
-    if report is not None and report["rejected_rows"]:
+    if report is not None and report["rows"]["rejected"]:
         try:
             objects.move(entry.bucket, rejects_key(entry), target + REJECTS)
         except ObjectMissingError:
             log.warning("File %s: its reject file is gone; the report has the first rows.", entry.file_id)
+    elif entry.status is not Status.LOADED:
+        # Uploaded before the worker died or the file turned out to be a duplicate: nobody's rows.
+        objects.delete(entry.bucket, rejects_key(entry))

@@ -42,7 +42,7 @@ class Target:
 
     def staging_name(self, file_id: int) -> str:
         """Its name without the schema."""
-        return f"{self.contract.dataset}_{file_id}"
+        return staging_name(self.contract.dataset, file_id)
 
     def create_staging(self, file_id: int) -> sql.Composed:
         """An unlogged table with the columns in the order in which rows are copied."""
@@ -105,6 +105,22 @@ class Target:
             cast = sql.SQL("{0}::{1} AS {0}" if wanted != kind else "{0}")
             parts.append(cast.format(sql.Identifier(name), sql.SQL(wanted)))
         return sql.SQL(", ").join(parts)
+
+
+def staging_name(dataset: str, file_id: int) -> str:
+    """The name of one file's staging table, without the schema."""
+    return f"{dataset}_{file_id}"
+
+
+def staging_left(connection: Connection, names: list[str]) -> set[str]:
+    """Which of these staging tables exist: at the end of a file's road, those that a dead worker left."""
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename = ANY(%s)"
+    return {name for (name,) in connection.execute(query, [STAGING_SCHEMA, names])}
+
+
+def drop_staging(connection: Connection, name: str) -> None:
+    """Drop a staging table by its name."""
+    connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(STAGING_SCHEMA, name)))
 
 
 def _row(alias: str, names: list[str]) -> sql.Composed:

@@ -1,0 +1,110 @@
+"""A worker process that kills itself, as a machine that runs out of memory does, at a named point of a file's road."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+
+from include.ingestion import load, road
+from include.ingestion.batch import ingest_batch
+from include.ingestion.ledger import Ledger
+from include.ingestion.settle import settle
+from include.stores.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ingest_pipeline import Pipeline
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings, S3Config, WarehouseConfig
+
+SETTLES = {"between copy and delete", "after the move, before the note", "after the report, before the move"}
+# One process that has imported everything and is forked for each death: a fresh interpreter takes seconds.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["include.ingestion.batch", "include.ingestion.settle"])
+
+
+def die(*_: object, **__: object) -> None:
+    """What kill -9 does: no handler, no finally, no goodbye to the database."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _after(owner: type | Any, name: str, *, calls: int = 1) -> None:
+    """Die when the function has returned for the given time."""
+    original: Callable[..., Any] = getattr(owner, name)
+    left = [calls]
+
+    def returned(*values: Any, **named: Any) -> Any:
+        answer = original(*values, **named)
+        left[0] -= 1
+        if left[0] == 0:
+            die()
+        return answer
+
+    setattr(owner, name, returned)
+
+
+def _instead(owner: type, name: str) -> None:
+    """Die in place of the function."""
+    setattr(owner, name, die)
+
+
+TRAPS: dict[str, Callable[[], None]] = {
+    "begun, nothing read": lambda: _after(Ledger, "begin"),
+    "rejects uploaded, not noted": lambda: _instead(Ledger, "validated"),
+    "validated": lambda: _after(Ledger, "validated"),
+    "processed": lambda: _after(Ledger, "processed"),
+    # the header of the binary format, then the first batch of rows
+    "in the middle of the copy": lambda: _after(psycopg.Copy, "write", calls=2),
+    "copied and audited, not merged": lambda: _after(Ledger, "quality"),
+    "merged, not committed": lambda: _after(Ledger, "loaded"),
+    "committed, staging table not dropped": lambda: _after(load, "_publish"),
+    "committed": lambda: _after(road, "load"),
+    "between copy and delete": lambda: _instead(ObjectStore, "delete"),
+    "after the move, before the note": lambda: _after(ObjectStore, "move"),
+    "after the report, before the move": lambda: _after(ObjectStore, "put"),
+}
+
+
+def _work(
+    *,
+    point: str,
+    contract: Contract,
+    file_ids: Sequence[int],
+    s3: S3Config,
+    warehouse: WarehouseConfig,
+    settings: IngestSettings,
+) -> None:
+    TRAPS[point]()
+    with road.open_stores(s3, warehouse) as stores:
+        if point in SETTLES:
+            settle(contract, stores.objects, stores.ledger, settings)
+        else:
+            ingest_batch(contract, file_ids, stores, settings, last_try=False)
+
+
+def die_at(point: str, pipeline: Pipeline, file_ids: Sequence[int] = ()) -> None:
+    """Work on these files, or settle, in a process of its own until the point is reached.
+
+    Raises:
+        AssertionError: the process lived on.
+    """
+    process = _PROCESSES.Process(
+        target=_work,
+        kwargs={
+            "point": point,
+            "contract": pipeline.contract,
+            "file_ids": list(file_ids),
+            "s3": pipeline.s3,
+            "warehouse": pipeline.warehouse,
+            "settings": pipeline.settings,
+        },
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL, f"'{point}' was not reached: the worker ended with {process.exitcode}"

@@ -1,0 +1,206 @@
+"""kill -9 at every point of a file's road: the next run finishes the file, no row twice, none lost, nothing left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from dying_worker import SETTLES, die_at
+
+from include.contracts.model import ErrorBudget
+from include.samples.badness import Bad, BadKind
+
+if TYPE_CHECKING:
+    from conftest import MakePipeline
+    from ingest_pipeline import Pipeline
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+BEFORE_COMMIT = [
+    "begun, nothing read",
+    "rejects uploaded, not noted",
+    "validated",
+    "processed",
+    "in the middle of the copy",
+    "copied and audited, not merged",
+    "merged, not committed",
+]
+STAGES = {
+    "begun, nothing read": "validate",
+    "rejects uploaded, not noted": "validate",
+    "validated": "process",
+    "processed": "load",
+    "in the middle of the copy": "load",
+    "copied and audited, not merged": "load",
+    "merged, not committed": "load",
+}
+
+
+@pytest.fixture
+def patient(make_pipeline: MakePipeline) -> Pipeline:
+    """A dataset that takes a few bad rows, so that there are rejects on the road as well."""
+    return make_pipeline(budget=ErrorBudget(share=0.1))
+
+
+def sent(pipeline: Pipeline, name: str = "sales.csv", rows: int = 3_000, *, start: int = 0) -> str:
+    """A dropped file with five bad rows and seven duplicate keys."""
+    bad = [Bad(BadKind.BAD_DATE, 5), Bad(BadKind.DUPLICATE_KEYS, 7)]
+    made = pipeline.sample(name, rows, start=start, bad=bad, seed=4)
+    return pipeline.put(name, made.path.read_bytes())
+
+
+def assert_finished(pipeline: Pipeline, file_id: int, rows: int = 3_000) -> None:
+    entry = pipeline.entry(file_id)
+    # a duplicate key may be one of the bad rows, so both are counted by what the ledger says and checked by the table
+    assert entry["rows_rejected"] == 5
+    pipeline.assert_archived(
+        entry,
+        inserted=rows - 5 - entry["rows_duplicate"],
+        duplicate=entry["rows_duplicate"],
+        rejected=5,
+    )
+    assert entry["rows_read"] == rows
+    assert pipeline.count() == entry["rows_inserted"]
+    assert len(pipeline.rejected(file_id)) == 5
+    assert len(pipeline.reject_file(entry)) == 5
+    pipeline.assert_tidy()
+
+
+@pytest.mark.parametrize("point", BEFORE_COMMIT)
+def test_next_run_finishes_a_file_whose_worker_was_killed(patient: Pipeline, point: str) -> None:
+    sent(patient)
+    ((file_id,),) = patient.claim()
+
+    die_at(point, patient, [file_id])
+
+    assert patient.count() == 0
+    assert patient.entry(file_id)["attempts"] == 1
+    assert patient.settle() == {}
+    patient.run()
+    assert_finished(patient, file_id)
+    assert patient.entry(file_id)["attempts"] == 2
+    assert patient.entry(file_id)["run_id"] == "run-2"
+    assert len(patient.entries()) == 1
+
+
+@pytest.mark.parametrize("point", ["committed, staging table not dropped", "committed"])
+def test_next_run_settles_a_file_whose_worker_was_killed_after_the_commit(patient: Pipeline, point: str) -> None:
+    sent(patient)
+    ((file_id,),) = patient.claim()
+
+    die_at(point, patient, [file_id])
+
+    assert patient.entry(file_id)["status"] == "loaded"
+    before = patient.versions()
+    assert patient.claim() == []
+    assert patient.settle() == {"archived": 1}
+    assert_finished(patient, file_id)
+    assert patient.versions() == before
+
+
+@pytest.mark.parametrize("point", sorted(SETTLES))
+def test_next_run_settles_a_file_whose_settler_was_killed(patient: Pipeline, point: str) -> None:
+    sent(patient)
+    ((file_id,),) = patient.claim()
+    patient.ingest([[file_id]])
+
+    die_at(point, patient)
+
+    assert patient.entry(file_id)["status"] == "loaded"
+    patient.run()
+    assert_finished(patient, file_id)
+    assert len(patient.entries()) == 1
+    assert len(patient.keys("processed/")) == 3
+
+
+def test_next_run_finishes_a_file_that_was_claimed_and_never_begun(patient: Pipeline) -> None:
+    key = sent(patient)
+    patient.claim()
+
+    patient.run()
+
+    (entry,) = patient.entries(key)
+    assert_finished(patient, entry["file_id"])
+    assert entry["attempts"] == 1
+
+
+def test_same_run_does_not_take_its_own_files_over(patient: Pipeline) -> None:
+    """A second try of the claiming task must not hand out what a batch of this run is working on."""
+    sent(patient)
+    patient.claim("run-x")
+
+    assert patient.claim("run-x") == []
+
+
+@pytest.mark.parametrize("point", BEFORE_COMMIT)
+def test_file_is_quarantined_after_it_killed_its_worker_thrice(patient: Pipeline, point: str) -> None:
+    sent(patient)
+    for attempt in (1, 2, 3):
+        ((file_id,),) = patient.claim()
+        die_at(point, patient, [file_id])
+        assert patient.entry(file_id)["attempts"] == attempt
+
+    assert patient.claim() == []
+    patient.settle()
+
+    entry = patient.entry(file_id)
+    stage = {"validate": "validation", "process": "processing", "load": "loading"}[STAGES[point]]
+    report = patient.assert_refused(entry, "worker-died", stage)
+    assert f"in stage {STAGES[point]}" in report["message"]
+    assert "3 times" in report["message"]
+    assert patient.count() == 0
+    assert patient.staging_tables() == []
+    assert patient.keys("staging/") == []
+    assert patient.keys("incoming/") == []
+
+
+def test_file_that_died_thrice_in_one_run_is_quarantined_by_its_batch(patient: Pipeline) -> None:
+    """The task's own retries are tries too."""
+    sent(patient)
+    ((file_id,),) = patient.claim()
+    for _ in range(3):
+        die_at("in the middle of the copy", patient, [file_id])
+
+    result = patient.ingest([[file_id]])
+
+    assert result.files == {"refused": 1}
+    patient.settle()
+    patient.assert_refused(patient.entry(file_id), "worker-died", "loading")
+    assert patient.staging_tables() == []
+
+
+def test_quarantined_killer_loads_after_it_was_put_back(patient: Pipeline) -> None:
+    from include.ingestion.reprocess import Selection, put_back  # noqa: PLC0415
+
+    sent(patient)
+    for _ in range(3):
+        ((file_id,),) = patient.claim()
+        die_at("processed", patient, [file_id])
+    patient.run()
+    assert patient.entry(file_id)["error_code"] == "worker-died"
+
+    with patient.stores() as stores:
+        selection = Selection(patient.contract.dataset)
+        put_back(selection, patient.bucket, stores.objects, stores.ledger, {patient.contract.dataset})
+    patient.run()
+
+    assert_finished(patient, file_id)
+
+
+def test_batch_goes_on_after_its_worker_was_killed_and_leaves_the_suspect_for_the_next_run(patient: Pipeline) -> None:
+    for at in range(3):
+        sent(patient, f"{at}.csv", 300, start=at * 1_000)
+    pipeline_batch = [file_id for batch in patient.claim() for file_id in batch]
+
+    die_at("in the middle of the copy", patient, pipeline_batch)
+    result = patient.ingest([pipeline_batch])  # the task's second try
+
+    assert result.waiting == pipeline_batch[:1]
+    assert result.files == {"loaded": 2}
+    patient.settle()
+    assert [entry["status"] for entry in patient.entries()] == ["processed", "archived", "archived"]
+    assert patient.claim() == [pipeline_batch[:1]]
+    patient.run()
+    assert [entry["status"] for entry in patient.entries()] == ["archived"] * 3
+    assert patient.count() == sum(entry["rows_inserted"] for entry in patient.entries())
+    patient.assert_tidy()
