@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from include.contracts.model import Contract
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.claim import worker_died
+from include.ingestion.fetch import ObjectChangedError
 from include.ingestion.road import Stores, ingest_file
 from include.settings import IngestSettings
 
@@ -55,6 +56,10 @@ def ingest_batch(
             continue
         try:
             loaded = ingest_file(contract, file_id, stores, settings)
+        except ObjectChangedError as error:
+            stores.ledger.postponed(file_id, error.code, error.message)
+            result.waiting.append(file_id)
+            continue
         except RetryableError as error:
             stores.ledger.postponed(file_id, error.code, str(error))
             if not last_try:

@@ -34,12 +34,16 @@ def claim(contract: Contract, objects: ObjectStore, ledger: Ledger, run: Run, se
     """
     bucket = settings.landing_bucket
     orphans = ledger.adopt_orphans(contract.dataset, bucket, run.run_id)
-    alone = []
-    for file_id, attempts, stage in orphans:
-        if attempts >= settings.max_attempts:
-            ledger.failed(file_id, stage, Code.WORKER_DIED, worker_died(attempts, stage))
+    alone, untouched = [], []
+    for orphan in orphans:
+        if orphan.attempts >= settings.max_attempts:
+            ledger.failed(
+                orphan.file_id, orphan.stage, Code.WORKER_DIED, worker_died(orphan.attempts, orphan.stage)
+            )
+        elif orphan.attempts:
+            alone.append([orphan.file_id])
         else:
-            alone.append([file_id])
+            untouched.append((orphan.file_id, orphan.size_bytes))
     room = settings.max_batches * settings.batch_max_files
     found: list[ObjectInfo] = []
     for item in objects.list(bucket, incoming_prefix(contract.dataset)):
@@ -51,8 +55,8 @@ def claim(contract: Contract, objects: ObjectStore, ledger: Ledger, run: Run, se
         if len(found) >= room:
             break
     entered = ledger.claim(contract.dataset, contract.version, bucket, found, run.dag_id, run.run_id)
-    batches = (alone + batched(entered, settings))[: settings.max_batches]
-    log.info("%s: %s files in %s batches, %s of them taken over.", contract.dataset, len(entered), len(batches), len(alone))
+    batches = (alone + batched(untouched + entered, settings))[: settings.max_batches]
+    log.info("%s: %s new files, %s taken over, %s batches.", contract.dataset, len(entered), len(orphans), len(batches))
     return batches
 
 

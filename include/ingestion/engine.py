@@ -7,8 +7,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 
 from include.settings import IngestSettings
+
+# Arrow's own allocator keeps what it was given once; the system's gives it back, and a worker stays small.
+pa.set_memory_pool(pa.system_memory_pool())
 
 
 @contextmanager

@@ -7,6 +7,7 @@ to another finds out at its next note.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from include.errors import Code, PermanentError, Stage
@@ -25,6 +26,16 @@ from include.stores.object_store import ObjectInfo
 from include.stores.warehouse import Connection, statement, warehouse_errors
 
 
+@dataclass(frozen=True)
+class Orphan:
+    """A file that an earlier run did not finish: begun `attempts` times, last seen in `stage`."""
+
+    file_id: int
+    size_bytes: int
+    attempts: int
+    stage: Stage
+
+
 class Ledger:
     """Notes in the ledger, on one connection."""
 
@@ -34,7 +45,10 @@ class Ledger:
     def claim(
         self, dataset: str, contract_version: str, bucket: str, objects: Sequence[ObjectInfo], dag_id: str, run_id: str
     ) -> list[tuple[int, int]]:
-        """Enter objects that are not in flight; (file_id, bytes) of each that was entered or reopened."""
+        """Enter objects that are not in flight; (file_id, bytes) of each that was entered or reopened.
+
+        An entry that waits for an object which was overwritten meanwhile goes on to wait for the new version.
+        """
         values = {
             "dataset": dataset,
             "contract_version": contract_version,
@@ -45,12 +59,13 @@ class Ledger:
             "dag_id": dag_id,
             "run_id": run_id,
         }
+        self._rows("note_changed_objects", values, returns=False)
         return [(row[0], row[1]) for row in self._rows("claim_files", values)]
 
-    def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[tuple[int, int, Stage]]:
-        """Files that an earlier run left unfinished: (file_id, attempts so far, the stage it stopped in)."""
+    def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[Orphan]:
+        """Take over the files that an earlier run left unfinished."""
         values = {"dataset": dataset, "bucket": bucket, "run_id": run_id}
-        return [(row[0], row[2], Stage(row[3])) for row in self._rows("adopt_orphans", values)]
+        return [Orphan(row[0], row[1], row[2], Stage(row[3])) for row in self._rows("adopt_orphans", values)]
 
     def begin(self, file_id: int) -> FileEntry | None:
         """Take a file up; None if its outcome is decided already."""
