@@ -1,4 +1,4 @@
-"""The commands behind `make up`, `down`, `status`, `env`, `drop` and `clean`."""
+"""The commands behind `make demo`, `up`, `down`, `status`, `env`, `drop` and `clean`."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from local import addresses, airflow, landing
+from local import demo as showcase
 from local.console import Report
 from local.errors import PlatformError
 from local.platform import KAFKA, POSTGRES, S3, Platform
@@ -100,6 +101,19 @@ def drop(
             task = bar.add_task(file.name, total=file.stat().st_size)
             landing.upload(config, file, key, sent=lambda count: bar.advance(task, count))
         typer.echo(key)
+
+
+@app.command()
+def demo() -> None:
+    """Start the platform, drop good and bad sample files, and print what became of them."""
+    with _explained():
+        console = _console()
+        with Report(console) as report:
+            platform = Platform(PlatformSettings(), report)
+            platform.up()
+        showcase.run(platform, console)
+        typer.echo("\nThe platform stays up. See the runs in Airflow, and query the warehouse:")
+        _print_addresses(platform)
 
 
 @app.command()
