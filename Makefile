@@ -41,11 +41,11 @@ clean: $(STAMP) ## stop everything and delete the platform's data
 .PHONY: contract generate
 
 contract: $(STAMP) ## draft a data contract from a sample: make contract FILE=path NAME=dataset
-	@$(PYTHON) -m include.contracts draft "$${FILE:?give FILE=path}" "$${NAME:?give NAME=dataset}"
+	@$(PYTHON) -m include.contracts draft --name "$${NAME:?give NAME=dataset}" -- "$${FILE:?give FILE=path}"
 
 generate: $(STAMP) ## make sample data: make generate DATASET=sales [ROWS=] [FORMAT=] [BAD=] [SEED=] [OUT=]
-	@$(PYTHON) -m include.samples --dataset "$${DATASET:-sales}" $${ROWS:+--rows "$$ROWS"} \
-	  $${FORMAT:+--format "$$FORMAT"} $${BAD:+--bad "$$BAD"} $${SEED:+--seed "$$SEED"} $${OUT:+--out "$$OUT"}
+	@$(PYTHON) -m include.samples $${ROWS:+--rows "$$ROWS"} $${FORMAT:+--format "$$FORMAT"} $${BAD:+--bad "$$BAD"} \
+	  $${SEED:+--seed "$$SEED"} $${OUT:+--out "$$OUT"} -- "$${DATASET:-sales}"
 
 ##@ Work on the code
 .PHONY: setup test lint format bench lock help
@@ -66,8 +66,9 @@ format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/sqlfluff fix --quiet sql
 
-bench: $(STAMP) ## measure speed and memory against hand-written loads
-	@$(PYTHON) -m bench
+bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [DROPS=] [FILES=]
+	@$(PYTHON) -m bench $${ROWS:+--rows "$$ROWS"} $${MEMORY_ROWS:+--memory-rows "$$MEMORY_ROWS"} \
+	  $${DROPS:+--drops "$$DROPS"} $${FILES:+--files "$$FILES"}
 
 lock: $(STAMP) ## compile requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \
