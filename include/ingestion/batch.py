@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from include.contracts.model import Contract
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.claim import worker_died
 from include.ingestion.fetch import ObjectChangedError
+from include.ingestion.ledger import Ledger
 from include.ingestion.road import Stores, ingest_file
 from include.settings import IngestSettings
+from include.stores.warehouse import connect
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +64,11 @@ def ingest_batch(
             result.waiting.append(file_id)
             continue
         except RetryableError as error:
-            stores.ledger.postponed(file_id, error.code, str(error))
-            if not last_try:
-                raise
-            _give_up(file_ids[at:], error, stores, result)
+            with _ledger_that_answers(stores) as ledger:
+                ledger.postponed(file_id, error.code, str(error))
+                if not last_try:
+                    raise
+                _give_up(file_ids[at:], error, ledger, result)
             return result
         except PermanentError as error:
             log.error("File %s: %s", file_id, error)
@@ -77,9 +81,22 @@ def ingest_batch(
     return result
 
 
-def _give_up(file_ids: Sequence[int], error: RetryableError, stores: Stores, result: BatchResult) -> None:
+def _give_up(file_ids: Sequence[int], error: RetryableError, ledger: Ledger, result: BatchResult) -> None:
     """Every try failed for the same reason outside the files: they go to quarantine with it."""
     log.error("No try is left: %s", error)
     for file_id in file_ids:
-        stores.ledger.failed(file_id, error.stage, error.code, f"{error} No try was left; reprocess the file.")
+        ledger.failed(file_id, error.stage, error.code, f"{error} No try was left; reprocess the file.")
         result.files["refused"] += 1
+
+
+@contextmanager
+def _ledger_that_answers(stores: Stores) -> Iterator[Ledger]:
+    """The ledger, over a new connection if the one at hand was lost.
+
+    Without the note that a file waits, its attempt would count as a death of its worker.
+    """
+    if not stores.ledger.connection.closed:
+        yield stores.ledger
+        return
+    with connect(stores.warehouse) as connection:
+        yield Ledger(connection)

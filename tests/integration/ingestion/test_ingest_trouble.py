@@ -1,0 +1,355 @@
+"""Locks, lost connections, a warehouse or a bucket that is away: nothing is lost, and a later try finishes the work."""
+
+from __future__ import annotations
+
+import threading
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+import pytest
+from ingest_pipeline import direct
+from psycopg import sql
+
+from include.errors import Code, PermanentError, RetryableError
+from include.ingestion import load
+from include.ingestion.ledger import Ledger
+from include.ingestion.reprocess import Selection, put_back
+from include.stores.object_store import ObjectStore
+from local import postgres
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ingest_pipeline import Pipeline
+
+    from local.platform import Platform
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+def sent(pipeline: Pipeline, name: str = "sales.csv", rows: int = 400, **how: Any) -> str:
+    return pipeline.put(name, pipeline.sample(name, rows, **how).path.read_bytes())
+
+
+@contextmanager
+def locked_table(pipeline: Pipeline) -> Iterator[None]:
+    """Somebody alters the table and takes long."""
+    with psycopg.connect(**pipeline.owner.info.get_parameters(), password=pipeline.owner.info.password) as other:
+        table = sql.Identifier("raw", pipeline.contract.dataset)
+        other.execute(sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(table))
+        yield
+
+
+@pytest.fixture
+def loaded_once(pipeline: Pipeline) -> Pipeline:
+    """A dataset whose table exists, with a second file claimed."""
+    pipeline.send("first.csv", pipeline.sample("first.csv", 50).path.read_bytes())
+    return pipeline
+
+
+def test_batch_waits_for_a_locked_table_and_loads_when_it_is_free(loaded_once: Pipeline) -> None:
+    key = sent(loaded_once, start=1_000)
+    batches = loaded_once.claim()
+
+    with locked_table(loaded_once), pytest.raises(RetryableError) as caught:
+        loaded_once.ingest(batches)
+
+    assert (caught.value.code, caught.value.stage) == (Code.TARGET_LOCKED, "load")
+    (entry,) = loaded_once.entries(key)
+    assert (entry["status"], entry["attempts"], entry["error_code"]) == ("claimed", 0, "target-locked")
+    assert loaded_once.count() == 50
+    assert loaded_once.staging_tables() == []
+    assert loaded_once.settle() == {}
+    loaded_once.ingest(batches)
+    loaded_once.settle()
+    (entry,) = loaded_once.entries(key)
+    loaded_once.assert_archived(entry, inserted=400)
+    assert (entry["attempts"], entry["error_code"], entry["error_message"]) == (1, None, None)
+    loaded_once.assert_tidy()
+
+
+def test_batch_gives_a_locked_table_up_on_the_last_try_and_reprocessing_loads_the_file(loaded_once: Pipeline) -> None:
+    keys = [sent(loaded_once, f"{name}.csv", 100, start=start) for name, start in (("a", 1_000), ("b", 2_000))]
+    batches = loaded_once.claim()
+
+    with locked_table(loaded_once):
+        result = loaded_once.ingest(batches, last_try=True)
+
+    assert result.files == {"refused": 2}
+    assert loaded_once.settle() == {"loading_failed": 2}
+    for key in keys:
+        (entry,) = loaded_once.entries(key)
+        report = loaded_once.assert_refused(entry, "target-locked", "loading")
+        assert "reprocess" in report["message"] + report["what_to_do"]
+    assert loaded_once.count() == 50
+    loaded_once.assert_tidy()
+
+    with loaded_once.stores() as stores:
+        selection = Selection(loaded_once.contract.dataset, "load")
+        known = {loaded_once.contract.dataset}
+        returned = put_back(selection, loaded_once.bucket, stores.objects, stores.ledger, known)
+    assert sorted(returned.keys) == keys
+    loaded_once.run()
+
+    for key in keys:
+        (entry,) = loaded_once.entries(key)
+        loaded_once.assert_archived(entry, inserted=100)
+        assert entry["attempts"] == 1
+        assert loaded_once.events(entry["file_id"]).count("loading_failed") == 1
+    assert loaded_once.keys("failed/") == []
+    loaded_once.assert_tidy()
+
+
+def test_batch_waits_for_a_locked_table_that_must_be_widened(loaded_once: Pipeline) -> None:
+    """ALTER TABLE waits for the lock too, under the connection's own timeout."""
+    pipeline = loaded_once
+    column = replace(pipeline.contract.by_name["customer_name"], name="shop")
+    pipeline.contract = replace(pipeline.contract, version="1.1.0", columns=(*pipeline.contract.columns, column))
+    pipeline.warehouse = pipeline.warehouse.model_copy(update={"lock_timeout": 1})
+    key = sent(pipeline, start=1_000)
+    batches = pipeline.claim()
+
+    with locked_table(pipeline), pytest.raises(RetryableError, match="target-locked"):
+        pipeline.ingest(batches)
+
+    pipeline.ingest(batches)
+    pipeline.settle()
+    pipeline.assert_archived(pipeline.entries(key)[0], inserted=400)
+
+
+def test_loader_waits_its_turn_longer_than_the_lock_timeout(loaded_once: Pipeline) -> None:
+    """Another file's merge into the same table is no trouble, however long it takes."""
+    key = sent(loaded_once, start=1_000)
+    batches = loaded_once.claim()
+    turn = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+    done = threading.Event()
+    with psycopg.connect(**loaded_once.owner.info.get_parameters(), password=loaded_once.owner.info.password) as other:
+        other.execute(turn, [f"raw.{loaded_once.contract.dataset}"])
+
+        def work() -> None:
+            loaded_once.ingest(batches)
+            done.set()
+
+        worker = threading.Thread(target=work)
+        worker.start()
+        assert not done.wait(loaded_once.settings.lock_timeout_seconds + 1)
+        assert loaded_once.entries(key)[0]["status"] == "processed"
+    worker.join(30)
+
+    loaded_once.settle()
+    loaded_once.assert_archived(loaded_once.entries(key)[0], inserted=400)
+
+
+def end_session(ledger: Ledger, pipeline: Pipeline) -> None:
+    """What an administrator, a failover or a broken network does to the worker's connection."""
+    pid = ledger.connection.info.backend_pid
+    with direct(pipeline.warehouse) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+@pytest.mark.parametrize("moment", ["begun", "validated", "processed", "copied", "merged"])
+def test_batch_loses_nothing_when_its_connection_is_ended(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """Three times, because three deaths of a worker would quarantine the file, and this is none."""
+    key = sent(pipeline)
+    owner, name = {
+        "begun": (Ledger, "begin"),
+        "validated": (Ledger, "validated"),
+        "processed": (Ledger, "processed"),
+        "copied": (Ledger, "quality"),
+        "merged": (Ledger, "loaded"),
+    }[moment]
+    original = getattr(owner, name)
+
+    def then_end(ledger: Ledger, *values: Any, **named: Any) -> Any:
+        answer = original(ledger, *values, **named)
+        end_session(ledger, pipeline)
+        return answer
+
+    for _ in range(3):
+        batches = pipeline.claim()
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, then_end)
+            with pytest.raises(RetryableError) as caught:
+                pipeline.ingest(batches)
+        assert caught.value.code is Code.WAREHOUSE_UNAVAILABLE
+        assert pipeline.count() == 0
+        (entry,) = pipeline.entries(key)
+        assert (entry["attempts"], entry["error_code"]) == (0, "warehouse-unavailable")
+
+    pipeline.run()
+
+    (entry,) = pipeline.entries(key)
+    pipeline.assert_archived(entry, inserted=400)
+    pipeline.assert_tidy()
+
+
+def test_batch_gives_up_with_a_reason_when_its_connection_is_ended_on_the_last_try(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = sent(pipeline)
+    original = Ledger.loaded
+
+    def then_end(ledger: Ledger, *values: Any) -> None:
+        original(ledger, *values)
+        end_session(ledger, pipeline)
+
+    monkeypatch.setattr(Ledger, "loaded", then_end)
+    result = pipeline.ingest(pipeline.claim(), last_try=True)
+
+    assert result.files == {"refused": 1}
+    pipeline.settle()
+    pipeline.assert_refused(pipeline.entries(key)[0], "warehouse-unavailable", "loading")
+    assert pipeline.count() == 0
+    pipeline.assert_tidy()
+
+
+def test_batch_finds_a_commit_whose_answer_was_lost(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = sent(pipeline)
+    batches = pipeline.claim()
+    original = load._publish
+
+    def lose_the_answer(*values: Any) -> Any:
+        original(*values)
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(load, "_publish", lose_the_answer)
+        with pytest.raises(RetryableError):
+            pipeline.ingest(batches)
+    before = pipeline.versions()
+
+    pipeline.ingest(batches)
+    pipeline.settle()
+
+    pipeline.assert_archived(pipeline.entries(key)[0], inserted=400)
+    assert pipeline.versions() == before
+    pipeline.assert_tidy()
+
+
+@pytest.fixture
+def closed_warehouse(platform: Platform) -> Iterator[Any]:
+    """Switches the warehouse off for new connections and ends the old ones, as a restart does."""
+    with postgres._connect(platform.settings, platform.credentials, "postgres") as superuser:
+        database = sql.Identifier(postgres.WAREHOUSE)
+
+        @contextmanager
+        def closed() -> Iterator[None]:
+            superuser.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS false").format(database))
+            try:
+                superuser.execute(
+                    "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+                    "WHERE datname = %s AND usename = 'ingest'",
+                    [postgres.WAREHOUSE],
+                )
+                yield
+            finally:
+                superuser.execute(sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS true").format(database))
+
+        yield closed
+
+
+def test_pipeline_waits_for_a_warehouse_that_is_down(pipeline: Pipeline, closed_warehouse: Any) -> None:
+    key = sent(pipeline)
+    batches = pipeline.claim()
+
+    with closed_warehouse():
+        for step in (pipeline.claim, lambda: pipeline.ingest(batches), pipeline.settle):
+            with pytest.raises(RetryableError) as caught:
+                step()
+            assert caught.value.code is Code.WAREHOUSE_UNAVAILABLE
+        assert pipeline.keys("incoming/") == [key]
+
+    pipeline.run()
+    pipeline.assert_archived(pipeline.entries(key)[0], inserted=400)
+
+
+@pytest.mark.parametrize("last_try", [False, True], ids=["a try is left", "last try"])
+def test_file_waits_when_the_warehouse_goes_down_in_the_middle_of_its_load(
+    pipeline: Pipeline, closed_warehouse: Any, monkeypatch: pytest.MonkeyPatch, last_try: bool
+) -> None:
+    """The ledger is down too, so nothing can be noted: the file stays where it is until a run finds both."""
+    key = sent(pipeline)
+    batches = pipeline.claim()
+    original = load._copy
+
+    with monkeypatch.context() as patch:
+
+        def copy(*values: Any) -> None:
+            original(*values)
+            closing.__enter__()
+
+        patch.setattr(load, "_copy", copy)
+        closing = closed_warehouse()
+        try:
+            with pytest.raises(RetryableError) as caught:
+                pipeline.ingest(batches, last_try=last_try)
+        finally:
+            closing.__exit__(None, None, None)
+    assert caught.value.code is Code.WAREHOUSE_UNAVAILABLE
+    assert pipeline.keys("incoming/") == [key]
+
+    pipeline.run()
+
+    pipeline.assert_archived(pipeline.entries(key)[0], inserted=400)
+    pipeline.assert_tidy()
+
+
+def test_pipeline_waits_for_a_bucket_that_is_away(pipeline: Pipeline) -> None:
+    key = sent(pipeline)
+    batches = pipeline.claim()
+    there = pipeline.s3
+    pipeline.s3 = there.model_copy(update={"endpoint_url": "http://127.0.0.1:9"})
+
+    with pytest.raises(RetryableError) as caught:
+        pipeline.ingest(batches)
+
+    assert caught.value.code is Code.BUCKET_UNAVAILABLE
+    (entry,) = pipeline.entries(key)
+    assert (entry["attempts"], entry["error_code"], entry["stage"]) == (0, "bucket-unavailable", "validate")
+    pipeline.s3 = there
+    pipeline.run()
+    pipeline.assert_archived(pipeline.entries(key)[0], inserted=400)
+
+
+@pytest.mark.parametrize("call", ["move", "put"])
+def test_settle_repeats_a_move_that_failed_and_holds_up_no_other_file(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    pipeline.put("bad.csv", "sale_id\nS1\n")
+    pipeline.put("worse.csv", "sale_id\nS2\n")
+    good = sent(pipeline)
+    pipeline.ingest(pipeline.claim())
+    original = getattr(ObjectStore, call)
+
+    def fail_on_one(self: ObjectStore, bucket: str, key: str, *rest: Any) -> Any:
+        if "bad.csv" in key:
+            raise RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "The store does not answer.")
+        return original(self, bucket, key, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, call, fail_on_one)
+        with pytest.raises(RetryableError):
+            pipeline.settle()
+
+    assert [e["object_key"] for e in pipeline.entries() if e["settled_at"] is None] == [good.replace("sales.", "bad.")]
+    assert pipeline.settle() == {"validation_failed": 1}
+    pipeline.assert_refused(pipeline.entries()[0], "missing-columns")
+    pipeline.assert_tidy()
+
+
+def test_stores_refuse_wrong_passwords_for_good(pipeline: Pipeline) -> None:
+    """Trying again would change nothing."""
+    sent(pipeline)
+    warehouse, s3 = pipeline.warehouse, pipeline.s3
+    wrong = type(warehouse.password)("wrong")
+    pipeline.warehouse = warehouse.model_copy(update={"password": wrong})
+    with pytest.raises(PermanentError, match="refused"):
+        pipeline.claim()
+    pipeline.warehouse = warehouse
+    pipeline.s3 = s3.model_copy(update={"secret_access_key": wrong})
+    with pytest.raises(PermanentError, match="check key, secret and rights"):
+        pipeline.claim()
