@@ -110,10 +110,10 @@ def _suite(contract: Contract) -> Any:
 
 def _result(item: Any) -> QualityResult:
     config = item.expectation_config
-    if (item.exception_info or {}).get("raised_exception"):
+    if reason := _exception(item.exception_info or {}):
         raise RetryableError(
             Stage.LOAD, Code.EXPECTATION_FAILED, "An expectation could not be evaluated.",
-            expectation=config.type, reason=str(item.exception_info.get("exception_message"))[:_SHOWN],
+            expectation=config.type, reason=reason[:_SHOWN],
         )
     expected = {
         name: value for name, value in config.kwargs.items() if name not in {"batch_id", "column"} and value is not None
@@ -126,6 +126,12 @@ def _result(item: Any) -> QualityResult:
         observed=_observed(item.result),
         expected=", ".join(f"{name} = {value}" for name, value in sorted(expected.items()))[:_SHOWN],
     )
+
+
+def _exception(info: dict[str, Any]) -> str:
+    """What was raised during evaluation. The library tells it directly, or for each metric by itself."""
+    each = [info, *(metric for metric in info.values() if isinstance(metric, dict))]
+    return next((str(one.get("exception_message")) for one in each if one.get("raised_exception")), "")
 
 
 def _observed(result: dict[str, Any]) -> str:

@@ -101,14 +101,18 @@ class Ledger:
         self._must_change("mark_processed", {"file_id": entry.file_id, "rows_duplicate": result.rows_duplicate})
 
     def loaded(self, entry: FileEntry, result: Loaded) -> None:
-        """Note the merge, inside its transaction."""
+        """Note the merge, inside its transaction.
+
+        Raises:
+            UniqueViolation: the same content was loaded meanwhile. Who merges must be able to tell this from a fault.
+        """
         values = {
             "file_id": entry.file_id,
             "inserted": result.inserted,
             "updated": result.updated,
             "unchanged": result.unchanged,
         }
-        self._must_change("mark_loaded", values)
+        self._change("mark_loaded", values)
 
     def refused(self, entry: FileEntry, stage: Stage, refusal: FileRefusedError) -> None:
         """Note the verdict on a whole file, with its rejected rows."""
@@ -175,7 +179,11 @@ class Ledger:
                 copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
 
     def _must_change(self, name: str, values: Mapping[str, object]) -> None:
-        with warehouse_errors(name), self.connection.cursor() as cursor:
+        with warehouse_errors(name):
+            self._change(name, values)
+
+    def _change(self, name: str, values: Mapping[str, object]) -> None:
+        with self.connection.cursor() as cursor:
             cursor.execute(statement(name), values)
             if cursor.rowcount != 1:
                 raise PermanentError(
