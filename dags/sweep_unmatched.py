@@ -3,7 +3,7 @@
 **Purpose**: a file at the top of `incoming/` goes to its dataset's folder if a contract's file pattern names it; a
 file of no dataset is quarantined as `unknown-dataset`.
 
-**Trigger**: every minute (INGEST_SWEEP_SECONDS).
+**Trigger**: every half minute (INGEST_SWEEP_SECONDS).
 
 **Reads**: `incoming/`, the contracts. **Writes**: `incoming/<dataset>/`, `failed/validation_failed/unknown/`, the ledger.
 

@@ -93,7 +93,7 @@ class IngestSettings(BaseSettings):
 
     poke_seconds: float = Field(2.0, gt=0, description="pause between two looks into the bucket")
     wait_hours: float = Field(24.0, gt=0, description="a waiting run ends after this and the next one begins")
-    sweep_seconds: int = Field(60, ge=5, description="pause between two sweeps for files of no dataset")
+    sweep_seconds: int = Field(30, ge=5, description="pause between two sweeps for files of no dataset")
     batch_max_files: int = Field(100, ge=1)
     batch_max_bytes: int = Field(32 * 1024**2, ge=1, description="a file larger than this travels alone")
     max_batches: int = Field(64, ge=1, le=1000, description="batches of one run; the rest waits for the next")

@@ -1,0 +1,126 @@
+"""One running platform for the tests that drop files: all services, contracts of its own, short waits."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.contracts.reader import read_contract
+from include.samples.badness import SampleFormat
+from include.samples.writer import write_sample
+from include.settings import CONTRACTS_DIR
+from include.stores.object_store import ObjectStore
+from include.stores.warehouse import connect
+from local.addresses import variables
+from local.platform import Platform
+from local.settings import temporary_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from include.samples.badness import Bad
+    from include.samples.report import SampleReport
+
+SETTINGS = {
+    "INGEST_RETRIES": "1",
+    "INGEST_RETRY_DELAY_SECONDS": "1",
+    "INGEST_LOCK_TIMEOUT_SECONDS": "2",
+    "INGEST_SWEEP_SECONDS": "5",
+}
+BUCKET = "landing"
+
+
+@dataclass
+class Running:
+    """A running platform, as its users see it: a bucket, tables, and Airflow's API."""
+
+    platform: Platform
+    contracts: Path
+    folder: Path
+
+    def __post_init__(self) -> None:
+        self.objects = ObjectStore(self.platform.s3_config)
+
+    def sample(
+        self, dataset: str, name: str, rows: int, kind: str = "csv", bad: Sequence[Bad] = (), **options: Any
+    ) -> SampleReport:
+        contract = read_contract(self.contracts / f"{dataset}.yaml")
+        return write_sample(contract, self.folder / name, rows, SampleFormat(kind), bad=bad, **options)
+
+    def drop(self, name: str, key: str) -> None:
+        self.objects.upload(self.folder / name, BUCKET, key)
+
+    def query(self, statement: str, values: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
+        with connect(self.platform.warehouse_config("ingest")) as connection:
+            return connection.execute(statement.encode(), values).fetchall()
+
+    def entry(self, key: str) -> dict[str, Any]:
+        """The newest ledger entry of a key."""
+        rows = self.query(
+            "SELECT to_jsonb(l) FROM ops.file_ingestion_log AS l WHERE object_key = %s ORDER BY file_id DESC LIMIT 1",
+            [key],
+        )
+        return dict(rows[0][0]) if rows else {}
+
+    def settled(self, key: str, seconds: float = 120) -> dict[str, Any]:
+        """The entry of a key once it is settled."""
+        return self.until(lambda: (entry := self.entry(key)).get("settled_at") and entry, key, seconds)
+
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if answer := condition():
+                return answer
+            time.sleep(0.2)
+        raise AssertionError(f"not within {seconds} s: {what}; {condition()!r}")
+
+    def keys(self, prefix: str) -> list[str]:
+        return [item.key for item in self.objects.list(BUCKET, prefix)]
+
+    def body(self, key: str) -> bytes:
+        return b"".join(self.objects.read(BUCKET, key)[1])
+
+    def airflow(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """A call of Airflow's API, logged in as the admin."""
+        told = variables(self.platform)
+        login = {"username": told["AIRFLOW_USER"], "password": told["AIRFLOW_PASSWORD"]}
+        token = self._call(f"{told['AIRFLOW_URL']}/auth/token", login, "")["access_token"]
+        return self._call(f"{told['AIRFLOW_URL']}/api/v2/{path}", body, str(token))
+
+    @staticmethod
+    def _call(address: str, body: dict[str, Any] | None, token: str) -> dict[str, Any]:
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+        request = urllib.request.Request(address, json.dumps(body).encode() if body is not None else None, headers)
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            return dict(json.load(answer))
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Running]:
+    """Everything, in a folder and on ports of its own."""
+    home = Path(tempfile.mkdtemp(prefix="platform-"))
+    contracts, samples = home / "contracts", home / "samples"
+    contracts.mkdir()
+    samples.mkdir()
+    for contract in CONTRACTS_DIR.glob("*.yaml"):
+        shutil.copy(contract, contracts)
+    before = dict(os.environ)
+    os.environ.update(SETTINGS | {"INGEST_CONTRACTS_DIR": str(contracts)})
+    platform = Platform(temporary_settings(home / "home"))
+    try:
+        platform.up()
+        yield Running(platform, contracts, samples)
+    finally:
+        platform.down()
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(home, ignore_errors=True)

@@ -1,0 +1,184 @@
+"""Files dropped into the bucket of a running platform: what becomes of them, and of the platform."""
+
+from __future__ import annotations
+
+import json
+import signal
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import psycopg
+import pytest
+
+from include.samples.badness import Bad, BadKind
+from local import processes
+
+if TYPE_CHECKING:
+    from tests.e2e.conftest import Running
+
+pytestmark = pytest.mark.e2e
+
+COUNTS = ("rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "rows_rejected")
+
+
+def counts(entry: dict[str, Any]) -> tuple[int, ...]:
+    return tuple(entry[name] for name in COUNTS)
+
+
+def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
+    running.sample("sales", "good.csv", 10_000, seed=1)
+    running.sample("sales", "good.parquet", 10_000, "parquet", seed=1, start=10_000)
+    running.sample("sales", "good.json", 10_000, "json", seed=1, start=20_000)
+    running.sample("sales", "good.ndjson", 10_000, "ndjson", seed=1, start=30_000)
+    running.sample("sales", "good.csv.gz", 10_000, "csv.gz", seed=1, start=40_000)
+    broken = running.sample("sales", "broken.csv", 10_000, bad=[Bad(BadKind.BAD_DATE, 1)], seed=2, start=50_000)
+    running.sample("sales", "picture.csv", 10, bad=[Bad(BadKind.PNG)])
+    running.sample("inventory", "stock.csv", 10_000, bad=[Bad(BadKind.MISSING_KEY, 5)], seed=3)
+    good = ("good.csv", "good.parquet", "good.json", "good.ndjson", "good.csv.gz")
+    for name in (*good, "broken.csv", "picture.csv"):
+        running.drop(name, f"incoming/sales/{name}")
+    running.drop("stock.csv", "incoming/inventory/stock.csv")
+    running.drop("picture.csv", "incoming/somebody/picture.png")
+
+    for name in good:
+        entry = running.settled(f"incoming/sales/{name}")
+        assert (entry["status"], counts(entry)) == ("archived", (10_000, 10_000, 0, 0, 0, 0)), name
+        assert entry["settled_key"] == f"processed/sales/{entry['file_id']}/{name}"
+
+    entry = running.settled("incoming/sales/broken.csv")
+    assert (entry["status"], entry["error_code"]) == ("validation_failed", "error-budget-exceeded")
+    place = f"failed/validation_failed/sales/{entry['file_id']}/broken.csv"
+    assert running.keys(place) == [place, f"{place}.rejects.csv", f"{place}.report.json"]
+    [reject] = json.loads(running.body(f"{place}.report.json"))["rejected_rows"]
+    [bad] = broken.bad_rows
+    assert (reject["source_row"], reject["source_line"], reject["column_name"], reject["code"]) == (
+        bad.source_row,
+        bad.line,
+        "sale_date",
+        "bad-date",
+    )
+    assert "2026-02-30" in reject["message"]
+
+    assert running.settled("incoming/sales/picture.csv")["error_code"] == "unknown-format"
+    entry = running.settled("incoming/inventory/stock.csv")
+    assert (entry["status"], counts(entry)) == ("archived", (10_000, 9_995, 0, 0, 0, 5))
+    assert running.settled("incoming/somebody/picture.png")["error_code"] == "unknown-dataset"
+    assert running.keys("incoming/") == []
+    assert running.keys("staging/") == []
+    assert running.query("SELECT count(*) FROM raw.sales WHERE _file_id IS NOT NULL") == [(50_000,)]
+
+    running.drop("good.csv", "incoming/sales/again.csv")
+    assert running.settled("incoming/sales/again.csv")["status"] == "duplicate"
+
+
+def test_locked_table_ends_in_quarantine_and_reprocessing_loads_the_file(running: Running) -> None:
+    running.sample("sales", "locked.csv", 1_000, seed=4, start=100_000)
+    key = "incoming/sales/locked.csv"
+    owner = running.platform.warehouse_config("owner")
+    with psycopg.connect(
+        host=owner.host,
+        port=owner.port,
+        dbname=owner.database,
+        user=owner.user,
+        password=owner.password.get_secret_value(),
+    ) as blocker:
+        blocker.execute("LOCK TABLE raw.sales IN ACCESS EXCLUSIVE MODE")
+        running.drop("locked.csv", key)
+        entry = running.settled(key)
+    assert (entry["status"], entry["error_code"]) == ("loading_failed", "target-locked")
+    assert entry["settled_key"].startswith("failed/loading_failed/sales/")
+
+    conf = {"dataset": "sales", "stage": "load", "name": "locked*"}
+    running.airflow("dags/reprocess_failed/dagRuns", {"logical_date": None, "conf": conf})
+    entry = running.until(lambda: (e := running.entry(key))["status"] == "archived" and e, "reprocessed")
+    assert counts(entry) == (1_000, 1_000, 0, 0, 0, 0)
+    history = [
+        status
+        for (status,) in running.query(
+            "SELECT status FROM ops.file_event WHERE file_id = %s ORDER BY event_id", [entry["file_id"]]
+        )
+    ]
+    assert "loading_failed" in history
+    assert history[-1] == "archived"
+
+
+@pytest.mark.parametrize("stage", ["validate", "load"])
+def test_killed_task_process_loses_and_doubles_nothing(running: Running, stage: str) -> None:
+    start = {"validate": 1_000_000, "load": 2_000_000}[stage]
+    running.sample("sales", f"killed_{stage}.csv", 400_000, seed=5, start=start)
+    key = f"incoming/sales/killed_{stage}.csv"
+    running.drop(f"killed_{stage}.csv", key)
+    running.until(lambda: (e := running.entry(key)).get("attempts") == 1 and e["stage"] == stage, stage)
+    killed = [process for process in _task_processes(running) if _kill(process)]
+    assert killed
+    entry = running.settled(key, 180)
+    assert (entry["status"], counts(entry)) == ("archived", (400_000, 400_000, 0, 0, 0, 0))
+    assert entry["attempts"] >= 2
+    assert running.query("SELECT count(*) FROM raw.sales WHERE _file_id = %s", [entry["file_id"]]) == [(400_000,)]
+    assert running.query("SELECT tablename FROM pg_tables WHERE schemaname = 'load'") == []
+
+
+def test_large_file_does_not_hold_up_another_dataset(running: Running) -> None:
+    running.sample("sales", "large.csv", 2_000_000, seed=6, start=10_000_000)
+    running.sample("inventory", "small.csv", 1_000, seed=7, start=500_000)
+    running.drop("large.csv", "incoming/sales/large.csv")
+    running.until(lambda: running.entry("incoming/sales/large.csv").get("attempts") == 1, "under way")
+    running.drop("small.csv", "incoming/inventory/small.csv")
+    small = running.settled("incoming/inventory/small.csv")
+    large = running.settled("incoming/sales/large.csv", 240)
+    assert small["status"] == large["status"] == "archived"
+    assert small["loaded_at"] < large["loaded_at"]
+
+
+def test_thousand_small_files_at_once_each_find_their_end(running: Running) -> None:
+    for number in range(1_000):
+        bad = [Bad(BadKind.TEXT_IN_NUMBER, 1)] if number % 100 == 0 else []
+        running.sample("sales", f"many_{number}.csv", 100, bad=bad, seed=number, start=20_000_000 + 100 * number)
+        running.drop(f"many_{number}.csv", f"incoming/sales/many_{number}.csv")
+    ends = "SELECT status, count(*) FROM ops.file_ingestion_log WHERE object_key LIKE %s AND settled_at IS NOT NULL GROUP BY 1"
+
+    def outcomes() -> dict[str, int]:
+        return dict(running.query(ends, ["incoming/sales/many!_%".replace("!", "\\")]))
+
+    running.until(lambda: sum(outcomes().values()) == 1_000, "all settled", 300)
+    assert outcomes() == {"archived": 990, "validation_failed": 10}
+    assert running.keys("incoming/") == []
+
+
+def test_new_contract_becomes_a_dag_and_a_broken_one_breaks_no_other(running: Running) -> None:
+    text = (running.contracts / "sales.yaml").read_text(encoding="utf-8")
+    (running.contracts / "refunds.yaml").write_text(
+        text.replace("name: sales", "name: refunds").replace("id: sales", "id: refunds").replace("sales*", "refunds*"),
+        encoding="utf-8",
+    )
+    (running.contracts / "broken.yaml").write_text("kind: DataContract\nversion: 1\n", encoding="utf-8")
+    running.sample("sales", "refunds.csv", 100, seed=8)
+    running.drop("refunds.csv", "incoming/refunds_january.csv")
+
+    entry = running.settled("incoming/refunds/refunds_january.csv", 180)
+    assert (entry["dataset"], entry["status"]) == ("refunds", "archived")
+    errors = running.until(lambda: running.airflow("importErrors")["import_errors"], "the broken contract is shown")
+    assert "broken.yaml" in errors[0]["stack_trace"]
+    assert "Remedy" in errors[0]["stack_trace"]
+    (running.contracts / "broken.yaml").unlink()
+
+
+def _task_processes(running: Running) -> list[psutil.Process]:
+    """The processes that run a task, and not the executor's workers that watch over them."""
+    found = []
+    for process in processes.find(running.platform.settings.layout, running.platform._session()):
+        try:
+            title = " ".join(process.cmdline())
+            if "airflow worker -- " in title and "LocalExecutor" not in title:
+                found.append(process)
+        except psutil.Error:
+            continue
+    return found
+
+
+def _kill(process: psutil.Process) -> bool:
+    try:
+        process.send_signal(signal.SIGKILL)
+    except psutil.NoSuchProcess:
+        return False
+    return True
