@@ -151,11 +151,11 @@ def _json_text(column: Column, key: str) -> str:
     if column.type is not ColumnType.NUMBER:
         return text
     # DuckDB reads a long number as a double and would round it: what the file has is taken from the text itself,
-    # if it is the number that DuckDB saw, and not one of the same name deeper down.
+    # if it is the number that DuckDB saw, and not one of the same name elsewhere.
     pattern = re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:\s*(-?[0-9][0-9.eE+-]*)"
-    written = f"regexp_extract(_raw, {literal(pattern)}, 1)"
-    same = f"TRY_CAST({written} AS DOUBLE) = TRY_CAST({text} AS DOUBLE)"
-    return f"CASE WHEN regexp_matches(_raw, '[0-9.]{{16}}') AND {same} THEN {written} ELSE {text} END"
+    same = f"lambda number: TRY_CAST(number AS DOUBLE) = TRY_CAST({text} AS DOUBLE)"
+    written = f"list_filter(regexp_extract_all(_raw, {literal(pattern)}, 1), {same})[1]"
+    return f"CASE WHEN regexp_matches(_raw, '[0-9.]{{16}}') THEN coalesce({written}, {text}) ELSE {text} END"
 
 
 def _path(key: str) -> str:

@@ -16,7 +16,8 @@ from include.ingestion.engine import literal, quoted
 
 _TIME = r"([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_ZONE = r"(Z|[+-][0-9]{2}(:?[0-9]{2})?)?"
+_ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"
+_FIRST_MOMENT, _LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
 _FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 # DuckDB takes these for JSON, PostgreSQL does not: NaN, infinity, a comma before a bracket, an endless exponent.
 _NO_JSON = r"[nN][aA][nN]|[iI][nN][fF]|,\s*[\]}]|[eE][+-]?[0-9]{5}"
@@ -25,6 +26,7 @@ _SPACES = ("' '", "chr(9)", "chr(10)", "chr(13)")
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 _WIDEST_DECIMAL = 38
+_MOMENTS = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def _cleaning_step(step: Cleaning, text: str) -> str:
             return f"CASE WHEN {text} < '!' OR {edges} THEN trim({text}, concat({', '.join(_SPACES)})) ELSE {text} END"
         case Cleaning.COLLAPSE_SPACES:
             found = " OR ".join(f"contains({text}, {space})" for space in ("'  '", *_SPACES[1:]))
-            return rf"CASE WHEN {found} THEN regexp_replace({text}, '\s+', ' ', 'g') ELSE {text} END"
+            return rf"CASE WHEN {found} THEN regexp_replace({text}, '[ \t\n\r]+', ' ', 'g') ELSE {text} END"
         case Cleaning.LOWER:
             return f"lower({text})"
         case Cleaning.UPPER:
@@ -173,6 +175,8 @@ def arrives_broken(contract: Contract, present: set[str], *, check_nul: bool) ->
                 conditions.append(f"{name} IS NULL")
             if column.type is ColumnType.UUID:
                 conditions.append(f"NOT regexp_full_match({name}, '[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}')")
+            if column.type in _MOMENTS:
+                conditions.append(f"NOT {_is_known_moment(name)}")
             if check_nul and column.type is ColumnType.TEXT:
                 conditions.append(f"contains({name}, chr(0))")
     conditions.extend(check.broken for check in row_checks(contract))
@@ -198,9 +202,10 @@ def _unkept_json(value: str) -> str:
 
 
 def _moment(column: Column, bare: str) -> str:
-    # An hour without minutes is ISO 8601, but no cast reads it.
-    iso = rf"regexp_replace({bare}, '^({_DAY}[T ][0-9]{{2}})(Z|[+-][0-9:]+)?$', '\1:00\2')"
-    not_year_zero = f"NOT starts_with({bare}, '0000')"
+    # An hour without minutes, or minutes without seconds, are ISO 8601, but no cast reads them.
+    iso = bare
+    for given in ("[0-9]{2}", "[0-9]{2}:[0-9]{2}"):
+        iso = rf"regexp_replace({iso}, '^({_DAY}[T ]{given})(Z|[+-][0-9:]+)?$', '\1:00\2')"
     match column.type:
         case ColumnType.DATE:
             shape, cast = _DAY + r"([T ]00:00(:00([.]0+)?)?)?", f"TRY_CAST(left({bare}, 10) AS DATE)"
@@ -209,14 +214,20 @@ def _moment(column: Column, bare: str) -> str:
         case _:
             # Without an offset a time is read as UTC.
             shape, cast = _DAY + _TIME + _ZONE, f"TRY_CAST({iso} AS TIMESTAMPTZ)"
-    branches = [f"WHEN regexp_full_match({bare}, '{shape}') AND {not_year_zero} THEN {cast}"]
+    branches = [f"WHEN regexp_full_match({bare}, '{shape}') THEN {cast}"]
     target = {ColumnType.DATE: "DATE", ColumnType.TIMESTAMP: "TIMESTAMP"}.get(column.type, "TIMESTAMPTZ")
     branches.extend(
         f"WHEN try_strptime({bare}, {literal(form)}) IS NOT NULL "
         f"THEN try_strptime({bare}, {literal(form)})::{target}"
         for form in column.formats
     )
-    return f"CASE {' '.join(branches)} END"
+    moment = f"CASE {' '.join(branches)} END"
+    return f"CASE WHEN {_is_known_moment(moment)} THEN {moment} END"
+
+
+def _is_known_moment(value: str) -> str:
+    """The years 1 to 9999, which every text and every store can write."""
+    return f"{value} BETWEEN '{_FIRST_MOMENT}'::TIMESTAMP AND '{_LAST_MOMENT}'::TIMESTAMP"
 
 
 def _range_checks(column: Column, value: str) -> list[Check]:

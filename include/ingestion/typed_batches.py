@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from decimal import Decimal
 from pathlib import Path
 
 import duckdb
@@ -75,7 +76,8 @@ def typed_csv(
         raise Doubt
     if text.has_quote and _has_stray_quotes(text.path, dialect.delimiter):
         raise Doubt
-    block = min(_BLOCK_BYTES, settings.max_row_bytes)
+    # Arrow reads a row that lies in two blocks: no longer than a row may be, then.
+    block = min(_BLOCK_BYTES, settings.max_row_bytes // 2)
     with _doubting():
         reader = pyarrow.csv.open_csv(
             text.path,
@@ -144,6 +146,8 @@ def _checked(
     first = 1
     for table in _gathered(batches):
         renamed = _as_contract(table, columns, schema, first, connection)
+        if _has_long_decimals(renamed):
+            raise Doubt
         connection.register("typed", renamed)
         answer = connection.execute(verdict).fetchone()
         connection.unregister("typed")
@@ -151,6 +155,17 @@ def _checked(
             raise Doubt
         yield renamed
         first += renamed.num_rows
+
+
+def _has_long_decimals(table: pa.Table) -> bool:
+    """Whether a decimal has more digits than its type: Arrow's CSV reader lets those pass."""
+    for column in table.columns:
+        if pa.types.is_decimal(column.type):
+            ends = pc.min_max(column).as_py()
+            limit = Decimal(10) ** (column.type.precision - column.type.scale)
+            if ends["min"] is not None and not -limit < ends["min"] <= ends["max"] < limit:
+                return True
+    return False
 
 
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
@@ -251,8 +266,9 @@ def _spellings(words: tuple[str, ...]) -> list[str]:
 
 
 def _has_stray_quotes(path: Path, delimiter: str) -> bool:
-    """Whether some quote neither opens nor closes a field nor is doubled, or one is left open."""
+    """Whether a quote stands where none belongs, or one is left open."""
     edges = np.frombuffer(f'{delimiter}\r\n"'.encode(), np.uint8)
+    # Even ones open and stand after an edge; odd ones close and stand before one. A doubled quote closes and opens.
     quotes = 0
     before = b"\n"
     with path.open("rb") as stream:
@@ -260,8 +276,9 @@ def _has_stray_quotes(path: Path, delimiter: str) -> bool:
             # Each quote is judged with both its neighbours, so the last byte waits for the next chunk.
             data = np.frombuffer(before + chunk + (b"" if len(chunk) == 4 * _BLOCK_BYTES else b"\n"), np.uint8)
             at = np.flatnonzero(data[1:-1] == ord('"')) + 1
+            opening, closing = at[quotes % 2 :: 2], at[1 - quotes % 2 :: 2]
             quotes += len(at)
-            if np.any(~np.isin(data[at - 1], edges) & ~np.isin(data[at + 1], edges)):
+            if not np.all(np.isin(data[opening - 1], edges)) or not np.all(np.isin(data[closing + 1], edges)):
                 return True
             before = data[-2:].tobytes()
     return quotes % 2 == 1

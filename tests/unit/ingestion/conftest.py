@@ -32,7 +32,10 @@ class FileStore:
                 while chunk := stream.read(chunk_bytes):
                     yield chunk
 
-        return ObjectInfo(key, self.etag, self.path.stat().st_size), chunks()
+        return self.head(bucket, key), chunks()
+
+    def head(self, bucket: str, key: str) -> ObjectInfo:
+        return ObjectInfo(key, self.etag, self.path.stat().st_size)
 
 
 class Stages:
