@@ -96,8 +96,10 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
             else:
                 raw = line.rstrip("\r\n")
                 fields, problem = raw.split(delimiter), ""
-            if problem or fields is None:
+            if fields is None:
                 yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BROKEN_QUOTE, problem)
+            elif problem:
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, problem)
             elif width is not None and len(fields) != width:
                 code = Code.TOO_MANY_FIELDS if len(fields) > width else Code.TOO_FEW_FIELDS
                 message = f"The record has {len(fields)} fields; the header has {width}."
@@ -109,7 +111,7 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
 def _quoted_record(
     line: str, lines: Lines, delimiter: str, max_row_bytes: int
 ) -> tuple[list[str] | None, str, str]:
-    """Fields, raw text and problem of a record that has quotes and may span lines."""
+    """Fields (none if a quote is broken), raw text and problem of a record that has quotes and may span lines."""
     taken = [line]
     size = len(line)
 
@@ -131,7 +133,7 @@ def _quoted_record(
         return None, line.rstrip("\r\n"), problem
     raw = "".join(taken).rstrip("\r\n")
     if len(taken) > 1 and (bad := broken_character(raw)):
-        return None, readable(raw), bad
+        return fields, readable(raw), bad
     return fields, raw, ""
 
 

@@ -15,7 +15,8 @@ from include.ingestion.engine import literal
 from include.ingestion.records import FileRefusedError
 
 CHUNK_ROWS = 20_000
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\]\n]', re.DOTALL)
+READ_BYTES = 1024**2
+_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],\n]|[^\s"{}\[\],:]+', re.DOTALL)
 _SCHEMA = pa.schema(
     [("_source_row", pa.int64()), ("_source_line", pa.int64()), ("_raw", pa.string()), ("_problem", pa.string())]
 )
@@ -69,23 +70,26 @@ def lines_of_records(path: Path, wanted: Iterable[int]) -> dict[int, int]:
     targets = set(wanted)
     found: dict[int, int] = {}
     depth, line, record = 0, 1, 0
-    is_array: bool | None = None
+    top: int | None = None  # how deep records lie: 1 in an array, 0 where objects follow one another
+    begins = True
     for token in _tokens(path):
         first = token[:1]
         if first == b"\n":
             line += 1
-        elif first in b"[{":
-            is_array = first == b"[" if is_array is None else is_array
-            if depth == (1 if is_array else 0):
+        elif first == b",":
+            begins = depth == top
+        elif top is None and first == b"[":
+            top = depth = 1
+        else:
+            top = top or 0
+            if depth == top and (begins or top == 0) and first not in b"]}":
+                begins = False
                 record += 1
                 if record in targets:
                     found[record] = line
                     if len(found) == len(targets):
                         break
-            depth += 1
-        elif first in b"]}":
-            depth -= 1
-        else:
+            depth += (first in b"[{") - (first in b"]}")
             line += token.count(b"\n")
     return found
 
@@ -93,7 +97,7 @@ def lines_of_records(path: Path, wanted: Iterable[int]) -> dict[int, int]:
 def _tokens(path: Path) -> Iterator[bytes]:
     with path.open("rb") as stream:
         rest = b""
-        while chunk := stream.read(1024**2):
+        while chunk := stream.read(READ_BYTES):
             data = rest + chunk
             end = 0
             # A string that the chunk cuts waits for the next: stop at a quote that nothing closes.

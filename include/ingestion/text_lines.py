@@ -30,6 +30,17 @@ class Lines:
             self.cut = True
             while (rest := self._stream.readline(1024**2)) and rest[-1] not in "\r\n":
                 pass
+            self._end_line(rest, 1024**2)
+        return self._end_line(line, self._limit)
+
+    def _end_line(self, line: str, limit: int) -> str:
+        """The line with its line feed, where the limit parted that from the carriage return."""
+        if len(line) < limit or line[-1] != "\r":
+            return line
+        at = self._stream.tell()
+        if self._stream.read(1) == "\n":
+            return line + "\n"
+        self._stream.seek(at)
         return line
 
     def give_back(self, lines: list[str]) -> None:

@@ -1,0 +1,123 @@
+"""JSON records with their numbers and lines, held against a reader that keeps the whole text in memory."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from include.contracts.model import Column, ColumnType
+from include.errors import Code
+from include.ingestion import json_text
+from include.ingestion.json_text import lines_of_records, ndjson_lines
+
+pytestmark = pytest.mark.unit
+
+
+def ndjson(tmp_path: Path, content: bytes, limit: int = 1000) -> list[tuple]:
+    path = tmp_path / "text"
+    path.write_bytes(content)
+    return [
+        (row["_source_row"], row["_source_line"], row["_problem"] or row["_raw"])
+        for table in ndjson_lines(path, limit)
+        for row in table.to_pylist()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        pytest.param(b'{"a":1}\n{"a":2}\n', [(1, 1, '{"a":1}'), (2, 2, '{"a":2}')], id="plain"),
+        pytest.param(b'\n{"a":1}\r\n\r\n {"a":2} ', [(1, 2, '{"a":1}'), (2, 4, '{"a":2}')], id="blank-lines-and-crlf"),
+        pytest.param(b'{"a":\n1\n', [(1, 1, '{"a":'), (2, 2, "1")], id="malformed-lines-are-records"),
+        pytest.param(b'{"a":"\xff"}\n1\n', [(1, 1, "bad-encoding"), (2, 2, "1")], id="not-utf-8"),
+        pytest.param(b'"' + b"x" * 2000 + b'"\n1\n', [(1, 1, "row-too-long"), (2, 2, "1")], id="too-long"),
+        pytest.param("{}\u2028\n1".encode(), [(1, 1, "{}"), (2, 2, "1")], id="line-separator-is-no-line-end"),
+    ],
+)
+def test_ndjson_lines_number_records_and_lines(tmp_path: Path, content: bytes, expected: list) -> None:
+    assert ndjson(tmp_path, content) == expected
+
+
+CELLS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(st.sampled_from(list('ab"\\\n[]{},:é')), max_size=6),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+BLANK = st.text(st.sampled_from([" ", "\n", "\t"]), max_size=3)
+
+
+@given(elements=st.lists(st.tuples(BLANK, CELLS, st.sampled_from([None, 1]), BLANK), max_size=6), cut=st.integers(1, 9))
+@settings(max_examples=150, deadline=None)
+def test_lines_of_records_finds_the_line_of_every_element(tmp_path_factory, elements: list, cut: int) -> None:
+    text, lines = "\n[", []
+    for at, (before, value, indent, after) in enumerate(elements):
+        text += ("," if at else "") + before
+        lines.append(text.count("\n") + 1)
+        text += json.dumps(value, indent=indent, ensure_ascii=False) + after
+    path = tmp_path_factory.mktemp("json") / "text"
+    path.write_text(text + "]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "READ_BYTES", cut)
+        assert lines_of_records(path, range(1, len(elements) + 1)) == dict(enumerate(lines, 1))
+
+
+@pytest.mark.parametrize(
+    ("content", "wanted", "lines"),
+    [
+        pytest.param('{"a": 1}\n{\n"a": 2}\n\n{"a": 3}', [1, 2, 3], {1: 1, 2: 2, 3: 5}, id="concatenated"),
+        pytest.param('[\n{"a": 1},\n{"a": 2}\n]', [2], {2: 3}, id="only-what-is-wanted"),
+        pytest.param("[]", [1], {}, id="none"),
+        pytest.param('[{"a": "never closed', [1, 2], {1: 1}, id="cut-off-in-a-string"),
+    ],
+)
+def test_lines_of_records_reads_documents(tmp_path: Path, content: str, wanted: list, lines: dict) -> None:
+    path = tmp_path / "text"
+    path.write_text(content)
+    assert lines_of_records(path, wanted) == lines
+
+
+@pytest.fixture
+def things(contract_of):
+    return contract_of(Column("id", ColumnType.INTEGER, required=True))
+
+
+@pytest.mark.parametrize(
+    ("content", "good", "bad"),
+    [
+        pytest.param(b'[\n{"id": 1},\n{"id": "x"}\n]', [1], [(2, 3, Code.BAD_INTEGER)], id="array"),
+        pytest.param(b'[{\n"id": 1\n}, {\n"id": 2\n}, {"id": "x"}]', [1, 2], [(3, 5, Code.BAD_INTEGER)], id="pretty"),
+        pytest.param(b'[{"id": 1},\n[1],\n5,\n{"id": 2}]', [1, 2],
+                     [(2, 2, Code.NOT_AN_OBJECT), (3, 3, Code.NOT_AN_OBJECT)], id="array-of-all-sorts"),
+        pytest.param(b'{\n"id": 1\n}\n{\n"id": "x"\n}\n', [1], [(2, 4, Code.BAD_INTEGER)], id="concatenated"),
+        pytest.param(b'{\n "id": 1\n}', [1], [], id="one-object"),
+        pytest.param(b'{"id": 1}\n{"id": 2\n{"id": 3}\n', [1, 3], [(2, 2, Code.BAD_ROW_JSON)], id="ndjson-cut-line"),
+        pytest.param(b'{"id": 1}\nnull\n"x"\n', [1],
+                     [(2, 2, Code.NOT_AN_OBJECT), (3, 3, Code.NOT_AN_OBJECT)], id="ndjson-no-objects"),
+        pytest.param(b'{"id": null}\n{"id": 2}\n{}\n', [2],
+                     [(1, 1, Code.MISSING_VALUE), (3, 3, Code.MISSING_VALUE)], id="ndjson-null-and-absent"),
+    ],
+)  # fmt: skip
+def test_validate_places_json_rejects(stages, things, content: bytes, good: list, bad: list) -> None:
+    validated = stages.validate(things, content)
+    assert [row["id"] for row in stages.processed(things, validated)] == good
+    assert [(r.source_row, r.source_line, r.code) for r in validated.rejects.first] == bad
+
+
+@pytest.mark.parametrize(
+    ("content", "code", "word"),
+    [
+        pytest.param(b'[{"id": 1}, {"id": 2', Code.TRUNCATED_FILE, "cut off", id="array-cut-off"),
+        pytest.param(b'[{"id": 1}, {"id": 2}', Code.TRUNCATED_FILE, "cut off", id="array-not-closed"),
+        pytest.param(b'{\n"id": 1,\n', Code.TRUNCATED_FILE, "cut off", id="object-cut-off"),
+        pytest.param(b'[{"id": 1}, {"id" 2}]', Code.UNREADABLE_FILE, "broken", id="array-broken"),
+        pytest.param(b'[{"ID": 1, "id": 2}]', Code.DUPLICATE_COLUMNS, "twice", id="key-in-two-spellings"),
+        pytest.param(b'[{"other": 1}]', Code.MISSING_COLUMNS, "id", id="required-key-nowhere"),
+        pytest.param(b"[]", Code.NO_ROWS, "no rows", id="empty-array"),
+    ],
+)
+def test_validate_refuses_a_json_document(stages, things, content: bytes, code: Code, word: str) -> None:
+    refusal = stages.refusal(things, content)
+    assert refusal.code is code
+    assert word in refusal.message
