@@ -11,6 +11,7 @@ from include.errors import Code
 from include.ingestion.records import FileRefusedError
 
 _SHOWN = 10
+_SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 
 
 @dataclass(frozen=True)
@@ -78,9 +79,9 @@ def refuse_unknown(unknown: Sequence[str], contract: Contract) -> None:
 
 
 def normalised(name: str) -> str:
-    """A column name as it is compared: lower case, words joined by underscores."""
+    """A column name as it is compared: lower case, words joined by underscores, no name that PostgreSQL keeps."""
     name = re.sub(r"[^0-9a-z]+", "_", name.strip().strip("\ufeff").casefold()).strip("_")
-    return f"column_{name}" if not name or name[0].isdigit() else name[:63]
+    return f"column_{name}" if not name or name[0].isdigit() or name in _SYSTEM_COLUMNS else name[:63]
 
 
 def _list(names: list[str]) -> str:

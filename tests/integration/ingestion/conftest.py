@@ -48,7 +48,7 @@ def own_name(request: pytest.FixtureRequest) -> str:
     """The test's own name as far as a bucket and a dataset can bear it, told apart by a checksum of the whole."""
     node = request.node.nodeid
     words = re.sub(r"[^a-z0-9]+", "_", request.node.name.removeprefix("test_").lower()).strip("_")
-    return f"{words[:40].rstrip('_')}_{zlib.crc32(node.encode()):08x}"
+    return f"{words[:36].rstrip('_')}_{zlib.crc32(node.encode()):08x}"
 
 
 @pytest.fixture

@@ -1,0 +1,382 @@
+"""Around the stages: strays are swept, quarantined files come back, objects change under way, names are hostile."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.contracts.catalog import Catalog
+from include.contracts.problems import ContractError, Problem
+from include.errors import Code, RetryableError
+from include.ingestion import road
+from include.ingestion.claim import Run
+from include.ingestion.reprocess import Returned, Selection, put_back
+from include.ingestion.sweep import UNKNOWN, Swept, sweep
+from include.samples.badness import Bad, BadKind
+from include.stores.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import MakePipeline
+    from ingest_pipeline import Pipeline, Row
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+def sent(pipeline: Pipeline, name: str, rows: int = 100, **how: Any) -> str:
+    return pipeline.put(name, pipeline.sample("sample.csv", rows, **how).path.read_bytes())
+
+
+def keys_of(pipeline: Pipeline) -> dict[str, str]:
+    return {entry["object_key"].rsplit("/", 1)[-1]: entry["status"] for entry in pipeline.entries()}
+
+
+# --- sweeping
+
+
+def swept(pipeline: Pipeline, *broken: str) -> Swept:
+    catalog = Catalog(
+        {pipeline.contract.dataset: pipeline.contract},
+        tuple(
+            ContractError.of(pipeline.folder / f"{name}.yaml", [Problem("kind", "is missing", "add it")])
+            for name in broken
+        ),
+    )
+    with pipeline.stores() as stores:
+        return sweep(catalog, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
+
+
+def strangers(pipeline: Pipeline) -> list[Row]:
+    return pipeline.sql(
+        "SELECT * FROM ops.file_ingestion_log WHERE dataset = %s AND bucket = %s ORDER BY file_id",
+        UNKNOWN, pipeline.bucket,
+    )  # fmt: skip
+
+
+def test_sweep_routes_what_a_pattern_names_and_quarantines_the_rest(make_pipeline: MakePipeline) -> None:
+    pipeline = make_pipeline(file_patterns=("sales*.csv",))
+    body = pipeline.sample("sample.csv", 30).path.read_bytes()
+    for key in ("sales_2026.csv", "notes.txt", "nobody/sales_1.csv", "sales_2027.json", "sales_.csv/"):
+        if not key.endswith("/"):
+            pipeline.objects.put(pipeline.bucket, f"incoming/{key}", body + key.encode() * (key != "sales_2026.csv"))
+    waiting = sent(pipeline, "waits.csv")
+
+    assert swept(pipeline) == Swept(routed=1, quarantined=3)
+
+    home = f"incoming/{pipeline.contract.dataset}/"
+    assert pipeline.keys("incoming/") == sorted([home + "sales_2026.csv", waiting])
+    found = {entry["object_key"].removeprefix("incoming/"): entry for entry in strangers(pipeline)}
+    assert set(found) == {"notes.txt", "nobody/sales_1.csv", "sales_2027.json"}
+    for entry in found.values():
+        report = pipeline.assert_refused(entry, "unknown-dataset")
+        assert f"datasets: {pipeline.contract.dataset}" in report["message"]
+    pipeline.run()
+    assert set(keys_of(pipeline).values()) == {"archived"}
+    assert swept(pipeline) == Swept(routed=0, quarantined=0)
+
+
+def test_sweep_leaves_files_of_a_broken_contract_alone(pipeline: Pipeline) -> None:
+    pipeline.objects.put(pipeline.bucket, "incoming/orders/a.csv", b"a\n1\n")
+    pipeline.objects.put(pipeline.bucket, "incoming/orders.csv", b"a\n1\n")
+
+    assert swept(pipeline, "orders") == Swept(routed=0, quarantined=1)
+
+    assert pipeline.keys("incoming/") == ["incoming/orders/a.csv"]
+
+
+def test_stranger_returns_to_where_it_was_dropped_and_finds_its_new_contract(make_pipeline: MakePipeline) -> None:
+    stranger = make_pipeline()
+    newcomer = make_pipeline(dataset=stranger.contract.dataset + "_b", file_patterns=("till*.csv",))
+    body = stranger.sample("sample.csv", 30).path.read_bytes()
+    stranger.objects.put(stranger.bucket, "incoming/till.csv", body)
+    assert swept(stranger) == Swept(routed=0, quarantined=1)
+
+    with stranger.stores() as stores:
+        returned = put_back(Selection(UNKNOWN), stranger.bucket, stores.objects, stores.ledger, {"any"})
+
+    assert returned == Returned(("incoming/till.csv",), ())
+    assert swept(newcomer) == Swept(routed=1, quarantined=0)
+    newcomer.run()
+    newcomer.assert_archived(newcomer.entries()[0], inserted=30)
+
+
+# --- reprocessing
+
+
+def reprocess(pipeline: Pipeline, **selection: str) -> Returned:
+    with pipeline.stores() as stores:
+        known = {pipeline.contract.dataset}
+        return put_back(Selection(**selection), pipeline.bucket, stores.objects, stores.ledger, known)
+
+
+@pytest.fixture
+def quarantined(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
+    """Two files that failed in validation and one each in process and load, for reasons outside of them."""
+    for at, name in enumerate(("jan.csv", "feb.csv", "process.csv", "load.csv")):
+        sent(pipeline, name, 20, start=at * 20)
+    fails = {"validate": {"jan.csv", "feb.csv"}, "process": {"process.csv"}, "load": {"load.csv"}}
+    at_work = [""]
+
+    def failing(stage: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def run(contract: Any, subject: Any, *rest: Any) -> Any:
+            at_work[0] = subject.name if stage == "validate" else at_work[0]
+            if at_work[0] in fails[stage]:
+                raise RetryableError("any", Code.DISK_FULL, "The disk is full, as somebody else has filled it.")
+            return original(contract, subject, *rest)
+
+        return run
+
+    with monkeypatch.context() as patch:
+        for stage in fails:
+            patch.setattr(road, stage, failing(stage, getattr(road, stage)))
+        for batch in pipeline.claim():
+            for file_id in batch:
+                pipeline.ingest([[file_id]], last_try=True)
+    pipeline.settle()
+    return pipeline
+
+
+@pytest.mark.parametrize(
+    ("selection", "names"),
+    [
+        ({}, {"jan.csv", "feb.csv", "process.csv", "load.csv"}),
+        ({"stage": "validate"}, {"jan.csv", "feb.csv"}),
+        ({"stage": "process"}, {"process.csv"}),
+        ({"stage": "load"}, {"load.csv"}),
+        ({"name": "jan*"}, {"jan.csv"}),
+        ({"name": "*.csv", "stage": "load"}, {"load.csv"}),
+        ({"name": "[jf]*"}, {"jan.csv", "feb.csv"}),
+        ({"name": "JAN*"}, set()),
+        ({"name": "jan"}, set()),
+        ({"dataset": "another"}, set()),
+    ],
+    ids=str,
+)
+def test_put_back_returns_what_was_selected_and_the_rest_stays(
+    quarantined: Pipeline, selection: dict[str, str], names: set[str]
+) -> None:
+    everything = {"jan.csv", "feb.csv", "process.csv", "load.csv"}
+    home = f"incoming/{quarantined.contract.dataset}/"
+
+    returned = reprocess(quarantined, **{"dataset": quarantined.contract.dataset, **selection})
+
+    assert {key.removeprefix(home) for key in returned.keys} == names
+    assert returned.missing == ()
+    assert {key.removeprefix(home) for key in quarantined.keys("incoming/")} == names
+    left = {key.rsplit("/", 1)[-1] for key in quarantined.keys("failed/")}
+    assert left == {name + end for name in everything - names for end in ("", ".report.json")}
+
+
+def test_reprocessed_file_takes_the_normal_road_and_keeps_its_history(quarantined: Pipeline) -> None:
+    before = {entry["file_id"]: entry for entry in quarantined.entries()}
+    assert {e["error_code"] for e in before.values()} == {"disk-full"}
+
+    reprocess(quarantined, dataset=quarantined.contract.dataset)
+    quarantined.run()
+
+    after = quarantined.entries()
+    assert {entry["file_id"] for entry in after} == set(before)
+    for entry in after:
+        quarantined.assert_archived(entry, inserted=20)
+        events = quarantined.events(entry["file_id"])
+        failed = before[entry["file_id"]]["status"]
+        assert failed in events
+        assert events[-1] == "archived"
+        assert events[events.index(failed) + 1] == "claimed"
+    quarantined.assert_tidy()
+    assert reprocess(quarantined, dataset=quarantined.contract.dataset) == Returned((), ())
+
+
+def test_reprocessed_bad_file_returns_to_quarantine(pipeline: Pipeline) -> None:
+    entry = pipeline.send("bad.csv", pipeline.sample("s.csv", 50, bad=[Bad(BadKind.BAD_DATE, 3)]).path.read_bytes())
+
+    assert len(reprocess(pipeline, dataset=pipeline.contract.dataset).keys) == 1
+    assert pipeline.keys("failed/") == []
+    pipeline.run()
+
+    (again,) = pipeline.entries()
+    assert again["file_id"] == entry["file_id"]
+    pipeline.assert_refused(again, "error-budget-exceeded")
+    assert len(pipeline.rejected(entry["file_id"])) == 3
+    assert len(pipeline.reject_file(again)) == 3
+    assert pipeline.events(entry["file_id"]).count("validation_failed") == 2
+    pipeline.assert_tidy()
+
+
+def test_put_back_reports_what_somebody_took_away(quarantined: Pipeline) -> None:
+    (jan,) = [key for key in quarantined.keys("failed/") if key.endswith("jan.csv")]
+    quarantined.objects.delete(quarantined.bucket, jan)
+
+    returned = reprocess(quarantined, dataset=quarantined.contract.dataset, stage="validate")
+
+    assert returned.missing == (jan,)
+    assert [key.rsplit("/", 1)[-1] for key in returned.keys] == ["feb.csv"]
+
+
+# --- objects that change under way
+
+
+def test_file_removed_before_it_was_read_is_refused_as_vanished(pipeline: Pipeline) -> None:
+    key = sent(pipeline, "a.csv")
+    batches = pipeline.claim()
+    pipeline.objects.delete(pipeline.bucket, key)
+
+    pipeline.ingest(batches)
+    pipeline.settle()
+
+    (entry,) = pipeline.entries()
+    assert (entry["status"], entry["error_code"], entry["settled_key"]) == (
+        "validation_failed",
+        "object-vanished",
+        None,
+    )
+    assert entry["settled_at"] is not None
+    assert pipeline.count() == 0
+
+
+def test_file_replaced_while_it_waited_is_loaded_in_its_new_version_only(pipeline: Pipeline) -> None:
+    key = sent(pipeline, "a.csv", 100)
+    batches = pipeline.claim()
+    sent(pipeline, "a.csv", 70, start=500)
+
+    pipeline.ingest(batches)
+    pipeline.settle()
+    for _ in range(3):
+        pipeline.run()
+
+    archived = [entry for entry in pipeline.entries(key) if entry["status"] == "archived"]
+    assert [entry["rows_inserted"] for entry in archived] == [70]
+    assert pipeline.count() == 70
+    assert {e["error_code"] for e in pipeline.entries(key)} <= {None, "object-replaced"}
+    pipeline.assert_tidy()
+
+
+def test_file_replaced_after_it_was_loaded_is_a_file_of_its_own(pipeline: Pipeline) -> None:
+    key = sent(pipeline, "a.csv", 100)
+    pipeline.ingest(pipeline.claim())
+    sent(pipeline, "a.csv", 70, start=500)
+
+    pipeline.settle()
+
+    (first,) = pipeline.entries(key)
+    assert (first["status"], first["settled_key"]) == ("archived", None)
+    assert pipeline.keys("incoming/") == [key]
+    pipeline.run()
+    pipeline.assert_archived(pipeline.entries(key)[1], inserted=70)
+    assert pipeline.count() == 170
+    pipeline.assert_tidy()
+
+
+def test_file_removed_after_it_was_loaded_is_settled_nonetheless(pipeline: Pipeline) -> None:
+    key = sent(pipeline, "a.csv", 100)
+    pipeline.ingest(pipeline.claim())
+    pipeline.objects.delete(pipeline.bucket, key)
+
+    assert pipeline.settle() == {"archived": 1}
+
+    (entry,) = pipeline.entries()
+    assert (entry["status"], entry["settled_key"]) == ("archived", None)
+    assert pipeline.settle() == {}
+
+
+# --- names
+
+HOSTILE = {
+    "space": "my sales file.csv",
+    "single quote": "o'neil.csv",
+    "double quote": 'the "best".csv',
+    "semicolon": "a;drop table raw.sales;--.csv",
+    "percent": "100%25 of %s {table}.csv",
+    "plus and ampersand": "a+b&c=d?e#f.csv",
+    "unicode": "umsätze_売上_😀.csv",
+    "decomposed": "u\u0308.csv",
+    "dots": "..csv",
+    "hidden": ".csv",
+    "no ending": "sales",
+    "shell": "$(reboot) `id` | tee.csv",
+    "backslash": "a\\b.csv",
+    "newline": "two\nlines.csv",
+    "tab": "a\tb.csv",
+    "glob": "[a-z]*?.csv",
+    "nested": "2026/01/31/sales.csv",
+    "long": "x" * 180 + ".csv",
+    "like a report": "sales.csv.report.json",
+    "like rejects": "sales.csv.rejects.csv",
+}
+ALSO_BAD = {"double quote", "percent", "unicode", "newline", "like a report"}  # with companions, and put back
+CLIMBING = {
+    "parent": "../../../etc/passwd",
+    "parent inside": "a/../../b.csv",
+    "double slash": "a//b.csv",
+    "dot": "./a.csv",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [pytest.param(name, bad, id=f"{title}, {word}")
+     for title, name in HOSTILE.items() for bad, word in ((False, "good"), (True, "bad"))
+     if not bad or title in ALSO_BAD]
+    + [pytest.param(name, False, id=title) for title, name in CLIMBING.items()],
+)  # fmt: skip
+def test_pipeline_bears_hostile_names(pipeline: Pipeline, name: str, bad: bool) -> None:
+    body = pipeline.sample("sample.csv", 20, bad=[Bad(BadKind.BAD_DATE)] if bad else []).path.read_bytes()
+    try:
+        key = pipeline.put(name, body)
+    except RetryableError as error:
+        if name not in CLIMBING.values() or "unsupported characters" not in str(error):
+            raise
+        pytest.skip("this S3 server refuses keys with such path segments")
+    assert pipeline.keys("incoming/") == [key]
+
+    pipeline.run()
+
+    (entry,) = pipeline.entries(key)
+    assert entry["settled_key"].startswith(("processed/", "failed/"))
+    if bad:
+        pipeline.assert_refused(entry, "error-budget-exceeded")
+        assert len(reprocess(pipeline, dataset=pipeline.contract.dataset).keys) == 1
+        pipeline.run()
+        pipeline.assert_refused(pipeline.entries()[-1], "error-budget-exceeded")
+    else:
+        pipeline.assert_archived(entry, inserted=20)
+    pipeline.assert_tidy()
+
+
+def test_same_name_in_two_folders_is_kept_apart(pipeline: Pipeline) -> None:
+    sent(pipeline, "a/sales.csv", 10)
+    sent(pipeline, "b/sales.csv", 10, start=10)
+
+    pipeline.run()
+
+    assert len({entry["settled_key"] for entry in pipeline.entries()}) == 2
+    assert len(pipeline.keys("processed/")) == 2
+    assert pipeline.count() == 20
+
+
+def test_key_never_leads_the_worker_out_of_its_spool_folder(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Object keys are not paths: a listing that claims to hold `..` makes no file outside."""
+    body = pipeline.sample("sample.csv", 10).path.read_bytes()
+    real = pipeline.put("real.csv", body)
+    before = sorted(str(path) for path in tmp_path.rglob("*"))
+    for call in ("read", "head"):
+        original = getattr(ObjectStore, call)
+        monkeypatch.setattr(
+            ObjectStore, call, lambda self, bucket, _key, *rest, do=original: do(self, bucket, real, *rest)
+        )
+    batches = pipeline.claim()
+    pipeline.sql(
+        "UPDATE ops.file_ingestion_log SET object_key = %s WHERE file_id = %s",
+        f"incoming/{pipeline.contract.dataset}/../../../../evil.csv", batches[0][0],
+    )  # fmt: skip
+
+    pipeline.ingest(batches)
+
+    assert pipeline.entry(batches[0][0])["status"] == "loaded"
+    after = sorted(str(path) for path in tmp_path.rglob("*") if path.name != "spool")
+    assert after == before
