@@ -196,7 +196,7 @@ def _spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
                 target.write(chunk)
                 for needle, seen in found.items():
                     found[needle] = seen or needle in chunk or (len(needle) > 1 and needle in tail + chunk[:1])
-                tail = chunk[-1:]
+                tail = (tail + chunk)[-1:]
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise

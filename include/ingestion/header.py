@@ -47,7 +47,9 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
         )
     wanted = {normalised(column.name): column.name for column in contract.source_columns}
     names = tuple(wanted.get(normalised(name)) for name in given)
-    keys = [normalised(name) for name in given]
+    # An unknown column is kept under its own name, unless it becomes a column of the table.
+    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
+    keys = [name or (normalised(own) if evolves else own) for name, own in zip(names, given, strict=True)]
     doubled = sorted({name for name, key in zip(given, keys, strict=True) if keys.count(key) > 1})
     if doubled:
         raise FileRefusedError(
@@ -63,7 +65,6 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
     unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
     refuse_unknown([name for _, name in unknown], contract)
     keep = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
-    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
     extra = tuple((at, normalised(name) if evolves else name) for at, name in unknown) if keep else ()
     return ColumnMap(tuple(given), names, extra, evolves)
 
@@ -85,5 +86,5 @@ def normalised(name: str) -> str:
 
 
 def _list(names: list[str]) -> str:
-    shown = ", ".join(name[:60] for name in names[:_SHOWN])
+    shown = ", ".join(name[:60] or "(without a name)" for name in names[:_SHOWN])
     return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

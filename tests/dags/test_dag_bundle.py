@@ -1,0 +1,190 @@
+"""The DAG files as Airflow sees them: no connection, no server, a metadata database that nobody made."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from include.settings import IngestSettings
+
+pytestmark = pytest.mark.dags
+
+ROOT = Path(__file__).parents[2]
+CONTRACTS = ROOT / "include" / "contracts"
+INGEST = {"ingest_inventory", "ingest_sales"}
+# A new DAG is listed here, or this test fails: none slips in unseen.
+DAG_IDS = INGEST | {"reprocess_failed", "sweep_unmatched"}
+
+# Runs in a process of its own, since Airflow reads its configuration at import: prints what the bundle holds.
+LOOK = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1], load_op_links=False)
+def told(task):
+    names = ("deferrable", "bucket_name", "bucket_key", "wildcard_match", "soft_fail", "poke_interval", "timeout",
+             "aws_conn_id")
+    return {
+        "downstream": sorted(task.downstream_task_ids), "retries": task.retries,
+        "delay": task.retry_delay.total_seconds(), "longest": task.max_retry_delay.total_seconds(),
+        "backoff": float(task.retry_exponential_backoff), "rule": str(task.trigger_rule).rpartition(".")[2].lower(),
+        "mapped": task.is_mapped,
+        "outlets": [outlet.name for outlet in task.outlets], "doc": task.doc_md,
+        **{name: getattr(task, name) for name in names if not task.is_mapped and hasattr(task, name)},
+    }
+print("BUNDLE" + json.dumps({
+    "errors": bag.import_errors,
+    "dags": {dag_id: {
+        "doc": dag.doc_md, "tags": sorted(dag.tags), "start": str(dag.start_date), "catchup": dag.catchup,
+        "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
+        "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
+        "params": {name: param.schema for name, param in dag.params.items()} if hasattr(dag.params, "items") else {},
+        "tasks": {task.task_id: told(task) for task in dag.tasks},
+    } for dag_id, dag in bag.dags.items()},
+}, default=str))
+"""
+
+Look = Callable[..., dict]
+
+
+@pytest.fixture(scope="module")
+def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
+    def run(**settings: str) -> dict:
+        home = tmp_path_factory.mktemp("airflow")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "INGEST_", "AWS"))}
+        environment = kept | {
+            "AIRFLOW_HOME": str(home),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            # Nothing listens there: a DAG file that asks for a connection or a variable fails.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
+            "PYTHONPATH": str(ROOT),
+            **settings,
+        }
+        answer = subprocess.run(
+            [sys.executable, "-c", LOOK, str(ROOT / "dags")],
+            capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False,
+        )  # fmt: skip
+        line = next((line for line in answer.stdout.splitlines() if line.startswith("BUNDLE")), None)
+        assert line is not None, answer.stderr[-3000:]
+        return json.loads(line.removeprefix("BUNDLE"))
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def bundle(look: Look) -> dict:
+    return look()
+
+
+@pytest.fixture(scope="module")
+def dags(bundle: dict) -> dict:
+    return bundle["dags"]
+
+
+def test_bundle_parses_without_connection_or_database(bundle: dict) -> None:
+    assert bundle["errors"] == {}
+    assert set(bundle["dags"]) == DAG_IDS
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
+def test_dag_says_what_it_is_and_runs_one_at_a_time(dags: dict, dag_id: str) -> None:
+    dag = dags[dag_id]
+    for head in ("Purpose", "Trigger", "Reads", "Writes", "When it fails", "How to rerun"):
+        assert head in dag["doc"], head
+    assert "ingestion" in dag["tags"]
+    assert dag["start"].startswith("2026-01-01")
+    assert (dag["catchup"], dag["runs"]) == (False, 1)
+
+
+@pytest.mark.parametrize("dag_id", sorted(DAG_IDS - {"sweep_unmatched"}))
+def test_tasks_retry_as_the_settings_say(dags: dict, dag_id: str) -> None:
+    settings = IngestSettings()
+    for task in dags[dag_id]["tasks"].values():
+        assert task["retries"] == settings.retries
+        assert task["delay"] == settings.retry_delay_seconds
+        assert task["longest"] == settings.retry_max_delay_seconds
+        assert task["backoff"] == settings.retry_backoff
+
+
+def test_sweep_leaves_the_retry_to_its_next_run(dags: dict) -> None:
+    assert {task["retries"] for task in dags["sweep_unmatched"]["tasks"].values()} == {0}
+
+
+def test_settings_change_the_retries(look: Look) -> None:
+    dag = look(INGEST_RETRIES="7", INGEST_RETRY_DELAY_SECONDS="11")["dags"]["ingest_sales"]
+    assert {(task["retries"], task["delay"]) for task in dag["tasks"].values()} == {(7, 11.0)}
+
+
+@pytest.mark.parametrize("dag_id", sorted(INGEST))
+def test_ingest_dag_has_its_tasks_in_order(dags: dict, dag_id: str) -> None:
+    tasks = dags[dag_id]["tasks"]
+    assert {name: task["downstream"] for name, task in tasks.items()} == {
+        "wait_for_files": ["claim_files"],
+        "claim_files": ["ingest_batch"],
+        "ingest_batch": ["settle"],
+        "settle": ["announce_rows"],
+        "announce_rows": [],
+    }
+    assert [name for name, task in tasks.items() if task["mapped"]] == ["ingest_batch"]
+    assert tasks["settle"]["rule"] == "all_done"
+    dataset = dag_id.removeprefix("ingest_")
+    assert {name: task["outlets"] for name, task in tasks.items() if task["outlets"]} == {
+        "announce_rows": [f"raw.{dataset}"]
+    }
+
+
+@pytest.mark.parametrize("dag_id", sorted(INGEST))
+def test_ingest_dag_waits_for_its_own_files_without_a_worker(dags: dict, dag_id: str) -> None:
+    dag = dags[dag_id]
+    sensor = dag["tasks"]["wait_for_files"]
+    assert sensor["deferrable"] is True
+    assert sensor["soft_fail"] is True
+    assert (sensor["bucket_name"], sensor["aws_conn_id"]) == ("landing", "landing_s3")
+    assert (sensor["bucket_key"], sensor["wildcard_match"]) == (f"incoming/{dag_id.removeprefix('ingest_')}/?*", True)
+    assert dag["timetable"] == "ContinuousTimetable"
+    assert dag["stops_after"] == IngestSettings().max_consecutive_failures
+
+
+def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
+    dag = dags["reprocess_failed"]
+    assert dag["timetable"] == "NullTimetable"
+    assert dag["params"]["dataset"]["enum"] == ["", "inventory", "sales", "unknown"]
+    assert dag["params"]["stage"]["enum"] == ["", "validate", "process", "load"]
+
+
+@pytest.fixture
+def contracts(tmp_path: Path) -> Path:
+    """A directory with a copy of the sales contract."""
+    folder = tmp_path / "contracts"
+    folder.mkdir()
+    (folder / "sales.yaml").write_text((CONTRACTS / "sales.yaml").read_text())
+    return folder
+
+
+def test_new_contract_makes_a_dag_appear(look: Look, contracts: Path) -> None:
+    text = (CONTRACTS / "inventory.yaml").read_text()
+    renamed = text.replace("id: inventory", "id: stock").replace("- name: inventory\n", "- name: stock\n")
+    (contracts / "stock.yaml").write_text(renamed.replace("inventory*", "stock*"))
+    bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
+    assert bundle["errors"] == {}
+    assert {dag_id for dag_id in bundle["dags"] if dag_id.startswith("ingest_")} == {"ingest_sales", "ingest_stock"}
+    assert bundle["dags"]["ingest_stock"]["tasks"]["wait_for_files"]["bucket_key"] == "incoming/stock/?*"
+
+
+def test_broken_contracts_make_no_dag_and_break_no_other(look: Look, contracts: Path) -> None:
+    text = (CONTRACTS / "inventory.yaml").read_text()
+    mistyped = text.replace("logicalType: integer", "logicalType: integr", 1).replace("inventory", "mistyped")
+    (contracts / "mistyped.yaml").write_text(mistyped)
+    (contracts / "no_yaml.yaml").write_text(text[: len(text) // 2] + "\n\t: [")
+    bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
+    assert set(bundle["dags"]) == {"ingest_sales", "reprocess_failed", "sweep_unmatched"}
+    (path, trace), *others = bundle["errors"].items()
+    assert not others
+    assert path.endswith("broken_contracts.py")
+    # File, place in it, remedy.
+    assert re.search(r"mistyped.yaml.*\n.*schema\[0\]\.properties\[\d+\]\.logicalType.*Remedy: .*'integer'", trace)
+    assert re.search(r"no_yaml.yaml.*\n.*line \d+.*Remedy: ", trace)

@@ -1,0 +1,149 @@
+"""The rules of the house that an import or a name can break, read from the code itself."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from include.errors import Code
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[2]
+MODULES = sorted(path for folder in ("include", "dags", "plugins", "local") for path in (ROOT / folder).rglob("*.py"))
+# What each room may import of the project. A room that is missing here is a new one: decide, and write it down.
+MAY_IMPORT = {
+    "include.settings": set(),
+    "include.errors": set(),
+    "include.contracts": {"include.contracts", "include.errors", "include.settings"},
+    "include.stores": {"include.stores", "include.errors", "include.settings"},
+    "include.samples": {"include.samples", "include.contracts", "include.stores", "include.errors", "include.settings"},
+    "include.ingestion": {
+        "include.ingestion", "include.contracts", "include.stores", "include.errors", "include.settings"
+    },
+    "include.orchestration": {
+        "include.orchestration", "include.ingestion", "include.contracts", "include.stores", "include.errors",
+        "include.settings",
+    },
+    "dags": {"include.orchestration", "include.settings"},
+    "plugins": {"include.ingestion"},
+    "local": {"local", "include.contracts", "include.errors", "include.orchestration", "include.samples",
+              "include.settings", "include.stores"},
+}  # fmt: skip
+
+
+def named(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def room_of(dotted: str) -> str:
+    """`include.stores.warehouse` is in `include.stores`; `dags.anything` in `dags`."""
+    parts = dotted.split(".")
+    return ".".join(parts[:2]) if parts[0] == "include" else parts[0]
+
+
+def dotted(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Every module that a file imports, wherever in it, as absolute dotted names."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{named(path)}: relative import"
+            assert node.module is not None
+            found |= {f"include.{alias.name}" for alias in node.names} if node.module == "include" else {node.module}
+    return found
+
+
+def own_rooms(path: Path) -> set[str]:
+    own = {"include", "dags", "plugins", "local", "tests", "bench", "ml_api"}
+    return {room_of(module) for module in imports(path) if module.split(".")[0] in own}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_module_imports_only_what_its_room_may(path: Path) -> None:
+    room = room_of(dotted(path))
+    if path == ROOT / "include" / "__init__.py":
+        assert own_rooms(path) == set()
+        return
+    assert room in MAY_IMPORT, f"{room} is a new room"
+    assert own_rooms(path) <= MAY_IMPORT[room]
+
+
+@pytest.mark.parametrize("path", [path for path in MODULES if path.is_relative_to(ROOT / "include")], ids=named)
+def test_only_orchestration_imports_airflow(path: Path) -> None:
+    uses_airflow = any(module.split(".")[0] == "airflow" for module in imports(path))
+    assert not uses_airflow or path.is_relative_to(ROOT / "include" / "orchestration")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=named)
+def test_module_is_short_and_says_what_it_is(path: Path) -> None:
+    source = path.read_text()
+    assert len(source.splitlines()) <= 400
+    assert path.stem not in {"utils", "helpers", "common", "misc"}
+    assert not re.search(r"_?v\d+$", path.stem)
+    assert not source.strip() or ast.get_docstring(ast.parse(source)), "no docstring"
+
+
+# Codes
+
+
+def code_uses() -> str:
+    folders = ("include", "dags", "local")
+    return "\n".join(
+        path.read_text()
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if path.name != "errors.py" and "samples" not in path.parts
+    ) + "\n".join(path.read_text() for path in (ROOT / "sql").rglob("*.sql"))
+
+
+DOCUMENTED = (ROOT / "docs" / "reason-codes.md").read_text()
+RESERVED = {Code.WRONG_COLUMN_TYPE}
+
+
+@pytest.mark.parametrize("code", Code)
+def test_code_is_given_by_the_code_and_documented(code: Code) -> None:
+    row = next((line for line in DOCUMENTED.splitlines() if line.startswith("|") and f"`{code}`" in line), "")
+    assert row, "not in docs/reason-codes.md"
+    uses = re.findall(rf"Code\.{code.name}\b|'{code.value}'", code_uses())
+    assert bool(uses) == (code not in RESERVED)
+    assert ("Reserved" in row) == (code in RESERVED)
+
+
+def test_documented_codes_exist() -> None:
+    first_cells = [line.split("|")[1] for line in DOCUMENTED.splitlines() if line.startswith("| `")]
+    codes = {name for cell in first_cells for name in re.findall(r"`([a-z-]+)`", cell)}
+    assert codes - set(Code) == set()
+
+
+# What a worker pays for parsing a DAG file
+
+HEAVY = {"great_expectations", "mlflow", "sklearn", "pandas"}
+
+
+def test_parsing_the_ingest_dags_for_a_task_imports_nothing_heavy(tmp_path: Path) -> None:
+    """As a worker does, which trusts the expressions that the DAG processor tried."""
+    script = (
+        "import sys\n"
+        "from include.orchestration import catalog, ingest\n"
+        "contract = catalog.read_catalog(catalog.ingest_settings().contracts_dir, check_expressions=False)\n"
+        "ingest.ingest_dag(contract.contracts['sales'])\n"
+        "print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    environment = {
+        "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "AIRFLOW_HOME": str(tmp_path), "PYTHONPATH": str(ROOT),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{tmp_path}/x.db",
+    }  # fmt: skip
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    assert set(answer.stdout.split()) & HEAVY == set()
