@@ -14,10 +14,20 @@ from include.settings import IngestSettings
 # Arrow's own allocator keeps what it was given once; the system's gives it back, and a worker stays small.
 pa.set_memory_pool(pa.system_memory_pool())
 
+_open: dict[Path, duckdb.DuckDBPyConnection] = {}
+
 
 @contextmanager
 def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that may read and write below `folder` only: a contract's expressions can reach nothing else."""
+    """A connection that may read and write below `folder` only: a contract's expressions can reach nothing else.
+
+    Opening an engine takes longer than a small file: within a `with engine(folder, ...)` block, further ones for
+    the same folder are cursors of the first.
+    """
+    if (shared := _open.get(folder)) is not None:
+        with shared.cursor() as cursor:
+            yield cursor
+        return
     connection = duckdb.connect(
         config={
             "memory_limit": f"{settings.engine_memory_mb}MB",
@@ -31,11 +41,13 @@ def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyCo
     )
     try:
         connection.execute(
-            f"SET TimeZone = 'UTC'; SET allowed_directories = [{literal(str(folder))}]; "
+            f"SET GLOBAL TimeZone = 'UTC'; SET allowed_directories = [{literal(str(folder))}]; "
             "SET enable_external_access = false; SET lock_configuration = true"
         )
+        _open[folder] = connection
         yield connection
     finally:
+        _open.pop(folder, None)
         connection.close()
 
 
