@@ -219,9 +219,9 @@ def together(*tasks: Callable[[], Any]) -> list[Any]:
         return [running.result(60) for running in [pool.submit(task) for task in tasks]]
 
 
-def meet_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, parties: int) -> None:
+def meet_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, parties: int, seconds: float = 30) -> None:
     """The workers wait for each other before this step."""
-    original, barrier = getattr(owner, name), threading.Barrier(parties, timeout=30)
+    original, barrier = getattr(owner, name), threading.Barrier(parties, timeout=seconds)
 
     def step(*values: Any, **named: Any) -> Any:
         barrier.wait()
@@ -275,7 +275,8 @@ def test_two_workers_with_the_same_file_never_load_it_twice(
     """A worker taken for dead that was only slow. Neither may be right about the file, but the table must be."""
     sent(pipeline, "a.csv", 500)
     ((file_id,),) = pipeline.claim()
-    meet_before(monkeypatch, load, "_publish", 2)
+    # one of the two may never get there
+    meet_before(monkeypatch, load, "_publish", 2, seconds=2)
     monkeypatch.setattr(road, "clear_spool", lambda *_: None)
 
     def attempt() -> None:
