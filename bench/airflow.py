@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench.core import Say
 from bench.results import Measurement
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
@@ -16,7 +14,13 @@ from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import Connection, connect
-from local.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bench.core import Say
+    from local.platform import Platform
 
 LATENCY_LIMIT = 8.0
 MANY_FILES_LIMIT = 90.0
@@ -35,7 +39,12 @@ def measure(platform: Platform, drops: int, files: int, folder: Path, say: Say) 
         yield Measurement("drop to queryable, one small file, median", statistics.median(seconds), "s", LATENCY_LIMIT)
         yield Measurement("drop to queryable, one small file, slowest", max(seconds), "s")
         say(f"{files:,} files of 100 rows at once")
-        yield Measurement(f"{files:,} small files, drop to loaded", _drop_many(platform, connection, files, folder), "s", MANY_FILES_LIMIT)
+        yield Measurement(
+            f"{files:,} small files, drop to loaded",
+            _drop_many(platform, connection, files, folder),
+            "s",
+            MANY_FILES_LIMIT,
+        )
 
 
 def _drop_one(platform: Platform, connection: Connection, folder: Path, number: int) -> float:

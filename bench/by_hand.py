@@ -8,9 +8,12 @@ the types do not check, keeps no rejected row, and writes no ledger.
 from __future__ import annotations
 
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import psycopg
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import psycopg
 
 COLUMNS = (
     "sale_id", "sale_date", "customer_id", "customer_name", "product", "category",
@@ -45,7 +48,10 @@ def load(connection: psycopg.Connection[tuple[object, ...]], path: Path) -> tupl
     connection.execute("DROP TABLE IF EXISTS public.sales_staging")
     connection.execute("CREATE UNLOGGED TABLE public.sales_staging (LIKE public.sales_by_hand)")
     start = time.perf_counter()
-    with connection.cursor().copy("COPY public.sales_staging FROM STDIN (FORMAT csv, HEADER)") as copy, path.open("rb") as file:
+    with (
+        connection.cursor().copy("COPY public.sales_staging FROM STDIN (FORMAT csv, HEADER)") as copy,
+        path.open("rb") as file,
+    ):
         while chunk := file.read(1024**2):
             copy.write(chunk)
     copied = time.perf_counter()

@@ -6,8 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -18,7 +17,11 @@ from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, WarehouseConfig
 from include.stores.object_store import ObjectStore
-from local.platform import Platform
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.platform import Platform
 
 RATIO_LIMIT = 1.5
 MEMORY_LIMIT_MB = 600
@@ -30,7 +33,10 @@ Say = Callable[[str], None]
 def measure(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[Measurement]:
     """Both loads of both files, alternating, on freshly checkpointed tables."""
     say(f"making two files of {rows:,} sales")
-    files = {"first load": (_sample(folder / "first.csv", rows, 0, 1)), "update": _sample(folder / "update.csv", rows, rows // 2, 2)}
+    files = {
+        "first load": (_sample(folder / "first.csv", rows, 0, 1)),
+        "update": _sample(folder / "update.csv", rows, rows // 2, 2),
+    }
     with psycopg.connect(_dsn(platform.warehouse_config("owner")), autocommit=True) as owner:
         by_hand.prepare(owner)
         for name, path in files.items():

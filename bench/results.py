@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,13 @@ class Measurement:
 def show(measurements: list[Measurement], console: Console) -> None:
     """Print the table."""
     table = Table(title=None, box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading, justify in (("MEASURED", "left"), ("VALUE", "right"), ("UNIT", "left"), ("LIMIT", "right"), ("", "left")):
+    for heading, justify in (
+        ("MEASURED", "left"),
+        ("VALUE", "right"),
+        ("UNIT", "left"),
+        ("LIMIT", "right"),
+        ("", "left"),
+    ):
         table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for m in measurements:
         limit = "" if m.limit is None else f"{m.limit:,.6g}"

@@ -5,7 +5,9 @@ file of no dataset is quarantined as `unknown-dataset`.
 
 **Trigger**: every half minute (INGEST_SWEEP_SECONDS).
 
-**Reads**: `incoming/`, the contracts. **Writes**: `incoming/<dataset>/`, `failed/validation_failed/unknown/`, the ledger.
+**Reads**: `incoming/`, the contracts.
+
+**Writes**: `incoming/<dataset>/`, `failed/validation_failed/unknown/`, the ledger.
 
 **When it fails**: the bucket or the warehouse did not answer; the next run looks again.
 

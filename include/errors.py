@@ -101,5 +101,7 @@ class PermanentError(PipelineError):
     """A contract, a setting, a permission: trying again changes nothing until somebody mends it."""
 
 
-def _rebuild(kind: type[PipelineError], stage: str, code: Code, message: str, facts: dict[str, object]) -> PipelineError:
+def _rebuild(
+    kind: type[PipelineError], stage: str, code: Code, message: str, facts: dict[str, object]
+) -> PipelineError:
     return kind(stage, code, message, **facts)

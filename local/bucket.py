@@ -44,7 +44,7 @@ def s3_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
     )
 
 
-def client(config: S3Config) -> Any:  # noqa: ANN401 boto3 makes its classes at run time
+def client(config: S3Config) -> Any:
     """A client for the platform's own errands: short timeouts, no waiting through retries."""
     return boto3.client(
         "s3",

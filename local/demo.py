@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-from rich.console import Console
 from rich.table import Table
 
-from include.contracts.model import Contract
 from include.contracts.reader import read_contract
 from include.samples.badness import Bad, BadKind, SampleFormat
 from include.samples.writer import write_sample
@@ -19,7 +17,14 @@ from include.settings import ingest_settings
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import Connection, connect
 from local.errors import PlatformError
-from local.platform import Platform
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.console import Console
+
+    from include.contracts.model import Contract
+    from local.platform import Platform
 
 ROWS = 10_000
 _PATIENCE = 240
@@ -72,7 +77,9 @@ def _files(folder: Path, stamp: str, number: int) -> Iterator[tuple[Path, Drop]]
     yield first, Drop(f"incoming/sales/{first.name}", "10,000 good rows")
     update = sample(sales, f"sales_{stamp}_update.parquet", SampleFormat.PARQUET, start=number + ROWS // 2, version=2)
     yield update, Drop(f"incoming/sales/{update.name}", "half of the keys again, in a newer version")
-    broken = sample(sales, f"sales_{stamp}_broken.csv", SampleFormat.CSV, Bad(BadKind.BAD_DATE, 2), start=number + 2 * ROWS)
+    broken = sample(
+        sales, f"sales_{stamp}_broken.csv", SampleFormat.CSV, Bad(BadKind.BAD_DATE, 2), start=number + 2 * ROWS
+    )
     yield broken, Drop(f"incoming/sales/{broken.name}", "two bad dates; the contract allows no bad row")
     stock = sample(inventory, f"stock_{stamp}.ndjson", SampleFormat.NDJSON, Bad(BadKind.OUT_OF_RANGE, 3))
     yield stock, Drop(f"incoming/inventory/{stock.name}", "three bad rows; the contract allows 1 %")
@@ -115,7 +122,9 @@ def _wait(connection: Connection, keys: list[str], console: Console) -> None:
 
 
 def _print_outcomes(connection: Connection, keys: list[str], console: Console) -> None:
-    table = _table("FILE", "STATUS", "READ", "NEW", "CHANGED", "SAME", "DOUBLE", "REFUSED", "SECONDS", "WHERE IT LIES NOW")
+    table = _table(
+        "FILE", "STATUS", "READ", "NEW", "CHANGED", "SAME", "DOUBLE", "REFUSED", "SECONDS", "WHERE IT LIES NOW"
+    )
     rows = connection.execute(
         "SELECT object_key, status, rows_read, rows_inserted, rows_updated, rows_unchanged, rows_duplicate, "
         "rows_rejected, extract(epoch FROM settled_at - claimed_at), settled_key "
@@ -149,5 +158,11 @@ def _print_rejects(connection: Connection, keys: list[str], console: Console) ->
 def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in headings:
-        table.add_column(heading, overflow="fold", justify="right" if heading in {"READ", "NEW", "CHANGED", "SAME", "DOUBLE", "REFUSED", "SECONDS", "LINE"} else "left")
+        table.add_column(
+            heading,
+            overflow="fold",
+            justify="right"
+            if heading in {"READ", "NEW", "CHANGED", "SAME", "DOUBLE", "REFUSED", "SECONDS", "LINE"}
+            else "left",
+        )
     return table

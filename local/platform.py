@@ -239,7 +239,7 @@ class Platform:
             self._start_together(on_top)
 
     def _migrate_warehouse(self) -> None:
-        from include.stores.migrations import upgrade  # noqa: PLC0415 half a second that only a start needs
+        from include.stores.migrations import upgrade
 
         upgrade(self.warehouse_config("owner"))
 

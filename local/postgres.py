@@ -216,7 +216,7 @@ def _run(
     command: list[str], *, cwd: Path, as_user: pwd.struct_passwd | None = None
 ) -> subprocess.CompletedProcess[str]:
     user, group = (as_user.pw_uid, as_user.pw_gid) if as_user else (None, None)
-    return subprocess.run(  # noqa: S603 our own programs, never through a shell
+    return subprocess.run(  # noqa: S603 - our own binaries
         command,
         cwd=cwd,
         user=user,

@@ -73,7 +73,7 @@ class Supervisor:
         socket.unlink(missing_ok=True)
         configuration = self._layout.run / "supervisord.conf"
         _write_private(configuration, self._configuration(services))
-        done = subprocess.run(  # noqa: S603 our own supervisor
+        done = subprocess.run(  # noqa: S603 - our own interpreter
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
             env=shared_environment(self._layout.home),
             cwd=self._layout.home,
@@ -146,7 +146,7 @@ class Supervisor:
         pid = int(self._call("supervisor.getPID"))
         return Session(id=os.getsid(pid), leader_started=psutil.Process(pid).create_time())
 
-    def _call(self, method: str, *arguments: object, tolerate: str = "") -> Any:  # noqa: ANN401 XML-RPC has no types
+    def _call(self, method: str, *arguments: object, tolerate: str = "") -> Any:
         transport = SupervisorTransport(_USER, self._password, f"unix://{self._layout.socket}")
         proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
         try:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
-from types import ModuleType
+from typing import TYPE_CHECKING
 
 from airflow.listeners import hookimpl
 from airflow.plugins_manager import AirflowPlugin
+
+if TYPE_CHECKING:
+    from types import ModuleType
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +23,8 @@ log = logging.getLogger(__name__)
 def on_starting(component: object) -> None:  # noqa: ARG001 - Airflow calls it by this name
     """Called by Airflow before a component starts, and before the component knows what it is."""
     if "scheduler" in sys.argv and "great_expectations" not in sys.modules:
-        from include.ingestion.audit import load_library  # noqa: PLC0415 - that is the point
-
-        import include.ingestion.batch  # noqa: F401, PLC0415
+        import include.ingestion.batch  # noqa: F401
+        from include.ingestion.audit import load_library
 
         load_library()
         log.info("Workers are warm.")
@@ -32,4 +34,4 @@ class WarmWorkersPlugin(AirflowPlugin):
     """Registers the listener."""
 
     name = "warm_workers"
-    listeners: list[ModuleType | object] = [sys.modules[__name__]]  # noqa: RUF012 - Airflow's own convention
+    listeners: list[ModuleType | object] = [sys.modules[__name__]]  # noqa: RUF012 - Airflow's convention

@@ -69,7 +69,7 @@ def draft(
     ] = None,
 ) -> None:
     """Draft a contract from a sample file. An existing contract is never overwritten."""
-    from include.contracts.draft import draft_contract  # noqa: PLC0415 (DuckDB, which the other commands can spare)
+    from include.contracts.draft import draft_contract
 
     target = out or ingest_settings().contracts_dir / f"{name}.yaml"
     if target.exists():

@@ -129,7 +129,7 @@ def _head(sample: Path, dataset: str, profile: Profile, newest: str | None) -> l
     ]
 
 
-def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT001 (position, or whether alone)
+def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT001 - the place in the key, or none
     logical, physical = _LOGICAL.get(column.type, ("number", f"numeric({column.precision},{column.scale})"))
     called = "" if column.name == column.source_name else f" (in the file: {column.source_name})"
     lines = [

@@ -113,5 +113,5 @@ def _budget(value: object, path: str, findings: Findings) -> ErrorBudget:
     return ErrorBudget(rows=int(rows), share=float(share))
 
 
-def _is_number(value: Any) -> bool:  # noqa: ANN401 (whatever the file holds)
+def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -84,4 +84,4 @@ def nearest(word: object, known: Iterable[str]) -> str:
     close = get_close_matches(str(word).lower(), list(by_folded), n=1, cutoff=0.6)
     if close:
         return f"write '{by_folded[close[0]]}', or remove it"
-    return f"use one of {', '.join(names)}" if len(names) <= 16 else "remove it; the standard has no such key here"  # noqa: PLR2004
+    return f"use one of {', '.join(names)}" if len(names) <= 16 else "remove it; the standard has no such key here"

@@ -72,7 +72,7 @@ def profile_sample(path: Path) -> Profile:
     connection = duckdb.connect(":memory:", config={"threads": "2", "memory_limit": "1GB"})
     try:
         connection.execute("SET TimeZone = 'UTC'")
-        connection.execute(f"CREATE TABLE sample AS SELECT * FROM {_reader(path)}")  # noqa: S608 (path quoted)
+        connection.execute(f"CREATE TABLE sample AS SELECT * FROM {_reader(path)}")
         described = connection.execute("DESCRIBE sample").fetchall()
         rows = _one(connection, "SELECT count(*) FROM sample")[0]
         _check(path, rows, [row[0] for row in described])
@@ -149,13 +149,13 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         ]
     )
     source = (
-        f"SELECT {text} AS v, (SELECT {kinds} FROM sample) AS kinds FROM sample"  # noqa: S608 (names quoted)
+        f"SELECT {text} AS v, (SELECT {kinds} FROM sample) AS kinds FROM sample"
         if source_type == "JSON"
-        else f"SELECT {text} AS v, NULL AS kinds FROM sample"  # noqa: S608
+        else f"SELECT {text} AS v, NULL AS kinds FROM sample"
     )
     values, distinct, has_nulls, longest, whole, fraction, zeros, kinds_seen, *passed = _one(
         connection,
-        f"SELECT {facts} FROM ({source})",  # noqa: S608
+        f"SELECT {facts} FROM ({source})",
     )
     true = {test for test, fit in zip(fits, passed, strict=True) if fit}
     kind, formats, notes = _infer(source_type, set((kinds_seen or "").split(",")) - {"", "NULL"}, true)
@@ -168,7 +168,7 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         notes = (*notes, "the sample has no value here; the type is a guess")
     few = kind is ColumnType.TEXT and 1 < distinct <= MOST_LISTED and values >= REPEATED * distinct
     frequent = (
-        f"SELECT v FROM (SELECT {text} AS v FROM sample) WHERE v IS NOT NULL "  # noqa: S608
+        f"SELECT v FROM (SELECT {text} AS v FROM sample) WHERE v IS NOT NULL "
         f"GROUP BY v ORDER BY count(*) DESC, v LIMIT {MOST_LISTED}"
     )
     shown = [str(row[0]) for row in connection.execute(frequent).fetchall()]
@@ -184,7 +184,7 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         scale=scale,
         formats=formats,
         few_values=tuple(sorted(shown)) if few else (),
-        examples=tuple(value for value in shown[:2] if len(value) <= 200),  # noqa: PLR2004
+        examples=tuple(value for value in shown[:2] if len(value) <= 200),
         notes=notes,
     )
 
@@ -208,7 +208,7 @@ _DECLARED = {
 _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
 
 
-def _infer(  # noqa: PLR0911 (one return a source)
+def _infer(
     source_type: str, json_kinds: set[str], fits: set[str]
 ) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
     """Type, accepted formats and doubts. A declared type (Parquet) is believed; text is looked at."""
@@ -270,7 +270,7 @@ def _key(connection: duckdb.DuckDBPyConnection, rows: int, columns: tuple[Column
     for size in (2, 3):
         for group in combinations(candidates, size):
             names = ", ".join(quoted(column.source_name) for column in group)
-            distinct = f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM sample)"  # noqa: S608
+            distinct = f"SELECT count(*) FROM (SELECT DISTINCT {names} FROM sample)"
             if _one(connection, distinct)[0] == rows:
                 chosen = {column.name for column in group}
                 return tuple(column.name for column in columns if column.name in chosen)

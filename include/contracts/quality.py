@@ -222,13 +222,13 @@ def columns_named(expectation: Expectation) -> list[str]:
 def _library(check: DataQuality, path: str, column: str | None, findings: Findings) -> Expectation | None:
     try:
         kind, kwargs = _metric(check, column)
-    except _NotCompilable as refusal:
+    except _NotCompilableError as refusal:
         findings.add(path, refusal.what, refusal.remedy)
         return None
     return Expectation(kind, tuple(kwargs.items()), _severity(check, path, findings), _prose(check))
 
 
-class _NotCompilable(Exception):  # noqa: N818 (a private signal)
+class _NotCompilableError(Exception):
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(what)
         self.what, self.remedy = what, remedy
@@ -238,28 +238,32 @@ def _metric(check: DataQuality, column: str | None) -> tuple[str, dict[str, obje
     """The expectation that a library metric means."""
     operators = [name for name in _OPERATORS if getattr(check, name) is not None]
     if len(operators) != 1:
-        raise _NotCompilable("needs exactly one operator", "add one of mustBe, mustBeGreaterThan, mustBeBetween, ...")
+        raise _NotCompilableError(
+            "needs exactly one operator", "add one of mustBe, mustBeGreaterThan, mustBeBetween, ..."
+        )
     match check.metric:
         case "rowCount" if column is None:
             return _row_count(check, operators[0])
         case "nullValues" | "missingValues" if column is not None:
             if check.arguments:
-                raise _NotCompilable("only null counts as missing", "clean with empty-to-null and remove the arguments")
+                raise _NotCompilableError(
+                    "only null counts as missing", "clean with empty-to-null and remove the arguments"
+                )
             share = _tolerated_share(check, operators[0])
             return "expect_column_values_to_not_be_null", {"column": column} | ({"mostly": 1 - share} if share else {})
         case "duplicateValues":
             return _duplicates(check, operators[0], column)
         case "rowCount":
-            raise _NotCompilable("rowCount belongs to the table", "move it to the quality of schema[0]")
+            raise _NotCompilableError("rowCount belongs to the table", "move it to the quality of schema[0]")
         case _:
-            raise _NotCompilable(f"{check.metric} belongs to a column", "move it to the quality of a property")
+            raise _NotCompilableError(f"{check.metric} belongs to a column", "move it to the quality of a property")
 
 
 def _row_count(check: DataQuality, operator: str) -> tuple[str, dict[str, object]]:
     value = getattr(check, operator)
     low_high = value if isinstance(value, list) else [value]
     if not all(isinstance(number, int) and not isinstance(number, bool) for number in low_high):
-        raise _NotCompilable(f"{operator}: rows are counted in whole numbers", "write a whole number")
+        raise _NotCompilableError(f"{operator}: rows are counted in whole numbers", "write a whole number")
     between = "expect_table_row_count_to_be_between"
     match operator:
         case "mustBe":
@@ -275,14 +279,14 @@ def _row_count(check: DataQuality, operator: str) -> tuple[str, dict[str, object
         case "mustBeBetween":
             return between, {"min_value": value[0], "max_value": value[1]}
         case _:
-            raise _NotCompilable(f"{operator} is not supported for rowCount", "use mustBeBetween")
+            raise _NotCompilableError(f"{operator} is not supported for rowCount", "use mustBeBetween")
 
 
 def _duplicates(check: DataQuality, operator: str, column: str | None) -> tuple[str, dict[str, object]]:
     share = _tolerated_share(check, operator)
     if column is not None:
         if check.arguments:
-            raise _NotCompilable("the column itself is counted", "remove the arguments")
+            raise _NotCompilableError("the column itself is counted", "remove the arguments")
         if share:
             kind = "expect_column_proportion_of_unique_values_to_be_between"
             return kind, {"column": column, "min_value": 1 - share}
@@ -290,7 +294,7 @@ def _duplicates(check: DataQuality, operator: str, column: str | None) -> tuple[
     names = (check.arguments or {}).get("properties")
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or share:
         remedy = "write mustBe: 0 and arguments: {properties: [first, second]}"
-        raise _NotCompilable("duplicateValues of a table needs its columns", remedy)
+        raise _NotCompilableError("duplicateValues of a table needs its columns", remedy)
     return "expect_compound_columns_to_be_unique", {"column_list": tuple(names)}
 
 
@@ -301,9 +305,9 @@ def _tolerated_share(check: DataQuality, operator: str) -> float:
     if operator == "mustBe" and number == 0:
         return 0.0
     percent = (check.unit or "").lower() in _PERCENT
-    if operator == "mustBeLessOrEqualTo" and percent and number is not None and 0 <= number <= 100:  # noqa: PLR2004
+    if operator == "mustBeLessOrEqualTo" and percent and number is not None and 0 <= number <= 100:
         return float(number) / 100
-    raise _NotCompilable(
+    raise _NotCompilableError(
         f"{check.metric} with {operator}: {value} cannot be checked",
         "write mustBe: 0, or mustBeLessOrEqualTo with unit: percent",
     )

@@ -220,7 +220,7 @@ def _freshness(model: OpenDataContractStandard, findings: Findings) -> float | N
 
 def _try_expressions(contract: Contract, paths: _Paths, findings: Findings) -> None:
     """Let DuckDB judge everything that is DuckDB's to evaluate."""
-    from include.contracts.expressions import ExpressionChecker, ExpressionError  # noqa: PLC0415 (a tenth of a second)
+    from include.contracts.expressions import ExpressionChecker, ExpressionError
 
     def judge(path: str, what: str, remedy: str, verdict: Callable[[], object]) -> None:
         try:
@@ -255,7 +255,7 @@ def _try_expressions(contract: Contract, paths: _Paths, findings: Findings) -> N
 
 
 def _judge_rule(checker: ExpressionChecker, rule: RowRule, contract: Contract) -> None:
-    from include.contracts.expressions import ExpressionError  # noqa: PLC0415 (see above)
+    from include.contracts.expressions import ExpressionError
 
     found = checker.result_type(rule.expression, contract.columns)
     if found != "BOOLEAN":

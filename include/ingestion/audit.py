@@ -10,12 +10,14 @@ import logging
 import os
 import re
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.contracts.model import Contract, Severity
 from include.errors import Code, RetryableError, Stage
 from include.ingestion.records import FileRefusedError, QualityResult
-from include.settings import WarehouseConfig
+
+if TYPE_CHECKING:
+    from include.settings import WarehouseConfig
 
 _SHOWN = 300
 
@@ -24,7 +26,7 @@ def load_library() -> Any:
     """Great Expectations, silent: no telemetry, no progress bars, no log of its inner life."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    import great_expectations  # noqa: PLC0415 - four seconds
+    import great_expectations
 
     return great_expectations
 
@@ -52,8 +54,9 @@ class Auditor:
         return [_result(item) for item in answer.results]
 
     def _prepared(self, contract: Contract, schema: str, table: str) -> tuple[Any, Any]:
-        """One asset per dataset, pointed at one table after the other: each new one writes the library's whole
-        configuration anew, which takes longer than the audit of a small file.
+        """One asset per dataset, pointed at one table after the other.
+
+        Each new one writes the library's whole configuration anew, which takes longer than a small file's audit.
         """
         if contract.dataset not in self._assets:
             asset = self._source.add_table_asset(contract.dataset, table_name=table, schema_name=schema)
@@ -73,10 +76,15 @@ class Auditor:
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = {"globally": False}
         c = self._config
-        from sqlalchemy import URL  # noqa: PLC0415 - with the library
+        from sqlalchemy import URL
 
         url = URL.create(
-            "postgresql+psycopg", c.user, c.password.get_secret_value(), c.host, c.port, c.database,
+            "postgresql+psycopg",
+            c.user,
+            c.password.get_secret_value(),
+            c.host,
+            c.port,
+            c.database,
             query={"connect_timeout": str(c.connect_timeout), "application_name": "ingest-audit"},
         )
         return context.data_sources.add_postgres(
@@ -105,13 +113,12 @@ def judge(contract: Contract, results: list[QualityResult]) -> None:
 
 def _suite(contract: Contract) -> Any:
     gx = load_library()
-    from great_expectations.expectations.registry import get_expectation_impl  # noqa: PLC0415 - with the library
+    from great_expectations.expectations.registry import get_expectation_impl
 
     suite = gx.ExpectationSuite(name=contract.dataset)
     for expectation in contract.expectations:
-        suite.add_expectation(
-            get_expectation_impl(expectation.type)(**dict(expectation.kwargs), severity=expectation.severity.value)
-        )
+        kind: Any = get_expectation_impl(expectation.type)
+        suite.add_expectation(kind(**dict(expectation.kwargs), severity=expectation.severity.value))
     return suite
 
 
@@ -119,8 +126,11 @@ def _result(item: Any) -> QualityResult:
     config = item.expectation_config
     if reason := _exception(item.exception_info or {}):
         raise RetryableError(
-            Stage.LOAD, Code.EXPECTATION_FAILED, "An expectation could not be evaluated.",
-            expectation=config.type, reason=reason[:_SHOWN],
+            Stage.LOAD,
+            Code.EXPECTATION_FAILED,
+            "An expectation could not be evaluated.",
+            expectation=config.type,
+            reason=reason[:_SHOWN],
         )
     expected = {
         name: value for name, value in config.kwargs.items() if name not in {"batch_id", "column"} and value is not None

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from include.contracts.model import Contract
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.claim import worker_died
 from include.ingestion.fetch import ObjectChangedError
 from include.ingestion.ledger import Ledger
 from include.ingestion.road import Stores, ingest_file
-from include.settings import IngestSettings
 from include.stores.warehouse import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings
 
 log = logging.getLogger(__name__)
 
@@ -48,13 +52,11 @@ def ingest_batch(
     result = BatchResult()
     for at, file_id in enumerate(file_ids):
         entry = stores.ledger.read(file_id)
-        if entry is None or entry.attempts > 0 and len(file_ids) > 1:
+        if entry is None or (entry.attempts > 0 and len(file_ids) > 1):
             result.waiting.append(file_id)
             continue
         if entry.attempts >= settings.max_attempts:
-            stores.ledger.failed(
-                file_id, entry.stage, Code.WORKER_DIED, worker_died(entry.attempts, entry.stage)
-            )
+            stores.ledger.failed(file_id, entry.stage, Code.WORKER_DIED, worker_died(entry.attempts, entry.stage))
             result.files["refused"] += 1
             continue
         try:

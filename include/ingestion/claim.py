@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from include.contracts.model import Contract
 from include.errors import Code
-from include.ingestion.ledger import Ledger
 from include.ingestion.places import incoming_prefix
-from include.settings import IngestSettings
-from include.stores.object_store import ObjectInfo, ObjectStore
+
+if TYPE_CHECKING:
+    from include.contracts.model import Contract
+    from include.ingestion.ledger import Ledger
+    from include.settings import IngestSettings
+    from include.stores.object_store import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +26,9 @@ class Run:
     run_id: str
 
 
-def claim(contract: Contract, objects: ObjectStore, ledger: Ledger, run: Run, settings: IngestSettings) -> list[list[int]]:
+def claim(
+    contract: Contract, objects: ObjectStore, ledger: Ledger, run: Run, settings: IngestSettings
+) -> list[list[int]]:
     """Claim what lies in incoming/ and what an earlier run left unfinished.
 
     A file that a worker began and did not finish travels alone, so that it takes no other file down with it; after
@@ -37,9 +42,7 @@ def claim(contract: Contract, objects: ObjectStore, ledger: Ledger, run: Run, se
     alone, untouched = [], []
     for orphan in orphans:
         if orphan.attempts >= settings.max_attempts:
-            ledger.failed(
-                orphan.file_id, orphan.stage, Code.WORKER_DIED, worker_died(orphan.attempts, orphan.stage)
-            )
+            ledger.failed(orphan.file_id, orphan.stage, Code.WORKER_DIED, worker_died(orphan.attempts, orphan.stage))
         elif orphan.attempts:
             alone.append([orphan.file_id])
         else:

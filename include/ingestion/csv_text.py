@@ -7,15 +7,19 @@ next line, so one bad record does not swallow the rest of a file.
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from include.contracts.model import Contract
 from include.errors import Code
 from include.ingestion.header import normalised
 from include.ingestion.records import FileRefusedError
 from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from include.contracts.model import Contract
 
 DELIMITERS = (",", ";", "\t", "|")
 
@@ -53,7 +57,9 @@ def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
             raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
         if first.fields is None:
             problem = FileRefusedError(
-                first.code or Code.UNREADABLE_FILE, f"The header cannot be read: {first.message}", "Mend the first line."
+                first.code or Code.UNREADABLE_FILE,
+                f"The header cannot be read: {first.message}",
+                "Mend the first line.",
             )
             if first.code is Code.ROW_TOO_LONG:
                 raise problem
@@ -108,9 +114,7 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
                 yield CsvRecord(number, fields, raw)
 
 
-def _quoted_record(
-    line: str, lines: Lines, delimiter: str, max_row_bytes: int
-) -> tuple[list[str] | None, str, str]:
+def _quoted_record(line: str, lines: Lines, delimiter: str, max_row_bytes: int) -> tuple[list[str] | None, str, str]:
     """Fields (none if a quote is broken), raw text and problem of a record that has quotes and may span lines."""
     taken = [line]
     size = len(line)
@@ -127,8 +131,10 @@ def _quoted_record(
         fields = next(csv.reader(more(), delimiter=delimiter, strict=True))
     except (csv.Error, StopIteration) as error:
         lines.give_back(taken[1:])
-        problem = "A quote is opened and not closed." if len(taken) > 1 or "end of data" in str(error) else (
-            "A quote stands inside a field; inside quotes it must be doubled."
+        problem = (
+            "A quote is opened and not closed."
+            if len(taken) > 1 or "end of data" in str(error)
+            else ("A quote stands inside a field; inside quotes it must be doubled.")
         )
         return None, line.rstrip("\r\n"), problem
     raw = "".join(taken).rstrip("\r\n")

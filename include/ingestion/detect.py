@@ -5,11 +5,14 @@ from __future__ import annotations
 import codecs
 import json
 import zlib
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from include.errors import Code
 from include.ingestion.fetch import guess_8_bit_encoding, open_expanded
 from include.ingestion.records import FileFormat, FileRefusedError, Layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 HEAD_BYTES = 256 * 1024
 _LOOKED_AT = 4096
@@ -120,9 +123,13 @@ def _text_format(text: str) -> FileFormat:
         json.loads(first_line)
     except ValueError:
         # A record cut or broken inside its line is a bad line; an object over several lines is a document.
-        return FileFormat.NDJSON if len(first_line) > 1 and first_line[1:].lstrip().startswith('"') and (
-            first_line.endswith("}") or "\n{" in text
-        ) else FileFormat.JSON
+        return (
+            FileFormat.NDJSON
+            if len(first_line) > 1
+            and first_line[1:].lstrip().startswith('"')
+            and (first_line.endswith("}") or "\n{" in text)
+            else FileFormat.JSON
+        )
     except RecursionError:
         return FileFormat.NDJSON
     return FileFormat.NDJSON

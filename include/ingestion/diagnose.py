@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -25,9 +24,13 @@ from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.json_text import document_records, ndjson_lines
 from include.ingestion.messages import explain
 from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
-from include.ingestion.text_lines import RAW_SHOWN
 from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, value_checks
-from include.settings import IngestSettings
+from include.ingestion.text_lines import RAW_SHOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.settings import IngestSettings
 
 CHUNK_ROWS = 20_000
 
@@ -50,7 +53,7 @@ def diagnose_csv(
 ) -> Iterator[Chunk]:
     """A CSV file, chunk by chunk."""
     columns = map_columns(dialect.header, contract, settings.max_columns)
-    query = _query(contract, _positional(contract, columns))
+    query = _query(contract, _positional(columns))
     records = read_records(text.path, dialect.delimiter, len(dialect.header), settings.max_row_bytes)
     next(records)
     first = 1
@@ -104,7 +107,7 @@ def diagnose_parquet(
     query, first = "", 1
     for batch in batches:
         columns = map_columns(batch.schema.names, contract, settings.max_columns)
-        query = query or _query(contract, _positional(contract, columns))
+        query = query or _query(contract, _positional(columns))
         chunk = _run(connection, query, _parquet_table(connection, batch, first), contract)
         yield Chunk(batch.num_rows, chunk.good, chunk.rejects)
         first += batch.num_rows
@@ -119,7 +122,7 @@ class _Cells:
     rescued: str | None = None
 
 
-def _positional(contract: Contract, columns: ColumnMap) -> _Cells:
+def _positional(columns: ColumnMap) -> _Cells:
     texts = {name: f"c{at}" for at, name in enumerate(columns.names) if name is not None}
     if columns.evolves:
         return _Cells(texts, tuple((name, f"c{at}") for at, name in columns.extra))
@@ -182,7 +185,11 @@ def _split_objects(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> tu
     connection.unregister("records")
     rejects = [
         Reject(
-            row["_source_row"], row["_source_line"], None, Code(row["_code"]), explain(Code(row["_code"])),
+            row["_source_row"],
+            row["_source_line"],
+            None,
+            Code(row["_code"]),
+            explain(Code(row["_code"])),
             row["_raw"][:RAW_SHOWN],
         )
         for row in checked.filter(pa.compute.is_valid(checked["_code"])).to_pylist()
@@ -206,7 +213,6 @@ def _csv_table(records: list[CsvRecord], first: int, width: int) -> pa.Table:
 
 
 def _parquet_table(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, first: int) -> pa.Table:
-    connection.register("records", pa.Table.from_batches([batch]))
     cells = []
     for at, entry in enumerate(batch.schema):
         name = quoted(entry.name)
@@ -216,6 +222,7 @@ def _parquet_table(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch,
         cells.append(f"{text}::VARCHAR AS c{at}")
     names = ", ".join(quoted(name) for name in batch.schema.names)
     try:
+        connection.register("records", pa.Table.from_batches([batch]))
         return connection.execute(
             f"SELECT {first} + row_number() OVER () - 1 AS _source_row, NULL::BIGINT AS _source_line, "
             f"to_json(struct_pack({', '.join(f'{quoted(n)} := {quoted(n)}' for n in batch.schema.names)}))::VARCHAR "
@@ -255,9 +262,7 @@ def _query(contract: Contract, cells: _Cells) -> str:
 def _branches(column: Column, text: str) -> list[str]:
     value = quoted(column.name)
     checks = [*reading_checks(column, text, value), *value_checks(column, value)]
-    branches = [
-        f"WHEN {check.broken} THEN {_violation(column, check.code, text, check.rule)}" for check in checks
-    ]
+    branches = [f"WHEN {check.broken} THEN {_violation(column, check.code, text, check.rule)}" for check in checks]
     if column.required:
         branches.append(f"WHEN {value} IS NULL THEN {_violation(column, Code.MISSING_VALUE, text, '')}")
     return branches

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
-from include.settings import IngestSettings
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from include.settings import IngestSettings
 
 # Arrow's own allocator keeps what it was given once; the system's gives it back, and a worker stays small.
 pa.set_memory_pool(pa.system_memory_pool())

@@ -13,16 +13,19 @@ import hashlib
 import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator
-from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
 from include.errors import Code, RetryableError, Stage
 from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
-from include.settings import IngestSettings
 from include.stores.object_store import ObjectMissingError, ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from include.settings import IngestSettings
 
 CHUNK_BYTES = 4 * 1024**2
 _MULTIBYTE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
@@ -77,7 +80,7 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
     """The text of a CSV or JSON file as plain UTF-8: expanded and re-encoded where it is not that already.
 
     Raises:
-        FileRefusedError: it expands over the limit, or the compressed data is damaged.
+        FileRefusedError: it expands over the limit, the compressed data is damaged, or the encoding breaks off.
     """
     with raw.path.open("rb") as stream:
         marked = stream.read(3) == codecs.BOM_UTF8
@@ -92,6 +95,12 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
             Code.TRUNCATED_FILE,
             f"The {layout.compression} data is damaged or cut off: {error}",
             "Compress and send the file again.",
+        ) from error
+    except UnicodeDecodeError as error:
+        raise FileRefusedError(
+            Code.BAD_ENCODING,
+            f"The text begins as {layout.encoding} and then is not: {error.reason}.",
+            "Write the file anew, as UTF-8 if you can.",
         ) from error
 
 
@@ -138,7 +147,7 @@ class _ZstdReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+    def readinto(self, buffer: Any) -> int:
         try:
             chunk = self._stream.read(len(buffer))
         except OSError as error:
@@ -178,7 +187,7 @@ def _unmarked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)("replace")
+    decoder = codecs.getincrementaldecoder(encoding)()
     for chunk in chunks:
         yield decoder.decode(chunk).encode("utf-8")
     yield decoder.decode(b"", final=True).encode("utf-8")

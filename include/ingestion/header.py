@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from include.contracts.model import Contract, UnknownColumns
 from include.errors import Code
 from include.ingestion.records import FileRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _SHOWN = 10
 _SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
@@ -47,20 +50,22 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
         )
     wanted = {normalised(column.name): column.name for column in contract.source_columns}
     names = tuple(wanted.get(normalised(name)) for name in given)
-    # An unknown column is kept under its own name, unless it becomes a column of the table.
-    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
-    keys = [name or (normalised(own) if evolves else own) for name, own in zip(names, given, strict=True)]
-    doubled = sorted({name for name, key in zip(given, keys, strict=True) if keys.count(key) > 1})
-    if doubled:
-        raise FileRefusedError(
-            Code.DUPLICATE_COLUMNS, f"Columns stand twice in the file: {_list(doubled)}.", "Give each a name of its own."
-        )
     missing = [c.name for c in contract.source_columns if c.required and c.name not in names]
     if missing:
         raise FileRefusedError(
             Code.MISSING_COLUMNS,
             f"Required columns are missing: {_list(missing)}. The file has: {_list(list(given))}.",
             "Add them, with a header line if there was none.",
+        )
+    # An unknown column is kept under its own name, unless it becomes a column of the table.
+    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
+    keys = [name or (normalised(own) if evolves else own) for name, own in zip(names, given, strict=True)]
+    doubled = sorted({name for name, key in zip(given, keys, strict=True) if keys.count(key) > 1})
+    if doubled:
+        raise FileRefusedError(
+            Code.DUPLICATE_COLUMNS,
+            f"Columns stand twice in the file: {_list(doubled)}.",
+            "Give each a name of its own.",
         )
     unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
     refuse_unknown([name for _, name in unknown], contract)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
 
 from include.errors import Code
-from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
 from include.ingestion.engine import literal
 from include.ingestion.records import FileRefusedError
+from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
 CHUNK_ROWS = 20_000
 READ_BYTES = 1024**2
@@ -133,5 +136,7 @@ def _ends_early(path: Path) -> bool:
 
 
 def _table(rows: list[tuple[int, int, str, Code | None]]) -> pa.Table:
-    return pa.Table.from_arrays([pa.array(column, kind) for column, kind in zip(
-        zip(*rows, strict=True), _SCHEMA.types, strict=True)], schema=_SCHEMA)
+    return pa.Table.from_arrays(
+        [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), _SCHEMA.types, strict=True)],
+        schema=_SCHEMA,
+    )

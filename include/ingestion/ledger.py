@@ -6,9 +6,8 @@ to another finds out at its next note.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PermanentError, Stage
 from include.ingestion.records import (
@@ -22,8 +21,12 @@ from include.ingestion.records import (
     Status,
     Validated,
 )
-from include.stores.object_store import ObjectInfo
 from include.stores.warehouse import Connection, statement, warehouse_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from include.stores.object_store import ObjectInfo
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Ledger:
                 rows_rejected=refusal.rejects.rows if refusal.rows_read is not None else None,
             )
 
-    def failed(self, file_id: int, stage: Stage, code: Code, message: str) -> None:
+    def failed(self, file_id: int, stage: str, code: Code, message: str) -> None:
         """Note that the work on a file stopped for a reason outside the file."""
         self._fail(file_id, Status.failed_in(stage), code, message)
 
@@ -146,7 +149,16 @@ class Ledger:
                 "INSERT INTO ops.quality_result (dataset, file_id, expectation, column_name, severity, success, "
                 "observed, expected) VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 [
-                    (entry.dataset, entry.file_id, r.expectation, r.column, r.severity, r.success, r.observed, r.expected)
+                    (
+                        entry.dataset,
+                        entry.file_id,
+                        r.expectation,
+                        r.column,
+                        r.severity,
+                        r.success,
+                        r.observed,
+                        r.expected,
+                    )
                     for r in results
                 ],
             )
@@ -197,4 +209,5 @@ class Ledger:
 
 
 def _entry(row: tuple[Any, ...]) -> FileEntry:
-    return FileEntry(*row[:6], status=Status(row[6]), stage=Stage(row[7]), attempts=row[8], run_id=row[9])
+    file_id, dataset, bucket, key, etag, size, status, stage, attempts, run_id = row
+    return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id)

@@ -6,26 +6,31 @@ ledger knows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from queue import Queue
 from threading import Thread
+from typing import TYPE_CHECKING
 
 import psycopg
-import pyarrow as pa
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import errors as pg
 
-from include.contracts.model import Contract
 from include.errors import Code, PermanentError, Stage
 from include.ingestion.audit import Auditor, judge
 from include.ingestion.engine import engine
-from include.ingestion.ledger import Ledger
 from include.ingestion.records import DuplicateContentError, FileEntry, Loaded, Processed, Validated
 from include.ingestion.target import STAGING_SCHEMA, Target
-from include.settings import IngestSettings, WarehouseConfig
 from include.stores.warehouse import Connection, connect, warehouse_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from include.contracts.model import Contract
+    from include.ingestion.ledger import Ledger
+    from include.settings import IngestSettings, WarehouseConfig
 
 COPY_ROWS = 32_768
 # A second connection pays from about here on; below, opening it costs more than it saves.
@@ -116,7 +121,7 @@ def _copy_parallel(
     def drain(connection: Connection) -> None:
         try:
             _copy_batches(connection, statement, batches.schema, iter(queue.get, None))
-        except BaseException as error:  # noqa: BLE001 - handed to the caller's thread
+        except BaseException as error:
             failures.append(error)
             while queue.get() is not None:
                 pass
@@ -158,8 +163,12 @@ def _publish(
             inserted, updated = after[0] - before[0], after[1] - before[1]
             if inserted + updated != merged:
                 raise PermanentError(
-                    Stage.LOAD, Code.INTERNAL, "PostgreSQL's counters disagree with the merge (is track_counts on?).",
-                    merged=merged, inserted=inserted, updated=updated,
+                    Stage.LOAD,
+                    Code.INTERNAL,
+                    "PostgreSQL's counters disagree with the merge (is track_counts on?).",
+                    merged=merged,
+                    inserted=inserted,
+                    updated=updated,
                 )
             loaded = Loaded(inserted, updated, processed.rows_kept - merged)
             ledger.loaded(entry, loaded)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from include.contracts.model import Column, Contract
 from include.errors import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from include.contracts.model import Column, Contract
 
 _SHOWN = 80
 _ROW_MESSAGES = {
@@ -34,7 +38,7 @@ def explain(
     return _cell_message(code, contract.by_name[column], _shown(text))
 
 
-def _cell_message(code: Code, column: Column, value: str) -> str:  # noqa: PLR0911 - one sentence per code
+def _cell_message(code: Code, column: Column, value: str) -> str:
     match code:
         case Code.MISSING_VALUE:
             return f"{column.name} is required and empty."
@@ -79,8 +83,12 @@ def _rule_message(contract: Contract, name: str, row: Mapping[str, object]) -> s
 
 
 def _range(column: Column) -> str:
-    low = f"{'above' if column.exclusive_minimum else 'at least'} {column.minimum}" if column.minimum is not None else ""
-    high = f"{'below' if column.exclusive_maximum else 'at most'} {column.maximum}" if column.maximum is not None else ""
+    low = (
+        f"{'above' if column.exclusive_minimum else 'at least'} {column.minimum}" if column.minimum is not None else ""
+    )
+    high = (
+        f"{'below' if column.exclusive_maximum else 'at most'} {column.maximum}" if column.maximum is not None else ""
+    )
     bounds = " and ".join(part for part in (low, high) if part)
     return f": it must be {bounds}" if bounds else f" for {column.postgres_type}"
 

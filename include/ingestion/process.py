@@ -6,7 +6,7 @@ What the plan needs to know beforehand, which rows lose against a newer one, is 
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -15,7 +15,11 @@ from include.errors import Code
 from include.ingestion.engine import engine, literal, quoted
 from include.ingestion.records import FileRefusedError, Processed, Validated
 from include.ingestion.rules import cleaned
-from include.settings import IngestSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.settings import IngestSettings
 
 
 def process(contract: Contract, validated: Validated, folder: Path, settings: IngestSettings) -> Processed:
@@ -67,9 +71,7 @@ def _write_losers(connection: duckdb.DuckDBPyConnection, contract: Contract, row
     """
     key = ", ".join(quoted(name) for name in contract.key)
     newest = f"{quoted(contract.newest_by)} DESC NULLS LAST, " if contract.newest_by else ""
-    connection.execute(
-        f"CREATE TEMP TABLE doubled AS SELECT {key} FROM {rows} GROUP BY {key} HAVING count(*) > 1"
-    )
+    connection.execute(f"CREATE TEMP TABLE doubled AS SELECT {key} FROM {rows} GROUP BY {key} HAVING count(*) > 1")
     any_doubled = connection.execute("SELECT count(*) FROM doubled").fetchone()
     if any_doubled is None or any_doubled[0] == 0:
         return 0

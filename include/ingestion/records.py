@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from include.errors import Code, Stage
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class Status(StrEnum):

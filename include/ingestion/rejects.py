@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable
-from pathlib import Path
-from types import TracebackType
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 from include.ingestion.records import Reject, Rejects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+    from types import TracebackType
 
 HEADER = ("source_row", "source_line", "column_name", "code", "message", "raw_record")
 # A spreadsheet runs what begins like this; an apostrophe makes it text again.

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from include.errors import Stage
-from include.ingestion.ledger import Ledger
 from include.ingestion.places import REJECTS, REPORT, incoming_prefix
 from include.ingestion.records import Status
 from include.stores.object_store import ObjectMissingError, ObjectStore
 from include.stores.warehouse import statement, warehouse_errors
+
+if TYPE_CHECKING:
+    from include.ingestion.ledger import Ledger
 
 
 @dataclass(frozen=True)

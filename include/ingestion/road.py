@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import shutil
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
+from typing import TYPE_CHECKING
 
-from include.contracts.model import Contract
 from include.errors import Code, PermanentError, PipelineError, Stage
 from include.ingestion.audit import Auditor
 from include.ingestion.engine import engine
@@ -20,9 +19,14 @@ from include.ingestion.places import clear_spool, rejects_key, spool_prefix
 from include.ingestion.process import process
 from include.ingestion.records import DuplicateContentError, FileEntry, FileRefusedError, Loaded
 from include.ingestion.validate import validate
-from include.settings import IngestSettings, S3Config, WarehouseConfig
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings, S3Config, WarehouseConfig
 
 log = logging.getLogger(__name__)
 

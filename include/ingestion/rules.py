@@ -7,12 +7,15 @@ Where a rule is not obvious, its comment says why.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from include.contracts.model import Cleaning, Column, ColumnType, Contract
 from include.errors import Code
 from include.ingestion.engine import literal, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _TIME = r"([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -55,7 +58,8 @@ def cleaned(relation: str, columns: Iterable[Column]) -> str:
 def _replacing(relation: str, values: dict[str, str]) -> str:
     if not values:
         return relation
-    return f"(SELECT * REPLACE ({', '.join(f'{value} AS {quoted(name)}' for name, value in values.items())}) FROM {relation})"
+    replaced = ", ".join(f"{value} AS {quoted(name)}" for name, value in values.items())
+    return f"(SELECT * REPLACE ({replaced}) FROM {relation})"
 
 
 def _cleaning_step(step: Cleaning, text: str) -> str:
@@ -217,8 +221,7 @@ def _moment(column: Column, bare: str) -> str:
     branches = [f"WHEN regexp_full_match({bare}, '{shape}') THEN {cast}"]
     target = {ColumnType.DATE: "DATE", ColumnType.TIMESTAMP: "TIMESTAMP"}.get(column.type, "TIMESTAMPTZ")
     branches.extend(
-        f"WHEN try_strptime({bare}, {literal(form)}) IS NOT NULL "
-        f"THEN try_strptime({bare}, {literal(form)})::{target}"
+        f"WHEN try_strptime({bare}, {literal(form)}) IS NOT NULL THEN try_strptime({bare}, {literal(form)})::{target}"
         for form in column.formats
     )
     moment = f"CASE {' '.join(branches)} END"

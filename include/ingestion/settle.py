@@ -10,17 +10,19 @@ from __future__ import annotations
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from include.contracts.model import Contract
 from include.errors import Stage
-from include.ingestion.ledger import Ledger
 from include.ingestion.places import REJECTS, REPORT, clear_spool, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
 from include.ingestion.target import drop_staging, staging_left, staging_name
-from include.settings import IngestSettings
 from include.stores.object_store import ObjectMissingError, ObjectStore
 from include.stores.warehouse import warehouse_errors
+
+if TYPE_CHECKING:
+    from include.contracts.model import Contract
+    from include.ingestion.ledger import Ledger
+    from include.settings import IngestSettings
 
 _MOVES_AT_ONCE = 8
 
@@ -59,7 +61,7 @@ def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledge
                     with warehouse_errors(Stage.SETTLE):
                         drop_staging(ledger.connection, tables[entry.file_id])
                 ledger.settled(entry.file_id, target)
-            except Exception as error:  # noqa: BLE001 - one file's trouble must not keep the others
+            except Exception as error:
                 log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.object_key, error)
                 failures.append(error)
                 continue

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from include.contracts.catalog import Catalog
 from include.errors import Code, Stage
-from include.ingestion.claim import Run
-from include.ingestion.ledger import Ledger
 from include.ingestion.places import INCOMING, incoming_prefix
 from include.ingestion.settle import settle_entries
-from include.settings import IngestSettings
-from include.stores.object_store import ObjectInfo, ObjectStore
+
+if TYPE_CHECKING:
+    from include.contracts.catalog import Catalog
+    from include.ingestion.claim import Run
+    from include.ingestion.ledger import Ledger
+    from include.settings import IngestSettings
+    from include.stores.object_store import ObjectInfo, ObjectStore
 
 UNKNOWN = "unknown"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from include.contracts.model import ColumnType, Contract
-from include.stores.warehouse import Connection
+
+if TYPE_CHECKING:
+    from include.stores.warehouse import Connection
 
 SCHEMA = "raw"
 STAGING_SCHEMA = "load"
@@ -28,9 +31,9 @@ class Target:
 
     def ensure(self, connection: Connection) -> None:
         """Create the table, or add the columns it lacks. Nothing else about it is ever changed."""
-        columns = [
-            {"name": c.name, "type": c.postgres_type, "required": c.required} for c in self.contract.columns
-        ] + [{"name": name, "type": "text", "required": False} for name in self.extra_columns]
+        columns = [{"name": c.name, "type": c.postgres_type, "required": c.required} for c in self.contract.columns] + [
+            {"name": name, "type": "text", "required": False} for name in self.extra_columns
+        ]
         connection.execute(
             "SELECT ops.ensure_dataset(%s, %s::jsonb, %s)",
             [self.contract.dataset, json.dumps(columns), list(self.contract.key)],
@@ -56,8 +59,9 @@ class Target:
         return sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(self.staging(file_id))
 
     def merge(self, file_id: int) -> sql.Composed:
-        """Insert new keys, update those whose row is not older and differs. Read in key order: the index grows
-        page by page, and updates walk the table once.
+        """Insert new keys, update those whose row is not older and differs.
+
+        Read in key order: the index grows page by page, and updates walk the table once.
         """
         contract = self.contract
         values = [*(c.name for c in contract.columns if c.name not in contract.key), *self.extra_columns, "_rescued"]
@@ -92,10 +96,13 @@ class Target:
     def _staged(self) -> list[tuple[str, str]]:
         """Columns and types of the staging table: what has no binary form in Arrow is copied as text."""
         as_text = {ColumnType.JSON, ColumnType.UUID}
-        columns = [
-            (c.name, "text" if c.type in as_text else c.postgres_type) for c in self.contract.columns
+        columns = [(c.name, "text" if c.type in as_text else c.postgres_type) for c in self.contract.columns]
+        return [
+            *columns,
+            *((name, "text") for name in self.extra_columns),
+            ("_rescued", "text"),
+            ("_source_row", "bigint"),
         ]
-        return [*columns, *((name, "text") for name in self.extra_columns), ("_rescued", "text"), ("_source_row", "bigint")]
 
     def _casts(self) -> sql.Composed:
         by_name = self.contract.by_name

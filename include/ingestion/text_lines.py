@@ -60,5 +60,5 @@ def broken_character(line: str) -> str:
 
 
 def readable(line: str) -> str:
-    """The line with its broken bytes written out, as in `caf\\xe9`."""
+    r"""The line with its broken bytes written out, as in `caf\xe9`."""
     return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -6,10 +6,9 @@ What Arrow's readers would let pass and the contract would not is ruled out here
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import numpy as np
@@ -25,7 +24,12 @@ from include.ingestion.engine import literal, quoted
 from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.records import FileRefusedError, SpooledFile
 from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned
-from include.settings import IngestSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from include.settings import IngestSettings
 
 BATCH_ROWS = 65_536
 _BLOCK_BYTES = 1024**2

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from include.contracts.model import Contract
 from include.errors import Code
 from include.ingestion.csv_text import sniff
 from include.ingestion.detect import detect
@@ -31,8 +29,15 @@ from include.ingestion.records import (
 )
 from include.ingestion.rejects import RejectFile
 from include.ingestion.typed_batches import BATCH_ROWS, Doubt, open_parquet, typed_csv, typed_parquet, validated_schema
-from include.settings import IngestSettings
-from include.stores.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import duckdb
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings
+    from include.stores.object_store import ObjectStore
 
 LoadedBefore = Callable[[str], int | None]
 
@@ -192,9 +197,9 @@ def _write(path: Path, tables: Iterator[pa.Table], contract: Contract) -> tuple[
 def _judge(contract: Contract, validated: Validated) -> None:
     rejects, read = validated.rejects, validated.rows_read
     if read == 0:
-        raise FileRefusedError(
-            Code.NO_ROWS, "The file has no rows.", "Send it again once there are some."
-        ).about(layout=validated.layout, rows_read=0)
+        raise FileRefusedError(Code.NO_ROWS, "The file has no rows.", "Send it again once there are some.").about(
+            layout=validated.layout, rows_read=0
+        )
     if not contract.budget.allows(rejects.rows, read):
         first = rejects.first[0] if rejects.first else None
         place = ""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from airflow.sdk import get_parsing_context
 
 from include.contracts.catalog import Catalog, read_catalog
-from include.contracts.model import Contract
 from include.settings import ingest_settings
+
+if TYPE_CHECKING:
+    from include.contracts.model import Contract
 
 
 class BrokenContractsError(Exception):

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.errors import PermanentError
 from include.settings import ingest_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Any day in the past: a continuous DAG without one gives every run the same logical date and gets stuck.
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -73,8 +73,8 @@ def ingest_dag(contract: Contract) -> DAG:
         @task
         def claim_files() -> list[list[int]]:
             """Enter new files in the ledger, take over what an earlier run left; batches of file ids."""
-            from include.ingestion.claim import Run, claim  # noqa: PLC0415 - heavy, and each task parses this file
-            from include.orchestration.stores import connected_stores  # noqa: PLC0415
+            from include.ingestion.claim import Run, claim
+            from include.orchestration.stores import connected_stores
 
             context = get_current_context()
             run = Run(context["dag"].dag_id, context["run_id"])
@@ -84,8 +84,8 @@ def ingest_dag(contract: Contract) -> DAG:
         @task(map_index_template="{{ batch_label }}")
         def ingest_batch(file_ids: list[int]) -> dict[str, int]:
             """Validate, process and load each file of the batch."""
-            from include.ingestion.batch import ingest_batch as run_batch  # noqa: PLC0415
-            from include.orchestration.stores import connected_stores  # noqa: PLC0415
+            from include.ingestion.batch import ingest_batch as run_batch
+            from include.orchestration.stores import connected_stores
 
             context: Any = get_current_context()
             context["batch_label"] = _label(file_ids)
@@ -98,8 +98,8 @@ def ingest_dag(contract: Contract) -> DAG:
         @task(trigger_rule="all_done")
         def settle() -> dict[str, int]:
             """Move every decided file to processed/ or failed/, with its report."""
-            from include.ingestion.settle import settle as settle_files  # noqa: PLC0415
-            from include.orchestration.stores import connected_stores  # noqa: PLC0415
+            from include.ingestion.settle import settle as settle_files
+            from include.orchestration.stores import connected_stores
 
             with no_retry_of_permanent_errors(), connected_stores() as stores:
                 return settle_files(contract, stores.objects, stores.ledger, settings)

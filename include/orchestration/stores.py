@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from airflow.sdk import Connection
 from pydantic import SecretStr
 
 from include.ingestion.road import Stores, open_stores
 from include.settings import S3Config, WarehouseConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LANDING = "landing_s3"
 WAREHOUSE = "warehouse_pg"

@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 @task
 def put_back_files(dataset: str, stage: str, name: str) -> dict[str, int]:
     """Move quarantined files back to incoming/."""
-    from include.ingestion.reprocess import Selection, put_back  # noqa: PLC0415 - heavy, and each task parses the DAG
-    from include.orchestration.catalog import catalog  # noqa: PLC0415
-    from include.orchestration.stores import connected_stores  # noqa: PLC0415
+    from include.ingestion.reprocess import Selection, put_back
+    from include.orchestration.catalog import catalog
+    from include.orchestration.stores import connected_stores
 
     bucket = ingest_settings().landing_bucket
     known = set(catalog().contracts)
@@ -33,10 +33,10 @@ def put_back_files(dataset: str, stage: str, name: str) -> dict[str, int]:
 @task
 def sweep_incoming() -> dict[str, int]:
     """Route or quarantine what no ingest DAG waits for."""
-    from include.ingestion.claim import Run  # noqa: PLC0415
-    from include.ingestion.sweep import sweep  # noqa: PLC0415
-    from include.orchestration.catalog import catalog  # noqa: PLC0415
-    from include.orchestration.stores import connected_stores  # noqa: PLC0415
+    from include.ingestion.claim import Run
+    from include.ingestion.sweep import sweep
+    from include.orchestration.catalog import catalog
+    from include.orchestration.stores import connected_stores
 
     context = get_current_context()
     run = Run(context["dag"].dag_id, context["run_id"])

@@ -24,7 +24,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 console = Console(highlight=False, soft_wrap=True)
 
 
-def _list_bad(wanted: bool) -> None:  # noqa: FBT001 (typer calls it with the option's value)
+def _list_bad(wanted: bool) -> None:
     if not wanted:
         return
     table = Table("kind", "of", "what it does", box=None)
@@ -35,7 +35,7 @@ def _list_bad(wanted: bool) -> None:  # noqa: FBT001 (typer calls it with the op
 
 
 @app.command()
-def generate(  # noqa: PLR0917 (typer turns each parameter into an option)
+def generate(
     dataset: Annotated[str, typer.Argument(help="A dataset that has a contract.")],
     rows: Annotated[int, typer.Option(min=0, help="Records in the file.")] = 10_000,
     file_format: Annotated[SampleFormat, typer.Option("--format", help="How they are written.")] = SampleFormat.CSV,
@@ -45,10 +45,8 @@ def generate(  # noqa: PLR0917 (typer turns each parameter into an option)
     start: Annotated[int, typer.Option("--start", "--offset", min=0, help="Number of the first key.")] = 0,
     version: Annotated[int, typer.Option(min=0, help="Rows of a later version are newer.")] = 1,
     duplicates: Annotated[float, typer.Option(min=0, max=0.9, help="Share of rows that repeat a key.")] = 0.0,
-    drop: Annotated[  # noqa: FBT002 (typer's way of saying --drop)
-        bool, typer.Option("--drop", help="Also upload it to incoming/DATASET/.")
-    ] = False,
-    list_bad: Annotated[  # noqa: ARG001, FBT002 (its callback does the work)
+    drop: Annotated[bool, typer.Option("--drop", help="Also upload it to incoming/DATASET/.")] = False,
+    list_bad: Annotated[  # noqa: ARG001 - its callback does the work
         bool, typer.Option("--list-bad", callback=_list_bad, is_eager=True, help="Show every kind of badness.")
     ] = False,
 ) -> None:
@@ -106,7 +104,7 @@ def _bar() -> Progress:
 
 def _dropped(report: SampleReport, dataset: str) -> str:
     """Upload the file; the key it has now."""
-    from include.stores.object_store import ObjectStore  # noqa: PLC0415 (boto3 takes its time, and few drop)
+    from include.stores.object_store import ObjectStore
 
     bucket, key = ingest_settings().landing_bucket, f"incoming/{dataset}/{report.path.name}"
     ObjectStore(store_settings().s3()).upload(report.path, bucket, key)

@@ -39,7 +39,7 @@ def epoch_seconds(day: date) -> int:
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp())
 
 
-def key_expression(contract: Contract, column: Column) -> str:  # noqa: C901, PLR0911 (one case a type)
+def key_expression(contract: Contract, column: Column) -> str:
     """The column's part of key number `o`: the first key column counts fastest."""
     divisor = 1
     for name in contract.key:
@@ -71,7 +71,7 @@ def key_expression(contract: Contract, column: Column) -> str:  # noqa: C901, PL
             return f"{low} + {number}"
 
 
-def _capacity(column: Column) -> int:  # noqa: PLR0911 (one case a type)
+def _capacity(column: Column) -> int:
     low, high = bounds(column, 0) if column.type in {ColumnType.INTEGER, ColumnType.NUMBER} else (0, None)
     match column.type:
         case ColumnType.TEXT if column.allowed:

@@ -37,7 +37,7 @@ def positions(pattern: str) -> list[str]:
     return spelled
 
 
-def _spell(tree: Any) -> list[str]:  # noqa: ANN401 (the parser's own nodes)
+def _spell(tree: Any) -> list[str]:
     found: list[str] = []
     for operation, argument in tree:
         match str(operation):
@@ -64,7 +64,7 @@ def _spell(tree: Any) -> list[str]:  # noqa: ANN401 (the parser's own nodes)
     return found
 
 
-def _choice(items: Any) -> str:  # noqa: ANN401 (the parser's own nodes)
+def _choice(items: Any) -> str:
     chosen = ""
     negated = False
     for operation, argument in items:

@@ -48,9 +48,7 @@ _CODES_OF_LINES = {
 LINE_KINDS = frozenset(_CODES_OF_LINES)
 
 
-def line_fault(  # noqa: PLR0911 (one return a kind)
-    kind: BadKind, columns: list[FileColumn], fields: list[str], form: TextFormat
-) -> tuple[bytes, Code]:
+def line_fault(kind: BadKind, columns: list[FileColumn], fields: list[str], form: TextFormat) -> tuple[bytes, Code]:
     """A whole record made bad: its bytes and the reason to expect, which speaks of the row and of no column."""
     code = _CODES_OF_LINES[kind]
     texts = [index for index, column in enumerate(columns) if column.type is ColumnType.TEXT]
@@ -251,8 +249,8 @@ def _is_broken(expression: str, contract: Contract, row: Row) -> bool:
     derived = [
         f"CAST(({c.derived}) AS {c.duckdb_type}) AS {quoted(c.name)}" for c in contract.columns if c.derived is not None
     ]
-    source = f"SELECT {', '.join(['*', *derived])} FROM (SELECT {values})"  # noqa: S608 (literals quoted)
-    answer = duckdb.execute(f"SELECT ({expression}) FROM ({source})").fetchone()  # noqa: S608 (the contract's own rule)
+    source = f"SELECT {', '.join(['*', *derived])} FROM (SELECT {values})"
+    answer = duckdb.execute(f"SELECT ({expression}) FROM ({source})").fetchone()
     return answer is not None and answer[0] is False
 
 

@@ -56,6 +56,6 @@ def opened(path: Path, encoding: str = "utf-8") -> Iterator[ByteSink]:
             if MARKS[encoding]:
                 sink.write(MARKS[encoding])
             yield sink if encoding.startswith("utf-8") else _Encoder(sink, encoding)
-        os.replace(part, path)  # noqa: PTH105 (the same as Path.replace, atomic)
+        Path(part).replace(path)
     finally:
         part.unlink(missing_ok=True)

@@ -103,13 +103,13 @@ def source_query(contract: Contract, vintage: Vintage, rows_from: str, columns: 
         for column, expression in made
         if column.derived is None
     )
-    query = f"SELECT p, {base} FROM {rows_from}"  # noqa: S608 (names quoted, values literal)
+    query = f"SELECT p, {base} FROM {rows_from}"
     for column in contract.source_columns:
         if column.sample is not None:
             hint = f"CAST(({column.sample}) AS {column.duckdb_type})"
-            query = f"SELECT * REPLACE ({hint} AS {quoted(column.name)}) FROM ({query})"  # noqa: S608
+            query = f"SELECT * REPLACE ({hint} AS {quoted(column.name)}) FROM ({query})"
     names = ", ".join(["p", *(quoted(column.name) for column in columns)])
-    return f"SELECT {names} FROM ({query})"  # noqa: S608
+    return f"SELECT {names} FROM ({query})"
 
 
 def _expression(contract: Contract, column: Column, index: int, vintage: Vintage) -> str:
@@ -139,7 +139,7 @@ def _newest(column: Column, vintage: Vintage) -> str:
             return later
 
 
-def _value(column: Column, drawn: str) -> str:  # noqa: C901, PLR0911 (one case a type)
+def _value(column: Column, drawn: str) -> str:
     match column.type:
         case ColumnType.TEXT:
             return _text(column, drawn)

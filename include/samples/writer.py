@@ -66,7 +66,7 @@ class _Plan:
         ordinal = f"CASE WHEN q < {distinct} THEN q ELSE ((q - {distinct}) * {_stride(distinct)}) % {distinct} END"
         revision = f"CASE WHEN q < {distinct} THEN 0 ELSE 1 + (q - {distinct}) // {distinct} END"
         return (
-            f"(SELECT p, {self.start} + {ordinal} AS o, {revision} AS r "  # noqa: S608 (numbers only)
+            f"(SELECT p, {self.start} + {ordinal} AS o, {revision} AS r "
             f"FROM (SELECT p, {scattered} AS q FROM {positions}))"
         )
 
@@ -75,7 +75,7 @@ class _Plan:
         known = [column.column for column in self.columns if column.column is not None]
         source = source_query(self.contract, self.vintage, self.rows_from(positions), known)
         extra = [f"p % 1000 AS {quoted(column.name)}" for column in self.columns if column.column is None]
-        return f"SELECT {', '.join(select)} FROM (SELECT {', '.join(['*', *extra])} FROM ({source}))"  # noqa: S608
+        return f"SELECT {', '.join(select)} FROM (SELECT {', '.join(['*', *extra])} FROM ({source}))"
 
 
 def write_sample(
@@ -176,7 +176,7 @@ def _chosen_rows(rows: int, bad: tuple[Bad, ...], seed: int) -> dict[int, BadKin
     if len(wanted) > rows:
         message = f"{len(wanted):,} bad rows do not fit into {rows:,} rows"
         raise SampleError.because(message)
-    chooser = random.Random(seed)  # noqa: S311 (reproducible on purpose)
+    chooser = random.Random(seed)  # noqa: S311 - made-up data
     return dict(zip(chooser.sample(range(rows), len(wanted)), wanted, strict=True))
 
 
@@ -224,7 +224,7 @@ def _write_text(plan: _Plan, path: Path, file_format: SampleFormat, progress: Ca
     return report
 
 
-def _write_records(column: Any, first: int, bad_lines: dict[int, bytes], sink: ByteSink) -> None:  # noqa: ANN401
+def _write_records(column: Any, first: int, bad_lines: dict[int, bytes], sink: ByteSink) -> None:
     """Hand on the text buffer of each Arrow array, with the bad records in the places of the good ones."""
     for array in column.chunks:
         offsets = memoryview(array.buffers()[1]).cast("i")[array.offset : array.offset + len(array) + 1]
@@ -288,7 +288,7 @@ def _write_parquet(plan: _Plan, path: Path, progress: Callable[[int], None]) -> 
     return report
 
 
-def _with_value(table: Any, at: int, name: str, value: str | None) -> Any:  # noqa: ANN401 (pyarrow has no types)
+def _with_value(table: Any, at: int, name: str, value: str | None) -> Any:
     column = table.column(name)
     struck = pa.chunked_array([pa.array([value], pa.string()).cast(column.type)])
     pieces = [*column.slice(0, at).chunks, *struck.chunks, *column.slice(at + 1).chunks]
@@ -298,7 +298,7 @@ def _with_value(table: Any, at: int, name: str, value: str | None) -> Any:  # no
 def _chunks(plan: _Plan, connection: duckdb.DuckDBPyConnection, select: Sequence[str]) -> Iterator[tuple[int, Any]]:
     """The rows as Arrow tables in order, a few made ahead on other threads. At least one, so that a schema exists."""
 
-    def make(first: int) -> Any:  # noqa: ANN401
+    def make(first: int) -> Any:
         cursor = connection.cursor()
         cursor.execute("SET TimeZone = 'UTC'")
         last = min(first + CHUNK_ROWS, plan.rows)
@@ -368,7 +368,7 @@ def _png(seed: int) -> bytes:
         return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
 
     header = struct.pack(">IIBBBBB", 32, 32, 8, 0, 0, 0, 0)
-    dots = random.Random(seed).randbytes(33 * 32)  # noqa: S311 (a picture of nothing)
+    dots = random.Random(seed).randbytes(33 * 32)  # noqa: S311 - made-up data
     rows = b"".join(b"\0" + dots[at : at + 32] for at in range(0, 33 * 32, 33))
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import URL, create_engine
 from sqlalchemy.pool import NullPool
 
-from include.settings import WarehouseConfig
+if TYPE_CHECKING:
+    from include.settings import WarehouseConfig
 
 MIGRATIONS = Path(__file__).parents[2] / "sql" / "migrations"
 

@@ -5,17 +5,21 @@ What belongs here: how to talk to PostgreSQL. What does not: any statement of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 from psycopg import errors as pg
 from psycopg.rows import TupleRow
 
 from include.errors import Code, PermanentError, RetryableError
-from include.settings import WarehouseConfig
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.settings import WarehouseConfig
 
 Connection = psycopg.Connection[TupleRow]
 
@@ -71,7 +75,9 @@ def warehouse_errors(stage: str = "warehouse") -> Iterator[None]:
             stage, Code.TARGET_LOCKED, "Another session holds a lock on what this one needs.", detail=_first_line(error)
         ) from error
     except pg.DiskFull as error:
-        raise RetryableError(stage, Code.DISK_FULL, "The warehouse's disk is full.", detail=_first_line(error)) from error
+        raise RetryableError(
+            stage, Code.DISK_FULL, "The warehouse's disk is full.", detail=_first_line(error)
+        ) from error
     except _REFUSED as error:
         raise PermanentError(
             stage, Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.", detail=_first_line(error)

@@ -1,7 +1,8 @@
 -- A worker takes a file up: one more attempt, from the beginning, without what an earlier one found.
 -- No row if there is nothing left to do with it.
 WITH forgotten AS (
-    DELETE FROM ops.rejected_rows WHERE file_id = %(file_id)s
+    DELETE FROM ops.rejected_rows
+    WHERE file_id = %(file_id)s
 )
 
 UPDATE ops.file_ingestion_log SET

@@ -1,6 +1,6 @@
 -- Enter new objects in the ledger and reopen settled failures that were put back. Objects in flight are left alone.
 WITH found AS (
-    SELECT * FROM unnest(%(keys)s::text [], %(etags)s::text [], %(sizes)s::bigint []) AS f (object_key, etag, size_bytes)
+    SELECT * FROM unnest(%(keys)s::text[], %(etags)s::text[], %(sizes)s::bigint[]) AS f (object_key, etag, size_bytes)
 ),
 
 reopened AS (
@@ -25,16 +25,32 @@ reopened AS (
 entered AS (
     INSERT INTO ops.file_ingestion_log
     (dataset, bucket, object_key, etag, size_bytes, contract_version, dag_id, run_id)
-    SELECT %(dataset)s, %(bucket)s, object_key, etag, size_bytes, %(contract_version)s, %(dag_id)s, %(run_id)s
+    SELECT
+        %(dataset)s,
+        %(bucket)s,
+        object_key,
+        etag,
+        size_bytes,
+        %(contract_version)s,
+        %(dag_id)s,
+        %(run_id)s
     FROM found
-    WHERE NOT EXISTS (
-        SELECT FROM reopened WHERE reopened.object_key = found.object_key AND reopened.etag = found.etag
-    )
+    WHERE
+        NOT EXISTS (
+            SELECT FROM reopened
+            WHERE reopened.object_key = found.object_key AND reopened.etag = found.etag
+        )
     ON CONFLICT (bucket, object_key, etag) WHERE settled_at IS NULL DO NOTHING
     RETURNING file_id, size_bytes
 )
 
-SELECT file_id, size_bytes FROM entered
+SELECT
+    file_id,
+    size_bytes
+FROM entered
 UNION ALL
-SELECT file_id, size_bytes FROM reopened
+SELECT
+    file_id,
+    size_bytes
+FROM reopened
 ORDER BY file_id;

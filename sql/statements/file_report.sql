@@ -25,19 +25,29 @@ SELECT jsonb_build_object(
     'rejects_by_code', (
         SELECT coalesce(jsonb_object_agg(counted.code, counted.cells), '{}'::jsonb)
         FROM (
-            SELECT code, count(*) AS cells FROM ops.rejected_rows WHERE file_id = log.file_id GROUP BY code
+            SELECT
+                rejected_rows.code,
+                count(*) AS cells
+            FROM ops.rejected_rows
+            WHERE rejected_rows.file_id = log.file_id
+            GROUP BY rejected_rows.code
         ) AS counted
     ),
     'rejected_rows', (
         SELECT coalesce(jsonb_agg(to_jsonb(first) - 'file_id' ORDER BY first.source_row), '[]'::jsonb)
         FROM (
-            SELECT * FROM ops.rejected_rows WHERE file_id = log.file_id ORDER BY source_row LIMIT 100
+            SELECT * FROM ops.rejected_rows
+            WHERE rejected_rows.file_id = log.file_id
+            ORDER BY rejected_rows.source_row LIMIT 100
         ) AS first
     ),
     'expectations', (
-        SELECT coalesce(
-            jsonb_agg(to_jsonb(result) - 'file_id' - 'result_id' - 'dataset' ORDER BY result.result_id), '[]'::jsonb
-        )
-        FROM ops.quality_result AS result WHERE result.file_id = log.file_id
+        SELECT
+            coalesce(
+                jsonb_agg(to_jsonb(result) - 'file_id' - 'result_id' - 'dataset' ORDER BY result.result_id), '[]'::jsonb
+            )
+        FROM ops.quality_result AS result
+        WHERE result.file_id = log.file_id
     )
-) FROM ops.file_ingestion_log AS log WHERE log.file_id = %(file_id)s;
+) FROM ops.file_ingestion_log AS log
+WHERE log.file_id = %(file_id)s;

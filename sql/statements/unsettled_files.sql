@@ -1,6 +1,15 @@
 -- Files whose outcome is decided and which still lie in incoming/.
 SELECT
-    file_id, dataset, bucket, object_key, etag, size_bytes, status, stage, attempts, run_id
+    file_id,
+    dataset,
+    bucket,
+    object_key,
+    etag,
+    size_bytes,
+    status,
+    stage,
+    attempts,
+    run_id
 FROM ops.file_ingestion_log
 WHERE
     dataset = %(dataset)s AND bucket = %(bucket)s AND settled_at IS NULL

@@ -47,7 +47,7 @@ CREATE TABLE ops.file_ingestion_log (
     CONSTRAINT loaded_rows_balance CHECK (
         status NOT IN ('loaded', 'archived')
         OR coalesce(
-            rows_read = rows_inserted + rows_updated + rows_unchanged + rows_duplicate + rows_rejected, false
+            rows_read = rows_inserted + rows_updated + rows_unchanged + rows_duplicate + rows_rejected, FALSE
         )
     ),
     CONSTRAINT failure_has_a_reason CHECK (status NOT LIKE '%failed' OR error_code IS NOT NULL)
@@ -90,8 +90,8 @@ CREATE TRIGGER keep_history_of_insert AFTER INSERT ON ops.file_ingestion_log
 FOR EACH ROW EXECUTE FUNCTION ops.keep_history();
 CREATE TRIGGER keep_history_of_update AFTER UPDATE ON ops.file_ingestion_log
 FOR EACH ROW WHEN (
-    OLD.status IS DISTINCT FROM NEW.status OR OLD.attempts IS DISTINCT FROM NEW.attempts
-    OR OLD.error_code IS DISTINCT FROM NEW.error_code
+    old.status IS DISTINCT FROM new.status OR old.attempts IS DISTINCT FROM new.attempts
+    OR old.error_code IS DISTINCT FROM new.error_code
 )
 EXECUTE FUNCTION ops.keep_history();
 
@@ -124,7 +124,7 @@ CREATE INDEX results_of_file ON ops.quality_result (file_id);
 
 -- The pipeline's role may not create or drop tables in raw. It calls this function, which makes a dataset's
 -- table and widens it, and nothing else: identifiers are quoted, types come from a short list.
-CREATE FUNCTION ops.ensure_dataset(p_dataset text, p_columns jsonb, p_key text []) RETURNS void
+CREATE FUNCTION ops.ensure_dataset(p_dataset text, p_columns jsonb, p_key text[]) RETURNS void
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog AS $$
 DECLARE
     col record;
@@ -167,7 +167,7 @@ BEGIN
             (SELECT string_agg(format('%I', k), ', ' ORDER BY ord) FROM unnest(p_key) WITH ORDINALITY AS u (k, ord)));
     END IF;
 END $$;
-REVOKE ALL ON FUNCTION ops.ensure_dataset(text, jsonb, text []) FROM public;
+REVOKE ALL ON FUNCTION ops.ensure_dataset(text, jsonb, text[]) FROM public;
 REVOKE ALL ON FUNCTION ops.keep_history() FROM public;
 
 GRANT USAGE ON SCHEMA raw TO ingest, transform, reader;
@@ -181,5 +181,5 @@ GRANT SELECT, INSERT, UPDATE ON ops.file_ingestion_log TO ingest;
 GRANT SELECT, INSERT, DELETE ON ops.rejected_rows TO ingest;
 GRANT SELECT, INSERT, DELETE ON ops.quality_result TO ingest;
 GRANT SELECT ON ops.file_event TO ingest;
-GRANT EXECUTE ON FUNCTION ops.ensure_dataset(text, jsonb, text []) TO ingest;
+GRANT EXECUTE ON FUNCTION ops.ensure_dataset(text, jsonb, text[]) TO ingest;
 GRANT SELECT ON ALL TABLES IN SCHEMA ops TO transform, reader;

@@ -170,7 +170,7 @@ def test_file_that_died_thrice_in_one_run_is_quarantined_by_its_batch(patient: P
 
 
 def test_quarantined_killer_loads_after_it_was_put_back(patient: Pipeline) -> None:
-    from include.ingestion.reprocess import Selection, put_back  # noqa: PLC0415
+    from include.ingestion.reprocess import Selection, put_back
 
     sent(patient)
     for _ in range(3):

@@ -76,7 +76,7 @@ def test_process_leaves_out_rejected_rows_before_it_looks_for_duplicates(stages,
     ids=lambda value: "+".join(value) or "nothing" if isinstance(value, tuple) else repr(value),
 )
 @pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
-def test_process_cleans_as_the_contract_says(  # noqa: PLR0917 (fixtures, then parameters)
+def test_process_cleans_as_the_contract_says(
     stages, contract_of, steps: tuple, given: str, cleaned: str | None, thorough: bool
 ) -> None:
     contract = contract_of(ID, Column("note", ColumnType.TEXT, cleaning=steps))

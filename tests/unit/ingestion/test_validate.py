@@ -288,7 +288,7 @@ def test_validate_refuses_content_that_was_loaded_before(tmp_path: Path, stages)
     "content", [b"id,Odd One\n1,x\n", b'{"id": "1", "Odd One": "x"}\n', b'[{"id": "1", "Odd One": "x"}]'],
     ids=["csv", "ndjson", "json"],
 )  # fmt: skip
-def test_validate_treats_unknown_columns_as_the_contract_says(  # noqa: PLR0917 (fixtures, then parameters)
+def test_validate_treats_unknown_columns_as_the_contract_says(
     stages, contract_of, mode: UnknownColumns, rescued: str | Code | None, content: bytes, thorough: bool
 ) -> None:
     contract = contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
