@@ -6,7 +6,6 @@ What belongs here: encodings, compression, the file. What does not: what the byt
 from __future__ import annotations
 
 import gzip
-import os
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -56,6 +55,6 @@ def opened(path: Path, encoding: str = "utf-8") -> Iterator[ByteSink]:
             if MARKS[encoding]:
                 sink.write(MARKS[encoding])
             yield sink if encoding.startswith("utf-8") else _Encoder(sink, encoding)
-        Path(part).replace(path)
+        part.replace(path)
     finally:
         part.unlink(missing_ok=True)
