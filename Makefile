@@ -31,8 +31,10 @@ status: $(STAMP) ## show each service; exit code 0 when all are healthy
 env: $(STAMP) ## print addresses and passwords, for: eval "$(make env)"
 	@$(PYTHON) -m local env
 
+# Some systems set NAME to the host's; only one given on the command line is meant.
+drop: export DROP_NAME = $(if $(filter command,$(origin NAME)),$(NAME))
 drop: $(STAMP) ## put a file into the bucket: make drop FILE=path [DATASET=sales] [NAME=name]
-	@$(PYTHON) -m local drop --dataset "$${DATASET:-}" --name "$${NAME:-}" -- "$${FILE:?give FILE=path}"
+	@$(PYTHON) -m local drop --dataset "$${DATASET:-}" --name "$$DROP_NAME" -- "$${FILE:?give FILE=path}"
 
 clean: $(STAMP) ## stop everything and delete the platform's data
 	@$(PYTHON) -m local clean

@@ -17,7 +17,8 @@ from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, default_args
 from include.orchestration.upkeep import put_back_files
 
-DATASETS = ["", *(contract.dataset for contract in sound_contracts()), "unknown"]
+DATASETS = [None, *(contract.dataset for contract in sound_contracts()), "unknown"]
+STAGES = [None, "validate", "process", "load"]
 
 
 @dag(
@@ -29,14 +30,14 @@ DATASETS = ["", *(contract.dataset for contract in sound_contracts()), "unknown"
     doc_md=__doc__,
     tags=["ingestion", "repair"],
     params={
-        "dataset": Param("", type="string", enum=DATASETS, description="Empty: every dataset"),
-        "stage": Param("", type="string", enum=["", "validate", "process", "load"], description="Empty: every stage"),
+        "dataset": Param(None, type=["null", "string"], enum=DATASETS, description="Empty: every dataset"),
+        "stage": Param(None, type=["null", "string"], enum=STAGES, description="Empty: every stage"),
         "name": Param("*", type="string", maxLength=1024, description="Pattern of the file's name, as in sales_*.csv"),
     },
 )
 def reprocess_failed() -> None:
     """Move files from failed/ back to incoming/."""
-    put_back_files("{{ params.dataset }}", "{{ params.stage }}", "{{ params.name }}")
+    put_back_files("{{ params.dataset or '' }}", "{{ params.stage or '' }}", "{{ params.name }}")
 
 
 reprocess_failed()

@@ -58,7 +58,6 @@ class Code(StrEnum):
     UNREADABLE_FILE = "unreadable-file"
     TRUNCATED_FILE = "truncated-file"
     TOO_LARGE = "too-large"
-    WRONG_COLUMN_TYPE = "wrong-column-type"
     ERROR_BUDGET_EXCEEDED = "error-budget-exceeded"
     DERIVATION_FAILED = "derivation-failed"
     EXPECTATION_FAILED = "expectation-failed"

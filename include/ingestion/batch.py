@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.claim import worker_died
+from include.ingestion.engine import engine
 from include.ingestion.fetch import ObjectChangedError
 from include.ingestion.ledger import Ledger
 from include.ingestion.road import Stores, ingest_file
@@ -50,6 +51,31 @@ def ingest_batch(
         RetryableError: the bucket, the warehouse or the disk failed; the files not finished are untouched.
     """
     result = BatchResult()
+    with _shared_engine(len(file_ids), settings):
+        _ingest_each(contract, file_ids, stores, settings, result, last_try=last_try)
+    return result
+
+
+@contextmanager
+def _shared_engine(files: int, settings: IngestSettings) -> Iterator[None]:
+    """One engine for many small files. A file that travels alone opens one per stage: each gives its memory back."""
+    if files == 1:
+        yield
+        return
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    with engine(settings.spool_dir, settings):
+        yield
+
+
+def _ingest_each(
+    contract: Contract,
+    file_ids: Sequence[int],
+    stores: Stores,
+    settings: IngestSettings,
+    result: BatchResult,
+    *,
+    last_try: bool,
+) -> None:
     for at, file_id in enumerate(file_ids):
         entry = stores.ledger.read(file_id)
         if entry is None or (entry.attempts > 0 and len(file_ids) > 1):
@@ -71,7 +97,7 @@ def ingest_batch(
                 if not last_try:
                     raise
                 _give_up(file_ids[at:], error, ledger, result)
-            return result
+            return
         except PermanentError as error:
             log.error("File %s: %s", file_id, error)
             stores.ledger.failed(file_id, error.stage, error.code, str(error))
@@ -80,7 +106,6 @@ def ingest_batch(
         if loaded is not None:
             result.rows += loaded.inserted + loaded.updated + loaded.unchanged
         result.files["loaded" if loaded is not None else "refused"] += 1
-    return result
 
 
 def _give_up(file_ids: Sequence[int], error: RetryableError, ledger: Ledger, result: BatchResult) -> None:

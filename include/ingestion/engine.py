@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -24,10 +25,10 @@ _open: dict[Path, duckdb.DuckDBPyConnection] = {}
 def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection that may read and write below `folder` only: a contract's expressions can reach nothing else.
 
-    Opening an engine takes longer than a small file: within a `with engine(folder, ...)` block, further ones for
-    the same folder are cursors of the first.
+    Opening an engine takes as long as a small file: within a `with engine(...)` block, further ones for the same
+    folder, or one directly below it, are cursors of the first.
     """
-    if (shared := _open.get(folder)) is not None:
+    if (shared := _open.get(folder) or _open.get(folder.parent)) is not None:
         with shared.cursor() as cursor:
             yield cursor
         return
@@ -35,7 +36,7 @@ def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyCo
         config={
             "memory_limit": f"{settings.engine_memory_mb}MB",
             "threads": settings.engine_threads,
-            "temp_directory": str(folder / "spill"),
+            "temp_directory": str(folder / f"spill-{os.getpid()}"),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,
             "python_enable_replacements": False,

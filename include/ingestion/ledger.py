@@ -171,6 +171,10 @@ class Ledger:
         """Note where a file was put; None if it was not there any more."""
         self._rows("mark_settled", {"file_id": file_id, "settled_key": key}, returns=False)
 
+    def put_back(self, bucket: str, settled_key: str) -> None:
+        """Note that a quarantined file was moved back to incoming/."""
+        self._rows("put_back_file", {"bucket": bucket, "settled_key": settled_key}, returns=False)
+
     def report(self, file_id: int) -> dict[str, Any]:
         """All that is known of a file."""
         return dict(self._rows("file_report", {"file_id": file_id})[0][0])

@@ -150,11 +150,12 @@ def _publish(
     table = f"raw.{target.contract.dataset}"
     try:
         with connection.transaction():
-            connection.execute("SET LOCAL synchronous_commit = on")
-            connection.execute(f"SET LOCAL work_mem = '{settings.merge_memory_mb}MB'")
             # One loader a table: merges of two files into the same keys would collide. Waiting for the turn is
             # no fault, so the lock timeout starts after it.
-            connection.execute("SET LOCAL lock_timeout = 0")
+            connection.execute(
+                "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 0; "
+                f"SET LOCAL work_mem = '{settings.merge_memory_mb}MB'"
+            )
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [table])
             connection.execute(f"SET LOCAL lock_timeout = '{settings.lock_timeout_seconds}s'")
             before = _counters(connection, table)

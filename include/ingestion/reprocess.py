@@ -61,5 +61,6 @@ def put_back(selection: Selection, bucket: str, objects: ObjectStore, ledger: Le
             continue
         for companion in (REPORT, REJECTS):
             objects.delete(bucket, settled_key + companion)
+        ledger.put_back(bucket, settled_key)
         keys.append(target)
     return Returned(tuple(keys), tuple(missing))

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from include.errors import Code, PermanentError, PipelineError, Stage
 from include.ingestion.audit import Auditor
-from include.ingestion.engine import engine
 from include.ingestion.ledger import Ledger
 from include.ingestion.load import load
 from include.ingestion.places import clear_spool, rejects_key, spool_prefix
@@ -68,7 +67,7 @@ def ingest_file(contract: Contract, file_id: int, stores: Stores, settings: Inge
         return None
     at = _Place()
     try:
-        with _folder(settings, entry) as folder, engine(folder, settings):
+        with _folder(settings, entry) as folder:
             try:
                 loaded = _stages(contract, entry, stores, folder, settings, at)
             except FileRefusedError as refusal:

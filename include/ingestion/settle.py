@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 _MOVES_AT_ONCE = 8
 
+_FIRST_IN_REPORT = ("status", "code", "message", "what_to_do", "file", "dataset", "rows", "rejects_by_code")
+
 log = logging.getLogger(__name__)
 
 
@@ -85,7 +87,7 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
         if entry.status.is_failure
         else "Nothing must be done: the file is loaded."
     )
-    return report
+    return {name: report.pop(name) for name in _FIRST_IN_REPORT} | report
 
 
 def _move(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore) -> str | None:

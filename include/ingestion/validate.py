@@ -218,5 +218,5 @@ def _budget(contract: Contract) -> str:
     if contract.budget.rows:
         parts.append(f"{contract.budget.rows:,}")
     if contract.budget.share:
-        parts.append(f"{contract.budget.share:.4g} of all")
+        parts.append(f"{contract.budget.share * 100:.4g} % of the rows")
     return " and ".join(parts) or "none"

@@ -152,8 +152,8 @@ def test_ingest_dag_waits_for_its_own_files_without_a_worker(dags: dict, dag_id:
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
     dag = dags["reprocess_failed"]
     assert dag["timetable"] == "NullTimetable"
-    assert dag["params"]["dataset"]["enum"] == ["", "inventory", "sales", "unknown"]
-    assert dag["params"]["stage"]["enum"] == ["", "validate", "process", "load"]
+    assert dag["params"]["dataset"]["enum"] == [None, "inventory", "sales", "unknown"]
+    assert dag["params"]["stage"]["enum"] == [None, "validate", "process", "load"]
 
 
 @pytest.fixture
