@@ -50,6 +50,10 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
         )
     wanted = {normalised(column.name): column.name for column in contract.source_columns}
     names = tuple(wanted.get(normalised(name)) for name in given)
+    # An unknown column is kept under its own name, unless it becomes a column of the table.
+    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
+    keys = [name or (normalised(own) if evolves else own) for name, own in zip(names, given, strict=True)]
+    _refuse_doubled([key if name else None for key, name in zip(keys, names, strict=True)], given)
     missing = [c.name for c in contract.source_columns if c.required and c.name not in names]
     if missing:
         raise FileRefusedError(
@@ -57,21 +61,22 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
             f"Required columns are missing: {_list(missing)}. The file has: {_list(list(given))}.",
             "Add them, with a header line if there was none.",
         )
-    # An unknown column is kept under its own name, unless it becomes a column of the table.
-    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
-    keys = [name or (normalised(own) if evolves else own) for name, own in zip(names, given, strict=True)]
-    doubled = sorted({name for name, key in zip(given, keys, strict=True) if keys.count(key) > 1})
+    _refuse_doubled(keys, given)
+    unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
+    refuse_unknown([name for _, name in unknown], contract)
+    keep = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
+    extra = tuple((at, normalised(name) if evolves else name) for at, name in unknown) if keep else ()
+    return ColumnMap(tuple(given), names, extra, evolves)
+
+
+def _refuse_doubled(keys: Sequence[str | None], given: Sequence[str]) -> None:
+    doubled = sorted({name for name, key in zip(given, keys, strict=True) if key is not None and keys.count(key) > 1})
     if doubled:
         raise FileRefusedError(
             Code.DUPLICATE_COLUMNS,
             f"Columns stand twice in the file: {_list(doubled)}.",
             "Give each a name of its own.",
         )
-    unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
-    refuse_unknown([name for _, name in unknown], contract)
-    keep = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
-    extra = tuple((at, normalised(name) if evolves else name) for at, name in unknown) if keep else ()
-    return ColumnMap(tuple(given), names, extra, evolves)
 
 
 def refuse_unknown(unknown: Sequence[str], contract: Contract) -> None:
