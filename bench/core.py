@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -41,10 +42,10 @@ def measure(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[M
         by_hand.prepare(owner)
         for name, path in files.items():
             say(f"{name}: by hand")
-            _checkpoint(platform)
+            _settle_down(platform)
             copy, merge = by_hand.load(owner, path)
             say(f"{name}: through the stages")
-            _checkpoint(platform)
+            _settle_down(platform)
             result = ingest(platform, path, folder)
             yield from _compared(name, rows, copy, merge, result)
         _compare_tables(owner)
@@ -66,6 +67,7 @@ def ingest(platform: Platform, path: Path, folder: Path) -> dict[str, Any]:
     key = f"incoming/sales/{path.name}"
     store = ObjectStore(platform.s3_config)
     store.upload(path, "landing", key)
+    os.sync()  # the drop is not what is measured, nor is the disk's work on it
     s3, warehouse = platform.s3_config, platform.warehouse_config("ingest")
     task = {
         "dataset": "sales",
@@ -114,8 +116,10 @@ def _compare_tables(owner: psycopg.Connection[tuple[object, ...]]) -> None:
         raise SystemExit(f"the two roads disagree in {row and row[0]} rows")
 
 
-def _checkpoint(platform: Platform) -> None:
+def _settle_down(platform: Platform) -> None:
+    """What the load before left to do in the background is done now, so that it slows nobody down."""
     with psycopg.connect(_superuser_dsn(platform), autocommit=True) as connection:
+        connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")
 
 

@@ -62,6 +62,7 @@ def load(
         target.ensure(connection)
         with _staging(connection, target, entry.file_id):
             _copy(processed, target, entry.file_id, connection, warehouse, folder, settings)
+            processed.path.unlink(missing_ok=True)
             results = auditor.audit(contract, STAGING_SCHEMA, target.staging_name(entry.file_id))
             ledger.quality(entry, results)
             judge(contract, results)

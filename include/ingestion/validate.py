@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,9 @@ def validate(
         with engine(folder, settings) as connection:
             validated = _read(contract, raw, layout, connection, folder, settings)
         _judge(contract, validated)
+        # What is not needed any more need not reach the disk either: the merge wants its bandwidth.
+        for read in ("raw", "plain"):
+            (folder / read).unlink(missing_ok=True)
     except FileRefusedError as refusal:
         raise refusal.about(sha256=raw.sha256) from refusal.__cause__
     return validated
@@ -175,15 +179,22 @@ def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Tab
 def _write(path: Path, tables: Iterator[pa.Table], contract: Contract) -> tuple[int, tuple[str, ...]]:
     """Write the validated file; how many rows it has, and which columns the contract does not name."""
     writer: pq.ParquetWriter | None = None
+    written: Future[None] | None = None
     rows = 0
     try:
-        for table in tables:
-            if writer is None:
-                writer = pq.ParquetWriter(
-                    path, table.schema, compression="snappy", use_dictionary=False, write_statistics=False
-                )
-            writer.write_table(table, row_group_size=BATCH_ROWS)
-            rows += table.num_rows
+        # One table is written while the next one is read: two cores, and never more than two tables in memory.
+        with ThreadPoolExecutor(1) as pool:
+            for table in tables:
+                if writer is None:
+                    writer = pq.ParquetWriter(
+                        path, table.schema, compression="snappy", use_dictionary=False, write_statistics=False
+                    )
+                if written is not None:
+                    written.result()
+                written = pool.submit(writer.write_table, table, row_group_size=BATCH_ROWS)
+                rows += table.num_rows
+            if written is not None:
+                written.result()
     finally:
         if writer is not None:
             writer.close()
