@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
 from include.errors import Code
 from include.ingestion.csv_text import CsvRecord, Dialect, read_records
-from include.ingestion.engine import literal, quoted
 from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.json_text import document_records, ndjson_lines
 from include.ingestion.messages import explain
@@ -317,12 +317,5 @@ def _without_failing_row(
 
 
 def _duckdb_type(column: Column) -> str:
-    return {
-        ColumnType.INTEGER: "BIGINT",
-        ColumnType.NUMBER: f"DECIMAL({column.precision},{column.scale})",
-        ColumnType.FLOAT: "DOUBLE",
-        ColumnType.BOOLEAN: "BOOLEAN",
-        ColumnType.DATE: "DATE",
-        ColumnType.TIMESTAMP: "TIMESTAMP",
-        ColumnType.TIMESTAMPTZ: "TIMESTAMPTZ",
-    }.get(column.type, "VARCHAR")
+    """The type in validated files, where JSON and UUID travel as text."""
+    return "VARCHAR" if column.type in {ColumnType.JSON, ColumnType.UUID} else column.duckdb_type

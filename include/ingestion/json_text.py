@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import duckdb
 import pyarrow as pa
 
+from include.contracts.expressions import literal
 from include.errors import Code
-from include.ingestion.engine import literal
 from include.ingestion.records import FileRefusedError
 from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
 

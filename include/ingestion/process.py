@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
+from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType, Contract
 from include.errors import Code
-from include.ingestion.engine import engine, literal, quoted
+from include.ingestion.engine import engine
 from include.ingestion.records import FileRefusedError, Processed, Validated
 from include.ingestion.rules import cleaned
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from include.contracts.expressions import literal, quoted
 from include.contracts.model import Cleaning, Column, ColumnType, Contract
 from include.errors import Code
-from include.ingestion.engine import literal, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

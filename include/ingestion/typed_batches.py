@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
+from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract
 from include.errors import Code
 from include.ingestion.csv_text import Dialect, read_records
-from include.ingestion.engine import literal, quoted
 from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.records import FileRefusedError, SpooledFile
 from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned
