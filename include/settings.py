@@ -112,7 +112,7 @@ class IngestSettings(BaseSettings):
     max_columns: int = Field(500, ge=1)
     max_rejects_in_ledger: int = Field(1000, ge=0, description="rows of a file in ops.rejected_rows")
 
-    engine_memory_mb: int = Field(160, ge=64)
+    engine_memory_mb: int = Field(128, ge=64)
     engine_threads: int = Field(2, ge=1)
     merge_memory_mb: int = Field(512, ge=4, description="work_mem of a merge, in the warehouse")
     lock_timeout_seconds: int = Field(30, ge=1, description="wait for a lock on the table before trying again later")

@@ -104,6 +104,11 @@ class Column:
                 return self.type.value.upper()
 
     @property
+    def carried_type(self) -> str:
+        """The column's type between the stages, in DuckDB's words: JSON and UUID travel as text."""
+        return "VARCHAR" if self.type in {ColumnType.JSON, ColumnType.UUID} else self.duckdb_type
+
+    @property
     def postgres_type(self) -> str:
         """The column's type in the warehouse."""
         match self.type:

@@ -242,7 +242,7 @@ def _query(contract: Contract, cells: _Cells) -> str:
     absent = [column for column in contract.source_columns if column.name not in cells.texts]
     inner = [f"{cells.texts[c.name]} AS {quoted('text of ' + c.name)}" for c in columns]
     values = [f"{typed(c, quoted('text of ' + c.name))} AS {quoted(c.name)}" for c in columns]
-    values += [f"NULL::{_duckdb_type(c)} AS {quoted(c.name)}" for c in absent]
+    values += [f"NULL::{c.carried_type} AS {quoted(c.name)}" for c in absent]
     found = [
         f"CASE {' '.join(branches)} END" for c in columns if (branches := _branches(c, quoted("text of " + c.name)))
     ]
@@ -314,8 +314,3 @@ def _without_failing_row(
     half = table.num_rows // 2
     left, right = (_run(connection, query, part, contract) for part in (table.slice(0, half), table.slice(half)))
     return Chunk(table.num_rows, pa.concat_tables([left.good, right.good]), left.rejects + right.rejects)
-
-
-def _duckdb_type(column: Column) -> str:
-    """The type in validated files, where JSON and UUID travel as text."""
-    return "VARCHAR" if column.type in {ColumnType.JSON, ColumnType.UUID} else column.duckdb_type

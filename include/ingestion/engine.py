@@ -55,3 +55,4 @@ def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyCo
     finally:
         _open.pop(folder, None)
         connection.close()
+        pa.default_memory_pool().release_unused()  # malloc keeps what was freed; the next stage would come on top

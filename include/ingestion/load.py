@@ -7,8 +7,6 @@ ledger knows.
 from __future__ import annotations
 
 from contextlib import contextmanager
-from queue import Queue
-from threading import Thread
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -20,21 +18,17 @@ from include.ingestion.audit import Auditor, judge
 from include.ingestion.engine import engine
 from include.ingestion.records import DuplicateContentError, FileEntry, Loaded, Processed, Validated
 from include.ingestion.target import STAGING_SCHEMA, Target
-from include.stores.warehouse import Connection, connect, warehouse_errors
+from include.stores.warehouse import Connection, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import pyarrow as pa
-
     from include.contracts.model import Contract
     from include.ingestion.ledger import Ledger
-    from include.settings import IngestSettings, WarehouseConfig
+    from include.settings import IngestSettings
 
-COPY_ROWS = 32_768
-# A second connection pays from about here on; below, opening it costs more than it saves.
-_PARALLEL_FROM_ROWS = 200_000
+_COPY_ROWS = 16_384
 
 
 def load(
@@ -43,7 +37,6 @@ def load(
     validated: Validated,
     processed: Processed,
     ledger: Ledger,
-    warehouse: WarehouseConfig,
     auditor: Auditor,
     folder: Path,
     settings: IngestSettings,
@@ -61,7 +54,7 @@ def load(
     with warehouse_errors(Stage.LOAD):
         target.ensure(connection)
         with _staging(connection, target, entry.file_id):
-            _copy(processed, target, entry.file_id, connection, warehouse, folder, settings)
+            _copy(processed, target, entry, connection, folder, settings)
             processed.path.unlink(missing_ok=True)
             results = auditor.audit(contract, STAGING_SCHEMA, target.staging_name(entry.file_id))
             ledger.quality(entry, results)
@@ -71,10 +64,9 @@ def load(
 
 @contextmanager
 def _staging(connection: Connection, target: Target, file_id: int) -> Iterator[None]:
-    """A staging table of this file's own, gone at the end; one that a dead worker left is replaced."""
+    """Room for a staging table of this file's own: one that a dead worker left is dropped, and so is ours at the end."""
     drop = psycopg.sql.SQL("DROP TABLE IF EXISTS {}").format(target.staging(file_id))
     connection.execute(drop)
-    connection.execute(target.create_staging(file_id))
     try:
         yield
     finally:
@@ -83,65 +75,22 @@ def _staging(connection: Connection, target: Target, file_id: int) -> Iterator[N
 
 
 def _copy(
-    processed: Processed,
-    target: Target,
-    file_id: int,
-    connection: Connection,
-    warehouse: WarehouseConfig,
-    folder: Path,
-    settings: IngestSettings,
+    processed: Processed, target: Target, entry: FileEntry, connection: Connection, folder: Path, settings: IngestSettings
 ) -> None:
-    statement = target.copy(file_id)
-    with engine(folder, settings) as reader:
-        batches = reader.execute(processed.select).to_arrow_reader(COPY_ROWS)
-        if processed.rows_kept < _PARALLEL_FROM_ROWS:
-            _copy_batches(connection, statement, batches.schema, iter(batches))
-            return
-        # PostgreSQL types and writes rows on one core per connection; two of them keep two cores busy.
-        with connect(warehouse) as second:
-            _copy_parallel((connection, second), statement, batches)
-
-
-def _copy_batches(
-    connection: Connection, statement: psycopg.sql.Composed, schema: pa.Schema, batches: Iterator[pa.RecordBatch]
-) -> None:
-    encoder = ArrowToPostgresBinaryEncoder(schema)
-    with connection.cursor().copy(statement) as copy:
-        copy.write(encoder.write_header())
-        for batch in batches:
-            copy.write(encoder.write_batch(batch))
-        copy.write(encoder.finish())
-
-
-def _copy_parallel(
-    connections: tuple[Connection, ...], statement: psycopg.sql.Composed, batches: pa.RecordBatchReader
-) -> None:
-    queue: Queue[pa.RecordBatch | None] = Queue(maxsize=2)
-    failures: list[BaseException] = []
-
-    def drain(connection: Connection) -> None:
-        try:
-            _copy_batches(connection, statement, batches.schema, iter(queue.get, None))
-        except BaseException as error:
-            failures.append(error)
-            while queue.get() is not None:
-                pass
-
-    threads = [Thread(target=drain, args=(connection,)) for connection in connections]
-    for thread in threads:
-        thread.start()
-    try:
-        for batch in batches:
-            if failures:
-                break
-            queue.put(batch)
-    finally:
-        for _ in threads:
-            queue.put(None)
-        for thread in threads:
-            thread.join()
-    if failures:
-        raise failures[0]
+    """Fill a new staging table. Made and filled in one transaction, its rows are born frozen: no reader marks them."""
+    with engine(folder, settings) as reader, connection.transaction():
+        connection.execute(target.create_staging(entry.file_id))
+        with connection.cursor().copy(target.copy(entry.file_id)) as copy:
+            encoder: ArrowToPostgresBinaryEncoder | None = None
+            for select in processed.selects:
+                batches = reader.execute(select).to_arrow_reader(_COPY_ROWS)
+                if encoder is None:
+                    encoder = ArrowToPostgresBinaryEncoder(batches.schema)
+                    copy.write(encoder.write_header())
+                for batch in batches:
+                    copy.write(encoder.write_batch(batch))
+            if encoder is not None:
+                copy.write(encoder.finish())
 
 
 def _publish(
@@ -160,7 +109,7 @@ def _publish(
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [table])
             connection.execute(f"SET LOCAL lock_timeout = '{settings.lock_timeout_seconds}s'")
             before = _counters(connection, table)
-            merged = connection.execute(target.merge(entry.file_id)).rowcount
+            merged = connection.execute(target.merge(entry.file_id, sort=not processed.in_key_order)).rowcount
             after = _counters(connection, table)
             inserted, updated = after[0] - before[0], after[1] - before[1]
             if inserted + updated != merged:

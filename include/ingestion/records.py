@@ -131,10 +131,14 @@ class Validated:
 
 @dataclass(frozen=True)
 class Processed:
-    """What process decided: how the rows to load are read from the validated file, and how many are left out."""
+    """What process decided: how the rows to load are read from the validated file, and how many are left out.
+
+    The results of `selects`, one after the other, are the rows; `in_key_order`, if so.
+    """
 
     path: Path
-    select: str
+    selects: tuple[str, ...]
+    in_key_order: bool
     rows_kept: int
     rows_duplicate: int
 

@@ -107,7 +107,7 @@ def _stages(
     processed = process(contract, validated, folder, settings)
     ledger.processed(entry, processed)
     at.stage = Stage.LOAD
-    return load(contract, entry, validated, processed, ledger, stores.warehouse, stores.auditor, folder, settings)
+    return load(contract, entry, validated, processed, ledger, stores.auditor, folder, settings)
 
 
 def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, stores: Stores) -> None:

@@ -55,17 +55,18 @@ class Target:
         return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging(file_id), columns)
 
     def copy(self, file_id: int) -> sql.Composed:
-        """Copy binary rows into the staging table."""
-        return sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(self.staging(file_id))
+        """Copy binary rows into the staging table, in the transaction that makes it."""
+        return sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE)").format(self.staging(file_id))
 
-    def merge(self, file_id: int) -> sql.Composed:
+    def merge(self, file_id: int, *, sort: bool) -> sql.Composed:
         """Insert new keys, update those whose row is not older and differs.
 
-        Read in key order: the index grows page by page, and updates walk the table once.
+        In key order, the index grows page by page and updates walk the table once. A staging table that lies in key
+        order is read as it lies; any other one must be sorted here, which takes as long as the rest.
         """
         contract = self.contract
+        order = sql.SQL(" ORDER BY {}").format(sql.SQL(", ").join(map(sql.Identifier, contract.key)))
         values = [*(c.name for c in contract.columns if c.name not in contract.key), *self.extra_columns, "_rescued"]
-        key = sql.SQL(", ").join(map(sql.Identifier, contract.key))
         on = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in contract.key)
         differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(_row("t", values), _row("s", values))
         if contract.newest_by:
@@ -76,14 +77,14 @@ class Target:
         sets = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
         all_columns = [*contract.key, *values, "_source_row"]
         return sql.SQL(
-            "MERGE INTO {table} AS t USING (SELECT {staged} FROM {staging} ORDER BY {key}) AS s ON {on} "
+            "MERGE INTO {table} AS t USING (SELECT {staged} FROM {staging}{order}) AS s ON {on} "
             "WHEN MATCHED AND {differs} THEN UPDATE SET {sets}, {lineage} "
             "WHEN NOT MATCHED THEN INSERT ({names}, _file_id, _loaded_at) VALUES ({row}, {file_id}, now())"
         ).format(
             table=self.table,
             staged=self._casts(),
             staging=self.staging(file_id),
-            key=key,
+            order=order if sort else sql.SQL(""),
             on=on,
             differs=differs,
             sets=sets,

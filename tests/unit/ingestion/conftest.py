@@ -83,7 +83,8 @@ class Stages:
         plan = process(contract, validated, validated.path.parent, settings)
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
-            table = connection.execute(f"SELECT * FROM ({plan.select}) ORDER BY _source_row").to_arrow_table()
+            rows = " UNION ALL ".join(f"({select})" for select in plan.selects)
+            table = connection.execute(f"SELECT * FROM ({rows}) ORDER BY _source_row").to_arrow_table()
         assert table.num_rows == plan.rows_kept
         return table.to_pylist()
 
