@@ -47,6 +47,10 @@ class Code(StrEnum):
     NOT_AN_OBJECT = "not-an-object"
     ROW_TOO_LONG = "row-too-long"
     BAD_ENCODING = "bad-encoding"
+    # a message
+    EMPTY_MESSAGE = "empty-message"
+    BAD_AVRO = "bad-avro"
+    UNKNOWN_SCHEMA = "unknown-schema"
     # a file
     EMPTY_FILE = "empty-file"
     NO_ROWS = "no-rows"
@@ -74,6 +78,12 @@ class Code(StrEnum):
     BUCKET_UNAVAILABLE = "bucket-unavailable"
     BUCKET_REFUSED = "bucket-refused"
     DISK_FULL = "disk-full"
+    SERVICE_UNAVAILABLE = "service-unavailable"
+    SERVICE_REFUSED = "service-refused"
+    CIRCUIT_OPEN = "circuit-open"
+    BROKER_UNAVAILABLE = "broker-unavailable"
+    BROKER_REFUSED = "broker-refused"
+    REGISTRY_UNAVAILABLE = "registry-unavailable"
     INTERNAL = "internal"
 
 

@@ -42,6 +42,15 @@ class WarehouseConfig(BaseModel):
     statement_timeout: int = 3600
 
 
+class KafkaConfig(BaseModel):
+    """How to reach a Kafka-protocol broker. `options` are further ones in librdkafka's own names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    bootstrap_servers: str
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+
+
 class StoreSettings(BaseSettings):
     """Where the bucket and the warehouse are, for commands that run outside Airflow.
 
@@ -61,6 +70,7 @@ class StoreSettings(BaseSettings):
     warehouse_ingest_password: SecretStr = SecretStr("")
     warehouse_owner_user: str = "warehouse_owner"
     warehouse_owner_password: SecretStr = SecretStr("")
+    kafka_bootstrap: str = "127.0.0.1:9092"
 
     def s3(self) -> S3Config:
         """The object store's address and key."""
@@ -80,6 +90,40 @@ class StoreSettings(BaseSettings):
             user=self.warehouse_owner_user if role == "owner" else self.warehouse_ingest_user,
             password=self.warehouse_owner_password if role == "owner" else self.warehouse_ingest_password,
         )
+
+
+class MlServiceSettings(BaseSettings):
+    """How the ML service is called. Each name is read from ML_SERVICE_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="ML_SERVICE_", frozen=True, extra="ignore")
+
+    url: str = "http://127.0.0.1:8100"
+    batch_size: int = Field(1000, ge=1, le=1000, description="transactions of one request")
+    requests_at_once: int = Field(4, ge=1, description="requests under way at the same time")
+    connect_timeout_seconds: float = Field(2.0, gt=0)
+    read_timeout_seconds: float = Field(10.0, gt=0)
+    attempts: int = Field(5, ge=1, description="tries of one request")
+    backoff_seconds: float = Field(0.2, ge=0, description="longest pause before the second try; it doubles, with jitter")
+    backoff_max_seconds: float = Field(5.0, ge=0)
+    circuit_failures: int = Field(10, ge=1, description="failed tries in a row that open the circuit")
+    circuit_reset_seconds: float = Field(30.0, gt=0, description="an open circuit lets one try through after this")
+
+
+class StreamSettings(BaseSettings):
+    """How messages are consumed. Each name is read from STREAM_<NAME>; SCHEMA_REGISTRY_URL has no prefix."""
+
+    model_config = SettingsConfigDict(env_prefix="STREAM_", frozen=True, extra="ignore", populate_by_name=True)
+
+    group: str = "filegate"
+    batch_messages: int = Field(50_000, ge=1, description="most messages of one batch of one partition")
+    batch_bytes: int = Field(64 * 1024**2, ge=1, description="most bytes of one batch of one partition")
+    batch_seconds: float = Field(5.0, gt=0, description="a batch is closed after this, full or not")
+    run_seconds: float = Field(60.0, gt=0, description="a run takes batch after batch for this long at most")
+    poke_seconds: float = Field(2.0, gt=0, description="pause between two looks for new messages")
+    session_timeout_ms: int = Field(6000, ge=1000, description="a consumer not heard of for this long has died")
+    max_poll_interval_ms: int = Field(300_000, ge=6000, description="longest time that one batch may take")
+    partitions: int = Field(2, ge=1, description="of a topic that is made here")
+    schema_registry_url: str | None = Field(None, validation_alias="SCHEMA_REGISTRY_URL")
 
 
 class IngestSettings(BaseSettings):
@@ -128,3 +172,15 @@ def ingest_settings() -> IngestSettings:
 def store_settings() -> StoreSettings:
     """The addresses and keys of this process."""
     return StoreSettings()
+
+
+@lru_cache(maxsize=1)
+def ml_service_settings() -> MlServiceSettings:
+    """The ML service as this process calls it."""
+    return MlServiceSettings()
+
+
+@lru_cache(maxsize=1)
+def stream_settings() -> StreamSettings:
+    """How this process consumes messages."""
+    return StreamSettings()
