@@ -39,7 +39,10 @@ def main() -> None:
             contract.dataset, contract.version, settings.landing_bucket, [info], "bench", f"bench-{time.time()}"
         )
         start = time.perf_counter()
-        loaded = road.ingest_file(contract, file_id, stores, settings)
+        entry = stores.ledger.begin(file_id)
+        if entry is None:
+            raise SystemExit("the file is decided already")
+        loaded = road.ingest_file(contract, entry, stores, settings)
         seconds = time.perf_counter() - start
     with connect(warehouse) as connection:
         report = Ledger(connection).report(file_id)

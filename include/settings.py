@@ -103,7 +103,7 @@ class MlServiceSettings(BaseSettings):
     connect_timeout_seconds: float = Field(2.0, gt=0)
     read_timeout_seconds: float = Field(10.0, gt=0)
     attempts: int = Field(5, ge=1, description="tries of one request")
-    backoff_seconds: float = Field(0.2, ge=0, description="longest pause before the second try; it doubles, with jitter")
+    backoff_seconds: float = Field(0.2, ge=0, description="longest first pause; it doubles, with jitter")
     backoff_max_seconds: float = Field(5.0, ge=0)
     circuit_failures: int = Field(10, ge=1, description="failed tries in a row that open the circuit")
     circuit_reset_seconds: float = Field(30.0, gt=0, description="an open circuit lets one try through after this")

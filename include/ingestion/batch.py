@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.claim import worker_died
 from include.ingestion.engine import engine
 from include.ingestion.fetch import ObjectChangedError
-from include.ingestion.ledger import Ledger
+from include.ingestion.ledger import FileLostError, Ledger
 from include.ingestion.road import Stores, ingest_file
 from include.stores.warehouse import connect
 
@@ -82,37 +82,57 @@ def _ingest_each(
             result.waiting.append(file_id)
             continue
         if entry.attempts >= settings.max_attempts:
-            stores.ledger.failed(file_id, entry.stage, Code.WORKER_DIED, worker_died(entry.attempts, entry.stage))
+            reason = worker_died(entry.attempts, entry.stage)
+            stores.ledger.failed(file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
             result.files["refused"] += 1
             continue
         try:
-            loaded = ingest_file(contract, file_id, stores, settings)
-        except ObjectChangedError as error:
-            stores.ledger.postponed(file_id, error.code, error.message)
-            result.waiting.append(file_id)
-            continue
+            _ingest(contract, file_id, stores, settings, result)
+        except FileLostError as error:
+            log.warning("File %s: %s Its outcome is theirs to note.", file_id, error.message)
+            result.files["taken over"] += 1
         except RetryableError as error:
-            with _ledger_that_answers(stores) as ledger:
-                ledger.postponed(file_id, error.code, str(error))
-                if not last_try:
-                    raise
-                _give_up(file_ids[at:], error, ledger, result)
-            return
-        except PermanentError as error:
-            log.error("File %s: %s", file_id, error)
-            stores.ledger.failed(file_id, error.stage, error.code, str(error))
-            result.files["refused"] += 1
-            continue
+            if last_try:
+                with _ledger_that_answers(stores) as ledger:
+                    _give_up(file_ids[at:], error, ledger, result)
+                return
+            raise
+
+
+def _ingest(contract: Contract, file_id: int, stores: Stores, settings: IngestSettings, result: BatchResult) -> None:
+    entry = stores.ledger.begin(file_id)
+    if entry is None:
+        log.info("File %s is decided already.", file_id)
+        result.files["decided before"] += 1
+        return
+    try:
+        loaded = ingest_file(contract, entry, stores, settings)
+    except ObjectChangedError as error:
+        stores.ledger.postponed(entry, error.code, error.message)
+        result.waiting.append(file_id)
+    except RetryableError as error:
+        # A commit whose answer was lost has decided the file: the error stays, for the sake of the others.
+        with _ledger_that_answers(stores) as ledger, suppress(FileLostError):
+            ledger.postponed(entry, error.code, str(error))
+        raise
+    except PermanentError as error:
+        log.error("File %s: %s", file_id, error)
+        stores.ledger.failed(file_id, entry.attempts, error.stage, error.code, str(error))
+        result.files["refused"] += 1
+    else:
+        result.files["loaded" if loaded is not None else "refused"] += 1
         if loaded is not None:
             result.rows += loaded.inserted + loaded.updated + loaded.unchanged
-        result.files["loaded" if loaded is not None else "refused"] += 1
 
 
 def _give_up(file_ids: Sequence[int], error: RetryableError, ledger: Ledger, result: BatchResult) -> None:
     """Every try failed for the same reason outside the files: they go to quarantine with it."""
     log.error("No try is left: %s", error)
     for file_id in file_ids:
-        ledger.failed(file_id, error.stage, error.code, f"{error} No try was left; reprocess the file.")
+        entry = ledger.read(file_id)
+        if entry is None or entry.decided:
+            continue
+        ledger.failed(file_id, entry.attempts, error.stage, error.code, f"{error} No try was left; reprocess the file.")
         result.files["refused"] += 1
 
 

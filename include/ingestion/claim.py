@@ -42,7 +42,8 @@ def claim(
     alone, untouched = [], []
     for orphan in orphans:
         if orphan.attempts >= settings.max_attempts:
-            ledger.failed(orphan.file_id, orphan.stage, Code.WORKER_DIED, worker_died(orphan.attempts, orphan.stage))
+            reason = worker_died(orphan.attempts, orphan.stage)
+            ledger.failed(orphan.file_id, orphan.attempts, orphan.stage, Code.WORKER_DIED, reason)
         elif orphan.attempts:
             alone.append([orphan.file_id])
         else:

@@ -1,7 +1,7 @@
 """The ledger: every file, what became of it, and why. All statements on ops.* are called from here.
 
-Each note moves a file from one known state to the next and says so by its row count; a worker that lost a file
-to another finds out at its next note.
+Each note moves a file from one known state to the next, and only for the attempt that it belongs to: a worker
+that was taken for dead, and whose file another one has begun, finds out at its next note and changes nothing.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.errors import Code, PermanentError, Stage
+from include.errors import Code, PipelineError, Stage
 from include.ingestion.records import (
     DuplicateContentError,
     FileEntry,
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from include.stores.object_store import ObjectInfo
+
+
+class FileLostError(PipelineError):
+    """Another worker has begun this file, or finished it: whatever we have found, it is theirs to say."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +95,17 @@ class Ledger:
         with warehouse_errors(Stage.VALIDATE), self.connection.transaction():
             self._add_rejects(entry.file_id, result.rejects.first)
             values = {
-                "file_id": entry.file_id,
                 "sha256": result.sha256,
                 "format": str(result.layout),
                 "rows_read": result.rows_read,
                 "rows_rejected": result.rejects.rows,
             }
-            self._must_change("mark_validated", values)
+            self._advance("mark_validated", entry.file_id, entry.attempts, values)
 
     def processed(self, entry: FileEntry, result: Processed) -> None:
         """Note how many rows another row of the same file replaced."""
-        self._must_change("mark_processed", {"file_id": entry.file_id, "rows_duplicate": result.rows_duplicate})
+        with warehouse_errors(Stage.PROCESS):
+            self._advance("mark_processed", entry.file_id, entry.attempts, {"rows_duplicate": result.rows_duplicate})
 
     def loaded(self, entry: FileEntry, result: Loaded) -> None:
         """Note the merge, inside its transaction.
@@ -110,12 +114,11 @@ class Ledger:
             UniqueViolation: the same content was loaded meanwhile. Who merges must be able to tell this from a fault.
         """
         values = {
-            "file_id": entry.file_id,
             "inserted": result.inserted,
             "updated": result.updated,
             "unchanged": result.unchanged,
         }
-        self._change("mark_loaded", values)
+        self._advance("mark_loaded", entry.file_id, entry.attempts, values)
 
     def refused(self, entry: FileEntry, stage: Stage, refusal: FileRefusedError) -> None:
         """Note the verdict on a whole file, with its rejected rows."""
@@ -124,6 +127,7 @@ class Ledger:
             self._add_rejects(entry.file_id, refusal.rejects.first)
             self._fail(
                 entry.file_id,
+                entry.attempts,
                 status,
                 refusal.code,
                 str(refusal),
@@ -133,13 +137,15 @@ class Ledger:
                 rows_rejected=refusal.rejects.rows if refusal.rows_read is not None else None,
             )
 
-    def failed(self, file_id: int, stage: str, code: Code, message: str) -> None:
-        """Note that the work on a file stopped for a reason outside the file."""
-        self._fail(file_id, Status.failed_in(stage), code, message)
+    def failed(self, file_id: int, attempts: int, stage: str, code: Code, message: str) -> None:
+        """Note that the work on a file, in this attempt, stopped for a reason outside the file."""
+        with warehouse_errors(stage):
+            self._fail(file_id, attempts, Status.failed_in(stage), code, message)
 
-    def postponed(self, file_id: int, code: Code, message: str) -> None:
+    def postponed(self, entry: FileEntry, code: Code, message: str) -> None:
         """Note why a file waits for another try."""
-        self._rows("postpone_file", {"file_id": file_id, "code": code, "message": message}, returns=False)
+        with warehouse_errors(entry.stage):
+            self._advance("postpone_file", entry.file_id, entry.attempts, {"code": code, "message": message})
 
     def quality(self, entry: FileEntry, results: Iterable[QualityResult]) -> None:
         """Keep what the table-level expectations saw, in place of an earlier attempt's."""
@@ -179,10 +185,10 @@ class Ledger:
         """All that is known of a file."""
         return dict(self._rows("file_report", {"file_id": file_id})[0][0])
 
-    def _fail(self, file_id: int, status: Status, code: Code, message: str, **known: object) -> None:
+    def _fail(self, file_id: int, attempts: int, status: Status, code: Code, message: str, **known: object) -> None:
         facts = {"sha256": None, "format": None, "rows_read": None, "rows_rejected": None, **known}
-        values = {"file_id": file_id, "status": status, "code": code, "message": message.replace("\0", ""), **facts}
-        self._rows("mark_failed", values, returns=False)
+        values = {"status": status, "code": code, "message": message.replace("\0", ""), **facts}
+        self._advance("mark_failed", file_id, attempts, values)
 
     def _add_rejects(self, file_id: int, rejects: list[Reject]) -> None:
         if not rejects:
@@ -194,16 +200,17 @@ class Ledger:
                 message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
                 copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
 
-    def _must_change(self, name: str, values: Mapping[str, object]) -> None:
-        with warehouse_errors(name):
-            self._change(name, values)
+    def _advance(self, name: str, file_id: int, attempts: int, values: Mapping[str, object]) -> None:
+        """Move a file on.
 
-    def _change(self, name: str, values: Mapping[str, object]) -> None:
+        Raises:
+            FileLostError: it is not in the state that the step begins from, or in a later attempt.
+        """
         with self.connection.cursor() as cursor:
-            cursor.execute(statement(name), values)
+            cursor.execute(statement(name), {**values, "file_id": file_id, "attempts": attempts})
             if cursor.rowcount != 1:
-                raise PermanentError(
-                    name, Code.INTERNAL, "The file is not in the state this step begins from.", **dict(values)
+                raise FileLostError(
+                    name, Code.INTERNAL, "Another worker has this file.", file_id=file_id, attempts=attempts
                 )
 
     def _rows(self, name: str, values: Mapping[str, object], *, returns: bool = True) -> list[tuple[Any, ...]]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import psycopg
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import errors as pg
 
@@ -49,38 +48,35 @@ def load(
         RetryableError: the warehouse is locked, full or away.
         PermanentError: it refuses; a retry changes nothing.
     """
-    target = Target(contract, validated.extra_columns)
+    target = Target(contract, entry.file_id, entry.attempts, validated.extra_columns)
     connection = ledger.connection
     with warehouse_errors(Stage.LOAD):
         target.ensure(connection)
-        with _staging(connection, target, entry.file_id):
-            _copy(processed, target, entry, connection, folder, settings)
+        with _staging(connection, target):
+            _copy(processed, target, connection, folder, settings)
             processed.path.unlink(missing_ok=True)
-            results = auditor.audit(contract, STAGING_SCHEMA, target.staging_name(entry.file_id))
+            results = auditor.audit(contract, STAGING_SCHEMA, target.staging_name)
             ledger.quality(entry, results)
             judge(contract, results)
             return _publish(target, entry, processed, ledger, validated.sha256, settings)
 
 
 @contextmanager
-def _staging(connection: Connection, target: Target, file_id: int) -> Iterator[None]:
-    """Room for a staging table of this file's own: one that a dead worker left is dropped, and so is ours at the end."""
-    drop = psycopg.sql.SQL("DROP TABLE IF EXISTS {}").format(target.staging(file_id))
-    connection.execute(drop)
+def _staging(connection: Connection, target: Target) -> Iterator[None]:
+    """Whatever happens, this attempt's staging table is gone at the end, unless the connection is."""
+    connection.execute(target.drop_staging())
     try:
         yield
     finally:
         if not connection.broken:
-            connection.execute(drop)
+            connection.execute(target.drop_staging())
 
 
-def _copy(
-    processed: Processed, target: Target, entry: FileEntry, connection: Connection, folder: Path, settings: IngestSettings
-) -> None:
+def _copy(processed: Processed, target: Target, connection: Connection, folder: Path, settings: IngestSettings) -> None:
     """Fill a new staging table. Made and filled in one transaction, its rows are born frozen: no reader marks them."""
     with engine(folder, settings) as reader, connection.transaction():
-        connection.execute(target.create_staging(entry.file_id))
-        with connection.cursor().copy(target.copy(entry.file_id)) as copy:
+        connection.execute(target.create_staging())
+        with connection.cursor().copy(target.copy()) as copy:
             encoder: ArrowToPostgresBinaryEncoder | None = None
             for select in processed.selects:
                 batches = reader.execute(select).to_arrow_reader(_COPY_ROWS)
@@ -109,7 +105,7 @@ def _publish(
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [table])
             connection.execute(f"SET LOCAL lock_timeout = '{settings.lock_timeout_seconds}s'")
             before = _counters(connection, table)
-            merged = connection.execute(target.merge(entry.file_id, sort=not processed.in_key_order)).rowcount
+            merged = connection.execute(target.merge(sort=not processed.in_key_order)).rowcount
             after = _counters(connection, table)
             inserted, updated = after[0] - before[0], after[1] - before[1]
             if inserted + updated != merged:

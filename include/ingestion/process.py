@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import duckdb
-import pyarrow.parquet as pq
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType, Contract
 from include.errors import Code
 from include.ingestion.engine import engine
+from include.ingestion.key_order import key_ranges, parts_needed
 from include.ingestion.records import FileRefusedError, Processed, Validated
 from include.ingestion.rules import cleaned
 
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.settings import IngestSettings
-
-_MOST_PARTS = 8
-_SAMPLE_KEYS = 4_096
 
 
 def process(contract: Contract, validated: Validated, folder: Path, settings: IngestSettings) -> Processed:
@@ -39,7 +36,7 @@ def process(contract: Contract, validated: Validated, folder: Path, settings: In
         try:
             _try_derived(connection, contract, rows)
             duplicates = _write_losers(connection, contract, rows, losers)
-            ranges = _key_ranges(connection, contract, rows, _sorts_needed(validated.path, settings))
+            ranges = key_ranges(connection, contract, rows, parts_needed(validated.path, settings))
         except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
             raise FileRefusedError(
                 Code.DERIVATION_FAILED,
@@ -90,40 +87,6 @@ def _write_losers(connection: duckdb.DuckDBPyConnection, contract: Contract, row
     )
     count = connection.execute(f"SELECT count(*) FROM read_parquet({literal(str(path))})").fetchone()
     return int(count[0]) if count else 0
-
-
-def _sorts_needed(path: Path, settings: IngestSettings) -> int:
-    """In how many parts the rows must be sorted: each fills at most three quarters of the engine's memory."""
-    rows = pq.read_metadata(path)
-    size = sum(rows.row_group(at).total_byte_size for at in range(rows.num_row_groups))
-    return 1 + 4 * size // (3 * settings.engine_memory_mb * 1024**2)
-
-
-def _key_ranges(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, parts: int) -> list[str]:
-    """Conditions that part the rows by key, in key order, into about equal shares; none if it would take too many.
-
-    Load copies rows in key order, which halves the time of the merge. DuckDB's own sort beyond its memory runs out
-    of it where the runs are many, so it sorts parts that fit. Each part reads the file again: beyond
-    `_MOST_PARTS`, PostgreSQL sorts.
-    """
-    if parts > _MOST_PARTS:
-        return []
-    if parts == 1:
-        return ["true"]
-    texts = ", ".join(f"CAST({quoted(name)} AS VARCHAR)" for name in contract.key)
-    sample = connection.execute(
-        f"SELECT {texts} FROM (SELECT {_key(contract)} FROM {rows} "
-        f"USING SAMPLE reservoir({_SAMPLE_KEYS} ROWS) REPEATABLE (1)) ORDER BY {_key(contract)}"
-    ).fetchall()
-    bounds = [_key_value(contract, sample[part * len(sample) // parts]) for part in range(1, parts)]
-    below = [f"({_key(contract)}) < ({bound})" for bound in bounds]
-    above = [f"({_key(contract)}) >= ({bound})" for bound in bounds]
-    return [" AND ".join(pair) for pair in zip(["true", *above], [*below, "true"], strict=True)]
-
-
-def _key_value(contract: Contract, texts: tuple[str, ...]) -> str:
-    kinds = [contract.by_name[name].carried_type for name in contract.key]
-    return ", ".join(f"CAST({literal(text)} AS {kind})" for text, kind in zip(texts, kinds, strict=True))
 
 
 def _key(contract: Contract) -> str:

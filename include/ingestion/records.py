@@ -55,6 +55,11 @@ class FileEntry:
     run_id: str | None = None
 
     @property
+    def decided(self) -> bool:
+        """Whether the file has an outcome."""
+        return self.status not in {Status.CLAIMED, Status.VALIDATED, Status.PROCESSED}
+
+    @property
     def name(self) -> str:
         """The last part of the key."""
         return self.object_key.rsplit("/", maxsplit=1)[-1]

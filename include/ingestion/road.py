@@ -51,20 +51,17 @@ def open_stores(s3: S3Config, warehouse: WarehouseConfig) -> Iterator[Stores]:
             auditor.close()
 
 
-def ingest_file(contract: Contract, file_id: int, stores: Stores, settings: IngestSettings) -> Loaded | None:
-    """Validate, process and load one claimed file. Bad data ends as a note in the ledger, not as an exception.
+def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
+    """Validate, process and load a file that this worker has begun. Bad data ends as a note in the ledger.
 
     Returns:
-        What the merge did; None if the file was refused, is a duplicate, or was finished by somebody else.
+        What the merge did; None if the file was refused or is a duplicate.
 
     Raises:
         RetryableError: the file is untouched and can be begun again.
+        FileLostError: another worker has it by now.
         PermanentError: the work cannot be done as things stand.
     """
-    entry = stores.ledger.begin(file_id)
-    if entry is None:
-        log.info("File %s is decided already.", file_id)
-        return None
     at = _Place()
     try:
         with _folder(settings, entry) as folder:
@@ -78,11 +75,11 @@ def ingest_file(contract: Contract, file_id: int, stores: Stores, settings: Inge
         raise
     except Exception as error:
         # A defect of ours. Its trace belongs into the log; the ledger gets a sentence.
-        log.exception("File %s (%s) met a defect in stage %s.", file_id, entry.object_key, at.stage)
+        log.exception("File %s (%s) met a defect in stage %s.", entry.file_id, entry.object_key, at.stage)
         raise PermanentError(
             at.stage, Code.INTERNAL, f"The pipeline itself failed ({type(error).__name__}); the task's log has more."
         ) from error
-    log.info("File %s (%s): %s", file_id, entry.object_key, loaded)
+    log.info("File %s (%s): %s", entry.file_id, entry.object_key, loaded)
     return loaded
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import Stage
 from include.ingestion.places import REJECTS, REPORT, clear_spool, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
-from include.ingestion.target import drop_staging, staging_left, staging_name
+from include.ingestion.target import drop_staging, is_staging_of, staging_left
 from include.stores.object_store import ObjectMissingError, ObjectStore
 from include.stores.warehouse import warehouse_errors
 
@@ -50,18 +50,18 @@ def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledge
     """Settle these files."""
     counts: dict[str, int] = {}
     failures: list[Exception] = []
-    tables = {entry.file_id: staging_name(entry.dataset, entry.file_id) for entry in entries}
     with warehouse_errors(Stage.SETTLE):
-        left = staging_left(ledger.connection, list(tables.values()))
+        left = staging_left(ledger.connection)
     reports = {entry.file_id: _report(entry, ledger) for entry in entries}
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
         moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], objects)) for entry in entries]
         for entry, move in moves:
             try:
                 target = move.result()
-                if tables[entry.file_id] in left:
-                    with warehouse_errors(Stage.SETTLE):
-                        drop_staging(ledger.connection, tables[entry.file_id])
+                with warehouse_errors(Stage.SETTLE):
+                    for name in left:
+                        if is_staging_of(name, entry.dataset, entry.file_id):
+                            drop_staging(ledger.connection, name)
                 ledger.settled(entry.file_id, target)
             except Exception as error:
                 log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.object_key, error)

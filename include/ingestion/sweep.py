@@ -65,5 +65,5 @@ def _quarantine(
         "or add a contract and reprocess it."
     )
     for file_id, _ in ledger.claim(UNKNOWN, "", bucket, strangers, run.dag_id, run.run_id):
-        ledger.failed(file_id, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
+        ledger.failed(file_id, 0, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
     settle_entries(ledger.unsettled(UNKNOWN, bucket), objects, ledger)

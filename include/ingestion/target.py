@@ -19,9 +19,11 @@ STAGING_SCHEMA = "load"
 
 @dataclass(frozen=True)
 class Target:
-    """A dataset's table, with the unknown columns that this file adds to it."""
+    """A dataset's table, with the unknown columns that this file adds to it, and the staging table of one attempt."""
 
     contract: Contract
+    file_id: int
+    attempt: int
     extra_columns: tuple[str, ...] = ()
 
     @property
@@ -39,26 +41,32 @@ class Target:
             [self.contract.dataset, json.dumps(columns), list(self.contract.key)],
         )
 
-    def staging(self, file_id: int) -> sql.Identifier:
-        """The staging table of one file."""
-        return sql.Identifier(STAGING_SCHEMA, self.staging_name(file_id))
+    @property
+    def staging_name(self) -> str:
+        """The staging table's name, without the schema. Its own for each attempt: a worker taken for dead may live."""
+        return f"{_staging_prefix(self.contract.dataset, self.file_id)}{self.attempt}"
 
-    def staging_name(self, file_id: int) -> str:
-        """Its name without the schema."""
-        return staging_name(self.contract.dataset, file_id)
+    @property
+    def staging(self) -> sql.Identifier:
+        """The staging table."""
+        return sql.Identifier(STAGING_SCHEMA, self.staging_name)
 
-    def create_staging(self, file_id: int) -> sql.Composed:
+    def drop_staging(self) -> sql.Composed:
+        """Drop the staging table, if it is there."""
+        return sql.SQL("DROP TABLE IF EXISTS {}").format(self.staging)
+
+    def create_staging(self) -> sql.Composed:
         """An unlogged table with the columns in the order in which rows are copied."""
         columns = sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._staged()
         )
-        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging(file_id), columns)
+        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, columns)
 
-    def copy(self, file_id: int) -> sql.Composed:
+    def copy(self) -> sql.Composed:
         """Copy binary rows into the staging table, in the transaction that makes it."""
-        return sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE)").format(self.staging(file_id))
+        return sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE)").format(self.staging)
 
-    def merge(self, file_id: int, *, sort: bool) -> sql.Composed:
+    def merge(self, *, sort: bool) -> sql.Composed:
         """Insert new keys, update those whose row is not older and differs.
 
         In key order, the index grows page by page and updates walk the table once. A staging table that lies in key
@@ -73,7 +81,9 @@ class Target:
             # A newer row differs in that column already; only equally new ones need to be compared in full.
             newest = sql.Identifier(contract.newest_by)
             differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
-        lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(sql.Literal(file_id))
+        lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(
+            sql.Literal(self.file_id)
+        )
         sets = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
         all_columns = [*contract.key, *values, "_source_row"]
         return sql.SQL(
@@ -83,7 +93,7 @@ class Target:
         ).format(
             table=self.table,
             staged=self._casts(),
-            staging=self.staging(file_id),
+            staging=self.staging,
             order=order if sort else sql.SQL(""),
             on=on,
             differs=differs,
@@ -91,7 +101,7 @@ class Target:
             lineage=lineage,
             names=sql.SQL(", ").join(map(sql.Identifier, all_columns)),
             row=_row("s", all_columns),
-            file_id=sql.Literal(file_id),
+            file_id=sql.Literal(self.file_id),
         )
 
     def _staged(self) -> list[tuple[str, str]]:
@@ -115,20 +125,24 @@ class Target:
         return sql.SQL(", ").join(parts)
 
 
-def staging_name(dataset: str, file_id: int) -> str:
-    """The name of one file's staging table, without the schema."""
-    return f"{dataset}_{file_id}"
+def staging_left(connection: Connection) -> list[str]:
+    """All staging tables that exist now: of files under way, and those that dead workers left."""
+    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
+    return [name for (name,) in connection.execute(query, [STAGING_SCHEMA])]
 
 
-def staging_left(connection: Connection, names: list[str]) -> set[str]:
-    """Which of these staging tables exist: at the end of a file's road, those that a dead worker left."""
-    query = "SELECT tablename FROM pg_tables WHERE schemaname = %s AND tablename = ANY(%s)"
-    return {name for (name,) in connection.execute(query, [STAGING_SCHEMA, names])}
+def is_staging_of(name: str, dataset: str, file_id: int) -> bool:
+    """Whether a staging table belongs to a file, in whichever attempt."""
+    return name.startswith(_staging_prefix(dataset, file_id))
 
 
 def drop_staging(connection: Connection, name: str) -> None:
     """Drop a staging table by its name."""
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(STAGING_SCHEMA, name)))
+
+
+def _staging_prefix(dataset: str, file_id: int) -> str:
+    return f"{dataset}_{file_id}_"
 
 
 def _row(alias: str, names: list[str]) -> sql.Composed:

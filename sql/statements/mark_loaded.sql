@@ -1,5 +1,5 @@
--- In the transaction of the merge. If another session got ahead, no row is changed and the merge is rolled back.
+-- In the transaction of the merge. If another worker has begun the file, no row is changed and the merge is rolled back.
 UPDATE ops.file_ingestion_log SET
     status = 'loaded', stage = 'settle', loaded_at = clock_timestamp(), rows_inserted = %(inserted)s,
     rows_updated = %(updated)s, rows_unchanged = %(unchanged)s, error_code = NULL, error_message = NULL
-WHERE file_id = %(file_id)s AND status = 'processed';
+WHERE file_id = %(file_id)s AND attempts = %(attempts)s AND status = 'processed';

@@ -1,4 +1,6 @@
 -- The work stopped for a reason outside the file and will be tried again: the attempt does not count against it.
 UPDATE ops.file_ingestion_log SET
     attempts = greatest(attempts - 1, 0), status = 'claimed', error_code = %(code)s, error_message = %(message)s
-WHERE file_id = %(file_id)s AND settled_at IS NULL AND status IN ('claimed', 'validated', 'processed');
+WHERE
+    file_id = %(file_id)s AND attempts = %(attempts)s AND settled_at IS NULL
+    AND status IN ('claimed', 'validated', 'processed');

@@ -179,7 +179,7 @@ class Pipeline:
         """Tables of this dataset that are left in schema load."""
         found = self.sql(
             "SELECT tablename FROM pg_tables WHERE schemaname = 'load' AND tablename ~ %s",
-            f"^{self.contract.dataset}_[0-9]+$",
+            f"^{self.contract.dataset}_[0-9]+_[0-9]+$",
         )
         return [row["tablename"] for row in found]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from dying_worker import SETTLES, die_at
 
 from include.contracts.model import ErrorBudget
+from include.ingestion.ledger import Ledger
 from include.samples.badness import Bad, BadKind
 
 if TYPE_CHECKING:
@@ -204,3 +205,25 @@ def test_batch_goes_on_after_its_worker_was_killed_and_leaves_the_suspect_for_th
     assert [entry["status"] for entry in patient.entries()] == ["archived"] * 3
     assert patient.count() == sum(entry["rows_inserted"] for entry in patient.entries())
     patient.assert_tidy()
+
+
+@pytest.mark.parametrize("stage", ["validated", "processed", "quality"])
+def test_a_worker_taken_for_dead_that_lives_on_changes_nothing(
+    patient: Pipeline, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent(patient)
+    ((file_id,),) = patient.claim()
+    note = getattr(Ledger, stage)
+
+    def overtaken(*values: Any) -> None:
+        note(*values)
+        monkeypatch.undo()
+        # Meanwhile the next run takes the file up, and finishes it.
+        assert patient.run().files == {"loaded": 1}
+
+    monkeypatch.setattr(Ledger, stage, overtaken)
+    result = patient.ingest([[file_id]])
+
+    assert result.files == {"taken over": 1}
+    assert patient.entry(file_id)["attempts"] == 2
+    assert_finished(patient, file_id)
