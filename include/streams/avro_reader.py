@@ -1,0 +1,238 @@
+"""Records that others have written, by the schema they were written with, as JSON text.
+
+What belongs here: reading one Avro record safely and without losing a digit. What does not: the wire format in
+front of it (`decode`), where schemas come from (`registry`), what a dataset's own schema is (`avro_schema`).
+
+The reader in C follows a message wherever the schema leads: a few bytes can make it recurse until the process dies
+or fill a list for hours. So schemas that allow that are refused before anything is read.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import orjson
+from fastavro import parse_schema, schemaless_reader
+from fastavro.read import LOGICAL_READERS
+
+from include.streams.avro_schema import JSON_LOGICAL_TYPE
+
+MAX_DEPTH = 32
+MAX_TYPES = 10_000
+MAX_SCALE = 100
+# Line breaks may stand between the tokens of a document. A tab may stand there too, and as little inside a string:
+# so what is valid stays valid, and what is broken stays broken.
+ONE_LINE = bytes.maketrans(b"\n\r", b"\t\t")
+# Smallest encodings in bytes. A fixed has its size, a record the sum of its fields; all others have a length, an index
+# or an end mark.
+_SMALLEST = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
+_TOO_DEEP = f"the schema is nested more than {MAX_DEPTH} levels deep"
+_RECORDS = {"record", "error"}
+
+
+class SchemaRefusedError(ValueError):
+    """A writer's schema that is broken, or not for reading messages of strangers by."""
+
+
+class RecordError(ValueError):
+    """Bytes that are not one record of the schema."""
+
+
+class RecordReader:
+    """Reads records of one schema.
+
+    Args:
+        schema: the writer's schema as JSON text.
+
+    Raises:
+        SchemaRefusedError: it is no Avro schema of a record, recurses, or is too deep or too large.
+    """
+
+    def __init__(self, schema: str) -> None:
+        try:
+            # A wrong default is the writer's affair: it is not used for reading by the writer's own schema.
+            parsed = parse_schema(orjson.loads(schema), _ignore_default_error=True)
+        except RecursionError as error:
+            raise SchemaRefusedError(_TOO_DEEP) from error
+        except Exception as error:  # whatever the library makes of a stranger's text
+            raise SchemaRefusedError(f"the schema is broken: {_short(error)}") from error
+        if not isinstance(parsed, dict) or parsed.get("type") != "record":
+            kind = parsed.get("type") if isinstance(parsed, dict) else parsed
+            shown = "union" if isinstance(kind, list) else kind
+            raise SchemaRefusedError(f"the schema is of type {shown}; a record is expected")
+        _Survey().type(parsed, 0)
+        self._schema = parse_schema(_for_reading(parsed), _ignore_default_error=True)
+
+    def line(self, message: bytes, start: int = 0) -> bytes:
+        """The record that begins at byte `start` and ends with the message, as one line of JSON.
+
+        Decimals are exact text, times ISO 8601, other bytes base64, numbers that JSON does not know text.
+
+        Raises:
+            RecordError: the bytes do not hold exactly one record of the schema.
+        """
+        stream = BytesIO(message)
+        stream.seek(start)
+        try:
+            record = schemaless_reader(stream, self._schema, None)
+            line = orjson.dumps(record)
+        except EOFError as error:
+            raise RecordError("the message ends before its record does") from error
+        except Exception as error:  # the bytes are a stranger's: no way of being wrong may stop the other messages
+            raise RecordError(f"the bytes do not fit the schema: {_short(error)}") from error
+        if left := len(message) - stream.tell():
+            raise RecordError(f"{left} bytes are left over after the record")
+        return line
+
+
+@dataclass(frozen=True)
+class _Extent:
+    types: int
+    smallest: int
+    depth: int
+
+
+class _Survey:
+    """Walks a parsed schema as a reader would, each named type once."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Extent | None] = {}  # None while its fields are being walked
+
+    def type(self, schema: Any, depth: int) -> _Extent:
+        """How large a type is, once every name in it is written out.
+
+        Raises:
+            SchemaRefusedError: too large, too deep, or reading it might not end.
+        """
+        if depth > MAX_DEPTH:
+            raise SchemaRefusedError(_TOO_DEEP)
+        extent = self._extent(schema, depth)
+        if extent.types > MAX_TYPES:
+            raise SchemaRefusedError(f"the schema has more than {MAX_TYPES} types once written out")
+        if depth + extent.depth > MAX_DEPTH:
+            raise SchemaRefusedError(_TOO_DEEP)
+        return extent
+
+    def _extent(self, schema: Any, depth: int) -> _Extent:
+        if isinstance(schema, list):
+            branches = [self.type(branch, depth + 1) for branch in schema]
+            return _sum(branches, smallest=1)
+        if not isinstance(schema, dict):
+            if schema in _SMALLEST:
+                return _Extent(1, _SMALLEST[schema], 1)
+            if schema not in self._known:
+                raise SchemaRefusedError(f"the schema has the type {schema}, which is not read here")
+            if (known := self._known[schema]) is None:
+                raise SchemaRefusedError(f"the schema's type {schema} contains itself, which is not read here")
+            return known
+        kind = schema["type"]
+        if kind in _RECORDS:
+            self._known[schema["name"]] = None
+            fields = [self.type(field["type"], depth + 1) for field in schema["fields"]]
+            extent = _sum(fields, smallest=sum(field.smallest for field in fields))
+        elif kind == "array":
+            items = self.type(schema["items"], depth + 1)
+            if items.smallest == 0:
+                raise SchemaRefusedError("the schema has an array of items that take no bytes")
+            return _sum([items], smallest=1)
+        elif kind == "map":
+            return _sum([self.type(schema["values"], depth + 1)], smallest=1)
+        elif kind in {"enum", "fixed"}:
+            extent = _Extent(1, schema.get("size", 1), 1)
+        else:
+            return self.type(kind, depth)
+        self._known[schema["name"]] = extent
+        return extent
+
+
+def _sum(parts: list[_Extent], smallest: int) -> _Extent:
+    return _Extent(1 + sum(part.types for part in parts), smallest, 1 + max((part.depth for part in parts), default=0))
+
+
+# The types whose values need a hand on their way to JSON are given logical types of our own.
+_OWN = {
+    ("bytes", "decimal"): "filegate-decimal",
+    ("fixed", "decimal"): "filegate-decimal",
+    ("string", JSON_LOGICAL_TYPE): "filegate-json",
+    ("string", "uuid"): None,  # as it was sent: whether it is one is for the contract's rules to say
+    ("bytes", None): "filegate-bytes",
+    ("fixed", None): "filegate-bytes",
+    ("fixed", "duration"): "filegate-bytes",
+    ("float", None): "filegate-float",
+    ("double", None): "filegate-float",
+}
+
+
+def _for_reading(schema: Any) -> Any:
+    """A copy of a parsed schema with logical types as this module reads them."""
+    if isinstance(schema, list):
+        return [_for_reading(branch) for branch in schema]
+    if isinstance(schema, str):
+        own = _OWN.get((schema, None))
+        return {"type": schema, "logicalType": own} if own else schema
+    copy = {name: value for name, value in schema.items() if not name.startswith("__") and name != "doc"}
+    kind = copy["type"]
+    if kind in _RECORDS:
+        copy["fields"] = [{"name": field["name"], "type": _for_reading(field["type"])} for field in schema["fields"]]
+    elif kind in {"array", "map"}:
+        inner = "items" if kind == "array" else "values"
+        copy[inner] = _for_reading(schema[inner])
+    elif not isinstance(kind, str):
+        return _for_reading(kind)
+    else:
+        _rename_logical_type(copy)
+    return copy
+
+
+def _rename_logical_type(schema: dict[str, Any]) -> None:
+    logical = schema.pop("logicalType", None)
+    if logical == "decimal" and schema.get("scale", 0) > MAX_SCALE:
+        raise SchemaRefusedError(f"the schema has decimals of more than {MAX_SCALE} places")
+    standard = f"{schema['type']}-{logical}" in LOGICAL_READERS and not str(logical).startswith("filegate-")
+    own = _OWN.get((schema["type"], logical), logical if standard else _OWN.get((schema["type"], None)))
+    if own:
+        schema["logicalType"] = own
+
+
+def _decimal_text(value: bytes, writer: Any, _reader: Any = None) -> str:
+    """All digits that were sent, whatever precision the schema promises."""
+    unscaled = int.from_bytes(value, "big", signed=True)
+    scale = writer.get("scale", 0)
+    if not scale:
+        return str(unscaled)
+    digits = str(abs(unscaled)).zfill(scale + 1)
+    return f"{'-' if unscaled < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
+
+
+def _document(value: str, _writer: Any, _reader: Any = None) -> orjson.Fragment:
+    orjson.loads(value)
+    return orjson.Fragment(value.encode().translate(ONE_LINE))
+
+
+def _base64(value: bytes, _writer: Any, _reader: Any = None) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _float(value: float, _writer: Any, _reader: Any = None) -> float | str:
+    return value if math.isfinite(value) else str(value)
+
+
+LOGICAL_READERS.update(
+    {
+        "bytes-filegate-decimal": _decimal_text,
+        "fixed-filegate-decimal": _decimal_text,
+        "bytes-filegate-bytes": _base64,
+        "fixed-filegate-bytes": _base64,
+        "string-filegate-json": _document,
+        "float-filegate-float": _float,
+        "double-filegate-float": _float,
+    }
+)
+
+
+def _short(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).split("\n", maxsplit=1)[0][:200]

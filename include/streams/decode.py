@@ -1,0 +1,143 @@
+"""What a message says, as one line of JSON: JSON passes through, Avro is read by its writer's schema.
+
+What belongs here: telling the formats apart, and which messages cannot be read at all. What does not: whether the
+JSON is valid and its values are right, which the ingestion core judges as it does for files.
+"""
+
+from __future__ import annotations
+
+from codecs import BOM_UTF8
+from typing import TYPE_CHECKING
+
+from include.errors import Code
+from include.streams.avro_reader import ONE_LINE, RecordError, RecordReader, SchemaRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from include.streams.registry import Registry
+
+# The schema registry's wire format: this byte, the schema's id in four bytes, the record. No JSON begins so.
+MAGIC_BYTE = 0
+HEADER_BYTES = 5
+
+
+class UndecodableError(Exception):
+    """A message that no line can be made of. Bad data, not trouble: it goes to the dead letters."""
+
+    def __init__(self, code: Code, message: str) -> None:
+        self.code, self.message = code, message
+        super().__init__(code, message)
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.message}"
+
+
+class Decoder:
+    """Makes lines of messages. Schemas are asked for once; a refused one again in the next batch.
+
+    Args:
+        registry: where the schemas of Avro messages are; None where only JSON is expected.
+    """
+
+    def __init__(self, registry: Registry | None) -> None:
+        self._registry = registry
+        self._readers: dict[bytes, RecordReader] = {}
+        self._refused: dict[bytes, tuple[Code, str]] = {}
+
+    def decode(self, value: bytes | None) -> bytes:
+        """One line of JSON text in UTF-8, without line breaks. It is not checked that the JSON is valid.
+
+        Raises:
+            UndecodableError: empty, not UTF-8, or Avro that cannot be read.
+            RetryableError: the registry is away.
+            PermanentError: the registry refuses to answer.
+        """
+        if not value or value.isspace():
+            raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty.")
+        if value[0] == MAGIC_BYTE:
+            return self._avro(value)
+        if not value.isascii():
+            value = _utf8(value)
+        if b"\n" in value or b"\r" in value:
+            return value.translate(ONE_LINE)
+        return value
+
+    def decode_batch(self, values: Iterable[bytes | None]) -> tuple[list[bytes], dict[int, UndecodableError]]:
+        """A line for each message, in their order; `null` for those that cannot be read, with the reason by index.
+
+        Raises:
+            RetryableError: the registry is away.
+            PermanentError: the registry refuses to answer.
+        """
+        self._refused.clear()  # what was not registered then may be now
+        lines: list[bytes] = []
+        errors: dict[int, UndecodableError] = {}
+        decode = self.decode
+        for index, value in enumerate(values):
+            try:
+                lines.append(decode(value))
+            except UndecodableError as error:
+                lines.append(b"null")
+                errors[index] = error.with_traceback(None)
+        return lines, errors
+
+    def _avro(self, value: bytes) -> bytes:
+        header = value[:HEADER_BYTES]
+        reader = self._readers.get(header) or self._reader(header)
+        try:
+            return reader.line(value, HEADER_BYTES)
+        except RecordError as error:
+            raise UndecodableError(Code.BAD_AVRO, f"Schema id {_schema_id(header)}: {error}.") from error
+
+    def _reader(self, header: bytes) -> RecordReader:
+        if header not in self._refused:
+            try:
+                reader = self._readers[header] = self._new_reader(header)
+            except UndecodableError as error:
+                self._refused[header] = (error.code, error.message)
+            else:
+                return reader
+        raise UndecodableError(*self._refused[header])
+
+    def _new_reader(self, header: bytes) -> RecordReader:
+        if self._registry is None:
+            raise UndecodableError(
+                Code.BAD_AVRO,
+                "The message begins like Avro with a schema id, and SCHEMA_REGISTRY_URL is not set.",
+            )
+        if len(header) < HEADER_BYTES:
+            raise UndecodableError(Code.BAD_AVRO, f"The message ends after {len(header)} bytes, inside the schema id.")
+        schema_id = _schema_id(header)
+        schema = self._registry.schema_of(schema_id)
+        if schema is None:
+            raise UndecodableError(Code.UNKNOWN_SCHEMA, f"The registry has no schema with id {schema_id}.")
+        if schema.kind != "AVRO":
+            raise UndecodableError(Code.BAD_AVRO, f"Schema id {schema_id} is of type {schema.kind}, not Avro.")
+        if schema.has_references:
+            raise UndecodableError(
+                Code.BAD_AVRO, f"Schema id {schema_id} refers to other schemas of the registry, which is not read here."
+            )
+        try:
+            return RecordReader(schema.text)
+        except SchemaRefusedError as error:
+            raise UndecodableError(Code.BAD_AVRO, f"Schema id {schema_id}: {error}.") from error
+
+
+def _schema_id(header: bytes) -> int:
+    return int.from_bytes(header[1:], "big")
+
+
+def _utf8(value: bytes) -> bytes:
+    try:
+        value.decode()
+    except UnicodeDecodeError as error:
+        raise UndecodableError(
+            Code.BAD_ENCODING,
+            f"Byte 0x{value[error.start]:02x} at position {error.start + 1} of {len(value)} is not UTF-8.",
+        ) from error
+    if value.startswith(BOM_UTF8):
+        value = value[len(BOM_UTF8) :]
+        if not value or value.isspace():
+            raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty but for a byte order mark.")
+    return value

@@ -1,0 +1,186 @@
+"""The schema registry: a thin layer over its client, with timeouts, retries and our errors.
+
+What belongs here: calls and the translation of their failures. What does not: what is in a schema.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
+from confluent_kafka.schema_registry.error import SchemaRegistryError
+
+from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_NOT_FOUND = 404
+_CONFLICT = 409
+_UNPROCESSABLE = 422
+_REFUSED = {401, 403}
+_BUSY = {408, 429}
+# The registry's own codes for a subject, a version or a schema that is not there. A 404 without one is a wrong address.
+_NO_SUBJECT, _NO_VERSION, _NO_SCHEMA = 40401, 40402, 40403
+
+
+@dataclass(frozen=True)
+class WriterSchema:
+    """A schema as the registry has it. `kind` is AVRO, JSON or PROTOBUF."""
+
+    kind: str
+    text: str
+    has_references: bool
+
+
+class Registry:
+    """Calls on one schema registry, by Confluent's protocol. Schemas are cached by id. Thread-safe.
+
+    Args:
+        url: its address, with user and password where it wants them; several ones separated by commas.
+        timeout_seconds: of one request.
+        retries: further tries of one request after network trouble or an overloaded answer.
+        retry_wait_ms: longest pause before the second try; it doubles, with jitter.
+
+    Raises:
+        PermanentError: the address is none.
+    """
+
+    def __init__(self, url: str, *, timeout_seconds: float = 5.0, retries: int = 3, retry_wait_ms: int = 200) -> None:
+        try:
+            self.url, user, password = _without_credentials(url)
+            options: dict[str, Any] = {
+                "url": self.url,
+                "timeout": timeout_seconds,
+                "max.retries": retries,
+                "retries.wait.ms": retry_wait_ms,
+                "retries.max.wait.ms": 2000,
+            }
+            # Not in the address: the HTTP library logs that.
+            if user or password:
+                options["basic.auth.user.info"] = f"{user}:{password}"
+            self._client: Any = SchemaRegistryClient(options)
+        except ValueError:
+            raise PermanentError(
+                Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE,
+                "SCHEMA_REGISTRY_URL is not an address such as http://127.0.0.1:8081.",
+            ) from None  # fmt: skip
+
+    def schema_of(self, schema_id: int) -> WriterSchema | None:
+        """The schema with an id, None where the registry has none.
+
+        Raises:
+            RetryableError: the registry is away.
+            PermanentError: it refuses, or is no registry.
+        """
+        with self._translated():
+            try:
+                schema = self._client.get_schema(schema_id)
+            except SchemaRegistryError as error:
+                if _is_missing(error):
+                    return None
+                raise
+            return WriterSchema(schema.schema_type, schema.schema_str, bool(schema.references))
+
+    def compatible(self, subject: str, schema: str) -> tuple[bool, list[str]]:
+        """Whether a schema may follow the subject's latest one, by the rule that the registry has for it, and why not.
+
+        Raises:
+            RetryableError: the registry is away.
+            PermanentError: it refuses, or takes the schema for broken.
+        """
+        path = f"compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
+        with self._translated():
+            try:
+                # The client's own method gives only the verdict, without the reasons.
+                answer = self._client._rest_client.post(path, body=Schema(schema, "AVRO").to_dict())  # noqa: SLF001
+            except SchemaRegistryError as error:
+                if _is_missing(error):
+                    return True, []
+                raise
+            return bool(answer["is_compatible"]), [str(reason) for reason in answer.get("messages") or ()]
+
+    def register(self, subject: str, schema: str) -> int:
+        """Register a schema; its id. Registering the same one again gives the same id.
+
+        Raises:
+            RetryableError: the registry is away.
+            PermanentError: it refuses: the schema is broken or not compatible with the one before.
+        """
+        with self._translated():
+            return int(self._client.register_schema(subject, Schema(schema, "AVRO")))
+
+    def version(self, subject: str, schema: str) -> int | None:
+        """Under which version the subject has a schema, None where it has not.
+
+        Raises:
+            RetryableError: the registry is away.
+            PermanentError: it refuses.
+        """
+        with self._translated():
+            try:
+                return int(self._client.lookup_schema(subject, Schema(schema, "AVRO")).version)
+            except SchemaRegistryError as error:
+                if _is_missing(error):
+                    return None
+                raise
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except SchemaRegistryError as error:
+            raise self._refusal(error) from error
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PermanentError(
+                Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE,
+                "What answers at SCHEMA_REGISTRY_URL is no schema registry.", url=self.url,
+            ) from error  # fmt: skip
+        except Exception as error:  # the client's HTTP library is one of two, with errors of its own
+            reason = str(error) or type(error).__name__
+            raise RetryableError(
+                Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE, f"The registry does not answer: {reason}", url=self.url
+            ) from error
+
+    def _refusal(self, error: SchemaRegistryError) -> PipelineError:
+        status = error.http_status_code
+        facts: dict[str, Any] = {"url": self.url, "status": status}
+        kind: type[PipelineError] = PermanentError
+        code = Code.REGISTRY_UNAVAILABLE
+        if status >= 500 or status in _BUSY:
+            kind, message = RetryableError, "The registry is in trouble"
+        elif status in _REFUSED:
+            message = "The registry refuses; check user, password and rights in SCHEMA_REGISTRY_URL"
+        elif status == _CONFLICT:
+            code, message = Code.CONTRACT_INVALID, "The schema is not compatible with the one before"
+        elif status == _UNPROCESSABLE:
+            code, message = Code.CONTRACT_INVALID, "The registry takes the schema for broken"
+        else:
+            message = "What answers at SCHEMA_REGISTRY_URL is no schema registry, or refuses"
+        return kind(Stage.VALIDATE, code, f"{message}: {str(error.error_message)[:500]}", **facts)
+
+
+def subject_of(topic: str) -> str:
+    """The subject under which the schemas of a topic's values are."""
+    return f"{topic}-value"
+
+
+def _is_missing(error: SchemaRegistryError) -> bool:
+    return error.http_status_code == _NOT_FOUND and error.error_code in {_NO_SUBJECT, _NO_VERSION, _NO_SCHEMA}
+
+
+def _without_credentials(addresses: str) -> tuple[str, str, str]:
+    """The addresses without user and password, and those of the first that has them."""
+    user = password = ""
+    bare = []
+    for address in addresses.split(","):
+        parts = urlsplit(address.strip())
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("no address")
+        if not user and not password:
+            user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        bare.append(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
+    return ",".join(bare), user, password
