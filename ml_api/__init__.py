@@ -1,0 +1,5 @@
+"""The ML service: says into which spending category a transaction belongs.
+
+A service of its own, with its own requirements and image. It imports nothing of the platform, and the platform talks to
+it over HTTP alone.
+"""

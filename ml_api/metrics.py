@@ -1,0 +1,80 @@
+"""What the service counts about itself, in a registry of its own, and the middleware that does it."""
+
+from __future__ import annotations
+
+from collections import Counter as Tally
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+
+from ml_api.categories import CATEGORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_NO_ROUTE = "other"  # one name for every address that is not ours, or a scanner would fill the memory with them
+
+
+class Metrics:
+    """The service's counters. One object for each application, so that tests do not share them."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._requests = Counter("ml_api_requests", "Requests answered.", ("path", "status"), registry=self.registry)
+        self._seconds = Histogram(
+            "ml_api_request_seconds",
+            "From a request's head to the end of the answer.",
+            ("path",),
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._predictions = Counter(
+            "ml_api_predictions", "Transactions categorised.", ("category",), registry=self.registry
+        )
+        for category in CATEGORIES:  # shown as 0 before the first one
+            self._predictions.labels(category)
+
+    def count_predictions(self, categories: Iterable[str]) -> None:
+        """Count each of these."""
+        for category, count in Tally(categories).items():
+            self._predictions.labels(category).inc(count)
+
+    def count_request(self, path: str, status: int, seconds: float) -> None:
+        """Count one request that was answered."""
+        self._requests.labels(path, str(status)).inc()
+        self._seconds.labels(path).observe(seconds)
+
+    def text(self) -> bytes:
+        """Everything in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class CountRequests:
+    """Counts every HTTP request by route and status, also one that ends in an exception."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, paths: frozenset[str]) -> None:
+        self._app, self._metrics, self._paths = app, metrics, paths
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and look at the status of its answer."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun, status = perf_counter(), 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        finally:
+            path = scope["path"] if scope["path"] in self._paths else _NO_ROUTE
+            self._metrics.count_request(path, status, perf_counter() - begun)

@@ -1,0 +1,101 @@
+"""What goes into the service and what comes out, with the examples that its documentation shows.
+
+Requests are validated, so they are models. Answers are ours: typed dictionaries, which cost nothing to make.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Literal
+from uuid import UUID
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+from ml_api.categories import CATEGORIES, Category, category_of
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
+
+MAX_BATCH = 1000
+
+OperationType = Literal["card", "transfer", "direct_debit", "cash", "fee", "refund"]
+Side = Literal["debit", "credit"]
+
+_IDS = ("7f0c2b9e-5a3d-4e52-9a0f-0f6d3c1b8a11", "c56a4180-65aa-42ec-a945-5fd21dec0538")
+_CARD: JsonDict = {
+    "id": _IDS[0],
+    "description": "CARD 4411 CORNER SHOP 12",
+    "amount": "23.40",
+    "timestamp": "2026-03-01T12:30:00+00:00",
+    "merchant": "Corner Shop",
+    "operation_type": "card",
+    "side": "debit",
+}
+_TRANSFER: JsonDict = {
+    "id": _IDS[1],
+    "description": "Salary March",
+    "amount": 3150,
+    "timestamp": "2026-03-01T06:00:00+01:00",
+    "merchant": None,
+    "operation_type": "transfer",
+    "side": "credit",
+}
+_ANSWERS: list[JsonDict] = [{"id": name, "category": category_of(UUID(name))} for name in _IDS]
+
+
+class Transaction(BaseModel):
+    """One movement on an account. Fields that are not listed here are ignored."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", json_schema_extra={"examples": [_CARD, _TRANSFER]}
+    )
+
+    id: UUID
+    description: str
+    amount: Decimal = Field(description="a number, or text that holds one")
+    timestamp: AwareDatetime = Field(description="ISO 8601 with an offset from UTC")
+    merchant: str | None = None
+    operation_type: OperationType
+    side: Side
+
+
+class TransactionBatch(BaseModel):
+    """Up to 1,000 transactions; one that is not valid refuses all of them."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, json_schema_extra={"examples": [{"transactions": [_CARD, _TRANSFER]}]}
+    )
+
+    transactions: Annotated[list[Transaction], Field(min_length=1, max_length=MAX_BATCH)]
+
+
+@with_config(ConfigDict(json_schema_extra={"examples": [*_ANSWERS]}))
+class Prediction(TypedDict):
+    """The category of one transaction."""
+
+    id: UUID
+    category: Category
+
+
+@with_config(ConfigDict(json_schema_extra={"examples": [{"predictions": [*_ANSWERS]}]}))
+class BatchPredictions(TypedDict):
+    """One prediction for each transaction, in the order of the request."""
+
+    predictions: list[Prediction]
+
+
+class Health(TypedDict):
+    """The service answers; `categories` are all that it knows."""
+
+    status: Literal["ok"]
+    categories: tuple[str, ...]
+
+
+class Refusal(TypedDict):
+    """Why a request was not looked at."""
+
+    detail: str
+
+
+HEALTHY: Health = {"status": "ok", "categories": CATEGORIES}
