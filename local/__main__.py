@@ -20,7 +20,7 @@ from local import addresses, airflow, landing
 from local import demo as showcase
 from local.console import Report
 from local.errors import PlatformError
-from local.platform import KAFKA, POSTGRES, S3, Platform
+from local.platform import KAFKA, ML_API, POSTGRES, S3, Platform
 from local.settings import PlatformSettings, ingest_settings
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ def _print_addresses(platform: Platform) -> None:
     typer.echo(f"  Bucket     {at[S3]}  (s3://{ingest_settings().landing_bucket}/{landing.INCOMING}/<dataset>/)")
     typer.echo(f"  Warehouse  {at[POSTGRES]}")
     typer.echo(f"  Kafka      {at[KAFKA]}")
+    typer.echo(f"  ML service {at[ML_API]}/docs")
     typer.echo(f"  Logs       {settings.layout.logs}")
     typer.echo("Next: make drop FILE=path DATASET=name, make status, make env, make down")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import make_conninfo
 
-from local import airflow, broker, bucket
+from local import airflow, bucket, ml_api
 from local.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def variables(platform: Platform) -> dict[str, str]:
         "AWS_ENDPOINT_URL_S3": bucket.endpoint(settings),
         **bucket.CHECKSUMS,
         "WAREHOUSE_DSN": dsn,
-        "KAFKA_BOOTSTRAP": broker.bootstrap(settings),
+        "ML_API_URL": ml_api.url(settings),
         "AIRFLOW_URL": airflow.url(settings),
         "AIRFLOW_USER": credentials.airflow_admin_user,
         "AIRFLOW_PASSWORD": credentials.airflow_admin_password,

@@ -10,16 +10,14 @@ import json
 import os
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from local import bucket, postgres
+from local import broker, bucket, ml_api, postgres
 from local.errors import PlatformError
-from local.services import Service, shared_environment
-from local.settings import REPOSITORY, Layout, PlatformSettings, ingest_variables
+from local.services import Service, get_json, shared_environment
+from local.settings import REPOSITORY, Layout, PlatformSettings, pipeline_variables
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -160,11 +158,19 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
         "login": "ingest",
         "password": credentials.warehouse_ingest_password,
     }
-    return {"AIRFLOW_CONN_LANDING_S3": json.dumps(landing), "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse)}
+    events = {"conn_type": "kafka", "extra": {"bootstrap.servers": broker.bootstrap(settings)}}
+    return {
+        "AIRFLOW_CONN_LANDING_S3": json.dumps(landing),
+        "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse),
+        "AIRFLOW_CONN_EVENTS_KAFKA": json.dumps(events),
+    }
 
 
 def library_variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
-    """What `include.settings` reads. Without the owner's password: only the start of the platform migrates."""
+    """What `include.settings` reads. Without the owner's password: only the start of the platform migrates.
+
+    Addresses are this platform's, whatever the environment says: it may still hold those of another one.
+    """
     return {
         "S3_ENDPOINT_URL": bucket.endpoint(settings),
         "S3_ACCESS_KEY_ID": credentials.s3_access_key_id,
@@ -175,8 +181,10 @@ def library_variables(settings: PlatformSettings, credentials: Credentials) -> d
         "WAREHOUSE_DATABASE": postgres.WAREHOUSE,
         "WAREHOUSE_INGEST_USER": "ingest",
         "WAREHOUSE_INGEST_PASSWORD": credentials.warehouse_ingest_password,
+        "KAFKA_BOOTSTRAP": broker.bootstrap(settings),
         "INGEST_SPOOL_DIR": str(settings.layout.spool),
-        **ingest_variables(),
+        **pipeline_variables(),
+        "ML_SERVICE_URL": ml_api.url(settings),
     }
 
 
@@ -203,7 +211,7 @@ def _service(name: str, settings: PlatformSettings, variables: dict[str, str]) -
 def _component_health(settings: PlatformSettings, component: str, since: float) -> str | None:
     """None when the component is healthy and its heartbeat is of this start, not of the one before."""
     try:
-        health = _get_json(f"{url(settings)}/api/v2/monitor/health")
+        health = get_json(f"{url(settings)}/api/v2/monitor/health")
     except (OSError, ValueError) as error:
         return f"the API server does not answer ({error})"
     state: dict[str, Any] = health.get(component) or {}
@@ -213,13 +221,6 @@ def _component_health(settings: PlatformSettings, component: str, since: float) 
     if heartbeat and datetime.fromisoformat(heartbeat).timestamp() < since:
         return f"{component} has no heartbeat yet"
     return None
-
-
-def _get_json(address: str) -> dict[str, Any]:
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with direct.open(address, timeout=5) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
 
 
 def _password_file(layout: Layout) -> Path:

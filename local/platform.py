@@ -17,12 +17,12 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.settings import S3Config, WarehouseConfig
-from local import airflow, broker, bucket, postgres, processes
+from local import airflow, broker, bucket, ml_api, postgres, processes
 from local.console import Progress, Silence, step
 from local.credentials import Credentials, load, load_or_make
 from local.errors import PlatformError
 from local.processes import Session
-from local.settings import REPOSITORY, PlatformSettings
+from local.settings import PORTS, REPOSITORY, PlatformSettings
 from local.supervision import ProgramState, Supervisor
 
 if TYPE_CHECKING:
@@ -31,10 +31,10 @@ if TYPE_CHECKING:
 
     from local.services import Service
 
-POSTGRES, S3, KAFKA = "postgres", "s3", "kafka"
+POSTGRES, S3, KAFKA, ML_API = "postgres", "s3", "kafka", ml_api.NAME
 STORES = (POSTGRES, S3)
 
-_PORTS = ("postgres_port", "s3_port", "airflow_port", "kafka_port")
+_BELOW_AIRFLOW = (*STORES, KAFKA, ML_API)
 _MAX_STARTS = 2  # one that did not help once more is not tried for ever while somebody waits
 _LOG_LINES = 8
 
@@ -101,6 +101,7 @@ class Platform:
             postgres.service(settings, credentials),
             bucket.service(settings, credentials),
             broker.service(settings),
+            ml_api.service(settings),
             *airflow.services(settings, credentials),
         ]
 
@@ -212,12 +213,12 @@ class Platform:
     def _start_supervisor(self) -> None:
         with step(self._progress, "supervisor", "ready"):
             session = self._supervisor.start(self.services())
-        ports = {name: getattr(self._asked, name) for name in _PORTS}
+        ports = {name: getattr(self._asked, name) for name in PORTS}
         record = {"ports": ports, "session": {"id": session.id, "leader_started": session.leader_started}}
         self._layout.instance.write_text(json.dumps(record))
 
     def _start(self, missing: list[Service]) -> None:
-        """The stores first, then what must be in them, then Airflow on top."""
+        """The stores first, then what must be in them, then the ML service, then Airflow on top."""
         settings, credentials = self.settings, self.credentials
         names = {service.name for service in missing}
         if POSTGRES in names:
@@ -232,8 +233,8 @@ class Platform:
                 postgres.prepare_databases(settings, credentials)
             with step(self._progress, "warehouse migrations"):
                 self._migrate_warehouse()
-        on_top = [service for service in missing if service.name not in (*STORES, KAFKA)]
-        if on_top:
+        self._start_together([service for service in missing if service.name == ML_API])
+        if on_top := [service for service in missing if service.name not in _BELOW_AIRFLOW]:
             with step(self._progress, "airflow database"):
                 airflow.prepare(settings, credentials)
             self._start_together(on_top)
@@ -295,10 +296,10 @@ class Platform:
         if not states:
             return 0
         active = [name for name, state in states.items() if state.state not in {"STOPPED", "EXITED", "FATAL"}]
-        on_top = [name for name in active if name not in (*STORES, KAFKA)]
+        on_top = [name for name in active if name not in _BELOW_AIRFLOW]
         for title, group, seconds in (
             ("airflow", on_top, 40),
-            ("kafka, s3", [KAFKA, S3], 20),
+            ("ml-api, kafka, s3", [ML_API, KAFKA, S3], 20),
             (POSTGRES, [POSTGRES], 70),
         ):
             if names := [name for name in group if name in active]:

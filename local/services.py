@@ -1,17 +1,20 @@
 """What a service is: how it is started, how one knows that it works, how it is stopped.
 
 The services themselves are declared beside what they need to be prepared: `local.postgres`, `local.bucket`,
-`local.broker`, `local.airflow`.
+`local.broker`, `local.ml_api`, `local.airflow`.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import sys
+import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from local.errors import PlatformError
 
@@ -68,6 +71,19 @@ def shared_environment(instance: Path) -> dict[str, str]:
         kept["NO_PROXY"] = kept["no_proxy"] = "127.0.0.1,localhost"
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")]
     return kept | {"PATH": os.pathsep.join(path), "LANG": "C.UTF-8", INSTANCE_VARIABLE: str(instance)}
+
+
+def get_json(address: str) -> dict[str, Any]:
+    """What a health page says. For probes: short, and past any proxy.
+
+    Raises:
+        OSError: nothing answers, or it answers with an error.
+        ValueError: the answer is not JSON.
+    """
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with direct.open(address, timeout=5) as answer:
+        found: dict[str, Any] = json.load(answer)
+        return found
 
 
 def package_folder(name: str) -> Path:

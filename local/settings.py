@@ -1,7 +1,7 @@
 """The settings of the embedded stack, and the folders they lead to.
 
 What belongs here: ports, limits and paths. Passwords are made in `local.credentials`; what the pipelines themselves
-can be told (INGEST_*) is in `include.settings` and passed through.
+can be told (INGEST_*, ML_SERVICE_*, STREAM_*) is in `include.settings` and passed through.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ _MAX_SOCKET_PATH = 90
 # supervisor reads these in its configuration as variables and comments, and has no way to quote them everywhere.
 _UNUSABLE_IN_PATHS = frozenset("%;#\n")
 
+PORTS = ("postgres_port", "s3_port", "kafka_port", "ml_api_port", "airflow_port")
+
+# The names of the pipelines' settings begin so.
+_OF_PIPELINES = ("INGEST_", "ML_SERVICE_", "STREAM_", "SCHEMA_REGISTRY_URL")
+
 
 class PlatformSettings(BaseSettings):
     """Where the platform lives and listens. Read from the environment, then from `.env` in the checkout."""
@@ -41,6 +46,7 @@ class PlatformSettings(BaseSettings):
     s3_port: int = Field(9000, ge=1, le=65535, description="the bucket")
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's pages and API")
     kafka_port: int = Field(9092, ge=1, le=65535, description="the Kafka-protocol broker")
+    ml_api_port: int = Field(8100, ge=1, le=65535, description="the ML service")
     airflow_parallelism: int = Field(8, ge=1, description="tasks at the same time")
     airflow_new_files_seconds: int = Field(15, ge=1, description="pause between two looks for new DAGs and contracts")
     platform_min_free_mb: int = Field(1024, ge=0, description="free disk space below which nothing is started")
@@ -57,8 +63,7 @@ class PlatformSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        ports = (self.postgres_port, self.s3_port, self.airflow_port, self.kafka_port)
-        if len(set(ports)) < len(ports):
+        if len({getattr(self, name) for name in PORTS}) < len(PORTS):
             raise ValueError("each service needs a port of its own")
         return self
 
@@ -154,22 +159,24 @@ def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
         home: an empty folder, or one that does not exist yet.
         changes: further settings.
     """
-    postgres, s3, airflow, kafka = free_ports(4)
-    ports = {"postgres_port": postgres, "s3_port": s3, "airflow_port": airflow, "kafka_port": kafka}
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
     return PlatformSettings(_env_file=None, platform_home=home, **(ports | changes))  # type: ignore[arg-type]
 
 
-def ingest_variables() -> dict[str, str]:
-    """The INGEST_* settings of the environment and of `.env`, for the services; the environment wins.
+def pipeline_variables() -> dict[str, str]:
+    """The pipelines' settings of the environment and of `.env`, for the services; the environment wins.
 
     Folders are meant from the checkout; the services work in other places, so they get them in full.
     """
     named = {**dotenv_values(ENV_FILE), **os.environ}
-    told = {name: value for name, value in named.items() if name.startswith("INGEST_") and value}
+    told = {name: value for name, value in named.items() if name.startswith(_OF_PIPELINES) and value}
     return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in told.items()}
 
 
 def ingest_settings() -> IngestSettings:
     """What the pipelines will be told, for commands that have to agree with them."""
-    told = {name.removeprefix("INGEST_").lower(): value for name, value in ingest_variables().items()}
-    return IngestSettings.model_validate(told)
+    prefix = "INGEST_"
+    told = pipeline_variables().items()
+    return IngestSettings.model_validate(
+        {name.removeprefix(prefix).lower(): value for name, value in told if name.startswith(prefix)}
+    )

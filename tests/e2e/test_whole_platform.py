@@ -19,7 +19,7 @@ import pytest
 from local import processes
 from local.addresses import variables
 from local.platform import Platform
-from local.settings import temporary_settings
+from local.settings import PORTS, temporary_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,8 +56,7 @@ def log_in(platform: Platform, password: str) -> tuple[int, dict[str, object]]:
 
 
 def ports(platform: Platform) -> set[int]:
-    settings = platform.settings
-    return {settings.postgres_port, settings.s3_port, settings.airflow_port, settings.kafka_port}
+    return {getattr(platform.settings, name) for name in PORTS}
 
 
 def test_every_service_is_healthy(whole: Platform) -> None:
@@ -66,6 +65,7 @@ def test_every_service_is_healthy(whole: Platform) -> None:
             "postgres",
             "s3",
             "kafka",
+            "ml-api",
             "airflow-api-server",
             "airflow-scheduler",
             "airflow-dag-processor",

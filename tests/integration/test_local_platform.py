@@ -6,6 +6,7 @@ looks, one of its own for what breaks things.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -14,18 +15,22 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import UUID, uuid4
 
 import psutil
 import psycopg
 import pytest
 from pydantic import SecretStr
 
-from local import bucket, landing, processes
+from local import bucket, landing, ml_api, processes
 from local.errors import PlatformError
-from local.platform import S3, STORES, Platform
-from local.settings import REPOSITORY, temporary_settings
+from local.platform import ML_API, S3, STORES, Platform
+from local.settings import PORTS, REPOSITORY, temporary_settings
+from ml_api.categories import CATEGORIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -73,9 +78,8 @@ def left_over(settings: PlatformSettings) -> list[str]:
 
 
 def listening(settings: PlatformSettings) -> list[int]:
-    ports = (settings.postgres_port, settings.s3_port, settings.airflow_port, settings.kafka_port)
     found = []
-    for port in ports:
+    for port in (getattr(settings, name) for name in PORTS):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 found.append(port)
@@ -312,3 +316,45 @@ def test_the_running_ports_count_and_not_those_asked_for_later(own: Platform) ->
     later = Platform(temporary_settings(own.settings.platform_home))
     assert later.settings == own.settings.model_copy()
     assert later.down() == 1
+
+
+# --- the ML service
+
+
+def ask(address: str, body: bytes | None = None) -> tuple[int, bytes]:
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, body, timeout=30) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read()
+
+
+def test_the_ml_service_runs_alone_predicts_and_ends_when_it_is_told(own: Platform) -> None:
+    assert own.up([ML_API])
+    assert not own.up([ML_API])
+    assert [service.name for service in own.status() if service.healthy] == [ML_API]
+    assert listening(own.settings) == [own.settings.ml_api_port]
+
+    url = ml_api.url(own.settings)
+    one = {
+        "description": "Card",
+        "amount": "12.50",
+        "timestamp": "2026-03-01T12:00:00Z",
+        "operation_type": "card",
+        "side": "debit",
+    }
+    batch = [one | {"id": str(uuid4())} for _ in range(1000)]
+    status, body = ask(f"{url}/predict/batch", json.dumps({"transactions": batch}).encode())
+    predictions = [{"id": row["id"], "category": CATEGORIES[hash(UUID(row["id"])) % len(CATEGORIES)]} for row in batch]
+    assert (status, json.loads(body)) == (200, {"predictions": predictions})
+
+    status, body = ask(f"{url}/predict", b" " * (3 * 2**20))
+    assert (status, "send fewer" in json.loads(body)["detail"]) == (413, True)
+    assert b'ml_api_requests_total{path="/predict",status="413"} 1.0' in ask(f"{url}/metrics")[1]
+
+    log = own.settings.layout.logs / f"{ML_API}.log"
+    assert own.down() == 1
+    assert left_over(own.settings) == []
+    assert "Shutting down" in log.read_text()
+    assert "/predict" not in log.read_text(), "a line for each request"
+    assert "exit status 0" in (own.settings.layout.logs / "supervisor.log").read_text()

@@ -44,6 +44,10 @@ def test_connections_lead_to_the_stores_as_the_ingest_role(
     warehouse = json.loads(told["AIRFLOW_CONN_WAREHOUSE_PG"])
     assert landing["extra"]["endpoint_url"] == f"http://127.0.0.1:{settings.s3_port}"
     assert (warehouse["login"], warehouse["port"]) == ("ingest", settings.postgres_port)
+    assert json.loads(told["AIRFLOW_CONN_EVENTS_KAFKA"]) == {
+        "conn_type": "kafka",
+        "extra": {"bootstrap.servers": f"127.0.0.1:{settings.kafka_port}"},
+    }
 
 
 def test_the_bundle_is_the_checkout(settings: PlatformSettings, credentials: Credentials) -> None:
@@ -59,6 +63,19 @@ def test_ingest_settings_of_the_environment_reach_the_tasks(
     told = airflow.environment(settings, credentials)
     assert told["INGEST_RETRIES"] == "9"
     assert told["INGEST_SPOOL_DIR"] == str(settings.layout.spool)
+
+
+def test_tasks_call_the_ml_service_of_their_own_platform(
+    settings: PlatformSettings, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A shell that has the exports of another platform must not send this one's tasks there."""
+    monkeypatch.setenv("ML_SERVICE_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("ML_SERVICE_ATTEMPTS", "2")
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    told = airflow.environment(settings, credentials)
+    assert told["ML_SERVICE_URL"] == f"http://127.0.0.1:{settings.ml_api_port}"
+    assert told["ML_SERVICE_ATTEMPTS"] == "2"
+    assert told["KAFKA_BOOTSTRAP"] == f"127.0.0.1:{settings.kafka_port}"
 
 
 def test_the_password_file_is_what_airflow_would_have_made(
@@ -87,6 +104,6 @@ def test_the_password_file_is_what_airflow_would_have_made(
 def test_health_is_of_this_start(
     health: dict[str, str], complaint: str | None, settings: PlatformSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(airflow, "_get_json", lambda _address: {"scheduler": health})
+    monkeypatch.setattr(airflow, "get_json", lambda _address: {"scheduler": health})
     new_year = 1767225600.0
     assert airflow._component_health(settings, "scheduler", since=new_year) == complaint

@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from include.settings import IngestSettings, StoreSettings
+from include.settings import IngestSettings, MlServiceSettings, StoreSettings, StreamSettings
 from local import settings
-from local.settings import REPOSITORY, PlatformSettings, free_ports, ingest_settings, ingest_variables
+from local.settings import (
+    PORTS,
+    REPOSITORY,
+    PlatformSettings,
+    free_ports,
+    ingest_settings,
+    pipeline_variables,
+    temporary_settings,
+)
 
 pytestmark = pytest.mark.unit
 
@@ -29,11 +37,12 @@ ELSEWHERE = {
 
 def _defaults() -> dict[str, str]:
     found = {}
-    for kind in (PlatformSettings, IngestSettings, StoreSettings):
+    for kind in (PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, StoreSettings):
         prefix = kind.model_config.get("env_prefix", "")
         for name, field in kind.model_fields.items():
-            variable = f"{prefix}{name}".upper()
-            found[variable] = ELSEWHERE.get(variable, str(field.default))
+            variable = str(field.validation_alias or f"{prefix}{name}").upper()
+            default = "" if field.default is None else str(field.default)
+            found[variable] = ELSEWHERE.get(variable, default)
     return found
 
 
@@ -45,7 +54,9 @@ def test_env_example_lists_every_setting_with_its_default() -> None:
 
 def test_env_example_explains_every_setting_of_the_platform_and_of_ingestion() -> None:
     bare = re.findall(
-        r"^#((?:INGEST|PLATFORM|AIRFLOW|POSTGRES|S3_PORT|KAFKA)\w*=\S*)$", EXAMPLE.read_text(), flags=re.MULTILINE
+        r"^#((?:INGEST|PLATFORM|AIRFLOW|POSTGRES|S3_PORT|KAFKA|ML_API|STREAM|SCHEMA)\w*=\S*)$",
+        EXAMPLE.read_text(),
+        flags=re.MULTILINE,
     )
     assert bare == []
 
@@ -69,6 +80,7 @@ def test_a_relative_home_is_meant_from_the_checkout(tmp_path: Path, monkeypatch:
         pytest.param({"s3_port": 0}, id="no-port"),
         pytest.param({"s3_port": 70_000}, id="port-too-high"),
         pytest.param({"s3_port": 9092, "kafka_port": 9092}, id="two-services-on-one-port"),
+        pytest.param({"ml_api_port": 8080}, id="the-default-port-of-another-service"),
         pytest.param({"platform_home": "/tmp/50%"}, id="percent-in-the-folder"),
         pytest.param({"platform_home": "/tmp/a ;b"}, id="semicolon-in-the-folder"),
     ],
@@ -95,14 +107,31 @@ def test_free_ports_are_all_different() -> None:
     assert len(set(free_ports(20))) == 20
 
 
+def test_every_port_is_chosen_for_a_temporary_platform(tmp_path: Path) -> None:
+    assert set(PORTS) == {name for name in PlatformSettings.model_fields if name.endswith("_port")}
+    found, default = temporary_settings(tmp_path), PlatformSettings.model_fields
+    assert [name for name in PORTS if getattr(found, name) == default[name].default] == []
+
+
 def test_services_get_ingest_settings_of_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / ".env"
     file.write_text("INGEST_RETRIES=1\nINGEST_MAX_COLUMNS=7\nINGEST_CONTRACTS_DIR=mine\nS3_PORT=9101\n")
     monkeypatch.setattr(settings, "ENV_FILE", file)
     monkeypatch.setenv("INGEST_RETRIES", "2")
-    assert ingest_variables() == {
+    assert pipeline_variables() == {
         "INGEST_RETRIES": "2",
         "INGEST_MAX_COLUMNS": "7",
         "INGEST_CONTRACTS_DIR": str(REPOSITORY / "mine"),
     }
     assert ingest_settings().max_columns == 7
+
+
+def test_services_get_the_settings_of_the_ml_service_and_of_topics(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("ML_SERVICE_ATTEMPTS=2\nML_API_PORT=8111\nSTREAM_GROUP=mine\nSCHEMA_REGISTRY_URL=\n")
+    monkeypatch.setattr(settings, "ENV_FILE", file)
+    assert pipeline_variables() == {"ML_SERVICE_ATTEMPTS": "2", "STREAM_GROUP": "mine"}
+    monkeypatch.setenv("SCHEMA_REGISTRY_URL", "http://127.0.0.1:8081")
+    assert pipeline_variables()["SCHEMA_REGISTRY_URL"] == "http://127.0.0.1:8081"

@@ -1,0 +1,84 @@
+"""The ML service as the platform starts it and looks at it."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import addresses, ml_api
+from local.credentials import load_or_make
+from local.platform import Platform
+from local.settings import PlatformSettings, temporary_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> PlatformSettings:
+    return temporary_settings(tmp_path)
+
+
+@pytest.fixture
+def health(settings: PlatformSettings) -> Iterator[dict[str, object]]:
+    """The answer of what listens on the service's port: status and body, to be changed by the test."""
+    told: dict[str, object] = {}
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(int(str(told["code"])))
+            self.end_headers()
+            self.wfile.write(str(told["body"]).encode())
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", settings.ml_api_port), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield told
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("code", "body", "complaint"),
+    [
+        pytest.param(200, json.dumps({"status": "ok"}), None, id="well"),
+        pytest.param(200, json.dumps({"status": "tired"}), "it is tired", id="unwell"),
+        pytest.param(200, "{}", "it is unknown", id="says-nothing"),
+        pytest.param(200, "Welcome", "it does not answer (Expecting value", id="another-program"),
+        pytest.param(500, "{}", "it does not answer (HTTP Error 500", id="broken"),
+    ],
+)
+def test_the_health_page_is_believed(
+    settings: PlatformSettings, health: dict[str, object], code: int, body: str, complaint: str | None
+) -> None:
+    health.update(code=code, body=body)
+    found = ml_api.service(settings).probe(0)
+    assert found == complaint if complaint is None else str(found).startswith(complaint)
+
+
+def test_a_service_that_does_not_listen_is_not_ready(settings: PlatformSettings) -> None:
+    assert "Connection refused" in str(ml_api.service(settings).probe(0))
+
+
+def test_it_is_told_its_port_on_the_loopback_interface(settings: PlatformSettings) -> None:
+    service = ml_api.service(settings)
+    assert service.environment["ML_API_HOST"] == "127.0.0.1"
+    assert service.environment["ML_API_PORT"] == str(settings.ml_api_port)
+    assert (service.port, service.port_variable) == (settings.ml_api_port, "ML_API_PORT")
+
+
+def test_make_env_tells_where_it_is(settings: PlatformSettings) -> None:
+    load_or_make(settings.layout.secrets)
+    told = addresses.variables(Platform(settings))
+    assert told["ML_API_URL"] == told["ML_SERVICE_URL"] == f"http://127.0.0.1:{settings.ml_api_port}"
+    assert told["KAFKA_BOOTSTRAP"] == f"127.0.0.1:{settings.kafka_port}"
