@@ -82,6 +82,8 @@ class RecordReader:
             line = orjson.dumps(record)
         except EOFError as error:
             raise RecordError("the message ends before its record does") from error
+        except IndexError as error:
+            raise RecordError("the message ends inside a number, or a number points outside the schema") from error
         except Exception as error:  # the bytes are a stranger's: no way of being wrong may stop the other messages
             raise RecordError(f"the bytes do not fit the schema: {_short(error)}") from error
         if left := len(message) - stream.tell():
