@@ -40,7 +40,7 @@ clean: $(STAMP) ## stop everything and delete the platform's data
 	@$(PYTHON) -m local clean
 
 ##@ Work with data
-.PHONY: contract generate
+.PHONY: contract generate schema
 
 contract: $(STAMP) ## draft a data contract from a sample: make contract FILE=path NAME=dataset
 	@$(PYTHON) -m include.contracts draft --name "$${NAME:?give NAME=dataset}" -- "$${FILE:?give FILE=path}"
@@ -48,6 +48,9 @@ contract: $(STAMP) ## draft a data contract from a sample: make contract FILE=pa
 generate: $(STAMP) ## make sample data: make generate DATASET=sales [ROWS=] [FORMAT=] [BAD=] [SEED=] [OUT=]
 	@$(PYTHON) -m include.samples $${ROWS:+--rows "$$ROWS"} $${FORMAT:+--format "$$FORMAT"} $${BAD:+--bad "$$BAD"} \
 	  $${SEED:+--seed "$$SEED"} $${OUT:+--out "$$OUT"} -- "$${DATASET:-sales}"
+
+schema: $(STAMP) ## a dataset's Avro schema and the registry: make schema DATASET=sales [ACTION=show|check|register] [TOPIC=]
+	@$(PYTHON) -m include.streams.schema_command "$${ACTION:-show}" $${TOPIC:+--topic "$$TOPIC"} -- "$${DATASET:?give DATASET=}"
 
 ##@ Work on the code
 .PHONY: setup test lint format bench lock help
