@@ -6,7 +6,6 @@ JSON is valid and its values are right, which the ingestion core judges as it do
 
 from __future__ import annotations
 
-from codecs import BOM_UTF8
 from typing import TYPE_CHECKING
 
 from include.errors import Code
@@ -20,6 +19,9 @@ if TYPE_CHECKING:
 # The schema registry's wire format: this byte, the schema's id in four bytes, the record. No JSON begins so.
 MAGIC_BYTE = 0
 HEADER_BYTES = 5
+# Whoever reads the lines passes over one that Python calls blank: then the lines would no longer be the messages.
+_BLANK = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
+_BYTE_ORDER_MARK = "\ufeff"
 
 
 class UndecodableError(Exception):
@@ -53,7 +55,7 @@ class Decoder:
             RetryableError: the registry is away.
             PermanentError: the registry refuses to answer.
         """
-        if not value or value.isspace():
+        if not value or not value.strip(_BLANK):
             raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty.")
         if value[0] == MAGIC_BYTE:
             return self._avro(value)
@@ -130,14 +132,15 @@ def _schema_id(header: bytes) -> int:
 
 def _utf8(value: bytes) -> bytes:
     try:
-        value.decode()
+        text = value.decode()
     except UnicodeDecodeError as error:
         raise UndecodableError(
             Code.BAD_ENCODING,
             f"Byte 0x{value[error.start]:02x} at position {error.start + 1} of {len(value)} is not UTF-8.",
         ) from error
-    if value.startswith(BOM_UTF8):
-        value = value[len(BOM_UTF8) :]
-        if not value or value.isspace():
-            raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty but for a byte order mark.")
-    return value
+    marked = text.startswith(_BYTE_ORDER_MARK)
+    if marked:
+        text = text.lstrip(_BYTE_ORDER_MARK)
+    if not text or text.isspace():
+        raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty.")
+    return text.encode() if marked else value

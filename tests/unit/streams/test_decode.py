@@ -12,6 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -22,6 +23,7 @@ from hypothesis import strategies as st
 
 from include.contracts.reader import read_contract
 from include.errors import Code
+from include.ingestion.json_text import ndjson_lines
 from include.settings import CONTRACTS_DIR
 from include.streams.avro_reader import MAX_DEPTH, RecordError, RecordReader, SchemaRefusedError
 from include.streams.avro_schema import avro_schema, schema_text
@@ -120,15 +122,16 @@ def test_line_break_inside_a_string_stays_an_error_for_the_core_to_explain() -> 
 
 @pytest.mark.parametrize(
     "value",
-    [None, b"", b"  \t\r\n ", b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"],
-    ids=["none", "empty", "space", "bom", "bom+"],
+    [None, b"", b"  \t\r\n ", b"\x1c\x1f", "\u3000\u00a0".encode(), b"\xef\xbb\xbf", b"\xef\xbb\xbf \n"],
+    ids=["none", "empty", "space", "separators", "wide space", "byte order mark", "byte order mark and space"],
 )
 def test_empty_message_is_refused(value: bytes | None) -> None:
     assert refusal(Decoder(None), value).code is Code.EMPTY_MESSAGE
 
 
 def test_byte_order_mark_is_dropped() -> None:
-    assert Decoder(None).decode(b'\xef\xbb\xbf{"a": 1}') == b'{"a": 1}'
+    assert Decoder(None).decode('\ufeff{"a": 1}'.encode()) == b'{"a": 1}'
+    assert Decoder(None).decode('\ufeff\ufeff{"a": 1}'.encode()) == b'{"a": 1}'
 
 
 @pytest.mark.parametrize(
@@ -158,13 +161,22 @@ def test_batch_has_a_line_for_every_message_and_the_reasons_by_index() -> None:
     }  # fmt: skip
 
 
-@given(st.lists(st.binary(max_size=40)))
-def test_any_batch_is_as_many_lines_as_messages(values: list[bytes]) -> None:
+AWKWARD = st.one_of(
+    st.binary(max_size=40),
+    st.text("\ufeff\u3000\u00a0\x85\u2028\x1c\x1f\v\f\t\r\n {}", max_size=6).map(str.encode),
+)
+
+
+@given(st.lists(AWKWARD))
+def test_any_batch_is_as_many_records_for_the_core_as_messages(values: list[bytes]) -> None:
     lines, errors = decoder_of(record(a="string", n="long")).decode_batch(values)
-    assert b"\n".join(lines).count(b"\n") == max(len(values) - 1, 0)
-    assert not any(b"\r" in line for line in lines)
+    assert len(lines) == len(values)
     assert all(lines[index] == b"null" for index in errors)
-    b"".join(lines).decode()
+    with NamedTemporaryFile() as file:
+        Path(file.name).write_bytes(b"\n".join(lines))
+        records = [row for table in ndjson_lines(Path(file.name), 1024) for row in table.to_pylist()]
+    assert [row["_source_line"] for row in records] == list(range(1, len(values) + 1))
+    assert not [row for row in records if row["_problem"]]
 
 
 # Avro
@@ -323,6 +335,13 @@ def doubled(levels: int) -> list[dict[str, Any]]:
     return kinds[-1]
 
 
+def chained(links: int) -> dict[str, Any]:
+    """Records side by side, of which each holds the one before by its name."""
+    kinds = [record(x="long") | {"name": "n0"}]
+    kinds += [record(x=f"n{at - 1}") | {"name": f"n{at}"} for at in range(1, links)]
+    return record(**{f"f{at}": kind for at, kind in enumerate(kinds)})
+
+
 REFUSED = [
     pytest.param("{", "is broken", id="no json"),
     pytest.param('"strnig"', "is broken", id="no type"),
@@ -344,6 +363,7 @@ REFUSED = [
     ),
     pytest.param(json.dumps(record(v=nested(MAX_DEPTH))), "levels deep", id="deep"),
     pytest.param(json.dumps(record(v=nested(300))), "levels deep", id="very deep"),
+    pytest.param(json.dumps(chained(MAX_DEPTH)), "levels deep", id="deep by names"),
     pytest.param(
         '{"type":"record","name":"r","fields":[{"name":"v","type":' + '{"type":"array","items":' * 5000
         + '"long"' + "}" * 5000 + "}]}", "is broken|levels deep", id="deeper than any parser goes",
