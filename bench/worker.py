@@ -29,7 +29,7 @@ def main() -> None:
     load_library()
     settings = ingest_settings().model_copy(update={"spool_dir": Path(task["spool"])})
     stages: dict[str, float] = {}
-    for name in ("validate", "process", "load"):
+    for name in ("fetch", "validate", "process", "load"):
         _time_stage(name, stages)
     info = ObjectStore(s3).head(settings.landing_bucket, task["key"])
     if info is None:

@@ -10,6 +10,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.enrichments import read_enrichment
 from include.contracts.logical_types import ResolvedType, bound_text, parse_bound, resolve
 from include.contracts.model import Cleaning, Column, ColumnType
 from include.contracts.problems import nearest
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from include.contracts.problems import Findings
 
 COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
-_CUSTOM = ("cleaning", "derived", "formats", "sample")
+_CUSTOM = ("cleaning", "derived", "enriched", "formats", "sample")
 _TEMPORAL = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
 # Keys that promise a behaviour this pipeline does not have, with what to write in their place.
@@ -182,6 +183,8 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
                 column = replace(column, formats=_formats(column, value, f"{where}.value", findings))
             case "derived":
                 column = replace(column, derived=_expression(value, f"{where}.value", findings))
+            case "enriched":
+                column = replace(column, enriched=read_enrichment(value, f"{where}.value", findings))
             case "sample":
                 column = replace(column, sample=_expression(value, f"{where}.value", findings))
             case _ if custom.vendor is None:

@@ -73,6 +73,8 @@ def _rules(column: Column) -> list[str]:
     found = []
     if column.derived is not None:
         found.append(f"derived as `{column.derived}`")
+    if column.enriched is not None:
+        found.append(f"enriched: {column.enriched}")
     if column.minimum is not None:
         found.append(f"{'above' if column.exclusive_minimum else 'from'} {column.minimum}")
     if column.maximum is not None:

@@ -58,13 +58,20 @@ class Cleaning(StrEnum):
     EMPTY_TO_NULL = "empty-to-null"
 
 
+class Enrichment(StrEnum):
+    """The systems that can give a column its values."""
+
+    TRANSACTION_CATEGORY = "transaction-category"
+
+
 @dataclass(frozen=True)
 class Column:
     """One column of a dataset.
 
     `minimum` and `maximum` hold for numbers, dates and timestamps, as ISO text or number text, inclusive unless
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
-    beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others.
+    beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others. Nor is
+    an `enriched` one, whose values another system gives.
     `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
     """
 
@@ -85,8 +92,14 @@ class Column:
     formats: tuple[str, ...] = ()
     cleaning: tuple[Cleaning, ...] = ()
     derived: str | None = None
+    enriched: Enrichment | None = None
     examples: tuple[str, ...] = ()
     sample: str | None = None
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether files and messages hold it: nothing here makes it."""
+        return self.derived is None and self.enriched is None
 
     @property
     def duckdb_type(self) -> str:
@@ -191,8 +204,13 @@ class Contract:
 
     @cached_property
     def source_columns(self) -> tuple[Column, ...]:
-        """The columns that a file must or may hold: all but the derived ones."""
-        return tuple(column for column in self.columns if column.derived is None)
+        """The columns that a file must or may hold: all but those that are made here."""
+        return tuple(column for column in self.columns if column.is_sent)
+
+    @cached_property
+    def enriched(self) -> dict[str, Enrichment]:
+        """The columns whose values another system gives, with the enrichment of each."""
+        return {column.name: column.enriched for column in self.columns if column.enriched is not None}
 
     @cached_property
     def by_name(self) -> dict[str, Column]:

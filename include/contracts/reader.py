@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from include.contracts.columns import compile_column
 from include.contracts.document import read_document
+from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_ingestion_options
 from include.contracts.model import Column, ColumnType, Contract, Expectation, RowRule, Severity
 from include.contracts.problems import ContractError, Findings
@@ -112,7 +113,9 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         file_patterns=options.file_patterns,
         freshness_hours=_freshness(model, findings),
     )
-    return contract, _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
+    paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
+    check_enriched(contract, paths.columns, findings)
+    return contract, paths
 
 
 def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None:
@@ -257,7 +260,7 @@ def _try_expressions(contract: Contract, paths: _Paths, findings: Findings) -> N
 def _judge_rule(checker: ExpressionChecker, rule: RowRule, contract: Contract) -> None:
     from include.contracts.expressions import ExpressionError
 
-    found = checker.result_type(rule.expression, contract.columns)
+    found = checker.result_type(rule.expression, [c for c in contract.columns if c.enriched is None])
     if found != "BOOLEAN":
         message = f"it gives {found}, not true or false"
         raise ExpressionError(message)

@@ -6,7 +6,8 @@ that was taken for dead, and whose file another one has begun, finds out at its 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PipelineError, Stage
@@ -19,6 +20,7 @@ from include.ingestion.records import (
     QualityResult,
     Reject,
     Status,
+    TopicRange,
     Validated,
 )
 from include.stores.warehouse import Connection, statement, warehouse_errors
@@ -69,6 +71,36 @@ class Ledger:
         self._rows("note_changed_objects", values, returns=False)
         return [(row[0], row[1]) for row in self._rows("claim_files", values)]
 
+    def claim_messages(
+        self,
+        dataset: str,
+        contract_version: str,
+        source: TopicRange,
+        size_bytes: int,
+        dag_id: str,
+        run_id: str,
+    ) -> int:
+        """Enter a batch of messages, or take up the entry of an earlier try; its file_id."""
+        values = {
+            "dataset": dataset,
+            "contract_version": contract_version,
+            **asdict(source),
+            "size_bytes": size_bytes,
+            "dag_id": dag_id,
+            "run_id": run_id,
+        }
+        return int(self._rows("claim_messages", values)[0][0])
+
+    def batch_attempts(self, topic: str, partition: int, first_offset: int) -> int:
+        """How often a worker has begun the batch that starts at this offset, and died."""
+        values = {"topic": topic, "partition": partition, "first_offset": first_offset}
+        rows = self._rows("batch_attempts", values)
+        return int(rows[0][0]) if rows else 0
+
+    def settle_messages(self, topic: str, partition: int) -> None:
+        """Note the end of a partition's batches whose outcome is decided."""
+        self._rows("settle_messages", {"topic": topic, "partition": partition}, returns=False)
+
     def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[Orphan]:
         """Take over the files that an earlier run left unfinished."""
         values = {"dataset": dataset, "bucket": bucket, "run_id": run_id}
@@ -99,6 +131,7 @@ class Ledger:
                 "format": str(result.layout),
                 "rows_read": result.rows_read,
                 "rows_rejected": result.rejects.rows,
+                "rejects_by_code": json.dumps(result.rejects.by_code),
             }
             self._advance("mark_validated", entry.file_id, entry.attempts, values)
 
@@ -135,6 +168,7 @@ class Ledger:
                 format=str(refusal.layout) if refusal.layout else None,
                 rows_read=refusal.rows_read,
                 rows_rejected=refusal.rejects.rows if refusal.rows_read is not None else None,
+                rejects_by_code=json.dumps(refusal.rejects.by_code) if refusal.rejects.rows else None,
             )
 
     def failed(self, file_id: int, attempts: int, stage: str, code: Code, message: str) -> None:
@@ -186,8 +220,8 @@ class Ledger:
         return dict(self._rows("file_report", {"file_id": file_id})[0][0])
 
     def _fail(self, file_id: int, attempts: int, status: Status, code: Code, message: str, **known: object) -> None:
-        facts = {"sha256": None, "format": None, "rows_read": None, "rows_rejected": None, **known}
-        values = {"status": status, "code": code, "message": message.replace("\0", ""), **facts}
+        unknown = dict.fromkeys(("sha256", "format", "rows_read", "rows_rejected", "rejects_by_code"))
+        values = {"status": status, "code": code, "message": message.replace("\0", ""), **unknown, **known}
         self._advance("mark_failed", file_id, attempts, values)
 
     def _add_rejects(self, file_id: int, rejects: list[Reject]) -> None:
@@ -220,5 +254,5 @@ class Ledger:
 
 
 def _entry(row: tuple[Any, ...]) -> FileEntry:
-    file_id, dataset, bucket, key, etag, size, status, stage, attempts, run_id = row
+    file_id, dataset, size, status, stage, attempts, run_id, bucket, key, etag = row
     return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id)

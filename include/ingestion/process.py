@@ -1,7 +1,8 @@
 """Stage 2: which rows go on, and how they look. Cleans, derives, and keeps the newest of rows with one key.
 
-The result is a plan, a query over the validated file, and not another copy of the rows: load reads through it.
-What the plan needs to know beforehand, which rows lose against a newer one, is found and written down here.
+The result is a plan, queries over the validated file, and not another copy of the rows: load reads through it.
+What the plan needs to know beforehand, which rows lose against a newer one, is found and written down here; only a
+dataset that is enriched by another system has its rows written once more.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType, Contract
 from include.errors import Code
 from include.ingestion.engine import engine
+from include.ingestion.enrich import enrich
 from include.ingestion.key_order import key_ranges, parts_needed
 from include.ingestion.records import FileRefusedError, Processed, Validated
 from include.ingestion.rules import cleaned
@@ -21,35 +23,46 @@ from include.ingestion.rules import cleaned
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from include.ingestion.enrich import Enricher
     from include.settings import IngestSettings
 
 
-def process(contract: Contract, validated: Validated, folder: Path, settings: IngestSettings) -> Processed:
+def process(
+    contract: Contract, validated: Validated, folder: Path, settings: IngestSettings, enricher: Enricher
+) -> Processed:
     """Plan the rows to load.
 
     Raises:
         FileRefusedError: a derived column cannot be calculated.
+        RetryableError: a system that enriches rows does not answer.
+        PermanentError: it refuses.
     """
     rows = _relation(contract, validated)
-    losers = folder / "losers.parquet"
+    path, losers = validated.path, folder / "losers.parquet"
     with engine(folder, settings) as connection:
         try:
             _try_derived(connection, contract, rows)
             duplicates = _write_losers(connection, contract, rows, losers)
-            ranges = key_ranges(connection, contract, rows, parts_needed(validated.path, settings))
         except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
             raise FileRefusedError(
                 Code.DERIVATION_FAILED,
                 f"A derived column cannot be calculated: {str(error).splitlines()[0]}",
                 "Mend the contract's expression, or the values, and drop the file again.",
             ) from error
+        if duplicates:
+            lost = f"(SELECT _source_row FROM read_parquet({literal(str(losers))}))"
+            rows = f"(SELECT * FROM {rows} WHERE _source_row NOT IN {lost})"
+        if contract.enriched:
+            path = folder / "enriched.parquet"
+            enrich(contract, f"SELECT * FROM {rows}", connection, enricher, path)
+            validated.path.unlink()
+            rows = f"read_parquet({literal(str(path))})"
+        ranges = key_ranges(connection, contract, rows, parts_needed(path, settings))
     columns = [*(column.name for column in contract.columns), *validated.extra_columns, "_rescued", "_source_row"]
-    select = f"SELECT {', '.join(quoted(name) for name in columns)} FROM {rows} WHERE "
-    if duplicates:
-        select += f"_source_row NOT IN (SELECT _source_row FROM read_parquet({literal(str(losers))})) AND "
-    selects = tuple(f"{select}{within} ORDER BY {_key(contract)}" for within in ranges) or (f"{select}true",)
+    select = f"SELECT {', '.join(quoted(name) for name in columns)} FROM {rows}"
+    selects = tuple(f"{select} WHERE {within} ORDER BY {_key(contract)}" for within in ranges) or (select,)
     kept = validated.rows_read - validated.rejects.rows - duplicates
-    return Processed(validated.path, selects, bool(ranges), kept, duplicates)
+    return Processed(path, selects, bool(ranges), kept, duplicates)
 
 
 def _relation(contract: Contract, validated: Validated) -> str:

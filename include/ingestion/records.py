@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Self
 from include.errors import Code, Stage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -41,7 +42,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file as the ledger knows it."""
+    """A file as the ledger knows it, or a batch of messages: then `object_key` names topic, partition and offsets."""
 
     file_id: int
     dataset: str
@@ -63,6 +64,16 @@ class FileEntry:
     def name(self) -> str:
         """The last part of the key."""
         return self.object_key.rsplit("/", maxsplit=1)[-1]
+
+
+@dataclass(frozen=True)
+class TopicRange:
+    """Which messages a batch holds: of one partition, from the first offset to the last, both included."""
+
+    topic: str
+    partition: int
+    first_offset: int
+    last_offset: int
 
 
 class FileFormat(StrEnum):
@@ -89,7 +100,11 @@ class Layout:
 
 @dataclass(frozen=True)
 class SpooledFile:
-    """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text."""
+    """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text.
+
+    `layout` is given where it is known beforehand, as for messages; `undecoded` says why some records, counted from
+    1, could not be written down: they stand in the file as `null`.
+    """
 
     path: Path
     sha256: str
@@ -97,6 +112,8 @@ class SpooledFile:
     has_nul: bool = True
     has_quote: bool = True
     has_hex: bool = True
+    layout: Layout | None = None
+    undecoded: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

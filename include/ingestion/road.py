@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import logging
 import shutil
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import mkdtemp
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from include.errors import Code, PermanentError, PipelineError, Stage
 from include.ingestion.audit import Auditor
+from include.ingestion.enrich import Enricher
+from include.ingestion.fetch import fetch
 from include.ingestion.ledger import Ledger
 from include.ingestion.load import load
 from include.ingestion.places import clear_spool, rejects_key, spool_prefix
 from include.ingestion.process import process
-from include.ingestion.records import DuplicateContentError, FileEntry, FileRefusedError, Loaded
+from include.ingestion.records import (
+    DuplicateContentError,
+    FileEntry,
+    FileRefusedError,
+    Loaded,
+    Rejects,
+    SpooledFile,
+)
 from include.ingestion.validate import validate
+from include.settings import ml_service_settings
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.settings import IngestSettings, S3Config, WarehouseConfig
+    from include.settings import IngestSettings, MlServiceSettings, S3Config, WarehouseConfig
 
 log = logging.getLogger(__name__)
 
@@ -38,27 +48,45 @@ class Stores:
     ledger: Ledger
     warehouse: WarehouseConfig
     auditor: Auditor
+    enricher: Enricher
+
+
+class Door(Protocol):
+    """How an entry's content comes in, and where its refused rows go: all that files and messages differ in."""
+
+    def spool(self, folder: Path) -> SpooledFile:
+        """Write the content into the folder."""
+
+    def keep(self, rejects: Rejects) -> None:
+        """Bring the reject file to where it outlives the worker."""
+
+    def before_load(self, rejects: Rejects) -> None:
+        """What must have happened to refused rows before the good ones are published."""
 
 
 @contextmanager
-def open_stores(s3: S3Config, warehouse: WarehouseConfig) -> Iterator[Stores]:
-    """Connect to the bucket and the warehouse."""
-    auditor = Auditor(warehouse)
-    with connect(warehouse) as connection:
-        try:
-            yield Stores(ObjectStore(s3), Ledger(connection), warehouse, auditor)
-        finally:
-            auditor.close()
+def open_stores(
+    s3: S3Config, warehouse: WarehouseConfig, ml_service: MlServiceSettings | None = None
+) -> Iterator[Stores]:
+    """Connect to the bucket and the warehouse; the ML service is where the settings say, unless told otherwise."""
+    auditor, enricher = Auditor(warehouse), Enricher(ml_service or ml_service_settings())
+    with closing(auditor), closing(enricher), connect(warehouse) as connection:
+        yield Stores(ObjectStore(s3), Ledger(connection), warehouse, auditor, enricher)
 
 
 def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
-    """Validate, process and load a file that this worker has begun. Bad data ends as a note in the ledger.
+    """Bring a file from the bucket, which this worker has begun, to its outcome: see `ingest`."""
+    return ingest(contract, entry, _FileDoor(entry, stores.objects, settings), stores, settings)
+
+
+def ingest(contract: Contract, entry: FileEntry, door: Door, stores: Stores, settings: IngestSettings) -> Loaded | None:
+    """Validate, process and load what this worker has begun. Bad data ends as a note in the ledger.
 
     Returns:
-        What the merge did; None if the file was refused or is a duplicate.
+        What the merge did; None if the content was refused or is a duplicate.
 
     Raises:
-        RetryableError: the file is untouched and can be begun again.
+        RetryableError: nothing was changed, and it can be begun again.
         FileLostError: another worker has it by now.
         PermanentError: the work cannot be done as things stand.
     """
@@ -66,9 +94,9 @@ def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: 
     try:
         with _folder(settings, entry) as folder:
             try:
-                loaded = _stages(contract, entry, stores, folder, settings, at)
+                loaded = _stages(contract, entry, door, stores, folder, settings, at)
             except FileRefusedError as refusal:
-                _refuse(entry, at.stage, refusal, stores)
+                _refuse(entry, at.stage, refusal, door, stores.ledger)
                 return None
     except PipelineError as error:
         error.stage = at.stage
@@ -83,6 +111,25 @@ def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: 
     return loaded
 
 
+@dataclass(frozen=True)
+class _FileDoor:
+    """An object in the bucket; its reject file waits under staging/ until the file is settled."""
+
+    entry: FileEntry
+    objects: ObjectStore
+    settings: IngestSettings
+
+    def spool(self, folder: Path) -> SpooledFile:
+        return fetch(self.entry, self.objects, folder, self.settings)
+
+    def keep(self, rejects: Rejects) -> None:
+        if rejects.path:
+            self.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
+
+    def before_load(self, rejects: Rejects) -> None:
+        """Nothing: the reject file is kept already."""
+
+
 @dataclass
 class _Place:
     """Where on its road a file is."""
@@ -91,29 +138,33 @@ class _Place:
 
 
 def _stages(
-    contract: Contract, entry: FileEntry, stores: Stores, folder: Path, settings: IngestSettings, at: _Place
+    contract: Contract,
+    entry: FileEntry,
+    door: Door,
+    stores: Stores,
+    folder: Path,
+    settings: IngestSettings,
+    at: _Place,
 ) -> Loaded:
     ledger = stores.ledger
-    validated = validate(
-        contract, entry, stores.objects, folder, settings, lambda sha256: ledger.loaded_before(entry, sha256)
-    )
-    if validated.rejects.path:
-        stores.objects.upload(validated.rejects.path, entry.bucket, rejects_key(entry))
+    raw = door.spool(folder)
+    validated = validate(contract, raw, folder, settings, lambda sha256: ledger.loaded_before(entry, sha256))
+    door.keep(validated.rejects)
     ledger.validated(entry, validated)
     at.stage = Stage.PROCESS
-    processed = process(contract, validated, folder, settings)
+    processed = process(contract, validated, folder, settings, stores.enricher)
     ledger.processed(entry, processed)
+    door.before_load(validated.rejects)
     at.stage = Stage.LOAD
     return load(contract, entry, validated, processed, ledger, stores.auditor, folder, settings)
 
 
-def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, stores: Stores) -> None:
-    if refusal.rejects.path:
-        stores.objects.upload(refusal.rejects.path, entry.bucket, rejects_key(entry))
+def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, door: Door, ledger: Ledger) -> None:
+    door.keep(refusal.rejects)
     # A critical expectation is a verdict of validation, though it is evaluated on the staging table.
     if refusal.code is Code.EXPECTATION_FAILED:
         stage = Stage.VALIDATE
-    stores.ledger.refused(entry, stage, refusal)
+    ledger.refused(entry, stage, refusal)
     level = logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING
     log.log(level, "File %s (%s): %s: %s", entry.file_id, entry.object_key, refusal.code, refusal)
 

@@ -15,11 +15,10 @@ from include.ingestion.csv_text import sniff
 from include.ingestion.detect import detect
 from include.ingestion.diagnose import Chunk, diagnose_csv, diagnose_json, diagnose_parquet
 from include.ingestion.engine import engine
-from include.ingestion.fetch import fetch, plain_text
+from include.ingestion.fetch import plain_text
 from include.ingestion.json_text import lines_of_records
 from include.ingestion.records import (
     DuplicateContentError,
-    FileEntry,
     FileFormat,
     FileRefusedError,
     Layout,
@@ -38,15 +37,13 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Contract
     from include.settings import IngestSettings
-    from include.stores.object_store import ObjectStore
 
 LoadedBefore = Callable[[str], int | None]
 
 
 def validate(
     contract: Contract,
-    entry: FileEntry,
-    store: ObjectStore,
+    raw: SpooledFile,
     folder: Path,
     settings: IngestSettings,
     loaded_before: LoadedBefore,
@@ -55,22 +52,19 @@ def validate(
 
     Args:
         contract: what the file should be.
-        entry: the file, as the ledger knows it.
-        store: where it lies.
-        folder: the worker's own, for this file alone.
+        raw: the file.
+        folder: where it lies: the worker's own, for this file alone.
         settings: limits.
         loaded_before: the file that brought the same content (by SHA-256) before, if any.
 
     Raises:
         DuplicateContentError: the content is in the table already.
         FileRefusedError: the file as a whole fails, or more rows than the error budget allows.
-        RetryableError: the bucket or the disk fails.
     """
-    raw = fetch(entry, store, folder, settings)
     if (of := loaded_before(raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:
-        layout = detect(raw.path, settings.max_expanded_bytes)
+        layout = raw.layout or detect(raw.path, settings.max_expanded_bytes)
         with engine(folder, settings) as connection:
             validated = _read(contract, raw, layout, connection, folder, settings)
         _judge(contract, validated)
@@ -133,7 +127,7 @@ def _thorough(
         def good() -> Iterator[pa.Table]:
             nonlocal read
             for chunk in _chunks(contract, text, layout, connection, settings):
-                file.add(_with_lines(chunk.rejects, text, layout))
+                file.add(_with_reasons(_with_lines(chunk.rejects, text, layout), raw))
                 read += chunk.rows
                 yield chunk.good
 
@@ -165,6 +159,17 @@ def _with_lines(rejects: list[Reject], text: SpooledFile, layout: Layout) -> lis
         return rejects
     lines = lines_of_records(text.path, {reject.source_row for reject in rejects})
     return [replace(reject, source_line=lines.get(reject.source_row)) for reject in rejects]
+
+
+def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:
+    """Say of records that could not be decoded why, and not that they are no objects."""
+    if not raw.undecoded:
+        return rejects
+    reasons = [raw.undecoded.get(reject.source_row) for reject in rejects]
+    return [
+        replace(reject, code=reason[0], message=reason[1]) if reason else reject
+        for reject, reason in zip(rejects, reasons, strict=True)
+    ]
 
 
 def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:

@@ -204,7 +204,7 @@ def _broken_rule(contract: Contract, names: set[str], row: Row) -> CellFault:
         columns = [rule.column] if rule.column else [column.name for column in contract.source_columns]
         for name in columns:
             column = contract.by_name[name]
-            if name not in names or name in contract.key or column.derived:
+            if name not in names or name in contract.key or not column.is_sent:
                 continue
             for candidate in _candidates(column, contract, row):
                 if _is_broken(rule.expression, contract, {**row, name: candidate}):

@@ -101,7 +101,7 @@ def source_query(contract: Contract, vintage: Vintage, rows_from: str, columns: 
     base = ", ".join(
         f"CAST({expression} AS {column.duckdb_type}) AS {quoted(column.name)}"
         for column, expression in made
-        if column.derived is None
+        if column.is_sent
     )
     query = f"SELECT p, {base} FROM {rows_from}"
     for column in contract.source_columns:

@@ -8,4 +8,7 @@ WITH forgotten AS (
 UPDATE ops.file_ingestion_log SET
     attempts = attempts + 1, status = 'claimed', stage = 'validate', error_code = NULL, error_message = NULL
 WHERE file_id = %(file_id)s AND settled_at IS NULL AND status IN ('claimed', 'validated', 'processed')
-RETURNING file_id, dataset, bucket, object_key, etag, size_bytes, status, stage, attempts, run_id;
+RETURNING
+    file_id, dataset, size_bytes, status, stage, attempts, run_id, coalesce(bucket, '') AS bucket,
+    coalesce(object_key, format('%%s[%%s] %%s-%%s', topic, partition, first_offset, last_offset)) AS object_key,
+    coalesce(etag, '') AS etag;

@@ -7,7 +7,8 @@ reopened AS (
     UPDATE ops.file_ingestion_log AS entry SET
         status = 'claimed', stage = 'claim', attempts = 0, error_code = NULL, error_message = NULL,
         rows_read = NULL, rows_inserted = NULL, rows_updated = NULL, rows_unchanged = NULL, rows_duplicate = NULL,
-        rows_rejected = NULL, settled_key = NULL, claimed_at = clock_timestamp(), validated_at = NULL,
+        rows_rejected = NULL, rejects_by_code = NULL, settled_key = NULL,
+        claimed_at = clock_timestamp(), validated_at = NULL,
         processed_at = NULL, loaded_at = NULL, settled_at = NULL, size_bytes = found.size_bytes,
         contract_version = %(contract_version)s, dag_id = %(dag_id)s, run_id = %(run_id)s
     FROM found

@@ -22,17 +22,7 @@ SELECT jsonb_build_object(
         'loaded', log.loaded_at
     ),
     'run', jsonb_build_object('dag_id', log.dag_id, 'run_id', log.run_id),
-    'rejects_by_code', (
-        SELECT coalesce(jsonb_object_agg(counted.code, counted.cells), '{}'::jsonb)
-        FROM (
-            SELECT
-                rejected_rows.code,
-                count(*) AS cells
-            FROM ops.rejected_rows
-            WHERE rejected_rows.file_id = log.file_id
-            GROUP BY rejected_rows.code
-        ) AS counted
-    ),
+    'rejects_by_code', coalesce(log.rejects_by_code, '{}'::jsonb),
     'rejected_rows', (
         SELECT coalesce(jsonb_agg(to_jsonb(first) - 'file_id' ORDER BY first.source_row), '[]'::jsonb)
         FROM (

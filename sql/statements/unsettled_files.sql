@@ -2,14 +2,14 @@
 SELECT
     file_id,
     dataset,
-    bucket,
-    object_key,
-    etag,
     size_bytes,
     status,
     stage,
     attempts,
-    run_id
+    run_id,
+    bucket,
+    object_key,
+    etag
 FROM ops.file_ingestion_log
 WHERE
     dataset = %(dataset)s AND bucket = %(bucket)s AND settled_at IS NULL

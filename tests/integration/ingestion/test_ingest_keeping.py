@@ -117,15 +117,15 @@ def quarantined(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline
     """Two files that failed in validation and one each in process and load, for reasons outside of them."""
     for at, name in enumerate(("jan.csv", "feb.csv", "process.csv", "load.csv")):
         sent(pipeline, name, 20, start=at * 20)
-    fails = {"validate": {"jan.csv", "feb.csv"}, "process": {"process.csv"}, "load": {"load.csv"}}
+    fails = {"fetch": {"jan.csv", "feb.csv"}, "process": {"process.csv"}, "load": {"load.csv"}}
     at_work = [""]
 
     def failing(stage: str, original: Callable[..., Any]) -> Callable[..., Any]:
-        def run(contract: Any, subject: Any, *rest: Any) -> Any:
-            at_work[0] = subject.name if stage == "validate" else at_work[0]
+        def run(first: Any, *rest: Any) -> Any:
+            at_work[0] = first.name if stage == "fetch" else at_work[0]
             if at_work[0] in fails[stage]:
                 raise RetryableError("any", Code.DISK_FULL, "The disk is full, as somebody else has filled it.")
-            return original(contract, subject, *rest)
+            return original(first, *rest)
 
         return run
 

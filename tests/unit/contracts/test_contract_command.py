@@ -14,7 +14,7 @@ pytestmark = pytest.mark.unit
 def test_check_is_content_with_the_shipped_contracts() -> None:
     result = CliRunner().invoke(app, ["check"])
     assert result.exit_code == 0, result.output
-    assert result.output.count("sound ") == 2
+    assert result.output.count("sound ") == 3
 
 
 def test_check_names_what_is_broken_and_fails(tmp_path: Path) -> None:

@@ -10,10 +10,12 @@ import pytest
 from include.contracts.model import Column, ColumnType, Contract, ErrorBudget
 from include.errors import Stage
 from include.ingestion import validate as stage_one
+from include.ingestion.enrich import Enricher
+from include.ingestion.fetch import fetch
 from include.ingestion.process import process
 from include.ingestion.records import FileEntry, FileRefusedError, Status, Validated
 from include.ingestion.typed_batches import Doubt
-from include.settings import IngestSettings
+from include.settings import IngestSettings, MlServiceSettings
 from include.stores.object_store import ObjectInfo
 
 ETAG = "the-etag"
@@ -66,9 +68,9 @@ class Stages:
         with pytest.MonkeyPatch.context() as patch:
             if thorough:
                 patch.setattr(stage_one, "_fast", _doubt)
-            return stage_one.validate(
-                contract, entry, FileStore(path), folder, settings or IngestSettings(), loaded_before
-            )
+            settings = settings or IngestSettings()
+            raw = fetch(entry, FileStore(path), folder, settings)
+            return stage_one.validate(contract, raw, folder, settings, loaded_before)
 
     def refusal(
         self, contract: Contract, content: bytes | Path, settings: IngestSettings | None = None, **options: bool
@@ -80,7 +82,7 @@ class Stages:
     def processed(self, contract: Contract, validated: Validated) -> list[dict]:
         """The rows that load would copy, in the order of the file."""
         settings = IngestSettings()
-        plan = process(contract, validated, validated.path.parent, settings)
+        plan = process(contract, validated, validated.path.parent, settings, Enricher(MlServiceSettings()))
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             rows = " UNION ALL ".join(f"({select})" for select in plan.selects)

@@ -4,9 +4,10 @@ import pytest
 
 from include.contracts.model import Cleaning, Column, ColumnType
 from include.errors import Code
+from include.ingestion.enrich import Enricher
 from include.ingestion.process import process
 from include.ingestion.records import FileRefusedError
-from include.settings import IngestSettings
+from include.settings import IngestSettings, MlServiceSettings
 
 pytestmark = pytest.mark.unit
 
@@ -36,7 +37,7 @@ def test_process_keeps_the_newest_of_a_key(stages, contract_of, rows: str, notes
     contract = contract_of(ID, AT, NOTE, newest_by="at")
     content = f"id,at,note\n{rows}\n".encode()
     validated = stages.validate(contract, content)
-    plan = process(contract, validated, validated.path.parent, IngestSettings())
+    plan = process(contract, validated, validated.path.parent, IngestSettings(), Enricher(MlServiceSettings()))
     assert (plan.rows_kept, plan.rows_duplicate) == (len(notes), rows.count("\n") + 1 - len(notes))
     assert kept(stages, contract, content) == notes
 
@@ -94,6 +95,6 @@ def test_process_refuses_the_file_where_a_derived_column_cannot_be_calculated(st
     contract = contract_of(ID, NOTE, Column("number", ColumnType.INTEGER, derived="note::BIGINT"))
     validated = stages.validate(contract, b"id,note\na,1\nb,none\n")
     with pytest.raises(FileRefusedError) as caught:
-        process(contract, validated, validated.path.parent, IngestSettings())
+        process(contract, validated, validated.path.parent, IngestSettings(), Enricher(MlServiceSettings()))
     assert caught.value.code is Code.DERIVATION_FAILED
     assert "none" in caught.value.message

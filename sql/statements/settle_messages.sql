@@ -1,0 +1,6 @@
+-- Batches of a topic whose outcome is decided: there is nothing to move, so that is their end.
+UPDATE ops.file_ingestion_log SET
+    settled_at = clock_timestamp(), status = CASE status WHEN 'loaded' THEN 'archived' ELSE status END
+WHERE
+    topic = %(topic)s AND partition = %(partition)s AND settled_at IS NULL
+    AND status IN ('loaded', 'validation_failed', 'processing_failed', 'loading_failed', 'duplicate');
