@@ -117,6 +117,7 @@ class StreamSettings(BaseSettings):
     group: str = "filegate"
     batch_messages: int = Field(50_000, ge=1, description="most messages of one batch of one partition")
     batch_bytes: int = Field(64 * 1024**2, ge=1, description="most bytes of one batch of one partition")
+    threshold_messages: int = Field(100, ge=1, description="a smaller batch is not stopped by its share of bad ones")
     batch_seconds: float = Field(5.0, gt=0, description="a batch is closed after this, full or not")
     run_seconds: float = Field(60.0, gt=0, description="a run takes batch after batch for this long at most")
     poke_seconds: float = Field(2.0, gt=0, description="pause between two looks for new messages")

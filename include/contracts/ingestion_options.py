@@ -5,6 +5,7 @@ What belongs here: options of a dataset that the standard has no field for. What
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
     from include.contracts.problems import Findings
 
-_KEYS = ("newestBy", "filePatterns", "unknownColumns", "errorBudget")
+_KEYS = ("newestBy", "filePatterns", "topic", "unknownColumns", "errorBudget")
+# What Kafka allows, and short enough for a suffix and for a DAG's id.
+_TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _MAX_ROWS = 2**31
 
 
@@ -29,6 +32,7 @@ class IngestionOptions:
     file_patterns: tuple[str, ...] = ()
     unknown_columns: UnknownColumns = UnknownColumns.RESCUE
     budget: ErrorBudget = field(default_factory=ErrorBudget)
+    topic: str | None = None
 
 
 def read_ingestion_options(model: OpenDataContractStandard, findings: Findings) -> IngestionOptions:
@@ -61,7 +65,15 @@ def _options(value: object, path: str, findings: Findings) -> IngestionOptions:
         file_patterns=_patterns(value.get("filePatterns", []), f"{path}.filePatterns", findings),
         unknown_columns=_unknown(value.get("unknownColumns", "rescue"), f"{path}.unknownColumns", findings),
         budget=_budget(value.get("errorBudget", {}), f"{path}.errorBudget", findings),
+        topic=_topic(value.get("topic"), f"{path}.topic", findings),
     )
+
+
+def _topic(value: object, path: str, findings: Findings) -> str | None:
+    if value is None or (isinstance(value, str) and _TOPIC.fullmatch(value)):
+        return value
+    findings.add(path, f"'{value}' is no topic", "write a name of letters, digits, dots, _ and -")
+    return None
 
 
 def _patterns(value: object, path: str, findings: Findings) -> tuple[str, ...]:

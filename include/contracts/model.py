@@ -201,6 +201,7 @@ class Contract:
     budget: ErrorBudget = ErrorBudget()
     file_patterns: tuple[str, ...] = ()
     freshness_hours: float | None = None
+    topic: str | None = None
 
     @cached_property
     def source_columns(self) -> tuple[Column, ...]:

@@ -112,6 +112,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         budget=options.budget,
         file_patterns=options.file_patterns,
         freshness_hours=_freshness(model, findings),
+        topic=options.topic,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
     check_enriched(contract, paths.columns, findings)

@@ -91,7 +91,9 @@ def diagnose_json(
         objects, rejects = _split_objects(connection, table)
         known |= _keys(connection, objects, settings.max_columns)
         # A required key that no record has is a missing column; where no record is, nothing is missing.
-        given = sorted(known) if known or objects.num_rows else [column.name for column in contract.source_columns]
+        expected = {column.name for column in contract.source_columns}
+        alone = text.records_alone or not (known or objects.num_rows)
+        given = sorted(known | expected if alone else known)
         query = _query(contract, _json_cells(contract, map_columns(given, contract, settings.max_columns)))
         chunk = _run(connection, query, objects, contract)
         yield Chunk(table.num_rows, chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))

@@ -103,7 +103,8 @@ class SpooledFile:
     """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text.
 
     `layout` is given where it is known beforehand, as for messages; `undecoded` says why some records, counted from
-    1, could not be written down: they stand in the file as `null`.
+    1, could not be written down: they stand in the file as `null`. Where `records_alone`, each is judged by itself:
+    what none of them has is missing from each, and not from the file.
     """
 
     path: Path
@@ -114,6 +115,7 @@ class SpooledFile:
     has_hex: bool = True
     layout: Layout | None = None
     undecoded: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
+    records_alone: bool = False
 
 
 @dataclass(frozen=True)
