@@ -52,6 +52,18 @@ generate: $(STAMP) ## make sample data: make generate DATASET=sales [ROWS=] [FOR
 schema: $(STAMP) ## a dataset's Avro schema and the registry: make schema DATASET=sales [ACTION=show|check|register] [TOPIC=]
 	@$(PYTHON) -m include.streams.schema_command "$${ACTION:-show}" $${TOPIC:+--topic "$$TOPIC"} -- "$${DATASET:?give DATASET=}"
 
+# The library's commands get the running platform's addresses, unless somebody has said where the broker is.
+PLATFORM_ENV = test -n "$${KAFKA_BOOTSTRAP:-}" || eval "$$($(PYTHON) -m local env 2>/dev/null || true)"
+
+produce: $(STAMP) ## publish rows: make produce TOPIC=sales FILE=path or ROWS=1000 [RATE=a second] [DATASET=] [SEED=]
+	@$(PLATFORM_ENV); $(PYTHON) -m include.streams produce --topic "$${TOPIC:?give TOPIC=name}" \
+	  $${FILE:+--file "$$FILE"} $${ROWS:+--rows "$$ROWS"} $${RATE:+--rate "$$RATE"} $${SEED:+--seed "$$SEED"} \
+	  $${DATASET:+--dataset "$$DATASET"}
+
+replay-dlq: $(STAMP) ## put dead letters back into their topic: make replay-dlq TOPIC=sales [LIMIT=]
+	@$(PLATFORM_ENV); $(PYTHON) -m include.streams replay-dlq --topic "$${TOPIC:?give TOPIC=name}" \
+	  $${LIMIT:+--limit "$$LIMIT"}
+
 ##@ Work on the code
 .PHONY: setup test lint format bench lock help
 
@@ -82,7 +94,7 @@ lock: $(STAMP) ## compile requirements.in to requirements.txt
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # A python3.11 on the path may be a version manager's shim that only complains: each candidate has to prove itself.
 $(STAMP): requirements.txt

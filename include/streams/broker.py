@@ -19,14 +19,12 @@ from confluent_kafka.cimpl import NewTopic
 from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from include.settings import KafkaConfig
 
 TIMEOUT_SECONDS = 10.0
 METADATA_SECONDS = 5.0
-# Nothing of ours limits a message; the broker does.
-LARGEST_MESSAGE_BYTES = 64 * 1024**2
 
 _LOOK_SECONDS = 0.02
 _DEFAULTS: dict[str, Any] = {
@@ -67,6 +65,11 @@ _REFUSED = {
 }
 _UNSPECIFIC = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001
 _UNSPECIFIC_COMPLAINTS = {KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001
+_REMEDIES = {
+    KafkaError.MSG_SIZE_TOO_LARGE: " Raise the topic's max.message.bytes.",
+    KafkaError._TRANSPORT: " Is it running, and is KAFKA_BOOTSTRAP its address?",  # noqa: SLF001
+    KafkaError._RESOLVE: " Is KAFKA_BOOTSTRAP its address?",  # noqa: SLF001
+}
 
 # What a client is told on the side, by its `error_cb`: several a second while a broker is away.
 Complaints = deque[KafkaError]
@@ -264,10 +267,10 @@ def translated(config: KafkaConfig, complaints: Iterable[KafkaError] = (), **fac
     try:
         yield
     except KafkaException as error:
-        raise pipeline_error(_most_telling(error.args[0], complaints), config, **facts) from error
+        raise pipeline_error(most_telling(error.args[0], complaints), config, **facts) from error
 
 
-def _most_telling(error: KafkaError, complaints: Iterable[KafkaError]) -> KafkaError:
+def most_telling(error: KafkaError, complaints: Iterable[KafkaError]) -> KafkaError:
     """`Connection refused` or `wrong password` says more than `timed out`."""
     if error.code() not in _UNSPECIFIC:
         return error
@@ -278,16 +281,9 @@ def _most_telling(error: KafkaError, complaints: Iterable[KafkaError]) -> KafkaE
 def pipeline_error(error: KafkaError, config: KafkaConfig, **facts: object) -> PipelineError:
     """What one of Kafka's errors means to us."""
     facts = {"bootstrap_servers": config.bootstrap_servers, "answer": error.name(), **facts}
+    said, remedy = error.str().rstrip("."), _REMEDIES.get(error.code(), "")
     if is_refusal(error):
-        return PermanentError(
-            Stage.CLAIM, Code.BROKER_REFUSED, f"The broker or its client refuses: {error.str()}.", **facts
-        )
-    return RetryableError(
-        Stage.CLAIM, Code.BROKER_UNAVAILABLE, f"The broker does not answer as it should: {error.str()}.", **facts
-    )
-
-
-def unacknowledged(failures: Sequence[KafkaError], sent: int, config: KafkaConfig, topic: str) -> PipelineError:
-    """The error of messages that were sent and not acknowledged; a refused one says more than one that timed out."""
-    worst = next((failure for failure in failures if is_refusal(failure)), failures[0])
-    return pipeline_error(worst, config, topic=topic, unacknowledged=len(failures), sent=sent)
+        message = f"The broker or its client refuses: {said}.{remedy}"
+        return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, message, **facts)
+    message = f"The broker does not answer as it should: {said}.{remedy}"
+    return RetryableError(Stage.CLAIM, Code.BROKER_UNAVAILABLE, message, **facts)

@@ -26,6 +26,10 @@ MAY_IMPORT = {
     "include.ingestion": {
         "include.ingestion", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
+    "include.streams": {
+        "include.streams", "include.ingestion", "include.contracts", "include.samples", "include.stores",
+        "include.errors", "include.settings",
+    },
     "include.orchestration": {
         "include.orchestration", "include.ingestion", "include.contracts", "include.stores", "include.errors",
         "include.settings",

@@ -1,0 +1,131 @@
+"""`python -m include.streams`: publish rows, put dead letters back, look after schemas."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from include.contracts.catalog import read_catalog
+from include.errors import PipelineError
+from include.settings import KafkaConfig, ingest_settings, store_settings, stream_settings
+from include.streams import dead_letters, schema_command
+from include.streams.encode import Encoder
+from include.streams.produce import produce_file, produce_sample
+from include.streams.registry import Registry, subject_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from include.contracts.model import Contract
+    from include.streams.produce import Encode
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
+)
+app.add_typer(schema_command.app, name="schema")
+console = Console(highlight=False, soft_wrap=True, stderr=True)
+
+
+@app.command()
+def produce(
+    topic: Annotated[str, typer.Option(help="Where to; made if it is missing. The dataset if left out.")] = "",
+    file: Annotated[Path | None, typer.Option(help="A CSV file, also .gz or .zst.")] = None,
+    rows: Annotated[int | None, typer.Option(min=1, help="So many made-up rows instead of a file.")] = None,
+    dataset: Annotated[str, typer.Option(help="Whose contract says types and key; the topic's name if left out.")] = "",
+    rate: Annotated[float, typer.Option(min=0, help="Messages a second; 0 is as fast as possible.")] = 0,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same rows.")] = 1,
+    avro: Annotated[bool, typer.Option("--avro", help="Avro by the schema registry instead of JSON.")] = False,
+) -> None:
+    """Publish the rows of a file, or made-up ones, one message each."""
+    topic = topic or dataset
+    if not topic or (file is None) == (rows is None):
+        _fail("give --topic, and one of --file and --rows")
+    with _explained():
+        contract = _contract(dataset or topic, needed=bool(dataset or rows or avro))
+        config, partitions = _config(), stream_settings().partitions
+        encode = _avro(contract, topic) if avro and contract else None
+        with _bar(f"to {topic}", rows) as advance:
+            if file is not None:
+                done = produce_file(
+                    config, topic, file, contract, partitions=partitions, rate=rate, encode=encode, on_progress=advance
+                )
+            else:
+                assert rows is not None and contract is not None  # noqa: S101, PT018 - checked above
+                done = produce_sample(
+                    config, topic, rows, contract,
+                    seed=seed, partitions=partitions, rate=rate, encode=encode, on_progress=advance,
+                )  # fmt: skip
+    typer.echo(f"{topic}: {done.messages:,} messages in {done.seconds:.1f} s ({done.per_second:,.0f} a second)")
+
+
+@app.command()
+def replay_dlq(
+    topic: Annotated[str, typer.Option(help="The topic whose dead letters go back into it.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+) -> None:
+    """Put the dead letters of a topic back into it: those that are there now, each once."""
+    with _explained(), _bar(f"to {topic}", limit) as advance:
+        count = dead_letters.replay(_config(), topic, limit=limit, on_progress=advance)
+    typer.echo(f"{topic}: {count:,} dead letters put back from {dead_letters.dead_letter_topic(topic)}")
+
+
+def _config() -> KafkaConfig:
+    return KafkaConfig(bootstrap_servers=store_settings().kafka_bootstrap)
+
+
+def _contract(dataset: str, *, needed: bool) -> Contract | None:
+    """The dataset's contract; None where there is none and it is not needed. A broken one is never passed over."""
+    catalog = read_catalog(ingest_settings().contracts_dir)
+    for broken in catalog.broken:
+        if broken.file.stem == dataset:
+            raise broken
+    if needed and dataset not in catalog.contracts:
+        known = ", ".join(sorted(catalog.contracts))
+        _fail(f"there is no contract for '{dataset}'; give --dataset, one of: {known}")
+    return catalog.contracts.get(dataset)
+
+
+def _avro(contract: Contract, topic: str) -> Encode:
+    url = stream_settings().schema_registry_url
+    if not url:
+        _fail("SCHEMA_REGISTRY_URL is not set: there is no registry for --avro")
+    return Encoder(Registry(url), subject_of(topic), contract).encode
+
+
+@contextmanager
+def _bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal; nothing where the output goes elsewhere."""
+    columns = (
+        SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(title, total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Turns whatever stops a command into one line on stderr and an exit code."""
+    try:
+        yield
+    except PipelineError as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        console.print("interrupted: what had been acknowledged stays in the topic", markup=False)
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _fail(message: str) -> NoReturn:
+    console.print(message, style="red", markup=False)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app(prog_name="python -m include.streams")

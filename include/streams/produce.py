@@ -1,0 +1,201 @@
+"""Publishing the rows of a CSV file, or made-up ones, as one message each.
+
+What belongs here: rows to JSON objects, keys, pace. What does not: the producer itself (`publish`), and whether the
+rows are good: bad ones are published as they are, so that the other side has something to find.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+
+from include.contracts.expressions import literal, quoted
+from include.contracts.model import ColumnType
+from include.errors import Code, PermanentError, Stage
+from include.samples.badness import SampleFormat
+from include.samples.writer import write_sample
+from include.streams.broker import ensure_topic
+from include.streams.publish import publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from include.contracts.model import Contract
+    from include.settings import KafkaConfig
+    from include.streams.publish import Publisher
+
+    Encode = Callable[[dict[str, Any]], bytes]
+
+_CHUNK_ROWS = 5_000
+_TICK_SECONDS = 0.02
+_NUMBERS = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
+_JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
+
+
+@dataclass(frozen=True)
+class Produced:
+    """What was published. `seconds` include waiting for the broker to acknowledge it."""
+
+    messages: int
+    seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Messages a second."""
+        return self.messages / self.seconds if self.seconds else 0.0
+
+
+def produce_file(
+    config: KafkaConfig,
+    topic: str,
+    path: Path,
+    contract: Contract | None = None,
+    *,
+    partitions: int,
+    rate: float = 0,
+    encode: Encode | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Produced:
+    """Publish each row of a delimited file (plain, .gz or .zst) as a JSON object.
+
+    Values are numbers, booleans and JSON where the contract says so and the text allows it, null where they are empty,
+    else text. The key is the contract's, several key columns as a JSON array. Without a contract all values are text
+    and messages have no key.
+
+    Args:
+        config: where the broker is.
+        topic: is made if it is missing.
+        path: the file; its first line names the columns.
+        contract: of the dataset, where there is one.
+        partitions: of a topic that is made.
+        rate: messages a second; 0 is as fast as possible.
+        encode: makes the message of a row where JSON is not what is wanted.
+        on_progress: is told how many more have been sent.
+
+    Raises:
+        RetryableError: the broker does not answer, or has not acknowledged everything.
+        PermanentError: the broker refuses, or the file cannot be read.
+    """
+    with _rows(path, contract) as chunks:
+        ensure_topic(config, topic, partitions)
+        begun = time.monotonic()
+        with publisher(config, topic) as publishing:
+            pace = _Pace(rate, publishing)
+            for keys, values in chunks:
+                for key, value in zip(keys, values, strict=True):
+                    if rate:
+                        pace.wait()
+                    publishing.send(value if encode is None else encode(_row(value)), key)
+                if on_progress:
+                    on_progress(len(keys))
+            messages = publishing.flush()
+        return Produced(messages, time.monotonic() - begun)
+
+
+def produce_sample(
+    config: KafkaConfig,
+    topic: str,
+    rows: int,
+    contract: Contract,
+    *,
+    seed: int = 1,
+    partitions: int,
+    rate: float = 0,
+    encode: Encode | None = None,
+    on_progress: Callable[[int], None] | None = None,
+) -> Produced:
+    """Publish made-up rows that satisfy the contract, the same ones for the same seed; otherwise as `produce_file`."""
+    with TemporaryDirectory(prefix="produce-") as folder:
+        path = Path(folder) / f"{contract.dataset}.csv"
+        write_sample(contract, path, rows, SampleFormat.CSV, seed=seed)
+        return produce_file(
+            config, topic, path, contract, partitions=partitions, rate=rate, encode=encode, on_progress=on_progress
+        )
+
+
+class _Pace:
+    """Holds a loop back to a number of messages a second, and hears the broker meanwhile."""
+
+    def __init__(self, rate: float, publishing: Publisher) -> None:
+        self._rate, self._publishing, self._begun = rate, publishing, time.monotonic()
+
+    def wait(self) -> None:
+        """Until the next message is due. Waits are bundled: nobody sleeps for less than a tick."""
+        due = self._begun + self._publishing.sent / self._rate
+        while (early := due - time.monotonic()) > _TICK_SECONDS:
+            self._publishing.serve(early)
+
+
+@contextmanager
+def _rows(path: Path, contract: Contract | None) -> Iterator[Iterator[tuple[list[bytes | None], list[bytes]]]]:
+    """Keys and JSON texts of a file's rows, in chunks."""
+    if not path.is_file():
+        raise _unreadable(path, "there is no such file")
+    with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
+        try:
+            # No quote or escape is left to be guessed wrong: the house writes and reads RFC 4180.
+            source = f"read_csv({literal(str(path))}, header = true, all_varchar = true, quote = '\"', escape = '\"')"
+            names = [row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
+            select = f"SELECT {_key_sql(names, contract)} AS key, {_object_sql(names, contract)} AS value FROM {source}"
+            reader = connection.execute(select).to_arrow_reader(_CHUNK_ROWS)
+        except duckdb.Error as error:
+            raise _unreadable(path, str(error).splitlines()[0]) from error
+        yield _chunks(reader, path)
+
+
+def _chunks(reader: Any, path: Path) -> Iterator[tuple[list[bytes | None], list[bytes]]]:
+    while True:
+        try:
+            batch = next(reader, None)
+        except (duckdb.Error, OSError) as error:
+            raise _unreadable(path, str(error).splitlines()[0]) from error
+        if batch is None:
+            return
+        keys, values = (batch.column(index).cast("binary").to_pylist() for index in range(2))
+        yield keys, values
+
+
+def _object_sql(names: Sequence[str], contract: Contract | None) -> str:
+    """SQL for a row's JSON object. Numbers keep their spelling: no digit is lost on the way through a float."""
+    parts = []
+    for index, name in enumerate(names):
+        before = ("{" if index == 0 else ", ") + json.dumps(name, ensure_ascii=False) + ": "
+        kind = contract.by_name[name].type if contract is not None and name in contract.by_name else ColumnType.TEXT
+        parts += [literal(before), _value_sql(quoted(name), kind)]
+    return f"concat({', '.join(parts)}, '}}')"
+
+
+def _value_sql(name: str, kind: ColumnType) -> str:
+    text = f"CAST(to_json({name}) AS VARCHAR)"
+    if kind in _NUMBERS:
+        text = f"CASE WHEN regexp_full_match({name}, {literal(_JSON_NUMBER)}) THEN {name} ELSE {text} END"
+    elif kind is ColumnType.BOOLEAN:
+        text = f"CASE WHEN lower({name}) IN ('true', 'false') THEN lower({name}) ELSE {text} END"
+    elif kind is ColumnType.JSON:
+        text = f"CASE WHEN json_valid({name}) THEN {name} ELSE {text} END"
+    return f"CASE WHEN {name} IS NULL OR {name} = '' THEN 'null' ELSE {text} END"
+
+
+def _key_sql(names: Sequence[str], contract: Contract | None) -> str:
+    """SQL for the message's key: messages of one row go to one partition, and stay in order."""
+    if contract is None or not set(contract.key) <= set(names):
+        return "CAST(NULL AS VARCHAR)"
+    columns = [quoted(name) for name in contract.key]
+    return columns[0] if len(columns) == 1 else f"CAST(to_json([{', '.join(columns)}]) AS VARCHAR)"
+
+
+def _row(value: bytes) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(value, parse_float=Decimal)
+    return row
+
+
+def _unreadable(path: Path, why: str) -> PermanentError:
+    return PermanentError(Stage.CLAIM, Code.UNREADABLE_FILE, f"The file cannot be read: {why}.", file=str(path))
