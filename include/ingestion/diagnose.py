@@ -24,7 +24,7 @@ from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.json_text import document_records, ndjson_lines
 from include.ingestion.messages import explain
 from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
-from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, value_checks
+from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, unknown_checks, value_checks
 from include.ingestion.text_lines import RAW_SHOWN
 
 if TYPE_CHECKING:
@@ -250,7 +250,7 @@ def _query(contract: Contract, cells: _Cells) -> str:
     ]
     found += [
         f"CASE WHEN {check.broken} THEN {_violation(check.column, check.code, 'NULL', check.rule)} END"
-        for check in row_checks(contract)
+        for check in [*row_checks(contract), *unknown_checks(name for name, _ in cells.extra)]
     ]
     extra = [f"{text} AS {quoted(name)}" for name, text in cells.extra]
     rescued = f"{cells.rescued or 'NULL::VARCHAR'} AS _rescued"

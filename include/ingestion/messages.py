@@ -20,6 +20,12 @@ _ROW_MESSAGES = {
 }
 
 
+_UNKNOWN_MESSAGES = {
+    Code.BAD_TEXT: "A column that the contract does not name holds a NUL character, which no text column can keep.",
+    Code.BAD_JSON: "What the contract does not name cannot be kept as JSON (a NUL character, NaN, an endless number).",
+}
+
+
 def explain(
     code: Code,
     contract: Contract | None = None,
@@ -34,7 +40,7 @@ def explain(
     if code is Code.RULE_BROKEN:
         return _rule_message(contract, rule, row or {})
     if column is None:
-        return str(code)
+        return _UNKNOWN_MESSAGES[code]
     return _cell_message(code, contract.by_name[column], _shown(text))
 
 

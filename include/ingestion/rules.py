@@ -168,9 +168,17 @@ def row_checks(contract: Contract) -> list[Check]:
     ]
 
 
-def arrives_broken(contract: Contract, present: set[str], *, check_nul: bool) -> str:
+def unknown_checks(added: Iterable[str]) -> list[Check]:
+    """What no column can keep of that which the contract does not name: `added` columns and `_rescued`."""
+    return [
+        *(Check(Code.BAD_TEXT, f"contains({quoted(name)}, chr(0))") for name in added),
+        Check(Code.BAD_JSON, _unkept_json("_rescued")),
+    ]
+
+
+def arrives_broken(contract: Contract, present: set[str], unknown: list[Check], *, check_nul: bool) -> str:
     """One boolean over a row of typed, cleaned columns: whether anything in it is refused. For the fast road."""
-    conditions: list[str] = []
+    conditions = [check.broken for check in unknown]
     for column in contract.source_columns:
         if column.name in present:
             name = quoted(column.name)

@@ -23,7 +23,7 @@ from include.errors import Code
 from include.ingestion.csv_text import Dialect, read_records
 from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.records import FileRefusedError, SpooledFile
-from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned
+from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned, unknown_checks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,8 +144,11 @@ def _checked(
     *,
     check_nul: bool,
 ) -> Iterator[pa.Table]:
-    schema = validated_schema(contract, tuple(name for _, name in columns.extra) if columns.evolves else ())
-    broken = arrives_broken(contract, columns.present, check_nul=check_nul)
+    added = tuple(name for _, name in columns.extra) if columns.evolves else ()
+    schema = validated_schema(contract, added)
+    # A text file with a NUL is not read here, and what is rescued from one is made of its texts.
+    unknown = unknown_checks(added) if columns.extra and check_nul else []
+    broken = arrives_broken(contract, columns.present, unknown, check_nul=check_nul)
     verdict = f"SELECT bool_or({broken}) FROM {cleaned('typed', contract.source_columns)}"
     first = 1
     for table in _gathered(batches):

@@ -7,6 +7,7 @@ import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -240,6 +241,32 @@ def test_validate_keeps_some_rejects_and_writes_all_of_them(tmp_path: Path, stag
     validated = stages.validate(SALES, report.path, IngestSettings(max_rejects_in_ledger=5))
     assert (validated.rejects.rows, len(validated.rejects.first)) == (20, 5)
     assert len(validated.rejects.path.read_text().splitlines()) == 21
+
+
+def parquet_of(**columns: list) -> bytes:
+    sink = pa.BufferOutputStream()
+    pq.write_table(pa.table(columns), sink)
+    return sink.getvalue().to_pybytes()
+
+
+@pytest.mark.parametrize(
+    ("mode", "content", "code"),
+    [
+        pytest.param("rescue", b'{"id":1,"x":"a\\u0000b"}\n{"id":2,"x":"c"}\n', Code.BAD_JSON, id="ndjson-rescued"),
+        pytest.param("evolve", b'{"id":1,"x":"a\\u0000b"}\n{"id":2,"x":"c"}\n', Code.BAD_TEXT, id="ndjson-added"),
+        pytest.param("rescue", b'{"id":1,"x":1e99999}\n{"id":2,"x":"c"}\n', Code.BAD_JSON, id="ndjson-endless-number"),
+        pytest.param("rescue", parquet_of(id=[1, 2], x=["a\0b", "c"]), Code.BAD_JSON, id="parquet-rescued"),
+        pytest.param("evolve", parquet_of(id=[1, 2], x=["a\0b", "c"]), Code.BAD_TEXT, id="parquet-added"),
+    ],
+)
+def test_validate_refuses_rows_whose_unknown_values_no_column_can_keep(
+    stages, contract_of, mode: str, content: bytes, code: Code
+) -> None:
+    contract = contract_of(Column("id", ColumnType.INTEGER, required=True), unknown_columns=UnknownColumns(mode))
+    validated = stages.validate(contract, content)
+    assert [(r.source_row, r.column, r.code) for r in validated.rejects.first] == [(1, None, code)]
+    assert "contract does not name" in validated.rejects.first[0].message
+    assert [row["id"] for row in stages.processed(contract, validated)] == [2]
 
 
 # Limits and identity
