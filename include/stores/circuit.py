@@ -127,7 +127,7 @@ class Circuit:
     def say_new_state(self, state: str) -> None:
         """Log that the circuit has changed."""
         if state == STATE_OPEN:
-            log.warning("circuit opened: %s", self._refusal())
+            log.warning("circuit opened: %s (%s: %s)", self._refusal().message, self._url, self._last_reason)
         elif state == STATE_HALF_OPEN:
             log.info("circuit half open: one try of %s (%s) goes through", self._service, self._url)
         else:

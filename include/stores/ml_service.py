@@ -27,8 +27,6 @@ from tenacity import (
     Retrying,
     retry_if_exception_type,
     stop_after_attempt,
-    stop_any,
-    stop_when_event_set,
     wait_random_exponential,
 )
 
@@ -98,7 +96,10 @@ class MlService:
         self.close()
 
     def close(self) -> None:
-        """Give up what is waiting, wait for requests under way (a timeout at most), close the connections."""
+        """Give up what is waiting (its callers get a CancelledError), end what is under way, hang up.
+
+        Takes as long as the requests that are under way, which is a timeout at most.
+        """
         for given_up in tuple(self._calls):
             given_up.set()
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -158,7 +159,7 @@ class MlService:
 
         tries = Retrying(
             retry=retry_if_exception_type(FailedTryError),
-            stop=stop_any(stop_after_attempt(self._settings.attempts), stop_when_event_set(given_up)),
+            stop=stop_after_attempt(self._settings.attempts),
             wait=self._pause,
             sleep=sleep,
             before_sleep=self._say_failed,

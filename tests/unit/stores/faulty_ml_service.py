@@ -22,7 +22,7 @@ CATEGORIES = ("groceries", "transport", "housing", "health", "income")
 
 class Mode(StrEnum):
     HEALTHY = "healthy"
-    SLOW = "slow"  # right, after delay_seconds
+    SLOW = "slow"  # right, after delay_seconds or once the mode is another
     EVERY_THIRD_FAILS = "every third fails"  # 500
     FAILING = "failing"  # 500, always
     BUSY = "busy"  # 503 with Retry-After
@@ -73,10 +73,11 @@ class FaultyMlService:
 
     @mode.setter
     def mode(self, mode: Mode) -> None:
-        """Requests that hang in the old mode are dropped."""
-        self._mode_changed.set()
-        self._mode_changed = Event()
-        self._mode = mode
+        """Requests that wait in the old mode are let go: answered if they were SLOW, else dropped."""
+        with self._lock:
+            self._mode = mode
+            self._mode_changed.set()
+            self._mode_changed = Event()
         if mode is Mode.DOWN:
             self._stop()
         elif self._server is None:
@@ -116,9 +117,10 @@ class FaultyMlService:
         with self._lock:
             self._under_way -= 1
 
-    def wait(self, seconds: float | None) -> bool:
-        """Sleep; True when the mode was changed before the time was over."""
-        return self._mode_changed.wait(seconds)
+    def now(self) -> tuple[Mode, Event]:
+        """The mode, and what is set when it ends."""
+        with self._lock:
+            return self._mode, self._mode_changed
 
 
 class _Server(ThreadingHTTPServer):
@@ -180,9 +182,10 @@ class _Handler(BaseHTTPRequestHandler):
     def misbehave(self, service: FaultyMlService, call: int, predictions: list[dict[str, str]]) -> None:
         right = {"predictions": predictions}
         wait = {"Retry-After": service.retry_after}
+        mode, ended = service.now()
         what: dict[Mode, Callable[[], object]] = {
             Mode.HEALTHY: lambda: self.answer(200, right),
-            Mode.SLOW: lambda: (service.wait(service.delay_seconds), self.answer(200, right)),
+            Mode.SLOW: lambda: (ended.wait(service.delay_seconds), self.answer(200, right)),
             Mode.EVERY_THIRD_FAILS: lambda: self.answer(200, right) if call % 3 else self.answer(500, {}),
             Mode.FAILING: lambda: self.answer(500, {"detail": "Internal Server Error"}),
             Mode.BUSY: lambda: self.answer(503, {"detail": "busy"}, wait),
@@ -197,12 +200,12 @@ class _Handler(BaseHTTPRequestHandler):
             Mode.NO_CATEGORY: lambda: self.answer(
                 200, {"predictions": [one | {"category": ""} for one in predictions]}
             ),
-            Mode.HANGING: lambda: self.hang(service),
-            Mode.DRIBBLING: lambda: self.dribble(service),
+            Mode.HANGING: lambda: self.hang(ended),
+            Mode.DRIBBLING: lambda: self.dribble(ended),
             Mode.DROPPING: lambda: self.drop(right),
-            Mode.DOWN: lambda: self.hang(service),
+            Mode.DOWN: lambda: self.hang(ended),
         }
-        what[service.mode]()
+        what[mode]()
 
     def answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
         body = content.encode() if isinstance(content, str) else json.dumps(content).encode()
@@ -214,15 +217,15 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def hang(self, service: FaultyMlService) -> None:
-        service.wait(None)
+    def hang(self, ended: Event) -> None:
+        ended.wait()
         self.close_connection = True
 
-    def dribble(self, service: FaultyMlService) -> None:
+    def dribble(self, ended: Event) -> None:
         self.send_response(200)
         self.send_header("Content-Length", "1000000")
         self.end_headers()
-        while not service.wait(0.01):
+        while not ended.wait(0.01):
             self.wfile.write(b" ")
         self.close_connection = True
 

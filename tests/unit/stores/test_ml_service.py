@@ -7,6 +7,7 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from email.utils import format_datetime
@@ -53,6 +54,7 @@ def connect(service: FaultyMlService) -> Iterator[Connect]:
         return clients[-1]
 
     yield connected
+    service.mode = Mode.HEALTHY  # lets go of what hangs
     for client in clients:
         client.close()
 
@@ -122,9 +124,15 @@ def test_each_body_has_its_own_list(connect: Connect, sizes: list[int]) -> None:
 
 
 def test_requests_run_at_once_and_answers_keep_their_order(service: FaultyMlService, connect: Connect) -> None:
-    service.mode = Mode.SLOW
-    rows = transactions(160)
-    assert connect(requests_at_once=4).categories(rows) == right(rows)
+    service.mode, service.delay_seconds = Mode.SLOW, FAR
+    client, rows = connect(requests_at_once=4, read_timeout_seconds=FAR), transactions(160)
+    got: list[str] = []
+    caller = Thread(target=lambda: got.extend(client.categories(rows)))
+    caller.start()
+    wait_until(lambda: service.most_at_once == 4)
+    service.mode = Mode.HEALTHY
+    caller.join(20)
+    assert got == right(rows)
     assert service.most_at_once == 4
     assert service.connections == 4, "connections are kept"
 
@@ -432,17 +440,26 @@ def test_an_error_ends_the_tries_of_the_other_requests(service: FaultyMlService,
     assert (error.code, service.calls) == (Code.INTERNAL, 1)
 
 
-@pytest.mark.timeout(30)
 def test_closing_ends_tries_and_threads(service: FaultyMlService, connect: Connect) -> None:
-    """As a `with` does that an exception of the reader leaves, while a request waits an hour for its next try."""
-    service.mode = Mode.EVERY_THIRD_FAILS
-    client = connect(requests_at_once=2, attempts=100, backoff_seconds=FAR, backoff_max_seconds=FAR)
-    with client:
-        answers = client.categorise(transactions(1) for _ in range(9))
-        next(answers)
-        next(answers)
-        wait_until(lambda: service.calls == 3)
-    assert service.calls == 3
+    waits = Event()
+    service.mode = Mode.FAILING
+    client = connect(attempts=100, backoff_seconds=FAR, backoff_max_seconds=FAR)
+    client._say_failed = lambda state: waits.set()  # type: ignore[method-assign]
+    raised: list[CancelledError] = []
+
+    def call() -> None:
+        try:
+            client.categories(transactions(1))
+        except CancelledError as error:
+            raised.append(error)
+
+    caller = Thread(target=call, daemon=True)
+    caller.start()
+    assert waits.wait(20)
+    client.close()
+    caller.join(20)
+    assert len(raised) == 1
+    assert service.calls == 1
     assert not any(thread.is_alive() for thread in client._threads._threads)
 
 
@@ -573,10 +590,13 @@ def test_clients_of_one_url_share_their_circuit_and_others_do_not(service: Fault
         assert connect(url=other.url, **limits).categories(rows) == right(rows)
 
 
-def test_an_answer_from_before_it_opened_does_not_close_it(service: FaultyMlService, connect: Connect) -> None:
+@pytest.mark.parametrize("time_has_passed", [False, True], ids=["still open", "its time has come"])
+def test_an_answer_from_before_it_opened_does_not_close_it(
+    service: FaultyMlService, connect: Connect, caplog: pytest.LogCaptureFixture, time_has_passed: bool
+) -> None:
     """Two requests at once: one hangs, the other opens the circuit, then the first is answered after all."""
-    service.mode = Mode.SLOW
-    service.delay_seconds = FAR
+    caplog.set_level(logging.INFO, logger="include.stores.circuit")
+    service.mode, service.delay_seconds = Mode.SLOW, FAR
     client = connect(circuit_failures=1, circuit_reset_seconds=FAR, read_timeout_seconds=FAR)
     rows = transactions(1)
     got: list[str] = []
@@ -585,7 +605,11 @@ def test_an_answer_from_before_it_opened_does_not_close_it(service: FaultyMlServ
     wait_until(lambda: service.calls == 1)
     with pytest.raises(RetryableError), client._circuit.trying():
         raise FailedTryError("meanwhile")
+    if time_has_passed:
+        let_its_time_pass(client)
     service.mode = Mode.HEALTHY
     slow.join(20)
     assert got == right(rows)
-    assert failure_of(lambda: client.categories(rows)).code == Code.CIRCUIT_OPEN
+    assert states(caplog) == [OPENED]
+    if not time_has_passed:
+        assert failure_of(lambda: client.categories(rows)).code == Code.CIRCUIT_OPEN
