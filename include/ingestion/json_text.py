@@ -14,7 +14,7 @@ from include.ingestion.records import FileRefusedError
 from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 CHUNK_ROWS = 20_000
@@ -68,10 +68,8 @@ def document_records(path: Path, connection: duckdb.DuckDBPyConnection, max_row_
         ) from error
 
 
-def lines_of_records(path: Path, wanted: Iterable[int]) -> dict[int, int]:
-    """The line on which each wanted element of a JSON array begins. Reads no further than it must."""
-    targets = set(wanted)
-    found: dict[int, int] = {}
+def record_lines(path: Path) -> Iterator[tuple[int, int]]:
+    """The number of each element of a JSON array, and the line on which it begins."""
     depth, line, record = 0, 1, 0
     top: int | None = None  # how deep records lie: 1 in an array, 0 where objects follow one another
     begins = True
@@ -88,13 +86,9 @@ def lines_of_records(path: Path, wanted: Iterable[int]) -> dict[int, int]:
             if depth == top and (begins or top == 0) and first not in b"]}":
                 begins = False
                 record += 1
-                if record in targets:
-                    found[record] = line
-                    if len(found) == len(targets):
-                        break
+                yield record, line
             depth += (first in b"[{") - (first in b"]}")
             line += token.count(b"\n")
-    return found
 
 
 def _tokens(path: Path) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from include.ingestion.detect import detect
 from include.ingestion.diagnose import Chunk, diagnose_csv, diagnose_json, diagnose_parquet
 from include.ingestion.engine import engine
 from include.ingestion.fetch import plain_text
-from include.ingestion.json_text import lines_of_records
+from include.ingestion.json_text import record_lines
 from include.ingestion.records import (
     DuplicateContentError,
     FileFormat,
@@ -122,12 +122,14 @@ def _thorough(
     settings: IngestSettings,
 ) -> Validated:
     read = 0
+    # What reads a JSON document does not know lines; rejects come in order, so one pass finds them all.
+    lines = record_lines(text.path) if layout.format is FileFormat.JSON else None
     with RejectFile(path.with_name("rejects.csv"), settings.max_rejects_in_ledger) as file:
 
         def good() -> Iterator[pa.Table]:
             nonlocal read
             for chunk in _chunks(contract, text, layout, connection, settings):
-                file.add(_with_reasons(_with_lines(chunk.rejects, text, layout), raw))
+                file.add(_with_reasons(_with_lines(chunk.rejects, lines), raw))
                 read += chunk.rows
                 yield chunk.good
 
@@ -153,12 +155,19 @@ def _chunks(
             yield from diagnose_json(text, kind, contract, connection, settings)
 
 
-def _with_lines(rejects: list[Reject], text: SpooledFile, layout: Layout) -> list[Reject]:
-    """Add the lines that the reader of a JSON document does not know."""
-    if layout.format is not FileFormat.JSON or not rejects:
+def _with_lines(rejects: list[Reject], lines: Iterator[tuple[int, int]] | None) -> list[Reject]:
+    """Add the lines, from where the last call stopped."""
+    if lines is None or not rejects:
         return rejects
-    lines = lines_of_records(text.path, {reject.source_row for reject in rejects})
-    return [replace(reject, source_line=lines.get(reject.source_row)) for reject in rejects]
+    wanted = {reject.source_row for reject in rejects}
+    last = max(wanted)
+    found: dict[int, int] = {}
+    for record, line in lines:
+        if record in wanted:
+            found[record] = line
+        if record >= last:
+            break
+    return [replace(reject, source_line=found.get(reject.source_row)) for reject in rejects]
 
 
 def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:

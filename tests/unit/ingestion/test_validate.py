@@ -14,6 +14,7 @@ import pytest
 from include.contracts.model import Column, ColumnType, ErrorBudget, RowRule, UnknownColumns
 from include.contracts.reader import read_contract
 from include.errors import Code
+from include.ingestion import json_text
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Validated
 from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
 from include.samples.report import SampleReport
@@ -267,6 +268,16 @@ def test_validate_refuses_rows_whose_unknown_values_no_column_can_keep(
     assert [(r.source_row, r.column, r.code) for r in validated.rejects.first] == [(1, None, code)]
     assert "contract does not name" in validated.rejects.first[0].message
     assert [row["id"] for row in stages.processed(contract, validated)] == [2]
+
+
+def test_validate_knows_the_lines_of_a_documents_rejects_in_every_chunk(
+    stages, contract_of, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_text, "CHUNK_ROWS", 7)
+    contract = contract_of(Column("id", ColumnType.INTEGER, required=True), budget=ErrorBudget(share=1.0))
+    records = ",\n".join('{"id": %s}' % ('"x"' if at % 5 == 0 else at) for at in range(1, 5001))
+    validated = stages.validate(contract, f"[\n{records}\n]".encode())
+    assert [(r.source_row, r.source_line) for r in validated.rejects.first] == [(n, n + 1) for n in range(5, 5001, 5)]
 
 
 # Limits and identity
