@@ -83,9 +83,9 @@ format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/sqlfluff fix --quiet sql
 
-bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [DROPS=] [FILES=]
+bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=]
 	@$(PYTHON) -m bench $${ROWS:+--rows "$$ROWS"} $${MEMORY_ROWS:+--memory-rows "$$MEMORY_ROWS"} \
-	  $${DROPS:+--drops "$$DROPS"} $${FILES:+--files "$$FILES"}
+	  $${MESSAGES:+--messages "$$MESSAGES"} $${DROPS:+--drops "$$DROPS"} $${FILES:+--files "$$FILES"}
 
 lock: $(STAMP) ## compile requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \

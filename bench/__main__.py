@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bench import airflow, core
+from bench import airflow, core, streams
 from bench.results import Measurement, show, write
 from local.platform import STORES, Platform
 from local.settings import PlatformSettings, temporary_settings
@@ -27,6 +27,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 def bench(
     rows: Annotated[int, typer.Option(help="rows of the two large files")] = 2_000_000,
     memory_rows: Annotated[int, typer.Option(help="rows of a third, larger file; 0: none")] = 0,
+    messages: Annotated[int, typer.Option(help="messages of a topic; 0: none")] = 300_000,
     drops: Annotated[int, typer.Option(help="single drops through Airflow; 0: none")] = 5,
     files: Annotated[int, typer.Option(help="small files at once through Airflow")] = 1000,
 ) -> None:
@@ -45,6 +46,8 @@ def bench(
         measurements.extend(core.measure(platform, rows, folder, say))
         if memory_rows:
             measurements.extend(core.measure_memory(platform, memory_rows, folder, say))
+        if messages:
+            measurements.extend(streams.measure(platform, messages, folder, say))
         if drops:
             say("starting Airflow")
             platform.up()

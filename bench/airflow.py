@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from local.platform import Platform
 
 LATENCY_LIMIT = 8.0
+BATCH_DOOR_LIMIT = 12.0
+BATCH_DOOR_ROWS = 10_000
 MANY_FILES_LIMIT = 90.0
 _PATIENCE = 600
 
@@ -38,6 +40,7 @@ def measure(platform: Platform, drops: int, files: int, folder: Path, say: Say) 
             seconds.append(_drop_one(platform, connection, folder, number))
         yield Measurement("drop to queryable, one small file, median", statistics.median(seconds), "s", LATENCY_LIMIT)
         yield Measurement("drop to queryable, one small file, slowest", max(seconds), "s")
+        yield from _transactions(platform, connection, folder, say)
         say(f"{files:,} files of 100 rows at once")
         yield Measurement(
             f"{files:,} small files, drop to loaded",
@@ -47,9 +50,23 @@ def measure(platform: Platform, drops: int, files: int, folder: Path, say: Say) 
         )
 
 
+def _transactions(platform: Platform, connection: Connection, folder: Path, say: Say) -> Iterator[Measurement]:
+    seconds = []
+    for number in range(3):
+        say(f"{BATCH_DOOR_ROWS:,} transactions as a file, {number + 1} of 3")
+        start = 80_000_000 + BATCH_DOOR_ROWS * number
+        path = _sample(folder, f"transactions-{number}.csv", start, BATCH_DOOR_ROWS, "transactions")
+        seconds.append(_drop(platform, connection, path, f"incoming/transactions/{path.name}"))
+    median = statistics.median(seconds)
+    yield Measurement(f"{BATCH_DOOR_ROWS:,} transactions, drop to rows, median", median, "s", BATCH_DOOR_LIMIT)
+
+
 def _drop_one(platform: Platform, connection: Connection, folder: Path, number: int) -> float:
     path = _sample(folder, f"one-{number}.csv", 50_000_000 + 1000 * (number + 1), 1000)
-    key = f"incoming/sales/{path.name}"
+    return _drop(platform, connection, path, f"incoming/sales/{path.name}")
+
+
+def _drop(platform: Platform, connection: Connection, path: Path, key: str) -> float:
     ObjectStore(platform.s3_config).upload(path, "landing", key)
     start = time.perf_counter()
     _wait(connection, key, 1, start)
@@ -81,8 +98,8 @@ def _wait(connection: Connection, key: str, files: int, start: float, *, settled
     raise SystemExit(f"{key} was not loaded within {_PATIENCE} s")
 
 
-def _sample(folder: Path, name: str, start: int, rows: int) -> Path:
-    contract = read_contract(CONTRACTS_DIR / "sales.yaml")
+def _sample(folder: Path, name: str, start: int, rows: int, dataset: str = "sales") -> Path:
+    contract = read_contract(CONTRACTS_DIR / f"{dataset}.yaml")
     path = folder / name
     write_sample(contract, path, rows, SampleFormat.CSV, seed=7, start=start)
     return path

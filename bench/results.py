@@ -16,17 +16,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure. `limit` is the most that is wanted, None where the figure only informs."""
+    """One figure. `limit` is the most that is wanted, `least` the least; None of both where it only informs."""
 
     name: str
     value: float
     unit: str
     limit: float | None = None
+    least: float | None = None
 
     @property
     def ok(self) -> bool:
-        """Whether the figure is within its limit."""
-        return self.limit is None or self.value <= self.limit
+        """Whether the figure is within its limits."""
+        return (self.limit is None or self.value <= self.limit) and (self.least is None or self.value >= self.least)
+
+    @property
+    def wanted(self) -> str:
+        """Its limit in words, empty where there is none."""
+        if self.least is not None:
+            return f"≥ {self.least:,.6g}"
+        return "" if self.limit is None else f"≤ {self.limit:,.6g}"
 
 
 def show(measurements: list[Measurement], console: Console) -> None:
@@ -36,19 +44,18 @@ def show(measurements: list[Measurement], console: Console) -> None:
         ("MEASURED", "left"),
         ("VALUE", "right"),
         ("UNIT", "left"),
-        ("LIMIT", "right"),
+        ("WANTED", "right"),
         ("", "left"),
     ):
         table.add_column(heading, justify=justify, no_wrap=True)  # type: ignore[arg-type]
     for m in measurements:
-        limit = "" if m.limit is None else f"{m.limit:,.6g}"
-        verdict = "" if m.limit is None else "[green]ok[/]" if m.ok else "[red]over[/]"
-        table.add_row(m.name, f"{m.value:,.2f}" if m.value < 1000 else f"{m.value:,.0f}", m.unit, limit, verdict)
+        verdict = "" if not m.wanted else "[green]ok[/]" if m.ok else "[red]missed[/]"
+        table.add_row(m.name, f"{m.value:,.2f}" if m.value < 1000 else f"{m.value:,.0f}", m.unit, m.wanted, verdict)
     console.print(table)
 
 
 def write(measurements: list[Measurement], path: Path) -> None:
-    """Write a list of objects with name, value, unit, limit, ok."""
+    """Write a list of objects with name, value, unit, limit, least, ok."""
     path.parent.mkdir(parents=True, exist_ok=True)
     rows = [{**asdict(m), "value": round(m.value, 4), "ok": m.ok} for m in measurements]
     path.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")

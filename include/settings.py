@@ -105,8 +105,8 @@ class MlServiceSettings(BaseSettings):
     attempts: int = Field(5, ge=1, description="tries of one request")
     backoff_seconds: float = Field(0.2, ge=0, description="longest first pause; it doubles, with jitter")
     backoff_max_seconds: float = Field(5.0, ge=0)
-    circuit_failures: int = Field(10, ge=1, description="failed tries in a row that open the circuit")
-    circuit_reset_seconds: float = Field(30.0, gt=0, description="an open circuit lets one try through after this")
+    circuit_failures: int = Field(20, ge=1, description="failed tries in a row that open the circuit")
+    circuit_reset_seconds: float = Field(10.0, gt=0, description="an open circuit lets one try through after this")
 
 
 class StreamSettings(BaseSettings):

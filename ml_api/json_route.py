@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from fastapi import Request
 
-MAX_BODY_BYTES = 2 * 1024**2
+MAX_BODY_BYTES = 8 * 1024**2  # a thousand transactions, each with the longest text in the widest characters
 
 _GONE = 499  # nobody reads it but the metrics; the number that nginx uses
 

@@ -92,6 +92,16 @@ class Intake:
         """The partitions that are this consumer's at the moment."""
         return frozenset(self._backlogs)
 
+    def join(self) -> bool:
+        """Wait for the group to give partitions to this consumer, as the first `take` does. False: no such topic.
+
+        Raises:
+            RetryableError: the broker does not answer.
+            PermanentError: the broker refuses.
+        """
+        with translated(self._config, self._complaints, **self._facts):
+            return self._wait_for_partitions()
+
     def take(self, limit_of: LimitOf | None = None) -> list[MessageBatch]:
         """The next batch of each partition, at most one each, in the order of partitions; none when all are drained.
 

@@ -1,0 +1,58 @@
+"""One worker process that consumes a topic until it is drained, and prints what it took, as JSON.
+
+The clock starts when the group has given its partitions to this consumer: a run of Airflow's DAG pays for that once,
+whatever number of messages it finds. It stops when the last batch is committed and the topic is seen to be empty.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from pathlib import Path
+
+from include.contracts.reader import read_contract
+from include.ingestion.audit import load_library
+from include.ingestion.claim import Run
+from include.ingestion.road import open_stores
+from include.settings import (
+    CONTRACTS_DIR,
+    KafkaConfig,
+    S3Config,
+    WarehouseConfig,
+    ingest_settings,
+    ml_service_settings,
+    stream_settings,
+)
+from include.streams.consume import TopicConsumer
+from include.streams.decode import Decoder
+from include.streams.intake import Intake
+
+
+def main() -> None:
+    """Read the task from standard input: dataset, and how to reach everything."""
+    task = json.load(sys.stdin)
+    contract = read_contract(CONTRACTS_DIR / f"{task['dataset']}.yaml")
+    load_library()
+    settings = ingest_settings().model_copy(update={"spool_dir": Path(task["spool"])})
+    ml_service = ml_service_settings().model_copy(update={"url": task["ml_service"]})
+    kafka, streams = KafkaConfig(**task["kafka"]), stream_settings().model_copy(update={"run_seconds": 3600.0})
+    with (
+        open_stores(S3Config(**task["s3"]), WarehouseConfig(**task["warehouse"]), ml_service) as stores,
+        Intake(kafka, contract.topic or "", "bench", streams) as intake,
+    ):
+        consumer = TopicConsumer(
+            contract, intake, Decoder(None), stores, kafka, settings, streams, Run("bench", f"bench-{time.time()}")
+        )
+        begun = time.perf_counter()
+        intake.join()
+        joined = time.perf_counter()
+        result = consumer.consume()
+        seconds = time.perf_counter() - joined
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps({"seconds": seconds, "joining": joined - begun, "rows": result.rows, "peak_mb": peak}))
+
+
+if __name__ == "__main__":
+    main()

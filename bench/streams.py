@@ -1,0 +1,65 @@
+"""The Kafka door without Airflow: from a topic to committed rows, each categorised by the ML service over HTTP."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+from bench.results import Measurement
+from include.contracts.reader import read_contract
+from include.settings import CONTRACTS_DIR, KafkaConfig
+from include.streams.produce import produce_sample
+from local.broker import bootstrap
+from local.ml_api import url
+from local.platform import KAFKA, ML_API, STORES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bench.core import Say
+    from local.platform import Platform
+
+MESSAGES_A_SECOND = 15_000
+
+
+def measure(platform: Platform, messages: int, folder: Path, say: Say) -> Iterator[Measurement]:
+    """Publish, then consume in a worker process of its own."""
+    platform.up((*STORES, KAFKA, ML_API))
+    contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
+    kafka = KafkaConfig(bootstrap_servers=bootstrap(platform.settings))
+    say(f"publishing {messages:,} transactions")
+    produced = produce_sample(kafka, contract.topic or "", messages, contract, seed=11, partitions=2)
+    yield Measurement(f"topic: {messages:,} transactions published, a second", produced.per_second, "msg/s")
+    say(f"{messages:,} messages: from the topic to rows")
+    result = _consume(platform, kafka, folder)
+    if result["rows"] != messages:
+        raise SystemExit(f"{result['rows']:,} rows of {messages:,} messages")
+    rate = messages / result["seconds"]
+    yield Measurement("topic to committed rows, categorised", rate, "msg/s", least=MESSAGES_A_SECOND)
+    yield Measurement("topic to committed rows, joining the group", result["joining"], "s")
+    yield Measurement("topic to committed rows, worker's peak memory", result["peak_mb"], "MB")
+
+
+def _consume(platform: Platform, kafka: KafkaConfig, folder: Path) -> dict[str, Any]:
+    s3, warehouse = platform.s3_config, platform.warehouse_config("ingest")
+    task = {
+        "dataset": "transactions",
+        "kafka": kafka.model_dump(),
+        "ml_service": url(platform.settings),
+        "spool": str(folder / "spool"),
+        "s3": {**s3.model_dump(), "secret_access_key": s3.secret_access_key.get_secret_value()},
+        "warehouse": {**warehouse.model_dump(), "password": warehouse.password.get_secret_value()},
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.stream_worker"],
+        input=json.dumps(task),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(f"the worker failed:\n{done.stderr}")
+    return dict(json.loads(done.stdout.splitlines()[-1]))
