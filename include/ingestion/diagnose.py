@@ -122,6 +122,7 @@ class _Cells:
     texts: dict[str, str]
     extra: tuple[tuple[str, str], ...] = ()
     rescued: str | None = None
+    relation: str = "records"
 
 
 def _positional(columns: ColumnMap) -> _Cells:
@@ -135,24 +136,26 @@ def _positional(columns: ColumnMap) -> _Cells:
 
 
 def _json_cells(contract: Contract, columns: ColumnMap) -> _Cells:
-    texts = {}
-    for given, name in zip(columns.given, columns.names, strict=True):
-        if name is not None:
-            texts[name] = _json_text(contract.by_name[name], given)
+    # All values by one call: each call reads the whole record anew.
+    paths = ", ".join(_path(given) for given in columns.given)
+    relation = f"(SELECT *, json_extract_string(_raw, [{paths}]) AS _cells FROM records)"
+    texts = {
+        name: _json_text(contract.by_name[name], given, f"_cells[{at}]")
+        for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True), start=1)
+        if name is not None
+    }
     if columns.evolves:
-        return _Cells(texts, tuple((name, f"_raw ->> {_path(columns.given[at])}") for at, name in columns.extra))
-    if not columns.extra and contract.unknown_columns.value == "ignore":
-        return _Cells(texts)
+        return _Cells(texts, tuple((name, f"_cells[{at + 1}]") for at, name in columns.extra), relation=relation)
+    if not columns.extra or contract.unknown_columns is not UnknownColumns.RESCUE:
+        return _Cells(texts, relation=relation)
     known = {given: None for given, name in zip(columns.given, columns.names, strict=True) if name is not None}
     rest = f"json_merge_patch(_raw::JSON, {literal(json.dumps(known))}::JSON)::VARCHAR"
-    keep = contract.unknown_columns.value == "rescue"
-    return _Cells(texts, rescued=f"nullif({rest}, '{{}}')" if keep else None)
+    return _Cells(texts, rescued=f"nullif({rest}, '{{}}')", relation=relation)
 
 
-def _json_text(column: Column, key: str) -> str:
+def _json_text(column: Column, key: str, text: str) -> str:
     if column.type is ColumnType.JSON:
         return f"nullif((_raw -> {_path(key)})::VARCHAR, 'null')"
-    text = f"(_raw ->> {_path(key)})"
     if column.type is not ColumnType.NUMBER:
         return text
     # DuckDB reads a long number as a double and would round it: what the file has is taken from the text itself,
@@ -254,7 +257,7 @@ def _query(contract: Contract, cells: _Cells) -> str:
     ]
     extra = [f"{text} AS {quoted(name)}" for name, text in cells.extra]
     rescued = f"{cells.rescued or 'NULL::VARCHAR'} AS _rescued"
-    texts = f"SELECT _source_row, _source_line, _raw, {', '.join([*inner, *extra, rescued])} FROM records"
+    texts = f"SELECT _source_row, _source_line, _raw, {', '.join([*inner, *extra, rescued])} FROM {cells.relation}"
     return (
         f"SELECT *, list_filter([{', '.join(found) or 'NULL'}], lambda v: v IS NOT NULL) AS _violations FROM "
         + cleaned(f"(SELECT *, {', '.join(values)} FROM ({texts}))", contract.source_columns)
