@@ -6,11 +6,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
-from airflow.sdk import Asset, dag, get_current_context, task
+from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
 from include.ingestion.places import incoming_prefix
+from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
 from include.orchestration.stores import LANDING
 from include.settings import ingest_settings
@@ -32,11 +33,6 @@ means that the bucket or the warehouse did not answer through all retries; the n
 
 **How to rerun**: nothing to do. For quarantined files trigger `reprocess_failed`.
 """
-
-
-def rows_of(dataset: str) -> Asset:
-    """The news that a dataset's table has new rows."""
-    return Asset(name=f"raw.{dataset}", uri=f"postgres://warehouse/warehouse/raw/{dataset}", group="raw")
 
 
 def ingest_dag(contract: Contract) -> DAG:

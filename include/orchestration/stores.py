@@ -1,4 +1,7 @@
-"""The stores, as the Airflow connections `landing_s3` and `warehouse_pg` describe them."""
+"""The stores and the broker, as the Airflow connections `landing_s3`, `warehouse_pg` and `events_kafka` describe them.
+
+DAG files and the triggerer import this module: what opens something imports what that takes itself.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,73 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Connection
 from pydantic import SecretStr
 
-from include.ingestion.road import Stores, open_stores
-from include.settings import S3Config, WarehouseConfig
+from include.errors import Code, PermanentError, Stage
+from include.settings import KafkaConfig, S3Config, WarehouseConfig, ingest_settings, stream_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from include.contracts.model import Contract
+    from include.ingestion.claim import Run
+    from include.ingestion.road import Stores
+    from include.streams.consume import TopicConsumer
+
 LANDING = "landing_s3"
 WAREHOUSE = "warehouse_pg"
+EVENTS = "events_kafka"
+
+_BOOTSTRAP = "bootstrap.servers"
 
 
 @contextmanager
 def connected_stores() -> Iterator[Stores]:
     """Bucket and warehouse for a task."""
+    from include.ingestion.road import open_stores
+
     with open_stores(_s3(), _warehouse()) as stores:
         yield stores
+
+
+@contextmanager
+def connected_consumer(contract: Contract, run: Run, *, ignore_threshold: bool = False) -> Iterator[TopicConsumer]:
+    """A consumer of the contract's topic with everything it needs: broker, stores, registry if there is one.
+
+    Args:
+        contract: with a topic.
+        run: who consumes, for the ledger.
+        ignore_threshold: bad messages never stop a batch.
+    """
+    from include.streams.consume import TopicConsumer
+    from include.streams.decode import Decoder
+    from include.streams.intake import Intake
+    from include.streams.registry import Registry
+
+    kafka, streams, topic = kafka_config(), stream_settings(), contract.topic or ""
+    registry = Registry(streams.schema_registry_url) if streams.schema_registry_url else None
+    with connected_stores() as stores, Intake(kafka, topic, streams.group, streams) as intake:
+        yield TopicConsumer(
+            contract, intake, Decoder(registry), stores, kafka, ingest_settings(), streams, run, ignore_threshold
+        )
+
+
+def kafka_config(connection_id: str = EVENTS) -> KafkaConfig:
+    """The broker: the connection's extra holds `bootstrap.servers` and further options in librdkafka's names.
+
+    Raises:
+        PermanentError: the extra names no broker, or holds something that is no option.
+    """
+    options = dict(Connection.get(connection_id).extra_dejson)
+    servers = options.pop(_BOOTSTRAP, None)
+    if not servers or not isinstance(servers, str):
+        raise _unusable(connection_id, f'names no broker: write {{"{_BOOTSTRAP}": "host:port"}} into it')
+    wrong = sorted(name for name, value in options.items() if not isinstance(value, str | int | float | bool))
+    if wrong:
+        raise _unusable(connection_id, f"holds {', '.join(wrong)}: an option is a text, a number, true or false")
+    return KafkaConfig(bootstrap_servers=servers, options=options)
+
+
+def _unusable(connection_id: str, why: str) -> PermanentError:
+    return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, f"The extra of the connection {connection_id} {why}.")
 
 
 def _s3() -> S3Config:

@@ -10,15 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from include.settings import IngestSettings
+from include.settings import IngestSettings, StreamSettings
 
 pytestmark = pytest.mark.dags
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "include" / "contracts"
-INGEST = {"ingest_inventory", "ingest_sales"}
+INGEST = {"ingest_inventory", "ingest_sales", "ingest_transactions"}
+CONSUME = {"consume_transactions"}
 # A new DAG is listed here, or this test fails: none slips in unseen.
-DAG_IDS = INGEST | {"reprocess_failed", "sweep_unmatched"}
+DAG_IDS = INGEST | CONSUME | {"reprocess_failed", "sweep_unmatched"}
 
 # Runs in a process of its own, since Airflow reads its configuration at import: prints what the bundle holds.
 LOOK = """
@@ -27,12 +28,12 @@ from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1], load_op_links=False)
 def told(task):
     names = ("deferrable", "bucket_name", "bucket_key", "wildcard_match", "soft_fail", "poke_interval", "timeout",
-             "aws_conn_id")
+             "aws_conn_id", "connection_id", "topic", "group")
     return {
         "downstream": sorted(task.downstream_task_ids), "retries": task.retries,
         "delay": task.retry_delay.total_seconds(), "longest": task.max_retry_delay.total_seconds(),
         "backoff": float(task.retry_exponential_backoff), "rule": str(task.trigger_rule).rpartition(".")[2].lower(),
-        "mapped": task.is_mapped,
+        "mapped": task.is_mapped, "teardown": task.is_teardown,
         "outlets": [outlet.name for outlet in task.outlets], "doc": task.doc_md,
         **{name: getattr(task, name) for name in names if not task.is_mapped and hasattr(task, name)},
     }
@@ -42,9 +43,13 @@ print("BUNDLE" + json.dumps({
         "doc": dag.doc_md, "tags": sorted(dag.tags), "start": str(dag.start_date), "catchup": dag.catchup,
         "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
         "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
-        "params": {name: param.schema for name, param in dag.params.items()} if hasattr(dag.params, "items") else {},
+        "params": {
+            name: {**param.schema, "default": param.value, "description": param.description}
+            for name, param in dag.params.items()
+        },
         "tasks": {task.task_id: told(task) for task in dag.tasks},
     } for dag_id, dag in bag.dags.items()},
+    "imported": sorted({name.partition(".")[0] for name in sys.modules}),
 }, default=str))
 """
 
@@ -55,7 +60,8 @@ Look = Callable[..., dict]
 def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "INGEST_", "AWS"))}
+        told = ("AIRFLOW", "INGEST_", "STREAM_", "AWS")
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(told)}
         environment = kept | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
@@ -149,11 +155,63 @@ def test_ingest_dag_waits_for_its_own_files_without_a_worker(dags: dict, dag_id:
     assert dag["stops_after"] == IngestSettings().max_consecutive_failures
 
 
+@pytest.mark.parametrize("dag_id", sorted(CONSUME))
+def test_consume_dag_has_its_tasks_in_order(dags: dict, dag_id: str) -> None:
+    tasks = dags[dag_id]["tasks"]
+    assert {name: task["downstream"] for name, task in tasks.items()} == {
+        "wait_for_messages": ["consume"],
+        "consume": ["announce_rows"],
+        "announce_rows": [],
+    }
+    # It runs after a failed `consume` too, which decides alone whether the run has failed.
+    assert [name for name, task in tasks.items() if task["teardown"]] == ["announce_rows"]
+    assert {name: task["outlets"] for name, task in tasks.items() if task["outlets"]} == {
+        "announce_rows": ["raw.transactions"]
+    }
+    ignore = dags[dag_id]["params"]["ignore_threshold"]
+    assert (ignore["type"], ignore["default"]) == ("boolean", False)
+    assert "dead letters" in ignore["description"]
+
+
+@pytest.mark.parametrize("dag_id", sorted(CONSUME))
+def test_consume_dag_waits_for_its_own_topic(dags: dict, dag_id: str) -> None:
+    dag, streams = dags[dag_id], StreamSettings()
+    sensor = dag["tasks"]["wait_for_messages"]
+    assert (sensor["topic"], sensor["group"]) == ("transactions", streams.group)
+    assert sensor["connection_id"] == "events_kafka"
+    assert sensor["poke_interval"] == streams.poke_seconds
+    assert sensor["timeout"] == IngestSettings().wait_hours * 3600
+    assert dag["timetable"] == "ContinuousTimetable"
+    assert dag["stops_after"] == IngestSettings().max_consecutive_failures
+    for part in ("`transactions`", "`transactions.dlq`", f"`{streams.group}`", "ignore_threshold", "replay-dlq"):
+        assert part in dag["doc"]
+
+
+def test_settings_change_where_and_how_messages_are_waited_for(look: Look) -> None:
+    dag = look(STREAM_GROUP="others", STREAM_POKE_SECONDS="7", INGEST_WAIT_HOURS="2")["dags"]["consume_transactions"]
+    sensor = dag["tasks"]["wait_for_messages"]
+    assert (sensor["group"], sensor["poke_interval"], sensor["timeout"]) == ("others", 7.0, 7200.0)
+
+
+def test_parsing_imports_no_client_of_what_only_tasks_need(bundle: dict) -> None:
+    assert set(bundle["imported"]) & {"confluent_kafka", "pyarrow", "great_expectations", "fastavro"} == set()
+
+
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
     dag = dags["reprocess_failed"]
     assert dag["timetable"] == "NullTimetable"
-    assert dag["params"]["dataset"]["enum"] == [None, "inventory", "sales", "unknown"]
+    assert dag["params"]["dataset"]["enum"] == [None, "inventory", "sales", "transactions", "unknown"]
     assert dag["params"]["stage"]["enum"] == [None, "validate", "process", "load"]
+
+
+def test_contract_with_a_topic_gets_both_doors_and_one_without_gets_one(look: Look, contracts: Path) -> None:
+    text = (CONTRACTS / "transactions.yaml").read_text()
+    (contracts / "transactions.yaml").write_text(text.replace("topic: transactions", "topic: Bank.booked_v1-eu"))
+    bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
+    assert bundle["errors"] == {}
+    assert set(bundle["dags"]) == {
+        "ingest_sales", "ingest_transactions", "consume_Bank.booked_v1-eu", "reprocess_failed", "sweep_unmatched"
+    }  # fmt: skip
 
 
 @pytest.fixture

@@ -31,8 +31,8 @@ MAY_IMPORT = {
         "include.errors", "include.settings",
     },
     "include.orchestration": {
-        "include.orchestration", "include.ingestion", "include.contracts", "include.stores", "include.errors",
-        "include.settings",
+        "include.orchestration", "include.ingestion", "include.streams", "include.contracts", "include.stores",
+        "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},
