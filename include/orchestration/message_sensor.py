@@ -63,6 +63,7 @@ class WaitForMessages(BaseSensorOperator):
             self.log.warning("%s", error)
             found = 0
         if not found:
+            self.log.info("%s: nothing is waiting; a trigger looks every %s s", self.topic, self.poke_interval)
             self.defer(trigger=trigger, method_name=self.end_of_waiting.__name__)
         return self._found(found)
 

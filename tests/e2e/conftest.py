@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 import time
 import urllib.request
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from include.contracts.reader import read_contract
@@ -20,6 +22,7 @@ from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
+from local import processes
 from local.addresses import variables
 from local.platform import Platform
 from local.settings import temporary_settings
@@ -35,6 +38,7 @@ SETTINGS = {
     "INGEST_RETRY_DELAY_SECONDS": "1",
     "INGEST_LOCK_TIMEOUT_SECONDS": "2",
     "INGEST_SWEEP_SECONDS": "5",
+    "STREAM_SESSION_TIMEOUT_MS": "2000",
 }
 BUCKET = "landing"
 
@@ -88,6 +92,19 @@ class Running:
 
     def body(self, key: str) -> bytes:
         return b"".join(self.objects.read(BUCKET, key)[1])
+
+    def kill_tasks(self) -> int:
+        """Kill every process that runs a task, and not the executor's workers that watch over them; how many."""
+        killed = 0
+        for process in processes.find(self.platform.settings.layout, self.platform._session()):
+            try:
+                title = " ".join(process.cmdline())
+                if "airflow worker -- " in title and "LocalExecutor" not in title:
+                    process.send_signal(signal.SIGKILL)
+                    killed += 1
+            except psutil.Error:
+                continue
+        return killed
 
     def airflow(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
         """A call of Airflow's API, logged in as the admin."""

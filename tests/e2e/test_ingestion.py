@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import signal
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import psycopg
 import pytest
 
 from include.samples.badness import Bad, BadKind
-from local import processes
 
 if TYPE_CHECKING:
     from tests.e2e.conftest import Running
@@ -109,8 +106,7 @@ def test_killed_task_process_loses_and_doubles_nothing(running: Running, stage: 
     key = f"incoming/sales/killed_{stage}.csv"
     running.drop(f"killed_{stage}.csv", key)
     running.until(lambda: (e := running.entry(key)).get("attempts") == 1 and e["stage"] == stage, stage)
-    killed = [process for process in _task_processes(running) if _kill(process)]
-    assert killed
+    assert running.kill_tasks()
     entry = running.settled(key, 180)
     assert (entry["status"], counts(entry)) == ("archived", (400_000, 400_000, 0, 0, 0, 0))
     assert entry["attempts"] >= 2
@@ -164,24 +160,3 @@ def test_new_contract_becomes_a_dag_and_a_broken_one_breaks_no_other(running: Ru
     assert "broken.yaml" in errors[0]["stack_trace"]
     assert "Remedy" in errors[0]["stack_trace"]
     (running.contracts / "broken.yaml").unlink()
-
-
-def _task_processes(running: Running) -> list[psutil.Process]:
-    """The processes that run a task, and not the executor's workers that watch over them."""
-    found = []
-    for process in processes.find(running.platform.settings.layout, running.platform._session()):
-        try:
-            title = " ".join(process.cmdline())
-            if "airflow worker -- " in title and "LocalExecutor" not in title:
-                found.append(process)
-        except psutil.Error:
-            continue
-    return found
-
-
-def _kill(process: psutil.Process) -> bool:
-    try:
-        process.send_signal(signal.SIGKILL)
-    except psutil.NoSuchProcess:
-        return False
-    return True
