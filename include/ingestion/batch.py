@@ -14,7 +14,6 @@ from include.ingestion.engine import engine
 from include.ingestion.fetch import ObjectChangedError
 from include.ingestion.ledger import FileLostError, Ledger
 from include.ingestion.road import Stores, ingest_file
-from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -93,7 +92,7 @@ def _ingest_each(
             result.files["taken over"] += 1
         except RetryableError as error:
             if last_try:
-                with _ledger_that_answers(stores) as ledger:
+                with stores.answering_ledger() as ledger:
                     _give_up(file_ids[at:], error, ledger, result)
                 return
             raise
@@ -112,7 +111,7 @@ def _ingest(contract: Contract, file_id: int, stores: Stores, settings: IngestSe
         result.waiting.append(file_id)
     except RetryableError as error:
         # A commit whose answer was lost has decided the file: the error stays, for the sake of the others.
-        with _ledger_that_answers(stores) as ledger, suppress(FileLostError):
+        with stores.answering_ledger() as ledger, suppress(FileLostError):
             ledger.postponed(entry, error.code, str(error))
         raise
     except PermanentError as error:
@@ -134,16 +133,3 @@ def _give_up(file_ids: Sequence[int], error: RetryableError, ledger: Ledger, res
             continue
         ledger.failed(file_id, entry.attempts, error.stage, error.code, f"{error} No try was left; reprocess the file.")
         result.files["refused"] += 1
-
-
-@contextmanager
-def _ledger_that_answers(stores: Stores) -> Iterator[Ledger]:
-    """The ledger, over a new connection if the one at hand was lost.
-
-    Without the note that a file waits, its attempt would count as a death of its worker.
-    """
-    if not stores.ledger.connection.closed:
-        yield stores.ledger
-        return
-    with connect(stores.warehouse) as connection:
-        yield Ledger(connection)

@@ -50,6 +50,18 @@ class Stores:
     auditor: Auditor
     enricher: Enricher
 
+    @contextmanager
+    def answering_ledger(self) -> Iterator[Ledger]:
+        """The ledger, over a new connection if the one at hand was lost.
+
+        Without the note that a file waits, its attempt would count as a death of its worker.
+        """
+        if not self.ledger.connection.closed:
+            yield self.ledger
+            return
+        with connect(self.warehouse) as connection:
+            yield Ledger(connection)
+
 
 class Door(Protocol):
     """How an entry's content comes in, and where its refused rows go: all that files and messages differ in."""
