@@ -45,6 +45,18 @@ class Orphan:
     stage: Stage
 
 
+@dataclass(frozen=True)
+class UnfinishedMessages:
+    """A batch that workers have died with, `attempts` times; the last try was made of so many `messages`.
+
+    `died` is False where that last try was given up for a reason outside the batch.
+    """
+
+    attempts: int
+    messages: int
+    died: bool
+
+
 class Ledger:
     """Notes in the ledger, on one connection."""
 
@@ -91,15 +103,15 @@ class Ledger:
         }
         return int(self._rows("claim_messages", values)[0][0])
 
-    def batch_attempts(self, topic: str, partition: int, first_offset: int) -> int:
-        """How often a worker has begun the batch that starts at this offset, and died."""
+    def unfinished_messages(self, topic: str, partition: int, first_offset: int) -> UnfinishedMessages | None:
+        """The batch that starts at this offset, if workers have begun it and died."""
         values = {"topic": topic, "partition": partition, "first_offset": first_offset}
-        rows = self._rows("batch_attempts", values)
-        return int(rows[0][0]) if rows else 0
+        rows = self._rows("unfinished_messages", values)
+        return UnfinishedMessages(*rows[0]) if rows else None
 
-    def settle_messages(self, topic: str, partition: int) -> None:
-        """Note the end of a partition's batches whose outcome is decided."""
-        self._rows("settle_messages", {"topic": topic, "partition": partition}, returns=False)
+    def settle_messages(self, topic: str, partition: int) -> list[FileEntry]:
+        """Note the end of a partition's batches whose outcome is decided; these."""
+        return [_entry(row) for row in self._rows("settle_messages", {"topic": topic, "partition": partition})]
 
     def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[Orphan]:
         """Take over the files that an earlier run left unfinished."""

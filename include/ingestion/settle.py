@@ -46,6 +46,16 @@ def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: I
     return settle_entries(entries, objects, ledger)
 
 
+def settle_messages(topic: str, partition: int, ledger: Ledger, settings: IngestSettings) -> None:
+    """Settle a partition's batches whose outcome is decided. There is nothing to move, only what dead workers left."""
+    with warehouse_errors(Stage.SETTLE), ledger.connection.transaction():
+        entries = ledger.settle_messages(topic, partition)
+        left = staging_left(ledger.connection) if entries else []
+        for entry in entries:
+            clear_spool(settings.spool_dir, entry)
+            _drop_staging_of(entry, left, ledger)
+
+
 def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> dict[str, int]:
     """Settle these files."""
     counts: dict[str, int] = {}
@@ -59,9 +69,7 @@ def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledge
             try:
                 target = move.result()
                 with warehouse_errors(Stage.SETTLE):
-                    for name in left:
-                        if is_staging_of(name, entry.dataset, entry.file_id):
-                            drop_staging(ledger.connection, name)
+                    _drop_staging_of(entry, left, ledger)
                 ledger.settled(entry.file_id, target)
             except Exception as error:
                 log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.object_key, error)
@@ -72,6 +80,12 @@ def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledge
     if failures:
         raise failures[0]
     return counts
+
+
+def _drop_staging_of(entry: FileEntry, left: list[str], ledger: Ledger) -> None:
+    for name in left:
+        if is_staging_of(name, entry.dataset, entry.file_id):
+            drop_staging(ledger.connection, name)
 
 
 def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:

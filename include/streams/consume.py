@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import logging
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -17,14 +18,17 @@ from typing import TYPE_CHECKING
 from include.contracts.model import ErrorBudget
 from include.errors import Code, PermanentError, RetryableError, Stage
 from include.ingestion.claim import Run, worker_died
+from include.ingestion.ledger import FileLostError
 from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, TopicRange
 from include.ingestion.road import Stores, ingest
+from include.ingestion.settle import settle_messages
 from include.streams.dead_letters import DeadLetter, publish
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from include.contracts.model import Contract
+    from include.ingestion.ledger import UnfinishedMessages
     from include.ingestion.records import FileEntry
     from include.settings import IngestSettings, KafkaConfig, StreamSettings
     from include.streams.decode import Decoder
@@ -35,6 +39,8 @@ log = logging.getLogger(__name__)
 
 # What one message can do to a whole batch: it is looked for by halving the batch.
 _OF_ONE_MESSAGE = {Code.UNKNOWN_COLUMNS, Code.TOO_MANY_COLUMNS, Code.DUPLICATE_COLUMNS, Code.DERIVATION_FAILED}
+# A batch that its worker died with is taken again in parts of this share.
+_NARROWED_BY = 16
 
 
 @dataclass
@@ -65,10 +71,15 @@ class TopicConsumer:
     run: Run
     ignore_threshold: bool = False
     result: Consumed = field(default_factory=Consumed)
-    _limits: dict[tuple[int, int], int] = field(default_factory=dict)
+    _unfinished: dict[tuple[int, int], UnfinishedMessages | None] = field(default_factory=dict)
+    _suspects: dict[int, _Suspect] = field(default_factory=dict)
+    _stopped: dict[int, PermanentError] = field(default_factory=dict)
+    _refused_alone: int = 0
 
     def consume(self) -> Consumed:
         """Take batches until the topic is drained, or for `run_seconds`.
+
+        A batch that is stopped holds its partition up; the other ones go on before the error is raised.
 
         Raises:
             RetryableError: the broker, the warehouse or a service does not answer; nothing of that batch is committed.
@@ -77,59 +88,76 @@ class TopicConsumer:
         end = monotonic() + self.streams.run_seconds
         while batches := self.intake.take(self._limit):
             for batch in batches:
-                self._consume(batch)
-            if monotonic() > end:
+                self._consume_unless_stopped(batch)
+            if monotonic() > end or all(batch.partition in self._stopped for batch in batches):
                 break
+        # What an earlier worker loaded and committed, and died before it could note the end: nothing comes again.
+        for partition in sorted(self.intake.partitions):
+            self._settle(partition)
+        for error in self._stopped.values():
+            raise error
         return self.result
 
-    def _limit(self, partition: int, first_offset: int) -> int:
-        """How many messages to take from there: fewer of those that a worker died with, down to a single one."""
-        place = (partition, first_offset)
-        if place not in self._limits:
-            attempts = self.stores.ledger.batch_attempts(self.contract.topic or "", partition, first_offset)
-            self._limits[place] = max(1, self.streams.batch_messages >> (4 * attempts))
-        return self._limits[place]
+    def _consume_unless_stopped(self, batch: MessageBatch) -> None:
+        if batch.partition in self._stopped:
+            self.intake.rewind(batch)
+            return
+        try:
+            self._consume(batch)
+        except PermanentError as error:
+            log.error("%s[%s] is stopped at %s: %s", batch.topic, batch.partition, batch.first_offset, error)
+            self._stopped[batch.partition] = error
+            self.result.batches["stopped"] += 1
 
     def _consume(self, batch: MessageBatch) -> None:
         ledger = self.stores.ledger
         # What an earlier worker loaded, and died before it could say so to the broker: these messages come again.
-        ledger.settle_messages(batch.topic, batch.partition)
-        entry = self._claim(batch)
-        if entry.attempts > self.settings.max_attempts and len(batch) == 1:
-            reason = worker_died(entry.attempts - 1, entry.stage)
-            self._set_aside(batch, entry, Code.WORKER_DIED, reason)
+        self._settle(batch.partition)
+        file_id = self._claim(batch)
+        if self._died_alone(batch):
+            self._set_aside_killer(batch, file_id)
             return
+        entry = ledger.begin(file_id)
+        try:
+            # Without an entry: another worker has decided it since.
+            outcome = self._ingest(batch, entry) if entry is not None else None
+        except FileLostError as error:
+            log.warning("%s[%s] %s: %s", batch.topic, batch.partition, batch.first_offset, error.message)
+            outcome = None
+        if outcome is not None:
+            self._done(batch, outcome)
+        else:
+            self.intake.rewind(batch)
+
+    def _ingest(self, batch: MessageBatch, entry: FileEntry) -> str | None:
+        """Bring a batch to its outcome; None where it is to be taken again."""
         door = _MessageDoor(batch, self.decoder, self.kafka, self.result)
         try:
             loaded = ingest(self._contract_for(batch), entry, door, self.stores, self.settings)
         except RetryableError as error:
-            if not ledger.connection.closed:
+            # A commit whose answer was lost has decided the batch: the error stays.
+            with self.stores.answering_ledger() as ledger, suppress(FileLostError):
                 ledger.postponed(entry, error.code, str(error))
             raise
         except PermanentError as error:
-            ledger.failed(entry.file_id, entry.attempts, error.stage, error.code, str(error))
-            ledger.settle_messages(batch.topic, batch.partition)
+            with self.stores.answering_ledger() as ledger:
+                ledger.failed(entry.file_id, entry.attempts, error.stage, error.code, str(error))
+                settle_messages(batch.topic, batch.partition, ledger, self.settings)
             raise
         if loaded is not None:
             self.result.rows += loaded.inserted + loaded.updated + loaded.unchanged
-            self._done(batch, "loaded")
-            return
-        decided = ledger.report(entry.file_id)
+            return "loaded"
+        decided = self.stores.ledger.report(entry.file_id)
         if decided["status"] == Status.DUPLICATE:
-            self._done(batch, "loaded before")
-        else:
-            self._refused(batch, entry, Code(decided["code"]), decided["message"])
+            return "loaded before"
+        stage = Stage.PROCESS if decided["status"] == Status.PROCESSING_FAILED else Stage.VALIDATE
+        return self._refused(batch, stage, Code(decided["code"]), decided["message"], entry.file_id)
 
-    def _claim(self, batch: MessageBatch) -> FileEntry:
-        ledger = self.stores.ledger
+    def _claim(self, batch: MessageBatch) -> int:
         source = TopicRange(batch.topic, batch.partition, batch.first_offset, batch.last_offset)
-        file_id = ledger.claim_messages(
+        return self.stores.ledger.claim_messages(
             self.contract.dataset, self.contract.version, source, batch.size, self.run.dag_id, self.run.run_id
         )
-        entry = ledger.begin(file_id)
-        if entry is None:
-            raise RetryableError(Stage.CLAIM, Code.INTERNAL, "Another consumer has this batch.", **vars(source))
-        return entry
 
     def _contract_for(self, batch: MessageBatch) -> Contract:
         """A share means nothing in a handful of messages: there, each bad one is a dead letter and no more."""
@@ -137,18 +165,56 @@ class TopicConsumer:
             return replace(self.contract, budget=ErrorBudget(share=1.0))
         return self.contract
 
-    def _refused(self, batch: MessageBatch, entry: FileEntry, code: Code, message: str) -> None:
+    # --- one message that takes a whole batch down
+
+    def _limit(self, partition: int, first_offset: int) -> int:
+        """How many messages to take from there: few where one is looked for that takes its batch down."""
+        place = (partition, first_offset)
+        if place not in self._unfinished:
+            found = self.stores.ledger.unfinished_messages(self.contract.topic or "", partition, first_offset)
+            self._unfinished[place] = found
+            if found is not None:
+                self._suspects[partition] = _Suspect(
+                    first_offset, first_offset + found.messages - 1, max(1, found.messages // _NARROWED_BY)
+                )
+        suspect = self._suspects.get(partition)
+        if suspect is None or not suspect.first_offset <= first_offset <= suspect.last_offset:
+            return self.streams.batch_messages
+        return suspect.at_once
+
+    def _died_alone(self, batch: MessageBatch) -> bool:
+        """Whether workers have died with these messages too often, the last one with the first message alone."""
+        found = self._unfinished.get((batch.partition, batch.first_offset))
+        return (
+            found is not None
+            and found.died
+            and found.attempts >= self.settings.max_attempts
+            and (found.messages, len(batch)) == (1, 1)
+        )
+
+    def _set_aside_killer(self, batch: MessageBatch, file_id: int) -> None:
+        ledger = self.stores.ledger
+        entry = ledger.read(file_id)
+        if entry is None:
+            raise RetryableError(Stage.CLAIM, Code.INTERNAL, "The batch's entry has vanished.", file_id=file_id)
+        reason = worker_died(entry.attempts, entry.stage)
+        self._set_aside(batch, entry.stage, Code.WORKER_DIED, reason)
+        ledger.failed(file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
+        self._done(batch, "set aside")
+
+    def _refused(self, batch: MessageBatch, stage: Stage, code: Code, message: str, file_id: int) -> str | None:
         """Find the message that the whole batch is refused for; where it is not one, stop."""
-        if code in _OF_ONE_MESSAGE and len(batch) == 1 and self.result.dead_letters < self.streams.threshold_messages:
-            self._set_aside(batch, entry, code, message)
-            return
-        self.stores.ledger.settle_messages(batch.topic, batch.partition)
         if code in _OF_ONE_MESSAGE and len(batch) > 1:
-            self._limits[batch.partition, batch.first_offset] = len(batch) // 2
-            self.intake.rewind(batch)
-            return
+            self._settle(batch.partition)
+            self._suspects[batch.partition] = _Suspect(batch.first_offset, batch.last_offset, len(batch) // 2)
+            return None
+        if code in _OF_ONE_MESSAGE and (self.ignore_threshold or self._refused_alone < self.streams.threshold_messages):
+            self._refused_alone += 1
+            self._set_aside(batch, stage, code, message)
+            return "set aside"
+        self._settle(batch.partition)
         raise PermanentError(
-            Stage.VALIDATE,
+            stage,
             code,
             f"The batch is stopped, and nothing of it is committed. {message} Mend the producer or the contract; to "
             "set its bad messages aside and go on, trigger the DAG with ignore_threshold.",
@@ -156,28 +222,37 @@ class TopicConsumer:
             partition=batch.partition,
             first_offset=batch.first_offset,
             last_offset=batch.last_offset,
-            file_id=entry.file_id,
+            file_id=file_id,
         )
 
-    def _set_aside(self, batch: MessageBatch, entry: FileEntry, code: Code, message: str) -> None:
-        """One message, alone in its batch, that no retry helps."""
-        publish(self.kafka, [DeadLetter(batch.messages[0], code, message, entry.stage)])
-        self.result.dead_letters += 1
-        ledger = self.stores.ledger
-        current = ledger.read(entry.file_id)
-        if current is not None and not current.decided:
-            ledger.failed(entry.file_id, current.attempts, entry.stage, code, message)
-        self._done(batch, "set aside")
+    def _set_aside(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> None:
+        """One message, alone in its batch, that no retry helps. It was the one that was looked for."""
+        self.result.dead_letters += publish(self.kafka, [DeadLetter(batch.messages[0], code, message, stage)])
+        self._suspects.pop(batch.partition, None)
+
+    # --- the end
 
     def _done(self, batch: MessageBatch, outcome: str) -> None:
         self.result.batches[outcome] += 1
         self.result.messages += len(batch)
         # Not committed means that the partition is another consumer's: it finds the content in the ledger.
         self.intake.commit(batch)
-        self.stores.ledger.settle_messages(batch.topic, batch.partition)
+        self._settle(batch.partition)
         log.info(
             "%s[%s] %s to %s: %s", batch.topic, batch.partition, batch.first_offset, batch.last_offset, self.result
         )
+
+    def _settle(self, partition: int) -> None:
+        settle_messages(self.contract.topic or "", partition, self.stores.ledger, self.settings)
+
+
+@dataclass(frozen=True)
+class _Suspect:
+    """Offsets, both included, among which a message takes its batch down: so few are taken there at once."""
+
+    first_offset: int
+    last_offset: int
+    at_once: int
 
 
 @dataclass(frozen=True)
