@@ -1,0 +1,157 @@
+"""A topic, a dataset and a consumer group of its own for every test, on the session's stores, broker and ML service."""
+
+from __future__ import annotations
+
+import re
+import sys
+import zlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+TESTS = Path(__file__).parents[2]
+# Stand-ins of other parts: the ML service that misbehaves, the schema registry, the owner's connection.
+sys.path[1:1] = [str(TESTS / place) for place in ("unit/stores", "integration/streams", "integration/ingestion")]
+
+from faulty_ml_service import FaultyMlService  # noqa: E402
+from ingest_pipeline import direct  # noqa: E402
+from real_broker import Broker  # noqa: E402
+from topic_pipeline import Row, TopicPipeline  # noqa: E402
+
+from include.contracts.reader import read_contract  # noqa: E402
+from include.settings import CONTRACTS_DIR, IngestSettings, KafkaConfig, MlServiceSettings, StreamSettings  # noqa: E402
+from local import broker as local_broker  # noqa: E402
+from local import ml_api as local_ml_api  # noqa: E402
+from local.platform import KAFKA, ML_API  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+
+    from local.platform import Platform
+
+
+class MakeTopic(Protocol):
+    """`make_topic(streams={"batch_messages": 10}, unknown_columns=...)`."""
+
+    def __call__(
+        self,
+        *,
+        streams: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+        ml_service: dict[str, Any] | None = None,
+        partitions: int = 1,
+        **changes: Any,
+    ) -> TopicPipeline: ...
+
+
+@pytest.fixture(scope="session")
+def broker(platform: Platform) -> Broker:
+    """The broker, started beside the stores."""
+    platform.up((KAFKA,))
+    return Broker(platform, KafkaConfig(bootstrap_servers=local_broker.bootstrap(platform.settings)))
+
+
+@pytest.fixture(scope="session")
+def ml_service_url(platform: Platform) -> str:
+    """The real ML service, started beside the stores."""
+    platform.up((ML_API,))
+    return local_ml_api.url(platform.settings)
+
+
+@pytest.fixture(scope="session")
+def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
+    """The warehouse as its owner, to look at what the pipeline did."""
+    with direct(platform.warehouse_config("owner")) as connection:
+        yield connection
+
+
+@pytest.fixture
+def faulty() -> Iterator[FaultyMlService]:
+    """An ML service that misbehaves on command."""
+    with FaultyMlService() as service:
+        yield service
+
+
+class Topics:
+    """Makes pipelines, and drops their tables."""
+
+    def __init__(self, platform: Platform, broker: Broker, url: str, owner: psycopg.Connection[Row], folder: Path):
+        self._platform, self._broker, self._url, self._owner, self._folder = platform, broker, url, owner, folder
+        self.made: list[TopicPipeline] = []
+
+    def make(
+        self,
+        name: str,
+        *,
+        streams: dict[str, Any] | None = None,
+        settings: dict[str, Any] | None = None,
+        ml_service: dict[str, Any] | None = None,
+        partitions: int = 1,
+        **changes: Any,
+    ) -> TopicPipeline:
+        name = own_name(name)
+        contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
+        told = {"group": name, "session_timeout_ms": 1000, "max_poll_interval_ms": 30_000, "run_seconds": 60}
+        ml = {"url": self._url, "attempts": 3, "backoff_seconds": 0.01, "backoff_max_seconds": 0.02}
+        pipeline = TopicPipeline(
+            contract=replace(contract, **{"dataset": name, "topic": name, **changes}),
+            kafka=self._broker.config,
+            streams=StreamSettings(**{**told, **(streams or {})}),
+            settings=IngestSettings(**{"spool_dir": self._folder / name, **(settings or {})}),
+            ml_service=MlServiceSettings(**{**ml, **(ml_service or {})}),
+            s3=self._platform.s3_config,
+            warehouse=self._platform.warehouse_config(),
+            owner=self._owner,
+            partitions=partitions,
+        )
+        self.made.append(pipeline)
+        return pipeline
+
+    def drop(self) -> None:
+        for pipeline in self.made:
+            pipeline.sql("DROP TABLE IF EXISTS {table}")
+
+
+def own_name(node: str) -> str:
+    """A test's name as far as a topic and a dataset can bear it, told apart by a checksum of the whole."""
+    words = re.sub(r"[^a-z0-9]+", "_", node.rpartition("test_")[2].lower()).strip("_")
+    return f"{words[:36].strip('_')}_{zlib.crc32(node.encode()):08x}"
+
+
+@pytest.fixture
+def make_topic(
+    platform: Platform,
+    broker: Broker,
+    ml_service_url: str,
+    owner: psycopg.Connection[Row],
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> Iterator[MakeTopic]:
+    """Makes pipelines of changed contracts and settings, with the test's own topic."""
+    topics = Topics(platform, broker, ml_service_url, owner, tmp_path)
+    yield lambda **how: topics.make(request.node.nodeid, **how)
+    topics.drop()
+
+
+@pytest.fixture(scope="module")
+def module_topics(
+    platform: Platform,
+    broker: Broker,
+    ml_service_url: str,
+    owner: psycopg.Connection[Row],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Topics]:
+    """For what many tests of a module look at and one run has made."""
+    topics = Topics(platform, broker, ml_service_url, owner, tmp_path_factory.mktemp("topic"))
+    yield topics
+    topics.drop()
+
+
+@pytest.fixture
+def pipeline(make_topic: MakeTopic) -> TopicPipeline:
+    """Transactions as their contract says, over one partition."""
+    return make_topic()

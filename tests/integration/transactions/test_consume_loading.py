@@ -1,0 +1,184 @@
+"""From a topic to rows: what is loaded, how often, in which version, and what the ledger says of it."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+from topic_pipeline import message, messages, transaction
+
+if TYPE_CHECKING:
+    from conftest import MakeTopic
+    from topic_pipeline import TopicPipeline
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+
+def test_messages_become_rows_with_a_category_and_an_archived_entry(pipeline: TopicPipeline) -> None:
+    pipeline.produce(messages(500))
+
+    result = pipeline.consume("run-7")
+
+    assert (result.batches, result.messages, result.rows, result.dead_letters) == ({"loaded": 1}, 500, 500, 0)
+    rows = pipeline.assert_rows(range(500))
+    row = rows[transaction(3)["id"]]
+    assert (row["description"], float(row["amount"]), row["merchant"]) == ("Payment 3", 3.5, "Corner Bakery")
+    assert row["timestamp"] == datetime(2026, 3, 1, 8, 15, 30, tzinfo=UTC)
+    (entry,) = pipeline.assert_settled()
+    assert (entry["partition"], entry["first_offset"], entry["last_offset"]) == (0, 0, 499)
+    assert (entry["rows_read"], entry["rows_inserted"], entry["attempts"]) == (500, 500, 1)
+    assert (entry["dag_id"], entry["run_id"], entry["format"]) == ("consume_test", "run-7", "ndjson")
+    assert (row["_file_id"], row["_source_row"]) == (entry["file_id"], 4)
+    assert pipeline.committed() == {0: 500}
+    assert pipeline.letters() == []
+
+
+def test_batches_are_cut_at_their_limits_and_each_is_an_entry(make_topic: MakeTopic) -> None:
+    pipeline = make_topic(streams={"batch_messages": 40})
+    pipeline.produce(messages(100))
+
+    result = pipeline.consume()
+
+    assert result.batches == {"loaded": 3}
+    pipeline.assert_rows(range(100))
+    ranges = [(entry["first_offset"], entry["last_offset"]) for entry in pipeline.assert_settled()]
+    assert ranges == [(0, 39), (40, 79), (80, 99)]
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["empty topic", "no such topic"])
+def test_nothing_to_consume_is_no_work(pipeline: TopicPipeline, exists: bool) -> None:
+    if exists:
+        pipeline.make_topic()
+
+    result = pipeline.consume()
+
+    assert (result.batches, result.messages) == ({}, 0)
+    assert pipeline.entries() == []
+
+
+# The same again
+
+
+def test_offsets_sent_back_to_the_beginning_change_no_row(make_topic: MakeTopic) -> None:
+    """Cut as before, the batches are known by their content; cut otherwise, the merge finds nothing to change."""
+    pipeline = make_topic(streams={"batch_messages": 50})
+    pipeline.produce(messages(100))
+    pipeline.consume()
+    before = pipeline.rows()
+
+    pipeline.reset()
+    again = pipeline.consume()
+    pipeline.reset()
+    pipeline.streams = pipeline.streams.model_copy(update={"batch_messages": 80})
+    otherwise = pipeline.consume()
+
+    assert (again.batches, again.rows) == ({"loaded before": 2}, 0)
+    assert otherwise.batches == {"loaded": 2}
+    assert pipeline.rows() == before
+    assert pipeline.committed() == {0: 100}
+    pipeline.assert_settled()
+    outcomes = [(e["first_offset"], e["status"], e["rows_unchanged"]) for e in pipeline.entries()]
+    assert outcomes == [
+        (0, "archived", 0), (0, "duplicate", None), (0, "archived", 80),
+        (50, "archived", 0), (50, "duplicate", None),
+        (80, "archived", 20),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("batch_messages", [1000, 60], ids=["within a batch", "over two batches"])
+def test_messages_that_were_produced_twice_are_rows_once(make_topic: MakeTopic, batch_messages: int) -> None:
+    pipeline = make_topic(streams={"batch_messages": batch_messages})
+    pipeline.produce(messages(60))
+    pipeline.produce(messages(60))
+
+    pipeline.consume()
+
+    pipeline.assert_rows(range(60))
+    entries = pipeline.assert_settled()
+    counts = [sum(entry[f"rows_{name}"] for entry in entries) for name in ("inserted", "duplicate", "unchanged")]
+    assert counts == ([60, 60, 0] if batch_messages == 1000 else [60, 0, 60])
+
+
+VERSIONS = {  # of one transaction, in the order of sending; the one that stays
+    "in order": (["08:00", "09:00"], "09:00"),
+    "older one late": (["09:00", "08:00"], "09:00"),
+    "newest in the middle": (["08:00", "10:00", "09:00"], "10:00"),
+    "the same twice": (["08:00", "08:00"], "08:00"),
+}
+
+
+@pytest.mark.parametrize("batch_messages", [1000, 1], ids=["within a batch", "over batches"])
+def test_newest_version_of_a_row_stays(make_topic: MakeTopic, batch_messages: int) -> None:
+    pipeline = make_topic(streams={"batch_messages": batch_messages})
+    pipeline.produce(
+        message(number, timestamp=f"2026-03-01T{version}:00Z", description=version)
+        for number, (versions, _) in enumerate(VERSIONS.values())
+        for version in versions
+    )
+
+    pipeline.consume()
+
+    rows = pipeline.assert_rows(range(len(VERSIONS)))
+    stayed = {case: rows[transaction(number)["id"]]["description"] for number, case in enumerate(VERSIONS)}
+    assert stayed == {case: stays for case, (_, stays) in VERSIONS.items()}
+    pipeline.assert_settled()
+
+
+# Several partitions, several consumers
+
+
+def test_partitions_are_consumed_side_by_side(make_topic: MakeTopic) -> None:
+    pipeline = make_topic(partitions=3, streams={"batch_messages": 30})
+    for partition in range(3):
+        pipeline.produce(messages(50, partition * 50), partition)
+
+    result = pipeline.consume()
+
+    assert result.batches == {"loaded": 6}
+    pipeline.assert_rows(range(150))
+    pipeline.assert_settled()
+    assert pipeline.committed() == {0: 50, 1: 50, 2: 50}
+
+
+def test_two_consumers_of_a_group_share_the_partitions_and_load_each_row_once(make_topic: MakeTopic) -> None:
+    """They also make the table at the same time."""
+    pipeline = make_topic(partitions=2, streams={"batch_messages": 100})
+    for partition in range(2):
+        pipeline.produce(messages(500, partition * 500), partition)
+    start = threading.Barrier(2, timeout=30)
+    failures: list[BaseException] = []
+
+    def work(name: str) -> None:
+        try:
+            with pipeline.consumer(name) as consumer:
+                consumer.intake.join()
+                start.wait()
+                consumer.consume()
+        except BaseException as error:
+            failures.append(error)
+            raise
+
+    workers = [threading.Thread(target=work, args=(f"worker-{at}",)) for at in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(60)
+
+    assert failures == []
+    pipeline.assert_rows(range(1000))
+    entries = pipeline.assert_settled()
+    assert sum(entry["rows_inserted"] for entry in entries) == 1000
+    assert {entry["partition"] for entry in entries} == {0, 1}
+    assert pipeline.committed() == {0: 500, 1: 500}
+
+
+def test_twenty_thousand_messages_each_get_their_own_category(pipeline: TopicPipeline) -> None:
+    """More than one record batch and more than one request at once."""
+    pipeline.produce(messages(20_000))
+
+    assert pipeline.consume().rows == 20_000
+
+    pipeline.assert_rows(range(20_000))
+    pipeline.assert_settled()

@@ -1,0 +1,239 @@
+"""The road of a topic's messages as the DAG walks it, for tests, and what became of them."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import UUID, uuid5
+
+from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from psycopg import sql
+
+from include.ingestion.claim import Run
+from include.ingestion.road import Stores, open_stores
+from include.streams.broker import ensure_topic, spans
+from include.streams.consume import Consumed, TopicConsumer
+from include.streams.dead_letters import dead_letter_topic, replay
+from include.streams.decode import Decoder
+from include.streams.intake import Intake
+from include.streams.registry import Registry
+from ml_api.categories import CATEGORIES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    import psycopg
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings, KafkaConfig, MlServiceSettings, S3Config, StreamSettings
+    from include.settings import WarehouseConfig as Warehouse
+
+Row = dict[str, Any]
+NAMESPACE = UUID("6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21")
+
+
+def transaction(number: int, **changes: Any) -> Row:
+    """The transaction of that number; `...` as a change leaves the field out."""
+    row = {
+        "id": str(uuid5(NAMESPACE, str(number))),
+        "description": f"Payment {number}",
+        "amount": number + 0.5,
+        "timestamp": "2026-03-01T08:15:30Z",
+        "merchant": None if number % 3 else "Corner Bakery",
+        "operation_type": "card",
+        "side": "debit",
+        **changes,
+    }
+    return {name: value for name, value in row.items() if value is not ...}
+
+
+def message(number: int, **changes: Any) -> bytes:
+    """The same as a message in JSON."""
+    return json.dumps(transaction(number, **changes)).encode()
+
+
+def messages(count: int, start: int = 0, **changes: Any) -> list[bytes]:
+    """Messages of good transactions."""
+    return [message(number, **changes) for number in range(start, start + count)]
+
+
+def category_by_rule(transaction_id: object) -> str:
+    """What the service must answer, said once more."""
+    return CATEGORIES[hash(UUID(str(transaction_id))) % len(CATEGORIES)]
+
+
+@dataclass
+class Letter:
+    """A message of the dead letter topic."""
+
+    value: bytes | None
+    headers: dict[str, str]
+
+    @property
+    def code(self) -> str:
+        return self.headers["dlq-error-code"]
+
+
+@dataclass
+class TopicPipeline:
+    """One dataset with a topic and a consumer group of its own. Every run opens what a task opens."""
+
+    contract: Contract
+    kafka: KafkaConfig
+    streams: StreamSettings
+    settings: IngestSettings
+    ml_service: MlServiceSettings
+    s3: S3Config
+    warehouse: Warehouse
+    owner: psycopg.Connection[Row] | None = field(repr=False)
+    registry_url: str | None = None
+    partitions: int = 1
+
+    @property
+    def topic(self) -> str:
+        return self.contract.topic or ""
+
+    @property
+    def group(self) -> str:
+        return self.streams.group
+
+    # --- the road
+
+    def make_topic(self) -> None:
+        ensure_topic(self.kafka, self.topic, self.partitions)
+
+    def produce(self, values: Iterable[bytes | None], partition: int = 0) -> int:
+        """Publish these, in their order, to one partition; how many they were."""
+        self.make_topic()
+        count = 0
+        producer = Producer(
+            {"bootstrap.servers": self.kafka.bootstrap_servers, "linger.ms": 5, "message.max.bytes": 64 * 1024**2}
+        )
+        for value in values:
+            producer.produce(self.topic, value, partition=partition)
+            count += 1
+            if count % 10_000 == 0:
+                producer.poll(0)
+        assert producer.flush(30) == 0
+        return count
+
+    @contextmanager
+    def consumer(self, run_id: str = "run", *, ignore_threshold: bool = False) -> Iterator[TopicConsumer]:
+        """A member of the group with stores of its own, as in a task."""
+        registry = Registry(self.registry_url, timeout_seconds=2, retries=0) if self.registry_url else None
+        with (
+            open_stores(self.s3, self.warehouse, self.ml_service) as stores,
+            Intake(self.kafka, self.topic, self.group, self.streams) as intake,
+        ):
+            yield self.made(stores, intake, Decoder(registry), run_id, ignore_threshold=ignore_threshold)
+
+    def made(
+        self, stores: Stores, intake: Intake, decoder: Decoder, run_id: str, *, ignore_threshold: bool = False
+    ) -> TopicConsumer:
+        run = Run("consume_test", run_id)
+        return TopicConsumer(
+            self.contract, intake, decoder, stores, self.kafka, self.settings, self.streams, run, ignore_threshold
+        )
+
+    def consume(self, run_id: str = "run", *, ignore_threshold: bool = False) -> Consumed:
+        """What one run of the DAG does."""
+        with self.consumer(run_id, ignore_threshold=ignore_threshold) as consumer:
+            return consumer.consume()
+
+    def replay(self) -> int:
+        """Put the dead letters back into the topic."""
+        return replay(self.kafka, self.topic, group=f"{self.group}.replay")
+
+    # --- what became of it
+
+    def sql(self, query: str, *values: object) -> list[Row]:
+        """A statement as the warehouse's owner; `{table}` is the dataset's table."""
+        assert self.owner is not None
+        table = sql.Identifier("raw", self.contract.dataset)
+        with self.owner.cursor() as cursor:
+            cursor.execute(sql.SQL(query).format(table=table) if "{" in query else query, values or None)
+            return cursor.fetchall() if cursor.description else []
+
+    def rows(self) -> dict[str, Row]:
+        """The table, by id; nothing where there is none."""
+        if not self.sql("SELECT to_regclass(%s) AS there", f"raw.{self.contract.dataset}")[0]["there"]:
+            return {}
+        rows = self.sql("SELECT * FROM {table}")
+        by_id = {str(row["id"]): row for row in rows}
+        assert len(by_id) == len(rows)
+        return by_id
+
+    def entries(self) -> list[Row]:
+        """The dataset's ledger entries, in the order of partitions and offsets."""
+        return self.sql(
+            "SELECT * FROM ops.file_ingestion_log WHERE dataset = %s ORDER BY partition, first_offset, file_id",
+            self.contract.dataset,
+        )
+
+    def letters(self) -> list[Letter]:
+        """The dead letters, in their order."""
+        config = {
+            "bootstrap.servers": self.kafka.bootstrap_servers,
+            "group.id": "looking",
+            "enable.auto.commit": False,
+            "enable.partition.eof": True,
+            "allow.auto.create.topics": False,
+            "fetch.wait.max.ms": 10,
+            "log_level": 0,
+        }
+        found: list[Letter] = []
+        topic = dead_letter_topic(self.topic)
+        consumer = Consumer(config)
+        try:
+            if topic not in consumer.list_topics(timeout=5).topics:
+                return found
+            consumer.assign([TopicPartition(topic, 0, 0)])
+            while True:
+                raw = consumer.poll(10)
+                assert raw is not None
+                if raw.error():
+                    assert raw.error().code() == KafkaError._PARTITION_EOF
+                    return found
+                headers = {name: (value or b"").decode() for name, value in raw.headers() or ()}
+                found.append(Letter(raw.value(), headers))
+        finally:
+            consumer.close()
+
+    def committed(self) -> dict[int, int]:
+        """Behind which message the group stands, by partition; 0 where it has committed nothing."""
+        return {span.partition: span.committed or 0 for span in spans(self.kafka, self.topic, self.group)}
+
+    def reset(self) -> None:
+        """Send the group back to the beginning."""
+        with_group = {"bootstrap.servers": self.kafka.bootstrap_servers, "group.id": self.group, "log_level": 0}
+        consumer = Consumer({**with_group, "enable.auto.commit": False})
+        places = [TopicPartition(self.topic, partition, 0) for partition in range(self.partitions)]
+        consumer.commit(offsets=places, asynchronous=False)
+        consumer.close()
+
+    # --- what must always hold
+
+    def assert_rows(self, numbers: Iterable[int]) -> dict[str, Row]:
+        """These transactions are in the table, once each, and no other; each with the category of the rule."""
+        rows = self.rows()
+        assert set(rows) == {transaction(number)["id"] for number in numbers}
+        assert {one: row["category"] for one, row in rows.items()} == {one: category_by_rule(one) for one in rows}
+        return rows
+
+    def assert_settled(self) -> list[Row]:
+        """Every entry has found its end, and those that were loaded balance; these, by offsets."""
+        entries = self.entries()
+        assert [entry for entry in entries if entry["settled_at"] is None] == []
+        archived = [entry for entry in entries if entry["status"] == "archived"]
+        for entry in archived:
+            names = ("inserted", "updated", "unchanged", "duplicate", "rejected")
+            assert entry["rows_read"] == sum(entry[f"rows_{name}"] for name in names)
+            assert (entry["bucket"], entry["object_key"], entry["topic"]) == (None, None, self.topic)
+            times = [entry[f"{at}_at"] for at in ("claimed", "validated", "processed", "loaded", "settled")]
+            assert times == sorted(times)
+        assert not self.settings.spool_dir.exists() or list(self.settings.spool_dir.iterdir()) == []
+        assert self.sql("SELECT tablename FROM pg_tables WHERE schemaname = 'load' AND tablename ~ %s",
+                        f"^{self.contract.dataset}_[0-9]") == []  # fmt: skip
+        return archived
