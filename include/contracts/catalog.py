@@ -69,13 +69,24 @@ def read_catalog(directory: Path, *, check_expressions: bool = True) -> Catalog:
         except ContractError as error:
             broken.append(error)
             continue
-        if contract.dataset in contracts:
-            other = contracts[contract.dataset].path.name
-            problem = Problem("schema[0].name", f"{other} describes '{contract.dataset}' too", "remove one of the two")
-            broken.append(ContractError.of(path, [problem]))
+        if clash := _clash(contract, contracts):
+            broken.append(ContractError.of(path, [clash]))
             continue
         contracts[contract.dataset] = contract
     return Catalog(contracts, tuple(broken))
+
+
+def _clash(contract: Contract, others: dict[str, Contract]) -> Problem | None:
+    """What a contract wants to have alone and another one has already."""
+    if contract.dataset in others:
+        other = others[contract.dataset].path.name
+        return Problem("schema[0].name", f"{other} describes '{contract.dataset}' too", "remove one of the two")
+    for other_contract in others.values():
+        # Both would be one group, and each message would reach one of the two.
+        if contract.topic and contract.topic == other_contract.topic:
+            what = f"{other_contract.path.name} has the topic '{contract.topic}' too"
+            return Problem("customProperties: ingestion.topic", what, "give each dataset a topic of its own")
+    return None
 
 
 @lru_cache(maxsize=1024)

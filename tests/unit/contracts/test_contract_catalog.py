@@ -39,6 +39,15 @@ def test_second_file_of_a_dataset_is_refused(tmp_path: Path) -> None:
     assert "sales.yaml describes 'sales' too" in str(found.broken[0])
 
 
+def test_second_dataset_of_a_topic_is_refused(tmp_path: Path) -> None:
+    copy(CONTRACTS_DIR / "transactions.yaml", tmp_path)
+    text = (CONTRACTS_DIR / "transactions.yaml").read_text().replace("name: transactions", "name: transfers")
+    (tmp_path / "transfers.yaml").write_text(text.replace("id: transactions", "id: transfers"))
+    found = read_catalog(tmp_path)
+    assert list(found.contracts) == ["transactions"]
+    assert "transactions.yaml has the topic 'transactions' too" in str(found.broken[0])
+
+
 def test_missing_directory_is_named(tmp_path: Path) -> None:
     with pytest.raises(ContractError, match="no such directory"):
         read_catalog(tmp_path / "none")
