@@ -234,7 +234,7 @@ def _judge(contract: Contract, validated: Validated) -> None:
         raise FileRefusedError(
             Code.ERROR_BUDGET_EXCEEDED,
             f"{rejects.rows:,} of {read:,} rows are refused; the contract allows {_budget(contract)}.{place}",
-            "Mend the rows listed in the reject file and drop the file again.",
+            "Mend the refused rows, each listed with its reason, and send them again.",
         ).about(layout=validated.layout, rows_read=read, rejects=rejects)
 
 

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 RUNBOOK = """
 **Purpose**: load every file dropped into `{bucket}/{prefix}` into `raw.{dataset}`.
 
-**Trigger**: continuous; a sensor waits without a worker slot. Trigger it by hand to look at once.
+**Trigger**: continuous; a sensor looks every few seconds and waits without a worker slot. A run that is triggered by
+hand waits for its turn behind the one that is waiting, and takes what that one leaves.
 
 **Reads**: `s3://{bucket}/{prefix}`. **Writes**: `raw.{dataset}`, `ops.file_ingestion_log`, `processed/`, `failed/`.
 
