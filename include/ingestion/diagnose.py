@@ -167,7 +167,8 @@ def _json_text(column: Column, key: str, text: str) -> str:
 
 
 def _path(key: str) -> str:
-    return literal("$." + json.dumps(key, ensure_ascii=False))
+    # A path cannot say the empty key, a pointer can.
+    return literal("$." + json.dumps(key, ensure_ascii=False) if key else "/")
 
 
 def _keys(connection: duckdb.DuckDBPyConnection, objects: pa.Table, most: int) -> set[str]:
