@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import logging
+import sys
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -39,6 +40,10 @@ log = logging.getLogger(__name__)
 
 # What one message can do to a whole batch: it is looked for by halving the batch.
 _OF_ONE_MESSAGE = {Code.UNKNOWN_COLUMNS, Code.TOO_MANY_COLUMNS, Code.DUPLICATE_COLUMNS, Code.DERIVATION_FAILED}
+# So many messages of a run are set aside for what may as well be wrong with us: a defect, a service that refuses them.
+_MOST_DEFECTS = 3
+_UNPROCESSABLE = 422
+_DATA_EXCEPTION = "22"  # the class of PostgreSQL's errors that are about a value
 # A batch that its worker died with is taken again in parts of this share.
 _NARROWED_BY = 16
 
@@ -143,7 +148,9 @@ class TopicConsumer:
             with self.stores.answering_ledger() as ledger:
                 ledger.failed(entry.file_id, entry.attempts, error.stage, error.code, str(error))
                 settle_messages(batch.topic, batch.partition, ledger, self.settings)
-            raise
+            if not _may_be_of_one_message(error) or not self._may_look_for_one(batch, _MOST_DEFECTS):
+                raise
+            return self._narrowed(batch, Stage(error.stage), error.code, error.message)
         if loaded is not None:
             self.result.rows += loaded.inserted + loaded.updated + loaded.unchanged
             return "loaded"
@@ -204,14 +211,9 @@ class TopicConsumer:
 
     def _refused(self, batch: MessageBatch, stage: Stage, code: Code, message: str, file_id: int) -> str | None:
         """Find the message that the whole batch is refused for; where it is not one, stop."""
-        if code in _OF_ONE_MESSAGE and len(batch) > 1:
-            self._settle(batch.partition)
-            self._suspects[batch.partition] = _Suspect(batch.first_offset, batch.last_offset, len(batch) // 2)
-            return None
-        if code in _OF_ONE_MESSAGE and (self.ignore_threshold or self._refused_alone < self.streams.threshold_messages):
-            self._refused_alone += 1
-            self._set_aside(batch, stage, code, message)
-            return "set aside"
+        most = sys.maxsize if self.ignore_threshold else self.streams.threshold_messages
+        if code in _OF_ONE_MESSAGE and self._may_look_for_one(batch, most):
+            return self._narrowed(batch, stage, code, message)
         self._settle(batch.partition)
         raise PermanentError(
             stage,
@@ -224,6 +226,19 @@ class TopicConsumer:
             last_offset=batch.last_offset,
             file_id=file_id,
         )
+
+    def _may_look_for_one(self, batch: MessageBatch, most: int) -> bool:
+        return len(batch) > 1 or self._refused_alone < most
+
+    def _narrowed(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> str | None:
+        """Take half of the batch next, or set aside the one message that is left of it."""
+        if len(batch) > 1:
+            self._settle(batch.partition)
+            self._suspects[batch.partition] = _Suspect(batch.first_offset, batch.last_offset, len(batch) // 2)
+            return None
+        self._refused_alone += 1
+        self._set_aside(batch, stage, code, message)
+        return "set aside"
 
     def _set_aside(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> None:
         """One message, alone in its batch, that no retry helps. It was the one that was looked for."""
@@ -292,3 +307,10 @@ class _MessageDoor:
                 )
                 letters.setdefault(int(row["source_row"]), letter)
         self.result.dead_letters += publish(self.kafka, list(letters.values()))
+
+
+def _may_be_of_one_message(error: PermanentError) -> bool:
+    """Whether a single message may be the cause: a defect, a value that a service or the table refuses."""
+    if error.code is Code.SERVICE_REFUSED:
+        return error.facts.get("status") == _UNPROCESSABLE
+    return error.code is Code.INTERNAL or str(error.facts.get("sqlstate")).startswith(_DATA_EXCEPTION)
