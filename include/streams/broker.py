@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -27,6 +27,7 @@ TIMEOUT_SECONDS = 10.0
 METADATA_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.02
+_ATTEMPTS, _PAUSE_SECONDS = 5, 0.2
 _DEFAULTS: dict[str, Any] = {
     "log_level": 0,  # librdkafka writes to stderr, twenty lines a second while a broker is away; errors say it too
     "socket.timeout.ms": 10_000,
@@ -110,6 +111,18 @@ def client_options(
     return {**_DEFAULTS, **(preferred or {}), **config.options, **address, **(required or {})}
 
 
+def group_options(group: str) -> dict[str, Any]:
+    """What every consumer of ours needs: it commits what it is told to, and makes no topics by asking for them."""
+    return {
+        "group.id": group,
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "enable.partition.eof": True,
+        "allow.auto.create.topics": False,
+        "auto.offset.reset": "earliest",
+    }
+
+
 def ensure_topic(config: KafkaConfig, name: str, partitions: int, options: Mapping[str, str] | None = None) -> bool:
     """Make the topic where it is missing. One that exists is left as it is.
 
@@ -190,18 +203,73 @@ def spans(config: KafkaConfig, topic: str, group: str, partitions: Collection[in
         ]
 
 
+def commit(config: KafkaConfig, group: str, place: TopicPartition) -> None:
+    """Say how far a group has come that has no members; a member's commits are `Intake.commit`.
+
+    Raises:
+        RetryableError: the broker does not answer.
+        PermanentError: the broker refuses.
+    """
+    complaints = Complaints(maxlen=20)
+    with translated(config, complaints, topic=place.topic, group=group):
+        admin = AdminClient(client_options(config, required={"error_cb": complaints.append}))
+        request = ConsumerGroupTopicPartitions(group, [place])
+        answers = admin.alter_consumer_group_offsets([request], request_timeout=TIMEOUT_SECONDS)
+        for answer in answers[group].result(2 * TIMEOUT_SECONDS).topic_partitions:
+            raise_for(answer.error)
+
+
+def remake_group(config: KafkaConfig, group: str) -> bool:
+    """Delete a group that nobody can join any more, and give it its offsets back.
+
+    The embedded broker comes to that when two members leave, the group's leader last: it waits for a leader that is
+    gone, for ever. A broker of the Apache kind refuses to delete a group with members, also one that is being joined.
+    A kill between deletion and return of the offsets makes the group begin anew: messages come twice, none is lost.
+
+    Returns:
+        Whether it was made anew; False where the broker says that somebody is in it.
+
+    Raises:
+        RetryableError: the broker does not answer.
+        PermanentError: the broker refuses.
+    """
+    complaints = Complaints(maxlen=20)
+    with translated(config, complaints, group=group):
+        admin = AdminClient(client_options(config, required={"error_cb": complaints.append}))
+        request = ConsumerGroupTopicPartitions(group)
+        asked = admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT_SECONDS)
+        places = asked[group].result(2 * TIMEOUT_SECONDS).topic_partitions or []
+        try:
+            admin.delete_consumer_groups([group], request_timeout=TIMEOUT_SECONDS)[group].result(2 * TIMEOUT_SECONDS)
+        except KafkaException as error:
+            if error.args[0].code() in {KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND}:
+                return False
+            raise
+        if places:
+            _return_offsets(admin, ConsumerGroupTopicPartitions(group, places))
+    return True
+
+
+def _return_offsets(admin: AdminClient, offsets: ConsumerGroupTopicPartitions) -> None:
+    """The embedded broker hangs up on the first one to speak of a group that was deleted."""
+    for left in reversed(range(_ATTEMPTS)):
+        try:
+            answers = admin.alter_consumer_group_offsets([offsets], request_timeout=TIMEOUT_SECONDS)
+            for answer in answers[offsets.group_id].result(2 * TIMEOUT_SECONDS).topic_partitions:
+                raise_for(answer.error)
+        except KafkaException as error:
+            if not left or is_refusal(error.args[0]):
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
 @contextmanager
 def reader(config: KafkaConfig, topic: str, group: str, preferred: Mapping[str, Any]) -> Iterator[Consumer]:
-    """A consumer that reads and commits for the group without being a member. Kafka's errors in it become ours."""
-    required: dict[str, Any] = {
-        "group.id": group,
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-        "allow.auto.create.topics": False,
-        "auto.offset.reset": "earliest",
-    }
+    """A consumer that reads for the group without being a member. Kafka's errors in it become ours."""
     complaints = Complaints(maxlen=20)
-    required["error_cb"] = complaints.append
+    required = {**group_options(group), "error_cb": complaints.append}
     with translated(config, complaints, topic=topic, group=group):
         consumer = Consumer(client_options(config, preferred, required))
         try:
@@ -231,13 +299,13 @@ def _ends(consumer: Consumer, topic: str, latest: Mapping[int, int]) -> dict[int
     return ends
 
 
-def known_topics(client: AdminClient | Consumer | Producer, seconds: float = METADATA_SECONDS) -> Mapping[str, Any]:
+def known_topics(client: AdminClient | Consumer | Producer, seconds: float | None = None) -> Mapping[str, Any]:
     """The broker's topics, each with its partitions. Raises Kafka's error when the broker does not answer.
 
     All topics and not one by its name: some brokers make a topic that is asked for.
     """
     try:
-        topics: dict[str, Any] = client.list_topics(timeout=seconds).topics
+        topics: dict[str, Any] = client.list_topics(timeout=METADATA_SECONDS if seconds is None else seconds).topics
     except KafkaException:
         client.poll(0)  # what the client was told on the way reaches its `error_cb` here
         raise

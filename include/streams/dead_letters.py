@@ -16,7 +16,7 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from include.errors import Code, RetryableError, Stage
 from include.settings import stream_settings
-from include.streams.broker import ensure_topic, raise_for, reader, spans
+from include.streams.broker import commit, ensure_topic, raise_for, reader, spans
 from include.streams.publish import publisher
 
 if TYPE_CHECKING:
@@ -167,9 +167,7 @@ def replay(
                     count = publishing.flush()
                 if not count:
                     break
-                place = TopicPartition(source, span.partition, behind)
-                for answer in consumer.commit(offsets=[place], asynchronous=False) or []:
-                    raise_for(answer.error)
+                commit(config, group, TopicPartition(source, span.partition, behind))
                 done += count
                 if on_progress:
                     on_progress(count)

@@ -14,7 +14,17 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from include.errors import Code, RetryableError, Stage
 from include.streams.backlog import Backlog
-from include.streams.broker import Complaints, client_options, is_refusal, known_topics, raise_for, spans, translated
+from include.streams.broker import (
+    Complaints,
+    client_options,
+    group_options,
+    is_refusal,
+    known_topics,
+    raise_for,
+    remake_group,
+    spans,
+    translated,
+)
 from include.streams.messages import Message, MessageBatch
 
 if TYPE_CHECKING:
@@ -30,10 +40,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_JOIN_SECONDS = 30.0
+_JOIN_SECONDS = 10.0
 _ANSWER_SECONDS = 2.0
+_COMMIT_SECONDS = 10.0
 _CHUNK = 5_000
 _POLL_SECONDS = 0.05
+_ANSWER_POLL_SECONDS = 0.005
 # So long may the broker wait with its answer when there is nothing: then the end of a partition is known.
 _FETCH_WAIT_MS = 50
 # A look at a topic that was drained before: longer than one fetch takes.
@@ -67,19 +79,14 @@ class Intake:
         self._config, self._topic, self._group, self._settings = config, topic, group, settings
         self._backlogs: dict[int, Backlog] = {}
         self._handed_out: set[tuple[int, int, int]] = set()
+        self._answers: dict[tuple[int, int], KafkaError | None] = {}
         self._joined = self._missing = False
         self._complaints = Complaints(maxlen=20)
         self._facts: dict[str, Any] = {"topic": topic, "group": group}
 
     def __enter__(self) -> Self:
         with translated(self._config, self._complaints, **self._facts):
-            self._consumer = Consumer(self._options())
-            try:
-                known_topics(self._consumer)
-                self._consumer.subscribe([self._topic], self._on_assign, self._on_revoke, self._on_lost)
-            except BaseException:
-                self._consumer.close()
-                raise
+            self._open()
         return self
 
     def __exit__(
@@ -139,24 +146,19 @@ class Intake:
         if any(number == batch.partition and first < handed[1] for number, first, _ in self._handed_out):
             message = f"partition {batch.partition}: commit or rewind the batches before {batch.first_offset} first"
             raise ValueError(message)
-        place = TopicPartition(self._topic, batch.partition, batch.last_offset + 1)
         with translated(self._config, self._complaints, **self._facts, partition=batch.partition):
-            try:
-                answers = self._consumer.commit(offsets=[place], asynchronous=False)
-                for answer in answers or []:
-                    raise_for(answer.error)
-            except KafkaException as error:
-                if error.args[0].code() not in _MEMBERSHIP_LOST:
-                    raise
-                return self._not_committed(batch, error.args[0].name())
+            error = self._commit(TopicPartition(self._topic, batch.partition, batch.last_offset + 1))
+            if error is not None and error.code() in _MEMBERSHIP_LOST:
+                return self._not_committed(batch, error.name())
+            raise_for(error)
         self._handed_out.discard(handed)
         return True
 
     def rewind(self, batch: MessageBatch) -> None:
         """Take the batch back: the next `take` begins with its first message again.
 
-        Of several batches of one partition the last one goes back first. Where the partition has been taken away,
-        this does nothing: its next owner gets the messages.
+        Of several batches of a partition the last goes back first. Where the partition has been taken away, this does
+        nothing: its next owner gets the messages.
 
         Raises:
             ValueError: a later batch of this partition has been handed out and is neither committed nor rewound.
@@ -218,37 +220,53 @@ class Intake:
     def _options(self) -> dict[str, Any]:
         settings = self._settings
         required = {
-            "group.id": self._group,
+            **group_options(self._group),
             "partition.assignment.strategy": "range",
-            "enable.auto.commit": False,
-            "enable.auto.offset.store": False,
-            "enable.partition.eof": True,
-            "auto.offset.reset": "earliest",
-            "allow.auto.create.topics": False,
             "session.timeout.ms": settings.session_timeout_ms,
             "heartbeat.interval.ms": max(200, settings.session_timeout_ms // 6),
             "max.poll.interval.ms": max(settings.max_poll_interval_ms, settings.session_timeout_ms),
             "error_cb": self._complaints.append,
+            "on_commit": self._on_commit,
         }
         return client_options(self._config, _PREFERRED, required)
 
+    def _open(self) -> None:
+        self._consumer = Consumer(self._options())
+        try:
+            known_topics(self._consumer)
+            self._consumer.subscribe([self._topic], self._on_assign, self._on_revoke, self._on_lost)
+        except BaseException:
+            self._consumer.close()
+            raise
+
     def _wait_for_partitions(self) -> bool:
         """Wait until the group has said which partitions are ours. False where the topic does not exist."""
-        deadline = time.monotonic() + _JOIN_SECONDS + 2 * self._settings.session_timeout_ms / 1000
-        look = time.monotonic() + _LOOK_SECONDS
+        if self._is_assigned() or self._missing:
+            return self._joined
+        log.warning("%s: the group %s gives no partitions to anybody; making it anew", self._topic, self._group)
+        self._consumer.close()  # a group that is being joined cannot have its offsets back
+        remade = remake_group(self._config, self._group)
+        self._open()
+        if remade and self._is_assigned():
+            return True
+        raise RetryableError(
+            Stage.CLAIM, Code.BROKER_UNAVAILABLE, "The group has given no partitions in time.", **self._facts
+        )
+
+    def _is_assigned(self) -> bool:
+        """Whether the group gives partitions to this consumer in time. A missing topic ends the wait early."""
+        begun = time.monotonic()
         while not self._joined:
             self._poll(_POLL_SECONDS)
-            now = time.monotonic()
-            if self._missing and now > look:
+            waited = time.monotonic() - begun
+            if self._missing and waited > _LOOK_SECONDS:
                 log.info("%s does not exist (yet)", self._topic)
-                return False
-            if self._complaints and now > look + _ANSWER_SECONDS:
+                break
+            if self._complaints and waited > _ANSWER_SECONDS:
                 self._check_that_it_answers()
-            if now > deadline:
-                raise RetryableError(
-                    Stage.CLAIM, Code.BROKER_UNAVAILABLE, "The group has given no partitions in time.", **self._facts
-                )
-        return True
+            if waited > _JOIN_SECONDS + 3 * self._settings.session_timeout_ms / 1000:
+                break
+        return self._joined
 
     def _poll(self, seconds: float) -> None:
         """Read what is there, waiting for it for at most this long. Rebalances happen in here."""
@@ -301,6 +319,22 @@ class Intake:
                 self._consumer.resume([TopicPartition(self._topic, number)])
                 backlog.paused = False
 
+    def _commit(self, place: TopicPartition) -> KafkaError | None:
+        """Send it and wait for the answer. The client's own synchronous commit waits for a silent broker for ever."""
+        wanted = (place.partition, place.offset)
+        self._answers.pop(wanted, None)
+        self._consumer.commit(offsets=[place], asynchronous=True)
+        deadline = time.monotonic() + _COMMIT_SECONDS
+        while wanted not in self._answers:
+            if time.monotonic() > deadline:
+                return KafkaError(KafkaError._TIMED_OUT, "the commit")  # noqa: SLF001
+            self._poll(_ANSWER_POLL_SECONDS)
+        return self._answers.pop(wanted)
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        for place in places:
+            self._answers[place.partition, place.offset] = error or place.error
+
     def _check_that_it_answers(self) -> None:
         """Tell a topic without messages from a broker that is away."""
         if self._complaints:
@@ -312,8 +346,8 @@ class Intake:
     def _on_assign(self, consumer: Consumer, places: list[TopicPartition]) -> None:
         """Begin where the group stopped, or at the beginning where that is beyond the end.
 
-        A broker that lost its topics, as the embedded one does at every restart, counts from 0 again. The offsets that
-        were committed before would skip messages, and the embedded broker does not call them out of range either.
+        A broker that lost its topics, as the embedded one does at every restart, counts from 0 again. Offsets of before
+        would skip messages, and the embedded broker does not call them out of range either.
         """
         starts = {}
         if places:
@@ -331,6 +365,7 @@ class Intake:
                 place.offset = starts[place.partition]
             self._backlogs[place.partition] = Backlog()
         consumer.assign(places)
+        consumer.resume(places)  # one that was paused when it was taken away would stay so
         self._joined = True
         self._complaints.clear()
         self._missing = self._missing and not places

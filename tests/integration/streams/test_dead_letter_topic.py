@@ -1,0 +1,137 @@
+"""Dead letters on the real broker: what they keep, and how they come back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from real_broker import contents
+
+from include.errors import Code, PermanentError, RetryableError, Stage
+from include.settings import KafkaConfig
+from include.streams import broker as broker_module
+from include.streams import dead_letters
+from include.streams.broker import ensure_topic, waiting
+from include.streams.dead_letters import DeadLetter, publish, replay
+from include.streams.messages import Message
+
+if TYPE_CHECKING:
+    from real_broker import Broker
+
+
+pytestmark = pytest.mark.integration
+
+
+def letter(topic: str, value: bytes | None, key: bytes | None = None, offset: int = 0) -> DeadLetter:
+    message = Message(topic, 0, offset, 1_700_000_000_000, key, value, (("trace", b"\xff"),))
+    return DeadLetter(message, Code.BAD_ROW_JSON, "Not JSON.", "validate")
+
+
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [(b"{", b"k"), (None, b"k"), (b"", None), (bytes(range(256)), b"\x00\xff"), (b"x" * 900_000, b"k"),
+     (b"x" * 1_048_576, None)],
+    ids=["text", "tombstone", "empty", "binary", "900 KB", "1 MB"],
+)  # fmt: skip
+def test_a_dead_letter_and_its_replay_keep_bytes_key_and_headers(
+    broker: Broker, topic: str, value: bytes | None, key: bytes | None
+) -> None:
+    assert publish(broker.config, [letter(topic, value, key)]) == 1
+    (dead,) = contents(broker, f"{topic}.dlq")
+    assert (dead.key, dead.value) == (key, value)
+    assert dead.header("trace") == b"\xff"
+    assert dead.header("dlq-error-code") == b"bad-row-json"
+    assert dead.header("dlq-source-topic") == topic.encode()
+    assert replay(broker.config, topic) == 1
+    (back,) = contents(broker, topic)
+    assert (back.key, back.value) == (key, value)
+    assert back.headers == (("trace", b"\xff"), ("dlq-attempt", b"1"))
+
+
+def test_each_letter_is_replayed_once_and_in_order(broker: Broker, topic: str) -> None:
+    ensure_topic(broker.config, topic, 1)
+    publish(broker.config, [letter(topic, b"%d" % number) for number in range(25)])
+    told: list[int] = []
+    assert replay(broker.config, topic, limit=10, on_progress=told.append) == 10
+    assert replay(broker.config, topic) == 15
+    assert replay(broker.config, topic) == 0
+    assert told == [10]
+    assert [message.value for message in contents(broker, topic)] == [b"%d" % number for number in range(25)]
+    assert waiting(broker.config, f"{topic}.dlq", "filegate.replay") == 0
+
+
+def test_a_letter_that_comes_back_waits_for_the_next_replay(
+    broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dead_letters, "_REPLAY_CHUNK", 2)
+    ensure_topic(broker.config, topic, 1)
+    publish(broker.config, [letter(topic, b"%d" % number) for number in range(4)])
+
+    def fail_again(count: int) -> None:
+        for message in contents(broker, topic)[:1]:
+            publish(broker.config, [DeadLetter(message, Code.BAD_ROW_JSON, "Again.", "validate")])
+
+    assert replay(broker.config, topic, on_progress=fail_again) == 4
+    assert replay(broker.config, topic) == 2
+    assert [message.header("dlq-attempt") for message in contents(broker, topic)] == [b"1"] * 4 + [b"2"] * 2
+
+
+def test_a_replay_that_dies_before_its_commit_is_done_again_and_loses_nothing(
+    broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topic(broker.config, topic, 1)
+    publish(broker.config, [letter(topic, b"%d" % number) for number in range(3)])
+
+    def die(*_told: object) -> None:
+        raise RetryableError(Stage.CLAIM, Code.BROKER_UNAVAILABLE, "killed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(dead_letters, "commit", die)
+        with pytest.raises(RetryableError, match="killed"):
+            replay(broker.config, topic)
+    assert replay(broker.config, topic) == 3
+    assert [message.value for message in contents(broker, topic)] == [b"0", b"1", b"2"] * 2
+
+
+def test_a_letter_that_is_too_large_is_refused_with_the_remedy(broker: Broker, topic: str) -> None:
+    small = KafkaConfig(bootstrap_servers=broker.config.bootstrap_servers, options={"message.max.bytes": 2000})
+    with pytest.raises(PermanentError, match=r"max\.message\.bytes") as caught:
+        publish(small, [letter(topic, b"small"), letter(topic, b"x" * 3000)])
+    assert caught.value.code is Code.BROKER_REFUSED
+
+
+@pytest.mark.parametrize("step", [publish, replay], ids=["publish", "replay"])
+def test_without_a_broker_it_is_to_be_tried_again(topic: str, monkeypatch: pytest.MonkeyPatch, step: Any) -> None:
+    monkeypatch.setattr(broker_module, "METADATA_SECONDS", 0.5)
+    nobody = KafkaConfig(bootstrap_servers="127.0.0.1:1")
+    with pytest.raises(RetryableError, match="Connection refused"):
+        step(nobody, [letter(topic, b"x")] if step is publish else topic)
+
+
+def test_letters_that_are_not_acknowledged_are_an_error(
+    broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensure_topic(broker.config, f"{topic}.dlq", 1)
+    hasty = KafkaConfig(
+        bootstrap_servers=broker.config.bootstrap_servers,
+        options={"delivery.timeout.ms": 3000, "socket.timeout.ms": 3000, "request.timeout.ms": 2500},
+    )
+
+    def send_to_a_hanging_broker() -> None:
+        with dead_letters.publisher(hasty, f"{topic}.dlq") as publishing:
+            publishing.send(b"here")
+            publishing.flush()
+            with broker.hanging():
+                publishing.send(b"not here")
+                publishing.flush()
+
+    with pytest.raises(RetryableError) as caught:
+        send_to_a_hanging_broker()
+    assert caught.value.facts["sent"] == 2
+    assert caught.value.facts["acknowledged"] == 1
+
+
+def test_no_letters_make_no_topic(broker: Broker, topic: str) -> None:
+    assert publish(broker.config, []) == 0
+    assert replay(broker.config, topic) == 0
+    assert not {topic, f"{topic}.dlq"} & broker.topics()

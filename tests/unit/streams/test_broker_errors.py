@@ -1,0 +1,82 @@
+"""What Kafka's errors become, options of clients, and how far a group has come. No broker is asked."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException
+
+from include.errors import Code, PermanentError, RetryableError, Stage
+from include.settings import KafkaConfig
+from include.streams.broker import Span, client_options, ensure_topic, translated, waiting
+
+pytestmark = pytest.mark.unit
+
+CONFIG = KafkaConfig(bootstrap_servers="broker:9092", options={"sasl.password": "geheim"})
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason"),
+    [
+        (KafkaError._TRANSPORT, RetryableError, Code.BROKER_UNAVAILABLE),
+        (KafkaError._TIMED_OUT, RetryableError, Code.BROKER_UNAVAILABLE),
+        (KafkaError._WAIT_COORD, RetryableError, Code.BROKER_UNAVAILABLE),
+        (KafkaError.NOT_LEADER_FOR_PARTITION, RetryableError, Code.BROKER_UNAVAILABLE),
+        (KafkaError.UNKNOWN_TOPIC_OR_PART, PermanentError, Code.BROKER_REFUSED),
+        (KafkaError.TOPIC_AUTHORIZATION_FAILED, PermanentError, Code.BROKER_REFUSED),
+        (KafkaError._AUTHENTICATION, PermanentError, Code.BROKER_REFUSED),
+        (KafkaError.MSG_SIZE_TOO_LARGE, PermanentError, Code.BROKER_REFUSED),
+    ],
+    ids=lambda value: KafkaError(value).name() if isinstance(value, int) else "",
+)
+def test_errors_say_whether_a_retry_can_help(code: int, kind: type, reason: Code) -> None:
+    with pytest.raises(kind) as caught, translated(CONFIG, topic="t"):
+        raise KafkaException(KafkaError(code, "told"))
+    assert (caught.value.stage, caught.value.code) == (Stage.CLAIM, reason)
+    assert caught.value.facts["topic"] == "t"
+    assert "geheim" not in str(caught.value)
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_wrong_password_is_told_on_the_side_and_counts() -> None:
+    complaints = [KafkaError(KafkaError._AUTHENTICATION, "wrong password"), KafkaError(KafkaError._ALL_BROKERS_DOWN)]
+    with pytest.raises(PermanentError, match="wrong password"), translated(CONFIG, complaints):
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, "timed out"))
+
+
+def test_what_was_told_on_the_side_does_not_hide_a_refusal() -> None:
+    complaints = [KafkaError(KafkaError._TRANSPORT, "connection refused")]
+    with pytest.raises(PermanentError, match="no such topic"), translated(CONFIG, complaints):
+        raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "no such topic"))
+
+
+@pytest.mark.parametrize("call", [lambda c: ensure_topic(c, "t", 1), lambda c: waiting(c, "t", "g")])
+def test_an_option_that_the_client_does_not_know_is_refused_at_once(call) -> None:
+    with pytest.raises(PermanentError, match="nonsense"):
+        call(KafkaConfig(bootstrap_servers="127.0.0.1:1", options={"nonsense": 1}))
+
+
+def test_options_of_the_settings_beat_our_defaults_and_not_what_is_required() -> None:
+    config = KafkaConfig(bootstrap_servers="b:1", options={"a": "set", "b": "set", "bootstrap.servers": "no"})
+    options = client_options(config, preferred={"a": "ours", "c": "ours"}, required={"b": "must"})
+    assert {name: options[name] for name in ("a", "b", "c")} == {"a": "set", "b": "must", "c": "ours"}
+    assert options["bootstrap.servers"] == "b:1"
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "committed", "start", "waiting_there"),
+    [
+        (0, 10, None, 0, 10),
+        (0, 10, 4, 4, 6),
+        (0, 10, 10, 10, 0),
+        (5, 10, 2, 5, 5),
+        (0, 10, 11, 0, 10),
+        (0, 0, None, 0, 0),
+        (0, 0, 7, 0, 0),
+    ],
+    ids=["never", "in the middle", "all", "deleted since", "beyond the end", "empty", "emptied"],
+)
+def test_where_a_group_goes_on(begin: int, end: int, committed: int | None, start: int, waiting_there: int) -> None:
+    span = Span(0, begin, end, committed)
+    assert (span.start, span.waiting) == (start, waiting_there)
