@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -18,7 +16,7 @@ sys.path[1:1] = [str(TESTS / place) for place in ("unit/stores", "integration/st
 from faulty_ml_service import FaultyMlService  # noqa: E402
 from ingest_pipeline import direct  # noqa: E402
 from real_broker import Broker  # noqa: E402
-from topic_pipeline import Row, TopicPipeline  # noqa: E402
+from topic_pipeline import Row, TopicPipeline, own_name  # noqa: E402
 
 from include.contracts.reader import read_contract  # noqa: E402
 from include.settings import CONTRACTS_DIR, IngestSettings, KafkaConfig, MlServiceSettings, StreamSettings  # noqa: E402
@@ -95,12 +93,13 @@ class Topics:
     ) -> TopicPipeline:
         name = own_name(name)
         contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
-        told = {"group": name, "session_timeout_ms": 1000, "max_poll_interval_ms": 30_000, "run_seconds": 60}
+        told = {"group": name, "max_poll_interval_ms": 30_000, "run_seconds": 60}
         ml = {"url": self._url, "attempts": 3, "backoff_seconds": 0.01, "backoff_max_seconds": 0.02}
         pipeline = TopicPipeline(
             contract=replace(contract, **{"dataset": name, "topic": name, **changes}),
             kafka=self._broker.config,
-            streams=StreamSettings(**{**told, **(streams or {})}),
+            # Shorter than the settings allow: the group makes everybody wait for half of it.
+            streams=StreamSettings(**{**told, **(streams or {})}).model_copy(update={"session_timeout_ms": 1000}),
             settings=IngestSettings(**{"spool_dir": self._folder / name, **(settings or {})}),
             ml_service=MlServiceSettings(**{**ml, **(ml_service or {})}),
             s3=self._platform.s3_config,
@@ -114,12 +113,6 @@ class Topics:
     def drop(self) -> None:
         for pipeline in self.made:
             pipeline.sql("DROP TABLE IF EXISTS {table}")
-
-
-def own_name(node: str) -> str:
-    """A test's name as far as a topic and a dataset can bear it, told apart by a checksum of the whole."""
-    words = re.sub(r"[^a-z0-9]+", "_", node.rpartition("test_")[2].lower()).strip("_")
-    return f"{words[:36].strip('_')}_{zlib.crc32(node.encode()):08x}"
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,9 @@ from topic_pipeline import message, messages
 
 if TYPE_CHECKING:
     from conftest import MakeTopic, Topics
-    from topic_pipeline import TopicPipeline
+    from topic_pipeline import Row, TopicPipeline
+
+    from include.streams.consume import Consumed
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
@@ -32,31 +35,43 @@ AFTER_COMMIT = [
 LETTERS_TWICE = {"dead letters published", "merged, not committed"}
 
 
+@dataclass
+class Finished:
+    """A batch whose worker was killed: what was there then, and what the next consumer made of it."""
+
+    pipeline: TopicPipeline
+    committed: dict[int, int]
+    rows: dict[str, Row]
+    next_consumer: Future[Consumed]
+
+
 @pytest.fixture(scope="module")
-def killed(module_topics: Topics) -> dict[str, TopicPipeline]:
-    """A topic for each point, whose consumer was killed there. All at once: the broker is slow to give them up."""
-    points = [*BEFORE_COMMIT, *AFTER_COMMIT]
-    made = {point: module_topics.make(point) for point in points}
+def finished(module_topics: Topics) -> dict[str, Finished]:
+    """A topic for each point. All at once: the broker is slow to give killed consumers up."""
+    pipelines = {point: module_topics.make(point) for point in [*BEFORE_COMMIT, *AFTER_COMMIT]}
     values = messages(10)
     values[7] = BAD
-    for pipeline in made.values():
+    for pipeline in pipelines.values():
         pipeline.produce(values)
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(die_at, made, made.values()))
-    return made
+        list(pool.map(die_at, pipelines, pipelines.values()))
+        return {
+            point: Finished(pipeline, pipeline.committed(), pipeline.rows(), pool.submit(pipeline.consume))
+            for point, pipeline in pipelines.items()
+        }
 
 
 @pytest.mark.parametrize("point", [*BEFORE_COMMIT, *AFTER_COMMIT])
-def test_next_consumer_finishes_a_batch_whose_worker_was_killed(killed: dict[str, TopicPipeline], point: str) -> None:
-    pipeline = killed[point]
-    assert pipeline.committed() == {0: 10 if point == "committed in the broker, not settled" else 0}
-    before = pipeline.rows()
-    assert len(before) == (9 if point in AFTER_COMMIT else 0)
+def test_next_consumer_finishes_a_batch_whose_worker_was_killed(finished: dict[str, Finished], point: str) -> None:
+    killed = finished[point]
+    assert killed.committed == {0: 10 if point == "committed in the broker, not settled" else 0}
+    assert len(killed.rows) == (9 if point in AFTER_COMMIT else 0)
 
-    pipeline.consume()
+    killed.next_consumer.result()
 
+    pipeline = killed.pipeline
     rows = pipeline.assert_rows(number for number in range(10) if number != 7)
-    assert point in BEFORE_COMMIT or rows == before
+    assert point in BEFORE_COMMIT or rows == killed.rows
     archived = pipeline.assert_settled()
     assert sum(entry["rows_inserted"] for entry in archived) == 9
     assert sum(entry["rows_rejected"] for entry in archived) == 1
@@ -65,52 +80,29 @@ def test_next_consumer_finishes_a_batch_whose_worker_was_killed(killed: dict[str
 
 
 def test_only_the_message_that_kills_its_workers_is_set_aside(make_topic: MakeTopic) -> None:
-    """Taken in ever smaller parts, down to one, and then not taken any more."""
-    pipeline = make_topic(streams={"batch_messages": 64}, settings={"max_attempts": 2})
-    values = messages(64)
-    pipeline.produce(values)
-
-    with deadly(values[41]):
-        assert deaths_until_consumed(pipeline) == [64, 4, 1, 1]
-
-    pipeline.assert_rows(number for number in range(64) if number != 41)
-    (letter,) = pipeline.letters()
-    assert (letter.value, letter.code) == (values[41], "worker-died")
-    assert (letter.headers["dlq-source-offset"], letter.headers["dlq-stage"]) == ("41", "validate")
-    assert "died 2 times" in letter.headers["dlq-error-message"]
-    pipeline.assert_settled()
-    (entry,) = [entry for entry in pipeline.entries() if entry["status"] != "archived"]
-    assert (entry["first_offset"], entry["last_offset"]) == (41, 41)
-    assert (entry["status"], entry["error_code"]) == ("validation_failed", "worker-died")
-    assert pipeline.committed() == {0: 64}
-
-
-def test_innocent_messages_before_the_killer_are_not_set_aside(make_topic: MakeTopic) -> None:
-    """The whole batch died often enough, but nothing says that its first message is the one."""
-    pipeline = make_topic(streams={"batch_messages": 16}, settings={"max_attempts": 1})
-    values = messages(16)
+    """Taken in ever smaller parts, down to one. Those before it died as often, and never alone."""
+    pipeline = make_topic(settings={"max_attempts": 2})
+    values = messages(400)
     pipeline.produce(values)
 
     with deadly(values[3]):
-        assert deaths_until_consumed(pipeline) == [16, 1]
+        assert deaths_until_consumed(pipeline) == [400, 25, 1, 1]
 
-    pipeline.assert_rows(number for number in range(16) if number != 3)
-    assert [letter.headers["dlq-source-offset"] for letter in pipeline.letters()] == ["3"]
+    pipeline.assert_rows(number for number in range(400) if number != 3)
+    (letter,) = pipeline.letters()
+    assert (letter.value, letter.code) == (values[3], "worker-died")
+    assert (letter.headers["dlq-source-offset"], letter.headers["dlq-stage"]) == ("3", "validate")
+    assert "died 2 times" in letter.headers["dlq-error-message"]
     pipeline.assert_settled()
-
-
-def test_killer_that_is_replayed_loads_when_nothing_dies_of_it(make_topic: MakeTopic) -> None:
-    pipeline = make_topic(settings={"max_attempts": 1})
-    values = messages(1)
-    pipeline.produce(values)
-    with deadly(values[0]):
-        assert deaths_until_consumed(pipeline) == [1]
+    (entry,) = [entry for entry in pipeline.entries() if entry["status"] != "archived"]
+    assert (entry["first_offset"], entry["last_offset"]) == (3, 3)
+    assert (entry["status"], entry["error_code"]) == ("validation_failed", "worker-died")
+    assert pipeline.committed() == {0: 400}
 
     assert pipeline.replay() == 1
     pipeline.consume()
 
-    pipeline.assert_rows([0])
-    assert pipeline.committed() == {0: 2}
+    pipeline.assert_rows(range(400))
 
 
 def test_worker_that_is_killed_before_it_has_noted_a_dead_letter_loses_nothing(make_topic: MakeTopic) -> None:
