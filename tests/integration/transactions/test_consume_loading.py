@@ -35,18 +35,6 @@ def test_messages_become_rows_with_a_category_and_an_archived_entry(pipeline: To
     assert pipeline.letters() == []
 
 
-def test_batches_are_cut_at_their_limits_and_each_is_an_entry(make_topic: MakeTopic) -> None:
-    pipeline = make_topic(streams={"batch_messages": 40})
-    pipeline.produce(messages(100))
-
-    result = pipeline.consume()
-
-    assert result.batches == {"loaded": 3}
-    pipeline.assert_rows(range(100))
-    ranges = [(entry["first_offset"], entry["last_offset"]) for entry in pipeline.assert_settled()]
-    assert ranges == [(0, 39), (40, 79), (80, 99)]
-
-
 @pytest.mark.parametrize("exists", [True, False], ids=["empty topic", "no such topic"])
 def test_nothing_to_consume_is_no_work(pipeline: TopicPipeline, exists: bool) -> None:
     if exists:
@@ -87,18 +75,18 @@ def test_offsets_sent_back_to_the_beginning_change_no_row(make_topic: MakeTopic)
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("batch_messages", [1000, 60], ids=["within a batch", "over two batches"])
-def test_messages_that_were_produced_twice_are_rows_once(make_topic: MakeTopic, batch_messages: int) -> None:
-    pipeline = make_topic(streams={"batch_messages": batch_messages})
-    pipeline.produce(messages(60))
-    pipeline.produce(messages(60))
+def test_messages_that_were_produced_twice_are_rows_once(make_topic: MakeTopic) -> None:
+    pipeline = make_topic(streams={"batch_messages": 60})
+    pipeline.produce([*messages(50), *messages(10), *messages(40, 10)])
 
     pipeline.consume()
 
-    pipeline.assert_rows(range(60))
-    entries = pipeline.assert_settled()
-    counts = [sum(entry[f"rows_{name}"] for entry in entries) for name in ("inserted", "duplicate", "unchanged")]
-    assert counts == ([60, 60, 0] if batch_messages == 1000 else [60, 0, 60])
+    pipeline.assert_rows(range(50))
+    counts = [
+        [entry[f"rows_{name}"] for name in ("read", "inserted", "duplicate", "unchanged")]
+        for entry in pipeline.assert_settled()
+    ]
+    assert counts == [[60, 50, 10, 0], [40, 0, 0, 40]]
 
 
 VERSIONS = {  # of one transaction, in the order of sending; the one that stays
@@ -129,7 +117,7 @@ def test_newest_version_of_a_row_stays(make_topic: MakeTopic, batch_messages: in
 # Several partitions, several consumers
 
 
-def test_partitions_are_consumed_side_by_side(make_topic: MakeTopic) -> None:
+def test_partitions_are_consumed_side_by_side_in_bounded_batches(make_topic: MakeTopic) -> None:
     pipeline = make_topic(partitions=3, streams={"batch_messages": 30})
     for partition in range(3):
         pipeline.produce(messages(50, partition * 50), partition)
@@ -138,7 +126,8 @@ def test_partitions_are_consumed_side_by_side(make_topic: MakeTopic) -> None:
 
     assert result.batches == {"loaded": 6}
     pipeline.assert_rows(range(150))
-    pipeline.assert_settled()
+    ranges = [(entry["partition"], entry["first_offset"], entry["last_offset"]) for entry in pipeline.assert_settled()]
+    assert ranges == [(number, *offsets) for number in range(3) for offsets in ((0, 29), (30, 49))]
     assert pipeline.committed() == {0: 50, 1: 50, 2: 50}
 
 
