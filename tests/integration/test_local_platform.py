@@ -31,6 +31,7 @@ from local.errors import PlatformError
 from local.platform import ML_API, S3, STORES, Platform
 from local.settings import PORTS, REPOSITORY, temporary_settings
 from ml_api.categories import CATEGORIES
+from ml_api.json_route import MAX_BODY_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -348,7 +349,7 @@ def test_the_ml_service_runs_alone_predicts_and_ends_when_it_is_told(own: Platfo
     predictions = [{"id": row["id"], "category": CATEGORIES[hash(UUID(row["id"])) % len(CATEGORIES)]} for row in batch]
     assert (status, json.loads(body)) == (200, {"predictions": predictions})
 
-    status, body = ask(f"{url}/predict", b" " * (3 * 2**20))
+    status, body = ask(f"{url}/predict", b" " * (MAX_BODY_BYTES + 1))
     assert (status, "send fewer" in json.loads(body)["detail"]) == (413, True)
     assert b'ml_api_requests_total{path="/predict",status="413"} 1.0' in ask(f"{url}/metrics")[1]
 
