@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
@@ -60,6 +61,8 @@ class Broker:
         """It is there and does not answer."""
         process = self._process()
         process.suspend()
+        while any(_state(process.pid, thread.id) != "T" for thread in process.threads()):
+            time.sleep(0.01)
         try:
             yield
         finally:
@@ -72,6 +75,11 @@ class Broker:
 
     def _admin(self) -> AdminClient:
         return AdminClient({"bootstrap.servers": self.config.bootstrap_servers, "log_level": 0})
+
+
+def _state(process: int, thread: int) -> str:
+    """What the kernel says of a thread: a stop reaches each one on its own."""
+    return Path(f"/proc/{process}/task/{thread}/stat").read_text().rpartition(") ")[2][0]
 
 
 def values(batches: Iterable[MessageBatch]) -> list[bytes | None]:
