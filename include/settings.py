@@ -126,6 +126,10 @@ class StreamSettings(BaseSettings):
     partitions: int = Field(2, ge=1, description="of a topic that is made here")
     schema_registry_url: str | None = Field(None, validation_alias="SCHEMA_REGISTRY_URL")
 
+    def group_of(self, topic: str) -> str:
+        """The consumer group of a topic: its own, for consumers of one group disturb each other when they join."""
+        return f"{self.group}.{topic}"
+
 
 class IngestSettings(BaseSettings):
     """How files are found, batched, limited and retried. Each name is read from INGEST_<NAME>."""

@@ -51,7 +51,7 @@ def consume_dag(contract: Contract) -> DAG:
     """The DAG `consume_<topic>` of a contract that has a topic."""
     settings, streams, topic = ingest_settings(), stream_settings(), contract.topic or ""
     runbook = RUNBOOK.format(
-        topic=topic, dataset=contract.dataset, group=streams.group, failures=settings.max_consecutive_failures
+        topic=topic, dataset=contract.dataset, group=streams.group_of(topic), failures=settings.max_consecutive_failures
     )
 
     @dag(
@@ -78,7 +78,7 @@ def consume_dag(contract: Contract) -> DAG:
             task_id="wait_for_messages",
             connection_id=EVENTS,
             topic=topic,
-            group=streams.group,
+            group=streams.group_of(topic),
             poke_interval=streams.poke_seconds,
             timeout=timedelta(hours=settings.wait_hours).total_seconds(),
         )

@@ -54,7 +54,7 @@ def connected_consumer(contract: Contract, run: Run, *, ignore_threshold: bool =
 
     kafka, streams, topic = kafka_config(), stream_settings(), contract.topic or ""
     registry = Registry(streams.schema_registry_url) if streams.schema_registry_url else None
-    with connected_stores() as stores, Intake(kafka, topic, streams.group, streams) as intake:
+    with connected_stores() as stores, Intake(kafka, topic, streams.group_of(topic), streams) as intake:
         yield TopicConsumer(
             contract, intake, Decoder(registry), stores, kafka, ingest_settings(), streams, run, ignore_threshold
         )

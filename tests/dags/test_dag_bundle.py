@@ -177,20 +177,20 @@ def test_consume_dag_has_its_tasks_in_order(dags: dict, dag_id: str) -> None:
 def test_consume_dag_waits_for_its_own_topic(dags: dict, dag_id: str) -> None:
     dag, streams = dags[dag_id], StreamSettings()
     sensor = dag["tasks"]["wait_for_messages"]
-    assert (sensor["topic"], sensor["group"]) == ("transactions", streams.group)
+    assert (sensor["topic"], sensor["group"]) == ("transactions", streams.group_of("transactions"))
     assert sensor["connection_id"] == "events_kafka"
     assert sensor["poke_interval"] == streams.poke_seconds
     assert sensor["timeout"] == IngestSettings().wait_hours * 3600
     assert dag["timetable"] == "ContinuousTimetable"
     assert dag["stops_after"] == IngestSettings().max_consecutive_failures
-    for part in ("`transactions`", "`transactions.dlq`", f"`{streams.group}`", "ignore_threshold", "replay-dlq"):
+    for part in ("`transactions`", "`transactions.dlq`", "`filegate.transactions`", "ignore_threshold", "replay-dlq"):
         assert part in dag["doc"]
 
 
 def test_settings_change_where_and_how_messages_are_waited_for(look: Look) -> None:
     dag = look(STREAM_GROUP="others", STREAM_POKE_SECONDS="7", INGEST_WAIT_HOURS="2")["dags"]["consume_transactions"]
     sensor = dag["tasks"]["wait_for_messages"]
-    assert (sensor["group"], sensor["poke_interval"], sensor["timeout"]) == ("others", 7.0, 7200.0)
+    assert (sensor["group"], sensor["poke_interval"], sensor["timeout"]) == ("others.transactions", 7.0, 7200.0)
 
 
 def test_parsing_imports_no_client_of_what_only_tasks_need(bundle: dict) -> None:

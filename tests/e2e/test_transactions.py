@@ -57,7 +57,7 @@ def send(running: Running, values: Iterable[bytes], key: bytes) -> int:
 
 
 def places(running: Running) -> list[Span]:
-    return spans(config(running), TOPIC, stream_settings().group)
+    return spans(config(running), TOPIC, stream_settings().group_of(TOPIC))
 
 
 def drained(running: Running, seconds: float = 60) -> list[Span]:
