@@ -84,6 +84,14 @@ class Code(StrEnum):
     BROKER_UNAVAILABLE = "broker-unavailable"
     BROKER_REFUSED = "broker-refused"
     REGISTRY_UNAVAILABLE = "registry-unavailable"
+    SOURCE_UNAVAILABLE = "source-unavailable"
+    SOURCE_REFUSED = "source-refused"
+    RATE_LIMITED = "rate-limited"
+    TRACKING_UNAVAILABLE = "tracking-unavailable"
+    TRACKING_REFUSED = "tracking-refused"
+    TOO_FEW_EXAMPLES = "too-few-examples"
+    TRANSFORMATION_FAILED = "transformation-failed"
+    QUALITY_CRITICAL = "quality-critical"
     INTERNAL = "internal"
 
 

@@ -131,6 +131,64 @@ class StreamSettings(BaseSettings):
         return f"{self.group}.{topic}"
 
 
+class GithubSettings(BaseSettings):
+    """What is collected from GitHub, and how gently. Each name is read from GITHUB_<NAME>.
+
+    Address and token are not here: the connection `source_github` holds them.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="GITHUB_", frozen=True, extra="ignore")
+
+    repositories: str = Field("harbour/ledger,harbour/beacon", description="owner/name, separated by commas")
+    endpoints: str = Field("commits", description="of the table in include/sources/github/endpoints.py, by commas")
+    raw_bucket: str = Field("raw-data", description="keeps the answers as they came")
+    schedule_minutes: int = Field(30, ge=1, description="pause between two runs")
+    page_size: int = Field(100, ge=1, le=100)
+    max_pages: int = Field(200, ge=1, description="of one repository in one run; the next run goes on")
+    overlap_hours: float = Field(24.0, ge=0, description="how far before the newest known commit a run asks again")
+    connect_timeout_seconds: float = Field(5.0, gt=0)
+    read_timeout_seconds: float = Field(30.0, gt=0)
+    attempts: int = Field(5, ge=1, description="tries of one request")
+    backoff_seconds: float = Field(1.0, ge=0, description="longest first pause; it doubles, with jitter")
+    backoff_max_seconds: float = Field(60.0, ge=0)
+    max_wait_seconds: float = Field(120.0, ge=0, description="longest wait for the rate limit; beyond, a later run")
+
+    @property
+    def repository_names(self) -> tuple[str, ...]:
+        """The repositories, each once, in their order."""
+        return _listed(self.repositories)
+
+    @property
+    def endpoint_names(self) -> tuple[str, ...]:
+        """The endpoints, each once, in their order."""
+        return _listed(self.endpoints)
+
+
+class TrainingSettings(BaseSettings):
+    """How the commit model is trained. Each name is read from TRAINING_<NAME>; MLFLOW_TRACKING_URI has no prefix."""
+
+    model_config = SettingsConfigDict(env_prefix="TRAINING_", frozen=True, extra="ignore", populate_by_name=True)
+
+    tracking_uri: str = Field("http://127.0.0.1:5000", validation_alias="MLFLOW_TRACKING_URI")
+    min_rows: int = Field(200, ge=20, description="fewer commits are not trained on")
+    test_share: float = Field(0.2, gt=0, lt=1, description="of the commits, held back for the test")
+    folds: int = Field(5, ge=2, description="of the cross-validation")
+    trees: int = Field(200, ge=1, description="of the forest")
+    seed: int = Field(42, ge=0)
+
+
+class QualitySettings(BaseSettings):
+    """How the warehouse is checked. Each name is read from QUALITY_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="QUALITY_", frozen=True, extra="ignore")
+
+    docs_bucket: str = Field("quality-docs", description="holds the pages that show the last results")
+    schedule_minutes: int = Field(15, ge=1, description="pause between two checks, when there is no news")
+    history_loads: int = Field(30, ge=3, description="earlier loads that a new one's volume is compared with")
+    history_least: int = Field(5, ge=3, description="with fewer, the volume is not judged")
+    deviations: float = Field(5.0, gt=0, description="robust deviations from the median that are an anomaly")
+
+
 class IngestSettings(BaseSettings):
     """How files are found, batched, limited and retried. Each name is read from INGEST_<NAME>."""
 
@@ -167,6 +225,10 @@ class IngestSettings(BaseSettings):
     lock_timeout_seconds: int = Field(30, ge=1, description="wait for a lock on the table before trying again later")
 
 
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part for part in map(str.strip, text.split(",")) if part))
+
+
 @lru_cache(maxsize=1)
 def ingest_settings() -> IngestSettings:
     """The settings of this process."""
@@ -189,3 +251,21 @@ def ml_service_settings() -> MlServiceSettings:
 def stream_settings() -> StreamSettings:
     """How this process consumes messages."""
     return StreamSettings()
+
+
+@lru_cache(maxsize=1)
+def github_settings() -> GithubSettings:
+    """What this process collects from GitHub."""
+    return GithubSettings()
+
+
+@lru_cache(maxsize=1)
+def training_settings() -> TrainingSettings:
+    """How this process trains."""
+    return TrainingSettings()
+
+
+@lru_cache(maxsize=1)
+def quality_settings() -> QualitySettings:
+    """How this process checks the warehouse."""
+    return QualitySettings()

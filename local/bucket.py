@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from local.settings import PlatformSettings
 
 PROGRAM = Path(sys.executable).parent / "rclone"
-OTHER_BUCKETS = ("raw-data", "lake", "mlflow")
+OTHER_BUCKETS = ("raw-data", "lake", "mlflow", "quality-docs")
 REGION = "us-east-1"
 
 # A ranged read answers with the checksum of the whole object, which newer clients then miss in the part.

@@ -1,7 +1,7 @@
 """The settings of the embedded stack, and the folders they lead to.
 
 What belongs here: ports, limits and paths. Passwords are made in `local.credentials`; what the pipelines themselves
-can be told (INGEST_*, ML_SERVICE_*, STREAM_*) is in `include.settings` and passed through.
+can be told (INGEST_*, STREAM_* and so on) is in `include.settings` and passed through.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from dotenv import dotenv_values
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from include.settings import IngestSettings
@@ -30,10 +30,12 @@ _MAX_SOCKET_PATH = 90
 # supervisor reads these in its configuration as variables and comments, and has no way to quote them everywhere.
 _UNUSABLE_IN_PATHS = frozenset("%;#\n")
 
-PORTS = ("postgres_port", "s3_port", "kafka_port", "ml_api_port", "airflow_port")
+PORTS = (
+    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "github_replay_port", "airflow_port"
+)  # fmt: skip
 
 # The names of the pipelines' settings begin so.
-_OF_PIPELINES = ("INGEST_", "ML_SERVICE_", "STREAM_", "SCHEMA_REGISTRY_URL")
+_OF_PIPELINES = ("INGEST_", "ML_SERVICE_", "STREAM_", "SCHEMA_REGISTRY_URL", "GITHUB_", "TRAINING_", "QUALITY_")
 
 
 class PlatformSettings(BaseSettings):
@@ -47,6 +49,10 @@ class PlatformSettings(BaseSettings):
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's pages and API")
     kafka_port: int = Field(9092, ge=1, le=65535, description="the Kafka-protocol broker")
     ml_api_port: int = Field(8100, ge=1, le=65535, description="the ML service")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow: runs, models, pictures")
+    github_replay_port: int = Field(8200, ge=1, le=65535, description="the replay of GitHub's API")
+    source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real one")
+    source_github_token: SecretStr = Field(SecretStr(""), description="for the real one")
     airflow_parallelism: int = Field(8, ge=1, description="tasks at the same time")
     airflow_new_files_seconds: int = Field(15, ge=1, description="pause between two looks for new DAGs and contracts")
     platform_min_free_mb: int = Field(1024, ge=0, description="free disk space below which nothing is started")
@@ -169,7 +175,8 @@ def pipeline_variables() -> dict[str, str]:
     Folders are meant from the checkout; the services work in other places, so they get them in full.
     """
     named = {**dotenv_values(ENV_FILE), **os.environ}
-    told = {name: value for name, value in named.items() if name.startswith(_OF_PIPELINES) and value}
+    own = {name.upper() for name in PlatformSettings.model_fields}
+    told = {name: value for name, value in named.items() if name.startswith(_OF_PIPELINES) and value and name not in own}
     return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in told.items()}
 
 

@@ -30,9 +30,17 @@ MAY_IMPORT = {
         "include.streams", "include.ingestion", "include.contracts", "include.samples", "include.stores",
         "include.errors", "include.settings",
     },
+    "include.sources": {
+        "include.sources", "include.ingestion", "include.contracts", "include.stores", "include.errors",
+        "include.settings",
+    },
+    "include.ml": {"include.ml", "include.stores", "include.errors", "include.settings"},
+    "include.quality": {
+        "include.quality", "include.contracts", "include.stores", "include.errors", "include.settings"
+    },
     "include.orchestration": {
-        "include.orchestration", "include.ingestion", "include.streams", "include.contracts", "include.stores",
-        "include.errors", "include.settings",
+        "include.orchestration", "include.ingestion", "include.streams", "include.sources", "include.ml",
+        "include.quality", "include.contracts", "include.stores", "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from include.settings import IngestSettings, MlServiceSettings, StoreSettings, StreamSettings
+from include.settings import (
+    GithubSettings,
+    IngestSettings,
+    MlServiceSettings,
+    QualitySettings,
+    StoreSettings,
+    StreamSettings,
+    TrainingSettings,
+)
 from local import settings
 from local.settings import (
     PORTS,
@@ -30,6 +38,7 @@ ELSEWHERE = {
     "INGEST_CONTRACTS_DIR": "include/contracts",
     "INGEST_SPOOL_DIR": ".local/spool",
     "S3_SECRET_ACCESS_KEY": "",
+    "SOURCE_GITHUB_TOKEN": "",
     "WAREHOUSE_INGEST_PASSWORD": "",
     "WAREHOUSE_OWNER_PASSWORD": "",
 }
@@ -37,7 +46,10 @@ ELSEWHERE = {
 
 def _defaults() -> dict[str, str]:
     found = {}
-    for kind in (PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, StoreSettings):
+    for kind in (
+        PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, TrainingSettings,
+        QualitySettings, StoreSettings,
+    ):  # fmt: skip
         prefix = kind.model_config.get("env_prefix", "")
         for name, field in kind.model_fields.items():
             variable = str(field.validation_alias or f"{prefix}{name}").upper()
