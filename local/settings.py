@@ -176,7 +176,8 @@ def pipeline_variables() -> dict[str, str]:
     """
     named = {**dotenv_values(ENV_FILE), **os.environ}
     own = {name.upper() for name in PlatformSettings.model_fields}
-    told = {name: value for name, value in named.items() if name.startswith(_OF_PIPELINES) and value and name not in own}
+    names = [name for name in named if name.startswith(_OF_PIPELINES) and name not in own]
+    told = {name: value for name in names if (value := named[name])}
     return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in told.items()}
 
 
