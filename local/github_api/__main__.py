@@ -1,0 +1,22 @@
+"""`python -m local.github_api --port 8200` serves the replay until it is told to end."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+import uvicorn
+
+from local.github_api.server import Replay, create_app
+
+
+def main(port: Annotated[int, typer.Option(min=1, max=65535, help="on the loopback interface")]) -> None:
+    """Serve the shipped recording. The one accepted token is GITHUB_REPLAY_TOKEN of the environment."""
+    token = os.environ.get("GITHUB_REPLAY_TOKEN", "")
+    app = create_app(Replay(tokens=(token,) if token else ()))
+    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, lifespan="off", server_header=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,124 @@
+"""The recording in the API's own form: commits, issues and events as GitHub's REST API of 2022-11-28 words them.
+
+What belongs here: fields and their values. What does not: requests, pages, limits (`server`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from local.github_api.history import Commit
+
+Record = dict[str, Any]
+
+
+def commit_answer(commit: Commit, api: str, web: str) -> Record:
+    """One entry of `GET /repos/{owner}/{repo}/commits`.
+
+    Args:
+        commit: of the recording.
+        api: the API's address, for the links inside the record.
+        web: the address of the pages for people.
+    """
+    place = f"{api}/repos/{commit.repository}"
+    page = f"{web}/{commit.repository}"
+    committer_mail = "noreply@example.com" if commit.committer == "GitHub" else commit.email
+    tree = hashlib.sha1(commit.sha.encode(), usedforsecurity=False).hexdigest()
+    return {
+        "sha": commit.sha,
+        "node_id": f"C_{commit.sha[:16]}",
+        "commit": {
+            "author": {"name": commit.author, "email": commit.email, "date": commit.authored_at},
+            "committer": {"name": commit.committer, "email": committer_mail, "date": commit.committed_at},
+            "message": commit.message,
+            "tree": {"sha": tree, "url": f"{place}/git/trees/{tree}"},
+            "url": f"{place}/git/commits/{commit.sha}",
+            "comment_count": commit.comments,
+            "verification": {
+                "verified": commit.verified,
+                "reason": "valid" if commit.verified else "unsigned",
+                "signature": None,
+                "payload": None,
+                "verified_at": commit.committed_at if commit.verified else None,
+            },
+        },
+        "url": f"{place}/commits/{commit.sha}",
+        "html_url": f"{page}/commit/{commit.sha}",
+        "comments_url": f"{place}/commits/{commit.sha}/comments",
+        "author": _account(commit.login, api),
+        "committer": _account("web-flow" if commit.committer == "GitHub" else commit.login, api),
+        "parents": [
+            {"sha": sha, "url": f"{place}/commits/{sha}", "html_url": f"{page}/commit/{sha}"} for sha in commit.parents
+        ],
+    }
+
+
+def issue_answers(commits: Iterable[Commit], api: str, web: str) -> list[Record]:
+    """The entries of `GET /repos/{owner}/{repo}/issues?state=all`, by their last change, newest first.
+
+    Each branch was a pull request, which the API lists as an issue too; one number in three is an issue alone.
+    """
+    of_number: dict[int, list[Commit]] = {}
+    for commit in commits:
+        if commit.number is not None:
+            of_number.setdefault(commit.number, []).append(commit)
+    found = [_issue(number, parts, api, web) for number, parts in of_number.items()]
+    return sorted(found, key=lambda issue: (issue["updated_at"], issue["number"]), reverse=True)
+
+
+def event_answers(commits: Iterable[Commit], api: str) -> list[Record]:
+    """The entries of `GET /repos/{owner}/{repo}/events`, newest first: a push for each commit of the main line."""
+    return [_event(commit, api) for commit in sorted(commits, key=lambda one: one.committed_at, reverse=True)]
+
+
+def _issue(number: int, commits: list[Commit], api: str, web: str) -> Record:
+    first, last = commits[0], commits[-1]
+    place = f"{api}/repos/{first.repository}/issues/{number}"
+    merged = len(last.parents) > 1 or last.message.endswith(f"(#{number})")
+    issue: Record = {
+        "id": _number_of(f"{first.repository}#{number}"),
+        "node_id": f"I_{_number_of(place)}",
+        "number": number,
+        "title": first.message.split("\n", maxsplit=1)[0],
+        "state": "closed" if merged else "open",
+        "user": _account(first.login or "ghost", api),
+        "labels": [{"name": "dependencies"}] if first.message.startswith("Bump") else [],
+        "comments": sum(commit.comments for commit in commits),
+        "created_at": first.authored_at,
+        "updated_at": last.committed_at,
+        "closed_at": last.committed_at if merged else None,
+        "body": first.message.partition("\n\n")[2] or None,
+        "author_association": "CONTRIBUTOR",
+        "url": place,
+        "html_url": f"{web}/{first.repository}/issues/{number}",
+    }
+    if number % 3:
+        issue["pull_request"] = {"url": place.replace("/issues/", "/pulls/"), "merged_at": issue["closed_at"]}
+    return issue
+
+
+def _event(commit: Commit, api: str) -> Record:
+    return {
+        "id": str(_number_of(commit.sha)),
+        "type": "PushEvent",
+        "actor": {"id": _number_of(commit.author), "login": commit.login or "ghost", "url": f"{api}/users/ghost"},
+        "repo": {"id": _number_of(commit.repository), "name": commit.repository},
+        "payload": {"ref": "refs/heads/main", "head": commit.sha, "size": 1},
+        "public": True,
+        "created_at": commit.committed_at,
+    }
+
+
+def _account(login: str | None, api: str) -> Record | None:
+    if login is None:
+        return None
+    kind = "Bot" if login.endswith("[bot]") else "User"
+    return {"login": login, "id": _number_of(login), "type": kind, "site_admin": False, "url": f"{api}/users/{login}"}
+
+
+def _number_of(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")
