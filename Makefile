@@ -64,6 +64,24 @@ replay-dlq: $(STAMP) ## put dead letters back into their topic: make replay-dlq 
 	@$(PLATFORM_ENV); $(PYTHON) -m include.streams replay-dlq --topic "$${TOPIC:?give TOPIC=name}" \
 	  $${LIMIT:+--limit "$$LIMIT"}
 
+##@ From GitHub to a model
+.PHONY: ingest-github dbt check-quality train schedules dbt-docs
+
+ingest-github: $(STAMP) ## collect commits now: make ingest-github [FULL=1]
+	@$(PYTHON) -m local run ingest_github $${FULL:+--conf '{"full": true}'}
+
+dbt: $(STAMP) ## build all dbt models and run their tests now
+	@$(PYTHON) -m local run transform_warehouse
+
+check-quality: $(STAMP) ## check every table of the warehouse now
+	@$(PYTHON) -m local run check_quality
+
+train: $(STAMP) ## train the commit model now
+	@$(PYTHON) -m local run train_commit_model
+
+schedules: $(STAMP) ## show every DAG: what starts it, its last runs, its next run
+	@$(PYTHON) -m local schedules
+
 ##@ Work on the code
 .PHONY: setup test lint format bench lock help
 
@@ -94,7 +112,7 @@ lock: $(STAMP) ## compile requirements.in to requirements.txt
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # A python3.11 on the path may be a version manager's shim that only complains: each candidate has to prove itself.
 $(STAMP): requirements.txt

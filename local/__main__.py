@@ -1,11 +1,13 @@
-"""The commands behind `make demo`, `up`, `down`, `status`, `env`, `drop` and `clean`."""
+"""The commands behind `make demo`, `up`, `down`, `status`, `env`, `drop`, `schedules`, `clean` and the runs of DAGs."""
 
 from __future__ import annotations
 
+import json
 import shlex
 import signal
 import sys
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -18,15 +20,18 @@ from rich.text import Text
 
 from local import addresses, airflow, landing
 from local import demo as showcase
+from local import schedules as schedule_page
+from local.airflow_api import AirflowApi
 from local.console import Report
 from local.errors import PlatformError
 from local.platform import KAFKA, ML_API, POSTGRES, S3, Platform
+from local.runs import follow
 from local.settings import PlatformSettings, ingest_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import ServiceStatus
+    from local.status import ServiceStatus
 
 NOT_HEALTHY = 3
 INTERRUPTED = 130
@@ -117,6 +122,30 @@ def demo() -> None:
 
 
 @app.command()
+def run(
+    dag: Annotated[str, typer.Argument(help="the DAG's id")],
+    conf: Annotated[str, typer.Option(help="its parameters, as a JSON object")] = "{}",
+) -> None:
+    """Start the platform if need be, trigger a DAG, follow it, and print what each task did."""
+    with _explained():
+        console, told = _console(), _parameters(conf)
+        with Report(console) as report:
+            platform = Platform(PlatformSettings(), report)
+            platform.up()
+        with _airflow(platform) as api:
+            good = follow(api, dag, console, told)
+        if not good:
+            raise typer.Exit(1)
+
+
+@app.command()
+def schedules() -> None:
+    """Show every DAG: what starts it, how its last runs went, when the next one begins."""
+    with _explained(), _airflow(Platform(PlatformSettings())) as api:
+        _console().print(schedule_page.table(api, datetime.now(UTC)))
+
+
+@app.command()
 def clean() -> None:
     """Stop everything and delete the platform's home with all data in it."""
     with _explained():
@@ -125,6 +154,23 @@ def clean() -> None:
             deleted = platform.clean()
         home = platform.settings.platform_home
         typer.echo(f"{home} is deleted." if deleted else f"There is no {home}.")
+
+
+def _airflow(platform: Platform) -> AirflowApi:
+    credentials = platform.credentials
+    return AirflowApi(
+        airflow.url(platform.settings), credentials.airflow_admin_user, credentials.airflow_admin_password
+    )
+
+
+def _parameters(text: str) -> dict[str, object]:
+    try:
+        told = json.loads(text)
+    except ValueError as error:
+        raise PlatformError(f"the parameters are no JSON: {error}", "write for instance '{\"full\": true}'") from error
+    if not isinstance(told, dict):
+        raise PlatformError("the parameters are no JSON object", "write for instance '{\"full\": true}'")
+    return told
 
 
 def _print_addresses(platform: Platform) -> None:

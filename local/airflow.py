@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import broker, bucket, ml_api, postgres
 from local.errors import PlatformError
+from local.github_api import service as github
 from local.services import Service, get_json, shared_environment
 from local.settings import REPOSITORY, Layout, PlatformSettings, pipeline_variables
 
@@ -158,11 +159,14 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
         "login": "ingest",
         "password": credentials.warehouse_ingest_password,
     }
+    transform = warehouse | {"login": "transform", "password": credentials.warehouse_transform_password}
     events = {"conn_type": "kafka", "extra": {"bootstrap.servers": broker.bootstrap(settings)}}
     return {
         "AIRFLOW_CONN_LANDING_S3": json.dumps(landing),
         "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse),
+        "AIRFLOW_CONN_WAREHOUSE_TRANSFORM": json.dumps(transform),
         "AIRFLOW_CONN_EVENTS_KAFKA": json.dumps(events),
+        "AIRFLOW_CONN_SOURCE_GITHUB": json.dumps(github.connection(settings, credentials)),
     }
 
 

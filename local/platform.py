@@ -7,12 +7,9 @@ from __future__ import annotations
 
 import fcntl
 import json
-import os
 import shutil
-import socket
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -21,40 +18,25 @@ from local import airflow, broker, bucket, ml_api, postgres, processes
 from local.console import Progress, Silence, step
 from local.credentials import Credentials, load, load_or_make
 from local.errors import PlatformError
+from local.github_api import service as github
+from local.preflight import check_disk, check_port, check_program
 from local.processes import Session
 from local.settings import PORTS, REPOSITORY, PlatformSettings
+from local.status import ServiceStatus, log_tail, status_of
 from local.supervision import ProgramState, Supervisor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from local.services import Service
 
-POSTGRES, S3, KAFKA, ML_API = "postgres", "s3", "kafka", ml_api.NAME
+POSTGRES, S3, KAFKA, ML_API, GITHUB = "postgres", "s3", "kafka", ml_api.NAME, github.NAME
 STORES = (POSTGRES, S3)
 
-_BELOW_AIRFLOW = (*STORES, KAFKA, ML_API)
+# In the order of their start: what the others need, what they talk to, what runs it all.
+_FIRST = (*STORES, KAFKA)
+_SECOND = (ML_API, GITHUB)
 _MAX_STARTS = 2  # one that did not help once more is not tried for ever while somebody waits
-_LOG_LINES = 8
-
-
-@dataclass(frozen=True)
-class ServiceStatus:
-    """How a service is. `uptime` in seconds; `complaint` is empty when it is healthy."""
-
-    name: str
-    state: str
-    pid: int | None
-    uptime: float | None
-    port: int | None
-    address: str
-    complaint: str
-
-    @property
-    def healthy(self) -> bool:
-        """Whether it runs and answers as it should."""
-        return self.pid is not None and not self.complaint
 
 
 class Platform:
@@ -102,6 +84,7 @@ class Platform:
             bucket.service(settings, credentials),
             broker.service(settings),
             ml_api.service(settings),
+            github.service(settings, credentials),
             *airflow.services(settings, credentials),
         ]
 
@@ -129,8 +112,8 @@ class Platform:
                 if not running:
                     self._end_leftovers()
                 for service in missing:
-                    _check_program(service)
-                    _check_port(service)
+                    check_program(service)
+                    check_port(service)
                 if not running:
                     self._start_supervisor()
                 self._start(missing)
@@ -173,7 +156,7 @@ class Platform:
         if not self._layout.secrets.exists():
             return []
         states = self._supervisor.states()
-        return [_status(service, states.get(service.name)) for service in self.services()]
+        return [status_of(service, states.get(service.name)) for service in self.services()]
 
     @cached_property
     def _supervisor(self) -> Supervisor:
@@ -192,12 +175,7 @@ class Platform:
         if home.exists() and not marker.exists() and any(home.iterdir()) and not self._is_default_home():
             raise PlatformError(f"{home} holds something else already", "set PLATFORM_HOME to an empty folder")
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        free, least = shutil.disk_usage(home).free // 2**20, self._asked.platform_min_free_mb
-        if free < least:
-            raise PlatformError(
-                f"only {free} MB are free at {home}, {least} are needed",
-                "make room, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
-            )
+        check_disk(home, self._asked.platform_min_free_mb)
         self._layout.logs.mkdir(mode=0o700, exist_ok=True)
         self._layout.buckets.mkdir(exist_ok=True)
         marker.write_text("The embedded platform keeps its state here. `make clean` deletes this folder.\n")
@@ -218,13 +196,13 @@ class Platform:
         self._layout.instance.write_text(json.dumps(record))
 
     def _start(self, missing: list[Service]) -> None:
-        """The stores first, then what must be in them, then the ML service, then Airflow on top."""
+        """The stores first, then what must be in them, then the services that Airflow calls, then Airflow on top."""
         settings, credentials = self.settings, self.credentials
         names = {service.name for service in missing}
         if POSTGRES in names:
             with step(self._progress, "database cluster"):
                 postgres.prepare_cluster(self._layout, credentials)
-        self._start_together([service for service in missing if service.name in (*STORES, KAFKA)])
+        self._start_together([service for service in missing if service.name in _FIRST])
         if S3 in names:
             with step(self._progress, "buckets"):
                 bucket.prepare_buckets(settings, credentials)
@@ -233,8 +211,8 @@ class Platform:
                 postgres.prepare_databases(settings, credentials)
             with step(self._progress, "warehouse migrations"):
                 self._migrate_warehouse()
-        self._start_together([service for service in missing if service.name == ML_API])
-        if on_top := [service for service in missing if service.name not in _BELOW_AIRFLOW]:
+        self._start_together([service for service in missing if service.name in _SECOND])
+        if on_top := [service for service in missing if service.name not in (*_FIRST, *_SECOND)]:
             with step(self._progress, "airflow database"):
                 airflow.prepare(settings, credentials)
             self._start_together(on_top)
@@ -269,10 +247,12 @@ class Platform:
     ) -> None:
         log = self._supervisor.log(service.name)
         if state.state == "FATAL" or starts > _MAX_STARTS:
-            raise PlatformError(f"{service.name} ends right after its start", f"look into {log}", _tail(log))
+            raise PlatformError(f"{service.name} ends right after its start", f"look into {log}", log_tail(log))
         if (waited := time.time() - begun) > service.start_seconds:
             raise PlatformError(
-                f"{service.name} is not ready after {waited:.0f} seconds ({complaint})", f"look into {log}", _tail(log)
+                f"{service.name} is not ready after {waited:.0f} seconds ({complaint})",
+                f"look into {log}",
+                log_tail(log),
             )
 
     def _take_back(self, names: list[str], *, everything: bool) -> None:
@@ -296,10 +276,10 @@ class Platform:
         if not states:
             return 0
         active = [name for name, state in states.items() if state.state not in {"STOPPED", "EXITED", "FATAL"}]
-        on_top = [name for name in active if name not in _BELOW_AIRFLOW]
+        on_top = [name for name in active if name not in (*_FIRST, *_SECOND)]
         for title, group, seconds in (
             ("airflow", on_top, 40),
-            ("ml-api, kafka, s3", [ML_API, KAFKA, S3], 20),
+            ("services", [*_SECOND, KAFKA, S3], 20),
             (POSTGRES, [POSTGRES], 70),
         ):
             if names := [name for name in group if name in active]:
@@ -346,46 +326,3 @@ class Platform:
 
 def _runs(states: dict[str, ProgramState], name: str) -> bool:
     return name in states and states[name].running
-
-
-def _check_program(service: Service) -> None:
-    if not shutil.which(service.command[0]):
-        raise PlatformError(f"the program of {service.name} is missing: {service.command[0]}", "run `make setup`")
-
-
-def _check_port(service: Service) -> None:
-    if service.port is None:
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", service.port))
-        except OSError as error:
-            who = processes.listener(service.port)
-            raise PlatformError(
-                f"port {service.port} for {service.name} is taken" + (f" by {who}" if who else f" ({error.strerror})"),
-                f"stop that, or set {service.port_variable} to another port, in the environment or in .env",
-            ) from error
-
-
-def _status(service: Service, state: ProgramState | None) -> ServiceStatus:
-    if state is None or not state.running:
-        word = state.state if state else "STOPPED"
-        return ServiceStatus(service.name, word, None, None, service.port, service.address, "not running")
-    return ServiceStatus(
-        name=service.name,
-        state=state.state,
-        pid=state.pid,
-        uptime=max(0.0, time.time() - state.started),
-        port=service.port,
-        address=service.address,
-        complaint=service.probe(0) or "",
-    )
-
-
-def _tail(log: Path) -> tuple[str, ...]:
-    if not log.exists():
-        return ()
-    with log.open("rb") as file:
-        file.seek(max(0, os.fstat(file.fileno()).st_size - 16_384))
-        return tuple(file.read().decode(errors="replace").splitlines()[-_LOG_LINES:])

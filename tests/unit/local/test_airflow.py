@@ -32,7 +32,7 @@ def test_a_task_does_not_know_the_passwords_of_other_roles(
 ) -> None:
     told = " ".join(airflow.environment(settings, credentials).values())
     assert credentials.warehouse_ingest_password in told
-    for name in ("postgres", "warehouse_owner", "warehouse_transform", "warehouse_reader", "mlflow_db", "metabase_db"):
+    for name in ("postgres", "warehouse_owner", "warehouse_reader", "mlflow_db", "metabase_db"):
         assert getattr(credentials, f"{name}_password") not in told, name
 
 
@@ -44,6 +44,10 @@ def test_connections_lead_to_the_stores_as_the_ingest_role(
     warehouse = json.loads(told["AIRFLOW_CONN_WAREHOUSE_PG"])
     assert landing["extra"]["endpoint_url"] == f"http://127.0.0.1:{settings.s3_port}"
     assert (warehouse["login"], warehouse["port"]) == ("ingest", settings.postgres_port)
+    transform = json.loads(told["AIRFLOW_CONN_WAREHOUSE_TRANSFORM"])
+    assert (transform["login"], transform["password"]) == ("transform", credentials.warehouse_transform_password)
+    github = json.loads(told["AIRFLOW_CONN_SOURCE_GITHUB"])
+    assert github["host"] == f"http://127.0.0.1:{settings.github_replay_port}"
     assert json.loads(told["AIRFLOW_CONN_EVENTS_KAFKA"]) == {
         "conn_type": "kafka",
         "extra": {"bootstrap.servers": f"127.0.0.1:{settings.kafka_port}"},

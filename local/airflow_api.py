@@ -1,0 +1,112 @@
+"""Airflow's REST API, as the commands use it: trigger a DAG, look at runs, read what a task returned or said.
+
+What belongs here: calls, in the words of API version 2. What does not: waiting and printing (`runs`, `schedules`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+import httpx
+
+from local.errors import PlatformError
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_TIMEOUT = httpx.Timeout(30.0, connect=5.0)
+_REMEDY = "look at `make status`, and start the platform with `make up`"
+_MOST_DAGS = 500
+
+Answer = dict[str, Any]
+
+
+class AirflowApi:
+    """A session of one user. Use as a context manager.
+
+    Raises:
+        PlatformError: Airflow does not answer, or refuses; from every call.
+    """
+
+    def __init__(self, address: str, user: str, password: str) -> None:
+        self._address, self._user, self._password = address, user, password
+        self._client = httpx.Client(base_url=f"{address}/api/v2/", timeout=_TIMEOUT, trust_env=False)
+
+    def __enter__(self) -> Self:
+        told = {"username": self._user, "password": self._password}
+        token = self._call("POST", f"{self._address}/auth/token", told)["access_token"]
+        self._client.headers["Authorization"] = f"Bearer {token}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.close()
+
+    def dags(self) -> list[Answer]:
+        """Every DAG, by its name."""
+        found: list[Answer] = self._call("GET", f"dags?limit={_MOST_DAGS}&order_by=dag_id")["dags"]
+        return found
+
+    def expression(self, dag_id: str) -> Any:
+        """The assets that a DAG waits for, as Airflow words it: `any` and `all` of them; None where there are none."""
+        return self._call("GET", f"dags/{dag_id}/details").get("asset_expression")
+
+    def trigger(self, dag_id: str, conf: Answer | None = None) -> str:
+        """Begin a run by hand; its id."""
+        body = {"logical_date": None, "conf": conf or {}}
+        return str(self._call("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
+
+    def run(self, dag_id: str, run_id: str) -> Answer:
+        """One run."""
+        return self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}")
+
+    def runs(self, dag_id: str, most: int) -> list[Answer]:
+        """The latest runs of a DAG, newest first."""
+        found: list[Answer] = self._call("GET", f"dags/{dag_id}/dagRuns?limit={most}&order_by=-run_after")["dag_runs"]
+        return found
+
+    def tasks(self, dag_id: str, run_id: str) -> list[Answer]:
+        """The task instances of a run, in the order of their start."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000"
+        found: list[Answer] = self._call("GET", path)["task_instances"]
+        return sorted(found, key=lambda task: (task["start_date"] or "9", task["task_id"], task["map_index"]))
+
+    def returned(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
+        """What a task returned, or None."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?map_index={map_index}"
+        try:
+            return self._call("GET", f"{path}&deserialize=true")["value"]
+        except _MissingError:
+            return None
+
+    def errors(self, dag_id: str, run_id: str, task_id: str, attempt: int, map_index: int = -1) -> list[str]:
+        """What a task's log says at level error."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?map_index={map_index}"
+        content = self._call("GET", path).get("content") or []
+        events = [entry for entry in content if isinstance(entry, dict) and entry.get("level") in {"error", "critical"}]
+        return [_told(entry) for entry in events]
+
+    def _call(self, method: str, path: str, body: Answer | None = None) -> Answer:
+        try:
+            answer = self._client.request(method, path, json=body, headers={"Accept": "application/json"})
+        except httpx.HTTPError as error:
+            raise PlatformError(f"Airflow does not answer at {self._address} ({error})", _REMEDY) from error
+        if answer.status_code == httpx.codes.NOT_FOUND:
+            raise _MissingError(f"Airflow does not know {path.partition('?')[0]}", "look at `make schedules`")
+        if answer.is_error:
+            raise PlatformError(
+                f"Airflow refuses {path.partition('?')[0]}: {answer.status_code} {answer.text[:300]}", _REMEDY
+            )
+        told: Answer = answer.json()
+        return told
+
+
+class _MissingError(PlatformError):
+    """There is no such thing."""
+
+
+def _told(entry: Answer) -> str:
+    """A log entry's sentence, with the exception's own where there is one."""
+    causes = [f"{cause['exc_type']}: {cause['exc_value']}" for cause in entry.get("error_detail") or []]
+    return " ".join([str(entry.get("event", "")), *causes[-1:]])

@@ -1,0 +1,59 @@
+"""What is looked at before a service is started: its program, its port, the disk."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from typing import TYPE_CHECKING
+
+from local import processes
+from local.errors import PlatformError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.services import Service
+
+
+def check_program(service: Service) -> None:
+    """Refuse a service whose program is not installed.
+
+    Raises:
+        PlatformError: it is missing.
+    """
+    if not shutil.which(service.command[0]):
+        raise PlatformError(f"the program of {service.name} is missing: {service.command[0]}", "run `make setup`")
+
+
+def check_port(service: Service) -> None:
+    """Refuse a service whose port somebody else listens on.
+
+    Raises:
+        PlatformError: saying who, where that can be seen.
+    """
+    if service.port is None:
+        return
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", service.port))
+        except OSError as error:
+            who = processes.listener(service.port)
+            raise PlatformError(
+                f"port {service.port} for {service.name} is taken" + (f" by {who}" if who else f" ({error.strerror})"),
+                f"stop that, or set {service.port_variable} to another port, in the environment or in .env",
+            ) from error
+
+
+def check_disk(home: Path, least_mb: int) -> None:
+    """Refuse a disk that is nearly full.
+
+    Raises:
+        PlatformError: fewer than `least_mb` MB are free.
+    """
+    free = shutil.disk_usage(home).free // 2**20
+    if free < least_mb:
+        raise PlatformError(
+            f"only {free} MB are free at {home}, {least_mb} are needed",
+            "make room, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
+        )

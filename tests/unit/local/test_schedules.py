@@ -1,0 +1,93 @@
+"""What `make schedules` and the runs' tables say, from what Airflow answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from local.runs import seconds_between, shown
+from local.schedules import duration, every, names, next_run
+
+pytestmark = pytest.mark.unit
+
+NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0.42, "0.4 s"),
+        (9, "9 s"),
+        (30, "30 s"),
+        (119, "119 s"),
+        (180, "3 min"),
+        (7200, "2 h"),
+        (172_800, "2 d"),
+    ],
+    ids=str,
+)
+def test_a_duration_reads_at_a_glance(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("summary", "text"),
+    [
+        ("0:00:30", "every 30 s"),
+        ("0:15:00", "every 15 min"),
+        ("1 day, 0:00:00", "every 1 d"),
+        ("0 4 * * *", "0 4 * * *"),
+    ],
+)
+def test_a_pause_is_told_in_words(summary: str, text: str) -> None:
+    assert every(summary) == text
+
+
+def test_the_assets_of_an_expression_are_named_in_their_order() -> None:
+    def asset(name: str) -> dict[str, Any]:
+        return {"asset": {"uri": f"postgres://x/{name}", "name": name, "group": "raw"}}
+
+    assert names({"any": [asset("raw.sales"), {"all": [asset("raw.commits"), asset("raw.issues")]}]}) == [
+        "raw.sales", "raw.commits", "raw.issues"
+    ]  # fmt: skip
+    assert names(None) == []
+
+
+@pytest.mark.parametrize(
+    ("dag", "text"),
+    [
+        pytest.param({"is_paused": True, "next_dagrun_run_after": None}, "paused", id="paused"),
+        pytest.param({"is_paused": False, "next_dagrun_run_after": None}, "", id="by-hand"),
+        pytest.param({"is_paused": False, "next_dagrun_run_after": "2026-03-02T10:05:00Z"}, "in 5 min", id="later"),
+        pytest.param({"is_paused": False, "next_dagrun_run_after": "2026-03-02T09:59:00Z"}, "now", id="due"),
+        pytest.param(
+            {"is_paused": False, "next_dagrun_run_after": "2026-03-02T10:05:00Z", "timetable_summary": "@continuous"},
+            "",
+            id="continuous",
+        ),
+    ],
+)
+def test_the_next_run_is_told_where_a_clock_decides_it(dag: dict[str, Any], text: str) -> None:
+    assert next_run(dag, NOW) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        pytest.param(None, "", id="nothing"),
+        pytest.param({"rows": 10, "key": "", "files": 0}, "rows 10, files 0", id="empty-parts-are-left-out"),
+        pytest.param({"auc": 0.912345678, "by": {"a": 1}}, "auc 0.9123, by a 1", id="numbers-and-nesting"),
+        pytest.param([1, 2], "[1, 2]", id="list"),
+        pytest.param("moved", "moved", id="text"),
+    ],
+)
+def test_what_a_task_returned_is_told_briefly(value: object, text: str) -> None:
+    assert shown(value) == text
+
+
+def test_a_run_that_did_not_end_took_no_time_yet() -> None:
+    assert seconds_between("2026-03-02T10:00:00Z", None) is None
+    assert seconds_between("2026-03-02T10:00:00Z", "2026-03-02T10:00:01.5Z") == 1.5
