@@ -24,7 +24,7 @@ from local import schedules as schedule_page
 from local.airflow_api import AirflowApi
 from local.console import Report
 from local.errors import PlatformError
-from local.platform import KAFKA, ML_API, POSTGRES, S3, Platform
+from local.platform import KAFKA, ML_API, MLFLOW, POSTGRES, S3, Platform
 from local.runs import follow
 from local.settings import PlatformSettings, ingest_settings
 
@@ -181,6 +181,7 @@ def _print_addresses(platform: Platform) -> None:
     typer.echo(f"  Warehouse  {at[POSTGRES]}")
     typer.echo(f"  Kafka      {at[KAFKA]}")
     typer.echo(f"  ML service {at[ML_API]}/docs")
+    typer.echo(f"  MLflow     {at[MLFLOW]}")
     typer.echo(f"  Logs       {settings.layout.logs}")
     typer.echo("Next: make drop FILE=path DATASET=name, make status, make env, make down")
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import make_conninfo
 
-from local import airflow, bucket, ml_api
+from local import airflow, bucket, ml_api, mlflow
 from local.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -37,10 +37,13 @@ def variables(platform: Platform) -> dict[str, str]:
         **bucket.CHECKSUMS,
         "WAREHOUSE_DSN": dsn,
         "ML_API_URL": ml_api.url(settings),
+        "MLFLOW_TRACKING_URI": mlflow.url(settings),
         "AIRFLOW_URL": airflow.url(settings),
         "AIRFLOW_USER": credentials.airflow_admin_user,
         "AIRFLOW_PASSWORD": credentials.airflow_admin_password,
         **airflow.library_variables(settings, credentials),
+        "WAREHOUSE_TRANSFORM_USER": "transform",
+        "WAREHOUSE_TRANSFORM_PASSWORD": credentials.warehouse_transform_password,
         "WAREHOUSE_OWNER_USER": owner.user,
         "WAREHOUSE_OWNER_PASSWORD": owner.password.get_secret_value(),
         "PLATFORM_HOME": str(settings.platform_home),

@@ -14,7 +14,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from local import broker, bucket, ml_api, postgres
+from local import broker, bucket, ml_api, mlflow, postgres
 from local.errors import PlatformError
 from local.github_api import service as github
 from local.services import Service, get_json, shared_environment
@@ -43,6 +43,8 @@ _ARGUMENTS = {
     "airflow-dag-processor": ("dag-processor",),
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
+
+NAMES = tuple(_ARGUMENTS)
 
 _MIGRATION_SECONDS = 600
 
@@ -84,6 +86,7 @@ def environment(settings: PlatformSettings, credentials: Credentials) -> dict[st
         **_connections(settings, credentials),
         **library_variables(settings, credentials),
         **bucket.CHECKSUMS,
+        **mlflow.variables(settings),
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
         "GX_ANALYTICS_ENABLED": "false",

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.settings import S3Config, WarehouseConfig
-from local import airflow, broker, bucket, ml_api, postgres, processes
+from local import airflow, broker, bucket, ml_api, mlflow, postgres, processes
 from local.console import Progress, Silence, step
 from local.credentials import Credentials, load, load_or_make
 from local.errors import PlatformError
@@ -30,12 +30,13 @@ if TYPE_CHECKING:
 
     from local.services import Service
 
-POSTGRES, S3, KAFKA, ML_API, GITHUB = "postgres", "s3", "kafka", ml_api.NAME, github.NAME
+POSTGRES, S3, KAFKA, ML_API, GITHUB, MLFLOW = "postgres", "s3", "kafka", ml_api.NAME, github.NAME, mlflow.NAME
 STORES = (POSTGRES, S3)
 
 # In the order of their start: what the others need, what they talk to, what runs it all.
 _FIRST = (*STORES, KAFKA)
 _SECOND = (ML_API, GITHUB)
+_LAST = (MLFLOW, *airflow.NAMES)  # MLflow makes its tables while Airflow wakes up
 _MAX_STARTS = 2  # one that did not help once more is not tried for ever while somebody waits
 
 
@@ -85,6 +86,7 @@ class Platform:
             broker.service(settings),
             ml_api.service(settings),
             github.service(settings, credentials),
+            mlflow.service(settings, credentials),
             *airflow.services(settings, credentials),
         ]
 
@@ -212,10 +214,10 @@ class Platform:
             with step(self._progress, "warehouse migrations"):
                 self._migrate_warehouse()
         self._start_together([service for service in missing if service.name in _SECOND])
-        if on_top := [service for service in missing if service.name not in (*_FIRST, *_SECOND)]:
+        if names.intersection(airflow.NAMES):
             with step(self._progress, "airflow database"):
                 airflow.prepare(settings, credentials)
-            self._start_together(on_top)
+        self._start_together([service for service in missing if service.name in _LAST])
 
     def _migrate_warehouse(self) -> None:
         from include.stores.migrations import upgrade
@@ -276,10 +278,9 @@ class Platform:
         if not states:
             return 0
         active = [name for name, state in states.items() if state.state not in {"STOPPED", "EXITED", "FATAL"}]
-        on_top = [name for name in active if name not in (*_FIRST, *_SECOND)]
         for title, group, seconds in (
-            ("airflow", on_top, 40),
-            ("services", [*_SECOND, KAFKA, S3], 20),
+            ("airflow", airflow.NAMES, 40),
+            ("services", [MLFLOW, *_SECOND, KAFKA, S3], 20),
             (POSTGRES, [POSTGRES], 70),
         ):
             if names := [name for name in group if name in active]:

@@ -38,7 +38,7 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        PlatformError, match="no such service: oracle: choose of postgres, s3, kafka, ml-api, .*airflow"
+        PlatformError, match=r"no such service: oracle: choose of postgres, s3, kafka, ml-api, .*airflow"
     ):
         Platform(temporary_settings(tmp_path / "home")).up(["oracle"])
 
