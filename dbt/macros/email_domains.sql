@@ -1,0 +1,21 @@
+{#- The part of an address after the last @, in lower case; null where there is none. -#}
+{% macro email_domain(address) -%}
+    nullif(lower(substring({{ address }} FROM '@([^@]+)$')), '')
+{%- endmacro %}
+
+
+{#-
+Whether an address looks like one that an employer gave. False for free-mail providers (var `personal_email_domains`),
+for addresses that take no mail (noreply), for names of machines (no dot, .local, .lan and the like), and for none.
+-#}
+{% macro is_company_email(address) -%}
+    coalesce(
+        {{ email_domain(address) }} NOT IN (
+            {%- for domain in var("personal_email_domains") %}'{{ domain }}'{{ ", " if not loop.last }}{% endfor -%}
+        )
+        AND {{ address }} !~* '(^|[^a-z])no-?reply([^a-z]|$)'
+        AND {{ email_domain(address) }} ~ '^[^.]+([.][^.]+)+$'
+        AND {{ email_domain(address) }} !~ '[.](local|localdomain|localhost|lan|home|internal|invalid|test)$',
+        FALSE
+    )
+{%- endmacro %}

@@ -1,0 +1,4 @@
+{#- Schemas are called as the models' configuration says, whoever runs them: staging and analytics. -#}
+{% macro generate_schema_name(custom_schema_name, node) -%}
+    {{ custom_schema_name | trim if custom_schema_name else target.schema }}
+{%- endmacro %}
