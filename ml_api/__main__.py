@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import logging
+import os
+import re
 import signal
 import sys
 
@@ -10,6 +13,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from ml_api.app import create_app
+from ml_api.registry import CLIENT_ENVIRONMENT
 from ml_api.settings import MlApiSettings
 
 _KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that it is never we who close one in use
@@ -26,8 +30,15 @@ def main() -> None:
         settings = MlApiSettings()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        sys.exit(f"error: ML_API_{'.'.join(map(str, first['loc'])).upper()}={first['input']}: {first['msg']}")
-    app = create_app()
+        name = str(first["loc"][0])
+        variable = name if name.isupper() else f"ML_API_{name.upper()}"
+        given = re.sub(r"//[^/]*@", "//...@", str(first["input"]))
+        sys.exit(f"error: {variable}={given}: {first['msg']}")
+    for name, value in CLIENT_ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    logging.basicConfig(format="%(levelname)s:     %(message)s")
+    logging.getLogger("ml_api").setLevel(logging.INFO)
+    app = create_app(settings, loaded=_set_aside)
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER_OBJECTS)
     signal.signal(signal.SIGTERM, _end)  # uvicorn passes it on once it has shut down
@@ -44,6 +55,16 @@ def main() -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
+
+
+def _set_aside() -> None:
+    """Once more, for what a model brings: MLflow, scikit-learn and itself are some 300,000 objects that stay.
+
+    What the model before has left behind is collected first.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _end(_number: int, _frame: object) -> None:

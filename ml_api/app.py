@@ -2,33 +2,63 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from fastapi import FastAPI, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
 
+from ml_api.categories import CATEGORIES
+from ml_api.champion import ChampionKeeper
+from ml_api.commits import commit_routes
 from ml_api.metrics import CountRequests, Metrics
-from ml_api.models import HEALTHY, Health
+from ml_api.models import Health  # noqa: TC001 - FastAPI reads the annotation
 from ml_api.predictions import prediction_routes
+from ml_api.registry import MlflowRegistry
+from ml_api.settings import MlApiSettings
 
-VERSION = "1.0.0"
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-_DESCRIPTION = "Says into which spending category a transaction belongs. The answer depends on its id alone."
+VERSION = "1.1.0"
+
+_DESCRIPTION = (
+    "Says into which spending category a transaction belongs, which depends on its id alone; and whether a commit is a"
+    " merge, by the model that MLflow calls the champion."
+)
 
 
-def create_app() -> FastAPI:
-    """A new application with counters of its own."""
+def create_app(settings: MlApiSettings | None = None, *, loaded: Callable[[], None] = lambda: None) -> FastAPI:
+    """A new application with counters and a model of its own.
+
+    Args:
+        settings: those of the environment if not given.
+        loaded: called whenever a model has been loaded.
+    """
+    settings = settings or MlApiSettings()
     metrics = Metrics()
+    keeper = ChampionKeeper(
+        MlflowRegistry(settings.mlflow_tracking_uri) if settings.mlflow_tracking_uri else None,
+        refresh=settings.model_refresh,
+        patience=settings.model_load_seconds,
+        metrics=metrics,
+        loaded=loaded,
+    )
     app = FastAPI(title="ML service", version=VERSION, description=_DESCRIPTION)
     app.include_router(prediction_routes(metrics))
+    app.include_router(commit_routes(keeper, metrics))
 
     @app.get("/health", tags=["operations"], summary="Whether the service works")
     async def health() -> Health:
-        """Always `ok`: nothing stands behind this service that could be down."""
-        return HEALTHY
+        """Always `ok`: transactions need nothing but this service, and a start anew would not bring a model.
+
+        Commits need one: `commit_model` has the version that serves them, or why there is none.
+        """
+        return {"status": "ok", "categories": CATEGORIES, "commit_model": keeper.health()}
 
     @app.get("/metrics", tags=["operations"], summary="Counters in Prometheus' text format", response_class=Response)
     async def read_metrics() -> Response:
-        """Requests by path and status, their duration, and predictions by category."""
+        """Requests by path and status, their duration, predictions by category, commits by result, and the model."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
     paths = frozenset(route.path for route in app.routes if isinstance(route, Route))

@@ -7,6 +7,7 @@ signature, for the documentation, stays as it is.
 from __future__ import annotations
 
 from http import HTTPStatus
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -26,7 +27,7 @@ _GONE = 499  # nobody reads it but the metrics; the number that nginx uses
 
 
 class JsonRoute(APIRoute):
-    """For endpoints that take one model as their body and return what orjson can write."""
+    """For endpoints, waiting or not, that take one model as their body and return what orjson can write."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """Read, validate, call the endpoint, write.
@@ -36,7 +37,7 @@ class JsonRoute(APIRoute):
         """
         if self.body_field is None or self._embed_body_fields:
             raise TypeError(f"{self.name} must take one model as its body")
-        endpoint = self.endpoint
+        endpoint, waits = self.endpoint, iscoroutinefunction(self.endpoint)
         model: Any = self.body_field.field_info.annotation
         adapter: TypeAdapter[Any] = TypeAdapter(model)
 
@@ -47,7 +48,7 @@ class JsonRoute(APIRoute):
                 return _refused(error)
             except ClientDisconnect:
                 return Response(status_code=_GONE)
-            return _json(endpoint(body))
+            return _json(await endpoint(body) if waits else endpoint(body))
 
         return handle
 
@@ -60,7 +61,7 @@ async def _read(request: Request) -> bytes:
         if size > MAX_BODY_BYTES:
             raise HTTPException(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-                f"the body is larger than {MAX_BODY_BYTES:,} bytes: send fewer transactions at once",
+                f"the body is larger than {MAX_BODY_BYTES:,} bytes: send fewer transactions at once, or fewer commits",
             )
         chunks.append(chunk)
     return b"".join(chunks)

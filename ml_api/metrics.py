@@ -6,7 +6,7 @@ from collections import Counter as Tally
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from ml_api.categories import CATEGORIES
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+_RESULTS = {True: "merge", False: "change"}
 _NO_ROUTE = "other"  # one name for every address that is not ours, or a scanner would fill the memory with them
 
 
@@ -38,11 +39,39 @@ class Metrics:
         )
         for category in CATEGORIES:  # shown as 0 before the first one
             self._predictions.labels(category)
+        self._commits = Counter("ml_api_commits", "Commits classified.", ("result",), registry=self.registry)
+        for result in _RESULTS.values():
+            self._commits.labels(result)
+        self._classification = Histogram(
+            "ml_api_classification_seconds",
+            "From commits to answers, for one request, with a model at hand.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._model = Gauge(
+            "ml_api_model_info", "The version that serves, as a label.", ("model", "version"), registry=self.registry
+        )
+        self._failures = Counter("ml_api_model_load_failures", "Looks for a model that failed.", registry=self.registry)
 
     def count_predictions(self, categories: Iterable[str]) -> None:
         """Count each of these."""
         for category, count in Tally(categories).items():
             self._predictions.labels(category).inc(count)
+
+    def count_commits(self, merges: Iterable[bool], seconds: float) -> None:
+        """Count one request's commits."""
+        for is_merge, count in Tally(merges).items():
+            self._commits.labels(_RESULTS[is_merge]).inc(count)
+        self._classification.observe(seconds)
+
+    def tell_model(self, model: str, version: str) -> None:
+        """Show this version, and the one before no longer."""
+        self._model.clear()
+        self._model.labels(model, version).set(1)
+
+    def count_load_failure(self) -> None:
+        """Count one look for a model that failed."""
+        self._failures.inc()
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
         """Count one request that was answered."""

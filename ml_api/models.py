@@ -1,5 +1,7 @@
 """What goes into the service and what comes out, with the examples that its documentation shows.
 
+Commits have a module of their own, `ml_api.commit_models`.
+
 Requests are validated, so they are models. Answers are ours: typed dictionaries, which cost nothing to make.
 """
 
@@ -12,7 +14,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, with_config
 from typing_extensions import TypedDict
 
-from ml_api.categories import CATEGORIES, Category, category_of
+from ml_api.categories import Category, category_of
 
 if TYPE_CHECKING:
     from pydantic.config import JsonDict
@@ -85,17 +87,22 @@ class BatchPredictions(TypedDict):
     predictions: list[Prediction]
 
 
+class ModelHealth(TypedDict):
+    """The version that serves, if one does; and what is wrong, which may also be that the newest cannot be had."""
+
+    version: str | None
+    problem: str | None
+
+
 class Health(TypedDict):
-    """The service answers; `categories` are all that it knows."""
+    """The service answers; `categories` are all that it knows, and `commit_model` is what classifies commits."""
 
     status: Literal["ok"]
     categories: tuple[str, ...]
+    commit_model: ModelHealth
 
 
 class Refusal(TypedDict):
     """Why a request was not looked at."""
 
     detail: str
-
-
-HEALTHY: Health = {"status": "ok", "categories": CATEGORIES}

@@ -1,15 +1,39 @@
-"""What the service can be told from outside. What it accepts in a request is in `ml_api.models`."""
+"""What the service can be told from outside. What it accepts in a request is in the modules of models."""
 
 from __future__ import annotations
 
-from pydantic import Field
+import re
+
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ADDRESS = re.compile(r"https?://[^\s/@]+(/[^\s@]*)?")
 
 
 class MlApiSettings(BaseSettings):
-    """Where the service listens. Each name is read from ML_API_<NAME>."""
+    """Where the service listens and where its models are. Each name is read from ML_API_<NAME>, MLflow's as it is."""
 
-    model_config = SettingsConfigDict(env_prefix="ML_API_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ML_API_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
+    )
 
     host: str = Field("127.0.0.1", description="0.0.0.0 in a container")
     port: int = Field(8100, ge=1, le=65535)
+    mlflow_tracking_uri: str = Field(
+        "", validation_alias="MLFLOW_TRACKING_URI", description="MLflow's server; without it no commit is classified"
+    )
+    model_refresh: float = Field(
+        60, gt=0, le=86_400, description="seconds until MLflow is asked for the champion again"
+    )
+    model_load_seconds: float = Field(60, gt=0, le=600, description="how long a request waits for the first model")
+
+    @field_validator("mlflow_tracking_uri")
+    @classmethod
+    def _is_a_server(cls, address: str) -> str:
+        """A server and nothing else: a folder of files is not shared, and an address ends up in messages."""
+        if address and not _ADDRESS.fullmatch(address):
+            raise ValueError(
+                "give http://HOST:PORT or https://HOST; a name and a password belong into MLFLOW_TRACKING_USERNAME and"
+                " MLFLOW_TRACKING_PASSWORD"
+            )
+        return address

@@ -1,0 +1,84 @@
+"""What `/classify-commit` takes and gives, with the examples that its documentation shows.
+
+Limits are those of the platform's contract `commits`, so that what the warehouse takes can be classified.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, with_config
+from typing_extensions import TypedDict
+
+if TYPE_CHECKING:
+    from pydantic.config import JsonDict
+
+MAX_COMMITS = 1000
+MAX_MESSAGE = 500_000
+
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(2099, 12, 31, 23, 59, 59, tzinfo=UTC)
+
+_MERGE: JsonDict = {
+    "sha": "3f1c5a0e9b7d4c2a8e6f0b1d2c3a4f5e6d7c8b9a",
+    "message": "Merge branch 'totals' into main",
+    "authored_at": "2026-03-02T09:30:00+00:00",
+    "author_email": "ada@example.com",
+    "comment_count": 2,
+    "author_commits_before": 41,
+    "hours_since_author_commit": 3.5,
+    "is_company_email": True,
+}
+_CHANGE: JsonDict = {"message": "Mend the rounding of totals", "authored_at": "2026-03-02T22:15:00+01:00"}
+_ANSWERS: list[JsonDict] = [
+    {"sha": _MERGE["sha"], "is_merge": True, "probability": 0.91, "model_version": "3"},
+    {"sha": None, "is_merge": False, "probability": 0.08, "model_version": "3"},
+]
+
+
+class Commit(BaseModel):
+    """What is known of a commit when it is written. Fields that are not listed here are ignored."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="ignore", json_schema_extra={"examples": [_MERGE, _CHANGE]}
+    )
+
+    sha: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = Field(
+        None, description="only repeated in the answer, so that answers can be told apart"
+    )
+    message: str = Field(max_length=MAX_MESSAGE, description="subject and body")
+    authored_at: AwareDatetime = Field(ge=_FIRST, le=_LAST, description="ISO 8601 with an offset from UTC")
+    author_email: Annotated[str, Field(max_length=320)] | None = None
+    comment_count: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(None, description="nothing if not known")
+    author_commits_before: int = Field(0, ge=0, le=1_000_000_000, description="in the same repository")
+    hours_since_author_commit: Annotated[float, Field(ge=0, le=10_000_000)] | None = Field(
+        None, description="since the one before; nothing for the author's first"
+    )
+    is_company_email: bool = False
+
+
+class CommitBatch(BaseModel):
+    """Up to 1,000 commits; one that is not valid refuses all of them."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, json_schema_extra={"examples": [{"commits": [_MERGE, _CHANGE]}]}
+    )
+
+    commits: Annotated[list[Commit], Field(min_length=1, max_length=MAX_COMMITS)]
+
+
+@with_config(ConfigDict(json_schema_extra={"examples": [*_ANSWERS]}))
+class Classification(TypedDict):
+    """What the model says of one commit: `probability` is that of a merge, and from 0.5 it counts as one."""
+
+    sha: str | None
+    is_merge: bool
+    probability: float
+    model_version: str
+
+
+@with_config(ConfigDict(json_schema_extra={"examples": [{"classifications": [*_ANSWERS]}]}))
+class BatchClassifications(TypedDict):
+    """One classification for each commit, in the order of the request, all by one version of the model."""
+
+    classifications: list[Classification]
