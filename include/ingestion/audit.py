@@ -6,8 +6,6 @@ seconds to import, so it is imported where it is used, and an `Auditor` serves a
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -15,20 +13,12 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.model import Contract, Severity
 from include.errors import Code, RetryableError, Stage
 from include.ingestion.records import FileRefusedError, QualityResult
+from include.stores.expectations import expected, implementation, load_library, observed, raised, warehouse_source
 
 if TYPE_CHECKING:
     from include.settings import WarehouseConfig
 
 _SHOWN = 300
-
-
-def load_library() -> Any:
-    """Great Expectations, silent: no telemetry, no progress bars, no log of its inner life."""
-    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
-    logging.getLogger("great_expectations").setLevel(logging.ERROR)
-    import great_expectations
-
-    return great_expectations
 
 
 class Auditor:
@@ -72,24 +62,7 @@ class Auditor:
 
     @cached_property
     def _source(self) -> Any:
-        gx = load_library()
-        context = gx.get_context(mode="ephemeral")
-        context.variables.progress_bars = {"globally": False}
-        c = self._config
-        from sqlalchemy import URL
-
-        url = URL.create(
-            "postgresql+psycopg",
-            c.user,
-            c.password.get_secret_value(),
-            c.host,
-            c.port,
-            c.database,
-            query={"connect_timeout": str(c.connect_timeout), "application_name": "ingest-audit"},
-        )
-        return context.data_sources.add_postgres(
-            "warehouse", connection_string=url.render_as_string(hide_password=False).replace("$", "%24")
-        )
+        return warehouse_source(self._config, "ingest-audit")
 
 
 def judge(contract: Contract, results: list[QualityResult]) -> None:
@@ -113,18 +86,16 @@ def judge(contract: Contract, results: list[QualityResult]) -> None:
 
 def _suite(contract: Contract) -> Any:
     gx = load_library()
-    from great_expectations.expectations.registry import get_expectation_impl
-
     suite = gx.ExpectationSuite(name=contract.dataset)
     for expectation in contract.expectations:
-        kind: Any = get_expectation_impl(expectation.type)
+        kind = implementation(expectation.type)
         suite.add_expectation(kind(**dict(expectation.kwargs), severity=expectation.severity.value))
     return suite
 
 
 def _result(item: Any) -> QualityResult:
     config = item.expectation_config
-    if reason := _exception(item.exception_info or {}):
+    if reason := raised(item.exception_info):
         raise RetryableError(
             Stage.LOAD,
             Code.EXPECTATION_FAILED,
@@ -132,28 +103,11 @@ def _result(item: Any) -> QualityResult:
             expectation=config.type,
             reason=reason[:_SHOWN],
         )
-    expected = {
-        name: value for name, value in config.kwargs.items() if name not in {"batch_id", "column"} and value is not None
-    }
     return QualityResult(
         expectation=config.type,
         column=config.kwargs.get("column"),
         severity=re.sub(r"^.*\.", "", str(getattr(config.severity, "value", config.severity))),
         success=bool(item.success),
-        observed=_observed(item.result),
-        expected=", ".join(f"{name} = {value}" for name, value in sorted(expected.items()))[:_SHOWN],
+        observed=observed(item.result),
+        expected=expected(config.kwargs),
     )
-
-
-def _exception(info: dict[str, Any]) -> str:
-    """What was raised during evaluation. The library tells it directly, or for each metric by itself."""
-    each = [info, *(metric for metric in info.values() if isinstance(metric, dict))]
-    return next((str(one.get("exception_message")) for one in each if one.get("raised_exception")), "")
-
-
-def _observed(result: dict[str, Any]) -> str:
-    if "observed_value" in result:
-        return str(result["observed_value"])[:_SHOWN]
-    if "unexpected_count" in result:
-        return f"{result['unexpected_count']} of {result.get('element_count')} rows unexpected"
-    return ", ".join(f"{k} = {v}" for k, v in sorted(result.items()))[:_SHOWN]

@@ -1,0 +1,188 @@
+"""The pages that show the results: one for each table by Great Expectations' own renderer, and one that leads to them.
+
+What belongs here: making HTML. What does not: the bucket (`publish`). The renderer's pages fetch styles and scripts
+from other hosts; those are taken out and a small style put in, so that a page needs nothing but itself.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from html import escape
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from include.stores.expectations import load_library
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.quality.records import CheckResult, TableReport
+    from include.quality.results import Run
+
+INDEX = "index.html"
+
+_FOREIGN = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>", re.DOTALL | re.IGNORECASE)
+_HOME = re.compile(r'href="(?:\.\./)+index\.html"')
+_ELSEWHERE = re.compile(r'href="(?:\.\./)+(?!index\.html)[^"]*"')
+_STYLE = """<style>
+body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; color: #222; }
+table { border-collapse: collapse; width: 100%; margin-bottom: 1rem; }
+th, td { border-bottom: 1px solid #ddd; padding: .3rem .6rem; text-align: left; vertical-align: top; }
+td { overflow-wrap: anywhere; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; } h5 { font-size: 1.05rem; margin: .5rem 0; }
+.text-success::before { content: "\\2713"; color: #1a7f37; } .text-danger::before { content: "\\2717"; color: #c62828; }
+.text-warning::before { content: "!"; color: #b26a00; } .passed { color: #1a7f37; } .critical { color: #c62828; }
+.warning { color: #b26a00; } .badge, code { background: #eee; border-radius: 3px; padding: 0 .25rem; }
+.card-header, .btn-group, .card-text, .ge-walkthrough-modal, .modal, footer { display: none; }
+.ge-breadcrumbs, .nav { list-style: none; padding: 0; } .nav li { display: inline-block; margin-right: 1rem; }
+.sticky-top { height: auto !important; } .popover, .cooltip > span { display: none; } i { font-style: normal; }
+</style>"""
+
+
+def table_page(report: TableReport) -> str:
+    """The page of one table. Every result is on it, the rules that are no expectation of the library as well."""
+    gx = load_library()
+    from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
+    from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
+    from great_expectations.render.view.view import DefaultJinjaPageView
+
+    counts = report.counts
+    evaluated = {id(result): item for result, item in report.evaluated}
+    passed = counts["passed"]
+    answer = ExpectationSuiteValidationResult(
+        success=not report.failed(),
+        results=[_item(result, evaluated.get(id(result))) for result in report.results],
+        suite_name=report.dataset,
+        statistics={
+            "evaluated_expectations": counts["checks"],
+            "successful_expectations": passed,
+            "unsuccessful_expectations": counts["checks"] - passed,
+            "success_percent": 100 * passed / max(counts["checks"], 1),
+        },
+        meta={
+            "great_expectations_version": gx.__version__,
+            "run_id": {"run_name": "check_quality", "run_time": report.checked_at.isoformat()},
+        },
+    )
+    view: Any = DefaultJinjaPageView()
+    html = str(view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(answer)))
+    return self_contained(html).replace("<body>", f"<body>\n{_failures(report)}", 1)
+
+
+def self_contained(html: str) -> str:
+    """The page without what it would fetch from elsewhere, leading home to the page above its folder."""
+    html = _FOREIGN.sub("", html)
+    html = _ELSEWHERE.sub('href="#"', html)
+    html = _HOME.sub(f'href="../{INDEX}"', html)
+    return html.replace("</head>", f"{_STYLE}\n</head>", 1)
+
+
+def index_page(runs: Sequence[Run], present: frozenset[str]) -> str:
+    """The first page: how each table is now, and its earlier checks.
+
+    Args:
+        runs: of all tables, the newest of each first.
+        present: keys of the pages that there are.
+    """
+    newest: dict[str, Run] = {}
+    earlier: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.dataset in newest:
+            earlier.setdefault(run.dataset, []).append(run)
+        else:
+            newest[run.dataset] = run
+    now = "\n".join(_row(run, present) for run in newest.values())
+    before = "\n".join(_row(run, present) for each in earlier.values() for run in each)
+    head = (
+        "<tr><th>Table</th><th>Checked (UTC)</th><th>Checks</th><th>Passed</th><th>Warnings</th><th>Critical</th></tr>"
+    )
+    return f"""<!DOCTYPE html>
+<html lang="en"><head><meta charset="utf-8"><title>Quality of the warehouse</title>{_STYLE}</head><body>
+<h1>Quality of the warehouse</h1>
+<table>{head}
+{now}
+</table>
+<h2>Earlier checks</h2>
+<table>{head}
+{before}
+</table>
+</body></html>
+"""
+
+
+def _failures(report: TableReport) -> str:
+    """What failed, with severity and remedy, above the renderer's own tables, which know neither."""
+    rows = "\n".join(
+        f'<tr class="{result.severity}"><td>{result.severity}</td>'
+        + "".join(f"<td>{escape(cell)}</td>" for cell in (result.name, result.observed, result.expected))
+        + f"<td><code>{escape(result.remedy)}</code></td></tr>"
+        for result in report.failed()
+    )
+    if not rows:
+        return '<p class="passed">Every check has passed.</p>'
+    heads = "".join(f"<th>{head}</th>" for head in ("Severity", "Check", "Observed", "Expected", "Look"))
+    return f"<h2>Failed</h2>\n<table><tr>{heads}</tr>\n{rows}\n</table>"
+
+
+def _row(run: Run, present: frozenset[str]) -> str:
+    name = escape(run.dataset)
+    link = f'<a href="{escape(run.key)}">{name}</a>' if run.key in present else name
+    state = "critical" if run.critical else "warning" if run.warnings else "passed"
+    cells = (f"{run.checked_at:%Y-%m-%d %H:%M:%S}", run.checks, run.passed, run.warnings, run.critical)
+    return f'<tr class="{state}"><td>{link}</td>' + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _item(result: CheckResult, evaluated: Any | None) -> Any:
+    """One line of the page. The library's own result is shown as it is; another becomes a rule's."""
+    from great_expectations.core.expectation_validation_result import ExpectationValidationResult
+    from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
+
+    item = evaluated
+    if item is None or result.observed.startswith("not evaluated"):
+        item = ExpectationValidationResult(
+            success=result.success,
+            expectation_config=ExpectationConfiguration(
+                type=_rule(), kwargs={"rule": result.expectation, "expected": result.expected}
+            ),
+            result={"observed_value": result.observed},
+            exception_info={"raised_exception": False, "exception_message": None, "exception_traceback": None},
+        )
+    return item
+
+
+@lru_cache(maxsize=1)
+def _rule() -> str:
+    """Teach the library's renderer how a rule of ours reads; the name under which it knows it."""
+    load_library()
+    from great_expectations.expectations.expectation import BatchExpectation
+    from great_expectations.render.components import LegacyRendererType, RenderedStringTemplateContent
+    from great_expectations.render.renderer.renderer import renderer
+
+    class ExpectRuleToHold(BatchExpectation):
+        """A rule that was judged before it came here: the library only shows it."""
+
+        rule: str
+        expected: str
+        domain_keys: ClassVar[tuple[str, ...]] = ("batch_id",)
+        success_keys: ClassVar[tuple[str, ...]] = ("rule", "expected")
+
+        def _validate(self, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
+            message = "a rule is judged by include.quality.inspection"
+            raise NotImplementedError(message)
+
+        @classmethod
+        @renderer(renderer_type=LegacyRendererType.PRESCRIPTIVE)
+        def _prescriptive_renderer(
+            cls,
+            configuration: Any = None,
+            result: Any = None,  # noqa: ARG003 - the library calls it so
+            runtime_configuration: Any = None,  # noqa: ARG003
+        ) -> list[Any]:
+            words = str(configuration.kwargs["rule"]).replace("_", " ")
+            template = {
+                "template": "$rule: $expected",
+                "params": {"rule": words, "expected": configuration.kwargs["expected"]},
+            }
+            return [RenderedStringTemplateContent(content_block_type="string_template", string_template=template)]
+
+    return "expect_rule_to_hold"

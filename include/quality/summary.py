@@ -1,0 +1,65 @@
+"""The results as a task's log shows them, and what a critical failure means.
+
+What belongs here: words. What does not: judging single checks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.contracts.model import Severity
+from include.errors import Code, PermanentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from include.quality.records import CheckResult, TableReport
+
+_HEADS = ("dataset", "checks", "passed", "warnings", "critical")
+_ORDER = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
+
+
+def summary(reports: Sequence[TableReport]) -> list[str]:
+    """A plain table, a line for each table of the warehouse, then every failed check with what helps."""
+    rows = [_HEADS, *(_row(report) for report in reports)]
+    widths = [max(len(row[place]) for row in rows) for place in range(len(_HEADS))]
+    lines = [_aligned(row, widths) for row in rows]
+    for report in reports:
+        for result in sorted(report.failed(), key=lambda each: _ORDER[each.severity]):
+            lines.extend(_told(report.dataset, result))
+    return lines
+
+
+def stop_at_critical(reports: Sequence[TableReport]) -> None:
+    """Let warnings pass.
+
+    Raises:
+        PermanentError: a critical check failed.
+    """
+    failed = [(report.dataset, result) for report in reports for result in report.failed(Severity.CRITICAL)]
+    if not failed:
+        return
+    listed = "; ".join(
+        f"{dataset}: {result.name}: expected {result.expected}, saw {result.observed}" for dataset, result in failed
+    )
+    raise PermanentError(
+        "quality", Code.QUALITY_CRITICAL, f"Critical checks of the warehouse failed: {listed}.", failed=len(failed)
+    )
+
+
+def _row(report: TableReport) -> tuple[str, ...]:
+    counts = report.counts
+    return (report.dataset, *(str(counts[name]) for name in _HEADS[1:]))
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
+    numbers = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+    return "  ".join([row[0].ljust(widths[0]), *numbers])
+
+
+def _told(dataset: str, result: CheckResult) -> Iterator[str]:
+    yield f"{result.severity.upper()} {dataset}: {result.name}"
+    yield f"    observed: {result.observed}"
+    yield f"    expected: {result.expected}"
+    if result.remedy:
+        yield f"    look: {result.remedy}"

@@ -1,0 +1,86 @@
+"""Great Expectations over the warehouse: how the library is woken, connected and listened to.
+
+What belongs here: what every user of the library needs, silence, a connection with timeouts, the words for what it saw.
+What does not: any expectation, and any judgement. The library takes seconds to import, so it is imported where it is
+used.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from include.settings import WarehouseConfig
+
+_SHOWN = 300
+
+
+def load_library() -> Any:
+    """Great Expectations, silent: no telemetry, no progress bars, no log of its inner life."""
+    os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    logging.getLogger("great_expectations").setLevel(logging.ERROR)
+    import great_expectations
+
+    return great_expectations
+
+
+def warehouse_source(config: WarehouseConfig, application: str) -> Any:
+    """The warehouse as one of the library's data sources, in a context that lives in memory.
+
+    Args:
+        config: with the timeouts that bound every query.
+        application: the name under which the warehouse shows the connection.
+    """
+    context = load_library().get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    from sqlalchemy import URL
+
+    url = URL.create(
+        "postgresql+psycopg",
+        config.user,
+        config.password.get_secret_value(),
+        config.host,
+        config.port,
+        config.database,
+        query={
+            "connect_timeout": str(config.connect_timeout),
+            "application_name": application,
+            "options": f"-c lock_timeout={config.lock_timeout}s -c statement_timeout={config.statement_timeout}s "
+            "-c timezone=UTC",
+        },
+    )
+    return context.data_sources.add_postgres(
+        "warehouse", connection_string=url.render_as_string(hide_password=False).replace("$", "%24")
+    )
+
+
+def implementation(expectation: str) -> Any:
+    """The library's class of an expectation, by its name in snake case."""
+    load_library()
+    from great_expectations.expectations.registry import get_expectation_impl
+
+    return get_expectation_impl(expectation)
+
+
+def raised(info: dict[str, Any] | None) -> str:
+    """What was raised during an evaluation, or nothing. The library tells it directly, or by metric."""
+    found = info or {}
+    each = [found, *(metric for metric in found.values() if isinstance(metric, dict))]
+    return next((str(one.get("exception_message")) for one in each if one.get("raised_exception")), "")
+
+
+def observed(result: dict[str, Any]) -> str:
+    """What an expectation saw, in a few words."""
+    if "observed_value" in result:
+        return str(result["observed_value"])[:_SHOWN]
+    if "unexpected_count" in result:
+        return f"{result['unexpected_count']} of {result.get('element_count')} rows unexpected"
+    return ", ".join(f"{k} = {v}" for k, v in sorted(result.items()))[:_SHOWN]
+
+
+def expected(kwargs: dict[str, Any]) -> str:
+    """An expectation's arguments, in a few words."""
+    said = {name: value for name, value in kwargs.items() if name not in {"batch_id", "column"} and value is not None}
+    return ", ".join(f"{name} = {value}" for name, value in sorted(said.items()))[:_SHOWN]
