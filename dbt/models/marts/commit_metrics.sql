@@ -7,7 +7,7 @@ WITH authors AS (
         count(*) FILTER (WHERE is_merge) AS merge_commits,
         min(authored_at) AS first_commit_at,
         max(authored_at) AS last_commit_at,
-        count(DISTINCT (authored_at AT TIME ZONE 'UTC')::date) AS active_days,
+        count(DISTINCT date_trunc('day', authored_at, 'UTC')) AS active_days,
         avg(message_length)::numeric(20, 1) AS average_message_length,
         count(*) FILTER (WHERE is_night) AS night_commits,
         count(*) FILTER (WHERE is_weekend) AS weekend_commits,

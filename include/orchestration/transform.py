@@ -1,0 +1,189 @@
+"""The dbt project as tasks: one for each model with its tests, and what has to happen before and after.
+
+What belongs here: how the project is turned into tasks and what a failure of one says. What a model computes stands in
+dbt/. Cosmos is imported when the DAG is built: it is too heavy for other DAG files that import this room.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+
+from include.errors import Code, PermanentError
+from include.orchestration.assets import features, marts, rows_of
+from include.orchestration.defaults import no_retry_of_permanent_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow.sdk import Asset, TaskGroup
+
+log = logging.getLogger(__name__)
+
+STAGE = "transform"
+CONNECTION = "warehouse_transform"
+FEATURES_SOURCE = "commits"
+
+_REPOSITORY = Path(__file__).resolve().parents[2]
+_PROJECT = _REPOSITORY / "dbt"
+_NICE = 10
+
+
+def manifest_path() -> Path:
+    """Where the manifest is: what DBT_MANIFEST names, from the checkout if it is relative."""
+    return _REPOSITORY / (os.environ.get("DBT_MANIFEST") or _PROJECT / "target" / "manifest.json")
+
+
+def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
+    """A task for each model, which builds it and runs its tests, in the order in which they need each other.
+
+    Nothing is asked of the warehouse here, and no dbt is run: the manifest says all.
+
+    Returns:
+        The tasks as a group, and the task of `ml_features`.
+
+    Raises:
+        PermanentError: there is no manifest.
+    """
+    manifest = manifest_path()
+    if not manifest.is_file():
+        raise PermanentError(
+            STAGE,
+            Code.TRANSFORMATION_FAILED,
+            f"The dbt manifest {manifest} is missing. Make it with: python -m local.dbt_manifest",
+        )
+    from cosmos.airflow.task_group import DbtTaskGroup  # type: ignore[import-untyped]
+    from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig  # type: ignore[import-untyped]
+    from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior, TestIndirectSelection  # type: ignore[import-untyped]
+    from cosmos.profiles.postgres.user_pass import PostgresUserPasswordProfileMapping  # type: ignore[import-untyped]
+
+    group = DbtTaskGroup(
+        group_id=group_id,
+        prefix_group_id=False,
+        project_config=ProjectConfig(
+            dbt_project_path=_PROJECT,
+            manifest_path=manifest,
+            install_dbt_deps=False,
+            env_vars={
+                "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+                # They show that a model's SQL is right: that does not change from run to run.
+                "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
+            },
+        ),
+        profile_config=ProfileConfig(
+            profile_name="filegate",
+            target_name="warehouse",
+            profile_mapping=PostgresUserPasswordProfileMapping(
+                conn_id=CONNECTION, profile_args={"schema": "analytics", "threads": 1, "connect_timeout": 10}
+            ),
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.LOCAL,
+            invocation_mode=InvocationMode.DBT_RUNNER,
+            # A test of several models runs with the last of them, not before that one is built.
+            test_indirect_selection=TestIndirectSelection.BUILDABLE,
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            test_behavior=TestBehavior.BUILD,
+            emit_datasets=False,
+            normalize_task_id=_task_id,
+        ),
+        operator_args={"callback": report_failed_tests, "pre_execute": _give_way},
+    )
+    return group, group.tasks_map["model.filegate.ml_features"]
+
+
+def _task_id(node: Any) -> str:
+    return str(node.name)
+
+
+def _give_way(_context: Any) -> None:
+    """Files that come in go first: dbt's own work takes what they leave of the processors."""
+    os.nice(_NICE)
+
+
+def report_failed_tests(project_dir: str, context: Any) -> None:  # noqa: ARG001 - Cosmos gives both
+    """Called after each dbt run: write the query that shows the rows a test has found into the task's log.
+
+    Args:
+        project_dir: the copy of the project in which dbt ran.
+        context: the task's.
+
+    Raises:
+        AirflowFailException: a test has failed. The same rows would fail it again, so there is no retry.
+    """
+    results = Path(project_dir) / "target" / "run_results.json"
+    if not results.is_file():
+        return  # dbt did not come so far, and Cosmos raises what it said
+    failed = [result for result in json.loads(results.read_text())["results"] if result["status"] == "fail"]
+    for result in failed:
+        log.error(
+            "The dbt test %s found %s. The rows, to be seen as `reader`:\n%s",
+            _named(result),
+            _rows(result),
+            (result.get("compiled_code") or "").strip(),
+        )
+    if failed:
+        found = "; ".join(f"{_named(result)} found {_rows(result)}" for result in failed)
+        with no_retry_of_permanent_errors():
+            raise PermanentError(
+                STAGE,
+                Code.TRANSFORMATION_FAILED,
+                f"dbt tests failed: {found}. What builds on the model is not built. The queries are in the log above.",
+            )
+
+
+def _named(result: dict[str, Any]) -> str:
+    """`test.filegate.<name>.<checksum>`, or without a checksum for a test in a file of its own."""
+    return str(result["unique_id"]).split(".")[2]
+
+
+def _rows(result: dict[str, Any]) -> str:
+    count = result.get("failures")
+    return "1 row" if count == 1 else f"{count} rows"
+
+
+@task
+def prepare_tables() -> list[str]:
+    """Make the raw tables that no load has made yet, empty, so that the models find them. The rest stays as it is."""
+    from include.ingestion.target import Target
+    from include.orchestration.catalog import sound_contracts
+    from include.orchestration.stores import connected_stores
+    from include.stores.warehouse import warehouse_errors
+
+    contracts = sound_contracts()
+    with no_retry_of_permanent_errors(), connected_stores() as stores, warehouse_errors(STAGE):
+        for contract in contracts:
+            Target(contract, file_id=0, attempt=0).ensure(stores.ledger.connection)
+    return [contract.dataset for contract in contracts]
+
+
+@task(outlets=[marts()])
+def announce_models() -> None:
+    """Tell who waits for the models."""
+
+
+@task(outlets=[features()])
+def announce_features() -> None:
+    """Tell who waits for the commit model's features, if commits came or somebody asked for this run."""
+    context: Any = get_current_context()
+    if not has_news_of(FEATURES_SOURCE, context["triggering_asset_events"] or ()):
+        raise AirflowSkipException("No commits came.")
+
+
+def has_news_of(dataset: str, events: Iterable[Asset]) -> bool:
+    """Whether a run was started by rows of this dataset, among others, or by nobody's rows: by hand.
+
+    Args:
+        dataset: the dataset.
+        events: the assets whose news started the run.
+    """
+    names = {asset.name for asset in events}
+    return not names or rows_of(dataset).name in names
