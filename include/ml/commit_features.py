@@ -147,7 +147,7 @@ def _text_features(messages: pd.Series) -> dict[str, object]:
 def _time_features(moments: pd.Series) -> dict[str, object]:
     """In UTC: the API does not tell the author's own clock. A time that cannot be read is a Monday's midnight."""
     times = pd.to_datetime(moments, utc=True, errors="coerce", format=_format(moments))
-    weekday = times.dt.weekday.fillna(0).to_numpy(dtype=np.float64)
+    weekday = times.dt.day_of_week.fillna(0).to_numpy(dtype=np.float64)
     whole_hour = times.dt.hour.fillna(0).to_numpy(dtype=np.float64)
     hour = whole_hour + times.dt.minute.fillna(0).to_numpy(dtype=np.float64) / 60
     is_weekend = weekday >= 5

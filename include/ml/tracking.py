@@ -1,0 +1,268 @@
+"""MLflow: runs with what is known of them, model versions, and the alias of the one in use.
+
+What belongs here: every call of MLflow, and its errors translated into ours. What does not: which model is better
+(`champion`), what is known of one (`training`). Nobody else imports MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from include.errors import Code, PermanentError, PipelineError, RetryableError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import pandas as pd  # type: ignore[import-untyped]
+    from mlflow.models import ModelSignature
+
+    from include.settings import TrainingSettings
+
+EXPERIMENT = "commit-analysis"
+MODEL = "commit-classifier"
+CHAMPION = "champion"
+
+_STAGE = "tracking"
+# What the saved model needs where it is loaded. Named, since MLflow takes many seconds to find it out.
+_REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "cloudpickle")
+# MLflow's own: two minutes a request and seven tries of it. A task has retries of its own.
+_ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+}
+# Tags of a run: by which a run of the same data and settings is found, where its model is, what was decided of it.
+_KEY, _MODEL_ID, _DECISION = "training_key", "model_id", "decision"
+_BUSY = {408, 429}
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is written down of a training.
+
+    Attributes:
+        key: the same for a training that would only repeat this one.
+        model: a fitted pipeline.
+        example: some rows of inputs; the times in them without a zone, as MLflow's own schema has it.
+        pictures: file name and PNG of each.
+    """
+
+    key: str
+    name: str
+    model: Any
+    example: pd.DataFrame
+    parameters: Mapping[str, str | int | float]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    pictures: Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run. `decision` is None as long as nobody has decided whether its model becomes the champion."""
+
+    run_id: str
+    parameters: Mapping[str, str]
+    metrics: Mapping[str, float]
+    model_id: str
+    decision: dict[str, Any] | None
+
+
+class Tracking:
+    """One MLflow server. Methods raise a RetryableError when it does not answer, a PermanentError when it refuses.
+
+    MLflow keeps the server's address for the whole process: one server a process.
+    """
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import mlflow
+
+        logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)  # a warning of pickles, with each of them
+        mlflow.set_tracking_uri(settings.tracking_uri)
+        self._client, self._address = mlflow.MlflowClient(settings.tracking_uri), settings.tracking_uri
+
+    def finished(self, key: str) -> Run | None:
+        """The newest finished run of this key. Runs of it whose worker died are marked as killed."""
+        with self._answers():
+            experiment = self._client.get_experiment_by_name(EXPERIMENT)
+            if experiment is None:
+                return None
+            found = self._client.search_runs([experiment.experiment_id], f"tags.{_KEY} = '{key}'")
+            for run in found:
+                if run.info.status == "RUNNING":
+                    self._client.set_terminated(run.info.run_id, "KILLED")
+            return next((_run(run) for run in found if run.info.status == "FINISHED"), None)
+
+    def run(self, run_id: str) -> Run:
+        """What is known of a run."""
+        with self._answers():
+            return _run(self._client.get_run(run_id))
+
+    def log(self, report: Report) -> Run:
+        """Write a training down. The run counts as finished when everything of it is there, the model included."""
+        import mlflow
+
+        with self._answers():
+            tags = {**report.tags, _KEY: report.key}
+            created = self._client.create_run(self._experiment(), tags=tags, run_name=report.name)
+            with mlflow.start_run(run_id=created.info.run_id):
+                mlflow.log_params(dict(report.parameters))
+                model_id = self._log_model(report)
+                # After the model: MLflow would ask for the history of each metric, one request each, to copy it there.
+                mlflow.log_metrics(dict(report.metrics), model_id=model_id)
+                with tempfile.TemporaryDirectory() as folder:
+                    for name, content in report.pictures.items():
+                        (Path(folder) / name).write_bytes(content)
+                    mlflow.log_artifacts(folder, "pictures")
+                mlflow.set_tag(_MODEL_ID, model_id)
+        return self.run(created.info.run_id)
+
+    def register(self, run: Run) -> int:
+        """The version of the registered model that is this run's: a new one, unless it has one already."""
+        from mlflow.exceptions import MlflowException
+
+        with self._answers():
+            versions = self._client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.run_id}'")
+            if versions:
+                return max(int(version.version) for version in versions)
+            try:
+                self._client.create_registered_model(MODEL)
+            except MlflowException as error:
+                if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+            created = self._client.create_model_version(
+                MODEL, f"models:/{run.model_id}", run.run_id, model_id=run.model_id
+            )
+            return int(created.version)
+
+    def champion(self) -> tuple[int, str] | None:
+        """Version and run of the champion, if there is one."""
+        from mlflow.exceptions import MlflowException
+
+        with self._answers():
+            try:
+                found = self._client.get_model_version_by_alias(MODEL, CHAMPION)
+            except MlflowException as error:
+                # A name that nobody has registered is not there; an alias that nobody has set is a wrong parameter.
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+            return int(found.version), str(found.run_id)
+
+    def load(self, version: int) -> Any:
+        """The pipeline of a registered version. It runs the code in the file: the registry has to be ours."""
+        import mlflow.sklearn
+
+        with self._answers():
+            try:
+                return mlflow.sklearn.load_model(f"models:/{MODEL}/{version}")
+            except (ImportError, AttributeError, TypeError, ValueError, EOFError) as error:
+                raise PermanentError(
+                    _STAGE,
+                    Code.TRACKING_REFUSED,
+                    f"Version {version} of {MODEL} cannot be loaded. If it is the champion, take the alias off it.",
+                    detail=f"{type(error).__name__}: {error}",
+                ) from error
+
+    def crown(self, version: int) -> None:
+        """Give a version the alias; the one that had it loses it."""
+        with self._answers():
+            self._client.set_registered_model_alias(MODEL, CHAMPION, str(version))
+
+    def note_decision(self, run: Run, version: int, decision: Mapping[str, Any]) -> None:
+        """Write down at the version and at the run what was decided; at the run as the last thing."""
+        with self._answers():
+            for name, value in decision.items():
+                self._client.set_model_version_tag(MODEL, str(version), name, str(value))
+                self._client.set_tag(run.run_id, f"{_DECISION}.{name}", str(value))
+            self._client.set_tag(run.run_id, _DECISION, json.dumps(dict(decision)))
+
+    def _experiment(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        return str(found.experiment_id if found else self._client.create_experiment(EXPERIMENT))
+
+    def _log_model(self, report: Report) -> str:
+        import cloudpickle  # type: ignore[import-untyped]
+        import mlflow.sklearn
+
+        from include.ml import commit_features
+
+        # The transformer's code goes into the file, so that who loads it does not need this repository.
+        cloudpickle.register_pickle_by_value(commit_features)
+        try:
+            info = mlflow.sklearn.log_model(
+                report.model,
+                name="model",
+                serialization_format="cloudpickle",
+                signature=_signature(report),
+                input_example=report.example,
+                pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
+                pyfunc_predict_fn="predict_proba",
+            )
+        finally:
+            cloudpickle.unregister_pickle_by_value(commit_features)
+        return str(info.model_id)
+
+    @contextmanager
+    def _answers(self) -> Iterator[None]:
+        """Translate what MLflow raises, by whether a retry can help."""
+        import requests
+        from mlflow.exceptions import MlflowException
+
+        try:
+            yield
+        except PipelineError:
+            raise
+        except MlflowException as error:
+            status = error.get_http_status_code()  # type: ignore[no-untyped-call]
+            raise self._error(status, error) from error
+        except requests.RequestException as error:
+            raise self._error(error.response.status_code if error.response is not None else 503, error) from error
+
+    def _error(self, status: int, error: Exception) -> PipelineError:
+        """MLflow gives what never reached the server the status 500."""
+        detail = str(error).split("\n", maxsplit=1)[0][:500]
+        if status >= 500 or status in _BUSY:
+            words = "MLflow does not answer as it should."
+            return RetryableError(_STAGE, Code.TRACKING_UNAVAILABLE, words, url=self._address, detail=detail)
+        return PermanentError(
+            _STAGE, Code.TRACKING_REFUSED, "MLflow refuses.", url=self._address, status=status, detail=detail
+        )
+
+
+def _run(run: Any) -> Run:
+    decision = run.data.tags.get(_DECISION)
+    return Run(
+        run_id=run.info.run_id,
+        parameters=dict(run.data.params),
+        metrics=dict(run.data.metrics),
+        model_id=run.data.tags.get(_MODEL_ID, ""),
+        decision=json.loads(decision) if decision else None,
+    )
+
+
+def _signature(report: Report) -> ModelSignature:
+    """Which columns go in, by MLflow's types, and two probabilities that come out for each row."""
+    import numpy as np
+    from mlflow.models import ModelSignature
+    from mlflow.types import ColSpec, Schema, TensorSpec
+
+    kinds = {"str": "string", "object": "string", "bool": "boolean", "float64": "double"}
+    columns: list[ColSpec | TensorSpec] = [
+        ColSpec(kinds.get(str(kind), "datetime"), str(name), required=str(kind) not in {"object", "float64"})
+        for name, kind in report.example.dtypes.items()
+    ]
+    return ModelSignature(Schema(columns), Schema([TensorSpec(np.dtype(np.float64), (-1, 2))]))
