@@ -33,7 +33,7 @@ def test_describe_prints_markdown_or_says_which_datasets_there_are() -> None:
     assert result.output.startswith("# sales\n")
     missing = CliRunner().invoke(app, ["describe", "slaes"])
     assert missing.exit_code == 1
-    assert "datasets: commits, inventory, sales" in missing.output
+    assert "datasets: commits, events, inventory, issues, sales" in missing.output
 
 
 def test_draft_writes_a_sound_contract_and_never_overwrites(tmp_path: Path) -> None:

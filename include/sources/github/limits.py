@@ -1,0 +1,53 @@
+"""What an answer says about the API's rate limits. Pure: who waits is the client.
+
+The rules: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_LIMITED = {403, 429}
+# "Otherwise, wait for at least one minute before retrying."
+_LEAST_PAUSE_SECONDS = 60.0
+# The reset is told in whole seconds.
+_AFTER_RESET_SECONDS = 1.0
+_SECONDARY = ("secondary rate limit", "abuse detection")
+
+
+def pause(status: int, headers: Mapping[str, str], body: bytes, now: float) -> float | None:
+    """Seconds to wait before this request may be repeated; None if the answer is not about a limit.
+
+    Args:
+        status: of the answer.
+        headers: of the answer, names in any case that the mapping understands.
+        body: says which limit it was.
+        now: seconds since the epoch.
+    """
+    if status not in _LIMITED:
+        return None
+    asked = [seconds for seconds in (_retry_after(headers), used_up(headers, now)) if seconds is not None]
+    if asked:
+        return max(asked)
+    words = body[:2000].decode(errors="replace").lower()
+    if status == 429 or any(word in words for word in _SECONDARY):
+        return _LEAST_PAUSE_SECONDS
+    return None
+
+
+def used_up(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds until requests are allowed again, if this answer was the last one allowed."""
+    if headers.get("x-ratelimit-remaining", "").strip() != "0":
+        return None
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    if not reset.isdecimal():
+        return _LEAST_PAUSE_SECONDS
+    return max(float(reset) - now + _AFTER_RESET_SECONDS, 0.0)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    text = headers.get("retry-after", "").strip()
+    return float(text) if text.isdecimal() else None

@@ -1,0 +1,6 @@
+SELECT
+    newest_at,
+    request_url,
+    etag
+FROM ops.source_state
+WHERE source = %(source)s AND resource = %(resource)s AND endpoint = %(endpoint)s;
