@@ -1,4 +1,4 @@
-"""The stores and the broker, as the Airflow connections `landing_s3`, `warehouse_pg` and `events_kafka` describe them.
+"""The stores and the broker, as the Airflow connections `landing_s3`, `warehouse_pg` and its kin describe them.
 
 DAG files and the triggerer import this module: what opens something imports what that takes itself.
 """
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 LANDING = "landing_s3"
 WAREHOUSE = "warehouse_pg"
+WAREHOUSE_TRANSFORM = "warehouse_transform"
 EVENTS = "events_kafka"
 
 _BOOTSTRAP = "bootstrap.servers"
@@ -76,6 +77,16 @@ def kafka_config(connection_id: str = EVENTS) -> KafkaConfig:
     return KafkaConfig(bootstrap_servers=servers, options=options)
 
 
+def warehouse_transform_config() -> WarehouseConfig:
+    """The warehouse as the role `transform`: it reads everything, and writes staging and analytics."""
+    return _warehouse(WAREHOUSE_TRANSFORM)
+
+
+def s3_config() -> S3Config:
+    """The object store, for what needs its address and not open stores."""
+    return _s3()
+
+
 def _unusable(connection_id: str, why: str) -> PermanentError:
     return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, f"The extra of the connection {connection_id} {why}.")
 
@@ -91,8 +102,8 @@ def _s3() -> S3Config:
     )
 
 
-def _warehouse() -> WarehouseConfig:
-    connection = Connection.get(WAREHOUSE)
+def _warehouse(connection_id: str = WAREHOUSE) -> WarehouseConfig:
+    connection = Connection.get(connection_id)
     return WarehouseConfig(
         host=connection.host or "",
         port=connection.port or 5432,

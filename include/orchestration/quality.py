@@ -1,0 +1,35 @@
+"""The task of the DAG that checks the warehouse."""
+
+from __future__ import annotations
+
+from airflow.sdk import task
+
+from include.orchestration.defaults import no_retry_of_permanent_errors
+from include.settings import quality_settings
+
+
+@task
+def check_tables(dataset: str) -> dict[str, int]:
+    """Check every table, or one dataset's alone; write results and pages; fail if a critical check failed.
+
+    One task for all: a process pays seconds for Great Expectations before its first query.
+    """
+    from include.orchestration.catalog import sound_contracts
+    from include.orchestration.stores import s3_config, warehouse_transform_config
+    from include.quality.check import check_warehouse
+    from include.quality.marts import MARTS
+
+    contracts = [contract for contract in sound_contracts() if dataset in {"", contract.dataset}]
+    with no_retry_of_permanent_errors():
+        reports = check_warehouse(
+            contracts,
+            warehouse_transform_config(),
+            s3_config(),
+            quality_settings(),
+            marts=() if dataset else MARTS,
+        )
+    return {
+        "tables": len(reports),
+        "checks": sum(len(report.results) for report in reports),
+        "warnings": sum(report.counts["warnings"] for report in reports),
+    }
