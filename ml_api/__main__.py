@@ -32,7 +32,7 @@ def main() -> None:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         variable = name if name.isupper() else f"ML_API_{name.upper()}"
-        given = re.sub(r"//[^/]*@", "//...@", str(first["input"]))
+        given = re.sub(r"//.*@", "//...@", str(first["input"]))
         sys.exit(f"error: {variable}={given}: {first['msg']}")
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)

@@ -29,10 +29,14 @@ _MERGE: JsonDict = {
     "hours_since_author_commit": 3.5,
     "is_company_email": True,
 }
-_CHANGE: JsonDict = {"message": "Mend the rounding of totals", "authored_at": "2026-03-02T22:15:00+01:00"}
+_CHANGE: JsonDict = {
+    "sha": "9b7d4c2a8e6f0b1d2c3a4f5e6d7c8b9a3f1c5a0e",
+    "message": "Mend the rounding of totals",
+    "authored_at": "2026-03-02T22:15:00+01:00",
+}
 _ANSWERS: list[JsonDict] = [
     {"sha": _MERGE["sha"], "is_merge": True, "probability": 0.91, "model_version": "3"},
-    {"sha": None, "is_merge": False, "probability": 0.08, "model_version": "3"},
+    {"sha": _CHANGE["sha"], "is_merge": False, "probability": 0.08, "model_version": "3"},
 ]
 
 

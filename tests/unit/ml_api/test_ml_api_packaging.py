@@ -54,3 +54,61 @@ def test_a_port_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert done.stderr.startswith("error: ML_API_PORT=eighty: ")
     assert done.stderr.count("\n") == 1
+
+
+def test_where_the_models_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "ML_API_MODEL_REFRESH", "ML_API_MODEL_LOAD_SECONDS"):
+        monkeypatch.delenv(name, raising=False)
+    basics = MlApiSettings()
+    assert (basics.mlflow_tracking_uri, basics.model_refresh, basics.model_load_seconds) == ("", 60, 60)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com/tracking")
+    monkeypatch.setenv("ML_API_MODEL_REFRESH", "0.5")
+    assert MlApiSettings().mlflow_tracking_uri == "https://mlflow.example.com/tracking"
+    assert MlApiSettings().model_refresh == 0.5
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    assert MlApiSettings().mlflow_tracking_uri == ""
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        pytest.param("sqlite:///mlflow.db", "sqlite:///mlflow.db", id="no-server"),
+        pytest.param("mlflow:5000", "mlflow:5000", id="no-scheme"),
+        pytest.param("http://ada:pass/word@mlflow:5000", "http://...@mlflow:5000", id="a-password-is-not-shown"),
+    ],
+)
+def test_an_address_that_is_no_server_is_one_line(tmp_path: Path, given: str, shown: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ml_api"],
+        env={"MLFLOW_TRACKING_URI": given, "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: MLFLOW_TRACKING_URI={shown}: ")
+    assert "MLFLOW_TRACKING_PASSWORD" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_the_start_imports_nothing_that_only_models_need(tmp_path: Path) -> None:
+    """A service that only predicts stays as small as it is, and is up at once."""
+    script = (
+        "import sys, ml_api.__main__\n"
+        "ml_api.__main__.create_app()\n"
+        "print(' '.join(sorted({name.partition('.')[0] for name in sys.modules})))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={"MLFLOW_TRACKING_URI": "http://127.0.0.1:9", "PYTHONPATH": str(ROOT)},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found = set(done.stdout.split())
+    assert "fastapi" in found
+    assert found & {"mlflow", "sklearn", "pandas", "numpy", "scipy", "cloudpickle", "requests"} == set()

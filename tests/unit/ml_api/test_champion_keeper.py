@@ -1,0 +1,312 @@
+"""The keeper of the model: loads once, serves on, looks for news; and what a model must be able to do."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import numpy as np
+import pytest
+
+from include.ml.commit_features import FEATURES, INPUTS, CommitFeatures
+from ml_api.champion import Champion, ChampionKeeper, ModelUnavailableError, UnfitModelError, _frame
+from ml_api.commit_models import Commit
+from ml_api.metrics import Metrics
+
+pytestmark = pytest.mark.unit
+
+NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
+
+
+class Fixed:
+    """A pipeline that always answers the same."""
+
+    def __init__(self, answer: Any) -> None:
+        self.answer = answer
+
+    def predict_proba(self, frame: Any) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer(frame)
+
+
+class Registry:
+    """What MLflow would be: a version with the alias, which tests move, and a door that they may close."""
+
+    def __init__(self) -> None:
+        self.version: str | Exception = "1"
+        self.unfit: set[str] = set()
+        self.asked: list[str] = []
+        self.loaded: list[str] = []
+        self.door = threading.Event()
+        self.door.set()
+
+    def champion_version(self) -> str:
+        self.asked.append(str(self.version))
+        if isinstance(self.version, Exception):
+            raise self.version
+        return self.version
+
+    def load(self, version: str) -> Champion:
+        self.loaded.append(version)
+        assert self.door.wait(30)
+        if version in self.unfit:
+            raise UnfitModelError(version, "it is a regressor")
+        return Champion(version, pipeline=None)
+
+
+class Watched:
+    """A keeper with its registry, its counters, and how often it said that it loaded."""
+
+    def __init__(self, *, refresh: float = 0, patience: float = 30, off: bool = False) -> None:
+        self.registry, self.metrics, self.said = Registry(), Metrics(), 0
+        self.keeper = ChampionKeeper(
+            None if off else self.registry,
+            refresh=refresh, patience=patience, metrics=self.metrics, loaded=self._count,
+        )  # fmt: skip
+
+    def _count(self) -> None:
+        self.said += 1
+
+    async def version(self) -> str:
+        return (await self.keeper.champion()).version
+
+    async def settled(self) -> None:
+        """Until nothing is being looked for."""
+        while self.keeper._looking is not None:
+            await asyncio.wait({self.keeper._looking}, timeout=30)
+
+    def counted(self, name: str) -> str:
+        return next(line for line in self.metrics.text().decode().splitlines() if line.startswith(name)).split()[-1]
+
+
+def away(detail: str = "MLflow is away") -> ModelUnavailableError:
+    return ModelUnavailableError(detail)
+
+
+async def refusal(watched: Watched) -> ModelUnavailableError:
+    with pytest.raises(ModelUnavailableError) as caught:
+        await watched.keeper.champion()
+    return caught.value
+
+
+# --- the keeper
+
+
+def test_many_first_requests_load_once() -> None:
+    async def story() -> None:
+        watched = Watched(refresh=1000)
+        assert watched.keeper.health() == {
+            "version": None, "problem": "no request has asked for it yet: the first one loads it",
+        }  # fmt: skip
+        assert await asyncio.gather(*(watched.version() for _ in range(8))) == ["1"] * 8
+        assert await watched.version() == "1"
+        assert (watched.registry.asked, watched.registry.loaded, watched.said) == (["1"], ["1"], 1)
+        assert watched.keeper.health() == {"version": "1", "problem": None}
+
+    asyncio.run(story())
+
+
+def test_nothing_is_asked_before_the_first_request_and_while_it_is_off() -> None:
+    async def story() -> None:
+        assert Watched().registry.asked == []
+        watched = Watched(off=True)
+        refused = await refusal(watched)
+        assert "set MLFLOW_TRACKING_URI" in refused.detail
+        assert refused.retry_after is None
+        assert watched.keeper.health() == {"version": None, "problem": refused.detail}
+
+    asyncio.run(story())
+
+
+def test_the_old_version_serves_until_the_new_one_is_loaded() -> None:
+    async def story() -> None:
+        watched = Watched()
+        assert await watched.version() == "1"
+        watched.registry.version = "2"
+        watched.registry.door.clear()
+        assert [await watched.version() for _ in range(3)] == ["1"] * 3
+        watched.registry.door.set()
+        await watched.settled()
+        assert await watched.version() == "2"
+        await watched.settled()
+        assert watched.registry.loaded == ["1", "2"]
+        assert watched.said == 2
+        lines = [one for one in watched.metrics.text().decode().splitlines() if one.startswith("ml_api_model_info")]
+        assert lines == ['ml_api_model_info{model="commit-classifier",version="2"} 1.0']
+
+    asyncio.run(story())
+
+
+def test_the_alias_may_move_back() -> None:
+    async def story() -> None:
+        watched = Watched()
+        for version in ("1", "2", "1"):
+            watched.registry.version = version
+            await watched.version()
+            await watched.settled()
+        assert await watched.version() == "1"
+        await watched.settled()
+        assert watched.registry.loaded == ["1", "2", "1"]
+
+    asyncio.run(story())
+
+
+def test_the_old_version_serves_while_mlflow_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        watched = Watched()
+        await watched.version()
+        watched.registry.version = away()
+        for _ in range(3):
+            assert await watched.version() == "1"
+            await watched.settled()
+        assert watched.keeper.health() == {"version": "1", "problem": "MLflow is away"}
+        assert watched.counted("ml_api_model_load_failures_total") == "3.0"
+        watched.registry.version = "1"
+        await watched.version()
+        await watched.settled()
+        assert watched.keeper.health() == {"version": "1", "problem": None}
+        assert watched.registry.loaded == ["1"]
+
+    asyncio.run(story())
+    warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert warnings == ["MLflow is away; version 1 serves on"], "once, however often it is asked"
+
+
+def test_without_a_model_it_says_why_and_when_to_ask_again_and_heals() -> None:
+    async def story() -> None:
+        watched = Watched()
+        watched.registry.version = away("train first")
+        refused = await refusal(watched)
+        assert (refused.detail, refused.retry_after) == ("train first", 1)
+        watched.registry.version = "1"
+        assert await watched.version() == "1"
+
+    asyncio.run(story())
+
+
+def test_a_failure_is_remembered_for_a_while() -> None:
+    async def story() -> None:
+        watched = Watched(refresh=1000)
+        watched.registry.version = away()
+        for _ in range(5):
+            assert (await refusal(watched)).retry_after == 5
+        assert watched.registry.asked == ["MLflow is away"]
+
+    asyncio.run(story())
+
+
+def test_who_waits_too_long_is_told_and_the_load_goes_on() -> None:
+    async def story() -> None:
+        watched = Watched(refresh=1000, patience=0.01)
+        watched.registry.door.clear()
+        for _ in range(3):
+            refused = await refusal(watched)
+            assert (refused.detail, refused.retry_after) == ("the model is being loaded: ask again", 5)
+        assert watched.keeper.health()["problem"] == refused.detail
+        watched.registry.door.set()
+        await watched.settled()
+        assert await watched.version() == "1"
+        assert watched.registry.loaded == ["1"]
+
+    asyncio.run(story())
+
+
+def test_a_version_that_does_not_fit_is_not_loaded_again_but_another_is() -> None:
+    async def story() -> None:
+        watched = Watched()
+        watched.registry.unfit.add("1")
+        for _ in range(3):
+            assert (
+                "version 1 of commit-classifier does not fit this service (it is a regressor)"
+                in (await refusal(watched)).detail
+            )
+        assert watched.registry.loaded == ["1"]
+        watched.registry.version = "2"
+        assert await watched.version() == "2"
+
+    asyncio.run(story())
+
+
+def test_a_defect_of_the_load_is_told_without_its_words_and_logged_with_them(caplog: pytest.LogCaptureFixture) -> None:
+    async def story() -> None:
+        watched = Watched()
+        watched.registry.version = RuntimeError("line 7 of something")
+        assert (await refusal(watched)).detail == "the model cannot be loaded: the log of this service says why"
+
+    asyncio.run(story())
+    assert "line 7 of something" in caplog.text
+
+
+# --- what a model must be able to do
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        pytest.param(RuntimeError("no such column"), "RuntimeError: no such column", id="raises"),
+        pytest.param(lambda frame: np.zeros(len(frame)), "where 2 rows of 2 are due", id="one-column"),
+        pytest.param(lambda frame: np.full((len(frame), 3), 0.3), "where 2 rows of 2 are due", id="three-classes"),
+        pytest.param(lambda frame: [[0.5, 0.5]] * len(frame), "<class 'list'>", id="a-list"),
+        pytest.param(lambda frame: np.full((len(frame), 2), np.nan), "probabilities that are none", id="nan"),
+        pytest.param(lambda frame: np.full((len(frame), 2), 1.5), "probabilities that are none", id="above-1"),
+    ],
+)
+def test_a_model_that_does_not_fit_is_found_out(answer: Any, reason: str) -> None:
+    with pytest.raises(UnfitModelError) as caught:
+        Champion("7", Fixed(answer)).prove()
+    assert reason in caught.value.detail
+    assert "train_commit_model" in caught.value.detail
+
+
+def test_what_has_no_probabilities_does_not_fit() -> None:
+    with pytest.raises(UnfitModelError, match="predict_proba"):
+        Champion("7", object()).prove()
+
+
+def test_probabilities_are_those_of_the_second_class_in_order() -> None:
+    def by_length(frame: Any) -> Any:
+        share = frame["message"].str.len().to_numpy() / 10
+        return np.column_stack([1 - share, share])
+
+    commits = [Commit(message="x" * length, authored_at=NOON) for length in (7, 0, 10)]
+    assert Champion("1", Fixed(by_length)).merge_probabilities(commits) == [0.7, 0.0, 1.0]
+
+
+# --- the table that models are given
+
+FULL = Commit(
+    message="Mend", authored_at=NOON.astimezone(timezone(timedelta(hours=-5))), author_email="ada@example.com",
+    comment_count=2, author_commits_before=41, hours_since_author_commit=3.5, is_company_email=True,
+)  # fmt: skip
+BARE = Commit(message="", authored_at=datetime(2099, 12, 31, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    "commits", [[FULL, BARE], [BARE], [FULL], [BARE] * 1000], ids=["mixed", "bare", "full", "many"]
+)
+def test_the_columns_are_the_agreed_ones_whatever_is_missing(commits: list[Commit]) -> None:
+    frame = _frame(commits)
+    assert {name: str(kind) for name, kind in frame.dtypes.items()} == INPUTS | {"author_email": "object"}
+    assert len(frame) == len(commits)
+
+
+def test_values_arrive_as_they_were_sent() -> None:
+    full, bare = _frame([FULL, BARE]).to_dict("records")
+    assert full == {
+        "message": "Mend", "authored_at": NOON, "author_email": "ada@example.com", "comment_count": 2.0,
+        "author_commits_before": 41.0, "hours_since_author_commit": 3.5, "is_company_email": True,
+    }  # fmt: skip
+    assert bare["author_email"] is None
+    assert np.isnan(bare["comment_count"])
+    assert np.isnan(bare["hours_since_author_commit"])
+    assert bare["is_company_email"] is False
+
+
+def test_the_features_of_training_can_be_had_from_it() -> None:
+    found = CommitFeatures().fit_transform(_frame([FULL, BARE]))
+    assert found.shape == (2, len(FEATURES))
+    assert np.isfinite(found).all()
