@@ -36,6 +36,8 @@ def service(settings: PlatformSettings) -> Service:
             "PYTHONPATH": str(REPOSITORY),
             "ML_API_HOST": "127.0.0.1",
             "ML_API_PORT": str(settings.ml_api_port),
+            # Asked when the first commit is to be classified: the service starts without it, and before it.
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
         },
         directory=settings.layout.home,
         probe=probe,

@@ -77,6 +77,10 @@ def test_it_is_told_its_port_on_the_loopback_interface(settings: PlatformSetting
     assert (service.port, service.port_variable) == (settings.ml_api_port, "ML_API_PORT")
 
 
+def test_it_is_told_where_the_models_are(settings: PlatformSettings) -> None:
+    assert ml_api.service(settings).environment["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{settings.mlflow_port}"
+
+
 def test_make_env_tells_where_it_is(settings: PlatformSettings) -> None:
     load_or_make(settings.layout.secrets)
     told = addresses.variables(Platform(settings))
