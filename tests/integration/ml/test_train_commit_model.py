@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +17,7 @@ from local import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from include.settings import TrainingSettings
     from local.platform import Platform

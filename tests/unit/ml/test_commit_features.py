@@ -1,0 +1,248 @@
+"""The features: what they hold, that they never fail, and that none of them tells whether a commit is a merge."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_commits import made_commits
+from sklearn.metrics import roc_auc_score  # noqa: TID253 - this is no DAG file
+
+from include.ml import commit_features
+from include.ml.commit_features import FEATURES, INPUTS, CommitFeatures, chosen_text
+from include.ml.training import cross_validated
+from include.settings import TrainingSettings
+
+pytestmark = pytest.mark.unit
+
+ORDINARY: dict[str, Any] = {
+    "message": "Mend the totals",
+    "authored_at": "2026-03-02T09:30:00Z",  # a Monday
+    "author_email": "ada@example.com",
+    "comment_count": 0.0,
+    "author_commits_before": 3.0,
+    "hours_since_author_commit": 5.0,
+    "is_company_email": True,
+}
+
+
+def commit(**changes: object) -> pd.DataFrame:
+    return pd.DataFrame([ORDINARY | changes])
+
+
+def features(frame: pd.DataFrame) -> dict[str, float]:
+    return dict(zip(FEATURES, CommitFeatures().transform(frame)[0], strict=True))
+
+
+# What they hold
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        pytest.param("Mend it", {"words": 2, "lines": 1, "characters": 7, "has_body": 0, "references": 0}, id="short"),
+        pytest.param("Mend it\n\nIt was wrong.", {"words": 5, "lines": 3, "has_body": 1}, id="body"),
+        pytest.param("Mend it\n\nFixes #12, see GH-7 and ABC-3", {"references": 3}, id="references"),
+        pytest.param("Take C#7 and &#39; as they are", {"references": 0}, id="no-references"),
+        pytest.param("fix(api)!: mend it", {"is_conventional": 1}, id="conventional"),
+        pytest.param("fixed: mend it", {"is_conventional": 0}, id="not-conventional"),
+        pytest.param(None, {"words": 0, "lines": 0, "characters": 0, "has_body": 0}, id="no-message"),
+    ],
+)
+def test_text_is_counted(message: str | None, expected: dict[str, float]) -> None:
+    found = features(commit(message=message))
+    for name in ("words", "lines", "characters"):
+        found[name] = round(np.expm1(found[name]))
+    assert {name: found[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("moment", "expected"),
+    [
+        pytest.param("2026-03-02T09:30:00Z", (0, 0, 1), id="monday-morning"),
+        pytest.param("2026-03-02T07:59:59Z", (0, 0, 0), id="before-work"),
+        pytest.param("2026-03-02T18:00:00Z", (0, 0, 0), id="after-work"),
+        pytest.param("2026-03-07T09:30:00Z", (5, 1, 0), id="saturday"),
+        pytest.param("2026-03-08T23:30:00-02:00", (0, 0, 0), id="sunday-there-monday-in-utc"),
+    ],
+)
+def test_time_is_told_in_utc(moment: str, expected: tuple[float, ...]) -> None:
+    found = features(commit(authored_at=moment))
+    assert tuple(found[name] for name in ("weekday", "is_weekend", "is_business_hours")) == expected
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        pytest.param(pd.to_datetime(["2026-03-02T09:30:00Z"], utc=True), id="with-a-zone"),
+        pytest.param(pd.to_datetime(["2026-03-02T09:30:00"]), id="naive"),
+        pytest.param(["2026-03-02T09:30:00.000Z"], id="text"),
+        pytest.param(pd.to_datetime(["2026-03-02T10:30:00+01:00"]), id="another-zone"),
+    ],
+)
+def test_times_may_come_in_several_forms(moments: object) -> None:
+    assert features(commit().assign(authored_at=moments)) == features(commit())
+
+
+def test_midnight_is_near_on_both_sides() -> None:
+    late, early = (
+        features(commit(authored_at="2026-03-02T23:59:00Z")),
+        features(commit(authored_at="2026-03-03T00:01Z")),
+    )
+    assert abs(late["hour_sin"] - early["hour_sin"]) < 0.02
+    assert abs(late["hour_cos"] - early["hour_cos"]) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        pytest.param({"author_commits_before": 0.0}, {"is_first_commit": 1}, id="first-commit"),
+        pytest.param({}, {"is_first_commit": 0, "has_email": 1, "is_bot": 0, "is_company_email": 1}, id="ordinary"),
+        pytest.param({"author_email": None}, {"has_email": 0}, id="no-address"),
+        pytest.param({"author_email": "1+Bump[bot]@x.example"}, {"is_bot": 1}, id="bot"),
+        pytest.param({"is_company_email": None}, {"is_company_email": 0}, id="company-not-known"),
+        pytest.param({"hours_since_author_commit": np.nan}, {"hours_since_commit": np.log1p(8760)}, id="no-pause"),
+        pytest.param({"comment_count": np.nan}, {"comments": 0}, id="comments-not-known"),
+    ],
+)
+def test_authors_and_comments(changes: dict[str, object], expected: dict[str, float]) -> None:
+    found = features(commit(**changes))
+    assert {name: found[name] for name in expected} == expected
+
+
+def test_a_missing_column_is_named() -> None:
+    with pytest.raises(ValueError, match="lack the columns comment_count, is_company_email"):
+        CommitFeatures().transform(commit().drop(columns=["comment_count", "is_company_email"]))
+
+
+def test_names_belong_to_the_columns() -> None:
+    assert list(CommitFeatures().fit(commit()).get_feature_names_out()) == list(FEATURES)
+    assert CommitFeatures().transform(commit()).shape == (1, len(FEATURES))
+
+
+ANY_NUMBER = st.none() | st.floats() | st.integers(-(2**70), 2**70).map(float)
+
+
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {
+                "message": st.none() | st.text() | st.text(alphabet="\n Mergefrom#12'/\r-\0"),
+                "authored_at": st.none() | st.datetimes().map(str) | st.text(max_size=30),
+                "author_email": st.none() | st.text(),
+                "comment_count": ANY_NUMBER,
+                "author_commits_before": ANY_NUMBER,
+                "hours_since_author_commit": ANY_NUMBER,
+                "is_company_email": st.none() | st.booleans(),
+            }
+        ),
+        max_size=3,
+    )
+)
+def test_whatever_comes_in_numbers_come_out(commits: list[dict[str, object]]) -> None:
+    found = CommitFeatures().transform(pd.DataFrame(commits, columns=list(INPUTS)))
+    assert found.shape == (len(commits), len(FEATURES))
+    assert np.isfinite(found).all()
+
+
+# That none tells the answer
+
+
+@pytest.mark.parametrize(
+    ("message", "chosen"),
+    [
+        pytest.param("Merge pull request #12 from ada/fix-login", "fix login", id="github-no-title"),
+        pytest.param(
+            "Merge pull request #12 from ada/fix-login\n\nMend it\n\nAt last", "Mend it\n\nAt last", id="github"
+        ),
+        pytest.param(
+            "Merge pull request #12 in P/repo from fix/x to main\n\nMend it", "Mend it", id="bitbucket-server"
+        ),
+        pytest.param("Merge branch 'fix_login' into main", "fix login", id="branch"),
+        pytest.param("Merge branch 'main' of https://git.example/a/b into x", "main", id="pulled-branch"),
+        pytest.param("Merge branches 'one' and 'two'", "one", id="octopus"),
+        pytest.param("Merge remote-tracking branch 'origin/dev'", "origin dev", id="remote-branch"),
+        pytest.param("Merge tag 'v1.2' into main", "v1.2", id="tag"),
+        pytest.param("Merge commit 'abc123'", "abc123", id="commit"),
+        pytest.param("Merge dev into main", "dev", id="by-hand"),
+        pytest.param("Merged in feat/x (pull request #4)\n\nApproved-by: Ada", "feat x", id="bitbucket"),
+        pytest.param("Merged PR 12: Mend it", "Mend it", id="azure"),
+        pytest.param("Merge #12: Mend it\n\nAt last", "Mend it\n\nAt last", id="bors"),
+        pytest.param("Auto merge of #12 - ada:fix-x, r=bob\n\nMend it", "Mend it", id="homu"),
+        pytest.param("Merge branch 'x' into 'y'\n\nMend it\n\nSee merge request a/b!7", "Mend it", id="gitlab"),
+        pytest.param("Merge branch 'x'\n\n# Conflicts:\n#\ta.py\n#\tb.py", "x", id="conflicts"),
+        pytest.param("Merge branch 'x'\n\nConflicts:\n\ta.py\n\nMend it", "Mend it", id="old-conflicts"),
+        pytest.param("Merge branch 'x' into y\n\nMerge branch 'z' into x", "x", id="merge-of-a-merge"),
+        pytest.param("Merge equal rows before loading", "Merge equal rows before loading", id="a-persons-own-word"),
+        pytest.param("Mend it\n\nMerge branch 'x'", "Mend it\n\nMerge branch 'x'", id="only-the-subject"),
+    ],
+)
+def test_what_is_generated_for_a_merge_gives_way_to_what_a_person_chose(message: str, chosen: str) -> None:
+    assert chosen_text(message) == chosen
+
+
+WORDS = st.lists(st.from_regex(r"[A-Za-z0-9#.,]{1,12}", fullmatch=True), min_size=1, max_size=6).map(" ".join)
+MESSAGES = st.lists(WORDS, min_size=1, max_size=4).map("\n\n".join)
+
+
+@given(MESSAGES.filter(lambda text: not text.lower().startswith(("merge", "auto"))))
+def test_the_line_of_a_merge_changes_no_feature(message: str) -> None:
+    merged = f"Merge pull request #1 from a/b\n\n{message}"
+    assert features(commit(message=merged)) == features(commit(message=message))
+
+
+@pytest.mark.parametrize("column", ["is_merge", "parent_count", "is_verified", "committer_name", "label", "sha"])
+def test_what_gives_the_label_away_is_no_input(column: str) -> None:
+    assert column not in INPUTS
+    assert features(commit(**{column: 0})) == features(commit(**{column: 2}))
+
+
+def test_no_feature_is_called_after_the_label() -> None:
+    assert not [name for name in FEATURES if "merge" in name or "parent" in name]
+
+
+def test_no_feature_alone_tells_merges_from_others() -> None:
+    history = made_commits(2000)
+    columns = CommitFeatures().transform(history).T
+    areas = {name: roc_auc_score(history["is_merge"], values) for name, values in zip(FEATURES, columns, strict=True)}
+    best = {name: max(area, 1 - area) for name, area in areas.items()}
+    table = "\n".join(f"{name:20} {area:.3f}" for name, area in sorted(best.items(), key=lambda pair: -pair[1]))
+    assert max(best.values()) < 0.9, table
+
+
+def test_shuffled_labels_cannot_be_learnt() -> None:
+    history = made_commits(600)
+    history["is_merge"] = history["is_merge"].sample(frac=1, random_state=1).to_numpy()
+    found = cross_validated(history, TrainingSettings(trees=30, folds=3))
+    assert 0.42 < found["cv_roc_auc_mean"] < 0.58
+
+
+# Where it is loaded
+
+
+def test_a_model_carries_its_features_to_where_the_project_is_not(tmp_path: Any) -> None:
+    import cloudpickle
+
+    cloudpickle.register_pickle_by_value(commit_features)
+    try:
+        (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(CommitFeatures()))
+    finally:
+        cloudpickle.unregister_pickle_by_value(commit_features)
+    commit(message="Merge branch 'x'").to_pickle(tmp_path / "commit.pkl")
+    script = (
+        "import pickle, sys, pandas as pd\n"
+        "rows = pickle.load(open('model.pkl', 'rb')).transform(pd.read_pickle('commit.pkl'))\n"
+        "assert not [name for name in sys.modules if name.split('.')[0] == 'include']\n"
+        "print(rows.shape[1])\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert answer.stdout.strip() == str(len(FEATURES)), answer.stderr

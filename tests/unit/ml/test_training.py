@@ -1,0 +1,80 @@
+"""The model as it is made and judged, and the pictures of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from made_commits import made_commits
+
+from include.ml import training
+from include.ml.commit_features import FEATURES, INPUTS
+from include.ml.pictures import pictures
+from include.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from include.ml.training import Split, Trained
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = TrainingSettings(trees=20, folds=3)
+
+
+@pytest.fixture(scope="module")
+def parts() -> Split:
+    return training.split(made_commits(600), SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def trained(parts: Split) -> Trained:
+    return training.train(parts, SETTINGS)
+
+
+def test_no_commit_is_on_both_sides(parts: Split) -> None:
+    assert len(parts.training) + len(parts.test) == 600
+    assert set(parts.training["sha"]) & set(parts.test["sha"]) == set()
+
+
+def test_merges_are_told_better_than_by_guessing(trained: Trained) -> None:
+    assert trained.metrics["roc_auc"] > 0.8
+    assert trained.metrics["cv_roc_auc_mean"] > 0.8
+    assert trained.metrics["baseline_roc_auc"] == 0.5
+    assert trained.metrics["baseline_f1"] == 0
+
+
+def test_everything_is_measured(trained: Trained) -> None:
+    names = set(training.METRICS)
+    names |= {f"{yardstick}_{name}" for yardstick in ("baseline", "logistic") for name in training.METRICS}
+    names |= {f"cv_{name}_{kind}" for kind in ("mean", "std") for name in training.METRICS}
+    assert set(trained.metrics) == names
+    assert all(0 <= value <= 1 for value in trained.metrics.values())
+
+
+def test_the_same_seed_gives_the_same_model(parts: Split, trained: Trained) -> None:
+    assert training.train(parts, SETTINGS).metrics == trained.metrics
+
+
+def test_the_model_takes_the_inputs_alone(parts: Split, trained: Trained) -> None:
+    chances = trained.model.predict_proba(parts.test[list(INPUTS)])
+    assert chances.shape == (len(parts.test), 2)
+    flipped = parts.test.assign(is_merge=~parts.test["is_merge"])
+    assert (training.probabilities(trained.model, flipped) == chances[:, 1]).all()
+
+
+def test_importances_name_every_feature_the_most_important_first(trained: Trained) -> None:
+    found = training.importances(trained.model)
+    assert set(found) == set(FEATURES)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    assert sum(found.values()) == pytest.approx(1)
+
+
+def test_parameters_count_both_sides(parts: Split, trained: Trained) -> None:
+    assert trained.parameters["training_rows"] == len(parts.training)
+    assert trained.parameters["test_merges"] == int(parts.test["is_merge"].sum())
+
+
+def test_pictures_are_drawn_without_a_screen(parts: Split, trained: Trained, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    drawn = pictures(trained.model, parts.test)
+    assert set(drawn) == {"confusion_matrix.png", "roc_curve.png", "feature_importance.png"}
+    assert all(content.startswith(b"\x89PNG") and len(content) > 5000 for content in drawn.values())
