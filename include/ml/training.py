@@ -22,6 +22,7 @@ METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 # Two forests of a worker each gain nothing on small data, and the platform has other work beside.
 _JOBS = 2
 _LEAST_IN_LEAF = 2
+_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -98,11 +99,14 @@ def scores(model: Any, commits: pd.DataFrame) -> dict[str, float]:
 
 
 def probabilities(model: Any, commits: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Each commit's probability of being a merge. The model sees the inputs alone."""
+    """Each commit's probability of being a merge. The model sees the inputs alone.
+
+    Rounded: the forest's threads add up their trees in any order, and noise of the last digits must rank no commit.
+    """
     from include.ml.commit_features import INPUTS
 
     chances: np.ndarray[tuple[int], np.dtype[np.float64]] = model.predict_proba(commits[list(INPUTS)])[:, 1]
-    return chances
+    return chances.round(_DIGITS)
 
 
 def cross_validated(commits: pd.DataFrame, settings: TrainingSettings) -> dict[str, float]:

@@ -51,14 +51,19 @@ def test_everything_is_measured(trained: Trained) -> None:
 
 
 def test_the_same_seed_gives_the_same_model(parts: Split, trained: Trained) -> None:
-    assert training.train(parts, SETTINGS).metrics == trained.metrics
+    again = training.train(parts, SETTINGS).metrics
+    # The library's own scores of the folds rank by unrounded sums of threads.
+    assert again == pytest.approx(trained.metrics, rel=0, abs=2e-3)
+    assert {name: again[name] for name in training.METRICS} == {
+        name: trained.metrics[name] for name in training.METRICS
+    }
 
 
 def test_the_model_takes_the_inputs_alone(parts: Split, trained: Trained) -> None:
     chances = trained.model.predict_proba(parts.test[list(INPUTS)])
     assert chances.shape == (len(parts.test), 2)
     flipped = parts.test.assign(is_merge=~parts.test["is_merge"])
-    assert (training.probabilities(trained.model, flipped) == chances[:, 1]).all()
+    assert training.probabilities(trained.model, flipped) == pytest.approx(chances[:, 1])
 
 
 def test_importances_name_every_feature_the_most_important_first(trained: Trained) -> None:
