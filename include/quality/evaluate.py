@@ -7,6 +7,7 @@ then tried alone.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,8 @@ from include.quality.records import Check, CheckResult
 from include.stores.expectations import expected, implementation, load_library, observed, raised, warehouse_source
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from include.settings import WarehouseConfig
 
 _SHOWN = 300
@@ -41,6 +44,11 @@ class Evaluator:
         """
         if not checks:
             return []
+        with _translated():
+            items = self._validate_all(checks, schema, table)
+        return [(_result(check, item), item) for check, item in zip(checks, items, strict=True)]
+
+    def _validate_all(self, checks: list[Check], schema: str, table: str) -> list[Any]:
         batches = self._batches(schema, table)
         try:
             items = self._validate(batches, checks)
@@ -48,7 +56,7 @@ class Evaluator:
                 items = [self._validate(batches, [check])[0] for check in checks]
         finally:
             self._source.delete_asset(batches.data_asset.name)
-        return [(_result(check, item), item) for check, item in zip(checks, items, strict=True)]
+        return items
 
     def close(self) -> None:
         """Give up the connection."""
@@ -70,18 +78,25 @@ class Evaluator:
             # The library answers in an order of its own; the place finds the check again.
             kwargs = {**dict(check.kwargs), "severity": check.severity.value, "meta": {"place": place}}
             suite.expectations.append(implementation(check.expectation)(**kwargs))
-        try:
-            answer = batches.get_batch().validate(
-                suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
-            )
-        except Exception as error:
-            # Whatever the library and its driver raise on the way to the table, of many types.
-            _complain_of(str(error))
-            raise
+        answer = batches.get_batch().validate(
+            suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
+        )
         items = sorted(answer.results, key=lambda item: int(item.expectation_config.meta["place"]))
         for item in items:
             _complain_of(raised(item.exception_info))
         return items
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (UnreadableTableError, RetryableError):
+        raise
+    except Exception as error:
+        # The library and its driver raise many types on the way to a table; only the words tell them apart.
+        _complain_of(str(error))
+        raise
 
 
 def _complain_of(message: str) -> None:

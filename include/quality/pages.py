@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 INDEX = "index.html"
 
 _FOREIGN = re.compile(r"<script\b.*?</script>|<link\b[^>]*>|<img\b[^>]*>", re.DOTALL | re.IGNORECASE)
-_HOME = re.compile(r'href="(?:\.\./)+index\.html"')
-_ELSEWHERE = re.compile(r'href="(?:\.\./)+(?!index\.html)[^"]*"')
+_UPWARD = re.compile(r'href="(?:\.\./)+([^"]*)"')
 _STYLE = """<style>
 body { font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 72rem; padding: 1rem; color: #222; }
 table { border-collapse: collapse; width: 100%; margin-bottom: 1rem; }
@@ -72,8 +71,8 @@ def table_page(report: TableReport) -> str:
 def self_contained(html: str) -> str:
     """The page without what it would fetch from elsewhere, leading home to the page above its folder."""
     html = _FOREIGN.sub("", html)
-    html = _ELSEWHERE.sub('href="#"', html)
-    html = _HOME.sub(f'href="../{INDEX}"', html)
+    # The renderer's site has folders that there are none of here: only its first page has a counterpart.
+    html = _UPWARD.sub(lambda link: f'href="../{INDEX}"' if link[1] == INDEX else 'href="#"', html)
     return html.replace("</head>", f"{_STYLE}\n</head>", 1)
 
 

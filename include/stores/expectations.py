@@ -23,6 +23,8 @@ def load_library() -> Any:
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     import great_expectations
 
+    # This one of its modules sets a level of its own.
+    logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.ERROR)
     return great_expectations
 
 

@@ -12,7 +12,7 @@ SELECT
             AND (
                 SELECT array_agg(a.attname::text ORDER BY a.attname::text) FROM pg_attribute AS a
                 WHERE a.attrelid = found.oid AND a.attnum = any(i.indkey)
-            ) = (SELECT array_agg(k.name ORDER BY k.name) FROM unnest(%(key)s) AS k (name))
+            ) = (SELECT array_agg(k.name ORDER BY k.name) FROM unnest(%(key)s::text[]) AS k (name))
     ) AS key_is_enforced
 FROM (SELECT to_regclass(%(name)s) AS oid) AS found
 WHERE found.oid IS NOT NULL;
