@@ -1,0 +1,314 @@
+"""The models on files that took the real road, against what Python computes from the same rows.
+
+A build takes seconds, so the tests of this module share three, in this order: over the first files, over late and
+corrected ones, and over a row that breaks a rule.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import statistics
+import subprocess
+import sys
+from collections import defaultdict
+from datetime import UTC, date, datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from dbt_project import ROOT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from dbt_project import Row, Warehouse
+
+pytestmark = pytest.mark.integration
+
+MODELS = {
+    "stg_commits": "staging", "stg_sales": "staging", "stg_transactions": "staging",
+    "commit_metrics": "analytics", "ml_features": "analytics", "daily_sales": "analytics",
+    "top_customers": "analytics", "category_performance": "analytics", "ingestion_health": "analytics",
+    "transactions_by_category": "analytics",
+}  # fmt: skip
+FEATURES = {
+    "sha", "repository", "authored_at", "message", "author_email", "comment_count", "author_commits_before",
+    "hours_since_author_commit", "author_domain", "is_company_email", "message_words", "has_reference", "is_weekend",
+    "is_business_hours", "hour", "weekday", "is_merge",
+}  # fmt: skip
+AUTHORS = [("Ada", "ada@acme.org"), ("Bob", "bob@gmail.com"), ("Cy", None), ("Cy", "cy@acme.org")]
+NIGHT = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+# What is dropped
+
+
+def commit(number: int, repository: str, author: tuple[str, str | None], at: datetime, **changes: Any) -> Row:
+    return {
+        "sha": f"{number:040x}", "repository": repository, "author_name": author[0], "author_email": author[1],
+        "authored_at": at.isoformat(), "committed_at": at.isoformat(), "message": f"Change {number}",
+        "parent_count": 2 if number % 5 == 0 else 1, "comment_count": number % 3, "is_verified": number % 2 == 0,
+        "fetched_at": "2026-06-01T00:00:00+00:00", **changes,
+    }  # fmt: skip
+
+
+def sale(number: int, day: date, cents: int, **changes: Any) -> Row:
+    return {
+        "sale_id": f"S{number}", "sale_date": day.isoformat(), "customer_id": f"C{number % 7}",
+        "customer_name": f"Customer {number % 7}", "product": "Lamp", "category": ("Books", "Toys")[number % 2],
+        "quantity": 1, "unit_price": cents / 100, "total_amount": cents / 100, "region": None,
+        "updated_at": "2026-06-01T00:00:00+00:00", **changes,
+    }  # fmt: skip
+
+
+def first_commits() -> list[Row]:
+    """On a coarse grid of hours, so that many are equally old."""
+    chance = random.Random(7)
+    return [
+        commit(
+            number, chance.choice(["o/one", "o/two"]), chance.choice(AUTHORS),
+            NIGHT + timedelta(hours=chance.randrange(60)),
+        )
+        for number in range(120)
+    ]  # fmt: skip
+
+
+def first_sales() -> list[Row]:
+    """With days, and more than a week, on which nothing is sold."""
+    chance = random.Random(8)
+    days = [day for day in range(60) if day % 4 and not 20 <= day < 30]
+    return [sale(n, date(2026, 1, 5) + timedelta(chance.choice(days)), chance.randrange(1, 99999)) for n in range(150)]
+
+
+FIRST_COMMITS, FIRST_SALES = first_commits(), first_sales()
+LATE_COMMITS = [
+    commit(900, "o/one", AUTHORS[0], NIGHT - timedelta(days=1)),  # before all others of its author
+    FIRST_COMMITS[3] | {"message": "Corrected, fixes #12", "fetched_at": "2026-06-02T00:00:00+00:00"},
+]
+LATE_SALES = [
+    sale(900, date(2026, 1, 28), 123456),
+    FIRST_SALES[0] | {"unit_price": 1.0, "total_amount": 1.0, "updated_at": "2026-06-02T00:00:00+00:00"},
+]
+BAD_FILE = [sale(950, date(2026, 1, 1), 100), sale(951, date(2026, 1, 1), 100, quantity=-1)]
+
+
+def latest(rows: list[Row], key: str) -> list[Row]:
+    return list({row[key]: row for row in rows}.values())
+
+
+# What Python makes of it
+
+
+def expected_days(sales: list[Row]) -> list[Row]:
+    cents: dict[date, int] = defaultdict(int)
+    for row in sales:
+        cents[date.fromisoformat(row["sale_date"])] += round(row["total_amount"] * 100)
+    first, last = min(cents), max(cents)
+    days = [first + timedelta(n) for n in range((last - first).days + 1)]
+    return [
+        {
+            "sale_date": day,
+            "revenue": Decimal(cents.get(day, 0)) / 100,
+            "revenue_7_day_average": (
+                Decimal(sum(cents.get(d, 0) for d in days[max(0, n - 6) : n + 1])) / 100 / min(7, n + 1)
+            ).quantize(Decimal("0.01"), ROUND_HALF_UP),
+        }
+        for n, day in enumerate(days)
+    ]
+
+
+def expected_history(commits: list[Row]) -> dict[str, tuple[int, float | None]]:
+    def at(row: Row) -> datetime:
+        return datetime.fromisoformat(row["authored_at"])
+
+    found = {}
+    for row in commits:
+        author = row["author_email"] or row["author_name"]
+        before = [
+            at(other) for other in commits
+            if (other["author_email"] or other["author_name"], other["repository"]) == (author, row["repository"])
+            and at(other) < at(row)
+        ]  # fmt: skip
+        hours = (at(row) - max(before)).total_seconds() / 3600 if before else None
+        found[row["sha"]] = (len(before), hours)
+    return found
+
+
+def expected_health(ledger: list[Row]) -> dict[str, Row]:
+    found = {}
+    for dataset in {entry["dataset"] for entry in ledger}:
+        own = [entry for entry in ledger if entry["dataset"] == dataset]
+        loaded = [entry for entry in own if entry["status"] in {"loaded", "archived"}]
+        read = sum(entry["rows_read"] or 0 for entry in own)
+        rejected = sum(entry["rows_rejected"] or 0 for entry in own)
+        found[dataset] = {
+            "files": len(own),
+            "files_loaded": len(loaded),
+            "files_failed": sum(entry["status"].endswith("failed") for entry in own),
+            "rows_read": read,
+            "rows_inserted": sum(entry["rows_inserted"] for entry in loaded),
+            "rows_updated": sum(entry["rows_updated"] for entry in loaded),
+            "rows_rejected": rejected,
+            "reject_share": round(Decimal(rejected) / read, 6),
+            "last_loaded_at": max(entry["loaded_at"] for entry in loaded),
+            "seconds": statistics.median((e["loaded_at"] - e["claimed_at"]).total_seconds() for e in loaded),
+        }
+    return found
+
+
+# What is there
+
+
+@pytest.fixture(scope="module")
+def first_build(warehouse: Warehouse) -> dict[str, Row]:
+    """Commits and sales have come, one file of sales was refused, and nobody has sent a transaction yet."""
+    warehouse.send("commits", "commits_1.ndjson", FIRST_COMMITS)
+    warehouse.send("sales", "sales_1.ndjson", FIRST_SALES)
+    warehouse.send("sales", "sales_bad.ndjson", BAD_FILE)
+    warehouse.make_tables()
+    return warehouse.build()
+
+
+def versions(warehouse: Warehouse, table: str, key: str) -> dict[str, str]:
+    return {row["key"]: row["xmin"] for row in warehouse.sql(f"SELECT {key} AS key, xmin::text FROM staging.{table}")}
+
+
+@pytest.fixture(scope="module")
+def touched(warehouse: Warehouse, first_build: dict[str, Row]) -> dict[str, set[str]]:
+    """Late and corrected rows have come, and the models were built again: the staged rows that this has written."""
+    before = {name: versions(warehouse, *name) for name in (("stg_commits", "sha"), ("stg_sales", "sale_id"))}
+    warehouse.send("commits", "commits_2.ndjson", LATE_COMMITS)
+    warehouse.send("sales", "sales_2.ndjson", LATE_SALES)
+    # A long load: its transaction began before one that the first build has seen.
+    warehouse.sql(
+        "UPDATE raw.sales SET _loaded_at = _loaded_at - interval '10 minutes' WHERE sale_id = 'S900'", role="owner"
+    )
+    results = warehouse.build("--exclude-resource-type", "unit_test")
+    assert {result["status"] for result in results.values()} <= {"success", "pass"}
+    return {
+        table: {name for name, version in versions(warehouse, table, key).items() if old.get(name) != version}
+        for (table, key), old in before.items()
+    }
+
+
+def test_all_models_build_and_all_tests_pass(first_build: dict[str, Row]) -> None:
+    assert {name for name, result in first_build.items() if result["status"] == "success"} == set(MODELS)
+    assert {result["status"] for result in first_build.values()} == {"success", "pass"}
+
+
+def test_unit_tests_and_singular_tests_ran(first_build: dict[str, Row]) -> None:
+    kinds = [result["unique_id"].split(".")[0] for result in first_build.values()]
+    assert kinds.count("unit_test") >= 7
+    assert first_build.keys() >= {"daily_sales_adds_up", "ingestion_health_balances", "commit_metrics_add_up"}
+
+
+@pytest.mark.parametrize(("model", "schema"), MODELS.items(), ids=list(MODELS))
+def test_reader_reads_and_does_not_write(
+    warehouse: Warehouse, first_build: dict[str, Row], model: str, schema: str
+) -> None:
+    assert warehouse.sql(f"SELECT count(*) AS n FROM {schema}.{model}")[0]["n"] >= 0
+    rights = "INSERT, UPDATE, DELETE, TRUNCATE"
+    asked = warehouse.sql("SELECT has_table_privilege(%s, %s) AS granted", f"{schema}.{model}", rights)
+    assert asked == [{"granted": False}]
+
+
+def test_features_have_exactly_their_columns(warehouse: Warehouse, first_build: dict[str, Row]) -> None:
+    row = warehouse.sql("SELECT * FROM analytics.ml_features LIMIT 1")[0]
+    assert set(row) == FEATURES
+    types = warehouse.sql(
+        "SELECT data_type FROM information_schema.columns "
+        "WHERE table_name = 'ml_features' AND column_name = 'hours_since_author_commit'",
+        role="transform",
+    )
+    assert types == [{"data_type": "double precision"}]
+
+
+def test_rolling_average_is_right_after_late_sales(warehouse: Warehouse, touched: dict[str, set[str]]) -> None:
+    days = warehouse.sql("SELECT sale_date, revenue, revenue_7_day_average FROM analytics.daily_sales ORDER BY 1")
+    assert days == expected_days(latest(FIRST_SALES + LATE_SALES, "sale_id"))
+
+
+def test_features_know_only_the_past_after_a_late_commit(warehouse: Warehouse, touched: dict[str, set[str]]) -> None:
+    rows = warehouse.sql("SELECT * FROM analytics.ml_features")
+    found = {row["sha"]: (row["author_commits_before"], row["hours_since_author_commit"]) for row in rows}
+    expected = expected_history(latest(FIRST_COMMITS + LATE_COMMITS, "sha"))
+    assert found == {sha: (count, pytest.approx(hours)) for sha, (count, hours) in expected.items()}
+    assert max(count for count, _ in found.values()) > 10
+
+
+def test_corrected_commit_replaces_the_old_one(warehouse: Warehouse, touched: dict[str, set[str]]) -> None:
+    (row,) = warehouse.sql("SELECT * FROM analytics.ml_features WHERE sha = %s", LATE_COMMITS[1]["sha"])
+    assert (row["message"], row["has_reference"], row["message_words"]) == ("Corrected, fixes #12", True, 3)
+
+
+def test_second_build_writes_only_what_is_new_to_it(touched: dict[str, set[str]]) -> None:
+    assert touched == {
+        "stg_commits": {row["sha"] for row in LATE_COMMITS},
+        "stg_sales": {row["sale_id"] for row in LATE_SALES},
+    }
+
+
+def test_ingestion_health_says_what_the_ledger_says(warehouse: Warehouse, touched: dict[str, set[str]]) -> None:
+    expected = expected_health(warehouse.sql("SELECT * FROM ops.file_ingestion_log"))
+    assert set(expected) == {"commits", "sales"}
+    assert (expected["sales"]["files_failed"], expected["sales"]["rows_rejected"]) == (1, 1)
+    rows = warehouse.sql("SELECT * FROM analytics.ingestion_health")
+    # A run over midnight has two days: the counts add up all the same.
+    for dataset, told in expected.items():
+        own = [row for row in rows if row["dataset"] == dataset]
+        for name in ("files", "files_loaded", "files_failed", "rows_read", "rows_inserted", "rows_updated"):
+            assert sum(row[name] for row in own) == told[name], (dataset, name)
+        assert sum(row["rows_rejected"] for row in own) == told["rows_rejected"]
+        assert {row["dataset_last_loaded_at"] for row in own} == {told["last_loaded_at"]}
+        assert all(0 <= row["hours_since_load"] < 1 for row in own)
+        if len(own) == 1:
+            assert own[0]["reject_share"] == told["reject_share"]
+            assert own[0]["median_load_seconds"] == pytest.approx(told["seconds"])
+
+
+def test_failing_test_stops_what_depends_on_it_and_names_its_query(
+    warehouse: Warehouse, touched: dict[str, set[str]], tmp_path: Path
+) -> None:
+    warehouse.sql("UPDATE raw.sales SET category = 'Nonsense', _loaded_at = now() WHERE sale_id = 'S1'", role="owner")
+    results = warehouse.build("--select", "stg_sales+", "--exclude-resource-type", "unit_test")
+    broken = "accepted_values_stg_sales_category"
+    assert [result["status"] for name, result in results.items() if name.startswith(broken)] == ["fail"]
+    assert {results[name]["status"] for name in ("daily_sales", "top_customers", "category_performance")} == {"skipped"}
+
+    said = report(warehouse.folder, tmp_path)
+    assert "AirflowFailException" in said["kind"]
+    assert "transformation-failed" in said["message"]
+    assert broken in said["message"]
+    assert "found 1 row" in said["message"]
+    assert len(said["logged"]) == 1
+    query = said["logged"][0].split("\n", maxsplit=1)[1]
+    assert [row["value_field"] for row in warehouse.sql(query)] == ["Nonsense"]
+
+
+REPORT = """
+import json, logging, sys
+from include.orchestration import transform
+logged = []
+class Kept(logging.Handler):
+    def emit(self, record):
+        logged.append(record.getMessage())
+transform.log.addHandler(Kept())
+try:
+    transform.report_failed_tests(sys.argv[1], {})
+except Exception as error:
+    print("SAID" + json.dumps({"kind": type(error).__name__, "message": str(error), "logged": logged}))
+"""
+
+
+def report(project: Path, home: Path) -> dict[str, Any]:
+    """What the task does with the results, in a process of its own: Airflow reads its configuration at import."""
+    done = subprocess.run(
+        [sys.executable, "-c", REPORT, str(project)],
+        env={"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT)},
+        cwd=home, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    line = next((line for line in done.stdout.splitlines() if line.startswith("SAID")), None)
+    assert line is not None, done.stderr[-2000:]
+    return json.loads(line.removeprefix("SAID"))
