@@ -1,0 +1,138 @@
+"""transform_warehouse as Airflow sees it: from the manifest alone, with no warehouse and no dbt run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import dbt_manifest
+
+pytestmark = pytest.mark.dags
+
+ROOT = Path(__file__).parents[2]
+MODELS = {
+    "stg_commits", "stg_sales", "stg_transactions", "commit_metrics", "ml_features", "daily_sales", "top_customers",
+    "category_performance", "ingestion_health", "transactions_by_category",
+}  # fmt: skip
+
+# Runs in a process of its own, since Airflow reads its configuration at import. Nothing listens where it is told to
+# look for connections, and a dbt that is imported would be seen.
+LOOK = """
+import json, sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag(sys.argv[1], load_op_links=False)
+dag = bag.dags.get("transform_warehouse")
+told = {"errors": list(bag.import_errors.values()), "dbt": "dbt.cli.main" in sys.modules}
+if dag is not None:
+    from include.orchestration.transform import has_news_of
+    from include.orchestration.assets import rows_of
+    told |= {
+        "doc": dag.doc_md, "runs": dag.max_active_runs, "tasks_at_once": dag.max_active_tasks,
+        "schedule": sorted(asset.name for asset in dag.timetable.asset_condition.objects),
+        "any": type(dag.timetable.asset_condition).__name__,
+        "tasks": {
+            task.task_id: {
+                "downstream": sorted(task.downstream_task_ids), "outlets": [outlet.name for outlet in task.outlets],
+                "rule": str(task.weight_rule), "retries": task.retries,
+                "selection": getattr(task, "indirect_selection", None), "env": getattr(task, "env", None),
+            }
+            for task in dag.tasks
+        },
+        "news": {
+            "commits": has_news_of("commits", [rows_of("sales"), rows_of("commits")]),
+            "others": has_news_of("commits", [rows_of("sales")]),
+            "nobody": has_news_of("commits", []),
+        },
+    }
+print("LOOK" + json.dumps(told, default=str))
+"""
+
+
+def look(home: Path, manifest: Path) -> dict[str, Any]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "INGEST_", "DBT_"))}
+    environment = kept | {
+        "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT), "DBT_MANIFEST": str(manifest),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
+        "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
+    }  # fmt: skip
+    answer = subprocess.run(
+        [sys.executable, "-c", LOOK, str(ROOT / "dags" / "transform_warehouse.py")],
+        capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False,
+    )  # fmt: skip
+    line = next((line for line in answer.stdout.splitlines() if line.startswith("LOOK")), None)
+    assert line is not None, answer.stderr[-3000:]
+    return json.loads(line.removeprefix("LOOK"))
+
+
+@pytest.fixture(scope="module")
+def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    home = tmp_path_factory.mktemp("airflow")
+    manifest = home / "made" / "manifest.json"
+    assert dbt_manifest.prepare(manifest)
+    # Made again only when there is news.
+    assert not dbt_manifest.prepare(manifest)
+    assert [path.name for path in manifest.parent.iterdir()] == ["manifest.json"]
+    return look(home, manifest)
+
+
+def test_dag_is_built_from_the_manifest_alone(dag: dict[str, Any]) -> None:
+    assert dag["errors"] == []
+    assert dag["dbt"] is False
+    for head in ("Purpose", "Trigger", "Reads", "Writes", "When it fails", "How to rerun"):
+        assert head in dag["doc"], head
+
+
+def test_news_of_any_raw_table_start_it(dag: dict[str, Any]) -> None:
+    assert dag["any"] == "AssetAny"
+    assert {"raw.sales", "raw.commits", "raw.transactions", "raw.inventory"} <= set(dag["schedule"])
+    assert dag["runs"] == 1
+    assert dag["tasks_at_once"] <= 2
+
+
+def test_each_model_is_a_task_behind_what_it_needs(dag: dict[str, Any]) -> None:
+    tasks = dag["tasks"]
+    assert set(tasks) == MODELS | {"prepare_tables", "announce_models", "announce_features"}
+    assert set(tasks["prepare_tables"]["downstream"]) == {
+        "stg_commits", "stg_sales", "stg_transactions", "ingestion_health"
+    }  # fmt: skip
+    assert set(tasks["stg_commits"]["downstream"]) == {"commit_metrics", "ml_features"}
+    assert set(tasks["stg_sales"]["downstream"]) == {"daily_sales", "top_customers", "category_performance"}
+    assert {name for name, task in tasks.items() if "announce_models" in task["downstream"]} == {
+        "commit_metrics", "ml_features", "daily_sales", "top_customers", "category_performance", "ingestion_health",
+        "transactions_by_category",
+    }  # fmt: skip
+    assert {name for name, task in tasks.items() if "announce_features" in task["downstream"]} == {"ml_features"}
+
+
+def test_models_are_announced(dag: dict[str, Any]) -> None:
+    assert {name: task["outlets"] for name, task in dag["tasks"].items() if task["outlets"]} == {
+        "announce_models": ["analytics.marts"],
+        "announce_features": ["analytics.ml_features"],
+    }
+
+
+def test_features_are_announced_for_commits_and_for_runs_by_hand(dag: dict[str, Any]) -> None:
+    assert dag["news"] == {"commits": True, "others": False, "nobody": True}
+
+
+def test_tests_of_several_models_wait_for_the_last_and_unit_tests_stay_out(dag: dict[str, Any]) -> None:
+    for model in MODELS:
+        assert dag["tasks"][model]["selection"] == "buildable"
+        assert dag["tasks"][model]["env"]["DBT_EXCLUDE_RESOURCE_TYPES"] == "unit_test"
+
+
+def test_files_go_before_models(dag: dict[str, Any]) -> None:
+    assert {task["rule"] for task in dag["tasks"].values()} == {"absolute"}
+
+
+def test_missing_manifest_names_the_remedy(tmp_path: Path) -> None:
+    told = look(tmp_path, tmp_path / "none.json")
+    (error,) = told["errors"]
+    assert "none.json is missing. Make it with: python -m local.dbt_manifest" in error
