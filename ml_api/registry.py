@@ -6,8 +6,8 @@ memory than all the rest of the service. Files come through MLflow's server, so 
 
 from __future__ import annotations
 
-import logging
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from ml_api.champion import ALIAS, MODEL, Champion, ModelUnavailableError, UnfitModelError
@@ -23,7 +23,6 @@ CLIENT_ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",  # the image has no git
 }
 
-_LOG = logging.getLogger(__name__)
 _NO_SUCH_THING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no model of the name; none with the alias
 
 
@@ -70,15 +69,17 @@ class MlflowRegistry:
 
         mlflow.set_tracking_uri(self._uri)  # the address of a version leads to a second one, which is asked for there
         mlflow.set_registry_uri(self._uri)
-        with tempfile.TemporaryDirectory(prefix="ml-api-") as folder:
-            try:
+        try:
+            with tempfile.TemporaryDirectory(prefix="ml-api-") as folder:
                 path = mlflow.artifacts.download_artifacts(f"models:/{MODEL}/{version}", dst_path=folder)
-            except (MlflowException, OSError) as error:
-                raise ModelUnavailableError(
-                    f"version {version} of {MODEL} cannot be fetched: look at MLflow at MLFLOW_TRACKING_URI and at its"
-                    " bucket, and at the log of this service"
-                ) from error
-            champion = Champion(version, _pipeline(version, path))
+                if not (Path(path) / "MLmodel").exists():  # nothing at all is no error to MLflow
+                    raise FileNotFoundError(f"version {version} has no files")
+                champion = Champion(version, _pipeline(version, path))
+        except (MlflowException, OSError, MemoryError) as error:
+            raise ModelUnavailableError(
+                f"version {version} of {MODEL} cannot be fetched: look at MLflow at MLFLOW_TRACKING_URI and at its"
+                " bucket, and at the log of this service"
+            ) from error
         champion.prove()
         return champion
 
@@ -96,6 +97,8 @@ def _pipeline(version: str, path: str) -> Any:
         pipeline = mlflow.sklearn.load_model(path)
         parallel = [name for name in pipeline.get_params() if name.rpartition("__")[2] == "n_jobs"]
         pipeline.set_params(**dict.fromkeys(parallel, 1))
+    except (OSError, MemoryError):  # says nothing of the model
+        raise
     except Exception as error:  # it holds code of its own, which may raise anything
         raise UnfitModelError(version, f"{type(error).__name__}: {error}") from error
     return pipeline

@@ -1,0 +1,111 @@
+"""A real MLflow server with files of its own, which tests may stop, and what they need to register models in it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import cloudpickle
+import commit_pipelines
+import pytest
+
+from local.settings import free_ports
+from ml_api.champion import ALIAS, MODEL
+from ml_api.registry import CLIENT_ENVIRONMENT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class MlflowServer:
+    """The server on a port of its own; it keeps what it has when it is stopped and started again."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        [self.port] = free_ports(1)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start it unless it runs, and wait until it answers."""
+        if self._process is not None:
+            return
+        command = [
+            str(Path(sys.executable).parent / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(self.port),
+            "--workers", "1", "--backend-store-uri", f"sqlite:///{self.home}/mlflow.db",
+            "--serve-artifacts", "--artifacts-destination", str(self.home / "files"),
+        ]  # fmt: skip
+        environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        with (self.home / "mlflow.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, env=os.environ | environment, cwd=self.home, stdout=log, stderr=log, start_new_session=True
+            )
+        deadline = time.monotonic() + 120
+        while not self._answers():
+            assert self._process.poll() is None, (self.home / "mlflow.log").read_text()[-2000:]
+            assert time.monotonic() < deadline, "MLflow does not answer"
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it and all that it started."""
+        if self._process is not None:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait(30)
+            self._process = None
+
+    def register(self, pipeline: Any) -> str:
+        """A new version of the model, which is not the champion yet."""
+        import mlflow
+
+        mlflow.set_tracking_uri(self.url)
+        with mlflow.start_run():
+            info = mlflow.sklearn.log_model(
+                pipeline, name="model", serialization_format="cloudpickle", registered_model_name=MODEL,
+                pip_requirements=["scikit-learn"], await_registration_for=0,
+            )  # fmt: skip
+        return str(info.registered_model_version)
+
+    def crown(self, version: str) -> None:
+        """Make it the champion."""
+        from mlflow import MlflowClient
+
+        MlflowClient(self.url, self.url).set_registered_model_alias(MODEL, ALIAS, version)
+
+    def _answers(self) -> bool:
+        try:
+            direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            return bool(direct.open(f"{self.url}/health", timeout=5).read() == b"OK")
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def _mlflow_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
+    cloudpickle.register_pickle_by_value(commit_pipelines)
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in CLIENT_ENVIRONMENT.items():
+            patch.setenv(name, value)
+        patch.setenv("MLFLOW_TRACKING_URI", server.url)  # MLflow's own clients write it: put back at the end
+        try:
+            yield server
+        finally:
+            server.kill()
+            import mlflow
+
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
+            mlflow.set_registry_uri(None)  # type: ignore[arg-type]
+    cloudpickle.unregister_pickle_by_value(commit_pipelines)
+
+
+@pytest.fixture
+def mlflow_server(_mlflow_of_the_module: MlflowServer) -> MlflowServer:
+    """MLflow, running, whatever the test before did to it."""
+    _mlflow_of_the_module.start()
+    return _mlflow_of_the_module
