@@ -28,6 +28,7 @@ class SourceObjects:
     def __init__(self, objects: ObjectStore, states: States, raw_bucket: str, landing_bucket: str) -> None:
         self._objects, self._states = objects, states
         self._raw_bucket, self._landing_bucket = raw_bucket, landing_bucket
+        self._given_at, self._given = "", 0
 
     def keep_answer(self, endpoint: Endpoint, answered_at: datetime, body: bytes) -> str:
         """Store an answer's bytes; the key."""
@@ -41,10 +42,14 @@ class SourceObjects:
         return self._put(self._landing_bucket, stem, ".ndjson", body, "application/x-ndjson")
 
     def _put(self, bucket: str, stem: str, suffix: str, body: bytes, content_type: str) -> str:
+        # Many pages come in one second: the names that were given out here need not be looked for.
+        place = f"{bucket}/{stem}"
+        given = self._given if place == self._given_at else 0
         with self._states.naming():
-            for number in count(1):
+            for number in count(given + 1):
                 key = f"{stem}{suffix}" if number == 1 else f"{stem}-{number:03}{suffix}"
                 if self._objects.head(bucket, key) is None:
                     break
             self._objects.put(bucket, key, body, content_type)
+        self._given_at, self._given = place, number
         return key

@@ -1,0 +1,304 @@
+"""The client against the replay of the API, which fails in every way the real one does."""
+
+import json
+import logging
+import pickle
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.settings import GithubSettings
+from include.sources.github.client import Address, GithubClient
+from local.github_api.server import Fault, GithubApi
+from local.settings import free_ports
+
+pytestmark = pytest.mark.unit
+
+PATH = "/repos/harbour/ledger/commits"
+Connect = Callable[..., GithubClient]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[GithubApi]:
+    with GithubApi() as api:
+        yield api
+
+
+@pytest.fixture
+def api(running: GithubApi) -> GithubApi:
+    running.faults.clear()
+    running.requests.clear()
+    running.limit = None
+    return running
+
+
+@pytest.fixture
+def slept() -> list[float]:
+    """How long the client has waited, without waiting."""
+    return []
+
+
+@pytest.fixture
+def connect(api: GithubApi, slept: list[float]) -> Iterator[Connect]:
+    clients = []
+
+    def connected(url: str = api.url, token: str = "secret", clock: Any = time.time, **settings: Any) -> GithubClient:
+        def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        told = {"attempts": 3, "read_timeout_seconds": 5.0, **settings}
+        client = GithubClient(Address(url, SecretStr(token)), GithubSettings(**told), sleep, clock)
+        clients.append(client)
+        return client
+
+    yield connected
+    for client in clients:
+        client.__exit__(None, None, None)
+
+
+def test_request_says_who_asks_and_in_which_version(connect: Connect, api: GithubApi) -> None:
+    client = connect()
+    answer = client.get(client.target(PATH, {"per_page": "2", "since": "2026-03-02T10:00:00Z"}))
+    [asked] = api.requests
+    assert (asked.method, asked.path) == ("GET", PATH)
+    assert asked.query == {"per_page": "2", "since": "2026-03-02T10:00:00Z"}
+    assert asked.headers["accept"] == "application/vnd.github+json"
+    assert asked.headers["x-github-api-version"] == "2022-11-28"
+    assert asked.headers["user-agent"] == "filegate"
+    assert asked.headers["authorization"] == "Bearer secret"
+    assert "if-none-match" not in asked.headers
+    assert (answer.status, len(json.loads(answer.body)), client.requests) == (200, 2, 1)
+
+
+def test_no_token_sends_none(connect: Connect, api: GithubApi) -> None:
+    connect(token="").get(PATH)
+    assert "authorization" not in api.requests[0].headers
+
+
+def test_pages_are_followed_by_link(connect: Connect) -> None:
+    client = connect()
+    target: str | None = client.target(PATH, {"per_page": "100", "since": "2026-08-01T00:00:00Z"})
+    shas: list[str] = []
+    while target:
+        answer = client.get(target)
+        shas += [record["sha"] for record in json.loads(answer.body)]
+        target = answer.next
+    assert client.requests == -(-len(shas) // 100) > 2
+    assert len(set(shas)) == len(shas)
+
+
+def test_same_etag_is_answered_with_not_modified(connect: Connect, api: GithubApi) -> None:
+    client = connect()
+    first = client.get(PATH)
+    again = client.get(PATH, first.etag)
+    assert api.requests[1].headers["if-none-match"] == first.etag
+    assert (again.status, again.body) == (304, b"")
+    assert client.get(PATH, 'W/"another"').status == 200
+
+
+# What a retry mends, and what it does not
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param({"status": 500}, id="500"),
+        pytest.param({"status": 502, "body": b"<html>Unicorn!</html>"}, id="502 in HTML"),
+        pytest.param({"status": 503}, id="503"),
+        pytest.param({"status": 408}, id="408"),
+        pytest.param({"status": 202, "body": b"{}"}, id="202"),
+        pytest.param({"status": 200, "body": b'[{"sha"', "truncate": True}, id="cut off"),
+        pytest.param({"status": None, "delay": 0.6}, id="too slow"),
+    ],
+)
+class TestTroubleOfTheApi:
+    def test_passes_after_a_pause(self, connect: Connect, api: GithubApi, slept: list[float], fault: Any) -> None:
+        api.faults.append(Fault(**fault, times=2))
+        client = connect(read_timeout_seconds=0.3, backoff_seconds=0.5, backoff_max_seconds=0.75)
+        assert client.get(PATH).status == 200
+        assert client.requests == len(api.requests) == 3
+        assert len(slept) == 2
+        assert 0 <= max(slept) <= 0.75
+        assert client.waited_seconds == sum(slept)
+
+    def test_lasts(self, connect: Connect, api: GithubApi, fault: Any) -> None:
+        api.faults.append(Fault(**fault, times=9))
+        with pytest.raises(RetryableError, match="did not answer as it should, at the last try") as failure:
+            connect(read_timeout_seconds=0.3, attempts=2).get(PATH)
+        assert failure.value.code is Code.SOURCE_UNAVAILABLE
+        assert failure.value.facts["attempts"] == 2
+        assert len(api.requests) == 2
+
+
+def test_nobody_listens(connect: Connect, slept: list[float]) -> None:
+    client = connect(url=f"http://127.0.0.1:{free_ports(1)[0]}")
+    with pytest.raises(RetryableError, match="ConnectError") as failure:
+        client.get(PATH)
+    assert failure.value.code is Code.SOURCE_UNAVAILABLE
+    assert len(slept) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "remedy"),
+    [
+        (400, "documentation"),
+        (401, "Check the token"),
+        (403, "may read"),
+        (404, "Check the repository's name"),
+        (410, "switched off"),
+        (422, "trigger ingest_github with `full`"),
+        (451, "legal reasons"),
+    ],
+)
+def test_refusal_has_the_apis_words_and_a_remedy(connect: Connect, api: GithubApi, status: int, remedy: str) -> None:
+    api.faults.append(Fault(status=status, body=b'{"message": "These are the words."}'))
+    with pytest.raises(PermanentError, match=remedy) as refusal:
+        connect().get(PATH + "?per_page=2")
+    assert refusal.value.code is Code.SOURCE_REFUSED
+    assert "These are the words. " in refusal.value.message
+    assert refusal.value.facts == {"status": status, "url": api.url + PATH}
+    assert len(api.requests) == 1
+
+
+def test_not_modified_without_a_question_is_refused(connect: Connect, api: GithubApi) -> None:
+    api.faults.append(Fault(status=304, body=b""))
+    with pytest.raises(PermanentError, match="status 304"):
+        connect().get(PATH)
+
+
+def test_empty_repository_is_an_answer(connect: Connect) -> None:
+    assert connect().get("/repos/harbour/empty/commits").status == 409
+
+
+# Other servers
+
+
+def test_renamed_repository_is_followed(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    answer = connect().get("/repos/harbour/old-ledger/commits?per_page=3")
+    assert (answer.status, len(json.loads(answer.body))) == (200, 3)
+    assert "has moved to /repos/harbour/ledger/commits" in caplog.text
+
+
+def test_redirects_in_a_circle_end(connect: Connect, api: GithubApi) -> None:
+    api.faults.append(Fault(status=301, times=9, headers={"location": PATH}, body=b""))
+    with pytest.raises(PermanentError, match="in a circle"):
+        connect().get(PATH)
+    assert len(api.requests) == 4
+
+
+ELSEWHERE = {
+    "another host": "http://evil.example{path}",
+    "another port": "http://127.0.0.1:1{path}",
+    "another scheme": "https://127.0.0.1{path}",
+    "with a password": "http://user:pass@{own}{path}",
+    "no address": "http://[{path}",
+}
+
+
+@pytest.mark.parametrize("link", ELSEWHERE.values(), ids=ELSEWHERE)
+@pytest.mark.parametrize("by", ["link", "redirect"])
+def test_another_server_is_not_asked(connect: Connect, api: GithubApi, link: str, by: str) -> None:
+    address = link.format(path=PATH, own=api.url.removeprefix("http://"))
+    if by == "link":
+        fault = Fault(status=200, headers={"link": f'<{address}>; rel="next"'}, body=b"[]")
+    else:
+        fault = Fault(status=302, headers={"location": address}, body=b"")
+    api.faults.append(fault)
+    with pytest.raises(PermanentError, match="leads to another server") as refusal:
+        connect().get(PATH)
+    assert refusal.value.code is Code.SOURCE_REFUSED
+    assert "pass" not in str(refusal.value).replace("password", "")
+    assert len(api.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "api.github.com", "ftp://api.github.com", "http://", "https://user:pass@api.github.com", "http://host:port"],
+    ids=["none", "no scheme", "ftp", "no host", "with a password", "broken"],
+)
+def test_address_is_checked(connect: Connect, url: str) -> None:
+    with pytest.raises(PermanentError, match="host of the connection source_github") as refusal:
+        connect(url=url)
+    assert "user:pass" not in str(refusal.value)
+
+
+def test_address_with_a_path_is_kept(connect: Connect, api: GithubApi) -> None:
+    assert connect(url=f"{api.url}/api/v3/").target(PATH, {"per_page": "2"}) == f"/api/v3{PATH}?per_page=2"
+
+
+# Rate limits
+
+
+def test_short_limit_is_waited_for(connect: Connect, api: GithubApi, slept: list[float]) -> None:
+    api.faults.append(Fault(status=429, headers={"retry-after": "7"}))
+    client = connect(clock=lambda: 1000.0 + sum(slept))
+    assert client.get(PATH).status == 200
+    assert slept == [7.0]
+    assert client.waited_seconds == 7.0
+
+
+def test_secondary_limit_is_waited_for_longer_each_time(connect: Connect, api: GithubApi, slept: list[float]) -> None:
+    body = b'{"message": "You have exceeded a secondary rate limit."}'
+    api.faults.append(Fault(status=403, times=2, body=body))
+    assert connect(clock=lambda: 1000.0 + sum(slept)).get(PATH).status == 200
+    assert slept == [60.0, 120.0]
+
+
+def test_limit_that_never_ends_is_given_up(connect: Connect, api: GithubApi, slept: list[float]) -> None:
+    api.faults.append(Fault(status=429, times=9, headers={"retry-after": "1"}))
+    with pytest.raises(RetryableError, match="It refused 3 times") as limited:
+        connect(clock=lambda: 1000.0 + sum(slept)).get(PATH)
+    assert limited.value.code is Code.RATE_LIMITED
+    assert len(api.requests) == 3
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767226100"}, {"retry-after": "1700"}],
+    ids=["primary", "secondary"],
+)
+def test_long_limit_ends_the_run_and_says_until_when(
+    connect: Connect, api: GithubApi, slept: list[float], headers: dict[str, str]
+) -> None:
+    api.faults.append(Fault(status=403, headers=headers, body=b'{"message": "API rate limit exceeded"}'))
+    client = connect(clock=lambda: 1767224400.0)
+    with pytest.raises(RetryableError, match=r"used up until 2026-01-01 00:08:2[01] UTC") as limited:
+        client.get(PATH)
+    assert limited.value.code is Code.RATE_LIMITED
+    assert slept == []
+    with pytest.raises(RetryableError, match="rate limit"):
+        client.get(PATH)
+    assert len(api.requests) == 1, "nothing is sent while nothing is left"
+
+
+def test_last_request_of_the_hour_is_answered_and_no_other_sent(connect: Connect, api: GithubApi) -> None:
+    api.limit = 2
+    client = connect()
+    assert [client.get(PATH).status, client.get(PATH).status] == [200, 200]
+    with pytest.raises(RetryableError, match="rate limit is used up until") as limited:
+        client.get(PATH)
+    assert limited.value.code is Code.RATE_LIMITED
+    assert len(api.requests) == 2
+
+
+# Secrets
+
+
+def test_token_shows_up_nowhere(connect: Connect, api: GithubApi, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    token = "ghp_do_not_show"
+    client = connect(token=token)
+    with pytest.raises(PipelineError, match="Bad credentials") as refusal:
+        client.get(PATH)
+    api.faults.append(Fault(status=500, times=9))
+    with pytest.raises(PipelineError) as failure:
+        client.get(PATH)
+    assert api.requests[0].headers["authorization"] == f"Bearer {token}"
+    said = [caplog.text, repr(Address(api.url, SecretStr(token)))]
+    for error in (refusal.value, failure.value):
+        said += [str(error), repr(pickle.loads(pickle.dumps(error)))]
+    assert all(token not in text for text in said)

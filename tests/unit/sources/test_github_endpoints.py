@@ -1,0 +1,133 @@
+"""The table of endpoints and what its places find in a record; names that become addresses."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from include.contracts.reader import read_contract
+from include.errors import Code, PermanentError
+from include.settings import CONTRACTS_DIR, GithubSettings
+from include.sources.github.endpoints import ENDPOINTS, checked_repositories, endpoints_named
+from include.sources.github.flatten import line, time_of, value_at
+
+pytestmark = pytest.mark.unit
+
+AT = datetime(2026, 3, 2, 10, 0, 0, 987654, tzinfo=UTC)
+RECORD = {
+    "sha": "3f1c", "parents": [{"sha": "a"}, {"sha": "b"}], "author": None, "words": "text",
+    "commit": {"author": {"name": "Ada"}, "committer": {"date": "2026-03-02T09:31:12Z"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_columns_are_those_of_the_contract(name: str) -> None:
+    endpoint = ENDPOINTS[name]
+    contract = read_contract(CONTRACTS_DIR / f"{endpoint.dataset}.yaml")
+    sent = {column.name for column in contract.columns if not column.derived}
+    assert {"repository", "fetched_at", *endpoint.columns} == sent
+
+
+@pytest.mark.parametrize("name", ENDPOINTS)
+def test_watermark_is_a_column_of_the_file(name: str) -> None:
+    assert ENDPOINTS[name].time in ENDPOINTS[name].columns.values()
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        pytest.param("sha", "3f1c", id="top"),
+        pytest.param("commit.author.name", "Ada", id="deep"),
+        pytest.param("parents.#", 2, id="count"),
+        pytest.param("author.login", None, id="null on the way"),
+        pytest.param("commit.verification.verified", None, id="missing on the way"),
+        pytest.param("words.login", None, id="text on the way"),
+        pytest.param("words.#", None, id="count of no list"),
+    ],
+)
+def test_value_at_finds_the_place(place: str, value: object) -> None:
+    assert value_at(RECORD, place) == value
+
+
+@pytest.mark.parametrize("record", [{}, None, "text", [1]], ids=["empty", "null", "text", "list"])
+def test_line_of_what_is_no_record_has_nulls(record: object) -> None:
+    row = json.loads(line(record, ENDPOINTS["commits"].columns, "harbour/ledger", AT))
+    assert row.pop("repository") == "harbour/ledger"
+    assert row.pop("fetched_at") == "2026-03-02T10:00:00Z"
+    assert set(row) == set(ENDPOINTS["commits"].columns)
+    assert set(row.values()) == {None}
+
+
+def test_line_writes_any_text_on_one_line_of_ascii() -> None:
+    record = {"commit": {"message": "two\nlines, é, \ud800, \0"}}
+    text = line(record, ENDPOINTS["commits"].columns, "harbour/ledger", AT)
+    assert b"\n" not in text
+    assert json.loads(text.decode("ascii"))["message"] == "two\nlines, é, \ud800, \0"
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        pytest.param("2026-03-02T09:31:12Z", datetime(2026, 3, 2, 9, 31, 12, tzinfo=UTC), id="as the API writes"),
+        pytest.param("2026-03-02T10:31:12+01:00", datetime(2026, 3, 2, 9, 31, 12, tzinfo=UTC), id="with an offset"),
+        pytest.param("2026-03-02T09:31:12", datetime(2026, 3, 2, 9, 31, 12, tzinfo=UTC), id="without a zone"),
+        pytest.param("yesterday", None, id="no time"),
+        pytest.param(1772443872, None, id="a number"),
+        pytest.param(None, None, id="null"),
+    ],
+)
+def test_time_of_reads_what_can_be_read(text: object, moment: datetime | None) -> None:
+    assert time_of({"commit": {"committer": {"date": text}}}, ENDPOINTS["commits"]) == moment
+
+
+@pytest.mark.parametrize(
+    ("name", "query"),
+    [
+        pytest.param("commits", {"per_page": "50", "since": "2026-03-02T10:00:00Z"}, id="commits"),
+        pytest.param(
+            "issues",
+            {"per_page": "50", "since": "2026-03-02T10:00:00Z", "state": "all", "sort": "updated", "direction": "desc"},
+            id="issues",
+        ),
+        pytest.param("events", {"per_page": "50"}, id="events know no since"),
+    ],
+)
+def test_request_asks_from_the_watermark(name: str, query: dict[str, str]) -> None:
+    assert ENDPOINTS[name].request("harbour/ledger", 50, AT) == (f"/repos/harbour/ledger/{name}", query)
+
+
+def test_endpoints_named_keeps_order_and_refuses_others() -> None:
+    assert [one.name for one in endpoints_named(["events", "commits"])] == ["events", "commits"]
+    with pytest.raises(
+        PermanentError, match=r"called stars: GITHUB_ENDPOINTS takes commits, issues, events"
+    ) as refusal:
+        endpoints_named(["commits", "stars"])
+    assert refusal.value.code is Code.SOURCE_REFUSED
+
+
+def test_default_settings_are_usable() -> None:
+    settings = GithubSettings()
+    assert endpoints_named(settings.endpoint_names)
+    assert checked_repositories(settings.repository_names) == ["harbour/ledger", "harbour/beacon"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ledger", "harbour/", "/ledger", "harbour/ledger/commits", "harbour/..", "../ledger", "a b/c", "a/b?c=d", ""],
+)
+def test_checked_repositories_refuses_what_is_no_name(name: str) -> None:
+    with pytest.raises(PermanentError, match="write owner/name"):
+        checked_repositories(["harbour/ledger", name])
+
+
+@pytest.mark.parametrize(
+    ("names", "checked"),
+    [
+        (["harbour/ledger", " harbour/beacon ", "harbour/ledger"], ["harbour/ledger", "harbour/beacon"]),
+        (["a-b/c.d_e-f", "a/.github"], ["a-b/c.d_e-f", "a/.github"]),
+    ],
+    ids=["each once", "all letters"],
+)
+def test_checked_repositories_cleans_names(names: list[str], checked: list[Any]) -> None:
+    assert checked_repositories(names) == checked

@@ -1,0 +1,47 @@
+"""What headers and words say about how long to wait."""
+
+import httpx
+import pytest
+
+from include.sources.github.limits import pause, used_up
+
+pytestmark = pytest.mark.unit
+
+NOW = 1_000_000.0
+SECONDARY = b'{"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}'
+
+
+def left(remaining: str, reset: str = "1000030") -> dict[str, str]:
+    return {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset}
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "body", "seconds"),
+    [
+        pytest.param(403, left("0"), b"", 31.0, id="primary, as 403"),
+        pytest.param(429, left("0"), b"", 31.0, id="primary, as 429"),
+        pytest.param(403, left("0", "999000"), b"", 0.0, id="reset has passed"),
+        pytest.param(403, left("0", "soon"), b"", 60.0, id="reset cannot be read"),
+        pytest.param(403, {"Retry-After": "7"}, SECONDARY, 7.0, id="secondary, told for how long"),
+        pytest.param(429, {"Retry-After": "7"}, b"", 7.0, id="429, told for how long"),
+        pytest.param(403, left("0") | {"Retry-After": "50"}, b"", 50.0, id="both: the longer"),
+        pytest.param(403, left("4000"), SECONDARY, 60.0, id="secondary, by its words"),
+        pytest.param(403, {}, b"abuse detection mechanism", 60.0, id="its older words"),
+        pytest.param(429, {}, b"", 60.0, id="429 alone"),
+        pytest.param(403, left("4000"), b'{"message": "Resource not accessible"}', None, id="no right"),
+        pytest.param(404, left("0"), b"", None, id="another refusal"),
+        pytest.param(200, left("0"), b"secondary rate limit", None, id="an answer"),
+        pytest.param(500, {"Retry-After": "7"}, b"", None, id="a failure"),
+    ],
+)
+def test_pause_is_what_the_answer_asks_for(
+    status: int, headers: dict[str, str], body: bytes, seconds: float | None
+) -> None:
+    assert pause(status, httpx.Headers(headers), body, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"), [(left("0"), 31.0), (left("1"), None), ({}, None)], ids=["last", "one left", "untold"]
+)
+def test_used_up_knows_the_last_answer(headers: dict[str, str], seconds: float | None) -> None:
+    assert used_up(httpx.Headers(headers), NOW) == seconds
