@@ -18,7 +18,8 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 from rich.text import Text
 
-from local import addresses, airflow, landing
+from include.stores.warehouse import connect
+from local import addresses, airflow, landing, model_story
 from local import demo as showcase
 from local import schedules as schedule_page
 from local.airflow_api import AirflowApi
@@ -117,6 +118,8 @@ def demo() -> None:
             platform = Platform(PlatformSettings(), report)
             platform.up()
         showcase.run(platform, console)
+        with _airflow(platform) as api, connect(platform.warehouse_config("transform")) as connection:
+            model_story.tell(platform, api, connection, console)
         typer.echo("\nThe platform stays up. See the runs in Airflow, and query the warehouse:")
         _print_addresses(platform)
 

@@ -87,6 +87,7 @@ def environment(settings: PlatformSettings, credentials: Credentials) -> dict[st
         **library_variables(settings, credentials),
         **bucket.CHECKSUMS,
         **mlflow.variables(settings),
+        "DBT_MANIFEST": str(settings.layout.manifest),
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
         "GX_ANALYTICS_ENABLED": "false",

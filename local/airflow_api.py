@@ -66,6 +66,10 @@ class AirflowApi:
         found: list[Answer] = self._call("GET", f"dags/{dag_id}/dagRuns?limit={most}&order_by=-run_after")["dag_runs"]
         return found
 
+    def busy(self, dag_id: str) -> bool:
+        """Whether a run of the DAG is under way, or waits for its turn."""
+        return any(run["state"] in {"queued", "running"} for run in self.runs(dag_id, 5))
+
     def tasks(self, dag_id: str, run_id: str) -> list[Answer]:
         """The task instances of a run, in the order of their start."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000"

@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.settings import S3Config, WarehouseConfig
-from local import airflow, broker, bucket, ml_api, mlflow, postgres, processes
+from local import airflow, broker, bucket, dbt_manifest, ml_api, mlflow, postgres, processes
 from local.console import Progress, Silence, step
 from local.credentials import Credentials, load, load_or_make
 from local.errors import PlatformError
@@ -217,6 +217,8 @@ class Platform:
         if names.intersection(airflow.NAMES):
             with step(self._progress, "airflow database"):
                 airflow.prepare(settings, credentials)
+            with step(self._progress, "dbt manifest"):
+                dbt_manifest.prepare(self._layout.manifest)
         self._start_together([service for service in missing if service.name in _LAST])
 
     def _migrate_warehouse(self) -> None:

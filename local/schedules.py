@@ -54,7 +54,7 @@ def trigger(dag: Answer, api: AirflowApi) -> str:
         return "always: waits for files or messages"
     assets = names(api.expression(dag["dag_id"])) if "asset" in str(summary).lower() else []
     if assets:
-        also = "" if summary == "Asset" else f", or {dag.get('timetable_description') or summary}"
+        also = "" if summary == "Asset" else f", or {every(str(summary).removeprefix('Asset or '))}"
         return f"news of {' | '.join(assets)}{also}"
     return every(str(summary))
 

@@ -140,6 +140,11 @@ class Layout:
         return self.home / "airflow"
 
     @property
+    def manifest(self) -> Path:
+        """The dbt manifest, from which Airflow makes its tasks."""
+        return self.home / "dbt" / "manifest.json"
+
+    @property
     def spool(self) -> Path:
         """Where the stages put a file while they read it."""
         return self.home / "spool"

@@ -10,16 +10,26 @@ from pathlib import Path
 
 import pytest
 
-from include.settings import IngestSettings, StreamSettings
+from include.settings import GithubSettings, IngestSettings, QualitySettings, StreamSettings
+from local.dbt_manifest import prepare
 
 pytestmark = pytest.mark.dags
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "include" / "contracts"
-INGEST = {"ingest_inventory", "ingest_sales", "ingest_transactions"}
+DATASETS = ["commits", "events", "inventory", "issues", "sales", "transactions"]
+INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
 CONSUME = {"consume_transactions"}
+UPKEEP = {"reprocess_failed", "sweep_unmatched"}
+# From an API to a model: what each is started by.
+SIBLINGS = {
+    "ingest_github": "DeltaTriggerTimetable",
+    "transform_warehouse": "AssetTriggeredTimetable",
+    "check_quality": "AssetOrTimeSchedule",
+    "train_commit_model": "AssetTriggeredTimetable",
+}
 # A new DAG is listed here, or this test fails: none slips in unseen.
-DAG_IDS = INGEST | CONSUME | {"reprocess_failed", "sweep_unmatched"}
+DAG_IDS = INGEST | CONSUME | UPKEEP | set(SIBLINGS)
 
 # Runs in a process of its own, since Airflow reads its configuration at import: prints what the bundle holds.
 LOOK = """
@@ -43,6 +53,8 @@ print("BUNDLE" + json.dumps({
         "doc": dag.doc_md, "tags": sorted(dag.tags), "start": str(dag.start_date), "catchup": dag.catchup,
         "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
         "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
+        "summary": dag.timetable.summary,
+        "waits": [asset.name for _, asset in dag.timetable.asset_condition.iter_assets()],
         "params": {
             name: {**param.schema, "default": param.value, "description": param.description}
             for name, param in dag.params.items()
@@ -57,10 +69,17 @@ Look = Callable[..., dict]
 
 
 @pytest.fixture(scope="module")
-def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("dbt") / "manifest.json"
+    assert prepare(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
-        told = ("AIRFLOW", "INGEST_", "STREAM_", "AWS")
+        told = ("AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "DBT_", "AWS")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(told)}
         environment = kept | {
             "AIRFLOW_HOME": str(home),
@@ -68,6 +87,7 @@ def look(tmp_path_factory: pytest.TempPathFactory) -> Look:
             # Nothing listens there: a DAG file that asks for a connection or a variable fails.
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
             "PYTHONPATH": str(ROOT),
+            "DBT_MANIFEST": str(manifest),
             **settings,
         }
         answer = subprocess.run(
@@ -101,7 +121,8 @@ def test_dag_says_what_it_is_and_runs_one_at_a_time(dags: dict, dag_id: str) -> 
     dag = dags[dag_id]
     for head in ("Purpose", "Trigger", "Reads", "Writes", "When it fails", "How to rerun"):
         assert head in dag["doc"], head
-    assert "ingestion" in dag["tags"]
+    assert dag["tags"]
+    assert ("ingestion" in dag["tags"]) == (dag_id not in SIBLINGS)
     assert dag["start"].startswith("2026-01-01")
     assert (dag["catchup"], dag["runs"]) == (False, 1)
 
@@ -193,6 +214,61 @@ def test_settings_change_where_and_how_messages_are_waited_for(look: Look) -> No
     assert (sensor["group"], sensor["poke_interval"], sensor["timeout"]) == ("others.transactions", 7.0, 7200.0)
 
 
+# The story from GitHub to a model
+
+
+@pytest.mark.parametrize("dag_id", sorted(SIBLINGS))
+def test_sibling_starts_as_its_page_says(dags: dict, dag_id: str) -> None:
+    assert dags[dag_id]["timetable"] == SIBLINGS[dag_id]
+
+
+def test_each_sibling_waits_for_the_news_of_the_one_before(dags: dict) -> None:
+    waits = {dag_id: set(dags[dag_id]["waits"]) for dag_id in SIBLINGS}
+    assert waits == {
+        "ingest_github": set(),
+        "transform_warehouse": {f"raw.{dataset}" for dataset in DATASETS},
+        "check_quality": {"analytics.marts"},
+        "train_commit_model": {"analytics.ml_features"},
+    }
+    told = {
+        outlet: dag_id for dag_id, dag in dags.items() for task in dag["tasks"].values() for outlet in task["outlets"]
+    }
+    for dag_id in ("transform_warehouse", "check_quality", "train_commit_model"):
+        assert waits[dag_id] <= set(told), dag_id
+    assert told["analytics.marts"] == told["analytics.ml_features"] == "transform_warehouse"
+    assert told["raw.commits"] == "ingest_commits"
+
+
+def test_the_clock_of_the_siblings_is_a_setting(look: Look, dags: dict) -> None:
+    changed = look(GITHUB_SCHEDULE_MINUTES="7", QUALITY_SCHEDULE_MINUTES="9")["dags"]
+    assert (dags["ingest_github"]["summary"], changed["ingest_github"]["summary"]) == ("0:30:00", "0:07:00")
+    assert (dags["check_quality"]["summary"], changed["check_quality"]["summary"]) == (
+        "Asset or 0:15:00", "Asset or 0:09:00"
+    )  # fmt: skip
+    assert (GithubSettings().schedule_minutes, QualitySettings().schedule_minutes) == (30, 15)
+
+
+def test_transformation_has_a_task_for_each_model_in_the_order_of_their_needs(dags: dict) -> None:
+    tasks = {name.rpartition(".")[2]: task for name, task in dags["transform_warehouse"]["tasks"].items()}
+    models = {path.stem for path in (ROOT / "dbt" / "models").rglob("*.sql")}
+    assert set(tasks) == models | {"prepare_tables", "announce_models", "announce_features"}
+
+    def after(name: str) -> set[str]:
+        return {below.rpartition(".")[2] for below in tasks[name]["downstream"]}
+
+    assert "stg_commits" in after("prepare_tables")
+    assert {"commit_metrics", "ml_features"} <= after("stg_commits")
+    assert "daily_sales" in after("stg_sales")
+    assert "announce_features" in after("ml_features")
+
+
+def test_without_a_manifest_only_the_transformation_is_missing_and_the_remedy_is_told(look: Look) -> None:
+    bundle = look(DBT_MANIFEST="/nowhere/manifest.json")
+    assert DAG_IDS - set(bundle["dags"]) == {"transform_warehouse"}
+    [error] = bundle["errors"].values()
+    assert "python -m local.dbt_manifest" in error
+
+
 def test_parsing_imports_no_client_of_what_only_tasks_need(bundle: dict) -> None:
     assert set(bundle["imported"]) & {"confluent_kafka", "pyarrow", "great_expectations", "fastavro"} == set()
 
@@ -200,7 +276,7 @@ def test_parsing_imports_no_client_of_what_only_tasks_need(bundle: dict) -> None
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
     dag = dags["reprocess_failed"]
     assert dag["timetable"] == "NullTimetable"
-    assert dag["params"]["dataset"]["enum"] == [None, "inventory", "sales", "transactions", "unknown"]
+    assert dag["params"]["dataset"]["enum"] == [None, *DATASETS, "unknown"]
     assert dag["params"]["stage"]["enum"] == [None, "validate", "process", "load"]
 
 
@@ -210,7 +286,7 @@ def test_contract_with_a_topic_gets_both_doors_and_one_without_gets_one(look: Lo
     bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
     assert bundle["errors"] == {}
     assert set(bundle["dags"]) == {
-        "ingest_sales", "ingest_transactions", "consume_Bank.booked_v1-eu", "reprocess_failed", "sweep_unmatched"
+        "ingest_sales", "ingest_transactions", "consume_Bank.booked_v1-eu", *UPKEEP, *SIBLINGS
     }  # fmt: skip
 
 

@@ -1,0 +1,125 @@
+"""From the recorded API to a champion: nobody triggers anything, each DAG starts on the news of the one before."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from rich.console import Console
+
+from include.settings import CONTRACTS_DIR, GithubSettings
+from local import ml_api, mlflow
+from local.addresses import variables
+from local.airflow_api import AirflowApi
+from local.errors import PlatformError
+from local.github_api.history import read
+from local.mlflow_api import champion
+from local.model_story import CHAIN, MODEL
+from local.runs import follow
+from local.schedules import table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.e2e.conftest import Running
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def api(running: Running) -> Iterator[AirflowApi]:
+    told = variables(running.platform)
+    with AirflowApi(told["AIRFLOW_URL"], told["AIRFLOW_USER"], told["AIRFLOW_PASSWORD"]) as session:
+        yield session
+
+
+@pytest.fixture(scope="module")
+def crowned(running: Running) -> Any:
+    """The champion, once there is one."""
+    address = mlflow.url(running.platform.settings)
+    return running.until(lambda: champion(address, MODEL), "a champion", 300)
+
+
+def printed(page: object) -> str:
+    console = Console(width=240, force_terminal=False)
+    with console.capture() as captured:
+        console.print(page)
+    return captured.get()
+
+
+def test_the_news_of_the_api_become_a_champion_without_a_hand(running: Running, api: AirflowApi, crowned: Any) -> None:
+    assert crowned.metrics["roc_auc"] > crowned.metrics["baseline_roc_auc"]
+    for dag_id in CHAIN:
+        kinds = {run["run_type"] for run in api.runs(dag_id, 20)}
+        assert kinds <= {"scheduled", "asset_triggered"}, dag_id
+    for dag_id in ("transform_warehouse", "train_commit_model"):
+        assert api.runs(dag_id, 20)[-1]["run_type"] == "asset_triggered"
+
+
+def test_every_commit_of_the_api_is_a_row_with_its_features(running: Running, crowned: Any) -> None:
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    watched = GithubSettings().repository_names
+    there = {c.sha: len(c.parents) > 1 for name in watched for c in read()[name] if c.committed_at < now}
+    rows = dict(running.query("SELECT sha, is_merge FROM raw.commits"))
+    assert set(there) - set(rows) == set(), "commits of the last seconds may be missing from `there`, none from `rows`"
+    assert {sha: rows[sha] for sha in there} == there
+    [(balanced,)] = running.query(
+        "SELECT bool_and(rows_read = rows_inserted + rows_updated + rows_unchanged + rows_duplicate + rows_rejected) "
+        "FROM ops.file_ingestion_log WHERE dataset = 'commits' AND status = 'archived'"
+    )
+    assert balanced
+
+
+def test_the_answers_are_kept_as_they_came(running: Running, crowned: Any) -> None:
+    keys = [item.key for item in running.objects.list("raw-data", "github-commits/")]
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    assert all(key.startswith(f"github-commits/{day}/") and key.endswith(".json") for key in keys)
+    _, chunks = running.objects.read("raw-data", keys[0])
+    assert "commit" in json.loads(b"".join(chunks))[0]
+
+
+def test_the_warehouse_was_checked_and_has_pages_for_it(running: Running, crowned: Any) -> None:
+    def checked() -> Any:
+        return running.query("SELECT dataset FROM ops.quality_result WHERE file_id IS NULL AND dataset LIKE '%commits'")
+
+    running.until(checked, "checks of the commits")
+    running.until(
+        lambda: [item for item in running.objects.list("quality-docs", "") if item.key.endswith("index.html")], "pages"
+    )
+
+
+def test_the_service_classifies_a_commit_with_the_champion(running: Running, crowned: Any) -> None:
+    address = f"{ml_api.url(running.platform.settings)}/classify-commit"
+    body = {"message": "Mend the rounding of totals", "authored_at": "2026-03-02T10:00:00Z", "author_commits_before": 3}
+    request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        told = json.load(answer)
+    assert (told["model_version"], told["is_merge"]) == (crowned.version, told["probability"] >= 0.5)
+
+
+def test_a_second_training_on_the_same_commits_changes_nothing(running: Running, api: AirflowApi, crowned: Any) -> None:
+    console = Console(width=200, force_terminal=False)
+    with console.capture() as captured:
+        assert follow(api, "train_commit_model", console), captured.get()
+    text = captured.get()
+    assert "train_commit_model: success" in text
+    assert champion(mlflow.url(running.platform.settings), MODEL).version == crowned.version
+
+
+def test_the_schedule_page_tells_what_starts_each_dag(running: Running, api: AirflowApi, crowned: Any) -> None:
+    lines = {line.split()[0]: line for line in printed(table(api, datetime.now(UTC))).splitlines()[1:] if line.strip()}
+    assert set(lines) >= {*CHAIN, "reprocess_failed", "sweep_unmatched"}
+    assert {f"ingest_{path.stem}" for path in CONTRACTS_DIR.glob("*.yaml")} <= set(lines)
+    assert "by hand" in lines["reprocess_failed"]
+    assert "always: waits for files" in lines["ingest_commits"]
+    assert "news of analytics.ml_features" in lines["train_commit_model"]
+    assert "raw.commits" in lines["transform_warehouse"]
+    assert "every 30 min" in lines["ingest_github"]
+
+
+def test_a_command_for_a_dag_that_is_not_there_says_so(api: AirflowApi) -> None:
+    with pytest.raises(PlatformError, match="Airflow does not know dags/no_such_dag"):
+        follow(api, "no_such_dag", Console())
