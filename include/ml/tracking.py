@@ -41,10 +41,10 @@ _ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
 }
 # Tags of a run: by which a run of the same data and settings is found, where its model is, what was decided of it.
 _KEY, _MODEL_ID, _DECISION = "training_key", "model_id", "decision"
-_BUSY = {408, 429}
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class Tracking:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             created = self._client.create_model_version(
-                MODEL, f"models:/{run.model_id}", run.run_id, model_id=run.model_id
+                MODEL, f"models:/{run.model_id}", run.run_id, model_id=run.model_id, await_creation_for=0
             )
             return int(created.version)
 
@@ -233,9 +233,9 @@ class Tracking:
             raise self._error(error.response.status_code if error.response is not None else 503, error) from error
 
     def _error(self, status: int, error: Exception) -> PipelineError:
-        """MLflow gives what never reached the server the status 500."""
+        """MLflow gives the status 500 to what never reached the server, and to what was put off too often."""
         detail = str(error).split("\n", maxsplit=1)[0][:500]
-        if status >= 500 or status in _BUSY:
+        if status >= 500:
             words = "MLflow does not answer as it should."
             return RetryableError(_STAGE, Code.TRACKING_UNAVAILABLE, words, url=self._address, detail=detail)
         return PermanentError(
