@@ -288,6 +288,8 @@ def _together(failures: dict[str, PipelineError], wanted: int) -> PipelineError:
     # What a retry can mend decides: the retry says again what it cannot.
     decisive = next((error for error in failures.values() if isinstance(error, RetryableError)), None)
     error = decisive or next(iter(failures.values()))
+    if wanted == 1:
+        return error
     told = "; ".join(f"{name}: {failure.message}" for name, failure in failures.items())
     return type(error)(SOURCE, error.code, f"{len(failures)} of {wanted} failed: {told}")
 

@@ -366,6 +366,12 @@ def test_missing_repository_does_not_stop_the_others(world: World) -> None:
     assert "Check the repository's name" in world.state("harbour/none")["answer"]
 
 
+def test_refusal_of_the_only_one_is_told_as_it_is(world: World) -> None:
+    with world.collector() as collector, pytest.raises(PermanentError, match="status 404: Not Found") as refusal:
+        collect_all(collector, ["harbour/none"], [world.endpoint()])
+    assert refusal.value.facts["status"] == 404
+
+
 def test_retry_is_worth_it_if_it_helps_one(world: World) -> None:
     world.api.faults.append(Fault(times=2, path_contains="beacon"))
     with world.collector() as collector, pytest.raises(RetryableError, match="harbour/none") as failure:
