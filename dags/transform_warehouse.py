@@ -14,7 +14,7 @@ or because the warehouse did not answer through all retries. What builds on the 
 state.
 
 **How to rerun**: mend the data at its source and drop it again, or mend the model; then trigger this DAG. A staging
-model that holds what its raw table does not: `make dbt ARGS="build --full-refresh"`.
+model that has to be filled anew from its raw table: `dbt build --full-refresh`, as dbt/README.md shows.
 """
 
 from airflow.sdk import AssetAny, dag

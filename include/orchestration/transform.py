@@ -18,6 +18,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.errors import Code, PermanentError
 from include.orchestration.assets import features, marts, rows_of
 from include.orchestration.defaults import no_retry_of_permanent_errors
+from include.orchestration.stores import WAREHOUSE_TRANSFORM
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,12 +28,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STAGE = "transform"
-CONNECTION = "warehouse_transform"
 FEATURES_SOURCE = "commits"
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _PROJECT = _REPOSITORY / "dbt"
-_NICE = 10
+_NICE = 5
 
 
 def manifest_path() -> Path:
@@ -72,6 +72,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
             install_dbt_deps=False,
             env_vars={
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+                "DBT_USE_COLORS": "false",
                 # They show that a model's SQL is right: that does not change from run to run.
                 "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
             },
@@ -80,7 +81,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
             profile_name="filegate",
             target_name="warehouse",
             profile_mapping=PostgresUserPasswordProfileMapping(
-                conn_id=CONNECTION, profile_args={"schema": "analytics", "threads": 1, "connect_timeout": 10}
+                conn_id=WAREHOUSE_TRANSFORM, profile_args={"schema": "analytics", "threads": 1, "connect_timeout": 10}
             ),
         ),
         execution_config=ExecutionConfig(
