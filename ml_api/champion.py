@@ -182,7 +182,10 @@ class ChampionKeeper:
         problem = str(error) if known else "the model cannot be loaded: the log of this service says why"
         if problem != self._problem:
             serving = f"; version {self._champion.version} serves on" if self._champion else ""
-            _LOG.warning("%s%s", problem, serving, exc_info=error.__cause__ if known else error)
+            # Where in the model's or our code it was is of use; where in a client of HTTP is not.
+            of_use = error if isinstance(error, UnfitModelError) or not known else None
+            cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ and not of_use else ""
+            _LOG.warning("%s%s%s", problem, cause, serving, exc_info=of_use)
         self._problem = problem
         if isinstance(error, UnfitModelError):
             self._unfit = error
