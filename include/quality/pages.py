@@ -60,6 +60,7 @@ def table_page(report: TableReport) -> str:
         },
         meta={
             "great_expectations_version": gx.__version__,
+            "batch_spec": {"data_asset_name": report.dataset},
             "run_id": {"run_name": "check_quality", "run_time": report.checked_at.isoformat()},
         },
     )
