@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from threading import Thread
+from threading import Barrier, BrokenBarrierError, Thread
 from typing import TYPE_CHECKING, Any
 from urllib.request import Request, urlopen
 
@@ -14,6 +15,9 @@ from github_world import BEACON, LEDGER, World
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.sources.github.collect import collect_all
 from include.sources.github.objects import SourceObjects
+from include.sources.github.state import States
+from include.stores.object_store import ObjectInfo, ObjectStore
+from include.stores.warehouse import connect
 from local.github_api.server import Fault
 
 if TYPE_CHECKING:
@@ -269,18 +273,29 @@ def test_note_is_not_written_without_the_objects(world: World, bucket: str) -> N
     assert world.state().get("newest_at") is None
 
 
-def test_two_at_once_give_out_no_name_twice(world: World) -> None:
-    done = []
-    threads = [
-        Thread(target=lambda name=name: done.append(world.collect(name, max_pages=4))) for name in (LEDGER, BEACON)
-    ]
+def test_two_at_once_give_out_no_name_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both would look before either puts, were they not to take turns."""
+    meeting = Barrier(2)
+
+    def look(self: ObjectStore, bucket: str, key: str) -> ObjectInfo | None:
+        found = head(self, bucket, key)
+        with suppress(BrokenBarrierError):
+            meeting.wait(timeout=2)
+        return found
+
+    def keep(body: bytes) -> None:
+        with connect(world.platform.warehouse_config()) as connection:
+            objects = SourceObjects(world.objects, States(connection), world.raw_bucket, world.landing_bucket)
+            objects.keep_answer(world.endpoint(), world.now, body)
+
+    head = ObjectStore.head
+    monkeypatch.setattr(ObjectStore, "head", look)
+    threads = [Thread(target=keep, args=[body]) for body in (b"one", b"two")]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(timeout=60)
-    keys = [key for one in done for key in one.raw_keys]
-    assert len(done) == 2
-    assert len(set(keys)) == len(keys) == len(world.raw)
+    assert sorted(world.body(world.raw_bucket, key) for key in world.raw) == [b"one", b"two"]
 
 
 # What stands in a record
