@@ -67,11 +67,23 @@ replay-dlq: $(STAMP) ## put dead letters back into their topic: make replay-dlq 
 ##@ From GitHub to a model
 .PHONY: ingest-github dbt check-quality train schedules dbt-docs
 
+# As the role `transform`; what dbt makes goes to the platform's home.
+DBT_ENV = $(PYTHON) -m local up > /dev/null && told="$$($(PYTHON) -m local env)" && eval "$$told"
+DBT = DBT_TARGET_PATH="$$PLATFORM_HOME/dbt/target" DBT_LOG_PATH="$$PLATFORM_HOME/dbt/logs" \
+  DBT_PROJECT_DIR=dbt DBT_PROFILES_DIR=dbt DBT_SEND_ANONYMOUS_USAGE_STATS=false $(VENV)/bin/dbt
+
 ingest-github: $(STAMP) ## collect commits now: make ingest-github [FULL=1]
 	@$(PYTHON) -m local run ingest_github $${FULL:+--conf '{"full": true}'}
 
-dbt: $(STAMP) ## build all dbt models and run their tests now
+dbt: $(STAMP) ## build all dbt models now; or any dbt command: make dbt ARGS="build --full-refresh"
+ifdef ARGS
+	@$(DBT_ENV); $(DBT) $(ARGS)
+else
 	@$(PYTHON) -m local run transform_warehouse
+endif
+
+dbt-docs: $(STAMP) ## write the models' documentation as one page
+	@$(DBT_ENV); $(DBT) --quiet docs generate --static && echo "$$PLATFORM_HOME/dbt/target/static_index.html"
 
 check-quality: $(STAMP) ## check every table of the warehouse now
 	@$(PYTHON) -m local run check_quality
@@ -95,11 +107,13 @@ lint: $(STAMP) ## check style, types and SQL
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/sqlfluff lint sql
+	@cd dbt && ../$(VENV)/bin/sqlfluff lint models tests
 
 format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format .
 	@$(VENV)/bin/sqlfluff fix --quiet sql
+	@cd dbt && ../$(VENV)/bin/sqlfluff fix --quiet models tests
 
 bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=]
 	@$(PYTHON) -m bench $${ROWS:+--rows "$$ROWS"} $${MEMORY_ROWS:+--memory-rows "$$MEMORY_ROWS"} \
@@ -112,7 +126,7 @@ lock: $(STAMP) ## compile requirements.in to requirements.txt
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
 	  /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-	  /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # A python3.11 on the path may be a version manager's shim that only complains: each candidate has to prove itself.
 $(STAMP): requirements.txt

@@ -139,7 +139,7 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
         },
         "logging": {"colored_console_log": "False"},
         "usage_data_collection": {"enabled": "False"},
-        "cosmos": {"enable_telemetry": "False"},
+        "cosmos": {"enable_telemetry": "False", "cache_dir": str(settings.layout.manifest.parent / "cosmos")},
     }
     return {
         f"AIRFLOW__{section.upper()}__{name.upper()}": value
