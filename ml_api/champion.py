@@ -209,7 +209,7 @@ def _in_a_thread(work: Callable[[], Champion | None]) -> asyncio.Future[Champion
 
 def _frame(commits: Sequence[Commit]) -> Any:
     """The commits as the table that pipelines are trained with. Its columns and types are agreed with them."""
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
     return pd.DataFrame(
         {

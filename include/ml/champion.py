@@ -19,7 +19,7 @@ from include.ml.tracking import MODEL, Report, Run, Tracking
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
     from include.settings import TrainingSettings, WarehouseConfig
 

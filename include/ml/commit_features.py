@@ -14,10 +14,10 @@ from __future__ import annotations
 import re
 
 import numpy as np
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 
 # Here and not in the functions: a transformer has to be a class of scikit-learn's. No DAG file imports this module.
-from sklearn.base import BaseEstimator, TransformerMixin  # type: ignore[import-untyped]  # noqa: TID253
+from sklearn.base import BaseEstimator, TransformerMixin  # noqa: TID253
 
 # Name and pandas type of each input column; other columns are ignored. `authored_at` may also be naive, which means
 # UTC, or ISO 8601 text; numbers may be missing. This is the contract with who calls the model.

@@ -9,7 +9,7 @@ from include.ml.examples import LABEL
 from include.ml.training import importances, probabilities
 
 if TYPE_CHECKING:
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
     from matplotlib.axes import Axes
 
 _KINDS = ("ordinary commit", "merge")
@@ -52,7 +52,7 @@ def _confusion(truth: Any, guess: Any) -> bytes:
 
 
 def _roc(truth: Any, chances: Any) -> bytes:
-    from sklearn.metrics import roc_auc_score, roc_curve  # type: ignore[import-untyped]
+    from sklearn.metrics import roc_auc_score, roc_curve
 
     canvas, axes = _canvas("ROC curve of the commits held back")
     false_rate, true_rate, _ = roc_curve(truth, chances)

@@ -21,7 +21,7 @@ from include.errors import Code, PermanentError, PipelineError, RetryableError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
     from mlflow.models import ModelSignature
 
     from include.settings import TrainingSettings
@@ -195,7 +195,7 @@ class Tracking:
         return str(found.experiment_id if found else self._client.create_experiment(EXPERIMENT))
 
     def _log_model(self, report: Report) -> str:
-        import cloudpickle  # type: ignore[import-untyped]
+        import cloudpickle
         import mlflow.sklearn
 
         from include.ml import commit_features

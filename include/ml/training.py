@@ -13,7 +13,7 @@ from include.ml.examples import LABEL, held_back
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd  # type: ignore[import-untyped]
+    import pandas as pd
 
     from include.settings import TrainingSettings
 
@@ -57,8 +57,8 @@ def split(frame: pd.DataFrame, settings: TrainingSettings) -> Split:
 
 def train(parts: Split, settings: TrainingSettings) -> Trained:
     """Fit the forest, and judge it by cross-validation, on the test, and beside two yardsticks."""
-    from sklearn.dummy import DummyClassifier  # type: ignore[import-untyped]
-    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+    from sklearn.dummy import DummyClassifier
+    from sklearn.linear_model import LogisticRegression
 
     labels = parts.training[LABEL]
     model = pipeline(_forest(settings)).fit(parts.training, labels)
@@ -75,8 +75,8 @@ def train(parts: Split, settings: TrainingSettings) -> Trained:
 
 def pipeline(classifier: Any) -> Any:
     """Features, scaling and a classifier as one, so that who loads it computes nothing beside it."""
-    from sklearn.pipeline import Pipeline  # type: ignore[import-untyped]
-    from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import StandardScaler
 
     from include.ml.commit_features import CommitFeatures
 
@@ -85,7 +85,7 @@ def pipeline(classifier: Any) -> Any:
 
 def scores(model: Any, commits: pd.DataFrame) -> dict[str, float]:
     """How well a model tells the merges of these commits; `precision` is 0 where it finds none."""
-    from sklearn import metrics as measure  # type: ignore[import-untyped]
+    from sklearn import metrics as measure
 
     truth, chances = commits[LABEL].to_numpy(), probabilities(model, commits)
     guess = chances >= 0.5
@@ -111,7 +111,7 @@ def probabilities(model: Any, commits: pd.DataFrame) -> np.ndarray[tuple[int], n
 
 def cross_validated(commits: pd.DataFrame, settings: TrainingSettings) -> dict[str, float]:
     """Mean and standard deviation of each metric over stratified folds: `cv_<name>_mean`, `cv_<name>_std`."""
-    from sklearn.model_selection import StratifiedKFold, cross_validate  # type: ignore[import-untyped]
+    from sklearn.model_selection import StratifiedKFold, cross_validate
 
     folds = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.seed)
     found = cross_validate(pipeline(_forest(settings)), commits, commits[LABEL], cv=folds, scoring=list(METRICS))
@@ -130,7 +130,7 @@ def importances(model: Any) -> dict[str, float]:
 
 
 def _forest(settings: TrainingSettings) -> Any:
-    from sklearn.ensemble import RandomForestClassifier  # type: ignore[import-untyped]
+    from sklearn.ensemble import RandomForestClassifier
 
     return RandomForestClassifier(
         n_estimators=settings.trees,

@@ -58,10 +58,10 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
             Code.TRANSFORMATION_FAILED,
             f"The dbt manifest {manifest} is missing. Make it with: python -m local.dbt_manifest",
         )
-    from cosmos.airflow.task_group import DbtTaskGroup  # type: ignore[import-untyped]
-    from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig  # type: ignore[import-untyped]
-    from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior, TestIndirectSelection  # type: ignore[import-untyped]
-    from cosmos.profiles.postgres.user_pass import PostgresUserPasswordProfileMapping  # type: ignore[import-untyped]
+    from cosmos.airflow.task_group import DbtTaskGroup
+    from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
+    from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior, TestIndirectSelection
+    from cosmos.profiles.postgres.user_pass import PostgresUserPasswordProfileMapping
 
     group = DbtTaskGroup(
         group_id=group_id,

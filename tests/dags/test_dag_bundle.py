@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.settings import GithubSettings, IngestSettings, QualitySettings, StreamSettings
+from include.settings import IngestSettings, StreamSettings
 from local.dbt_manifest import prepare
 
 pytestmark = pytest.mark.dags
@@ -47,14 +47,18 @@ def told(task):
         "outlets": [outlet.name for outlet in task.outlets], "doc": task.doc_md,
         **{name: getattr(task, name) for name in names if not task.is_mapped and hasattr(task, name)},
     }
+def clock(timetable):
+    delta = getattr(getattr(timetable, "timetable", timetable), "delta", None)
+    return delta.total_seconds() if delta else None
 print("BUNDLE" + json.dumps({
     "errors": bag.import_errors,
     "dags": {dag_id: {
         "doc": dag.doc_md, "tags": sorted(dag.tags), "start": str(dag.start_date), "catchup": dag.catchup,
         "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
         "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
-        "summary": dag.timetable.summary,
-        "waits": [asset.name for _, asset in dag.timetable.asset_condition.iter_assets()],
+        "pause": clock(dag.timetable),
+        "waits": [asset.name for asset in dag.timetable.asset_condition.objects]
+        if dag.timetable.asset_condition else [],
         "params": {
             name: {**param.schema, "default": param.value, "description": param.description}
             for name, param in dag.params.items()
@@ -241,11 +245,8 @@ def test_each_sibling_waits_for_the_news_of_the_one_before(dags: dict) -> None:
 
 def test_the_clock_of_the_siblings_is_a_setting(look: Look, dags: dict) -> None:
     changed = look(GITHUB_SCHEDULE_MINUTES="7", QUALITY_SCHEDULE_MINUTES="9")["dags"]
-    assert (dags["ingest_github"]["summary"], changed["ingest_github"]["summary"]) == ("0:30:00", "0:07:00")
-    assert (dags["check_quality"]["summary"], changed["check_quality"]["summary"]) == (
-        "Asset or 0:15:00", "Asset or 0:09:00"
-    )  # fmt: skip
-    assert (GithubSettings().schedule_minutes, QualitySettings().schedule_minutes) == (30, 15)
+    assert (dags["ingest_github"]["pause"], changed["ingest_github"]["pause"]) == (30 * 60, 7 * 60)
+    assert (dags["check_quality"]["pause"], changed["check_quality"]["pause"]) == (15 * 60, 9 * 60)
 
 
 def test_transformation_has_a_task_for_each_model_in_the_order_of_their_needs(dags: dict) -> None:
@@ -305,7 +306,7 @@ def test_new_contract_makes_a_dag_appear(look: Look, contracts: Path) -> None:
     (contracts / "stock.yaml").write_text(renamed.replace("inventory*", "stock*"))
     bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
     assert bundle["errors"] == {}
-    assert {dag_id for dag_id in bundle["dags"] if dag_id.startswith("ingest_")} == {"ingest_sales", "ingest_stock"}
+    assert set(bundle["dags"]) == {"ingest_sales", "ingest_stock", *UPKEEP, *SIBLINGS}
     assert bundle["dags"]["ingest_stock"]["tasks"]["wait_for_files"]["bucket_key"] == "incoming/stock/?*"
 
 
@@ -315,7 +316,7 @@ def test_broken_contracts_make_no_dag_and_break_no_other(look: Look, contracts: 
     (contracts / "mistyped.yaml").write_text(mistyped)
     (contracts / "no_yaml.yaml").write_text(text[: len(text) // 2] + "\n\t: [")
     bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
-    assert set(bundle["dags"]) == {"ingest_sales", "reprocess_failed", "sweep_unmatched"}
+    assert set(bundle["dags"]) == {"ingest_sales", *UPKEEP, *SIBLINGS}
     (path, trace), *others = bundle["errors"].items()
     assert not others
     assert path.endswith("broken_contracts.py")
