@@ -145,7 +145,7 @@ class GithubSettings(BaseSettings):
     schedule_minutes: int = Field(30, ge=1, description="pause between two runs")
     page_size: int = Field(100, ge=1, le=100)
     max_pages: int = Field(200, ge=1, description="of one repository in one run; the next run goes on")
-    overlap_hours: float = Field(24.0, ge=0, description="how far before the newest known commit a run asks again")
+    overlap_hours: float = Field(720.0, ge=0, description="how far before the newest known record a run asks again")
     connect_timeout_seconds: float = Field(5.0, gt=0)
     read_timeout_seconds: float = Field(30.0, gt=0)
     attempts: int = Field(5, ge=1, description="tries of one request")

@@ -39,6 +39,8 @@ SETTINGS = {
     "INGEST_LOCK_TIMEOUT_SECONDS": "2",
     "INGEST_SWEEP_SECONDS": "5",
     "STREAM_SESSION_TIMEOUT_MS": "2000",
+    "TRAINING_TREES": "50",
+    "TRAINING_FOLDS": "3",
 }
 BUCKET = "landing"
 
@@ -106,17 +108,18 @@ class Running:
                 continue
         return killed
 
-    def airflow(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    def airflow(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
         """A call of Airflow's API, logged in as the admin."""
         told = variables(self.platform)
         login = {"username": told["AIRFLOW_USER"], "password": told["AIRFLOW_PASSWORD"]}
         token = self._call(f"{told['AIRFLOW_URL']}/auth/token", login, "")["access_token"]
-        return self._call(f"{told['AIRFLOW_URL']}/api/v2/{path}", body, str(token))
+        return self._call(f"{told['AIRFLOW_URL']}/api/v2/{path}", body, str(token), method)
 
     @staticmethod
-    def _call(address: str, body: dict[str, Any] | None, token: str) -> dict[str, Any]:
+    def _call(address: str, body: dict[str, Any] | None, token: str, method: str | None = None) -> dict[str, Any]:
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        request = urllib.request.Request(address, json.dumps(body).encode() if body is not None else None, headers)
+        content = json.dumps(body).encode() if body is not None else None
+        request = urllib.request.Request(address, content, headers, method=method)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             return dict(json.load(answer))
 
