@@ -22,7 +22,7 @@ from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable, Param, dag
 
 from include.orchestration.assets import marts
 from include.orchestration.catalog import sound_contracts
-from include.orchestration.defaults import START, default_args
+from include.orchestration.defaults import START, background_args
 from include.orchestration.quality import check_tables
 from include.settings import quality_settings
 
@@ -37,7 +37,7 @@ DATASETS = [None, *(contract.dataset for contract in sound_contracts())]
     start_date=START,
     catchup=False,
     max_active_runs=1,
-    default_args=default_args(),
+    default_args=background_args(),
     doc_md=__doc__,
     tags=["quality"],
     params={"dataset": Param(None, type=["null", "string"], enum=DATASETS, description="Empty: every table")},

@@ -20,7 +20,7 @@ put another version to use by hand, move the alias in MLflow.
 from airflow.sdk import dag
 
 from include.orchestration.assets import features
-from include.orchestration.defaults import START, default_args
+from include.orchestration.defaults import START, background_args
 from include.orchestration.train import check_examples, promote_model, train_model
 
 
@@ -29,7 +29,7 @@ from include.orchestration.train import check_examples, promote_model, train_mod
     start_date=START,
     catchup=False,
     max_active_runs=1,
-    default_args=default_args(),
+    default_args=background_args(),
     doc_md=__doc__,
     tags=["models", "mlflow"],
 )

@@ -21,7 +21,7 @@ from airflow.sdk import AssetAny, dag
 
 from include.orchestration.assets import rows_of
 from include.orchestration.catalog import sound_contracts
-from include.orchestration.defaults import START, default_args
+from include.orchestration.defaults import START, background_args
 from include.orchestration.transform import announce_features, announce_models, build_models, prepare_tables
 
 
@@ -31,8 +31,7 @@ from include.orchestration.transform import announce_features, announce_models, 
     catchup=False,
     max_active_runs=1,
     max_active_tasks=2,
-    # Files come first: the usual weight counts the tasks behind one, and this DAG has the most.
-    default_args=default_args() | {"weight_rule": "absolute"},
+    default_args=background_args(),
     doc_md=__doc__,
     tags=["transformation", "dbt"],
 )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
@@ -12,9 +10,6 @@ from include.settings import training_settings
 
 # Under this name `promote_model` leaves what was decided, also when it is skipped.
 PROMOTION = "promotion"
-
-# Files that come in go first: training takes what they leave of the processors.
-_NICE = 10
 
 
 def champion_model() -> Asset:
@@ -41,7 +36,6 @@ def train_model() -> dict[str, str]:
     from include.ml.champion import train_model as train
     from include.orchestration.stores import warehouse_transform_config
 
-    os.nice(_NICE)
     with no_retry_of_permanent_errors():
         trained = train(warehouse_transform_config(), training_settings())
     if trained.decided:
@@ -57,7 +51,6 @@ def promote_model(trained: dict[str, str]) -> None:
     from include.ml.champion import promote_model as promote
     from include.orchestration.stores import warehouse_transform_config
 
-    os.nice(_NICE)
     with no_retry_of_permanent_errors():
         decided = promote(trained["run_id"], warehouse_transform_config(), training_settings())
     get_current_context()["ti"].xcom_push(PROMOTION, asdict(decided))

@@ -32,7 +32,6 @@ FEATURES_SOURCE = "commits"
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _PROJECT = _REPOSITORY / "dbt"
-_NICE = 5
 
 
 def manifest_path() -> Path:
@@ -96,18 +95,13 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
             emit_datasets=False,
             normalize_task_id=_task_id,
         ),
-        operator_args={"callback": report_failed_tests, "pre_execute": _give_way},
+        operator_args={"callback": report_failed_tests},
     )
     return group, group.tasks_map["model.filegate.ml_features"]
 
 
 def _task_id(node: Any) -> str:
     return str(node.name)
-
-
-def _give_way(_context: Any) -> None:
-    """Files that come in go first: dbt's own work takes what they leave of the processors."""
-    os.nice(_NICE)
 
 
 def report_failed_tests(project_dir: str, context: Any) -> None:  # noqa: ARG001 - Cosmos gives both
