@@ -77,13 +77,13 @@ ingest-github: $(STAMP) ## collect commits now: make ingest-github [FULL=1]
 
 dbt: $(STAMP) ## build all dbt models now; or any dbt command: make dbt ARGS="build --full-refresh"
 ifdef ARGS
-	@$(DBT_ENV); $(DBT) $(ARGS)
+	@$(DBT_ENV) && $(DBT) $(ARGS)
 else
 	@$(PYTHON) -m local run transform_warehouse
 endif
 
 dbt-docs: $(STAMP) ## write the models' documentation as one page
-	@$(DBT_ENV); $(DBT) --quiet docs generate --static && echo "$$PLATFORM_HOME/dbt/target/static_index.html"
+	@$(DBT_ENV) && $(DBT) --quiet docs generate --static && echo "$$PLATFORM_HOME/dbt/target/static_index.html"
 
 check-quality: $(STAMP) ## check every table of the warehouse now
 	@$(PYTHON) -m local run check_quality

@@ -84,12 +84,14 @@ class AirflowApi:
         except _MissingError:
             return None
 
-    def errors(self, dag_id: str, run_id: str, task_id: str, attempt: int, map_index: int = -1) -> list[str]:
-        """What a task's log says at level error."""
-        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/logs/{attempt}?map_index={map_index}"
-        content = self._call("GET", path).get("content") or []
-        events = [entry for entry in content if isinstance(entry, dict) and entry.get("level") in {"error", "critical"}]
-        return [_told(entry) for entry in events]
+    def reasons(self, dag_id: str, run_id: str, task: Answer) -> list[str]:
+        """Why a task failed or was skipped, in the words of its log; nothing for one that never began."""
+        path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
+        if not task["try_number"]:
+            return []
+        content = self._call("GET", f"{path}?map_index={task['map_index']}").get("content") or []
+        entries = [entry for entry in content if isinstance(entry, dict)]
+        return [_told(entry) for entry in entries if entry.get("level") in {"error", "critical"} or "reason" in entry]
 
     def _call(self, method: str, path: str, body: Answer | None = None) -> Answer:
         try:
@@ -111,6 +113,8 @@ class _MissingError(PlatformError):
 
 
 def _told(entry: Answer) -> str:
-    """A log entry's sentence, with the exception's own where there is one."""
+    """A log entry's sentence: why a task was skipped, or what went wrong with the exception's own words."""
+    if "reason" in entry:
+        return str(entry["reason"])
     causes = [f"{cause['exc_type']}: {cause['exc_value']}" for cause in entry.get("error_detail") or []]
     return " ".join([str(entry.get("event", "")), *causes[-1:]])

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from include.stores.warehouse import Connection
-    from local.airflow_api import AirflowApi
+    from local.airflow_api import AirflowApi, Answer
     from local.mlflow_api import Champion
     from local.platform import Platform
 
 MODEL = "commit-classifier"
 CHAIN = ("ingest_github", "ingest_commits", "transform_warehouse", "check_quality", "train_commit_model")
+_SETTLING = ("transform_warehouse", "check_quality", "train_commit_model")
 _PATIENCE = 420
 
 
@@ -46,26 +47,32 @@ def tell(platform: Platform, api: AirflowApi, connection: Connection, console: C
     console.print("\nMeanwhile, from GitHub's API (a replay, as long as SOURCE_GITHUB_URL is empty) to a model:")
     told = {
         "ingest_github": "SELECT format('%s answers read to their end', count(*)) FROM ops.source_state",
-        "ingest_commits": "SELECT format('%s commits, %s of them merges, in raw.commits', count(*), "
-        "count(*) FILTER (WHERE is_merge)) FROM raw.commits",
+        "ingest_commits": "SELECT format('%s commits, %s of them merges, in raw.commits', "
+        "to_char(count(*), 'FM999,999,990'), count(*) FILTER (WHERE is_merge)) FROM raw.commits",
         "transform_warehouse": "SELECT format('%s tables and views in staging and analytics', count(*)) "
         "FROM information_schema.tables WHERE table_schema IN ('staging', 'analytics')",
         "check_quality": "SELECT format('%s checks passed, %s did not', count(*) FILTER (WHERE success), "
         "count(*) FILTER (WHERE NOT success)) FROM ops.quality_result "
         "WHERE file_id IS NULL AND checked_at > now() - interval '1 day'",
     }
-    table = _table("DAG", "STARTED BY", "TOOK", "LEFT BEHIND")
+    table = _table("DAG", "STARTED BY", "TOOK", "ENDED", "LEFT BEHIND")
     for dag_id in CHAIN:
-        done = next((run for run in api.runs(dag_id, 10) if run["state"] == "success"), None)
+        done = _latest(api, dag_id)
         row = connection.execute(told[dag_id].encode()).fetchone() if dag_id in told else None
         table.add_row(
             dag_id,
             {"asset_triggered": "news", "manual": "hand"}.get(done["run_type"], "clock") if done else "",
-            duration(seconds_between(done["start_date"], done["end_date"])) if done else "under way",
+            duration(seconds_between(done["start_date"], done["end_date"])) if done else "",
+            done["state"] if done else "under way",
             str(row[0]) if row else _judged(found),
         )
     console.print(table)
     _print_figures(connection, console)
+
+
+def _latest(api: AirflowApi, dag_id: str) -> Answer | None:
+    """The latest run that has ended, well or not; of a DAG that always waits, the one that did something."""
+    return next((run for run in api.runs(dag_id, 10) if run["end_date"]), None)
 
 
 def _wait(platform: Platform, api: AirflowApi, connection: Connection, console: Console) -> Champion:
@@ -74,7 +81,7 @@ def _wait(platform: Platform, api: AirflowApi, connection: Connection, console: 
     with console.status("dbt, quality checks and training follow the rows") as spinner:
         while time.monotonic() < end:
             found = champion(address, MODEL)
-            if found and _models_are_fresh(connection) and not api.busy("transform_warehouse"):
+            if found and _models_are_fresh(connection) and not any(map(api.busy, _SETTLING)):
                 return found
             spinner.update("training follows the models" if not found else "the models follow the rows")
             time.sleep(1)
@@ -106,8 +113,8 @@ def _print_figures(connection: Connection, console: Console) -> None:
 
 
 _FIGURES = {
-    "revenue": "SELECT to_char(sum(revenue), 'FM999,999,999,990.00') || format(' in %s sales on %s days', sum(sales), "
-    "count(*)) FROM analytics.daily_sales",
+    "revenue": "SELECT to_char(sum(revenue), 'FM999,999,999,990.00') || ' in ' || to_char(sum(sales), 'FM999,999,990') "
+    "|| format(' sales on %s days', count(*)) FROM analytics.daily_sales",
     "best customer": "SELECT format('%s, %s', customer_name, to_char(revenue, 'FM999,999,999,990.00')) "
     "FROM analytics.top_customers ORDER BY revenue_rank, customer_id LIMIT 1",
     "best category": "SELECT format('%s, %s', category, to_char(sum(revenue), 'FM999,999,999,990.00')) "

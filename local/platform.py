@@ -109,6 +109,7 @@ class Platform:
             running = self._supervisor.states()
             missing = [service for service in wanted if not _runs(running, service.name)]
             if not missing:
+                self._prepare_manifest(wanted)
                 return False
             try:
                 if not running:
@@ -218,8 +219,13 @@ class Platform:
             with step(self._progress, "airflow database"):
                 airflow.prepare(settings, credentials)
             with step(self._progress, "dbt manifest"):
-                dbt_manifest.prepare(self._layout.manifest)
+                self._prepare_manifest(missing)
         self._start_together([service for service in missing if service.name in _LAST])
+
+    def _prepare_manifest(self, services: list[Service]) -> None:
+        """Also under a running Airflow: a model that was added since becomes a task."""
+        if any(service.name in airflow.NAMES for service in services):
+            dbt_manifest.prepare(self._layout.manifest)
 
     def _migrate_warehouse(self) -> None:
         from include.stores.migrations import upgrade

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from local.airflow_api import AirflowApi, Answer
 
 _PATIENCE = 1800
+_MOST_REASONS = 3
 _COLOURS = {"success": "green", "failed": "red", "upstream_failed": "red", "skipped": "yellow"}
 
 
@@ -45,9 +46,9 @@ def follow(api: AirflowApi, dag_id: str, console: Console, conf: dict[str, Any] 
     tasks = api.tasks(dag_id, run_id)
     console.print(_table(api, dag_id, run_id, tasks))
     for task in tasks:
-        if task["state"] == "failed":
-            for line in api.errors(dag_id, run_id, task["task_id"], task["try_number"], task["map_index"])[-3:]:
-                console.print(f"{task['task_id']}: {line}", markup=False, style="red")
+        if task["state"] in {"failed", "skipped"}:
+            for line in api.reasons(dag_id, run_id, task)[-_MOST_REASONS:]:
+                console.print(f"{task['task_id']}: {line}", markup=False, style=_COLOURS[task["state"]])
     console.print(f"{dag_id}: {run['state']} after {time.monotonic() - begun:.0f} s (run {run_id})")
     return bool(run["state"] == "success")
 

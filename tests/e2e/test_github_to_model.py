@@ -55,8 +55,10 @@ def printed(page: object) -> str:
 def test_the_news_of_the_api_become_a_champion_without_a_hand(running: Running, api: AirflowApi, crowned: Any) -> None:
     assert crowned.metrics["roc_auc"] > crowned.metrics["baseline_roc_auc"]
     for dag_id in CHAIN:
-        kinds = {run["run_type"] for run in api.runs(dag_id, 20)}
-        assert kinds <= {"scheduled", "asset_triggered"}, dag_id
+        runs = api.runs(dag_id, 20)
+        assert {run["run_type"] for run in runs} <= {"scheduled", "asset_triggered"}, dag_id
+        assert "success" in {run["state"] for run in runs}, dag_id
+        assert "failed" not in {run["state"] for run in runs}, dag_id
     for dag_id in ("transform_warehouse", "train_commit_model"):
         assert api.runs(dag_id, 20)[-1]["run_type"] == "asset_triggered"
 
@@ -83,7 +85,14 @@ def test_the_answers_are_kept_as_they_came(running: Running, crowned: Any) -> No
     assert "commit" in json.loads(b"".join(chunks))[0]
 
 
-def test_the_warehouse_was_checked_and_has_pages_for_it(running: Running, crowned: Any) -> None:
+def test_the_warehouse_was_checked_and_has_pages_for_it(running: Running, api: AirflowApi, crowned: Any) -> None:
+    def good_check_on_news() -> Any:
+        return [
+            r for r in api.runs("check_quality", 20) if (r["run_type"], r["state"]) == ("asset_triggered", "success")
+        ]
+
+    running.until(good_check_on_news, "a check on the news of the models")
+
     def checked() -> Any:
         return running.query("SELECT dataset FROM ops.quality_result WHERE file_id IS NULL AND dataset ~ 'commits$'")
 
@@ -108,6 +117,7 @@ def test_a_second_training_on_the_same_commits_changes_nothing(running: Running,
         assert follow(api, "train_commit_model", console), captured.get()
     text = captured.get()
     assert "train_commit_model: success" in text
+    assert "train_model: There is nothing new to train on" in text
     assert champion(mlflow.url(running.platform.settings), MODEL).version == crowned.version
 
 
