@@ -10,12 +10,14 @@ answer as it came, and drop one flattened file per repository and endpoint. `ing
 
 **Writes**: `s3://raw-data/github-<endpoint>/YYYY-MM-DD/HH-MM-SS.json`, `incoming/<dataset>/`, `ops.source_state`.
 
-**When it fails**: the task's last line says which repository and why. `source-unavailable`, `rate-limited`: what was
-read is kept, and a retry or the next run goes on from there. `source-refused`: the token or a repository's name is
-wrong; the other repositories are not held up.
+**When it fails**: the task's last line says which repository and why. `source-unavailable`: what was read is kept, and
+a retry or the next run goes on from there. `source-refused`: the token or a repository's name is wrong; the other
+repositories are not held up. A task that is *skipped* met the API's rate limit (`rate-limited`): its log says until
+when that is used up, what was read is kept, and the next run goes on from there.
 
 **How to rerun**: clear the failed task, or wait for the next run: records that come twice are merged by their key.
-After a change that must reach old records too, trigger it with `full`.
+After a change that must reach old records too, trigger it with `full`; a retry goes on with that, and so does the next
+run where it was stopped.
 """
 
 from datetime import timedelta

@@ -11,8 +11,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 from pydantic import SecretStr
 
+from include.errors import Code, RetryableError
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import github_settings, ingest_settings
 
@@ -29,30 +31,45 @@ log = logging.getLogger(__name__)
 
 @task
 def list_repositories() -> list[str]:
-    """Those of the run's parameter, else those of the settings."""
-    from include.sources.github.endpoints import checked_repositories
-
+    """Those of the run's parameter, else those of the settings; each once."""
     context: Any = get_current_context()
     chosen = context["params"].get("repositories") or github_settings().repository_names
-    with no_retry_of_permanent_errors():
-        return checked_repositories(chosen)
+    # Not checked here: a name that is none fails its own task and no other.
+    return list(dict.fromkeys(name.strip() for name in chosen))
 
 
-@task(map_index_template="{{ repository_label }}")
+# One at a time: the API asks for requests in series, and its limit is one for all. A pool would have to be made first.
+@task(map_index_template="{{ repository_label }}", max_active_tis_per_dagrun=1)
 def collect_repository(repository: str) -> dict[str, dict[str, Any]]:
-    """Ask every endpoint for news of one repository; what came of each."""
+    """Ask every endpoint for news of one repository; what came of each.
+
+    Raises:
+        AirflowSkipException: the API's limit is used up, and nothing else failed.
+    """
     from include.sources.github.collect import collect_all
-    from include.sources.github.endpoints import endpoints_named
+    from include.sources.github.endpoints import checked_repository, endpoints_named
 
     context: Any = get_current_context()
     context["repository_label"] = repository
-    full = bool(context["params"].get("full"))
-    with no_retry_of_permanent_errors():
+    full, retry = bool(context["params"].get("full")), context["ti"].try_number > 1
+    with no_retry_of_permanent_errors(), no_retry_within_the_limit():
+        checked_repository(repository)
         endpoints = endpoints_named(github_settings().endpoint_names)
         with connected_collector() as collector:
-            collected = collect_all(collector, [repository], endpoints, full=full)
+            collected = collect_all(collector, [repository], endpoints, full=full, retry=retry)
     context["repository_label"] = f"{repository}: {sum(one.records for one in collected):,} records"
     return {one.endpoint: one.summary() for one in collected}
+
+
+@contextmanager
+def no_retry_within_the_limit() -> Iterator[None]:
+    """Leave to the next run what the rate limit stopped: a retry after seconds would only be refused again."""
+    try:
+        yield
+    except RetryableError as error:
+        if error.code is not Code.RATE_LIMITED:
+            raise
+        raise AirflowSkipException(error.message) from error
 
 
 @contextmanager

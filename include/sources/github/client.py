@@ -82,6 +82,8 @@ class GithubClient:
         settings: timeouts, tries and patience.
         sleep: waits, in seconds.
         clock: gives seconds since the epoch, as the API tells when its limit resets.
+
+    All waits for a limit together are `max_wait_seconds` at most.
     """
 
     def __init__(
@@ -94,14 +96,14 @@ class GithubClient:
         """Connect to nothing yet.
 
         Raises:
-            PermanentError: the address is none.
+            PermanentError: the address is none, or the token cannot be one.
         """
         self._base, self._settings = _checked(address.url), settings
         self._sleep, self._clock = sleep, clock
-        self._allowed_at = 0.0
+        self._allowed_at, self._waited_for_limits = 0.0, 0.0
         self.requests, self.waited_seconds = 0, 0.0
         headers = dict(_HEADERS)
-        if token := address.token.get_secret_value():
+        if token := _checked_token(address.token):
             headers["Authorization"] = f"Bearer {token}"
         self._client = httpx.Client(
             headers=headers,
@@ -185,9 +187,9 @@ class GithubClient:
             self._wait(self._allowed_at - self._clock())
             response = self._tried(url, etag)
             now = self._clock()
-            pause = limits.pause(response.status_code, response.headers, response.content, now)
+            pause = limits.pause(response.status_code, response.headers, response.content, now, turn)
             # Nothing is sent while nothing is left, be it that an answer said so beforehand.
-            ahead = limits.used_up(response.headers, now) if pause is None else pause * 2**turn
+            ahead = limits.used_up(response.headers, now) if pause is None else pause
             self._allowed_at = now + (ahead or 0.0)
             if pause is None:
                 return response
@@ -198,15 +200,16 @@ class GithubClient:
         """Wait for the limit.
 
         Raises:
-            RetryableError: that would take too long.
+            RetryableError: that would take too long, with what was waited before.
         """
         if seconds <= 0:
             return
-        if seconds > self._settings.max_wait_seconds:
-            raise self._limited(
-                f"That is {seconds:.0f} s ahead, and a run waits {self._settings.max_wait_seconds:g} s at most."
-            )
+        most, waited = self._settings.max_wait_seconds, self._waited_for_limits
+        if waited + seconds > most:
+            before = f" and has waited {waited:.0f} s before" if waited else ""
+            raise self._limited(f"That is {seconds:.0f} s ahead, and a run waits {most:g} s at most{before}.")
         log.info("Waiting %.0f s for the API's rate limit.", seconds)
+        self._waited_for_limits += seconds
         self._pause(seconds)
 
     def _limited(self, why: str) -> RetryableError:
@@ -252,6 +255,9 @@ class GithubClient:
             raise _FailedTryError(f"no connection within {self._settings.connect_timeout_seconds:g} seconds") from error
         except httpx.TimeoutException as error:
             raise _FailedTryError(f"no answer within {self._settings.read_timeout_seconds:g} seconds") from error
+        except httpx.LocalProtocolError as error:
+            # Its words hold the header that cannot be sent, which may be the token: neither they nor it go further.
+            raise _FailedTryError(type(error).__name__) from None
         except httpx.RequestError as error:
             raise _FailedTryError(f"{type(error).__name__}: {error}") from error
         status = response.status_code
@@ -309,6 +315,19 @@ def _checked(address: str) -> httpx.URL:
             "a token is its password.",
         )
     return url
+
+
+def _checked_token(token: SecretStr) -> str:
+    """The token as a header can hold it. The value is in no message."""
+    value = token.get_secret_value().strip()
+    if not all("!" <= letter <= "~" for letter in value):
+        raise PermanentError(
+            SOURCE,
+            Code.SOURCE_REFUSED,
+            "The password of the connection source_github is no token: it has blanks, line ends or letters outside "
+            "ASCII. Copy it anew.",
+        )
+    return value
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:

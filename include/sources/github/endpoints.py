@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 SOURCE = "github"
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*/[A-Za-z0-9._-]+")
+_REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+")
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Endpoint:
         dataset: whose folder under incoming/ gets the file.
         path: below the API's address; `{repository}` is owner/name.
         time: where a record has the time that the API sorts by; the watermark is the newest of them.
+        identity: where a record has what no other record has.
         columns: of the file, each with its place in the record: see `flatten`.
         query: what every request says.
         since: the parameter that asks for records from a time on; None where the API has none, and pages are read
@@ -44,6 +45,7 @@ class Endpoint:
     dataset: str
     path: str
     time: str
+    identity: str
     columns: Mapping[str, str]
     query: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     since: str | None = "since"
@@ -62,6 +64,7 @@ _COMMITS = Endpoint(
     dataset="commits",
     path="/repos/{repository}/commits",
     time="commit.committer.date",
+    identity="sha",
     columns={
         "sha": "sha",
         "author_name": "commit.author.name",
@@ -85,6 +88,7 @@ _ISSUES = Endpoint(
     dataset="issues",
     path="/repos/{repository}/issues",
     time="updated_at",
+    identity="id",
     query={"state": "all", "sort": "updated", "direction": "desc"},
     columns={
         "number": "number",
@@ -109,6 +113,7 @@ _EVENTS = Endpoint(
     dataset="events",
     path="/repos/{repository}/events",
     time="created_at",
+    identity="id",
     since=None,
     columns={
         "id": "id",
@@ -143,14 +148,12 @@ def endpoints_named(names: Iterable[str]) -> list[Endpoint]:
     return [ENDPOINTS[name] for name in wanted]
 
 
-def checked_repositories(names: Iterable[str]) -> list[str]:
-    """The repositories, each once, in order: a name becomes part of addresses and object keys.
+def checked_repository(name: str) -> str:
+    """The name, which becomes part of addresses and object keys.
 
     Raises:
-        PermanentError: one is not owner/name.
+        PermanentError: it is not owner/name.
     """
-    wanted = list(dict.fromkeys(name.strip() for name in names))
-    for name in wanted:
-        if not _REPOSITORY.fullmatch(name) or name.endswith(("/.", "/..")):
-            raise PermanentError(SOURCE, Code.SOURCE_REFUSED, f"'{name}' is no repository: write owner/name.")
-    return wanted
+    if not _REPOSITORY.fullmatch(name) or name.endswith(("/.", "/..")):
+        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, f"'{name}' is no repository: write owner/name.")
+    return name

@@ -18,14 +18,17 @@ _AFTER_RESET_SECONDS = 1.0
 _SECONDARY = ("secondary rate limit", "abuse detection")
 
 
-def pause(status: int, headers: Mapping[str, str], body: bytes, now: float) -> float | None:
+def pause(status: int, headers: Mapping[str, str], body: bytes, now: float, turn: int = 0) -> float | None:
     """Seconds to wait before this request may be repeated; None if the answer is not about a limit.
+
+    What the API tells is taken as it is. Where it tells nothing, the pause doubles with each turn.
 
     Args:
         status: of the answer.
         headers: of the answer, names in any case that the mapping understands.
         body: says which limit it was.
         now: seconds since the epoch.
+        turn: how often this request was refused before for a limit.
     """
     if status not in _LIMITED:
         return None
@@ -34,7 +37,7 @@ def pause(status: int, headers: Mapping[str, str], body: bytes, now: float) -> f
         return max(asked)
     words = body[:2000].decode(errors="replace").lower()
     if status == 429 or any(word in words for word in _SECONDARY):
-        return _LEAST_PAUSE_SECONDS
+        return _LEAST_PAUSE_SECONDS * 2.0**turn
     return None
 
 

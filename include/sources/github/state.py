@@ -2,8 +2,9 @@
 
 A row is in one of three states. Before the first answer `request_url` is null. After a listing was read to its end,
 `request_url` and `etag` are those of its first page: the next run asks it again, and a 304 says there is no news.
-While a listing is unfinished, `request_url` is the last page that was read and `etag` is null: the next run goes on
-there. `newest_at` is the newest record that was written in all three, since the unfinished rest has its own note.
+While a listing is unfinished, `request_url` is the last page that was read, `last_record` the last record that was,
+and `etag` is null: the next run goes on there. `newest_at` is the newest record that was written in all three, since
+the unfinished rest has its own note.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class State:
     newest_at: datetime | None = None
     request: str | None = None
     etag: str | None = None
+    last_record: str | None = None
 
     @property
     def unfinished(self) -> str | None:
@@ -54,6 +56,7 @@ class States:
             "newest_at": state.newest_at,
             "request_url": state.request,
             "etag": state.etag,
+            "last_record": state.last_record,
             "answer": _text(answer),
         }
         with warehouse_errors(SOURCE), self._connection.cursor() as cursor:

@@ -83,11 +83,17 @@ class World:
             yield Collector(client, objects, states, chosen, lambda: self.now)
 
     def collect(
-        self, repository: str = BEACON, endpoint: str = "commits", *, full: bool = False, **settings: Any
+        self,
+        repository: str = BEACON,
+        endpoint: str = "commits",
+        *,
+        full: bool = False,
+        retry: bool = False,
+        **settings: Any,
     ) -> Collected:
         """What one run does."""
         with self.collector(**settings) as collector:
-            return collector.collect(repository, self.endpoint(endpoint), full=full)
+            return collector.collect(repository, self.endpoint(endpoint), full=full, retry=retry)
 
     # --- what was left
 

@@ -4,6 +4,7 @@ import json
 import logging
 import pickle
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -244,8 +245,36 @@ def test_short_limit_is_waited_for(connect: Connect, api: GithubApi, slept: list
 def test_secondary_limit_is_waited_for_longer_each_time(connect: Connect, api: GithubApi, slept: list[float]) -> None:
     body = b'{"message": "You have exceeded a secondary rate limit."}'
     api.faults.append(Fault(status=403, times=2, body=body))
-    assert connect(clock=lambda: 1000.0 + sum(slept)).get(PATH).status == 200
+    client = connect(clock=lambda: 1000.0 + sum(slept), max_wait_seconds=180)
+    assert client.get(PATH).status == 200
     assert slept == [60.0, 120.0]
+
+
+def test_pause_that_is_told_is_not_made_longer(connect: Connect, api: GithubApi, slept: list[float]) -> None:
+    api.faults.append(Fault(status=429, times=2, headers={"retry-after": "7"}))
+    api.faults.append(Fault(status=429, headers={"retry-after": "1700"}))
+    with pytest.raises(RetryableError, match=r"used up until 2026-01-01 00:28:34 UTC"):
+        connect(clock=lambda: 1767225600.0 + sum(slept)).get(PATH)
+    assert slept == [7.0, 7.0]
+
+
+def test_all_waits_of_a_run_count_together(connect: Connect, api: GithubApi, slept: list[float]) -> None:
+    api.faults.append(Fault(status=429, times=9, headers={"retry-after": "70"}))
+    client = connect(clock=lambda: 1000.0 + sum(slept), max_wait_seconds=150, attempts=5)
+    with pytest.raises(RetryableError, match="70 s ahead, and a run waits 150 s at most and has waited 140 s before"):
+        client.get(PATH)
+    with pytest.raises(RetryableError, match="rate limit"):
+        client.get(PATH)
+    assert slept == [70.0, 70.0]
+    assert len(api.requests) == 3
+
+
+def test_pauses_after_failures_are_no_waits_for_the_limit(connect: Connect, api: GithubApi, slept: list[float]) -> None:
+    api.faults.append(Fault(status=500))
+    api.faults.append(Fault(status=429, headers={"retry-after": "60"}))
+    client = connect(clock=lambda: 1000.0 + sum(slept), max_wait_seconds=60, backoff_seconds=50)
+    assert client.get(PATH).status == 200
+    assert client.waited_seconds == sum(slept) >= 60.0
 
 
 def test_limit_that_never_ends_is_given_up(connect: Connect, api: GithubApi, slept: list[float]) -> None:
@@ -288,10 +317,11 @@ def test_last_request_of_the_hour_is_answered_and_no_other_sent(connect: Connect
 # Secrets
 
 
-def test_token_shows_up_nowhere(connect: Connect, api: GithubApi, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("given", ["ghp_do_not_show", "ghp_do_not_show\n", " ghp_do_not_show "])
+def test_token_shows_up_nowhere(connect: Connect, api: GithubApi, caplog: pytest.LogCaptureFixture, given: str) -> None:
     caplog.set_level(logging.DEBUG)
     token = "ghp_do_not_show"
-    client = connect(token=token)
+    client = connect(token=given)
     with pytest.raises(PipelineError, match="Bad credentials") as refusal:
         client.get(PATH)
     api.faults.append(Fault(status=500, times=9))
@@ -300,5 +330,31 @@ def test_token_shows_up_nowhere(connect: Connect, api: GithubApi, caplog: pytest
     assert api.requests[0].headers["authorization"] == f"Bearer {token}"
     said = [caplog.text, repr(Address(api.url, SecretStr(token)))]
     for error in (refusal.value, failure.value):
-        said += [str(error), repr(pickle.loads(pickle.dumps(error)))]
+        said += [everything_said(error), repr(pickle.loads(pickle.dumps(error)))]
     assert all(token not in text for text in said)
+
+
+@pytest.mark.parametrize("token", ["se cret", "se\ncret", "se\x00cret", "secreté"], ids=ascii)
+def test_token_that_no_header_can_hold_is_refused(
+    connect: Connect, api: GithubApi, caplog: pytest.LogCaptureFixture, token: str
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(PermanentError, match="is no token") as refusal:
+        connect(token=token).get(PATH)
+    assert refusal.value.code is Code.SOURCE_REFUSED
+    said = everything_said(refusal.value) + repr(pickle.loads(pickle.dumps(refusal.value))) + caplog.text
+    assert "cret" not in said.replace("SecretStr", "")
+    assert api.requests == []
+
+
+def test_header_that_cannot_be_sent_is_not_shown(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with pytest.raises(RetryableError, match="LocalProtocolError") as failure:
+        connect().get(PATH, "do_not\nshow")
+    assert "not\\nshow" not in everything_said(failure.value) + caplog.text
+
+
+def everything_said(error: BaseException) -> str:
+    """As a log shows it: with what it came of, which has a text of its own."""
+    told = "".join(line for line in traceback.format_exception(error) if not line.startswith("  File"))
+    return told + str(error)

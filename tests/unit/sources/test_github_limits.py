@@ -41,6 +41,18 @@ def test_pause_is_what_the_answer_asks_for(
 
 
 @pytest.mark.parametrize(
+    ("headers", "body", "seconds"),
+    [
+        pytest.param({"Retry-After": "7"}, SECONDARY, 7.0, id="secondary, told for how long"),
+        pytest.param(left("0"), b"", 31.0, id="primary"),
+        pytest.param(left("4000"), SECONDARY, 240.0, id="secondary, told nothing"),
+    ],
+)
+def test_only_a_pause_that_the_api_does_not_tell_grows(headers: dict[str, str], body: bytes, seconds: float) -> None:
+    assert pause(403, httpx.Headers(headers), body, NOW, turn=2) == seconds
+
+
+@pytest.mark.parametrize(
     ("headers", "seconds"), [(left("0"), 31.0), (left("1"), None), ({}, None)], ids=["last", "one left", "untold"]
 )
 def test_used_up_knows_the_last_answer(headers: dict[str, str], seconds: float | None) -> None:
