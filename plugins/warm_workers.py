@@ -1,11 +1,12 @@
 """Airflow plugin: import what tasks need once, before the scheduler starts workers.
 
 Local workers are forks of the scheduler and share what it has imported. Great Expectations alone takes four
-seconds to import; without this, every small file would wait for that.
+seconds to import; without this, every small file would wait for that. dbt and Cosmos take as long, once a model.
 """
 
 from __future__ import annotations
 
+import importlib
 import logging
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from airflow.plugins_manager import AirflowPlugin
 
 if TYPE_CHECKING:
     from types import ModuleType
+
+# What the tasks of transform_warehouse import before they do anything.
+_OF_MODELS = ("cosmos.airflow.task_group", "cosmos.operators.local", "dbt.cli.main", "dbt.adapters.postgres")
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +31,8 @@ def on_starting(component: object) -> None:  # noqa: ARG001 - Airflow calls it b
         from include.ingestion.audit import load_library
 
         load_library()
+        for module in _OF_MODELS:
+            importlib.import_module(module)
         log.info("Workers are warm.")
 
 
