@@ -6,7 +6,12 @@ model computes the same features without having this repository; it must import 
 
 The label is whether a commit is a merge. So the number of parents, the committer and the signature (the platform signs
 what its merge button makes) are no inputs. And the subject line that git or the platform writes for a merge is
-replaced, before anything is counted, by what a person chose: the text below it, or else the name of the branch.
+cut off, before anything is counted: what is left is what a person wrote.
+
+Where that is nothing, no count of the text says anything but that the commit is a merge, however it is filled: 0 words,
+or the branch's two, are a value that only merges have. So nobody learns from such commits (`has_text`; `examples`
+leaves them out and counts them), and where one is to be judged, its text counts as the median of those that were
+learnt from: the judgement then rests on its time and its author.
 """
 
 from __future__ import annotations
@@ -18,6 +23,7 @@ import pandas as pd
 
 # Here and not in the functions: a transformer has to be a class of scikit-learn's. No DAG file imports this module.
 from sklearn.base import BaseEstimator, TransformerMixin  # noqa: TID253
+from sklearn.utils.validation import check_is_fitted  # noqa: TID253
 
 # Name and pandas type of each input column; other columns are ignored. `authored_at` may also be naive, which means
 # UTC, or ISO 8601 text; numbers may be missing. This is the contract with who calls the model.
@@ -31,8 +37,11 @@ INPUTS = {
     "is_company_email": "bool",
 }
 
-FEATURES = (
+TEXT_FEATURES = (
     "characters", "words", "lines", "subject_characters", "has_body", "references", "is_conventional",
+)  # fmt: skip
+FEATURES = (
+    *TEXT_FEATURES,
     "hour_sin", "hour_cos", "weekday", "is_weekend", "is_business_hours",
     "is_company_email", "has_email", "is_bot", "commits_before", "is_first_commit", "hours_since_commit",
     "comments",
@@ -41,32 +50,34 @@ FEATURES = (
 # An author's first commit comes as if after so long a pause; `is_first_commit` tells it from a real one.
 _NO_COMMIT_HOURS = 365 * 24.0
 _LARGEST = 1e9  # of a number that comes in: beyond is a mistake, and must not make an infinity
-_BUSINESS_HOURS = range(8, 18)
+BUSINESS_HOURS = range(9, 17)  # the warehouse's own is in stg_commits.sql
+# So many generated subjects are taken off one message; each costs a look at the whole text.
+_MOST_SUBJECTS = 10
 
-# What git, GitHub, GitLab, Bitbucket, Azure DevOps and merge bots write as a merge's subject. `branch` is the part
-# that a person named; `title` is a person's text that goes on in the same line.
-_QUOTED = r"['\"\u2018\u201c](?P<branch>[^'\"\u2019\u201d]*)['\"\u2019\u201d]"
+# What git, GitHub, GitLab, Bitbucket, Azure DevOps and merge bots write as a merge's subject; `title` is a person's
+# text that goes on in the same line. Callers send any text, of any length: each pattern here and below has to be
+# linear, so no repetition may begin at every place of a text and fail at its end, nor share characters with the next.
+_QUOTED = r"['\"\u2018\u201c][^'\"\u2019\u201d]*['\"\u2019\u201d]"
 _GENERATED_SUBJECTS = tuple(
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"merge pull request #?\d+ (?:from|in) (?:[^\s/]+/)?(?P<branch>\S+).*",
+        r"merge pull request #?\d+ (?:from|in) \S.*",
         r"merge pull request #?\d+[:\s]*(?P<title>.*)",
         rf"merge (?:remote-tracking )?(?:branch|branches|tag|commit|remote)(?:es)? {_QUOTED}.*",
-        r"merge (?:remote-tracking )?(?:branch|tag|commit) (?P<branch>\S+)(?: (?:into|of|from|to) \S+)?",
+        r"merge (?:remote-tracking )?(?:branch|tag|commit) \S+(?: (?:into|of|from|to) \S+)?",
         rf"merge {_QUOTED}(?: (?:into|to) .*)?",
-        r"merge (?P<branch>[^\s:]+) (?:into|to) [^\s:]+",
-        r"merged in (?P<branch>\S+) \(pull request #\d+\).*",
+        r"merge [^\s:]+ (?:into|to) [^\s:]+",
+        r"merged in \S+ \(pull request #\d+\).*",
         r"merged? pr #?\d+[:\s]*(?P<title>.*)",
         r"merge (?:[\w./-]+)?[#!]\d+[:\s]*(?P<title>.*)",
-        r"auto(?:matic)? merge of #\d+ - (?:[^\s:]+:)?(?P<branch>[^\s,]+).*",
+        r"auto(?:matic)? merge of #\d+ - [^\s,].*",
     )
 )
 # Further lines that only a merge has, and no person wrote.
 _GENERATED_LINES = re.compile(
-    r"^(?:see merge request \S+|approved-by: .*|#?\s*conflicts:[^\n]*(?:\n(?:#?[ \t]+\S[^\n]*|#))*)[ \t]*$",
+    r"^(?:see merge request \S+|approved-by: .*|(?:#[ \t]*)?conflicts:[^\n]*(?:\n(?:#?[ \t]+\S[^\n]*|#))*)[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
 )
-_SEPARATORS = re.compile(r"[-_/\s]+")
 _REFERENCE = re.compile(r"(?<![\w&])(?:#|gh-)\d+\b|\b[A-Z][A-Z0-9]{1,9}-\d+\b")
 _CONVENTIONAL = re.compile(
     r"(?:build|chore|ci|docs|feat|fix|perf|refactor|revert|style|test)(?:\([^)]*\))?!?: \S", re.IGNORECASE
@@ -76,22 +87,35 @@ _CONVENTIONAL = re.compile(
 class CommitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Turns the columns of `INPUTS` into the numbers of `FEATURES`: always finite, whatever text comes in.
 
-    It learns nothing from the data, so it can be neither wrong in a fold nor old in a service.
+    It learns one thing from the data: what text counts for a commit that has none.
     """
 
     def fit(self, inputs: pd.DataFrame, labels: object = None) -> CommitFeatures:  # noqa: ARG002 - scikit-learn's form
-        """Check the columns."""
+        """Remember the median of each text feature, of the commits with a text.
+
+        Raises:
+            ValueError: a column is missing.
+        """
         _check(inputs)
+        texts = _texts(inputs["message"])
+        rows = _text_rows([text for text in texts if text])
+        # Of two in the middle the lower one: half a body would be a value that no commit with a text has.
+        middle = np.quantile(rows, 0.5, axis=0, method="lower") if len(rows) else np.zeros(len(TEXT_FEATURES))
+        self.text_medians_ = np.asarray(middle, dtype=np.float64)
         return self
 
     def transform(self, inputs: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """One row of features for each row of inputs.
 
         Raises:
-            ValueError: a column is missing.
+            ValueError: a column is missing, or nothing was learnt before.
         """
         _check(inputs)
-        columns = _text_features(inputs["message"])
+        check_is_fitted(self)
+        texts = _texts(inputs["message"])
+        rows = _text_rows(texts)
+        rows[[not text for text in texts]] = self.text_medians_
+        columns: dict[str, object] = dict(zip(TEXT_FEATURES, rows.T, strict=True))
         columns |= _time_features(inputs["authored_at"])
         columns |= _author_features(inputs)
         columns["comments"] = np.log1p(_number(inputs["comment_count"], missing=0.0))
@@ -101,28 +125,26 @@ class CommitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """The names of the features, in their order."""
         return np.asarray(FEATURES, dtype=object)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Always: there is nothing to learn."""
-        return True
+
+def has_text(messages: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """For each message, whether a person wrote anything of it; a branch's name in a generated subject is nothing."""
+    return np.asarray([bool(text) for text in _texts(messages)], dtype=np.bool_)
 
 
 def chosen_text(message: str) -> str:
-    """What a person chose in a message: without the subject and the lines that are generated for a merge.
+    """What a person wrote of a message: without the subject and the lines that are generated for a merge.
 
-    A generated subject gives way to the text below it; where there is none, to the branch's name, as words.
+    Empty if that is nothing.
     """
-    text, fallback = _GENERATED_LINES.sub("", message).strip(), ""
-    while text:
+    text = _GENERATED_LINES.sub("", message).strip()
+    for _ in range(_MOST_SUBJECTS):
         subject, _, body = text.partition("\n")
         found = next(filter(None, (pattern.fullmatch(subject.strip()) for pattern in _GENERATED_SUBJECTS)), None)
         if found is None:
-            return text
-        named = found.groupdict()
-        title, branch = (named.get("title") or "").strip(), (named.get("branch") or "").strip()
-        # The first of several is the outermost: its branch is the one that this commit brings.
-        fallback = fallback or _SEPARATORS.sub(" ", branch).strip()
+            break
+        title = (found.groupdict().get("title") or "").strip()
         text = f"{title}\n{body}".strip() if title else body.strip()
-    return fallback
+    return text
 
 
 def _check(inputs: pd.DataFrame) -> None:
@@ -130,10 +152,14 @@ def _check(inputs: pd.DataFrame) -> None:
         raise ValueError(f"The commits lack the columns {', '.join(missing)}.")
 
 
-def _text_features(messages: pd.Series) -> dict[str, object]:
-    texts = [chosen_text(message) if isinstance(message, str) else "" for message in messages]
+def _texts(messages: pd.Series) -> list[str]:
+    return [chosen_text(message) if isinstance(message, str) else "" for message in messages]
+
+
+def _text_rows(texts: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """One row of `TEXT_FEATURES` for each text."""
     subjects = [text.partition("\n")[0] for text in texts]
-    return {
+    columns: dict[str, object] = {
         "characters": np.log1p([len(text) for text in texts]),
         "words": np.log1p([len(text.split()) for text in texts]),
         "lines": np.log1p([len(text.splitlines()) for text in texts]),
@@ -142,6 +168,7 @@ def _text_features(messages: pd.Series) -> dict[str, object]:
         "references": [min(len(_REFERENCE.findall(text)), 20) for text in texts],
         "is_conventional": [bool(_CONVENTIONAL.match(subject)) for subject in subjects],
     }
+    return np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in TEXT_FEATURES])
 
 
 def _time_features(moments: pd.Series) -> dict[str, object]:
@@ -156,7 +183,7 @@ def _time_features(moments: pd.Series) -> dict[str, object]:
         "hour_cos": np.cos(2 * np.pi * hour / 24),
         "weekday": weekday,
         "is_weekend": is_weekend,
-        "is_business_hours": np.isin(whole_hour, _BUSINESS_HOURS) & ~is_weekend,
+        "is_business_hours": np.isin(whole_hour, BUSINESS_HOURS) & ~is_weekend,
     }
 
 

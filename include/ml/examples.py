@@ -29,29 +29,38 @@ _LEAST_IN_TEST = 2
 
 @dataclass(frozen=True)
 class Examples:
-    """How many commits there are to learn from, and how many of them are merges."""
+    """How many commits there are to learn from, how many of them are merges, and how many were left out.
+
+    Attributes:
+        without_text: commits of which nobody wrote a word; see `with_text`.
+    """
 
     rows: int
     merges: int
+    without_text: int = 0
 
     def complaint(self, settings: TrainingSettings) -> str | None:
         """Why these are too few to train on, with the numbers; None when they are enough."""
+        left_out = f" {self.without_text:,} more have no text of a person." if self.without_text else ""
         if self.rows < settings.min_rows:
-            return f"There are {self.rows:,} commits, and training needs {settings.min_rows:,} (TRAINING_MIN_ROWS)."
+            return (
+                f"There are {self.rows:,} commits, and training needs {settings.min_rows:,} (TRAINING_MIN_ROWS)."
+                f"{left_out}"
+            )
         least, others = _least_of_each(settings), self.rows - self.merges
         if min(self.merges, others) < least:
             return (
                 f"Of {self.rows:,} commits {self.merges:,} are merges and {others:,} are not, "
-                f"and training needs {least:,} of each."
+                f"and training needs {least:,} of each.{left_out}"
             )
         return None
 
 
 def count(config: WarehouseConfig) -> Examples:
-    """How many there are. Raises what the warehouse's connection raises."""
-    with connect(config) as connection, warehouse_errors(STAGE):
-        rows, merges = connection.execute(statement("count_training_examples")).fetchone() or (0, 0)
-    return Examples(rows, merges)
+    """How many there are. Raises what `read` raises."""
+    every = read(config)
+    learnt = with_text(every)
+    return Examples(len(learnt), int(learnt[LABEL].sum()), len(every) - len(learnt))
 
 
 def read(config: WarehouseConfig) -> pd.DataFrame:
@@ -71,6 +80,17 @@ def read(config: WarehouseConfig) -> pd.DataFrame:
         frame = pd.DataFrame(cursor.fetchall(), columns=names)
     frame["authored_at"] = pd.to_datetime(frame["authored_at"], utc=True)
     return frame.astype({**INPUTS, "author_email": "object", "sha": "str", LABEL: "bool"})
+
+
+def with_text(frame: pd.DataFrame) -> pd.DataFrame:
+    """The commits that a model may learn from, and is tested on: those of which a person wrote something.
+
+    The others are merges with a generated subject alone, and rarely an ordinary commit with an empty message. A rule
+    recognises them, so no model has to; and any number that stood for their missing text would tell the label.
+    """
+    from include.ml.commit_features import has_text
+
+    return frame[has_text(frame["message"])]
 
 
 def require_enough(frame: pd.DataFrame, settings: TrainingSettings) -> None:

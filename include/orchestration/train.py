@@ -27,7 +27,7 @@ def check_examples() -> dict[str, int]:
         found = count(warehouse_transform_config())
     if complaint := found.complaint(training_settings()):
         raise AirflowSkipException(complaint)
-    return {"commits": found.rows, "merges": found.merges}
+    return {"commits": found.rows, "merges": found.merges, "commits_without_text": found.without_text}
 
 
 @task

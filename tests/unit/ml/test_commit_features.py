@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
+from hypothesis import settings as tries
 from hypothesis import strategies as st
 from made_commits import made_commits
 from sklearn.metrics import roc_auc_score  # noqa: TID253 - this is no DAG file
 
 from include.ml import commit_features
-from include.ml.commit_features import FEATURES, INPUTS, CommitFeatures, chosen_text
+from include.ml.commit_features import BUSINESS_HOURS, FEATURES, INPUTS, CommitFeatures, chosen_text, has_text
+from include.ml.examples import with_text
 from include.ml.training import cross_validated
 from include.settings import TrainingSettings
 
@@ -36,8 +40,13 @@ def commit(**changes: object) -> pd.DataFrame:
     return pd.DataFrame([ORDINARY | changes])
 
 
+def fitted() -> CommitFeatures:
+    texts = ("Mend", "Mend the totals", "Mend the order of the prices #3 #4")
+    return CommitFeatures().fit(pd.concat([commit(message=text) for text in texts]))
+
+
 def features(frame: pd.DataFrame) -> dict[str, float]:
-    return dict(zip(FEATURES, CommitFeatures().transform(frame)[0], strict=True))
+    return dict(zip(FEATURES, fitted().transform(frame)[0], strict=True))
 
 
 # What they hold
@@ -52,10 +61,9 @@ def features(frame: pd.DataFrame) -> dict[str, float]:
         pytest.param("Take C#7 and &#39; as they are", {"references": 0}, id="no-references"),
         pytest.param("fix(api)!: mend it", {"is_conventional": 1}, id="conventional"),
         pytest.param("fixed: mend it", {"is_conventional": 0}, id="not-conventional"),
-        pytest.param(None, {"words": 0, "lines": 0, "characters": 0, "has_body": 0}, id="no-message"),
     ],
 )
-def test_text_is_counted(message: str | None, expected: dict[str, float]) -> None:
+def test_text_is_counted(message: str, expected: dict[str, float]) -> None:
     found = features(commit(message=message))
     for name in ("words", "lines", "characters"):
         found[name] = round(np.expm1(found[name]))
@@ -66,8 +74,9 @@ def test_text_is_counted(message: str | None, expected: dict[str, float]) -> Non
     ("moment", "expected"),
     [
         pytest.param("2026-03-02T09:30:00Z", (0, 0, 1), id="monday-morning"),
-        pytest.param("2026-03-02T07:59:59Z", (0, 0, 0), id="before-work"),
-        pytest.param("2026-03-02T18:00:00Z", (0, 0, 0), id="after-work"),
+        pytest.param("2026-03-02T08:59:59Z", (0, 0, 0), id="before-work"),
+        pytest.param("2026-03-02T16:59:59Z", (0, 0, 1), id="end-of-work"),
+        pytest.param("2026-03-02T17:00:00Z", (0, 0, 0), id="after-work"),
         pytest.param("2026-03-07T09:30:00Z", (5, 1, 0), id="saturday"),
         pytest.param("2026-03-08T23:30:00-02:00", (0, 0, 0), id="sunday-there-monday-in-utc"),
     ],
@@ -118,17 +127,23 @@ def test_authors_and_comments(changes: dict[str, object], expected: dict[str, fl
 
 def test_a_missing_column_is_named() -> None:
     with pytest.raises(ValueError, match="lack the columns comment_count, is_company_email"):
-        CommitFeatures().transform(commit().drop(columns=["comment_count", "is_company_email"]))
+        fitted().transform(commit().drop(columns=["comment_count", "is_company_email"]))
 
 
 def test_names_belong_to_the_columns() -> None:
     assert list(CommitFeatures().fit(commit()).get_feature_names_out()) == list(FEATURES)
-    assert CommitFeatures().transform(commit()).shape == (1, len(FEATURES))
+    assert fitted().transform(commit()).shape == (1, len(FEATURES))
+
+
+def test_before_anything_was_learnt_nothing_is_told() -> None:
+    with pytest.raises(ValueError, match="not fitted"):
+        CommitFeatures().transform(commit())
 
 
 ANY_NUMBER = st.none() | st.floats() | st.integers(-(2**70), 2**70).map(float)
 
 
+@tries(deadline=None)
 @given(
     st.lists(
         st.fixed_dictionaries(
@@ -146,9 +161,40 @@ ANY_NUMBER = st.none() | st.floats() | st.integers(-(2**70), 2**70).map(float)
     )
 )
 def test_whatever_comes_in_numbers_come_out(commits: list[dict[str, object]]) -> None:
-    found = CommitFeatures().transform(pd.DataFrame(commits, columns=list(INPUTS)))
-    assert found.shape == (len(commits), len(FEATURES))
-    assert np.isfinite(found).all()
+    inputs = pd.DataFrame(commits, columns=list(INPUTS))
+    for found in (fitted().transform(inputs), CommitFeatures().fit(inputs).transform(inputs)):
+        assert found.shape == (len(commits), len(FEATURES))
+        assert np.isfinite(found).all()
+
+
+# Each as a message of the longest that callers may send, and shorter behind what the patterns begin with.
+_PIECES = (
+    "\n", " ", "\t", "#", "'", '"', "/", ":", "(", "-", "a", "A", "1", " \n", "#\n", "# \n", "\n#\ta", "\u00a0", "\r",
+    "Merge ", "merge #1 ", "merge #1\n", "merge ''\n", "merge a into ", "merge branch 'x'\n", "merged pr 1 ",
+    "merge !1:", "conflicts:\n", "conflicts:\n\ta\n", "see merge request a ", "approved-by: \n", "A1-1", "gh-1", "fix(",
+)  # fmt: skip
+_HEADS = ("", "merge ", "merge branch '", "conflicts:\n", "merge pull request #", "auto merge of #1 - ", "fix(", "AB-")
+
+
+def test_long_texts_do_not_stop_the_service() -> None:
+    """In a process of its own, which is killed if a pattern is not linear: `re` lets no other thread work meanwhile."""
+    script = (
+        "import sys, pandas as pd\n"
+        "from include.ml.commit_features import INPUTS, CommitFeatures\n"
+        "heads, pieces = eval(sys.stdin.read())\n"
+        "def commits(messages):\n"
+        "    return pd.DataFrame({'message': messages}).reindex(columns=list(INPUTS))\n"
+        "known = CommitFeatures().fit(commits(['Mend it']))\n"
+        "for head in heads:\n"
+        "    size = 50_000 if head else 500_000\n"
+        "    texts = [(head + piece * (size // len(piece) + 1))[:size - 1] + 'x' for piece in pieces]\n"
+        "    print(head, known.transform(commits(texts)).shape[0])\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], input=repr((_HEADS, _PIECES)), capture_output=True, text=True, timeout=30,
+        check=False, cwd=Path(commit_features.__file__).parents[2],
+    )  # fmt: skip
+    assert answer.stdout.count(str(len(_PIECES))) == len(_HEADS), answer.stderr[-2000:]
 
 
 # That none tells the answer
@@ -157,40 +203,67 @@ def test_whatever_comes_in_numbers_come_out(commits: list[dict[str, object]]) ->
 @pytest.mark.parametrize(
     ("message", "chosen"),
     [
-        pytest.param("Merge pull request #12 from ada/fix-login", "fix login", id="github-no-title"),
+        pytest.param("Merge pull request #12 from ada/fix-login", "", id="github-no-title"),
         pytest.param(
             "Merge pull request #12 from ada/fix-login\n\nMend it\n\nAt last", "Mend it\n\nAt last", id="github"
         ),
         pytest.param(
             "Merge pull request #12 in P/repo from fix/x to main\n\nMend it", "Mend it", id="bitbucket-server"
         ),
-        pytest.param("Merge branch 'fix_login' into main", "fix login", id="branch"),
-        pytest.param("Merge branch 'main' of https://git.example/a/b into x", "main", id="pulled-branch"),
-        pytest.param("Merge branches 'one' and 'two'", "one", id="octopus"),
-        pytest.param("Merge remote-tracking branch 'origin/dev'", "origin dev", id="remote-branch"),
-        pytest.param("Merge tag 'v1.2' into main", "v1.2", id="tag"),
-        pytest.param("Merge commit 'abc123'", "abc123", id="commit"),
-        pytest.param("Merge dev into main", "dev", id="by-hand"),
-        pytest.param("Merged in feat/x (pull request #4)\n\nApproved-by: Ada", "feat x", id="bitbucket"),
+        pytest.param("Merge branch 'fix_login' into main", "", id="branch"),
+        pytest.param("Merge branch 'main' of https://git.example/a/b into x", "", id="pulled-branch"),
+        pytest.param("Merge branches 'one' and 'two'", "", id="octopus"),
+        pytest.param("Merge remote-tracking branch 'origin/dev'", "", id="remote-branch"),
+        pytest.param("Merge tag 'v1.2' into main", "", id="tag"),
+        pytest.param("Merge commit 'abc123'", "", id="commit"),
+        pytest.param("Merge dev into main", "", id="by-hand"),
+        pytest.param("Merged in feat/x (pull request #4)\n\nApproved-by: Ada", "", id="bitbucket"),
         pytest.param("Merged PR 12: Mend it", "Mend it", id="azure"),
         pytest.param("Merge #12: Mend it\n\nAt last", "Mend it\n\nAt last", id="bors"),
         pytest.param("Auto merge of #12 - ada:fix-x, r=bob\n\nMend it", "Mend it", id="homu"),
         pytest.param("Merge branch 'x' into 'y'\n\nMend it\n\nSee merge request a/b!7", "Mend it", id="gitlab"),
-        pytest.param("Merge branch 'x'\n\n# Conflicts:\n#\ta.py\n#\tb.py", "x", id="conflicts"),
+        pytest.param("Merge branch 'x'\n\n# Conflicts:\n#\ta.py\n#\tb.py", "", id="conflicts"),
         pytest.param("Merge branch 'x'\n\nConflicts:\n\ta.py\n\nMend it", "Mend it", id="old-conflicts"),
-        pytest.param("Merge branch 'x' into y\n\nMerge branch 'z' into x", "x", id="merge-of-a-merge"),
+        pytest.param("Merge branch 'x' into y\n\nMerge branch 'z' into x", "", id="merge-of-a-merge"),
+        pytest.param("Merge branch 'x'\n\nconflicts:\n\ta.py", "", id="conflicts-alone"),
+        pytest.param("", "", id="empty"),
         pytest.param("Merge equal rows before loading", "Merge equal rows before loading", id="a-persons-own-word"),
         pytest.param("Mend it\n\nMerge branch 'x'", "Mend it\n\nMerge branch 'x'", id="only-the-subject"),
     ],
 )
-def test_what_is_generated_for_a_merge_gives_way_to_what_a_person_chose(message: str, chosen: str) -> None:
+def test_what_is_generated_for_a_merge_is_cut_off(message: str, chosen: str) -> None:
     assert chosen_text(message) == chosen
+    assert has_text(pd.Series([message])).tolist() == [chosen != ""]
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        pytest.param("Merge branch 'main'", id="merge"),
+        pytest.param("Merge pull request #1 from ada/release-26-03", id="pull-request"),
+        pytest.param("Merge branch 'x'\n\n# Conflicts:\n#\ta.py", id="conflicts"),
+        pytest.param("", id="empty"),
+        pytest.param(" \n ", id="blank"),
+        pytest.param(None, id="none"),
+    ],
+)
+def test_without_a_text_a_commit_looks_like_the_usual_one(message: str | None) -> None:
+    assert features(commit(message=message)) == features(commit(message="Mend the totals"))
+
+
+def test_what_is_usual_is_learnt_from_commits_with_a_text() -> None:
+    known = CommitFeatures().fit(
+        pd.concat([commit(message=text) for text in ("Mend it\n\nNow", "Mend that\n\nNow", *["Merge branch 'x'"] * 9)])
+    )
+    found = dict(zip(FEATURES, known.transform(commit(message=""))[0], strict=True))
+    assert (found["has_body"], round(np.expm1(found["words"]))) == (1, 3)
 
 
 WORDS = st.lists(st.from_regex(r"[A-Za-z0-9#.,]{1,12}", fullmatch=True), min_size=1, max_size=6).map(" ".join)
 MESSAGES = st.lists(WORDS, min_size=1, max_size=4).map("\n\n".join)
 
 
+@tries(deadline=None)
 @given(MESSAGES.filter(lambda text: not text.lower().startswith(("merge", "auto"))))
 def test_the_line_of_a_merge_changes_no_feature(message: str) -> None:
     merged = f"Merge pull request #1 from a/b\n\n{message}"
@@ -208,16 +281,52 @@ def test_no_feature_is_called_after_the_label() -> None:
 
 
 def test_no_feature_alone_tells_merges_from_others() -> None:
-    history = made_commits(2000)
-    columns = CommitFeatures().transform(history).T
+    history = with_text(made_commits(2000))
+    columns = CommitFeatures().fit_transform(history).T
     areas = {name: roc_auc_score(history["is_merge"], values) for name, values in zip(FEATURES, columns, strict=True)}
     best = {name: max(area, 1 - area) for name, area in areas.items()}
     table = "\n".join(f"{name:20} {area:.3f}" for name, area in sorted(best.items(), key=lambda pair: -pair[1]))
     assert max(best.values()) < 0.9, table
 
 
+def pure_ranges(frame: pd.DataFrame, least: int = 20) -> list[str]:
+    """Single values, and ends of a feature's range, that so many commits hold and all of them are merges.
+
+    An area cannot see them: a feature may say nothing but in one range, and give the label away there.
+    """
+    merges, found = frame["is_merge"].to_numpy(), []
+    for name, values in zip(FEATURES, CommitFeatures().fit_transform(frame).T, strict=True):
+        ordered = np.sort(values)
+        ranges = {f"{name} <= {ordered[least - 1]:.4g}": values <= ordered[least - 1]}
+        ranges |= {f"{name} >= {ordered[-least]:.4g}": values >= ordered[-least]}
+        ranges |= {f"{name} == {value:.4g}": values == value for value in np.unique(values)}
+        found += [text for text, held in ranges.items() if held.sum() >= least and merges[held].all()]
+    return found
+
+
+def test_no_range_of_a_feature_holds_merges_alone() -> None:
+    history = made_commits(2000)
+    assert (~has_text(history["message"])).sum() > 50, "there is nothing to leave out"
+    assert pure_ranges(with_text(history)) == []
+
+
+def test_a_range_of_merges_alone_would_be_seen() -> None:
+    history = with_text(made_commits(2000))
+    merge = history["is_merge"] & (history.groupby("is_merge").cumcount() < 20)
+    history["message"] = history["message"].where(~merge, "main")
+    assert any(text.startswith("words") for text in pure_ranges(history))
+
+
+def test_business_hours_are_the_warehouses() -> None:
+    model = Path(commit_features.__file__).parents[2] / "dbt/models/staging/stg_commits.sql"
+    said = re.search(r"hour BETWEEN (\d+) AND (\d+) AS is_business_hours", model.read_text())
+    assert said is not None
+    first, last = map(int, said.groups())
+    assert range(first, last + 1) == BUSINESS_HOURS
+
+
 def test_shuffled_labels_cannot_be_learnt() -> None:
-    history = made_commits(600)
+    history = with_text(made_commits(700))
     history["is_merge"] = history["is_merge"].sample(frac=1, random_state=1).to_numpy()
     found = cross_validated(history, TrainingSettings(trees=30, folds=3))
     assert 0.42 < found["cv_roc_auc_mean"] < 0.58
@@ -231,7 +340,7 @@ def test_a_model_carries_its_features_to_where_the_project_is_not(tmp_path: Any)
 
     cloudpickle.register_pickle_by_value(commit_features)
     try:
-        (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(CommitFeatures()))
+        (tmp_path / "model.pkl").write_bytes(cloudpickle.dumps(fitted()))
     finally:
         cloudpickle.unregister_pickle_by_value(commit_features)
     commit(message="Merge branch 'x'").to_pickle(tmp_path / "commit.pkl")

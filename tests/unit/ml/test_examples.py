@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+import pandas as pd
 import pytest
 from made_commits import made_commits
 
 from include.errors import Code, PermanentError
-from include.ml.examples import Examples, fingerprint, held_back, require_enough
+from include.ml.examples import Examples, fingerprint, held_back, require_enough, with_text
 from include.settings import TrainingSettings
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 pytestmark = pytest.mark.unit
 
@@ -42,6 +38,18 @@ def test_too_few_are_refused_with_the_numbers(rows: int, merges: int, words: str
     complaint = Examples(rows, merges).complaint(SETTINGS)
     assert (complaint is None) == (words is None)
     assert (words or "") in (complaint or "")
+
+
+def test_a_refusal_tells_of_the_commits_without_a_text() -> None:
+    assert "7 more have no text" in (Examples(99, 40, 7).complaint(SETTINGS) or "")
+    assert "7 more have no text" in (Examples(1000, 11, 7).complaint(SETTINGS) or "")
+    assert "no text" not in (Examples(99, 40).complaint(SETTINGS) or "")
+
+
+def test_commits_without_a_text_are_left_out(history: pd.DataFrame) -> None:
+    history = with_text(history)
+    silent = history.head(3).assign(message=["Merge branch 'main' into dev", "", "Merge pull request #1 from a/b"])
+    assert with_text(pd.concat([history, silent])).equals(history)
 
 
 def test_commits_of_one_kind_are_refused(history: pd.DataFrame) -> None:

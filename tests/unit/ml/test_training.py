@@ -9,6 +9,7 @@ from made_commits import made_commits
 
 from include.ml import training
 from include.ml.commit_features import FEATURES, INPUTS
+from include.ml.examples import with_text
 from include.ml.pictures import pictures
 from include.settings import TrainingSettings
 
@@ -22,7 +23,7 @@ SETTINGS = TrainingSettings(trees=20, folds=3)
 
 @pytest.fixture(scope="module")
 def parts() -> Split:
-    return training.split(made_commits(600), SETTINGS)
+    return training.split(with_text(made_commits(600)), SETTINGS)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def trained(parts: Split) -> Trained:
 
 
 def test_no_commit_is_on_both_sides(parts: Split) -> None:
-    assert len(parts.training) + len(parts.test) == 600
+    assert len(parts.training) + len(parts.test) == len(with_text(made_commits(600)))
     assert set(parts.training["sha"]) & set(parts.test["sha"]) == set()
 
 
