@@ -2,19 +2,22 @@
 
 **Purpose**: build the dbt project, one task a model, each with its tests.
 
-**Trigger**: news of any raw table. News that come while a run is under way start one run after it, however many.
+**Trigger**: news of any raw table. News that come while a run is under way start one run after it, however many. A run
+ends with a rest as long as its work, at most 10 minutes, so that files have the processors for half of the time; one
+that was triggered by hand does not rest.
 
 **Reads**: `raw.*`, `ops.file_ingestion_log`, as the role `transform` (connection `warehouse_transform`).
 
 **Writes**: `staging.*`, `analytics.*`; raw tables that no file has made yet are made, empty. Tells who waits for
-`analytics.marts`, and for `analytics.ml_features` if commits came or the run was triggered by hand.
+`analytics.marts`, and for `analytics.ml_features` if commits came since that was told last or the run was triggered by
+hand.
 
 **When it fails**: a task is red because a test of its model found rows, and its log holds the query that shows them;
-or because the warehouse did not answer through all retries. What builds on the model is not built and keeps its last
-state.
+or because the warehouse did not answer, or somebody's open transaction kept a model locked for more than 30 seconds,
+through all retries. What builds on the model is not built and keeps its last state.
 
-**How to rerun**: mend the data at its source and drop it again, or mend the model; then trigger this DAG. A staging
-model that has to be filled anew from its raw table: `dbt build --full-refresh`, as dbt/README.md shows.
+**How to rerun**: mend the data at its source and drop it again, or mend the model; then trigger this DAG. After a
+change of a staging model: `make dbt ARGS="build --full-refresh"`, or rows that are staged already stay as they were.
 """
 
 from airflow.sdk import AssetAny, dag
@@ -22,7 +25,14 @@ from airflow.sdk import AssetAny, dag
 from include.orchestration.assets import rows_of
 from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, background_args
-from include.orchestration.transform import announce_features, announce_models, build_models, prepare_tables
+from include.orchestration.rest import RestAsLong
+from include.orchestration.transform import (
+    LONGEST_TASK,
+    announce_features,
+    announce_models,
+    build_models,
+    prepare_tables,
+)
 
 
 @dag(
@@ -31,15 +41,16 @@ from include.orchestration.transform import announce_features, announce_models, 
     catchup=False,
     max_active_runs=1,
     max_active_tasks=2,
-    default_args=background_args(),
+    default_args=background_args() | {"execution_timeout": LONGEST_TASK},
     doc_md=__doc__,
     tags=["transformation", "dbt"],
 )
 def transform_warehouse() -> None:
-    """Prepare, build, tell."""
+    """Prepare, build, tell, rest."""
     models, ml_features = build_models()
     prepare_tables() >> models >> announce_models()
     ml_features >> announce_features()
+    models >> RestAsLong(task_id="rest")
 
 
 transform_warehouse()

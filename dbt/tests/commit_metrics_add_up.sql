@@ -1,4 +1,4 @@
--- Authors' commits, point-in-time features and staged commits of a repository are as many.
+-- Authors' commits and staged commits of a repository are as many.
 WITH staged AS (
     SELECT
         repository,

@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,19 +18,26 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import Code, PermanentError
-from include.orchestration.assets import features, marts, rows_of
+from include.orchestration.assets import features, marts
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.orchestration.stores import WAREHOUSE_TRANSFORM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterator, Mapping
 
-    from airflow.sdk import Asset, TaskGroup
+    from airflow.sdk import TaskGroup
+
+    from include.settings import WarehouseConfig
 
 log = logging.getLogger(__name__)
 
 STAGE = "transform"
-FEATURES_SOURCE = "commits"
+
+# dbt-postgres has no option for these. Who reads in an open transaction holds a model up, and a model that waits for
+# its lock holds up all later readers. The Makefile says the same to dbt by hand.
+SESSION_OPTIONS = "-c lock_timeout=30s -c statement_timeout=3600s"
+# Of one model and its tests, or of another task of the DAG.
+LONGEST_TASK = timedelta(hours=2)
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _PROJECT = _REPOSITORY / "dbt"
@@ -57,12 +66,32 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
             Code.TRANSFORMATION_FAILED,
             f"The dbt manifest {manifest} is missing. Make it with: python -m local.dbt_manifest",
         )
+    with _quiet_parse():
+        group = _task_group(group_id, manifest)
+    return group, group.tasks_map["model.filegate.ml_features"]
+
+
+@contextmanager
+def _quiet_parse() -> Iterator[None]:
+    """Cosmos tells every parse in ten lines, and that it misses OpenLineage; its other warnings come through."""
+    levels = {"cosmos": logging.WARNING, "cosmos.operators.local": logging.ERROR}
+    before = {name: logging.getLogger(name).level for name in levels}
+    try:
+        for name, level in levels.items():
+            logging.getLogger(name).setLevel(level)
+        yield
+    finally:
+        for name, level in before.items():
+            logging.getLogger(name).setLevel(level)
+
+
+def _task_group(group_id: str, manifest: Path) -> Any:
     from cosmos.airflow.task_group import DbtTaskGroup
     from cosmos.config import ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig
     from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior, TestIndirectSelection
     from cosmos.profiles.postgres.user_pass import PostgresUserPasswordProfileMapping
 
-    group = DbtTaskGroup(
+    return DbtTaskGroup(
         group_id=group_id,
         prefix_group_id=False,
         project_config=ProjectConfig(
@@ -72,6 +101,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
             env_vars={
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "DBT_USE_COLORS": "false",
+                "PGOPTIONS": SESSION_OPTIONS,
                 # They show that a model's SQL is right: that does not change from run to run.
                 "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
             },
@@ -97,7 +127,6 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
         ),
         operator_args={"callback": report_failed_tests},
     )
-    return group, group.tasks_map["model.filegate.ml_features"]
 
 
 def _task_id(node: Any) -> str:
@@ -147,7 +176,11 @@ def _rows(result: dict[str, Any]) -> str:
 
 @task
 def prepare_tables() -> list[str]:
-    """Make the raw tables that no load has made yet, empty, so that the models find them. The rest stays as it is."""
+    """Make the raw tables that no load has made yet, empty, so that the models find them.
+
+    Tables that are there get the columns that their contract has gained, as the next load would give them. Their rows
+    and other columns stay as they are.
+    """
     from include.ingestion.target import Target
     from include.orchestration.catalog import sound_contracts
     from include.orchestration.stores import connected_stores
@@ -165,20 +198,48 @@ def announce_models() -> None:
     """Tell who waits for the models."""
 
 
-@task(outlets=[features()])
+@task(inlets=[features()], outlets=[features()])
 def announce_features() -> None:
-    """Tell who waits for the commit model's features, if commits came or somebody asked for this run."""
+    """Tell who waits for the commit model's features, if commits came since they were told, or somebody asked.
+
+    What decides is what is staged, not the news that started this run: those of a run that failed are not told again.
+    The news themselves carry what they tell of. Airflow keeps them if this task succeeds, so nothing can come between
+    telling and noting.
+    """
+    from include.orchestration.stores import warehouse_transform_config
+
     context: Any = get_current_context()
-    if not has_news_of(FEATURES_SOURCE, context["triggering_asset_events"] or ()):
-        raise AirflowSkipException("No commits came.")
+    with no_retry_of_permanent_errors():
+        staged = staged_commits(warehouse_transform_config())
+    told = [event.extra for event in context["inlet_events"][features()].ascending(ascending=False).limit(1)]
+    by_hand = not context["triggering_asset_events"]
+    if not by_hand and not is_news(staged, told[0] if told else None):
+        raise AirflowSkipException(f"No commits came: {staged['commits']:,} are staged, as they were told of.")
+    context["outlet_events"][features()].extra.update(staged)
 
 
-def has_news_of(dataset: str, events: Iterable[Asset]) -> bool:
-    """Whether a run was started by rows of this dataset, among others, or by nobody's rows: by hand.
+def staged_commits(config: WarehouseConfig) -> dict[str, Any]:
+    """How many commits are staged, when the newest was loaded, and a text that differs when any row does.
 
     Args:
-        dataset: the dataset.
-        events: the assets whose news started the run.
+        config: the warehouse, as a role that reads staging.
+
+    Raises:
+        RetryableError: the warehouse does not answer.
+        PermanentError: it refuses.
     """
-    names = {asset.name for asset in events}
-    return not names or rows_of(dataset).name in names
+    from include.stores.warehouse import connect, statement, warehouse_errors
+
+    with connect(config) as connection, warehouse_errors(STAGE):
+        commits, newest, version = connection.execute(statement("staged_commits")).fetchone() or (0, None, 0)
+    return {"commits": commits, "newest": newest.isoformat() if newest else None, "version": str(version)}
+
+
+def is_news(staged: Mapping[str, Any], told: Mapping[str, Any] | None) -> bool:
+    """Whether there are commits, and others than those that were told of.
+
+    Args:
+        staged: what `staged_commits` says.
+        told: what it said when features were announced last; None if they never were.
+    """
+    return bool(staged["commits"]) and staged["version"] != (told or {}).get("version")

@@ -252,7 +252,7 @@ def test_the_clock_of_the_siblings_is_a_setting(look: Look, dags: dict) -> None:
 def test_transformation_has_a_task_for_each_model_in_the_order_of_their_needs(dags: dict) -> None:
     tasks = {name.rpartition(".")[2]: task for name, task in dags["transform_warehouse"]["tasks"].items()}
     models = {path.stem for path in (ROOT / "dbt" / "models").rglob("*.sql")}
-    assert set(tasks) == models | {"prepare_tables", "announce_models", "announce_features"}
+    assert set(tasks) == models | {"prepare_tables", "announce_models", "announce_features", "rest"}
 
     def after(name: str) -> set[str]:
         return {below.rpartition(".")[2] for below in tasks[name]["downstream"]}

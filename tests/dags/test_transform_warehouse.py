@@ -30,8 +30,6 @@ bag = DagBag(sys.argv[1], load_op_links=False)
 dag = bag.dags.get("transform_warehouse")
 told = {"errors": list(bag.import_errors.values()), "dbt": "dbt.cli.main" in sys.modules}
 if dag is not None:
-    from include.orchestration.transform import has_news_of
-    from include.orchestration.assets import rows_of
     told |= {
         "doc": dag.doc_md, "runs": dag.max_active_runs, "tasks_at_once": dag.max_active_tasks,
         "schedule": sorted(asset.name for asset in dag.timetable.asset_condition.objects),
@@ -41,13 +39,10 @@ if dag is not None:
                 "downstream": sorted(task.downstream_task_ids), "outlets": [outlet.name for outlet in task.outlets],
                 "rule": str(task.weight_rule), "retries": task.retries,
                 "selection": getattr(task, "indirect_selection", None), "env": getattr(task, "env", None),
+                "trigger": task.trigger_rule.value, "inlets": [inlet.name for inlet in task.inlets],
+                "limit": task.execution_timeout and task.execution_timeout.total_seconds(),
             }
             for task in dag.tasks
-        },
-        "news": {
-            "commits": has_news_of("commits", [rows_of("sales"), rows_of("commits")]),
-            "others": has_news_of("commits", [rows_of("sales")]),
-            "nobody": has_news_of("commits", []),
         },
     }
 print("LOOK" + json.dumps(told, default=str))
@@ -68,7 +63,8 @@ def look(home: Path, manifest: Path) -> dict[str, Any]:
     )  # fmt: skip
     line = next((line for line in answer.stdout.splitlines() if line.startswith("LOOK")), None)
     assert line is not None, answer.stderr[-3000:]
-    return json.loads(line.removeprefix("LOOK"))
+    said = [line for line in (answer.stdout + answer.stderr).splitlines() if "cosmos." in line and "LOOK" not in line]
+    return json.loads(line.removeprefix("LOOK")) | {"cosmos": said}
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +94,7 @@ def test_news_of_any_raw_table_start_it(dag: dict[str, Any]) -> None:
 
 def test_each_model_is_a_task_behind_what_it_needs(dag: dict[str, Any]) -> None:
     tasks = dag["tasks"]
-    assert set(tasks) == MODELS | {"prepare_tables", "announce_models", "announce_features"}
+    assert set(tasks) == MODELS | {"prepare_tables", "announce_models", "announce_features", "rest"}
     assert set(tasks["prepare_tables"]["downstream"]) == {
         "stg_commits", "stg_sales", "stg_transactions", "ingestion_health"
     }  # fmt: skip
@@ -118,8 +114,29 @@ def test_models_are_announced(dag: dict[str, Any]) -> None:
     }
 
 
-def test_features_are_announced_for_commits_and_for_runs_by_hand(dag: dict[str, Any]) -> None:
-    assert dag["news"] == {"commits": True, "others": False, "nobody": True}
+def test_features_are_announced_by_what_was_told_last(dag: dict[str, Any]) -> None:
+    assert dag["tasks"]["announce_features"]["inlets"] == ["analytics.ml_features"]
+
+
+def test_run_rests_after_all_models_and_its_end_is_not_the_rests(dag: dict[str, Any]) -> None:
+    tasks = dag["tasks"]
+    before = {name for name, task in tasks.items() if "rest" in task["downstream"]}
+    assert before == {name for name, task in tasks.items() if "announce_models" in task["downstream"]}
+    assert tasks["rest"]["trigger"] == "all_done"
+    assert {name for name, task in tasks.items() if not task["downstream"]} == {
+        "announce_models", "announce_features", "rest"
+    }  # fmt: skip
+    assert tasks["announce_models"]["trigger"] == tasks["announce_features"]["trigger"] == "all_success"
+
+
+def test_nothing_waits_for_ever(dag: dict[str, Any]) -> None:
+    for model in MODELS:
+        assert dag["tasks"][model]["env"]["PGOPTIONS"] == "-c lock_timeout=30s -c statement_timeout=3600s"
+    assert {task["limit"] for task in dag["tasks"].values()} == {2 * 3600}
+
+
+def test_parse_says_nothing_of_cosmos(dag: dict[str, Any]) -> None:
+    assert dag["cosmos"] == []
 
 
 def test_tests_of_several_models_wait_for_the_last_and_unit_tests_stay_out(dag: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
     materialized="incremental",
     incremental_strategy="merge",
     unique_key="sale_id",
-    on_schema_change="append_new_columns",
+    on_schema_change="fail",
     indexes=[{"columns": ["sale_id"], "unique": true}]
 ) }}
 

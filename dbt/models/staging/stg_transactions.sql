@@ -2,7 +2,7 @@
     materialized="incremental",
     incremental_strategy="merge",
     unique_key="transaction_id",
-    on_schema_change="append_new_columns",
+    on_schema_change="fail",
     indexes=[{"columns": ["transaction_id"], "unique": true}]
 ) }}
 
