@@ -10,8 +10,9 @@ import hashlib
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from include.errors import Code, PermanentError
 from include.ml import examples, training
 from include.ml.examples import LABEL
 from include.ml.tracking import MODEL, Report, Run, Tracking
@@ -71,13 +72,14 @@ def train_model(config: WarehouseConfig, settings: TrainingSettings) -> Training
         PermanentError: too few examples; the warehouse or MLflow refuses.
         RetryableError: one of them does not answer. What was begun is trained again.
     """
-    frame = examples.read(config)
+    every = examples.read(config)
+    frame = examples.with_text(every)
     examples.require_enough(frame, settings)
     tracking, fingerprint = Tracking(settings), examples.fingerprint(frame)
     key = training_key(fingerprint, settings)
     if found := tracking.finished(key):
         return Training(found.run_id, len(frame), reused=True, decided=found.decision is not None)
-    run = tracking.log(_report(frame, key, fingerprint, settings))
+    run = tracking.log(_report(frame, len(every) - len(frame), key, fingerprint, settings))
     log.info("Run %s: %s", run.run_id, ", ".join(f"{name} {run.metrics[name]:.3f}" for name in training.METRICS))
     return Training(run.run_id, len(frame), reused=False, decided=False)
 
@@ -88,7 +90,7 @@ def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettin
     Both are scored now, on the commits of today that were held back from both. A repetition finds what it did.
 
     Raises:
-        PermanentError: MLflow or the warehouse refuses, or the champion cannot be loaded.
+        PermanentError: MLflow or the warehouse refuses, or the champion cannot be loaded or score.
         RetryableError: one of them does not answer.
     """
     tracking = Tracking(settings)
@@ -98,21 +100,21 @@ def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettin
         return Promotion(version, champion[0] if champion else None, run.decision["moved"], run.decision["reason"])
     baseline = {name: run.metrics[f"baseline_{name}"] for name in RULE}
     numbers: dict[str, float] = {}
+    before = champion[0] if champion else None
     if champion is None:
         moved, reason = decide(run.metrics, baseline)
     elif champion[0] == version:  # a crash came between the alias and this note
-        moved, reason = True, f"Version {version} had become the champion."
-    elif (commits := _held_back_from_both(examples.read(config), run, tracking.run(champion[1])))[LABEL].nunique() < 2:
+        moved, reason, before = True, f"Version {version} had become the champion.", tracking.champion_before(version)
+    elif (commits := _compared(config, run, tracking.run(champion[1])))[LABEL].nunique() < 2:
         moved, reason = False, f"Too few commits were held back from it and from version {champion[0]} to compare them."
     else:
         candidate = training.scores(tracking.load(version), commits)
-        reigning = training.scores(tracking.load(champion[0]), commits)
+        reigning = _scores_of_champion(tracking.load(champion[0]), champion[0], commits)
         moved, reason = decide(candidate, baseline, reigning, champion[0])
         numbers = {f"candidate_{name}": candidate[name] for name in RULE}
         numbers |= {f"champion_{name}": reigning[name] for name in RULE} | {"compared_rows": len(commits)}
     if moved:
-        tracking.crown(version)
-    before = champion[0] if champion else None
+        tracking.crown(version, before)
     log.info("Version %d: %s", version, reason)
     tracking.note_decision(run, version, {"moved": moved, "reason": reason, "champion_before": before, **numbers})
     return Promotion(version, version if moved else before, moved, reason)
@@ -150,7 +152,7 @@ def training_key(fingerprint: str, settings: TrainingSettings) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _report(frame: pd.DataFrame, key: str, fingerprint: str, settings: TrainingSettings) -> Report:
+def _report(frame: pd.DataFrame, without_text: int, key: str, fingerprint: str, settings: TrainingSettings) -> Report:
     from include.ml.commit_features import INPUTS
     from include.ml.pictures import pictures
 
@@ -163,7 +165,7 @@ def _report(frame: pd.DataFrame, key: str, fingerprint: str, settings: TrainingS
         name=f"{len(frame)} commits, {settings.trees} trees",
         model=trained.model,
         example=example.assign(authored_at=example["authored_at"].dt.tz_localize(None)),
-        parameters=trained.parameters,
+        parameters=trained.parameters | {"commits_without_text": without_text},
         metrics=trained.metrics,
         tags={
             "registered_model": MODEL,
@@ -177,12 +179,37 @@ def _report(frame: pd.DataFrame, key: str, fingerprint: str, settings: TrainingS
     )
 
 
-def _held_back_from_both(frame: pd.DataFrame, *runs: Run) -> pd.DataFrame:
-    """With the same seed and share that is today's test; with others, what neither model was trained on."""
+def _compared(config: WarehouseConfig, *runs: Run) -> pd.DataFrame:
+    """Today's commits that were held back from both.
+
+    With the same seed and share that is today's test; with others, what neither model was trained on.
+    """
+    frame = examples.with_text(examples.read(config))
     for run in runs:
-        seed, share = int(run.parameters["seed"]), float(run.parameters["test_share"])
+        try:
+            seed, share = int(run.parameters["seed"]), float(run.parameters["test_share"])
+        except (KeyError, ValueError) as error:
+            raise PermanentError(
+                examples.STAGE,
+                Code.TRACKING_REFUSED,
+                f"Run {run.run_id} does not say by which seed and test_share commits were held back from its model. "
+                f"If that is the champion, take the alias off it.",
+            ) from error
         frame = frame[examples.held_back(frame["sha"], seed, share)]
     return frame
+
+
+def _scores_of_champion(model: Any, version: int, commits: pd.DataFrame) -> dict[str, float]:
+    """Of a model that may be old, or somebody else's: it can raise anything, and will again at each try."""
+    try:
+        return training.scores(model, commits)
+    except Exception as error:
+        raise PermanentError(
+            examples.STAGE,
+            Code.TRACKING_REFUSED,
+            f"Version {version} of {MODEL}, the champion, cannot score today's commits; take the alias off it.",
+            detail=f"{type(error).__name__}: {error}"[:500],
+        ) from error
 
 
 def _rank(metrics: Mapping[str, float]) -> tuple[float, ...]:

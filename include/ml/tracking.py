@@ -45,6 +45,8 @@ _ENVIRONMENT = {
 }
 # Tags of a run: by which a run of the same data and settings is found, where its model is, what was decided of it.
 _KEY, _MODEL_ID, _DECISION = "training_key", "model_id", "decision"
+# Tag of a version: whose the alias was before it; `note_decision` writes the same once more.
+_BEFORE = "champion_before"
 
 
 @dataclass(frozen=True)
@@ -95,16 +97,21 @@ class Tracking:
         self._client, self._address = mlflow.MlflowClient(settings.tracking_uri), settings.tracking_uri
 
     def finished(self, key: str) -> Run | None:
-        """The newest finished run of this key. Runs of it whose worker died are marked as killed."""
+        """The newest finished run of this key. Runs that trainings left unfinished are marked as killed.
+
+        Those of any key: only one training is at work at a time, and it is the one that asks. Runs that somebody made
+        by hand in the same experiment have no key, and stay as they are.
+        """
         with self._answers():
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
                 return None
-            found = self._client.search_runs([experiment.experiment_id], f"tags.{_KEY} = '{key}'")
-            for run in found:
-                if run.info.status == "RUNNING":
+            here = [experiment.experiment_id]
+            for run in self._client.search_runs(here, "attributes.status = 'RUNNING'"):
+                if _KEY in run.data.tags:
                     self._client.set_terminated(run.info.run_id, "KILLED")
-            return next((_run(run) for run in found if run.info.status == "FINISHED"), None)
+            found = self._client.search_runs(here, f"tags.{_KEY} = '{key}' and attributes.status = 'FINISHED'")
+            return _run(found[0]) if found else None
 
     def run(self, run_id: str) -> Run:
         """What is known of a run."""
@@ -177,10 +184,17 @@ class Tracking:
                     detail=f"{type(error).__name__}: {error}",
                 ) from error
 
-    def crown(self, version: int) -> None:
-        """Give a version the alias; the one that had it loses it."""
+    def crown(self, version: int, before: int | None) -> None:
+        """Give a version the alias; the one that had it, `before`, loses it, and is noted at the new one first."""
         with self._answers():
+            self._client.set_model_version_tag(MODEL, str(version), _BEFORE, str(before))
             self._client.set_registered_model_alias(MODEL, CHAMPION, str(version))
+
+    def champion_before(self, version: int) -> int | None:
+        """Whom a version took the alias from; None if from nobody, or if it got it by hand."""
+        with self._answers():
+            noted = self._client.get_model_version(MODEL, str(version)).tags.get(_BEFORE, "")
+            return int(noted) if noted.isdecimal() else None
 
     def note_decision(self, run: Run, version: int, decision: Mapping[str, Any]) -> None:
         """Write down at the version and at the run what was decided; at the run as the last thing."""

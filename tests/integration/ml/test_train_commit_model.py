@@ -10,19 +10,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from made_commits import made_commits
 
+from include.errors import Code, PermanentError
 from include.ml.champion import Training, promote_model, train_model
-from include.ml.tracking import EXPERIMENT, MODEL, Tracking
+from include.ml.examples import Examples, count, with_text
+from include.ml.tracking import EXPERIMENT, MODEL, Report, Tracking
 from local import bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from mlflow import MlflowClient
 
     from include.settings import TrainingSettings
     from local.platform import Platform
 
 pytestmark = pytest.mark.integration
+
+LEARNT = with_text(made_commits(600))
+ROWS = len(LEARNT)
 
 PREDICT = """
 import json, sys
@@ -51,7 +59,8 @@ def test_models_become_champion_only_by_being_better(
 
     fill(600)
     first = train_model(warehouse, settings)
-    assert (first.rows, first.reused, first.decided) == (600, False, False)
+    assert (first.rows, first.reused, first.decided) == (ROWS, False, False)
+    assert count(warehouse) == Examples(ROWS, int(LEARNT["is_merge"].sum()), 600 - ROWS)
     crowned = promote_model(first.run_id, warehouse, settings)
     assert (crowned.version, crowned.champion_version, crowned.moved) == (1, 1, True)
     assert "first that beats the baseline" in crowned.reason
@@ -59,7 +68,7 @@ def test_models_become_champion_only_by_being_better(
 
     # a retry of the promotion, and a run without news
     assert promote_model(first.run_id, warehouse, settings) == crowned
-    assert train_model(warehouse, settings) == Training(first.run_id, 600, reused=True, decided=True)
+    assert train_model(warehouse, settings) == Training(first.run_id, ROWS, reused=True, decided=True)
 
     # a crash after the registration, before the decision
     fill(700)
@@ -80,16 +89,102 @@ def test_models_become_champion_only_by_being_better(
     assert_predicts_without_the_repository(settings, tmp_path)
 
 
+@pytest.fixture
+def trained(
+    platform: Platform, fill: Callable[[int], None], settings: TrainingSettings
+) -> Iterator[Callable[[int], Training]]:
+    """Trains with so many trees on the same commits. The alias is nobody's before and afterwards."""
+    fill(600)
+
+    def train(trees: int) -> Training:
+        return train_model(platform.warehouse_config("transform"), settings.model_copy(update={"trees": trees}))
+
+    take_alias(settings)
+    yield train
+    take_alias(settings)
+
+
+def take_alias(settings: TrainingSettings) -> None:
+    if (champion := Tracking(settings).champion()) is not None:
+        client(settings).delete_registered_model_alias(MODEL, "champion")
+        assert Tracking(settings).champion() is None, champion
+
+
+def client(settings: TrainingSettings) -> MlflowClient:
+    import mlflow  # after Tracking has set its environment
+
+    return mlflow.MlflowClient(settings.tracking_uri)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        pytest.param({"seed": 42, "test_share": 0.2}, "Version {} .* cannot score .* take the alias off", id="score"),
+        pytest.param({}, "Run .* does not say by which seed .* take the alias off", id="not-ours"),
+    ],
+)
+def test_a_champion_that_cannot_be_compared_is_named(
+    platform: Platform,
+    trained: Callable[[int], Training],
+    settings: TrainingSettings,
+    parameters: dict[str, float],
+    words: str,
+) -> None:
+    """It loads, and then wants an input that there is not."""
+    from sklearn.linear_model import LogisticRegression
+
+    candidate, tracking = trained(5), Tracking(settings)
+    example = LEARNT[["comment_count"]].head(4).rename(columns={"comment_count": "stars"}).reset_index(drop=True)
+    model = LogisticRegression().fit(example, [0, 1, 0, 1])
+    run = tracking.log(Report("of-old", "old", model, example, parameters, {"roc_auc": 1.0}, {}, {"a.png": b""}))
+    version = tracking.register(run)
+    tracking.crown(version, None)
+    with pytest.raises(PermanentError, match=words.format(version)) as caught:
+        promote_model(candidate.run_id, platform.warehouse_config("transform"), settings)
+    assert caught.value.code is Code.TRACKING_REFUSED
+    assert tracking.champion() == (version, run.run_id)
+    assert tracking.run(candidate.run_id).decision is None
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["by-the-dag", "by-hand"])
+def test_a_crash_after_the_coronation_forgets_no_predecessor(
+    platform: Platform, trained: Callable[[int], Training], settings: TrainingSettings, by_hand: bool
+) -> None:
+    tracking, run = Tracking(settings), trained(7 + by_hand)
+    version = tracking.register(tracking.run(run.run_id))
+    if by_hand:
+        client(settings).set_registered_model_alias(MODEL, "champion", str(version))
+    else:
+        tracking.crown(version, 1)
+    decided = promote_model(run.run_id, platform.warehouse_config("transform"), settings)
+    assert (decided.champion_version, decided.moved) == (version, True)
+    decision = tracking.run(run.run_id).decision
+    assert decision is not None
+    assert decision["champion_before"] == (None if by_hand else 1)
+
+
+def test_runs_that_trainings_left_are_ended(trained: Callable[[int], Training], settings: TrainingSettings) -> None:
+    """Also those of data that have changed since; what a person has open in the same experiment stays open."""
+    trained(5)
+    mlflow, tracking = client(settings), Tracking(settings)
+    experiment = mlflow.get_experiment_by_name(EXPERIMENT).experiment_id
+    left = mlflow.create_run(experiment, tags={"training_key": "of-data-long-gone"}).info.run_id
+    others = mlflow.create_run(experiment).info.run_id
+    assert tracking.finished("of-other-data") is None
+    assert [mlflow.get_run(run).info.status for run in (left, others)] == ["KILLED", "RUNNING"]
+
+
 def assert_written_down(run_id: str, settings: TrainingSettings, platform: Platform) -> None:
     import mlflow  # after Tracking has set its environment
 
-    client = mlflow.MlflowClient(settings.tracking_uri)
-    run = client.get_run(run_id)
-    assert client.get_experiment(run.info.experiment_id).name == EXPERIMENT
+    server = client(settings)
+    run = server.get_run(run_id)
+    assert server.get_experiment(run.info.experiment_id).name == EXPERIMENT
     assert {"accuracy", "precision", "recall", "f1", "roc_auc", "cv_f1_mean", "cv_f1_std"} <= set(run.data.metrics)
     assert run.data.metrics["roc_auc"] > run.data.metrics["baseline_roc_auc"] == 0.5
     assert run.data.params["trees"] == "40"
-    assert run.data.tags["data_rows"] == "600"
+    assert run.data.tags["data_rows"] == str(ROWS)
+    assert run.data.params["commits_without_text"] == str(600 - ROWS) != "0"
     assert len(run.data.tags["data_fingerprint"]) == 64
     info = mlflow.models.get_model_info(f"models:/{MODEL}@champion")
     assert info.signature.inputs.input_names()[:2] == ["message", "authored_at"]
