@@ -13,7 +13,7 @@ CREATE TABLE ops.source_state (
 COMMENT ON TABLE ops.source_state IS 'How far each API was read: one row per source, resource and endpoint.';
 COMMENT ON COLUMN ops.source_state.newest_at IS 'The newest record whose file lies in incoming/ or has passed it.';
 COMMENT ON COLUMN ops.source_state.request_url IS 'The page that the ETag is of; without one, the page to go on at.';
-COMMENT ON COLUMN ops.source_state.last_record IS 'Of an unfinished listing: the last record read, after which the rest lies.';
+COMMENT ON COLUMN ops.source_state.last_record IS 'The last record read of an unfinished listing.';
 COMMENT ON COLUMN ops.source_state.answer IS 'What the last run met: news, no news, or a failure''s reason.';
 GRANT SELECT, INSERT, UPDATE ON ops.source_state TO ingest;
 GRANT SELECT ON ops.source_state TO transform, reader;

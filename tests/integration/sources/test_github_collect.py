@@ -114,6 +114,36 @@ def test_full_run_asks_for_everything_again(world: World) -> None:
     assert world.collect().not_modified
 
 
+def test_full_run_that_is_stopped_is_gone_on_with_by_its_retry(world: World) -> None:
+    world.collect(page_size=60)
+    world.now += timedelta(hours=1)
+    world.api.faults += [Fault(status=None, times=3), Fault(times=2)]
+    with pytest.raises(RetryableError):
+        world.collect(full=True, page_size=60)
+    first = world.incoming[-1]
+    world.now += timedelta(hours=1)
+    world.api.requests.clear()
+    world.collect(full=True, retry=True, page_size=60)
+    assert world.api.requests[0].query.get("page") == "3", "and not all from the beginning"
+    again = {row["sha"] for key in (first, world.incoming[-1]) for row in world.rows_of(key)}
+    assert again == {commit.sha for commit in world.happened()}
+
+
+def test_full_run_without_an_answer_is_made_up_for_by_the_next(world: World) -> None:
+    world.collect(page_size=100)
+    world.now += timedelta(hours=1)
+    world.api.faults.append(Fault(times=2))
+    with pytest.raises(RetryableError):
+        world.collect(full=True, page_size=100)
+    assert world.collect(page_size=100).records == len(world.happened())
+
+
+def test_retry_whose_first_try_did_not_begin_asks_for_everything(world: World) -> None:
+    world.collect(page_size=100)
+    world.now += timedelta(hours=1)
+    assert world.collect(full=True, retry=True, page_size=100).records == len(world.happened())
+
+
 # Stopped in the middle
 
 
@@ -221,6 +251,76 @@ def test_listing_whose_pages_are_gone_is_read_anew_from_its_own_time(world: Worl
     world.collect()
     assert [asked.query.get("since") for asked in world.api.requests][:2] == [since, since]
     assert set(world.shas()) == {commit.sha for commit in world.happened()}
+
+
+def after_a_force_push(world: World, kind: str) -> list[Any]:
+    """The history, of which 90 commits are read and the 90th is `[-90]`, as it is after one."""
+    history = world.happened()
+    return {
+        "a page and more is gone": history[:-75],
+        "some are gone": history[:-20],
+        "what was read last is gone": history[:-90] + history[-89:],
+        "all that was read is gone": history[:-90],
+    }[kind]
+
+
+@pytest.mark.parametrize(
+    ("kind", "anew", "max_pages"),
+    [
+        ("a page and more is gone", True, 200),
+        ("a page and more is gone", True, 2),
+        ("some are gone", False, 200),
+        ("what was read last is gone", True, 200),
+        ("all that was read is gone", True, 200),
+    ],
+)
+def test_force_push_behind_an_unfinished_listing_hides_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str, anew: bool, max_pages: int
+) -> None:
+    world.collect(max_pages=3)
+    monkeypatch.setitem(world.api.replay.history, BEACON, after_a_force_push(world, kind))
+    world.api.requests.clear()
+    run_until_done(world, max_pages=max_pages)
+    assert {commit.sha for commit in world.happened()} <= set(world.shas())
+    assert any("page" not in asked.query for asked in world.api.requests) == anew
+
+
+def test_news_of_more_than_a_page_are_no_force_push(world: World) -> None:
+    world.collect(max_pages=3)
+    world.api.now += timedelta(days=60)
+    world.now += timedelta(days=60)
+    world.api.requests.clear()
+    run_until_done(world, max_pages=2)
+    assert all("page" in asked.query for asked in world.api.requests)
+
+
+def test_reading_anew_that_is_stopped_at_once_is_begun_by_the_next_run(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.collect(max_pages=3)
+    monkeypatch.setitem(world.api.replay.history, BEACON, after_a_force_push(world, "a page and more is gone"))
+    rest = -(-len(world.happened()) // 30) - 2
+    world.api.faults += [Fault(status=None, times=rest), Fault(times=2)]
+    with pytest.raises(RetryableError):
+        world.collect()
+    assert world.state()["request_url"] == "/repos/harbour/beacon/commits?per_page=30"
+    run_until_done(world)
+    assert {commit.sha for commit in world.happened()} <= set(world.shas())
+
+
+@pytest.mark.parametrize("status", [404, 422])
+def test_first_page_whose_address_is_gone_is_asked_anew(world: World, status: int) -> None:
+    world.collect(page_size=100)
+    world.api.requests.clear()
+    world.api.faults.append(Fault(status=status))
+    assert world.collect(page_size=100).answer == "news"
+    asked = [("since" in asked.query, "if-none-match" in asked.headers) for asked in world.api.requests]
+    assert asked == [(False, True), (True, False)]
+    # What is asked now is what would be asked anew: this time it is the repository that is gone.
+    world.api.faults.append(Fault(status=status))
+    with pytest.raises(PermanentError, match=f"status {status}"):
+        world.collect(page_size=100)
+    assert len(world.api.requests) == 3
 
 
 def test_failure_at_the_first_request_moves_nothing(world: World) -> None:
@@ -401,6 +501,23 @@ def test_limit_is_not_run_into_by_the_others(world: World) -> None:
     assert failure.value.code is Code.RATE_LIMITED
     assert len(world.api.requests) == 5
     assert len(world.shas()) == 150
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "code"),
+    [
+        pytest.param(Fault(status=404), PermanentError, Code.SOURCE_REFUSED, id="refused"),
+        pytest.param(Fault(times=2), RetryableError, Code.SOURCE_UNAVAILABLE, id="unavailable"),
+    ],
+)
+def test_limit_does_not_hide_another_failure(world: World, fault: Fault, kind: type[PipelineError], code: Code) -> None:
+    world.api.faults += [
+        Fault(status=429, path_contains="beacon", headers={"retry-after": "600"}),
+        Fault(fault.status, fault.times, path_contains="ledger"),
+    ]
+    with world.collector(attempts=2) as first, pytest.raises(kind, match="2 of 2 failed") as failure:
+        collect_all(first, [LEDGER, BEACON], [world.endpoint()])
+    assert failure.value.code is code
 
 
 def test_result_says_in_one_line_what_was_done(world: World, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:

@@ -272,7 +272,7 @@ def test_all_waits_of_a_run_count_together(connect: Connect, api: GithubApi, sle
 def test_pauses_after_failures_are_no_waits_for_the_limit(connect: Connect, api: GithubApi, slept: list[float]) -> None:
     api.faults.append(Fault(status=500))
     api.faults.append(Fault(status=429, headers={"retry-after": "60"}))
-    client = connect(clock=lambda: 1000.0 + sum(slept), max_wait_seconds=60, backoff_seconds=50)
+    client = connect(clock=lambda: 1000.0 + sum(slept), max_wait_seconds=61, backoff_seconds=50)
     assert client.get(PATH).status == 200
     assert client.waited_seconds == sum(slept) >= 60.0
 
