@@ -187,6 +187,7 @@ class QualitySettings(BaseSettings):
     history_loads: int = Field(30, ge=3, description="earlier loads that a new one's volume is compared with")
     history_least: int = Field(5, ge=3, description="with fewer, the volume is not judged")
     deviations: float = Field(5.0, gt=0, description="robust deviations from the median that are an anomaly")
+    keep_days: int = Field(90, ge=1, description="older results of tables are deleted; files keep theirs")
 
 
 class IngestSettings(BaseSettings):

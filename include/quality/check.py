@@ -14,7 +14,7 @@ from include.quality.facts import Facts
 from include.quality.inspection import Inspector
 from include.quality.marts import MARTS
 from include.quality.publish import KEPT, publish
-from include.quality.results import read_runs, write_results
+from include.quality.results import forget_results, read_runs, write_results
 from include.quality.summary import stop_at_critical, summary
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
@@ -67,6 +67,7 @@ def check_warehouse(
             evaluator.close()
         for report in reports:
             write_results(connection, report)
+        forget_results(connection, settings.keep_days)
         runs = read_runs(connection, KEPT)
     log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
     try:

@@ -41,10 +41,12 @@ class Shape:
 
 @dataclass(frozen=True)
 class Ledger:
-    """A dataset's loaded entries, and how many of them do not add up."""
+    """A dataset's loaded entries, how many do not add up, the rows they inserted, and when the newest came."""
 
     entries: int
     unbalanced: int
+    inserted: int
+    newest: datetime | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Facts:
         """The table's shape, or None where there is no such table."""
         with _readable():
             row = self._connection.execute(
-                statement("quality_table"), {"name": f'"{schema}"."{table}"', "key": list(key)}
+                statement("quality_table"), {"name": sql.Identifier(schema, table).as_string(), "key": list(key)}
             ).fetchone()
         return Shape(tuple(row[0]), bool(row[1])) if row else None
 
@@ -81,10 +83,14 @@ class Facts:
         """What the ledger holds of a dataset."""
         with _readable():
             row = self._connection.execute(statement("quality_ledger"), {"dataset": dataset}).fetchone()
-        return Ledger(*row) if row else Ledger(0, 0)
+        return Ledger(*row) if row else Ledger(0, 0, 0, None)
 
     def loads(self, dataset: str, since: datetime, history: int) -> Loads:
-        """The loads after `since`, or the newest one where there is none, and up to `history` before them."""
+        """The loads after `since`, or the newest one where there is none, and up to `history` before them.
+
+        The newest run of a DAG may still be under way: it counts once a newer one has begun, or five minutes after it
+        was heard of last.
+        """
         with _readable():
             rows = self._connection.execute(
                 statement("quality_loads"), {"dataset": dataset, "most": history + _MOST_NEW_LOADS}
@@ -97,21 +103,42 @@ class Facts:
         """Counts in one statement, for a merge and its note in the ledger become visible together."""
         query = sql.SQL(
             "SELECT (SELECT count(*) FROM {table}), (SELECT coalesce(sum(rows_inserted), 0)::bigint"
-            " FROM ops.file_ingestion_log WHERE dataset = {dataset} AND status IN ('loaded', 'archived'))"
-        ).format(table=sql.Identifier(schema, table), dataset=sql.Literal(dataset))
+            " FROM ops.file_ingestion_log WHERE dataset = %(dataset)s AND status IN ('loaded', 'archived'))"
+        ).format(table=sql.Identifier(schema, table))
         with _readable():
-            row = self._connection.execute(query).fetchone()
+            row = self._connection.execute(query, {"dataset": dataset}).fetchone()
         return Stock(*row) if row else Stock(0, 0)
+
+    def has_rows(self, schema: str, table: str) -> bool:
+        """Whether there is such a table, and a row in it."""
+        query = sql.SQL("SELECT EXISTS (SELECT FROM {table})").format(table=sql.Identifier(schema, table))
+        with _readable():
+            try:
+                row = self._connection.execute(query).fetchone()
+            except pg.UndefinedTable:
+                return False
+        return bool(row and row[0])
+
+    def has_tables(self, schema: str) -> bool:
+        """Whether there is any table or view in a schema."""
+        with _readable():
+            row = self._connection.execute(
+                "SELECT EXISTS (SELECT FROM pg_class"
+                " WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v', 'm'))",
+                [sql.Identifier(schema).as_string()],
+            ).fetchone()
+        return bool(row and row[0])
 
     def usable_patterns(self, patterns: Collection[str]) -> set[str]:
         """Those that the warehouse's regular expressions understand. Contracts are written for another engine's."""
         return {pattern for pattern in patterns if self._understands(pattern)}
 
     def _understands(self, pattern: str) -> bool:
-        try:
-            self._connection.execute("SELECT '' ~ %s", [pattern])
-        except pg.InvalidRegularExpression:
-            return False
+        with _readable():
+            try:
+                self._connection.execute("SELECT '' ~ %s", [pattern])
+            except pg.InvalidRegularExpression:
+                return False
         return True
 
 

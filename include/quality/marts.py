@@ -9,28 +9,39 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.contracts.model import Severity
+from include.quality import quoting
 from include.quality.records import Check
 
 SCHEMA = "analytics"
+STAGING_SCHEMA = "staging"
 
 
 @dataclass(frozen=True)
 class Mart:
-    """A table of analytics: its key, and the dataset it is made of, or none. An empty source excuses an empty table."""
+    """A table of analytics: its key, and the table that it is built on, with its schema.
+
+    It is judged by that one, not by what was loaded by now: rows that came after the last run of the transformations
+    are in neither. An empty source excuses an empty table, and a missing one.
+    """
 
     table: str
     key: tuple[str, ...]
-    source: str | None = None
+    source: tuple[str, str]
+
+    @property
+    def shows_a_transformation(self) -> bool:
+        """Whether rows in the source tell that the transformations have run. The ledger has rows without them."""
+        return self.source[0] == STAGING_SCHEMA
 
 
 MARTS = (
-    Mart("daily_sales", ("sale_date",), "sales"),
-    Mart("top_customers", ("customer_id",), "sales"),
-    Mart("category_performance", ("category", "sale_month"), "sales"),
-    Mart("transactions_by_category", ("category", "booked_hour"), "transactions"),
-    Mart("commit_metrics", ("repository", "author"), "commits"),
-    Mart("ml_features", ("sha",), "commits"),
-    Mart("ingestion_health", ("dataset", "claimed_on")),
+    Mart("daily_sales", ("sale_date",), (STAGING_SCHEMA, "stg_sales")),
+    Mart("top_customers", ("customer_id",), (STAGING_SCHEMA, "stg_sales")),
+    Mart("category_performance", ("category", "sale_month"), (STAGING_SCHEMA, "stg_sales")),
+    Mart("transactions_by_category", ("category", "booked_hour"), (STAGING_SCHEMA, "stg_transactions")),
+    Mart("commit_metrics", ("repository", "author"), (STAGING_SCHEMA, "stg_commits")),
+    Mart("ml_features", ("sha",), (STAGING_SCHEMA, "stg_commits")),
+    Mart("ingestion_health", ("dataset", "claimed_on"), ("ops", "file_ingestion_log")),
 )
 
 
@@ -41,14 +52,14 @@ def plan_of_mart(mart: Mart, present: tuple[str, ...]) -> list[Check]:
         "expect_table_row_count_to_be_between",
         (("min_value", 1),),
         Severity.CRITICAL,
-        f"{full} is empty though its source is not: run the DAG transform_warehouse",
+        f"{full} is empty though {'.'.join(mart.source)} is not: run the DAG transform_warehouse",
     )
     if not set(mart.key) <= set(present):
         return [rows]
-    names = ", ".join(mart.key)
+    names = quoting.names(mart.key)
     arguments: tuple[tuple[str, object], ...] = (("column_list", list(mart.key)),)
     kind = "expect_compound_columns_to_be_unique"
     if len(mart.key) == 1:
         kind, arguments = "expect_column_values_to_be_unique", (("column", mart.key[0]),)
-    remedy = f"SELECT {names}, count(*) FROM {full} GROUP BY {names} HAVING count(*) > 1"
+    remedy = f"SELECT {names}, count(*) FROM {quoting.name(SCHEMA, mart.table)} GROUP BY {names} HAVING count(*) > 1"
     return [rows, Check(kind, arguments, Severity.CRITICAL, remedy)]

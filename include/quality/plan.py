@@ -1,27 +1,24 @@
 """The checks that a contract implies for its whole table.
 
-What belongs here: from a contract to expectations and their severities. What does not: running them. Rows were
-validated on their way in, so a breach of a range, a pattern or a list says that somebody wrote by hand: a warning.
-Lengths of texts are left out; they would cost another scan of the table.
+What belongs here: from a contract to expectations and their severities. What does not: running them, and freshness,
+which the ledger knows. Rows were validated on their way in, so a breach of a range, a pattern or a list says that
+somebody wrote by hand: a warning. Lengths of texts are left out; they would cost another scan of the table.
 """
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime, timedelta
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.logical_types import parse_bound
 from include.contracts.model import Column, ColumnType, Contract, Expectation, Severity
+from include.quality import quoting
 from include.quality.records import Check
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 SCHEMA = "raw"
-# Older than the contract's promise is a warning; so many times older, something has stopped.
-CRITICAL_STALENESS = 3.0
-LOADED_AT = "_loaded_at"
 
 # What a contract says of a file's size says nothing of a table that grows.
 _OF_A_FILE = {
@@ -33,13 +30,12 @@ _ROW_COUNT = "expect_table_row_count_to_be_between"
 
 
 def plan(
-    contract: Contract, now: datetime, present: Collection[str], *, key_is_enforced: bool, patterns: Collection[str]
+    contract: Contract, present: Collection[str], *, key_is_enforced: bool, patterns: Collection[str]
 ) -> list[Check]:
     """Every check of the contract's table.
 
     Args:
         contract: whose table it is.
-        now: against which freshness counts.
         present: the table's columns; what the contract added since the last load is left out.
         key_is_enforced: a unique index watches over the key, so looking for duplicates would be in vain.
         patterns: those regular expressions of the contract that the warehouse understands.
@@ -48,7 +44,6 @@ def plan(
     checks = [] if key_is_enforced or not set(contract.key) <= set(present) else [_unique_key(contract)]
     for column in columns:
         checks.extend(_of_column(contract.dataset, column, patterns))
-    checks.extend(_freshness(contract, now))
     own = [_own(contract, expectation, present) for expectation in contract.expectations]
     return checks + [check for check in own if check is not None]
 
@@ -64,9 +59,9 @@ def _check(expectation: str, severity: Severity, remedy: str, **kwargs: Any) -> 
 
 def _unique_key(contract: Contract) -> Check:
     key = list(contract.key)
-    names = ", ".join(key)
+    names = quoting.names(key)
     remedy = (
-        f"SELECT {names}, count(*) FROM {SCHEMA}.{contract.dataset} GROUP BY {names} HAVING count(*) > 1;"
+        f"SELECT {names}, count(*) FROM {quoting.name(SCHEMA, contract.dataset)} GROUP BY {names} HAVING count(*) > 1;"
         " then add the primary key again: the merge relies on it"
     )
     if len(key) == 1:
@@ -75,14 +70,14 @@ def _unique_key(contract: Contract) -> Check:
 
 
 def _of_column(dataset: str, column: Column, patterns: Collection[str]) -> Iterator[Check]:
-    name = column.name
+    name, quoted = column.name, quoting.name(column.name)
 
     def look(condition: str) -> str:
-        return f"SELECT * FROM {SCHEMA}.{dataset} WHERE {condition}"
+        return f"SELECT * FROM {quoting.name(SCHEMA, dataset)} WHERE {condition}"
 
     if column.required:
         yield _check(
-            "expect_column_values_to_not_be_null", Severity.CRITICAL, look(f"{name} IS NULL"), column=name
+            "expect_column_values_to_not_be_null", Severity.CRITICAL, look(f"{quoted} IS NULL"), column=name
         )  # fmt: skip
     if column.is_ordered and (column.minimum is not None or column.maximum is not None):
         yield _between(column, look)
@@ -91,17 +86,17 @@ def _of_column(dataset: str, column: Column, patterns: Collection[str]) -> Itera
         yield _check(
             "expect_column_values_to_match_regex",
             Severity.WARNING,
-            look(f"{name} !~ {_quoted(pattern)}"),
+            look(f"{quoted} !~ {quoting.text(pattern)}"),
             column=name,
             regex=pattern,
         )
     if column.allowed:
         values: list[Any] = [int(v) if column.type is ColumnType.INTEGER else v for v in column.allowed]
-        listed = ", ".join(str(v) if isinstance(v, int) else _quoted(v) for v in values)
+        listed = ", ".join(str(v) if isinstance(v, int) else quoting.text(v) for v in values)
         yield _check(
             "expect_column_values_to_be_in_set",
             Severity.WARNING,
-            look(f"{name} NOT IN ({listed})"),
+            look(f"{quoted} NOT IN ({listed})"),
             column=name,
             value_set=values,
         )
@@ -119,8 +114,8 @@ def _between(column: Column, look: Any) -> Check:
         kwargs[f"{side}_value"] = _comparable(bound, column)
         if exclusive:
             kwargs[f"strict_{side}"] = True
-        literal = _quoted(bound) if column.type in _TEMPORAL else bound
-        outside.append(f"{column.name} {sign}{'=' if exclusive else ''} {literal}")
+        literal = quoting.text(bound) if column.type in _TEMPORAL else bound
+        outside.append(f"{quoting.name(column.name)} {sign}{'=' if exclusive else ''} {literal}")
     return _check(
         "expect_column_values_to_be_between", Severity.WARNING, look(" OR ".join(outside)), **kwargs
     )  # fmt: skip
@@ -134,21 +129,6 @@ def _comparable(bound: str, column: Column) -> date | int | float:
     if isinstance(value, date):
         return value
     return int(value) if value == int(value) else float(value)
-
-
-def _freshness(contract: Contract, now: datetime) -> Iterator[Check]:
-    if contract.freshness_hours is None:
-        return
-    for severity, factor in ((Severity.WARNING, 1.0), (Severity.CRITICAL, CRITICAL_STALENESS)):
-        hours = contract.freshness_hours * factor
-        yield _check(
-            "expect_column_max_to_be_between",
-            severity,
-            f"No new row for more than {hours:g} hours: ask who delivers {contract.dataset}, look into failed/, "
-            "and whether its DAG is paused",
-            column=LOADED_AT,
-            min_value=now - timedelta(hours=hours),
-        )
 
 
 def _own(contract: Contract, expectation: Expectation, present: Collection[str]) -> Check | None:
@@ -166,7 +146,3 @@ def _own(contract: Contract, expectation: Expectation, present: Collection[str])
 def _columns(kwargs: dict[str, Any]) -> set[str]:
     names = {kwargs[name] for name in ("column", "column_A", "column_B") if name in kwargs}
     return names | set(kwargs.get("column_list") or ())
-
-
-def _quoted(text: str) -> str:
-    return "'" + re.sub("'", "''", text) + "'"

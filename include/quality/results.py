@@ -1,6 +1,6 @@
 """What was seen, written down: one row per check in ops.quality_result.
 
-What belongs here: writing and reading that table. What does not: files' own results, which the load writes.
+What belongs here: writing, reading and forgetting there. What does not: files' own results, which the load writes.
 """
 
 from __future__ import annotations
@@ -57,6 +57,17 @@ def write_results(connection: Connection, report: TableReport) -> None:
     ]
     with warehouse_errors("quality"), connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(statement("write_quality_result"), rows)
+
+
+def forget_results(connection: Connection, keep_days: int) -> int:
+    """Delete results of tables that are older than so many days. Files keep theirs.
+
+    Returns:
+        How many results were deleted.
+    """
+    with warehouse_errors("quality"):
+        row = connection.execute(statement("forget_quality_results"), {"keep_days": keep_days}).fetchone()
+    return int(row[0]) if row else 0
 
 
 def read_runs(connection: Connection, kept: int) -> Sequence[Run]:

@@ -1,23 +1,43 @@
--- The newest checks of each table, with how they went.
+-- The newest checks of each table, with how they went. The index on dataset and time gives the tables' names one after
+-- the other, and of each table only so many checks as are shown: what it costs does not grow with the results kept.
+WITH RECURSIVE tables AS (
+    (
+        SELECT dataset FROM ops.quality_result
+        WHERE file_id IS NULL
+        ORDER BY dataset
+        LIMIT 1
+    )
+    UNION ALL
+    SELECT (
+        SELECT following.dataset FROM ops.quality_result AS following
+        WHERE following.file_id IS NULL AND following.dataset > tables.dataset
+        ORDER BY following.dataset
+        LIMIT 1
+    )
+    FROM tables
+    WHERE tables.dataset IS NOT NULL
+)
+
 SELECT
-    dataset,
-    checked_at,
-    checks,
-    passed,
-    critical,
-    warnings
-FROM (
-    SELECT
-        dataset,
-        checked_at,
-        count(*) AS checks,
-        count(*) FILTER (WHERE success) AS passed,
-        count(*) FILTER (WHERE NOT success AND severity = 'critical') AS critical,
-        count(*) FILTER (WHERE NOT success AND severity = 'warning') AS warnings,
-        row_number() OVER (PARTITION BY dataset ORDER BY checked_at DESC) AS place
-    FROM ops.quality_result
-    WHERE file_id IS NULL
-    GROUP BY dataset, checked_at
-) AS runs
-WHERE place <= %(kept)s
-ORDER BY dataset ASC, checked_at DESC;
+    tables.dataset,
+    runs.checked_at,
+    runs.checks,
+    runs.passed,
+    runs.critical,
+    runs.warnings
+FROM tables
+CROSS JOIN
+    LATERAL (
+        SELECT
+            checked_at,
+            count(*) AS checks,
+            count(*) FILTER (WHERE success) AS passed,
+            count(*) FILTER (WHERE NOT success AND severity = 'critical') AS critical,
+            count(*) FILTER (WHERE NOT success AND severity = 'warning') AS warnings
+        FROM ops.quality_result
+        WHERE file_id IS NULL AND dataset = tables.dataset
+        GROUP BY checked_at
+        ORDER BY checked_at DESC
+        LIMIT %(kept)s
+    ) AS runs
+ORDER BY tables.dataset ASC, runs.checked_at DESC;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,14 +13,16 @@ import psycopg
 import pytest
 
 from include.contracts.model import Column, ColumnType, Contract, Expectation, Severity
-from include.errors import Code, PermanentError
+from include.errors import Code, PermanentError, RetryableError
 from include.quality import check
 from include.quality.evaluate import Evaluator
-from include.quality.facts import UnreadableTableError
+from include.quality.facts import Facts, UnreadableTableError
 from include.quality.marts import Mart
 from include.quality.plan import plan
+from include.quality.results import read_runs
 from include.settings import QualitySettings
 from include.stores.object_store import ObjectStore
+from include.stores.warehouse import statement
 from local import bucket as local_bucket
 
 if TYPE_CHECKING:
@@ -125,8 +128,8 @@ def house(platform: Platform, owner: psycopg.Connection[Any], bucket: Any) -> It
     house.sql(
         "INSERT INTO ops.file_ingestion_log (dataset, bucket, object_key, sha256, status, rows_read, rows_inserted,"
         " rows_updated, rows_unchanged, rows_duplicate, rows_rejected, loaded_at, settled_at, dag_id, run_id)"
-        " SELECT %s, 'landing', 'f' || g, %s || g, 'archived', %s, %s, 0, 0, 0, 0, now() - make_interval(hours => g),"
-        " now(), 'ingest', 'run-' || g FROM generate_series(0, %s) AS g",
+        " SELECT %s, 'landing', 'f' || g, %s || g, 'archived', %s, %s, 0, 0, 0, 0, now()"
+        " - make_interval(hours => g, mins => 30), now(), 'ingest', 'run-' || g FROM generate_series(0, %s) AS g",
         DATASET, DATASET, ROWS_OF_A_LOAD, ROWS_OF_A_LOAD, LOADS - 1,
     )  # fmt: skip
     yield house
@@ -136,7 +139,7 @@ def house(platform: Platform, owner: psycopg.Connection[Any], bucket: Any) -> It
 
 
 def clean(house: House) -> None:
-    house.sql(f"DROP TABLE IF EXISTS raw.{DATASET}, analytics.quality_daily")
+    house.sql(f"DROP TABLE IF EXISTS raw.{DATASET}, staging.stg_quality, analytics.quality_daily")
     house.sql("DELETE FROM ops.file_ingestion_log WHERE dataset = %s", DATASET)
     house.sql("DELETE FROM ops.quality_result WHERE file_id IS NULL")
 
@@ -166,14 +169,16 @@ def test_sound_warehouse_passes_and_every_check_is_written_down(house: House) ->
     assert names >= {
         "table_is_there", "columns_are_there", "key_is_unique", "ledger_balances", "rows_are_accounted_for",
         "volume_is_usual", "expect_column_values_to_not_be_null", "expect_column_values_to_be_between",
-        "expect_column_values_to_be_in_set", "expect_column_values_to_match_regex", "expect_column_max_to_be_between",
+        "expect_column_values_to_be_in_set", "expect_column_values_to_match_regex", "data_is_fresh",
         "expect_table_row_count_to_be_between",
     }  # fmt: skip
     volume = next(result for result in report.results if result.expectation == "volume_is_usual")
     assert volume.severity is Severity.WARNING
 
 
-LATEST = "WHERE dataset = 'quality_orders' AND object_key = 'f0'"
+LEDGER = "ops.file_ingestion_log"
+OWN = "WHERE dataset = 'quality_orders'"
+LATEST = f"{OWN} AND object_key = 'f0'"
 
 
 @pytest.mark.parametrize(
@@ -215,16 +220,13 @@ LATEST = "WHERE dataset = 'quality_orders' AND object_key = 'f0'"
             id="the contract's own expectation",
         ),
         pytest.param(
-            "UPDATE {t} SET _loaded_at = now() - interval '25 hours'",
-            {("expect_column_max_to_be_between", "_loaded_at", "warning")},
+            f"UPDATE {LEDGER} SET loaded_at = loaded_at - interval '25 hours' {OWN}",
+            {("data_is_fresh", None, "warning")},
             id="older than promised",
         ),
         pytest.param(
-            "UPDATE {t} SET _loaded_at = now() - interval '73 hours'",
-            {
-                ("expect_column_max_to_be_between", "_loaded_at", "warning"),
-                ("expect_column_max_to_be_between", "_loaded_at", "critical"),
-            },
+            f"UPDATE {LEDGER} SET loaded_at = loaded_at - interval '73 hours' {OWN}",
+            {("data_is_fresh", None, "warning"), ("data_is_fresh", None, "critical")},
             id="three times older than promised",
         ),
         pytest.param(
@@ -249,8 +251,6 @@ LATEST = "WHERE dataset = 'quality_orders' AND object_key = 'f0'"
             {
                 ("rows_are_accounted_for", None, "warning"),
                 ("expect_table_row_count_to_be_between", None, "critical"),
-                ("expect_column_max_to_be_between", "_loaded_at", "warning"),
-                ("expect_column_max_to_be_between", "_loaded_at", "critical"),
             },
             id="emptied",
         ),
@@ -295,9 +295,8 @@ def test_locked_table_is_a_warning_and_others_are_checked(house: House, monkeypa
 
 def test_table_that_is_locked_only_when_the_library_comes_is_unreadable_too(house: House) -> None:
     config = house.platform.warehouse_config("transform").model_copy(update={"lock_timeout": 1})
-    [report] = house.check()
     columns = [column.name for column in ORDERS.columns]
-    checks = plan(ORDERS, report.checked_at, columns, key_is_enforced=True, patterns=())
+    checks = plan(ORDERS, columns, key_is_enforced=True, patterns=())
     evaluator = Evaluator(config)
     try:
         with connected(house.platform, "owner") as other, other.transaction():
@@ -324,34 +323,128 @@ def test_pattern_of_another_dialect_is_told_and_harms_no_other_check(house: Hous
     assert [(r.expectation, r.severity) for r in report.failed()] == [("pattern_is_usable", Severity.INFO)]
 
 
-def test_loads_of_one_run_count_together_and_new_ones_are_all_judged(house: House) -> None:
-    # Two files of a run two minutes ago, and a small one since: together the two are far from usual.
-    house.sql(f"UPDATE ops.file_ingestion_log SET run_id = 'both', loaded_at = now() - interval '2 minutes' {LATEST}")
+def delivered(house: House, name: str, run: str, ago: str, **rows: int) -> None:
+    """Note a load of so many rows, by kind, in the ledger."""
+    kinds = {"inserted": 0, "updated": 0, "unchanged": 0, "duplicate": 0, "rejected": 0, **rows}
     house.sql(
         "INSERT INTO ops.file_ingestion_log (dataset, bucket, object_key, sha256, status, rows_read, rows_inserted,"
-        " rows_updated, rows_unchanged, rows_duplicate, rows_rejected, loaded_at, settled_at, dag_id, run_id) VALUES"
-        " (%(d)s, 'landing', 'b', 'b', 'loaded', 490, 0, 0, 490, 0, 0, now() - interval '1 minute', now(), 'ingest',"
-        " 'both'), (%(d)s, 'landing', 'c', 'c', 'loaded', 9, 0, 0, 9, 0, 0, now(), now(), 'ingest', 'alone')".replace(
-            "%(d)s", f"'{DATASET}'"
-        )
-    )
+        " rows_updated, rows_unchanged, rows_duplicate, rows_rejected, loaded_at, settled_at, dag_id, run_id)"
+        " VALUES (%s, 'landing', %s, %s, 'loaded', %s, %s, %s, %s, %s, %s, now() - %s::interval, now(), 'ingest', %s)",
+        DATASET, name, name, sum(kinds.values()), *kinds.values(), ago, run,
+    )  # fmt: skip
+
+
+def test_loads_of_one_run_count_together_and_new_ones_are_all_judged(house: House) -> None:
+    # Two files of a run some minutes ago, and a small one since: together the two are far from usual.
+    house.sql(f"UPDATE {LEDGER} SET run_id = 'both' {LATEST}")
+    delivered(house, "b", "both", "9 minutes", unchanged=490)
+    delivered(house, "c", "alone", "8 minutes", unchanged=9)
     volume = house.results()["volume_is_usual"]
     assert not volume.success
     assert volume.observed.startswith("500 rows")
     assert volume.expected.endswith("as the last 7 loads")
 
 
-def test_marts_are_checked_once_they_exist(house: House) -> None:
-    daily = Mart("quality_daily", ("day",), DATASET)
-    assert house.check(marts=(daily,))[1:] == []
-    house.sql("CREATE TABLE analytics.quality_daily AS SELECT date '2026-01-31' AS day")
-    house.sql("GRANT SELECT ON analytics.quality_daily TO transform")
-    assert house.check(marts=(daily,))[1].failed() == []
+@pytest.mark.parametrize(
+    ("ago", "later", "judged"),
+    [
+        pytest.param("1 minute", None, False, id="it may still go on"),
+        pytest.param("6 minutes", None, True, id="it has been quiet"),
+        pytest.param("1 minute", "loaded", True, id="a newer run has brought something"),
+        pytest.param("1 minute", "claimed", True, id="a newer run has begun"),
+    ],
+)
+def test_run_is_judged_once_it_has_ended(house: House, ago: str, later: str | None, judged: bool) -> None:
+    delivered(house, "half", "newest", ago, unchanged=500)
+    if later == "loaded":
+        delivered(house, "next", "later", "0 minutes", unchanged=10)
+    elif later:
+        house.sql(
+            "INSERT INTO ops.file_ingestion_log (dataset, bucket, object_key, status, dag_id, run_id)"
+            " VALUES (%s, 'landing', 'next', %s, 'ingest', 'later')",
+            DATASET, later,
+        )  # fmt: skip
+    volume = house.results()["volume_is_usual"]
+    assert volume.success is not judged
+    assert volume.observed.startswith("500 rows" if judged else "10 rows")
+    assert volume.expected.endswith(f"as the last {LOADS if judged else LOADS - 1} loads")
+
+
+def test_delivery_in_which_nothing_changed_is_fresh(house: House) -> None:
+    house.sql(f"UPDATE raw.{DATASET} SET _loaded_at = now() - interval '73 hours'")
+    house.sql(f"UPDATE {LEDGER} SET loaded_at = loaded_at - interval '73 hours' {OWN}")
+    delivered(house, "same", "same", "1 minute", unchanged=ROWS_OF_A_LOAD)
+    assert house.failures() == set()
+
+
+def test_dataset_of_which_only_refused_messages_came_has_no_data_yet(house: House) -> None:
+    house.sql(f"DELETE FROM {LEDGER} {OWN}")
+    house.sql(f"TRUNCATE raw.{DATASET}")
+    delivered(house, "refused", "refused", "4 days", rejected=1)
+    assert [(r.expectation, r.success) for r in house.check()[0].results] == [("has_data", True)]
+    house.sql(f"DROP TABLE raw.{DATASET}")
+    assert [(r.expectation, r.success) for r in house.check()[0].results] == [("has_data", True)]
+
+
+DAILY = Mart("quality_daily", ("day",), ("staging", "stg_quality"))
+
+
+def build_mart(house: House) -> None:
+    """Both tables of an ordinary first day: the transformations made them when there were no rows yet."""
+    for table in ("staging.stg_quality", "analytics.quality_daily"):
+        house.sql(f"CREATE TABLE {table} (day date)")
+        house.sql(f"GRANT SELECT ON {table} TO transform")
+
+
+def test_mart_is_judged_by_what_it_is_built_on_and_not_by_what_was_loaded_since(house: House) -> None:
+    assert house.check(marts=(DAILY,))[1:] == []
+    build_mart(house)
+    [_, early] = house.check(marts=(DAILY,))
+    assert [(r.expectation, r.success) for r in early.results] == [("has_data", True)]
+    house.sql("INSERT INTO staging.stg_quality VALUES ('2026-01-31')")
     house.sql("INSERT INTO analytics.quality_daily VALUES ('2026-01-31')")
-    assert house.failures(marts=(daily,)) == {("expect_column_values_to_be_unique", "day", "critical")}
-    house.sql("TRUNCATE analytics.quality_daily")
-    house.sql("DELETE FROM ops.quality_result WHERE file_id IS NULL")
-    assert house.failures(marts=(daily,)) == {("expect_table_row_count_to_be_between", None, "critical")}
+    [_, built] = house.check(marts=(DAILY,))
+    assert len(built.results) == 2
+    assert built.failed() == []
+
+
+@pytest.mark.parametrize(
+    ("breach", "found"),
+    [
+        pytest.param(
+            "INSERT INTO {m} VALUES ('2026-01-31'), ('2026-01-31')",
+            ("expect_column_values_to_be_unique", "day", "critical"),
+            id="a duplicate",
+        ),
+        pytest.param("TRUNCATE {m}", ("expect_table_row_count_to_be_between", None, "critical"), id="emptied"),
+        pytest.param("DROP TABLE {m}", ("table_is_there", None, "critical"), id="gone"),
+    ],
+)
+def test_breach_of_a_mart_is_critical(house: House, breach: str, found: Failure) -> None:
+    build_mart(house)
+    house.sql("INSERT INTO staging.stg_quality VALUES ('2026-01-31')")
+    house.sql(breach.replace("{m}", "analytics.quality_daily"))
+    assert house.failures(marts=(DAILY,)) == {found}
+
+
+def test_queries_to_look_with_run_where_a_column_is_called_order(house: House) -> None:
+    house.sql(f'ALTER TABLE raw.{DATASET} RENAME COLUMN customer TO "order"')
+    house.sql(f"""UPDATE raw.{DATASET} SET "order" = NULL WHERE order_id = 'O7'""")
+    columns = (ORDERS.columns[0], replace(ORDERS.columns[1], name="order"), *ORDERS.columns[2:])
+    with pytest.raises(PermanentError, match="on order"):
+        house.check(replace(ORDERS, columns=columns))
+    names = [column.name for column in columns]
+    for query in plan(replace(ORDERS, columns=columns), names, key_is_enforced=True, patterns={"^(?:O[0-9]+)$"}):
+        if query.remedy.startswith("SELECT"):
+            assert len(house.sql(query.remedy)) == (query.column == "order"), query.remedy
+
+
+def test_connection_that_is_lost_while_a_pattern_is_tried_is_worth_a_retry(house: House) -> None:
+    with connected(house.platform, "transform") as connection:
+        connection.close()
+        with pytest.raises(RetryableError) as caught:
+            Facts(connection).usable_patterns({"a"})
+    assert caught.value.code is Code.WAREHOUSE_UNAVAILABLE
 
 
 def test_pages_show_every_check_and_need_nothing_from_elsewhere(house: House, bucket: Any) -> None:
@@ -411,3 +504,56 @@ def test_reader_sees_results_and_writes_none(house: House) -> None:
 def test_transform_cannot_change_the_tables_it_checks(house: House) -> None:
     with connected(house.platform, "transform") as transform, pytest.raises(psycopg.errors.InsufficientPrivilege):
         transform.execute(f"UPDATE raw.{DATASET} SET quantity = 1")
+
+
+def remember(house: House, age: str, file_id: int | None = None, tables: int = 1) -> None:
+    """Two results of each of so many tables, checked so long ago."""
+    house.sql(
+        "INSERT INTO ops.quality_result (dataset, file_id, expectation, severity, success, checked_at)"
+        " SELECT 'quality_old_' || g, %s, 'any', 'info', true, now() - %s::interval"
+        " FROM generate_series(1, %s) AS g, generate_series(1, 2)",
+        file_id, age, tables,
+    )  # fmt: skip
+
+
+def test_results_are_forgotten_in_time_and_those_of_files_are_not(house: House) -> None:
+    [[file_id]] = house.sql(f"SELECT file_id FROM {LEDGER} {LATEST}")
+    remember(house, "89 days")
+    remember(house, "91 days")
+    remember(house, "91 days", file_id)
+    house.check()
+    assert house.sql(
+        "SELECT file_id, count(*) FROM ops.quality_result WHERE dataset = 'quality_old_1' GROUP BY 1 ORDER BY 1"
+    ) == [(file_id, 2), (None, 2)]
+
+
+@pytest.mark.parametrize("days", [0, -1, None])
+def test_all_results_are_never_forgotten_at_once(house: House, days: int | None) -> None:
+    with connected(house.platform, "transform") as transform, pytest.raises(psycopg.errors.RaiseException):
+        transform.execute("SELECT ops.forget_quality_results(%s)", [days])
+
+
+@pytest.mark.parametrize("role", ["ingest", "reader"])
+def test_other_roles_forget_nothing(house: House, role: str) -> None:
+    with connected(house.platform, role) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
+        other.execute("SELECT ops.forget_quality_results(90)")
+
+
+def test_earlier_checks_are_read_by_the_index_and_no_further_than_they_are_shown(house: House) -> None:
+    for hours in range(200):
+        remember(house, f"{hours + 1} hours", tables=40)
+    house.sql("ANALYZE ops.quality_result")
+    with connected(house.platform, "transform") as transform:
+        assert Counter(run.dataset for run in read_runs(transform, 3)) == {f"quality_old_{g + 1}": 3 for g in range(40)}
+        query = b"EXPLAIN (ANALYZE, FORMAT JSON) " + statement("quality_runs")
+        [[[plan_of_query]]] = transform.execute(query, {"kept": 3}).fetchall()
+    scans = [node for node in nodes(plan_of_query["Plan"]) if node.get("Relation Name") == "quality_result"]
+    assert {node.get("Index Name") for node in scans} == {"checks_of_table"}
+    # Two results of each of three checks of forty tables, a few more to see where the third one ends, and the names.
+    assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) < 500
+
+
+def nodes(node: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield node
+    for child in node.get("Plans", ()):
+        yield from nodes(child)

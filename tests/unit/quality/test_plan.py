@@ -1,7 +1,7 @@
 """The checks that a contract implies for its table."""
 
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,6 @@ from include.quality.records import Check
 
 pytestmark = pytest.mark.unit
 
-NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
 ORDERS = Contract(
     dataset="orders",
     version="1.0.0",
@@ -28,10 +27,13 @@ ORDERS = Contract(
 )
 
 
+DAILY = Mart("daily", ("day", "shop"), ("staging", "stg_orders"))
+
+
 def planned(contract: Contract, *, enforced: bool = True, lacking: tuple[str, ...] = ()) -> list[Check]:
     present = [column.name for column in contract.columns if column.name not in lacking]
     patterns = {pattern for column in contract.columns if (pattern := pattern_of(column))}
-    return plan(contract, NOW, present, key_is_enforced=enforced, patterns=patterns)
+    return plan(contract, present, key_is_enforced=enforced, patterns=patterns)
 
 
 def of_column(column: Column) -> list[tuple[str, Severity, dict[str, object]]]:
@@ -43,7 +45,7 @@ def test_required_column_must_not_be_null() -> None:
     checks = {(check.expectation, check.column): check for check in planned(ORDERS)}
     check = checks["expect_column_values_to_not_be_null", "order_id"]
     assert check.severity is Severity.CRITICAL
-    assert check.remedy == "SELECT * FROM raw.orders WHERE order_id IS NULL"
+    assert check.remedy == 'SELECT * FROM "raw"."orders" WHERE "order_id" IS NULL'
     assert ("expect_column_values_to_not_be_null", "note") not in checks
 
 
@@ -94,14 +96,34 @@ def test_pattern_holds_for_the_whole_text_and_is_a_warning() -> None:
 
 
 def test_pattern_that_the_warehouse_does_not_understand_is_left_out() -> None:
-    checks = plan(ORDERS, NOW, ["order_id", "note"], key_is_enforced=True, patterns=set())
+    checks = plan(ORDERS, ["order_id", "note"], key_is_enforced=True, patterns=set())
     assert "expect_column_values_to_match_regex" not in {check.expectation for check in checks}
 
 
 def test_query_to_look_with_quotes_what_it_shows() -> None:
     column = Column("n", ColumnType.TEXT, allowed=("it's",))
     [check] = planned(replace(ORDERS, columns=(column,), key=()))
-    assert check.remedy == "SELECT * FROM raw.orders WHERE n NOT IN ('it''s')"
+    assert check.remedy == """SELECT * FROM "raw"."orders" WHERE "n" NOT IN ('it''s')"""
+
+
+@pytest.mark.parametrize(
+    ("column", "condition"),
+    [
+        pytest.param(Column("user", ColumnType.TEXT, required=True), '"user" IS NULL', id="required"),
+        pytest.param(Column("order", ColumnType.INTEGER, minimum="1"), '"order" < 1', id="range"),
+        pytest.param(Column("order", ColumnType.TEXT, pattern="a"), """"order" !~ '^(?:a)$'""", id="pattern"),
+        pytest.param(Column("Group", ColumnType.INTEGER, allowed=("1",)), '"Group" NOT IN (1)', id="list"),
+    ],
+)
+def test_query_to_look_with_quotes_columns_that_are_words_of_sql(column: Column, condition: str) -> None:
+    [check] = planned(replace(ORDERS, columns=(column,), key=()))
+    assert check.remedy == f'SELECT * FROM "raw"."orders" WHERE {condition}'
+
+
+def test_query_for_duplicates_quotes_the_key() -> None:
+    columns = (Column("order", ColumnType.TEXT), Column("user", ColumnType.TEXT))
+    [check] = planned(replace(ORDERS, columns=columns, key=("order", "user")), enforced=False)
+    assert check.remedy.startswith('SELECT "order", "user", count(*) FROM "raw"."orders" GROUP BY "order", "user" ')
 
 
 @pytest.mark.parametrize(
@@ -121,16 +143,6 @@ def test_duplicates_are_looked_for_where_no_index_watches(key: tuple[str, ...], 
 
 def test_column_that_the_table_lacks_yet_is_not_checked() -> None:
     assert "order_id" not in {check.column for check in planned(ORDERS, enforced=False, lacking=("order_id",))}
-
-
-def test_freshness_is_a_warning_beyond_the_promise_and_critical_at_three_times_it() -> None:
-    checks = planned(replace(ORDERS, freshness_hours=6.0))
-    limits = {check.severity: dict(check.kwargs)["min_value"] for check in checks if check.column == "_loaded_at"}
-    assert limits == {Severity.WARNING: NOW - timedelta(hours=6), Severity.CRITICAL: NOW - timedelta(hours=18)}
-
-
-def test_no_promise_no_freshness() -> None:
-    assert "_loaded_at" not in {check.column for check in planned(ORDERS)}
 
 
 def expecting(kind: str, **kwargs: object) -> list[dict[str, object]]:
@@ -169,11 +181,12 @@ def test_own_expectations_are_asked_of_the_whole_table(
 
 
 def test_mart_must_have_rows_and_each_once() -> None:
-    rows, unique = plan_of_mart(Mart("daily", ("day", "shop")), ("day", "shop", "sum"))
+    rows, unique = plan_of_mart(DAILY, ("day", "shop", "sum"))
     assert (rows.expectation, dict(rows.kwargs)) == ("expect_table_row_count_to_be_between", {"min_value": 1})
     assert dict(unique.kwargs) == {"column_list": ["day", "shop"]}
     assert {rows.severity, unique.severity} == {Severity.CRITICAL}
+    assert unique.remedy.startswith('SELECT "day", "shop", count(*) FROM "analytics"."daily" GROUP BY "day", "shop" ')
 
 
 def test_mart_with_other_columns_is_not_asked_for_its_key() -> None:
-    assert len(plan_of_mart(Mart("daily", ("day", "shop")), ("day",))) == 1
+    assert len(plan_of_mart(DAILY, ("day",))) == 1

@@ -1,0 +1,118 @@
+"""What is made of what the warehouse knows: deliveries in time, and marts that are there, empty or gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.contracts.model import Contract, Severity
+from include.quality.facts import Shape
+from include.quality.inspection import Inspector, judge_freshness
+from include.quality.marts import MARTS, STAGING_SCHEMA
+from include.quality.records import CheckResult
+from include.settings import QualitySettings
+
+if TYPE_CHECKING:
+    from include.quality.records import Check
+
+pytestmark = pytest.mark.unit
+
+NOW = datetime(2026, 3, 2, 12, tzinfo=UTC)
+ORDERS = Contract(
+    dataset="orders", version="1.0.0", description="", columns=(), key=(), newest_by=None, path=Path("orders.yaml"),
+    freshness_hours=6.0,
+)  # fmt: skip
+MODELS = Path(__file__).parents[3] / "dbt" / "models" / "marts"
+BY_NAME = {mart.table: mart for mart in MARTS}
+ROWS = "expect_table_row_count_to_be_between"
+
+
+@pytest.mark.parametrize(
+    ("hours", "failed"),
+    [
+        pytest.param(-0.1, [], id="loaded while the check began"),
+        pytest.param(6, [], id="just in time"),
+        pytest.param(6.1, [Severity.WARNING], id="later than promised"),
+        pytest.param(18, [Severity.WARNING], id="three times the promise"),
+        pytest.param(18.1, [Severity.WARNING, Severity.CRITICAL], id="beyond that"),
+    ],
+)
+def test_freshness_is_a_warning_beyond_the_promise_and_critical_beyond_three_times_it(
+    hours: float, failed: list[Severity]
+) -> None:
+    results = list(judge_freshness(ORDERS, NOW - timedelta(hours=hours), NOW))
+    assert [result.severity for result in results] == [Severity.WARNING, Severity.CRITICAL]
+    assert [result.severity for result in results if not result.success] == failed
+
+
+def test_freshness_tells_when_the_last_delivery_came() -> None:
+    result, _ = judge_freshness(ORDERS, NOW - timedelta(hours=7), NOW)
+    assert result.observed == "2026-03-02 05:00:00 UTC, 7.0 hours ago"
+    assert result.expected == "a delivery within 6 hours"
+
+
+def test_rows_that_no_delivery_brought_are_not_fresh() -> None:
+    assert not any(result.success for result in judge_freshness(ORDERS, None, NOW))
+
+
+def test_no_promise_no_freshness() -> None:
+    assert list(judge_freshness(replace(ORDERS, freshness_hours=None), None, NOW)) == []
+
+
+@dataclass
+class Known:
+    """A warehouse in which a mart and its source are there or not, instead of the one that is asked."""
+
+    mart: bool
+    source: bool
+    others: bool = False
+
+    def shape(self, *_: object) -> Shape | None:
+        return Shape(("any",), key_is_enforced=False) if self.mart else None
+
+    def has_rows(self, *_: object) -> bool:
+        return self.source
+
+    def has_tables(self, schema: str) -> bool:
+        return schema == "analytics" and self.others
+
+    def evaluate(self, checks: list[Check], *_: object) -> list[Any]:
+        """What the library would say: here all fails, and only the names count."""
+        return [(failing(check), None) for check in checks]
+
+
+def failing(check: Check) -> CheckResult:
+    return CheckResult(check.expectation, None, check.severity, success=False, observed="", expected="")
+
+
+@pytest.mark.parametrize(
+    ("mart", "known", "told"),
+    [
+        pytest.param("daily_sales", Known(mart=True, source=True), (ROWS, False), id="there: judged"),
+        pytest.param("daily_sales", Known(mart=True, source=False), ("has_data", True), id="empty like its source"),
+        pytest.param("daily_sales", Known(mart=False, source=True), ("table_is_there", False), id="gone"),
+        pytest.param("daily_sales", Known(mart=False, source=False), None, id="nothing to make it of yet"),
+        pytest.param("ingestion_health", Known(mart=True, source=False), ("has_data", True), id="an empty ledger"),
+        pytest.param("ingestion_health", Known(mart=True, source=True), (ROWS, False), id="a ledger: judged"),
+        pytest.param("ingestion_health", Known(mart=False, source=True), None, id="files, no transformation yet"),
+        pytest.param(
+            "ingestion_health", Known(mart=False, source=True, others=True), ("table_is_there", False), id="gone too"
+        ),
+    ],
+)  # fmt: skip
+def test_mart_is_judged_by_the_table_it_is_built_on(mart: str, known: Known, told: tuple[str, bool] | None) -> None:
+    inspector = Inspector(known, known, QualitySettings(), NOW)  # type: ignore[arg-type]
+    report = inspector.mart(BY_NAME[mart])
+    first = report.results[0] if report else None
+    assert (first and (first.expectation, first.success)) == told
+
+
+@pytest.mark.parametrize("mart", MARTS, ids=[mart.table for mart in MARTS])
+def test_mart_is_built_on_the_source_that_is_named(mart: Any) -> None:
+    schema, table = mart.source
+    used = f'ref("{table}")' if schema == STAGING_SCHEMA else f'source("{schema}", "{table}")'
+    assert used in (MODELS / f"{mart.table}.sql").read_text()
