@@ -14,7 +14,7 @@ from made_commits import made_commits
 
 from include.errors import Code, PermanentError
 from include.ml.champion import Training, promote_model, train_model
-from include.ml.examples import Examples, count, with_text
+from include.ml.examples import Examples, count, held_back, with_text
 from include.ml.tracking import EXPERIMENT, MODEL, Report, Tracking
 from local import bucket
 
@@ -85,6 +85,8 @@ def test_models_become_champion_only_by_being_better(
     decision = tracking.run(second.run_id).decision
     assert decision is not None
     assert decision["candidate_roc_auc"] < decision["champion_roc_auc"]
+    shas = with_text(made_commits(700))["sha"]
+    assert decision["compared_rows"] == held_back(shas, settings.seed, settings.test_share).sum()
 
     assert_predicts_without_the_repository(settings, tmp_path)
 

@@ -236,6 +236,13 @@ def test_what_is_generated_for_a_merge_is_cut_off(message: str, chosen: str) -> 
     assert has_text(pd.Series([message])).tolist() == [chosen != ""]
 
 
+@pytest.mark.parametrize("subject", ["Merge #1 ", "Merge #1\n"], ids=["in-a-line", "line-by-line"])
+def test_subjects_are_not_cut_off_for_ever(subject: str) -> None:
+    """Each costs a look at the whole text, so that their number may not grow with it."""
+    assert chosen_text(subject * 9 + "Mend it") == "Mend it"
+    assert chosen_text(subject * 500 + "Mend it").count("Merge") > 450
+
+
 @pytest.mark.parametrize(
     "message",
     [
