@@ -8,7 +8,8 @@ the parameter `dataset` for one alone.
 
 **Reads**: `raw.*`, `analytics.*`, the ledger. Each table is scanned a few times.
 
-**Writes**: `ops.quality_result`; pages in the bucket QUALITY_DOCS_BUCKET, the first is `index.html`.
+**Writes**: `ops.quality_result`, where results of tables are kept for QUALITY_KEEP_DAYS; pages in the bucket
+QUALITY_DOCS_BUCKET, the first is `index.html`.
 
 **When it fails**: a critical check failed: the log names it, with what was seen and a query that shows the rows.
 Warnings do not fail it. Results and pages are written before. Or the warehouse or the bucket did not answer.

@@ -3,8 +3,10 @@
 What belongs here: the arithmetic. What does not: the ledger.
 
 A load is all that one run of a DAG brought: a daily file, the small files that lay there together, or what came through
-a topic during a run. So one rule serves hourly files and streams. Rows are compared as ln(1 + rows): a fiftieth is as
-far from usual as fifty times as much, and loads that vary by a factor have a wide spread.
+a topic during a run. So one rule serves hourly files and streams. A DAG's newest run is judged, and counts as history,
+once a newer one has begun or it has been quiet for five minutes: until then it may bring more. Rows are compared as
+ln(1 + rows): a fiftieth is as far from usual as fifty times as much, and loads that vary by a factor have a wide
+spread.
 
     deviation = (ln(1 + rows) - median) / spread
     spread    = 1.4826 * MAD                  median absolute deviation, scaled to a standard deviation
