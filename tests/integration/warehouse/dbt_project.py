@@ -70,13 +70,18 @@ class Warehouse:
             cursor.execute(query, values or None)
             return cursor.fetchall() if cursor.description else []
 
-    def build(self, *arguments: str) -> dict[str, Row]:
-        """`dbt build` from the checkout, with nothing written into it; each node's result by its short name."""
+    def build(self, *arguments: str, options: str = "") -> dict[str, Row]:
+        """`dbt build` from the checkout, with nothing written into it; each node's result by its short name.
+
+        Args:
+            arguments: of dbt.
+            options: of its sessions, in PostgreSQL's own words.
+        """
         config = self.platform.warehouse_config("transform")
         told = {
             "WAREHOUSE_HOST": config.host, "WAREHOUSE_PORT": str(config.port), "WAREHOUSE_DATABASE": config.database,
             "WAREHOUSE_TRANSFORM_USER": config.user,
-            "WAREHOUSE_TRANSFORM_PASSWORD": config.password.get_secret_value(),
+            "WAREHOUSE_TRANSFORM_PASSWORD": config.password.get_secret_value(), "PGOPTIONS": options,
         }  # fmt: skip
         done = subprocess.run(
             [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build", *arguments,

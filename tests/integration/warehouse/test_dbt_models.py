@@ -1,7 +1,7 @@
 """The models on files that took the real road, against what Python computes from the same rows.
 
 A build takes seconds, so the tests of this module share three, in this order: over the first files, over late and
-corrected ones, and over a row that breaks a rule.
+corrected ones, and over a row that breaks a rule while somebody reads in an open transaction.
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from dbt_project import ROOT
+
+from include.stores.warehouse import statement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -201,7 +203,9 @@ def test_all_models_build_and_all_tests_pass(first_build: dict[str, Row]) -> Non
 def test_unit_tests_and_singular_tests_ran(first_build: dict[str, Row]) -> None:
     kinds = [result["unique_id"].split(".")[0] for result in first_build.values()]
     assert kinds.count("unit_test") >= 7
-    assert first_build.keys() >= {"daily_sales_adds_up", "ingestion_health_balances", "commit_metrics_add_up"}
+    assert first_build.keys() >= {
+        "daily_sales_adds_up", "ingestion_health_balances", "commit_metrics_add_up", "ml_features_are_complete"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(("model", "schema"), MODELS.items(), ids=list(MODELS))
@@ -268,14 +272,79 @@ def test_ingestion_health_says_what_the_ledger_says(warehouse: Warehouse, touche
             assert own[0]["median_load_seconds"] == pytest.approx(told["seconds"])
 
 
-def test_failing_test_stops_what_depends_on_it_and_names_its_query(
-    warehouse: Warehouse, touched: dict[str, set[str]], tmp_path: Path
+def staged_commits(warehouse: Warehouse) -> Row:
+    (row,) = warehouse.sql(statement("staged_commits").decode(), role="transform")
+    return row
+
+
+def test_staged_commits_are_told_apart_by_every_row_and_version(
+    warehouse: Warehouse, touched: dict[str, set[str]]
 ) -> None:
+    before = staged_commits(warehouse)
+    assert before["commits"] == len(FIRST_COMMITS) + 1
+    assert before == staged_commits(warehouse)
+    # As a long load does, which began before the newest one.
+    with warehouse.connect("transform") as connection, connection.transaction(force_rollback=True):
+        connection.execute(
+            "UPDATE staging.stg_commits SET loaded_at = loaded_at - interval '1 minute' WHERE sha = %s",
+            [FIRST_COMMITS[0]["sha"]],
+        )
+        after = connection.execute(statement("staged_commits")).fetchone()
+    assert after is not None
+    assert (after["commits"], after["newest"]) == (before["commits"], before["newest"])
+    assert after["version"] != before["version"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM analytics.ml_features WHERE sha = %s",
+        "INSERT INTO analytics.ml_features SELECT * FROM analytics.ml_features WHERE sha = %s",
+        "UPDATE analytics.ml_features SET sha = 'x' || sha WHERE sha = %s",
+    ],
+    ids=["a commit without features", "twice", "features of no commit"],
+)
+def test_features_that_are_not_those_of_the_staged_commits_are_found(
+    warehouse: Warehouse, touched: dict[str, set[str]], first_build: dict[str, Row], change: str
+) -> None:
+    query = first_build["ml_features_are_complete"]["compiled_code"]
+    assert warehouse.sql(query, role="transform") == []
+    with warehouse.connect("transform") as connection, connection.transaction(force_rollback=True):
+        connection.execute(change, [FIRST_COMMITS[0]["sha"]])
+        found = connection.execute(query).fetchall()
+    assert FIRST_COMMITS[0]["sha"] in {row["sha"] for row in found}
+
+
+@pytest.fixture(scope="module")
+def troubled(warehouse: Warehouse, touched: dict[str, set[str]]) -> dict[str, Row]:
+    """A sale breaks a rule, and somebody reads the features in a transaction that stays open."""
     warehouse.sql("UPDATE raw.sales SET category = 'Nonsense', _loaded_at = now() WHERE sale_id = 'S1'", role="owner")
-    results = warehouse.build("--select", "stg_sales+", "--exclude-resource-type", "unit_test")
+    with warehouse.connect("reader") as reader, reader.transaction():
+        reader.execute("SELECT count(*) FROM analytics.ml_features")
+        return warehouse.build(
+            "--select", "stg_sales+", "ml_features", "--indirect-selection", "buildable",
+            "--exclude-resource-type", "unit_test", options="-c lock_timeout=300ms -c statement_timeout=60s",
+        )  # fmt: skip
+
+
+def test_reader_in_an_open_transaction_does_not_hold_dbt_up_for_ever(troubled: dict[str, Row]) -> None:
+    assert troubled["ml_features"]["status"] == "error"
+    assert "lock timeout" in troubled["ml_features"]["message"]
+
+
+def test_tests_of_several_models_run_where_the_last_of_them_is_built(troubled: dict[str, Row]) -> None:
+    assert troubled["ml_features_are_complete"]["status"] == "skipped"
+    assert "commit_metrics_add_up" not in troubled
+
+
+def test_failing_test_stops_what_depends_on_it_and_names_its_query(
+    warehouse: Warehouse, troubled: dict[str, Row], tmp_path: Path
+) -> None:
     broken = "accepted_values_stg_sales_category"
-    assert [result["status"] for name, result in results.items() if name.startswith(broken)] == ["fail"]
-    assert {results[name]["status"] for name in ("daily_sales", "top_customers", "category_performance")} == {"skipped"}
+    assert [result["status"] for name, result in troubled.items() if name.startswith(broken)] == ["fail"]
+    assert {troubled[name]["status"] for name in ("daily_sales", "top_customers", "category_performance")} == {
+        "skipped"
+    }
 
     said = report(warehouse.folder, tmp_path)
     assert "AirflowFailException" in said["kind"]

@@ -1,4 +1,4 @@
-"""When features are announced, and how long a run rests; in a process of its own, as Airflow reads settings at import."""
+"""When features are announced, and how long a run rests; in a process of its own: Airflow reads settings at import."""
 
 import json
 import subprocess
