@@ -290,7 +290,7 @@ def test_news_of_more_than_a_page_are_no_force_push(world: World) -> None:
     world.api.now += timedelta(days=60)
     world.now += timedelta(days=60)
     world.api.requests.clear()
-    run_until_done(world, max_pages=2)
+    run_until_done(world, max_pages=3)
     assert all("page" in asked.query for asked in world.api.requests)
 
 
