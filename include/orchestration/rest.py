@@ -33,7 +33,8 @@ def length_of_rest(began: datetime | None, now: datetime) -> timedelta:
 class RestAsLong(BaseOperator):
     """Waits, in the triggerer and without a worker slot, for as long as the run has taken, whatever became of it.
 
-    In a DAG with one run at a time the next one begins after this: the work gets half of the time at most. Put it
+    In a DAG with one run at a time the next one begins after this: the work gets half of the time, unless it takes
+    longer than LONGEST. Put it
     beside the tasks that decide how the run ends, not behind them, or a failed run would end well. A run that nobody's
     news have started does not rest.
 
