@@ -34,9 +34,8 @@ class RestAsLong(BaseOperator):
     """Waits, in the triggerer and without a worker slot, for as long as the run has taken, whatever became of it.
 
     In a DAG with one run at a time the next one begins after this: the work gets half of the time, unless it takes
-    longer than LONGEST. Put it
-    beside the tasks that decide how the run ends, not behind them, or a failed run would end well. A run that nobody's
-    news have started does not rest.
+    longer than LONGEST. Put it beside the tasks that decide how the run ends, not behind them, or a failed run would
+    end well. A run that nobody's news have started does not rest.
 
     Args:
         options: those of every task.
