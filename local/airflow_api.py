@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _REMEDY = "look at `make status`, and start the platform with `make up`"
 _MOST_DAGS = 500
+_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 Answer = dict[str, Any]
 
@@ -66,9 +67,16 @@ class AirflowApi:
         found: list[Answer] = self._call("GET", f"dags/{dag_id}/dagRuns?limit={most}&order_by=-run_after")["dag_runs"]
         return found
 
-    def busy(self, dag_id: str) -> bool:
-        """Whether a run of the DAG is under way, or waits for its turn."""
-        return any(run["state"] in {"queued", "running"} for run in self.runs(dag_id, 5))
+    def busy(self, dag_id: str, aside: str = "") -> bool:
+        """Whether a run of the DAG is under way, or waits for its turn.
+
+        Args:
+            dag_id: the DAG.
+            aside: a task that does not count: a run of which only this one is left is not busy any more.
+        """
+        running = [run for run in self.runs(dag_id, 5) if run["state"] in {"queued", "running"}]
+        tasks = (task for run in running for task in self.tasks(dag_id, run["dag_run_id"]))
+        return any(task["task_id"] != aside and task["state"] not in _ENDED for task in tasks)
 
     def tasks(self, dag_id: str, run_id: str) -> list[Answer]:
         """The task instances of a run, in the order of their start."""

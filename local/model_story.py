@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MODEL = "commit-classifier"
 CHAIN = ("ingest_github", "ingest_commits", "transform_warehouse", "check_quality", "train_commit_model")
+REST = "rest"  # the last task of a transformation leaves the machine to others for a while
 _SETTLING = ("transform_warehouse", "check_quality", "train_commit_model")
 _PATIENCE = 420
 
@@ -71,7 +72,7 @@ def tell(platform: Platform, api: AirflowApi, connection: Connection, console: C
 
 
 def _latest(api: AirflowApi, dag_id: str) -> Answer | None:
-    """The latest run that has ended, well or not; of a DAG that always waits, the one that did something."""
+    """The latest run that has ended, well or not; a continuous DAG's last one still waits."""
     return next((run for run in api.runs(dag_id, 10) if run["end_date"]), None)
 
 
@@ -81,7 +82,11 @@ def _wait(platform: Platform, api: AirflowApi, connection: Connection, console: 
     with console.status("dbt, quality checks and training follow the rows") as spinner:
         while time.monotonic() < end:
             found = champion(address, MODEL)
-            if found and _models_are_fresh(connection) and not any(map(api.busy, _SETTLING)):
+            if (
+                found
+                and _models_are_fresh(connection)
+                and not any(api.busy(dag_id, aside=REST) for dag_id in _SETTLING)
+            ):
                 return found
             spinner.update("training follows the models" if not found else "the models follow the rows")
             time.sleep(1)
