@@ -69,8 +69,9 @@ replay-dlq: $(STAMP) ## put dead letters back into their topic: make replay-dlq 
 
 # As the role `transform`; what dbt makes goes to the platform's home.
 DBT_ENV = $(PYTHON) -m local up > /dev/null && told="$$($(PYTHON) -m local env)" && eval "$$told"
-DBT = PGOPTIONS="-c lock_timeout=30s -c statement_timeout=3600s" DBT_PROJECT_DIR=dbt DBT_PROFILES_DIR=dbt \
-  DBT_TARGET_PATH="$$PLATFORM_HOME/dbt/target" DBT_LOG_PATH="$$PLATFORM_HOME/dbt/logs" DBT_SEND_ANONYMOUS_USAGE_STATS=false $(VENV)/bin/dbt
+DBT = DBT_USE_COLORS="$$(test -t 1 && echo true || echo false)" DBT_SEND_ANONYMOUS_USAGE_STATS=false \
+  PGOPTIONS="-c lock_timeout=30s -c statement_timeout=3600s" DBT_PROJECT_DIR=dbt DBT_PROFILES_DIR=dbt \
+  DBT_TARGET_PATH="$$PLATFORM_HOME/dbt/target" DBT_LOG_PATH="$$PLATFORM_HOME/dbt/logs" $(VENV)/bin/dbt
 
 ingest-github: $(STAMP) ## collect commits now: make ingest-github [FULL=1]
 	@$(PYTHON) -m local run ingest_github $${FULL:+--conf '{"full": true}'}

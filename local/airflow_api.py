@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _REMEDY = "look at `make status`, and start the platform with `make up`"
 _MOST_DAGS = 500
-_ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
+ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 Answer = dict[str, Any]
 
@@ -76,7 +76,7 @@ class AirflowApi:
         """
         running = [run for run in self.runs(dag_id, 5) if run["state"] in {"queued", "running"}]
         tasks = (task for run in running for task in self.tasks(dag_id, run["dag_run_id"]))
-        return any(task["task_id"] != aside and task["state"] not in _ENDED for task in tasks)
+        return any(task["task_id"] != aside and task["state"] not in ENDED for task in tasks)
 
     def tasks(self, dag_id: str, run_id: str) -> list[Answer]:
         """The task instances of a run, in the order of their start."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from local import mlflow
+from local.airflow_api import ENDED
 from local.errors import PlatformError
 from local.mlflow_api import champion
 from local.runs import seconds_between
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from include.stores.warehouse import Connection
-    from local.airflow_api import AirflowApi, Answer
+    from local.airflow_api import AirflowApi
     from local.mlflow_api import Champion
     from local.platform import Platform
 
@@ -47,7 +48,7 @@ def tell(platform: Platform, api: AirflowApi, connection: Connection, console: C
     found = _wait(platform, api, connection, console)
     console.print("\nMeanwhile, from GitHub's API (a replay, as long as SOURCE_GITHUB_URL is empty) to a model:")
     told = {
-        "ingest_github": "SELECT format('%s answers read to their end', count(*)) FROM ops.source_state",
+        "ingest_github": "SELECT format('%s repositories, read to their news', count(*)) FROM ops.source_state",
         "ingest_commits": "SELECT format('%s commits, %s of them merges, in raw.commits', "
         "to_char(count(*), 'FM999,999,990'), count(*) FILTER (WHERE is_merge)) FROM raw.commits",
         "transform_warehouse": "SELECT format('%s tables and views in staging and analytics', count(*)) "
@@ -58,22 +59,22 @@ def tell(platform: Platform, api: AirflowApi, connection: Connection, console: C
     }
     table = _table("DAG", "STARTED BY", "TOOK", "ENDED", "LEFT BEHIND")
     for dag_id in CHAIN:
-        done = _latest(api, dag_id)
         row = connection.execute(told[dag_id].encode()).fetchone() if dag_id in told else None
-        table.add_row(
-            dag_id,
-            {"asset_triggered": "news", "manual": "hand"}.get(done["run_type"], "clock") if done else "",
-            duration(seconds_between(done["start_date"], done["end_date"])) if done else "",
-            done["state"] if done else "under way",
-            str(row[0]) if row else _judged(found),
-        )
+        table.add_row(dag_id, *_latest(api, dag_id), str(row[0]) if row else _judged(found))
     console.print(table)
     _print_figures(connection, console)
 
 
-def _latest(api: AirflowApi, dag_id: str) -> Answer | None:
-    """The latest run that has ended, well or not; a continuous DAG's last one still waits."""
-    return next((run for run in api.runs(dag_id, 10) if run["end_date"]), None)
+def _latest(api: AirflowApi, dag_id: str) -> tuple[str, str, str]:
+    """What started the latest run that has done its work, how long that took, and how it ended."""
+    for run in api.runs(dag_id, 10):
+        tasks = [task for task in api.tasks(dag_id, run["dag_run_id"]) if task["task_id"] != REST]
+        if tasks and all(task["state"] in ENDED for task in tasks):
+            ends = [task["end_date"] for task in tasks if task["end_date"]]
+            took = duration(seconds_between(run["start_date"], max(ends, default=run["end_date"])))
+            starter = {"asset_triggered": "news", "manual": "hand"}.get(run["run_type"], "clock")
+            return starter, took, "resting" if run["state"] == "running" else str(run["state"])
+    return "", "", "under way"
 
 
 def _wait(platform: Platform, api: AirflowApi, connection: Connection, console: Console) -> Champion:
