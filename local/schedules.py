@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from local.airflow_api import AirflowApi, Answer
 
 LAST_RUNS = 8
+_MOST_NAMES = 3
 _SIGNS = {"success": ("ok", "green"), "failed": ("FAILED", "red"), "running": ("running", "cyan")}
 _LETTERS = {"success": ("+", "green"), "failed": ("x", "red"), "running": (">", "cyan"), "queued": (".", "dim")}
 
@@ -55,7 +56,9 @@ def trigger(dag: Answer, api: AirflowApi) -> str:
     assets = names(api.expression(dag["dag_id"])) if "asset" in str(summary).lower() else []
     if assets:
         also = "" if summary == "Asset" else f", or {every(str(summary).removeprefix('Asset or '))}"
-        return f"news of {' | '.join(assets)}{also}"
+        shown = " | ".join(assets[:_MOST_NAMES])
+        more = f" and {len(assets) - _MOST_NAMES} more" if len(assets) > _MOST_NAMES else ""
+        return f"news of {shown}{more}{also}"
     return every(str(summary))
 
 
