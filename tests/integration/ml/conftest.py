@@ -44,7 +44,7 @@ _COLUMNS = (
 _INTEGERS = {"comment_count", "author_commits_before"}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(platform: Platform) -> Iterator[str]:
     """The address of an MLflow server, run by the platform's own declaration of it."""
     service = mlflow.service(platform.settings, platform.credentials)
@@ -78,7 +78,7 @@ def settings(server: str) -> TrainingSettings:
     return TrainingSettings(tracking_uri=server, trees=40, folds=3)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fill(platform: Platform) -> Callable[[int], None]:
     """Make analytics.ml_features anew, with so many commits, the oldest of the history."""
 
