@@ -66,6 +66,8 @@ def test_every_service_is_healthy(whole: Platform) -> None:
             "s3",
             "kafka",
             "ml-api",
+            "github-replay",
+            "mlflow",
             "airflow-api-server",
             "airflow-scheduler",
             "airflow-dag-processor",
