@@ -24,7 +24,7 @@ def test_command_writes_the_file_and_says_what_is_bad(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["slaes"], "datasets: inventory, sales"),
+        (["slaes"], "datasets: commits, events, inventory, issues, sales"),
         (["sales", "--bad", "wrong"], "'wrong' is no kind of badness"),
         (["sales", "--bad", "bad-uuid"], "this dataset cannot have bad-uuid"),
     ],

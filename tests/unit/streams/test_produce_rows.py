@@ -131,7 +131,7 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, contract: Contrac
         (["produce", "--rows", "1"], "give --topic"),
         (["produce", "--topic", "sales"], "one of --file and --rows"),
         (["produce", "--topic", "sales", "--rows", "1", "--file", "x"], "one of --file and --rows"),
-        (["produce", "--topic", "nobody", "--rows", "1"], "one of: inventory, sales"),
+        (["produce", "--topic", "nobody", "--rows", "1"], "one of: commits, events, inventory, issues, sales"),
         (["produce", "--topic", "x", "--dataset", "nobody", "--file", "x"], "no contract for 'nobody'"),
         (["produce", "--topic", "sales", "--file", "absent.csv"], "no such file"),
         (["produce", "--topic", "sales", "--rows", "1", "--avro"], "SCHEMA_REGISTRY_URL is not set"),

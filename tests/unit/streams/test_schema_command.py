@@ -42,7 +42,7 @@ def test_unknown_dataset_is_one_line_with_those_there_are(action: str) -> None:
     assert result.exit_code == 1
     assert result.stdout == ""
     assert result.stderr.count("\n") == 1
-    assert "there is no contract for 'slaes'; datasets: inventory, sales" in result.stderr
+    assert "there is no contract for 'slaes'; datasets: commits, events, inventory, issues, sales" in result.stderr
 
 
 @pytest.mark.parametrize("action", ["check", "register"])
