@@ -80,7 +80,12 @@ def assert_loaded(files: Pipeline, key: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.HEALTHY, Mode.SLOW, Mode.EVERY_THIRD_FAILS])
-def test_file_is_loaded_in_the_end_by_a_service_that_is(files: Pipeline, faulty: FaultyMlService, mode: Mode) -> None:
+def test_file_is_loaded_in_the_end_by_a_service_that_is(
+    files: Pipeline, faulty: FaultyMlService, mode: Mode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Four requests at once: by chance every third answer may be the same one's, three times.
+    patient = road.ml_service_settings().model_copy(update={"attempts": 10})
+    monkeypatch.setattr(road, "ml_service_settings", lambda: patient)
     faulty.mode = mode
 
     entry = files.send("transactions.ndjson", body(100))
