@@ -151,7 +151,7 @@ class GithubSettings(BaseSettings):
     attempts: int = Field(5, ge=1, description="tries of one request")
     backoff_seconds: float = Field(1.0, ge=0, description="longest first pause; it doubles, with jitter")
     backoff_max_seconds: float = Field(60.0, ge=0)
-    max_wait_seconds: float = Field(120.0, ge=0, description="waits of a run for the rate limit, together; beyond, a later run")
+    max_wait_seconds: float = Field(120.0, ge=0, description="waits for the rate limit, together; then a later run")
 
     @property
     def repository_names(self) -> tuple[str, ...]:
