@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
+from local import mlflow
 from local.services import Service, get_json
 from local.settings import REPOSITORY
 
@@ -37,7 +38,7 @@ def service(settings: PlatformSettings) -> Service:
             "ML_API_HOST": "127.0.0.1",
             "ML_API_PORT": str(settings.ml_api_port),
             # Asked when the first commit is to be classified: the service starts without it, and before it.
-            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{settings.mlflow_port}",
+            "MLFLOW_TRACKING_URI": mlflow.url(settings),
         },
         directory=settings.layout.home,
         probe=probe,

@@ -35,7 +35,7 @@ def connected_stores() -> Iterator[Stores]:
     """Bucket and warehouse for a task."""
     from include.ingestion.road import open_stores
 
-    with open_stores(_s3(), _warehouse()) as stores:
+    with open_stores(s3_config(), _warehouse()) as stores:
         yield stores
 
 
@@ -82,16 +82,12 @@ def warehouse_transform_config() -> WarehouseConfig:
     return _warehouse(WAREHOUSE_TRANSFORM)
 
 
-def s3_config() -> S3Config:
-    """The object store, for what needs its address and not open stores."""
-    return _s3()
-
-
 def _unusable(connection_id: str, why: str) -> PermanentError:
     return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, f"The extra of the connection {connection_id} {why}.")
 
 
-def _s3() -> S3Config:
+def s3_config() -> S3Config:
+    """The object store as the connection describes it."""
     connection = Connection.get(LANDING)
     extra = connection.extra_dejson
     return S3Config(
