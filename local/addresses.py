@@ -44,6 +44,8 @@ def variables(platform: Platform) -> dict[str, str]:
         **airflow.library_variables(settings, credentials),
         "WAREHOUSE_TRANSFORM_USER": "transform",
         "WAREHOUSE_TRANSFORM_PASSWORD": credentials.warehouse_transform_password,
+        "WAREHOUSE_READER_USER": "reader",
+        "WAREHOUSE_READER_PASSWORD": credentials.warehouse_reader_password,
         "WAREHOUSE_OWNER_USER": owner.user,
         "WAREHOUSE_OWNER_PASSWORD": owner.password.get_secret_value(),
         "PLATFORM_HOME": str(settings.platform_home),

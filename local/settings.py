@@ -35,7 +35,16 @@ PORTS = (
 )  # fmt: skip
 
 # The names of the pipelines' settings begin so.
-_OF_PIPELINES = ("INGEST_", "ML_SERVICE_", "STREAM_", "SCHEMA_REGISTRY_URL", "GITHUB_", "TRAINING_", "QUALITY_")
+_OF_PIPELINES = (
+    "INGEST_",
+    "ML_SERVICE_",
+    "STREAM_",
+    "SCHEMA_REGISTRY_URL",
+    "GITHUB_",
+    "TRAINING_",
+    "QUALITY_",
+    "ALERTS_",
+)
 
 
 class PlatformSettings(BaseSettings):

@@ -77,17 +77,33 @@ class Running:
         )
         return dict(rows[0][0]) if rows else {}
 
-    def settled(self, key: str, seconds: float = 120) -> dict[str, Any]:
+    def settled(self, key: str, seconds: float = 300) -> dict[str, Any]:
         """The entry of a key once it is settled."""
         return self.until(lambda: (entry := self.entry(key)).get("settled_at") and entry, key, seconds)
 
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+    def until(self, condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if answer := condition():
                 return answer
             time.sleep(0.2)
-        raise AssertionError(f"not within {seconds} s: {what}; {condition()!r}")
+        raise AssertionError(f"not within {seconds} s: {what}; {condition()!r}\n{self.state()}")
+
+    def state(self) -> str:
+        """What a person would look at first: open ledger entries, waiting files, refused files, runs under way."""
+        entries = self.query(
+            "SELECT object_key, status, stage, attempts FROM ops.file_ingestion_log WHERE settled_at IS NULL LIMIT 20"
+        )
+        refused = [error["filename"] for error in self.airflow("importErrors")["import_errors"]]
+        facts = {"open entries": entries, "waiting files": self.keys("incoming/")[:20], "import errors": refused}
+        return "\n".join([*(f"{name}: {fact}" for name, fact in facts.items()), *self._unfinished()])
+
+    def _unfinished(self) -> Iterator[str]:
+        runs = self.airflow("dags/~/dagRuns?state=running&state=queued&limit=100")["dag_runs"]
+        for run in runs:
+            tasks = self.airflow(f"dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances?limit=100")
+            states = [f"{task['task_id']}={task['state']}" for task in tasks["task_instances"]]
+            yield f"{run['dag_id']} {run['state']} since {run['start_date']}: {' '.join(states)}"
 
     def keys(self, prefix: str) -> list[str]:
         return [item.key for item in self.objects.list(BUCKET, prefix)]

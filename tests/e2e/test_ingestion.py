@@ -13,7 +13,7 @@ from include.samples.badness import Bad, BadKind
 if TYPE_CHECKING:
     from tests.e2e.conftest import Running
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 COUNTS = ("rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "rows_rejected")
 
@@ -107,7 +107,7 @@ def test_killed_task_process_loses_and_doubles_nothing(running: Running, stage: 
     running.drop(f"killed_{stage}.csv", key)
     running.until(lambda: (e := running.entry(key)).get("attempts") == 1 and e["stage"] == stage, stage)
     assert running.kill_tasks()
-    entry = running.settled(key, 180)
+    entry = running.settled(key)
     assert (entry["status"], counts(entry)) == ("archived", (400_000, 400_000, 0, 0, 0, 0))
     assert entry["attempts"] >= 2
     assert running.query("SELECT count(*) FROM raw.sales WHERE _file_id = %s", [entry["file_id"]]) == [(400_000,)]
@@ -121,7 +121,7 @@ def test_large_file_does_not_hold_up_another_dataset(running: Running) -> None:
     running.until(lambda: running.entry("incoming/sales/large.csv").get("attempts") == 1, "under way")
     running.drop("small.csv", "incoming/inventory/small.csv")
     small = running.settled("incoming/inventory/small.csv")
-    large = running.settled("incoming/sales/large.csv", 240)
+    large = running.settled("incoming/sales/large.csv", 420)
     assert small["status"] == large["status"] == "archived"
     assert small["loaded_at"] < large["loaded_at"]
 
@@ -139,7 +139,7 @@ def test_thousand_small_files_at_once_each_find_their_end(running: Running) -> N
     def outcomes() -> dict[str, int]:
         return dict(running.query(ends, [r"incoming/sales/many\_%"]))
 
-    running.until(lambda: sum(outcomes().values()) == 1_000, "all settled", 300)
+    running.until(lambda: sum(outcomes().values()) == 1_000, "all settled", 540)
     assert outcomes() == {"archived": 990, "validation_failed": 10}
     assert running.keys("incoming/") == []
 
@@ -154,7 +154,7 @@ def test_new_contract_becomes_a_dag_and_a_broken_one_breaks_no_other(running: Ru
     running.sample("sales", "refunds.csv", 100, seed=8)
     running.drop("refunds.csv", "incoming/refunds_january.csv")
 
-    entry = running.settled("incoming/refunds/refunds_january.csv", 180)
+    entry = running.settled("incoming/refunds/refunds_january.csv", 420)
     assert (entry["dataset"], entry["status"]) == ("refunds", "archived")
     errors = running.until(lambda: running.airflow("importErrors")["import_errors"], "the broken contract is shown")
     assert "broken.yaml" in errors[0]["stack_trace"]
