@@ -11,6 +11,8 @@ from include.ingestion.places import INCOMING, incoming_prefix
 from include.ingestion.settle import settle_entries
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from include.contracts.catalog import Catalog
     from include.ingestion.claim import Run
     from include.ingestion.ledger import Ledger
@@ -30,16 +32,24 @@ class Swept:
     quarantined: int
 
 
-def sweep(catalog: Catalog, objects: ObjectStore, ledger: Ledger, run: Run, settings: IngestSettings) -> Swept:
+def sweep(
+    contracts: Callable[[], Catalog], objects: ObjectStore, ledger: Ledger, run: Run, settings: IngestSettings
+) -> Swept:
     """Route what a contract's file patterns name; quarantine the rest as `unknown-dataset`.
 
     A file of a dataset whose contract is broken stays where it is: it is somebody's, and waits for the contract.
+
+    Args:
+        contracts: reads them. It is called once the bucket is listed: who saves a contract and then drops its first
+            file must not meet a sweep that read the contracts before and sees the file after.
     """
     bucket = settings.landing_bucket
+    items = list(objects.list(bucket, INCOMING))
+    catalog = contracts()
     broken = {error.file.stem for error in catalog.broken}
     strangers: list[ObjectInfo] = []
     routed = 0
-    for item in list(objects.list(bucket, INCOMING)):
+    for item in items:
         relative = item.key.removeprefix(INCOMING)
         folder = relative.split("/", maxsplit=1)[0] if "/" in relative else ""
         if item.key.endswith("/") or folder in catalog.contracts or folder in broken:

@@ -41,5 +41,5 @@ def sweep_incoming() -> dict[str, int]:
     context = get_current_context()
     run = Run(context["dag"].dag_id, context["run_id"])
     with no_retry_of_permanent_errors(), connected_stores() as stores:
-        swept = sweep(catalog(), stores.objects, stores.ledger, run, ingest_settings())
+        swept = sweep(catalog, stores.objects, stores.ledger, run, ingest_settings())
     return {"routed": swept.routed, "quarantined": swept.quarantined}

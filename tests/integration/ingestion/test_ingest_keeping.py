@@ -37,7 +37,8 @@ def keys_of(pipeline: Pipeline) -> dict[str, str]:
 # --- sweeping
 
 
-def swept(pipeline: Pipeline, *broken: str) -> Swept:
+def swept(pipeline: Pipeline, *broken: str, meanwhile: Callable[[], object] = lambda: None) -> Swept:
+    """What a sweep does; `meanwhile` happens at the moment when it reads the contracts."""
     catalog = Catalog(
         {pipeline.contract.dataset: pipeline.contract},
         tuple(
@@ -45,8 +46,13 @@ def swept(pipeline: Pipeline, *broken: str) -> Swept:
             for name in broken
         ),
     )
+
+    def contracts() -> Catalog:
+        meanwhile()
+        return catalog
+
     with pipeline.stores() as stores:
-        return sweep(catalog, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
+        return sweep(contracts, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
 
 
 def strangers(pipeline: Pipeline) -> list[Row]:
@@ -85,6 +91,15 @@ def test_sweep_leaves_files_of_a_broken_contract_alone(pipeline: Pipeline) -> No
     assert swept(pipeline, "orders") == Swept(routed=0, quarantined=1)
 
     assert pipeline.keys("incoming/") == ["incoming/orders/a.csv"]
+
+
+def test_sweep_judges_no_file_that_came_after_it_read_the_contracts(pipeline: Pipeline) -> None:
+    def somebody_drops_a_file() -> None:
+        pipeline.objects.put(pipeline.bucket, "incoming/refunds.csv", b"a\n1\n")
+
+    assert swept(pipeline, meanwhile=somebody_drops_a_file) == Swept(routed=0, quarantined=0)
+
+    assert pipeline.keys("incoming/") == ["incoming/refunds.csv"]
 
 
 def test_stranger_returns_to_where_it_was_dropped_and_finds_its_new_contract(make_pipeline: MakePipeline) -> None:
