@@ -27,6 +27,7 @@ from include.stores.warehouse import Connection, statement, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from include.stores.object_store import ObjectInfo
 
@@ -55,6 +56,16 @@ class UnfinishedMessages:
     attempts: int
     messages: int
     died: bool
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """What lies in one dataset's folder under incoming/; `oldest_at` is None where nothing does."""
+
+    dataset: str
+    files: int = 0
+    size_bytes: int = 0
+    oldest_at: datetime | None = None
 
 
 class Ledger:
@@ -226,6 +237,17 @@ class Ledger:
     def put_back(self, bucket: str, settled_key: str) -> None:
         """Note that a quarantined file was moved back to incoming/."""
         self._rows("put_back_file", {"bucket": bucket, "settled_key": settled_key}, returns=False)
+
+    def note_incoming(self, bucket: str, folders: Sequence[Incoming]) -> None:
+        """Note what lies in incoming/, for the monitoring: it is in no entry before it is claimed."""
+        values = {
+            "bucket": bucket,
+            "datasets": [folder.dataset for folder in folders],
+            "files": [folder.files for folder in folders],
+            "sizes": [folder.size_bytes for folder in folders],
+            "oldest": [folder.oldest_at for folder in folders],
+        }
+        self._rows("note_incoming", values, returns=False)
 
     def report(self, file_id: int) -> dict[str, Any]:
         """All that is known of a file."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import Code, Stage
+from include.ingestion.ledger import Incoming
 from include.ingestion.places import INCOMING, incoming_prefix
 from include.ingestion.settle import settle_entries
 
@@ -38,21 +39,30 @@ def sweep(
     """Route what a contract's file patterns name; quarantine the rest as `unknown-dataset`.
 
     A file of a dataset whose contract is broken stays where it is: it is somebody's, and waits for the contract.
+    What lies in the datasets' folders is noted in the ledger: nothing else sees it before it is claimed.
 
     Args:
         contracts: reads them. It is called once the bucket is listed: who saves a contract and then drops its first
             file must not meet a sweep that read the contracts before and sees the file after.
+        objects: the store of the landing bucket.
+        ledger: notes what waits and what is quarantined.
+        run: who sweeps, for people who look for the logs.
+        settings: the landing bucket's name.
     """
     bucket = settings.landing_bucket
     items = list(objects.list(bucket, INCOMING))
     catalog = contracts()
     broken = {error.file.stem for error in catalog.broken}
     strangers: list[ObjectInfo] = []
+    waiting: dict[str, list[ObjectInfo]] = {dataset: [] for dataset in catalog.contracts}
     routed = 0
     for item in items:
         relative = item.key.removeprefix(INCOMING)
         folder = relative.split("/", maxsplit=1)[0] if "/" in relative else ""
-        if item.key.endswith("/") or folder in catalog.contracts or folder in broken:
+        if item.key.endswith("/"):
+            continue
+        if folder in catalog.contracts or folder in broken:
+            waiting.setdefault(folder, []).append(item)
             continue
         contract = catalog.match(relative)
         if contract is None:
@@ -62,8 +72,14 @@ def sweep(
         objects.move(bucket, item.key, incoming_prefix(contract.dataset) + name)
         log.info("%s belongs to %s.", item.key, contract.dataset)
         routed += 1
+    ledger.note_incoming(bucket, [_incoming(dataset, found) for dataset, found in sorted(waiting.items())])
     _quarantine(strangers, catalog, objects, ledger, run, bucket)
     return Swept(routed, len(strangers))
+
+
+def _incoming(dataset: str, found: list[ObjectInfo]) -> Incoming:
+    written = [item.modified_at for item in found if item.modified_at is not None]
+    return Incoming(dataset, len(found), sum(item.size for item in found), min(written, default=None))
 
 
 def _quarantine(

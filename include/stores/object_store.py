@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -20,6 +20,7 @@ from include.errors import Code, PermanentError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import datetime
     from pathlib import Path
 
     from include.settings import S3Config
@@ -36,11 +37,12 @@ _REFUSED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "Signature
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One version of one object. `etag` is without quotes; `size` in bytes."""
+    """One version of one object. `etag` is without quotes; `size` in bytes; only listings say `modified_at`."""
 
     key: str
     etag: str
     size: int
+    modified_at: datetime | None = field(default=None, compare=False)
 
 
 class ObjectStore:
@@ -67,7 +69,8 @@ class ObjectStore:
         with _translated(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 for item in page.get("Contents", ()):
-                    yield ObjectInfo(item["Key"], item["ETag"].strip('"'), int(item["Size"]))
+                    etag = item["ETag"].strip('"')
+                    yield ObjectInfo(item["Key"], etag, int(item["Size"]), item.get("LastModified"))
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object's newest version, or None where there is none."""

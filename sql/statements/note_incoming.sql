@@ -1,0 +1,23 @@
+-- What lies in incoming/ now, by dataset; what was said of other datasets is forgotten.
+WITH seen AS (
+    SELECT * FROM unnest(
+        %(datasets)s::text[], %(files)s::bigint[], %(sizes)s::bigint[], %(oldest)s::timestamptz[]
+    ) AS s (dataset, files, size_bytes, oldest_at)
+),
+
+forgotten AS (
+    DELETE FROM ops.incoming_files AS known
+    WHERE known.bucket = %(bucket)s AND NOT known.dataset = any(%(datasets)s::text[])
+)
+
+INSERT INTO ops.incoming_files (bucket, dataset, files, size_bytes, oldest_at)
+SELECT
+    %(bucket)s,
+    dataset,
+    files,
+    size_bytes,
+    oldest_at
+FROM seen
+ON CONFLICT (bucket, dataset) DO UPDATE SET
+    files = excluded.files, size_bytes = excluded.size_bytes, oldest_at = excluded.oldest_at,
+    looked_at = excluded.looked_at;
