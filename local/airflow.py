@@ -1,4 +1,4 @@
-"""Airflow's four services over one metadata database, and what they may know.
+"""Airflow's services over one metadata database, and what they may know.
 
 What belongs here: processes and configuration, all of it through the environment. The tasks act as the warehouse's
 `ingest` role; the owner's password is not in reach of a DAG.
@@ -14,7 +14,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from local import broker, bucket, ml_api, mlflow, postgres
+from local import broker, bucket, ml_api, mlflow, postgres, workers
 from local.errors import PlatformError
 from local.github_api import service as github
 from local.services import Service, get_json, shared_environment
@@ -44,8 +44,6 @@ _ARGUMENTS = {
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
 
-NAMES = tuple(_ARGUMENTS)
-
 _MIGRATION_SECONDS = 600
 
 
@@ -55,9 +53,17 @@ def url(settings: PlatformSettings) -> str:
 
 
 def services(settings: PlatformSettings, credentials: Credentials) -> list[Service]:
-    """The four services, as supervised programs."""
+    """The four services, and the workers where there are some, as supervised programs."""
     variables = environment(settings, credentials)
-    return [_service(name, settings, variables) for name in _ARGUMENTS]
+    return [
+        *(_service(name, settings, variables) for name in _ARGUMENTS),
+        *workers.services(settings, credentials, variables),
+    ]
+
+
+def names(settings: PlatformSettings) -> tuple[str, ...]:
+    """The services of Airflow."""
+    return (*_ARGUMENTS, *workers.names(settings))
 
 
 def prepare(settings: PlatformSettings, credentials: Credentials) -> None:
@@ -96,7 +102,8 @@ def environment(settings: PlatformSettings, credentials: Credentials) -> dict[st
 
 
 def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
-    database = f"airflow:{credentials.airflow_db_password}@127.0.0.1:{settings.postgres_port}/airflow"
+    login = f"airflow:{credentials.airflow_db_password}"
+    database = f"postgresql+psycopg2://{login}@127.0.0.1:{settings.postgres_port}/airflow"
     look_again = str(settings.airflow_new_files_seconds)
     bundle = {
         "name": "platform",
@@ -107,7 +114,7 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
     }
     sections: dict[str, dict[str, str]] = {
         "core": {
-            "executor": "LocalExecutor",
+            "executor": workers.executor(settings),
             "parallelism": str(settings.airflow_parallelism),
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
@@ -117,7 +124,7 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
             "simple_auth_manager_passwords_file": str(_password_file(settings.layout)),
             "execution_api_server_url": f"{url(settings)}/execution/",
         },
-        "database": {"sql_alchemy_conn": f"postgresql+psycopg2://{database}"},
+        "database": {"sql_alchemy_conn": database},
         "api": {
             "host": "127.0.0.1",
             "port": str(settings.airflow_port),
@@ -141,6 +148,8 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
         "usage_data_collection": {"enabled": "False"},
         "cosmos": {"enable_telemetry": "False", "cache_dir": str(settings.layout.manifest.parent / "cosmos")},
     }
+    for section, options in workers.sections(settings, credentials, database).items():
+        sections[section] = sections.get(section, {}) | options
     return {
         f"AIRFLOW__{section.upper()}__{name.upper()}": value
         for section, options in sections.items()

@@ -48,6 +48,7 @@ class Credentials:
     airflow_api_secret_key: str
     supervisor_password: str
     github_replay_token: str
+    redis_password: str
 
     s3_access_key_id: str = "platform"
     airflow_admin_user: str = "admin"

@@ -11,17 +11,17 @@ import shutil
 import time
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.settings import S3Config, WarehouseConfig
-from local import airflow, broker, bucket, dbt_manifest, ml_api, mlflow, postgres, processes
+from local import airflow, broker, bucket, dbt_manifest, ml_api, mlflow, postgres, processes, redis
 from local.console import Progress, Silence, step
 from local.credentials import Credentials, load, load_or_make
 from local.errors import PlatformError
 from local.github_api import service as github
 from local.preflight import check_disk, check_port, check_program
 from local.processes import Session
-from local.settings import PORTS, REPOSITORY, PlatformSettings
+from local.settings import PORTS, REPOSITORY, SHAPE, PlatformSettings
 from local.status import ServiceStatus, log_tail, status_of
 from local.supervision import ProgramState, Supervisor
 
@@ -34,9 +34,8 @@ POSTGRES, S3, KAFKA, ML_API, GITHUB, MLFLOW = "postgres", "s3", "kafka", ml_api.
 STORES = (POSTGRES, S3)
 
 # In the order of their start: what the others need, what they talk to, what runs it all.
-_FIRST = (*STORES, KAFKA)
+_FIRST = (*STORES, KAFKA, redis.NAME)
 _SECOND = (ML_API, GITHUB)
-_LAST = (MLFLOW, *airflow.NAMES)  # MLflow makes its tables while Airflow wakes up
 _MAX_STARTS = 2  # one that did not help once more is not tried for ever while somebody waits
 
 
@@ -50,7 +49,8 @@ class Platform:
     @property
     def settings(self) -> PlatformSettings:
         """The settings in force: those of the running instance, where there is one, else those asked for."""
-        return self._asked.model_copy(update=self._recorded().get("ports", {}))
+        recorded = self._recorded()
+        return self._asked.model_copy(update=recorded.get("ports", {}) | recorded.get("shape", {}))
 
     @property
     def credentials(self) -> Credentials:
@@ -84,6 +84,7 @@ class Platform:
             postgres.service(settings, credentials),
             bucket.service(settings, credentials),
             broker.service(settings),
+            *([redis.service(settings, credentials)] if settings.airflow_executor == "celery" else []),
             ml_api.service(settings),
             github.service(settings, credentials),
             mlflow.service(settings, credentials),
@@ -195,13 +196,21 @@ class Platform:
         with step(self._progress, "supervisor", "ready"):
             session = self._supervisor.start(self.services())
         ports = {name: getattr(self._asked, name) for name in PORTS}
-        record = {"ports": ports, "session": {"id": session.id, "leader_started": session.leader_started}}
+        shape = {name: getattr(self._asked, name) for name in SHAPE}
+        record = {
+            "ports": ports,
+            "shape": shape,
+            "session": {"id": session.id, "leader_started": session.leader_started},
+        }
         self._layout.instance.write_text(json.dumps(record))
 
     def _start(self, missing: list[Service]) -> None:
         """The stores first, then what must be in them, then the services that Airflow calls, then Airflow on top."""
         settings, credentials = self.settings, self.credentials
         names = {service.name for service in missing}
+        of_airflow = airflow.names(settings)
+        if redis.NAME in names:
+            redis.prepare(settings, credentials)
         if POSTGRES in names:
             with step(self._progress, "database cluster"):
                 postgres.prepare_cluster(self._layout, credentials)
@@ -215,16 +224,18 @@ class Platform:
             with step(self._progress, "warehouse migrations"):
                 self._migrate_warehouse()
         self._start_together([service for service in missing if service.name in _SECOND])
-        if names.intersection(airflow.NAMES):
+        if names.intersection(of_airflow):
             with step(self._progress, "airflow database"):
                 airflow.prepare(settings, credentials)
             with step(self._progress, "dbt manifest"):
                 self._prepare_manifest(missing)
-        self._start_together([service for service in missing if service.name in _LAST])
+        # MLflow makes its tables while Airflow wakes up.
+        self._start_together([service for service in missing if service.name in {MLFLOW, *of_airflow}])
 
     def _prepare_manifest(self, services: list[Service]) -> None:
         """Also under a running Airflow: a model that was added since becomes a task."""
-        if any(service.name in airflow.NAMES for service in services):
+        of_airflow = airflow.names(self.settings)
+        if any(service.name in of_airflow for service in services):
             dbt_manifest.prepare(self._layout.manifest)
 
     def _migrate_warehouse(self) -> None:
@@ -287,8 +298,8 @@ class Platform:
             return 0
         active = [name for name, state in states.items() if state.state not in {"STOPPED", "EXITED", "FATAL"}]
         for title, group, seconds in (
-            ("airflow", airflow.NAMES, 40),
-            ("services", [MLFLOW, *_SECOND, KAFKA, S3], 20),
+            ("airflow", airflow.names(self.settings), 40),
+            ("services", [MLFLOW, *_SECOND, redis.NAME, KAFKA, S3], 20),
             (POSTGRES, [POSTGRES], 70),
         ):
             if names := [name for name in group if name in active]:
@@ -308,9 +319,9 @@ class Platform:
 
     # --- what is known of the instance
 
-    def _recorded(self) -> dict[str, dict[str, float]]:
+    def _recorded(self) -> dict[str, dict[str, Any]]:
         try:
-            recorded: dict[str, dict[str, float]] = json.loads(self._layout.instance.read_text())
+            recorded: dict[str, dict[str, Any]] = json.loads(self._layout.instance.read_text())
         except (OSError, ValueError):
             return {}
         return recorded

@@ -13,7 +13,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from dotenv import dotenv_values
 from pydantic import Field, SecretStr, field_validator, model_validator
@@ -31,8 +31,12 @@ _MAX_SOCKET_PATH = 90
 _UNUSABLE_IN_PATHS = frozenset("%;#\n")
 
 PORTS = (
-    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "github_replay_port", "airflow_port"
+    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "github_replay_port", "redis_port",
+    "airflow_port",
 )  # fmt: skip
+
+# What decides which services there are: it holds as long as they run, whatever is asked for meanwhile.
+SHAPE = ("airflow_executor", "celery_workers")
 
 # The names of the pipelines' settings begin so.
 _OF_PIPELINES = (
@@ -63,6 +67,10 @@ class PlatformSettings(BaseSettings):
     source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real one")
     source_github_token: SecretStr = Field(SecretStr(""), description="for the real one")
     airflow_parallelism: int = Field(8, ge=1, description="tasks at the same time")
+    airflow_executor: Literal["local", "celery"] = Field("local", description="who runs the tasks")
+    celery_workers: int = Field(2, ge=1, le=32, description="workers, when it is celery")
+    celery_concurrency: int = Field(4, ge=1, description="tasks of a worker at the same time")
+    redis_port: int = Field(6379, ge=1, le=65535, description="the workers' queue")
     airflow_new_files_seconds: int = Field(15, ge=1, description="pause between two looks for new DAGs and contracts")
     platform_min_free_mb: int = Field(1024, ge=0, description="free disk space below which nothing is started")
     platform_start_seconds: int = Field(240, ge=1, description="a service that is not ready by then has failed")
@@ -142,6 +150,11 @@ class Layout:
     def buckets(self) -> Path:
         """The S3 server's root: one folder per bucket."""
         return self.home / "buckets"
+
+    @property
+    def redis(self) -> Path:
+        """The configuration of the workers' queue."""
+        return self.home / "redis"
 
     @property
     def airflow(self) -> Path:
