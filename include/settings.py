@@ -9,8 +9,9 @@ from __future__ import annotations
 from functools import lru_cache
 from pathlib import Path
 from tempfile import gettempdir
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 CONTRACTS_DIR = Path(__file__).parent / "contracts"
@@ -190,6 +191,57 @@ class QualitySettings(BaseSettings):
     keep_days: int = Field(90, ge=1, description="older results of tables are deleted; files keep theirs")
 
 
+class AlertSettings(BaseSettings):
+    """Who is told of trouble, how, and how often. Each name is read from ALERTS_<NAME>.
+
+    Nobody is, until `to` or `notifier` is set. How mail is sent stands in the connection `alerts_smtp`.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="ALERTS_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    to: str = Field("", description="addresses of mail, separated by commas; empty: no mail")
+    sender: str = Field("filegate@localhost", description="whom the mail is from")
+    notifier: str = Field("", description="dotted path of another Airflow notifier; empty: mail")
+    notifier_kwargs: dict[str, Any] = Field({}, description="of that notifier, as JSON; texts are templates")
+    max_files: int = Field(20, ge=1, description="files listed in one message; of the others only the number is told")
+    quiet_minutes: float = Field(60.0, ge=0, description="the same cause is told again after this, with a count")
+    attempts: int = Field(3, ge=1, description="tries of one message")
+    timeout_seconds: float = Field(10.0, gt=0, description="for each answer of the mail server")
+    # Below the 50 seconds after which Airflow ends a process that calls a DAG back.
+    deadline_seconds: float = Field(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
+    pause_seconds: float = Field(120.0, ge=0, description="a message that was given up is not tried again before this")
+
+    @field_validator("to", "sender")
+    @classmethod
+    def _one_line(cls, text: str) -> str:
+        """What goes into a header of a mail."""
+        if not text.isprintable():
+            raise ValueError("an address must be on one line, without control characters")
+        return text
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """The addresses, each once, in their order."""
+        return _listed(self.to)
+
+    @property
+    def on(self) -> bool:
+        """Whether anybody is told of anything."""
+        return bool(self.addresses or self.notifier)
+
+
+class AlertMailSettings(BaseSettings):
+    """The mail server, from which the connection `alerts_smtp` is made. Each name is read from ALERTS_SMTP_<NAME>."""
+
+    model_config = SettingsConfigDict(env_prefix="ALERTS_SMTP_", env_ignore_empty=True, frozen=True, extra="ignore")
+
+    host: str = "127.0.0.1"
+    port: int = Field(587, ge=1, le=65535)
+    security: Literal["starttls", "ssl", "none"] = Field("starttls", description="none: for a server on this machine")
+    user: str = Field("", description="empty: the server asks for none")
+    password: SecretStr = SecretStr("")
+
+
 class IngestSettings(BaseSettings):
     """How files are found, batched, limited and retried. Each name is read from INGEST_<NAME>."""
 
@@ -270,3 +322,9 @@ def training_settings() -> TrainingSettings:
 def quality_settings() -> QualitySettings:
     """How this process checks the warehouse."""
     return QualitySettings()
+
+
+@lru_cache(maxsize=1)
+def alert_settings() -> AlertSettings:
+    """Whom this process tells of trouble."""
+    return AlertSettings()

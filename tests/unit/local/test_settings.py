@@ -9,6 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from include.settings import (
+    AlertMailSettings,
+    AlertSettings,
     GithubSettings,
     IngestSettings,
     MlServiceSettings,
@@ -37,6 +39,7 @@ ELSEWHERE = {
     "PLATFORM_HOME": ".local",
     "INGEST_CONTRACTS_DIR": "include/contracts",
     "INGEST_SPOOL_DIR": ".local/spool",
+    "ALERTS_SMTP_PASSWORD": "",
     "S3_SECRET_ACCESS_KEY": "",
     "SOURCE_GITHUB_TOKEN": "",
     "WAREHOUSE_INGEST_PASSWORD": "",
@@ -48,7 +51,7 @@ def _defaults() -> dict[str, str]:
     found = {}
     for kind in (
         PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, TrainingSettings,
-        QualitySettings, StoreSettings,
+        QualitySettings, StoreSettings, AlertSettings, AlertMailSettings,
     ):  # fmt: skip
         prefix = kind.model_config.get("env_prefix", "")
         for name, field in kind.model_fields.items():
@@ -66,7 +69,7 @@ def test_env_example_lists_every_setting_with_its_default() -> None:
 
 def test_env_example_explains_every_setting_of_the_platform_and_of_ingestion() -> None:
     bare = re.findall(
-        r"^#((?:INGEST|PLATFORM|AIRFLOW|POSTGRES|S3_PORT|KAFKA|ML_API|STREAM|SCHEMA)\w*=\S*)$",
+        r"^#((?:INGEST|PLATFORM|AIRFLOW|POSTGRES|S3_PORT|KAFKA|ML_API|STREAM|SCHEMA|ALERTS)\w*=\S*)$",
         EXAMPLE.read_text(),
         flags=re.MULTILINE,
     )

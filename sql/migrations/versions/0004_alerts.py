@@ -1,0 +1,15 @@
+"""What people were told of, so that the same cause does not write to them with every run."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0004"
+# That one was there first: the order is what this line says, whatever the numbers say.
+down_revision = "0005"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name, on the driver's own cursor: it takes many statements and a bare %."""
+    with op.get_bind().connection.cursor() as cursor:
+        cursor.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

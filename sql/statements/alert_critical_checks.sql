@@ -1,0 +1,8 @@
+-- Critical checks of whole tables that failed since.
+SELECT
+    dataset,
+    expectation,
+    column_name
+FROM ops.quality_result
+WHERE file_id IS NULL AND severity = 'critical' AND NOT success AND checked_at >= %(since)s
+ORDER BY dataset, expectation, column_name;

@@ -1,0 +1,11 @@
+-- How many files of a dataset were quarantined since, by reason.
+SELECT
+    error_code,
+    count(*) AS files,
+    max(settled_at) AS newest
+FROM ops.file_ingestion_log
+WHERE
+    dataset = %(dataset)s AND bucket = %(bucket)s AND settled_at > %(since)s AND settled_key IS NOT NULL
+    AND status IN ('validation_failed', 'processing_failed', 'loading_failed')
+GROUP BY error_code
+ORDER BY files DESC, error_code;

@@ -1,0 +1,10 @@
+INSERT INTO ops.alert (kind, about, cause, told_until, told_at)
+SELECT
+    %(kind)s::text AS kind,
+    %(about)s::text AS about,
+    cause,
+    coalesce(%(until)s::timestamptz, now()) AS told_until,
+    now() AS told_at
+FROM unnest(%(causes)s::text[]) AS cause
+ON CONFLICT (kind, about, cause) DO UPDATE SET
+    told_until = excluded.told_until, told_at = excluded.told_at, failed_at = NULL, held_back = 0;
