@@ -1,9 +1,12 @@
-"""`python -m include.streams`: publish rows, put dead letters back, look after schemas."""
+"""`python -m include.streams`: publish rows, put dead letters back, look after schemas, tell how far behind we are."""
 
 from __future__ import annotations
 
+import logging
+import signal
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 typer reads the annotations
+from threading import Event
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -74,6 +77,30 @@ def replay_dlq(
     with _explained(), _bar(f"to {topic}", limit) as advance:
         count = dead_letters.replay(_config(), topic, limit=limit, on_progress=advance)
     typer.echo(f"{topic}: {count:,} dead letters put back from {dead_letters.dead_letter_topic(topic)}")
+
+
+@app.command()
+def lag(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 is a free one.")] = 9308,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Answer Prometheus with how far behind each topic's consumers are, until it is stopped."""
+    from include.streams.lag import LagCollector, serve
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    stopped = Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    try:
+        serve(LagCollector(_config(), stream_settings(), _topics), host, port, stopped)
+    except OSError as error:
+        _fail(f"cannot listen on {host}:{port}: {error.strerror or error}")
+
+
+def _topics() -> list[str]:
+    """The topics of all contracts, read anew: one may have been added."""
+    contracts = read_catalog(ingest_settings().contracts_dir, check_expressions=False).contracts.values()
+    return sorted({contract.topic for contract in contracts if contract.topic})
 
 
 def _config() -> KafkaConfig:

@@ -69,6 +69,11 @@ def dead_letter_topic(topic: str) -> str:
     return topic + SUFFIX
 
 
+def replay_group() -> str:
+    """Who remembers how far dead letters were put back, for every topic."""
+    return f"{stream_settings().group}.replay"
+
+
 def dead_letter_headers(letter: DeadLetter, now: datetime) -> list[Header]:
     """The message's own headers, then why, where and when it failed, and for how many times now."""
     message = letter.message
@@ -149,12 +154,11 @@ def replay(
         RetryableError: the broker does not answer as it should.
         PermanentError: the broker refuses.
     """
-    settings = stream_settings()
-    source, group = dead_letter_topic(topic), group or f"{settings.group}.replay"
+    source, group = dead_letter_topic(topic), group or replay_group()
     todo = [span for span in spans(config, source, group) if span.waiting]
     if not todo or limit == 0:
         return 0
-    ensure_topic(config, topic, settings.partitions)
+    ensure_topic(config, topic, stream_settings().partitions)
     done = 0
     with reader(config, source, group, {"fetch.wait.max.ms": 50}) as consumer:
         for span in todo:
