@@ -39,6 +39,18 @@ drop: $(STAMP) ## put a file into the bucket: make drop FILE=path [DATASET=sales
 clean: $(STAMP) ## stop everything and delete the platform's data
 	@$(PYTHON) -m local clean
 
+##@ Look after the platform
+.PHONY: backup restore rotate-secrets
+
+backup: $(STAMP) ## databases, buckets and secrets into a new folder: make backup [TO=folder]
+	@$(PYTHON) -m local backup $${TO:+-- "$$TO"}
+
+restore: $(STAMP) ## the platform as a backup has it: make restore FROM=folder [FORCE=1]
+	@$(PYTHON) -m local restore $${FORCE:+--force} -- "$${FROM:?give FROM=folder}"
+
+rotate-secrets: $(STAMP) ## new passwords and keys for everything; restarts what runs
+	@$(PYTHON) -m local rotate-secrets
+
 ##@ Work with data
 .PHONY: contract generate schema
 

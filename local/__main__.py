@@ -21,11 +21,14 @@ from rich.text import Text
 from include.stores.warehouse import connect
 from local import addresses, airflow, landing, model_story
 from local import demo as showcase
+from local import restore as restoring
 from local import schedules as schedule_page
 from local.airflow_api import AirflowApi
+from local.backup import back_up, default_folder
 from local.console import Report
 from local.errors import PlatformError
 from local.platform import KAFKA, ML_API, MLFLOW, POSTGRES, S3, Platform
+from local.rotation import rotate
 from local.runs import follow
 from local.settings import PlatformSettings, ingest_settings
 
@@ -146,6 +149,50 @@ def schedules() -> None:
     """Show every DAG: what starts it, how its last runs went, when the next one begins."""
     with _explained(), _airflow(Platform(PlatformSettings())) as api:
         _console().print(schedule_page.table(api, datetime.now(UTC)))
+
+
+@app.command()
+def backup(
+    folder: Annotated[Path | None, typer.Argument(help="a new folder; backups/<time> when left out")] = None,
+) -> None:
+    """Write databases, buckets and secrets of the running platform to a folder. Pipelines may go on."""
+    with _explained():
+        target = (folder or default_folder()).absolute()
+        with Report(_console()) as report:
+            manifest = back_up(Platform(PlatformSettings()), target, report)
+        size = sum(file.bytes for file in manifest.files.values())
+        typer.echo(f"{target}: {len(manifest.files)} files, {size / 2**20:.1f} MB, every one with its checksum.")
+        typer.echo(f"{manifest.unsettled} files were under way; the platform goes on with them after a restore.")
+        for name in manifest.left_out:
+            typer.echo(f"still arriving, and not in it: {name}", err=True)
+        typer.echo("It holds every password: keep it as you keep those.")
+
+
+@app.command()
+def restore(
+    folder: Annotated[Path, typer.Argument(help="the folder of a backup")],
+    force: Annotated[bool, typer.Option("--force", help="replace a platform that holds data")] = False,
+) -> None:
+    """Make the platform's home anew from a backup. It is left stopped."""
+    with _explained():
+        settings = PlatformSettings()
+        with Report(_console()) as report:
+            manifest = restoring.restore(settings, folder.absolute(), report, force=force)
+        rows = sum(sum(tables.values()) for tables in manifest.rows.values())
+        typer.echo(
+            f"{settings.platform_home} is as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC: {rows} rows, compared."
+        )
+        typer.echo("Next: make up")
+
+
+@app.command(name="rotate-secrets")
+def rotate_secrets() -> None:
+    """Give every role, key and user a new secret, and restart what runs."""
+    with _explained():
+        with Report(_console()) as report:
+            started = rotate(Platform(PlatformSettings()), report)
+        typer.echo("Every secret is new; the old ones are refused. See them with `make env`.")
+        typer.echo(f"Started again: {', '.join(started)}." if started else "The platform was down, and is down.")
 
 
 @app.command()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import secrets
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from dotenv import dotenv_values
@@ -89,6 +89,27 @@ def load_or_make(path: Path) -> Credentials:
     if values != known:
         _write(path, values)
     return Credentials(**values)
+
+
+def rotated(current: Credentials) -> Credentials:
+    """New secrets in place of all; names stay.
+
+    Airflow's key is put before the old ones, which still open what they closed: see `without_old_keys`.
+    """
+    fresh = {field.name: _MAKERS.get(field.name, _password)() for field in fields(Credentials)}
+    keys = [fresh["airflow_fernet_key"], *current.airflow_fernet_key.split(",")]
+    return Credentials(**(fresh | {"airflow_fernet_key": ",".join(keys)}))
+
+
+def without_old_keys(current: Credentials) -> Credentials:
+    """Once everything is closed with Airflow's newest key, the one before it is kept for a restored row, no more."""
+    newest = current.airflow_fernet_key.split(",")[:2]
+    return replace(current, airflow_fernet_key=",".join(newest))
+
+
+def save(path: Path, credentials: Credentials) -> None:
+    """Replace the file by these, as a whole."""
+    _write(path, {field.name: getattr(credentials, field.name) for field in fields(Credentials)})
 
 
 def _read(path: Path) -> dict[str, str]:

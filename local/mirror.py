@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,7 +77,7 @@ class Mirror:
 
 
 def copy_file(source: Path, target: Path) -> str:
-    """Copy a file with its times; a copy that was there before is replaced as a whole.
+    """Copy a file with its times, for its owner alone; a copy that was there before is replaced as a whole.
 
     Returns:
         The checksum of what was copied.
@@ -87,11 +86,14 @@ def copy_file(source: Path, target: Path) -> str:
     draft = target.parent / ".being-copied"
     digest = hashlib.sha256()
     try:
-        with source.open("rb") as reading, draft.open("wb") as writing:
+        draft.unlink(missing_ok=True)
+        private = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(private, "wb") as writing, source.open("rb") as reading:
             while chunk := reading.read(_CHUNK):
                 digest.update(chunk)
                 writing.write(chunk)
-        shutil.copystat(source, draft)
+        times = source.stat()
+        os.utime(draft, ns=(times.st_atime_ns, times.st_mtime_ns))
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)

@@ -72,7 +72,6 @@ def _build(platform: Platform, source: Path, manifest: Manifest, progress: Progr
     layout.home.mkdir(mode=0o700, parents=True)
     layout.marker.touch()
     copy_file(source / SECRETS, layout.secrets)
-    layout.secrets.chmod(0o600)
     with step(progress, "buckets", "restored"):
         for bucket in manifest.buckets:
             (layout.buckets / bucket).mkdir(parents=True)

@@ -1,0 +1,91 @@
+"""`make rotate-secrets`: new passwords and keys for everything, and no moment from which there is no way on.
+
+The secrets file is the truth, and is replaced as a whole. What must agree with it is made to agree by every start:
+the roles' passwords, Airflow's password file, the services' environments. The superuser's password, which gives the
+roles theirs, is set with the server stopped, for as long as a note says that it may differ. So a rotation that is
+killed leaves the old secrets or the new ones, and `make up` works with either.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+from local import airflow, postgres
+from local.backup import alone
+from local.console import Progress, Silence, step
+from local.credentials import rotated, save, without_old_keys
+from local.errors import PlatformError
+from local.platform import KAFKA, POSTGRES, Platform
+from local.services import shared_environment
+
+if TYPE_CHECKING:
+    from local.credentials import Credentials
+    from local.settings import PlatformSettings
+
+_SECONDS = 600
+
+
+def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
+    """Make every secret anew, stop what runs, and start it again with the new ones.
+
+    Returns:
+        The services that ran, and run again.
+
+    Raises:
+        PlatformError: the platform was never started, or something does not stop or start. Once the secrets are
+            replaced, `make up` and another rotation go on from there.
+    """
+    progress, settings = progress or Silence(), platform.settings
+    layout = settings.layout
+    with alone(layout):
+        ran = [service.name for service in platform.status() if service.pid]
+        if KAFKA in ran:
+            progress.note("the broker keeps its topics in memory: they are empty afterwards")
+        Platform(settings, progress).down()
+        with step(progress, "secrets", "replaced"):
+            current = platform.credentials
+            postgres.stale_password(layout).touch()
+            save(layout.secrets, rotated(current))
+        again = Platform(settings, progress)
+        again.up([POSTGRES])
+        with step(progress, "airflow's encrypted rows", "rewritten"):
+            credentials = again.credentials
+            if _has_airflow(settings, credentials):
+                _rewrite_encrypted(settings, credentials)
+            save(layout.secrets, without_old_keys(credentials))
+        if ran:
+            again.up(ran)
+        else:
+            again.down()
+    return ran
+
+
+def _has_airflow(settings: PlatformSettings, credentials: Credentials) -> bool:
+    """Whether Airflow has made its tables: a platform may have been started with its stores alone."""
+    with postgres.superuser_connection(settings, credentials, "airflow") as connection:
+        row = connection.execute("SELECT to_regclass('public.connection') IS NOT NULL").fetchone()
+    return bool(row and row[0])
+
+
+def _rewrite_encrypted(settings: PlatformSettings, credentials: Credentials) -> None:
+    """Airflow reads with every key of its list, and writes with the first."""
+    airflow.prepare(settings, credentials)
+    log = settings.layout.logs / "airflow-fernet.log"
+    with log.open("w") as file:
+        try:
+            done = subprocess.run(
+                [sys.executable, "-m", "airflow", "rotate-fernet-key"],
+                env=shared_environment(settings.platform_home) | airflow.environment(settings, credentials),
+                cwd=settings.layout.airflow,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PlatformError("`airflow rotate-fernet-key` did not end", f"look into {log}") from None
+    if done.returncode:
+        raise PlatformError("`airflow rotate-fernet-key` failed", f"look into {log}; the old key still reads")
