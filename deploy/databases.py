@@ -1,0 +1,61 @@
+"""The roles, databases and grants of the embedded PostgreSQL as a script for the container's psql.
+
+What belongs here: turning `local.postgres` into SQL, so that there is one source for both platforms. What is inside the
+warehouse belongs to its migrations. `python -m deploy roles` writes docker/postgres/roles.sql.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+from local.credentials import Credentials
+from local.postgres import DATABASES, role_passwords
+from local.settings import REPOSITORY
+
+if TYPE_CHECKING:
+    from local.postgres import Database
+
+ROLES_SQL = REPOSITORY / "docker" / "postgres" / "roles.sql"
+
+_HEAD = """\
+-- Written by `python -m deploy roles` from local/postgres.py: change it there. Run by psql at every start.
+-- Passwords come from the environment; psql quotes them, and the server's log does not show them.
+SET log_statement = 'none';
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = 'panic';
+"""
+
+
+def password_variables() -> dict[str, str]:
+    """Every role with the name of the setting that holds its password."""
+    names = Credentials(**{field.name: field.name.upper() for field in fields(Credentials)})
+    return role_passwords(names)
+
+
+def roles_sql() -> str:
+    """The whole script. Safe to run again: what is there gets its password and its grants anew."""
+    roles = "".join(_role(role, variable) for role, variable in password_variables().items())
+    databases = "".join(_database(database) for database in DATABASES)
+    closed = "REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC;\n"
+    return f"{_HEAD}\n{roles}\n{closed}\n{databases}".rstrip() + "\n"
+
+
+def _role(role: str, variable: str) -> str:
+    return (
+        f"\\getenv password {variable}\n"
+        f"SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}')\n\\gexec\n"
+        f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';\n"
+        "\\unset password\n"
+    )
+
+
+def _database(database: Database) -> str:
+    name, owner = database.name, database.owner
+    roles = ", ".join((owner, *database.guests))
+    return (
+        f"SELECT 'CREATE DATABASE {name} OWNER {owner}'\n"
+        f"WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = '{name}')\n\\gexec\n"
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC;\n"
+        f"GRANT CONNECT, TEMPORARY ON DATABASE {name} TO {roles};\n\n"
+    )

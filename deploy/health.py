@@ -1,0 +1,33 @@
+"""`python -m deploy.health scheduler`: whether a part of Airflow is healthy, as its API server knows it.
+
+For the containers' health checks: it imports nothing but the standard library, since it runs every few seconds.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import urllib.request
+
+URL = "http://airflow-apiserver:8080"
+
+
+def complaint(component: str, url: str = URL) -> str | None:
+    """None when the component is healthy, else what is amiss.
+
+    Args:
+        component: `metadatabase`, `scheduler`, `dag_processor` or `triggerer`.
+        url: the API server's.
+    """
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with direct.open(f"{url}/api/v2/monitor/health", timeout=5) as answer:
+            told = json.load(answer)
+    except (OSError, ValueError) as error:
+        return f"the API server does not answer ({error})"
+    status = (told.get(component) or {}).get("status")
+    return None if status == "healthy" else f"{component} is {status or 'unknown'}"
+
+
+if __name__ == "__main__":
+    sys.exit(complaint(*sys.argv[1:]))

@@ -1,0 +1,28 @@
+"""`python -m deploy.replay`: the replay of GitHub's API for the other containers, on port 8200.
+
+Without a token: it is asked for by nobody outside, and its limit without one is enough for the two repositories.
+"""
+
+from __future__ import annotations
+
+import uvicorn
+
+from local.github_api.server import Replay, create_app
+
+PORT = 8200
+
+
+def main() -> None:
+    """Serve until told to end."""
+    uvicorn.run(
+        create_app(Replay()),
+        host="0.0.0.0",  # noqa: S104 - a container's own network
+        port=PORT,
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+    )
+
+
+if __name__ == "__main__":
+    main()

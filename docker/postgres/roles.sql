@@ -1,0 +1,67 @@
+-- Written by `python -m deploy roles` from local/postgres.py: change it there. Run by psql at every start.
+-- Passwords come from the environment; psql quotes them, and the server's log does not show them.
+SET log_statement = 'none';
+SET log_min_duration_statement = -1;
+SET log_min_error_statement = 'panic';
+
+\getenv password AIRFLOW_DB_PASSWORD
+SELECT 'CREATE ROLE airflow' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'airflow')
+\gexec
+ALTER ROLE airflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+\unset password
+\getenv password WAREHOUSE_OWNER_PASSWORD
+SELECT 'CREATE ROLE warehouse_owner' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'warehouse_owner')
+\gexec
+ALTER ROLE warehouse_owner LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+\unset password
+\getenv password WAREHOUSE_INGEST_PASSWORD
+SELECT 'CREATE ROLE ingest' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'ingest')
+\gexec
+ALTER ROLE ingest LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+\unset password
+\getenv password WAREHOUSE_TRANSFORM_PASSWORD
+SELECT 'CREATE ROLE transform' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'transform')
+\gexec
+ALTER ROLE transform LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+\unset password
+\getenv password WAREHOUSE_READER_PASSWORD
+SELECT 'CREATE ROLE reader' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'reader')
+\gexec
+ALTER ROLE reader LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+\unset password
+\getenv password MLFLOW_DB_PASSWORD
+SELECT 'CREATE ROLE mlflow' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'mlflow')
+\gexec
+ALTER ROLE mlflow LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+\unset password
+\getenv password METABASE_DB_PASSWORD
+SELECT 'CREATE ROLE metabase' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'metabase')
+\gexec
+ALTER ROLE metabase LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';
+\unset password
+
+REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC;
+
+SELECT 'CREATE DATABASE airflow OWNER airflow'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'airflow')
+\gexec
+REVOKE ALL ON DATABASE airflow FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE airflow TO airflow;
+
+SELECT 'CREATE DATABASE warehouse OWNER warehouse_owner'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'warehouse')
+\gexec
+REVOKE ALL ON DATABASE warehouse FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE warehouse TO warehouse_owner, ingest, transform, reader;
+
+SELECT 'CREATE DATABASE mlflow OWNER mlflow'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'mlflow')
+\gexec
+REVOKE ALL ON DATABASE mlflow FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE mlflow TO mlflow;
+
+SELECT 'CREATE DATABASE metabase OWNER metabase'
+WHERE NOT EXISTS (SELECT FROM pg_database WHERE datname = 'metabase')
+\gexec
+REVOKE ALL ON DATABASE metabase FROM PUBLIC;
+GRANT CONNECT, TEMPORARY ON DATABASE metabase TO metabase;
