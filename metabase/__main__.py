@@ -1,0 +1,88 @@
+"""`python -m metabase`: provision a Metabase with our questions and dashboards, or write them as one HTML page."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from include.errors import PipelineError
+from metabase import report as page
+from metabase.client import MetabaseClient
+from metabase.dashboards import read_dashboards
+from metabase.provisioner import Action
+from metabase.provisioner import provision as bring_about
+from metabase.questions import in_words, read_questions
+from metabase.settings import MetabaseSettings, ReaderSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+app = typer.Typer(
+    add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
+)
+
+
+@app.command()
+def provision(
+    renew_password: Annotated[
+        bool, typer.Option(help="Send the reader's password again, after it was changed: Metabase shows none.")
+    ] = False,
+) -> None:
+    """Make or mend connection, questions and dashboards in the Metabase of METABASE_URL. Safe to run again."""
+    with _explained():
+        settings, questions = MetabaseSettings(), read_questions()
+        dashboards = read_dashboards(questions)
+        with MetabaseClient(settings) as client:
+            outcomes = bring_about(client, settings, questions, dashboards, renew_password=renew_password)
+    table = Table("KIND", "NAME", "DONE", "BECAUSE OF", box=None, pad_edge=False)
+    for outcome in outcomes:
+        style = "" if outcome.action is Action.UNCHANGED else "green"
+        table.add_row(
+            outcome.kind, Text(outcome.name), Text(outcome.action, style=style), Text(", ".join(outcome.reasons))
+        )
+    Console(highlight=False).print(table)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Option(help="The page; an older one is replaced.")],
+) -> None:
+    """Ask every question and write the answers as one HTML page with charts, for any browser."""
+    with _explained():
+        written = page.write(out, ReaderSettings().warehouse())
+    console = Console(highlight=False, soft_wrap=True, stderr=True)
+    for names, what in (
+        (written.failed, "got no answer; the page says why"),
+        (written.empty, "had nothing to show yet"),
+    ):
+        if names:
+            console.print(f"{len(names)} of {written.questions} questions {what}: {', '.join(names)}", markup=False)
+    typer.echo(str(written.path))
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """What goes wrong as one line on stderr, and exit code 1."""
+    try:
+        yield
+    except PipelineError as error:
+        words = str(error)
+    except ValidationError as error:
+        words = in_words(error)
+    except OSError as error:
+        words = f"{error.strerror}: {error.filename}"
+    else:
+        return
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {words}", style="red", markup=False)
+    raise typer.Exit(1)
+
+
+if __name__ == "__main__":
+    app()

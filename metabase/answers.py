@@ -1,0 +1,85 @@
+"""What the warehouse answers to questions, for the report.
+
+What belongs here: asking as `reader`, one question after the other, and the note where an answer fails. What does not:
+how an answer is shown.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psycopg
+from psycopg import errors as pg
+
+from include.stores.warehouse import connect, warehouse_errors
+from metabase.questions import STAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from include.settings import WarehouseConfig
+    from include.stores.warehouse import Connection
+    from metabase.questions import Question
+
+MOST_ROWS = 5000
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question. `note` says why there are no rows, or not all of them."""
+
+    question: Question
+    rows: tuple[tuple[Any, ...], ...] = ()
+    note: str = ""
+    failed: bool = False
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to draw: no row, or nothing measured in any of them."""
+        measured = [self.values(name) for name in self.question.y or self.question.columns]
+        return all(value is None for values in measured for value in values)
+
+    def values(self, column: str) -> list[Any]:
+        """One column of all rows."""
+        place = list(self.question.columns).index(column)
+        return [row[place] for row in self.rows]
+
+
+def ask(questions: Iterable[Question], config: WarehouseConfig) -> dict[str, Answer]:
+    """The answer to each question by its name, without any filter. One that fails is a note and stops no other.
+
+    Raises:
+        RetryableError: the warehouse does not answer.
+        PermanentError: it refuses the role.
+    """
+    with connect(config) as connection, warehouse_errors(STAGE):
+        return {question.name: _answer(question, connection, config) for question in questions}
+
+
+def _answer(question: Question, connection: Connection, config: WarehouseConfig) -> Answer:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(question.for_postgres(), {})
+            found = [column.name for column in cursor.description or ()]
+            if found != list(question.columns):
+                note = f"The answer has the columns {', '.join(found)}; the question's header says others."
+                return Answer(question, note=note, failed=True)
+            rows = cursor.fetchmany(MOST_ROWS + 1)
+    except psycopg.Error as error:
+        if connection.closed:
+            raise
+        return Answer(question, note=_note(error, config), failed=True)
+    note = f"Only the first {MOST_ROWS:,} rows are shown." if len(rows) > MOST_ROWS else ""
+    return Answer(question, tuple(rows[:MOST_ROWS]), note)
+
+
+def _note(error: psycopg.Error, config: WarehouseConfig) -> str:
+    words = (error.diag.message_primary or str(error)).split("\n", maxsplit=1)[0]
+    match error:
+        case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn():
+            return f"Not there yet: {words}. The models are built by `make dbt`, and whenever new rows are loaded."
+        case pg.QueryCanceled():
+            return f"No answer within {config.statement_timeout} seconds: {words}."
+        case _:
+            return f"The warehouse does not answer this: {words}."

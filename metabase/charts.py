@@ -1,0 +1,164 @@
+"""How an answer is drawn in the report: values as text, and charts as plotly's figures.
+
+What belongs here: colours, axes and numbers. What does not: the page around them (see `metabase.report`). Plotly reads
+a little HTML in every text, links included: what comes from the warehouse is escaped.
+"""
+
+from __future__ import annotations
+
+import html
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from metabase.questions import Chart, Format
+
+if TYPE_CHECKING:
+    from metabase.answers import Answer
+    from metabase.questions import Column
+
+NOTHING = "\N{EN DASH}"
+NUMBERS = {Format.INTEGER, Format.AMOUNT, Format.DECIMAL, Format.SHARE}
+
+# Told apart also by people who see few colours (after Paul Tol's "bright" and "muted" schemes).
+_COLOURS = (
+    "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999933", "#882255", "#44aa99", "#bbbbbb",
+)  # fmt: skip
+_INK, _QUIET, _LINES = "#24292f", "#57606a", "#e7eaee"
+_FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
+_TICKS: dict[Format, str] = {
+    Format.INTEGER: ",d", Format.AMOUNT: ",.2f", Format.DECIMAL: ",.1f", Format.SHARE: ".1%",
+}  # fmt: skip
+_FEW_SLICES = 12
+
+
+def text(value: object, column: Column) -> str:
+    """A value as people read it."""
+    if value is None:
+        return NOTHING
+    match column.format:
+        case Format.INTEGER:
+            return f"{value:,.0f}"
+        case Format.AMOUNT:
+            return f"{value:,.2f}"
+        case Format.DECIMAL:
+            return f"{value:,.1f}"
+        case Format.SHARE:
+            return f"{value:.1%}"
+        case Format.TIME if isinstance(value, datetime):
+            return f"{value:%Y-%m-%d %H:%M}"
+        case _:
+            return str(value)
+
+
+def figure(answer: Answer) -> str:
+    """The chart as JSON for plotly.js: `data` and `layout`."""
+    from plotly import graph_objects  # type: ignore[import-untyped]
+
+    drawn = graph_objects.Figure(data=_traces(answer), layout=_layout(answer))
+    return str(drawn.to_json())
+
+
+def _traces(answer: Answer) -> list[Any]:
+    from plotly import graph_objects  # type: ignore[import-untyped]
+
+    question = answer.question
+    if question.chart is Chart.PIE:
+        return [_pie(answer)]
+    parts = _parts(answer)
+    stack = {"stackgroup": "all"} if question.stacked else {}
+    traces = []
+    for number, (name, column, xs, ys) in enumerate(parts):
+        colour = _COLOURS[number % len(_COLOURS)]
+        shown = f"%{{{'x' if question.chart is Chart.ROW else 'y'}:{_TICKS.get(column.format, '')}}}"
+        look: dict[str, Any] = {"name": name, "hovertemplate": shown + ("" if len(parts) > 1 else "<extra></extra>")}
+        match question.chart:
+            case Chart.LINE:
+                trace = graph_objects.Scatter(x=xs, y=ys, mode="lines", line={"color": colour, "width": 2}, **look)
+            case Chart.AREA:
+                fill = stack or {"fill": "tozeroy"}
+                trace = graph_objects.Scatter(x=xs, y=ys, mode="lines", line={"color": colour}, **fill, **look)
+            case Chart.ROW:
+                trace = graph_objects.Bar(x=ys, y=xs, orientation="h", marker={"color": colour}, **look)
+            case _:
+                trace = graph_objects.Bar(x=xs, y=ys, marker={"color": colour}, **look)
+        traces.append(trace)
+    return traces
+
+
+def _parts(answer: Answer) -> list[tuple[str, Column, list[Any], list[Any]]]:
+    """Name, column, and values along and up the axes of each colour: by measured column, or by a column's values."""
+    question = answer.question
+    xs = [_plain(value) for value in answer.values(question.x or "")]
+    if question.series is None:
+        return [
+            (_plain(column.label), column, xs, [_plain(value) for value in answer.values(name)])
+            for name in question.y
+            for column in [question.columns[name]]
+        ]
+    names = [_plain(value) or NOTHING for value in answer.values(question.series)]
+    points = list(zip(names, xs, map(_plain, answer.values(question.y[0])), strict=True))
+    column = question.columns[question.y[0]]
+    return [
+        (str(name), column, [x for one, x, _ in points if one == name], [y for one, _, y in points if one == name])
+        for name in dict.fromkeys(names)
+    ]
+
+
+def _pie(answer: Answer) -> Any:
+    from plotly import graph_objects  # type: ignore[import-untyped]
+
+    [(_, _, labels, values)] = _parts(answer)
+    return graph_objects.Pie(
+        labels=labels[:_FEW_SLICES],
+        values=values[:_FEW_SLICES],
+        hole=0.55,
+        sort=False,
+        direction="clockwise",
+        textinfo="percent",
+        marker={"colors": list(_COLOURS), "line": {"color": "#ffffff", "width": 2}},
+        hovertemplate="%{label}: %{value:,}<extra></extra>",
+    )
+
+
+def _layout(answer: Answer) -> dict[str, Any]:
+    question = answer.question
+    several = question.chart is Chart.PIE or question.series is not None or len(question.y) > 1
+    layout: dict[str, Any] = {
+        "template": "none",
+        "autosize": True,
+        "font": {"family": _FONT, "size": 12, "color": _INK},
+        "paper_bgcolor": "rgba(0,0,0,0)",
+        "plot_bgcolor": "rgba(0,0,0,0)",
+        "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
+        "barmode": "stack" if question.stacked else "group",
+        "bargap": 0.25,
+        "hovermode": "closest" if question.chart in {Chart.PIE, Chart.ROW} else "x unified",
+        "showlegend": several,
+        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+    }
+    if question.chart is Chart.PIE:
+        return layout | {"legend": {"orientation": "v", "y": 0.5, "yanchor": "middle", "x": 1.02, "xanchor": "left"}}
+    along = {"automargin": True, "showgrid": False, "linecolor": _LINES, "tickcolor": _LINES, "fixedrange": True}
+    column, measured = question.columns[question.x or ""], question.columns[question.y[0]]
+    along |= {"type": "date"} if column.format is Format.DATE else {"type": "category"}
+    up = {
+        "automargin": True, "gridcolor": _LINES, "zeroline": False, "rangemode": "tozero", "fixedrange": True,
+        "tickfont": {"color": _QUIET}, "tickformat": {Format.SHARE: ".0%"}.get(measured.format, "~s"), "nticks": 6,
+    }  # fmt: skip
+    if measured.format is Format.INTEGER and max((v for _, _, _, ys in _parts(answer) for v in ys if v), default=0) < 6:
+        up |= {"tickformat": "d", "dtick": 1}
+    if question.chart is Chart.ROW:
+        return layout | {"xaxis": up, "yaxis": along | {"autorange": "reversed", "ticks": ""}}
+    if column.format is Format.DATE:
+        along |= {"fixedrange": False, "hoverformat": "%Y-%m-%d"}
+    return layout | {"xaxis": along, "yaxis": up}
+
+
+def _plain(value: object) -> Any:
+    """As plotly takes it: numbers, and texts in which nothing is HTML."""
+    if isinstance(value, Decimal):
+        return float(value)
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    return value if value is None or isinstance(value, int | float) else html.escape(str(value), quote=False)

@@ -1,0 +1,105 @@
+"""Every question on a warehouse that the pipeline has filled, as the role that Metabase has."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from psycopg import errors
+
+from metabase.questions import FilterType, read_questions
+
+if TYPE_CHECKING:
+    from dbt_project import Warehouse
+
+    from metabase.questions import Question
+
+pytestmark = pytest.mark.integration
+
+QUESTIONS = read_questions()
+VALUES: dict[str, Any] = {
+    "start_date": date(2020, 1, 1), "end_date": date(2099, 1, 1), "dataset": "sales", "repository": "o/one",
+}  # fmt: skip
+# A value that leaves nothing over, for each filter.
+NOTHING: dict[str, Any] = {
+    "start_date": date(2099, 1, 1), "end_date": date(2000, 1, 1), "dataset": "nobody's", "repository": "no/body's",
+}  # fmt: skip
+
+
+def ask(warehouse: Warehouse, question: Question, values: dict[str, Any]) -> tuple[list[str], list[dict[str, Any]]]:
+    given = {name: value for name, value in values.items() if name in question.filters}
+    with warehouse.connect("reader") as connection, connection.cursor() as cursor:
+        cursor.execute(question.for_postgres(given), given)
+        return [column.name for column in cursor.description or ()], cursor.fetchall()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+@pytest.mark.parametrize("values", [{}, VALUES], ids=["unfiltered", "filtered"])
+def test_question_gives_rows_with_the_columns_that_its_chart_shows(
+    filled: Warehouse, name: str, values: dict[str, Any]
+) -> None:
+    question = QUESTIONS[name]
+    columns, rows = ask(filled, question, values)
+    assert columns == list(question.columns)
+    assert rows
+    assert any(row[column] is not None for row in rows for column in question.y or columns)
+    for column in (question.x, question.series):
+        assert not column or all(row[column] is not None for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "filter_name"), [(name, each) for name, question in QUESTIONS.items() for each in question.filters]
+)
+def test_filter_leaves_rows_out(filled: Warehouse, name: str, filter_name: str) -> None:
+    question = QUESTIONS[name]
+    _, rows = ask(filled, question, {filter_name: NOTHING[filter_name]})
+    assert not [row for row in rows if any(row[column] for column in question.y or question.columns)]
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_metabase_can_prepare_the_question(filled: Warehouse, name: str) -> None:
+    """Metabase sends a date as a parameter of its statement: the server has to find out its type."""
+    question = QUESTIONS[name]
+    text = question.for_metabase()
+    for number, (filter_name, kind) in enumerate(question.filters.items(), start=1):
+        of_type = "date" if kind is FilterType.DATE else "text"
+        text = text.replace("{{" + filter_name + "}}", f"CAST(${number} AS {of_type})")
+    text = text.replace("[[", "").replace("]]", "")
+    with filled.connect("reader") as connection:
+        connection.execute(f"PREPARE question AS {text}".encode())
+
+
+def schemas(plan: object) -> set[str]:
+    """The schemas of all tables and views in a plan."""
+    if isinstance(plan, list):
+        return set().union(*map(schemas, plan))
+    if isinstance(plan, dict):
+        own = {plan["Schema"]} if plan.get("Relation Name") else set()
+        return own.union(*map(schemas, plan.values()))
+    return set()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_question_reads_analytics_and_ops_only(filled: Warehouse, name: str) -> None:
+    question = QUESTIONS[name]
+    given = {each: VALUES[each] for each in question.filters}
+    with filled.connect("reader") as connection:
+        # Rows that cannot be there are planned away, and their tables with them: the filters are those that let all in.
+        [row] = connection.execute(b"EXPLAIN (VERBOSE, FORMAT JSON) " + question.for_postgres(given), given).fetchall()
+    assert schemas(row["QUERY PLAN"])
+    assert schemas(row["QUERY PLAN"]) <= {"analytics", "ops"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO analytics.daily_sales DEFAULT VALUES",
+        "DELETE FROM ops.file_ingestion_log",
+        "CREATE TABLE analytics.x ()",
+    ],
+    ids=["insert", "delete", "create"],
+)
+def test_reader_cannot_write(filled: Warehouse, statement: str) -> None:
+    with filled.connect("reader") as connection, pytest.raises(errors.InsufficientPrivilege):
+        connection.execute(statement.encode())
