@@ -1,0 +1,144 @@
+"""The same DAGs on two Celery workers. One is killed in the middle of a load: nothing is lost, nothing doubled."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import psycopg
+import pytest
+
+from include.settings import CONTRACTS_DIR
+from local import processes, workers
+from local.platform import Platform
+from local.settings import temporary_settings
+from tests.e2e.conftest import SETTINGS, Running
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+ROWS = 2_000
+FILES = {"sales": 4, "inventory": 2}
+PLACES = 2  # of each worker: of three loads that wait at a lock, one is at the other worker
+COUNTS = ("rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "rows_rejected")
+
+
+@pytest.fixture(scope="module")
+def scaled() -> Iterator[Running]:
+    """A platform with two workers, and with the contracts of two datasets."""
+    home = Path(tempfile.mkdtemp(prefix="platform-"))
+    contracts, samples = home / "contracts", home / "samples"
+    contracts.mkdir()
+    samples.mkdir()
+    for dataset in FILES:
+        shutil.copy(CONTRACTS_DIR / f"{dataset}.yaml", contracts)
+    before = dict(os.environ)
+    # Loads wait for the lock that the test holds, each in a task of its own.
+    patient = {"INGEST_LOCK_TIMEOUT_SECONDS": "600", "INGEST_BATCH_MAX_FILES": "1"}
+    os.environ.update(SETTINGS | patient | {"INGEST_CONTRACTS_DIR": str(contracts)})
+    asked = temporary_settings(home / "home", airflow_executor="celery", celery_workers=2, celery_concurrency=PLACES)
+    platform = Platform(asked)
+    try:
+        platform.up()
+        yield Running(platform, contracts, samples)
+    finally:
+        platform.down()
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def worker_tree(running: Running, name: str) -> list[psutil.Process]:
+    """A worker and every process below it: its pool, the supervisors of its tasks, the tasks."""
+    status = next(status for status in running.platform.status() if status.name == name)
+    assert status.pid
+    worker = psutil.Process(status.pid)
+    return [worker, *worker.children(recursive=True)]
+
+
+def waiting_loads(running: Running, tree: list[psutil.Process]) -> set[int]:
+    """The ports from which these processes wait for a lock in the warehouse: loads that are surely under way."""
+    waiting = running.query(
+        "SELECT client_port FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    )
+    held: set[int] = set()
+    for process in tree:
+        with suppress(psutil.Error):
+            held.update(connection.laddr.port for connection in process.net_connections("tcp"))
+    return {port for (port,) in waiting} & held
+
+
+def kill_tree(tree: list[psutil.Process]) -> None:
+    """As when its machine goes away: nobody below has time to say good-bye."""
+    for process in tree:
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
+
+
+def test_worker_killed_in_the_middle_of_a_load_loses_and_doubles_nothing(scaled: Running) -> None:
+    keys = []
+    for dataset, count in FILES.items():
+        for number in range(count):
+            name = f"{dataset}_{number}.csv"
+            scaled.sample(dataset, name, ROWS, seed=number, start=ROWS * number)
+            keys.append(f"incoming/{dataset}/{name}")
+    owner = scaled.platform.warehouse_config("owner")
+    names = workers.names(scaled.platform.settings)
+    with psycopg.connect(
+        host=owner.host,
+        port=owner.port,
+        dbname=owner.database,
+        user=owner.user,
+        password=owner.password.get_secret_value(),
+    ) as blocker:
+        for dataset in FILES:
+            scaled.drop(f"{dataset}_0.csv", f"incoming/{dataset}/{dataset}_0.csv")
+        # The first file of a dataset makes its table.
+        for dataset in FILES:
+            scaled.settled(f"incoming/{dataset}/{dataset}_0.csv")
+        blocker.execute("LOCK TABLE raw.sales, raw.inventory IN ACCESS EXCLUSIVE MODE")
+        for key in keys:
+            if not key.endswith("_0.csv"):
+                scaled.drop(Path(key).name, key)
+
+        def loads() -> list[set[int]]:
+            return [waiting_loads(scaled, worker_tree(scaled, name)) for name in names]
+
+        scaled.until(lambda: all(loads()), "both workers load")
+        victim = worker_tree(scaled, names[1])
+        assert waiting_loads(scaled, victim)
+        kill_tree(victim)
+    entries = {key: scaled.settled(key) for key in keys}
+
+    for key, entry in entries.items():
+        assert (entry["status"], [entry[name] for name in COUNTS]) == ("archived", [ROWS, ROWS, 0, 0, 0, 0]), key
+    assert any(entry["attempts"] > 1 for entry in entries.values()), "the kill hit no task"
+    for dataset, count in FILES.items():
+        rows = scaled.query(f"SELECT _file_id, count(*) FROM raw.{dataset} GROUP BY 1 ORDER BY 1")
+        files = sorted(entry["file_id"] for entry in entries.values() if entry["dataset"] == dataset)
+        assert rows == [(file_id, ROWS) for file_id in files]
+        assert len(files) == count
+    assert scaled.query("SELECT count(*) FROM ops.file_ingestion_log") == [(len(keys),)]
+    assert scaled.query("SELECT tablename FROM pg_tables WHERE schemaname = 'load'") == []
+    assert scaled.keys("processed/") == sorted(entry["settled_key"] for entry in entries.values())
+    assert scaled.keys("incoming/") + scaled.keys("failed/") + scaled.keys("staging/") == []
+
+
+def test_the_killed_worker_is_back_and_nothing_survives_the_end(scaled: Running) -> None:
+    """Last: it ends the platform."""
+
+    def unwell() -> list[str]:
+        return [f"{status.name}: {status.complaint}" for status in scaled.platform.status() if not status.healthy]
+
+    scaled.until(lambda: not unwell(), "every service is well")
+    layout, session = scaled.platform.settings.layout, scaled.platform._session()
+    assert processes.find(layout, session)
+    scaled.platform.down()
+    assert [" ".join(process.cmdline()) for process in processes.find(layout, session)] == []
