@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.credentials import load, load_or_make
+from local.credentials import load, load_or_make, rotated, save, without_old_keys
 from local.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -60,3 +60,25 @@ def test_loading_names_what_is_missing(tmp_path: Path) -> None:
 def test_secrets_do_not_show_in_a_repr(tmp_path: Path) -> None:
     made = load_or_make(tmp_path / "secrets.env")
     assert made.postgres_password not in repr(made)
+
+
+def test_a_rotation_replaces_every_secret_and_no_name(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "secrets.env")
+    before, after = vars(made), vars(rotated(made))
+    assert {name for name in before if before[name] == after[name]} == {"s3_access_key_id", "airflow_admin_user"}
+
+
+def test_airflow_reads_with_every_key_until_all_is_rewritten(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "secrets.env")
+    twice = rotated(rotated(made))  # the first one was killed before it rewrote anything
+    keys = twice.airflow_fernet_key.split(",")
+    assert (len(keys), len(set(keys)), keys[-1]) == (3, 3, made.airflow_fernet_key)
+    assert without_old_keys(twice).airflow_fernet_key.split(",") == keys[:2]
+
+
+def test_saved_secrets_are_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "secrets.env"
+    after = rotated(load_or_make(path))
+    save(path, after)
+    assert load(path) == after
+    assert path.stat().st_mode & 0o777 == 0o600

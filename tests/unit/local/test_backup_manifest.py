@@ -1,0 +1,61 @@
+"""A backup is believed only if every file is there and as it was written, and no other."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local import backup_manifest
+from local.backup_manifest import Manifest, read_verified, stored
+from local.errors import PlatformError
+from local.mirror import checksum
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+OBJECT = "buckets/landing/incoming/a.csv"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, text in {"secrets.env": "A=b", "databases/warehouse.dump": "dump", OBJECT: "a"}.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    names = ["secrets.env", "databases/warehouse.dump", OBJECT]
+    manifest = Manifest(
+        made_at=datetime(2026, 1, 1, tzinfo=UTC), postgresql=18, versions={}, landing_bucket="landing",
+        buckets=["landing"], rows={}, unsettled=0, left_out=[],
+        files={name: stored(tmp_path, name, checksum(tmp_path / name)) for name in names},
+    )  # fmt: skip
+    backup_manifest.write(tmp_path, manifest)
+    return tmp_path
+
+
+def test_a_whole_backup_is_believed(folder: Path) -> None:
+    assert read_verified(folder).files[OBJECT].bytes == 1
+    assert (folder / "manifest.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(lambda path: (path / OBJECT).write_text("b"), "is damaged: .*a.csv is not what", id="changed"),
+        pytest.param(lambda path: (path / OBJECT).write_text("aa"), "is damaged: .*a.csv is not what", id="longer"),
+        pytest.param(lambda path: (path / OBJECT).unlink(), "is damaged: .*a.csv is missing", id="missing"),
+        pytest.param(lambda path: (path / "new").touch(), "is damaged: new is not in the manifest", id="added"),
+        pytest.param(lambda path: (path / "secrets.env").unlink(), "lacks secrets.env: put the file back", id="secrets"),
+        pytest.param(lambda path: (path / "manifest.json").unlink(), "is no backup: it has no", id="no manifest"),
+        pytest.param(lambda path: (path / "manifest.json").write_text("{"), "cannot be read", id="cut manifest"),
+    ],
+)
+def test_a_damaged_backup_is_refused_and_the_damage_is_named(
+    folder: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    damage(folder)
+    with pytest.raises(PlatformError, match=message):
+        read_verified(folder)
