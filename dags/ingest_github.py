@@ -24,6 +24,7 @@ from datetime import timedelta
 
 from airflow.sdk import Param, dag
 
+from include.orchestration.alerts import tell_of_failed_run
 from include.orchestration.defaults import START, default_args
 from include.orchestration.github import collect_repository, list_repositories
 from include.settings import github_settings
@@ -35,6 +36,7 @@ from include.settings import github_settings
     catchup=False,
     max_active_runs=1,
     default_args=default_args(),
+    on_failure_callback=tell_of_failed_run,
     doc_md=__doc__,
     tags=["sources", "github"],
     params={

@@ -19,6 +19,7 @@ put another version to use by hand, move the alias in MLflow.
 
 from airflow.sdk import dag
 
+from include.orchestration.alerts import tell_of_failed_run
 from include.orchestration.assets import features
 from include.orchestration.defaults import START, background_args
 from include.orchestration.train import check_examples, promote_model, train_model
@@ -30,6 +31,7 @@ from include.orchestration.train import check_examples, promote_model, train_mod
     catchup=False,
     max_active_runs=1,
     default_args=background_args(),
+    on_failure_callback=tell_of_failed_run,
     doc_md=__doc__,
     tags=["models", "mlflow"],
 )

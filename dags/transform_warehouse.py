@@ -22,6 +22,7 @@ change of a staging model: `make dbt ARGS="build --full-refresh"`, or rows that 
 
 from airflow.sdk import AssetAny, dag
 
+from include.orchestration.alerts import tell_of_failed_run
 from include.orchestration.assets import rows_of
 from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, background_args
@@ -42,6 +43,7 @@ from include.orchestration.transform import (
     max_active_runs=1,
     max_active_tasks=2,
     default_args=background_args() | {"execution_timeout": LONGEST_TASK},
+    on_failure_callback=tell_of_failed_run,
     doc_md=__doc__,
     tags=["transformation", "dbt"],
 )

@@ -206,7 +206,7 @@ class AlertSettings(BaseSettings):
     max_files: int = Field(20, ge=1, description="files listed in one message; of the others only the number is told")
     quiet_minutes: float = Field(60.0, ge=0, description="the same cause is told again after this, with a count")
     attempts: int = Field(3, ge=1, description="tries of one message")
-    timeout_seconds: float = Field(10.0, gt=0, description="for each answer of the mail server")
+    timeout_seconds: int = Field(10, ge=1, description="for each answer of the mail server")
     # Below the 50 seconds after which Airflow ends a process that calls a DAG back.
     deadline_seconds: float = Field(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
     pause_seconds: float = Field(120.0, ge=0, description="a message that was given up is not tried again before this")

@@ -14,7 +14,7 @@ from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from local import broker, bucket, ml_api, mlflow, postgres, workers
+from local import broker, bucket, mail, ml_api, mlflow, postgres, workers
 from local.errors import PlatformError
 from local.github_api import service as github
 from local.services import Service, get_json, shared_environment
@@ -180,6 +180,7 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
         "AIRFLOW_CONN_WAREHOUSE_TRANSFORM": json.dumps(transform),
         "AIRFLOW_CONN_EVENTS_KAFKA": json.dumps(events),
         "AIRFLOW_CONN_SOURCE_GITHUB": json.dumps(github.connection(settings, credentials)),
+        "AIRFLOW_CONN_ALERTS_SMTP": json.dumps(mail.connection()),
     }
 
 

@@ -9,6 +9,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
+from include.orchestration.alerts import telling_of_bad_messages
 from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
 from include.orchestration.message_sensor import WaitForMessages
@@ -95,9 +96,11 @@ def consume_dag(contract: Contract) -> DAG:
             # What an earlier try loaded before it failed or died, this one does not see.
             news = context["ti"].try_number > 1
             with (
+                telling_of_bad_messages(contract) as watched,
                 no_retry_of_permanent_errors(),
                 connected_consumer(contract, run, ignore_threshold=ignore_threshold) as consumer,
             ):
+                watched.consumed = consumer.result
                 try:
                     done = consumer.consume()
                 finally:

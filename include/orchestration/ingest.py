@@ -11,6 +11,7 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
 from include.ingestion.places import incoming_prefix
+from include.orchestration.alerts import tell_of_quarantined_files
 from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
 from include.orchestration.stores import LANDING
@@ -94,12 +95,14 @@ def ingest_dag(contract: Contract) -> DAG:
 
         @task(trigger_rule="all_done")
         def settle() -> dict[str, int]:
-            """Move every decided file to processed/ or failed/, with its report."""
+            """Move every decided file to processed/ or failed/, with its report; tell people of the latter."""
             from include.ingestion.settle import settle as settle_files
             from include.orchestration.stores import connected_stores
 
             with no_retry_of_permanent_errors(), connected_stores() as stores:
-                return settle_files(contract, stores.objects, stores.ledger, settings)
+                settled = settle_files(contract, stores.objects, stores.ledger, settings)
+            tell_of_quarantined_files(contract.dataset)
+            return settled
 
         @task(outlets=[rows_of(contract.dataset)])
         def announce_rows(settled: dict[str, int]) -> None:

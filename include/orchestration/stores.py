@@ -77,6 +77,11 @@ def kafka_config(connection_id: str = EVENTS) -> KafkaConfig:
     return KafkaConfig(bootstrap_servers=servers, options=options)
 
 
+def warehouse_ingest_config() -> WarehouseConfig:
+    """The warehouse as the role `ingest`."""
+    return _warehouse()
+
+
 def warehouse_transform_config() -> WarehouseConfig:
     """The warehouse as the role `transform`: it reads everything, and writes staging and analytics."""
     return _warehouse(WAREHOUSE_TRANSFORM)

@@ -6,6 +6,7 @@ import logging
 
 from airflow.sdk import get_current_context, task
 
+from include.orchestration.alerts import tell_of_files_held_back, tell_of_quarantined_files
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import ingest_settings
 
@@ -32,9 +33,9 @@ def put_back_files(dataset: str, stage: str, name: str) -> dict[str, int]:
 
 @task
 def sweep_incoming() -> dict[str, int]:
-    """Route or quarantine what no ingest DAG waits for."""
+    """Route or quarantine what no ingest DAG waits for; tell people of the latter, and of what they were not told."""
     from include.ingestion.claim import Run
-    from include.ingestion.sweep import sweep
+    from include.ingestion.sweep import UNKNOWN, sweep
     from include.orchestration.catalog import catalog
     from include.orchestration.stores import connected_stores
 
@@ -42,4 +43,7 @@ def sweep_incoming() -> dict[str, int]:
     run = Run(context["dag"].dag_id, context["run_id"])
     with no_retry_of_permanent_errors(), connected_stores() as stores:
         swept = sweep(catalog, stores.objects, stores.ledger, run, ingest_settings())
+    if swept.quarantined:
+        tell_of_quarantined_files(UNKNOWN)
+    tell_of_files_held_back()
     return {"routed": swept.routed, "quarantined": swept.quarantined}

@@ -8,4 +8,4 @@ WHERE
     dataset = %(dataset)s AND bucket = %(bucket)s AND settled_at > %(since)s AND settled_key IS NOT NULL
     AND status IN ('validation_failed', 'processing_failed', 'loading_failed')
 GROUP BY error_code
-ORDER BY files DESC, error_code;
+ORDER BY files DESC, error_code ASC;
