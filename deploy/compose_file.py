@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 COMPOSE_FILE = REPOSITORY / "docker-compose.yaml"
 
+# The module that every part of Airflow is started by.
+STARTER = "deploy.start"
+
 _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bkmg])b?", re.IGNORECASE)
 
@@ -78,11 +81,7 @@ class ComposeFile:
     @cached_property
     def airflow(self) -> list[str]:
         """The services that run a part of Airflow for good."""
-        return [
-            name
-            for name, service in self.services.items()
-            if str((service.get("entrypoint") or [""])[0]) == "airflow" and not self.is_one_shot(name)
-        ]
+        return [name for name, service in self.services.items() if STARTER in (service.get("entrypoint") or ())]
 
     def environment(self, service: str) -> dict[str, str | None]:
         """What a service is told; None for what it takes from the shell or `.env`, if it is there."""

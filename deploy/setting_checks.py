@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 import include.settings as library
 from deploy.env_file import SECRETS, env_text
 from deploy.interpolation import interpolate, variables
+from deploy.start import made_variables
 from local import airflow as embedded_airflow
 from local.credentials import Credentials
 from local.settings import PlatformSettings
@@ -101,7 +102,7 @@ def connections_are_provided(file: ComposeFile) -> list[str]:
     used = connection_ids(file.root)
     problems = [] if used else ["no connection id was found in dags/ and include/orchestration/"]
     for service in file.airflow:
-        told = file.environment(service)
+        told = file.environment(service).keys() | made_variables().keys()
         problems += [
             f"{service} is not told the connection {one}"
             for one in sorted(used)
@@ -118,7 +119,8 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
     nobody = Credentials(**{field.name: "x" for field in fields(Credentials)})
     embedded = set(embedded_airflow.environment(PlatformSettings(_env_file=None), nobody))
     pipelines = pipeline_settings()
-    problems = [f"{WORKER} is not told {name}, as the embedded one is" for name in sorted(embedded - set(told))]
+    given = told.keys() | made_variables().keys()
+    problems = [f"{WORKER} is not told {name}, as the embedded one is" for name in sorted(embedded - given)]
     own = {name for name in told if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))} - embedded - ONLY_IN_CONTAINERS
     problems += [f"{WORKER} is told {name}, and the embedded one is not" for name in sorted(own)]
     missing = set(pipelines) - _OWNERS - set(told)

@@ -25,7 +25,12 @@ user() {  # name, password, buckets: the policy bears the user's name
   printf '%s\n%s\n' "$name" "$password" | mc admin user add store
   # Refused where it is attached already; what counts is looked at afterwards.
   mc admin policy attach store "$name" --user "$name" || true
-  [[ "$(mc admin user info store "$name" --json)" == *"\"$name\""* ]]
+  local info
+  info="$(mc admin user info store "$name" --json)"
+  [[ "${info// /}" == *"\"policyName\":\"$name\""* ]] || {
+    echo "error: the policy of the user $name is not in force: ${info}" >&2
+    return 1
+  }
 }
 
 mkdir -p "$MC_CONFIG_DIR"
