@@ -77,7 +77,7 @@ replay-dlq: $(STAMP) ## put dead letters back into their topic: make replay-dlq 
 	  $${LIMIT:+--limit "$$LIMIT"}
 
 ##@ From GitHub to a model
-.PHONY: ingest-github dbt check-quality train schedules dbt-docs
+.PHONY: ingest-github dbt dbt-docs check-quality report train schedules
 
 # As the role `transform`; what dbt makes goes to the platform's home.
 DBT_ENV = $(PYTHON) -m local up > /dev/null && told="$$($(PYTHON) -m local env)" && eval "$$told"
@@ -101,6 +101,9 @@ dbt-docs: $(STAMP) ## write the models' documentation as one page
 check-quality: $(STAMP) ## check every table of the warehouse now
 	@$(PYTHON) -m local run check_quality
 
+report: $(STAMP) ## write the dashboards as one page with charts: make report [OUT=path]
+	@$(DBT_ENV) && $(PYTHON) -m metabase report --out "$${OUT:-$$PLATFORM_HOME/report.html}"
+
 train: $(STAMP) ## train the commit model now
 	@$(PYTHON) -m local run train_commit_model
 
@@ -119,13 +122,13 @@ lint: $(STAMP) ## check style, types and SQL
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
-	@$(VENV)/bin/sqlfluff lint sql
+	@$(VENV)/bin/sqlfluff lint sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff lint models tests
 
 format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/ruff check --fix-only --quiet .
 	@$(VENV)/bin/ruff format .
-	@$(VENV)/bin/sqlfluff fix --quiet sql
+	@$(VENV)/bin/sqlfluff fix --quiet sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff fix --quiet models tests
 
 bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=]

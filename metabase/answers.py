@@ -78,7 +78,7 @@ def _note(error: psycopg.Error, config: WarehouseConfig) -> str:
     words = (error.diag.message_primary or str(error)).split("\n", maxsplit=1)[0]
     match error:
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn():
-            return f"Not there yet: {words}. The models are built by `make dbt`, and whenever new rows are loaded."
+            return f"Not there yet: {words}. Run make dbt, or wait: new rows build it."
         case pg.QueryCanceled():
             return f"No answer within {config.statement_timeout} seconds: {words}."
         case _:

@@ -7,7 +7,7 @@ a little HTML in every text, links included: what comes from the warehouse is es
 from __future__ import annotations
 
 import html
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -29,7 +29,9 @@ _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, 
 _TICKS: dict[Format, str] = {
     Format.INTEGER: ",d", Format.AMOUNT: ",.2f", Format.DECIMAL: ",.1f", Format.SHARE: ".1%",
 }  # fmt: skip
-_FEW_SLICES = 12
+_MOST_SLICES = 12
+_FEW_BARS = 4
+_FEW_DAYS = timedelta(days=14)
 
 
 def text(value: object, column: Column) -> str:
@@ -60,7 +62,7 @@ def figure(answer: Answer) -> str:
 
 
 def _traces(answer: Answer) -> list[Any]:
-    from plotly import graph_objects  # type: ignore[import-untyped]
+    from plotly import graph_objects
 
     question = answer.question
     if question.chart is Chart.PIE:
@@ -106,12 +108,12 @@ def _parts(answer: Answer) -> list[tuple[str, Column, list[Any], list[Any]]]:
 
 
 def _pie(answer: Answer) -> Any:
-    from plotly import graph_objects  # type: ignore[import-untyped]
+    from plotly import graph_objects
 
     [(_, _, labels, values)] = _parts(answer)
     return graph_objects.Pie(
-        labels=labels[:_FEW_SLICES],
-        values=values[:_FEW_SLICES],
+        labels=labels[:_MOST_SLICES],
+        values=values[:_MOST_SLICES],
         hole=0.55,
         sort=False,
         direction="clockwise",
@@ -132,10 +134,17 @@ def _layout(answer: Answer) -> dict[str, Any]:
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 12, "t": 8, "b": 8},
         "barmode": "stack" if question.stacked else "group",
-        "bargap": 0.25,
+        "bargap": 0.25 if len(answer.rows) > _FEW_BARS else 0.6,
         "hovermode": "closest" if question.chart in {Chart.PIE, Chart.ROW} else "x unified",
         "showlegend": several,
-        "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "xanchor": "left"},
+        "legend": {
+            "orientation": "h",
+            "y": 1.02,
+            "yanchor": "bottom",
+            "x": 0,
+            "xanchor": "left",
+            "traceorder": "normal",
+        },
     }
     if question.chart is Chart.PIE:
         return layout | {"legend": {"orientation": "v", "y": 0.5, "yanchor": "middle", "x": 1.02, "xanchor": "left"}}
@@ -144,15 +153,27 @@ def _layout(answer: Answer) -> dict[str, Any]:
     along |= {"type": "date"} if column.format is Format.DATE else {"type": "category"}
     up = {
         "automargin": True, "gridcolor": _LINES, "zeroline": False, "rangemode": "tozero", "fixedrange": True,
-        "tickfont": {"color": _QUIET}, "tickformat": {Format.SHARE: ".0%"}.get(measured.format, "~s"), "nticks": 6,
+        "tickfont": {"color": _QUIET}, "nticks": 6, "exponentformat": "B",
     }  # fmt: skip
+    if measured.format is Format.SHARE:
+        up |= {"tickformat": ".0%"}
     if measured.format is Format.INTEGER and max((v for _, _, _, ys in _parts(answer) for v in ys if v), default=0) < 6:
-        up |= {"tickformat": "d", "dtick": 1}
+        up |= {"dtick": 1}
     if question.chart is Chart.ROW:
         return layout | {"xaxis": up, "yaxis": along | {"autorange": "reversed", "ticks": ""}}
     if column.format is Format.DATE:
-        along |= {"fixedrange": False, "hoverformat": "%Y-%m-%d"}
+        along |= {"fixedrange": False, "hoverformat": "%Y-%m-%d"} | _few_days(answer.values(question.x or ""))
     return layout | {"xaxis": along, "yaxis": up}
+
+
+def _few_days(days: list[date]) -> dict[str, Any]:
+    """Of an axis along few days: no hours between them, and no bar as wide as the page."""
+    first, last = min(days), max(days)
+    if last - first > _FEW_DAYS:
+        return {}
+    margin = timedelta(days=1)
+    ends = [(first - margin).isoformat(), (last + margin).isoformat()]
+    return {"range": ends, "dtick": 24 * 3600 * 1000, "tickformat": "%-d %b\n%Y"}
 
 
 def _plain(value: object) -> Any:

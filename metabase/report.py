@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from metabase import charts
 from metabase.answers import ask
 from metabase.dashboards import read_dashboards
-from metabase.questions import Chart, read_questions
+from metabase.questions import Chart, Format, read_questions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,9 +71,13 @@ class _Place:
                 for row in self.answer.rows]  # fmt: skip
 
     @property
-    def numeric(self) -> list[bool]:
-        """Which columns of a table are numbers."""
-        return [column.format in charts.NUMBERS for column in self.answer.question.columns.values()]
+    def looks(self) -> list[str]:
+        """The look of each column of a table: `right` for numbers, `whole` for times, which are not broken."""
+        columns = self.answer.question.columns.values()
+        return [
+            "right" if column.format in charts.NUMBERS else "whole" if column.format is Format.TIME else ""
+            for column in columns
+        ]
 
     @property
     def figure(self) -> str:

@@ -15,7 +15,7 @@ SELECT
     files_failed
 FROM analytics.ingestion_health
 WHERE
-    TRUE
+    files_failed > 0
     AND claimed_on >= %(start_date)s
     AND claimed_on <= %(end_date)s
     AND dataset = %(dataset)s
