@@ -64,7 +64,7 @@ _CHOICES = """
 # --- what you may change; the embedded platform (make up) reads the same names for its ports and pipelines
 #BIND_ADDRESS=127.0.0.1                  # the address that ports are published on; 0.0.0.0 is the whole network
 #AIRFLOW_ADMIN_USER=admin                # passwords are above
-#METABASE_ADMIN_EMAIL=admin@example.com
+#METABASE_ADMIN_EMAIL=admin@filegate.example
 #AIRFLOW_WORKER_CONCURRENCY=4            # tasks of one worker at the same time
 #AIRFLOW_PARALLELISM=8                   # tasks at the same time, over all workers
 #AIRFLOW_PORT=8080

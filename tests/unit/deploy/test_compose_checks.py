@@ -1,0 +1,279 @@
+"""docker-compose.yaml follows its rules, and each rule is broken once to see that its check notices."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from deploy import setting_checks, structure_checks
+from deploy.checks import CHECKS, run_checks
+from deploy.compose_file import COMPOSE_FILE, ComposeFile, mebibytes
+from deploy.env_file import SECRETS
+from deploy.setting_checks import connection_ids, resolved
+from local.errors import PlatformError
+from local.settings import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Change = Callable[[dict[str, Any]], object]
+
+pytestmark = pytest.mark.unit
+FILE = ComposeFile.read(COMPOSE_FILE)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_the_file_follows_its_rules(check: Callable[[ComposeFile], list[str]]) -> None:
+    assert check(FILE) == []
+
+
+def with_setting(service: str, name: str, value: str | None) -> Change:
+    return lambda services: services[service]["environment"].__setitem__(name, value)
+
+
+def without_setting(service: str, name: str) -> Change:
+    return lambda services: services[service]["environment"].pop(name)
+
+
+def with_key(service: str, name: str, value: object) -> Change:
+    return lambda services: services[service].__setitem__(name, value)
+
+
+def without_key(service: str, name: str) -> Change:
+    return lambda services: services[service].pop(name)
+
+
+def waiting(service: str, needed: str, condition: str) -> Change:
+    return lambda services: services[service].setdefault("depends_on", {}).update({needed: {"condition": condition}})
+
+
+BREAKS = [
+    ("follows_the_specification", with_key("redis", "helthcheck", {}), "helthcheck"),
+    ("follows_the_specification", with_key("redis", "ports", "6379"), "services.redis.ports"),
+    ("follows_the_specification", with_key("redis", "healthcheck", {"test": 5}), "services.redis.healthcheck.test"),
+    ("variables_are_settled", with_setting("redis", "A", "${NEW_ONE}"), "NEW_ONE has neither"),
+    ("variables_are_settled", with_setting("redis", "A", "$NEW_ONE"), "NEW_ONE has neither"),
+    ("variables_are_settled", with_setting("redis", "A", "${B:-${NEW_ONE}}"), "NEW_ONE has neither"),
+    ("variables_are_settled", with_setting("redis", "A", "${REDIS_PASSWORD:-redis}"), "REDIS_PASSWORD is not demanded"),
+    ("variables_are_settled", with_setting("redis", "A", "${REDIS_PASSWORD:?}"), "without a word"),
+    ("variables_are_settled", with_setting("redis", "A", "${NEW_ONE:?set it}"), "does not make it"),
+    ("variables_are_settled", with_setting("redis", "A", "${NEW_ONE"), "brace"),
+    ("variables_are_settled", with_setting("kafka-ui", "SPRING_SECURITY_USER_PASSWORD", "x"), "nothing uses it"),
+    ("mounted_paths_exist", with_key("redis", "volumes", ["./nowhere:/data"]), "redis mounts ./nowhere"),
+    ("mounted_paths_exist", with_key("redis", "volumes", ["lost:/data"]), "redis mounts the volume lost"),
+    ("mounted_paths_exist", with_key("redis", "volumes", []), "redis-data is declared and not used"),
+    ("mounted_paths_exist", with_key("redis", "volumes", [{"type": "bind", "source": "./x", "target": "/y"}]), "./x"),
+    ("mounted_paths_exist", with_key("mlflow", "build", {"context": "docker/none"}), "mlflow is built from"),
+    ("dependencies_can_be_met", without_key("redis", "healthcheck"), "redis has no health check"),
+    ("dependencies_can_be_met", waiting("redis", "nobody", "service_healthy"), "nobody, which does not exist"),
+    ("dependencies_can_be_met", waiting("redis", "minio", "service_started"), "minio to be started only"),
+    ("dependencies_can_be_met", with_key("redis", "depends_on", ["minio"]), "minio to be started only"),
+    ("dependencies_can_be_met", waiting("redis", "kafka", "service_healthy"), "kafka, whose profiles"),
+    ("dependencies_can_be_met", waiting("grafana", "kafka", "service_healthy"), "kafka, whose profiles"),
+    ("dependencies_can_be_met", waiting("redis", "minio", "service_completed_successfully"), "the end of minio"),
+    ("services_are_watched", without_key("alloy", "healthcheck"), "alloy has no health check"),
+    ("services_are_watched", without_key("redis", "restart"), "redis is not started again"),
+    ("profiles_are_known", with_key("kafka", "profiles", ["stream", "full"]), "stream, which is unknown"),
+    ("profiles_are_known", with_key("kafka", "profiles", ["streaming"]), "kafka is not in the profile full"),
+    ("images_are_pinned", with_key("redis", "image", "redis"), "redis runs redis: give it a version"),
+    ("images_are_pinned", with_key("redis", "image", "redis:latest"), "give it a version"),
+    ("images_are_pinned", with_key("redis", "image", "host:5000/redis"), "give it a version"),
+    ("images_are_pinned", without_key("github-replay", "build"), "github-replay runs filegate/airflow"),
+    ("memory_fits", without_key("kafka", "mem_limit"), "kafka has no memory limit"),
+    ("memory_fits", with_key("postgres", "mem_limit", "4g"), "core may take"),
+    ("ports_are_on_loopback", with_key("redis", "ports", ["6379:6379"]), "redis publishes 6379:6379"),
+    ("ports_are_on_loopback", with_key("redis", "ports", ["0.0.0.0:6379:6379"]), "redis publishes"),
+    ("ports_are_on_loopback", with_key("redis", "ports", [6379]), "redis publishes 6379"),
+    ("ports_are_on_loopback", with_key("redis", "ports", ["${BIND_ADDRESS:-127.0.0.1}:9000:1"]), "both publish 9000"),
+    ("ports_are_on_loopback", with_key("redis", "network_mode", "host"), "host's network"),
+    ("workers_can_be_scaled", with_key("airflow-worker", "container_name", "worker"), "container_name"),
+    (
+        "workers_can_be_scaled",
+        with_key("airflow-worker", "ports", ["${BIND_ADDRESS:-127.0.0.1}:8793:8793"]),
+        "publishes a port",
+    ),
+    ("no_secret_is_written", with_setting("redis", "REDIS_PASSWORD", "hunter2"), "REDIS_PASSWORD in plain text"),
+    ("no_secret_is_written", with_setting("redis", "MB_DB_PASS", "hunter2"), "MB_DB_PASS in plain text"),
+    ("no_secret_is_written", with_setting("redis", "SIGNING_KEY", "hunter2"), "SIGNING_KEY in plain text"),
+    ("no_secret_is_written", with_setting("redis", "BROKER", "redis://:hunter2@redis:6379/0"), "BROKER in plain text"),
+    ("no_secret_is_written", with_setting("redis", "AUTHOR", '{"password": "hunter2"}'), "AUTHOR in plain text"),
+    ("no_secret_is_written", with_key("redis", "command", "curl http://me:hunter2@host"), "in plain text"),
+    (
+        "owners_password_stays_away",
+        with_setting("airflow-worker", "WAREHOUSE_OWNER_PASSWORD", "${WAREHOUSE_OWNER_PASSWORD:?x}"),
+        "airflow-worker is told WAREHOUSE_OWNER_PASSWORD",
+    ),
+    (
+        "owners_password_stays_away",
+        with_setting("airflow-worker", "ADMIN", "postgresql://postgres:${POSTGRES_PASSWORD:?x}@postgres/"),
+        "airflow-worker is told ADMIN",
+    ),
+    ("connections_are_provided", without_setting("airflow-triggerer", "AIRFLOW_CONN_EVENTS_KAFKA"), "events_kafka"),
+    ("embedded_names_are_the_same", without_setting("airflow-worker", "DBT_MANIFEST"), "not told DBT_MANIFEST"),
+    (
+        "embedded_names_are_the_same",
+        without_setting("airflow-worker", "INGEST_MAX_COLUMNS"),
+        "does not pass on the setting INGEST_MAX_COLUMNS",
+    ),
+    (
+        "embedded_names_are_the_same",
+        with_setting("airflow-worker", "INGEST_MAX_COLUMS", None),
+        "INGEST_MAX_COLUMS, which is no setting",
+    ),
+    (
+        "embedded_names_are_the_same",
+        with_setting("airflow-worker", "AIRFLOW__CORE__DEFAULT_TIMEZONE", "utc"),
+        "AIRFLOW__CORE__DEFAULT_TIMEZONE, and the embedded one is not",
+    ),
+    (
+        "embedded_names_are_the_same",
+        with_setting("airflow-scheduler", "AIRFLOW__API_AUTH__JWT_SECRET", "${OTHER:-x}"),
+        "airflow-scheduler is told other things",
+    ),
+    (
+        "defaults_are_the_same",
+        with_key("postgres", "ports", ["${BIND_ADDRESS:-127.0.0.1}:${POSTGRES_PORT:-5432}:5432"]),
+        "POSTGRES_PORT",
+    ),
+    (
+        "defaults_are_the_same",
+        with_key("prometheus", "ports", ["${BIND_ADDRESS:-127.0.0.1}:${PROMETHEUS_PORT:-9091}:9090"]),
+        "PROMETHEUS_PORT",
+    ),
+]
+
+
+def broken(change: Change) -> ComposeFile:
+    document = copy.deepcopy(FILE.document)
+    # Merged blocks are one object in memory: without aliases each service is changed alone.
+    document = json.loads(json.dumps(document))
+    change(document["services"])
+    return ComposeFile(document, FILE.root)
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "expected"), BREAKS, ids=[f"{check}: {expected}" for check, _, expected in BREAKS]
+)
+def test_a_broken_rule_is_noticed(check: str, change: Change, expected: str) -> None:
+    room = structure_checks if hasattr(structure_checks, check) else setting_checks
+    assert any(expected in problem for problem in getattr(room, check)(broken(change)))
+
+
+def test_every_check_is_proved() -> None:
+    assert {check for check, _, _ in BREAKS} == {check.__name__ for check in CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        pytest.param("FROM debian\nUSER 1\n", "give it a version", id="base without a version"),
+        pytest.param("FROM debian:bookworm-slim\n", "as root", id="no user"),
+        pytest.param("FROM debian:bookworm-slim\nUSER 1\nUSER root\n", "as root", id="back to root"),
+        pytest.param("FROM debian:bookworm-slim\nUSER 0:0\n", "as root", id="root by number"),
+    ],
+)
+def test_a_careless_dockerfile_is_noticed(tmp_path: Path, text: str, expected: str) -> None:
+    (tmp_path / "Dockerfile").write_text(text)
+    file = ComposeFile({"services": {"one": {"image": "filegate/one:1", "build": "."}}}, tmp_path)
+    assert [problem for problem in structure_checks.images_are_pinned(file) if expected in problem]
+
+
+def test_connections_are_read_from_the_code(tmp_path: Path) -> None:
+    (tmp_path / "dags").mkdir()
+    orchestration = tmp_path / "include" / "orchestration"
+    orchestration.mkdir(parents=True)
+    (orchestration / "one.py").write_text('A = "by_constant"\ndef f(connection_id: str = "by_default"): ...\n')
+    (tmp_path / "dags" / "two.py").write_text('Connection.get("by_call")\nSensor(aws_conn_id=A)\nOther(x="no")\n')
+    assert connection_ids(tmp_path) == {"by_constant", "by_default", "by_call"}
+
+
+def test_the_known_connections_are_found() -> None:
+    assert {"landing_s3", "warehouse_pg", "warehouse_transform", "events_kafka", "source_github"} <= connection_ids(
+        REPOSITORY
+    )
+
+
+# With values
+
+
+def values() -> dict[str, str]:
+    return {name: make() for name, make in SECRETS.items()}
+
+
+def test_connections_are_json_once_they_have_their_secrets() -> None:
+    told = resolved(FILE, "airflow-worker", values())
+    connections = {name: json.loads(value) for name, value in told.items() if name.startswith("AIRFLOW_CONN_")}
+    assert connections["AIRFLOW_CONN_WAREHOUSE_PG"]["login"] == "ingest"
+    assert json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])[0]["kwargs"] == {"path": "/opt/filegate"}
+
+
+@pytest.mark.parametrize(
+    ("given", "host", "password"),
+    [
+        pytest.param({}, "http://github-replay:8200", "", id="replay"),
+        pytest.param({"SOURCE_GITHUB_TOKEN": "t"}, "http://github-replay:8200", "", id="no token for the replay"),
+        pytest.param(
+            {"SOURCE_GITHUB_URL": "https://api.github.com", "SOURCE_GITHUB_TOKEN": "t"},
+            "https://api.github.com", "t", id="the real one",
+        ),
+        pytest.param({"SOURCE_GITHUB_URL": "https://api.github.com"}, "https://api.github.com", "", id="without token"),
+    ],
+)  # fmt: skip
+def test_a_token_goes_to_the_address_that_was_set(given: dict[str, str], host: str, password: str) -> None:
+    told = resolved(FILE, "airflow-worker", values() | given)
+    connection = json.loads(told["AIRFLOW_CONN_SOURCE_GITHUB"])
+    assert (connection["host"], connection["password"]) == (host, password)
+
+
+def test_a_pipeline_setting_is_passed_on_only_if_somebody_sets_it() -> None:
+    assert "INGEST_POKE_SECONDS" not in resolved(FILE, "airflow-worker", values())
+    assert resolved(FILE, "airflow-worker", values() | {"INGEST_POKE_SECONDS": "7"})["INGEST_POKE_SECONDS"] == "7"
+
+
+@pytest.mark.parametrize(("size", "expected"), [("512m", 512), ("2g", 2048), ("1.5gb", 1536), ("1024K", 1)])
+def test_mebibytes_reads_sizes(size: str, expected: float) -> None:
+    assert mebibytes(size) == expected
+
+
+# The command
+
+
+def run_check(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy", "check", *arguments],
+        cwd=REPOSITORY, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_command_is_plain_in_a_pipe_and_fails_on_a_problem(tmp_path: Path) -> None:
+    # In a folder of its own: the relative paths of the file lead nowhere.
+    document = copy.deepcopy(FILE.document)
+    (tmp_path / "docker-compose.yaml").write_text(yaml.safe_dump(document))
+    done = run_check("--file", str(tmp_path / "docker-compose.yaml"))
+    assert done.returncode == 1
+    lines = [line.split("\t") for line in done.stdout.splitlines()]
+    assert ["follows the specification", "ok"] in lines
+    assert any(name == "mounted paths exist" and "does not exist" in problem for name, problem in lines)
+    assert len({name for name, _ in lines}) == len(CHECKS)
+    assert "\x1b" not in done.stdout
+
+
+def test_every_check_has_a_result() -> None:
+    results = run_checks(FILE)
+    assert len(results) == len(CHECKS)
+    assert not any(result.problems for result in results)
+
+
+@pytest.mark.parametrize("text", ["a: [", "services: 5", "- a"], ids=["no YAML", "no services", "a list"])
+def test_an_unreadable_file_is_explained(tmp_path: Path, text: str) -> None:
+    (tmp_path / "docker-compose.yaml").write_text(text)
+    with pytest.raises(PlatformError, match=r"docker-compose\.yaml"):
+        ComposeFile.read(tmp_path / "docker-compose.yaml")
