@@ -1,0 +1,178 @@
+"""The playbook's variant for containers, against a stand-in for Docker: the real one cannot be had here.
+
+It shows that the tasks ask what they should and judge the answers; not that the containers work.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.integration
+
+REPOSITORY = Path(__file__).parents[3]
+
+# Answers as Docker does; what it was asked is kept in `calls`, and the ledger knows what was dropped.
+DOCKER = """\
+#!{python}
+import json, pathlib, sys
+home = pathlib.Path({home!r})
+told = " ".join(sys.argv[1:])
+with (home / "calls").open("a") as calls:
+    calls.write(told + chr(10))
+if told.startswith("version"):
+    print("29.1.0")
+elif told == "compose version --short":
+    print((home / "version").read_text())
+elif told.startswith("compose up"):
+    print(" Container filegate-redis-1  " + ("Running" if (home / "up").exists() else "Started"), file=sys.stderr)
+    (home / "up").touch()
+elif told.startswith("compose ps"):
+    for line in json.loads((home / "containers").read_text()) if (home / "up").exists() else []:
+        print(json.dumps(line))
+elif told.startswith("compose port"):
+    print("0.0.0.0:{port}")
+elif "psql" in told:
+    asked = sys.stdin.read()
+    dropped = [line.split() for line in (home / "calls").read_text().splitlines() if "include.samples" in line]
+    if "json_agg" in asked:
+        print(json.dumps([
+            {{"name": words[words.index("--out") + 1].removeprefix("/tmp/"), "error_code": None, "error_message": None,
+              "status": "validation_failed" if "bad-date:2" in words else "archived"}}
+            for words in dropped
+        ]))
+    else:
+        print("rows of raw.sales|1000|1000")
+"""
+HEALTHY = [
+    {"Service": "postgres", "State": "running", "Health": "healthy", "ExitCode": 0},
+    {"Service": "airflow-worker", "State": "running", "Health": "", "ExitCode": 0},
+    {"Service": "minio-setup", "State": "exited", "Health": "", "ExitCode": 0},
+]
+SAMPLES = [
+    {"dataset": "sales", "format": "csv", "rows": 1000, "bad": "", "becomes": "archived"},
+    {"dataset": "sales", "format": "csv", "rows": 1000, "bad": "bad-date:2", "becomes": "validation_failed"},
+]
+
+
+class Health(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = json.dumps({name: {"status": "healthy"} for name in ("metadatabase", "scheduler")}).encode()
+        self.send_response(200 if self.path == "/api/v2/monitor/health" else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+        """Nothing."""
+
+
+@dataclass(frozen=True)
+class Docker:
+    """A host with a stand-in for Docker, and a checkout whose Makefile only makes passwords."""
+
+    home: Path
+
+    def play(self, tags: str) -> subprocess.CompletedProcess[str]:
+        told = {
+            "filegate_variant": "compose",
+            "filegate_path": str(self.home / "checkout"),
+            "filegate_settings": {"COMPOSE_PROFILES": "full"},
+            "filegate_install_packages": False,
+            "filegate_samples": SAMPLES,
+            "verify_seconds": 0,
+        }
+        own = {
+            "PATH": f"{self.home}{os.pathsep}{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_HOME": str(self.home / "ansible"),
+            "ANSIBLE_REMOTE_TEMP": str(self.home / "ansible"),
+        }
+        return subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                *("site.yml", "--inventory", "inventories/localhost.yml", "--tags", tags),
+                *("--extra-vars", json.dumps(told)),
+            ],
+            cwd=REPOSITORY / "ansible",
+            env=os.environ | own,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    @property
+    def calls(self) -> list[str]:
+        return (self.home / "calls").read_text().splitlines()
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> Iterator[Docker]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Health)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    program = tmp_path / "docker"
+    program.write_text(DOCKER.format(python=sys.executable, home=str(tmp_path), port=server.server_port))
+    program.chmod(0o755)
+    (tmp_path / "version").write_text("2.40.3")
+    (tmp_path / "containers").write_text(json.dumps(HEALTHY))
+    (tmp_path / "checkout" / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / "checkout" / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "checkout" / "Makefile").write_text("env-file:\n\techo POSTGRES_PASSWORD=made-up-secret > .env\n")
+    yield Docker(tmp_path)
+    server.shutdown()
+    server.server_close()
+
+
+def recap(text: str) -> str:
+    return text.rsplit("PLAY RECAP", maxsplit=1)[-1]
+
+
+def test_everything_is_made_started_fed_and_verified(docker: Docker) -> None:
+    done = docker.play("set_up,start,pipeline,verify")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "compose up --detach --quiet-pull" in docker.calls
+    dropped = [call for call in docker.calls if "include.samples" in call]
+    assert len(dropped) == 2
+    assert "exec -T airflow-worker python -m include.samples --format csv --rows 1000 --bad bad-date:2" in dropped[1]
+    assert dropped[1].endswith("--drop -- sales")
+    settings = (docker.home / "checkout" / ".env").read_text().splitlines()
+    assert settings[0] == "POSTGRES_PASSWORD=made-up-secret"
+    assert "COMPOSE_PROFILES=full" in settings
+    assert "made-up-secret" not in done.stdout + done.stderr
+
+    again = docker.play("set_up,start")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "changed=0 " in recap(again.stdout), again.stdout
+
+
+def test_a_container_that_is_not_well_is_named_with_the_remedy(docker: Docker) -> None:
+    (docker.home / "up").touch()
+    ill = {"Service": "kafka", "State": "running", "Health": "unhealthy", "ExitCode": 0}
+    ended = {"Service": "minio-setup", "State": "exited", "Health": "", "ExitCode": 1}
+    (docker.home / "containers").write_text(json.dumps([*HEALTHY[:2], ended, ill]))
+    done = docker.play("verify")
+    told = " ".join(done.stdout.split())
+    assert done.returncode != 0
+    assert "kafka, minio-setup not well" in told
+    assert "docker compose up -d" in told
+
+
+def test_a_compose_plugin_that_is_too_old_is_refused(docker: Docker) -> None:
+    (docker.home / "version").write_text("2.17.2")
+    done = docker.play("set_up")
+    assert done.returncode != 0
+    assert "older than 2.21" in done.stdout + done.stderr
+    assert not (docker.home / "checkout" / ".env").exists()
