@@ -40,7 +40,7 @@ clean: $(STAMP) ## stop everything and delete the platform's data
 	@$(PYTHON) -m local clean
 
 ##@ Look after the platform
-.PHONY: backup restore rotate-secrets
+.PHONY: backup restore rotate-secrets ansible
 
 backup: $(STAMP) ## databases, buckets and secrets into a new folder: make backup [TO=folder]
 	@$(PYTHON) -m local backup $${TO:+-- "$$TO"}
@@ -50,6 +50,13 @@ restore: $(STAMP) ## the platform as a backup has it: make restore FROM=folder [
 
 rotate-secrets: $(STAMP) ## new passwords and keys for everything; restarts what runs
 	@$(PYTHON) -m local rotate-secrets
+
+# The playbook calls make on the host, which may be this one: it must not hear what this make was told.
+FOR_ANSIBLE = cd ansible && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" \
+  env -u MAKEFLAGS -u MAKELEVEL -u PYTHONPATH
+
+ansible: $(STAMP) ## set a host up, start, feed and verify it: make ansible [ARGS="-i inventories/hosts.yml --tags verify"]
+	@$(FOR_ANSIBLE) ansible-playbook site.yml $(ARGS)
 
 ##@ Work with data
 .PHONY: contract generate schema
@@ -124,6 +131,7 @@ lint: $(STAMP) ## check style, types and SQL
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/sqlfluff lint sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff lint models tests
+	@$(FOR_ANSIBLE) ansible-lint --strict -q
 
 format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/ruff check --fix-only --quiet .
