@@ -1,0 +1,288 @@
+"""The scripts and small programs of the containers, run without one: with stand-ins for the tools of their images."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import stat
+import subprocess
+import threading
+from fnmatch import fnmatchcase
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from fastapi.testclient import TestClient
+
+from deploy import health
+from deploy.compose_file import COMPOSE_FILE, ComposeFile
+from deploy.databases import ROLES_SQL, roles_sql
+from deploy.env_file import SECRETS
+from deploy.initialise import initialise, write_password_file
+from deploy.setting_checks import resolved
+from deploy.start import made_variables
+from include.contracts.catalog import read_catalog
+from include.settings import IngestSettings
+from local.bucket import OTHER_BUCKETS
+from local.errors import PlatformError
+from local.github_api.server import Replay, create_app
+from local.settings import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.unit
+FILE = ComposeFile.read(COMPOSE_FILE)
+VALUES = {name: f"secret-of-{name.lower()}" for name in SECRETS}
+
+
+def stand_in(folder: Path, name: str, script: str) -> None:
+    """A tool that writes down how it was called."""
+    path = folder / name
+    path.write_text(f"#!/bin/bash\nprintf '%s\\n' \"$*\" >> {folder}/calls\n{script}\n")
+    path.chmod(path.stat().st_mode | stat.S_IXUSR)
+
+
+def run_setup(service: str, script: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
+    environment = resolved(FILE, service, VALUES) | more
+    return subprocess.run(
+        [shutil.which("bash") or "bash", str(REPOSITORY / script)],
+        env={"PATH": f"{folder}:{os.environ['PATH']}", **environment}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+# MinIO
+
+ANSWERS = {  # of `mc admin user info --json`, in both forms in which mc writes JSON
+    "one line": '{{"status":"success","accessKey":"{0}","policyName":"{0}","userStatus":"enabled"}}',
+    "indented": '{{\n "status": "success",\n "accessKey": "{0}",\n "policyName": "{0}"\n}}',
+}
+
+
+def mc_script(folder: Path, answer: str) -> str:
+    return f"""
+case "$*" in
+  "admin user add"*) cat >> {folder}/stdin ;;
+  "admin policy attach"*) exit 1 ;;  # as it does when the policy is in force already
+  "admin user info store platform"*) printf '%s' '{answer.format("platform")}' ;;
+  "admin user info store mlflow"*) printf '%s' '{answer.format("mlflow")}' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("form", ANSWERS)
+def test_minio_gets_its_buckets_and_users(tmp_path: Path, form: str) -> None:
+    stand_in(tmp_path, "mc", mc_script(tmp_path, ANSWERS[form]))
+    done = run_setup("minio-setup", "docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text()
+    made = calls.splitlines()[0].removeprefix("mb --ignore-existing ").split()
+    assert {name.removeprefix("store/") for name in made} == {IngestSettings().landing_bucket, *OTHER_BUCKETS}
+    assert not any(secret in calls for secret in VALUES.values()), "a secret shows in the list of processes"
+    assert (tmp_path / "stdin").read_text().split() == [
+        "platform", VALUES["S3_SECRET_ACCESS_KEY"], "mlflow", VALUES["MLFLOW_S3_SECRET_ACCESS_KEY"]
+    ]  # fmt: skip
+
+
+def test_minio_setup_fails_if_a_policy_is_not_in_force(tmp_path: Path) -> None:
+    stand_in(tmp_path, "mc", mc_script(tmp_path, '{{"accessKey":"{0}"}}'))
+    done = run_setup("minio-setup", "docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
+    assert done.returncode != 0
+    assert "not in force" in done.stderr
+
+
+def test_minio_setup_fails_with_its_first_step(tmp_path: Path) -> None:
+    stand_in(tmp_path, "mc", "exit 7")
+    done = run_setup("minio-setup", "docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
+    assert done.returncode == 7
+
+
+@pytest.fixture(scope="module")
+def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("mc")
+    stand_in(folder, "mc", mc_script(folder, ANSWERS["one line"]))
+    run_setup("minio-setup", "docker/minio/setup.sh", folder, MC_CONFIG_DIR=str(folder))
+    return {name: json.loads((folder / f"{name}.json").read_text()) for name in ("platform", "mlflow")}
+
+
+def allowed(policy: dict[str, Any], action: str, resource: str) -> bool:
+    """As S3 decides: something must allow it (there is no Deny in these)."""
+    assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
+    return any(
+        any(fnmatchcase(action, one) for one in statement["Action"])
+        and any(fnmatchcase(f"arn:aws:s3:::{resource}", one) for one in statement["Resource"])
+        for statement in policy["Statement"]
+    )
+
+
+@pytest.mark.parametrize(
+    ("user", "action", "resource", "expected"),
+    [
+        ("platform", "s3:ListBucket", "landing", True),
+        ("platform", "s3:GetObject", "landing/incoming/sales/a.csv", True),
+        ("platform", "s3:PutObject", "raw-data/github/a.json", True),
+        ("platform", "s3:PutObject", "lake/a.parquet", True),
+        ("platform", "s3:DeleteObject", "landing/staging/a", True),
+        ("platform", "s3:PutObject", "quality-docs/index.html", True),
+        ("platform", "s3:GetObject", "mlflow/model", False),
+        ("platform", "s3:ListBucket", "mlflow", False),
+        ("platform", "s3:GetObject", "landing2/a", False),
+        ("platform", "s3:ListBucket", "landing-of-another", False),
+        ("platform", "s3:DeleteBucket", "landing", False),
+        ("platform", "s3:CreateBucket", "mine", False),
+        ("platform", "s3:PutBucketPolicy", "landing", False),
+        ("platform", "admin:CreateUser", "landing", False),
+        ("mlflow", "s3:PutObject", "mlflow/1/model.pkl", True),
+        ("mlflow", "s3:ListBucket", "mlflow", True),
+        ("mlflow", "s3:GetObject", "landing/incoming/sales/a.csv", False),
+        ("mlflow", "s3:ListBucket", "landing", False),
+    ],
+)
+def test_a_user_reaches_its_buckets_alone(
+    policies: dict[str, Any], user: str, action: str, resource: str, expected: bool
+) -> None:
+    assert allowed(policies[user], action, resource) is expected
+
+
+# Kafka
+
+
+def test_kafka_gets_the_contracts_topics(tmp_path: Path) -> None:
+    stand_in(tmp_path, "kafka-topics.sh", "")
+    done = run_setup(
+        "kafka-setup", "docker/kafka/topics.sh", tmp_path, KAFKA_TOPICS_TOOL=str(tmp_path / "kafka-topics.sh")
+    )
+    assert done.returncode == 0, done.stderr
+    calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
+    made = {call[call.index("--topic") + 1] for call in calls}
+    topics = {one.topic for one in read_catalog(REPOSITORY / "include" / "contracts").contracts.values() if one.topic}
+    assert made == topics | {f"{topic}.dlq" for topic in topics}
+    assert all("--if-not-exists" in call and call[call.index("--partitions") + 1] == "2" for call in calls)
+
+
+# PostgreSQL
+
+
+def test_the_script_of_the_roles_is_of_this_checkout() -> None:
+    assert ROLES_SQL.read_text() == roles_sql(), "write it anew: python -m deploy roles"
+
+
+def test_the_script_gets_every_password_it_asks_for() -> None:
+    asked = {line.split()[2] for line in roles_sql().splitlines() if line.startswith("\\getenv")}
+    assert asked <= set(FILE.environment("postgres-setup"))
+
+
+# Redis
+
+
+def test_redis_is_told_its_password_by_standard_input(tmp_path: Path) -> None:
+    stand_in(tmp_path, "redis-server", f"cat > {tmp_path}/stdin")
+    program, option, script = FILE.services["redis"]["command"]
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "hunter2"}
+    subprocess.run([program, option, script.replace("$$", "$")], env=environment, check=True)
+    assert (tmp_path / "calls").read_text() == "-\n"
+    assert "requirepass hunter2" in (tmp_path / "stdin").read_text().splitlines()
+
+
+# Airflow
+
+
+class Page(BaseHTTPRequestHandler):
+    """Airflow's health page, with what the test wants it to say."""
+
+    body = b""
+
+    def do_GET(self) -> None:  # the name is http.server's
+        self.send_response(200 if self.path == "/api/v2/monitor/health" else 404)
+        self.end_headers()
+        self.wfile.write(self.body)
+
+    def log_message(self, *_: object) -> None:
+        """Not into the test's output."""
+
+
+@pytest.fixture
+def page() -> Iterator[str]:
+    with HTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        pytest.param({"scheduler": {"status": "healthy"}}, None, id="healthy"),
+        pytest.param({"scheduler": {"status": "unhealthy"}}, "scheduler is unhealthy", id="unhealthy"),
+        pytest.param({"scheduler": {"status": None}}, "scheduler is unknown", id="never seen"),
+        pytest.param({}, "scheduler is unknown", id="not there"),
+    ],
+)
+def test_health_is_what_the_api_server_says(page: str, body: object, expected: str | None) -> None:
+    Page.body = json.dumps(body).encode()
+    assert health.complaint("scheduler", page) == expected
+
+
+def test_health_of_a_server_that_does_not_answer(page: str) -> None:
+    Page.body = b"<html>"
+    assert "does not answer" in str(health.complaint("scheduler", page))
+
+
+def test_every_part_of_airflow_asks_for_itself() -> None:
+    asked = {name: FILE.services[name]["healthcheck"]["test"][-1] for name in FILE.airflow}
+    assert asked.pop("airflow-worker").startswith("celery ")
+    assert asked == {
+        "airflow-apiserver": "metadatabase", "airflow-scheduler": "scheduler",
+        "airflow-dag-processor": "dag_processor", "airflow-triggerer": "triggerer",
+    }  # fmt: skip
+
+
+def test_the_replay_answers_without_a_token() -> None:
+    answer = TestClient(create_app(Replay())).get("/rate_limit")
+    assert answer.status_code == 200
+
+
+def test_the_password_file_is_private_and_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "passwords.json"
+    write_password_file(path, "admin", "one")
+    write_password_file(path, "admin", "two")
+    assert json.loads(path.read_text()) == {"admin": "two"}
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [one.name for one in tmp_path.iterdir()] == ["passwords.json"]
+
+
+def test_initialise_says_what_is_missing() -> None:
+    with pytest.raises(PlatformError, match="AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE is missing"):
+        initialise({})
+
+
+def test_the_mail_server_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERTS_SMTP_HOST", "mail.example")
+    monkeypatch.setenv("ALERTS_SMTP_SECURITY", "ssl")
+    made = json.loads(made_variables()["AIRFLOW_CONN_ALERTS_SMTP"])
+    assert (made["host"], made["extra"]["disable_ssl"]) == ("mail.example", False)
+
+
+# The image
+
+
+def test_the_image_holds_what_the_programs_import() -> None:
+    ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
+    dockerfile = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text().splitlines()
+    copied = {line.split()[2] for line in dockerfile if line.startswith("COPY")}
+    assert {"dags", "dbt", "deploy", "include", "local", "metabase", "plugins", "sql", ".airflowignore"} <= copied
+    for source in copied:
+        assert f"!{source}" in ignored, f"{source} does not reach the build"
+        assert (REPOSITORY / source).exists()
+
+
+def test_the_compose_file_is_as_a_person_reads_it() -> None:
+    """One block for Airflow: its services differ by little."""
+    text = COMPOSE_FILE.read_text()
+    assert text.count("<<: *airflow\n") == len(FILE.airflow) + 1  # and airflow-init
+    assert yaml.safe_load(text) == FILE.document

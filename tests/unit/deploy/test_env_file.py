@@ -1,0 +1,151 @@
+"""The file of secrets: private, never overwritten, and without effect on the embedded platform but for ports."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import stat
+import subprocess
+import sys
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from dotenv import dotenv_values
+
+from deploy.compose_file import COMPOSE_FILE, ComposeFile
+from deploy.env_file import SECRETS, env_text, write_env_file
+from deploy.interpolation import MissingValueError, interpolate
+from local import settings as local_settings
+from local.credentials import Credentials
+from local.errors import PlatformError
+from local.settings import REPOSITORY, PlatformSettings, pipeline_variables
+
+pytestmark = pytest.mark.unit
+FILE = ComposeFile.read(COMPOSE_FILE)
+
+
+@pytest.fixture
+def env_file(tmp_path: Path) -> Path:
+    path = tmp_path / ".env"
+    write_env_file(path)
+    return path
+
+
+def told(path: Path) -> dict[str, str]:
+    return {name: value for name, value in dotenv_values(path).items() if value}
+
+
+def test_the_file_is_for_its_owner_alone_whatever_the_umask(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        write_env_file(tmp_path / ".env")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / ".env").stat().st_mode) == 0o600
+
+
+def test_a_file_that_is_there_is_never_overwritten(env_file: Path) -> None:
+    before = env_file.read_bytes()
+    with pytest.raises(PlatformError, match="not overwritten"):
+        write_env_file(env_file)
+    assert env_file.read_bytes() == before
+
+
+def test_every_secret_is_new_and_differs_from_the_others(env_file: Path, tmp_path: Path) -> None:
+    write_env_file(tmp_path / "second")
+    one, two = told(env_file), told(tmp_path / "second")
+    assert len({one[name] for name in SECRETS} | {two[name] for name in SECRETS}) == 2 * len(SECRETS)
+
+
+def test_secrets_need_no_quoting_anywhere(env_file: Path) -> None:
+    secrets = told(env_file)
+    key = secrets.pop("AIRFLOW_FERNET_KEY")
+    assert len(base64.urlsafe_b64decode(key)) == 32
+    assert all(re.fullmatch(r"[0-9a-f]{32,}", secrets[name]) for name in SECRETS if name in secrets)
+
+
+def test_compose_can_fill_every_variable_from_the_file(env_file: Path) -> None:
+    values = told(env_file)
+    for _, text in FILE.texts():
+        interpolate(text, values)
+
+
+@pytest.mark.parametrize("name", sorted(SECRETS))
+def test_a_missing_secret_stops_compose_with_the_remedy(env_file: Path, name: str) -> None:
+    values = told(env_file) | {name: ""}
+    with pytest.raises(MissingValueError, match=f"{name}: make env-file"):
+        for _, text in FILE.texts():
+            interpolate(text, values)
+
+
+@pytest.mark.parametrize(
+    ("profiles", "line", "metrics"),
+    [
+        pytest.param([], "", "False", id="core"),
+        pytest.param(["ml", "bi"], "ml,bi", "False", id="two"),
+        pytest.param(["observability"], "observability", "True", id="observability"),
+        pytest.param(["full"], "full", "True", id="full"),
+    ],
+)
+def test_profiles_are_chosen_in_the_file(tmp_path: Path, profiles: list[str], line: str, metrics: str) -> None:
+    write_env_file(tmp_path / ".env", profiles)
+    values = dotenv_values(tmp_path / ".env")
+    assert (values["COMPOSE_PROFILES"], values["AIRFLOW_METRICS_ON"]) == (line, metrics)
+
+
+def test_an_unknown_profile_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="no such profile: fulll"):
+        write_env_file(tmp_path / ".env", ["fulll"])
+    assert not (tmp_path / ".env").exists()
+
+
+# Beside the embedded platform
+
+
+def test_the_embedded_platform_starts_the_same_beside_the_file(
+    env_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (*told(env_file), *map(str.upper, PlatformSettings.model_fields)):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(local_settings, "ENV_FILE", env_file.with_name("none"))
+    without = PlatformSettings(_env_file=None), pipeline_variables()
+    monkeypatch.setattr(local_settings, "ENV_FILE", env_file)
+    assert (PlatformSettings(_env_file=env_file), pipeline_variables()) == without
+
+
+def test_a_port_in_the_file_moves_both(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AIRFLOW_PORT", raising=False)
+    env_file.write_text(env_file.read_text().replace("#AIRFLOW_PORT=8080", "AIRFLOW_PORT=18080"))
+    assert PlatformSettings(_env_file=env_file).airflow_port == 18080
+    published = FILE.services["airflow-apiserver"]["ports"][0]
+    assert interpolate(published, told(env_file)) == "127.0.0.1:18080:8080"
+
+
+def test_shared_secrets_bear_the_embedded_platforms_names() -> None:
+    embedded = {field.name.upper() for field in fields(Credentials)}
+    # The supervisor is the embedded platform's alone, and the replay asks for no token in a network of its own.
+    assert embedded - set(SECRETS) == {
+        "SUPERVISOR_PASSWORD", "GITHUB_REPLAY_TOKEN", "S3_ACCESS_KEY_ID", "AIRFLOW_ADMIN_USER"
+    }  # fmt: skip
+
+
+def test_what_may_be_changed_is_used_by_the_compose_file() -> None:
+    text = COMPOSE_FILE.read_text()
+    for name in re.findall(r"^#?([A-Z0-9_]+)=", env_text(), flags=re.MULTILINE):
+        assert f"${{{name}:" in text or name == "COMPOSE_PROFILES", name
+
+
+def test_the_command_refuses_a_second_time(tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; import deploy.__main__ as m; m.ENV_FILE = Path(sys.argv.pop()); m.app()"
+    command = [sys.executable, "-c", script, "env-file", "--profiles", "ml", str(tmp_path / ".env")]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    first, second = (
+        subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        for _ in range(2)
+    )
+    assert (first.returncode, second.returncode) == (0, 1)
+    assert "not overwritten" in second.stderr
+    secrets = [value for value in told(tmp_path / ".env").values() if len(value) >= 32]
+    assert not any(secret in first.stdout + first.stderr + second.stdout + second.stderr for secret in secrets)
