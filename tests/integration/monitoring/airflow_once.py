@@ -1,4 +1,4 @@
-"""One round of Airflow in one process: its own scheduler on an empty database, and what its other services beat and tell.
+"""One round of Airflow in one process: its scheduler on an empty database, and what its other services beat and tell.
 
 The environment says where the metrics go. Run as a program, for Airflow sets up a process once and for all.
 """

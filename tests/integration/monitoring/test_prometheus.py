@@ -1,0 +1,189 @@
+"""Prometheus and the SQL exporter for real: after an ingestion the metrics are there, with the ledger's values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+from observed_pipeline import BUCKET, DATASET, GONE, ROWS, TOPIC, TWICE_REJECTED, connected, fill
+from prometheus_client import CollectorRegistry, start_http_server
+from running_prometheus import Prometheus, prometheus, sql_exporter, wait_for
+
+from include.settings import KafkaConfig, StreamSettings
+from include.streams import lag
+from include.streams.broker import Span
+from ml_api.metrics import Metrics
+from tests.monitoring_files import BUILT_IN, Expression, exporter_queries, expressions, promql, selectors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.platform import Platform
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+
+OWN = f'{{dataset="{DATASET}"}}'
+# Of the real code, with a broker's answer: how that is asked is proved in tests/integration/streams.
+SPANS = [Span(partition=0, begin=0, end=10, committed=4), Span(partition=1, begin=0, end=5, committed=5)]
+
+
+@pytest.fixture(scope="module")
+def filled(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    fill(platform, tmp_path_factory.mktemp("observed"))
+    yield platform
+    with connected(platform.warehouse_config("owner")) as connection:
+        connection.execute(f"DROP TABLE raw.{DATASET}")
+        for table in ("ops.incoming_files", "ops.file_ingestion_log"):
+            connection.execute(f"DELETE FROM {table} WHERE dataset = '{DATASET}'")
+        connection.execute(f"DELETE FROM ops.quality_result WHERE dataset = '{DATASET}'")
+
+
+@pytest.fixture(scope="module")
+def served(filled: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
+    """Prometheus that has scraped all exporters once the ledger's metrics are in."""
+    folder = tmp_path_factory.mktemp("prometheus")
+    metrics = Metrics()
+    metrics.count_request("/predict", 200, 0.01)
+    lags = CollectorRegistry()
+    config = KafkaConfig(bootstrap_servers="127.0.0.1:1")
+    lags.register(lag.LagCollector(config, StreamSettings(), lambda: [TOPIC]))
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        sql_exporter(filled.warehouse_config("reader"), folder / "sql.log") as port,
+    ):
+        patch.setattr(lag, "spans", lambda *_: SPANS)
+        servers = [start_http_server(0, addr="127.0.0.1", registry=registry) for registry in (metrics.registry, lags)]
+        (ml_api, _), (kafka_lag, _) = servers
+        targets = {
+            "sql-exporter:9237": port,
+            "kafka-lag:9308": kafka_lag.server_port,
+            "ml-api:8100": ml_api.server_port,
+        }
+        with prometheus(targets, folder) as server:
+            wait_for(lambda: server.values("filegate_reconciliation_gap_rows" + OWN), "the last job's metric")
+            wait_for(lambda: server.values("filegate_failed_files" + OWN), "the totals")
+            wait_for(lambda: server.values("filegate_recent_quality_failures" + OWN), "the ledger's metrics")
+            wait_for(lambda: server.values("ml_api_requests_total"), "the ML service's metrics")
+            wait_for(lambda: server.values("filegate_broker_up"), "the lag")
+            yield server
+        for httpd, thread in servers:
+            httpd.shutdown()
+            httpd.server_close()
+            thread.join()
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("filegate_incoming_files", {"": 1}),
+        ("filegate_unsettled_files", {"status=claimed": 1}),
+        ("filegate_files", {"status=archived": 1, "status=claimed": 1, "status=validation_failed": 1}),
+        ("filegate_recent_files", {"status=archived": 1, "status=validation_failed": 1}),
+        ("filegate_failed_files", {"code=error-budget-exceeded": 1}),
+        (
+            "filegate_rows",
+            {
+                "outcome=read": ROWS + TWICE_REJECTED + 10,
+                "outcome=inserted": ROWS,
+                "outcome=updated": 0,
+                "outcome=unchanged": 7,
+                "outcome=duplicate": 0,
+                "outcome=rejected": TWICE_REJECTED + 3,
+            },
+        ),
+        ("filegate_rejects", {"code=too-few-fields": TWICE_REJECTED}),
+        ("filegate_recent_rejects", {"code=too-few-fields": TWICE_REJECTED}),
+        ("filegate_messages", {f"outcome=read,topic={TOPIC}": 10, f"outcome=rejected,topic={TOPIC}": 3}),
+        ("filegate_recent_messages", {f"outcome=read,topic={TOPIC}": 10, f"outcome=rejected,topic={TOPIC}": 3}),
+        ("filegate_quality_results", {"outcome=failed,severity=warning": 1, "outcome=passed,severity=critical": 1}),
+        ("filegate_recent_quality_failures", {"severity=critical": 1}),
+        ("filegate_reconciliation_gap_rows", {"": -GONE}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_metric_says_what_the_ledger_says(served: Prometheus, metric: str, expected: dict[str, float]) -> None:
+    found = served.values(metric + OWN)
+
+    assert {labels.replace(f"dataset={DATASET}", "").strip(","): value for labels, value in found.items()} == expected
+
+
+def test_ages_and_durations_count_from_what_the_ledger_noted(served: Prometheus) -> None:
+    for metric in (
+        "filegate_incoming_oldest_seconds",
+        "filegate_freshness_seconds",
+        "filegate_unsettled_oldest_seconds",
+    ):
+        (age,) = served.values(metric + OWN).values()
+        assert 0 < age < 600
+    assert 0 < served.values("filegate_incoming_looked_seconds")[""] < 600
+    stages = served.values("filegate_stage_seconds" + OWN)
+    assert {key.split("stage=")[1] for key in stages} == {
+        f"{stage},statistic={statistic}"
+        for stage in ("validate", "process", "load", "settle")
+        for statistic in ("mean", "longest")
+    }
+    assert min(stages.values()) >= 0
+
+
+def test_lag_and_dead_letters_come_by_topic(served: Prometheus) -> None:
+    assert served.values("filegate_topic_lag_messages") == {
+        f"partition=0,topic={TOPIC}": 6,
+        f"partition=1,topic={TOPIC}": 0,
+    }
+    assert served.values("filegate_dead_letters_waiting") == {f"topic={TOPIC}": 6}
+
+
+def test_no_query_of_the_exporter_fails(served: Prometheus) -> None:
+    queries = {query["name"] for query in exporter_queries()}
+    assert served.values("sql_exporter_last_scrape_failed") == {f"query={name}": 0 for name in queries}
+
+
+@pytest.mark.parametrize("expression", promql(), ids=str)
+def test_prometheus_understands_the_expression_and_has_its_metrics(served: Prometheus, expression: Expression) -> None:
+    served.get("query", query=expression.text)
+    for metric, labels in selectors(expression.text).items():
+        if metric not in BUILT_IN and not metric.startswith("airflow_"):  # those are in test_airflow_metrics
+            assert served.labels_of(metric) >= labels | {"__name__"}
+
+
+def test_alerts_fire_on_what_happened(served: Prometheus) -> None:
+    expected = {
+        ("FilesQuarantined", DATASET): "1 files of observed_sales were quarantined within the last hour.",
+        ("QualityCritical", DATASET): "1 critical expectations of observed_sales have failed.",
+        ("DeadLetters", TOPIC): "3 messages of observed-topic became dead letters within the last hour.",
+    }
+
+    def firing() -> dict[tuple[str, str], str]:
+        alerts = [alert for alert in served.get("alerts")["alerts"] if alert["state"] == "firing"]
+        about = [alert["labels"].get("dataset", alert["labels"].get("topic", "")) for alert in alerts]
+        found = {
+            (alert["labels"]["alertname"], subject): alert["annotations"]["summary"]
+            for alert, subject in zip(alerts, about, strict=True)
+        }
+        return {key: summary for key, summary in found.items() if key[1] in {DATASET, TOPIC}}
+
+    wait_for(lambda: firing() == expected, "the alerts")
+
+
+@pytest.mark.parametrize("expression", expressions("warehouse"), ids=str)
+def test_dashboards_sql_runs_as_the_reader(filled: Platform, expression: Expression) -> None:
+    with connected(filled.warehouse_config("reader")) as connection:
+        rows = connection.execute(expression.text).fetchall()
+    assert any(DATASET in row or TOPIC in row for row in rows)
+
+
+@pytest.mark.parametrize("query", exporter_queries(), ids=lambda query: query["name"])
+def test_exporters_sql_answers_with_texts_and_one_float(filled: Platform, query: dict[str, object]) -> None:
+    with connected(filled.warehouse_config("reader")) as connection:
+        columns = connection.execute(str(query["query"])).description or []
+    types = {column.name: psycopg.adapters.types[column.type_code].name for column in columns}
+    assert types == dict.fromkeys(query.get("labels", []), "text") | {"value": "float8"}  # type: ignore[call-overload]
+
+
+def test_reader_of_the_metrics_cannot_write(filled: Platform) -> None:
+    with (
+        connected(filled.warehouse_config("reader")) as connection,
+        pytest.raises(psycopg.errors.InsufficientPrivilege),
+    ):
+        connection.execute(f"DELETE FROM ops.incoming_files WHERE bucket = '{BUCKET}'")
