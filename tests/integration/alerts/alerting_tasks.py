@@ -1,0 +1,112 @@
+"""A process that tells of trouble as tasks do: a line of JSON says what, a line of JSON answers.
+
+In a process of its own, since Airflow reads its configuration at import; one for all tests, since that takes seconds.
+"""
+
+import io
+import json
+import logging
+import os
+import sys
+from collections import Counter
+from datetime import datetime
+from pathlib import Path
+from types import SimpleNamespace
+
+from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+from include.alerts.message import Alert, Item
+from include.contracts.reader import read_contract
+from include.errors import Code, PermanentError
+from include.orchestration import alerts
+from include.orchestration.defaults import no_retry_of_permanent_errors
+from include.settings import CONTRACTS_DIR, alert_settings, ingest_settings
+from include.streams.consume import Consumed
+
+ROOT = Path(__file__).parents[3]
+
+
+def context(dag_id: str, run_id: str, began: str | None = None) -> dict:
+    start = datetime.fromisoformat(began) if began else None
+    return {"dag": SimpleNamespace(dag_id=dag_id), "run_id": run_id, "dag_run": SimpleNamespace(start_date=start)}
+
+
+def send(name: str) -> bool:
+    alert = Alert("sales", "1 file quarantined", {"empty-file": 1}, (Item(name, "empty-file"),), advice="Grüße")
+    return alerts._send(alert, alert_settings())
+
+
+def files(dataset: str, began: str, run_id: str = "run 1/é") -> None:
+    alerts.get_current_context = lambda: context(f"ingest_{dataset}", run_id, began)
+    alerts.tell_of_quarantined_files(dataset)
+
+
+def held_back() -> None:
+    alerts.tell_of_files_held_back()
+
+
+def messages(code: str = "", stopped: int = 0, dead_letters: int = 0, messages: int = 0) -> None:
+    alerts.get_current_context = lambda: context("consume_transactions", "run-1")
+    contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
+    with alerts.telling_of_bad_messages(contract) as watched, no_retry_of_permanent_errors():
+        batches = Counter({"stopped": stopped} if stopped else {})
+        watched.consumed = Consumed(batches, messages, dead_letters)
+        if code:
+            raise PermanentError("validate", Code(code), "the value 4711 of Jane Doe is bad")
+
+
+def checks(code: str) -> None:
+    alerts.get_current_context = lambda: context("check_quality", "run-1")
+    with alerts.telling_of_critical_checks(), no_retry_of_permanent_errors():
+        raise PermanentError("quality", Code(code), "saw 4711 of Jane Doe")
+
+
+def run(dag_id: str, failed: list[str]) -> None:
+    """As the DAG processor calls the DAG of the bundle back."""
+    from airflow.callbacks.callback_requests import DagCallbackRequest
+    from airflow.dag_processing.dagbag import DagBag
+    from airflow.dag_processing.processor import _execute_dag_callbacks
+
+    states = dict.fromkeys(failed, "failed") | {"good": "success", "behind": "upstream_failed"}
+    RuntimeTaskInstance.get_task_states = staticmethod(lambda dag_id, run_ids: {run_ids[0]: states})
+    bag = DagBag(str(ROOT / "dags" / f"{dag_id}.py"), load_op_links=False)
+    request = DagCallbackRequest(
+        dag_id=dag_id, run_id="run-1", filepath=f"dags/{dag_id}.py", bundle_name="platform", bundle_version=None,
+        msg="task_failure",
+    )  # fmt: skip
+    quiet = SimpleNamespace(**dict.fromkeys(("info", "warning", "exception"), lambda *told, **facts: None))
+    _execute_dag_callbacks(bag, request, quiet)
+
+
+ACTIONS = {each.__name__: each for each in (send, files, held_back, messages, checks, run)}
+
+
+def answer(told: dict) -> dict:
+    os.environ.update(told["environment"])
+    for cached in (alert_settings, ingest_settings):
+        cached.cache_clear()
+    said = io.StringIO()
+    handler = logging.StreamHandler(said)
+    logging.getLogger().addHandler(handler)
+    result, raised = None, ""
+    try:
+        result = ACTIONS[told["action"]](**told["arguments"])
+    except AirflowFailException as error:
+        raised = type(error.__cause__).__name__
+    finally:
+        logging.getLogger().removeHandler(handler)
+        for name in told["environment"]:
+            os.environ.pop(name)
+    return {"result": result, "raised": raised, "log": said.getvalue()}
+
+
+def main() -> None:
+    logging.getLogger().setLevel(logging.INFO)
+    for line in sys.stdin:
+        # Airflow writes to this pipe too.
+        print(f"ANSWER{json.dumps(answer(json.loads(line)))}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

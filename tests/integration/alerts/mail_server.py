@@ -1,0 +1,99 @@
+"""Mail servers on loopback: one that takes mail and can refuse it, and those that nobody can talk to."""
+
+from __future__ import annotations
+
+import email
+import email.policy
+import socket
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import AuthResult, LoginPassword
+
+from local.settings import free_ports
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from email.message import EmailMessage
+
+USER, PASSWORD = "filegate", "correct horse battery"
+TAKEN = "250 OK"
+
+
+class MailServer:
+    """Keeps the mail it takes. `answers` are given to the next mails in place of taking them."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.senders: list[str] = []
+        self.recipients: list[list[str]] = []
+        self.answers: list[str] = []
+        self.tries = 0
+        self.port = 0
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+        self.tries += 1
+        if self.answers:
+            return self.answers.pop(0)
+        self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
+        self.senders.append(envelope.mail_from)
+        self.recipients.append(list(envelope.rcpt_tos))
+        return TAKEN
+
+    def forget(self) -> None:
+        """As new."""
+        for kept in (self.mails, self.senders, self.recipients, self.answers):
+            kept.clear()
+        self.tries = 0
+
+
+def _authenticated(server: Any, session: Any, envelope: Any, mechanism: str, data: Any) -> AuthResult:
+    right = isinstance(data, LoginPassword) and (data.login, data.password) == (USER.encode(), PASSWORD.encode())
+    return AuthResult(success=right, handled=False)
+
+
+@contextmanager
+def serving(*, password: bool = False) -> Iterator[MailServer]:
+    """A server; with `password` it takes mail from those who know it."""
+    mails = MailServer()
+    [mails.port] = free_ports(1)
+    options = {"auth_required": True, "auth_require_tls": False, "authenticator": _authenticated} if password else {}
+    controller = Controller(mails, hostname="127.0.0.1", port=mails.port, **options)
+    controller.start()
+    try:
+        yield mails
+    finally:
+        controller.stop()
+
+
+@contextmanager
+def listening(*, dribbling: bool = False) -> Iterator[int]:
+    """A port that takes connections and says nothing, or a line that never ends, a byte at a time."""
+    stopped = Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.1)
+        thread = Thread(target=_dribble, args=(server, stopped), daemon=True)
+        if dribbling:
+            thread.start()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            stopped.set()
+            if dribbling:
+                thread.join()
+
+
+def _dribble(server: socket.socket, stopped: Event) -> None:
+    clients: list[socket.socket] = []
+    while not stopped.wait(0.1):
+        with suppress(TimeoutError):
+            clients.append(server.accept()[0])
+        for client in clients:
+            try:
+                client.send(b"2")
+            except OSError:
+                client.close()
+    for client in clients:
+        client.close()

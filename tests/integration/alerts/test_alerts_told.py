@@ -1,0 +1,286 @@
+"""What people are told of, and how often: against a real warehouse and a real mail server."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from alerting_world import BUCKET, smtp
+
+from local.settings import free_ports
+
+if TYPE_CHECKING:
+    import psycopg
+    from alerting_world import Tasks
+    from mail_server import MailServer
+
+    Warehouse = psycopg.Connection[dict[str, Any]]
+
+pytestmark = pytest.mark.integration
+
+BEGAN = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+SECRET = "Jane Doe"
+
+
+def quarantine(owner: Warehouse, name: str, code: str = "empty-file", dataset: str = "sales", **changes: Any) -> None:
+    """A file that was settled just now."""
+    values = {
+        "dataset": dataset, "bucket": BUCKET, "object_key": f"incoming/{dataset}/{name}", "etag": name,
+        "status": "validation_failed", "stage": "validate", "error_code": code,
+        "error_message": f"the value of {SECRET} is bad", "dag_id": f"ingest_{dataset}", "run_id": "run 1/é",
+        "settled_key": f"failed/validation_failed/{dataset}/1/{name}", "settled_at": datetime.now(UTC), **changes,
+    }  # fmt: skip
+    columns, places = ", ".join(values), ", ".join(f"%({column})s" for column in values)
+    owner.execute(f"INSERT INTO ops.file_ingestion_log ({columns}) VALUES ({places})", values)
+
+
+def age(owner: Warehouse, hours: float = 2) -> None:
+    """Time goes by."""
+    owner.execute(
+        "UPDATE ops.alert SET told_at = told_at - %(by)s, failed_at = failed_at - %(by)s",
+        {"by": timedelta(hours=hours)},
+    )
+
+
+def subjects(mails: MailServer) -> list[str]:
+    return [mail["Subject"].removeprefix("[FileGate] ") for mail in mails.mails]
+
+
+def text(mails: MailServer) -> str:
+    return mails.mails[-1].get_body(("plain",)).get_content()
+
+
+# Files
+
+
+def test_quarantined_files_are_told_with_numbers_codes_and_reports(
+    tasks: Tasks, mails: MailServer, owner: Warehouse
+) -> None:
+    quarantine(owner, "old.csv", settled_at=datetime.now(UTC) - timedelta(hours=2))
+    for number in range(4):
+        quarantine(owner, f"{number}.csv", "missing-columns")
+    quarantine(owner, "last.csv")
+    quarantine(owner, "other.csv", dataset="inventory")
+    quarantine(owner, "back.csv", settled_key=None)
+    tasks.do("files", dataset="sales", began=BEGAN, ALERTS_MAX_FILES="2")
+    assert subjects(mails) == ["sales: 5 files quarantined"]
+    told = text(mails)
+    assert "empty-file: 1\nmissing-columns: 4\n" in told
+    assert f"- last.csv: empty-file\n  s3://{BUCKET}/failed/validation_failed/sales/1/last.csv.report.json" in told
+    assert "- 3.csv: missing-columns" in told
+    assert "and 3 more" in told
+    assert "http://airflow.example:8080/dags/ingest_sales/runs/run%201/%C3%A9" in told
+    for name in ("old.csv", "other.csv", "back.csv", "0.csv", SECRET):
+        assert name not in told
+
+
+def test_run_without_quarantined_files_tells_nothing(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    tasks.do("files", dataset="sales", began=BEGAN)
+    assert mails.mails == []
+    assert owner.execute("SELECT * FROM ops.alert").fetchall() == []
+
+
+def test_same_cause_is_held_back_and_told_with_all_files_later(
+    tasks: Tasks, mails: MailServer, owner: Warehouse
+) -> None:
+    for number in range(5):
+        quarantine(owner, f"{number}.csv")
+        tasks.do("files", dataset="sales", began=BEGAN)
+    tasks.do("held_back")
+    assert subjects(mails) == ["sales: 1 file quarantined"]
+    age(owner)
+    tasks.do("held_back")
+    assert subjects(mails)[1:] == ["sales: 4 files quarantined"]
+    age(owner)
+    tasks.do("held_back")
+    assert len(mails.mails) == 2
+
+
+def test_new_cause_is_told_at_once_with_what_was_held_back(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    for name, code in (("a.csv", "empty-file"), ("b.csv", "empty-file"), ("c.csv", "too-large")):
+        quarantine(owner, name, code)
+        tasks.do("files", dataset="sales", began=BEGAN)
+    assert subjects(mails) == ["sales: 1 file quarantined", "sales: 2 files quarantined"]
+    assert "empty-file: 1\ntoo-large: 1\n" in text(mails)
+
+
+def test_datasets_do_not_silence_each_other(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    for dataset in ("sales", "inventory", "unknown"):
+        quarantine(owner, "a.csv", dataset=dataset)
+        tasks.do("files", dataset=dataset, began=BEGAN)
+    assert subjects(mails) == [f"{about}: 1 file quarantined" for about in ("sales", "inventory", "unknown")]
+
+
+def test_files_that_could_not_be_told_are_told_later(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    quarantine(owner, "a.csv")
+    away = {"AIRFLOW_CONN_ALERTS_SMTP": smtp(free_ports(1)[0]), "ALERTS_ATTEMPTS": "1"}
+    assert "could not be sent" in tasks.do("files", dataset="sales", began=BEGAN, **away)["log"]
+    # A pause, in which no run waits for the server again.
+    assert "could not be sent" not in tasks.do("held_back", **away)["log"]
+    age(owner)
+    tasks.do("held_back")
+    assert subjects(mails) == ["sales: 1 file quarantined"]
+
+
+def test_files_that_were_put_back_meanwhile_are_forgotten(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    for name in ("a.csv", "b.csv"):
+        quarantine(owner, name)
+        tasks.do("files", dataset="sales", began=BEGAN)
+    owner.execute("UPDATE ops.file_ingestion_log SET settled_key = NULL WHERE bucket = %s", [BUCKET])
+    age(owner)
+    tasks.do("held_back")
+    assert len(mails.mails) == 1
+    assert owner.execute("SELECT sum(held_back) AS n FROM ops.alert WHERE cause = ''").fetchone() == {"n": 0}
+
+
+def test_dataset_that_another_process_tells_of_is_left_to_it(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    quarantine(owner, "a.csv")
+    lock = "hashtextextended('alert:quarantine:sales', 0)"
+    owner.execute(f"SELECT pg_advisory_lock({lock})")
+    tasks.do("files", dataset="sales", began=BEGAN)
+    assert mails.mails == []
+    owner.execute(f"SELECT pg_advisory_unlock({lock})")
+    tasks.do("files", dataset="sales", began=BEGAN)
+    assert len(mails.mails) == 1
+
+
+# Messages
+
+
+@pytest.mark.parametrize(
+    ("consumed", "subject", "said"),
+    [
+        pytest.param(
+            {"code": "error-budget-exceeded", "stopped": 1, "messages": 300, "dead_letters": 2},
+            "transactions: 1 batch stopped", "error-budget-exceeded: 1", id="stopped",
+        ),
+        pytest.param(
+            {"messages": 100, "dead_letters": 6}, "transactions: 6 dead letters", "dead-letters: 6", id="dead-letters"
+        ),
+        pytest.param(
+            {"code": "unknown-columns", "stopped": 2, "dead_letters": 1},
+            "transactions: 2 batches stopped, 1 dead letter", "unknown-columns: 2", id="both",
+        ),
+    ],
+)  # fmt: skip
+def test_bad_messages_are_told(
+    tasks: Tasks, mails: MailServer, consumed: dict[str, Any], subject: str, said: str
+) -> None:
+    answer = tasks.do("messages", **consumed)
+    assert answer["raised"] == ("PermanentError" if "code" in consumed else "")
+    assert subjects(mails) == [subject]
+    for part in (said, "transactions.dlq", "/dags/consume_transactions/runs/run-1"):
+        assert part in text(mails)
+    assert SECRET not in text(mails)
+
+
+@pytest.mark.parametrize(
+    "consumed",
+    [
+        pytest.param({"messages": 100, "dead_letters": 5}, id="within-the-budget"),
+        pytest.param({"messages": 100}, id="all-good"),
+        pytest.param({"code": "broker-refused"}, id="failed-otherwise"),
+    ],
+)
+def test_other_runs_of_a_topic_are_not_told(tasks: Tasks, mails: MailServer, consumed: dict[str, Any]) -> None:
+    tasks.do("messages", **consumed)
+    assert mails.mails == []
+
+
+def test_stopped_batch_writes_once_and_counts_its_runs(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    stopped = {"code": "error-budget-exceeded", "stopped": 1}
+    for _ in range(4):
+        tasks.do("messages", **stopped)
+    assert len(mails.mails) == 1
+    age(owner)
+    tasks.do("messages", **stopped)
+    assert "3 times more since the last message" in text(mails)
+
+
+# Checks
+
+
+def test_critical_checks_of_this_run_are_told(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    written = (
+        "INSERT INTO ops.quality_result (dataset, expectation, column_name, severity, success, observed, checked_at) "
+        "VALUES ('alerted_sales', %s, 'amount', %s, %s, 'Jane Doe', %s)"
+    )
+    later, before = datetime.now(UTC) + timedelta(minutes=5), datetime.now(UTC) - timedelta(minutes=5)
+    owner.execute(written, ["expect_sum", "critical", False, later])
+    owner.execute(written, ["expect_passed", "critical", True, later])
+    owner.execute(written, ["expect_little", "warning", False, later])
+    owner.execute(written, ["expect_before", "critical", False, before])
+    assert tasks.do("checks", code="quality-critical")["raised"] == "PermanentError"
+    assert subjects(mails) == ["alerted_sales: 1 critical check failed"]
+    told = text(mails)
+    for part in ("alerted_sales: expect_sum on amount", "s3://quality-docs/index.html", "/dags/check_quality/runs/"):
+        assert part in told
+    for part in ("expect_passed", "expect_little", "expect_before", SECRET):
+        assert part not in told
+
+
+def test_check_that_failed_otherwise_is_not_told(tasks: Tasks, mails: MailServer) -> None:
+    assert tasks.do("checks", code="warehouse-refused")["raised"] == "PermanentError"
+    assert mails.mails == []
+
+
+# Runs
+
+
+def test_failed_run_is_told_by_the_callback_of_its_dag(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    tasks.do("run", dag_id="ingest_github", failed=["collect_repository_1", "collect_repository_0"])
+    tasks.do("run", dag_id="ingest_github", failed=["collect_repository_0"])
+    assert subjects(mails) == ["ingest_github: the run failed"]
+    told = text(mails)
+    assert "- collect_repository_0: failed\n- collect_repository_1: failed\n" in told
+    assert "http://airflow.example:8080/dags/ingest_github/runs/run-1" in told
+    assert "good" not in told
+
+
+def test_failed_run_is_told_while_the_warehouse_is_away(mailing: Tasks, mails: MailServer) -> None:
+    """It may be the very reason."""
+    nowhere = f"postgres://ingest:hidden-password@127.0.0.1:{free_ports(1)[0]}/warehouse"
+    answer = mailing.do("run", dag_id="ingest_github", failed=["list_repositories"], AIRFLOW_CONN_WAREHOUSE_PG=nowhere)
+    assert subjects(mails) == ["ingest_github: the run failed"]
+    assert "What was told before is not known" in answer["log"]
+    assert "hidden-password" not in answer["log"]
+
+
+# Never in the way
+
+
+@pytest.mark.parametrize(
+    ("action", "told"),
+    [
+        pytest.param("files", {"dataset": "sales", "began": BEGAN}, id="files"),
+        pytest.param("held_back", {}, id="held-back"),
+        pytest.param("messages", {"stopped": 1}, id="messages"),
+        pytest.param("run", {"dag_id": "ingest_github", "failed": []}, id="run"),
+    ],
+)
+def test_nobody_is_told_and_nothing_is_asked_until_the_settings_say_so(
+    mailing: Tasks, mails: MailServer, action: str, told: dict[str, Any]
+) -> None:
+    """There is no connection to a warehouse here: who asks for it is heard of in the log."""
+    answer = mailing.do(action, **told, ALERTS_TO="")
+    assert (answer["log"], answer["raised"], mails.mails) == ("", "", [])
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        pytest.param({"ALERTS_ATTEMPTS": "none-secret"}, "attempts", id="setting"),
+        pytest.param({"ALERTS_TO": "a@example.com\nBcc: b@example.com"}, "to:", id="address"),
+    ],
+)
+def test_wrong_settings_fail_no_run(
+    tasks: Tasks, mails: MailServer, owner: Warehouse, wrong: dict[str, str], said: str
+) -> None:
+    quarantine(owner, "a.csv")
+    answer = tasks.do("files", dataset="sales", began=BEGAN, **wrong)
+    assert answer["raised"] == ""
+    assert "settings ALERTS_* are wrong" in answer["log"]
+    assert said in answer["log"]
+    assert "none-secret" not in answer["log"]
+    assert mails.mails == []
