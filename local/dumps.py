@@ -80,8 +80,10 @@ def restore(settings: PlatformSettings, credentials: Credentials, database: str,
     """
     _run("pg_restore", ["--exit-on-error", f"--dbname={database}", str(source)], settings, credentials)
     with superuser_connection(settings, credentials, database) as connection:
-        connection.execute("ANALYZE")  # a dump brings no statistics of its own that the planner could use
-        return count_rows(connection)
+        counts = count_rows(connection)
+        if counts:
+            connection.execute("ANALYZE")  # a dump brings no statistics for the planner
+        return counts
 
 
 def _run(program: str, arguments: list[str], settings: PlatformSettings, credentials: Credentials) -> None:
@@ -89,7 +91,14 @@ def _run(program: str, arguments: list[str], settings: PlatformSettings, credent
     try:
         done = subprocess.run(  # noqa: S603 - our own binaries
             [str(BINARIES / program), "--no-password", *arguments],
-            env={"LANG": "C.UTF-8", **address, "PGPASSWORD": credentials.postgres_password, "PGCONNECT_TIMEOUT": "10"},
+            env={
+                "LANG": "C.UTF-8",
+                **address,
+                "PGPASSWORD": credentials.postgres_password,
+                "PGCONNECT_TIMEOUT": "10",
+                # A restored database counts once its server was shut down in order, and not before.
+                "PGOPTIONS": "-c synchronous_commit=off",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -22,12 +22,13 @@ _INCOMING = "incoming/"
 # A file that the first round misses because it moves on has come to rest before the second.
 _ROUNDS = 2
 
+# A settled file that was put back has no such key until it is settled again.
 _SETTLED_THEN = """
-SELECT file_id FROM ops.file_ingestion_log WHERE file_id = ANY(%s) AND settled_at IS NOT NULL
+SELECT file_id FROM ops.file_ingestion_log WHERE file_id = ANY(%s) AND settled_key IS NOT NULL
 """
 _OBJECT_KEY = "SELECT object_key FROM ops.file_ingestion_log WHERE file_id = %s"
 _DONE_WITH = """
-SELECT coalesce(bool_and(settled_at IS NOT NULL), FALSE) FROM ops.file_ingestion_log
+SELECT coalesce(bool_and(settled_key IS NOT NULL), FALSE) FROM ops.file_ingestion_log
 WHERE bucket = %s AND object_key = %s AND sha256 = %s
 """
 # Its report and its rejected rows lie beside it, under names that begin with its own.

@@ -106,6 +106,8 @@ class Platform:
         self._make_home()
         with self._alone():
             load_or_make(self._layout.secrets)
+            if postgres.stale_passwords(self._layout).exists():
+                self._stop_everything()  # a rotation of the secrets was killed: what runs may have the old ones
             wanted = self._wanted(services)
             running = self._supervisor.states()
             missing = [service for service in wanted if not _runs(running, service.name)]

@@ -51,12 +51,12 @@ DATABASES = (
 )
 
 
-def stale_password(layout: Layout) -> Path:
-    """While this file is there, the superuser's password may differ from the one in the secrets file.
+def stale_passwords(layout: Layout) -> Path:
+    """While this file is there, the server's passwords may differ from those in the secrets file.
 
-    The next start of the server sets it, and deletes the file.
+    The next start of the server sets them all, and deletes the file.
     """
-    return layout.home / "superuser-password.stale"
+    return layout.home / "passwords.stale"
 
 
 def role_passwords(credentials: Credentials) -> dict[str, str]:
@@ -111,9 +111,8 @@ def prepare_cluster(layout: Layout, credentials: Credentials) -> None:
     shutil.copyfile(Path(__file__).with_name("postgresql.conf"), configuration)
     if as_user:
         os.chown(configuration, as_user.pw_uid, as_user.pw_gid)
-    if stale_password(layout).exists():
+    if stale_passwords(layout).exists():
         _set_superuser_password(layout, credentials, as_user)
-        stale_password(layout).unlink()
 
 
 def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> None:
@@ -124,6 +123,7 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
         connection.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC")
         for database in DATABASES:
             _ensure_database(connection, database)
+    stale_passwords(settings.layout).unlink(missing_ok=True)
 
 
 def recreate_database(settings: PlatformSettings, credentials: Credentials, database: Database) -> None:

@@ -2,8 +2,9 @@
 
 The secrets file is the truth, and is replaced as a whole. What must agree with it is made to agree by every start:
 the roles' passwords, Airflow's password file, the services' environments. The superuser's password, which gives the
-roles theirs, is set with the server stopped, for as long as a note says that it may differ. So a rotation that is
-killed leaves the old secrets or the new ones, and `make up` works with either.
+roles theirs, is set with the server stopped. A note says for how long passwords may differ; a start that finds it
+stops what runs and begins anew. So a rotation that is killed leaves the old secrets or the new ones, and `make up`
+works with either.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
         Platform(settings, progress).down()
         with step(progress, "secrets", "replaced"):
             current = platform.credentials
-            postgres.stale_password(layout).touch()
+            postgres.stale_passwords(layout).touch()
             save(layout.secrets, rotated(current))
         again = Platform(settings, progress)
         again.up([POSTGRES])

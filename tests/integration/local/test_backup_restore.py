@@ -1,0 +1,267 @@
+"""A backup of a platform at work, its end, and the platform that comes back."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from include.contracts.reader import read_contract
+from include.ingestion.batch import ingest_batch
+from include.ingestion.claim import Run, claim
+from include.ingestion.ledger import Ledger
+from include.ingestion.places import incoming_prefix
+from include.ingestion.road import open_stores
+from include.ingestion.settle import settle
+from include.samples.writer import write_sample
+from include.settings import CONTRACTS_DIR, IngestSettings
+from local import dumps
+from local.backup import alone, back_up
+from local.errors import PlatformError
+from local.mirror import names_below
+from local.platform import STORES, Platform
+from local.postgres import WAREHOUSE, superuser_connection
+from local.restore import restore
+from local.settings import temporary_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from local.backup_manifest import Manifest
+
+pytestmark = pytest.mark.integration
+
+ROWS = 50
+
+
+class WorkerDiedError(BaseException):
+    """Nothing on the road catches it."""
+
+
+class Sales:
+    """The dataset's road, as its DAG walks it."""
+
+    def __init__(self, platform: Platform, folder: Path) -> None:
+        self._platform, self._folder, self._runs = platform, folder, 0
+        # Table-level expectations are another test's: the library behind them is slow to wake.
+        self._contract = replace(read_contract(CONTRACTS_DIR / "sales.yaml"), expectations=())
+        self._settings = IngestSettings(spool_dir=folder / "spool")
+
+    def drop(self, name: str, start: int, *, rows: int = ROWS) -> None:
+        file = self._folder / name
+        write_sample(self._contract, file, rows, start=start)
+        self.put(name, file.read_bytes())
+
+    def put(self, name: str, body: bytes) -> None:
+        with open_stores(self._platform.s3_config, self._platform.warehouse_config()) as stores:
+            stores.objects.put("landing", incoming_prefix("sales") + name, body)
+
+    def run(self) -> None:
+        self._runs += 1
+        with open_stores(self._platform.s3_config, self._platform.warehouse_config()) as stores:
+            run = Run("ingest_sales", f"run-{id(self)}-{self._runs}")
+            for batch in claim(self._contract, stores.objects, stores.ledger, run, self._settings):
+                ingest_batch(self._contract, batch, stores, self._settings, last_try=False)
+            settle(self._contract, stores.objects, stores.ledger, self._settings)
+
+    def die_before_the_commit(self) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(Ledger, "loaded", _die)
+            with pytest.raises(WorkerDiedError):
+                self.run()
+
+    def rows(self) -> list[tuple[object, ...]]:
+        return self.query("SELECT sale_id, _file_id, _loaded_at FROM raw.sales ORDER BY sale_id")
+
+    def files(self) -> dict[str, tuple[object, ...]]:
+        """Each file's name, how it stands and how many rows it brought; no name may be there twice."""
+        found = self.query(
+            "SELECT split_part(object_key, '/', 3), status, rows_inserted FROM ops.file_ingestion_log "
+            "WHERE dataset = 'sales' ORDER BY file_id"
+        )
+        assert len({row[0] for row in found}) == len(found)
+        return {str(row[0]): row[1:] for row in found}
+
+    def query(self, statement: str) -> list[tuple[object, ...]]:
+        reach = (self._platform.settings, self._platform.credentials, WAREHOUSE)
+        with superuser_connection(*reach) as connection:
+            return connection.execute(statement).fetchall()
+
+
+def _die(*_: object, **__: object) -> None:
+    raise WorkerDiedError
+
+
+class Busy:
+    """Listens to the steps of a backup, and lets the pipeline work between them."""
+
+    def __init__(self, *, at_end_of: dict[str, Callable[[], None]], at_begin_of: dict[str, Callable[[], None]]) -> None:
+        self._at_end_of, self._at_begin_of = at_end_of, at_begin_of
+
+    def begin(self, step: str) -> None:
+        self._at_begin_of.pop(step, lambda: None)()
+
+    def end(self, step: str, outcome: str) -> None:
+        self._at_end_of.pop(step, lambda: None)()
+
+    def note(self, text: str) -> None:
+        pass
+
+
+@dataclass
+class Site:
+    """A platform, a backup of it that was made while files were loaded, and what the ledger's snapshot saw."""
+
+    platform: Platform
+    sales: Sales
+    backup: Path
+    manifest: Manifest
+    rows: list[tuple[object, ...]]
+
+
+@pytest.fixture(scope="module")
+def site() -> Iterator[Site]:
+    base = Path(tempfile.mkdtemp(prefix="platform-"))
+    base.chmod(0o755)  # PostgreSQL's user has to pass
+    platform = Platform(temporary_settings(base / "home"))
+    try:
+        platform.up(STORES)
+        yield _backed_up(platform, base)
+    finally:
+        Platform(platform.settings).down()
+        shutil.rmtree(base)
+
+
+def _backed_up(platform: Platform, base: Path) -> Site:
+    sales, seen = Sales(platform, base), list[tuple[object, ...]]()
+    sales.drop("sales_before.csv", start=0)
+    sales.put("sales_bad.csv", b"no,header,of,ours\n1,2,3,4\n")
+    sales.run()
+    sales.drop("sales_early.csv", start=1000)
+
+    def between_the_buckets_and_the_ledger() -> None:
+        sales.run()
+        seen.extend(sales.rows())
+        sales.drop("sales_half.csv", start=2000)
+        sales.die_before_the_commit()
+        sales.drop("sales_waiting.csv", start=3000)
+
+    busy = Busy(
+        at_end_of={"buckets": between_the_buckets_and_the_ledger},
+        at_begin_of={"news in the buckets": sales.run},
+    )
+    manifest = back_up(platform, base / "backup", busy)
+    assert len(sales.rows()) == 4 * ROWS, "the pipeline went on"
+    return Site(platform, sales, base / "backup", manifest, seen)
+
+
+def test_a_backup_tells_what_is_in_it_and_is_for_its_owner_alone(site: Site) -> None:
+    assert site.manifest.rows["warehouse"]["raw.sales"] == 2 * ROWS
+    assert site.manifest.unsettled == 1
+    assert {path.name for path in site.backup.iterdir()} == {"manifest.json", "secrets.env", "databases", "buckets"}
+    assert site.backup.stat().st_mode & 0o077 == 0
+    assert not [path for path in site.backup.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+
+
+def test_data_is_not_overwritten_unless_that_is_asked_for(site: Site) -> None:
+    before = names_below(site.platform.settings.layout.buckets)
+    with pytest.raises(PlatformError, match=r"holds data already: .*make clean.* FORCE=1"):
+        restore(site.platform.settings, site.backup, force=False)
+    assert names_below(site.platform.settings.layout.buckets) == before
+
+
+def test_what_was_loaded_comes_back_and_what_was_not_is_loaded_once(site: Site) -> None:
+    platform, sales = site.platform, site.sales
+    platform.up(STORES)
+    sales.query("DELETE FROM ops.file_event RETURNING 1")
+    sales.query("DELETE FROM raw.sales RETURNING 1")
+    shutil.rmtree(platform.settings.layout.buckets / "landing")
+
+    restore(platform.settings, site.backup, force=True)
+    assert [path.name for path in site.backup.parent.iterdir() if path.name.startswith("home")] == ["home"]
+    platform = Platform(platform.settings)
+    platform.up(STORES)
+
+    sales = Sales(platform, site.backup.parent)
+    assert sales.rows() == site.rows
+    assert sales.query("SELECT count(*) FROM ops.file_event") == [(site.manifest.rows["warehouse"]["ops.file_event"],)]
+    archived = ("archived", ROWS)
+    loaded = {"sales_before.csv": archived, "sales_bad.csv": ("validation_failed", None), "sales_early.csv": archived}
+    assert sales.files() == loaded | {"sales_half.csv": ("processed", None)}
+
+    sales.run()
+    assert sales.files() == loaded | {"sales_half.csv": archived, "sales_waiting.csv": archived}
+    assert len(sales.rows()) == 4 * ROWS
+    names = names_below(platform.settings.layout.buckets / "landing")
+    settled = {row[0] for row in sales.query("SELECT settled_key FROM ops.file_ingestion_log")}
+    assert len(settled) == 5
+    assert settled <= set(names)
+    assert not [name for name in names if name.startswith("incoming/")]
+
+    reader = platform.warehouse_config("reader")
+    with psycopg.connect(
+        host=reader.host, port=reader.port, dbname=reader.database, user=reader.user,
+        password=reader.password.get_secret_value(), autocommit=True,
+    ) as connection:  # fmt: skip
+        assert connection.execute("SELECT count(*) FROM raw.sales").fetchone() == (4 * ROWS,)
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("DELETE FROM raw.sales")
+
+
+def test_a_restore_that_fails_leaves_the_platform_as_it_was(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = site.platform.settings.layout
+    (layout.home / "kept").touch()
+
+    def fail(*_: object) -> None:
+        raise PlatformError("postgres is not ready")
+
+    monkeypatch.setattr(Platform, "up", fail)
+    with pytest.raises(PlatformError, match="postgres is not ready"):
+        restore(site.platform.settings, site.backup, force=True)
+    assert (layout.home / "kept").exists()
+    assert [path.name for path in layout.home.parent.iterdir() if path.name.startswith("home")] == ["home"]
+
+
+# --- a backup that cannot be made
+
+
+def test_a_backup_that_fails_leaves_nothing(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise PlatformError("pg_dump failed")
+
+    monkeypatch.setattr(dumps, "dump", fail)
+    with pytest.raises(PlatformError, match="pg_dump failed"):
+        back_up(platform, tmp_path / "backup")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_told_before_anything_is_written(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    with pytest.raises(PlatformError, match=r"may need \d+ MB, and 1 MB are free"):
+        back_up(platform, tmp_path / "backup")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_is_not_written_to(platform: Platform, tmp_path: Path) -> None:
+    with pytest.raises(PlatformError, match="exists already"):
+        back_up(platform, tmp_path)
+
+
+def test_a_backup_does_not_go_where_clean_would_delete_it(platform: Platform) -> None:
+    with pytest.raises(PlatformError, match="lies in the platform's own folder"):
+        back_up(platform, platform.settings.layout.home / "backup")
+
+
+def test_two_backups_at_once_are_refused(platform: Platform, tmp_path: Path) -> None:
+    with alone(platform.settings.layout), pytest.raises(PlatformError, match="another backup, restore or rotation"):
+        back_up(platform, tmp_path / "backup")

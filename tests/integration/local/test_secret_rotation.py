@@ -1,0 +1,126 @@
+"""New secrets for a platform with its stores alone: the old ones are refused, and no death in between locks us out."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psycopg
+import pytest
+
+from local import bucket, postgres, rotation
+from local.credentials import load
+from local.platform import S3, STORES, Platform
+from local.settings import temporary_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from local.credentials import Credentials
+    from local.settings import PlatformSettings
+
+pytestmark = pytest.mark.integration
+
+# One process that has imported everything and is forked for each death.
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload(["local.rotation"])
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[PlatformSettings]:
+    home = Path(tempfile.mkdtemp(prefix="platform-"))
+    platform = Platform(temporary_settings(home))
+    try:
+        platform.up(STORES)
+        bucket.client(platform.s3_config).put_object(Bucket="lake", Key="kept", Body=b"42")
+        yield platform.settings
+    finally:
+        Platform(platform.settings).down()
+        shutil.rmtree(home)
+
+
+def roles(credentials: Credentials) -> dict[str, str]:
+    return {postgres.SUPERUSER: credentials.postgres_password, **postgres.role_passwords(credentials)}
+
+
+def home_of(role: str) -> str:
+    return role if role in {"postgres", "airflow", "mlflow", "metabase"} else postgres.WAREHOUSE
+
+
+def accepted(settings: PlatformSettings, credentials: Credentials) -> set[str]:
+    """The roles, and the bucket, that take their secret of these."""
+    found = set()
+    for role, password in roles(credentials).items():
+        try:
+            psycopg.connect(
+                host="127.0.0.1", port=settings.postgres_port, dbname=home_of(role), user=role, password=password
+            ).close()
+            found.add(role)
+        except psycopg.OperationalError as error:
+            if "password authentication failed" not in str(error):
+                raise
+    s3 = bucket.client(bucket.s3_config(settings, credentials))
+    try:
+        assert s3.get_object(Bucket="lake", Key="kept")["Body"].read() == b"42"
+    except bucket.ClientError:
+        return found
+    return found | {S3}
+
+
+def everything(credentials: Credentials) -> set[str]:
+    return {*roles(credentials), S3}
+
+
+def test_the_new_secrets_work_and_the_old_ones_are_refused(settings: PlatformSettings) -> None:
+    platform = Platform(settings)
+    platform.up(STORES)
+    old = platform.credentials
+    assert accepted(settings, old) == everything(old)
+
+    assert rotation.rotate(platform) == list(STORES)
+
+    new = load(settings.layout.secrets)
+    assert accepted(settings, new) == everything(new)
+    assert accepted(settings, old) == set()
+    assert new.airflow_fernet_key.split(",")[1:] == [old.airflow_fernet_key]
+    assert settings.layout.secrets.stat().st_mode & 0o777 == 0o600
+    assert not postgres.stale_passwords(settings.layout).exists()
+
+
+def _die(*_: object, **__: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+DEATHS = {
+    "before the secrets are replaced": ("local.rotation.save", False),
+    "secrets replaced, the database knows nothing": ("local.platform.postgres.prepare_cluster", True),
+    "the superuser has its password, the roles do not": ("local.platform.postgres.prepare_databases", True),
+}
+
+
+def _rotate_and_die(settings: PlatformSettings, target: str) -> None:
+    pytest.MonkeyPatch().setattr(target, _die)
+    rotation.rotate(Platform(settings))
+
+
+@pytest.mark.parametrize(("target", "new_ones"), DEATHS.values(), ids=DEATHS)
+def test_a_rotation_that_was_killed_leaves_the_old_secrets_or_the_new_ones(
+    settings: PlatformSettings, target: str, *, new_ones: bool
+) -> None:
+    Platform(settings).up(STORES)
+    old = load(settings.layout.secrets)
+    process = _PROCESSES.Process(target=_rotate_and_die, args=(settings, target))
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL, "the rotation was not killed"
+
+    now = load(settings.layout.secrets)
+    assert (now != old) is new_ones
+    Platform(settings).up(STORES)
+    assert accepted(settings, now) == everything(now)
+    assert accepted(settings, old) == (set() if new_ones else everything(old))
