@@ -104,9 +104,7 @@ def test_an_unknown_profile_is_refused_before_anything_is_written(tmp_path: Path
 # Beside the embedded platform
 
 
-def test_the_embedded_platform_starts_the_same_beside_the_file(
-    env_file: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_embedded_platform_starts_the_same_beside_the_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (*told(env_file), *map(str.upper, PlatformSettings.model_fields)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(local_settings, "ENV_FILE", env_file.with_name("none"))
@@ -138,7 +136,9 @@ def test_what_may_be_changed_is_used_by_the_compose_file() -> None:
 
 
 def test_the_command_refuses_a_second_time(tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; import deploy.__main__ as m; m.ENV_FILE = Path(sys.argv.pop()); m.app()"
+    script = (
+        "import sys; from pathlib import Path; import deploy.__main__ as m; m.ENV_FILE = Path(sys.argv.pop()); m.app()"
+    )
     command = [sys.executable, "-c", script, "env-file", "--profiles", "ml", str(tmp_path / ".env")]
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
     first, second = (
