@@ -32,6 +32,7 @@ _TICKS: dict[Format, str] = {
 _MOST_SLICES = 12
 _FEW_BARS = 4
 _FEW_DAYS = timedelta(days=14)
+_DAY_MS = 24 * 3600 * 1000
 
 
 def text(value: object, column: Column) -> str:
@@ -83,7 +84,7 @@ def _traces(answer: Answer) -> list[Any]:
             case Chart.ROW:
                 trace = graph_objects.Bar(x=ys, y=xs, orientation="h", marker={"color": colour}, **look)
             case _:
-                trace = graph_objects.Bar(x=xs, y=ys, marker={"color": colour}, **look)
+                trace = graph_objects.Bar(x=xs, y=ys, marker={"color": colour}, **_bar_width(answer), **look)
         traces.append(trace)
     return traces
 
@@ -167,13 +168,20 @@ def _layout(answer: Answer) -> dict[str, Any]:
 
 
 def _few_days(days: list[date]) -> dict[str, Any]:
-    """Of an axis along few days: no hours between them, and no bar as wide as the page."""
+    """Of an axis along few days: no hours between them, and room on both sides."""
     first, last = min(days), max(days)
     if last - first > _FEW_DAYS:
         return {}
-    margin = timedelta(days=1)
-    ends = [(first - margin).isoformat(), (last + margin).isoformat()]
-    return {"range": ends, "dtick": 24 * 3600 * 1000, "tickformat": "%-d %b\n%Y"}
+    ends = [(first - timedelta(days=1)).isoformat(), (last + timedelta(days=1)).isoformat()]
+    return {"range": ends, "dtick": _DAY_MS * (1 + (last - first).days // 7), "tickformat": "%-d %b\n%Y"}
+
+
+def _bar_width(answer: Answer) -> dict[str, Any]:
+    """Of bars along few days: one that stands alone would be as thin as its moment."""
+    question = answer.question
+    one_a_day = question.stacked or (question.series is None and len(question.y) == 1)
+    few = question.columns[question.x or ""].format is Format.DATE and _few_days(answer.values(question.x or ""))
+    return {"width": _DAY_MS * 0.7} if one_a_day and few else {}
 
 
 def _plain(value: object) -> Any:

@@ -12,6 +12,7 @@ import tempfile
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -127,6 +128,7 @@ def render(dashboards: Sequence[Dashboard], answers: Mapping[str, Answer], made_
     )
 
 
+@cache
 def _packed_plotly() -> str:
     """plotly.js, packed: 5 MB as they are, 2 MB like this, and every browser of today unpacks them."""
     from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
