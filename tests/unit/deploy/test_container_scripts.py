@@ -10,7 +10,6 @@ import subprocess
 import threading
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +32,7 @@ from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 FILE = ComposeFile.read(COMPOSE_FILE)

@@ -34,7 +34,7 @@ def test_interpolate_puts_values_in_place(text: str, expected: str) -> None:
 
 @pytest.mark.parametrize("text", ["${UNSET:?make it}", "${EMPTY:?make it}", "${UNSET?make it}"])
 def test_interpolate_says_what_is_demanded(text: str) -> None:
-    with pytest.raises(MissingValueError, match="(UNSET|EMPTY): make it"):
+    with pytest.raises(MissingValueError, match=r"(UNSET|EMPTY): make it"):
         interpolate(text, VALUES)
 
 
