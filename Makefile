@@ -117,6 +117,15 @@ train: $(STAMP) ## train the commit model now
 schedules: $(STAMP) ## show every DAG: what starts it, its last runs, its next run
 	@$(PYTHON) -m local schedules
 
+##@ Run it in containers
+.PHONY: env-file compose-check
+
+env-file: $(STAMP) ## write .env with random secrets; never overwrites: make env-file [PROFILES=streaming,ml,bi,observability]
+	@$(PYTHON) -m deploy env-file --profiles "$${PROFILES:-}"
+
+compose-check: $(STAMP) ## hold docker-compose.yaml to its rules: schema, variables, mounts, order, memory, secrets, names
+	@$(PYTHON) -m deploy check
+
 ##@ Work on the code
 .PHONY: setup test lint format bench lock help
 
