@@ -57,6 +57,7 @@ print("BUNDLE" + json.dumps({
         "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
         "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
         "pause": clock(dag.timetable),
+        "on_failure": getattr(dag.on_failure_callback, "__name__", None),
         "waits": [asset.name for asset in dag.timetable.asset_condition.objects]
         if dag.timetable.asset_condition else [],
         "params": {
@@ -83,7 +84,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
-        told = ("AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "DBT_", "AWS")
+        told = ("AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "ALERTS_", "DBT_", "AWS")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(told)}
         environment = kept | {
             "AIRFLOW_HOME": str(home),
@@ -271,7 +272,15 @@ def test_without_a_manifest_only_the_transformation_is_missing_and_the_remedy_is
 
 
 def test_parsing_imports_no_client_of_what_only_tasks_need(bundle: dict) -> None:
-    assert set(bundle["imported"]) & {"confluent_kafka", "pyarrow", "great_expectations", "fastavro"} == set()
+    heavy = {"confluent_kafka", "pyarrow", "great_expectations", "fastavro", "aiosmtplib"}
+    assert set(bundle["imported"]) & heavy == set()
+
+
+def test_people_are_told_of_failed_runs_that_nothing_else_shows(dags: dict) -> None:
+    """Files, messages and checks are told of by the tasks that know more."""
+    told = {dag_id for dag_id, dag in dags.items() if dag["on_failure"] == "tell_of_failed_run"}
+    assert told == {"ingest_github", "transform_warehouse", "train_commit_model"}
+    assert {dag["on_failure"] for dag in dags.values()} == {"tell_of_failed_run", None}
 
 
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:

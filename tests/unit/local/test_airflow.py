@@ -54,6 +54,28 @@ def test_connections_lead_to_the_stores_as_the_ingest_role(
     }
 
 
+def test_mail_goes_where_the_settings_say(
+    settings: PlatformSettings, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connection() -> dict[str, object]:
+        told = json.loads(airflow.environment(settings, credentials)["AIRFLOW_CONN_ALERTS_SMTP"])
+        return {**told.pop("extra"), **told}
+
+    for name in ("HOST", "PORT", "SECURITY", "USER", "PASSWORD"):
+        monkeypatch.delenv(f"ALERTS_SMTP_{name}", raising=False)
+    assert connection() == {
+        "conn_type": "smtp", "host": "127.0.0.1", "port": 587, "login": "", "password": "",
+        "disable_ssl": True, "disable_tls": False,
+    }  # fmt: skip
+    told = {"HOST": "mail.example.com", "PORT": "465", "SECURITY": "ssl", "USER": "u", "PASSWORD": "p"}
+    for name, value in told.items():
+        monkeypatch.setenv(f"ALERTS_SMTP_{name}", value)
+    assert connection() == {
+        "conn_type": "smtp", "host": "mail.example.com", "port": 465, "login": "u", "password": "p",
+        "disable_ssl": False, "disable_tls": True,
+    }  # fmt: skip
+
+
 def test_the_bundle_is_the_checkout(settings: PlatformSettings, credentials: Credentials) -> None:
     told = airflow.environment(settings, credentials)
     [bundle] = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])

@@ -1,0 +1,135 @@
+"""Which tasks tell people of what. What they do besides is made up.
+
+In a process of its own, since Airflow reads its configuration at import.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.unit
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = """
+import json
+from collections import Counter
+from contextlib import contextmanager
+from types import SimpleNamespace
+from include.contracts.reader import read_contract
+from include.errors import Code, PermanentError
+from include.ingestion import settle, sweep
+from include.orchestration import alerts, consume, ingest, quality, stores, upkeep
+from include.quality import check
+from include.settings import CONTRACTS_DIR
+from include.streams.consume import Consumed
+
+told, outcomes = [], {}
+SETTINGS = SimpleNamespace(on=True)
+alerts.alert_settings = lambda: SETTINGS
+alerts._tell_of_messages = lambda contract, consumed, code, settings: told.append(
+    ["messages", contract.topic, consumed.dead_letters, code])
+alerts._tell_of_checks = lambda began, settings: told.append(["checks"])
+ingest.tell_of_quarantined_files = upkeep.tell_of_quarantined_files = lambda dataset: told.append(["files", dataset])
+upkeep.tell_of_files_held_back = lambda: told.append(["held back"])
+context = {"dag": SimpleNamespace(dag_id="d"), "run_id": "r", "params": {"ignore_threshold": False},
+           "ti": SimpleNamespace(try_number=1, xcom_push=lambda *told: None)}
+for module in (ingest, consume, upkeep):
+    module.get_current_context = lambda: context
+
+@contextmanager
+def connected(*things, **options):
+    yield SimpleNamespace(objects=None, ledger=None)
+stores.connected_stores = connected
+stores.s3_config = stores.warehouse_transform_config = lambda: None
+
+def outcome(name, call, *arguments):
+    told.clear()
+    try:
+        end = call(*arguments)
+    except Exception as error:
+        end = type(error).__name__
+    outcomes[name] = {"end": end, "told": list(told)}
+
+def task(dag, name):
+    return dag.get_task(name).python_callable
+
+sales = read_contract(CONTRACTS_DIR / "sales.yaml")
+settle.settle = lambda *given: {"validation_failed": 2}
+outcome("settle", task(ingest.ingest_dag(sales), "settle"))
+
+for name, quarantined in (("sweep of a stranger", 1), ("sweep of nothing", 0)):
+    sweep.sweep = lambda *given: sweep.Swept(0, quarantined)
+    outcome(name, upkeep.sweep_incoming.function)
+
+def failing(code):
+    def fail(*given, **options):
+        raise PermanentError("stage", code, "no")
+    return fail
+
+class Consumer:
+    def __init__(self, fail=None):
+        self.result, self.fail = Consumed(Counter({"loaded": 1}), 100, 7), fail
+    def consume(self):
+        if self.fail:
+            self.fail()
+        return self.result
+
+transactions = read_contract(CONTRACTS_DIR / "transactions.yaml")
+for name, fail in (("consume", None), ("consume and stop", failing(Code.ERROR_BUDGET_EXCEEDED))):
+    consumer = Consumer(fail)
+    @contextmanager
+    def connected_consumer(*things, **options):
+        yield consumer
+    stores.connected_consumer = connected_consumer
+    outcome(name, task(consume.consume_dag(transactions), "consume"))
+
+for name, code in (("critical", Code.QUALITY_CRITICAL), ("refused", Code.WAREHOUSE_REFUSED)):
+    check.check_warehouse = failing(code)
+    outcome(name, quality.check_tables.function, "sales")
+
+print("OUTCOMES" + json.dumps(outcomes, default=str))
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    home = tmp_path_factory.mktemp("airflow")
+    environment = {
+        "PATH": "/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
+    }  # fmt: skip
+    answer = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, cwd=home, timeout=300,
+        check=False,
+    )  # fmt: skip
+    line = next((line for line in answer.stdout.splitlines() if line.startswith("OUTCOMES")), None)
+    assert line is not None, answer.stderr[-3000:]
+    return json.loads(line.removeprefix("OUTCOMES"))
+
+
+@pytest.mark.parametrize(
+    ("task", "end", "told"),
+    [
+        pytest.param("settle", {"validation_failed": 2}, [["files", "sales"]], id="settle"),
+        pytest.param(
+            "sweep of a stranger", {"routed": 0, "quarantined": 1}, [["files", "unknown"], ["held back"]], id="sweep"
+        ),
+        pytest.param("sweep of nothing", {"routed": 0, "quarantined": 0}, [["held back"]], id="sweep-of-nothing"),
+        pytest.param(
+            "consume", {"loaded": 1, "messages": 100, "rows": 0, "dead letters": 7},
+            [["messages", "transactions", 7, ""]], id="consume",
+        ),
+        pytest.param(
+            "consume and stop", "AirflowFailException", [["messages", "transactions", 7, "error-budget-exceeded"]],
+            id="consume-and-stop",
+        ),
+        pytest.param("critical", "AirflowFailException", [["checks"]], id="critical-check"),
+        pytest.param("refused", "AirflowFailException", [], id="no-check-was-made"),
+    ],
+)  # fmt: skip
+def test_task_tells_people_and_ends_as_without_them(outcomes: dict, task: str, end: object, told: list) -> None:
+    assert outcomes[task] == {"end": end, "told": told}
