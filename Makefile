@@ -148,9 +148,13 @@ format: $(STAMP) ## put the code into its form
 	@$(VENV)/bin/sqlfluff fix --quiet sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff fix --quiet models tests
 
-bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=]
+bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [SCALING=1]
+ifdef SCALING
+	@$(PYTHON) -m bench.scaling $${FILES:+--files "$$FILES"} $${ROWS:+--rows "$$ROWS"}
+else
 	@$(PYTHON) -m bench $${ROWS:+--rows "$$ROWS"} $${MEMORY_ROWS:+--memory-rows "$$MEMORY_ROWS"} \
 	  $${MESSAGES:+--messages "$$MESSAGES"} $${DROPS:+--drops "$$DROPS"} $${FILES:+--files "$$FILES"}
+endif
 
 lock: $(STAMP) ## compile requirements.in to requirements.txt
 	@$(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \

@@ -1,0 +1,194 @@
+"""What grows with what, `make bench SCALING=1`: the same files through one executor after the other, and parsing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from bench.results import Measurement, show, write
+from include.contracts.reader import read_contract
+from include.samples.badness import SampleFormat
+from include.samples.writer import write_sample
+from include.settings import CONTRACTS_DIR
+from include.stores.object_store import ObjectStore
+from include.stores.warehouse import connect
+from local.platform import Platform
+from local.services import shared_environment
+from local.settings import REPOSITORY, PlatformSettings, temporary_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.core import Say
+
+DATASETS = 4
+CONTRACTS = (10, 50, 100)
+_SMALL_ROWS = 100
+_PATIENCE = 900
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to run the tasks. `places` is how many at the same time."""
+
+    executor: str
+    workers: int
+    places: int
+
+    @property
+    def name(self) -> str:
+        """As the table calls it."""
+        if self.executor == "local":
+            return f"Local, {self.places} places"
+        return f"Celery, {self.workers} worker{'s' if self.workers > 1 else ''} of {self.places}"
+
+
+WAYS = (
+    Way("local", 0, 2), Way("local", 0, 4), Way("local", 0, 8),
+    Way("celery", 1, 4), Way("celery", 2, 4),
+)  # fmt: skip
+
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command()
+def bench(
+    files: Annotated[int, typer.Option(help="small files at once")] = 200,
+    rows: Annotated[int, typer.Option(help="rows of each large file")] = 500_000,
+) -> None:
+    """Measure the executors against each other."""
+    status = Console(stderr=True, highlight=False)
+    folder = Path(tempfile.mkdtemp(prefix="bench-"))
+    folder.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root, and must be able to enter
+    try:
+        measurements = list(measure(folder, files, rows, status.print))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    show(measurements, console)
+    target = PlatformSettings().platform_home / "bench-scaling.json"
+    write(measurements, target)
+    console.print(f"\nWritten to {target}")
+
+
+def measure(folder: Path, files: int, rows: int, say: Say) -> Iterator[Measurement]:
+    """Small files, then a large one for each dataset, by every way; each figure also as a share of the first way's."""
+    yield from _parsing(folder, say)
+    contracts = _contracts(folder / "contracts", DATASETS)
+    firsts: dict[str, float] = {}
+    for number, way in enumerate(WAYS):
+        say(f"starting: {way.name}")
+        with _platform(folder / "home", contracts, way) as platform:
+            say(f"{way.name}: one file for each dataset, to see everything once")
+            _run(platform, folder, contracts, 1, _SMALL_ROWS, f"{number}-first")
+            for kind, each, size in (("small", files // DATASETS, _SMALL_ROWS), ("large", 1, rows)):
+                say(f"{way.name}: {each * DATASETS} files of {size:,} rows")
+                seconds = _run(platform, folder, contracts, each, size, f"{number}-{kind}")
+                what = f"{each * DATASETS} files of {size:,} rows, {DATASETS} datasets, {way.name}"
+                yield Measurement(what, seconds, "s")
+                first = firsts.setdefault(kind, seconds)
+                yield Measurement(f"  times as fast as {WAYS[0].name}", first / seconds, "ratio")
+
+
+def _parsing(folder: Path, say: Say) -> Iterator[Measurement]:
+    """All DAGs, as the DAG processor parses them; and for one task, as a worker does."""
+    home = folder / "airflow"
+    for count in CONTRACTS:
+        say(f"parsing {count} contracts")
+        contracts = _contracts(folder / f"contracts-{count}", count)
+        environment = shared_environment(home) | {
+            "AIRFLOW_HOME": str(home),
+            "PYTHONPATH": str(REPOSITORY),
+            "INGEST_CONTRACTS_DIR": str(contracts),
+        }
+        for who, more in (
+            ("the DAG processor", {}),
+            ("a task", {"_AIRFLOW_PARSING_CONTEXT_DAG_ID": "ingest_sales0"}),
+        ):
+            done = subprocess.run(  # noqa: S603 - our own interpreter
+                [sys.executable, "-m", "bench.parse_worker", str(REPOSITORY / "dags" / "ingest_datasets.py")],
+                env=environment | more,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            yield Measurement(f"parse of {count} contracts, {who}", float(done.stdout.splitlines()[-1]), "s")
+
+
+def _contracts(folder: Path, count: int) -> Path:
+    """Datasets sales0, sales1 and so on, each like sales."""
+    folder.mkdir()
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    for number in range(count):
+        name = f"sales{number}"
+        renamed = text.replace("name: sales", f"name: {name}").replace("id: sales", f"id: {name}")
+        (folder / f"{name}.yaml").write_text(renamed.replace("sales*", f"{name}-*"), encoding="utf-8")
+    return folder
+
+
+@contextmanager
+def _platform(home: Path, contracts: Path, way: Way) -> Iterator[Platform]:
+    """The same home each time, with tables that are there already; the ways do not run side by side."""
+    before = dict(os.environ)
+    os.environ["INGEST_CONTRACTS_DIR"] = str(contracts)
+    settings = temporary_settings(
+        home,
+        airflow_executor=way.executor,
+        airflow_parallelism=way.places * max(way.workers, 1),
+        celery_workers=max(way.workers, 1),
+        celery_concurrency=way.places,
+        platform_start_seconds=600,
+    )
+    platform = Platform(settings)
+    try:
+        platform.up()
+        yield platform
+    finally:
+        platform.down()
+        os.environ.clear()
+        os.environ.update(before)
+
+
+def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int, name: str) -> float:
+    """Drop files of every dataset at once; seconds until the last one is loaded."""
+    samples = folder / "samples"
+    shutil.rmtree(samples, ignore_errors=True)
+    samples.mkdir()
+    dropped: list[tuple[Path, str]] = []
+    for contract in sorted(contracts.glob("*.yaml")):
+        for number in range(each):
+            path = samples / f"{contract.stem}-{name}-{number}.csv"
+            # Every run updates the rows of the one before: no way has larger tables than another.
+            write_sample(read_contract(contract), path, rows, SampleFormat.CSV, seed=len(dropped), start=rows * number)
+            dropped.append((path, f"incoming/{contract.stem}/{path.name}"))
+    store = ObjectStore(platform.s3_config)
+    start = time.perf_counter()
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda one: store.upload(one[0], "landing", one[1]), dropped))
+    query = "SELECT count(*) FROM ops.file_ingestion_log WHERE object_key = ANY(%s) AND loaded_at IS NOT NULL"
+    keys = [key for _, key in dropped]
+    with connect(platform.warehouse_config("ingest")) as connection:
+        while time.perf_counter() - start < _PATIENCE:
+            row = connection.execute(query.encode(), [keys]).fetchone()
+            connection.rollback()
+            if row and row[0] == len(keys):
+                return time.perf_counter() - start
+            time.sleep(0.1)
+    raise SystemExit(f"{len(keys)} files were not loaded within {_PATIENCE} s")
+
+
+if __name__ == "__main__":
+    app()
