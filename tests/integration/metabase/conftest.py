@@ -32,7 +32,7 @@ NIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 NASTY = '<script>alert("x")</script><a href="https://elsewhere.example">Ada</a>'
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def empty() -> Iterator[Platform]:
     """The stores, migrated: there is a ledger, and no model yet."""
     home = Path(tempfile.mkdtemp(prefix="platform-"))
@@ -45,7 +45,7 @@ def empty() -> Iterator[Platform]:
         shutil.rmtree(home)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def filled(empty: Platform, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
     """Sales, commits and transactions have come, one file of sales was refused, and the models are built."""
     warehouse = Warehouse(empty, tmp_path_factory.mktemp("dbt"))
