@@ -17,3 +17,16 @@ GRANT SELECT ON ops.incoming_files TO transform, reader;
 -- What the monitoring asks every few seconds: the entries of the last hour, the checks of the last hour.
 CREATE INDEX recently_settled ON ops.file_ingestion_log (settled_at) WHERE settled_at IS NOT NULL;
 CREATE INDEX recent_results ON ops.quality_result (checked_at);
+
+-- Tables of datasets come and go, so the query that counts them all cannot name them. STABLE: it sees what the query
+-- around it sees. It counts as whoever asks, and only what they may read.
+CREATE FUNCTION ops.count_rows(p_dataset text) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog AS $$
+DECLARE
+    counted bigint;
+BEGIN
+    EXECUTE format('SELECT count(*) FROM raw.%I', p_dataset) INTO counted;
+    RETURN counted;
+END $$;
+REVOKE ALL ON FUNCTION ops.count_rows(text) FROM public;
+GRANT EXECUTE ON FUNCTION ops.count_rows(text) TO reader;
