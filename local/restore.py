@@ -7,10 +7,11 @@ there. A restore that fails or is killed leaves the old home as it was, stopped.
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 from local import dumps, postgres
-from local.backup import BUCKETS, dump_name
+from local.backup import BUCKETS, alone, dump_name
 from local.backup_manifest import SECRETS, Manifest, read_verified
 from local.console import Progress, Silence, step
 from local.errors import PlatformError
@@ -50,16 +51,17 @@ def restore(settings: PlatformSettings, source: Path, progress: Progress | None 
         raise PlatformError(f"{layout.home} holds something else", "check PLATFORM_HOME; nothing was changed")
     draft = settings.model_copy(update={"platform_home": layout.home.with_name(layout.home.name + ".restoring")})
     _check_room(manifest, layout.home.parent)
-    Platform(draft).clean()  # what a killed restore left
-    old.down()
-    building = Platform(draft, progress)
-    try:
-        _build(building, source, manifest, progress)
-        building.down()
-    except BaseException:
-        building.clean()
-        raise
-    _take_place(draft.layout, layout)
+    with alone(layout) if layout.secrets.exists() else nullcontext():
+        Platform(draft).clean()  # what a killed restore left
+        old.down()
+        building = Platform(draft, progress)
+        try:
+            _build(building, source, manifest, progress)
+            building.down()
+        except BaseException:
+            building.clean()
+            raise
+        _take_place(draft.layout, layout)
     return manifest
 
 
