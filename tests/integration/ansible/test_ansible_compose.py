@@ -6,13 +6,9 @@ It shows that the tasks ask what they should and judge the answers; not that the
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 import threading
-from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -20,9 +16,9 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.integration
+    from tests.integration.ansible.conftest import Host
 
-REPOSITORY = Path(__file__).parents[3]
+pytestmark = pytest.mark.integration
 
 # Answers as Docker does; what it was asked is kept in `calls`, and the ledger knows what was dropped.
 DOCKER = """\
@@ -65,6 +61,12 @@ SAMPLES = [
     {"dataset": "sales", "format": "csv", "rows": 1000, "bad": "", "becomes": "archived"},
     {"dataset": "sales", "format": "csv", "rows": 1000, "bad": "bad-date:2", "becomes": "validation_failed"},
 ]
+VARIABLES: dict[str, object] = {
+    "filegate_variant": "compose",
+    "filegate_settings": {"COMPOSE_PROFILES": "full"},
+    "filegate_samples": SAMPLES,
+    "verify_seconds": 0,
+}
 
 
 class Health(BaseHTTPRequestHandler):
@@ -80,99 +82,55 @@ class Health(BaseHTTPRequestHandler):
         """Nothing."""
 
 
-@dataclass(frozen=True)
-class Docker:
-    """A host with a stand-in for Docker, and a checkout whose Makefile only makes passwords."""
-
-    home: Path
-
-    def play(self, tags: str) -> subprocess.CompletedProcess[str]:
-        told = {
-            "filegate_variant": "compose",
-            "filegate_path": str(self.home / "checkout"),
-            "filegate_settings": {"COMPOSE_PROFILES": "full"},
-            "filegate_install_packages": False,
-            "filegate_samples": SAMPLES,
-            "verify_seconds": 0,
-        }
-        own = {
-            "PATH": f"{self.home}{os.pathsep}{os.environ['PATH']}",
-            "LC_ALL": "C.UTF-8",
-            "ANSIBLE_HOME": str(self.home / "ansible"),
-            "ANSIBLE_REMOTE_TEMP": str(self.home / "ansible"),
-        }
-        return subprocess.run(
-            [
-                str(Path(sys.executable).with_name("ansible-playbook")),
-                *("site.yml", "--inventory", "inventories/localhost.yml", "--tags", tags),
-                *("--extra-vars", json.dumps(told)),
-            ],
-            cwd=REPOSITORY / "ansible",
-            env=os.environ | own,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-
-    @property
-    def calls(self) -> list[str]:
-        return (self.home / "calls").read_text().splitlines()
-
-
 @pytest.fixture
-def docker(tmp_path: Path) -> Iterator[Docker]:
+def docker(host: Host) -> Iterator[Host]:
+    """The host with a stand-in for Docker, and a Makefile that only makes passwords."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Health)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    program = tmp_path / "docker"
-    program.write_text(DOCKER.format(python=sys.executable, home=str(tmp_path), port=server.server_port))
+    program = host.home / "docker"
+    program.write_text(DOCKER.format(python=sys.executable, home=str(host.home), port=server.server_port))
     program.chmod(0o755)
-    (tmp_path / "version").write_text("2.40.3")
-    (tmp_path / "containers").write_text(json.dumps(HEALTHY))
-    (tmp_path / "checkout" / ".venv" / "bin").mkdir(parents=True)
-    (tmp_path / "checkout" / ".venv" / "bin" / "python").symlink_to(sys.executable)
-    (tmp_path / "checkout" / "Makefile").write_text("env-file:\n\techo POSTGRES_PASSWORD=made-up-secret > .env\n")
-    yield Docker(tmp_path)
+    (host.home / "version").write_text("2.40.3")
+    (host.home / "containers").write_text(json.dumps(HEALTHY))
+    (host.checkout / "Makefile").write_text("env-file:\n\techo POSTGRES_PASSWORD=made-up-secret > .env\n")
+    yield host
     server.shutdown()
     server.server_close()
 
 
-def recap(text: str) -> str:
-    return text.rsplit("PLAY RECAP", maxsplit=1)[-1]
-
-
-def test_everything_is_made_started_fed_and_verified(docker: Docker) -> None:
-    done = docker.play("set_up,start,pipeline,verify")
+def test_everything_is_made_started_fed_and_verified(docker: Host) -> None:
+    done = docker.play("set_up,start,pipeline,verify", **VARIABLES)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "compose up --detach --quiet-pull" in docker.calls
     dropped = [call for call in docker.calls if "include.samples" in call]
     assert len(dropped) == 2
     assert "exec -T airflow-worker python -m include.samples --format csv --rows 1000 --bad bad-date:2" in dropped[1]
     assert dropped[1].endswith("--drop -- sales")
-    settings = (docker.home / "checkout" / ".env").read_text().splitlines()
+    settings = (docker.checkout / ".env").read_text().splitlines()
     assert settings[0] == "POSTGRES_PASSWORD=made-up-secret"
     assert "COMPOSE_PROFILES=full" in settings
     assert "made-up-secret" not in done.stdout + done.stderr
 
-    again = docker.play("set_up,start")
+    again = docker.play("set_up,start", **VARIABLES)
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "changed=0 " in recap(again.stdout), again.stdout
+    assert "changed=0 " in again.stdout, again.stdout
 
 
-def test_a_container_that_is_not_well_is_named_with_the_remedy(docker: Docker) -> None:
+def test_a_container_that_is_not_well_is_named_with_the_remedy(docker: Host) -> None:
     (docker.home / "up").touch()
     ill = {"Service": "kafka", "State": "running", "Health": "unhealthy", "ExitCode": 0}
     ended = {"Service": "minio-setup", "State": "exited", "Health": "", "ExitCode": 1}
     (docker.home / "containers").write_text(json.dumps([*HEALTHY[:2], ended, ill]))
-    done = docker.play("verify")
+    done = docker.play("verify", **VARIABLES)
     told = " ".join(done.stdout.split())
     assert done.returncode != 0
     assert "kafka, minio-setup not well" in told
     assert "docker compose up -d" in told
 
 
-def test_a_compose_plugin_that_is_too_old_is_refused(docker: Docker) -> None:
+def test_a_compose_plugin_that_is_too_old_is_refused(docker: Host) -> None:
     (docker.home / "version").write_text("2.17.2")
-    done = docker.play("set_up")
+    done = docker.play("set_up", **VARIABLES)
     assert done.returncode != 0
     assert "older than 2.21" in done.stdout + done.stderr
-    assert not (docker.home / "checkout" / ".env").exists()
+    assert not (docker.checkout / ".env").exists()

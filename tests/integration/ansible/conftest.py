@@ -1,0 +1,60 @@
+"""The playbook, run against a folder that looks like a host's checkout."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ANSIBLE = Path(__file__).parents[3] / "ansible"
+
+
+@dataclass(frozen=True)
+class Host:
+    """A folder with a checkout in it that only has a Makefile, and with programs that are found before the system's."""
+
+    home: Path
+
+    @property
+    def checkout(self) -> Path:
+        return self.home / "checkout"
+
+    @property
+    def calls(self) -> list[str]:
+        """What the stand-ins were asked."""
+        return (self.home / "calls").read_text().splitlines()
+
+    def play(self, tags: str, **variables: object) -> subprocess.CompletedProcess[str]:
+        told = {"filegate_path": str(self.checkout), "filegate_install_packages": False, **variables}
+        own = {
+            "PATH": f"{self.home}{os.pathsep}{os.environ['PATH']}",
+            "LC_ALL": "C.UTF-8",
+            "ANSIBLE_HOME": str(self.home / "ansible"),
+            "ANSIBLE_REMOTE_TEMP": str(self.home / "ansible"),
+        }
+        return subprocess.run(
+            [
+                str(Path(sys.executable).with_name("ansible-playbook")),
+                *("site.yml", "--inventory", "inventories/localhost.yml", "--tags", tags),
+                *("--extra-vars", json.dumps(told)),
+            ],
+            cwd=ANSIBLE,
+            env=os.environ | own,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    """With the virtualenv of this test in the checkout."""
+    (tmp_path / "checkout" / ".venv" / "bin").mkdir(parents=True)
+    (tmp_path / "checkout" / ".venv" / "bin" / "python").symlink_to(sys.executable)
+    (tmp_path / "calls").touch()
+    return Host(tmp_path)
