@@ -57,9 +57,9 @@ def scaled() -> Iterator[Running]:
 
 def worker_tree(running: Running, name: str) -> list[psutil.Process]:
     """A worker and every process below it: its pool, the supervisors of its tasks, the tasks."""
-    status = next(status for status in running.platform.status() if status.name == name)
-    assert status.pid
-    worker = psutil.Process(status.pid)
+    state = running.platform._supervisor.states()[name]
+    assert state.pid
+    worker = psutil.Process(state.pid)
     return [worker, *worker.children(recursive=True)]
 
 
@@ -125,10 +125,12 @@ def test_worker_killed_in_the_middle_of_a_load_loses_and_doubles_nothing(scaled:
         files = sorted(entry["file_id"] for entry in entries.values() if entry["dataset"] == dataset)
         assert rows == [(file_id, ROWS) for file_id in files]
         assert len(files) == count
-    assert scaled.query("SELECT count(*) FROM ops.file_ingestion_log") == [(len(keys),)]
+    # Of these datasets: what comes from GitHub meanwhile has no contract here.
+    entered = "SELECT count(*) FROM ops.file_ingestion_log WHERE dataset = ANY(%s)"
+    assert scaled.query(entered, [list(FILES)]) == [(len(keys),)]
     assert scaled.query("SELECT tablename FROM pg_tables WHERE schemaname = 'load'") == []
-    assert scaled.keys("processed/") == sorted(entry["settled_key"] for entry in entries.values())
-    assert scaled.keys("incoming/") + scaled.keys("failed/") + scaled.keys("staging/") == []
+    lying = [key for key in scaled.keys("") if {*FILES} & {*key.split("/")}]
+    assert lying == sorted(entry["settled_key"] for entry in entries.values())
 
 
 def test_the_killed_worker_is_back_and_nothing_survives_the_end(scaled: Running) -> None:
