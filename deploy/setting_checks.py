@@ -37,7 +37,6 @@ _PASSWORD_IN_JSON = re.compile(r'"(?:password|token|secret)":\s*"([^"]*)"')
 
 # What only containers are told.
 ONLY_IN_CONTAINERS = {
-    "AIRFLOW__CELERY__BROKER_URL", "AIRFLOW__CELERY__RESULT_BACKEND", "AIRFLOW__CELERY__WORKER_CONCURRENCY",
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER", "AIRFLOW__LOGGING__JSON_LOGS", "AIRFLOW__METRICS__OTEL_ON",
     "AIRFLOW__METRICS__LEGACY_NAMES_ON",
 }  # fmt: skip
@@ -117,7 +116,8 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
         return [f"there is no {WORKER}"]
     told = file.environment(WORKER)
     nobody = Credentials(**{field.name: "x" for field in fields(Credentials)})
-    embedded = set(embedded_airflow.environment(PlatformSettings(_env_file=None), nobody))
+    scaled = PlatformSettings(_env_file=None, airflow_executor="celery")
+    embedded = set(embedded_airflow.environment(scaled, nobody))
     pipelines = pipeline_settings()
     given = told.keys() | made_variables().keys()
     problems = [f"{WORKER} is not told {name}, as the embedded one is" for name in sorted(embedded - given)]

@@ -120,6 +120,11 @@ BREAKS = [
     ("embedded_names_are_the_same", without_setting("airflow-worker", "DBT_MANIFEST"), "not told DBT_MANIFEST"),
     (
         "embedded_names_are_the_same",
+        without_setting("airflow-worker", "AIRFLOW__CELERY__TASK_ACKS_LATE"),
+        "not told AIRFLOW__CELERY__TASK_ACKS_LATE",
+    ),
+    (
+        "embedded_names_are_the_same",
         without_setting("airflow-worker", "INGEST_MAX_COLUMNS"),
         "does not pass on the setting INGEST_MAX_COLUMNS",
     ),
