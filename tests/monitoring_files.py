@@ -92,7 +92,7 @@ def selectors(text: str) -> dict[str, set[str]]:
     plain = re.sub(r"\[[^\]]*\]", "", plain)
     found: dict[str, set[str]] = {}
     # An identifier that no bracket follows (that would be a function), outside of braces, and its own braces.
-    for name, asked in re.findall(r"([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()(?:\{([^}]*)\})?", plain):
+    for name, asked in re.findall(r"(?<![\w:])([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()(?:\{([^}]*)\})?", plain):
         if name not in _WORDS:
             found.setdefault(name, set()).update(re.findall(r"(\w+)\s*[=!]", asked))
     return found
