@@ -6,6 +6,7 @@ says. Nothing imports this module but who sends a mail: the provider takes a whi
 
 from __future__ import annotations
 
+import logging
 from email.mime.text import MIMEText
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,10 @@ from airflow.providers.smtp.hooks.smtp import SmtpHook
 from airflow.providers.smtp.notifications.smtp import SmtpNotifier
 
 if TYPE_CHECKING:
+    import smtplib
     from email.mime.multipart import MIMEMultipart
+
+log = logging.getLogger(__name__)
 
 
 class MailNotifier(SmtpNotifier):
@@ -52,6 +56,20 @@ class _MailHook(SmtpHook):
     @property
     def timeout(self) -> int:
         return self._timeout_seconds
+
+    def _build_client(self) -> smtplib.SMTP_SSL | smtplib.SMTP:
+        """The client, which says whom the server refused while it took the mail for others: the provider does not."""
+        client = super()._build_client()
+        send = client.sendmail
+
+        def sendmail(*args: Any, **options: Any) -> Any:
+            refused = send(*args, **options)
+            for address, (code, _) in sorted(refused.items()):
+                log.error("The mail server refused the alert for %s: %s", address, code)
+            return refused
+
+        client.sendmail = sendmail  # type: ignore[method-assign]
+        return client
 
     def _build_mime_message(self, *args: Any, **options: Any) -> tuple[MIMEMultipart, list[str]]:
         """The provider's message with the text before the page: of alternatives the last one is the best."""

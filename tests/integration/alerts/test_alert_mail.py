@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from alerting_world import smtp
-from mail_server import PASSWORD, USER, listening, serving
+from mail_server import PASSWORD, USER, listening, serving, write_certificate
 
 from local.settings import free_ports
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from alerting_world import Tasks
     from mail_server import MailServer
 
@@ -88,6 +90,27 @@ def test_server_without_encryption_is_not_given_a_password_unless_told_so(mailin
     answer = mailing.do("send", name="a.csv", AIRFLOW_CONN_ALERTS_SMTP=connection, **QUICK)
     assert (answer["result"], mails.mails) == (False, [])
     assert "STARTTLS" in answer["log"]
+
+
+@pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not-trusted"])
+def test_mail_is_encrypted_by_default_and_the_server_must_be_who_it_says(
+    mailing: Tasks, tmp_path: Path, trusted: bool
+) -> None:
+    certificate = tmp_path / "server.pem"
+    write_certificate(certificate)
+    with serving(password=True, certificate=certificate) as server:
+        connection = smtp(server.port, login=USER, password=PASSWORD, extra={"disable_ssl": True})
+        trust = {"SSL_CERT_FILE": str(certificate)} if trusted else {}
+        answer = mailing.do("send", name="a.csv", AIRFLOW_CONN_ALERTS_SMTP=connection, **trust, **QUICK)
+    assert (answer["result"], len(server.mails)) == (trusted, int(trusted)), answer["log"]
+    assert ("CERTIFICATE_VERIFY_FAILED" in answer["log"]) is not trusted
+
+
+def test_address_that_the_server_does_not_know_is_named(mailing: Tasks, mails: MailServer) -> None:
+    mails.unknown.add("owner@example.com")
+    answer = mailing.do("send", name="a.csv")
+    assert (answer["result"], mails.recipients) == (True, [["ops@example.com"]])
+    assert "refused the alert for owner@example.com: 550" in answer["log"]
 
 
 def test_server_that_is_away_is_logged(mailing: Tasks) -> None:
