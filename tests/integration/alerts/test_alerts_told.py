@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from alerting_world import BUCKET, smtp
 
+from include.contracts.catalog import Catalog
+from include.ingestion.claim import Run
+from include.ingestion.road import open_stores
+from include.ingestion.sweep import sweep
+from include.settings import IngestSettings
+from include.stores.object_store import ObjectStore
+from local import bucket
 from local.settings import free_ports
 
 if TYPE_CHECKING:
     import psycopg
     from alerting_world import Tasks
     from mail_server import MailServer
+
+    from local.platform import Platform
 
     Warehouse = psycopg.Connection[dict[str, Any]]
 
@@ -73,6 +83,28 @@ def test_quarantined_files_are_told_with_numbers_codes_and_reports(
     assert "http://airflow.example:8080/dags/ingest_sales/runs/run%201/%C3%A9" in told
     for name in ("old.csv", "other.csv", "back.csv", "0.csv", SECRET):
         assert name not in told
+
+
+def test_swept_strangers_are_told_with_the_place_of_their_report(
+    tasks: Tasks, mails: MailServer, platform: Platform, owner: Warehouse
+) -> None:
+    """As the real sweep leaves them in the ledger and in the bucket."""
+    bucket.client(platform.s3_config).create_bucket(Bucket=BUCKET)
+    objects = ObjectStore(platform.s3_config)
+    objects.put(BUCKET, "incoming/<b>what is this.dat", b"?")
+    with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
+        run = Run("sweep_unmatched", "run-7")
+        settings = IngestSettings(landing_bucket=BUCKET)
+        swept = sweep(lambda: Catalog({}), stores.objects, stores.ledger, run, settings)
+    assert swept.quarantined == 1
+    tasks.do("files", dataset="unknown", began=BEGAN)
+    assert subjects(mails) == ["unknown: 1 file quarantined"]
+    told = text(mails)
+    assert "- <b>what is this.dat: unknown-dataset" in told
+    assert "/dags/sweep_unmatched/runs/run-7" in told
+    [place] = re.findall(r"s3://[^/]+/(.+)", told)
+    assert place.endswith("what is this.dat.report.json")
+    assert objects.head(BUCKET, place) is not None
 
 
 def test_run_without_quarantined_files_tells_nothing(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
