@@ -169,3 +169,9 @@ def test_plotly_is_in_the_page_packed_and_only_where_there_is_a_chart() -> None:
     assert b"plotly.js v" in gzip.decompress(base64.b64decode(found[1]))[:300]
     assert len(with_chart) < 2_500_000
     assert len(page(Answer(question(Chart.TABLE), rows()))) < 20_000
+
+
+def test_no_sign_of_a_figure_can_end_its_element() -> None:
+    [figure] = re.findall(r'class="figure">(.*?)</script>', page(Answer(question(Chart.BAR), rows())), flags=re.DOTALL)
+    assert not set("<>&") & set(figure)
+    assert json.loads(figure)["data"][0]["hovertemplate"].endswith("<extra></extra>")
