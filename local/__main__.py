@@ -115,6 +115,8 @@ def drop(
 @app.command()
 def demo() -> None:
     """Start the platform, drop good and bad sample files, and print what became of them."""
+    from metabase.report import write  # plotly: no other command needs it
+
     with _explained():
         console = _console()
         with Report(console) as report:
@@ -123,6 +125,8 @@ def demo() -> None:
         showcase.run(platform, console)
         with _airflow(platform) as api, connect(platform.warehouse_config("transform")) as connection:
             model_story.tell(platform, api, connection, console)
+        page = write(platform.settings.layout.report, platform.warehouse_config("reader"))
+        typer.echo(f"\nThe dashboards as one page, for any browser (again: make report):\n  {page.path}")
         typer.echo("\nThe platform stays up. See the runs in Airflow, and query the warehouse:")
         _print_addresses(platform)
 

@@ -142,6 +142,11 @@ class Layout:
         return Path(tempfile.gettempdir()) / f"platform-{os.getuid()}-{digest}" / "supervisor.sock"
 
     @property
+    def report(self) -> Path:
+        """The dashboards as one page."""
+        return self.home / "report.html"
+
+    @property
     def postgres(self) -> Path:
         """PostgreSQL's data directory."""
         return self.home / "postgres"

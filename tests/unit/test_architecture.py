@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "metabase": {"metabase", "include.stores", "include.errors", "include.settings"},
     "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
     "local": {"local", "include.contracts", "include.errors", "include.orchestration", "include.samples",
-              "include.settings", "include.stores"},
+              "include.settings", "include.stores", "metabase"},
 }  # fmt: skip
 
 
