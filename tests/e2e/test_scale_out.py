@@ -22,11 +22,12 @@ from tests.e2e.conftest import SETTINGS, Running
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
 
 ROWS = 2_000
 FILES = {"sales": 4, "inventory": 2}
 PLACES = 2  # of each worker: of three loads that wait at a lock, one is at the other worker
+OTHERS = ("ingest_github", "transform_warehouse", "check_quality", "train_commit_model")
 COUNTS = ("rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "rows_rejected")
 
 
@@ -47,12 +48,24 @@ def scaled() -> Iterator[Running]:
     platform = Platform(asked)
     try:
         platform.up()
-        yield Running(platform, contracts, samples)
+        running = Running(platform, contracts, samples)
+        for dag in OTHERS:
+            running.until(lambda dag=dag: paused(running, dag), f"{dag} is paused")
+        yield running
     finally:
         platform.down()
         os.environ.clear()
         os.environ.update(before)
         shutil.rmtree(home, ignore_errors=True)
+
+
+def paused(running: Running, dag: str) -> bool:
+    """Pause a DAG that would only take places from the loads; False as long as it is not there yet."""
+    try:
+        running.airflow(f"dags/{dag}", {"is_paused": True}, "PATCH")
+    except OSError:
+        return False
+    return True
 
 
 def worker_tree(running: Running, name: str) -> list[psutil.Process]:
@@ -111,11 +124,11 @@ def test_worker_killed_in_the_middle_of_a_load_loses_and_doubles_nothing(scaled:
         def loads() -> list[set[int]]:
             return [waiting_loads(scaled, worker_tree(scaled, name)) for name in names]
 
-        scaled.until(lambda: all(loads()), "both workers load")
+        scaled.until(lambda: all(loads()), "both workers load", 600)
         victim = worker_tree(scaled, names[1])
         assert waiting_loads(scaled, victim)
         kill_tree(victim)
-    entries = {key: scaled.settled(key) for key in keys}
+    entries = {key: scaled.settled(key, 600) for key in keys}
 
     for key, entry in entries.items():
         assert (entry["status"], [entry[name] for name in COUNTS]) == ("archived", [ROWS, ROWS, 0, 0, 0, 0]), key
