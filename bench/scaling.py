@@ -37,6 +37,7 @@ DATASETS = 4
 CONTRACTS = (10, 50, 100)
 _SMALL_ROWS = 100
 _PATIENCE = 900
+_FAR = 100_000_000  # between the keys of one way and the next: what was loaded before would be a duplicate
 
 
 @dataclass(frozen=True)
@@ -93,10 +94,11 @@ def measure(folder: Path, files: int, rows: int, say: Say) -> Iterator[Measureme
         say(f"starting: {way.name}")
         with _platform(folder / "home", contracts, way) as platform:
             say(f"{way.name}: one file for each dataset, to see everything once")
-            _run(platform, folder, contracts, 1, _SMALL_ROWS, f"{number}-first")
-            for kind, each, size in (("small", files // DATASETS, _SMALL_ROWS), ("large", 1, rows)):
+            _run(platform, folder, contracts, 1, _SMALL_ROWS, start=number * _FAR)
+            kinds = (("small", files // DATASETS, _SMALL_ROWS), ("large", 1, rows))
+            for at, (kind, each, size) in enumerate(kinds, start=1):
                 say(f"{way.name}: {each * DATASETS} files of {size:,} rows")
-                seconds = _run(platform, folder, contracts, each, size, f"{number}-{kind}")
+                seconds = _run(platform, folder, contracts, each, size, start=number * _FAR + at * _FAR // 4)
                 what = f"{each * DATASETS} files of {size:,} rows, {DATASETS} datasets, {way.name}"
                 yield Measurement(what, seconds, "s")
                 first = firsts.setdefault(kind, seconds)
@@ -162,30 +164,30 @@ def _platform(home: Path, contracts: Path, way: Way) -> Iterator[Platform]:
         os.environ.update(before)
 
 
-def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int, name: str) -> float:
-    """Drop files of every dataset at once; seconds until the last one is loaded."""
+def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int, *, start: int) -> float:
+    """Drop files of every dataset at once, with keys from `start` on; seconds until the last one is loaded."""
     samples = folder / "samples"
     shutil.rmtree(samples, ignore_errors=True)
     samples.mkdir()
     dropped: list[tuple[Path, str]] = []
     for contract in sorted(contracts.glob("*.yaml")):
         for number in range(each):
-            path = samples / f"{contract.stem}-{name}-{number}.csv"
-            # Every run updates the rows of the one before: no way has larger tables than another.
-            write_sample(read_contract(contract), path, rows, SampleFormat.CSV, seed=len(dropped), start=rows * number)
+            first = start + rows * number
+            path = samples / f"{contract.stem}-{first}.csv"
+            write_sample(read_contract(contract), path, rows, SampleFormat.CSV, seed=first, start=first)
             dropped.append((path, f"incoming/{contract.stem}/{path.name}"))
     store = ObjectStore(platform.s3_config)
-    start = time.perf_counter()
+    begun = time.perf_counter()
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda one: store.upload(one[0], "landing", one[1]), dropped))
     query = "SELECT count(*) FROM ops.file_ingestion_log WHERE object_key = ANY(%s) AND loaded_at IS NOT NULL"
     keys = [key for _, key in dropped]
     with connect(platform.warehouse_config("ingest")) as connection:
-        while time.perf_counter() - start < _PATIENCE:
+        while time.perf_counter() - begun < _PATIENCE:
             row = connection.execute(query.encode(), [keys]).fetchone()
             connection.rollback()
             if row and row[0] == len(keys):
-                return time.perf_counter() - start
+                return time.perf_counter() - begun
             time.sleep(0.1)
     raise SystemExit(f"{len(keys)} files were not loaded within {_PATIENCE} s")
 
