@@ -46,3 +46,11 @@ def test_every_make_command_exists(page: Path) -> None:
     told = re.findall(r"(?m)(?:`|^\$ |^)make ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)(?=[`\s])", text)
 
     assert {word for words in told for word in words.split()} <= TARGETS
+
+
+def test_every_setting_is_explained() -> None:
+    settings = re.findall(r"(?m)^#?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"))
+    explained = re.findall(r"`([A-Z][A-Z0-9_]+)`", (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8"))
+
+    assert len(settings) > 50
+    assert set(settings) <= set(explained)
