@@ -1,11 +1,11 @@
-"""What the monitoring asks for and no table held: the files that wait in incoming/."""
+"""What people were told of, so that the same cause does not write to them with every run."""
 
 from pathlib import Path
 
 from alembic import op
 
 revision = "0005"
-down_revision = "0003"
+down_revision = "0004"
 
 
 def upgrade() -> None:
