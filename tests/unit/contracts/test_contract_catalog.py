@@ -97,3 +97,13 @@ def test_most_specific_pattern_wins(tmp_path: Path) -> None:
     found = read_catalog(tmp_path)
     assert found.match("sales_web_1.csv").dataset == "sales_web"
     assert found.match("sales_1.csv").dataset == "sales"
+
+
+def test_files_that_do_not_mention_a_word_are_not_read(tmp_path: Path) -> None:
+    copy(CONTRACTS_DIR / "inventory.yaml", tmp_path)
+    (tmp_path / "broken.yaml").write_text("kind: DataContract\n")
+
+    found = read_catalog(tmp_path, mentions="inventory")
+
+    assert (list(found.contracts), found.broken) == (["inventory"], ())
+    assert read_catalog(tmp_path, mentions="invent").contracts == {}

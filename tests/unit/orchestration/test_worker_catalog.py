@@ -1,0 +1,52 @@
+"""What a worker reads of the contracts, before it runs one task of one DAG."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copy
+
+import pytest
+from airflow.sdk.definitions.context import AirflowParsingContext
+
+from include.contracts.model import Contract
+from include.contracts.reader import read_contract
+from include.orchestration import catalog
+from include.settings import CONTRACTS_DIR, IngestSettings
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The names of the contract files that are read, in a folder of three."""
+    for name in ("inventory", "transactions", "sales"):
+        copy(CONTRACTS_DIR / f"{name}.yaml", tmp_path)
+    names: list[str] = []
+    monkeypatch.setattr(catalog, "ingest_settings", lambda: IngestSettings(contracts_dir=tmp_path))
+
+    def reading(path: Path, *, check_expressions: bool) -> Contract:
+        names.append(path.stem)
+        return read_contract(path, check_expressions=check_expressions)
+
+    monkeypatch.setattr("include.contracts.catalog.read_contract", reading)
+    catalog.catalog.cache_clear()
+    yield names
+    catalog.catalog.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("dag_id", "wanted"),
+    [
+        pytest.param("ingest_inventory", ["inventory"], id="a dataset"),
+        pytest.param("consume_transactions", ["transactions"], id="a topic"),
+        pytest.param(None, ["inventory", "sales", "transactions"], id="the DAG processor"),
+    ],
+)
+def test_a_worker_reads_the_contract_of_its_dag_alone(
+    read: list[str], monkeypatch: pytest.MonkeyPatch, dag_id: str | None, wanted: list[str]
+) -> None:
+    monkeypatch.setattr(catalog, "get_parsing_context", lambda: AirflowParsingContext(dag_id, None))
+
+    contracts = catalog.sound_contracts()
+
+    assert read == wanted
+    assert [contract.dataset for contract in contracts] == wanted
