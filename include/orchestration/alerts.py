@@ -19,6 +19,7 @@ from urllib.parse import quote
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from include.errors import Code, PipelineError
 from include.settings import alert_settings, ingest_settings, quality_settings
@@ -71,17 +72,19 @@ def _tell_of_files(dataset: str, since: datetime, settings: AlertSettings) -> No
     subject, bucket = Subject(QUARANTINE, dataset), ingest_settings().landing_bucket
     with _memory() as memory:
         if not memory.begin(subject):
+            # Whoever tells may have looked before these files came: the sweeper looks again.
+            memory.held(subject, (), since, failed=False)
             return
         told = _told(memory, subject, settings)
         since = told.until or since
         found = memory.quarantined(dataset, bucket, since, settings.max_files)
         if found is None:
             if told.held_back:  # they were put back meanwhile
-                memory.sent(subject, (), since)
+                memory.sent(subject, (), since, counted=told.held_back)
         elif not told.is_news(found.by_code):
             memory.held(subject, found.by_code, since, failed=False)
         elif _send(_files_alert(dataset, bucket, found), settings):
-            memory.sent(subject, found.by_code, found.until)
+            memory.sent(subject, found.by_code, found.until, counted=told.held_back)
         else:
             memory.held(subject, found.by_code, since, failed=True)
 
@@ -190,8 +193,9 @@ def _tell_of_checks(began: datetime, settings: AlertSettings) -> None:
     dag_id = context["dag"].dag_id
     alert = Alert(
         about=", ".join(sorted({dataset for dataset, _ in failed})) or dag_id,
-        happened=f"{counted(len(failed), 'critical check')} failed",
-        causes={f"{dataset}: {check}": 1 for dataset, check in failed},
+        # None is found if the clock was set back meanwhile: it is told all the same.
+        happened=f"{counted(len(failed), 'critical check') if failed else 'critical checks'} failed",
+        causes={f"{dataset}: {check}": 1 for dataset, check in failed} or {Code.QUALITY_CRITICAL: 1},
         items=tuple(Item(f"{dataset}: {check}", Code.QUALITY_CRITICAL) for dataset, check in failed),
         facts=(("pages", f"s3://{quality_settings().docs_bucket}/index.html"),),
         advice="The task's log says what was seen, and holds a query that shows the rows.",
@@ -278,6 +282,10 @@ def _never_failing() -> Iterator[AlertSettings | None]:
         log.error("Nobody is told of anything: the settings ALERTS_* are wrong. %s", wrong)
         yield None
         return
+    except SettingsError as error:  # JSON that is none; the message names the setting, and not its value
+        log.error("Nobody is told of anything: the settings ALERTS_* are wrong. %s", error)
+        yield None
+        return
     try:
         yield settings if settings.on else None
     except Exception as error:
@@ -296,11 +304,14 @@ def _tell(subject: Subject, alert: Alert, settings: AlertSettings) -> None:
         told = Told(None, frozenset(), 0)
     is_news = told.is_news(alert.causes)
     sent = is_news and _send(replace(alert, held_back=told.held_back), settings)
-    with _memory() as memory:
-        if sent:
-            memory.sent(subject, alert.causes)
-        else:
-            memory.held(subject, alert.causes, failed=is_news)
+    try:
+        with _memory() as memory:
+            if sent:
+                memory.sent(subject, alert.causes, counted=told.held_back)
+            else:
+                memory.held(subject, alert.causes, failed=is_news)
+    except PipelineError as error:
+        log.warning("It is not noted whether people were told. %s", error)
 
 
 def _told(memory: AlertMemory, subject: Subject, settings: AlertSettings) -> Told:

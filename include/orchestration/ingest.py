@@ -99,10 +99,12 @@ def ingest_dag(contract: Contract) -> DAG:
             from include.ingestion.settle import settle as settle_files
             from include.orchestration.stores import connected_stores
 
-            with no_retry_of_permanent_errors(), connected_stores() as stores:
-                settled = settle_files(contract, stores.objects, stores.ledger, settings)
-            tell_of_quarantined_files(contract.dataset)
-            return settled
+            try:
+                with no_retry_of_permanent_errors(), connected_stores() as stores:
+                    return settle_files(contract, stores.objects, stores.ledger, settings)
+            finally:
+                # One file that cannot be moved must not keep the others from people.
+                tell_of_quarantined_files(contract.dataset)
 
         @task(outlets=[rows_of(contract.dataset)])
         def announce_rows(settled: dict[str, int]) -> None:

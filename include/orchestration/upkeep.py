@@ -41,9 +41,11 @@ def sweep_incoming() -> dict[str, int]:
 
     context = get_current_context()
     run = Run(context["dag"].dag_id, context["run_id"])
-    with no_retry_of_permanent_errors(), connected_stores() as stores:
-        swept = sweep(catalog, stores.objects, stores.ledger, run, ingest_settings())
-    if swept.quarantined:
+    try:
+        with no_retry_of_permanent_errors(), connected_stores() as stores:
+            swept = sweep(catalog, stores.objects, stores.ledger, run, ingest_settings())
+    finally:
+        # Also after a sweep that found none: the one before may have died before it told.
         tell_of_quarantined_files(UNKNOWN)
-    tell_of_files_held_back()
+        tell_of_files_held_back()
     return {"routed": swept.routed, "quarantined": swept.quarantined}

@@ -111,9 +111,16 @@ class AlertMemory:
                 fresh.add(cause)
         return Told(until, frozenset(fresh), held_back)
 
-    def sent(self, subject: Subject, causes: Iterable[str], until: datetime | None = None) -> None:
-        """Note that a message went out, which tells of all that came until then; until now if that is not said."""
-        self._note("note_alert_sent", subject, causes, {"until": until})
+    def sent(self, subject: Subject, causes: Iterable[str], until: datetime | None = None, *, counted: int = 0) -> None:
+        """Note that a message went out.
+
+        Args:
+            subject: of the message.
+            causes: of the message.
+            until: it tells of all that came until then; until now if that is not said.
+            counted: how often there was cause for it by then. What others noted meanwhile stays.
+        """
+        self._note("note_alert_sent", subject, causes, {"until": until, "counted": counted})
 
     def held(self, subject: Subject, causes: Iterable[str], since: datetime | None = None, *, failed: bool) -> None:
         """Note that there was cause for a message, and none went out.

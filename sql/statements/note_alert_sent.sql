@@ -1,3 +1,4 @@
+-- People were told. What was noted while they were stays, for it may be of what came after the look.
 INSERT INTO ops.alert (kind, about, cause, told_until, told_at)
 SELECT
     %(kind)s::text AS kind,
@@ -7,4 +8,5 @@ SELECT
     now() AS told_at
 FROM unnest(%(causes)s::text[]) AS cause
 ON CONFLICT (kind, about, cause) DO UPDATE SET
-    told_until = excluded.told_until, told_at = excluded.told_at, failed_at = NULL, held_back = 0;
+    told_until = excluded.told_until, told_at = excluded.told_at, failed_at = NULL,
+    held_back = greatest(alert.held_back - %(counted)s, 0);

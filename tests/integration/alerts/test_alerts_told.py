@@ -14,6 +14,7 @@ from include.ingestion.claim import Run
 from include.ingestion.road import open_stores
 from include.ingestion.sweep import sweep
 from include.settings import IngestSettings
+from include.stores.alert_memory import Subject, open_memory
 from include.stores.object_store import ObjectStore
 from local import bucket
 from local.settings import free_ports
@@ -177,6 +178,30 @@ def test_dataset_that_another_process_tells_of_is_left_to_it(tasks: Tasks, mails
     assert len(mails.mails) == 1
 
 
+def test_file_that_comes_while_another_process_tells_is_told_by_the_sweeper(
+    tasks: Tasks, mails: MailServer, platform: Platform, owner: Warehouse
+) -> None:
+    """The other one has looked already, and notes its message after the file came."""
+    subject = Subject("quarantine", "sales")
+    quarantine(owner, "a.csv")
+    with open_memory(platform.warehouse_config()) as memory:
+        assert memory.begin(subject)
+        told = memory.told(subject, 3600, 120)
+        found = memory.quarantined("sales", BUCKET, datetime.fromisoformat(BEGAN), 20)
+        assert found is not None
+        quarantine(owner, "b.csv")
+        tasks.do("files", dataset="sales", began=BEGAN)
+        memory.sent(subject, found.by_code, found.until, counted=told.held_back)
+    assert mails.mails == []
+    age(owner)
+    tasks.do("held_back")
+    assert subjects(mails) == ["sales: 1 file quarantined"]
+    assert "- b.csv: empty-file" in text(mails)
+    age(owner)
+    tasks.do("held_back")
+    assert len(mails.mails) == 1
+
+
 # Messages
 
 
@@ -252,6 +277,11 @@ def test_critical_checks_of_this_run_are_told(tasks: Tasks, mails: MailServer, o
         assert part not in told
 
 
+def test_critical_checks_are_told_though_no_result_is_found(tasks: Tasks, mails: MailServer) -> None:
+    assert tasks.do("checks", code="quality-critical")["raised"] == "PermanentError"
+    assert subjects(mails) == ["check_quality: critical checks failed"]
+
+
 def test_check_that_failed_otherwise_is_not_told(tasks: Tasks, mails: MailServer) -> None:
     assert tasks.do("checks", code="warehouse-refused")["raised"] == "PermanentError"
     assert mails.mails == []
@@ -276,6 +306,7 @@ def test_failed_run_is_told_while_the_warehouse_is_away(mailing: Tasks, mails: M
     answer = mailing.do("run", dag_id="ingest_github", failed=["list_repositories"], AIRFLOW_CONN_WAREHOUSE_PG=nowhere)
     assert subjects(mails) == ["ingest_github: the run failed"]
     assert "What was told before is not known" in answer["log"]
+    assert "Nobody was told" not in answer["log"]
     assert "hidden-password" not in answer["log"]
 
 
@@ -303,6 +334,7 @@ def test_nobody_is_told_and_nothing_is_asked_until_the_settings_say_so(
     ("wrong", "said"),
     [
         pytest.param({"ALERTS_ATTEMPTS": "none-secret"}, "attempts", id="setting"),
+        pytest.param({"ALERTS_NOTIFIER_KWARGS": '{"token": "none-secret'}, 'field "notifier_kwargs"', id="broken-json"),
         pytest.param({"ALERTS_TO": "a@example.com\nBcc: b@example.com"}, "to:", id="address"),
     ],
 )

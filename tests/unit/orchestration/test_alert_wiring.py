@@ -60,14 +60,19 @@ sales = read_contract(CONTRACTS_DIR / "sales.yaml")
 settle.settle = lambda *given: {"validation_failed": 2}
 outcome("settle", task(ingest.ingest_dag(sales), "settle"))
 
-for name, quarantined in (("sweep of a stranger", 1), ("sweep of nothing", 0)):
-    sweep.sweep = lambda *given: sweep.Swept(0, quarantined)
-    outcome(name, upkeep.sweep_incoming.function)
-
 def failing(code):
     def fail(*given, **options):
         raise PermanentError("stage", code, "no")
     return fail
+
+settle.settle = failing(Code.BUCKET_REFUSED)
+outcome("settle and fail", task(ingest.ingest_dag(sales), "settle"))
+
+for name, quarantined in (("sweep of a stranger", 1), ("sweep of nothing", 0)):
+    sweep.sweep = lambda *given: sweep.Swept(0, quarantined)
+    outcome(name, upkeep.sweep_incoming.function)
+sweep.sweep = failing(Code.BUCKET_REFUSED)
+outcome("sweep and fail", upkeep.sweep_incoming.function)
 
 class Consumer:
     def __init__(self, fail=None):
@@ -115,10 +120,17 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict:
     ("task", "end", "told"),
     [
         pytest.param("settle", {"validation_failed": 2}, [["files", "sales"]], id="settle"),
+        pytest.param("settle and fail", "AirflowFailException", [["files", "sales"]], id="settle-and-fail"),
         pytest.param(
             "sweep of a stranger", {"routed": 0, "quarantined": 1}, [["files", "unknown"], ["held back"]], id="sweep"
         ),
-        pytest.param("sweep of nothing", {"routed": 0, "quarantined": 0}, [["held back"]], id="sweep-of-nothing"),
+        pytest.param(
+            "sweep of nothing", {"routed": 0, "quarantined": 0}, [["files", "unknown"], ["held back"]],
+            id="sweep-of-nothing",
+        ),
+        pytest.param(
+            "sweep and fail", "AirflowFailException", [["files", "unknown"], ["held back"]], id="sweep-and-fail"
+        ),
         pytest.param(
             "consume", {"loaded": 1, "messages": 100, "rows": 0, "dead letters": 7},
             [["messages", "transactions", 7, ""]], id="consume",
