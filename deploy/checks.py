@@ -20,6 +20,7 @@ CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
     structure_checks.services_are_watched,
     structure_checks.profiles_are_known,
     structure_checks.images_are_pinned,
+    structure_checks.own_images_are_built_once,
     structure_checks.memory_fits,
     structure_checks.ports_are_on_loopback,
     structure_checks.workers_can_be_scaled,

@@ -80,10 +80,15 @@ def _unmet(file: ComposeFile, name: str, needed: str, condition: str) -> list[st
         problems.append(f"{name} waits for the end of {needed}, which is started again and again")
     elif condition not in {"service_healthy", "service_completed_successfully"}:
         problems.append(f"{name} waits for {needed} to be started only: wait until it is healthy, or for its end")
-    started_by = file.profiles(needed)
-    if started_by and not (file.profiles(name) and file.profiles(name) <= started_by):
+    if not _starts_with(file, needed, name):
         problems.append(f"{name} waits for {needed}, whose profiles do not always start with its own")
     return problems
+
+
+def _starts_with(file: ComposeFile, needed: str, name: str) -> bool:
+    """Whether `needed` is started whenever `name` is."""
+    started_by, profiles = file.profiles(needed), file.profiles(name)
+    return not started_by or bool(profiles and profiles <= started_by)
 
 
 def services_are_watched(file: ComposeFile) -> list[str]:
@@ -111,17 +116,34 @@ def profiles_are_known(file: ComposeFile) -> list[str]:
 
 
 def images_are_pinned(file: ComposeFile) -> list[str]:
-    """Every image has a version; those built here do not run as root, and are built wherever they are used."""
+    """Every image has a version, and those built here do not run as root."""
     problems = []
     for name, service in file.services.items():
         image = str(service.get("image", ""))
         if not _is_pinned(image):
             problems.append(f"{name} runs {image or 'an image without a name'}: give it a version")
-        if image.startswith(_OWN_IMAGE) != bool(service.get("build")):
-            problems.append(f"{name} runs {image}: images of our own, and no others, are built")
     for name, dockerfile in _dockerfiles(file).items():
         if dockerfile.is_file():
             problems += [f"{name}: {problem}" for problem in _dockerfile_problems(dockerfile.read_text())]
+    return problems
+
+
+def own_images_are_built_once(file: ComposeFile) -> list[str]:
+    """An image of our own is never pulled, and is built by one service, which is started whenever the others are."""
+    problems = []
+    for name, service in file.services.items():
+        image = str(service.get("image", ""))
+        builders = [one for one, other in file.services.items() if other.get("build") and other.get("image") == image]
+        if not image.startswith(_OWN_IMAGE):
+            if builders:
+                problems.append(f"{name} runs {image}: images of our own, and no others, are built")
+            continue
+        if service.get("pull_policy") != "never":
+            problems.append(f"{name} may pull {image}, which is a stranger's wherever it comes from")
+        if len(builders) != 1:
+            problems.append(f"{name} runs {image}, built by {' and '.join(builders) or 'nobody'}: let one do it")
+        elif not _starts_with(file, builders[0], name):
+            problems.append(f"{name} runs {image}, built by {builders[0]}, which does not always start with it")
     return problems
 
 
