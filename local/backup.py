@@ -65,6 +65,7 @@ def back_up(platform: Platform, target: Path, progress: Progress | None = None) 
         PlatformError: it cannot be made; nothing is left of it.
     """
     layout = platform.settings.layout
+    target = target.resolve()
     if target.exists():
         raise PlatformError(f"{target} exists already", "give another folder: TO=folder")
     if target.is_relative_to(layout.home):

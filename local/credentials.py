@@ -80,6 +80,11 @@ def load(path: Path) -> Credentials:
     return Credentials(**{name: known[name] for name in names})
 
 
+def supervisor_password(path: Path) -> str:
+    """The one secret that a stop needs: the file may be of an older version, and lack those that came since."""
+    return _read(path).get("supervisor_password", "")
+
+
 def load_or_make(path: Path) -> Credentials:
     """The secrets in the file; those it lacks are made and added. The file is for its owner alone."""
     known = _read(path)

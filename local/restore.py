@@ -6,6 +6,7 @@ there. A restore that fails or is killed leaves the old home as it was, stopped.
 
 from __future__ import annotations
 
+import os
 import shutil
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
@@ -38,6 +39,7 @@ def restore(settings: PlatformSettings, source: Path, progress: Progress | None 
         PlatformError: the backup is damaged, there is data and no `force`, or rows are missing afterwards.
     """
     progress, layout = progress or Silence(), settings.layout
+    _check_places(source, layout)
     with step(progress, "checksums", "good"):
         manifest = read_verified(source)
     if SECRETS not in manifest.files:
@@ -46,14 +48,12 @@ def restore(settings: PlatformSettings, source: Path, progress: Progress | None 
         raise PlatformError(
             f"{layout.home} holds data already", "run `make clean` first, or give FORCE=1 to replace what is there"
         )
-    old = Platform(settings, progress)
-    if layout.home.exists() and not layout.marker.exists() and any(layout.home.iterdir()):
-        raise PlatformError(f"{layout.home} holds something else", "check PLATFORM_HOME; nothing was changed")
-    draft = settings.model_copy(update={"platform_home": layout.home.with_name(layout.home.name + ".restoring")})
+    draft = settings.model_copy(update={"platform_home": layout.restoring})
+    layout.home.parent.mkdir(parents=True, exist_ok=True)
     _check_room(manifest, layout.home.parent)
-    with alone(layout) if layout.secrets.exists() else nullcontext():
+    # A start in between would lose what came in since, and go on in a folder that is deleted.
+    with alone(layout) if layout.secrets.exists() else nullcontext(), Platform(settings, progress).at_rest():
         Platform(draft).clean()  # what a killed restore left
-        old.down()
         building = Platform(draft, progress)
         try:
             _build(building, source, manifest, progress)
@@ -61,8 +61,21 @@ def restore(settings: PlatformSettings, source: Path, progress: Progress | None 
         except BaseException:
             building.clean()
             raise
+        os.sync()  # whole on the disk before the old one goes
         _take_place(draft.layout, layout)
     return manifest
+
+
+def _check_places(source: Path, layout: Layout) -> None:
+    home = layout.home
+    if source.resolve().is_relative_to(home):
+        raise PlatformError(f"{source} lies in {home}, which is replaced", "move the backup to another place")
+    if home.exists() and not layout.marker.exists() and any(home.iterdir()):
+        raise PlatformError(f"{home} holds something else", "check PLATFORM_HOME; nothing was changed")
+    if home.is_mount():
+        raise PlatformError(
+            f"{home} is a mount point: no other folder can take its place", "set PLATFORM_HOME to a folder below it"
+        )
 
 
 def _holds_data(layout: Layout) -> bool:
@@ -115,10 +128,8 @@ def _check_room(manifest: Manifest, folder: Path) -> None:
 
 
 def _take_place(new: Layout, old: Layout) -> None:
-    """Two renames. Killed between them, nothing is lost: the next restore goes on from the same backup."""
-    replaced = old.home.with_name(old.home.name + ".replaced")
-    shutil.rmtree(replaced, ignore_errors=True)
-    if old.home.exists():
-        old.home.rename(replaced)
+    """Two renames. Killed between them, nothing is lost: `make up` refuses to begin an empty home, and says so."""
+    shutil.rmtree(old.replaced, ignore_errors=True)
+    old.home.rename(old.replaced)
     new.home.rename(old.home)
-    shutil.rmtree(replaced, ignore_errors=True)
+    shutil.rmtree(old.replaced, ignore_errors=True)

@@ -13,6 +13,8 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+from cryptography.fernet import Fernet
+
 from local import airflow, postgres
 from local.backup import alone
 from local.console import Progress, Silence, step
@@ -44,22 +46,24 @@ def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
         ran = [service.name for service in platform.status() if service.pid]
         if KAFKA in ran:
             progress.note("the broker keeps its topics in memory: they are empty afterwards")
-        Platform(settings, progress).down()
-        with step(progress, "secrets", "replaced"):
-            current = platform.credentials
-            postgres.stale_passwords(layout).touch()
-            save(layout.secrets, rotated(current))
         again = Platform(settings, progress)
-        again.up([POSTGRES])
-        with step(progress, "airflow's encrypted rows", "rewritten"):
-            credentials = again.credentials
-            if _has_airflow(settings, credentials):
-                _rewrite_encrypted(settings, credentials)
-            save(layout.secrets, without_old_keys(credentials))
-        if ran:
-            again.up(ran)
-        else:
-            again.down()
+        # A start in between would give the server the old passwords, and take the note of the new ones away.
+        with again.at_rest():
+            with step(progress, "secrets", "replaced"):
+                current = platform.credentials
+                postgres.stale_passwords(layout).touch()
+                save(layout.secrets, rotated(current))
+            again.up([POSTGRES])
+            with step(progress, "airflow's encrypted rows", "rewritten"):
+                credentials = again.credentials
+                if _has_airflow(settings, credentials):
+                    _encrypt_triggers(settings, credentials)
+                    _rewrite_encrypted(settings, credentials)
+                save(layout.secrets, without_old_keys(credentials))
+            if ran:
+                again.up(ran)
+            else:
+                again.down()
     return ran
 
 
@@ -68,6 +72,20 @@ def _has_airflow(settings: PlatformSettings, credentials: Credentials) -> bool:
     with postgres.superuser_connection(settings, credentials, "airflow") as connection:
         row = connection.execute("SELECT to_regclass('public.connection') IS NOT NULL").fetchone()
     return bool(row and row[0])
+
+
+def _encrypt_triggers(settings: PlatformSettings, credentials: Credentials) -> None:
+    """Airflow 3.3.2 keeps what a deferred task told its trigger in the clear, and its own rotation fails at such a row.
+
+    It reads both forms: `airflow.models.trigger.Trigger._decrypt_kwargs`.
+    """
+    newest = Fernet(credentials.airflow_fernet_key.split(",")[0])
+    with postgres.superuser_connection(settings, credentials, "airflow") as connection:
+        for trigger, told in connection.execute(
+            "SELECT id, kwargs FROM trigger WHERE starts_with(kwargs, '{')"
+        ).fetchall():
+            closed = newest.encrypt(str(told).encode()).decode()
+            connection.execute("UPDATE trigger SET kwargs = %s WHERE id = %s", [closed, trigger])
 
 
 def _rewrite_encrypted(settings: PlatformSettings, credentials: Credentials) -> None:
@@ -89,4 +107,6 @@ def _rewrite_encrypted(settings: PlatformSettings, credentials: Credentials) -> 
         except subprocess.TimeoutExpired:
             raise PlatformError("`airflow rotate-fernet-key` did not end", f"look into {log}") from None
     if done.returncode:
-        raise PlatformError("`airflow rotate-fernet-key` failed", f"look into {log}; the old key still reads")
+        raise PlatformError(
+            "`airflow rotate-fernet-key` failed", f"look into {log}; the old key still reads: `make up`"
+        )

@@ -118,6 +118,16 @@ class Layout:
         return self.home / "secrets.env"
 
     @property
+    def restoring(self) -> Path:
+        """Beside the home: the one that a restore builds. Without a restore at work, what a killed one left."""
+        return self.home.with_name(self.home.name + ".restoring")
+
+    @property
+    def replaced(self) -> Path:
+        """Beside the home: the old one, until a restore has put the new one in its place and deleted it."""
+        return self.home.with_name(self.home.name + ".replaced")
+
+    @property
     def logs(self) -> Path:
         """One log per service."""
         return self.home / "logs"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import shutil
+import signal
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +25,7 @@ from include.ingestion.settle import settle
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from local import dumps
+from local import restore as restoring
 from local.backup import alone, back_up
 from local.errors import PlatformError
 from local.mirror import names_below
@@ -34,6 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from local.backup_manifest import Manifest
+    from local.settings import PlatformSettings
 
 pytestmark = pytest.mark.integration
 
@@ -226,6 +231,44 @@ def test_a_restore_that_fails_leaves_the_platform_as_it_was(site: Site, monkeypa
         restore(site.platform.settings, site.backup, force=True)
     assert (layout.home / "kept").exists()
     assert [path.name for path in layout.home.parent.iterdir() if path.name.startswith("home")] == ["home"]
+
+
+def _restore_and_die(settings: PlatformSettings, backup: Path) -> None:
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    pytest.MonkeyPatch().setattr(restoring, "_compare", die)
+    restore(settings, backup, force=True)
+
+
+def test_a_restore_that_was_killed_is_in_nobodys_way(site: Site) -> None:
+    platform = Platform(site.platform.settings)
+    platform.up(STORES)
+    before = site.sales.rows()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_restore_and_die, args=(platform.settings, site.backup)
+    )
+    process.start()
+    process.join(120)
+    assert process.exitcode == -signal.SIGKILL, "the restore was not killed"
+    assert platform.settings.layout.restoring.exists()
+
+    assert Platform(platform.settings).up(STORES), "its server has our port"
+    assert site.sales.rows() == before
+
+
+def test_nobody_starts_the_old_platform_while_the_new_one_is_made(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, refused = site.platform.settings, list[str]()
+
+    def compare(*_: object) -> None:
+        with pytest.raises(PlatformError, match="another command is starting or stopping") as found:
+            Platform(settings).up(STORES)
+        refused.append(str(found.value))
+
+    monkeypatch.setattr(restoring, "_compare", compare)
+    restore(settings, site.backup, force=True)
+    assert refused
+    assert [path.name for path in site.backup.parent.iterdir() if path.name.startswith("home")] == ["home"]
 
 
 # --- a backup that cannot be made

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from cryptography.fernet import Fernet
 
-from local import bucket, postgres, rotation
+from local import airflow, bucket, postgres, rotation
+from local import credentials as credentials_module
 from local.credentials import load
+from local.errors import PlatformError
 from local.platform import S3, STORES, Platform
 from local.settings import temporary_settings
 
@@ -90,6 +93,53 @@ def test_the_new_secrets_work_and_the_old_ones_are_refused(settings: PlatformSet
     assert new.airflow_fernet_key.split(",")[1:] == [old.airflow_fernet_key]
     assert settings.layout.secrets.stat().st_mode & 0o777 == 0o600
     assert not postgres.stale_passwords(settings.layout).exists()
+
+
+def test_what_airflow_has_encrypted_is_read_with_the_new_key_alone(settings: PlatformSettings) -> None:
+    platform = Platform(settings)
+    platform.up(STORES)
+    airflow.prepare(settings, platform.credentials)
+    old = Fernet(platform.credentials.airflow_fernet_key.split(",")[0])
+    closed, open_one = old.encrypt(b"told in secret").decode(), '{"bucket_name": "landing"}'
+    with postgres.superuser_connection(settings, platform.credentials, "airflow") as connection:
+        connection.execute(
+            "INSERT INTO connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted) "
+            "VALUES ('partner', 'http', %s, TRUE, FALSE)",
+            [closed],
+        )
+        connection.execute("INSERT INTO variable (key, val, is_encrypted) VALUES ('told', %s, TRUE)", [closed])
+        for kwargs in (open_one, old.encrypt(open_one.encode()).decode()):  # a deferred task's, an asset watcher's
+            connection.execute(
+                "INSERT INTO trigger (classpath, kwargs, created_date) VALUES ('a.Trigger', %s, now())", [kwargs]
+            )
+
+    rotation.rotate(platform)
+
+    credentials = load(settings.layout.secrets)
+    newest = Fernet(credentials.airflow_fernet_key.split(",")[0])
+    with postgres.superuser_connection(settings, credentials, "airflow") as connection:
+        rows = connection.execute(
+            "SELECT password FROM connection WHERE conn_id = 'partner' UNION ALL "
+            "SELECT val FROM variable WHERE key = 'told' UNION ALL SELECT kwargs FROM trigger"
+        ).fetchall()
+    told = [newest.decrypt(str(row[0]).encode()).decode() for row in rows]
+    assert told == ["told in secret", "told in secret", open_one, open_one]
+
+
+def test_nobody_starts_anything_while_the_secrets_are_replaced(
+    settings: PlatformSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform, refused = Platform(settings), list[str]()
+
+    def save(path: Path, credentials: Credentials) -> None:
+        with pytest.raises(PlatformError, match="another command is starting or stopping") as found:
+            Platform(settings).up(STORES)
+        refused.append(str(found.value))
+        credentials_module.save(path, credentials)
+
+    monkeypatch.setattr(rotation, "save", save)
+    rotation.rotate(platform)
+    assert len(refused) == 2, "new secrets, and again without the old keys"
 
 
 def _die(*_: object, **__: object) -> None:

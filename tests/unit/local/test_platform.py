@@ -36,6 +36,29 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
+def test_a_home_that_a_killed_restore_has_moved_away_is_not_begun_anew(tmp_path: Path) -> None:
+    (tmp_path / "home.replaced").mkdir()
+    platform = Platform(temporary_settings(tmp_path / "home"))
+    with pytest.raises(PlatformError, match=r"a restore was killed .*make restore.* it is .*home\.replaced"):
+        platform.up()
+    assert not platform.settings.layout.secrets.exists()
+
+
+def test_what_an_older_version_has_started_can_be_stopped(tmp_path: Path) -> None:
+    layout = temporary_settings(tmp_path).layout
+    layout.secrets.write_text("SUPERVISOR_PASSWORD=old\n")
+    assert Platform(temporary_settings(tmp_path)).down() == 0
+
+
+def test_nothing_is_started_while_everything_has_to_rest(tmp_path: Path) -> None:
+    platform = Platform(temporary_settings(tmp_path / "home"))
+    with platform.at_rest():
+        platform.down()
+        with pytest.raises(PlatformError, match="another command"):
+            Platform(platform.settings).down()
+    Platform(platform.settings).down()
+
+
 def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         PlatformError, match=r"no such service: oracle: choose of postgres, s3, kafka, ml-api, .*airflow"
