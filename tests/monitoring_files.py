@@ -67,9 +67,9 @@ def promql() -> list[Expression]:
     return expressions("prometheus") + [Expression(rule["alert"], rule["expr"]) for _, rule in alerts()]
 
 
-def exporter_queries() -> list[dict[str, Any]]:
-    """What the SQL exporter asks."""
-    return [query for job in read_yaml(EXPORTER)["jobs"] for query in job["queries"]]
+def exporter_queries(job_name: str = "") -> list[dict[str, Any]]:
+    """What the SQL exporter asks, in all of its jobs or in one."""
+    return [query for job in read_yaml(EXPORTER)["jobs"] if job_name in {"", job["name"]} for query in job["queries"]]
 
 
 def filled(text: str, source: str) -> str:

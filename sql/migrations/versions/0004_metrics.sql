@@ -14,8 +14,10 @@ COMMENT ON COLUMN ops.incoming_files.looked_at IS 'Long ago: nobody looks any mo
 GRANT SELECT, INSERT, UPDATE, DELETE ON ops.incoming_files TO ingest;
 GRANT SELECT ON ops.incoming_files TO transform, reader;
 
--- What the monitoring asks every few seconds: the entries of the last hour, the checks of the last hour.
+-- What the monitoring asks every few seconds: the entries of the last hour, each dataset's last load, the checks of the
+-- last hour.
 CREATE INDEX recently_settled ON ops.file_ingestion_log (settled_at) WHERE settled_at IS NOT NULL;
+CREATE INDEX loaded_of_dataset ON ops.file_ingestion_log (dataset, loaded_at) WHERE loaded_at IS NOT NULL;
 CREATE INDEX recent_results ON ops.quality_result (checked_at);
 
 -- Tables of datasets come and go, so the query that counts them all cannot name them. STABLE: it sees what the query

@@ -181,6 +181,17 @@ def test_exporters_sql_answers_with_texts_and_one_float(filled: Platform, query:
     assert types == dict.fromkeys(query.get("labels", []), "text") | {"value": "float8"}  # type: ignore[call-overload]
 
 
+@pytest.mark.parametrize("query", exporter_queries("ledger"), ids=lambda query: query["name"])
+def test_what_is_asked_every_few_seconds_does_not_read_the_whole_ledger(
+    filled: Platform, query: dict[str, object]
+) -> None:
+    """A scan that is forbidden is planned only where no index can answer."""
+    with connected(filled.warehouse_config("reader")) as connection:
+        connection.execute("SET enable_seqscan = off")
+        plan = "\n".join(str(line) for (line,) in connection.execute(f"EXPLAIN {query['query']}").fetchall())
+    assert "Seq Scan on file_ingestion_log" not in plan
+
+
 def test_reader_of_the_metrics_cannot_write(filled: Platform) -> None:
     with (
         connected(filled.warehouse_config("reader")) as connection,
