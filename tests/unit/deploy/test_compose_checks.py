@@ -247,6 +247,15 @@ def test_a_pipeline_setting_is_passed_on_only_if_somebody_sets_it() -> None:
     assert resolved(FILE, "airflow-worker", values() | {"INGEST_POKE_SECONDS": "7"})["INGEST_POKE_SECONDS"] == "7"
 
 
+def test_contracts_are_mounted_beside_the_images_code_and_not_over_it() -> None:
+    mounts = [mount for mount in FILE.mounts() if mount.source == "./include/contracts"]
+    # airflow-init reads none.
+    assert {mount.service for mount in mounts} == {*FILE.airflow, "kafka-lag"}
+    for mount in mounts:
+        assert mount.target == FILE.environment(mount.service)["INGEST_CONTRACTS_DIR"]
+    assert not [mount for mount in FILE.mounts() if mount.target.startswith("/opt/filegate")]
+
+
 @pytest.mark.parametrize(("size", "expected"), [("512m", 512), ("2g", 2048), ("1.5gb", 1536), ("1024K", 1)])
 def test_mebibytes_reads_sizes(size: str, expected: float) -> None:
     assert mebibytes(size) == expected
