@@ -37,6 +37,7 @@ class Mart:
 MARTS = (
     Mart("daily_sales", ("sale_date",), (STAGING_SCHEMA, "stg_sales")),
     Mart("top_customers", ("customer_id",), (STAGING_SCHEMA, "stg_sales")),
+    Mart("daily_customer_sales", ("customer_id", "sale_date"), (STAGING_SCHEMA, "stg_sales")),
     Mart("category_performance", ("category", "sale_month"), (STAGING_SCHEMA, "stg_sales")),
     Mart("transactions_by_category", ("category", "booked_hour"), (STAGING_SCHEMA, "stg_transactions")),
     Mart("commit_metrics", ("repository", "author"), (STAGING_SCHEMA, "stg_commits")),

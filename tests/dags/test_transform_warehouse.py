@@ -18,7 +18,7 @@ pytestmark = pytest.mark.dags
 ROOT = Path(__file__).parents[2]
 MODELS = {
     "stg_commits", "stg_sales", "stg_transactions", "commit_metrics", "ml_features", "daily_sales", "top_customers",
-    "category_performance", "ingestion_health", "transactions_by_category",
+    "category_performance", "ingestion_health", "transactions_by_category", "daily_customer_sales",
 }  # fmt: skip
 
 # Runs in a process of its own, since Airflow reads its configuration at import. Nothing listens where it is told to
@@ -99,10 +99,12 @@ def test_each_model_is_a_task_behind_what_it_needs(dag: dict[str, Any]) -> None:
         "stg_commits", "stg_sales", "stg_transactions", "ingestion_health"
     }  # fmt: skip
     assert set(tasks["stg_commits"]["downstream"]) == {"commit_metrics", "ml_features"}
-    assert set(tasks["stg_sales"]["downstream"]) == {"daily_sales", "top_customers", "category_performance"}
+    assert set(tasks["stg_sales"]["downstream"]) == {
+        "daily_sales", "daily_customer_sales", "top_customers", "category_performance"
+    }  # fmt: skip
     assert {name for name, task in tasks.items() if "announce_models" in task["downstream"]} == {
         "commit_metrics", "ml_features", "daily_sales", "top_customers", "category_performance", "ingestion_health",
-        "transactions_by_category",
+        "transactions_by_category", "daily_customer_sales",
     }  # fmt: skip
     assert {name for name, task in tasks.items() if "announce_features" in task["downstream"]} == {"ml_features"}
 

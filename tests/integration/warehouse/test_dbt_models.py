@@ -33,7 +33,7 @@ MODELS = {
     "stg_commits": "staging", "stg_sales": "staging", "stg_transactions": "staging",
     "commit_metrics": "analytics", "ml_features": "analytics", "daily_sales": "analytics",
     "top_customers": "analytics", "category_performance": "analytics", "ingestion_health": "analytics",
-    "transactions_by_category": "analytics",
+    "transactions_by_category": "analytics", "daily_customer_sales": "analytics",
 }  # fmt: skip
 FEATURES = {
     "sha", "repository", "authored_at", "message", "author_email", "comment_count", "author_commits_before",
@@ -204,7 +204,8 @@ def test_unit_tests_and_singular_tests_ran(first_build: dict[str, Row]) -> None:
     kinds = [result["unique_id"].split(".")[0] for result in first_build.values()]
     assert kinds.count("unit_test") >= 7
     assert first_build.keys() >= {
-        "daily_sales_adds_up", "ingestion_health_balances", "commit_metrics_add_up", "ml_features_are_complete"
+        "daily_sales_adds_up", "ingestion_health_balances", "commit_metrics_add_up", "ml_features_are_complete",
+        "daily_customer_sales_add_up",
     }  # fmt: skip
 
 
@@ -342,9 +343,8 @@ def test_failing_test_stops_what_depends_on_it_and_names_its_query(
 ) -> None:
     broken = "accepted_values_stg_sales_category"
     assert [result["status"] for name, result in troubled.items() if name.startswith(broken)] == ["fail"]
-    assert {troubled[name]["status"] for name in ("daily_sales", "top_customers", "category_performance")} == {
-        "skipped"
-    }
+    behind = ("daily_sales", "daily_customer_sales", "top_customers", "category_performance")
+    assert {troubled[name]["status"] for name in behind} == {"skipped"}
 
     said = report(warehouse.folder, tmp_path)
     assert "AirflowFailException" in said["kind"]

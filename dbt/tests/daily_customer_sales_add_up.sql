@@ -1,0 +1,10 @@
+-- Every sale is in one day of one customer, and no day has other money.
+WITH totals AS (
+    SELECT
+        (SELECT coalesce(sum(total_amount), 0) FROM {{ ref("stg_sales") }}) AS of_sales,
+        (SELECT coalesce(sum(revenue), 0) FROM {{ ref("daily_customer_sales") }}) AS of_customers
+)
+
+SELECT *
+FROM totals
+WHERE of_sales != of_customers
