@@ -1,4 +1,4 @@
--- title: Best day
+-- title: Revenue of the best day
 -- chart: scalar
 -- y: [revenue]
 -- columns:

@@ -1,4 +1,5 @@
 -- title: Revenue by category and month
+-- description: Whole months, also of a day within one.
 -- chart: bar
 -- x: sale_month
 -- y: [revenue]

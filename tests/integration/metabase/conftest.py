@@ -80,11 +80,11 @@ def sales() -> list[Row]:
 
 def commits() -> list[Row]:
     chance = random.Random(7)
-    people = [("Ada", "ada@acme.org"), ("Bob", "bob@gmail.com"), ("Cy", None)]
+    people = [("Ada", "ada@acme.org"), ("Bob", "bob@gmail.com"), ("Ada", "ada@home.example"), ("Cy", None)]
     rows = []
     for number in range(60):
         at = NIGHT + timedelta(hours=chance.randrange(200))
-        name, address = people[min(chance.randrange(5), 2)]
+        name, address = people[min(chance.randrange(5), 3)]
         rows.append({
             "sha": f"{number:040x}", "repository": ("o/one", "o/two")[number % 2], "author_name": name,
             "author_email": address, "authored_at": at.isoformat(), "committed_at": at.isoformat(),

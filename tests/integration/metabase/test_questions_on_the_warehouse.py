@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from datetime import date
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -55,6 +57,38 @@ def test_filter_leaves_rows_out(filled: Warehouse, name: str, filter_name: str) 
     question = QUESTIONS[name]
     _, rows = ask(filled, question, {filter_name: NOTHING[filter_name]})
     assert not [row for row in rows if any(row[column] for column in question.y or question.columns)]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [
+        pytest.param(None, None, id="of-all-time"),
+        pytest.param(date(2026, 1, 20), date(2026, 2, 3), id="between-two-days"),
+        pytest.param(date(2026, 2, 3), date(2026, 2, 3), id="of-one-day"),
+    ],
+)
+def test_top_customers_are_those_who_paid_most_on_the_days_chosen(
+    filled: Warehouse, first: date | None, last: date | None
+) -> None:
+    paid: dict[str, Decimal] = defaultdict(Decimal)
+    for each in filled.sql("SELECT * FROM raw.sales", role="owner"):
+        if (first or date.min) <= each["sale_date"] <= (last or date.max):
+            paid[f"{each['customer_name']} ({each['customer_id']})"] += each["total_amount"]
+    given = {name: day for name, day in (("start_date", first), ("end_date", last)) if day is not None}
+    _, rows = ask(filled, QUESTIONS["top_customers"], given)
+    most = sorted(paid.items(), key=lambda one: (-one[1], one[0].rsplit("(", maxsplit=1)[-1]))[:10]
+    assert most
+    assert [(row["customer"], row["revenue"]) for row in rows] == most
+
+
+def test_authors_of_one_name_are_told_apart(filled: Warehouse) -> None:
+    _, rows = ask(filled, QUESTIONS["commits_by_author"], {})
+    counts = Counter(
+        f"Ada ({each['author_email']})" if each["author_name"] == "Ada" else each["author_name"]
+        for each in filled.sql("SELECT * FROM raw.commits", role="owner")
+    )
+    assert {row["author"]: row["commits"] for row in rows} == counts
+    assert {"Ada (ada@acme.org)", "Ada (ada@home.example)"} <= counts.keys()
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
