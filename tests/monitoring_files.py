@@ -14,6 +14,7 @@ ROOM = Path(__file__).parents[1] / "monitoring"
 PROMETHEUS = ROOM / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
 DASHBOARDS = sorted((ROOM / "grafana" / "dashboards").glob("*.json"))
+ALERTING = ROOM / "grafana" / "provisioning" / "alerting" / "alerts.yml"
 EXPORTER = ROOM / "sql_exporter" / "config.yml"
 
 # Prometheus makes these itself.
@@ -62,9 +63,16 @@ def expressions(source: str) -> list[Expression]:
     ]
 
 
+def mailed_alerts() -> Expression:
+    """What Grafana asks Prometheus for, to write to people about each."""
+    ((rule,),) = (group["rules"] for group in read_yaml(ALERTING)["groups"])
+    return Expression(rule["title"], rule["data"][0]["model"]["expr"])
+
+
 def promql() -> list[Expression]:
     """Every PromQL expression: of dashboards and of alerts."""
-    return expressions("prometheus") + [Expression(rule["alert"], rule["expr"]) for _, rule in alerts()]
+    asked = expressions("prometheus") + [Expression(rule["alert"], rule["expr"]) for _, rule in alerts()]
+    return [*asked, mailed_alerts()]
 
 
 def exporter_queries(job_name: str = "") -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from include.settings import KafkaConfig, StreamSettings
 from include.streams import lag
 from include.streams.broker import Span
 from ml_api.metrics import Metrics
-from tests.monitoring_files import BUILT_IN, Expression, exporter_queries, expressions, promql, selectors
+from tests.monitoring_files import BUILT_IN, Expression, exporter_queries, expressions, mailed_alerts, promql, selectors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -164,6 +164,9 @@ def test_alerts_fire_on_what_happened(served: Prometheus) -> None:
         return {key: summary for key, summary in found.items() if key[1] in {DATASET, TOPIC}}
 
     wait_for(lambda: firing() == expected, "the alerts")
+    mailed = served.values(mailed_alerts().text)
+    assert {key.partition(",")[0] for key in mailed} >= {f"alert={name}" for name, _ in expected}
+    assert not any("alertname=" in key for key in mailed)
 
 
 @pytest.mark.parametrize("expression", expressions("warehouse"), ids=str)
@@ -185,11 +188,12 @@ def test_exporters_sql_answers_with_texts_and_one_float(filled: Platform, query:
 def test_what_is_asked_every_few_seconds_does_not_read_the_whole_ledger(
     filled: Platform, query: dict[str, object]
 ) -> None:
-    """A scan that is forbidden is planned only where no index can answer."""
+    """A scan that is forbidden is planned only where no index can answer; no index is searched for a volatile time."""
     with connected(filled.warehouse_config("reader")) as connection:
         connection.execute("SET enable_seqscan = off")
         plan = "\n".join(str(line) for (line,) in connection.execute(f"EXPLAIN {query['query']}").fetchall())
     assert "Seq Scan on file_ingestion_log" not in plan
+    assert "clock_timestamp()" not in plan
 
 
 def test_reader_of_the_metrics_cannot_write(filled: Platform) -> None:

@@ -9,6 +9,7 @@ import yaml
 from logql_grammar import LogQLError, check
 
 from tests.monitoring_files import (
+    ALERTING,
     DASHBOARDS,
     PROMETHEUS,
     ROOM,
@@ -110,6 +111,23 @@ def test_sources_have_the_names_that_panels_use_and_take_secrets_from_the_enviro
     assert secrets == ["$WAREHOUSE_READER_PASSWORD"]
     for name in re.findall(r"\$(WAREHOUSE_\w+)", yaml.safe_dump(sources)):
         assert name in README
+
+
+def test_alerts_are_mailed_to_the_people_of_the_settings_and_no_part_is_missing() -> None:
+    """Grafana does not start with a contact point or a rule that it cannot read."""
+    told = read_yaml(ALERTING)
+    (point,), (policy,), (group,) = told["contactPoints"], told["policies"], told["groups"]
+    (receiver,), (rule,) = point["receivers"], group["rules"]
+    assert receiver["settings"]["addresses"] == "$ALERTS_TO"
+    assert policy["receiver"] == point["name"]
+    assert "alert" in policy["group_by"]
+    asked, condition = rule["data"]
+    assert asked["datasourceUid"] in {panel["datasource"]["uid"] for _, p in PANELS for panel in p["targets"]}
+    assert (condition["model"]["expression"], rule["condition"]) == (asked["refId"], condition["refId"])
+    assert all(query["model"]["refId"] == query["refId"] for query in rule["data"])
+    grafana = read_yaml(ROOT / "docker-compose.yaml")["services"]["grafana"]["environment"]
+    assert grafana["ALERTS_TO"] == "${ALERTS_TO:-nobody@localhost}"  # not empty: that is refused, too
+    assert grafana["GF_SMTP_ENABLED"] == "${ALERTS_TO:+true}"
 
 
 def test_dashboards_are_the_four_that_were_asked_for_under_names_that_stay() -> None:
