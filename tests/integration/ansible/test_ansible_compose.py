@@ -6,6 +6,8 @@ It shows that the tasks ask what they should and judge the answers; not that the
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +17,7 @@ import pytest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.integration.ansible.conftest import Host
 
@@ -114,6 +117,33 @@ def test_everything_is_made_started_fed_and_verified(docker: Host) -> None:
     again = docker.play("set_up,start", **VARIABLES)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "changed=0 " in again.stdout, again.stdout
+
+
+def test_new_code_is_built_before_it_is_started(docker: Host, tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    shutil.copytree(docker.checkout, repository, symlinks=True)
+    commit = f"git -C {repository} -c user.name=x -c user.email=x@localhost commit --quiet --allow-empty --message="
+    subprocess.run(
+        f"git init --quiet --initial-branch main {repository} && git -C {repository} add .", shell=True, check=True
+    )
+    subprocess.run(f"{commit}one", shell=True, check=True)
+    shutil.rmtree(docker.checkout)
+    from_repository = VARIABLES | {"filegate_repository": str(repository)}
+
+    def asked() -> list[str]:
+        """Since the last time."""
+        calls = [call.split()[1] for call in docker.calls if call.startswith(("compose build", "compose up"))]
+        (docker.home / "calls").write_text("")
+        return calls
+
+    for reason, expected in (("the clone", ["build", "up"]), ("nothing new", ["up"])):
+        done = docker.play("set_up,start", **from_repository)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert asked() == expected, reason
+    subprocess.run(f"{commit}two", shell=True, check=True)
+    done = docker.play("set_up,start", **from_repository)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert asked() == ["build", "up"]
 
 
 def test_a_container_that_is_not_well_is_named_with_the_remedy(docker: Host) -> None:
