@@ -165,6 +165,20 @@ def test_variables_of_a_dashboard_are_used_and_there(board) -> None:
     assert used == own
 
 
+def test_rates_of_what_is_scraped_seldom_span_enough_samples() -> None:
+    """Grafana takes four times the step; the source's own is that of the other targets."""
+    (job,) = (
+        job for job in read_yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"] if job["job_name"] == "kafka-lag"
+    )
+    steps = {
+        target.get("interval")
+        for _, panel in PANELS
+        for target in panel["targets"]
+        if re.search(r"filegate_topic_\w+.*rate_interval", target.get("expr", ""))
+    }
+    assert steps == {job["scrape_interval"]}
+
+
 # LogQL
 
 
