@@ -67,7 +67,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def bench(
-    files: Annotated[int, typer.Option(help="small files at once")] = 200,
+    files: Annotated[int, typer.Option(min=DATASETS, help="small files at once")] = 200,
     rows: Annotated[int, typer.Option(help="rows of each large file")] = 500_000,
 ) -> None:
     """Measure the executors against each other."""
@@ -125,6 +125,7 @@ def _parsing(folder: Path, say: Say) -> Iterator[Measurement]:
                 env=environment | more,
                 capture_output=True,
                 text=True,
+                timeout=_PATIENCE,
                 check=True,
             )
             yield Measurement(f"parse of {count} contracts, {who}", float(done.stdout.splitlines()[-1]), "s")

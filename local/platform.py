@@ -259,9 +259,17 @@ class Platform:
             dbt_manifest.prepare(self._layout.manifest)
 
     def _migrate_warehouse(self) -> None:
+        from alembic.util import CommandError
+
         from include.stores.migrations import upgrade
 
-        upgrade(self.warehouse_config("owner"))
+        try:
+            upgrade(self.warehouse_config("owner"))
+        except CommandError as error:
+            raise PlatformError(
+                f"the warehouse is of another version than this code ({error})",
+                "take the code of that version, or restore a backup of this one",
+            ) from error
 
     def _start_together(self, services: list[Service]) -> None:
         """Start these at once and wait until each one's probe is content."""

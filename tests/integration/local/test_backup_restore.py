@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from alembic import command
 
 from include.contracts.reader import read_contract
 from include.ingestion.batch import ingest_batch
@@ -269,6 +270,32 @@ def test_nobody_starts_the_old_platform_while_the_new_one_is_made(site: Site, mo
     restore(settings, site.backup, force=True)
     assert refused
     assert [path.name for path in site.backup.parent.iterdir() if path.name.startswith("home")] == ["home"]
+
+
+def test_a_backup_of_an_older_version_is_migrated_by_the_next_start(site: Site) -> None:
+    home = site.backup.with_name("older")
+    settings = temporary_settings(home)
+    with pytest.MonkeyPatch.context() as patch:
+        newest = command.upgrade
+        patch.setattr(command, "upgrade", lambda told, _: newest(told, "0003"))
+        Platform(settings).up(STORES)
+        back_up(Platform(settings), home.with_name("older-backup"))
+    try:
+        restore(settings, home.with_name("older-backup"), force=True)
+        restored = Platform(settings)
+        restored.up(STORES)
+        sales = Sales(restored, site.backup.parent)
+        sales.drop("sales_older.csv", start=0)
+        sales.run()
+        assert sales.files() == {"sales_older.csv": ("archived", ROWS)}
+        assert sales.query("SELECT version_num = '0003' FROM public.alembic_version") == [(False,)]
+
+        sales.query("UPDATE public.alembic_version SET version_num = '9999' RETURNING 1")
+        restored.down()
+        with pytest.raises(PlatformError, match="warehouse is of another version than this code"):
+            restored.up(STORES)
+    finally:
+        Platform(settings).down()
 
 
 # --- a backup that cannot be made
