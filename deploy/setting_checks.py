@@ -40,6 +40,8 @@ ONLY_IN_CONTAINERS = {
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER", "AIRFLOW__LOGGING__JSON_LOGS", "AIRFLOW__METRICS__OTEL_ON",
     "AIRFLOW__METRICS__LEGACY_NAMES_ON",
 }  # fmt: skip
+# Whose default is another one here; docker-compose.yaml says why.
+OTHER_DEFAULTS = {"INGEST_MERGE_MEMORY_MB"}
 # Of the owner's role: the one-shot that migrates has them, and nobody who runs DAGs.
 _OWNERS = {"WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD"}
 
@@ -138,7 +140,8 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
 def defaults_are_the_same(file: ComposeFile) -> list[str]:
     """A name that both platforms know has one default: in the file, in the settings, and in what env-file says."""
     # An empty default of the embedded platform means one of its own services, whose address is another one here.
-    known = {name: value for name, value in {**pipeline_settings(), **_platform_settings()}.items() if value}
+    settings = {**pipeline_settings(), **_platform_settings()}
+    known = {name: value for name, value in settings.items() if value and name not in OTHER_DEFAULTS}
     problems = {
         f"{place}: {variable.name} is {variable.argument!r} here and {known[variable.name]!r} in the settings"
         for place, text in file.texts()

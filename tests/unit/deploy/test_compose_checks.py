@@ -256,6 +256,13 @@ def test_contracts_are_mounted_beside_the_images_code_and_not_over_it() -> None:
     assert not [mount for mount in FILE.mounts() if mount.target.startswith("/opt/filegate")]
 
 
+def test_two_merges_fit_beside_what_postgres_always_takes() -> None:
+    """Each sorts in work_mem and hashes in twice that (hash_mem_multiplier); more than this waits on disk."""
+    always = 512 + 200  # shared_buffers, and the connections of Airflow
+    merge = int(resolved(FILE, "airflow-worker", values())["INGEST_MERGE_MEMORY_MB"])
+    assert always + 2 * 3 * merge <= mebibytes(FILE.services["postgres"]["mem_limit"])
+
+
 @pytest.mark.parametrize(("size", "expected"), [("512m", 512), ("2g", 2048), ("1.5gb", 1536), ("1024K", 1)])
 def test_mebibytes_reads_sizes(size: str, expected: float) -> None:
     assert mebibytes(size) == expected
