@@ -129,6 +129,14 @@ def test_no_secret_is_written_here() -> None:
     assert _at("data.metadataConnection") is None
 
 
+def test_the_image_comes_from_a_registry_that_is_named() -> None:
+    registry, _, name = VALUES["defaultAirflowRepository"].partition("/")
+    assert "." in registry, "a bare name is looked for in a public registry"
+    compose = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
+    assert f"{name}:{VALUES['defaultAirflowTag']}" == compose["services"]["airflow-worker"]["image"]
+    assert VALUES["defaultAirflowTag"] == VALUES["airflowVersion"]
+
+
 def test_the_bundle_is_where_the_image_has_it() -> None:
     variables = {entry["name"]: entry["value"] for entry in VALUES["env"]}
     [bundle] = json.loads(variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
