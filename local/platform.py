@@ -163,6 +163,8 @@ class Platform:
         if not self._layout.marker.exists() and not self._is_default_home():
             raise PlatformError(f"{home} is not the home of a platform", "check PLATFORM_HOME; nothing was deleted")
         self.down()
+        for folder in (self._layout.restoring, self._layout.replaced):  # of a killed restore: passwords and data, too
+            shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(home)
         return True
 
@@ -205,10 +207,7 @@ class Platform:
         return self._layout.home == REPOSITORY / ".local"
 
     def _end_leftovers(self) -> None:
-        count = processes.end_all(self._layout, self._session())
-        if self._layout.restoring.exists():  # of a killed restore: a living one would hold our lock
-            count += processes.end_all(Layout(self._layout.restoring), session=None)
-        if count:
+        if count := self._end_processes():
             self._progress.note(f"ended {count} processes that an earlier start had left behind")
         self._remove_traces()
 
@@ -315,9 +314,15 @@ class Platform:
 
     def _stop_everything(self) -> int:
         stopped = self._stop_in_order() if self._layout.secrets.exists() else 0
-        stopped += processes.end_all(self._layout, self._session())
+        stopped += self._end_processes()
         self._remove_traces()
         return stopped
+
+    def _end_processes(self) -> int:
+        count = processes.end_all(self._layout, self._session())
+        if self._layout.restoring.exists():  # of a killed restore: a living one would hold our lock
+            count += processes.end_all(Layout(self._layout.restoring), session=None)
+        return count
 
     def _stop_in_order(self) -> int:
         """Airflow before the stores it writes to, PostgreSQL last."""

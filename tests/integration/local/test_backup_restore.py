@@ -25,7 +25,7 @@ from include.ingestion.road import open_stores
 from include.ingestion.settle import settle
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
-from local import dumps
+from local import dumps, processes
 from local import restore as restoring
 from local.backup import alone, back_up
 from local.errors import PlatformError
@@ -33,7 +33,7 @@ from local.mirror import names_below
 from local.platform import STORES, Platform
 from local.postgres import WAREHOUSE, superuser_connection
 from local.restore import restore
-from local.settings import temporary_settings
+from local.settings import Layout, temporary_settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -253,8 +253,10 @@ def test_a_restore_that_was_killed_is_in_nobodys_way(site: Site) -> None:
     process.join(120)
     assert process.exitcode == -signal.SIGKILL, "the restore was not killed"
     assert platform.settings.layout.restoring.exists()
+    assert processes.find(Layout(platform.settings.layout.restoring), session=None)
 
     assert Platform(platform.settings).up(STORES), "its server has our port"
+    assert processes.find(Layout(platform.settings.layout.restoring), session=None) == []
     assert site.sales.rows() == before
 
 

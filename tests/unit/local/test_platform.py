@@ -44,6 +44,14 @@ def test_a_home_that_a_killed_restore_has_moved_away_is_not_begun_anew(tmp_path:
     assert not platform.settings.layout.secrets.exists()
 
 
+def test_clean_leaves_nothing_of_a_killed_restore(tmp_path: Path) -> None:
+    for name in ("home", "home.restoring", "home.replaced", "home-of-others"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "home" / ".platform").touch()
+    assert Platform(temporary_settings(tmp_path / "home")).clean()
+    assert [path.name for path in tmp_path.iterdir()] == ["home-of-others"]
+
+
 def test_what_an_older_version_has_started_can_be_stopped(tmp_path: Path) -> None:
     layout = temporary_settings(tmp_path).layout
     layout.secrets.write_text("SUPERVISOR_PASSWORD=old\n")
