@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,7 +23,6 @@ from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     Change = Callable[[dict[str, Any]], object]
 
@@ -254,6 +254,12 @@ def test_contracts_are_mounted_beside_the_images_code_and_not_over_it() -> None:
     for mount in mounts:
         assert mount.target == FILE.environment(mount.service)["INGEST_CONTRACTS_DIR"]
     assert not [mount for mount in FILE.mounts() if mount.target.startswith("/opt/filegate")]
+
+
+def test_the_api_server_may_write_its_file_of_passwords() -> None:
+    """Airflow's SimpleAuthManager opens it with `a+` and `r+`: on a read-only mount it would not start."""
+    file = Path(FILE.environment("airflow-apiserver")["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] or "")
+    assert f"airflow-auth:{file.parent}" in FILE.services["airflow-apiserver"]["volumes"]
 
 
 def test_two_merges_fit_beside_what_postgres_always_takes() -> None:
