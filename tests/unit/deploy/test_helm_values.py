@@ -137,6 +137,13 @@ def test_the_image_comes_from_a_registry_that_is_named() -> None:
     assert VALUES["defaultAirflowTag"] == VALUES["airflowVersion"]
 
 
+def test_the_api_server_may_write_its_file_of_passwords() -> None:
+    [mounted] = [mount["mountPath"] for mount in VALUES["volumeMounts"] if mount["name"] == "passwords"]
+    written = VALUES["config"]["core"]["simple_auth_manager_passwords_file"]
+    assert not written.startswith(mounted)
+    assert f"{mounted}/passwords.json {written} && exec airflow api-server" in VALUES["apiServer"]["args"][-1]
+
+
 def test_the_bundle_is_where_the_image_has_it() -> None:
     variables = {entry["name"]: entry["value"] for entry in VALUES["env"]}
     [bundle] = json.loads(variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
