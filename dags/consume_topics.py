@@ -9,11 +9,11 @@ How to rerun: save the contract; its DAG appears or changes by itself.
 
 from airflow.sdk import get_parsing_context
 
-from include.orchestration.catalog import sound_contracts
+from include.orchestration.catalog import contracts_of_this_parse
 from include.orchestration.consume import consume_dag, consume_dag_id
 
 # A worker parses this file for one task of one DAG: the others need not be built then.
 wanted = get_parsing_context().dag_id
-for contract in sound_contracts():
+for contract in contracts_of_this_parse():
     if contract.topic and wanted in {None, consume_dag_id(contract)}:
         globals()[consume_dag_id(contract)] = consume_dag(contract)

@@ -26,16 +26,23 @@ def catalog() -> Catalog:
 
 
 def sound_contracts() -> list[Contract]:
-    """The contracts that can be used, by name.
+    """The contracts that can be used, by name."""
+    return _by_name(catalog())
 
-    A worker parses a DAG file for one task of one DAG, whose name ends with the dataset or the topic. It reads only the
+
+def contracts_of_this_parse() -> list[Contract]:
+    """The contracts whose DAGs a DAG file has to make: all of them, but for a worker.
+
+    A worker parses the file for one task of one DAG, whose name ends with the dataset or the topic. It reads only the
     contracts that mention it: with hundreds of datasets each task would else begin with seconds of reading.
     """
     _, _, wanted = (get_parsing_context().dag_id or "").partition("_")
-    if wanted:
-        found = read_catalog(ingest_settings().contracts_dir, check_expressions=False, mentions=wanted)
-    else:
-        found = catalog()
+    if not wanted:
+        return sound_contracts()
+    return _by_name(read_catalog(ingest_settings().contracts_dir, check_expressions=False, mentions=wanted))
+
+
+def _by_name(found: Catalog) -> list[Contract]:
     return [contract for _, contract in sorted(found.contracts.items())]
 
 

@@ -46,7 +46,16 @@ def test_a_worker_reads_the_contract_of_its_dag_alone(
 ) -> None:
     monkeypatch.setattr(catalog, "get_parsing_context", lambda: AirflowParsingContext(dag_id, None))
 
-    contracts = catalog.sound_contracts()
+    contracts = catalog.contracts_of_this_parse()
 
     assert read == wanted
     assert [contract.dataset for contract in contracts] == wanted
+
+
+def test_a_task_finds_all_contracts(read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the first task of transform_warehouse asks for them, whose name ends with no dataset's."""
+    monkeypatch.setattr(catalog, "get_parsing_context", lambda: AirflowParsingContext("transform_warehouse", None))
+
+    contracts = catalog.sound_contracts()
+
+    assert [contract.dataset for contract in contracts] == ["inventory", "sales", "transactions"]
