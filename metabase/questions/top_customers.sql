@@ -28,7 +28,7 @@ names AS (
         customer_name
     FROM analytics.daily_customer_sales
     WHERE customer_name IS NOT NULL AND customer_id IN (SELECT best.customer_id FROM best)
-    ORDER BY customer_id ASC, sale_date DESC
+    ORDER BY customer_id ASC, named_at DESC
 )
 
 SELECT
