@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import sys
 import tempfile
 from contextlib import contextmanager
@@ -73,4 +74,5 @@ def _platform() -> Iterator[tuple[Platform, Path]]:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us must not leave a platform behind
     app()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -68,7 +69,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def bench(
     files: Annotated[int, typer.Option(min=DATASETS, help="small files at once")] = 200,
-    rows: Annotated[int, typer.Option(help="rows of each large file")] = 500_000,
+    rows: Annotated[int, typer.Option(help="rows of each large file")] = 200_000,
 ) -> None:
     """Measure the executors against each other."""
     status = Console(stderr=True, highlight=False)
@@ -194,4 +195,5 @@ def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us must not leave a platform behind
     app()
