@@ -44,7 +44,7 @@ _ARGUMENTS = {
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
 
-_MIGRATION_SECONDS = 600
+_COMMAND_SECONDS = 600
 
 
 def url(settings: PlatformSettings) -> str:
@@ -79,8 +79,50 @@ def prepare(settings: PlatformSettings, credentials: Credentials) -> None:
     stamp, wanted = layout.airflow / "database.version", version("apache-airflow-core")
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    _migrate(settings, credentials)
+    log = layout.logs / "airflow-migration.log"
+    run_command(settings, credentials, ("db", "migrate"), log, what="Airflow's database migration")
     stamp.write_text(wanted)
+
+
+def run_command(
+    settings: PlatformSettings,
+    credentials: Credentials,
+    arguments: tuple[str, ...],
+    log: Path,
+    *,
+    what: str,
+    beside: str = "",
+) -> None:
+    """Run one of Airflow's own commands to its end; what it prints goes into the log.
+
+    Args:
+        settings: of the platform.
+        credentials: as the command is told them.
+        arguments: of `airflow`.
+        log: is written anew.
+        what: the command in the words of an error.
+        beside: what else helps, besides looking into the log.
+
+    Raises:
+        PlatformError: it failed, or did not end.
+    """
+    remedy = f"look into {log}{beside}"
+    with log.open("w") as file:
+        try:
+            done = subprocess.run(  # noqa: S603 - our own interpreter
+                [sys.executable, "-m", "airflow", *arguments],
+                env=shared_environment(settings.platform_home) | environment(settings, credentials),
+                cwd=settings.layout.airflow,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                timeout=_COMMAND_SECONDS,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise PlatformError(f"{what} did not end within {_COMMAND_SECONDS} seconds", remedy) from None
+    if done.returncode:
+        raise PlatformError(f"{what} failed", remedy)
 
 
 def environment(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
@@ -251,25 +293,3 @@ def _write_password_file(layout: Layout, credentials: Credentials) -> None:
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(json.dumps({credentials.airflow_admin_user: credentials.airflow_admin_password}) + "\n")
-
-
-def _migrate(settings: PlatformSettings, credentials: Credentials) -> None:
-    log = settings.layout.logs / "airflow-migration.log"
-    with log.open("w") as file:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "airflow", "db", "migrate"],
-                env=shared_environment(settings.platform_home) | environment(settings, credentials),
-                cwd=settings.layout.airflow,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                timeout=_MIGRATION_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise PlatformError(
-                f"Airflow's database migration did not end within {_MIGRATION_SECONDS} seconds", f"look into {log}"
-            ) from None
-    if done.returncode:
-        raise PlatformError("Airflow's database migration failed", f"look into {log}")

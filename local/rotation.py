@@ -9,8 +9,6 @@ works with either.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 from cryptography.fernet import Fernet
@@ -19,15 +17,11 @@ from local import airflow, postgres
 from local.backup import alone
 from local.console import Progress, Silence, step
 from local.credentials import rotated, save, without_old_keys
-from local.errors import PlatformError
 from local.platform import KAFKA, POSTGRES, Platform
-from local.services import shared_environment
 
 if TYPE_CHECKING:
     from local.credentials import Credentials
     from local.settings import PlatformSettings
-
-_SECONDS = 600
 
 
 def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
@@ -91,22 +85,11 @@ def _encrypt_triggers(settings: PlatformSettings, credentials: Credentials) -> N
 def _rewrite_encrypted(settings: PlatformSettings, credentials: Credentials) -> None:
     """Airflow reads with every key of its list, and writes with the first."""
     airflow.prepare(settings, credentials)
-    log = settings.layout.logs / "airflow-fernet.log"
-    with log.open("w") as file:
-        try:
-            done = subprocess.run(
-                [sys.executable, "-m", "airflow", "rotate-fernet-key"],
-                env=shared_environment(settings.platform_home) | airflow.environment(settings, credentials),
-                cwd=settings.layout.airflow,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                timeout=_SECONDS,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise PlatformError("`airflow rotate-fernet-key` did not end", f"look into {log}") from None
-    if done.returncode:
-        raise PlatformError(
-            "`airflow rotate-fernet-key` failed", f"look into {log}; the old key still reads: `make up`"
-        )
+    airflow.run_command(
+        settings,
+        credentials,
+        ("rotate-fernet-key",),
+        settings.layout.logs / "airflow-fernet.log",
+        what="`airflow rotate-fernet-key`",
+        beside="; the old key still reads: `make up`",
+    )
