@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-
-from local.platform import STORES, Platform
-from local.settings import temporary_settings
+from own_platform import own_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from local.platform import Platform
 
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     """The stores, started and migrated; `warehouse_config(role)` and `s3_config` say how to reach them."""
-    # Not pytest's own temporary folder: that is closed to other users, and PostgreSQL is one when we are root.
-    home = Path(tempfile.mkdtemp(prefix="platform-"))
-    running = Platform(temporary_settings(home))
-    try:
-        running.up(STORES)
+    with own_platform() as running:
         yield running
-    finally:
-        running.down()
-        shutil.rmtree(home)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from own_platform import own_platform
 from psycopg import errors as pg
 from psycopg import sql
 
@@ -26,7 +26,7 @@ from deploy.env_file import SECRETS
 from deploy.setting_checks import resolved
 from local.platform import POSTGRES, Platform
 from local.postgres import BINARIES, DATABASES, SUPERUSER
-from local.settings import REPOSITORY, temporary_settings
+from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,18 +91,11 @@ class Server:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    home = Path(tempfile.mkdtemp(prefix="platform-"))
-    home.chmod(0o755)
-    platform = Platform(temporary_settings(home))
-    try:
-        platform.up((POSTGRES,))
+    with own_platform((POSTGRES,)) as platform:
         running = Server(platform, Server(platform, []).catalog())
         running.empty()
         running.run_script(VALUES)
         yield running
-    finally:
-        platform.down()
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import shutil
 import sys
-import tempfile
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +16,14 @@ sys.path[1:1] = [str(TESTS / place) for place in ("integration/warehouse", "unit
 
 from dbt_project import Warehouse  # noqa: E402
 from faulty_ml_service import FaultyMlService  # noqa: E402
+from own_platform import own_platform  # noqa: E402
 
 from include.settings import ml_service_settings  # noqa: E402
-from local.platform import STORES, Platform  # noqa: E402
-from local.settings import temporary_settings  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from local.platform import Platform
 
 Row = dict[str, Any]
 NIGHT = datetime(2026, 3, 1, tzinfo=UTC)
@@ -35,14 +34,8 @@ NASTY = '<script>alert("x")</script><a href="https://elsewhere.example">Ada</a>'
 @pytest.fixture(scope="package")
 def empty() -> Iterator[Platform]:
     """The stores, migrated: there is a ledger, and no model yet."""
-    home = Path(tempfile.mkdtemp(prefix="platform-"))
-    platform = Platform(temporary_settings(home))
-    try:
-        platform.up(STORES)
+    with own_platform() as platform:
         yield platform
-    finally:
-        platform.down()
-        shutil.rmtree(home)
 
 
 @pytest.fixture(scope="package")
