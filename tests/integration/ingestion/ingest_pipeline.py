@@ -6,6 +6,7 @@ import csv
 import io
 import itertools
 import json
+import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -76,6 +77,20 @@ class Pipeline:
         key = incoming_prefix(self.contract.dataset) + name
         self.objects.put(self.bucket, key, body.encode() if isinstance(body, str) else body)
         return key
+
+    def until_kept(self, key: str) -> str:
+        """The key under which the one file in incoming/ stays.
+
+        A server over a folder shows control characters as they were sent for about a second, and as pictures of
+        them (a line feed as U+240A) from then on.
+        """
+        shown = key.translate({code: 0x2400 + code for code in range(32)})
+        end = time.monotonic() + 30
+        while (keys := self.keys("incoming/")) != [shown]:
+            assert keys == [key]
+            assert time.monotonic() < end, f"{keys} is not shown as {shown!r}"
+            time.sleep(0.1)
+        return shown
 
     def sample(self, name: str, rows: int, file_format: SampleFormat = SampleFormat.CSV, **how: Any) -> SampleReport:
         """A made-up file in the test's folder."""
