@@ -126,6 +126,21 @@ env-file: $(STAMP) ## write .env with random secrets; never overwrites: make env
 compose-check: $(STAMP) ## hold docker-compose.yaml to its rules: schema, variables, mounts, order, memory, secrets, names
 	@$(PYTHON) -m deploy check
 
+##@ Prove it
+.PHONY: test-long torture soak mutation
+
+test-long: $(STAMP) ## the pipeline against the oracle and under the fuzzer, at length: make test-long [EXAMPLES=2000]
+	@TEST_EXAMPLES="$${EXAMPLES:-2000}" $(PYTHON) -m pytest tests/integration/proof
+
+torture: $(STAMP) ## kill, cut and fill a platform under load, then count: make torture [FAULTS=200] [SEED=1]
+	@$(PYTHON) -m proof.torture $${FAULTS:+--faults "$$FAULTS"} $${SEED:+--seed "$$SEED"}
+
+soak: $(STAMP) ## a steady load for a while, and what grows: make soak [MINUTES=30]
+	@$(PYTHON) -m proof.soak $${MINUTES:+--minutes "$$MINUTES"}
+
+mutation: $(STAMP) ## change the core's code and look whether a test notices: make mutation [ONLY=module] [MUTANTS=]
+	@$(PYTHON) -m proof.mutation $${ONLY:+--only "$$ONLY"} $${MUTANTS:+--mutants "$$MUTANTS"}
+
 ##@ Work on the code
 .PHONY: setup test lint format bench lock help
 
