@@ -1,0 +1,79 @@
+"""CSV into records, each of which stands or falls by itself.
+
+What belongs here: quotes, delimiters and lines of decoded text. What does not: contracts, encodings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from include.errors import Code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_LINE_END = re.compile(r"\r\n|\n|\r")
+# A byte that is not UTF-8, as Python's surrogateescape keeps it.
+BROKEN_BYTE = re.compile("[\udc80-\udcff]")
+
+
+class CsvRecord(NamedTuple):
+    """A record: on which line it starts, and its fields or why it has none."""
+
+    line: int
+    fields: tuple[str, ...] = ()
+    code: Code | None = None
+
+
+def records(text: str, delimiter: str) -> Iterator[CsvRecord]:
+    """The records of a text, the header among them. Blank lines are none."""
+    at, line = 0, 1
+    while at < len(text):
+        end, after = line_end(text, at)
+        if end == at:
+            at, line = after, line + 1
+            continue
+        found = _record(text, at, delimiter)
+        fields, stop = found or ((), after)
+        raw = text[at:stop]
+        code = Code.BROKEN_QUOTE if found is None else None
+        if BROKEN_BYTE.search(raw):
+            code = Code.BAD_ENCODING
+        yield CsvRecord(line, () if code else fields, code)
+        line += len(_LINE_END.findall(raw))
+        at = stop
+
+
+def line_end(text: str, at: int) -> tuple[int, int]:
+    """Where the line ends, and where the next one begins."""
+    match = _LINE_END.search(text, at)
+    return match.span() if match else (len(text), len(text))
+
+
+def _record(text: str, at: int, delimiter: str) -> tuple[tuple[str, ...], int] | None:
+    """The fields of the record at `at` and where the next one begins; None if its quotes are broken."""
+    fields: list[str] = []
+    plain = re.compile(f"[^{re.escape(delimiter)}\r\n]*")
+    quoted = re.compile('"((?:[^"]|"")*)"')
+    while True:
+        if text.startswith('"', at):
+            match = quoted.match(text, at)
+            if match is None:
+                return None
+            fields.append(match[1].replace('""', '"'))
+        else:
+            match = plain.match(text, at)
+            assert match is not None
+            if '"' in match[0]:
+                return None
+            fields.append(match[0])
+        at = match.end()
+        if text.startswith(delimiter, at):
+            at += 1
+        elif at == len(text):
+            return tuple(fields), at
+        elif ended := _LINE_END.match(text, at):
+            return tuple(fields), ended.end()
+        else:
+            return None

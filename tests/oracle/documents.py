@@ -1,0 +1,141 @@
+"""Raw values as a file holds them, and JSON documents that are equal when PostgreSQL's jsonb says so.
+
+What belongs here: JSON read with every digit kept, its spelling, its equality. What does not: columns.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+# What jsonb can hold: numeric has at most 131,072 digits before the point and 16,383 behind it.
+_BEFORE, _BEHIND = 131_072, 16_383
+
+
+class Number(str):
+    """A number as it is written in the file."""
+
+    __slots__ = ()
+
+
+# None, str, Number, bool, and lists and dicts of them.
+Raw = Any
+
+
+class NotJsonError(ValueError):
+    """Broken JSON; `cut` tells that it only lacks its end."""
+
+    def __init__(self, *, cut: bool = False) -> None:
+        super().__init__("not JSON")
+        self.cut = cut
+
+
+def _refuse(_: str) -> None:
+    raise NotJsonError
+
+
+DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse)
+
+
+def parse(text: str) -> Raw:
+    """One JSON value, with blanks around it.
+
+    Raises:
+        NotJsonError: it is none.
+    """
+    value, end = parse_from(text, 0)
+    if text[end:].strip(" \t\r\n"):
+        raise NotJsonError
+    return value
+
+
+def parse_from(text: str, start: int) -> tuple[Raw, int]:
+    """The JSON value that begins at `start` or after blanks there, and where it ends.
+
+    Raises:
+        NotJsonError: there is none.
+    """
+    while start < len(text) and text[start] in " \t\r\n":
+        start += 1
+    try:
+        return DECODER.raw_decode(text, start)
+    except json.JSONDecodeError as error:
+        rest = text[error.pos :]
+        cut = not rest.strip() or error.msg.startswith("Unterminated string")
+        raise NotJsonError(cut=cut) from error
+    except RecursionError as error:
+        raise NotJsonError from error
+
+
+def spelled(raw: Raw) -> str:
+    """JSON without spaces, numbers as they were written."""
+    match raw:
+        case None:
+            return "null"
+        case bool():
+            return "true" if raw else "false"
+        case Number():
+            return str(raw)
+        case str():
+            return json.dumps(raw, ensure_ascii=False)
+        case list():
+            return "[" + ",".join(map(spelled, raw)) + "]"
+        case dict():
+            return "{" + ",".join(f"{json.dumps(key, ensure_ascii=False)}:{spelled(raw[key])}" for key in raw) + "}"
+        case _:
+            raise TypeError(type(raw))
+
+
+def keepable(raw: Raw) -> bool:
+    """Whether jsonb can keep it: no NUL, no half of a pair of surrogates, no number beyond numeric."""
+    match raw:
+        case Number():
+            _, digits, exponent = Decimal(raw).as_tuple()
+            assert isinstance(exponent, int)
+            return len(digits) + exponent <= _BEFORE and -exponent <= _BEHIND
+        case str():
+            return re.search("[\0\ud800-\udfff]", raw) is None
+        case list():
+            return all(map(keepable, raw))
+        case dict():
+            return all(keepable(key) and keepable(value) for key, value in raw.items())
+        case _:
+            return True
+
+
+@dataclass(frozen=True)
+class Document:
+    """A JSON value. Two are equal if jsonb finds them so: 1.0 is 1, and true is not."""
+
+    canonical: object
+
+    @classmethod
+    def of(cls, raw: Raw) -> Document:
+        """The document of a raw value."""
+        return cls(_canonical(raw))
+
+    @classmethod
+    def of_text(cls, text: str) -> Document:
+        """The document that a text spells."""
+        return cls.of(parse(text))
+
+
+def _canonical(raw: Raw) -> object:
+    match raw:
+        case None:
+            return "null"
+        case bool():
+            return ("boolean", raw)
+        case Number():
+            return ("number", Decimal(raw))
+        case str():
+            return ("text", raw)
+        case list():
+            return ("array", tuple(map(_canonical, raw)))
+        case dict():
+            return ("object", frozenset((key, _canonical(value)) for key, value in raw.items()))
+        case _:
+            raise TypeError(type(raw))

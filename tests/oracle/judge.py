@@ -1,0 +1,162 @@
+"""The judge: a contract and the bytes of a file, or messages, into a verdict.
+
+What belongs here: the header's columns, the rows' faults, the error budget, in the order they count. What does
+not: what a value is (`values`), how a format is read (`readers`), what the table held before (`table`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from decimal import Decimal
+from typing import TYPE_CHECKING, NamedTuple
+
+from include.contracts.model import ColumnType, UnknownColumns
+from include.errors import Code
+from tests.oracle.documents import Document, keepable
+from tests.oracle.expressions import CannotCalculate, evaluate
+from tests.oracle.readers import Record, Source, normalised, read
+from tests.oracle.values import BadCell, judged, parsed, text_of
+from tests.oracle.verdict import Fault, FileRefused, GoodRow, Value, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from include.contracts.model import Column, Contract
+
+RESCUED = "_rescued"
+MAX_COLUMNS = 500
+
+
+def judge(contract: Contract, body: bytes, name: str = "") -> Verdict:
+    """What must become of a file: which rows load, which records are refused and why, or why the whole file is.
+
+    `name` is for the caller's convenience: the content decides what a file is. Enriched columns are left out, and
+    table-level expectations are not looked at.
+    """
+    sha256 = hashlib.sha256(body).hexdigest()
+    try:
+        return judge_source(contract, read(body, contract), sha256)
+    except FileRefused as refused:
+        return Verdict(refused.code, sha256=sha256)
+
+
+def judge_source(contract: Contract, source: Source, sha256: str = "") -> Verdict:
+    """The same of a file that has been read.
+
+    Raises:
+        FileRefused: for its header, or for having no rows.
+    """
+    columns = _mapped(contract, source)
+    if not source.records:
+        raise FileRefused(Code.NO_ROWS)
+    rows: list[GoodRow] = []
+    faults: list[Fault] = []
+    for record in source.records:
+        values, found = judge_record(contract, record, columns)
+        faults += [Fault(record.row, record.line, column, code) for column, code in found]
+        if not found:
+            rows.append(GoodRow(record.row, values))
+    evolves = contract.unknown_columns is UnknownColumns.EVOLVE
+    extra = tuple(map(evolved, columns.extra)) if evolves else ()
+    rejected, count = len(source.records) - len(rows), len(source.records)
+    code = None if _affordable(contract, rejected, count) else Code.ERROR_BUDGET_EXCEEDED
+    return Verdict(code, tuple(rows), tuple(faults), count, extra, sha256)
+
+
+class Mapped(NamedTuple):
+    """Which name of the file is which column of the contract, and the names that are none."""
+
+    known: Mapping[str, Column]
+    extra: tuple[str, ...]
+
+
+def _mapped(contract: Contract, source: Source) -> Mapped:
+    if len(source.header) > MAX_COLUMNS:
+        raise FileRefused(Code.TOO_MANY_COLUMNS)
+    wanted = {column.name: column for column in contract.source_columns}
+    known = {name: wanted[normalised(name)] for name in source.header if normalised(name) in wanted}
+    extra = [name for name in source.header if name not in known]
+    names = [column.name for column in map(known.get, source.header) if column is not None]
+    shown = list(map(evolved, extra)) if contract.unknown_columns is UnknownColumns.EVOLVE else extra
+    if len(set(names)) < len(names) or len(set(shown)) < len(shown):
+        raise FileRefused(Code.DUPLICATE_COLUMNS)
+    if any(column.required and column.name not in names for column in contract.source_columns):
+        raise FileRefused(Code.MISSING_COLUMNS)
+    if extra and contract.unknown_columns is UnknownColumns.REJECT:
+        raise FileRefused(Code.UNKNOWN_COLUMNS)
+    return Mapped(known, tuple(extra))
+
+
+def evolved(name: str) -> str:
+    """The name that an unknown column gets in the table."""
+    bare = normalised(name)
+    return bare[:63] if bare[:1].isalpha() else f"column_{bare}"[:63]
+
+
+Found = list[tuple[str | None, Code]]
+
+
+def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[dict[str, Value], Found]:
+    """A record's values by column, and its faults as (column, code)."""
+    if record.code:
+        return {}, [(None, record.code)]
+    raw = {column.name: record.cells.get(name) for name, column in columns.known.items()}
+    values: dict[str, Value] = {}
+    found: Found = []
+    for column in contract.source_columns:
+        try:
+            values[column.name] = judged(column, raw.get(column.name))
+        except BadCell as bad:
+            values[column.name] = bad.value
+            found.append((column.name, bad.code))
+    found += _keep_unknown(contract, record, columns, values)
+    _derive(contract, values)
+    found += [(rule.column, Code.RULE_BROKEN) for rule in contract.row_rules if not _holds(rule.expression, values)]
+    return values, found
+
+
+def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: dict[str, Value]) -> Found:
+    unknown = {name: record.cells.get(name) for name in columns.extra}
+    values[RESCUED] = None
+    match contract.unknown_columns:
+        case UnknownColumns.EVOLVE:
+            texts = {evolved(name): text_of(raw) for name, raw in unknown.items()}
+            values.update(texts)
+            return [(None, Code.BAD_TEXT)] if any("\0" in (text or "") for text in texts.values()) else []
+        case UnknownColumns.RESCUE:
+            given = {name: raw for name, raw in unknown.items() if raw not in (None, "")}
+            if not keepable(given):
+                return [(None, Code.BAD_JSON)]
+            values[RESCUED] = Document.of(given) if given else None
+    return []
+
+
+def _holds(expression: str, values: Mapping[str, Value]) -> bool:
+    try:
+        return evaluate(expression, values) is not False
+    except CannotCalculate:
+        return False
+
+
+def _derive(contract: Contract, values: dict[str, Value]) -> None:
+    for column in contract.columns:
+        if column.derived is None:
+            continue
+        try:
+            value = evaluate(column.derived, values)
+        except CannotCalculate:
+            value = None
+        number = isinstance(value, int) and column.type is not ColumnType.INTEGER and not isinstance(value, bool)
+        values[column.name] = parsed(column, str(value)) if number else value
+
+
+def _affordable(contract: Contract, rejected: int, read_rows: int) -> bool:
+    budget = contract.budget
+    if rejected == 0:
+        return True
+    bounds = []
+    if budget.rows:
+        bounds.append(Decimal(budget.rows))
+    if budget.share:
+        bounds.append(Decimal(str(budget.share)) * read_rows)
+    return bool(bounds) and all(rejected <= bound for bound in bounds)

@@ -1,0 +1,267 @@
+"""From the bytes of a file to its header and records: format, compression, encoding, structure.
+
+What belongs here: everything about a file that needs no types. What does not: what a value is (`values`).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import re
+import zlib
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+
+from include.errors import Code
+from tests.oracle.csv_records import BROKEN_BYTE, line_end, records
+from tests.oracle.documents import NotJsonError, Number, Raw, parse, parse_from
+from tests.oracle.verdict import FileRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from include.contracts.model import Contract
+
+DELIMITERS = (",", ";", "\t", "|")
+_FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\xfd7zXZ\0",
+            b"7z\xbc\xaf", b"Obj\x01", b"SQLite format 3\0", b"\x7fELF")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record: its cells by the header's names, or why it has none."""
+
+    row: int
+    line: int | None
+    cells: Mapping[str, Raw] = field(default_factory=dict)
+    code: Code | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file as names and records. Names may be doubled: that is for the judge to refuse."""
+
+    header: tuple[str, ...]
+    records: tuple[Record, ...]
+
+
+def read(body: bytes, contract: Contract) -> Source:
+    """The file's header and records.
+
+    Raises:
+        FileRefused: it cannot be read as a whole.
+    """
+    content = _expanded(body)
+    if not content.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0"):
+        raise FileRefused(Code.EMPTY_FILE)
+    if content.startswith(b"PAR1") and (b"\0" in content or len(content) < 12):
+        return _parquet(content)
+    if content.startswith(_FOREIGN):
+        raise FileRefused(Code.UNKNOWN_FORMAT)
+    text = decoded(content)
+    if not text.strip(" \t\r\n\0"):
+        raise FileRefused(Code.EMPTY_FILE)
+    return _reader(text)(text, contract)
+
+
+def _expanded(body: bytes) -> bytes:
+    try:
+        if body.startswith(b"\x1f\x8b"):
+            return gzip.decompress(body)
+        if body.startswith(b"\x28\xb5\x2f\xfd"):
+            reader = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
+            content = reader.decompress(body)
+            if not reader.eof and reader.unused_data == b"" and content == b"":
+                return content
+            return content
+    except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
+        raise FileRefused(Code.TRUNCATED_FILE) from error
+    return body
+
+
+def decoded(content: bytes) -> str:
+    """Text by its encoding. Bytes that are none in UTF-8 stay as lone surrogates."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16", "replace")
+    if len(content) > 3 and len(content) % 2 == 0:
+        evens, odds = content[::2], content[1::2]
+        for zeros, others, name in ((odds, evens, "utf-16-le"), (evens, odds, "utf-16-be")):
+            if zeros.count(0) > 0.7 * len(zeros) and others.count(0) == 0:
+                return content.decode(name, "replace")
+    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
+    broken = BROKEN_BYTE.findall(text)
+    looks_like_utf8 = any(ord(sign) > 127 and not BROKEN_BYTE.match(sign) for sign in text)
+    letters = all("\udca0" <= sign <= "\udcff" for sign in broken)
+    return content.decode("latin-1") if broken and letters and not looks_like_utf8 else text
+
+
+def _reader(text: str) -> Callable[[str, Contract], Source]:
+    start = text.lstrip(" \t\r\n")
+    if re.match(r'\[[ \t\r\n]*([\[{\]"0-9-]|true|false|null)', start) and not re.match(r"\[\w+\][^,\s\]]", start):
+        return _json_document
+    if not start.startswith("{"):
+        return _csv
+    first, *rest = [line for line in re.split(r"\r\n|\n|\r", start) if line.strip(" \t")]
+    try:
+        parse(first)
+    except NotJsonError:
+        return _ndjson if not rest or rest[0].lstrip(" \t").startswith("{") else _json_document
+    return _ndjson
+
+
+def _csv(text: str, contract: Contract) -> Source:
+    delimiter = _delimiter(text, contract)
+    header, *rows = records(text, delimiter)
+    if header.code:
+        raise FileRefused(header.code)
+    found = []
+    for row, record in enumerate(rows, 1):
+        width = len(record.fields)
+        many, few = width > len(header.fields), width < len(header.fields)
+        code = record.code or (Code.TOO_MANY_FIELDS if many else Code.TOO_FEW_FIELDS if few else None)
+        cells = {} if code else dict(zip(header.fields, record.fields, strict=True))
+        found.append(Record(row, record.line, cells, code))
+    return Source(header.fields, tuple(found))
+
+
+def normalised(name: str) -> str:
+    """A column's name as far as spelling does not matter."""
+    return re.sub("[^a-z0-9]+", "_", name.casefold()).strip("_")
+
+
+def _delimiter(text: str, contract: Contract) -> str:
+    known = {column.name for column in contract.source_columns}
+
+    def named(delimiter: str) -> int:
+        header = next(records(text, delimiter))
+        return len(known & {normalised(name) for name in header.fields})
+
+    return max(DELIMITERS, key=named)
+
+
+def _ndjson(text: str, _: Contract) -> Source:
+    found: list[Record] = []
+    at, line = 0, 0
+    while at < len(text):
+        end, after = line_end(text, at)
+        content, at, line = text[at:end], after, line + 1
+        if not content.strip(" \t"):
+            continue
+        row = len(found) + 1
+        if BROKEN_BYTE.search(content):
+            found.append(Record(row, line, code=Code.BAD_ENCODING))
+            continue
+        try:
+            found.append(_record(row, line, parse(content)))
+        except NotJsonError:
+            found.append(Record(row, line, code=Code.BAD_ROW_JSON))
+    return _source(found)
+
+
+def _json_document(text: str, _: Contract) -> Source:
+    if BROKEN_BYTE.search(text):
+        raise FileRefused(Code.UNREADABLE_FILE)
+    try:
+        values = _array(text) if text.lstrip(" \t\r\n").startswith("[") else _sequence(text)
+    except NotJsonError as error:
+        raise FileRefused(Code.TRUNCATED_FILE if error.cut else Code.UNREADABLE_FILE) from error
+    lines = [len(re.findall(r"\r\n|\n|\r", text[:start])) + 1 for start, _ in values]
+    found = [_record(row, line, value) for row, (line, (_, value)) in enumerate(zip(lines, values, strict=True), 1)]
+    return _source(found)
+
+
+def _skip(text: str, at: int) -> int:
+    while at < len(text) and text[at] in " \t\r\n":
+        at += 1
+    return at
+
+
+def _array(text: str) -> list[tuple[int, Raw]]:
+    at = _skip(text, 0) + 1
+    found: list[tuple[int, Raw]] = []
+    if text.startswith("]", _skip(text, at)):
+        at = _skip(text, at)
+    else:
+        while True:
+            start = _skip(text, at)
+            value, at = parse_from(text, start)
+            found.append((start, value))
+            at = _skip(text, at)
+            if not text.startswith(",", at):
+                break
+            at += 1
+    if not text.startswith("]", at):
+        raise NotJsonError(cut=at == len(text))
+    if _skip(text, at + 1) != len(text):
+        raise NotJsonError
+    return found
+
+
+def _sequence(text: str) -> list[tuple[int, Raw]]:
+    found: list[tuple[int, Raw]] = []
+    at = _skip(text, 0)
+    while at < len(text):
+        value, end = parse_from(text, at)
+        found.append((at, value))
+        at = _skip(text, end)
+    return found
+
+
+def _record(row: int, line: int | None, value: Raw) -> Record:
+    return Record(row, line, value) if isinstance(value, dict) else Record(row, line, code=Code.NOT_AN_OBJECT)
+
+
+def _source(found: list[Record]) -> Source:
+    names = dict.fromkeys(name for record in found for name in record.cells)
+    return Source(tuple(names), tuple(found))
+
+
+def from_messages(values: list[Raw]) -> Source:
+    """Messages in JSON as records; they have no lines."""
+    return _source([_record(row, None, value) for row, value in enumerate(values, 1)])
+
+
+def _parquet(content: bytes) -> Source:
+    if len(content) < 12 or not content.endswith(b"PAR1"):
+        raise FileRefused(Code.TRUNCATED_FILE)
+    try:
+        table = pq.read_table(io.BytesIO(content))
+    except (pa.ArrowInvalid, OSError) as error:
+        raise FileRefused(Code.UNREADABLE_FILE) from error
+    names = tuple(table.schema.names)
+    columns = [_exact(column).to_pylist() for column in table.columns]
+    rows = zip(*columns, strict=True) if columns else ()
+    found = [Record(at, None, dict(zip(names, map(_raw, row), strict=True))) for at, row in enumerate(rows, 1)]
+    return Source(names, tuple(found))
+
+
+def _exact(column: Any) -> Any:
+    """Moments of nanoseconds in microseconds: Python knows no finer ones."""
+    if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
+        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
+    return column
+
+
+def _raw(value: Any) -> Raw:
+    """A value of Parquet as JSON would hold it."""
+    match value:
+        case None | bool() | str():
+            return value
+        case int() | float():
+            return Number(repr(value))
+        case Decimal():
+            return Number(format(value, "f"))
+        case datetime() | date():
+            return value.isoformat()
+        case list():
+            return list(map(_raw, value))
+        case dict():
+            return {key: _raw(item) for key, item in value.items()}
+        case _:
+            return str(value)

@@ -1,0 +1,278 @@
+"""What counts as a value of each type: the table in docs/contracts.md, said once more.
+
+What belongs here: from a raw value to a typed one or a code. What does not: files, rules over several columns.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal, localcontext
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from include.contracts.model import Cleaning, Column, ColumnType
+from include.errors import Code
+from tests.oracle.documents import Document, NotJsonError, Number, Raw, keepable, parse, spelled
+
+if TYPE_CHECKING:
+    from tests.oracle.verdict import Value
+
+BLANKS = " \t\r\n"
+_TRUE = {"true", "t", "yes", "y", "1"}
+_FALSE = {"false", "f", "no", "n", "0"}
+_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_DAY = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
+_DATE = re.compile(_DAY + r"([T ]00(:00(:00(\.0{1,9})?)?)?)?")
+_MOMENT = re.compile(
+    _DAY + r"(?:[T ]([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
+)
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-F]{12}")
+_INT64 = (-(2**63), 2**63 - 1)
+
+
+class BadCell(Exception):  # noqa: N818 - a verdict on its way, not an error
+    """The cell is refused with this code. `value` is what it is otherwise, for rules that can still see it."""
+
+    def __init__(self, code: Code, value: Value = None) -> None:
+        super().__init__(code)
+        self.code, self.value = code, value
+
+
+def judged(column: Column, raw: Raw) -> Value:
+    """The value of a cell, cleaned and typed.
+
+    Raises:
+        BadCell: it has none, or one that the contract does not allow.
+    """
+    value = _typed(column, raw)
+    if value is None or value == "":
+        if column.required:
+            raise BadCell(Code.MISSING_VALUE)
+        return value
+    _check(column, value)
+    return value
+
+
+def text_of(raw: Raw) -> str | None:
+    """A raw value as CSV would hold it; nothing and an empty text are the same."""
+    match raw:
+        case None | "":
+            return None
+        case bool() | list() | dict():
+            return spelled(raw)
+        case _:
+            return str(raw)
+
+
+def parsed(column: Column, text: str) -> Value:
+    """A text that is not blank as the column's type.
+
+    Raises:
+        BadCell: it is no value of that type.
+    """
+    match column.type:
+        case ColumnType.INTEGER:
+            return _integer(text)
+        case ColumnType.NUMBER:
+            return _numeric(text, column)
+        case ColumnType.FLOAT:
+            return _float(text)
+        case ColumnType.BOOLEAN:
+            return _boolean(text)
+        case ColumnType.DATE:
+            return _date(text, column.formats)
+        case ColumnType.TIMESTAMP | ColumnType.TIMESTAMPTZ:
+            return _moment(text, column.formats, zoned=column.type is ColumnType.TIMESTAMPTZ)
+        case ColumnType.UUID:
+            return _uuid(text)
+        case ColumnType.JSON:
+            return _document(text)
+        case _:
+            return text
+
+
+def _typed(column: Column, raw: Raw) -> Value:
+    text = text_of(raw)
+    if text is None:
+        return None
+    if column.type is ColumnType.TEXT:
+        if re.search("[\0\ud800-\udfff]", text):
+            raise BadCell(Code.BAD_TEXT)
+        return cleaned(text, column.cleaning)
+    stripped = text.strip(BLANKS)
+    return parsed(column, stripped) if stripped else None
+
+
+def cleaned(text: str, steps: tuple[Cleaning, ...]) -> str | None:
+    """A text after the contract's cleaning, in the contract's order."""
+    for step in steps:
+        match step:
+            case Cleaning.TRIM:
+                text = text.strip(BLANKS)
+            case Cleaning.COLLAPSE_SPACES:
+                text = re.sub(f"[{BLANKS}]+", " ", text)
+            case Cleaning.LOWER:
+                text = text.lower()
+            case Cleaning.UPPER:
+                text = text.upper()
+            case Cleaning.EMPTY_TO_NULL:
+                if not text:
+                    return None
+    return text
+
+
+def _integer(text: str) -> int:
+    if not re.fullmatch(r"[+-]?[0-9]+", text):
+        raise BadCell(Code.BAD_INTEGER)
+    value = int(text)
+    if not _INT64[0] <= value <= _INT64[1]:
+        raise BadCell(Code.OUT_OF_RANGE)
+    return value
+
+
+def _numeric(text: str, column: Column) -> Decimal:
+    if not _NUMBER.fullmatch(text):
+        raise BadCell(Code.BAD_NUMBER)
+    mantissa, _, exponent = text.lower().partition("e")
+    if not mantissa.strip("+-0."):
+        return Decimal(0)
+    if len(exponent.lstrip("+-0")) > 6:
+        raise BadCell(Code.TOO_MANY_DECIMALS if exponent.startswith("-") else Code.OUT_OF_RANGE)
+    sign, digits, power = Decimal(text).as_tuple()
+    assert isinstance(power, int)
+    while digits[-1] == 0:
+        digits, power = digits[:-1], power + 1
+    if len(digits) + power > column.precision - column.scale:
+        raise BadCell(Code.OUT_OF_RANGE)
+    if -power > column.scale:
+        raise BadCell(Code.TOO_MANY_DECIMALS)
+    return Decimal((sign, digits, power))
+
+
+def _float(text: str) -> float:
+    value = float(text) if _NUMBER.fullmatch(text) else math.inf
+    if math.isinf(value):
+        raise BadCell(Code.BAD_NUMBER)
+    return value
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() in _TRUE:
+        return True
+    if text.lower() in _FALSE:
+        return False
+    raise BadCell(Code.BAD_BOOLEAN)
+
+
+def _date(text: str, formats: tuple[str, ...]) -> date:
+    if match := _DATE.fullmatch(text):
+        try:
+            return date(*map(int, match.group(1, 2, 3)))
+        except ValueError:
+            raise BadCell(Code.BAD_DATE) from None
+    moment = _by_format(text, formats)
+    if moment is None or moment.time() != time(0):
+        raise BadCell(Code.BAD_DATE)
+    return moment.date()
+
+
+def _moment(text: str, formats: tuple[str, ...], *, zoned: bool) -> datetime:
+    match = _MOMENT.fullmatch(text)
+    if match is None:
+        moment = _by_format(text, formats)
+        if moment is None or (moment.tzinfo is not None and not zoned):
+            raise BadCell(Code.BAD_TIMESTAMP)
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC) if zoned else moment
+    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    if zone and not zoned:
+        raise BadCell(Code.BAD_TIMESTAMP)
+    try:
+        clock = time(int(hour or 0), int(minute or 0), int(second or 0), int((fraction or "").ljust(6, "0")[:6]))
+        moment = datetime.combine(date(int(year), int(month), int(day)), clock)
+        return (moment.replace(tzinfo=UTC) - _offset(zone)) if zoned else moment
+    except (ValueError, OverflowError):
+        raise BadCell(Code.BAD_TIMESTAMP) from None
+
+
+def _offset(zone: str | None) -> timedelta:
+    if zone in {None, "Z"}:
+        return timedelta(0)
+    assert zone is not None
+    digits = zone[1:].replace(":", "").ljust(4, "0")
+    hours, minutes = int(digits[:2]), int(digits[2:])
+    if minutes > 59:
+        raise ValueError(zone)
+    size = timedelta(hours=hours, minutes=minutes)
+    timezone(size)  # a day and more is no offset
+    return -size if zone.startswith("-") else size
+
+
+def _by_format(text: str, formats: tuple[str, ...]) -> datetime | None:
+    for form in formats:
+        try:
+            return datetime.strptime(text, form)  # noqa: DTZ007 - the caller gives the zone
+        except ValueError:
+            continue
+    return None
+
+
+def _uuid(text: str) -> UUID:
+    bare = text.removeprefix("{").removesuffix("}") if text.startswith("{") and text.endswith("}") else text
+    if not _UUID.fullmatch(bare):
+        raise BadCell(Code.BAD_UUID)
+    return UUID(bare)
+
+
+def _document(text: str) -> Document:
+    try:
+        raw = parse(text)
+    except NotJsonError:
+        raise BadCell(Code.BAD_JSON) from None
+    if not keepable(raw):
+        raise BadCell(Code.BAD_JSON)
+    return Document.of(raw)
+
+
+def _check(column: Column, value: Value) -> None:
+    if column.is_ordered and not _within(column, value):
+        raise BadCell(Code.OUT_OF_RANGE, value)
+    if column.type is ColumnType.TEXT:
+        assert isinstance(value, str)
+        if column.min_length is not None and len(value) < column.min_length:
+            raise BadCell(Code.TOO_SHORT, value)
+        if column.max_length is not None and len(value) > column.max_length:
+            raise BadCell(Code.TOO_LONG, value)
+    if column.allowed and value not in [parsed(column, text) for text in column.allowed]:
+        raise BadCell(Code.NOT_IN_LIST, value)
+    if column.pattern is not None and not re.fullmatch(column.pattern, str(value), re.ASCII):
+        raise BadCell(Code.PATTERN_MISMATCH, value)
+
+
+def _within(column: Column, value: Value) -> bool:
+    for text, sign, exclusive in (
+        (column.minimum, 1, column.exclusive_minimum),
+        (column.maximum, -1, column.exclusive_maximum),
+    ):
+        if text is None:
+            continue
+        order = _compared(value, _bound(column, text)) * sign
+        if order < 0 or (order == 0 and exclusive):
+            return False
+    return True
+
+
+def _bound(column: Column, text: str) -> Value:
+    if column.type in {ColumnType.INTEGER, ColumnType.NUMBER}:
+        return Decimal(text)
+    return parsed(column, text)
+
+
+def _compared(one: Value, other: Value) -> int:
+    with localcontext() as exact:
+        exact.prec = 100
+        return int(one > other) - int(one < other)  # type: ignore[operator]
+
+
+__all__ = ["BLANKS", "BadCell", "Number", "cleaned", "judged", "parsed", "text_of"]
