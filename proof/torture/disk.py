@@ -1,0 +1,96 @@
+"""The warehouse's disk as a small file system of its own, which can be filled to the last block.
+
+What belongs here: the private mount namespace, the mount, the ballast. PostgreSQL then meets the kernel's own ENOSPC,
+wherever it writes: tables, WAL, temporary files. A preloaded library that fails some calls (libfiu) was the other
+choice: PostgreSQL extends files by four system calls, its processes fork, and a limit (RLIMIT_FSIZE) says EFBIG.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BALLAST = "ballast"
+_PRIVATE = "TORTURE_MOUNTS_ARE_PRIVATE"
+_SECONDS = 30
+
+
+def enter_private_mounts() -> None:
+    """Begin the program again where mounts are its own: whatever ends it, the machine keeps none of them.
+
+    Returns where it is so already, and where this machine does not let us.
+    """
+    unshare = shutil.which("unshare")
+    if os.environ.get(_PRIVATE) or unshare is None or os.geteuid() != 0:
+        return
+    private = [unshare, "--mount", "--propagation", "private"]
+    tried = subprocess.run([*private, "true"], capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603
+    if tried.returncode == 0:
+        os.environ[_PRIVATE] = "1"
+        os.execv(unshare, [*private, sys.executable, "-m", "proof.torture", *sys.argv[1:]])  # noqa: S606
+
+
+def why_not() -> str:
+    """Why the disk cannot be filled here; empty where it can."""
+    if os.geteuid() != 0:
+        return "only root may mount a file system for the warehouse"
+    if not os.environ.get(_PRIVATE):
+        return "this machine gives us no mount namespace of our own (unshare --mount)"
+    if shutil.which("mount") is None:
+        return "there is no program named mount"
+    return ""
+
+
+class SmallDisk:
+    """A file system in memory, mounted over a folder, with what was in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def mount(self, megabytes: int) -> str:
+        """Put the folder's content on a disk of that size; why that did not work, or an empty text."""
+        aside = self._folder.with_name(self._folder.name + ".aside")
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(self._folder, aside, symlinks=True)
+        owner, mode = self._folder.stat(), self._folder.stat().st_mode
+        options = f"size={megabytes}m,mode=0700,uid={owner.st_uid},gid={owner.st_gid}"
+        done = subprocess.run(  # noqa: S603
+            ["mount", "-t", "tmpfs", "-o", options, "torture", str(self._folder)],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+        )
+        if done.returncode == 0:
+            shutil.copytree(aside, self._folder, symlinks=True, dirs_exist_ok=True)
+            for path in (self._folder, *self._folder.rglob("*")):
+                os.chown(path, owner.st_uid, owner.st_gid)
+            self._folder.chmod(mode & 0o777)
+        shutil.rmtree(aside)
+        return done.stderr.strip() if done.returncode else ""
+
+    def unmount(self) -> None:
+        """Take it away; what is on it is gone."""
+        subprocess.run(["umount", str(self._folder)], capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603, S607
+
+    def free(self) -> int:
+        """Bytes that are left."""
+        return shutil.disk_usage(self._folder).free
+
+    def fill(self, leave: int) -> int:
+        """Take all but so many bytes; how many were taken."""
+        size = max(self.free() - leave, 0)
+        with (self._folder / BALLAST).open("wb") as file:
+            if size:
+                os.posix_fallocate(file.fileno(), 0, size)
+        return size
+
+    def clear(self) -> None:
+        """Give them back."""
+        (self._folder / BALLAST).unlink(missing_ok=True)

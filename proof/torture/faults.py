@@ -1,0 +1,214 @@
+"""Carries the faults out, one after the other, and notes each with its time, its target and what it did.
+
+What belongs here: signals, proxies, disk, the second scheduler. What does not: which comes when (`schedule`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import psycopg
+
+from local.errors import PlatformError
+from local.platform import POSTGRES, S3
+from proof.torture.schedule import Fault, Kind
+from proof.torture.stand import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER, end_group
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from proof.torture.disk import SmallDisk
+    from proof.torture.proxy import Proxy
+    from proof.torture.stand import Stand
+
+_TASK_SECONDS = 20.0  # a task process is waited for as long; between two runs there may be none
+_PROCESS_SECONDS = 60.0
+_MOST_LEFT_BYTES = 16 * 1024**2
+_STEP_SECONDS = 0.05
+_SECOND_SCHEDULER_SECONDS = 25.0  # until it takes part
+
+
+@dataclass(frozen=True)
+class Done:
+    """A fault as it happened. `tried` is False where this machine or the moment did not allow it; `effect` says why."""
+
+    number: int
+    kind: Kind
+    at: float
+    seconds: float
+    target: str
+    effect: str
+    tried: bool = True
+
+
+@dataclass
+class Tormentor:
+    """Carries out faults on a stand. `disk` is None, with the reason, where it cannot be filled."""
+
+    stand: Stand
+    warehouse: Proxy
+    bucket: Proxy
+    disk: SmallDisk | None
+    no_disk: str
+    log: Path
+    done: list[Done] = field(default_factory=list)
+
+    def carry_out(self, fault: Fault) -> Done:
+        """Do it, and leave nothing of it on."""
+        begun = time.time()
+        try:
+            target, effect, tried = self._act(fault)
+        except (psutil.Error, ProcessLookupError, psycopg.Error, PlatformError) as error:
+            # What the fault before has thrown over may not be up yet: then this one hits nothing.
+            target, effect, tried = fault.kind.value, f"hit nothing: {type(error).__name__}: {error}".strip(), False
+        note = Done(fault.number, fault.kind, begun, time.time() - begun, target, effect, tried)
+        self.done.append(note)
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(note)) + "\n")
+        return note
+
+    def _act(self, fault: Fault) -> tuple[str, str, bool]:
+        match fault.kind:
+            case Kind.KILL_TASK | Kind.KILL_ALL_TASKS:
+                return self._kill_tasks(fault)
+            case Kind.KILL_SCHEDULER:
+                return self._signal(SCHEDULER)
+            case Kind.KILL_TRIGGERER:
+                return self._signal(TRIGGERER)
+            case Kind.KILL_API_SERVER:
+                return self._signal(API_SERVER)
+            case Kind.KILL_DAG_PROCESSOR:
+                return self._signal(DAG_PROCESSOR)
+            case Kind.KILL_POSTGRES:
+                return self._signal(POSTGRES)
+            case Kind.STOP_POSTGRES:
+                return self._signal(POSTGRES, signal.SIGQUIT)
+            case Kind.KILL_BACKEND:
+                return self._kill_backend(fault)
+            case Kind.KILL_S3:
+                return self._signal(S3)
+            case Kind.RESET_WAREHOUSE | Kind.RESET_BUCKET:
+                return self._of(fault), f"{self._proxy(fault).reset()} connections reset", True
+            case Kind.STALL_WAREHOUSE | Kind.STALL_BUCKET:
+                return self._lasting(fault, self._proxy(fault).stall)
+            case Kind.DRIP_WAREHOUSE | Kind.DRIP_BUCKET:
+                return self._lasting(fault, self._proxy(fault).drip)
+            case Kind.CUT_WAREHOUSE | Kind.CUT_BUCKET:
+                return self._cut(fault)
+            case Kind.FILL_DISK:
+                return self._fill_disk(fault)
+            case Kind.TWO_SCHEDULERS:
+                return self._two_schedulers(fault)
+
+    # --- processes
+
+    def _signal(self, service: str, number: signal.Signals = signal.SIGKILL) -> tuple[str, str, bool]:
+        pid = self._wait_for(lambda: self.stand.state(service)[1], _PROCESS_SECONDS)
+        if pid is None:
+            return service, f"not running: {self.stand.state(service)[0]}", False
+        os.kill(pid, number)
+        return f"{service} (pid {pid})", number.name, True
+
+    def _kill_tasks(self, fault: Fault) -> tuple[str, str, bool]:
+        tasks = self._wait_for(self.stand.tasks, _TASK_SECONDS) or []
+        if not tasks:
+            return "task", "no task was running", False
+        chosen = tasks if fault.kind is Kind.KILL_ALL_TASKS else [tasks[int(fault.draw * len(tasks)) % len(tasks)]]
+        names = []
+        for process in chosen:
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGKILL)
+                names.append(str(process.pid))
+        return f"task (pid {', '.join(names)})", f"SIGKILL, {len(tasks)} were running", bool(names)
+
+    def _kill_backend(self, fault: Fault) -> tuple[str, str, bool]:
+        """One of PostgreSQL's processes, a loading one where there is one: the postmaster then restarts them all."""
+        query = (
+            "SELECT pid, usename || ': ' || left(query, 60) FROM pg_stat_activity "
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY (usename = 'ingest' AND state = 'active') DESC, pid"
+        )
+        with self.stand.superuser() as connection:
+            found = connection.execute(query).fetchall()
+        if not found:
+            return "backend", "there was none", False
+        pid, what = found[0] if fault.draw < 0.7 else found[int(fault.draw * len(found)) % len(found)]
+        os.kill(pid, signal.SIGKILL)
+        return f"backend (pid {pid})", f"SIGKILL at {' '.join(what.split())}", True
+
+    def _two_schedulers(self, fault: Fault) -> tuple[str, str, bool]:
+        second = self.stand.second_scheduler()
+        try:
+            query = (
+                "SELECT count(*) FROM job WHERE job_type = 'SchedulerJob' AND state = 'running' "
+                "AND latest_heartbeat > now() - interval '10 seconds'"
+            )
+
+            def both() -> bool:
+                with suppress(psycopg.Error), self.stand.superuser("airflow") as connection:
+                    return bool(connection.execute(query).fetchone()[0] >= 2)
+                return False
+
+            together = bool(self._wait_for(both, _SECOND_SCHEDULER_SECONDS))
+            if together:
+                time.sleep(fault.lasts)
+            if fault.draw < 0.5 or second.poll() is not None:
+                return "second scheduler", f"ran beside the first ({together=}), killed", together
+            target, effect, tried = self._signal(SCHEDULER)
+            time.sleep(fault.lasts)  # the second one goes on alone, and with the first one's successor
+            return target, f"{effect} beside a second one ({together=})", tried and together
+        finally:
+            end_group(second)
+
+    # --- connections
+
+    def _proxy(self, fault: Fault) -> Proxy:
+        return self.warehouse if fault.kind.value.endswith("warehouse") else self.bucket
+
+    @staticmethod
+    def _of(fault: Fault) -> str:
+        return f"connections to the {fault.kind.value.rpartition('-')[2]}"
+
+    def _lasting(self, fault: Fault, switch: Callable[..., None]) -> tuple[str, str, bool]:
+        switch(on=True)
+        try:
+            time.sleep(fault.lasts)
+        finally:
+            switch(on=False)
+        return self._of(fault), f"for {fault.lasts:.1f} s", True
+
+    def _cut(self, fault: Fault) -> tuple[str, str, bool]:
+        proxy, towards = self._proxy(fault), "client" if fault.draw < 0.6 else "store"
+        armed = self._wait_for(lambda: proxy.cut(towards), _TASK_SECONDS) or 0
+        self._wait_for(lambda: not proxy.armed, fault.lasts)
+        return self._of(fault), f"{armed} cut in the middle of what goes to the {towards}", armed > 0
+
+    # --- the disk
+
+    def _fill_disk(self, fault: Fault) -> tuple[str, str, bool]:
+        if self.disk is None:
+            return "disk of the warehouse", f"skipped: {self.no_disk}", False
+        try:
+            taken = self.disk.fill(int(fault.draw * _MOST_LEFT_BYTES))
+            time.sleep(fault.lasts)
+        finally:
+            self.disk.clear()
+        return "disk of the warehouse", f"{taken / 1e6:.0f} MB taken for {fault.lasts:.1f} s", True
+
+    @staticmethod
+    def _wait_for(condition: Callable[[], Any], seconds: float) -> Any:
+        end = time.monotonic() + seconds
+        while True:
+            with suppress(PlatformError, psutil.Error):
+                if found := condition():
+                    return found
+            if time.monotonic() > end:
+                return None
+            time.sleep(_STEP_SECONDS)

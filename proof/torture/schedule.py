@@ -1,0 +1,74 @@
+"""Which fault comes when: drawn from the seed before anything starts, so that a run can be repeated.
+
+What belongs here: kinds, order, pauses, draws. What does not: processes, sockets, disks (`faults` and beside it).
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Every kind of fault. Those that last a while end by themselves."""
+
+    KILL_TASK = "kill-task"
+    KILL_ALL_TASKS = "kill-all-tasks"
+    KILL_SCHEDULER = "kill-scheduler"
+    KILL_TRIGGERER = "kill-triggerer"
+    KILL_API_SERVER = "kill-api-server"
+    KILL_DAG_PROCESSOR = "kill-dag-processor"
+    KILL_POSTGRES = "kill-postgres"
+    KILL_BACKEND = "kill-backend"
+    STOP_POSTGRES = "stop-postgres-immediately"
+    KILL_S3 = "kill-s3"
+    RESET_WAREHOUSE = "reset-warehouse"
+    STALL_WAREHOUSE = "stall-warehouse"
+    DRIP_WAREHOUSE = "drip-warehouse"
+    CUT_WAREHOUSE = "cut-warehouse"
+    RESET_BUCKET = "reset-bucket"
+    STALL_BUCKET = "stall-bucket"
+    DRIP_BUCKET = "drip-bucket"
+    CUT_BUCKET = "cut-bucket"
+    FILL_DISK = "fill-disk"
+    TWO_SCHEDULERS = "two-schedulers"
+
+
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 1.0, 8.0
+_SHORTEST, _LONGEST = 2.0, 8.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One fault: `pause` seconds after the one before has ended, for `lasts` seconds where the kind lasts.
+
+    Attributes:
+        draw: from 0 to 1, chooses the victim among those there are at the time, and how much.
+    """
+
+    number: int
+    kind: Kind
+    pause: float
+    lasts: float
+    draw: float
+
+
+def schedule(seed: int, faults: int) -> list[Fault]:
+    """So many faults. Every kind comes once before any comes twice; the same seed gives the same schedule."""
+    chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    kinds: list[Kind] = []
+    while len(kinds) < faults:
+        round_of_all = list(Kind)
+        chance.shuffle(round_of_all)
+        kinds += round_of_all
+    return [
+        Fault(
+            number=number,
+            kind=kind,
+            pause=round(chance.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE), 2),
+            lasts=round(chance.uniform(_SHORTEST, _LONGEST), 2),
+            draw=round(chance.random(), 4),
+        )
+        for number, kind in enumerate(kinds[:faults], start=1)
+    ]

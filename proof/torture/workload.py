@@ -1,0 +1,161 @@
+"""The files: file number N of a seed is always the same one, whatever befalls the platform meanwhile.
+
+What belongs here: what is dropped and under which name. What does not: when (`stream`), and what must become of it
+(`tests.oracle`).
+
+The final tables are well defined: all files of a dataset come from one seed and each has a version of its own, and a
+later version of a key is newer by the contract's own column. So no two files tie, in whichever order they load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from include.samples.badness import Bad, BadKind, SampleFormat
+from include.samples.writer import write_sample
+from proof.torture.stand import DATASETS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from include.contracts.model import Contract
+
+_FORMATS = {
+    "sales": (SampleFormat.CSV, SampleFormat.TSV, SampleFormat.CSV_GZ, SampleFormat.NDJSON, SampleFormat.JSON,
+              SampleFormat.PARQUET),
+    "inventory": (SampleFormat.CSV, SampleFormat.CSV_ZST, SampleFormat.NDJSON, SampleFormat.PARQUET),
+    "events": (SampleFormat.NDJSON, SampleFormat.CSV, SampleFormat.JSON, SampleFormat.PARQUET),
+}  # fmt: skip
+_ROWS = (50, 2_000)
+_KEYS = 6_000  # of the small files together: most of them update rows of each other
+_LARGE_KEYS = 10_000_000  # the large files' keys begin here
+_LARGE_EVERY = 15
+_WITHIN_BUDGET = {"inventory": 0.008, "events": 0.03}
+# A required column that is missing, a text that ends in the middle, and so on: each refuses the whole file.
+_BAD_FILES = (BadKind.PNG, BadKind.EMPTY, BadKind.MISSING_COLUMN, BadKind.NOT_IN_LIST, BadKind.MISSING_KEY)
+
+
+class Sort(StrEnum):
+    """What a file is for."""
+
+    GOOD = "good"
+    LARGE = "large"
+    BUDGET = "within-budget"
+    BAD = "bad"
+    COPY = "same content, other name"
+    NEWS = "same name, new content"
+    STRANGER = "of no dataset"
+
+
+_WEIGHTS = {Sort.GOOD: 48, Sort.BUDGET: 14, Sort.BAD: 12, Sort.COPY: 10, Sort.NEWS: 12, Sort.STRANGER: 4}
+
+
+@dataclass(frozen=True)
+class Drop:
+    """A file and where it is dropped. `after` is a key that must be settled before: the same name has one file only."""
+
+    number: int
+    sort: Sort
+    dataset: str
+    key: str
+    path: Path
+    etag: str
+    size: int
+    after: bool = False
+
+    @property
+    def name(self) -> str:
+        """The file's name."""
+        return self.key.rsplit("/", maxsplit=1)[-1]
+
+
+class Workload:
+    """Makes files in a folder, one after the other."""
+
+    def __init__(self, seed: int, contracts: Mapping[str, Contract], folder: Path, large_rows: int) -> None:
+        self._seed, self._contracts, self._folder, self._large_rows = seed, contracts, folder, large_rows
+        self._chance = random.Random(f"files {seed}")  # noqa: S311 - to be repeated, not to be secret
+        self._versions = dict.fromkeys(DATASETS, 0)
+        self.made: list[Drop] = []
+
+    def next(self) -> Drop:
+        """Make the next file."""
+        number = len(self.made) + 1
+        sort = self._sort(number)
+        earlier = [drop for drop in self.made if drop.sort in {Sort.GOOD, Sort.BUDGET}]
+        if sort in {Sort.COPY, Sort.NEWS} and not earlier:
+            sort = Sort.GOOD
+        drop = self._make(number, sort, earlier)
+        self.made.append(drop)
+        return drop
+
+    def _sort(self, number: int) -> Sort:
+        if number % _LARGE_EVERY == 3:
+            return Sort.LARGE
+        return self._chance.choices(list(_WEIGHTS), list(_WEIGHTS.values()))[0]
+
+    def _make(self, number: int, sort: Sort, earlier: list[Drop]) -> Drop:
+        if sort is Sort.COPY:
+            of = self._chance.choice(earlier)
+            key = f"incoming/{of.dataset}/copy{number}_{of.name.partition('_')[2]}"
+            return Drop(number, sort, of.dataset, key, of.path, of.etag, of.size)
+        if sort is Sort.STRANGER:
+            path = self._folder / f"{number}_stranger.txt"
+            path.write_text(f"nobody waits for file {number} of {self._seed}\n")
+            return self._dropped(number, sort, "unknown", f"incoming/nobody/{path.name}", path)
+        if sort is Sort.NEWS:
+            of = self._chance.choice(earlier)
+            kind = next(kind for kind in _FORMATS[of.dataset] if of.name.endswith(f".{kind}"))
+            path = self._write(number, sort, of.dataset, kind)
+            return self._dropped(number, sort, of.dataset, of.key, path, after=True)
+        dataset = self._chance.choice(tuple(_WITHIN_BUDGET) if sort is Sort.BUDGET else DATASETS)
+        dataset = "sales" if sort is Sort.LARGE else dataset
+        kind = SampleFormat.CSV if sort in {Sort.LARGE, Sort.BAD} else self._chance.choice(_FORMATS[dataset])
+        path = self._write(number, sort, dataset, kind)
+        return self._dropped(number, sort, dataset, f"incoming/{dataset}/{path.name}", path)
+
+    def _write(self, number: int, sort: Sort, dataset: str, kind: SampleFormat) -> Path:
+        path = self._folder / f"{number}_{dataset}.{kind}"
+        self._versions[dataset] += 1
+        # Newer and older ones by turns: 2, 1, 4, 3, ...
+        turn = self._versions[dataset]
+        version = turn + 1 if turn % 2 else turn - 1
+        rows = self._large_rows if sort is Sort.LARGE else self._chance.randint(*_ROWS)
+        # A large one shares half of its keys with the one before.
+        start = (
+            _LARGE_KEYS + number // _LARGE_EVERY * rows // 2 if sort is Sort.LARGE else self._chance.randrange(_KEYS)
+        )
+        write_sample(
+            self._contracts[dataset],
+            path,
+            rows,
+            kind,
+            seed=self._seed,
+            version=version,
+            start=start,
+            bad=self._badness(sort, dataset, rows),
+        )
+        return path
+
+    def _badness(self, sort: Sort, dataset: str, rows: int) -> list[Bad]:
+        if sort is Sort.BUDGET:
+            count = int(rows * _WITHIN_BUDGET[dataset])
+            return [Bad(BadKind.MISSING_KEY, count)] if count else []
+        if sort is Sort.BAD:
+            kinds = [kind for kind in _BAD_FILES if kind is not BadKind.NOT_IN_LIST or dataset == "sales"]
+            kind = self._chance.choice(kinds)
+            return [Bad(kind, rows // 4 if kind is BadKind.MISSING_KEY else 1)]
+        if sort is Sort.GOOD and self._chance.random() < 0.3:
+            return [Bad(BadKind.DUPLICATE_KEYS, rows // 10)]
+        return []
+
+    def _dropped(self, number: int, sort: Sort, dataset: str, key: str, path: Path, *, after: bool = False) -> Drop:
+        body = path.read_bytes()
+        # The embedded server's ETag, also of what came in parts, is the content's MD5.
+        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        return Drop(number, sort, dataset, key, path, etag, len(body), after)
