@@ -278,6 +278,27 @@ class IngestSettings(BaseSettings):
     lock_timeout_seconds: int = Field(30, ge=1, description="wait for a lock on the table before trying again later")
 
 
+class RetentionSettings(BaseSettings):
+    """How long what is not the data itself is kept. Each name is read from RETENTION_<NAME>; 0 is for ever.
+
+    Entries of the ledger are always kept: they are the memory of contents by which nothing is loaded twice.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True, extra="ignore")
+
+    airflow_days: float = Field(30.0, ge=0, description="Airflow's runs with tasks, results, audit log, asset events")
+    log_files_days: float = Field(30.0, ge=0, description="files of task logs, on a disk that the workers see")
+    rejected_rows_days: float = Field(90.0, ge=0, description="ops.rejected_rows, after the file was settled")
+    file_results_days: float = Field(
+        90.0, ge=0, description="what expectations saw in files; QUALITY_KEEP_DAYS: tables"
+    )
+    file_events_days: float = Field(365.0, ge=0, description="ops.file_event: the history of a settled file")
+    alerts_days: float = Field(90.0, ge=0, description="memory of causes that people were told of")
+    processed_days: float = Field(0.0, ge=0, description="objects in processed/")
+    failed_days: float = Field(0.0, ge=0, description="objects in failed/; what is deleted cannot be reprocessed")
+    leftover_hours: float = Field(24.0, gt=0, description="what no file under way owns, in staging/ and spool folders")
+
+
 def _listed(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in map(str.strip, text.split(",")) if part))
 
@@ -328,3 +349,9 @@ def quality_settings() -> QualitySettings:
 def alert_settings() -> AlertSettings:
     """Whom this process tells of trouble."""
     return AlertSettings()
+
+
+@lru_cache(maxsize=1)
+def retention_settings() -> RetentionSettings:
+    """How long this process keeps things."""
+    return RetentionSettings()

@@ -47,6 +47,7 @@ _OF_PIPELINES = (
     "GITHUB_",
     "TRAINING_",
     "QUALITY_",
+    "RETENTION_",
     "ALERTS_",
 )
 

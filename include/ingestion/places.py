@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from include.ingestion.records import FileEntry
 
 INCOMING = "incoming/"
+STAGING = "staging/"
+PROCESSED = "processed/"
+QUARANTINED = "failed/"
 REPORT = ".report.json"
 REJECTS = ".rejects.csv"
 
@@ -31,13 +34,13 @@ def incoming_prefix(dataset: str) -> str:
 
 def rejects_key(entry: FileEntry) -> str:
     """Where a file's reject file waits until the file is settled."""
-    return f"staging/{entry.dataset}/{entry.file_id}/rejects.csv"
+    return f"{STAGING}{entry.dataset}/{entry.file_id}/rejects.csv"
 
 
 def settled_key(entry: FileEntry) -> str:
     """Where a decided file belongs."""
-    place = f"failed/{entry.status}" if entry.status.is_failure else "processed"
-    return f"{place}/{entry.dataset}/{entry.file_id}/{entry.name}"
+    place = f"{QUARANTINED}{entry.status}/" if entry.status.is_failure else PROCESSED
+    return f"{place}{entry.dataset}/{entry.file_id}/{entry.name}"
 
 
 def spool_prefix(entry: FileEntry) -> str:

@@ -20,7 +20,7 @@ CONTRACTS = ROOT / "include" / "contracts"
 DATASETS = ["commits", "events", "inventory", "issues", "sales", "transactions"]
 INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
 CONSUME = {"consume_transactions"}
-UPKEEP = {"reprocess_failed", "sweep_unmatched"}
+UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 # From an API to a model: what each is started by.
 SIBLINGS = {
     "ingest_github": "DeltaTriggerTimetable",
@@ -84,7 +84,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
-        told = ("AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "ALERTS_", "DBT_", "AWS")
+        told = ("AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_", "DBT_", "AWS")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(told)}
         environment = kept | {
             "AIRFLOW_HOME": str(home),

@@ -15,6 +15,7 @@ from include.settings import (
     IngestSettings,
     MlServiceSettings,
     QualitySettings,
+    RetentionSettings,
     StoreSettings,
     StreamSettings,
     TrainingSettings,
@@ -51,7 +52,7 @@ def _defaults() -> dict[str, str]:
     found = {}
     for kind in (
         PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, TrainingSettings,
-        QualitySettings, StoreSettings, AlertSettings, AlertMailSettings,
+        QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
     ):  # fmt: skip
         prefix = kind.model_config.get("env_prefix", "")
         for name, field in kind.model_fields.items():

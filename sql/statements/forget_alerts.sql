@@ -1,0 +1,1 @@
+SELECT ops.forget_alerts(%(keep)s);

@@ -1,0 +1,1 @@
+SELECT ops.forget_file_events(%(keep)s, %(most)s);
