@@ -199,8 +199,11 @@ class Platform:
             )
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_disk(home, self._asked.platform_min_free_mb)
-        self._layout.logs.mkdir(mode=0o700, exist_ok=True)
-        self._layout.buckets.mkdir(exist_ok=True)
+        layout = self._layout
+        # Others may be able to pass through the home, to PostgreSQL's folder: what people dropped is not for them.
+        for folder in (layout.logs, layout.buckets, layout.airflow, layout.spool, layout.manifest.parent):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            folder.chmod(0o700)  # one of an earlier version was open
         marker.write_text("The embedded platform keeps its state here. `make clean` deletes this folder.\n")
 
     def _is_default_home(self) -> bool:

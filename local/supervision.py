@@ -178,7 +178,7 @@ class Supervisor:
                 "childlogdir": layout.logs,
                 "directory": layout.home,
                 "identifier": "platform",
-                "umask": "022",
+                "umask": "077",  # what services write is ours alone
             },
             "rpcinterface:supervisor": {
                 "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"

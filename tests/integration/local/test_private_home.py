@@ -1,0 +1,67 @@
+"""What other users of the machine could read of a platform's folder: nothing that a partner dropped, and no secret."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.stores.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from local.platform import Platform
+
+pytestmark = pytest.mark.integration
+
+# They say that the folder is a platform's, and who starts or stops it.
+HARMLESS = {".platform", "lock"}
+
+
+def open_to_others(folder: Path) -> Iterator[Path]:
+    """The files below a folder that any user can read, if they can enter the folder itself."""
+    for path in folder.iterdir():
+        mode = path.lstat().st_mode
+        if stat.S_ISDIR(mode) and mode & stat.S_IXOTH:
+            yield from open_to_others(path)
+        elif mode & stat.S_IROTH and not stat.S_ISLNK(mode):
+            yield path
+
+
+def test_others_can_read_nothing_that_matters(platform: Platform) -> None:
+    home = platform.settings.platform_home
+    ObjectStore(platform.s3_config).put("landing", "somebody/private.csv", b"name\nAlice\n")
+    try:
+        assert (home / "buckets" / "landing" / "somebody" / "private.csv").is_file()
+        assert {path.name for path in open_to_others(home)} - HARMLESS == set()
+    finally:
+        ObjectStore(platform.s3_config).delete("landing", "somebody/private.csv")
+
+
+def test_what_a_service_writes_is_its_own_even_in_an_open_folder(platform: Platform) -> None:
+    """The folder is what a person may open; the files in it do not follow."""
+    folder = platform.settings.layout.buckets / "landing"
+    ObjectStore(platform.s3_config).put("landing", "umask.csv", b"name\nAlice\n")
+    try:
+        assert stat.S_IMODE((folder / "umask.csv").stat().st_mode) & 0o077 == 0
+    finally:
+        ObjectStore(platform.s3_config).delete("landing", "umask.csv")
+
+
+def test_secrets_are_in_files_and_folders_of_the_owner_alone(platform: Platform) -> None:
+    layout = platform.settings.layout
+    scripts = sorted(layout.run.glob("*.sh"))
+    assert scripts
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in (layout.secrets, *scripts)}
+    assert modes == dict.fromkeys(modes, 0o600)
+    assert stat.S_IMODE(layout.run.stat().st_mode) == 0o700
+
+
+def test_a_folder_of_an_earlier_version_is_closed_at_the_next_start(platform: Platform) -> None:
+    buckets = platform.settings.layout.buckets
+    buckets.chmod(0o755)
+    platform.up(("postgres", "s3"))
+    assert stat.S_IMODE(buckets.stat().st_mode) == 0o700
