@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from own_platform import own_platform
+from own_platform import shared_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,5 +16,5 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
     """The stores, started and migrated; `warehouse_config(role)` and `s3_config` say how to reach them."""
-    with own_platform() as running:
+    with shared_platform() as running:
         yield running

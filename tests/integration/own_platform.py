@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from contextlib import contextmanager
@@ -13,6 +14,21 @@ from local.settings import temporary_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+# Whoever runs these tests again and again, as the mutation check does, names the home of a platform that runs.
+PLATFORM_HOME = "TEST_PLATFORM_HOME"
+
+
+@contextmanager
+def shared_platform() -> Iterator[Platform]:
+    """The running platform that the environment names; without one, a new one of our own."""
+    home = os.environ.get(PLATFORM_HOME)
+    if home:
+        yield Platform(temporary_settings(Path(home)))
+    else:
+        with own_platform() as platform:
+            yield platform
 
 
 @contextmanager
