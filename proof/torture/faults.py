@@ -133,7 +133,8 @@ class Tormentor:
         """One of PostgreSQL's processes, a loading one where there is one: the postmaster then restarts them all."""
         query = (
             "SELECT pid, usename || ': ' || left(query, 60) FROM pg_stat_activity "
-            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() ORDER BY (usename = 'ingest' AND state = 'active') DESC, pid"
+            "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
+            "ORDER BY (usename = 'ingest' AND state = 'active') DESC, pid"
         )
         with self.stand.superuser() as connection:
             found = connection.execute(query).fetchall()

@@ -23,9 +23,7 @@ if TYPE_CHECKING:
     from proof.torture.stand import Stand
     from proof.torture.workload import Drop, Workload
 
-_MOST_OPEN = (
-    25  # files under way; with more the stream waits: faults are to hit work, not a heap
-)
+_MOST_OPEN = 25  # files under way; with more the stream waits: faults are to hit work, not a heap
 _PAUSE = (0.3, 2.0)
 _RETRY_SECONDS = 0.5
 _TRIES = 400

@@ -34,7 +34,7 @@ _FORMATS = {
 _ROWS = (50, 2_000)
 _KEYS = 6_000  # of the small files together: most of them update rows of each other
 _LARGE_KEYS = 10_000_000  # the large files' keys begin here
-_LARGE_EVERY = 15
+_LARGE_EVERY = 30
 _WITHIN_BUDGET = {"inventory": 0.008, "events": 0.03}
 # A required column that is missing, a text that ends in the middle, and so on: each refuses the whole file.
 _BAD_FILES = (BadKind.PNG, BadKind.EMPTY, BadKind.MISSING_COLUMN, BadKind.NOT_IN_LIST, BadKind.MISSING_KEY)
