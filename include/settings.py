@@ -20,7 +20,7 @@ CONTRACTS_DIR = Path(__file__).parent / "contracts"
 class S3Config(BaseModel):
     """How to reach an S3-compatible store."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     endpoint_url: str | None
     access_key_id: str
@@ -31,7 +31,7 @@ class S3Config(BaseModel):
 class WarehouseConfig(BaseModel):
     """How to reach the warehouse as one of its roles. Timeouts are in seconds; 0 switches one off."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     host: str
     port: int = Field(ge=1, le=65535)
@@ -46,10 +46,10 @@ class WarehouseConfig(BaseModel):
 class KafkaConfig(BaseModel):
     """How to reach a Kafka-protocol broker. `options` are further ones in librdkafka's own names."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     bootstrap_servers: str
-    options: dict[str, str | int | float | bool] = Field(default_factory=dict)
+    options: dict[str, str | int | float | bool] = Field(default_factory=dict, repr=False)  # one may be a password
 
 
 class StoreSettings(BaseSettings):
@@ -58,7 +58,7 @@ class StoreSettings(BaseSettings):
     Inside Airflow the connections `landing_s3` and `warehouse_pg` say the same.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
 
     s3_endpoint_url: str | None = "http://127.0.0.1:9000"
     s3_access_key_id: str = "platform"
@@ -96,9 +96,9 @@ class StoreSettings(BaseSettings):
 class MlServiceSettings(BaseSettings):
     """How the ML service is called. Each name is read from ML_SERVICE_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="ML_SERVICE_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="ML_SERVICE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
-    url: str = "http://127.0.0.1:8100"
+    url: str = Field("http://127.0.0.1:8100", repr=False)
     batch_size: int = Field(1000, ge=1, le=1000, description="transactions of one request")
     requests_at_once: int = Field(4, ge=1, description="requests under way at the same time")
     connect_timeout_seconds: float = Field(2.0, gt=0)
@@ -113,7 +113,9 @@ class MlServiceSettings(BaseSettings):
 class StreamSettings(BaseSettings):
     """How messages are consumed. Each name is read from STREAM_<NAME>; SCHEMA_REGISTRY_URL has no prefix."""
 
-    model_config = SettingsConfigDict(env_prefix="STREAM_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="STREAM_", frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
     group: str = "filegate"
     batch_messages: int = Field(50_000, ge=1, description="most messages of one batch of one partition")
@@ -125,7 +127,7 @@ class StreamSettings(BaseSettings):
     session_timeout_ms: int = Field(6000, ge=1000, description="a consumer not heard of for this long has died")
     max_poll_interval_ms: int = Field(300_000, ge=6000, description="longest time that one batch may take")
     partitions: int = Field(2, ge=1, description="of a topic that is made here")
-    schema_registry_url: str | None = Field(None, validation_alias="SCHEMA_REGISTRY_URL")
+    schema_registry_url: str | None = Field(None, repr=False, validation_alias="SCHEMA_REGISTRY_URL")  # with a login
 
     def group_of(self, topic: str) -> str:
         """The consumer group of a topic: its own, for consumers of one group disturb each other when they join."""
@@ -168,9 +170,11 @@ class GithubSettings(BaseSettings):
 class TrainingSettings(BaseSettings):
     """How the commit model is trained. Each name is read from TRAINING_<NAME>; MLFLOW_TRACKING_URI has no prefix."""
 
-    model_config = SettingsConfigDict(env_prefix="TRAINING_", frozen=True, extra="ignore", populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TRAINING_", frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    )
 
-    tracking_uri: str = Field("http://127.0.0.1:5000", validation_alias="MLFLOW_TRACKING_URI")
+    tracking_uri: str = Field("http://127.0.0.1:5000", repr=False, validation_alias="MLFLOW_TRACKING_URI")
     min_rows: int = Field(200, ge=20, description="fewer commits are not trained on")
     test_share: float = Field(0.2, gt=0, lt=1, description="of the commits, held back for the test")
     folds: int = Field(5, ge=2, description="of the cross-validation")
@@ -197,12 +201,17 @@ class AlertSettings(BaseSettings):
     Nobody is, until `to` or `notifier` is set. How mail is sent stands in the connection `alerts_smtp`.
     """
 
-    model_config = SettingsConfigDict(env_prefix="ALERTS_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ALERTS_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     to: str = Field("", description="addresses of mail, separated by commas; empty: no mail")
     sender: str = Field("filegate@localhost", description="whom the mail is from")
     notifier: str = Field("", description="dotted path of another Airflow notifier; empty: mail")
-    notifier_kwargs: dict[str, Any] = Field({}, description="of that notifier, as JSON; texts are templates")
+    # An address to post to is as good as a password.
+    notifier_kwargs: dict[str, Any] = Field(
+        {}, repr=False, description="of that notifier, as JSON; texts are templates"
+    )
     max_files: int = Field(20, ge=1, description="files listed in one message; of the others only the number is told")
     quiet_minutes: float = Field(60.0, ge=0, description="the same cause is told again after this, with a count")
     attempts: int = Field(3, ge=1, description="tries of one message")
@@ -233,7 +242,9 @@ class AlertSettings(BaseSettings):
 class AlertMailSettings(BaseSettings):
     """The mail server, from which the connection `alerts_smtp` is made. Each name is read from ALERTS_SMTP_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="ALERTS_SMTP_", env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_prefix="ALERTS_SMTP_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = "127.0.0.1"
     port: int = Field(587, ge=1, le=65535)

@@ -55,7 +55,9 @@ _OF_PIPELINES = (
 class PlatformSettings(BaseSettings):
     """Where the platform lives and listens. Read from the environment, then from `.env` in the checkout."""
 
-    model_config = SettingsConfigDict(env_file=ENV_FILE, env_ignore_empty=True, frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     platform_home: Path = Field(REPOSITORY / ".local", description="everything the platform keeps")
     postgres_port: int = Field(5433, ge=1, le=65535, description="PostgreSQL")

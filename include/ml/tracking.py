@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 
@@ -93,8 +94,10 @@ class Tracking:
         import mlflow
 
         logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)  # a warning of pickles, with each of them
-        mlflow.set_tracking_uri(settings.tracking_uri)
-        self._client, self._address = mlflow.MlflowClient(settings.tracking_uri), settings.tracking_uri
+        self._address, login = _without_login(settings.tracking_uri)
+        os.environ.update(login)
+        mlflow.set_tracking_uri(self._address)
+        self._client = mlflow.MlflowClient(self._address)
 
     def finished(self, key: str) -> Run | None:
         """The newest finished run of this key. Runs that trainings left unfinished are marked as killed.
@@ -255,6 +258,18 @@ class Tracking:
         return PermanentError(
             _STAGE, Code.TRACKING_REFUSED, "MLflow refuses.", url=self._address, status=status, detail=detail
         )
+
+
+def _without_login(uri: str) -> tuple[str, dict[str, str]]:
+    """The address without user and password, which MLflow would write into its errors, and where it looks for them."""
+    parts = urlsplit(uri)
+    if parts.username is None and parts.password is None:
+        return uri, {}
+    login = {
+        "MLFLOW_TRACKING_USERNAME": unquote(parts.username or ""),
+        "MLFLOW_TRACKING_PASSWORD": unquote(parts.password or ""),
+    }
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), login
 
 
 def _run(run: Any) -> Run:
