@@ -1,0 +1,1 @@
+"""A steady load for a while, and what grows meanwhile: `python -m proof.soak`."""

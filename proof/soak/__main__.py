@@ -1,0 +1,174 @@
+"""`make soak`: starts a platform in a temporary folder, loads it steadily, prints what grew, writes the JSON.
+
+Exits with 1 if something grows without a reason, or a file is not settled in the end.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+
+from include.settings import KafkaConfig
+from include.stores.warehouse import connect
+from include.streams.broker import ensure_topic
+from local import airflow, broker
+from local.airflow_api import ENDED, AirflowApi
+from local.platform import Platform
+from local.settings import PlatformSettings, temporary_settings
+from proof.soak import accounts
+from proof.soak.expectations import Work, expected, tolerance
+from proof.soak.judge import first_and_last_fifth, judge, latency
+from proof.soak.load import TOPIC, Kind, Load
+from proof.soak.report import Findings, show, write
+from proof.soak.samples import Sampler
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from proof.soak.judge import Judgement
+
+    Say = Callable[[str], None]
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+_MAINTAIN = "maintain_platform"
+# Caches fill and pools open in the first part of the time; it is shown in latencies, and not judged as growth.
+_WARM_SHARE, _WARM_SECONDS = 0.2, 300.0
+_SETTLE_SECONDS, _MAINTAIN_SECONDS = 600.0, 300.0
+
+
+@app.command()
+def soak(
+    minutes: Annotated[float, typer.Option(help="of load")] = 30,
+    every: Annotated[float, typer.Option(help="seconds between two files")] = 4,
+    large_rows: Annotated[int, typer.Option(help="rows of a large file")] = 100_000,
+    sample: Annotated[float, typer.Option(help="seconds between two samples")] = 10,
+    out: Annotated[Path | None, typer.Option(help="JSON of the result; soak.json in the platform's home")] = None,
+) -> None:
+    """Load, sample, judge."""
+    console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    status = Console(stderr=True, highlight=False)
+    with _platform(minutes) as (platform, folder), status.status("starting the platform") as spinner:
+
+        def say(text: str) -> None:
+            spinner.update(text)
+            if not status.is_terminal:
+                status.print(f"{time.strftime('%H:%M:%S')} {text}")
+
+        say("starting the platform")
+        platform.up()
+        findings = _run(platform, folder, minutes, every, large_rows, sample, say)
+    show(findings, console)
+    target = out or PlatformSettings().platform_home / "soak.json"
+    write(findings, target)
+    console.print(f"\nWritten to {target}")
+    raise typer.Exit(1 if findings.complaints else 0)
+
+
+def _run(
+    platform: Platform, folder: Path, minutes: float, every: float, large_rows: int, sample: float, say: Say
+) -> Findings:
+    kafka = KafkaConfig(bootstrap_servers=broker.bootstrap(platform.settings))
+    ensure_topic(kafka, TOPIC, 2)
+    load = Load(platform.s3_config, kafka, folder, every, large_rows)
+    removed: dict[str, Any] = {}
+    with Sampler(platform) as sampler, connect(platform.warehouse_config("owner")) as connection:
+        load.start()
+        try:
+            while (passed := time.time() - sampler.begun) < 60 * minutes and load.failure is None:
+                sampler.take()
+                if not removed and passed > 30 * minutes:
+                    say("maintain_platform")
+                    removed = _maintain(platform)
+                counts = ", ".join(f"{count} {kind}" for kind, count in load.counts.items())
+                say(f"{passed / 60:.1f} of {minutes:g} minutes: {counts}, {load.messages} messages")
+                time.sleep(max(0.5, sample - (time.time() - sampler.begun - passed)))
+        finally:
+            load.stop()
+        lasted = time.time() - sampler.begun
+        unsettled = accounts.wait_until_settled(connection, load, _SETTLE_SECONDS, say)
+        sampler.take()
+        first, last = first_and_last_fifth(accounts.latencies(connection, load, sampler.begun), lasted)
+        judgements = list(_judgements(sampler, load, lasted))
+    return Findings(
+        minutes,
+        judgements,
+        latency(first),
+        latency(last),
+        {**{f"{kind} files": count for kind, count in load.counts.items()}, "messages": load.messages},
+        removed,
+        unsettled,
+    )
+
+
+def _judgements(sampler: Sampler, load: Load, lasted: float) -> Iterator[Judgement]:
+    warm = min(_WARM_SECONDS, _WARM_SHARE * lasted)
+    later = [one for one in load.dropped if one.at >= sampler.begun + warm - 10]
+    runs = sampler.series["started [runs]"].after(warm).values
+    messages = round(load.messages * (1 - warm / lasted))
+    work = Work(
+        seconds=lasted - warm,
+        runs=runs[-1] - runs[0],
+        files=len(later),
+        rows=sum(one.rows for one in later if one.kind in {Kind.SMALL, Kind.LARGE}) + messages,
+        bad_rows=sum(one.bad_rows for one in later),
+        messages=messages,
+        batches=messages // 5,  # a publication of 20 may come in two batches of each of two partitions
+        shared_buffers_mb=sampler.shared_buffers(),
+    )
+    for series in sampler.series.values():
+        if series.unit != "runs":
+            yield judge(series.after(warm), tolerance(series.unit), expected(series.name, series.unit, work))
+
+
+def _maintain(platform: Platform) -> dict[str, Any]:
+    """Trigger maintain_platform, wait for its end, and say what each task has deleted."""
+    credentials = platform.credentials
+    login = (credentials.airflow_admin_user, credentials.airflow_admin_password)
+    with AirflowApi(airflow.url(platform.settings), *login) as api:
+        run_id = api.trigger(_MAINTAIN)
+        end = time.monotonic() + _MAINTAIN_SECONDS
+        while (state := api.run(_MAINTAIN, run_id)["state"]) not in ENDED and time.monotonic() < end:
+            time.sleep(1)
+        told = {
+            task["task_id"]: api.returned(_MAINTAIN, run_id, task["task_id"]) or task["state"]
+            for task in api.tasks(_MAINTAIN, run_id)
+        }
+        return {"run": state, **told}
+
+
+@contextmanager
+def _platform(minutes: float) -> Iterator[tuple[Platform, Path]]:
+    """A platform of its own, whose runs and details are old after a fifth of the time."""
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    # PostgreSQL runs as a user of its own when we are root, and must be able to enter.
+    folder.chmod(0o755)
+    wait = max(60.0, 6 * minutes)  # seconds; Airflow's runs are kept twice as long
+    days = str(2 * wait / 86_400)
+    kinds = ("AIRFLOW", "LOG_FILES", "REJECTED_ROWS", "FILE_RESULTS", "FILE_EVENTS", "ALERTS")
+    before = dict(os.environ)
+    os.environ.update({"INGEST_WAIT_HOURS": str(wait / 3600), **{f"RETENTION_{kind}_DAYS": days for kind in kinds}})
+    platform = Platform(temporary_settings(folder / "home"))
+    (folder / "samples").mkdir()
+    try:
+        yield platform, folder / "samples"
+    finally:
+        platform.down()
+        os.environ.clear()
+        os.environ.update(before)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us must not leave a platform behind
+    app()
