@@ -28,7 +28,9 @@ def put_back_files(dataset: str, stage: str, name: str) -> dict[str, int]:
         log.info("Back to %s", key)
     for key in returned.missing:
         log.warning("Not in quarantine any more: %s", key)
-    return {"returned": len(returned.keys), "missing": len(returned.missing)}
+    for key in returned.waiting:
+        log.warning("Still in quarantine, for another file of its name waits in incoming/; trigger again: %s", key)
+    return {"returned": len(returned.keys), "missing": len(returned.missing), "waiting": len(returned.waiting)}
 
 
 @task

@@ -231,6 +231,48 @@ def test_put_back_reports_what_somebody_took_away(quarantined: Pipeline) -> None
     assert [key.rsplit("/", 1)[-1] for key in returned.keys] == ["feb.csv"]
 
 
+def refuse_two_of_one_name(pipeline: Pipeline) -> str:
+    """Two contents under one name, one after the other, both in quarantine; the name's key."""
+    for seed in (1, 2):
+        key = sent(pipeline, "again.csv", 50, seed=seed, start=50 * seed, bad=[Bad(BadKind.BAD_DATE, 3)])
+        pipeline.run()
+    assert len([name for name in pipeline.keys("failed/") if name.endswith("again.csv")]) == 2
+    return key
+
+
+def test_put_back_takes_one_file_of_a_name_at_a_time_and_overwrites_none(pipeline: Pipeline) -> None:
+    key = refuse_two_of_one_name(pipeline)
+    first, second = [entry["settled_key"] for entry in pipeline.entries()]
+
+    assert reprocess(pipeline) == Returned((key,), (), (second,))
+    assert pipeline.keys("failed/")[0] == second
+
+    pipeline.run()
+    assert reprocess(pipeline) == Returned((key,), (), (first,)), "the other one's turn"
+    assert [entry["settled_key"] for entry in pipeline.entries()] == [first, None]
+    assert second not in pipeline.keys("failed/")
+
+
+def test_put_back_leaves_a_file_of_that_name_alone_that_was_dropped_meanwhile(pipeline: Pipeline) -> None:
+    pipeline.send("again.csv", pipeline.sample("s.csv", 50, bad=[Bad(BadKind.BAD_DATE, 3)]).path.read_bytes())
+    key = sent(pipeline, "again.csv", 20, start=500)
+
+    returned = reprocess(pipeline)
+
+    assert (returned.keys, len(returned.waiting)) == ((), 1)
+    pipeline.run()
+    assert pipeline.entries(key)[-1]["status"] == "archived"
+
+
+def test_put_back_that_was_killed_before_it_deleted_the_source_is_repeated(pipeline: Pipeline) -> None:
+    entry = pipeline.send("a.csv", pipeline.sample("s.csv", 50, bad=[Bad(BadKind.BAD_DATE, 3)]).path.read_bytes())
+    body = b"".join(pipeline.objects.read(pipeline.bucket, entry["settled_key"])[1])
+    key = pipeline.put("a.csv", body)
+
+    assert reprocess(pipeline).keys == (key,)
+    assert pipeline.keys("failed/") == []
+
+
 # --- objects that change under way
 
 
