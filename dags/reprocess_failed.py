@@ -9,7 +9,8 @@
 **When it fails**: the bucket or the warehouse did not answer; files that were moved already take the normal road.
 
 **How to rerun**: trigger it again: it moves what is still in quarantine. Of several files of one name each run takes
-one, that which lies there longest, and only once nothing of that name waits in `incoming/`. History stays in `ops.file_event`.
+one, that which lies there longest, and only once nothing of that name waits in `incoming/`. History stays in
+`ops.file_event`.
 """
 
 from airflow.sdk import Param, dag
