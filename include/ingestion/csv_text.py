@@ -108,7 +108,7 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
                 yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, problem)
             elif width is not None and len(fields) != width:
                 code = Code.TOO_MANY_FIELDS if len(fields) > width else Code.TOO_FEW_FIELDS
-                message = f"The record has {len(fields)} fields; the header has {width}."
+                message = f"The record has {len(fields)} field{'s' * (len(fields) != 1)}; the header has {width}."
                 yield CsvRecord(number, None, raw[:RAW_SHOWN], code, message)
             else:
                 yield CsvRecord(number, fields, raw)

@@ -25,7 +25,7 @@ from include.ingestion.json_text import document_records, ndjson_lines
 from include.ingestion.messages import explain
 from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
 from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, unknown_checks, value_checks
-from include.ingestion.text_lines import RAW_SHOWN
+from include.ingestion.text_lines import RAW_SHOWN, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -312,7 +312,7 @@ def _without_failing_row(
     """A rule of some row cannot be calculated: halve the chunk until the row is found."""
     if table.num_rows == 1:
         row = table.to_pylist()[0]
-        message = f"A row rule cannot be calculated: {problem}"
+        message = visible(f"A row rule cannot be calculated: {problem}")
         reject = Reject(
             row["_source_row"], row["_source_line"], None, Code.RULE_BROKEN, message, row["_raw"][:RAW_SHOWN]
         )

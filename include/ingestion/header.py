@@ -97,4 +97,4 @@ def normalised(name: str) -> str:
 
 def _list(names: list[str]) -> str:
     shown = ", ".join(name[:60] or "(without a name)" for name in names[:_SHOWN])
-    return shown + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+    return (shown or "none") + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from include.errors import Code
+from include.ingestion.text_lines import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,14 +35,14 @@ def explain(
     rule: str = "",
     row: Mapping[str, object] | None = None,
 ) -> str:
-    """One sentence for a reject. `row` holds the typed values, for the rules that span columns."""
+    """One sentence, on one line, for a reject. `row` holds the typed values, for the rules that span columns."""
     if contract is None:
         return _ROW_MESSAGES[code]
     if code is Code.RULE_BROKEN:
-        return _rule_message(contract, rule, row or {})
+        return visible(_rule_message(contract, rule, row or {}))
     if column is None:
         return _UNKNOWN_MESSAGES[code]
-    return _cell_message(code, contract.by_name[column], _shown(text))
+    return visible(_cell_message(code, contract.by_name[column], _shown(text)))
 
 
 def _cell_message(code: Code, column: Column, value: str) -> str:
@@ -62,7 +63,7 @@ def _cell_message(code: Code, column: Column, value: str) -> str:
         case Code.BAD_UUID:
             return f"{value} is not a UUID."
         case Code.BAD_JSON:
-            return f"{value} is not JSON that can be kept (a NUL character cannot)."
+            return f"{value} is not JSON, or not such as can be kept (NaN and a NUL character cannot)."
         case Code.BAD_TEXT:
             return f"{value} holds a NUL character, which no text column can keep."
         case Code.OUT_OF_RANGE:

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
 from include.errors import Code, Stage
+from include.ingestion.text_lines import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -196,7 +197,7 @@ class FileRefusedError(Exception):
 
     def __init__(self, code: Code, message: str, remedy: str) -> None:
         super().__init__(code, message, remedy)
-        self.code, self.message, self.remedy = code, message, remedy
+        self.code, self.message, self.remedy = code, _sentence(message), remedy
         self.sha256: str | None = None
         self.layout: Layout | None = None
         self.rows_read: int | None = None
@@ -219,6 +220,12 @@ class FileRefusedError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.remedy}"
+
+
+def _sentence(message: str) -> str:
+    """On one line, and ended: what a library said has no full stop, and names of columns may hold anything."""
+    message = visible(message).rstrip()
+    return message if message.endswith((".", "!", "?", "]")) else message + "."
 
 
 class DuplicateContentError(FileRefusedError):

@@ -1,0 +1,41 @@
+"""What a person is told: on one line, visible, in whole sentences."""
+
+import pytest
+
+from include.contracts.model import Column, ColumnType
+from include.errors import Code
+from include.ingestion.header import map_columns
+from include.ingestion.messages import explain
+from include.ingestion.records import FileRefusedError
+from include.ingestion.text_lines import visible
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("plain, ünï cödé", "plain, ünï cödé"),
+     ("a\r\nb", r"a\r\nb"), ("1\u00a0000", r"1\xa0000"), ("\x00\x1e", r"\x00\x1e"),
+     ("\u202eevil", r"\u202eevil"), ("\U0001f600", "\U0001f600"), ("\U000e0041", r"\U000e0041"), ("", "")],
+    ids=ascii,
+)  # fmt: skip
+def test_visible_writes_out_what_cannot_be_seen(text: str, shown: str) -> None:
+    assert visible(text) == shown
+
+
+def test_explain_stays_on_one_line(contract_of) -> None:
+    contract = contract_of(Column("day", ColumnType.DATE))
+    message = explain(Code.BAD_DATE, contract, "day", "2024\r\n\x0001")
+    assert message == r"'2024\r\n\x0001' is not a date; write YYYY-MM-DD."
+
+
+def test_refusal_is_whole_sentences_on_one_line() -> None:
+    refusal = FileRefusedError(Code.UNREADABLE_FILE, "No type: \x0e\nline two", "Write it again.")
+    assert str(refusal) == r"No type: \x0e\nline two. Write it again."
+
+
+def test_refusal_for_missing_columns_says_that_there_were_none(contract_of) -> None:
+    contract = contract_of(Column("day", ColumnType.DATE, required=True))
+    with pytest.raises(FileRefusedError) as refusal:
+        map_columns([], contract, 10)
+    assert "Required columns are missing: day. The file has: none." in str(refusal.value)
