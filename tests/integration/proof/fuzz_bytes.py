@@ -1,0 +1,104 @@
+"""Mutations that know nothing of a format: bytes flipped, cut, doubled and moved; compression, whole and damaged.
+
+What belongs here: from bytes to bytes. What does not: anything that reads what the bytes mean.
+"""
+
+from __future__ import annotations
+
+import gzip
+from typing import TYPE_CHECKING
+
+import zstandard
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+_INSERTED = (
+    b"\x00", b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\x80", b"\xc3", b"\xc3\x28", b"\xed\xa0\x80", b"\xf4\x90\x80\x80",
+    b"\xc0\xaf", b"\r", b"\n", b"\r\n", b"\r\r\n", b"\n\r", b"\x0b", b"\x0c", b"\x1a", b'"', b'""', b"'", b",", b";",
+    b"\t",
+    b"|", b"{", b"}", b"[", b"]", b":", b"\\", b"\\u", b"NaN", b"PAR1", b"\x1f\x8b", b"0x",
+)  # fmt: skip
+
+
+def flipped(body: bytes, rng: Random) -> bytes:
+    """Some bits the other way."""
+    data = bytearray(body)
+    for _ in range(rng.choice((1, 1, 2, 8, 64))):
+        data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    return bytes(data)
+
+
+def cut(body: bytes, rng: Random) -> bytes:
+    """Only the beginning, only the end, or without a middle."""
+    begin, end = sorted((rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
+    near_the_end = len(body) - rng.randint(1, min(40, len(body)))
+    return rng.choice((body[:begin], body[:near_the_end], body[end:], body[:begin] + body[end:]))
+
+
+def doubled(body: bytes, rng: Random) -> bytes:
+    """A piece, or all of it, twice."""
+    begin, end = sorted((rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
+    return rng.choice((body + body, body[:end] + body[begin:], body + body[begin:end]))
+
+
+def inserted(body: bytes, rng: Random) -> bytes:
+    """Bytes that mean something to somebody, where they do not belong."""
+    for _ in range(rng.choice((1, 1, 2, 6))):
+        at = rng.choice((0, len(body), rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
+        body = body[:at] + rng.choice(_INSERTED) * rng.choice((1, 1, 1, 3, 500)) + body[at:]
+    return body
+
+
+def moved(body: bytes, rng: Random) -> bytes:
+    """A piece at another place."""
+    begin, end, to = sorted(rng.randrange(len(body) + 1) for _ in range(3))
+    return body[:begin] + body[end:to] + body[begin:end] + body[to:]
+
+
+def filled(body: bytes, rng: Random) -> bytes:
+    """A piece overwritten by one byte."""
+    begin = rng.randrange(len(body))
+    length = min(rng.choice((1, 4, 16, 256, 5000)), len(body) - begin)
+    return (
+        body[:begin] + bytes([rng.choice((0, 0xFF, 0x20, 0x0A, rng.randrange(256)))]) * length + body[begin + length :]
+    )
+
+
+MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (flipped, cut, doubled, inserted, moved, filled)
+
+
+def mutated(body: bytes, rng: Random) -> bytes:
+    """One mutation by chance."""
+    return rng.choice(MUTATIONS)(body, rng) if body else body
+
+
+def packed(body: bytes, rng: Random) -> tuple[bytes, str]:
+    """Compressed, and now and then damaged; and what was done."""
+    kind = rng.choice(("gzip", "zstd"))
+    press = gzipped if kind == "gzip" else zstandard.ZstdCompressor(write_checksum=rng.random() < 0.5).compress
+    whole = press(body)
+    half = len(body) // 2
+    ways: dict[str, Callable[[], bytes]] = {
+        "whole": lambda: whole,
+        "damaged": lambda: mutated(whole, rng),
+        "several members": lambda: press(body[:half]) + press(body[half:]),
+        "and an empty member": lambda: whole + press(b""),
+        "a second member damaged": lambda: press(body[:half]) + mutated(press(body[half:]), rng),
+        "twice": lambda: press(whole),
+        "with a tail": lambda: whole + rng.choice((b"\0" * 100, b"tail", whole[:10], b"\x1f\x8b", b"\x28\xb5\x2f\xfd")),
+        "other members": lambda: gzipped(body[:half]) + zstandard.compress(body[half:]),
+        "only the magic": lambda: whole[: rng.randint(2, 20)],
+        "nothing inside": lambda: press(b""),
+        "a bomb": lambda: press(body + b"\n" * 60_000_000),
+        "a flag": lambda: whole[:3] + bytes([rng.randrange(256)]) + whole[4:],
+        "the wrong sum": lambda: whole[:-8] + bytes(8),
+    }
+    way = rng.choice([*ways, "whole", "whole", "whole", "damaged", "damaged"])
+    return ways[way](), f"{kind}: {way}"
+
+
+def gzipped(body: bytes) -> bytes:
+    """The same bytes every time: gzip would note the hour."""
+    return gzip.compress(body, mtime=0)

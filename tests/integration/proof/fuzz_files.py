@@ -1,0 +1,84 @@
+"""A file for every number: `mutant(seed)` is the same bytes each time.
+
+What belongs here: which mutations come together. What does not: the mutations themselves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING
+
+import fuzz_bytes
+from fuzz_json import json_file
+from fuzz_parquet import parquet_file
+from fuzz_text import csv_file
+from fuzz_values import good_rows, with_edges
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fuzz_values import Row
+
+FORMATS = ("csv", "json", "ndjson", "parquet")
+_FOREIGN = (
+    b"\x89PNG\r\n\x1a\n", b"%PDF-1.7\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"BZh9", b"\x7fELF\x02", b"Obj\x01",
+    b"<?xml ?>",
+    b"<!DOCTYPE html>", b"#!/bin/sh\n", b"---\na: 1\n", b"\xff" * 64, b"\0" * 64, b"%", b"\n" * 2000, b" ",
+    b"\xef\xbb\xbf",
+    b"\xff\xfe", b"\x28\xb5\x2f\xfd", b"\x1f\x8b", b"(", b'"', b"PAR1,PAR2\n1,2\n",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A file, what was done to make it, and the name it is dropped under."""
+
+    seed: int
+    name: str
+    body: bytes
+    story: str
+
+
+def good_file(dataset: str, seed: int, count: int = 20) -> tuple[bytes, int]:
+    """A file that loads, as CSV, and its number of rows."""
+    rng = Random(f"good {seed}")
+    rows = good_rows(dataset, rng, count)
+    lines = [list(rows[0]), *(["" if value is None else str(value) for value in row.values()] for row in rows)]
+    return "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines).encode(), count
+
+
+def mutant(dataset: str, seed: int) -> Mutant:
+    """The file of that number for a dataset."""
+    rng = Random(seed)
+    kind = rng.choice(FORMATS)
+    rows = good_rows(dataset, rng, rng.choice((1, 2, 5, 20, 60)))
+    story = []
+    edges, structure, damage, compression = (rng.random() < chance for chance in (0.5, 0.55, 0.3, 0.12))
+    if edges:
+        with_edges(rows, rng)
+        story.append("edges")
+    body, made = _written(kind, rows, rng, wrong=structure or not edges)
+    story.append(made)
+    if damage:
+        change = rng.choice(fuzz_bytes.MUTATIONS)
+        body = change(body, rng) if body else body
+        story.append(change.__name__)
+    if compression:
+        body, made = fuzz_bytes.packed(body, rng)
+        story.append(made)
+    if rng.random() < 0.03:
+        body = rng.choice(_FOREIGN) + (body if rng.random() < 0.3 else rng.randbytes(rng.choice((0, 100, 5000))))
+        story.append("foreign")
+    ending = kind if rng.random() < 0.8 else rng.choice((*FORMATS, "csv.gz", "json.zst", "txt", "xlsx", "CSV", "gz"))
+    return Mutant(seed, f"{seed:06}.{ending}", body, ", ".join(story))
+
+
+def _written(kind: str, rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]:
+    ways: dict[str, Callable[[], tuple[bytes, str]]] = {
+        "csv": lambda: csv_file(rows, rng, wrong=wrong),
+        "json": lambda: json_file(rows, rng, wrong=wrong, lines=False),
+        "ndjson": lambda: json_file(rows, rng, wrong=wrong, lines=True),
+        "parquet": lambda: parquet_file(rows, rng, wrong=wrong),
+    }
+    return ways[kind]()

@@ -1,0 +1,233 @@
+"""Files that are broken in every way somebody thought of: each ends loaded or refused, with a reason for people.
+
+TEST_EXAMPLES says how many (seeds 1 to N); FUZZ_FIRST_SEED begins elsewhere. With -s a table of the outcomes is
+printed. A failure names the seeds and writes their files to a folder that it names.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import zlib
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path[1:1] = [str(Path(__file__).parents[1] / "ingestion")]
+
+from fuzz_files import Mutant, good_file, mutant  # noqa: E402
+from fuzz_worker import Watched, work_through  # noqa: E402
+from ingest_pipeline import Pipeline, Row, direct  # noqa: E402
+
+from include.contracts.model import Contract, ErrorBudget, UnknownColumns  # noqa: E402
+from include.contracts.reader import read_contract  # noqa: E402
+from include.errors import Code  # noqa: E402
+from include.settings import CONTRACTS_DIR, IngestSettings  # noqa: E402
+from local import bucket as local_bucket  # noqa: E402
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import psycopg
+
+    from local.platform import Platform
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(7200)]
+
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "100"))
+FIRST = int(os.environ.get("FUZZ_FIRST_SEED", "1"))
+BATCH = 25
+ROOT = Path(__file__).parents[3]
+# What a person cannot do anything with: our engines' own words for our own queries, and names of Python's.
+_INNER_WORDS = re.compile(
+    r"INTERNAL Error|Binder Error|Parser Error|Catalog Error|LINE 1|SELECT |TRY_CAST|CAST\(|pyarrow|duckdb|Traceback"
+    r"|object at 0x|text of |_cells\[|\bc\d+\b.*column"
+)
+
+
+def documented_codes() -> set[str]:
+    """Those of a cell, a row and a file: what a file may end with, or a row of it."""
+    text = (ROOT / "docs" / "reason-codes.md").read_text()
+    sections = [part for part in text.split("\n## ") if part.startswith(("A cell", "A row", "A file"))]
+    assert len(sections) == 3
+    cells = [line.split("|")[1] for part in sections for line in part.splitlines() if line.startswith("| `")]
+    return {name for cell in cells for name in re.findall(r"`([a-z-]+)`", cell)} & set(Code)
+
+
+CODES = documented_codes()
+KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("sales", {}),
+    ("fuzzed", {"unknown_columns": UnknownColumns.EVOLVE}),
+    ("fuzzed", {"budget": ErrorBudget()}),
+    ("sales", {"unknown_columns": UnknownColumns.EVOLVE, "budget": ErrorBudget(share=0.5)}),
+    ("fuzzed", {}),
+    ("sales", {"unknown_columns": UnknownColumns.IGNORE, "budget": ErrorBudget(rows=3)}),
+    ("fuzzed", {"unknown_columns": UnknownColumns.REJECT}),
+    ("fuzzed", {"newest_by": None, "unknown_columns": UnknownColumns.IGNORE}),
+)
+
+
+@pytest.fixture(scope="module")
+def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
+    """The warehouse as its owner, to look at what the pipeline did."""
+    with direct(platform.warehouse_config("owner")) as connection:
+        yield connection
+
+
+@dataclass
+class Batch:
+    """Files of one contract, into a table and a bucket of their own."""
+
+    pipeline: Pipeline
+    base: str
+    mutants: dict[str, Mutant]  # by object key
+    watched: Watched = field(default_factory=Watched)
+    faults: list[tuple[Mutant, str]] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    row_codes: Counter[str] = field(default_factory=Counter)
+    messages: list[str] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Ingest all, settle, judge each, and load a good file after them."""
+        claimed = [file_id for files in self.pipeline.claim() for file_id in files]
+        assert len(claimed) == len(self.mutants)
+        self.watched = work_through(self.pipeline, claimed)
+        self.pipeline.settle()
+        entries = {entry["file_id"]: entry for entry in self.pipeline.entries()}
+        assert sorted(entries) == sorted(claimed)
+        rejected: dict[int, list[Row]] = {file_id: [] for file_id in entries}
+        rows = self.pipeline.sql("SELECT * FROM ops.rejected_rows WHERE file_id = ANY(%s)", claimed)
+        for row in rows:
+            rejected[row["file_id"]].append(row)
+        for file_id, entry in entries.items():
+            self._judge(entry, rejected[file_id])
+        if not self.watched.ended:
+            self.pipeline.assert_tidy()
+        assert self.pipeline.count() == sum(entry["rows_inserted"] or 0 for entry in entries.values())
+        body, count = good_file(self.base, FIRST)
+        self.pipeline.assert_archived(self.pipeline.send("zz-good.csv", body), inserted=count)
+
+    def _judge(self, entry: Row, rejected: list[Row]) -> None:
+        one = self.mutants[entry["object_key"]]
+        code, message = entry["error_code"], entry["error_message"]
+        found = self._outcome(entry) or _balance(entry) or _explained(entry, rejected)
+        if entry["file_id"] in self.watched.ended:
+            found = self.watched.ended[entry["file_id"]]
+        if found:
+            self.faults.append((one, f"{found}; {entry['status']} {code}: {message}"))
+        self.outcomes[f"{entry['status']:18}{code or ''}"] += 1
+        self.row_codes.update(row["code"] for row in rejected)
+        if message:
+            self.messages.append(f"{one.seed} [{one.story}] {code}: {message}")
+        self.messages += [f"{one.seed} row {row['source_row']} {row['code']}: {row['message']}" for row in rejected]
+
+    def _outcome(self, entry: Row) -> str:
+        if entry["status"] in {"archived", "duplicate"}:
+            if entry["error_code"] not in {None, "duplicate-content"}:
+                return "loaded, and yet with a code"
+        elif entry["status"] not in {"validation_failed", "processing_failed"}:
+            return "not at an end that a file may come to"
+        elif entry["error_code"] not in CODES:
+            return "a code that no file has"
+        elif not (entry["settled_key"] or "").startswith("failed/"):
+            return "not moved to failed/"
+        return ""
+
+
+def _balance(entry: Row) -> str:
+    """Once loaded every row is accounted for."""
+    if entry["status"] != "archived":
+        return ""
+    parts = sum(entry[f"rows_{name}"] for name in ("inserted", "updated", "unchanged", "duplicate", "rejected"))
+    return "" if parts == entry["rows_read"] > 0 else "the ledger does not balance"
+
+
+def _explained(entry: Row, rejected: list[Row]) -> str:
+    """Every refusal has a code, and words that a person can use; every row of a text has its line."""
+    told = [row["message"] for row in rejected] + ([entry["error_message"]] if entry["error_code"] else [])
+    for message in told:
+        if not message or len(message) < 20 or _INNER_WORDS.search(message):
+            return f"words that help nobody: {message!r}"
+        if re.search(r"[\x00-\x08\x0a-\x1f]", message):
+            return f"control characters in {message!r}"
+    if strange := {row["code"] for row in rejected} - CODES:
+        return f"rows with a code that no row has: {strange}"
+    rows = {row["source_row"] for row in rejected}
+    if len(rows) != min(entry["rows_rejected"] or 0, 1000):
+        return f"{len(rows)} rows explained of {entry['rows_rejected']} refused"
+    if any(not 1 <= row["source_row"] <= entry["rows_read"] for row in rejected):
+        return "a refused row that is not in the file"
+    if (entry["format"] or "").startswith(("csv", "ndjson", "json")) and any(
+        row["source_line"] is None for row in rejected
+    ):
+        return "a refused row without its line"
+    return ""
+
+
+def batches(platform: Platform, owner: psycopg.Connection[Row], folder: Path) -> Iterator[Batch]:
+    """All files, in batches of one contract each."""
+    contracts = {
+        "sales": read_contract(CONTRACTS_DIR / "sales.yaml"),
+        "fuzzed": read_contract(Path(__file__).with_name("fuzzed.yaml")),
+    }
+    client = local_bucket.client(platform.s3_config)
+    for number, first in enumerate(range(FIRST, FIRST + EXAMPLES, BATCH)):
+        base, changes = KINDS[number % len(KINDS)]
+        name = f"fuzz_{zlib.crc32(str(folder).encode()):08x}_{first}"
+        bucket = name.replace("_", "-")
+        client.create_bucket(Bucket=bucket)
+        pipeline = _pipeline(
+            replace(contracts[base], dataset=name, expectations=(), **changes), bucket, platform, owner
+        )
+        made = (mutant(base, seed) for seed in range(first, min(first + BATCH, FIRST + EXAMPLES)))
+        yield Batch(pipeline, base, {pipeline.put(one.name, one.body): one for one in made})
+        pipeline.sql("DROP TABLE IF EXISTS {table}")
+
+
+def _pipeline(contract: Contract, bucket: str, platform: Platform, owner: psycopg.Connection[Row]) -> Pipeline:
+    spool = Path(tempfile.gettempdir()) / bucket
+    settings = IngestSettings(
+        landing_bucket=bucket, spool_dir=spool, max_row_bytes=200_000, max_expanded_bytes=32 * 1024**2, max_columns=200,
+        batches_at_once=1,
+    )  # fmt: skip
+    return Pipeline(contract, settings, platform.s3_config, platform.warehouse_config(), owner, spool)
+
+
+def _kept(faults: list[tuple[Mutant, str]]) -> str:
+    """Write the files that are findings to a folder; what is to be said of them."""
+    folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
+    lines = []
+    for one, fault in faults:
+        (folder / one.name).write_bytes(one.body)
+        lines.append(f"{one.name} [{one.story}]: {fault}")
+    return f"{len(faults)} findings; their files are in {folder}\n" + "\n".join(lines)
+
+
+def test_every_mutant_ends_loaded_or_refused_for_a_reason(
+    platform: Platform, owner: psycopg.Connection[Row], tmp_path: Path
+) -> None:
+    done = []
+    for one in batches(platform, owner, tmp_path):
+        one.run()
+        done.append(one)
+    outcomes = sum((one.outcomes for one in done), Counter[str]())
+    rows = sum((one.row_codes for one in done), Counter[str]())
+    slowest = max((seconds for one in done for seconds in one.watched.seconds.values()), default=0.0)
+    growth = max(one.watched.growth_bytes for one in done) / 1024**2
+    print(f"\n{'outcome of the file':44}files")
+    print("\n".join(f"{outcome:44}{count:5}" for outcome, count in sorted(outcomes.items())))
+    print(f"\n{'code of the row':44} rows")
+    print("\n".join(f"{code:44}{count:5}" for code, count in sorted(rows.items())))
+    print(f"\nslowest file {slowest:.1f} s, a worker grew by {growth:.0f} MB at most")
+    if (told := os.environ.get("FUZZ_MESSAGES")) is not None:
+        Path(told).write_text("\n".join(message for one in done for message in one.messages), "utf-8", "replace")
+    faults = [fault for one in done for fault in one.faults]
+    assert not faults, _kept(faults)
+    assert sum(outcomes.values()) == EXAMPLES
+    # What the files are for: most are bad, and not all for the same reason.
+    assert len(outcomes) >= min(5, EXAMPLES // 10)
