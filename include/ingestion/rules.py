@@ -8,6 +8,7 @@ Where a rule is not obvious, its comment says why.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING
 
 from include.contracts.expressions import literal, quoted
@@ -28,7 +29,6 @@ _JSON_NUL = r"(^|[^\\])(\\\\)*\\u0000"
 _SPACES = ("' '", "chr(9)", "chr(10)", "chr(13)")
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
-_WIDEST_DECIMAL = 38
 _MOMENTS = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
 
@@ -197,15 +197,26 @@ def arrives_broken(contract: Contract, present: set[str], unknown: list[Check], 
 
 def _number_checks(column: Column, bare: str, value: str) -> list[Check]:
     given = f"{bare} IS NOT NULL"
-    # A cast rounds what has too many decimals; rounding a partner's figure without a word is not ours to do.
-    # That cast is twenty times as dear as the one to the column's type: it is for texts that may have too many.
-    exact = f"TRY_CAST({bare} AS DECIMAL({_WIDEST_DECIMAL},{_WIDEST_DECIMAL - (column.precision - column.scale)}))"
-    doubtful = f"regexp_matches({bare}, '[.][0-9]{{{column.scale}}}0*[1-9]|[eE]')"
     return [
         Check(Code.BAD_NUMBER, f"{given} AND NOT regexp_full_match({bare}, '{_FLOAT}')", column),
+        Check(Code.TOO_MANY_DECIMALS, f"{given} AND {_has_more_decimals(bare, column.scale)}", column),
         Check(Code.OUT_OF_RANGE, f"{given} AND {value} IS NULL", column),
-        Check(Code.TOO_MANY_DECIMALS, f"CASE WHEN {doubtful} THEN {exact} <> {value} END", column),
     ]
+
+
+def _has_more_decimals(bare: str, scale: int) -> str:
+    """Whether a number needs more decimals than `scale`, by its text.
+
+    A cast rounds what has too many, and rounding a partner's figure without a word is not ours to do. No wider type
+    can be asked instead: a column of 38 digits already has the widest, and any type rounds 1e-40.
+    """
+    digits = f"replace(regexp_extract({bare}, '^[+-]?([0-9.]*)', 1), '.', '')"
+    behind_point = f"length(regexp_extract({bare}, '[.]([0-9]*)', 1))"
+    last_zeros = f"length({digits}) - length(rtrim({digits}, '0'))"
+    power = f"TRY_CAST(regexp_extract({bare}, '[eE](.*)$', 1) AS BIGINT)"
+    by_power = f"rtrim({digits}, '0') <> '' AND {behind_point} - ({last_zeros}) - {power} > {scale}"
+    plainly = f"regexp_matches({bare}, '[.][0-9]{{{scale}}}[0-9]*[1-9]')"
+    return f"CASE WHEN regexp_matches({bare}, '[eE]') THEN {by_power} ELSE {plainly} END"
 
 
 def _unkept_json(value: str) -> str:
@@ -248,7 +259,7 @@ def _range_checks(column: Column, value: str) -> list[Check]:
         return []
     kind = {
         ColumnType.INTEGER: "BIGINT",
-        ColumnType.NUMBER: "DECIMAL(38,10)",
+        ColumnType.NUMBER: f"DECIMAL(38,{column.scale})",
         ColumnType.FLOAT: "DOUBLE",
         ColumnType.DATE: "DATE",
         ColumnType.TIMESTAMP: "TIMESTAMP",
@@ -257,11 +268,25 @@ def _range_checks(column: Column, value: str) -> list[Check]:
     checks = []
     if column.minimum is not None:
         sign = "<=" if column.exclusive_minimum else "<"
-        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(column.minimum)}::{kind}", column))
+        bound = _bound(column, column.minimum, ROUND_FLOOR if column.exclusive_minimum else ROUND_CEILING)
+        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(bound)}::{kind}", column))
     if column.maximum is not None:
         sign = ">=" if column.exclusive_maximum else ">"
-        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(column.maximum)}::{kind}", column))
+        bound = _bound(column, column.maximum, ROUND_CEILING if column.exclusive_maximum else ROUND_FLOOR)
+        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(bound)}::{kind}", column))
     return checks
+
+
+def _bound(column: Column, text: str, rounding: str) -> str:
+    """A bound as the column's type can write it. Rounded to the column's scale it parts the same values.
+
+    Compared with a bound of another scale, a number of 38 digits would have to become one of more.
+    """
+    if column.type is not ColumnType.NUMBER:
+        return text
+    with localcontext() as exact:
+        exact.prec = 100
+        return format(Decimal(text).quantize(Decimal(1).scaleb(-column.scale), rounding), "f")
 
 
 def _words(words: tuple[str, ...]) -> str:

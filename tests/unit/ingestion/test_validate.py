@@ -376,3 +376,51 @@ def test_validate_refuses_a_row_whose_rule_cannot_be_calculated(stages, contract
     validated = stages.validate(contract, b"id,a\n1,2\n2,9000000000000000000\n3,\n", thorough=thorough)
     assert found(validated) == {(2, 3, None, Code.RULE_BROKEN)}
     assert "9000000000000000000" in validated.rejects.first[0].message
+
+
+@pytest.mark.parametrize(
+    ("precision", "scale", "number", "code"),
+    [
+        (38, 0, "1.5", Code.TOO_MANY_DECIMALS),
+        (38, 10, "1.12345678901", Code.TOO_MANY_DECIMALS),
+        (10, 2, "1e-40", Code.TOO_MANY_DECIMALS),
+        (10, 2, "0." + "0" * 35 + "1", Code.TOO_MANY_DECIMALS),
+        (3, 3, "1e-40", Code.TOO_MANY_DECIMALS),
+        (4, 2, "99.995", Code.TOO_MANY_DECIMALS),
+        (10, 2, "12345678901e-3", Code.TOO_MANY_DECIMALS),
+        (10, 2, "123456789", Code.OUT_OF_RANGE),
+        (10, 2, "1.2500e1", None),
+        (10, 2, "12500e-3", None),
+        (10, 2, "0e-99", None),
+        (38, 38, "0.5", None),
+    ],
+)
+def test_validate_rounds_no_number_however_wide_its_type_is(
+    stages, contract_of, precision: int, scale: int, number: str, code: Code | None
+) -> None:
+    column = Column("x", ColumnType.NUMBER, precision=precision, scale=scale)
+    validated = stages.validate(contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n1,{number}\n".encode())
+    assert [reject.code for reject in validated.rejects.first] == ([] if code is None else [code])
+
+
+@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize(
+    ("scale", "bounds", "kept"),
+    [
+        (0, {"minimum": "0"}, ["9" * 38, "0", "1"]),
+        (0, {"minimum": "0.5", "maximum": "1.5"}, ["1"]),
+        (0, {"minimum": "0", "exclusive_minimum": True}, ["9" * 38, "1"]),
+        (20, {"minimum": "0." + "0" * 19 + "1"}, ["1"]),
+    ],
+    ids=["wide", "bounds-between", "exclusive", "fine"],
+)
+def test_validate_compares_the_widest_numbers_with_bounds_of_any_scale(
+    stages, contract_of, scale: int, bounds: dict, kept: list[str], thorough: bool
+) -> None:
+    column = Column("x", ColumnType.NUMBER, precision=38, scale=scale, **bounds)
+    numbers = ["9" * 38, "0", "1", "-1"] if scale == 0 else ["0", "1"]
+    content = "".join(f"{at},{number}\n" for at, number in enumerate(numbers))
+    rows = stages.rows(
+        contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n{content}".encode(), thorough=thorough
+    )
+    assert [str(row["x"].normalize() if scale else row["x"]) for row in rows] == kept
