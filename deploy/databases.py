@@ -10,7 +10,7 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from local.credentials import Credentials
-from local.postgres import DATABASES, role_passwords
+from local.postgres import COMMON_DATABASES, DATABASES, ROLE_SETTINGS, SESSIONS, role_passwords
 from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -37,16 +37,18 @@ def roles_sql() -> str:
     """The whole script. Safe to run again: what is there gets its password and its grants anew."""
     roles = "".join(_role(role, variable) for role, variable in password_variables().items())
     databases = "".join(_database(database) for database in DATABASES)
-    closed = "REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC;\n"
+    closed = "".join(f"REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC;\n" for name in COMMON_DATABASES)
     return f"{_HEAD}\n{roles}\n{closed}\n{databases}".rstrip() + "\n"
 
 
 def _role(role: str, variable: str) -> str:
+    settings = ROLE_SETTINGS.get(role, {}).items()
     return (
         f"\\getenv password {variable}\n"
         f"SELECT 'CREATE ROLE {role}' WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}')\n\\gexec\n"
-        f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD :'password';\n"
-        "\\unset password\n"
+        f"ALTER ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION"
+        f" CONNECTION LIMIT {SESSIONS[role]} PASSWORD :'password';\n"
+        "\\unset password\n" + "".join(f"ALTER ROLE {role} SET {name} = '{value}';\n" for name, value in settings)
     )
 
 

@@ -53,6 +53,29 @@ DATABASES = (
     Database("metabase", owner="metabase"),
 )
 
+# Where everybody may connect unless it is taken from them. `template0` takes no connections at all.
+COMMON_DATABASES = ("postgres", "template1")
+
+# How many sessions a role may have of the 200 that postgresql.conf allows: one that takes all of its own leaves enough
+# for the others.
+SESSIONS = {
+    "airflow": 120,  # pools of its services; Celery's workers keep results here
+    "warehouse_owner": 10,
+    "ingest": 120,  # up to three a task
+    "transform": 40,
+    "reader": 40,
+    "mlflow": 40,
+    "metabase": 40,
+}
+
+# Of sessions that set nothing themselves. One that was forgotten within a transaction keeps its locks, and keeps VACUUM
+# from cleaning up behind everybody.
+ROLE_SETTINGS = {
+    "ingest": {"idle_in_transaction_session_timeout": "1h"},
+    "transform": {"idle_in_transaction_session_timeout": "1h"},
+    "reader": {"idle_in_transaction_session_timeout": "5min", "statement_timeout": "10min"},
+}
+
 
 def stale_passwords(layout: Layout) -> Path:
     """While this file is there, the server's passwords may differ from those in the secrets file.
@@ -124,7 +147,9 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
         connection.execute(f"SET {_NO_STATEMENTS}")
         for role, password in role_passwords(credentials).items():
             _ensure_role(connection, role, password)
-        connection.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres FROM PUBLIC")
+        for common in COMMON_DATABASES:
+            revoke = sql.SQL("REVOKE CONNECT, TEMPORARY ON DATABASE {} FROM PUBLIC")
+            connection.execute(revoke.format(sql.Identifier(common)))
         for database in DATABASES:
             _ensure_database(connection, database)
     stale_passwords(settings.layout).unlink(missing_ok=True)
@@ -158,10 +183,14 @@ def _ensure_role(connection: psycopg.Connection[Row], role: str, password: str) 
     if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone():
         connection.execute(sql.SQL("CREATE ROLE {}").format(name))
     connection.execute(
-        sql.SQL("ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION PASSWORD {}").format(
-            name, sql.Literal(password)
-        )
+        sql.SQL(
+            "ALTER ROLE {} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION CONNECTION LIMIT {} PASSWORD {}"
+        ).format(name, sql.Literal(SESSIONS[role]), sql.Literal(password))
     )
+    for setting, value in ROLE_SETTINGS.get(role, {}).items():
+        connection.execute(
+            sql.SQL("ALTER ROLE {} SET {} = {}").format(name, sql.Identifier(setting), sql.Literal(value))
+        )
 
 
 def _ensure_database(connection: psycopg.Connection[Row], database: Database) -> None:

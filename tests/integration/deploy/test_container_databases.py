@@ -38,7 +38,8 @@ ROLES = tuple(password_variables())
 
 CATALOG = (
     "SELECT rolname, rolsuper, rolinherit, rolcreaterole, rolcreatedb, rolcanlogin, rolreplication, rolbypassrls,"
-    " rolconnlimit, rolvaliduntil, (SELECT array_agg(roleid::regrole::text) FROM pg_auth_members WHERE member = r.oid)"
+    " rolconnlimit, rolvaliduntil, rolconfig,"
+    " (SELECT array_agg(roleid::regrole::text) FROM pg_auth_members WHERE member = r.oid)"
     " FROM pg_roles AS r WHERE rolname !~ '^pg_' ORDER BY rolname",
     "SELECT datname, datdba::regrole::text, encoding, datlocprovider, datlocale, datallowconn,"
     " (SELECT array_agg(acl::text ORDER BY acl::text) FROM unnest(datacl) AS acl)"
@@ -86,7 +87,7 @@ class Server:
                 connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database.name)))
             for role in ROLES:
                 connection.execute(sql.SQL("DROP ROLE {}").format(sql.Identifier(role)))
-            connection.execute("GRANT CONNECT, TEMPORARY ON DATABASE postgres TO PUBLIC")
+            connection.execute("GRANT CONNECT, TEMPORARY ON DATABASE postgres, template1 TO PUBLIC")
 
 
 @pytest.fixture(scope="module")
@@ -138,7 +139,7 @@ def test_a_role_enters_its_databases_and_no_other(server: Server, role: str) -> 
     own = {one.name for one in DATABASES if role in {one.owner, *one.guests}}
     for database in own:
         server.connect(role, database).close()
-    for database in {"postgres", *(one.name for one in DATABASES)} - own:
+    for database in {"postgres", "template1", *(one.name for one in DATABASES)} - own:
         with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
             server.connect(role, database)
 
