@@ -151,6 +151,7 @@ class Proxy:
             while data := await reader.read(_CHUNK):
                 await self._passing.wait()
                 if pair.cut == towards:
+                    pair.cut = ""
                     writer.write(data[: len(data) // 2])
                     await asyncio.sleep(_DRIP_SECONDS)  # on its way before the reset overtakes it
                     pair.reset()

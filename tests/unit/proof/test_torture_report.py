@@ -1,0 +1,74 @@
+"""Sums over the faults of a torture, and rows as they are compared."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+
+import pytest
+
+from include.contracts.reader import read_contract
+from include.settings import CONTRACTS_DIR
+from proof.torture.expectation import from_warehouse, merge, row_of
+from proof.torture.faults import Done
+from proof.torture.report import OfKind, by_kind
+from proof.torture.schedule import Kind
+from tests.oracle.documents import Document
+
+pytestmark = pytest.mark.unit
+
+
+def done(kind: Kind, at: float, *, tried: bool = True) -> Done:
+    return Done(1, kind, at, 0.1, "any", "any", tried)
+
+
+def test_by_kind_measures_from_the_fault_to_the_next_load() -> None:
+    faults = [done(Kind.KILL_S3, 10), done(Kind.KILL_S3, 20), done(Kind.FILL_DISK, 5, tried=False)]
+    assert by_kind(faults, [9.0, 13.0, 27.0]) == [
+        OfKind(Kind.KILL_S3, 2, 2, median=5.0, slowest=7.0),
+        OfKind(Kind.FILL_DISK, 1, 0, median=None, slowest=None),
+    ]
+
+
+def test_by_kind_has_no_time_for_a_fault_that_nothing_was_loaded_after() -> None:
+    assert by_kind([done(Kind.KILL_S3, 10)], [9.0]) == [OfKind(Kind.KILL_S3, 1, 1, median=None, slowest=None)]
+
+
+INVENTORY = read_contract(CONTRACTS_DIR / "inventory.yaml")
+
+
+def row(**changes: object) -> dict[str, object]:
+    values: dict[str, object] = dict.fromkeys(column.name for column in INVENTORY.columns)
+    values |= {"warehouse_code": "WH-001", "sku": "ABC-00001", "last_moved_at": datetime(2026, 1, 1)}  # noqa: DTZ001
+    return values | {"_rescued": None, "unit_weight_kg": 1.5} | changes
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"unit_weight_kg": 1.25}, {"is_active": False}, {"attributes": Document.of_text('{"a": 2}')}, {"_rescued": "1"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_row_of_tells_rows_apart(change: dict[str, object]) -> None:
+    assert row_of(INVENTORY, row())[1] != row_of(INVENTORY, row(**change))[1]
+
+
+def test_row_of_sees_no_difference_where_the_warehouse_sees_none() -> None:
+    one = row(attributes=Document.of_text('{"a": 1.0, "b": [1, 2]}'))
+    other = from_warehouse(INVENTORY, row(attributes='{"b": [1, 2], "a": 1}'))
+    assert row_of(INVENTORY, one) == row_of(INVENTORY, other)
+
+
+def test_row_of_compares_moments_and_not_zones() -> None:
+    sales = read_contract(CONTRACTS_DIR / "sales.yaml")
+    values: dict[str, object] = dict.fromkeys(column.name for column in sales.columns) | {"_rescued": None}
+    berlin = datetime(2026, 1, 1, 1, tzinfo=timezone(timedelta(hours=1)))
+    one = values | {"updated_at": berlin, "unit_price": Decimal("1.50")}
+    other = values | {"updated_at": datetime(2026, 1, 1, tzinfo=UTC), "unit_price": Decimal("1.5")}
+    assert row_of(sales, one) == row_of(sales, other)
+
+
+def test_merge_keeps_the_newest_row_of_each_key() -> None:
+    early, late = (datetime(2026, 1, 1, tzinfo=UTC), "early"), (datetime(2026, 1, 2, tzinfo=UTC), "late")
+    rows = {("a",): late, ("b",): early}
+    merge(rows, {("a",): early, ("b",): late, ("c",): early})
+    assert rows == {("a",): late, ("b",): late, ("c",): early}
