@@ -23,7 +23,8 @@ from include.ingestion.csv_text import CsvRecord, Dialect, read_records
 from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.json_text import document_records, ndjson_lines
 from include.ingestion.messages import explain
-from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
+from include.ingestion.parquet_text import parquet_text
+from include.ingestion.records import FileFormat, Reject, SpooledFile
 from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, unknown_checks, value_checks
 from include.ingestion.text_lines import RAW_SHOWN, visible
 
@@ -110,7 +111,7 @@ def diagnose_parquet(
     for batch in batches:
         columns = map_columns(batch.schema.names, contract, settings.max_columns)
         query = query or _query(contract, _positional(columns))
-        chunk = _run(connection, query, _parquet_table(connection, batch, first), contract)
+        chunk = _run(connection, query, parquet_text(connection, batch, first), contract)
         yield Chunk(batch.num_rows, chunk.good, chunk.rejects)
         first += batch.num_rows
 
@@ -216,30 +217,6 @@ def _csv_table(records: list[CsvRecord], first: int, width: int) -> pa.Table:
     ]
     names = ["_source_row", "_source_line", "_raw", *(f"c{at}" for at in range(width))]
     return pa.Table.from_arrays(arrays, names=names)
-
-
-def _parquet_table(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, first: int) -> pa.Table:
-    cells = []
-    for at, entry in enumerate(batch.schema):
-        name = quoted(entry.name)
-        nested = pa.types.is_nested(entry.type)
-        binary = pa.types.is_binary(entry.type) or pa.types.is_large_binary(entry.type)
-        text = f"to_json({name})" if nested else f"decode({name})" if binary else name
-        cells.append(f"{text}::VARCHAR AS c{at}")
-    names = ", ".join(quoted(name) for name in batch.schema.names)
-    try:
-        connection.register("records", pa.Table.from_batches([batch]))
-        return connection.execute(
-            f"SELECT {first} + row_number() OVER () - 1 AS _source_row, NULL::BIGINT AS _source_line, "
-            f"to_json(struct_pack({', '.join(f'{quoted(n)} := {quoted(n)}' for n in batch.schema.names)}))::VARCHAR "
-            f"AS _raw, {', '.join(cells)} FROM (SELECT {names} FROM records)"
-        ).to_arrow_table()
-    except duckdb.Error as error:
-        raise FileRefusedError(
-            Code.UNREADABLE_FILE, f"The Parquet file cannot be read: {str(error).splitlines()[0]}", "Write it again."
-        ) from error
-    finally:
-        connection.unregister("records")
 
 
 def _query(contract: Contract, cells: _Cells) -> str:

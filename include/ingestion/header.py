@@ -69,6 +69,16 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
     return ColumnMap(tuple(given), names, extra, evolves)
 
 
+def refuse_nul(given: Sequence[str]) -> None:
+    """Raise if a column's name holds a NUL character, which no name and no key of a document may have."""
+    if broken := [name for name in given if "\0" in name]:
+        raise FileRefusedError(
+            Code.UNREADABLE_FILE,
+            f"The header cannot be read: names of columns hold a NUL character: {_list(broken)}.",
+            "Write the header anew.",
+        )
+
+
 def _refuse_doubled(keys: Sequence[str | None], given: Sequence[str]) -> None:
     doubled = sorted({name for name, key in zip(given, keys, strict=True) if key is not None and keys.count(key) > 1})
     if doubled:

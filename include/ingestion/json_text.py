@@ -54,9 +54,11 @@ def document_records(path: Path, connection: duckdb.DuckDBPyConnection, max_row_
     Raises:
         FileRefusedError: the document is broken or cut off; the message says where.
     """
+    # Left to find that out, DuckDB takes several arrays one after another for records, each a row of its own.
+    kind = "array" if _first_sign(path) == b"[" else "unstructured"
     source = (
         f"SELECT row_number() OVER () AS _source_row, NULL::BIGINT AS _source_line, json::VARCHAR AS _raw, "
-        f"NULL::VARCHAR AS _problem FROM read_json_objects({literal(str(path))}, format = 'auto', "
+        f"NULL::VARCHAR AS _problem FROM read_json_objects({literal(str(path))}, format = '{kind}', "
         f"maximum_object_size = {max_row_bytes})"
     )
     try:
@@ -123,10 +125,17 @@ def _document_problem(path: Path, error: str) -> tuple[Code, str]:
 def _ends_early(path: Path) -> bool:
     """Whether an array has no closing bracket at the end of the file."""
     with path.open("rb") as stream:
-        start = stream.read(1024).lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
         stream.seek(-min(1024, path.stat().st_size), 2)
         end = stream.read().rstrip()[-1:]
-    return start == b"[" and end != b"]"
+    return _first_sign(path) == b"[" and end != b"]"
+
+
+def _first_sign(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        while chunk := stream.read(READ_BYTES):
+            if text := chunk.lstrip(b"\xef\xbb\xbf \t\r\n"):
+                return text[:1]
+    return b""
 
 
 def _table(rows: list[tuple[int, int, str, Code | None]]) -> pa.Table:

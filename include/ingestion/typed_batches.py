@@ -21,7 +21,7 @@ from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract
 from include.errors import Code
 from include.ingestion.csv_text import Dialect, read_records
-from include.ingestion.header import ColumnMap, map_columns
+from include.ingestion.header import ColumnMap, map_columns, refuse_nul
 from include.ingestion.records import FileRefusedError, SpooledFile
 from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned, unknown_checks
 
@@ -72,7 +72,9 @@ def typed_csv(
 
     Raises:
         Doubt: something is out of the ordinary; what was yielded before must be thrown away.
+        FileRefusedError: the header cannot be used.
     """
+    refuse_nul(dialect.header)
     columns = map_columns(dialect.header, contract, settings.max_columns)
     kinds = {contract.by_name[name].type for name in columns.present}
     # Arrow reads 0x1F as a whole number; a NUL fits no text column; a stray quote may hide a broken record.
@@ -110,6 +112,7 @@ def typed_parquet(
         FileRefusedError: the file cannot be read, or lacks columns.
     """
     with open_parquet(path) as file:
+        refuse_nul(file.schema_arrow.names)
         columns = map_columns(file.schema_arrow.names, contract, settings.max_columns)
         for name, entry in zip(columns.names, file.schema_arrow, strict=True):
             if name is not None and not _fits(contract.by_name[name], entry.type):
