@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import re
 import zlib
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,8 @@ _FOREIGN = {
 }
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1a\x1b")
+# An array of records, before which something else may stand by mistake; not a header as in "[id],name".
+_ARRAY = re.compile(r'\[\s*((null|true|false|-?[0-9][0-9.eE+-]*|"([^"\\]|\\.)*")\s*,\s*)*([{\[\]]|\Z)')
 _REMEDY = "Send CSV, JSON, NDJSON or Parquet, plain or compressed by gzip or zstd."
 
 
@@ -114,8 +117,7 @@ def _is_text(head: bytes) -> bool:
 
 def _text_format(text: str) -> FileFormat:
     if text.startswith("["):
-        after = text[1:].lstrip()[:1]
-        return FileFormat.JSON if after in {"{", "]", "[", ""} else FileFormat.CSV
+        return FileFormat.JSON if _ARRAY.match(text) else FileFormat.CSV
     if not text.startswith("{"):
         return FileFormat.CSV
     first_line = text.split("\n", maxsplit=1)[0].rstrip()

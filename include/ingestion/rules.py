@@ -233,7 +233,7 @@ def _moment(column: Column, bare: str) -> str:
         iso = rf"regexp_replace({iso}, '^({_DAY}[T ]{given})(Z|[+-][0-9:]+)?$', '\1:00\2')"
     match column.type:
         case ColumnType.DATE:
-            shape, cast = _DAY + r"([T ]00:00(:00([.]0+)?)?)?", f"TRY_CAST(left({bare}, 10) AS DATE)"
+            shape, cast = _DAY + r"([T ]00(:00(:00([.]0+)?)?)?)?", f"TRY_CAST(left({bare}, 10) AS DATE)"
         case ColumnType.TIMESTAMP:
             shape, cast = _DAY + _TIME, f"TRY_CAST({iso} AS TIMESTAMP)"
         case _:

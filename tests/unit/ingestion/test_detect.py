@@ -62,6 +62,7 @@ def test_detect_goes_by_the_content_whatever_the_name(
     [
         pytest.param(b'[{"a": 1}]', FileFormat.JSON, id="array-on-one-line"),
         pytest.param(b"[]", FileFormat.JSON, id="empty-array"),
+        pytest.param(b'[null, 7, "x", {"a": 1}]', FileFormat.JSON, id="array-that-begins-with-something-else"),
         pytest.param(b' \n [ \n {"a": 1}]', FileFormat.JSON, id="array-after-blanks"),
         pytest.param(b'{\n  "a": 1,\n  "b": 2\n}\n', FileFormat.JSON, id="pretty-printed-object"),
         pytest.param(b'{"a": 1,\n "b": 2}\n', FileFormat.JSON, id="object-over-two-lines"),
