@@ -65,8 +65,6 @@ def _record(text: str, at: int, delimiter: str) -> tuple[tuple[str, ...], int] |
         else:
             match = plain.match(text, at)
             assert match is not None
-            if '"' in match[0]:
-                return None
             fields.append(match[0])
         at = match.end()
         if text.startswith(delimiter, at):

@@ -21,7 +21,13 @@ class Number(str):
     __slots__ = ()
 
 
-# None, str, Number, bool, and lists and dicts of them.
+class Text(str):
+    """A text of a JSON record, which is a value of a json column as it stands; a cell of CSV is JSON to be read."""
+
+    __slots__ = ()
+
+
+# None, str, Number, Text, bool, and lists and dicts of them.
 Raw = Any
 
 

@@ -24,8 +24,14 @@ _OPERATIONS: dict[type, Callable[[Any, Any], Any]] = {
     ast.GtE: operator.ge,
 }  # fmt: skip
 _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
-    "abs": abs, "length": len, "hour": lambda moment: moment.hour, "isodow": lambda moment: moment.isoweekday(), "lower": str.lower, "upper": str.upper, "trim": lambda text: text.strip(" "),
-}  # fmt: skip
+    "abs": abs,
+    "hour": lambda moment: moment.hour,
+    "isodow": lambda moment: moment.isoweekday(),
+    "length": len,
+    "lower": str.lower,
+    "trim": lambda text: text.strip(" "),
+    "upper": str.upper,
+}
 
 
 class CannotCalculate(Exception):  # noqa: N818 - a verdict on its way, not an error

@@ -20,7 +20,7 @@ import zstandard
 
 from include.errors import Code
 from tests.oracle.csv_records import BROKEN_BYTE, line_end, records
-from tests.oracle.documents import NotJsonError, Number, Raw, parse, parse_from
+from tests.oracle.documents import NotJsonError, Number, Raw, Text, parse, parse_from
 from tests.oracle.verdict import FileRefused
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
 
 DELIMITERS = (",", ";", "\t", "|")
+# An array of records: something else may stand before the first by mistake. "[id],name" is a header.
+_ARRAY = re.compile(r'\[\s*((null|true|false|-?\d[\d.eE+-]*|"([^"\\]|\\.)*")\s*,\s*)*([{\[\]]|\Z)')
 _FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\xfd7zXZ\0",
             b"7z\xbc\xaf", b"Obj\x01", b"SQLite format 3\0", b"\x7fELF")  # fmt: skip
 
@@ -103,7 +105,7 @@ def decoded(content: bytes) -> str:
 
 def _reader(text: str) -> Callable[[str, Contract], Source]:
     start = text.lstrip(" \t\r\n")
-    if re.match(r'\[[ \t\r\n]*([\[{\]"0-9-]|true|false|null)', start) and not re.match(r"\[\w+\][^,\s\]]", start):
+    if _ARRAY.match(start):
         return _json_document
     if not start.startswith("{"):
         return _csv
@@ -138,9 +140,9 @@ def normalised(name: str) -> str:
 def _delimiter(text: str, contract: Contract) -> str:
     known = {column.name for column in contract.source_columns}
 
-    def named(delimiter: str) -> int:
+    def named(delimiter: str) -> tuple[bool, int, int]:
         header = next(records(text, delimiter))
-        return len(known & {normalised(name) for name in header.fields})
+        return not header.code, len(known & {normalised(name) for name in header.fields}), len(header.fields)
 
     return max(DELIMITERS, key=named)
 
@@ -214,7 +216,9 @@ def _sequence(text: str) -> list[tuple[int, Raw]]:
 
 
 def _record(row: int, line: int | None, value: Raw) -> Record:
-    return Record(row, line, value) if isinstance(value, dict) else Record(row, line, code=Code.NOT_AN_OBJECT)
+    if not isinstance(value, dict):
+        return Record(row, line, code=Code.NOT_AN_OBJECT)
+    return Record(row, line, {name: Text(raw) if type(raw) is str else raw for name, raw in value.items()})
 
 
 def _source(found: list[Record]) -> Source:

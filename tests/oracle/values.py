@@ -14,7 +14,7 @@ from uuid import UUID
 
 from include.contracts.model import Cleaning, Column, ColumnType
 from include.errors import Code
-from tests.oracle.documents import Document, NotJsonError, Number, Raw, keepable, parse, spelled
+from tests.oracle.documents import Document, NotJsonError, Number, Raw, Text, keepable, parse, spelled
 
 if TYPE_CHECKING:
     from tests.oracle.verdict import Value
@@ -24,7 +24,7 @@ _TRUE = {"true", "t", "yes", "y", "1"}
 _FALSE = {"false", "f", "no", "n", "0"}
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _DAY = r"([0-9]{4})-([0-9]{2})-([0-9]{2})"
-_DATE = re.compile(_DAY + r"([T ]00(:00(:00(\.0{1,9})?)?)?)?")
+_DATE = re.compile(_DAY + r"([T ]00(:00(:00(\.0+)?)?)?)?")
 _MOMENT = re.compile(
     _DAY + r"(?:[T ]([0-9]{2})(?::([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,9}))?)?)?(Z|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
 )
@@ -47,10 +47,10 @@ def judged(column: Column, raw: Raw) -> Value:
         BadCell: it has none, or one that the contract does not allow.
     """
     value = _typed(column, raw)
-    if value is None or value == "":
+    if value is None:
         if column.required:
             raise BadCell(Code.MISSING_VALUE)
-        return value
+        return None
     _check(column, value)
     return value
 
@@ -100,7 +100,9 @@ def _typed(column: Column, raw: Raw) -> Value:
     if column.type is ColumnType.TEXT:
         if re.search("[\0\ud800-\udfff]", text):
             raise BadCell(Code.BAD_TEXT)
-        return cleaned(text, column.cleaning)
+        return cleaned(text, column.cleaning) or None
+    if column.type is ColumnType.JSON and isinstance(raw, Text):
+        return _kept(raw)
     stripped = text.strip(BLANKS)
     return parsed(column, stripped) if stripped else None
 
@@ -144,10 +146,10 @@ def _numeric(text: str, column: Column) -> Decimal:
     assert isinstance(power, int)
     while digits[-1] == 0:
         digits, power = digits[:-1], power + 1
-    if len(digits) + power > column.precision - column.scale:
-        raise BadCell(Code.OUT_OF_RANGE)
     if -power > column.scale:
         raise BadCell(Code.TOO_MANY_DECIMALS)
+    if len(digits) + power > column.precision - column.scale:
+        raise BadCell(Code.OUT_OF_RANGE)
     return Decimal((sign, digits, power))
 
 
@@ -230,6 +232,10 @@ def _document(text: str) -> Document:
         raw = parse(text)
     except NotJsonError:
         raise BadCell(Code.BAD_JSON) from None
+    return _kept(raw)
+
+
+def _kept(raw: Raw) -> Document:
     if not keepable(raw):
         raise BadCell(Code.BAD_JSON)
     return Document.of(raw)
