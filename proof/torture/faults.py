@@ -33,7 +33,7 @@ _TASK_SECONDS = 20.0  # a task process is waited for as long; between two runs t
 _PROCESS_SECONDS = 60.0
 _MOST_LEFT_BYTES = 16 * 1024**2
 _STEP_SECONDS = 0.05
-_SECOND_SCHEDULER_SECONDS = 25.0  # until it takes part
+_SECOND_SCHEDULER_SECONDS = 60.0  # until it takes part
 
 
 @dataclass(frozen=True)

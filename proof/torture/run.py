@@ -45,6 +45,7 @@ _WAL = "512MB"  # of the three gigabytes: the rest of the disk is for tables
 _START_SECONDS = 900  # of a service; the machine may be busy with something else
 _DAG_SECONDS = 300.0
 _WARM_UP_SECONDS = 600.0
+_CALM_SECONDS = 60.0
 
 
 @dataclass
@@ -123,6 +124,8 @@ def _under_load(
     stream.start()
     _warm_up(stand, say)
     for fault in schedule(seed, faults):
+        if fault.calm and tormentor.done:
+            _wait_for_load(stand, tormentor.done[-1].at)
         time.sleep(fault.pause)
         done = tormentor.carry_out(fault)
         judges.begin(list(stream.dropped))
@@ -203,6 +206,13 @@ def _warm_up(stand: Stand, say: Say) -> None:
     while not _loads(stand):
         if time.monotonic() > end:
             raise PlatformError("no file was loaded before the first fault", "look into Airflow's logs")
+        time.sleep(0.5)
+
+
+def _wait_for_load(stand: Stand, since: float) -> None:
+    """Until a file was loaded after that moment, or for a minute."""
+    end = time.monotonic() + _CALM_SECONDS
+    while time.monotonic() < end and not any(load > since for load in _loads(stand)[-1:]):
         time.sleep(0.5)
 
 

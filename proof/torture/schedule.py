@@ -45,6 +45,7 @@ class Fault:
 
     Attributes:
         draw: from 0 to 1, chooses the victim among those there are at the time, and how much.
+        calm: comes once a file was loaded after the one before, or a minute later; the others hit what is still down.
     """
 
     number: int
@@ -52,6 +53,7 @@ class Fault:
     pause: float
     lasts: float
     draw: float
+    calm: bool
 
 
 def schedule(seed: int, faults: int) -> list[Fault]:
@@ -69,6 +71,7 @@ def schedule(seed: int, faults: int) -> list[Fault]:
             pause=round(chance.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE), 2),
             lasts=round(chance.uniform(_SHORTEST, _LONGEST), 2),
             draw=round(chance.random(), 4),
+            calm=chance.random() < 0.5,
         )
         for number, kind in enumerate(kinds[:faults], start=1)
     ]

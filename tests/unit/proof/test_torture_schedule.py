@@ -30,5 +30,9 @@ def test_faults_are_numbered_from_one_and_within_their_limits() -> None:
     assert all(1 <= fault.pause <= 8 and 2 <= fault.lasts <= 8 and 0 <= fault.draw <= 1 for fault in faults)
 
 
+def test_some_faults_come_in_the_calm_and_some_hit_what_is_down() -> None:
+    assert {fault.calm for fault in schedule(1, 20)} == {True, False}
+
+
 def test_no_faults_make_an_empty_schedule() -> None:
     assert schedule(1, 0) == []
