@@ -6,11 +6,13 @@
     failed/<stage>_failed/<dataset>/<file_id>/<name>    refused, with <name>.report.json and <name>.rejects.csv
 
 The file_id makes a folder of its own for each file, so that no name can overwrite another. On the disk a file is
-spooled to <spool_dir>/<dataset>-<file_id>-<random>/ while a worker has it.
+spooled to <spool_dir>/<dataset>-<file_id>-<random>/ while a worker has it. S3 keys end at 1,024 bytes: a name that is
+too long for its new place is shortened there, and the ledger keeps the whole of it as `object_key`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,9 @@ PROCESSED = "processed/"
 QUARANTINED = "failed/"
 REPORT = ".report.json"
 REJECTS = ".rejects.csv"
+MAX_KEY_BYTES = 1024
+_DIGEST_LETTERS = 16
+_ENDING_BYTES = 32
 
 
 def incoming_prefix(dataset: str) -> str:
@@ -40,7 +45,24 @@ def rejects_key(entry: FileEntry) -> str:
 def settled_key(entry: FileEntry) -> str:
     """Where a decided file belongs."""
     place = f"{QUARANTINED}{entry.status}/" if entry.status.is_failure else PROCESSED
-    return f"{place}{entry.dataset}/{entry.file_id}/{entry.name}"
+    folder = f"{place}{entry.dataset}/{entry.file_id}/"
+    return folder + fitting(entry.name, MAX_KEY_BYTES - len(folder.encode()) - max(len(REPORT), len(REJECTS)))
+
+
+def incoming_key(dataset: str, name: str) -> str:
+    """Where a file of this name waits for its dataset."""
+    folder = incoming_prefix(dataset)
+    return folder + fitting(name, MAX_KEY_BYTES - len(folder.encode()))
+
+
+def fitting(name: str, most: int) -> str:
+    """A name of at most `most` bytes of UTF-8: its beginning, a digest of the whole, its ending."""
+    whole = name.encode()
+    if len(whole) <= most:
+        return name
+    ending = whole[-_ENDING_BYTES:].decode(errors="ignore")
+    middle = f"~{hashlib.sha256(whole).hexdigest()[:_DIGEST_LETTERS]}~"
+    return whole[: most - len(middle) - len(ending.encode())].decode(errors="ignore") + middle + ending
 
 
 def spool_prefix(entry: FileEntry) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import Code, Stage
 from include.ingestion.ledger import Incoming
-from include.ingestion.places import INCOMING, incoming_prefix
+from include.ingestion.places import INCOMING, incoming_key
 from include.ingestion.settle import settle_entries
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def sweep(
             strangers.append(item)
             continue
         name = relative.rsplit("/", maxsplit=1)[-1]
-        objects.move(bucket, item.key, incoming_prefix(contract.dataset) + name)
+        objects.move(bucket, item.key, incoming_key(contract.dataset, name))
         log.info("%s belongs to %s.", item.key, contract.dataset)
         routed += 1
     ledger.note_incoming(bucket, [_incoming(dataset, found) for dataset, found in sorted(waiting.items())])

@@ -1,0 +1,43 @@
+"""Keys that the pipeline makes of names that partners chose: never longer than a key may be, never two alike."""
+
+import pytest
+
+from include.errors import Stage
+from include.ingestion.places import MAX_KEY_BYTES, REJECTS, REPORT, incoming_key, settled_key
+from include.ingestion.records import FileEntry, Status
+
+pytestmark = pytest.mark.unit
+
+DATASET = "d" * 50
+ENDINGS = {
+    "letters": "x" * 1_000,
+    "four bytes a sign": "😀" * 250,
+    "combining": "u\u0308" * 330,
+    "odd": "é" * 499 + "a",
+}
+
+
+def entry(name: str, status: Status) -> FileEntry:
+    key = f"incoming/{DATASET}/{name}"
+    return FileEntry(2**62, DATASET, "landing", key, "etag", 1, status, Stage.VALIDATE, 1)
+
+
+@pytest.mark.parametrize("status", [Status.LOADED, Status.PROCESSING_FAILED, Status.VALIDATION_FAILED])
+@pytest.mark.parametrize("name", ENDINGS.values(), ids=list(ENDINGS))
+def test_settled_key_and_its_companions_are_never_longer_than_a_key_may_be(name: str, status: Status) -> None:
+    key = settled_key(entry(name + ".csv.gz", status))
+    assert max(len((key + companion).encode()) for companion in ("", REPORT, REJECTS)) <= MAX_KEY_BYTES
+    assert key.endswith(".csv.gz")
+    assert key != settled_key(entry(name[:-1] + "y.csv.gz", status))
+    assert key.count("/") == settled_key(entry("short.csv", status)).count("/")
+
+
+def test_settled_key_keeps_a_name_that_fits() -> None:
+    assert settled_key(entry("a\u202eb 1.csv", Status.LOADED)) == f"processed/{DATASET}/{2**62}/a\u202eb 1.csv"
+
+
+def test_incoming_key_of_a_long_name_fits_and_tells_two_names_apart() -> None:
+    first, second = (incoming_key(DATASET, "x" * 1_014 + letter + "." * 40) for letter in "ab")
+    assert len(first.encode()) <= MAX_KEY_BYTES
+    assert first != second
+    assert incoming_key("sales", "a.csv") == "incoming/sales/a.csv"
