@@ -13,12 +13,14 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from include.settings import AlertSettings
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_REASON = 300
+# Shorter texts are words such as `warning`, and would make errors unreadable.
+_SHORTEST_SECRET = 8
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,7 @@ def deliver(send: Callable[[], None], settings: AlertSettings) -> bool:
         Whether the message is out. A try that was left behind may yet succeed: such a message can come twice.
     """
     deadline, given_up, done = monotonic() + settings.deadline_seconds, Event(), Future[str]()
-    thread = Thread(target=_tries, args=(send, settings.attempts, given_up, done), name="alert", daemon=True)
+    thread = Thread(target=_tries, args=(send, settings, given_up, done), name="alert", daemon=True)
     thread.start()
     thread.join(max(0.0, deadline - monotonic()))
     given_up.set()
@@ -56,13 +58,13 @@ def is_final(error: BaseException) -> bool:
     return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
 
 
-def _tries(send: Callable[[], None], attempts: int, given_up: Event, done: Future[str]) -> None:
-    pause = _FIRST_PAUSE_SECONDS
+def _tries(send: Callable[[], None], settings: AlertSettings, given_up: Event, done: Future[str]) -> None:
+    pause, attempts = _FIRST_PAUSE_SECONDS, settings.attempts
     for attempt in range(1, attempts + 1):
         try:
             send()
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"[:_LONGEST_REASON]
+            reason = _without_secrets(f"{type(error).__name__}: {error}", settings)[:_LONGEST_REASON]
             if is_final(error) or attempt == attempts:
                 done.set_result(reason)
                 return
@@ -73,3 +75,24 @@ def _tries(send: Callable[[], None], attempts: int, given_up: Event, done: Futur
         if given_up.wait(pause):
             return
         pause *= 2
+
+
+def _without_secrets(text: str, settings: AlertSettings) -> str:
+    """What a notifier was given is hidden: HTTP libraries name the address in their errors, and in it is the key."""
+    for secret in sorted(_secrets(settings.notifier_kwargs), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def _secrets(value: object) -> Iterator[str]:
+    """Every text, and of an address the part after the host, which some libraries name alone."""
+    if isinstance(value, dict):
+        for one in value.values():
+            yield from _secrets(one)
+    elif isinstance(value, list):
+        for one in value:
+            yield from _secrets(one)
+    elif isinstance(value, str):
+        _, _, after_scheme = value.partition("://")
+        _, slash, path = after_scheme.partition("/")
+        yield from (text for text in (value, slash + path) if len(text) >= _SHORTEST_SECRET)

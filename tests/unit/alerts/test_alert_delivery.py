@@ -113,3 +113,22 @@ def test_no_try_follows_after_the_deadline(released: Event, monkeypatch: pytest.
 )
 def test_refusals_that_stay(error: Exception, final: bool) -> None:
     assert is_final(error) is final
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        pytest.param("404 Client Error for url: https://hooks.example/services/T0/canary-8f3a", id="the whole address"),
+        pytest.param("Max retries exceeded with url: /services/T0/canary-8f3a (refused)", id="its path alone"),
+        pytest.param("x" * 290 + "https://hooks.example/services/T0/canary-8f3a", id="where the text is cut"),
+        pytest.param("invalid token: canary-8f3a", id="a token among other things"),
+    ],
+)
+def test_what_a_notifier_was_given_is_not_logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """An address to post to is as good as a password."""
+    given = {"url": "https://hooks.example/services/T0/canary-8f3a", "more": [{"token": "canary-8f3a"}], "level": "url"}
+    with caplog.at_level(logging.WARNING):
+        assert not deliver(Channel(*[OSError(words)] * 2), AlertSettings(attempts=2, notifier_kwargs=given))
+    assert "canary-8f" not in caplog.text
+    assert "OSError: " in caplog.text
+    assert caplog.text.count("could not be sent") == 1
