@@ -1,0 +1,226 @@
+"""Files of every format for a contract, one to three into one table; and messages.
+
+What belongs here: strategies for the bytes of a file. What does not: what must become of them (the oracle).
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zstandard
+from cell_cases import cells
+from contract_cases import contracts
+from hypothesis import strategies as st
+
+from include.contracts.model import Column, ColumnType, Contract
+from tests.oracle.values import BadCell, judged
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+Cells = dict[str, str | None]
+_UNKNOWN = ("Till No.", "extra", "odd one", "größe")
+_ARROW = {
+    ColumnType.INTEGER: pa.int64(), ColumnType.FLOAT: pa.float64(), ColumnType.BOOLEAN: pa.bool_(),
+    ColumnType.DATE: pa.date32(), ColumnType.TIMESTAMP: pa.timestamp("us"),
+    ColumnType.TIMESTAMPTZ: pa.timestamp("us", "UTC"),
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class File:
+    """A dropped file, and in which format it was written."""
+
+    name: str
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Case:
+    """A contract and the files that come for it, one after the other."""
+
+    contract: Contract
+    files: tuple[File, ...]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    """A contract with one to three files; a later one may be an earlier one again."""
+    contract = draw(contracts())
+    few = {column.name: draw(st.lists(cells(column, odd=5), min_size=1, max_size=3)) for column in _keys(contract)}
+    files: list[File] = []
+    for at in range(draw(st.sampled_from([1, 1, 2, 3]))):
+        again = files and draw(st.integers(0, 9)) == 0
+        body = draw(st.sampled_from(files)).body if again else draw(_bodies(contract, few))
+        files.append(File(f"{at}.dat", body))
+    return Case(contract, tuple(files))
+
+
+def _keys(contract: Contract) -> list[Column]:
+    return [contract.by_name[name] for name in contract.key]
+
+
+@st.composite
+def rows(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]], odd: int) -> list[Cells]:
+    """Up to eight records whose keys are of few values, so that they meet."""
+    strategies = {
+        column.name: st.sampled_from(few[column.name])
+        if column.name in few and draw(st.integers(0, 5))
+        else cells(column, odd=odd)
+        for column in contract.source_columns
+    }
+    return draw(st.lists(st.fixed_dictionaries(strategies), min_size=1, max_size=8))
+
+
+@st.composite
+def _bodies(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]]) -> bytes:
+    found = draw(rows(contract, few, draw(st.sampled_from([0, 5, 30]))))
+    names = [column.name for column in contract.source_columns]
+    gone = draw(st.sampled_from([None] * 5 + names))
+    names = draw(st.permutations([name for name in names if name != gone]))
+    unknown = draw(st.lists(st.sampled_from(_UNKNOWN), max_size=2, unique=True)) if draw(st.integers(0, 3)) == 0 else []
+    for row in found:
+        row.update({name: draw(st.sampled_from(["7", "x", "", 'say "ü"', "1.50"])) for name in unknown})
+    spelled = draw(st.sampled_from([str, str, str.upper, lambda name: name.replace("_", " ").title()]))
+    header = {**{name: spelled(name) for name in names}, **{name: name for name in unknown}}
+    writer = draw(st.sampled_from([_csv, _csv, _json, _ndjson, _parquet]))
+    body = writer(draw, contract, header, found)
+    return _fault(draw, body) if draw(st.integers(0, 19)) == 0 else body
+
+
+def _fault(draw: Callable[..., Any], body: bytes) -> bytes:
+    """A file that is not there, or only in part."""
+    kinds = [b"", b" \n\n", b"\x89PNG\r\n\x1a\n" + bytes(64)]
+    if body.startswith((b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+        kinds.append(body[: len(body) // 2])
+    if b"\n" in body and body.isascii():
+        kinds.append(body[: body.index(b"\n") + 1])
+    return draw(st.sampled_from(kinds))
+
+
+def _csv(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
+    delimiter, end = draw(st.sampled_from(",,;\t|")), draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
+    always = draw(st.booleans())
+
+    def field(text: str | None) -> str:
+        text = text or ""
+        needed = always or any(sign in text for sign in (*'",;\t|\r\n', " ")) or not text
+        return '"' + text.replace('"', '""') + '"' if (needed and text) or (needed and len(header) == 1) else text
+
+    lines = [delimiter.join(map(field, header.values()))]
+    for row in found:
+        line = delimiter.join(field(row[name]) for name in header)
+        fault = draw(st.integers(0, 39))
+        lines.append(
+            line + delimiter + "more" if fault == 0
+            else line.rpartition(delimiter)[0] if fault == 1 and '"' not in line
+            else 'x"y"' + delimiter + line if fault == 2
+            else '"never closed' if fault == 3
+            else "" if fault == 4
+            else line
+        )  # fmt: skip
+    text = end.join(lines) + (end if draw(st.booleans()) else "")
+    return _packed(draw, _encoded(draw, text))
+
+
+def _encoded(draw: Callable[..., Any], text: str) -> bytes:
+    encodings = ["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16"]
+    if text.isascii() or all(sign.isascii() or sign.isalpha() for sign in text):
+        encodings.append("latin-1")
+    encoding = draw(st.sampled_from(encodings))
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.encode("utf-8")
+
+
+def _packed(draw: Callable[..., Any], body: bytes) -> bytes:
+    pack = draw(st.sampled_from([None, None, None, None, gzip.compress, zstandard.compress]))
+    return pack(body) if pack else body
+
+
+def _object(draw: Callable[..., Any], contract: Contract, header: dict[str, str], row: Cells) -> str:
+    """A record as JSON: numbers, booleans and documents bare or as text, empties as null, as text or left out."""
+    parts = []
+    for name, shown in header.items():
+        text, column = row[name], contract.by_name.get(name)
+        if not text and draw(st.booleans()):
+            if draw(st.booleans()) and len(parts) > 0:
+                continue
+            parts.append(f"{json.dumps(shown)}: null")
+            continue
+        bare = column is not None and column.type is not ColumnType.TEXT and _is_json(text) and draw(st.booleans())
+        value = text if bare else json.dumps(text, ensure_ascii=draw(st.booleans()))
+        parts.append(f"{json.dumps(shown, ensure_ascii=False)}: {value}")
+    return "{" + ", ".join(parts) + "}"
+
+
+def _is_json(text: str | None) -> bool:
+    try:
+        json.loads(text or "", parse_constant=lambda _: 1 / 0)
+    except (ValueError, ZeroDivisionError):
+        return False
+    return "\n" not in (text or "") and "\r" not in (text or "")
+
+
+def _json(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
+    records = [_object(draw, contract, header, row) for row in found]
+    if draw(st.integers(0, 9)) == 0:
+        records.insert(draw(st.integers(0, len(records))), draw(st.sampled_from(["7", '"x"', "[1]", "null"])))
+    between = draw(st.sampled_from([",", ",\n", ", ", "\n,\r\n"]))
+    text = "[" + draw(st.sampled_from(["", "\n", " "])) + between.join(records) + "]"
+    return _packed(draw, _encoded(draw, text))
+
+
+def _ndjson(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
+    records = [_object(draw, contract, header, row) for row in found]
+    for at in range(1, len(records)):
+        fault = draw(st.integers(0, 29))
+        if fault < 4:
+            records[at] = ["{", "17", "", records[at][:-2]][fault]
+    end = draw(st.sampled_from(["\n", "\r\n"]))
+    return _packed(draw, _encoded(draw, end.join(records) + (end if draw(st.booleans()) else "")))
+
+
+def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
+    arrays = {
+        shown: _array(draw, contract.by_name.get(name), [row[name] for row in found]) for name, shown in header.items()
+    }
+    sink = io.BytesIO()
+    pq.write_table(pa.table(arrays), sink, compression=draw(st.sampled_from(["none", "snappy", "zstd"])))
+    return sink.getvalue()
+
+
+def _array(draw: Callable[..., Any], column: Column | None, texts: Sequence[str | None]) -> pa.Array:
+    """The values in the column's own type if all are of it, or as text."""
+    as_text = pa.array(texts, pa.string())
+    if column is None or column.type in {ColumnType.TEXT, ColumnType.JSON, ColumnType.UUID} or draw(st.booleans()):
+        return as_text.dictionary_encode() if draw(st.integers(0, 4)) == 0 else as_text
+    free = Column("free", column.type, precision=column.precision, scale=column.scale, formats=column.formats)
+    values: list[Any] = []
+    for text in texts:
+        try:
+            values.append(judged(free, text))
+        except BadCell:
+            return as_text
+    if column.type is ColumnType.NUMBER:
+        return pa.array(values, pa.decimal128(column.precision, column.scale))
+    return pa.array(values, _ARROW[column.type])
+
+
+@st.composite
+def message_cases(draw: st.DrawFn) -> tuple[Contract, tuple[bytes, ...]]:
+    """A contract and messages in JSON for it, some of which are none."""
+    contract = draw(contracts())
+    few = {column.name: draw(st.lists(cells(column, odd=5), min_size=1, max_size=3)) for column in _keys(contract)}
+    header = {column.name: column.name for column in contract.source_columns}
+    found = draw(rows(contract, few, draw(st.sampled_from([0, 5, 30]))))
+    values = [_object(draw, contract, header, row).encode() for row in found]
+    broken = draw(st.lists(st.sampled_from([b"{", b"7", b"[]", b"x", b"\xff{}"]), max_size=1))
+    return contract, (*values, *broken)
