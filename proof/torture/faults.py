@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 _TASK_SECONDS = 20.0  # a task process is waited for as long; between two runs there may be none
 _PROCESS_SECONDS = 60.0
-_MOST_LEFT_BYTES = 16 * 1024**2
+_MOST_LEFT_BYTES = 1024**2
+_FULL_FOR = 2  # times as long as other faults: something must be written meanwhile
+_NO_SPACE = b"No space left on device"
 _STEP_SECONDS = 0.05
 _SECOND_SCHEDULER_SECONDS = 60.0  # until it takes part
 
@@ -196,12 +198,16 @@ class Tormentor:
     def _fill_disk(self, fault: Fault) -> tuple[str, str, bool]:
         if self.disk is None:
             return "disk of the warehouse", f"skipped: {self.no_disk}", False
+        log = self.stand.settings.layout.logs / f"{POSTGRES}.log"
+        before = log.read_bytes().count(_NO_SPACE)
         try:
             taken = self.disk.fill(int(fault.draw * _MOST_LEFT_BYTES))
-            time.sleep(fault.lasts)
+            time.sleep(_FULL_FOR * fault.lasts)
         finally:
             self.disk.clear()
-        return "disk of the warehouse", f"{taken / 1e6:.0f} MB taken for {fault.lasts:.1f} s", True
+        refused = max(0, log.read_bytes().count(_NO_SPACE) - before)
+        told = f"{taken / 1e6:.0f} MB taken for {_FULL_FOR * fault.lasts:.1f} s, {refused} writes refused"
+        return "disk of the warehouse", told, True
 
     @staticmethod
     def _wait_for(condition: Callable[[], Any], seconds: float) -> Any:

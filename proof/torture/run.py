@@ -189,9 +189,9 @@ def _prepare(stand: Stand, say: Say) -> None:
     with stand.superuser() as connection:
         connection.execute(f"ALTER SYSTEM SET max_wal_size = '{_WAL}'")
         connection.execute("SELECT pg_reload_conf()")
+    say("waiting for the DAGs")
     end = time.monotonic() + _DAG_SECONDS
     while missing := set(DAGS) - stand.dag_ids():
-        say(f"waiting for {', '.join(sorted(missing))}")
         if time.monotonic() > end:
             raise PlatformError(f"Airflow does not know {', '.join(sorted(missing))}", "look into its logs")
         time.sleep(1)

@@ -19,7 +19,7 @@ from proof.torture.stand import BUCKET, DATASETS, SERVICES
 from proof.torture.topic import waiting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from proof.torture.stand import Stand
     from proof.torture.stream import Stream
@@ -60,6 +60,7 @@ def wait_for_services(stand: Stand, say: Callable[[str], None]) -> str:
     """Wait until every service is well again; what some complain of if they do not come back."""
     end = time.monotonic() + _PATIENCE
     complaints: dict[str, str] = {}
+    told: Collection[str] = ()
     while time.monotonic() < end:
         try:
             complaints = stand.complaints()
@@ -67,7 +68,9 @@ def wait_for_services(stand: Stand, say: Callable[[str], None]) -> str:
             complaints = {"supervisor": str(error)}
         if not complaints:
             return ""
-        say(f"waiting for {', '.join(complaints)}")
+        if complaints.keys() != told:
+            say(f"waiting for {', '.join(complaints)}")
+            told = complaints.keys()
         time.sleep(_LOOK_SECONDS)
     return "; ".join(f"{name}: {said}" for name, said in complaints.items())
 
