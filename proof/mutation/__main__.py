@@ -1,0 +1,243 @@
+"""`python -m proof.mutation [--only include/ingestion/claim.py ...] [--mutants 600] [--seed 1]`.
+
+Every mutant is tried with the tests that reach its lines on the unchanged code: those that noticed a neighbour first,
+then the quick ones, until one fails or `--patience` seconds of tests have passed. What survives may thus still be
+noticed by a slow test: the score is a lower bound. Now and then the unchanged code is tried in the same way; if that
+fails, the tests are at fault and the score means little.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import signal
+import sys
+import threading
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from proof.mutation.mutants import Mutant, mutants_of
+from proof.mutation.results import PASS_SCORE, Result, Results, diff, interval, score, state_of, table
+from proof.mutation.workplace import ROOT, TESTS, Worker, workplace
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROOMS = ("include/ingestion", "include/contracts")
+_TELL_EVERY = 10.0  # seconds
+_CONTROL_EVERY = 40  # trials of a worker
+
+
+class Reach:
+    """Which tests reach which line of the unchanged code, and how long they take."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.failed: set[str] = set()
+        self._tests: dict[tuple[str, int], set[str]] = defaultdict(set)
+        self._noticed: dict[tuple[str, str], list[str]] = defaultdict(list)
+
+    def add(self, traced: dict[str, Any]) -> None:
+        """What a worker found."""
+        for test in traced["traced"]:
+            self.seconds[test["traced"]] = test["seconds"]
+            if test["failed"]:
+                self.failed.add(test["traced"])
+        for module, lines in traced["lines"].items():
+            for line, names in lines.items():
+                self._tests[module, int(line)].update(names)
+
+    def noticed(self, mutant: Mutant, test: str) -> None:
+        """Remember who noticed a mutant of this function: its neighbours are shown to that test first."""
+        if test in self.seconds and test not in (known := self._noticed[mutant.module, mutant.function]):
+            known.insert(0, test)
+
+    def tests_for(self, mutant: Mutant, patience: float) -> list[tuple[str, float]]:
+        """Tests that reach the mutant with their seconds, in the order of trial; at least one, where there is any."""
+        first, last = mutant.lines
+        names = {name for line in range(first, last + 1) for name in self._tests.get((mutant.module, line), ())}
+        before = self._noticed[mutant.module, mutant.function]
+        ordered = [name for name in before if name in names]
+        ordered += sorted(names - set(ordered), key=lambda name: (self.seconds[name], name))
+        chosen: list[tuple[str, float]] = []
+        for name in ordered:
+            if name in self.failed:
+                continue
+            patience -= self.seconds[name]
+            if chosen and patience < 0:
+                break
+            chosen.append((name, self.seconds[name]))
+        return chosen
+
+
+def main() -> int:
+    """Run the check; 1 if the score is too low or a control failed."""
+    args = _arguments()
+    signal.signal(signal.SIGTERM, _interrupt)
+    out: Path = args.out
+    out.mkdir(parents=True, exist_ok=True)
+    with workplace(args.workers, args.tests, _modules(ROOT, args.only)) as (tree, workers):
+        modules = _modules(tree, args.only)
+        mutants = [mutant for module in modules for mutant in mutants_of(module, (tree / module).read_text())]
+        whole = len(mutants)
+        if args.mutants and args.mutants < whole:
+            mutants = random.Random(args.seed).sample(mutants, args.mutants)  # noqa: S311 - no secret
+        results = Results(out / "results.jsonl", f"{state_of(tree, (*args.tests, *ROOMS))}-{args.patience:g}")
+        open_ones = [mutant for mutant in mutants if results.get(mutant.key) is None]
+        _say(
+            f"{whole} mutants in {len(modules)} modules; {len(mutants)} of them to try, {len(open_ones)} not yet known."
+        )
+        failed_controls = 0
+        if open_ones:
+            reach = _trace(workers)
+            failed_controls = Trial(reach, results, args.patience).run(open_ones, workers)
+    return _report(mutants, results, out, failed_controls, sampled=len(mutants) < whole)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="proof.mutation", description="Change the core; look whether a test notices.")
+    parser.add_argument("--only", nargs="+", default=[], help="modules, as include/ingestion/claim.py")
+    parser.add_argument("--mutants", type=int, default=0, help="try a random sample of so many; 0: all")
+    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--patience", type=float, default=20, help="seconds of tests for one mutant")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="folders of tests; those of unit tests are quick")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--out", type=Path, default=ROOT / ".local.proof" / "mutation", help="results and survivors")
+    return parser.parse_args()
+
+
+def _modules(tree: Path, only: Sequence[str]) -> list[str]:
+    found = sorted(path.relative_to(tree).as_posix() for room in ROOMS for path in (tree / room).glob("*.py"))
+    unknown = set(only) - set(found)
+    if unknown:
+        raise SystemExit(f"No module of {' or '.join(ROOMS)}: {', '.join(sorted(unknown))}")
+    return [module for module in found if not only or module in only]
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
+def _trace(workers: list[Worker]) -> Reach:
+    """Run all tests on the unchanged code once, shared out among the workers."""
+    reach = Reach()
+    start = time.monotonic()
+
+    def share(worker: Worker, number: int) -> dict[str, Any]:
+        names = worker.wait_for_tests()
+        return worker.ask({"trace": names[number :: len(workers)]})
+
+    for traced in _at_once(share, workers):
+        if traced.get("verdict") != "traced":
+            raise RuntimeError(f"The tests on the unchanged code came to no end: {traced}")
+        reach.add(traced)
+    _say(f"{len(reach.seconds)} tests on the unchanged code in {time.monotonic() - start:.0f} s.")
+    for name in sorted(reach.failed):
+        _say(f"  fails without any change, so it is not asked: {name}")
+    return reach
+
+
+def _at_once(work: Callable[[Worker, int], Any], workers: list[Worker]) -> list[Any]:
+    """The same work with each worker; when one fails or we are interrupted, all give up."""
+    with ThreadPoolExecutor(len(workers)) as pool:
+        futures = [pool.submit(work, worker, number) for number, worker in enumerate(workers)]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            for worker in workers:
+                worker.stop()
+            raise
+
+
+class Trial:
+    """The trials of one run, shared among workers."""
+
+    def __init__(self, reach: Reach, results: Results, patience: float) -> None:
+        self._reach, self._results, self._patience = reach, results, patience
+        self._lock = threading.Lock()
+        self._open: list[Mutant] = []
+        self._done, self._survived, self._failed_controls = 0, 0, 0
+        self._start = self._told = time.monotonic()
+
+    def run(self, mutants: list[Mutant], workers: list[Worker]) -> int:
+        """Try all; how many controls failed."""
+        self._open = list(reversed(mutants))
+        _at_once(lambda worker, _: self._work(worker, len(mutants)), workers)
+        return self._failed_controls
+
+    def _work(self, worker: Worker, whole: int) -> None:
+        for number in range(1, whole + 1):
+            with self._lock:
+                if not self._open:
+                    return
+                mutant = self._open.pop()
+                tests = self._reach.tests_for(mutant, self._patience)
+            result = self._try(worker, mutant, tests)
+            if tests and number % _CONTROL_EVERY == 0:
+                self._control(worker, tests)
+            with self._lock:
+                self._results.add(result)
+                self._reach.noticed(mutant, result.by)
+                self._done += 1
+                self._survived += result.verdict in {"survived", "no test"}
+                self._tell(whole)
+
+    def _try(self, worker: Worker, mutant: Mutant, tests: list[tuple[str, float]]) -> Result:
+        def result(verdict: str, by: str = "") -> Result:
+            return Result(mutant.key, mutant.module, mutant.function, verdict, by, self._results.tests)
+
+        source = mutant.source()
+        try:
+            compile(source, mutant.module, "exec", dont_inherit=True)
+        except (SyntaxError, ValueError):
+            return result("invalid")
+        if not tests:
+            return result("no test")
+        answer = worker.ask({"module": mutant.module, "source": source, "tests": tests})
+        return result(answer["verdict"], answer.get("by", ""))
+
+    def _control(self, worker: Worker, tests: list[tuple[str, float]]) -> None:
+        answer = worker.ask({"tests": tests})
+        if answer["verdict"] != "survived":
+            with self._lock:
+                self._failed_controls += 1
+                _say(f"  a control failed, without any change: {answer}")
+
+    def _tell(self, whole: int) -> None:
+        now = time.monotonic()
+        if now - self._told >= _TELL_EVERY or self._done == whole:
+            self._told = now
+            minutes = (now - self._start) / 60
+            _say(f"  {self._done} of {whole} in {minutes:.1f} min, {self._survived} not noticed")
+
+
+def _report(mutants: list[Mutant], results: Results, out: Path, failed_controls: int, *, sampled: bool) -> int:
+    ends = [(mutant, end) for mutant in mutants if (end := results.get(mutant.key)) is not None]
+    found = [result for _, result in ends]
+    survivors = out / "survivors.diff"
+    survivors.write_text(
+        "\n".join(diff(mutant, end.verdict) for mutant, end in ends if end.verdict in {"survived", "no test"})
+    )
+    _say("\n".join(table(found)))
+    noticed, tried = score(found)
+    if not tried:
+        _say("No mutants.")
+        return 1
+    low, high = interval(noticed, tried)
+    chance = f", 95 % interval {low:.1%} to {high:.1%}" if sampled else ""
+    _say(f"Score {noticed / tried:.1%} ({noticed} of {tried} noticed{chance}); survivors are in {survivors}")
+    if failed_controls:
+        _say(f"{failed_controls} controls failed: tests fail by themselves.")
+    return int(noticed / tried < PASS_SCORE or failed_controls > 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
