@@ -44,22 +44,23 @@ FIRST = int(os.environ.get("FUZZ_FIRST_SEED", "1"))
 BATCH = 25
 ROOT = Path(__file__).parents[3]
 # What a person cannot do anything with: our engines' own words for our own queries, and names of Python's.
-_INNER_WORDS = re.compile(
+INNER_WORDS = re.compile(
     r"INTERNAL Error|Binder Error|Parser Error|Catalog Error|LINE 1|SELECT |TRY_CAST|CAST\(|pyarrow|duckdb|Traceback"
     r"|object at 0x|text of |_cells\[|\bc\d+\b.*column"
 )
 
 
-def documented_codes() -> set[str]:
-    """Those of a cell, a row and a file: what a file may end with, or a row of it."""
+def documented_codes(*headings: str) -> set[str]:
+    """The codes below these headings of the documentation."""
     text = (ROOT / "docs" / "reason-codes.md").read_text()
-    sections = [part for part in text.split("\n## ") if part.startswith(("A cell", "A row", "A file"))]
-    assert len(sections) == 3
+    sections = [part for part in text.split("\n## ") if part.partition("\n")[0] in headings]
+    assert len(sections) == len(headings)
     cells = [line.split("|")[1] for part in sections for line in part.splitlines() if line.startswith("| `")]
     return {name for cell in cells for name in re.findall(r"`([a-z-]+)`", cell)} & set(Code)
 
 
-CODES = documented_codes()
+# What a file may end with, or a row of it.
+CODES = documented_codes("A cell", "A row", "A file")
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {}),
     ("fuzzed", {"unknown_columns": UnknownColumns.EVOLVE}),
@@ -151,7 +152,7 @@ def _explained(entry: Row, rejected: list[Row]) -> str:
     """Every refusal has a code, and words that a person can use; every row of a text has its line."""
     told = [row["message"] for row in rejected] + ([entry["error_message"]] if entry["error_code"] else [])
     for message in told:
-        if not message or len(message) < 20 or _INNER_WORDS.search(message):
+        if not message or len(message) < 15 or INNER_WORDS.search(message):
             return f"words that help nobody: {message!r}"
         if re.search(r"[\x00-\x08\x0a-\x1f]", message):
             return f"control characters in {message!r}"
