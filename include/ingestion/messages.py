@@ -23,7 +23,9 @@ _ROW_MESSAGES = {
 
 _UNKNOWN_MESSAGES = {
     Code.BAD_TEXT: "A column that the contract does not name holds a NUL character, which no text column can keep.",
-    Code.BAD_JSON: "What the contract does not name cannot be kept as JSON (a NUL character, NaN, an endless number).",
+    Code.BAD_JSON: (
+        "What the contract does not name cannot be kept as JSON (a NUL character, NaN, an endless number, depth)."
+    ),
 }
 
 

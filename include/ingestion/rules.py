@@ -26,6 +26,8 @@ _FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
 # DuckDB takes these for JSON, PostgreSQL does not: NaN, infinity, a comma before a bracket, an endless exponent.
 _NO_JSON = r"[nN][aA][nN]|[iI][nN][fF]|,\s*[\]}]|[eE][+-]?[0-9]{5}"
 _JSON_NUL = r"(^|[^\\])(\\\\)*\\u0000"
+# PostgreSQL's parser of JSON recurses, and so do those of many who read what it keeps.
+MAX_JSON_DEPTH = 200
 _SPACES = ("' '", "chr(9)", "chr(10)", "chr(13)")
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
@@ -220,10 +222,20 @@ def _has_more_decimals(bare: str, scale: int) -> str:
 
 
 def _unkept_json(value: str) -> str:
-    """Whether DuckDB takes a text for JSON that PostgreSQL's jsonb does not keep: also not an escaped NUL."""
+    """Whether DuckDB takes a text for JSON that PostgreSQL's jsonb does not keep: an escaped NUL, deep nesting."""
     outside_strings = rf"""regexp_replace({value}, '"(\\.|[^"\\])*"', '""', 'g')"""
     loose = f"regexp_matches({value}, '{_NO_JSON}') AND regexp_matches({outside_strings}, '{_NO_JSON}')"
-    return rf"({loose}) OR (contains({value}, '\u0000') AND regexp_matches({value}, '{_JSON_NUL}'))"
+    brackets = rf"translate(regexp_replace({outside_strings}, '[^\[\]{{}}]+', '', 'g'), '{{}}', '[]')"
+    deep = f"length({value}) > {2 * MAX_JSON_DEPTH} AND NOT regexp_full_match({brackets}, '{_SHALLOW}')"
+    return rf"({loose}) OR (contains({value}, '\u0000') AND regexp_matches({value}, '{_JSON_NUL}')) OR ({deep})"
+
+
+def _nested_brackets(depth: int) -> str:
+    """A regular expression for pairs of brackets that are nested so deep at most: RE2 takes it in linear time."""
+    return r"(?:\[" * depth + r"\])*" * depth
+
+
+_SHALLOW = _nested_brackets(MAX_JSON_DEPTH)
 
 
 def _moment(column: Column, bare: str) -> str:

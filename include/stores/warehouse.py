@@ -25,6 +25,8 @@ Connection = psycopg.Connection[TupleRow]
 
 _STATEMENTS = Path(__file__).parents[2] / "sql" / "statements"
 _LOCKED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure, pg.QueryCanceled)
+# A limit of PostgreSQL's own, as its number of columns or the depth of its stack: psycopg takes it for trouble.
+_LIMITS = (pg.ProgramLimitExceeded, pg.StatementTooComplex, pg.TooManyColumns, pg.TooManyArguments)
 _REFUSED = (pg.InsufficientPrivilege, pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.UndefinedTable)
 
 
@@ -82,6 +84,8 @@ def warehouse_errors(stage: str = "warehouse") -> Iterator[None]:
         raise PermanentError(
             stage, Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.", detail=_first_line(error)
         ) from error
+    except _LIMITS as error:
+        raise PermanentError(stage, Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         if "password authentication failed" in str(error):
             raise PermanentError(stage, Code.WAREHOUSE_REFUSED, "The warehouse refused the password.") from error
