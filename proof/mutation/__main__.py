@@ -9,6 +9,7 @@ fails, the tests are at fault and the score means little.
 from __future__ import annotations
 
 import argparse
+import json
 import random
 import signal
 import sys
@@ -85,14 +86,16 @@ def main() -> int:
         whole = len(mutants)
         if args.mutants and args.mutants < whole:
             mutants = random.Random(args.seed).sample(mutants, args.mutants)  # noqa: S311 - no secret
-        results = Results(out / "results.jsonl", f"{state_of(tree, (*args.tests, *ROOMS))}-{args.patience:g}")
+        results = Results(
+            out / "results.jsonl", f"{state_of(tree, (*args.tests, *ROOMS))}-{args.workers}-{args.patience:g}"
+        )
         open_ones = [mutant for mutant in mutants if results.get(mutant.key) is None]
         _say(
             f"{whole} mutants in {len(modules)} modules; {len(mutants)} of them to try, {len(open_ones)} not yet known."
         )
         failed_controls = 0
         if open_ones:
-            reach = _trace(workers)
+            reach = _trace(workers, out / f"reach-{results.tests}-{state_of(tree, modules)}.json")
             failed_controls = Trial(reach, results, args.patience).run(open_ones, workers)
     return _report(mutants, results, out, failed_controls, sampled=len(mutants) < whole)
 
@@ -126,19 +129,22 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _trace(workers: list[Worker]) -> Reach:
-    """Run all tests on the unchanged code once, shared out among the workers."""
+def _trace(workers: list[Worker], kept: Path) -> Reach:
+    """Run all tests on the unchanged code once, shared out among the workers; or as an earlier run has found it."""
     reach = Reach()
     start = time.monotonic()
 
     def share(worker: Worker, number: int) -> dict[str, Any]:
         names = worker.wait_for_tests()
-        return worker.ask({"trace": names[number :: len(workers)]})
+        return known[number] if known else worker.ask({"trace": names[number :: len(workers)]})
 
-    for traced in _at_once(share, workers):
+    known = json.loads(kept.read_text()) if kept.exists() else []
+    answers = _at_once(share, workers)
+    for traced in answers:
         if traced.get("verdict") != "traced":
             raise RuntimeError(f"The tests on the unchanged code came to no end: {traced}")
         reach.add(traced)
+    kept.write_text(json.dumps(answers))
     _say(f"{len(reach.seconds)} tests on the unchanged code in {time.monotonic() - start:.0f} s.")
     for name in sorted(reach.failed):
         _say(f"  fails without any change, so it is not asked: {name}")

@@ -3,7 +3,7 @@
 Only what runs inside functions is changed: a constant of a module, a default value or an annotation is decided
 once, at import, before any test. Left alone by rule, as equivalent or as nobody's promise:
 
-- arguments of log calls, assertions (they tell the type checker), `cast`, docstrings
+- log calls, assertions (they tell the type checker), `cast`, docstrings
 - wording: literals that read as a sentence or a part of one
 - the letter case of codec names and of SQL, `strict=` of zip, `encoding=`
 - settings of speed only, see `_ONLY_SPEED`
@@ -193,6 +193,8 @@ def _changed_conditions(node: cst.SimpleString | cst.FormattedStringText) -> Ite
 
 def _is_left_alone(node: cst.CSTNode) -> bool:
     match node:
+        case cst.Expr(value=cst.Call() as call):
+            return _is_left_alone(call)
         case cst.Arg(keyword=cst.Name(value=name)) if name in _UNCHANGED_NAMES:
             return True
         case cst.Call(func=cst.Attribute(value=cst.Name(value=name))):

@@ -57,8 +57,9 @@ class Results:
 
 
 def state_of(tree: Path, folders: Iterable[str]) -> str:
-    """A checksum over all files of some folders."""
-    files = sorted(path for folder in folders for path in (tree / folder).rglob("*") if path.is_file())
+    """A checksum over files, and all files of folders."""
+    found = [path for folder in folders for path in (tree / folder, *(tree / folder).rglob("*"))]
+    files = sorted(path for path in found if path.is_file())
     whole = hashlib.sha256()
     for path in files:
         whole.update(path.relative_to(tree).as_posix().encode() + b"\0" + path.read_bytes())
