@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
+import json
 import os
+import subprocess
 import sys
 import time
 from datetime import timedelta
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -72,34 +73,73 @@ def test_runs_are_kept_longer_than_any_waits(days: float, wait_hours: float, exp
     assert kept(RetentionSettings(airflow_days=days), IngestSettings(wait_hours=wait_hours)) == expected
 
 
-@pytest.fixture
-def plugin(monkeypatch: pytest.MonkeyPatch) -> tuple[ModuleType, list[list[str]]]:
-    """The plugin as Airflow loads it, and the commands that it starts."""
-    spec = importlib.util.spec_from_file_location("clean_database", ROOT / "plugins" / "clean_database.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "clean_database", module)
-    spec.loader.exec_module(module)
-    started: list[list[str]] = []
+# In a process of its own, since Airflow reads its configuration at import.
+SCRIPT = """
+import importlib.util, json, sys
+from types import SimpleNamespace
+from airflow.sdk.exceptions import AirflowFailException
+from include.orchestration import maintenance
 
-    def popen(command: list[str], **_: object) -> SimpleNamespace:
-        started.append(command)
-        return SimpleNamespace(pid=1, wait=lambda: 0)
+spec = importlib.util.spec_from_file_location("clean_database", sys.argv[1])
+plugin = importlib.util.module_from_spec(spec)
+sys.modules["clean_database"] = plugin
+spec.loader.exec_module(plugin)
+started = []
 
-    monkeypatch.setattr(module.subprocess, "Popen", popen)
-    return module, started
+def popen(command, **_):
+    started.append(command[1:])
+    return SimpleNamespace(pid=1, wait=lambda: 0)
+
+plugin.subprocess.Popen = popen
+for dag_id, run_id in (("maintain_platform", "--help"), ("sweep_unmatched", "x")):
+    plugin.on_dag_run_running(SimpleNamespace(dag_id=dag_id, run_id=run_id), "started")
+
+def answered(told):
+    maintenance.Variable.get = lambda *_, **__: told
+    try:
+        answer = maintenance.clean_airflow_database.function()
+    except AirflowFailException as error:
+        return str(error)
+    return [answer.is_done, answer.xcom_value]
+
+maintenance.get_current_context = lambda: {"run_id": "mine"}
+print("SEEN" + json.dumps({
+    "started": started,
+    "nothing told": answered(None),
+    "of another run": answered({"run_id": "yesterday", "deleted": {"dag_run": 7}, "error": ""}),
+    "of this run": answered({"run_id": "mine", "deleted": {"dag_run": 3}, "error": ""}),
+    "failed": answered({"run_id": "mine", "deleted": {}, "error": "OperationalError: no room"}),
+}))
+"""
 
 
-def test_plugin_starts_the_cleaning_for_a_run_of_maintain_platform(
-    plugin: tuple[ModuleType, list[list[str]]],
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the plugin starts, and what the task says to what it is told."""
+    home = tmp_path_factory.mktemp("airflow")
+    environment = os.environ | {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(ROOT / "plugins" / "clean_database.py")],
+        env=environment, cwd=home, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    line = next((line for line in done.stdout.splitlines() if line.startswith("SEEN")), None)
+    assert line is not None, done.stderr[-3000:]
+    return dict(json.loads(line.removeprefix("SEEN")))
+
+
+def test_plugin_starts_the_cleaning_for_runs_of_maintain_platform_alone(seen: dict[str, Any]) -> None:
+    assert seen["started"] == [["-m", "include.orchestration.airflow_database", "--", "--help"]]
+
+
+@pytest.mark.parametrize(
+    ("told", "answer"),
+    [("nothing told", [False, None]), ("of another run", [False, None]), ("of this run", [True, {"dag_run": 3}])],
+)
+def test_task_waits_until_the_cleaning_of_its_own_run_is_told(
+    seen: dict[str, Any], told: str, answer: list[object]
 ) -> None:
-    module, started = plugin
-    module.on_dag_run_running(SimpleNamespace(dag_id="maintain_platform", run_id="--help"), "started")
-    assert started == [[sys.executable, "-m", "include.orchestration.airflow_database", "--", "--help"]]
+    assert seen[told] == answer
 
 
-def test_plugin_leaves_other_dags_alone(plugin: tuple[ModuleType, list[list[str]]]) -> None:
-    module, started = plugin
-    module.on_dag_run_running(SimpleNamespace(dag_id="sweep_unmatched", run_id="x"), "started")
-    assert started == []
+def test_task_fails_with_what_the_cleaning_has_met(seen: dict[str, Any]) -> None:
+    assert "no room" in seen["failed"]
