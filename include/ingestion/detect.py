@@ -5,11 +5,10 @@ from __future__ import annotations
 import codecs
 import json
 import re
-import zlib
 from typing import TYPE_CHECKING
 
 from include.errors import Code
-from include.ingestion.fetch import guess_8_bit_encoding, open_expanded
+from include.ingestion.fetch import DAMAGES, damaged, guess_8_bit_encoding, open_expanded
 from include.ingestion.records import FileFormat, FileRefusedError, Layout
 
 if TYPE_CHECKING:
@@ -83,12 +82,8 @@ def _head(path: Path, compression: str) -> bytes:
     try:
         with open_expanded(path, compression) as stream:
             return stream.read(HEAD_BYTES)
-    except (EOFError, OSError, zlib.error) as error:
-        raise FileRefusedError(
-            Code.TRUNCATED_FILE,
-            f"The {compression} data is damaged or cut off: {error}",
-            "Compress and send the file again.",
-        ) from error
+    except DAMAGES as error:
+        raise damaged(compression, error) from error
 
 
 def _encoding(path: Path, head: bytes, compression: str, max_expanded_bytes: int) -> str:

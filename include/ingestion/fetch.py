@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import pyarrow as pa
 
 from include.errors import Code, RetryableError, Stage
+from include.ingestion.expansion import allowed_bytes, too_large
 from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
 from include.stores.object_store import ObjectMissingError, ObjectStore
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
 
 CHUNK_BYTES = 4 * 1024**2
+# What compressed data raises that is cut off (the first) or damaged.
+DAMAGES = (EOFError, zlib.error, gzip.BadGzipFile)
 _MULTIBYTE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
 _NOT_LATIN_1 = re.compile(rb"[\x80-\x9f\xfe\xff]")
 
@@ -86,16 +89,12 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
         marked = stream.read(3) == codecs.BOM_UTF8
     if layout.compression == "none" and layout.encoding == "utf-8" and not marked:
         return raw
-    chunks = _bounded(_expanded(raw.path, layout.compression), settings.max_expanded_bytes)
+    chunks = _bounded(_expanded(raw.path, layout.compression), allowed_bytes(raw.size_bytes, settings))
     chunks = _recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else _unmarked(chunks)
     try:
         return _spool(chunks, raw.path.with_name("plain"))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise FileRefusedError(
-            Code.TRUNCATED_FILE,
-            f"The {layout.compression} data is damaged or cut off: {error}",
-            "Compress and send the file again.",
-        ) from error
+    except DAMAGES as error:
+        raise damaged(layout.compression, error) from error
     except UnicodeDecodeError as error:
         raise FileRefusedError(
             Code.BAD_ENCODING,
@@ -123,9 +122,22 @@ def guess_8_bit_encoding(path: Path, compression: str, max_expanded_bytes: int) 
                 may_be_latin_1 &= not _MULTIBYTE.search(chunk) and not _NOT_LATIN_1.search(chunk)
         if is_utf_8:
             is_utf_8 = not decoder.getstate()[0]  # the file ends inside a character
-    except (EOFError, zlib.error, gzip.BadGzipFile):
+    except DAMAGES:
         return "utf-8"  # damaged: plain_text will say so
     return "latin-1" if not is_utf_8 and may_be_latin_1 else "utf-8"
+
+
+def damaged(compression: str, error: Exception) -> FileRefusedError:
+    """The verdict on compressed data that cannot be expanded: its end is missing, or it is wrong in itself."""
+    if isinstance(error, EOFError):
+        return FileRefusedError(
+            Code.TRUNCATED_FILE,
+            f"The {compression} data is cut off: its end is missing.",
+            "Upload the whole file again.",
+        )
+    return FileRefusedError(
+        Code.UNREADABLE_FILE, f"The {compression} data is damaged: {error}.", "Compress and send the file again."
+    )
 
 
 def open_expanded(path: Path, compression: str) -> IO[bytes]:
@@ -151,7 +163,7 @@ class _ZstdReader(io.RawIOBase):
         try:
             chunk = self._stream.read(len(buffer))
         except OSError as error:
-            raise EOFError(str(error)) from error
+            raise (EOFError if "Truncated" in str(error) else zlib.error)(str(error)) from error
         buffer[: len(chunk)] = chunk
         return len(chunk)
 
@@ -172,11 +184,7 @@ def _bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
     for chunk in chunks:
         total += len(chunk)
         if total > limit:
-            raise FileRefusedError(
-                Code.TOO_LARGE,
-                f"The file expands to more than {limit:,} bytes.",
-                "Split it, or raise INGEST_MAX_EXPANDED_BYTES.",
-            )
+            raise too_large(limit)
         yield chunk
 
 

@@ -88,7 +88,7 @@ def _rule_message(contract: Contract, name: str, row: Mapping[str, object]) -> s
     rule = next(rule for rule in contract.row_rules if rule.name == name)
     used = [column.name for column in contract.source_columns if column.name in rule.expression]
     values = ", ".join(f"{column} = {row.get(column)}" for column in used)
-    return f"{rule.description or rule.name} ({rule.name}): {values}."
+    return f"Not so: {(rule.description or rule.name).rstrip('.')} ({rule.name}): {values}."
 
 
 def _range(column: Column) -> str:

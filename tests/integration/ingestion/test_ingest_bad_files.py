@@ -90,7 +90,7 @@ def damaged_parquet() -> bytes:
         (gzip.compress(b""), "empty-file"),
         (b"PAR1", "truncated-file"),
         (b"\x1f\x8b\x08\x00", "truncated-file"),
-        (b"\x1f\x8b" + b"nonsense" * 20, "truncated-file"),
+        (b"\x1f\x8b" + b"nonsense" * 20, "unreadable-file"),
         (gzip.compress(HEADER + LINE * 100)[:-9], "truncated-file"),
         (zstandard.compress(HEADER + LINE)[:-4], "truncated-file"),
         (gzip.compress(parquet(a=[1])), "unknown-format"),

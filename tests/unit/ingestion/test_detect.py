@@ -158,10 +158,24 @@ NOISE = b"".join(f"{number},{number * 7919 % 10007}\n".encode() for number in ra
         pytest.param(zstandard.compress(NOISE)[: len(zstandard.compress(NOISE)) // 2], id="zstd"),
         pytest.param(zstandard.compress(CSV)[:-3], id="zstd-without-its-end"),
         pytest.param(zstandard.compress(CSV)[:5], id="zstd-of-five-bytes"),
-        pytest.param(b"\x1f\x8b" + b"nonsense" * 20, id="gzip-in-name-only"),
     ],
 )
 def test_detect_refuses_a_file_that_was_cut_off(tmp_path: Path, content: bytes) -> None:
     refusal = refused(tmp_path, content)
     assert refusal.code is Code.TRUNCATED_FILE
     assert "again" in refusal.remedy
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\x1f\x8b" + b"nonsense" * 20, id="gzip-in-name-only"),
+        pytest.param(gzip.compress(CSV) + b"tail", id="gzip-and-a-tail"),
+        pytest.param(gzip.compress(CSV)[:-8] + bytes(8), id="gzip-of-another-sum"),
+        pytest.param(zstandard.compress(CSV) + b"tail", id="zstd-and-a-tail"),
+    ],
+)
+def test_detect_tells_damage_from_a_missing_end(tmp_path: Path, content: bytes) -> None:
+    refusal = refused(tmp_path, content)
+    assert refusal.code is Code.UNREADABLE_FILE
+    assert "is damaged: " in refusal.message
