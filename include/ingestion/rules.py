@@ -92,7 +92,8 @@ def typed(column: Column, text: str) -> str:
         case ColumnType.INTEGER:
             return f"CASE WHEN regexp_full_match({bare}, '[+-]?[0-9]+') THEN TRY_CAST({bare} AS BIGINT) END"
         case ColumnType.NUMBER:
-            return f"TRY_CAST({bare} AS DECIMAL({column.precision},{column.scale}))"
+            cast = f"TRY_CAST({bare} AS DECIMAL({column.precision},{column.scale}))"
+            return f"CASE WHEN NOT ({_has_more_decimals(bare, column.scale)}) THEN {cast} END"
         case ColumnType.FLOAT:
             shape = rf"regexp_full_match({bare}, '{_FLOAT}')"
             return f"CASE WHEN {shape} THEN TRY_CAST({bare} AS DOUBLE) END"

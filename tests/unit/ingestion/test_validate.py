@@ -424,3 +424,13 @@ def test_validate_compares_the_widest_numbers_with_bounds_of_any_scale(
         contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n{content}".encode(), thorough=thorough
     )
     assert [str(row["x"].normalize() if scale else row["x"]) for row in rows] == kept
+
+
+def test_validate_shows_row_rules_no_rounded_number(stages, contract_of) -> None:
+    contract = contract_of(
+        Column("id", ColumnType.INTEGER),
+        Column("x", ColumnType.NUMBER, precision=5, scale=0),
+        row_rules=(RowRule("small", "x < 2", "Below two"),),
+    )
+    validated = stages.validate(contract, b"id,x\n1,1.5\n")
+    assert [reject.code for reject in validated.rejects.first] == [Code.TOO_MANY_DECIMALS]
