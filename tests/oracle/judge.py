@@ -7,19 +7,20 @@ not: what a value is (`values`), how a format is read (`readers`), what the tabl
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from include.contracts.model import ColumnType, UnknownColumns
+from include.contracts.model import ColumnType, ErrorBudget, UnknownColumns
 from include.errors import Code
 from tests.oracle.documents import Document, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
-from tests.oracle.readers import Record, Source, normalised, read
+from tests.oracle.readers import Record, Source, message_record, normalised, read
 from tests.oracle.values import BadCell, judged, parsed, text_of
 from tests.oracle.verdict import Fault, FileRefused, GoodRow, Value, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from include.contracts.model import Column, Contract
 
@@ -49,18 +50,35 @@ def judge_source(contract: Contract, source: Source, sha256: str = "") -> Verdic
     columns = _mapped(contract, source)
     if not source.records:
         raise FileRefused(Code.NO_ROWS)
+    return _verdict(contract, source.records, columns, sha256)
+
+
+def _verdict(contract: Contract, records: Sequence[Record], columns: Mapped, sha256: str) -> Verdict:
     rows: list[GoodRow] = []
     faults: list[Fault] = []
-    for record in source.records:
+    for record in records:
         values, found = judge_record(contract, record, columns)
         faults += [Fault(record.row, record.line, column, code) for column, code in found]
         if not found:
             rows.append(GoodRow(record.row, values))
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
     extra = tuple(map(evolved, columns.extra)) if evolves else ()
-    rejected, count = len(source.records) - len(rows), len(source.records)
+    rejected, count = len(records) - len(rows), len(records)
     code = None if _affordable(contract, rejected, count) else Code.ERROR_BUDGET_EXCEEDED
     return Verdict(code, tuple(rows), tuple(faults), count, extra, sha256)
+
+
+def judge_messages(contract: Contract, values: Sequence[bytes]) -> Verdict:
+    """What must become of a few messages in JSON: each stands or falls by itself, and bad ones stop nothing.
+
+    The faults' rows are the messages' places, from 1; a fault of a message makes it a dead letter.
+    """
+    found = [message_record(row, value) for row, value in enumerate(values, 1)]
+    header = tuple(dict.fromkeys(name for record in found for name in record.cells))
+    wanted = {column.name: column for column in contract.source_columns}
+    known = {name: wanted[normalised(name)] for name in header if normalised(name) in wanted}
+    columns = Mapped(known, tuple(name for name in header if name not in known))
+    return _verdict(replace(contract, budget=ErrorBudget(share=1.0)), found, columns, "")
 
 
 class Mapped(NamedTuple):
@@ -128,6 +146,8 @@ def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: d
             if not keepable(given):
                 return [(None, Code.BAD_JSON)]
             values[RESCUED] = Document.of(given) if given else None
+        case UnknownColumns.REJECT if any(name in record.cells for name in columns.extra):
+            return [(None, Code.UNKNOWN_COLUMNS)]  # only of a message: a file with such columns is refused
     return []
 
 

@@ -226,9 +226,17 @@ def _source(found: list[Record]) -> Source:
     return Source(tuple(names), tuple(found))
 
 
-def from_messages(values: list[Raw]) -> Source:
-    """Messages in JSON as records; they have no lines."""
-    return _source([_record(row, None, value) for row, value in enumerate(values, 1)])
+def message_record(row: int, value: bytes) -> Record:
+    """A message in JSON as a record; it has no lines but its own place."""
+    text = value.decode("utf-8", "surrogateescape")
+    if not text.strip(" \t\r\n"):
+        return Record(row, row, code=Code.EMPTY_MESSAGE)
+    if BROKEN_BYTE.search(text):
+        return Record(row, row, code=Code.BAD_ENCODING)
+    try:
+        return _record(row, row, parse(text))
+    except NotJsonError:
+        return Record(row, row, code=Code.BAD_ROW_JSON)
 
 
 def _parquet(content: bytes) -> Source:
