@@ -80,6 +80,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
+    failed_controls = 0
     with workplace(args.workers, args.tests, _modules(ROOT, args.only)) as (tree, workers):
         modules = _modules(tree, args.only)
         mutants = [mutant for module in modules for mutant in mutants_of(module, (tree / module).read_text())]
@@ -93,10 +94,12 @@ def main() -> int:
         _say(
             f"{whole} mutants in {len(modules)} modules; {len(mutants)} of them to try, {len(open_ones)} not yet known."
         )
-        failed_controls = 0
-        if open_ones:
-            reach = _trace(workers, out / f"reach-{results.tests}-{state_of(tree, modules)}.json")
-            failed_controls = Trial(reach, results, args.patience).run(open_ones, workers)
+        try:
+            if open_ones:
+                reach = _trace(workers, out / f"reach-{results.tests}-{state_of(tree, modules)}.json")
+                failed_controls = Trial(reach, results, args.patience).run(open_ones, workers)
+        except KeyboardInterrupt:
+            _say("Interrupted: the same command continues. What is known until now:")
     return _report(mutants, results, out, failed_controls, sampled=len(mutants) < whole)
 
 
@@ -238,11 +241,14 @@ def _report(mutants: list[Mutant], results: Results, out: Path, failed_controls:
         _say("No mutants.")
         return 1
     low, high = interval(noticed, tried)
-    chance = f", 95 % interval {low:.1%} to {high:.1%}" if sampled else ""
+    partly = sampled or len(ends) < len(mutants)
+    chance = f", 95 % interval {low:.1%} to {high:.1%}" if partly else ""
     _say(f"Score {noticed / tried:.1%} ({noticed} of {tried} noticed{chance}); survivors are in {survivors}")
     if failed_controls:
         _say(f"{failed_controls} controls failed: tests fail by themselves.")
-    return int(noticed / tried < PASS_SCORE or failed_controls > 0)
+    if len(ends) < len(mutants):
+        _say(f"{len(mutants) - len(ends)} mutants were not tried.")
+    return int(noticed / tried < PASS_SCORE or failed_controls > 0 or len(ends) < len(mutants))
 
 
 if __name__ == "__main__":
