@@ -34,6 +34,7 @@ _FOREIGN = {
     b"\x7fELF": "a program",
 }
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1a\x1b")
 # An array of records, before which something else may stand by mistake; not a header as in "[id],name".
 _ARRAY = re.compile(r'\[\s*((null|true|false|-?[0-9][0-9.eE+-]*|"([^"\\]|\\.)*")\s*,\s*)*([{\[\]]|\Z)')
@@ -52,6 +53,9 @@ def detect(path: Path, max_expanded_bytes: int) -> Layout:
         return _parquet(path)
     compression = next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), "none")
     head = _head(path, compression)
+    # Its mark begins like that of UTF-16, whose text has no NUL character there.
+    if head.startswith(_UTF_32) and len(head) > 4:
+        raise FileRefusedError(Code.UNKNOWN_FORMAT, "The text is in UTF-32.", "Write the file as UTF-8.")
     marked = next((mark for mark, _ in _BOMS if head.startswith(mark)), b"")
     if not head[len(marked) :].strip(b" \t\r\n\0"):
         raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")

@@ -76,3 +76,11 @@ def test_a_nul_in_a_columns_name_is_the_files_fault(stages, contract_of, content
 @pytest.mark.parametrize("content", [b'[{"id": "1"}]\n[{"id": "2"}]', b"[] []"], ids=["rows", "empty"])
 def test_arrays_one_after_another_are_a_broken_document(stages, contract_of, content: bytes) -> None:
     assert stages.refusal(contract_of(KEY), content).code is Code.UNREADABLE_FILE
+
+
+@pytest.mark.parametrize("encoding", ["utf-32", "utf-32-be"])
+def test_utf_32_is_named_and_not_taken_for_utf_16(stages, contract_of, encoding: str) -> None:
+    content = ("\ufeff" * (encoding == "utf-32-be") + "id\n1\n").encode(encoding)
+    refusal = stages.refusal(contract_of(KEY), content)
+    assert refusal.code is Code.UNKNOWN_FORMAT
+    assert str(refusal) == "The text is in UTF-32. Write the file as UTF-8."
