@@ -89,8 +89,9 @@ def wait_until_settled(stand: Stand, stream: Stream, say: Callable[[str], None])
         if now.nothing:
             return ""
         if now != last:
+            if str(now) != str(last):
+                say(str(now))
             last, changed = now, time.monotonic()
-            say(str(now))
         time.sleep(_LOOK_SECONDS)
     return account(stand)
 
