@@ -21,6 +21,7 @@ from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract
 from include.errors import Code
 from include.ingestion.csv_text import Dialect, read_records
+from include.ingestion.expansion import BATCH_BYTES, bounded_batches
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
 from include.ingestion.records import FileRefusedError, SpooledFile
 from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned, unknown_checks
@@ -120,7 +121,8 @@ def typed_parquet(
         if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
             raise Doubt
         with _doubting():
-            yield from _checked(file.iter_batches(BATCH_ROWS), columns, contract, connection, check_nul=True)
+            batches = bounded_batches(file, path, BATCH_ROWS, BATCH_BYTES, settings)
+            yield from _checked(batches, columns, contract, connection, check_nul=True)
 
 
 @contextmanager
@@ -181,13 +183,13 @@ def _has_long_decimals(table: pa.Table) -> bool:
 def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     """Small batches put together, so that each query has enough to do."""
     waiting: list[pa.RecordBatch] = []
-    rows = 0
+    rows = size = 0
     for batch in batches:
         waiting.append(batch)
-        rows += batch.num_rows
-        if rows >= BATCH_ROWS:
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+        if rows >= BATCH_ROWS or size >= BATCH_BYTES:
             yield pa.Table.from_batches(waiting)
-            waiting, rows = [], 0
+            waiting, rows, size = [], 0, 0
     if rows:
         yield pa.Table.from_batches(waiting)
 

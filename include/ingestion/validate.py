@@ -15,6 +15,7 @@ from include.ingestion.csv_text import sniff
 from include.ingestion.detect import detect
 from include.ingestion.diagnose import Chunk, diagnose_csv, diagnose_json, diagnose_parquet
 from include.ingestion.engine import engine
+from include.ingestion.expansion import TEXT_BATCH_BYTES, allowed_bytes, bounded_batches
 from include.ingestion.fetch import plain_text
 from include.ingestion.json_text import record_lines
 from include.ingestion.records import (
@@ -64,7 +65,7 @@ def validate(
     if (of := loaded_before(raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:
-        layout = raw.layout or detect(raw.path, settings.max_expanded_bytes)
+        layout = raw.layout or detect(raw.path, allowed_bytes(raw.size_bytes, settings))
         with engine(folder, settings) as connection:
             validated = _read(contract, raw, layout, connection, folder, settings)
         _judge(contract, validated)
@@ -150,7 +151,8 @@ def _chunks(
             yield from diagnose_csv(text, dialect, contract, connection, settings)
         case FileFormat.PARQUET:
             with open_parquet(text.path) as file:
-                yield from diagnose_parquet(file.iter_batches(BATCH_ROWS), contract, connection, settings)
+                batches = bounded_batches(file, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings)
+                yield from diagnose_parquet(batches, contract, connection, settings)
         case kind:
             yield from diagnose_json(text, kind, contract, connection, settings)
 

@@ -1,12 +1,20 @@
 """Content made to exhaust whoever reads it: refused with a code, in bounded memory, and the rows beside it load."""
 
+import io
+import struct
+from collections.abc import Callable
 from dataclasses import replace
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import zstandard
 
 from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code
+from include.ingestion import expansion
 from include.ingestion.rules import MAX_JSON_DEPTH
+from include.settings import IngestSettings
 
 pytestmark = pytest.mark.unit
 
@@ -41,3 +49,64 @@ def test_validate_keeps_json_as_deep_as_the_limit_and_wide_json(stages, contract
     lines = f'{{"id": "1", "j": {nested(MAX_JSON_DEPTH)}}}\n{{"id": "2", "j": {wide}}}\n'
     contract = replace(contract_of(*COLUMNS), unknown_columns=UnknownColumns.REJECT)
     assert stages.validate(contract, lines.encode()).rejects.rows == 0
+
+
+# What expands
+
+
+def parquet(table: pa.Table) -> bytes:
+    target = io.BytesIO()
+    pq.write_table(table, target, store_schema=False, compression="zstd")
+    return target.getvalue()
+
+
+def one_long_text(rows: int, length: int, **more: object) -> bytes:
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array(["x" * length]))
+    return parquet(pa.table({"id": [str(row) for row in range(rows)], "t": texts, **more}))
+
+
+def claiming(rows: int) -> bytes:
+    """A file of a thousand rows whose footer claims others, as Thrift writes a number: in sevens of bits."""
+
+    def number(value: int) -> bytes:
+        value, written = value * 2, b""
+        while value >= 0x80:
+            written, value = written + bytes([value & 0x7F | 0x80]), value >> 7
+        return written + bytes([value])
+
+    content = parquet(pa.table({"id": ["a"] * 1_000}))
+    length = struct.unpack("<I", content[-8:-4])[0]
+    footer = content[-8 - length : -8].replace(number(1_000), number(rows))
+    return content[: -8 - length] + footer + struct.pack("<I", len(footer)) + b"PAR1"
+
+
+RATIO = {"max_expansion_ratio": 20, "expansion_free_bytes": 200_000}
+BOMBS: dict[str, tuple[Callable[[], bytes], Code]] = {
+    "zstd": (lambda: zstandard.compress(b"id,t\n" + b"1,x\n" * 100_000), Code.TOO_LARGE),
+    "one text in many rows": (lambda: one_long_text(5_000, 10_000), Code.TOO_LARGE),
+    "the same by the thorough road": (lambda: one_long_text(5_000, 10_000, i=["x"] * 5_000), Code.TOO_LARGE),
+    "one short text in many rows": (lambda: parquet(pa.table({"id": ["a"] * 500_000})), Code.TOO_LARGE),
+    "footer of too many rows": (lambda: claiming(2**40), Code.UNREADABLE_FILE),
+}
+
+
+@pytest.mark.parametrize(("content", "code"), BOMBS.values(), ids=list(BOMBS))
+def test_validate_refuses_what_expands_too_much(stages, contract_of, content: Callable[[], bytes], code: Code) -> None:
+    refusal = stages.refusal(contract_of(), content(), IngestSettings(**RATIO))
+    assert refusal.code is code
+
+
+@pytest.mark.parametrize("content", ["csv", "parquet"])
+def test_validate_asks_no_ratio_of_a_small_file(stages, contract_of, content: str) -> None:
+    body = zstandard.compress(b"id\n" + b"a\n" * 10_000) if content == "csv" else one_long_text(10, 10_000)
+    assert stages.validate(contract_of(), body, IngestSettings(**RATIO)).rejects.rows == 0
+
+
+def test_batches_of_long_texts_have_few_rows(tmp_path) -> None:
+    """The whole of a batch is in memory: what a dictionary holds once, it holds once a row."""
+    path = tmp_path / "x.parquet"
+    path.write_bytes(one_long_text(1_000, 10_000))
+    with pq.ParquetFile(path) as file:
+        batches = list(expansion.bounded_batches(file, path, 65_536, 100_000, IngestSettings()))
+    assert sum(batch.num_rows for batch in batches) == 1_000
+    assert max(batch.nbytes for batch in batches) < 150_000
