@@ -62,7 +62,7 @@ class Sampler:
     def __init__(self, platform: Platform) -> None:
         self._platform, self._layout = platform, platform.settings.layout
         self._series: dict[str, Series] = {}
-        self._begun = time.time()
+        self._begun, self._times = time.time(), list[float]()
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Sampler:
@@ -110,12 +110,12 @@ class Sampler:
             key = f"{name} [{unit}]"
             if key not in self._series:
                 # What appears later was nothing before.
-                earlier = next(iter(self._series.values())).seconds[:] if self._series else []
-                self._series[key] = Series(name, unit, earlier, [0.0] * len(earlier))
+                self._series[key] = Series(name, unit, self._times[:], [0.0] * len(self._times))
             self._series[key].add(at, float(value))
         for series in self._series.values():
             if series.seconds[-1] != at:
                 series.add(at, 0.0)
+        self._times.append(at)
 
     def _of_processes(self) -> Iterator[tuple[tuple[str, str], float]]:
         """Memory, open files and threads by service, and how many processes there are."""
