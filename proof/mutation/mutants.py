@@ -6,6 +6,7 @@ once, at import, before any test. Left alone by rule, as equivalent or as nobody
 - log calls, assertions (they tell the type checker), `cast`, docstrings
 - wording: literals that read as a sentence or a part of one
 - the letter case of codec names and of SQL, `strict=` of zip, `encoding=`
+- names of files in a folder of one's own
 - settings of speed only, see `_ONLY_SPEED`
 """
 
@@ -28,8 +29,18 @@ _CODEC = re.compile(r"(utf-?(8|16|32)([-_](sig|le|be))?|ascii|latin-?1|cp\d+)", 
 _SQL = re.compile(
     r"\b(SELECT|FROM|WHERE|AND|OR|NOT|NULL|CASE|WHEN|THEN|ELSE|END|AS|IN|ORDER|COPY|INSERT|SET|TABLE|LIMIT|ON|VALUES)\b"
 )
+_SCRATCH = re.compile(r"\w+\.(parquet|arrow|tmp)")
 _LOGS = {"log", "logger", "_log"}
-_ONLY_SPEED = {"max_workers", "thread_name_prefix", "indent", "buffer_size", "chunk_size", "stacklevel", "daemon"}
+_ONLY_SPEED = {
+    "max_workers",
+    "row_group_size",
+    "thread_name_prefix",
+    "indent",
+    "buffer_size",
+    "chunk_size",
+    "stacklevel",
+    "daemon",
+}
 _UNCHANGED_NAMES = {"strict", "encoding"} | _ONLY_SPEED
 # A condition written in SQL: what stands left becomes what stands right.
 _SQL_SWAPS = (
@@ -149,9 +160,11 @@ def _changes(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 def _changed_text(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     if not isinstance(node, cst.SimpleString) or " " in node.raw_value.strip():
         return  # wording, or SQL, whose conditions are changed below
-    codec = _CODEC.fullmatch(node.raw_value) is not None
+    if _SCRATCH.fullmatch(node.raw_value):
+        return
+    caseless = _CODEC.fullmatch(node.raw_value) or _SQL.fullmatch(node.raw_value.strip())
     for changed in operator_string(node):
-        if not codec or "XX" in getattr(changed, "value", ""):
+        if not caseless or "XX" in getattr(changed, "value", ""):
             yield changed
 
 
