@@ -259,7 +259,7 @@ def test_command_lines_hold_no_secret(running: Running, search: SecretSearch) ->
     assert len(seen & ours) > 15
 
 
-@pytest.mark.parametrize("arguments", [("status",), ("run", "no_such_dag"), ("drop", "/no/such/file")], ids=" ".join)
+@pytest.mark.parametrize("arguments", [("status",), ("schedules",), ("drop", "/no/such/file")], ids=" ".join)
 def test_commands_print_no_secret(running: Running, search: SecretSearch, arguments: tuple[str, ...]) -> None:
     """`env` prints them: that is what it is for."""
     told = os.environ | {"PLATFORM_HOME": str(running.platform.settings.platform_home)}
