@@ -132,7 +132,7 @@ def _positional(columns: ColumnMap) -> _Cells:
         return _Cells(texts, tuple((name, f"c{at}") for at, name in columns.extra))
     if not columns.extra:
         return _Cells(texts)
-    pairs = ", ".join(f"{literal(name)}, c{at}" for at, name in columns.extra)
+    pairs = ", ".join(f"{literal(name)}, nullif(c{at}, '')" for at, name in columns.extra)
     return _Cells(texts, rescued=f"json_object({pairs})::VARCHAR")
 
 
@@ -233,7 +233,7 @@ def _query(contract: Contract, cells: _Cells) -> str:
         f"CASE WHEN {check.broken} THEN {_violation(check.column, check.code, 'NULL', check.rule)} END"
         for check in [*row_checks(contract), *unknown_checks(name for name, _ in cells.extra)]
     ]
-    extra = [f"{text} AS {quoted(name)}" for name, text in cells.extra]
+    extra = [f"nullif({text}, '') AS {quoted(name)}" for name, text in cells.extra]
     rescued = f"{cells.rescued or 'NULL::VARCHAR'} AS _rescued"
     texts = f"SELECT _source_row, _source_line, _raw, {', '.join([*inner, *extra, rescued])} FROM {cells.relation}"
     return (

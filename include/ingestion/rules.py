@@ -23,6 +23,7 @@ _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"
 _FIRST_MOMENT, _LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
 _FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+_UUID = r"[{]?[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}[}]?"
 # DuckDB takes these for JSON, PostgreSQL does not: NaN, infinity, a comma before a bracket, an endless exponent.
 _NO_JSON = r"[nN][aA][nN]|[iI][nN][fF]|,\s*[\]}]|[eE][+-]?[0-9]{5}"
 _JSON_NUL = r"(^|[^\\])(\\\\)*\\u0000"
@@ -103,7 +104,8 @@ def typed(column: Column, text: str) -> str:
                 f"WHEN lower({bare}) IN {_words(FALSE_WORDS)} THEN false END"
             )
         case ColumnType.UUID:
-            return f"TRY_CAST({bare} AS UUID)::VARCHAR"
+            # The cast alone overlooks dashes wherever they stand.
+            return f"CASE WHEN regexp_full_match({bare}, '{_UUID}') THEN TRY_CAST({bare} AS UUID)::VARCHAR END"
         case _:
             return _moment(column, bare)
 

@@ -199,7 +199,7 @@ def _as_contract(
 ) -> pa.Table:
     given = {name: table.column(at) for at, name in enumerate(columns.names) if name is not None}
     if columns.evolves:
-        given.update({name: table.column(at) for at, name in columns.extra})
+        given.update({name: _without_empties(table.column(at)) for at, name in columns.extra})
     elif columns.extra:
         given["_rescued"] = _rescued(table, columns, connection)
     given["_source_row"] = pa.chunked_array([pa.array(np.arange(first, first + table.num_rows, dtype=np.int64))])
@@ -216,13 +216,18 @@ def _as_contract(
 
 def _rescued(table: pa.Table, columns: ColumnMap, connection: duckdb.DuckDBPyConnection) -> pa.ChunkedArray:
     unknown = pa.Table.from_arrays(
-        [table.column(at) for at, _ in columns.extra], names=[f"c{at}" for at, _ in columns.extra]
+        [_without_empties(table.column(at)) for at, _ in columns.extra], names=[f"c{at}" for at, _ in columns.extra]
     )
     pairs = ", ".join(f"{literal(name)}, {quoted(f'c{at}')}" for at, name in columns.extra)
     connection.register("unknown", unknown)
     answer = connection.execute(f"SELECT json_object({pairs})::VARCHAR AS r FROM unknown").to_arrow_table()
     connection.unregister("unknown")
     return answer["r"]
+
+
+def _without_empties(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A text column in which an empty text is null, as it is in every format."""
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
 
 
 def _needs_zone(column: pa.ChunkedArray, entry: pa.Field) -> bool:

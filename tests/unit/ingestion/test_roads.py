@@ -193,6 +193,7 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
          "2026-01-31T12:30:15.5": NOON.replace(microsecond=500_000),
          "2026-01-31T12:30:15.123456": NOON.replace(microsecond=123_456),
          "2026-01-31T12:30": NOON.replace(second=0), "2026-01-31T12": NOON.replace(minute=0, second=0),
+         "2026-01-31T24:00:00": datetime(2026, 2, 1), "2026-01-31T24:00:01": Code.BAD_TIMESTAMP,  # noqa: DTZ001
          "2026-01-31": datetime(2026, 1, 31), "": None,  # noqa: DTZ001
          "2026-01-31T12:30:15Z": Code.BAD_TIMESTAMP, "2026-01-31T12:30:15+02:00": Code.BAD_TIMESTAMP,
          "2026-01-31T25:00:00": Code.BAD_TIMESTAMP, "2026-01-31T12:60:00": Code.BAD_TIMESTAMP,
@@ -225,7 +226,9 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
     "uuid": (
         UUID,
         {A_UUID: A_UUID, A_UUID.upper(): A_UUID, A_UUID.replace("-", ""): A_UUID, f" {A_UUID} ": A_UUID, "": None,
-         "{" + A_UUID + "}": A_UUID, A_UUID[:-1]: Code.BAD_UUID, A_UUID + "0": Code.BAD_UUID, "x": Code.BAD_UUID,
+         "{" + A_UUID + "}": A_UUID, A_UUID[:-1]: Code.BAD_UUID,
+         "-" + A_UUID: Code.BAD_UUID, A_UUID[0] + "-" + A_UUID[1:]: Code.BAD_UUID,
+         A_UUID + "0": Code.BAD_UUID, "x": Code.BAD_UUID,
          A_UUID.replace("6", "g"): Code.BAD_UUID},
     ),
 }  # fmt: skip

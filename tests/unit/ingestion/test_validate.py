@@ -434,3 +434,24 @@ def test_validate_shows_row_rules_no_rounded_number(stages, contract_of) -> None
     )
     validated = stages.validate(contract, b"id,x\n1,1.5\n")
     assert [reject.code for reject in validated.rejects.first] == [Code.TOO_MANY_DECIMALS]
+
+
+@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("mode", [UnknownColumns.EVOLVE, UnknownColumns.RESCUE], ids=str)
+@pytest.mark.parametrize(
+    "content",
+    [b'id,odd\n1,\n2,""\n3,x\n', b'{"id":1,"odd":""}\n{"id":2,"odd":null}\n{"id":3,"odd":"x"}\n',
+     parquet_of(id=[1, 2, 3], odd=["", None, "x"])],
+    ids=["csv", "ndjson", "parquet"],
+)  # fmt: skip
+def test_validate_takes_an_empty_text_of_an_unknown_column_for_null(
+    stages, contract_of, mode: UnknownColumns, content: bytes, thorough: bool
+) -> None:
+    contract = contract_of(Column("id", ColumnType.INTEGER, required=True), unknown_columns=mode)
+    rows = stages.rows(contract, content, thorough=thorough)
+    kept = [row["odd" if mode is UnknownColumns.EVOLVE else "_rescued"] for row in rows]
+    if mode is UnknownColumns.EVOLVE:
+        assert kept == [None, None, "x"]
+    else:  # JSON is kept as it was sent; a cell of a table has no other way to be empty
+        first = '{"odd":""}' if content.startswith(b"{") else '{"odd":null}'
+        assert kept == [first, '{"odd":null}', '{"odd":"x"}']
