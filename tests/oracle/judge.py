@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from include.contracts.model import ColumnType, ErrorBudget, UnknownColumns
 from include.errors import Code
-from tests.oracle.documents import Document, keepable
+from tests.oracle.documents import Document, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
 from tests.oracle.readers import Record, Source, message_record, normalised, read
 from tests.oracle.values import BadCell, judged, parsed, text_of
@@ -142,13 +142,18 @@ def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: d
             values.update(texts)
             return [(None, Code.BAD_TEXT)] if any("\0" in (text or "") for text in texts.values()) else []
         case UnknownColumns.RESCUE:
-            given = {name: raw for name, raw in unknown.items() if raw not in (None, "")}
+            given = {name: _as_sent(record.cells[name]) for name in columns.extra if name in record.cells}
             if not keepable(given):
                 return [(None, Code.BAD_JSON)]
             values[RESCUED] = Document.of(given) if given else None
         case UnknownColumns.REJECT if any(name in record.cells for name in columns.extra):
             return [(None, Code.UNKNOWN_COLUMNS)]  # only of a message: a file with such columns is refused
     return []
+
+
+def _as_sent(raw: Raw) -> Raw:
+    """A value of JSON as it stands; an empty cell of a table is null."""
+    return None if raw == "" and not isinstance(raw, Text) else raw
 
 
 def _holds(expression: str, values: Mapping[str, Value]) -> bool:

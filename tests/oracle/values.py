@@ -190,9 +190,11 @@ def _moment(text: str, formats: tuple[str, ...], *, zoned: bool) -> datetime:
     year, month, day, hour, minute, second, fraction, zone = match.groups()
     if zone and not zoned:
         raise BadCell(Code.BAD_TIMESTAMP)
+    midnight = hour == "24" and {minute, second, fraction} <= {"00", None}
+    hour = "00" if midnight else hour
     try:
         clock = time(int(hour or 0), int(minute or 0), int(second or 0), int((fraction or "").ljust(6, "0")[:6]))
-        moment = datetime.combine(date(int(year), int(month), int(day)), clock)
+        moment = datetime.combine(date(int(year), int(month), int(day)), clock) + timedelta(days=midnight)
         return (moment.replace(tzinfo=UTC) - _offset(zone)) if zoned else moment
     except (ValueError, OverflowError):
         raise BadCell(Code.BAD_TIMESTAMP) from None

@@ -187,7 +187,7 @@ def test_reference_keeps_to_the_budget(budget: ErrorBudget, allowed: int) -> Non
     ("mode", "extra", "kept"),
     [
         (UnknownColumns.IGNORE, (), {"_rescued": None}),
-        (UnknownColumns.RESCUE, (), {"_rescued": Document.of_text('{"Till No.": "7"}')}),
+        (UnknownColumns.RESCUE, (), {"_rescued": Document.of_text('{"Till No.": "7", "more": null}')}),
         (UnknownColumns.EVOLVE, ("till_no", "more"), {"_rescued": None, "till_no": "7", "more": None}),
     ],
     ids=str,
