@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CHUNK_ROWS = 20_000
+CHUNK_CHARACTERS = 8 * 1024**2  # rows may be long, and a chunk is held whole
 READ_BYTES = 1024**2
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],\n]|[^\s"{}\[\],:]+', re.DOTALL)
 _SCHEMA = pa.schema(
@@ -30,7 +31,7 @@ def ndjson_lines(path: Path, max_row_bytes: int) -> Iterator[pa.Table]:
     rows: list[tuple[int, int, str, Code | None]] = []
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         lines = Lines(stream, max_row_bytes)
-        number = 0
+        number = size = 0
         while (line := lines.next()) is not None:
             text = line.strip()
             if not text:
@@ -41,9 +42,10 @@ def ndjson_lines(path: Path, max_row_bytes: int) -> Iterator[pa.Table]:
                 problem = Code.BAD_ENCODING
                 text = readable(text)
             rows.append((number, lines.number, text[:RAW_SHOWN] if problem else text, problem))
-            if len(rows) >= CHUNK_ROWS:
+            size += len(text)
+            if len(rows) >= CHUNK_ROWS or size >= CHUNK_CHARACTERS:
                 yield _table(rows)
-                rows = []
+                rows, size = [], 0
     if rows:
         yield _table(rows)
 
@@ -115,6 +117,8 @@ def _document_problem(path: Path, error: str) -> tuple[Code, str]:
     detail = f" in record {max(int(where[1]) - 1, 1)}: {where[2].strip()}" if where else ""
     if "unexpected end of data" in error or _ends_early(path):
         return Code.TRUNCATED_FILE, f"The JSON document is cut off{detail}."
+    if "Out of Memory" in error:
+        return Code.TOO_LARGE, "The JSON document has records that need more than INGEST_ENGINE_MEMORY_MB."
     if "maximum_object_size" in error:
         return Code.ROW_TOO_LONG, "A record of the JSON document is longer than a record may be."
     if not detail:

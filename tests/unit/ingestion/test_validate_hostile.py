@@ -13,6 +13,7 @@ import zstandard
 from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code
 from include.ingestion import expansion
+from include.ingestion.json_text import CHUNK_CHARACTERS, ndjson_lines
 from include.ingestion.rules import MAX_JSON_DEPTH
 from include.settings import IngestSettings
 
@@ -110,3 +111,11 @@ def test_batches_of_long_texts_have_few_rows(tmp_path) -> None:
         batches = list(expansion.bounded_batches(file, path, 65_536, 100_000, IngestSettings()))
     assert sum(batch.num_rows for batch in batches) == 1_000
     assert max(batch.nbytes for batch in batches) < 150_000
+
+
+def test_chunks_of_long_lines_have_few_rows(tmp_path) -> None:
+    path = tmp_path / "x.ndjson"
+    path.write_bytes((b'{"id": "' + b"x" * 500_000 + b'"}\n') * 40)
+    sizes = [table.num_rows for table in ndjson_lines(path, 1_000_000)]
+    assert sum(sizes) == 40
+    assert max(sizes) <= CHUNK_CHARACTERS // 500_000 + 1
