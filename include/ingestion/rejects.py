@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 HEADER = ("source_row", "source_line", "column_name", "code", "message", "raw_record")
 # A spreadsheet runs what begins like this; an apostrophe makes it text again.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+# So that one apostrophe less is the record as it came, always.
+_GUARDED = (*_FORMULA, "'")
 
 
 class RejectFile:
@@ -46,7 +48,7 @@ class RejectFile:
                     reject.column or "",
                     reject.code,
                     _harmless(reject.message),
-                    _harmless(reject.raw),
+                    _harmless(reject.raw, _GUARDED),
                 ]
             )
 
@@ -60,5 +62,5 @@ class RejectFile:
             self._stream.close()
 
 
-def _harmless(text: str) -> str:
-    return "'" + text if text.startswith(_FORMULA) else text
+def _harmless(text: str, guarded: tuple[str, ...] = _FORMULA) -> str:
+    return "'" + text if text.startswith(guarded) else text

@@ -42,7 +42,7 @@ def test_reject_file_keeps_all_cells_of_the_first_rows(tmp_path: Path) -> None:
     assert (rejects.rows, len(lines)) == (3, 6)
 
 
-@pytest.mark.parametrize("raw", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"], ids=repr)
+@pytest.mark.parametrize("raw", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1", "'=1"], ids=repr)
 def test_reject_file_lets_no_spreadsheet_run_a_formula(tmp_path: Path, raw: str) -> None:
     _, lines = written(tmp_path, [reject(1, raw)])
     assert lines[1][-1] == "'" + raw
