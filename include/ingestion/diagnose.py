@@ -21,7 +21,7 @@ from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
 from include.errors import Code
 from include.ingestion.csv_text import CsvRecord, Dialect, read_records
 from include.ingestion.header import ColumnMap, map_columns
-from include.ingestion.json_text import document_records, ndjson_lines
+from include.ingestion.json_text import CHUNK_CHARACTERS, document_records, ndjson_lines
 from include.ingestion.messages import explain
 from include.ingestion.parquet_text import parquet_text
 from include.ingestion.records import FileFormat, Reject, SpooledFile
@@ -58,7 +58,7 @@ def diagnose_csv(
     records = read_records(text.path, dialect.delimiter, len(dialect.header), settings.max_row_bytes)
     next(records)
     first = 1
-    while batch := list(islice(records, CHUNK_ROWS)):
+    while batch := _next_records(records):
         rejects = [
             Reject(first + at, record.line, None, record.code, record.message, record.raw)
             for at, record in enumerate(batch)
@@ -67,6 +67,18 @@ def diagnose_csv(
         chunk = _run(connection, query, _csv_table(batch, first, len(dialect.header)), contract)
         yield Chunk(len(batch), chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
         first += len(batch)
+
+
+def _next_records(records: Iterator[CsvRecord]) -> list[CsvRecord]:
+    """Some records, held whole: fewer where they are long."""
+    batch: list[CsvRecord] = []
+    size = 0
+    for record in islice(records, CHUNK_ROWS):
+        batch.append(record)
+        size += len(record.raw)
+        if size >= CHUNK_CHARACTERS:
+            break
+    return batch
 
 
 def diagnose_json(

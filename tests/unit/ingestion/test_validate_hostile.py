@@ -119,3 +119,12 @@ def test_chunks_of_long_lines_have_few_rows(tmp_path) -> None:
     sizes = [table.num_rows for table in ndjson_lines(path, 1_000_000)]
     assert sum(sizes) == 40
     assert max(sizes) <= CHUNK_CHARACTERS // 500_000 + 1
+
+
+def test_thorough_road_bears_many_long_rows_of_csv(stages, contract_of) -> None:
+    """More than the engine's memory holds, were they taken at once."""
+    content = b"id,j\n0,{\n" + b"".join(b'%d,"%s"\n' % (row, b"x" * 900_000) for row in range(1, 80))
+    contract = contract_of(Column("id", ColumnType.TEXT, required=True), Column("j", ColumnType.TEXT, min_length=2))
+    validated = stages.validate(contract, content, IngestSettings(engine_memory_mb=64))
+    assert [one.source_row for one in validated.rejects.first] == [1]
+    assert (validated.rows_read, validated.road) == (80, "thorough")
