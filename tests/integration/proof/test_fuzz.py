@@ -182,16 +182,16 @@ def batches(platform: Platform, owner: psycopg.Connection[Row], folder: Path) ->
         name = f"fuzz_{zlib.crc32(str(folder).encode()):08x}_{first}"
         bucket = name.replace("_", "-")
         client.create_bucket(Bucket=bucket)
-        pipeline = _pipeline(
-            replace(contracts[base], dataset=name, expectations=(), **changes), bucket, platform, owner
-        )
+        changed = replace(contracts[base], dataset=name, expectations=(), **changes)
+        pipeline = _pipeline(changed, bucket, folder / bucket, platform, owner)
         made = (mutant(base, seed) for seed in range(first, min(first + BATCH, FIRST + EXAMPLES)))
         yield Batch(pipeline, base, {pipeline.put(one.name, one.body): one for one in made})
         pipeline.sql("DROP TABLE IF EXISTS {table}")
 
 
-def _pipeline(contract: Contract, bucket: str, platform: Platform, owner: psycopg.Connection[Row]) -> Pipeline:
-    spool = Path(tempfile.gettempdir()) / bucket
+def _pipeline(
+    contract: Contract, bucket: str, spool: Path, platform: Platform, owner: psycopg.Connection[Row]
+) -> Pipeline:
     settings = IngestSettings(
         landing_bucket=bucket, spool_dir=spool, max_row_bytes=200_000, max_expanded_bytes=32 * 1024**2, max_columns=200,
         batches_at_once=1,
