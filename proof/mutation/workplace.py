@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -103,6 +104,8 @@ def workplace(count: int, tests: Sequence[str], modules: list[str]) -> Iterator[
                 workers.append(Worker(tree, tests, modules, home / f"worker-{number}.log"))
         yield home / "tree-0", workers
     finally:
+        for kind in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(kind, signal.SIG_IGN)  # a second one must not leave a platform behind
         for worker in workers:
             worker.end()
         for worker in workers:
