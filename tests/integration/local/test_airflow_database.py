@@ -42,13 +42,16 @@ now = datetime.now(UTC)
 with create_session() as session:
     session.add(DagBundleModel(name="platform"))
     session.flush()
-    for dag_id in ("busy", "rare"):
+    for dag_id in ("busy", "rare", "stuck"):
         session.add(DagModel(dag_id=dag_id, bundle_name="platform", last_parsed_time=now - timedelta(days=400)))
     session.flush()
-    for dag_id, run_id, days in (("busy", "old", 40), ("busy", "young", 1), ("rare", "last", 40)):
+    for dag_id, run_id, days, state in (
+        ("busy", "old", 40, "success"), ("busy", "young", 1, "success"), ("rare", "last", 40, "success"),
+        ("busy", "since", 32, "success"), ("stuck", "before", 42, "success"), ("stuck", "running", 35, "running"),
+    ):
         at = now - timedelta(days=days)
         session.add(DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.SCHEDULED, run_after=at, start_date=at,
-                           logical_date=at, state="success"))
+                           logical_date=at, state=state))
     for name, days in (("old", 40), ("young", 1)):
         entry = Log(event=name)
         entry.dttm = now - timedelta(days=days)
@@ -96,11 +99,11 @@ def test_old_rows_go_and_what_is_young_or_the_last_of_its_kind_stays(platform: P
     told = found["told"]
     assert (told["run_id"], told["error"]) == ("run-1", "")
     assert {name: told["deleted"][name] for name in ("dag_run", "log", "asset_event")} == {
-        "dag_run": 1, "log": 1, "asset_event": 1,
+        "dag_run": 2, "log": 1, "asset_event": 1,
     }  # fmt: skip
     assert found["left"] == {
-        "dag": ["busy", "rare"],
-        "dag_run": ["last", "young"],
+        "dag": ["busy", "rare", "stuck"],
+        "dag_run": ["last", "running", "since", "young"],
         "log": ["young"],
         "asset_event": 1,
         "archives": [],
