@@ -65,12 +65,15 @@ class ObjectStore:
         )
 
     def list(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
-        """Every object below `prefix`, in key order."""
+        """Every object below `prefix`, in key order.
+
+        Left out is what is still being written: a store over a folder shows it with the bytes so far, and no ETag.
+        """
         with _translated(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 for item in page.get("Contents", ()):
-                    etag = item["ETag"].strip('"')
-                    yield ObjectInfo(item["Key"], etag, int(item["Size"]), item.get("LastModified"))
+                    if etag := item["ETag"].strip('"'):
+                        yield ObjectInfo(item["Key"], etag, int(item["Size"]), item.get("LastModified"))
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object's newest version, or None where there is none."""

@@ -56,6 +56,14 @@ def test_list_gives_etags_without_quotes(store: ObjectStore) -> None:
         assert list(store.list("landing", "")) == [ObjectInfo("a", "e", 3)]
 
 
+def test_list_leaves_out_what_is_still_being_written(store: ObjectStore) -> None:
+    """A server over a folder shows it with the bytes so far and no ETag; one whose sender gives up vanishes again."""
+    with Stubber(store._client) as stub:
+        contents = [{"Key": "a", "ETag": '""', "Size": 3}, {"Key": "b", "ETag": '"e"', "Size": 3}]
+        stub.add_response("list_objects_v2", {"Contents": contents})
+        assert [item.key for item in store.list("landing", "")] == ["b"]
+
+
 def test_move_again_after_a_crash_is_done_already(store: ObjectStore) -> None:
     with Stubber(store._client) as stub:
         stub.add_client_error("head_object", "404", http_status_code=404)
