@@ -7,6 +7,7 @@ choice: PostgreSQL extends files by four system calls, its processes fork, and a
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import subprocess
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 BALLAST = "ballast"
 _PRIVATE = "TORTURE_MOUNTS_ARE_PRIVATE"
 _SECONDS = 30
+_BLOCK, _GOES_BYTES = 4096, 256 * 1024
 
 
 def enter_private_mounts() -> None:
@@ -84,12 +86,19 @@ class SmallDisk:
         return shutil.disk_usage(self._folder).free
 
     def fill(self, leave: int) -> int:
-        """Take all but so many bytes; how many were taken."""
-        size = max(self.free() - leave, 0)
+        """Take all but so many bytes; how many were taken. Others write meanwhile, so it may take several goes."""
+        taken = 0
         with (self._folder / BALLAST).open("wb") as file:
-            if size:
-                os.posix_fallocate(file.fileno(), 0, size)
-        return size
+            while (size := (self.free() - leave) // _BLOCK * _BLOCK) > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), taken, size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    leave += _GOES_BYTES
+                else:
+                    taken += size
+        return taken
 
     def clear(self) -> None:
         """Give them back."""

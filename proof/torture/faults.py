@@ -68,7 +68,7 @@ class Tormentor:
         begun = time.time()
         try:
             target, effect, tried = self._act(fault)
-        except (psutil.Error, ProcessLookupError, psycopg.Error, PlatformError) as error:
+        except (psutil.Error, OSError, psycopg.Error, PlatformError) as error:
             # What the fault before has thrown over may not be up yet: then this one hits nothing.
             target, effect, tried = fault.kind.value, f"hit nothing: {type(error).__name__}: {error}".strip(), False
         note = Done(fault.number, fault.kind, begun, time.time() - begun, target, effect, tried)
