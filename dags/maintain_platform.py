@@ -3,7 +3,8 @@
 **Purpose**: old runs leave Airflow's database, and their logs the disk; details of files settled long ago leave the
 warehouse; what dead workers left goes. Entries of the ledger stay: by them nothing is loaded twice.
 
-**Trigger**: once a day, or by hand. How long each kind is kept say the settings RETENTION_*.
+**Trigger**: every six hours, or by hand; not at a platform's very start. How long each kind is kept say the settings
+RETENTION_*.
 
 **Reads**: the ledger, `staging/`, spool folders, folders of logs.
 
@@ -15,15 +16,13 @@ Each task returns what it has deleted.
 **When it fails**: the warehouse or the bucket did not answer; or Airflow's database was not cleaned: a process beside
 the scheduler does that (`plugins/clean_database.py`), and the scheduler's log says why it did not.
 
-**How to rerun**: trigger it, or wait for the next day. It may be stopped at any point and run at any time.
+**How to rerun**: trigger it, or wait six hours. It may be stopped at any point and run at any time.
 """
-
-from datetime import timedelta
 
 from airflow.sdk import dag
 
 from include.orchestration.alerts import tell_of_failed_run
-from include.orchestration.defaults import START, background_args
+from include.orchestration.defaults import background_args
 from include.orchestration.maintenance import (
     clean_airflow_database,
     forget_details,
@@ -34,8 +33,8 @@ from include.orchestration.maintenance import (
 
 
 @dag(
-    schedule=timedelta(days=1),
-    start_date=START,
+    # Without a start date: a new platform has nothing to clean, and the first run is not owed since the day before.
+    schedule="17 */6 * * *",
     catchup=False,
     max_active_runs=1,
     max_active_tasks=2,
