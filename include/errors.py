@@ -1,7 +1,8 @@
 """The errors a stage may raise and the reason codes that users meet.
 
 Bad data is a result, never an exception: codes below `Code` that speak of rows and files travel in result
-records. Exceptions are for what stops the work itself, and say by their type whether a retry can help.
+records. Exceptions are for what stops the work itself, and say by their type whether a retry can help. Whatever
+is said to people stands on one line: see `visible`.
 """
 
 from __future__ import annotations
@@ -106,7 +107,7 @@ class PipelineError(Exception):
         return (_rebuild, (type(self), self.stage, self.code, self.message, self.facts))
 
     def __str__(self) -> str:
-        facts = ", ".join(f"{name}={value}" for name, value in sorted(self.facts.items()))
+        facts = ", ".join(visible(f"{name}={value}") for name, value in sorted(self.facts.items()))
         return f"{self.stage}: {self.code}: {self.message}" + (f" ({facts})" if facts else "")
 
 
@@ -122,3 +123,10 @@ def _rebuild(
     kind: type[PipelineError], stage: str, code: Code, message: str, facts: dict[str, object]
 ) -> PipelineError:
     return kind(stage, code, message, **facts)
+
+
+def visible(text: str) -> str:
+    r"""The text on one line, with what a person could not see written out, as in `a\r\nb` or `1\xa0000`."""
+    if text.isprintable():
+        return text
+    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

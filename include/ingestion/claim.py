@@ -6,8 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.errors import Code
-from include.ingestion.places import incoming_prefix
+from include.errors import Code, visible
+from include.ingestion.places import incoming_prefix, without_nul
 
 if TYPE_CHECKING:
     from include.contracts.model import Contract
@@ -52,7 +52,8 @@ def claim(
     found: list[ObjectInfo] = []
     for item in objects.list(bucket, incoming_prefix(contract.dataset)):
         if not item.key.endswith("/"):
-            found.append(item)
+            if not moved_from_nul(item, bucket, objects):
+                found.append(item)
         elif item.size == 0:
             # A console's stand-in for a folder. It is no file, and left there it would ring the bell for ever.
             objects.delete(bucket, item.key)
@@ -62,6 +63,20 @@ def claim(
     batches = (alone + batched(untouched + entered, settings))[: settings.max_batches]
     log.info("%s: %s new files, %s taken over, %s batches.", contract.dataset, len(entered), len(orphans), len(batches))
     return batches
+
+
+def moved_from_nul(item: ObjectInfo, bucket: str, objects: ObjectStore) -> bool:
+    """Give a file another key if the ledger cannot write down its own; whether its own is such a one.
+
+    Under the new key it is found when the bucket is listed again. While another file lies there it stays.
+    """
+    if "\0" not in item.key:
+        return False
+    target = without_nul(item.key)
+    if objects.head(bucket, target) is None:
+        objects.move(bucket, item.key, target)
+        log.warning("%s is %s now: a name cannot hold a NUL character.", visible(item.key), visible(target))
+    return True
 
 
 def worker_died(attempts: int, stage: str) -> str:

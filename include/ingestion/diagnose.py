@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
-from include.errors import Code
+from include.errors import Code, visible
 from include.ingestion.csv_text import CsvRecord, Dialect, read_records
 from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.json_text import CHUNK_CHARACTERS, document_records, ndjson_lines
@@ -26,7 +26,7 @@ from include.ingestion.messages import explain
 from include.ingestion.parquet_text import parquet_text
 from include.ingestion.records import FileFormat, Reject, SpooledFile
 from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, unknown_checks, value_checks
-from include.ingestion.text_lines import RAW_SHOWN, visible
+from include.ingestion.text_lines import RAW_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

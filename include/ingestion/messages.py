@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.errors import Code
-from include.ingestion.text_lines import visible
+from include.errors import Code, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

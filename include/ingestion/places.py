@@ -55,6 +55,11 @@ def incoming_key(dataset: str, name: str) -> str:
     return folder + fitting(name, MAX_KEY_BYTES - len(folder.encode()))
 
 
+def without_nul(key: str) -> str:
+    """A key with the pictures of its NUL characters, which the ledger cannot write down."""
+    return fitting(key.replace("\0", "\u2400"), MAX_KEY_BYTES)
+
+
 def fitting(name: str, most: int) -> str:
     """A name of at most `most` bytes of UTF-8: its beginning, a digest of the whole, its ending."""
     whole = name.encode()

@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Self
 
-from include.errors import Code, Stage
-from include.ingestion.text_lines import visible
+from include.errors import Code, Stage, visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.errors import Code, Stage
+from include.errors import Code, Stage, visible
+from include.ingestion.claim import moved_from_nul
 from include.ingestion.ledger import Incoming
 from include.ingestion.places import INCOMING, incoming_key
 from include.ingestion.settle import settle_entries
@@ -59,7 +60,7 @@ def sweep(
     for item in items:
         relative = item.key.removeprefix(INCOMING)
         folder = relative.split("/", maxsplit=1)[0] if "/" in relative else ""
-        if item.key.endswith("/"):
+        if item.key.endswith("/") or moved_from_nul(item, bucket, objects):
             continue
         if folder in catalog.contracts or folder in broken:
             waiting.setdefault(folder, []).append(item)
@@ -70,7 +71,7 @@ def sweep(
             continue
         name = relative.rsplit("/", maxsplit=1)[-1]
         objects.move(bucket, item.key, incoming_key(contract.dataset, name))
-        log.info("%s belongs to %s.", item.key, contract.dataset)
+        log.info("%s belongs to %s.", visible(item.key), contract.dataset)
         routed += 1
     ledger.note_incoming(bucket, [_incoming(dataset, found) for dataset, found in sorted(waiting.items())])
     _quarantine(strangers, catalog, objects, ledger, run, bucket)

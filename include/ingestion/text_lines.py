@@ -62,10 +62,3 @@ def broken_character(line: str) -> str:
 def readable(line: str) -> str:
     r"""The line with its broken bytes written out, as in `caf\xe9`."""
     return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-
-def visible(text: str) -> str:
-    r"""The text on one line, with what a person could not see written out, as in `a\r\nb` or `1\xa0000`."""
-    if text.isprintable():
-        return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)

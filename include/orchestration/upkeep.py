@@ -6,6 +6,7 @@ import logging
 
 from airflow.sdk import get_current_context, task
 
+from include.errors import visible
 from include.orchestration.alerts import tell_of_files_held_back, tell_of_quarantined_files
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import ingest_settings
@@ -25,11 +26,13 @@ def put_back_files(dataset: str, stage: str, name: str) -> dict[str, int]:
     with no_retry_of_permanent_errors(), connected_stores() as stores:
         returned = put_back(Selection(dataset, stage, name), bucket, stores.objects, stores.ledger, known)
     for key in returned.keys:
-        log.info("Back to %s", key)
+        log.info("Back to %s", visible(key))
     for key in returned.missing:
-        log.warning("Not in quarantine any more: %s", key)
+        log.warning("Not in quarantine any more: %s", visible(key))
     for key in returned.waiting:
-        log.warning("Still in quarantine, for another file of its name waits in incoming/; trigger again: %s", key)
+        log.warning(
+            "Still in quarantine, for another file of its name waits in incoming/; trigger again: %s", visible(key)
+        )
     return {"returned": len(returned.keys), "missing": len(returned.missing), "waiting": len(returned.waiting)}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from include.errors import Stage
-from include.ingestion.places import MAX_KEY_BYTES, REJECTS, REPORT, incoming_key, settled_key
+from include.ingestion.places import MAX_KEY_BYTES, REJECTS, REPORT, incoming_key, settled_key, without_nul
 from include.ingestion.records import FileEntry, Status
 
 pytestmark = pytest.mark.unit
@@ -41,3 +41,15 @@ def test_incoming_key_of_a_long_name_fits_and_tells_two_names_apart() -> None:
     assert len(first.encode()) <= MAX_KEY_BYTES
     assert first != second
     assert incoming_key("sales", "a.csv") == "incoming/sales/a.csv"
+
+
+@pytest.mark.parametrize("name", ["a\0b.csv", "\0" * 1_000, "x\0/" * 300 + "b.csv"], ids=["short", "name", "folders"])
+def test_key_without_nul_fits_and_stays_in_its_folder(name: str) -> None:
+    key = without_nul(f"incoming/{DATASET}/{name}")
+    assert "\0" not in key
+    assert key.startswith(f"incoming/{DATASET}/")
+    assert len(key.encode()) <= MAX_KEY_BYTES
+
+
+def test_key_without_nul_shows_where_it_was() -> None:
+    assert without_nul("incoming/sales/a\0b.csv") == "incoming/sales/a␀b.csv"

@@ -3,11 +3,10 @@
 import pytest
 
 from include.contracts.model import Column, ColumnType
-from include.errors import Code
+from include.errors import Code, PermanentError, visible
 from include.ingestion.header import map_columns
 from include.ingestion.messages import explain
 from include.ingestion.records import FileRefusedError
-from include.ingestion.text_lines import visible
 
 pytestmark = pytest.mark.unit
 
@@ -39,3 +38,9 @@ def test_refusal_for_missing_columns_says_that_there_were_none(contract_of) -> N
     with pytest.raises(FileRefusedError) as refusal:
         map_columns([], contract, 10)
     assert "Required columns are missing: day. The file has: none." in str(refusal.value)
+
+
+def test_error_of_a_file_is_told_on_one_line() -> None:
+    error = PermanentError("bucket", Code.BUCKET_REFUSED, "Refused.", key="a\nINFO all is well\x1b[2J\u202e.csv")
+    assert str(error).isprintable()
+    assert r"key=a\nINFO" in str(error)

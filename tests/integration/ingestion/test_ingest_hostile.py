@@ -1,0 +1,197 @@
+"""Names, columns and cells that strangers chose to do harm: through an S3 server that bears every key, and PostgreSQL.
+
+The platform's own S3 server keeps objects as files and refuses some of these keys; another one may take them all.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+from moto.server import ThreadedMotoServer
+
+from include.contracts.catalog import Catalog
+from include.ingestion.claim import Run
+from include.ingestion.places import MAX_KEY_BYTES, REJECTS, REPORT, incoming_prefix
+from include.ingestion.reprocess import Selection, put_back
+from include.ingestion.sweep import sweep
+from include.samples.badness import Bad, BadKind
+from include.settings import S3Config
+from include.stores.object_store import ObjectStore
+from local import bucket as local_bucket
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from conftest import MakePipeline
+    from ingest_pipeline import Pipeline
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+
+ROWS = 5
+NAMES = {
+    "climbs": "../../../etc/passwd",
+    "climbs inside": "a/../../b.csv",
+    "climbs to processed": "x/../../processed/y.csv",
+    "climbs encoded": "..%2f..%2fb.csv",
+    "ends in climbing": "a/..",
+    "is climbing": "..",
+    "doubled slash": "a//b.csv",
+    "slash first": "/etc/passwd",
+    "dot": "./a.csv",
+    "backslashes": "..\\..\\c:\\b.csv",
+    "single quote": "o'neil.csv",
+    "double quote": 'the "best".csv',
+    "statement": "a'; DROP TABLE raw.sales; --.csv",
+    "placeholders": "%s {} :name $1.csv",
+    "encoded NUL": "a%00b.csv",
+    "NUL": "a\0b.csv",
+    "NUL alone": "\0",
+    "carriage return": "a\rINFO all is well.csv",
+    "tab": "a\tb.csv",
+    "ANSI": "\x1b[2J\x1b[31mred\x1b[0m.csv",
+    "C1": "a\x9b31mb.csv",
+    "line separator": "a\u2028b.csv",
+    "right to left": "a\u202evsc.exe",
+    "isolate": "\u2066a\u2069.csv",
+    "composed": "\u00fc.csv",
+    "decomposed": "u\u0308.csv",
+    "no character": "a\uffff.csv",
+    "space last": "a.csv ",
+    "dot last": "a.csv.",
+    "query": "a?b#c&d=e+f.csv",
+    "report of another": "is climbing.report.json",
+    "report": f"tab{REPORT}",
+    "rejects": f"tab{REJECTS}",
+    "longest": "x",  # filled up to the last byte that a key may have
+    "longest of wide signs": "\U0001f600",
+}
+WITH_COMPANIONS = (
+    "climbs to processed", "is climbing", "slash first", "double quote", "placeholders", "NUL", "carriage return",
+    "ANSI", "right to left", "space last", "report of another", "longest", "longest of wide signs",
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bears_all() -> Iterator[S3Config]:
+    """An S3 server that takes every key as it is, in memory."""
+    chatter = logging.getLogger("werkzeug")
+    level = chatter.level
+    chatter.setLevel(logging.CRITICAL)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    try:
+        yield S3Config(endpoint_url=f"http://{host}:{port}", access_key_id="any", secret_access_key="any")
+    finally:
+        server.stop()
+        chatter.setLevel(level)
+
+
+@pytest.fixture
+def pipeline(make_pipeline: MakePipeline, bears_all: S3Config) -> Pipeline:
+    """Sales, in a bucket of that server."""
+    pipeline = make_pipeline()
+    pipeline.s3, pipeline.objects = bears_all, ObjectStore(bears_all)
+    local_bucket.client(bears_all).create_bucket(Bucket=pipeline.bucket)
+    return pipeline
+
+
+def put_all(pipeline: Pipeline, *titles: str, bad: Sequence[Bad] = ()) -> dict[str, bytes]:
+    """A file of each name, each of other rows; what each holds, by its key."""
+    put = {}
+    room = MAX_KEY_BYTES - len(incoming_prefix(pipeline.contract.dataset))
+    for at, (title, sign) in enumerate((title, NAMES[title]) for title in titles):
+        name = sign * (room // len(sign.encode())) if title.startswith("longest") else sign
+        body = pipeline.sample("sample.csv", ROWS, start=at * 100, seed=at, bad=bad).path.read_bytes()
+        put[pipeline.put(name, body)] = body
+    return put
+
+
+def told(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Every line that the pipeline logged."""
+    return [record.getMessage() for record in caplog.records if record.name.startswith("include.")]
+
+
+def files_below(folder: Path) -> set[str]:
+    return {str(path.relative_to(folder)) for path in folder.rglob("*")} - {"spool", "sample.csv"}
+
+
+def assert_kept_once(pipeline: Pipeline, put: dict[str, bytes], prefix: str, *companions: str) -> None:
+    """Each content lies in one place, under a key that a store bears, with its companions and nothing else."""
+    entries = pipeline.entries()
+    settled = {entry["settled_key"] for entry in entries}
+    assert len(entries) == len(settled) == len(put)
+    for entry in entries:
+        folder = f"{prefix}{entry['dataset']}/{entry['file_id']}/"
+        assert entry["settled_key"].startswith(folder)
+        assert "/" not in entry["settled_key"].removeprefix(folder)
+    there = pipeline.keys()
+    assert set(there) == {key + end for key in settled for end in ("", *companions)}
+    assert max(len(key.encode()) for key in there) <= MAX_KEY_BYTES
+    assert sorted(pipeline.read(key) for key in settled) == sorted(put.values())
+
+
+def test_files_of_hostile_names_are_loaded_and_archived(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    put = put_all(pipeline, *NAMES)
+    before = files_below(pipeline.folder)
+
+    for _ in range(2):
+        pipeline.run()
+
+    assert {entry["object_key"]: entry["error_message"] for entry in pipeline.entries() if entry["error_code"]} == {}
+    assert {entry["status"] for entry in pipeline.entries()} == {"archived"}
+    assert pipeline.count() == ROWS * len(put)
+    assert_kept_once(pipeline, put, "processed/")
+    assert files_below(pipeline.folder) == before
+    assert [line for line in told(caplog) if not line.isprintable()] == []
+    pipeline.assert_tidy()
+
+
+def test_bad_files_of_hostile_names_are_quarantined_with_reports_and_come_back(
+    pipeline: Pipeline, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    put = put_all(pipeline, *WITH_COMPANIONS, bad=[Bad(BadKind.BAD_DATE)])
+    for _ in range(2):
+        pipeline.run()
+    refused = {entry["object_key"]: entry["error_code"] for entry in pipeline.entries()}
+    assert set(refused.values()) == {"error-budget-exceeded"}
+    assert_kept_once(pipeline, put, "failed/validation_failed/", REPORT, REJECTS)
+
+    with pipeline.stores() as stores:
+        returned = put_back(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+
+    assert (set(returned.keys), returned.missing, returned.waiting) == (set(refused), (), ())
+    assert set(pipeline.keys()) == set(refused)
+    pipeline.run()
+    assert_kept_once(pipeline, put, "failed/validation_failed/", REPORT, REJECTS)
+    for entry in pipeline.entries():
+        pipeline.assert_refused(entry, "error-budget-exceeded")
+        assert len(pipeline.reject_file(entry)) == 1
+    assert [line for line in told(caplog) if not line.isprintable()] == []
+    pipeline.assert_tidy()
+
+
+def test_sweep_bears_hostile_names(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    keys = {f"incoming/{name}" for name in NAMES.values()} | {"incoming/" + "\0" * (MAX_KEY_BYTES - 9)}
+    for at, key in enumerate(sorted(keys)):
+        pipeline.objects.put(pipeline.bucket, key, str(at).encode())
+    catalog = Catalog({pipeline.contract.dataset: pipeline.contract})
+
+    with pipeline.stores() as stores:
+        run = Run("sweep_test", "run-1")
+        found = [sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings) for _ in range(3)]
+
+    renamed = sum("\0" in key for key in keys)
+    assert [swept.quarantined for swept in found] == [len(keys) - renamed, renamed, 0]
+    left = pipeline.keys()
+    assert sorted(pipeline.read(key) for key in left if not key.endswith(REPORT) or key + REPORT in left) == sorted(
+        str(at).encode() for at in range(len(keys))
+    )
+    assert {key.split("/")[0] for key in left} == {"failed"}
+    assert [line for line in told(caplog) if not line.isprintable()] == []
