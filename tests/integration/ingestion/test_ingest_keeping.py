@@ -8,7 +8,7 @@ import pytest
 
 from include.contracts.catalog import Catalog
 from include.contracts.problems import ContractError, Problem
-from include.errors import Code
+from include.errors import Code, RetryableError
 from include.ingestion import road
 from include.ingestion.claim import Run
 from include.ingestion.reprocess import Returned, Selection, put_back
