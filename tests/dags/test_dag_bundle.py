@@ -84,7 +84,9 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
-        told = ("AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_", "DBT_", "AWS")
+        told = (
+            "AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_", "DBT_", "AWS"
+        )  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if not name.startswith(told)}
         environment = kept | {
             "AIRFLOW_HOME": str(home),
