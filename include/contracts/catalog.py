@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from include.contracts.document import read_content
 from include.contracts.problems import ContractError, Problem
 from include.contracts.reader import read_contract
 
@@ -81,9 +82,10 @@ def read_catalog(directory: Path, *, check_expressions: bool = True, mentions: s
 def _holds(path: Path, word: str) -> bool:
     """Whether a file's text holds a word of its own; one that cannot be read may, and its reader says what is wrong."""
     try:
-        return not word or re.search(rf"\b{re.escape(word)}\b", path.read_text("utf-8", "replace")) is not None
-    except OSError:
+        text = read_content(path).decode("utf-8", "replace") if word else ""
+    except ContractError:
         return True
+    return not word or re.search(rf"\b{re.escape(word)}\b", text) is not None
 
 
 def _clash(contract: Contract, others: dict[str, Contract]) -> Problem | None:

@@ -124,7 +124,7 @@ def _with_text_options(
     if isinstance(pattern, str):
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, RecursionError, OverflowError) as error:
             remedy = "mend the regular expression; it must match the whole value"
             findings.add(f"{path}.pattern", f"not a regular expression: {error}", remedy)
             pattern = None

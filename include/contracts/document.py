@@ -8,7 +8,9 @@ duplicate keys are refused, which leaves no way to build a document larger than 
 from __future__ import annotations
 
 import json
+import os
 import re
+import stat
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -63,14 +65,7 @@ def read_document(path: Path) -> tuple[dict[str, Any], Findings]:
     Raises:
         ContractError: the file cannot be read as a YAML mapping at all.
     """
-    try:
-        with path.open("rb") as stream:
-            content = stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise _refusal(path, f"cannot be read: {reason}", "name an existing, readable file") from error
-    if len(content) > MAX_BYTES:
-        raise _refusal(path, f"larger than {MAX_BYTES // 1024} KiB", "a contract describes one dataset; split it")
+    content = read_content(path)
     try:
         document = _parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -89,6 +84,30 @@ def read_document(path: Path) -> tuple[dict[str, Any], Findings]:
         for problem in _problems(fault):
             findings.add(problem.path, problem.what, problem.remedy)
     return document, findings
+
+
+def read_content(path: Path) -> bytes:
+    """The bytes of a contract file. What is no plain file is not waited for: a pipe without a writer answers never.
+
+    Raises:
+        ContractError: it cannot be read, or is too large.
+    """
+    remedy = "name an existing, readable file"
+    try:
+        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(opened).st_mode):
+                raise _refusal(path, "not a plain file", remedy)
+            with os.fdopen(opened, "rb", closefd=False) as stream:
+                content = stream.read(MAX_BYTES + 1)
+        finally:
+            os.close(opened)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise _refusal(path, f"cannot be read: {reason}", remedy) from error
+    if len(content) > MAX_BYTES:
+        raise _refusal(path, f"larger than {MAX_BYTES // 1024} KiB", "a contract describes one dataset; split it")
+    return content
 
 
 def _parse(text: str) -> object:

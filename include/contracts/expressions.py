@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import duckdb
 
+from include.contracts.growth import growth_problem
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
@@ -70,6 +72,13 @@ _FAMILIES = (
 )
 
 
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "enable_external_access": "false",
+    "threads": "1",
+    "memory_limit": "64MB",
+}
+
+
 class ExpressionError(Exception):
     """An expression, pattern or format that DuckDB or the project refuses; says why."""
 
@@ -78,7 +87,7 @@ class ExpressionChecker:
     """Checks expressions over given columns. Use as a context manager; one serves a whole contract."""
 
     def __init__(self) -> None:
-        self._connection = duckdb.connect(":memory:", config={"enable_external_access": "false", "threads": "1"})
+        self._connection = duckdb.connect(":memory:", config=_CONFIG)
         self._connection.execute("SET lock_configuration = true")
 
     def __enter__(self) -> Self:
@@ -132,7 +141,17 @@ class ExpressionChecker:
         if not expression.strip():
             message = "it is empty"
             raise ExpressionError(message)
-        tree = json.loads(self._rows(f"SELECT json_serialize_sql({literal('SELECT ' + expression)})")[0][0])
+        if "\0" in expression:
+            message = "it holds a NUL character"
+            raise ExpressionError(message)
+        try:
+            self._refuse_tree(self._rows(f"SELECT json_serialize_sql({literal('SELECT ' + expression)})")[0][0])
+        except RecursionError as error:
+            message = "it is nested too deep"
+            raise ExpressionError(message) from error
+
+    def _refuse_tree(self, serialized: str) -> None:
+        tree = json.loads(serialized)
         if tree["error"]:
             raise ExpressionError(_first_line(tree["error_message"]))
         select = tree["statements"][0]["node"]
@@ -151,6 +170,8 @@ class ExpressionChecker:
             if name in FOREIGN_FUNCTIONS:
                 message = f"the function {name} is not allowed; the same row must always give the same answer"
                 raise ExpressionError(message)
+        if message := growth_problem(select["select_list"][0]):
+            raise ExpressionError(message)
 
     def _rows(self, statement: str) -> list[tuple[Any, ...]]:
         try:
