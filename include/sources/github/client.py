@@ -18,7 +18,7 @@ from pydantic import SecretStr
 from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, stop_after_attempt
 from tenacity import wait_random_exponential as random_exponential
 
-from include.errors import Code, PermanentError, RetryableError
+from include.errors import Code, PermanentError, RetryableError, visible
 from include.sources.github import limits
 from include.sources.github.endpoints import SOURCE
 
@@ -34,8 +34,11 @@ _HEADERS = {
     "Accept": "application/vnd.github+json",
     "X-GitHub-Api-Version": "2022-11-28",
     "User-Agent": "filegate",
+    # Others, and one inside another, can expand a thousand times more before the answer is measured.
+    "Accept-Encoding": "gzip",
 }
 _LARGEST_ANSWER_BYTES = 64 * 1024**2
+_PACKINGS = {"", "identity", "gzip"}
 _MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 307, 308}
 # Answers that mean something to who asked: 409 is the API's word for a repository without a commit.
@@ -159,7 +162,7 @@ class GithubClient:
         return Answer(
             target,
             status,
-            response.headers.get("etag"),
+            tag if (tag := response.headers.get("etag")) and tag.isascii() else None,
             response.content,
             _target(self._own(url, following)) if following else None,
         )
@@ -250,6 +253,8 @@ class GithubClient:
         headers = {"If-None-Match": etag} if etag else {}
         try:
             with self._client.stream("GET", url, headers=headers) as response:
+                if (packing := response.headers.get("content-encoding", "").strip().lower()) not in _PACKINGS:
+                    raise _FailedTryError(f"its answer is packed as {visible(packing[:100])}, which was not asked for")
                 content = self._whole(response)
         except httpx.ConnectTimeout as error:
             raise _FailedTryError(f"no connection within {self._settings.connect_timeout_seconds:g} seconds") from error
@@ -264,7 +269,7 @@ class GithubClient:
         if status >= 500 or status == 408 or (200 < status < 300):
             raise _FailedTryError(f"it answered with status {status}: {_words(content)}")
         # What was read by pieces, as one: without the headers that say how the pieces were packed.
-        kept = [(name, value) for name, value in response.headers.items() if name not in {"content-encoding"}]
+        kept = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
         return httpx.Response(status, headers=kept, content=content, request=response.request)
 
     def _whole(self, response: httpx.Response) -> bytes:
@@ -290,16 +295,16 @@ class GithubClient:
 
 def excerpt(body: bytes) -> str:
     """The beginning of a body, on one line."""
-    return " ".join(body[:200].decode(errors="replace").split()) or "nothing"
+    return visible(" ".join(body[:200].decode(errors="replace").split())) or "nothing"
 
 
 def _words(body: bytes) -> str:
     """The API's message if there is one, else what there is to read."""
     try:
         message = json.loads(body)["message"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return excerpt(body)
-    return str(message)[:300]
+    return visible(str(message)[:300])
 
 
 def _checked(address: str) -> httpx.URL:

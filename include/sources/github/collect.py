@@ -281,8 +281,8 @@ class Collector:
         facts = {"request": answer.target, "raw": key}
         try:
             records = json.loads(answer.body)
-        except ValueError as error:
-            message = f"The API's answer is no JSON; it begins with: {excerpt(answer.body)}"
+        except (ValueError, RecursionError) as error:
+            message = f"The API's answer is no JSON that can be read; it begins with: {excerpt(answer.body)}"
             raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, **facts) from error
         if not isinstance(records, list):
             message = (

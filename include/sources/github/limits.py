@@ -15,6 +15,8 @@ _LIMITED = {403, 429}
 _LEAST_PAUSE_SECONDS = 60.0
 # The reset is told in whole seconds.
 _AFTER_RESET_SECONDS = 1.0
+# Years: nobody waits for that, and a moment that far away can still be told.
+_LONGEST_PAUSE_SECONDS = 1e8
 _SECONDARY = ("secondary rate limit", "abuse detection")
 
 
@@ -48,9 +50,9 @@ def used_up(headers: Mapping[str, str], now: float) -> float | None:
     reset = headers.get("x-ratelimit-reset", "").strip()
     if not reset.isdecimal():
         return _LEAST_PAUSE_SECONDS
-    return max(float(reset) - now + _AFTER_RESET_SECONDS, 0.0)
+    return min(max(float(reset) - now + _AFTER_RESET_SECONDS, 0.0), _LONGEST_PAUSE_SECONDS)
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("retry-after", "").strip()
-    return float(text) if text.isdecimal() else None
+    return min(float(text), _LONGEST_PAUSE_SECONDS) if text.isdecimal() else None

@@ -1,5 +1,6 @@
 """The client against the replay of the API, which fails in every way the real one does."""
 
+import gzip
 import json
 import logging
 import pickle
@@ -358,3 +359,60 @@ def everything_said(error: BaseException) -> str:
     """As a log shows it: with what it came of, which has a text of its own."""
     told = "".join(line for line in traceback.format_exception(error) if not line.startswith("  File"))
     return told + str(error)
+
+
+# --- answers that mean harm
+
+DEEP = b'{"message":' + b"[" * 200_000 + b"}"
+PACKED = {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "code", "words"),
+    [
+        pytest.param(Fault(404, body=DEEP), PermanentError, Code.SOURCE_REFUSED, "status 404", id="deep JSON"),
+        pytest.param(
+            Fault(404, body=b'{"message":"a\\nINFO well\\u001b[2J\\ud800"}'), PermanentError, Code.SOURCE_REFUSED,
+            r"a\nINFO well\x1b[2J\ud800", id="words of several lines",
+        ),
+        pytest.param(
+            Fault(429, headers={"Retry-After": "9" * 400}), RetryableError, Code.RATE_LIMITED, "120 s at most",
+            id="wait for ever",
+        ),
+        pytest.param(
+            Fault(200, 9, PACKED, gzip.compress(bytes(65 * 1024**2), 1)), RetryableError, Code.SOURCE_UNAVAILABLE,
+            "over 67108864 bytes", id="bomb",
+        ),
+        pytest.param(
+            Fault(200, 9, {"Content-Encoding": "gzip, gzip"}), RetryableError, Code.SOURCE_UNAVAILABLE,
+            "packed as gzip, gzip", id="bomb in a bomb",
+        ),
+        pytest.param(
+            Fault(200, 9, {"Content-Encoding": "br"}), RetryableError, Code.SOURCE_UNAVAILABLE, "packed as br",
+            id="packed otherwise",
+        ),
+        pytest.param(
+            Fault(200, headers={"Link": '<file:///etc/passwd>; rel="next"'}), PermanentError, Code.SOURCE_REFUSED,
+            "another server", id="link to a file",
+        ),
+    ],
+)  # fmt: skip
+def test_hostile_answer_is_an_error_of_ours(
+    connect: Connect, api: GithubApi, fault: Fault, kind: type[PipelineError], code: Code, words: str
+) -> None:
+    api.faults.append(fault)
+    with pytest.raises(kind) as caught:
+        connect(attempts=1 if fault.status == 200 else 3).get(PATH)
+    assert caught.value.code is code
+    assert words in caught.value.message
+    assert str(caught.value).isprintable()
+
+
+def test_headers_of_other_signs_are_borne(connect: Connect, api: GithubApi) -> None:
+    """What is sent back is ASCII, whatever came."""
+    api.faults.append(Fault(200, headers={"ETag": '"\xff"', "Link": '</\xff>; rel="next"'}, body=b"[]"))
+    client = connect()
+    answer = client.get(PATH)
+    assert answer.etag is None
+    assert answer.next is not None
+    assert answer.next.isascii()
