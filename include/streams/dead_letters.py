@@ -47,6 +47,7 @@ ATTEMPT = "dlq-attempt"
 HEADERS = frozenset({CODE, TEXT, STAGE, COLUMN, TOPIC, PARTITION, OFFSET, TIMESTAMP, FAILED_AT, ATTEMPT})
 
 _LONGEST_TEXT = 2_000
+_MOST_DIGITS = 9
 _REPLAY_CHUNK = 10_000
 _SILENCE_SECONDS = 30.0
 # A dead letter is its message and the reason: it must fit where the message did. And it waits for a person.
@@ -85,7 +86,7 @@ def dead_letter_headers(letter: DeadLetter, now: datetime) -> list[Header]:
         TOPIC: message.topic,
         PARTITION: str(message.partition),
         OFFSET: str(message.offset),
-        TIMESTAMP: _iso(datetime.fromtimestamp(message.timestamp_ms / 1000, UTC)) if message.timestamp_ms >= 0 else "",
+        TIMESTAMP: _moment(message.timestamp_ms),
         FAILED_AT: _iso(now),
         ATTEMPT: str(attempts(message.headers) + 1),
     }
@@ -100,7 +101,7 @@ def own_headers(headers: Sequence[Header]) -> list[Header]:
 def attempts(headers: Sequence[Header]) -> int:
     """How often the message has been a dead letter before."""
     told = next((value for name, value in reversed(headers) if name == ATTEMPT), None) or b"0"
-    return int(told) if told.isdigit() else 0
+    return int(told) if told.isdigit() and len(told) <= _MOST_DIGITS else 0
 
 
 def publish(config: KafkaConfig, letters: Sequence[DeadLetter]) -> int:
@@ -207,6 +208,16 @@ def _letters(consumer: Consumer, source: str, end: int) -> Iterator[RawMessage]:
             raise RetryableError(
                 Stage.CLAIM, Code.BROKER_UNAVAILABLE, "The broker sends no more dead letters.", topic=source, end=end
             )
+
+
+def _moment(timestamp_ms: int) -> str:
+    """When the message was sent, as its producer says; the bare number where that is no time, and nothing for none."""
+    if timestamp_ms < 0:
+        return ""
+    try:
+        return _iso(datetime.fromtimestamp(timestamp_ms / 1000, UTC))
+    except (ValueError, OverflowError, OSError):
+        return str(timestamp_ms)
 
 
 def _iso(moment: datetime) -> str:

@@ -50,7 +50,9 @@ def test_a_second_failure_counts_on_and_keeps_nothing_of_the_first() -> None:
     assert own_headers(second) == list(MESSAGE.headers)
 
 
-@pytest.mark.parametrize("told", [None, b"", b"x", b"-1", b"1.5"], ids=repr)
+@pytest.mark.parametrize(
+    "told", [None, b"", b"x", b"-1", b"1.5", b"\xb2", b"9" * 10, b"9" * 5_000], ids=lambda told: repr(told)[:20]
+)
 def test_a_count_that_is_none_counts_as_zero(told: bytes | None) -> None:
     assert attempts([("dlq-attempt", told)]) == 0
 
@@ -67,3 +69,10 @@ def test_a_long_text_is_cut() -> None:
 
 def test_topic_of_dead_letters() -> None:
     assert dead_letter_topic("sales") == "sales.dlq"
+
+
+@pytest.mark.parametrize("sent", [2**48, 2**63 - 1])
+def test_a_time_that_no_calendar_has_is_told_as_it_came(sent: int) -> None:
+    """Producers choose it: one must not stop the topic."""
+    headers = dead_letter_headers(replace(LETTER, message=MESSAGE._replace(timestamp_ms=sent)), NOW)
+    assert dict(headers)["dlq-source-timestamp"] == str(sent).encode()
