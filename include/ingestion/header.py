@@ -81,6 +81,12 @@ def refuse_nul(given: Sequence[str]) -> None:
 
 def _refuse_doubled(keys: Sequence[str | None], given: Sequence[str]) -> None:
     doubled = sorted({name for name, key in zip(given, keys, strict=True) if key is not None and keys.count(key) > 1})
+    if len(doubled) > len({key for name, key in zip(given, keys, strict=True) if name in doubled}):
+        raise FileRefusedError(
+            Code.DUPLICATE_COLUMNS,
+            f"Columns of the file would become one column of the table: {_list(doubled)}.",
+            "Give each a name of its own that differs in ASCII letters or digits, within 63 of them.",
+        )
     if doubled:
         raise FileRefusedError(
             Code.DUPLICATE_COLUMNS,

@@ -5,14 +5,20 @@ The platform's own S3 server keeps objects as files and refuses some of these ke
 
 from __future__ import annotations
 
+import csv
+import io
 import logging
+import re
 from typing import TYPE_CHECKING
 
 import pytest
+from ingest_pipeline import LINEAGE
 from moto.server import ThreadedMotoServer
 
 from include.contracts.catalog import Catalog
+from include.contracts.model import UnknownColumns
 from include.ingestion.claim import Run
+from include.ingestion.header import normalised
 from include.ingestion.places import MAX_KEY_BYTES, REJECTS, REPORT, incoming_prefix
 from include.ingestion.reprocess import Selection, put_back
 from include.ingestion.sweep import sweep
@@ -88,6 +94,12 @@ def bears_all() -> Iterator[S3Config]:
     finally:
         server.stop()
         chatter.setLevel(level)
+
+
+@pytest.fixture
+def plain(make_pipeline: MakePipeline) -> MakePipeline:
+    """Pipelines of the platform's own stores."""
+    return make_pipeline
 
 
 @pytest.fixture
@@ -195,3 +207,125 @@ def test_sweep_bears_hostile_names(pipeline: Pipeline, caplog: pytest.LogCapture
     )
     assert {key.split("/")[0] for key in left} == {"failed"}
     assert [line for line in told(caplog) if not line.isprintable()] == []
+
+
+# --- columns and cells that try SQL
+
+LONG = "x" * 70
+COLUMNS = [
+    'x"; DROP TABLE raw.sales;--', "%s", "{}", "{0!r}", ":name", "$1", "?", LONG, "_file_id", "_rescued", "_loaded_at",
+    "ctid", "tableoid", "xmin", "cmax", "oid", "select", "user", "Straße", "'); SELECT pg_sleep(60);--", "\\", "a\tb",
+    "\u202eright to left", "\x1b[31m", " ", "=cmd()", "\ufeffmarked", "__proto__", "<script>",
+]  # fmt: skip
+CELLS = [
+    "'; DROP TABLE raw.sales;--", '"', "\\.", "\\N", "\\x00", "%s", "{}", "$$", "NULL", "9" * 5_000,
+    "-" + "9" * 400 + "e999", "\x1b[2J", "\u202e", "\U0010ffff", "\t", "''", "{\"a\": 1}", "E'\\001'", "\ufffe",
+]  # fmt: skip
+
+
+def csv_of(rows: list[list[str]]) -> str:
+    target = io.StringIO()
+    csv.writer(target, quoting=csv.QUOTE_ALL).writerows(rows)
+    return target.getvalue()
+
+
+def with_columns(pipeline: Pipeline, names: Sequence[str], cells: Sequence[str]) -> list[list[str]]:
+    """Five good rows with these columns beside them; a row's cells begin one further on in each row."""
+    good = list(csv.reader(io.StringIO(pipeline.sample("sample.csv", ROWS).path.read_text())))
+    added = [[cells[(row + at) % len(cells)] for at in range(len(names))] for row in range(ROWS)]
+    return [[*good[0], *names], *([*row, *more] for row, more in zip(good[1:], added, strict=True))]
+
+
+def columns_of(pipeline: Pipeline) -> list[str]:
+    found = pipeline.sql(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 ORDER BY attnum",
+        f"raw.{pipeline.contract.dataset}",
+    )
+    return [row["attname"] for row in found]
+
+
+def extra_of(pipeline: Pipeline) -> list[str]:
+    own = {*(column.name for column in pipeline.contract.columns), *LINEAGE, "_rescued"}
+    return [name for name in columns_of(pipeline) if name not in own]
+
+
+def test_hostile_columns_and_cells_are_rescued_as_they_came(plain: MakePipeline) -> None:
+    pipeline = plain(unknown_columns=UnknownColumns.RESCUE)
+    rows = with_columns(pipeline, COLUMNS, CELLS)
+
+    entry = pipeline.send("a.csv", csv_of(rows))
+
+    pipeline.assert_archived(entry, inserted=ROWS)
+    assert extra_of(pipeline) == []
+    first = len(rows[0]) - len(COLUMNS)
+    sent = [dict(zip(COLUMNS, row[first:], strict=True)) for row in rows[1:]]
+    kept = [row["_rescued"] for row in pipeline.sql("SELECT _rescued FROM {table} ORDER BY _source_row")]
+    assert kept == sent
+
+
+def test_hostile_columns_become_columns_of_plain_names(plain: MakePipeline) -> None:
+    pipeline = plain(unknown_columns=UnknownColumns.EVOLVE)
+    names = [name for name in COLUMNS if normalised(name) != "column_"]
+    rows = with_columns(pipeline, names, CELLS)
+
+    entry = pipeline.send("a.csv", csv_of(rows))
+
+    pipeline.assert_archived(entry, inserted=ROWS)
+    assert extra_of(pipeline) == [normalised(name) for name in names]
+    assert all(re.fullmatch(r"[a-z][a-z0-9_]{0,62}", name) for name in extra_of(pipeline))
+    first = len(rows[0]) - len(names)
+    for at, name in enumerate(names):
+        kept = pipeline.sql("SELECT {column} AS v FROM {table} ORDER BY _source_row", column=normalised(name))
+        assert [row["v"] for row in kept] == [row[first + at] for row in rows[1:]], name
+
+
+REFUSED: dict[str, tuple[list[str], UnknownColumns, str]] = {
+    "NUL, kept aside": (["a\0b"], UnknownColumns.RESCUE, "unreadable-file"),
+    "NUL, as a column": (["a\0b"], UnknownColumns.EVOLVE, "unreadable-file"),
+    "alike but for case, as columns": (["Note", "NOTE"], UnknownColumns.EVOLVE, "duplicate-columns"),
+    "alike but for signs, as columns": (["a-b", "a b"], UnknownColumns.EVOLVE, "duplicate-columns"),
+    "alike in 63 bytes, as columns": ([LONG + "1", LONG + "2"], UnknownColumns.EVOLVE, "duplicate-columns"),
+    "without ASCII letters": (["\u58f2\u4e0a", "\u65e5\u4ed8", "%%"], UnknownColumns.EVOLVE, "duplicate-columns"),
+    "twice without a name": (["", ""], UnknownColumns.RESCUE, "duplicate-columns"),
+    "one too many": ([f"c{at}" for at in range(490)], UnknownColumns.RESCUE, "too-many-columns"),
+    "one too many, as columns": ([f"c{at}" for at in range(490)], UnknownColumns.EVOLVE, "too-many-columns"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=list(REFUSED))
+def test_columns_that_cannot_be_told_apart_or_borne_are_refused(
+    plain: MakePipeline, case: tuple[list[str], UnknownColumns, str]
+) -> None:
+    names, mode, code = case
+    pipeline = plain(unknown_columns=mode)
+    entry = pipeline.send("a.csv", csv_of(with_columns(pipeline, names, ["x"])))
+    pipeline.assert_refused(entry, code)
+    assert entry["error_message"].isprintable()
+
+
+def test_columns_that_differ_in_case_or_normalisation_are_rescued_apart(plain: MakePipeline) -> None:
+    pipeline = plain(unknown_columns=UnknownColumns.RESCUE)
+    names = ["Note", "NOTE", "\u00fc", "u\u0308", ""]
+    pipeline.assert_archived(pipeline.send("a.csv", csv_of(with_columns(pipeline, names, ["x"]))), inserted=ROWS)
+    (row, *_) = pipeline.sql("SELECT _rescued FROM {table}")
+    assert set(row["_rescued"]) == set(names)
+
+
+def test_as_many_columns_as_the_limit_allows_are_taken(plain: MakePipeline) -> None:
+    pipeline = plain(unknown_columns=UnknownColumns.EVOLVE)
+    own = len(with_columns(pipeline, [], ["x"])[0])
+    names = [f"c{at}" for at in range(500 - own)]
+    pipeline.assert_archived(pipeline.send("a.csv", csv_of(with_columns(pipeline, names, ["x"]))), inserted=ROWS)
+    assert len(extra_of(pipeline)) == 500 - own
+
+
+def test_table_that_is_full_of_columns_takes_no_more(plain: MakePipeline) -> None:
+    """PostgreSQL's own limit of 1,600: trying again changes nothing, and what is there stays."""
+    pipeline = plain(unknown_columns=UnknownColumns.EVOLVE)
+    for turn in range(4):
+        names = [f"c{turn}_{at}" for at in range(480)]
+        entry = pipeline.send(f"{turn}.csv", csv_of(with_columns(pipeline, names, [f"x{turn}"])))
+    pipeline.assert_refused(entry, "warehouse-refused", "loading")
+    assert len(extra_of(pipeline)) == 3 * 480
+    assert pipeline.sql("SELECT count(c2_0) AS n FROM {table}") == [{"n": ROWS}]
+    pipeline.assert_tidy()

@@ -60,3 +60,13 @@ def test_map_columns_refuses_unknown_names_that_would_become_one_column(contract
     with pytest.raises(FileRefusedError) as caught:
         map_columns(["sale_id", "Odd One", "odd-one"], contract, 10)
     assert caught.value.code is Code.DUPLICATE_COLUMNS
+
+
+@pytest.mark.parametrize("names", [["a-b", "a b"], ["\u58f2\u4e0a", "\u65e5\u4ed8"], ["x" * 64, "x" * 65]], ids=str)
+def test_columns_that_would_become_one_are_not_said_to_stand_twice(contract_of, names: list[str]) -> None:
+    contract = contract_of(unknown_columns=UnknownColumns.EVOLVE)
+    with pytest.raises(FileRefusedError, match="would become one column") as caught:
+        map_columns(["id", *names], contract, 100)
+    assert caught.value.code is Code.DUPLICATE_COLUMNS
+    with pytest.raises(FileRefusedError, match="stand twice"):
+        map_columns(["id", names[0], names[0]], contract, 100)
