@@ -279,7 +279,9 @@ class IngestSettings(BaseSettings):
 
     max_file_bytes: int = Field(20 * 1024**3, ge=1)
     max_expanded_bytes: int = Field(100 * 1024**3, ge=1, description="of a compressed file, once expanded")
-    max_expansion_ratio: int = Field(1000, ge=1, description="of a compressed or Parquet file: expanded to stored bytes")
+    max_expansion_ratio: int = Field(
+        1000, ge=1, description="of a compressed or Parquet file: expanded to stored bytes"
+    )
     expansion_free_bytes: int = Field(256 * 1024**2, ge=0, description="expanded bytes of which no ratio is asked")
     max_row_bytes: int = Field(1024**2, ge=1)
     max_columns: int = Field(500, ge=1)
