@@ -61,7 +61,7 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
             f"Required columns are missing: {_list(missing)}. The file has: {_list(list(given))}.",
             "Add them, with a header line if there was none.",
         )
-    _refuse_doubled(keys, given)
+    _refuse_doubled(keys, given, become_columns=evolves)
     unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
     refuse_unknown([name for _, name in unknown], contract)
     keep = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
@@ -79,9 +79,9 @@ def refuse_nul(given: Sequence[str]) -> None:
         )
 
 
-def _refuse_doubled(keys: Sequence[str | None], given: Sequence[str]) -> None:
+def _refuse_doubled(keys: Sequence[str | None], given: Sequence[str], *, become_columns: bool = False) -> None:
     doubled = sorted({name for name, key in zip(given, keys, strict=True) if key is not None and keys.count(key) > 1})
-    if len(doubled) > len({key for name, key in zip(given, keys, strict=True) if name in doubled}):
+    if become_columns and len(doubled) > len({key for name, key in zip(given, keys, strict=True) if name in doubled}):
         raise FileRefusedError(
             Code.DUPLICATE_COLUMNS,
             f"Columns of the file would become one column of the table: {_list(doubled)}.",
