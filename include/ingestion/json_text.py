@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from include.contracts.expressions import literal
 from include.errors import Code
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 20_000
 CHUNK_CHARACTERS = 8 * 1024**2  # rows may be long, and a chunk is held whole
 READ_BYTES = 1024**2
+_REMEDY = "Check how the file was written, and upload the whole of it."
+_TOO_LONG = (
+    Code.ROW_TOO_LONG, "A record of the JSON document is longer than a record may be (INGEST_MAX_ROW_BYTES)."
+)  # fmt: skip
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],\n]|[^\s"{}\[\],:]+', re.DOTALL)
 _SCHEMA = pa.schema(
     [("_source_row", pa.int64()), ("_source_line", pa.int64()), ("_raw", pa.string()), ("_problem", pa.string())]
@@ -65,11 +70,13 @@ def document_records(path: Path, connection: duckdb.DuckDBPyConnection, max_row_
     )
     try:
         for batch in connection.cursor().execute(source).to_arrow_reader(CHUNK_ROWS):
-            yield pa.Table.from_batches([batch]).cast(_SCHEMA)
+            records = pa.Table.from_batches([batch]).cast(_SCHEMA)
+            # DuckDB refuses what is longer than its buffer, which is never below some megabytes.
+            if (pc.max(pc.binary_length(records["_raw"])).as_py() or 0) > max_row_bytes:
+                raise FileRefusedError(*_TOO_LONG, _REMEDY)
+            yield records
     except duckdb.Error as error:
-        raise FileRefusedError(
-            *_document_problem(path, str(error)), "Check how the file was written, and upload the whole of it."
-        ) from error
+        raise FileRefusedError(*_document_problem(path, str(error)), _REMEDY) from error
 
 
 def record_lines(path: Path) -> Iterator[tuple[int, int]]:
@@ -120,7 +127,7 @@ def _document_problem(path: Path, error: str) -> tuple[Code, str]:
     if "Out of Memory" in error:
         return Code.TOO_LARGE, "The JSON document has records that need more than INGEST_ENGINE_MEMORY_MB."
     if "maximum_object_size" in error:
-        return Code.ROW_TOO_LONG, "A record of the JSON document is longer than a record may be."
+        return _TOO_LONG
     if not detail:
         detail = ": " + error.split("\n", maxsplit=1)[0][:200]
     return Code.UNREADABLE_FILE, f"The JSON document is broken{detail}."

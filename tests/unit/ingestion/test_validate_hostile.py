@@ -17,6 +17,7 @@ from include.ingestion.csv_text import CsvRecord
 from include.ingestion.diagnose import _next_records
 from include.ingestion.json_text import CHUNK_CHARACTERS, ndjson_lines
 from include.ingestion.rules import MAX_JSON_DEPTH
+from include.ingestion.text_lines import RAW_SHOWN
 from include.settings import IngestSettings
 
 pytestmark = pytest.mark.unit
@@ -128,3 +129,41 @@ def test_chunks_of_long_csv_records_have_few_rows() -> None:
     sizes = [len(chunk) for chunk in iter(lambda: _next_records(records), [])]
     assert sum(sizes) == 40
     assert max(sizes) <= CHUNK_CHARACTERS // 500_000 + 1
+
+
+# What is endless in itself
+
+ENDLESS: dict[str, tuple[bytes, Code, int]] = {
+    "CSV line": (b"id,t\n1," + b"x" * 2_000_000, Code.ROW_TOO_LONG, 1),
+    "CSV line of commas": (b"id,t\n" + b"," * 2_000_000, Code.ROW_TOO_LONG, 1),
+    "CSV header": (b"x" * 2_000_000, Code.ROW_TOO_LONG, 0),
+    "CSV quote": (b'id,t\n1,"' + b"x" * 2_000_000, Code.ROW_TOO_LONG, 1),
+    "JSON text": (b'[{"id":"' + b"x" * 2_000_000 + b'"}]', Code.ROW_TOO_LONG, 0),
+    "NDJSON line": (b'{"id":"a"}\n{"id":"' + b"x" * 2_000_000 + b'"}\n', Code.ROW_TOO_LONG, 2),
+    "keys over rows": (
+        "\n".join(f'{{"id":"{at}","k{at}":1}}' for at in range(2_000)).encode(), Code.TOO_MANY_COLUMNS, 0
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "code", "row"), ENDLESS.values(), ids=list(ENDLESS))
+def test_validate_refuses_what_is_endless_in_itself(stages, contract_of, content: bytes, code: Code, row: int) -> None:
+    """As a line of 500 MB is at the limits that are set: one row where there is one, else the file."""
+    settings = IngestSettings(max_row_bytes=10_000)
+    if row:
+        rejects = stages.validate(contract_of(COLUMNS[0]), content, settings).rejects.first
+        assert [(one.source_row, one.code) for one in rejects] == [(row, code)]
+        assert len(rejects[0].raw) <= RAW_SHOWN
+    else:
+        refusal = stages.refusal(contract_of(COLUMNS[0]), content, settings)
+        assert refusal.code is code
+        assert len(refusal.message) < 500
+
+
+@pytest.mark.parametrize("around", ["[%s]", "%s\n", "%s\n{}"], ids=["document", "object", "NDJSON"])
+def test_validate_refuses_an_object_of_very_many_keys(stages, contract_of, around: str) -> None:
+    content = around % ("{" + ",".join(f'"k{at}":1' for at in range(500_000)) + "}")
+    refusal = stages.refusal(contract_of(COLUMNS[0]), content.encode(), IngestSettings(engine_memory_mb=64))
+    codes = {refusal.code, *(one.code for one in refusal.rejects.first)}
+    assert codes & {Code.TOO_LARGE, Code.TOO_MANY_COLUMNS, Code.ROW_TOO_LONG}
+    assert Code.INTERNAL not in codes
