@@ -94,8 +94,8 @@ def slope(seconds: Sequence[float], values: Sequence[float]) -> float:
 def judge(series: Series, tolerance: Tolerance, expected: Expected | None = None) -> Judgement:
     """Judge a series.
 
-    It grows if both say so: the slope over the whole time, and the end against the start. A step at the beginning moves
-    the one and not the other, as a peak at the end does.
+    It grows if all three say so: the slope over the whole time, the end against the start, and the slope of the second
+    half, by half as much. A peak at the end moves the second alone; a step to a level that stays, all but the third.
 
     Args:
         series: with its warming up cut off.
@@ -110,7 +110,9 @@ def judge(series: Series, tolerance: Tolerance, expected: Expected | None = None
     lasted = (series.seconds[-1] - series.seconds[0]) / _HOUR
     limit = tolerance.around(start)
     verdict, explained = Verdict.FLAT, ""
-    if per_hour * lasted > limit and end - start > limit:
+    half = len(series.values) // 2
+    of_late = slope(series.seconds[half:], series.values[half:])
+    if per_hour * lasted > limit and end - start > limit and of_late * lasted / 2 > limit / 2:
         verdict = Verdict.GROWS
         if expected is not None:
             grown = series.values[-1] - series.values[0]
