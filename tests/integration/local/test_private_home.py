@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-# They say that the folder is a platform's, and who starts or stops it.
-HARMLESS = {".platform", "lock"}
+# They say that the folder is a platform's, and who starts, stops, backs up or restores it.
+HARMLESS = {".platform", "lock", "upkeep.lock"}
 
 
 def open_to_others(folder: Path) -> Iterator[Path]:
