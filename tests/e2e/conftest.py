@@ -43,6 +43,15 @@ SETTINGS = {
     "TRAINING_FOLDS": "3",
 }
 BUCKET = "landing"
+HERE = Path(__file__).parent
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests with a platform of their own come first: two platforms at once are too much for a small machine."""
+    places = [at for at, item in enumerate(items) if item.path.parent == HERE]
+    ordered = sorted((items[at] for at in places), key=lambda item: "running" in getattr(item, "fixturenames", ()))
+    for at, item in zip(places, ordered, strict=True):
+        items[at] = item
 
 
 @dataclass
