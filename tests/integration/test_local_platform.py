@@ -1,7 +1,7 @@
 """The embedded stack with its stores alone: what survives, what is cleaned up, who may do what.
 
-The order of a platform's life costs starts, so each test here says which start it needs: the shared one for what only
-looks, one of its own for what breaks things.
+The order of a platform's life costs starts, so each test here says which start it needs: one for all that only look,
+one of its own for what breaks things.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from uuid import UUID, uuid4
 import psutil
 import psycopg
 import pytest
+from own_platform import own_platform
 from pydantic import SecretStr
 
 from local import bucket, landing, ml_api, processes
@@ -40,6 +41,13 @@ if TYPE_CHECKING:
     from local.settings import PlatformSettings
 
 pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[Platform]:
+    """The stores and nothing beside them, which the platform of the other tests cannot promise."""
+    with own_platform() as running:
+        yield running
 
 
 @pytest.fixture
