@@ -21,7 +21,7 @@ from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
 from include.errors import Code, visible
 from include.ingestion.csv_text import CsvRecord, Dialect, read_records
 from include.ingestion.header import ColumnMap, map_columns
-from include.ingestion.json_text import CHUNK_CHARACTERS, document_records, ndjson_lines
+from include.ingestion.json_text import CHUNK_CHARACTERS, CHUNK_ROWS, document_records, ndjson_lines
 from include.ingestion.messages import explain
 from include.ingestion.parquet_text import parquet_text
 from include.ingestion.records import FileFormat, Reject, SpooledFile
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.settings import IngestSettings
-
-CHUNK_ROWS = 20_000
 
 
 @dataclass

@@ -75,16 +75,15 @@ def bounded_batches(
 
 def _longest_texts(file: pq.ParquetFile, path: Path) -> int:
     """The bytes of a row that had the longest text of every column's dictionaries."""
-    total = 0
+    texts = {
+        entry.name: file.schema.column(_leaf(file, entry.name, at)).path
+        for at, entry in enumerate(file.schema_arrow)
+        if _is_text(entry.type)
+    }
     groups = range(file.metadata.num_row_groups)
-    for at, entry in enumerate(file.schema_arrow):
-        if not _is_text(entry.type):
-            continue
-        column = file.schema.column(_leaf(file, entry.name, at)).path
-        with pq.ParquetFile(path, pre_buffer=False, read_dictionary=[column]) as one:
-            # One row brings the whole dictionary of its row group, and none of its texts more than once.
-            total += max((_longest_of(one, group, entry.name) for group in groups), default=0)
-    return total
+    with pq.ParquetFile(path, pre_buffer=False, read_dictionary=list(texts.values())) as encoded:
+        # One row brings the whole dictionary of its row group, and none of its texts more than once.
+        return sum(max((_longest_of(encoded, group, name) for group in groups), default=0) for name in texts)
 
 
 def _leaf(file: pq.ParquetFile, name: str, at: int) -> int:

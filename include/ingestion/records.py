@@ -61,6 +61,11 @@ class FileEntry:
         return self.status not in {Status.CLAIMED, Status.VALIDATED, Status.PROCESSED}
 
     @property
+    def shown_key(self) -> str:
+        """The key as people are told it, on one line."""
+        return visible(self.object_key)
+
+    @property
     def name(self) -> str:
         """The last part of the key."""
         return self.object_key.rsplit("/", maxsplit=1)[-1]

@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Protocol
 
-from include.errors import Code, PermanentError, PipelineError, Stage, visible
+from include.errors import Code, PermanentError, PipelineError, Stage
 from include.ingestion.audit import Auditor
 from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import fetch
@@ -115,11 +115,11 @@ def ingest(contract: Contract, entry: FileEntry, door: Door, stores: Stores, set
         raise
     except Exception as error:
         # A defect of ours. Its trace belongs into the log; the ledger gets a sentence.
-        log.exception("File %s (%s) met a defect in stage %s.", entry.file_id, visible(entry.object_key), at.stage)
+        log.exception("File %s (%s) met a defect in stage %s.", entry.file_id, entry.shown_key, at.stage)
         raise PermanentError(
             at.stage, Code.INTERNAL, f"The pipeline itself failed ({type(error).__name__}); the task's log has more."
         ) from error
-    log.info("File %s (%s): %s", entry.file_id, visible(entry.object_key), loaded)
+    log.info("File %s (%s): %s", entry.file_id, entry.shown_key, loaded)
     return loaded
 
 
@@ -178,7 +178,7 @@ def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, door: Doo
         stage = Stage.VALIDATE
     ledger.refused(entry, stage, refusal)
     level = logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING
-    log.log(level, "File %s (%s): %s: %s", entry.file_id, visible(entry.object_key), refusal.code, refusal)
+    log.log(level, "File %s (%s): %s: %s", entry.file_id, entry.shown_key, refusal.code, refusal)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
-from include.errors import Stage, visible
+from include.errors import Stage
 from include.ingestion.places import REJECTS, REPORT, clear_spool, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
 from include.ingestion.target import drop_staging, is_staging_of, staging_left
@@ -72,7 +72,7 @@ def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledge
                     _drop_staging_of(entry, left, ledger)
                 ledger.settled(entry.file_id, target)
             except Exception as error:
-                log.error("File %s (%s) could not be moved: %s", entry.file_id, visible(entry.object_key), error)
+                log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.shown_key, error)
                 failures.append(error)
                 continue
             status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
@@ -107,16 +107,15 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
 def _move(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore) -> str | None:
     """Move the file with its companions; where to, or None if it was not there any more."""
     target = settled_key(entry)
-    shown = visible(entry.object_key)
     _move_companions(entry, report, objects, target)
     now = objects.head(entry.bucket, entry.object_key)
     if now is not None and now.etag != entry.etag:
-        log.warning("File %s: %s was replaced by other content before it was moved.", entry.file_id, shown)
+        log.warning("File %s: %s was replaced by other content before it was moved.", entry.file_id, entry.shown_key)
         return None
     try:
         objects.move(entry.bucket, entry.object_key, target)
     except ObjectMissingError:
-        log.warning("File %s: %s is not there any more.", entry.file_id, shown)
+        log.warning("File %s: %s is not there any more.", entry.file_id, entry.shown_key)
         return None
     return target
 
