@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
-import tempfile
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,9 +14,11 @@ from bench import airflow, core, streams
 from bench.results import Measurement, show, write
 from local.platform import STORES, Platform
 from local.settings import PlatformSettings, temporary_settings
+from local.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -62,15 +61,12 @@ def bench(
 @contextmanager
 def _platform() -> Iterator[tuple[Platform, Path]]:
     """A platform of its own: no figure depends on what lies in another's tables, and none is left behind."""
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    # PostgreSQL runs as a user of its own when we are root, and must be able to enter.
-    folder.chmod(0o755)
-    platform = Platform(temporary_settings(folder / "home"))
-    try:
-        yield platform, folder
-    finally:
-        platform.down()
-        shutil.rmtree(folder, ignore_errors=True)
+    with temporary_folder("bench-") as folder:
+        platform = Platform(temporary_settings(folder / "home"))
+        try:
+            yield platform, folder
+        finally:
+            platform.down()
 
 
 if __name__ == "__main__":

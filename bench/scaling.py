@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -28,9 +25,11 @@ from include.stores.warehouse import connect
 from local.platform import Platform
 from local.services import shared_environment
 from local.settings import REPOSITORY, PlatformSettings, temporary_settings
+from local.temporary import temporary_folder, told
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bench.core import Say
 
@@ -73,12 +72,8 @@ def bench(
 ) -> None:
     """Measure the executors against each other."""
     status = Console(stderr=True, highlight=False)
-    folder = Path(tempfile.mkdtemp(prefix="bench-"))
-    folder.chmod(0o755)  # PostgreSQL runs as a user of its own when we are root, and must be able to enter
-    try:
+    with temporary_folder("bench-") as folder:
         measurements = list(measure(folder, files, rows, status.print))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     show(measurements, console)
     target = PlatformSettings().platform_home / "bench-scaling.json"
@@ -146,8 +141,6 @@ def _contracts(folder: Path, count: int) -> Path:
 @contextmanager
 def _platform(home: Path, contracts: Path, way: Way) -> Iterator[Platform]:
     """The same home each time, with tables that are there already; the ways do not run side by side."""
-    before = dict(os.environ)
-    os.environ["INGEST_CONTRACTS_DIR"] = str(contracts)
     settings = temporary_settings(
         home,
         airflow_executor=way.executor,
@@ -156,14 +149,13 @@ def _platform(home: Path, contracts: Path, way: Way) -> Iterator[Platform]:
         celery_concurrency=way.places,
         platform_start_seconds=600,
     )
-    platform = Platform(settings)
-    try:
-        platform.up()
-        yield platform
-    finally:
-        platform.down()
-        os.environ.clear()
-        os.environ.update(before)
+    with told({"INGEST_CONTRACTS_DIR": str(contracts)}):
+        platform = Platform(settings)
+        try:
+            platform.up()
+            yield platform
+        finally:
+            platform.down()
 
 
 def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int, *, start: int) -> float:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,6 +58,17 @@ def find(layout: Layout, session: Session | None) -> list[psutil.Process]:
         except psutil.Error:
             continue
     return [process for pid, process in found.items() if pid not in own and is_alive(process)]
+
+
+def find_tasks(layout: Layout, session: Session | None) -> list[psutil.Process]:
+    """Every process that runs an Airflow task, and not the executor's workers that watch over them, by process id."""
+    found = []
+    for process in find(layout, session):
+        with suppress(psutil.Error):
+            title = " ".join(process.cmdline())
+            if "airflow worker -- " in title and "LocalExecutor" not in title:
+                found.append(process)
+    return sorted(found, key=lambda process: process.pid)
 
 
 def end_all(layout: Layout, session: Session | None) -> int:

@@ -11,10 +11,11 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
+
+from local.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -86,28 +87,25 @@ class Worker:
 @contextmanager
 def workplace(count: int, tests: Sequence[str], modules: list[str]) -> Iterator[tuple[Path, list[Worker]]]:
     """The first copy of the tree, unchanged but by trials, and the workers; all gone at the end."""
-    # Open to other users: PostgreSQL is one when we are root.
-    home = Path(tempfile.mkdtemp(prefix="mutation-"))
-    home.chmod(0o755)
-    workers: list[Worker] = []
-    try:
-        archive = home / "tree.tar"
-        subprocess.run(  # noqa: S603
-            ["git", "archive", "--output", str(archive), "HEAD"],  # noqa: S607
-            cwd=ROOT, check=True, timeout=60,
-        )  # fmt: skip
-        for number in range(count + 1):
-            tree = home / f"tree-{number}"
-            shutil.unpack_archive(archive, tree, filter="data")
-            shutil.copytree(Path(__file__).parent, tree / "proof" / "mutation", dirs_exist_ok=True)
-            if number:
-                workers.append(Worker(tree, tests, modules, home / f"worker-{number}.log"))
-        yield home / "tree-0", workers
-    finally:
-        for kind in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(kind, signal.SIG_IGN)  # a second one must not leave a platform behind
-        for worker in workers:
-            worker.end()
-        for worker in workers:
-            worker.wait()
-        shutil.rmtree(home, ignore_errors=True)
+    with temporary_folder("mutation-") as home:
+        workers: list[Worker] = []
+        try:
+            archive = home / "tree.tar"
+            subprocess.run(  # noqa: S603
+                ["git", "archive", "--output", str(archive), "HEAD"],  # noqa: S607
+                cwd=ROOT, check=True, timeout=60,
+            )  # fmt: skip
+            for number in range(count + 1):
+                tree = home / f"tree-{number}"
+                shutil.unpack_archive(archive, tree, filter="data")
+                shutil.copytree(Path(__file__).parent, tree / "proof" / "mutation", dirs_exist_ok=True)
+                if number:
+                    workers.append(Worker(tree, tests, modules, home / f"worker-{number}.log"))
+            yield home / "tree-0", workers
+        finally:
+            for kind in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(kind, signal.SIG_IGN)  # a second one must not leave a platform behind
+            for worker in workers:
+                worker.end()
+            for worker in workers:
+                worker.wait()

@@ -5,15 +5,12 @@ Exits with 1 if something grows without a reason, or a file is not settled in th
 
 from __future__ import annotations
 
-import os
-import shutil
 import signal
 import sys
-import tempfile
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +23,7 @@ from local import airflow, broker
 from local.airflow_api import ENDED, AirflowApi
 from local.platform import Platform
 from local.settings import PlatformSettings, temporary_settings
+from local.temporary import temporary_folder, told
 from proof.soak import accounts
 from proof.soak.expectations import Work, expected, tolerance
 from proof.soak.judge import first_and_last_fifth, judge, latency
@@ -105,15 +103,15 @@ def _run(
         sampler.take()
         first, last = first_and_last_fifth(accounts.latencies(connection, load, sampler.begun), lasted)
         judgements = list(_judgements(sampler, load, lasted))
-        told = removed.result() if removed else {}
+        deleted = removed.result() if removed else {}
     return Findings(
         minutes,
         judgements,
         latency(first),
         latency(last),
         {**{f"{kind} files": count for kind, count in load.counts.items()}, "messages": load.messages},
-        told,
-        unsettled if told.get("run") == "success" else [*unsettled, f"{_MAINTAIN} did not succeed"],
+        deleted,
+        unsettled if deleted.get("run") == "success" else [*unsettled, f"{_MAINTAIN} did not succeed"],
     )
 
 
@@ -146,34 +144,28 @@ def _maintain(platform: Platform) -> dict[str, Any]:
         end = time.monotonic() + _MAINTAIN_SECONDS
         while (state := api.run(_MAINTAIN, run_id)["state"]) not in ENDED and time.monotonic() < end:
             time.sleep(1)
-        told = {
+        deleted = {
             task["task_id"]: api.returned(_MAINTAIN, run_id, task["task_id"]) or task["state"]
             for task in api.tasks(_MAINTAIN, run_id)
         }
-        return {"run": state, **told}
+        return {"run": state, **deleted}
 
 
 @contextmanager
 def _platform(minutes: float) -> Iterator[tuple[Platform, Path]]:
     """A platform of its own, whose runs and details are old after a fifth of the time."""
-    folder = Path(tempfile.mkdtemp(prefix="soak-"))
-    # PostgreSQL runs as a user of its own when we are root, and must be able to enter.
-    folder.chmod(0o755)
     wait = max(60.0, 6 * minutes)  # seconds; Airflow's runs are kept twice as long
     days = str(2 * wait / 86_400)
     kinds = ("AIRFLOW", "LOG_FILES", "REJECTED_ROWS", "FILE_RESULTS", "FILE_EVENTS", "ALERTS")
-    before = dict(os.environ)
-    os.environ.update({"INGEST_WAIT_HOURS": str(wait / 3600), **{f"RETENTION_{kind}_DAYS": days for kind in kinds}})
-    # On a loaded machine, too: how long a start takes is not what is asked here.
-    platform = Platform(temporary_settings(folder / "home", platform_start_seconds=900))
-    (folder / "samples").mkdir()
-    try:
-        yield platform, folder / "samples"
-    finally:
-        platform.down()
-        os.environ.clear()
-        os.environ.update(before)
-        shutil.rmtree(folder, ignore_errors=True)
+    variables = {"INGEST_WAIT_HOURS": str(wait / 3600), **{f"RETENTION_{kind}_DAYS": days for kind in kinds}}
+    with temporary_folder("soak-") as folder, told(variables):
+        # On a loaded machine, too: how long a start takes is not what is asked here.
+        platform = Platform(temporary_settings(folder / "home", platform_start_seconds=900))
+        (folder / "samples").mkdir()
+        try:
+            yield platform, folder / "samples"
+        finally:
+            platform.down()
 
 
 if __name__ == "__main__":

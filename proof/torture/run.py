@@ -5,13 +5,9 @@ What belongs here: the order. What each part does stands in its own module.
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.contracts.reader import read_contract
@@ -20,6 +16,7 @@ from include.stores.warehouse import connect
 from local import processes
 from local.errors import PlatformError
 from local.settings import temporary_settings
+from local.temporary import temporary_folder, told
 from proof.torture import disk as disks
 from proof.torture.checks import Check, Checker
 from proof.torture.expectation import Judges
@@ -33,7 +30,8 @@ from proof.torture.watch import reprocess, wait_for_services, wait_until_settled
 from proof.torture.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
+    from pathlib import Path
 
     from local.console import Progress
     from proof.torture.faults import Done
@@ -74,8 +72,8 @@ def torture(
     """
     outcome, begun = Outcome(), time.monotonic()
     with ExitStack() as stack:
-        home = stack.enter_context(_home(keep=keep))
-        stack.enter_context(_told({**PIPELINE, "INGEST_CONTRACTS_DIR": str(home / "contracts")}))
+        home = stack.enter_context(temporary_folder("torture-", keep=keep))
+        stack.enter_context(told({**PIPELINE, "INGEST_CONTRACTS_DIR": str(home / "contracts")}))
         write_contracts(home / "contracts")
         settings = temporary_settings(home / "home", platform_start_seconds=_START_SECONDS)
         warehouse = stack.enter_context(Proxy(settings.postgres_port))
@@ -147,29 +145,6 @@ def _under_load(
     checks.append(Check("everything is settled", "yes", "no" if hang else "yes", not hang, hang))
     say(f"{returned} files were put back from quarantine")
     return checks
-
-
-@contextmanager
-def _home(*, keep: bool) -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="torture-"))
-    # PostgreSQL runs as a user of its own when we are root, and must be able to enter.
-    folder.chmod(0o755)
-    try:
-        yield folder
-    finally:
-        if not keep:
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _told(variables: dict[str, str]) -> Iterator[None]:
-    before = dict(os.environ)
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
 
 
 def _disk(stand: Stand, stack: ExitStack) -> tuple[disks.SmallDisk | None, str]:

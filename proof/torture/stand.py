@@ -120,13 +120,7 @@ class Stand(Platform):
 
     def tasks(self) -> list[psutil.Process]:
         """Every process that runs a task, and not the executor's workers that watch over them."""
-        found = []
-        for process in processes.find(self.settings.layout, self.session):
-            with suppress(psutil.Error):
-                title = " ".join(process.cmdline())
-                if "airflow worker -- " in title and "LocalExecutor" not in title:
-                    found.append(process)
-        return sorted(found, key=lambda process: process.pid)
+        return processes.find_tasks(self.settings.layout, self.session)
 
     def second_scheduler(self) -> subprocess.Popen[bytes]:
         """Another scheduler beside the supervised one; end it with `end_group`."""

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import tempfile
 import time
 import urllib.request
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from local import processes
 from local.addresses import variables
 from local.platform import Platform
 from local.settings import temporary_settings
+from local.temporary import told
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -123,14 +124,10 @@ class Running:
     def kill_tasks(self) -> int:
         """Kill every process that runs a task, and not the executor's workers that watch over them; how many."""
         killed = 0
-        for process in processes.find(self.platform.settings.layout, self.platform._session()):
-            try:
-                title = " ".join(process.cmdline())
-                if "airflow worker -- " in title and "LocalExecutor" not in title:
-                    process.send_signal(signal.SIGKILL)
-                    killed += 1
-            except psutil.Error:
-                continue
+        for process in processes.find_tasks(self.platform.settings.layout, self.platform._session()):
+            with suppress(psutil.Error):
+                process.send_signal(signal.SIGKILL)
+                killed += 1
         return killed
 
     def airflow(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
@@ -158,14 +155,11 @@ def running() -> Iterator[Running]:
     samples.mkdir()
     for contract in CONTRACTS_DIR.glob("*.yaml"):
         shutil.copy(contract, contracts)
-    before = dict(os.environ)
-    os.environ.update(SETTINGS | {"INGEST_CONTRACTS_DIR": str(contracts)})
-    platform = Platform(temporary_settings(home / "home"))
-    try:
-        platform.up()
-        yield Running(platform, contracts, samples)
-    finally:
-        platform.down()
-        os.environ.clear()
-        os.environ.update(before)
-        shutil.rmtree(home, ignore_errors=True)
+    with told(SETTINGS | {"INGEST_CONTRACTS_DIR": str(contracts)}):
+        platform = Platform(temporary_settings(home / "home"))
+        try:
+            platform.up()
+            yield Running(platform, contracts, samples)
+        finally:
+            platform.down()
+            shutil.rmtree(home, ignore_errors=True)
