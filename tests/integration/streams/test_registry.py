@@ -128,9 +128,9 @@ CALLS: list[Any] = [
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("mode", [Mode.BROKEN, Mode.HUNG_UP, Mode.SLOW])
 def test_trouble_can_be_tried_again_later(server: RegistryServer, mode: Mode, call: Callable[[Registry], Any]) -> None:
-    server.mode, server.delay_seconds = mode, 0.5
+    server.mode, server.delay_seconds = mode, 2.0
     with pytest.raises(RetryableError) as caught:
-        call(impatient(server.url, timeout_seconds=0.1, retries=1))
+        call(impatient(server.url, timeout_seconds=1.0 if mode is Mode.SLOW else 60.0, retries=1))
     assert caught.value.code is Code.REGISTRY_UNAVAILABLE
     assert caught.value.stage == "validate"
     assert len(server.requests) == 2

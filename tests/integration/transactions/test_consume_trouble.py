@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
 
 
 def with_faulty(make_topic: MakeTopic, faulty: FaultyMlService, **ml_service: Any) -> TopicPipeline:
-    told = {"url": faulty.url, "read_timeout_seconds": 0.3, "batch_size": 10, **ml_service}
+    told = {"url": faulty.url, "batch_size": 10, **ml_service}
     return make_topic(ml_service=told, settings={"max_attempts": 1})
 
 

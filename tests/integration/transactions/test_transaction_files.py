@@ -46,7 +46,6 @@ def files(
     local_bucket.client(platform.s3_config).create_bucket(Bucket=bucket)
     service = MlServiceSettings(
         url=faulty.url,
-        read_timeout_seconds=0.3,
         attempts=3,
         backoff_seconds=0.01,
         backoff_max_seconds=0.02,

@@ -130,7 +130,7 @@ class TopicPipeline:
     @contextmanager
     def consumer(self, run_id: str = "run", *, ignore_threshold: bool = False) -> Iterator[TopicConsumer]:
         """A member of the group with stores of its own, as in a task."""
-        registry = Registry(self.registry_url, timeout_seconds=2, retries=0) if self.registry_url else None
+        registry = Registry(self.registry_url, timeout_seconds=30, retries=0) if self.registry_url else None
         with (
             open_stores(self.s3, self.warehouse, self.ml_service) as stores,
             Intake(self.kafka, self.topic, self.group, self.streams) as intake,

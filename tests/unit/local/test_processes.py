@@ -104,15 +104,13 @@ def test_a_process_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatc
     monkeypatch.setattr("local.processes._TERM_SECONDS", 0.2)
     with started(STUBBORN, marker=tmp_path) as process:
         assert end_all(Layout(tmp_path), None) == 1
-        assert process.wait(timeout=5) == -9
+        assert process.wait(timeout=60) == -9
 
 
 def test_a_process_that_listens_to_the_request_is_not_killed(tmp_path: Path) -> None:
     with started(SLEEP, marker=tmp_path) as process:
-        begun = time.monotonic()
         end_all(Layout(tmp_path), None)
-        assert process.wait(timeout=5) == -15
-        assert time.monotonic() - begun < 5
+        assert process.wait(timeout=60) == -15
 
 
 def test_a_zombie_counts_as_gone() -> None:
@@ -120,7 +118,7 @@ def test_a_zombie_counts_as_gone() -> None:
     seen = psutil.Process(process.pid)
     assert is_alive(seen)
     process.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while seen.status() != psutil.STATUS_ZOMBIE and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not is_alive(seen)
