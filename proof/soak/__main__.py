@@ -62,7 +62,7 @@ def soak(
         def say(text: str) -> None:
             spinner.update(text)
             if not status.is_terminal:
-                status.print(f"{time.strftime('%H:%M:%S')} {text}")
+                status.print(f"{time.strftime('%H:%M:%S')} {text}", soft_wrap=True)
 
         say("starting the platform")
         platform.up()

@@ -23,6 +23,8 @@ _ENTRIES = (
     b"SELECT object_key, status, settled_at IS NOT NULL, rows_read, extract(epoch FROM loaded_at) "
     b"FROM ops.file_ingestion_log WHERE bucket = %s"
 )
+# Status, whether it is settled, rows that were read, seconds since the epoch when it was loaded.
+Entry = tuple[object, ...]
 _GOOD = {Kind.SMALL, Kind.LARGE}
 
 
@@ -39,7 +41,9 @@ def wait_until_settled(connection: Connection, load: Load, seconds: float, say: 
 
 def complaints(connection: Connection, load: Load) -> list[str]:
     """What the ledger and the tables say otherwise than what was dropped."""
-    entries = {row[0]: row[1:] for row in connection.execute(_ENTRIES, [BUCKET]).fetchall()}
+    entries = _originals_first(
+        {row[0]: row[1:] for row in connection.execute(_ENTRIES, [BUCKET]).fetchall()}, load.dropped
+    )
     found = [complaint for one in load.dropped if (complaint := _complaint(one, entries.get(one.key)))]
     for dataset in DATASETS:
         rows = sum(one.rows for one in load.dropped if one.dataset == dataset and one.kind in _GOOD)
@@ -53,7 +57,17 @@ def latencies(connection: Connection, load: Load, begun: float) -> list[tuple[fl
     return [(one.at - begun, loaded[one.key] - one.at) for one in load.dropped if one.key in loaded]
 
 
-def _complaint(one: Dropped, entry: tuple[object, ...] | None) -> str:
+def _originals_first(entries: dict[str, Entry], dropped: list[Dropped]) -> dict[str, Entry]:
+    """The entries, with those of a file and its duplicate exchanged where it is the duplicate that was loaded."""
+    exchanged = dict(entries)
+    for one in dropped:
+        status = entries.get(one.original, ("",))[0]
+        if status == STATUS[Kind.COPY] and one.key in entries:
+            exchanged[one.original], exchanged[one.key] = entries[one.key], entries[one.original]
+    return exchanged
+
+
+def _complaint(one: Dropped, entry: Entry | None) -> str:
     if entry is None:
         return f"{one.key} is not in the ledger"
     status, settled, rows_read, _ = entry

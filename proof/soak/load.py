@@ -42,13 +42,17 @@ class Kind(StrEnum):
     COPY = "duplicate"
 
 
-# The ledger's last word on each kind.
+# The ledger's last word on each kind. Of a file and its duplicate either may be the one that is loaded: they can be
+# claimed together.
 STATUS = {Kind.SMALL: "archived", Kind.LARGE: "archived", Kind.BAD: "validation_failed", Kind.COPY: "duplicate"}
 
 
 @dataclass(frozen=True)
 class Dropped:
-    """A file that was dropped. `at` is in seconds since the epoch; `rows` and `bad_rows` are what it holds."""
+    """A file that was dropped. `at` is in seconds since the epoch; `rows` and `bad_rows` are what it holds.
+
+    `original` is the key of the file that has the same bytes, if this one is its duplicate.
+    """
 
     key: str
     dataset: str
@@ -56,6 +60,7 @@ class Dropped:
     at: float
     rows: int
     bad_rows: int
+    original: str = ""
 
 
 @dataclass
@@ -116,7 +121,7 @@ class Load:
         if kind is Kind.COPY and self._last_good is not None:
             path, of = self._last_good
             name = f"{of.dataset}_{number:05}_again.{path.name.partition('.')[2]}"
-            found = Dropped(f"incoming/{of.dataset}/{name}", of.dataset, kind, time.time(), of.rows, 0)
+            found = Dropped(f"incoming/{of.dataset}/{name}", of.dataset, kind, time.time(), of.rows, 0, of.key)
         else:
             kind = Kind.SMALL if kind is Kind.COPY else kind
             path, found = self._make(number, kind, dataset)

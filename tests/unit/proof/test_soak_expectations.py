@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from rich.console import Console
 
-from proof.soak.accounts import _complaint
+from proof.soak.accounts import Entry, _complaint, _originals_first
 from proof.soak.expectations import Work, expected, tolerance
 from proof.soak.judge import Judgement, Latency, Verdict
 from proof.soak.load import Dropped, Kind, kind_of
@@ -82,6 +82,28 @@ def test_what_is_not_known_to_grow_has_to_be_flat(unit: str, name: str) -> None:
 def test_each_file_must_end_as_its_kind_does(entry: tuple[object, ...] | None, complaint: str) -> None:
     found = _complaint(Dropped("incoming/sales/a.csv", "sales", Kind.SMALL, 0.0, 200, 0), entry)
     assert (complaint in found) if complaint else not found
+
+
+ARCHIVED, DUPLICATE, OPEN = ("archived", True, 200, 1.0), ("duplicate", True, 0, None), ("loaded", False, 200, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("of_file", "of_copy", "complaints"),
+    [
+        pytest.param(ARCHIVED, DUPLICATE, 0, id="the file is loaded"),
+        pytest.param(DUPLICATE, ARCHIVED, 0, id="its duplicate is loaded"),
+        pytest.param(ARCHIVED, ARCHIVED, 1, id="both are"),
+        pytest.param(DUPLICATE, DUPLICATE, 1, id="none is"),
+        pytest.param(DUPLICATE, OPEN, 1, id="not yet"),
+    ],
+)
+def test_of_a_file_and_its_duplicate_one_is_loaded(of_file: Entry, of_copy: Entry, complaints: int) -> None:
+    dropped = [
+        Dropped("incoming/sales/a.csv", "sales", Kind.SMALL, 0.0, 200, 0),
+        Dropped("incoming/sales/b.csv", "sales", Kind.COPY, 1.0, 200, 0, "incoming/sales/a.csv"),
+    ]
+    entries = _originals_first({"incoming/sales/a.csv": of_file, "incoming/sales/b.csv": of_copy}, dropped)
+    assert len([one for one in dropped if _complaint(one, entries.get(one.key))]) == complaints
 
 
 @pytest.mark.parametrize(
