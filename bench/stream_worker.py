@@ -7,11 +7,11 @@ whatever number of messages it finds. It stops when the last batch is committed 
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
+from bench.memory import peak_mb
 from include.contracts.reader import read_contract
 from include.ingestion.audit import load_library
 from include.ingestion.claim import Run
@@ -50,8 +50,7 @@ def main() -> None:
         joined = time.perf_counter()
         result = consumer.consume()
         seconds = time.perf_counter() - joined
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "joining": joined - begun, "rows": result.rows, "peak_mb": peak}))
+    print(json.dumps({"seconds": seconds, "joining": joined - begun, "rows": result.rows, "peak_mb": peak_mb()}))
 
 
 if __name__ == "__main__":

@@ -7,11 +7,11 @@ that has imported everything, the clock starts after the imports.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from pathlib import Path
 
+from bench.memory import peak_mb
 from include.contracts.reader import read_contract
 from include.ingestion import road
 from include.ingestion.audit import load_library
@@ -47,10 +47,9 @@ def main() -> None:
     with connect(warehouse) as connection:
         report = Ledger(connection).report(file_id)
         Ledger(connection).settled(file_id, None)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     if loaded is None:
         raise SystemExit(f"not loaded: {report['code']}: {report['message']}")
-    print(json.dumps({"seconds": seconds, "stages": stages, "peak_mb": peak, "rows": report["rows"]}))
+    print(json.dumps({"seconds": seconds, "stages": stages, "peak_mb": peak_mb(), "rows": report["rows"]}))
 
 
 def _time_stage(name: str, stages: dict[str, float]) -> None:

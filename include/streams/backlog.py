@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Backlog:
-    """The backlog of one partition, in the order of offsets. `size` is in bytes of keys and values.
+    """The backlog of one partition, in the order of offsets. `size` is in bytes, headers and all.
 
     `drained` says that the partition's end was reached, `paused` that no more is read until some is handed out.
     """

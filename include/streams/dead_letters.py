@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from include.errors import Code, RetryableError, Stage
 from include.settings import stream_settings
 from include.streams.broker import commit, ensure_topic, raise_for, reader, spans
+from include.streams.messages import headers_of
 from include.streams.publish import publisher
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _put_back(letters: Iterator[RawMessage], publishing: Publisher, most: int) -
     """Send the next letters; the offset behind the last one."""
     behind = 0
     while publishing.sent < most and (raw := next(letters, None)) is not None:
-        headers: Sequence[Header] = raw.headers() or ()  # type: ignore[assignment]
+        headers = headers_of(raw)
         attempt: Header = (ATTEMPT, str(attempts(headers)).encode())
         publishing.send(raw.value(), raw.key(), [*own_headers(headers), attempt])
         behind = (raw.offset() or 0) + 1

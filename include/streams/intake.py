@@ -25,7 +25,7 @@ from include.streams.broker import (
     spans,
     translated,
 )
-from include.streams.messages import Message, MessageBatch
+from include.streams.messages import Message, MessageBatch, headers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
     from include.settings import KafkaConfig, StreamSettings
 
     LimitOf = Callable[[int, int], int]
-    Headers = list[tuple[str, bytes | None]] | tuple[()]
 
 log = logging.getLogger(__name__)
 
@@ -285,9 +284,8 @@ class Intake:
             if error is not None:
                 self._note(error, number)
             elif number in backlogs:  # else it was taken away while this was under way
-                offset, headers = cast("int", raw.offset()), cast("Headers", raw.headers() or ())
-                stamp = raw.timestamp()[1]
-                backlogs[number].add(Message(topic, number, offset, stamp, raw.key(), raw.value(), tuple(headers)))
+                offset, stamp = cast("int", raw.offset()), raw.timestamp()[1]
+                backlogs[number].add(Message(topic, number, offset, stamp, raw.key(), raw.value(), headers_of(raw)))
         self._pause()
 
     def _note(self, error: KafkaError, number: int | None) -> None:

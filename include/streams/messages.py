@@ -7,12 +7,37 @@ what their bytes mean (`decode`).
 from __future__ import annotations
 
 import hashlib
+import logging
+import operator
 import struct
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from confluent_kafka import Message as RawMessage
+
+log = logging.getLogger(__name__)
+
+Headers = tuple[tuple[str, bytes | None], ...]
 
 _NO_VALUE = -1
+# Called so, and not as raw.headers(): where the client fails it returns half a list and leaves its error pending. The
+# interpreter notices that in a call like this one, and not in one it has optimised because it came a few times before.
+_headers = operator.methodcaller("headers")
+
+
+def headers_of(raw: RawMessage) -> Headers:
+    """The headers of what a client has read. To be called once for each message.
+
+    Names are bytes to Kafka, and text to the client: it fails at one that is not UTF-8. Such a message is read without
+    its headers, which say nothing about its value.
+    """
+    try:
+        return tuple(_headers(raw) or ())
+    except SystemError:
+        log.warning("%s [%s] at %s: its headers' names are not UTF-8", raw.topic(), raw.partition(), raw.offset())
+        return ()
 
 
 class Message(NamedTuple):
@@ -27,7 +52,7 @@ class Message(NamedTuple):
     timestamp_ms: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes | None], ...] = ()
+    headers: Headers = ()
 
     def header(self, name: str) -> bytes | None:
         """The last header of that name, None where there is none."""
@@ -35,8 +60,9 @@ class Message(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Bytes of key and value."""
-        return len(self.key or b"") + len(self.value or b"")
+        """Bytes of key, value and headers: what a batch of such messages takes in memory."""
+        size = len(self.key or b"") + len(self.value or b"")
+        return size + sum(len(name) + len(held or b"") for name, held in self.headers) if self.headers else size
 
 
 @dataclass(frozen=True)
@@ -62,7 +88,7 @@ class MessageBatch:
 
     @cached_property
     def size(self) -> int:
-        """Bytes of all keys and values."""
+        """Bytes of all keys, values and headers."""
         return sum(message.size for message in self.messages)
 
     @cached_property

@@ -33,7 +33,7 @@ class Findings:
     @property
     def complaints(self) -> list[str]:
         """Everything that is not as it should be."""
-        grows = [f"{one.name} [{one.unit}] grows" for one in self.judgements if one.verdict is Verdict.GROWS]
+        grows = [f"{one.name} ({one.unit}) grows" for one in self.judgements if one.verdict is Verdict.GROWS]
         late = ["files wait longer in the end than at the beginning"] if slower(self.first, self.last) else []
         return [*grows, *late, *self.unsettled]
 

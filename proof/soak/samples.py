@@ -51,7 +51,7 @@ _STARTED = "SELECT coalesce(pg_sequence_last_value('dag_run_id_seq'), 0)"
 _SHARED_BUFFERS = "SELECT setting::bigint * 8192 FROM pg_settings WHERE name = 'shared_buffers'"
 _CONNECTIONS = """
 SELECT usename || ' in ' || datname, count(*) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND application_name <> 'platform' GROUP BY 1
+WHERE backend_type = 'client backend' AND application_name <> 'platform' AND usename IS NOT NULL GROUP BY 1
 """
 _SIZES = "SELECT datname, pg_database_size(oid) FROM pg_database WHERE datname IN ('airflow', 'warehouse')"
 

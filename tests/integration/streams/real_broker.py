@@ -13,7 +13,7 @@ from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient
 
 from include.streams.broker import reader
-from include.streams.messages import Message
+from include.streams.messages import Message, headers_of
 from include.streams.publish import publisher
 from local.platform import KAFKA, Platform
 
@@ -101,6 +101,5 @@ def contents(broker: Broker, topic: str) -> list[Message]:
                     assert raw.error().code() == KafkaError._PARTITION_EOF, raw.error()
                     ends.add(number)
                 else:
-                    headers = tuple(raw.headers() or ())
-                    found.append(Message(topic, number, raw.offset(), 0, raw.key(), raw.value(), headers))
+                    found.append(Message(topic, number, raw.offset(), 0, raw.key(), raw.value(), headers_of(raw)))
     return sorted(found, key=lambda message: (message.partition, message.offset))

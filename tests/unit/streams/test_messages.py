@@ -59,6 +59,11 @@ def test_hash_tells_an_empty_value_from_none() -> None:
     assert batch(message(0, b"")).sha256 != batch(message(0, None)).sha256
 
 
+def test_size_counts_all_that_a_message_holds_in_memory() -> None:
+    assert Message("t", 0, 0, 0, b"key", b"value", (("name", b"held"), ("b", None))).size == 17
+    assert Message("t", 0, 0, 0, None, None).size == 0
+
+
 def test_header_gives_the_last_of_several() -> None:
     one = Message("t", 0, 0, 0, None, None, (("a", b"1"), ("b", None), ("a", b"2")))
     assert (one.header("a"), one.header("b"), one.header("c")) == (b"2", None, None)
