@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from local.credentials import Credentials
 
 API_SERVER = "airflow-api-server"
+SCHEDULER = "airflow-scheduler"
 
 # The name under which the health page speaks of each service.
 _HEALTH_NAMES = {
     API_SERVER: "metadatabase",
-    "airflow-scheduler": "scheduler",
+    SCHEDULER: "scheduler",
     "airflow-dag-processor": "dag_processor",
     "airflow-triggerer": "triggerer",
 }
@@ -39,7 +40,7 @@ _HEALTH_NAMES = {
 # interfaces and on one fixed port.
 _ARGUMENTS = {
     API_SERVER: ("api-server", "--workers", "1"),
-    "airflow-scheduler": ("scheduler", "--skip-serve-logs"),
+    SCHEDULER: ("scheduler", "--skip-serve-logs"),
     "airflow-dag-processor": ("dag-processor",),
     "airflow-triggerer": ("triggerer", "--skip-serve-logs"),
 }
@@ -258,6 +259,7 @@ def _service(name: str, settings: PlatformSettings, variables: dict[str, str]) -
         name=name,
         command=(sys.executable, "-m", "airflow", *_ARGUMENTS[name]),
         environment=variables,
+        before=(sys.executable, "-m", "local.leftovers") if name == SCHEDULER else (),
         directory=settings.layout.airflow,
         probe=probe,
         port=settings.airflow_port if serves else None,

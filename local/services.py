@@ -36,7 +36,8 @@ class Service:
 
     Attributes:
         command: program and arguments; nothing secret, since `ps` shows it.
-        environment: what it needs beyond the shared environment; may hold secrets.
+        environment: what it needs beyond the shared environment; may hold secrets. There has to be one for `before`.
+        before: a command that is run to its end before each start; if it fails, the service starts nonetheless.
         probe: whether it works.
         port: on the loopback interface, if it listens at all.
         port_variable: the setting that chooses the port.
@@ -51,6 +52,7 @@ class Service:
     directory: Path
     probe: Probe
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    before: tuple[str, ...] = ()
     port: int | None = None
     port_variable: str = ""
     address: str = ""

@@ -230,7 +230,8 @@ def _section(name: str, options: dict[str, object]) -> str:
 
 def _script(service: Service) -> str:
     exports = [f"export {name}={shlex.quote(value)}" for name, value in service.environment.items()]
-    return "\n".join(["#!/bin/sh", *exports, f"exec {shlex.join(service.command)}", ""])
+    before = [shlex.join(service.before)] if service.before else []
+    return "\n".join(["#!/bin/sh", *exports, *before, f"exec {shlex.join(service.command)}", ""])
 
 
 def _private_folder(path: Path) -> None:

@@ -27,7 +27,7 @@ import coverage
 import pytest
 from _pytest.runner import runtestprotocol
 
-from tests.integration.own_platform import PLATFORM_HOME, own_platform
+from tests.integration.own_platform import PLATFORM_HOME, RUN, own_platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,8 +125,7 @@ class Trials:
 
     def _has_failed(self, name: str, following: pytest.Item | None) -> bool:
         item = self._items[name]
-        # Buckets and datasets bear the test's name, and this test has run before on the same platform.
-        item._nodeid = f"{name}#{os.getpid()}-{self._number}"  # type: ignore[attr-defined]  # noqa: SLF001
+        os.environ[RUN] = str(self._number)
         return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
 
     def _trace(self, names: list[str], told: TextIO) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import statistics
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -62,6 +63,20 @@ def by_kind(done: Sequence[Done], loads: Sequence[float]) -> list[OfKind]:
             )
         )
     return found
+
+
+def longest_silence(done: Sequence[Done], loads: Sequence[float]) -> float:
+    """Seconds between the first fault and the last in which no file was loaded: the longest time.
+
+    Args:
+        done: the faults, in their order.
+        loads: when files were loaded, in seconds since the epoch, in order.
+    """
+    if not done:
+        return 0.0
+    first, last = done[0].at, done[-1].at
+    heard = [first, *(load for load in loads if first < load < last), last]
+    return max(later - earlier for earlier, later in pairwise(heard))
 
 
 def show(console: Console, faults: Sequence[OfKind], checks: Sequence[Check]) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from include.contracts.reader import read_contract
 from include.errors import PipelineError
 from include.stores.warehouse import connect
-from local import processes
+from local import leftovers, processes
 from local.errors import PlatformError
 from local.settings import temporary_settings
 from local.temporary import temporary_folder, told
@@ -22,6 +22,7 @@ from proof.torture.checks import Check, Checker
 from proof.torture.expectation import Judges
 from proof.torture.faults import Tormentor
 from proof.torture.proxy import Proxy
+from proof.torture.report import longest_silence
 from proof.torture.schedule import schedule
 from proof.torture.stand import DAGS, DATASETS, PIPELINE, SERVICES, Stand, write_contracts
 from proof.torture.stream import Stream
@@ -30,7 +31,7 @@ from proof.torture.watch import reprocess, wait_for_services, wait_until_settled
 from proof.torture.workload import Workload
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from local.console import Progress
@@ -44,6 +45,7 @@ _START_SECONDS = 900  # of a service; the machine may be busy with something els
 _DAG_SECONDS = 300.0
 _WARM_UP_SECONDS = 600.0
 _CALM_SECONDS = 60.0
+_SILENCE_SECONDS = 300.0  # some faults in a row, of which each takes a minute to get over
 
 
 @dataclass
@@ -98,6 +100,7 @@ def torture(
             say(f"judging {judges.left} files")
             outcome.checks += Checker(stand, contracts, stream.dropped, messages, judges).run()
         outcome.loads = _loads(stand)
+        outcome.checks += _standstill(stand, outcome)
         session = stand.session
         stand.down()
         outcome.checks.append(_left_over(stand, session))
@@ -198,6 +201,18 @@ def _loads(stand: Stand) -> list[float]:
             return sorted(row[0] for row in connection.execute(query).fetchall())
     except PipelineError:
         return []
+
+
+def _standstill(stand: Stand, outcome: Outcome) -> Iterator[Check]:
+    """Whatever is hit, files are loaded again before long, and nobody is left who waits for a dead scheduler."""
+    silence = longest_silence(outcome.done, outcome.loads)
+    yield Check(
+        "longest time in which no file was loaded", f"≤ {_SILENCE_SECONDS:.0f} s", f"{silence:.0f} s",
+        silence <= _SILENCE_SECONDS,
+    )  # fmt: skip
+    left = leftovers.leaderless(stand.session.id) if stand.session else []
+    names = ", ".join(f"{process.name()} (pid {process.pid})" for process in left)
+    yield Check("processes left by a killed service", "0", str(len(left)), not left, names)
 
 
 def _left_over(stand: Stand, session: processes.Session | None) -> Check:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Whoever runs these tests again and again, as the mutation check does, names the home of a platform that runs.
-PLATFORM_HOME = "TEST_PLATFORM_HOME"
+# Whoever runs these tests again and again, as the mutation check does, names the home of a platform that runs, and the
+# run: buckets and datasets of a test have another name in each.
+PLATFORM_HOME, RUN = "TEST_PLATFORM_HOME", "TEST_RUN"
 
 
 @contextmanager

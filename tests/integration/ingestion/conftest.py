@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from dataclasses import replace
@@ -13,6 +14,7 @@ from ingest_pipeline import Pipeline, Row, direct
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, IngestSettings
 from local import bucket as local_bucket
+from tests.integration.own_platform import RUN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +48,7 @@ def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
 @pytest.fixture
 def own_name(request: pytest.FixtureRequest) -> str:
     """The test's own name as far as a bucket and a dataset can bear it, told apart by a checksum of the whole."""
-    node = request.node.nodeid
+    node = request.node.nodeid + os.environ.get(RUN, "")
     words = re.sub(r"[^a-z0-9]+", "_", request.node.name.removeprefix("test_").lower()).strip("_")
     return f"{words[:36].rstrip('_')}_{zlib.crc32(node.encode()):08x}"
 

@@ -37,6 +37,14 @@ def test_a_service_gets_its_environment_to_the_letter() -> None:
     assert subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout == NASTY + "\n"
 
 
+def test_what_comes_before_a_service_is_over_when_it_starts_and_may_fail() -> None:
+    before = ("sh", "-c", "echo first; exit 1")
+    script = _script(service(command=("echo", "second"), before=before, environment={"A": "b"}))
+    assert subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout == (
+        "first\nsecond\n"
+    )
+
+
 def test_secrets_are_in_a_private_script_and_not_on_the_command_line(tmp_path: Path) -> None:
     program = configuration(tmp_path, service(environment={"KEY": "hidden"}))["program:one"]
     assert "hidden" not in program["command"]

@@ -11,7 +11,7 @@ from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR
 from proof.torture.expectation import from_warehouse, merge, row_of
 from proof.torture.faults import Done
-from proof.torture.report import OfKind, by_kind
+from proof.torture.report import OfKind, by_kind, longest_silence
 from proof.torture.schedule import Kind
 from tests.oracle.documents import Document
 
@@ -32,6 +32,16 @@ def test_by_kind_measures_from_the_fault_to_the_next_load() -> None:
 
 def test_by_kind_has_no_time_for_a_fault_that_nothing_was_loaded_after() -> None:
     assert by_kind([done(Kind.KILL_S3, 10)], [9.0]) == [OfKind(Kind.KILL_S3, 1, 1, median=None, slowest=None)]
+
+
+@pytest.mark.parametrize(
+    ("loads", "seconds"),
+    [([], 90.0), ([5.0, 200.0], 90.0), ([20.0, 30.0, 95.0], 65.0), ([12.0, 14.0], 86.0)],
+    ids=["none", "before and after", "in between", "in the beginning"],
+)
+def test_longest_silence_is_looked_for_between_the_first_fault_and_the_last(loads: list[float], seconds: float) -> None:
+    assert longest_silence([done(Kind.KILL_S3, 10), done(Kind.KILL_S3, 50), done(Kind.KILL_S3, 100)], loads) == seconds
+    assert longest_silence([], loads) == 0.0
 
 
 INVENTORY = read_contract(CONTRACTS_DIR / "inventory.yaml")
