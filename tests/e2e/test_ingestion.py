@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import psycopg
 import pytest
 
 from include.samples.badness import Bad, BadKind
+from local.airflow import SCHEDULER
+from local.processes import is_alive
 
 if TYPE_CHECKING:
+    from local.status import ServiceStatus
     from tests.e2e.conftest import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -112,6 +118,20 @@ def test_killed_task_process_loses_and_doubles_nothing(running: Running, stage: 
     assert entry["attempts"] >= 2
     assert running.query("SELECT count(*) FROM raw.sales WHERE _file_id = %s", [entry["file_id"]]) == [(400_000,)]
     assert running.query("SELECT tablename FROM pg_tables WHERE schemaname = 'load'") == []
+
+
+def test_killed_scheduler_leaves_no_worker_that_holds_its_connections(running: Running) -> None:
+    def scheduler() -> ServiceStatus:
+        return next(service for service in running.platform.status() if service.name == SCHEDULER)
+
+    killed = scheduler().pid
+    workers = running.until(lambda: psutil.Process(killed).children(), "the scheduler has workers")
+    os.kill(killed, signal.SIGKILL)
+    running.until(lambda: scheduler().healthy and scheduler().pid != killed, "another scheduler is at work")
+    assert [worker for worker in workers if is_alive(worker)] == []
+    running.sample("sales", "after_the_scheduler.csv", 100, seed=6, start=95_000_000)
+    running.drop("after_the_scheduler.csv", "incoming/sales/after_the_scheduler.csv")
+    assert running.settled("incoming/sales/after_the_scheduler.csv")["status"] == "archived"
 
 
 def test_large_file_does_not_hold_up_another_dataset(running: Running) -> None:
