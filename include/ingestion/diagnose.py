@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import duckdb
 import pyarrow as pa
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
-from include.errors import Code, visible
+from include.errors import Code
 from include.ingestion.csv_text import CsvRecord, Dialect, read_records
 from include.ingestion.header import ColumnMap, map_columns
 from include.ingestion.json_text import CHUNK_CHARACTERS, CHUNK_ROWS, document_records, ndjson_lines
@@ -30,6 +29,8 @@ from include.ingestion.text_lines import RAW_SHOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    import duckdb
 
     from include.settings import IngestSettings
 
@@ -270,8 +271,6 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, con
     connection.register("records", table)
     try:
         answer = connection.execute(query).to_arrow_table()
-    except (duckdb.ConversionException, duckdb.OutOfRangeException, duckdb.InvalidInputException) as error:
-        return _without_failing_row(connection, query, table, contract, str(error).splitlines()[0])
     finally:
         connection.unregister("records")
     count = pa.compute.list_value_length(answer["_violations"])
@@ -291,19 +290,3 @@ def _run(connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, con
         for violation in row["_violations"]
     ]
     return Chunk(table.num_rows, good, rejects)
-
-
-def _without_failing_row(
-    connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, contract: Contract, problem: str
-) -> Chunk:
-    """A rule of some row cannot be calculated: halve the chunk until the row is found."""
-    if table.num_rows == 1:
-        row = table.to_pylist()[0]
-        message = visible(f"A row rule cannot be calculated: {problem}")
-        reject = Reject(
-            row["_source_row"], row["_source_line"], None, Code.RULE_BROKEN, message, row["_raw"][:RAW_SHOWN]
-        )
-        return Chunk(1, _run(connection, query, table.slice(0, 0), contract).good, [reject])
-    half = table.num_rows // 2
-    left, right = (_run(connection, query, part, contract) for part in (table.slice(0, half), table.slice(half)))
-    return Chunk(table.num_rows, pa.concat_tables([left.good, right.good]), left.rejects + right.rejects)

@@ -36,7 +36,7 @@ def test_second_file_of_a_dataset_is_refused(tmp_path: Path) -> None:
     copy(CONTRACTS_DIR / "sales.yaml", tmp_path / "sales.yml")
     found = read_catalog(tmp_path)
     assert list(found.contracts) == ["sales"]
-    assert "sales.yaml describes 'sales' too" in str(found.broken[0])
+    assert "schema[0].name: sales.yaml describes 'sales' too" in str(found.broken[0])
 
 
 def test_second_dataset_of_a_topic_is_refused(tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_second_dataset_of_a_topic_is_refused(tmp_path: Path) -> None:
     (tmp_path / "transfers.yaml").write_text(text.replace("id: transactions", "id: transfers"))
     found = read_catalog(tmp_path)
     assert list(found.contracts) == ["transactions"]
-    assert "transactions.yaml has the topic 'transactions' too" in str(found.broken[0])
+    assert "ingestion.topic: transactions.yaml has the topic 'transactions' too" in str(found.broken[0])
 
 
 def test_missing_directory_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`python -m include.contracts` from the outside."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ def test_check_is_content_with_the_shipped_contracts() -> None:
     result = CliRunner().invoke(app, ["check"])
     assert result.exit_code == 0, result.output
     assert result.output.count("sound ") == len(list(CONTRACTS_DIR.glob("*.yaml")))
+    assert re.search(r"sales\.yaml\s+\(\d+ columns, key sale_id, \d+ row rules, \d+ checks\)", result.output)
 
 
 def test_check_names_what_is_broken_and_fails(tmp_path: Path) -> None:
@@ -40,7 +42,9 @@ def test_draft_writes_a_sound_contract_and_never_overwrites(tmp_path: Path) -> N
     sample, out = tmp_path / "sample.csv", tmp_path / "things.yaml"
     sample.write_text("id,name\n1,a\n2,b\n")
     arguments = ["draft", str(sample), "--name", "things", "--out", str(out)]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    drafted = CliRunner().invoke(app, arguments)
+    assert drafted.exit_code == 0
+    assert f"python -m include.contracts check {out}" in "".join(drafted.output.splitlines())
     assert CliRunner().invoke(app, ["check", str(out)]).exit_code == 0
     again = CliRunner().invoke(app, arguments)
     assert again.exit_code == 1

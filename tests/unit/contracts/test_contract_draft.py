@@ -11,6 +11,7 @@ from include.contracts.draft import draft_contract
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType, Contract
 from include.contracts.problems import ContractError
+from include.contracts.profile import REPEATED
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
@@ -113,6 +114,19 @@ def test_draft_proposes_what_it_does_not_dare_to_demand(tmp_path: Path) -> None:
     assert contract.by_name["colour"].allowed == ()
 
 
+@pytest.mark.parametrize(("repeated", "few"), [(REPEATED, True), (REPEATED - 1, False)])
+def test_values_that_repeat_often_enough_are_proposed(tmp_path: Path, repeated: int, few: bool) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("id,colour\n" + "".join(f"{i},{'red' if i % 2 else 'blue'}\n" for i in range(2 * repeated)))
+    assert ("validValues" in draft_contract(sample, "things")) is few
+
+
+def test_flags_in_quotes_stay_text(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.ndjson"
+    sample.write_text("".join(f'{{"id": {i}, "flag": "{"true" if i else "false"}"}}\n' for i in range(3)))
+    assert drafted(tmp_path, sample).by_name["flag"].type is ColumnType.TEXT
+
+
 def test_composite_key_is_found(tmp_path: Path) -> None:
     sample = tmp_path / "sample.csv"
     sample.write_text("shop,day,amount\n" + "".join(f"s{i % 3},2026-01-{i // 3 + 1:02},{i % 4}\n" for i in range(12)))
@@ -149,7 +163,7 @@ def test_description_tells_everything_a_partner_needs() -> None:
     for part in (
         "`raw.inventory`",
         "`warehouse_code`, `sku`",
-        "at most 1 % of the rows",
+        "at most 1 % of the rows of a file",
         "derived as",
         "reserved <= on_hand",
     ):

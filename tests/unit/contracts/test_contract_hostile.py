@@ -72,7 +72,7 @@ ODD_FILES: dict[str, tuple[Callable[[Path], object], str]] = {
     "10 MB": (huge, "larger than 256 KiB"),
     "not UTF-8": (lambda path: path.write_bytes(b"kind: \xff"), "not UTF-8 at byte 6"),
     "UTF-16": (lambda path: path.write_bytes("kind: x".encode("utf-16")), "not UTF-8"),
-    "NUL": (lambda path: path.write_bytes(b"kind: a\0b"), "not readable as YAML"),
+    "NUL": (lambda path: path.write_bytes(b"kind: a\0b"), "not readable as YAML: unacceptable character"),
 }
 
 

@@ -356,10 +356,22 @@ BROKEN = {
         "schema[0]",
     ),
     # ingestion
+    "property unknown": (
+        [("customProperties.0", "property", "ingestin")],
+        "customProperties[0].property",
+        "write 'ingestion'",
+    ),
+    "second ingestion": (
+        [("", "customProperties", [{"property": "ingestion", "value": {}} for _ in range(2)])],
+        "customProperties[1]",
+        "keep one",
+    ),
     "unknown columns unknown": ([ingestion(unknownColumns="drop")], f"{I}.unknownColumns", "rescue"),
     "share above one": ([ingestion(errorBudget={"share": 1.5})], f"{I}.errorBudget.share", "0.01"),
     "negative rows": ([ingestion(errorBudget={"rows": -1})], f"{I}.errorBudget.rows", "positive"),
     "pattern climbs": ([ingestion(filePatterns=["../sales*.csv"])], f"{I}.filePatterns[0]", "relative to incoming/"),
+    "pattern with a dot": ([ingestion(filePatterns=["./sales*.csv"])], f"{I}.filePatterns[0]", "relative"),
+    "pattern with nothing": ([ingestion(filePatterns=["a//sales.csv"])], f"{I}.filePatterns[0]", "relative"),
     "pattern from the root": ([ingestion(filePatterns=["/sales.csv"])], f"{I}.filePatterns[0]", "relative"),
     "pattern for everything": ([ingestion(filePatterns=["**"])], f"{I}.filePatterns[0]", "letters of its own"),
     "freshness without a unit": (
@@ -378,6 +390,9 @@ def test_broken_contract_is_refused_with_place_and_remedy(
     assert path in [problem.path for problem in error.problems], str(error)
     remedies = [problem.remedy for problem in error.problems if problem.path == path]
     assert any(remedy in text for text in remedies), remedies
+    for problem in error.problems:
+        assert problem.what, problem
+        assert problem.remedy, problem
 
 
 NO_DOCUMENT = {
@@ -418,6 +433,15 @@ def test_all_problems_are_reported_together_and_survive_pickling(tmp_path: Path)
     assert isinstance(again, PermanentError)
     assert again.code is Code.CONTRACT_INVALID
     assert (again.file, again.problems, str(again)) == (path, error.problems, str(error))
+
+
+def test_lists_of_an_expectation_stay_hashable(tmp_path: Path) -> None:
+    step = gx("expect_column_values_to_be_in_set", implementation={
+        "type": "expect_column_values_to_be_in_set", "kwargs": {"value_set": [1, [2, 3]]},
+    })  # fmt: skip
+    (expectation,) = read_contract(written(tmp_path, changed(step))).expectations
+    assert dict(expectation.kwargs)["value_set"] == (1, (2, 3))
+    assert hash(expectation)
 
 
 def test_message_names_file_place_and_remedy(tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ def test_plain_text_is_utf_8_without_a_mark(tmp_path: Path, encoding: str) -> No
     assert fetching.plain_text(raw, layout, IngestSettings()).path.read_text("utf-8") == "id,näme\n"
 
 
+def test_a_mark_is_left_out_where_the_file_begins_and_nowhere_else() -> None:
+    mark = "\ufeff".encode()
+    assert list(fetching._unmarked([mark + b"id,name", mark + b"a"])) == [b"id,name", mark + b"a"]
+
+
 # Batches
 
 

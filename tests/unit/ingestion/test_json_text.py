@@ -110,7 +110,7 @@ def test_validate_places_json_rejects(stages, things, content: bytes, good: list
         pytest.param(b'[{"id": 1}, {"id": 2', Code.TRUNCATED_FILE, "cut off", id="array-cut-off"),
         pytest.param(b'[{"id": 1}, {"id": 2}', Code.TRUNCATED_FILE, "cut off", id="array-not-closed"),
         pytest.param(b'{\n"id": 1,\n', Code.TRUNCATED_FILE, "cut off", id="object-cut-off"),
-        pytest.param(b'[{"id": 1}, {"id" 2}]', Code.UNREADABLE_FILE, "broken", id="array-broken"),
+        pytest.param(b'[{"id": 1}, {"id" 2}]', Code.UNREADABLE_FILE, "broken in record 2: ", id="array-broken"),
         pytest.param(b'[{"ID": 1, "id": 2}]', Code.DUPLICATE_COLUMNS, "twice", id="key-in-two-spellings"),
         pytest.param(b'[{"other": 1}]', Code.MISSING_COLUMNS, "id", id="required-key-nowhere"),
         pytest.param(b"[]", Code.NO_ROWS, "no rows", id="empty-array"),

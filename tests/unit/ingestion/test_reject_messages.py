@@ -2,7 +2,7 @@
 
 import pytest
 
-from include.contracts.model import Column, ColumnType
+from include.contracts.model import Column, ColumnType, RowRule
 from include.errors import Code, PermanentError, visible
 from include.ingestion.header import map_columns
 from include.ingestion.messages import explain
@@ -26,6 +26,15 @@ def test_explain_stays_on_one_line(contract_of) -> None:
     contract = contract_of(Column("day", ColumnType.DATE))
     message = explain(Code.BAD_DATE, contract, "day", "2024\r\n\x0001")
     assert message == r"'2024\r\n\x0001' is not a date; write YYYY-MM-DD."
+
+
+def test_explain_lists_the_values_that_a_rule_looks_at(contract_of) -> None:
+    contract = contract_of(
+        Column("low", ColumnType.INTEGER), Column("high", ColumnType.INTEGER), Column("other", ColumnType.INTEGER),
+        row_rules=(RowRule("order", "low <= high", "Low is not above high."),),
+    )  # fmt: skip
+    message = explain(Code.RULE_BROKEN, contract, None, None, "order", {"low": 3, "high": 2, "other": 1})
+    assert message == "Not so: Low is not above high (order): low = 3, high = 2."
 
 
 def test_refusal_is_whole_sentences_on_one_line() -> None:

@@ -36,6 +36,12 @@ def test_reject_file_counts_rows_and_lists_cells(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_reject_file_has_the_line_ends_of_csv(tmp_path: Path) -> None:
+    written(tmp_path, [reject(1)])
+    assert (tmp_path / "rejects.csv").read_bytes().count(b"\r\n") == 2
+    assert b"\r\r\n" not in (tmp_path / "rejects.csv").read_bytes()
+
+
 def test_reject_file_keeps_all_cells_of_the_first_rows(tmp_path: Path) -> None:
     rejects, lines = written(tmp_path, [reject(1), reject(1), reject(2), reject(2), reject(3)], keep=2)
     assert [one.source_row for one in rejects.first] == [1, 1, 2, 2]

@@ -5,6 +5,7 @@ import hashlib
 import re
 import tracemalloc
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
@@ -424,6 +425,17 @@ def test_validate_compares_the_widest_numbers_with_bounds_of_any_scale(
         contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n{content}".encode(), thorough=thorough
     )
     assert [str(row["x"].normalize() if scale else row["x"]) for row in rows] == kept
+
+
+@pytest.mark.parametrize("offset", ["Z", "+02:00", "-05:00"])
+def test_validate_takes_the_fast_road_for_times_with_an_offset(
+    stages, contract_of, offset: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.ingestion.validate._thorough", None)
+    contract = contract_of(Column("id", ColumnType.INTEGER), Column("at", ColumnType.TIMESTAMPTZ))
+    (row,) = stages.rows(contract, f"id,at\n1,2026-03-01T12:00:00{offset}\n".encode())
+    hours = {"Z": 12, "+02:00": 10, "-05:00": 17}[offset]
+    assert row["at"].astimezone(UTC) == datetime(2026, 3, 1, hours, tzinfo=UTC)
 
 
 def test_validate_shows_row_rules_no_rounded_number(stages, contract_of) -> None:
