@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from local.supervision import ProgramState
 
 _MB = 1024**2
+_TASKS = "tasks"
 _WAITING = f"SELECT coalesce(sum(files), 0) FROM ops.incoming_files WHERE bucket = '{BUCKET}'"
 # By unit and name. Each is one number.
 _WAREHOUSE = {
@@ -63,6 +64,7 @@ class Sampler:
         self._platform, self._layout = platform, platform.settings.layout
         self._series: dict[str, Series] = {}
         self._begun, self._times = time.time(), list[float]()
+        self._of_a_task: dict[tuple[str, str], float] = {}
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Sampler:
@@ -130,7 +132,12 @@ class Sampler:
                 seen["processes", service] += 1
             except (psutil.Error, OSError):
                 continue  # it has ended meanwhile
-        yield from seen.items()
+        if tasks := seen.pop(("processes", _TASKS), 0.0):
+            self._of_a_task = {
+                (unit, "a task"): seen.pop((unit, _TASKS), 0.0) / tasks for unit in ("MB PSS", "open files", "threads")
+            }
+        # How many tasks run at a time says how much there is to do, and nothing about growth.
+        yield from (seen | self._of_a_task).items()
 
     def _states(self) -> dict[str, ProgramState]:
         return self._platform._supervisor.states()  # noqa: SLF001 - status() would ask every service besides
@@ -151,7 +158,7 @@ def _service_of(process: psutil.Process, programs: dict[int, str]) -> str:
     owner = next((programs[one.pid] for one in line if one.pid in programs), "supervisor")
     if owner == "airflow-scheduler" and process.pid not in programs:
         title = " ".join(process.cmdline())
-        return "executor" if "LocalExecutor" in title else "tasks"
+        return "executor" if "LocalExecutor" in title else _TASKS
     return owner
 
 
