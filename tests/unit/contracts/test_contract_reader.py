@@ -356,6 +356,61 @@ BROKEN = {
         "schema[0]",
     ),
     # ingestion
+    "newest by two": ([ingestion(newestBy=["weight"])], f"{I}.newestBy", "one column's name"),
+    "topic with a space": ([ingestion(topic="my topic")], f"{I}.topic", "letters, digits, dots"),
+    "freshness of no time": (
+        [("", "slaProperties", [{"property": "freshness", "value": 0, "unit": "h"}])],
+        "slaProperties[0].value",
+        "a number above 0",
+    ),
+    "table of another name": ([("schema.0", "physicalName", "other")], "schema[0].physicalName", "the table is raw."),
+    "uuid that is a text": (
+        [(COLOUR, "physicalType", "text"), (COLOUR, "logicalTypeOptions", {"format": "uuid"})],
+        f"{P}[5].logicalTypeOptions.format",
+        "physicalType: uuid",
+    ),
+    "float that is exact": (
+        [(WEIGHT, "logicalTypeOptions", {"format": "f64"})],
+        f"{P}[1].logicalTypeOptions.format",
+        "double precision",
+    ),
+    "arguments in a list": (
+        [
+            gx(
+                "expect_column_max_to_be_between",
+                implementation={"type": "expect_column_max_to_be_between", "kwargs": [1]},
+            )
+        ],
+        f"{P}[3].quality[0].implementation.kwargs",
+        "min_value",
+    ),
+    "allowed values with a severity": (
+        [
+            (
+                COLOUR,
+                "quality",
+                [{"metric": "invalidValues", "mustBe": 0, "severity": "warning", "arguments": {"validValues": ["a"]}}],
+            )
+        ],
+        f"{P}[5].quality[0].severity",
+        "remove it",
+    ),
+    "nulls of a table": (
+        [("schema.0", "quality", [{"metric": "nullValues", "mustBe": 0}])],
+        "schema[0].quality[0]",
+        "the quality of a property",
+    ),
+    "half a row": (
+        [("schema.0", "quality", [{"metric": "rowCount", "mustBe": 1.5}])],
+        "schema[0].quality[0]",
+        "a whole number",
+    ),
+    "rows other than": (
+        [("schema.0", "quality", [{"metric": "rowCount", "mustNotBe": 1}])],
+        "schema[0].quality[0]",
+        "mustBeBetween",
+    ),
+    "a measure": ([(COLOUR, "semanticType", "measure")], f"{P}[5].semanticType", "in the transformations"),
     "property unknown": (
         [("customProperties.0", "property", "ingestin")],
         "customProperties[0].property",
@@ -488,6 +543,10 @@ def test_type_is_compiled(tmp_path: Path, keys: dict, postgres: str) -> None:
     assert contract.by_name["colour"].postgres_type == postgres
 
 
+def test_a_column_may_say_that_it_is_one(tmp_path: Path) -> None:
+    assert read_contract(written(tmp_path, changed((COLOUR, "semanticType", "column")))).by_name["colour"]
+
+
 def test_narrow_physical_types_bound_their_values(tmp_path: Path) -> None:
     document = changed((PIECES, "physicalType", "smallint"), (COLOUR, "physicalType", "varchar(20)"))
     contract = read_contract(written(tmp_path, document))
@@ -502,6 +561,24 @@ METRICS = {
         {"metric": "rowCount", "mustBeGreaterThan": 7},
         "expect_table_row_count_to_be_between",
         {"min_value": 8},
+    ),
+    "so many rows or more": (
+        None,
+        {"metric": "rowCount", "mustBeGreaterOrEqualTo": 7},
+        "expect_table_row_count_to_be_between",
+        {"min_value": 7},
+    ),
+    "fewer rows": (
+        None,
+        {"metric": "rowCount", "mustBeLessThan": 7},
+        "expect_table_row_count_to_be_between",
+        {"max_value": 6},
+    ),
+    "so many rows or fewer": (
+        None,
+        {"metric": "rowCount", "mustBeLessOrEqualTo": 7},
+        "expect_table_row_count_to_be_between",
+        {"max_value": 7},
     ),
     "rows between": (
         None,
