@@ -167,7 +167,8 @@ def _json_cells(contract: Contract, columns: ColumnMap) -> _Cells:
 
 def _json_text(column: Column, key: str, text: str) -> str:
     if column.type is ColumnType.JSON:
-        return f"nullif((_raw -> {_path(key)})::VARCHAR, 'null')"
+        # `text` is what a JSON text says, and null of JSON's null: an empty one is no value, as in other formats.
+        return f"CASE WHEN trim({text}, ' \t\r\n') <> '' THEN (_raw -> {_path(key)})::VARCHAR END"
     if column.type is not ColumnType.NUMBER:
         return text
     # DuckDB reads a long number as a double and would round it: what the file has is taken from the text itself,

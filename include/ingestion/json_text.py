@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 20_000
 CHUNK_CHARACTERS = 8 * 1024**2  # rows may be long, and a chunk is held whole
 READ_BYTES = 1024**2
+_SIGNS = ("[", "]", ",")
 _REMEDY = "Check how the file was written, and upload the whole of it."
 _TOO_LONG = (
     Code.ROW_TOO_LONG, "A record of the JSON document is longer than a record may be (INGEST_MAX_ROW_BYTES)."
@@ -68,15 +70,40 @@ def document_records(path: Path, connection: duckdb.DuckDBPyConnection, max_row_
         f"NULL::VARCHAR AS _problem FROM read_json_objects({literal(str(path))}, format = '{kind}', "
         f"maximum_object_size = {max_row_bytes})"
     )
+    count, within = 0, Counter[str]()
     try:
         for batch in connection.cursor().execute(source).to_arrow_reader(CHUNK_ROWS):
             records = pa.Table.from_batches([batch]).cast(_SCHEMA)
+            count += records.num_rows
+            for sign in _SIGNS:
+                within[sign] += pc.sum(pc.count_substring(records["_raw"], sign)).as_py() or 0
             # DuckDB refuses what is longer than its buffer, which is never below some megabytes.
             if (pc.max(pc.binary_length(records["_raw"])).as_py() or 0) > max_row_bytes:
                 raise FileRefusedError(*_TOO_LONG, _REMEDY)
             yield records
     except duckdb.Error as error:
         raise FileRefusedError(*_document_problem(path, str(error)), _REMEDY) from error
+    if kind == "array":
+        _check_array(path, count, within)
+
+
+def _check_array(path: Path, count: int, within: Counter[str]) -> None:
+    """Refuse an array that DuckDB has read as if it were whole: cut off behind a comma, or going on behind its end.
+
+    Outside of its records, in which the signs occur as often as `within` says, a whole one has two brackets, and a
+    comma fewer than records.
+    """
+    outside = Counter(dict.fromkeys(_SIGNS, 0))
+    with path.open("rb") as stream:
+        while chunk := stream.read(READ_BYTES):
+            outside.update({sign: chunk.count(sign.encode()) for sign in _SIGNS})
+    outside.subtract(within)
+    if _ends_early(path):
+        raise FileRefusedError(Code.TRUNCATED_FILE, f"The JSON document is cut off after record {count}.", _REMEDY)
+    if outside != {"[": 1, "]": 1, ",": max(count - 1, 0)}:
+        raise FileRefusedError(
+            Code.UNREADABLE_FILE, "The JSON document is broken: its array ends before the file does.", _REMEDY
+        )
 
 
 def record_lines(path: Path) -> Iterator[tuple[int, int]]:

@@ -102,7 +102,7 @@ def _typed(column: Column, raw: Raw) -> Value:
             raise BadCell(Code.BAD_TEXT)
         return cleaned(text, column.cleaning) or None
     if column.type is ColumnType.JSON and isinstance(raw, Text):
-        return _kept(raw)
+        return _kept(raw) if raw.strip(BLANKS) else None
     stripped = text.strip(BLANKS)
     return parsed(column, stripped) if stripped else None
 

@@ -91,6 +91,8 @@ def things(contract_of):
                      [(2, 2, Code.NOT_AN_OBJECT), (3, 3, Code.NOT_AN_OBJECT)], id="array-of-all-sorts"),
         pytest.param(b'{\n"id": 1\n}\n{\n"id": "x"\n}\n', [1], [(2, 4, Code.BAD_INTEGER)], id="concatenated"),
         pytest.param(b'{\n "id": 1\n}', [1], [], id="one-object"),
+        pytest.param(b'\xef\xbb\xbf [ {"id": 1, "a": "],[", "b": [1, [2]]} ,\n{"id": 2}\n]\r\n', [1, 2], [],
+                     id="signs-within"),
         pytest.param(b'{"id": 1}\n{"id": 2\n{"id": 3}\n', [1, 3], [(2, 2, Code.BAD_ROW_JSON)], id="ndjson-cut-line"),
         pytest.param(b'{"id": 1}\nnull\n"x"\n', [1],
                      [(2, 2, Code.NOT_AN_OBJECT), (3, 3, Code.NOT_AN_OBJECT)], id="ndjson-no-objects"),
@@ -113,6 +115,13 @@ def test_validate_places_json_rejects(stages, things, content: bytes, good: list
         pytest.param(b'[{"id": 1}, {"id" 2}]', Code.UNREADABLE_FILE, "broken in record 2: ", id="array-broken"),
         pytest.param(b'[{"ID": 1, "id": 2}]', Code.DUPLICATE_COLUMNS, "twice", id="key-in-two-spellings"),
         pytest.param(b'[{"other": 1}]', Code.MISSING_COLUMNS, "id", id="required-key-nowhere"),
+        pytest.param(
+            b'[{"id": 1}, {"id": 2},', Code.TRUNCATED_FILE, "cut off after record 2", id="array-cut-after-comma"
+        ),
+        pytest.param(b'[{"id": 1},\n', Code.TRUNCATED_FILE, "cut off after record 1", id="array-cut-after-a-line"),
+        pytest.param(b'[{"id": 1}]{"id": 2}]', Code.UNREADABLE_FILE, "before the file does", id="array-goes-on"),
+        pytest.param(b'[{"id": 1}]{"id": 2}, {"id": 3}]', Code.UNREADABLE_FILE, "before the file", id="comma-missing"),
+        pytest.param(b"[[]][]]", Code.UNREADABLE_FILE, "before the file does", id="arrays-go-on"),
         pytest.param(b"[]", Code.NO_ROWS, "no rows", id="empty-array"),
     ],
 )

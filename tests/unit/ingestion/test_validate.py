@@ -427,6 +427,21 @@ def test_validate_compares_the_widest_numbers_with_bounds_of_any_scale(
     assert [str(row["x"].normalize() if scale else row["x"]) for row in rows] == kept
 
 
+@pytest.mark.parametrize("required", [False, True])
+@pytest.mark.parametrize("content", [
+    b'{"id": 1, "j": ""}\n{"id": 2, "j": " \\t"}\n{"id": 3, "j": null}\n{"id": 4, "j": "x"}\n{"id": 5, "j": []}\n',
+    b'id,j\n1,""\n2," \t"\n3,\n4,"""x"""\n5,[]\n',
+], ids=["ndjson", "csv"])  # fmt: skip
+def test_validate_takes_an_empty_text_in_a_json_column_for_no_value(
+    stages, contract_of, content: bytes, required: bool
+) -> None:
+    contract = contract_of(Column("id", ColumnType.INTEGER), Column("j", ColumnType.JSON, required=required))
+    validated = stages.validate(contract, content)
+    kept = {row["id"]: row["j"] for row in stages.processed(contract, validated)}
+    assert kept == ({} if required else {1: None, 2: None, 3: None}) | {4: '"x"', 5: "[]"}
+    assert [reject.source_row for reject in validated.rejects.first] == ([1, 2, 3] if required else [])
+
+
 @pytest.mark.parametrize("offset", ["Z", "+02:00", "-05:00"])
 def test_validate_takes_the_fast_road_for_times_with_an_offset(
     stages, contract_of, offset: str, monkeypatch: pytest.MonkeyPatch
