@@ -256,8 +256,10 @@ def _moment(column: Column, bare: str) -> str:
             shape, cast = _DAY + _TIME + _ZONE, f"TRY_CAST({iso} AS TIMESTAMPTZ)"
     branches = [f"WHEN regexp_full_match({bare}, '{shape}') THEN {cast}"]
     target = {ColumnType.DATE: "DATE", ColumnType.TIMESTAMP: "TIMESTAMP"}.get(column.type, "TIMESTAMPTZ")
+    # Whatever the format, strptime takes `infinity` and `epoch` for the first of January 1900.
     branches.extend(
-        f"WHEN try_strptime({bare}, {literal(form)}) IS NOT NULL THEN try_strptime({bare}, {literal(form)})::{target}"
+        f"WHEN regexp_matches({bare}, '[0-9]') AND try_strptime({bare}, {literal(form)}) IS NOT NULL "
+        f"THEN try_strptime({bare}, {literal(form)})::{target}"
         for form in column.formats
     )
     moment = f"CASE {' '.join(branches)} END"

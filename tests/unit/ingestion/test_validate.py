@@ -427,6 +427,19 @@ def test_validate_compares_the_widest_numbers_with_bounds_of_any_scale(
     assert [str(row["x"].normalize() if scale else row["x"]) for row in rows] == kept
 
 
+@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("kind", [ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ], ids=str)
+def test_validate_takes_no_word_for_a_moment_whatever_the_format(
+    stages, contract_of, kind: ColumnType, thorough: bool
+) -> None:
+    contract = contract_of(Column("id", ColumnType.INTEGER), Column("at", kind, formats=("%d/%m/%Y %H:%M",)))
+    words = ["infinity", "-infinity", "Epoch", " infinity ", "today", "31/12/2025 00:00"]
+    content = "id,at\n" + "".join(f"{at},{word}\n" for at, word in enumerate(words))
+    validated = stages.validate(contract, content.encode(), thorough=thorough)
+    assert [reject.source_row for reject in validated.rejects.first] == [1, 2, 3, 4, 5]
+    assert {reject.code for reject in validated.rejects.first} <= {Code.BAD_DATE, Code.BAD_TIMESTAMP}
+
+
 @pytest.mark.parametrize("required", [False, True])
 @pytest.mark.parametrize("content", [
     b'{"id": 1, "j": ""}\n{"id": 2, "j": " \\t"}\n{"id": 3, "j": null}\n{"id": 4, "j": "x"}\n{"id": 5, "j": []}\n',
