@@ -77,14 +77,21 @@ def _expanded(body: bytes) -> bytes:
         if body.startswith(b"\x1f\x8b"):
             return gzip.decompress(body)
         if body.startswith(b"\x28\xb5\x2f\xfd"):
-            reader = zstandard.ZstdDecompressor().decompressobj(read_across_frames=True)
-            content = reader.decompress(body)
-            if not reader.eof and reader.unused_data == b"" and content == b"":
-                return content
-            return content
+            return _unzstd(body)
     except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
         raise FileRefused(Code.TRUNCATED_FILE) from error
     return body
+
+
+def _unzstd(body: bytes) -> bytes:
+    content = b""
+    while body:
+        frame = zstandard.ZstdDecompressor().decompressobj()
+        content += frame.decompress(body)
+        if not frame.eof:
+            raise EOFError
+        body = frame.unused_data
+    return content
 
 
 def decoded(content: bytes) -> str:
