@@ -16,6 +16,8 @@ from contextlib import suppress
 
 import psutil
 
+from local.processes import is_alive
+
 _KILL_SECONDS = 10.0
 
 
@@ -27,7 +29,7 @@ def leaderless(session: int) -> list[psutil.Process]:
             # A group's id is not given to a new process while the group has a member.
             if os.getsid(process.pid) == session and not psutil.pid_exists(os.getpgid(process.pid)):
                 found.update({one.pid: one for one in (process, *process.children(recursive=True))})
-    return [process for process in found.values() if process.status() != psutil.STATUS_ZOMBIE]
+    return [process for process in found.values() if is_alive(process)]
 
 
 def main() -> None:

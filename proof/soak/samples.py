@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from local import postgres, processes
+from local.airflow import SCHEDULER
 from proof.soak.judge import Series
 from proof.soak.load import BUCKET
 
@@ -156,7 +157,7 @@ def _service_of(process: psutil.Process, programs: dict[int, str]) -> str:
     """The program that a process descends from; tasks, and whoever watches over them, apart from their scheduler."""
     line = [process, *process.parents()]
     owner = next((programs[one.pid] for one in line if one.pid in programs), "supervisor")
-    if owner == "airflow-scheduler" and process.pid not in programs:
+    if owner == SCHEDULER and process.pid not in programs:
         title = " ".join(process.cmdline())
         return "executor" if "LocalExecutor" in title else _TASKS
     return owner

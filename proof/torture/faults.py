@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import psycopg
 
+from local.airflow import API_SERVER, SCHEDULER
 from local.errors import PlatformError
 from local.platform import POSTGRES, S3
 from proof.torture.schedule import Fault, Kind
-from proof.torture.stand import API_SERVER, DAG_PROCESSOR, SCHEDULER, TRIGGERER, end_group
+from proof.torture.stand import DAG_PROCESSOR, TRIGGERER, end_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    import psutil
+
     from local.console import Progress
     from proof.torture.faults import Done
 
@@ -103,7 +105,9 @@ def torture(
         outcome.checks += _standstill(stand, outcome)
         session = stand.session
         stand.down()
-        outcome.checks.append(_left_over(stand, session))
+        outcome.checks.append(
+            _none_left("processes left after the stop", processes.find(stand.settings.layout, session))
+        )
         outcome.counts |= {
             "faults tried": sum(done.tried for done in tormentor.done),
             "files": len(stream.dropped),
@@ -211,11 +215,9 @@ def _standstill(stand: Stand, outcome: Outcome) -> Iterator[Check]:
         silence <= _SILENCE_SECONDS,
     )  # fmt: skip
     left = leftovers.leaderless(stand.session.id) if stand.session else []
-    names = ", ".join(f"{process.name()} (pid {process.pid})" for process in left)
-    yield Check("processes left by a killed service", "0", str(len(left)), not left, names)
+    yield _none_left("processes left by a killed service", left)
 
 
-def _left_over(stand: Stand, session: processes.Session | None) -> Check:
-    left = processes.find(stand.settings.layout, session)
+def _none_left(name: str, left: list[psutil.Process]) -> Check:
     names = ", ".join(f"{process.name()} (pid {process.pid})" for process in left)
-    return Check("processes left after the stop", "0", str(len(left)), not left, names)
+    return Check(name, "0", str(len(left)), not left, names)

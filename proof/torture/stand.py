@@ -17,6 +17,7 @@ import psutil
 from include.settings import CONTRACTS_DIR, KafkaConfig
 from local import broker, postgres, processes
 from local.addresses import variables
+from local.airflow import API_SERVER, SCHEDULER
 from local.airflow_api import AirflowApi
 from local.credentials import load_or_make
 from local.platform import KAFKA, POSTGRES, S3, Platform
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from local.settings import PlatformSettings
     from proof.torture.proxy import Proxy
 
-SCHEDULER, TRIGGERER = "airflow-scheduler", "airflow-triggerer"
-API_SERVER, DAG_PROCESSOR = "airflow-api-server", "airflow-dag-processor"
+TRIGGERER, DAG_PROCESSOR = "airflow-triggerer", "airflow-dag-processor"
 SERVICES = (POSTGRES, S3, KAFKA, SCHEDULER, TRIGGERER, API_SERVER, DAG_PROCESSOR)
 DATASETS = ("sales", "inventory", "events")
 TOPIC = "events"

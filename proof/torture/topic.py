@@ -17,6 +17,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from include.settings import StreamSettings
 from include.streams.broker import ensure_topic, raise_for, reader, spans
 from include.streams.dead_letters import OFFSET, PARTITION, dead_letter_topic
+from include.streams.messages import headers_of
 from include.streams.publish import publisher
 from proof.torture.stand import TOPIC
 
@@ -145,7 +146,7 @@ def dead_letters(kafka: KafkaConfig) -> DeadLetters:
                         at_end = True
                         continue
                     raise_for(error)
-                    told = dict(raw.headers() or ())
+                    told = dict(headers_of(raw))
                     letters += 1
                     numbers.add(int(told[MARK] or b""))
                     places.add((int(told[PARTITION] or b""), int(told[OFFSET] or b"")))
