@@ -13,6 +13,9 @@ STAMP := $(VENV)/.requirements.stamp
 # The checkout is always on the import path; set-up talks on stderr, so that `eval "$$(make env)"` reads only exports.
 export PYTHONPATH := $(CURDIR)
 
+# A variable that a command cannot do without: $(call required,NAME,what it is)
+required = test -n "$${$(1):-}" || { echo "error: $(1) is missing: make $@ $(1)=$(2)" >&2; exit 2; }
+
 ##@ Run the platform
 .PHONY: demo up down status env drop clean
 
@@ -28,13 +31,13 @@ down: $(STAMP) ## stop everything; the data stays
 status: $(STAMP) ## show each service; exit code 0 when all are healthy
 	@$(PYTHON) -m local status
 
-env: $(STAMP) ## print addresses and passwords, for: eval "$(make env)"
-	@$(PYTHON) -m local env
+env: $(STAMP) ## print addresses and logins, for: eval "$(make env)"; more with OWNER=1, AWS=1, SERVICES=1
+	@$(PYTHON) -m local env $${OWNER:+--owner} $${AWS:+--aws} $${SERVICES:+--services}
 
 # Some systems set NAME to the host's; only one given on the command line is meant.
 drop: export DROP_NAME = $(if $(filter command,$(origin NAME)),$(NAME))
 drop: $(STAMP) ## put a file into the bucket: make drop FILE=path [DATASET=sales] [NAME=name]
-	@$(PYTHON) -m local drop --dataset "$${DATASET:-}" --name "$$DROP_NAME" -- "$${FILE:?give FILE=path}"
+	@$(PYTHON) -m local drop --dataset "$${DATASET:-}" --name "$$DROP_NAME" -- "$${FILE:-}"
 
 clean: $(STAMP) ## stop everything and delete the platform's data
 	@$(PYTHON) -m local clean
@@ -46,7 +49,8 @@ backup: $(STAMP) ## databases, buckets and secrets into a new folder: make backu
 	@$(PYTHON) -m local backup $${TO:+-- "$$TO"}
 
 restore: $(STAMP) ## the platform as a backup has it: make restore FROM=folder [FORCE=1]
-	@$(PYTHON) -m local restore $${FORCE:+--force} -- "$${FROM:?give FROM=folder}"
+	@$(call required,FROM,folder)
+	@$(PYTHON) -m local restore $${FORCE:+--force} -- "$$FROM"
 
 rotate-secrets: $(STAMP) ## new passwords and keys for everything; restarts what runs
 	@$(PYTHON) -m local rotate-secrets
@@ -62,54 +66,60 @@ ansible: $(STAMP) ## set a host up, start, feed and verify it: make ansible [ARG
 .PHONY: contract generate schema
 
 contract: $(STAMP) ## draft a data contract from a sample: make contract FILE=path NAME=dataset
-	@$(PYTHON) -m include.contracts draft --name "$${NAME:?give NAME=dataset}" -- "$${FILE:?give FILE=path}"
+	@$(call required,FILE,path)
+	@$(call required,NAME,dataset)
+	@$(PYTHON) -m include.contracts draft --name "$$NAME" -- "$$FILE"
 
 generate: $(STAMP) ## make sample data: make generate DATASET=sales [ROWS=] [FORMAT=] [BAD=] [SEED=] [OUT=]
 	@$(PYTHON) -m include.samples $${ROWS:+--rows "$$ROWS"} $${FORMAT:+--format "$$FORMAT"} $${BAD:+--bad "$$BAD"} \
 	  $${SEED:+--seed "$$SEED"} $${OUT:+--out "$$OUT"} -- "$${DATASET:-sales}"
 
 schema: $(STAMP) ## a dataset's Avro schema and the registry: make schema DATASET=sales [ACTION=show|check|register] [TOPIC=]
-	@$(PYTHON) -m include.streams.schema_command "$${ACTION:-show}" $${TOPIC:+--topic "$$TOPIC"} -- "$${DATASET:?give DATASET=}"
+	@$(call required,DATASET,name)
+	@$(PYTHON) -m include.streams.schema_command "$${ACTION:-show}" $${TOPIC:+--topic "$$TOPIC"} -- "$$DATASET"
 
-# The library's commands get the running platform's addresses, unless somebody has said where the broker is.
-PLATFORM_ENV = test -n "$${KAFKA_BOOTSTRAP:-}" || eval "$$($(PYTHON) -m local env 2>/dev/null || true)"
+# The library's commands get the running platform's addresses, unless the environment says where the broker is.
+WITH_BROKER = $(PYTHON) -m local exec --unless KAFKA_BOOTSTRAP -- $(PYTHON)
 
 produce: $(STAMP) ## publish rows: make produce TOPIC=sales FILE=path or ROWS=1000 [RATE=a second] [DATASET=] [SEED=]
-	@$(PLATFORM_ENV); $(PYTHON) -m include.streams produce --topic "$${TOPIC:?give TOPIC=name}" \
+	@$(call required,TOPIC,name)
+	@$(WITH_BROKER) -m include.streams produce --topic "$$TOPIC" \
 	  $${FILE:+--file "$$FILE"} $${ROWS:+--rows "$$ROWS"} $${RATE:+--rate "$$RATE"} $${SEED:+--seed "$$SEED"} \
 	  $${DATASET:+--dataset "$$DATASET"}
 
 replay-dlq: $(STAMP) ## put dead letters back into their topic: make replay-dlq TOPIC=sales [LIMIT=]
-	@$(PLATFORM_ENV); $(PYTHON) -m include.streams replay-dlq --topic "$${TOPIC:?give TOPIC=name}" \
+	@$(call required,TOPIC,name)
+	@$(WITH_BROKER) -m include.streams replay-dlq --topic "$$TOPIC" \
 	  $${LIMIT:+--limit "$$LIMIT"}
 
 ##@ From GitHub to a model
 .PHONY: ingest-github dbt dbt-docs check-quality report train schedules
 
 # As the role `transform`; what dbt makes goes to the platform's home.
-DBT_ENV = $(PYTHON) -m local up > /dev/null && told="$$($(PYTHON) -m local env)" && eval "$$told"
-DBT = DBT_USE_COLORS="$$(test -t 1 && echo true || echo false)" DBT_SEND_ANONYMOUS_USAGE_STATS=false \
+WITH_PLATFORM = $(PYTHON) -m local exec --start --
+DBT = $(WITH_PLATFORM) env DBT_USE_COLORS="$$(test -t 1 && echo true || echo false)" DBT_SEND_ANONYMOUS_USAGE_STATS=false \
   PGOPTIONS="-c lock_timeout=30s -c statement_timeout=3600s" DBT_PROJECT_DIR=dbt DBT_PROFILES_DIR=dbt \
-  DBT_TARGET_PATH="$$PLATFORM_HOME/dbt/target" DBT_LOG_PATH="$$PLATFORM_HOME/dbt/logs" $(VENV)/bin/dbt
+  bash -c 'DBT_TARGET_PATH="$$PLATFORM_HOME/dbt/target" DBT_LOG_PATH="$$PLATFORM_HOME/dbt/logs" exec $(VENV)/bin/dbt "$$@"' dbt
 
 ingest-github: $(STAMP) ## collect commits now: make ingest-github [FULL=1]
 	@$(PYTHON) -m local run ingest_github $${FULL:+--conf '{"full": true}'}
 
 dbt: $(STAMP) ## build all dbt models now; or any dbt command: make dbt ARGS="build --full-refresh"
 ifdef ARGS
-	@$(DBT_ENV) && $(DBT) $(ARGS)
+	@$(DBT) $(ARGS)
 else
 	@$(PYTHON) -m local run transform_warehouse
 endif
 
 dbt-docs: $(STAMP) ## write the models' documentation as one page
-	@$(DBT_ENV) && $(DBT) --quiet docs generate --static && echo "$$PLATFORM_HOME/dbt/target/static_index.html"
+	@$(DBT) --quiet docs generate --static
+	@$(WITH_PLATFORM) bash -c 'echo "$$PLATFORM_HOME/dbt/target/static_index.html"' 
 
 check-quality: $(STAMP) ## check every table of the warehouse now
 	@$(PYTHON) -m local run check_quality
 
 report: $(STAMP) ## write the dashboards as one page with charts: make report [OUT=path]
-	@$(DBT_ENV) && $(PYTHON) -m metabase report --out "$${OUT:-$$PLATFORM_HOME/report.html}"
+	@$(WITH_PLATFORM) bash -c 'exec $(PYTHON) -m metabase report --out "$${OUT:-$$PLATFORM_HOME/report.html}"' 
 
 train: $(STAMP) ## train the commit model now
 	@$(PYTHON) -m local run train_commit_model
@@ -135,8 +145,8 @@ test-long: $(STAMP) ## the pipeline against the oracle and under the fuzzer, at 
 torture: $(STAMP) ## kill, cut and fill a platform under load, then count: make torture [FAULTS=200] [SEED=1]
 	@$(PYTHON) -m proof.torture $${FAULTS:+--faults "$$FAULTS"} $${SEED:+--seed "$$SEED"}
 
-soak: $(STAMP) ## a steady load for a while, and what grows: make soak [MINUTES=30]
-	@$(PYTHON) -m proof.soak $${MINUTES:+--minutes "$$MINUTES"}
+soak: $(STAMP) ## a steady load for a while, and what grows; IDLE=1: the cost of none: make soak [MINUTES=30] [IDLE=]
+	@$(PYTHON) -m proof.soak $${MINUTES:+--minutes "$$MINUTES"} $${IDLE:+--idle}
 
 mutation: $(STAMP) ## change the core's code and look whether a test notices: make mutation [ONLY=module] [MUTANTS=]
 	@$(PYTHON) -m proof.mutation $${ONLY:+--only "$$ONLY"} $${MUTANTS:+--mutants "$$MUTANTS"}

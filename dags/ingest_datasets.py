@@ -10,10 +10,11 @@ How to rerun: save the contract; its DAG appears or changes by itself.
 from airflow.sdk import get_parsing_context
 
 from include.orchestration.catalog import contracts_of_this_parse
-from include.orchestration.ingest import ingest_dag
+from include.orchestration.ingest import ingest_dag as make_dag
 
+# No name of this file begins as a DAG's id does, or a dataset or topic of that name would replace it.
 # A worker parses this file for one task of one DAG: the others need not be built then.
 wanted = get_parsing_context().dag_id
 for contract in contracts_of_this_parse():
     if wanted is None or wanted == f"ingest_{contract.dataset}":
-        globals()[f"ingest_{contract.dataset}"] = ingest_dag(contract)
+        globals()[f"ingest_{contract.dataset}"] = make_dag(contract)

@@ -3,7 +3,8 @@
 **Purpose**: a file at the top of `incoming/` goes to its dataset's folder if a contract's file pattern names it; a
 file of no dataset is quarantined as `unknown-dataset`.
 
-**Trigger**: every half minute (INGEST_SWEEP_SECONDS).
+**Trigger**: continuous; a sensor looks once a minute (INGEST_SWEEP_SECONDS) and waits without a worker slot. While
+`incoming/` is empty a sweep runs every five minutes.
 
 **Reads**: `incoming/`, the contracts.
 
@@ -14,17 +15,18 @@ file of no dataset is quarantined as `unknown-dataset`.
 **How to rerun**: nothing to do. A file of a dataset that got its contract later: trigger `reprocess_failed`.
 """
 
-from datetime import timedelta
-
 from airflow.sdk import dag
 
 from include.orchestration.defaults import START, default_args
-from include.orchestration.upkeep import sweep_incoming
+from include.orchestration.file_sensor import WaitToSweep
+from include.orchestration.upkeep import SWEEP_AT_LATEST, sweep_incoming
 from include.settings import ingest_settings
+
+PAUSE = ingest_settings().sweep_seconds
 
 
 @dag(
-    schedule=timedelta(seconds=ingest_settings().sweep_seconds),
+    schedule="@continuous",
     start_date=START,
     catchup=False,
     max_active_runs=1,
@@ -34,7 +36,8 @@ from include.settings import ingest_settings
 )
 def sweep_unmatched() -> None:
     """Route or quarantine what no ingest DAG waits for."""
-    sweep_incoming()
+    wait = WaitToSweep(task_id="wait_to_sweep", poke_interval=PAUSE, timeout=max(PAUSE, SWEEP_AT_LATEST))
+    wait >> sweep_incoming()
 
 
 sweep_unmatched()

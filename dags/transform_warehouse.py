@@ -4,7 +4,9 @@
 
 **Trigger**: news of any raw table. News that come while a run is under way start one run after it, however many. A run
 ends with a rest as long as its work, at most 10 minutes, so that files have the processors for half of the time; one
-that was triggered by hand does not rest.
+that was triggered by hand does not rest. Every 5 minutes the clock starts a run as well, which ends after its first
+task (`find_new_rows`) if nothing was loaded since the last build began: Airflow keeps no event for a paused DAG, and
+this run builds what came meanwhile.
 
 **Reads**: `raw.*`, `ops.file_ingestion_log`, as the role `transform` (connection `warehouse_transform`).
 
@@ -25,6 +27,7 @@ from airflow.sdk import AssetAny, dag
 from include.orchestration.alerts import tell_of_failed_run
 from include.orchestration.assets import rows_of
 from include.orchestration.catalog import sound_contracts
+from include.orchestration.catch_up import events_or_clock
 from include.orchestration.defaults import START, background_args
 from include.orchestration.rest import RestAsLong
 from include.orchestration.transform import (
@@ -32,12 +35,13 @@ from include.orchestration.transform import (
     announce_features,
     announce_models,
     build_models,
+    find_new_rows,
     prepare_tables,
 )
 
 
 @dag(
-    schedule=AssetAny(*(rows_of(contract.dataset) for contract in sound_contracts())),
+    schedule=events_or_clock(AssetAny(*(rows_of(contract.dataset) for contract in sound_contracts()))),
     start_date=START,
     catchup=False,
     max_active_runs=1,
@@ -48,9 +52,9 @@ from include.orchestration.transform import (
     tags=["transformation", "dbt"],
 )
 def transform_warehouse() -> None:
-    """Prepare, build, tell, rest."""
+    """Look, prepare, build, announce, rest."""
     models, ml_features = build_models()
-    prepare_tables() >> models >> announce_models()
+    prepare_tables(find_new_rows()) >> models >> announce_models()
     ml_features >> announce_features()
     models >> RestAsLong(task_id="rest")
 

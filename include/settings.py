@@ -6,6 +6,7 @@ What belongs here: names, defaults, units and limits. What does not: anything th
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from pathlib import Path
 from tempfile import gettempdir
@@ -99,6 +100,7 @@ class MlServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ML_SERVICE_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     url: str = Field("http://127.0.0.1:8100", repr=False)
+    token: SecretStr = Field(SecretStr(""), description="what the service asks for: its ML_API_TOKEN")
     batch_size: int = Field(1000, ge=1, le=1000, description="transactions of one request")
     requests_at_once: int = Field(4, ge=1, description="requests under way at the same time")
     connect_timeout_seconds: float = Field(2.0, gt=0)
@@ -168,13 +170,15 @@ class GithubSettings(BaseSettings):
 
 
 class TrainingSettings(BaseSettings):
-    """How the commit model is trained. Each name is read from TRAINING_<NAME>; MLFLOW_TRACKING_URI has no prefix."""
+    """How the commit model is trained. Each name is read from TRAINING_<NAME>; MLFLOW_* and MODEL_* have no prefix."""
 
     model_config = SettingsConfigDict(
         env_prefix="TRAINING_", frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
     )
 
     tracking_uri: str = Field("http://127.0.0.1:5000", repr=False, validation_alias="MLFLOW_TRACKING_URI")
+    # Keys separated by commas: the first signs, the others were in use before.
+    model_signing_key: SecretStr = Field(SecretStr(""), validation_alias="MODEL_SIGNING_KEY")
     min_rows: int = Field(200, ge=20, description="fewer commits are not trained on")
     test_share: float = Field(0.2, gt=0, lt=1, description="of the commits, held back for the test")
     folds: int = Field(5, ge=2, description="of the cross-validation")
@@ -214,6 +218,7 @@ class AlertSettings(BaseSettings):
     )
     max_files: int = Field(20, ge=1, description="files listed in one message; of the others only the number is told")
     quiet_minutes: float = Field(60.0, ge=0, description="the same cause is told again after this, with a count")
+    waiting_minutes: float = Field(10.0, ge=0, description="a longer wait for a store, lock or service alerts")
     attempts: int = Field(3, ge=1, description="tries of one message")
     timeout_seconds: int = Field(10, ge=1, description="for each answer of the mail server")
     # Below the 50 seconds after which Airflow ends a process that calls a DAG back.
@@ -259,12 +264,13 @@ class IngestSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True, extra="ignore")
 
     contracts_dir: Path = CONTRACTS_DIR
+    contracts_cache_dir: Path = Path(gettempdir()) / f"filegate-contracts-{os.getuid()}"
     landing_bucket: str = "landing"
     spool_dir: Path = Path(gettempdir()) / "ingest-spool"
 
     poke_seconds: float = Field(2.0, gt=0, description="pause between two looks into the bucket")
     wait_hours: float = Field(24.0, gt=0, description="a waiting run ends after this and the next one begins")
-    sweep_seconds: int = Field(30, ge=5, description="pause between two sweeps for files of no dataset")
+    sweep_seconds: int = Field(60, ge=5, description="pause between two sweeps for files of no dataset")
     batch_max_files: int = Field(100, ge=1)
     batch_max_bytes: int = Field(32 * 1024**2, ge=1, description="a file larger than this travels alone")
     max_batches: int = Field(64, ge=1, le=1000, description="batches of one run; the rest waits for the next")
@@ -311,6 +317,7 @@ class RetentionSettings(BaseSettings):
     alerts_days: float = Field(90.0, ge=0, description="memory of causes that people were told of")
     processed_days: float = Field(0.0, ge=0, description="objects in processed/")
     failed_days: float = Field(0.0, ge=0, description="objects in failed/; what is deleted cannot be reprocessed")
+    old_versions_days: float = Field(7.0, ge=0, description="of landing objects that were replaced or deleted")
     leftover_hours: float = Field(24.0, gt=0, description="what no file under way owns, in staging/ and spool folders")
 
 

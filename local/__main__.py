@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import sys
@@ -19,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from include.stores.warehouse import connect
-from local import addresses, airflow, landing, model_story
+from local import addresses, airflow, dag_status, landing, model_story
 from local import demo as showcase
 from local import restore as restoring
 from local import schedules as schedule_page
@@ -71,9 +72,10 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show each service. Ends with 0 when all are healthy, with 3 otherwise."""
+    """Show each service. Ends with 0 when all are healthy and every contract has its DAGs, with 3 otherwise."""
     with _explained():
-        services = Platform(PlatformSettings()).status()
+        platform = Platform(PlatformSettings())
+        services = platform.status()
         console = _console()
         if not services:
             typer.echo("The platform was never started here: start it with `make up`.")
@@ -82,34 +84,82 @@ def status() -> None:
         for service in services:
             if service.pid and service.complaint:
                 typer.echo(f"{service.name}: {service.complaint}", err=True)
-        if not services or not all(service.healthy for service in services):
+        problems = _dag_problems(platform, services) if services else []
+        for problem in problems:
+            typer.echo(f"DAGs: {problem}", err=True)
+        if not services or problems or not all(service.healthy for service in services):
             raise typer.Exit(NOT_HEALTHY)
 
 
 @app.command()
-def env() -> None:
-    """Print addresses and passwords as `export NAME=value`, for: eval "$(make env)"."""
+def env(
+    owner: Annotated[bool, typer.Option("--owner", help="also the login of the warehouse's owner")] = False,
+    aws: Annotated[bool, typer.Option("--aws", help="also AWS_*, which replace credentials of your own")] = False,
+    services: Annotated[bool, typer.Option("--services", help="also the keys and roles of our services")] = False,
+) -> None:
+    """Print addresses and logins as `export NAME=value`, for: eval "$(make env)"."""
     with _explained():
-        for name, value in addresses.variables(Platform(PlatformSettings())).items():
+        platform = Platform(PlatformSettings())
+        for name, value in addresses.for_users(platform, owner=owner, aws=aws, services=services).items():
             typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+@app.command(name="exec", context_settings={"ignore_unknown_options": True})
+def execute(
+    command: Annotated[list[str], typer.Argument(help="the program and its arguments")],
+    start: Annotated[bool, typer.Option("--start", help="start the platform if need be")] = False,
+    unless: Annotated[str, typer.Option(help="a variable; if it is set, the environment stays as it is")] = "",
+) -> None:
+    """Run one of our own programs with the addresses and keys of this platform, none of which is printed."""
+    with _explained():
+        if not (unless and os.environ.get(unless)):
+            platform = Platform(PlatformSettings())
+            if start:
+                platform.up()
+            os.environ.update(addresses.for_library(platform))
+        os.execvp(command[0], command)  # noqa: S606 - as it was given, without a shell
 
 
 @app.command()
 def drop(
-    file: Annotated[Path, typer.Argument(help="the file on this machine")],
+    file: Annotated[str, typer.Argument(help="the file on this machine")],
     dataset: Annotated[str, typer.Option(help="its dataset; found by the file's name when left out")] = "",
     name: Annotated[str, typer.Option(help="its name in the bucket; its own when left out")] = "",
 ) -> None:
     """Put a file into the landing bucket, as a partner would."""
     with _explained():
-        key = landing.object_key(file, dataset, name)
+        path = landing.existing_file(file)
+        key = landing.object_key(path, dataset, name)
         config = Platform(PlatformSettings()).s3_config
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
         console = _console(errors=True)
         with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task(file.name, total=file.stat().st_size)
-            landing.upload(config, file, key, sent=lambda count: bar.advance(task, count))
+            task = bar.add_task(path.name, total=path.stat().st_size)
+            landing.upload(config, path, key, sent=lambda count: bar.advance(task, count))
         typer.echo(key)
+
+
+@app.command("ls")
+def list_keys(
+    prefix: Annotated[str, typer.Argument(help="the beginning of the keys")] = "",
+    bucket: Annotated[str, typer.Option(help="the landing bucket when left out")] = "",
+) -> None:
+    """Print the keys of a bucket."""
+    with _explained():
+        config = Platform(PlatformSettings()).s3_config
+        for key in landing.keys(config, bucket or ingest_settings().landing_bucket, prefix):
+            typer.echo(key)
+
+
+@app.command("cat")
+def print_object(
+    key: Annotated[str, typer.Argument(help="the object's key")],
+    bucket: Annotated[str, typer.Option(help="the landing bucket when left out")] = "",
+) -> None:
+    """Write an object of a bucket to standard output, as it is."""
+    with _explained():
+        config = Platform(PlatformSettings()).s3_config
+        landing.write_to(sys.stdout.buffer, config, bucket or ingest_settings().landing_bucket, key)
 
 
 @app.command()
@@ -167,8 +217,6 @@ def backup(
         size = sum(file.bytes for file in manifest.files.values())
         typer.echo(f"{target}: {len(manifest.files)} files, {size / 2**20:.1f} MB, every one with its checksum.")
         typer.echo(f"{manifest.unsettled} files were under way; the platform goes on with them after a restore.")
-        for name in manifest.left_out:
-            typer.echo(f"still arriving, and not in it: {name}", err=True)
         typer.echo("It holds every password: keep it as you keep those.")
 
 
@@ -208,6 +256,18 @@ def clean() -> None:
             deleted = platform.clean()
         home = platform.settings.platform_home
         typer.echo(f"{home} is deleted." if deleted else f"There is no {home}.")
+
+
+def _dag_problems(platform: Platform, services: list[ServiceStatus]) -> list[str]:
+    """Import errors and missing DAGs of a healthy Airflow; of another one, what the contracts alone show."""
+    directory = ingest_settings().contracts_dir
+    of_airflow = [service for service in services if service.name in airflow.names(platform.settings)]
+    if not all(service.healthy for service in of_airflow):
+        return dag_status.contract_problems(directory)
+    uptime = min((service.uptime or 0 for service in of_airflow), default=0)
+    patience = 60 + 4 * platform.settings.airflow_new_files_seconds
+    with _airflow(platform) as api:
+        return dag_status.dag_problems(api, directory, uptime, patience)
 
 
 def _airflow(platform: Platform) -> AirflowApi:

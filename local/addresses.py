@@ -1,4 +1,4 @@
-"""What other programs on this machine need to reach the platform: the names that `make env` exports."""
+"""What other programs on this machine need to reach the platform: for users by choice, for our own commands whole."""
 
 from __future__ import annotations
 
@@ -6,47 +6,97 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import make_conninfo
 
-from local import airflow, bucket, ml_api, mlflow
+from local import airflow, bucket, ml_api, mlflow, mlflow_accounts
 from local.settings import ingest_settings
 
 if TYPE_CHECKING:
+    from include.settings import WarehouseConfig
     from local.platform import Platform
 
 
-def variables(platform: Platform) -> dict[str, str]:
-    """Every address, user and password, by the name that tools and the library read it from.
+def for_users(platform: Platform, *, owner: bool = False, aws: bool = False, services: bool = False) -> dict[str, str]:
+    """The variables that `make env` exports: addresses, the reader's login, Airflow's login.
 
-    The warehouse's address is the owner's: this is for the person at the keyboard. Pipelines get less.
+    Args:
+        platform: the one to reach.
+        owner: also the login of the warehouse's owner, who may change everything in it.
+        aws: also the AWS_* variables; they replace a user's own credentials in that shell.
+        services: also what our own services are given: keys of the bucket, roles of the pipeline.
 
     Raises:
         PlatformError: the platform was never started.
     """
+    chosen = _common(platform)
+    if owner:
+        config = platform.warehouse_config("owner")
+        chosen |= {
+            "WAREHOUSE_OWNER_DSN": _dsn(config),
+            "WAREHOUSE_OWNER_USER": config.user,
+            "WAREHOUSE_OWNER_PASSWORD": config.password.get_secret_value(),
+        }
+    if aws:
+        chosen |= _aws(platform)
+    if services:
+        chosen |= _services(platform)
+    return chosen
+
+
+def for_library(platform: Platform) -> dict[str, str]:
+    """The environment of our own commands: every variable, whatever a user's shell holds.
+
+    Raises:
+        PlatformError: the platform was never started.
+    """
+    return for_users(platform, owner=True, aws=True, services=True)
+
+
+def _common(platform: Platform) -> dict[str, str]:
     settings, credentials = platform.settings, platform.credentials
-    s3, owner = platform.s3_config, platform.warehouse_config("owner")
-    secret = s3.secret_access_key.get_secret_value()
-    dsn = f"postgresql://{owner.user}:{owner.password.get_secret_value()}@{owner.host}:{owner.port}/{owner.database}"
-    make_conninfo(dsn)  # a password that would break the address shows here, not at the user's
+    reader = platform.warehouse_config("reader")
     return {
-        "LANDING_ENDPOINT": bucket.endpoint(settings),
-        "LANDING_BUCKET": ingest_settings().landing_bucket,
-        "AWS_ACCESS_KEY_ID": s3.access_key_id,
-        "AWS_SECRET_ACCESS_KEY": secret,
-        "AWS_REGION": s3.region,
-        "AWS_DEFAULT_REGION": s3.region,
-        "AWS_ENDPOINT_URL_S3": bucket.endpoint(settings),
-        **bucket.CHECKSUMS,
-        "WAREHOUSE_DSN": dsn,
-        "ML_API_URL": ml_api.url(settings),
-        "MLFLOW_TRACKING_URI": mlflow.url(settings),
+        "PLATFORM_HOME": str(settings.platform_home),
         "AIRFLOW_URL": airflow.url(settings),
         "AIRFLOW_USER": credentials.airflow_admin_user,
         "AIRFLOW_PASSWORD": credentials.airflow_admin_password,
-        **airflow.library_variables(settings, credentials),
-        "WAREHOUSE_TRANSFORM_USER": "transform",
-        "WAREHOUSE_TRANSFORM_PASSWORD": credentials.warehouse_transform_password,
-        "WAREHOUSE_READER_USER": "reader",
-        "WAREHOUSE_READER_PASSWORD": credentials.warehouse_reader_password,
-        "WAREHOUSE_OWNER_USER": owner.user,
-        "WAREHOUSE_OWNER_PASSWORD": owner.password.get_secret_value(),
-        "PLATFORM_HOME": str(settings.platform_home),
+        "LANDING_ENDPOINT": bucket.endpoint(settings),
+        "LANDING_BUCKET": ingest_settings().landing_bucket,
+        "WAREHOUSE_DSN": _dsn(reader),
+        "WAREHOUSE_READER_USER": reader.user,
+        "WAREHOUSE_READER_PASSWORD": reader.password.get_secret_value(),
+        "WAREHOUSE_HOST": reader.host,
+        "WAREHOUSE_PORT": str(reader.port),
+        "WAREHOUSE_DATABASE": reader.database,
+        "KAFKA_BOOTSTRAP": airflow.library_variables(settings, credentials)["KAFKA_BOOTSTRAP"],
+        "ML_API_URL": ml_api.url(settings),
+        "MLFLOW_TRACKING_URI": mlflow.url(settings),
     }
+
+
+def _aws(platform: Platform) -> dict[str, str]:
+    s3 = platform.s3_config
+    return {
+        "AWS_ACCESS_KEY_ID": s3.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": s3.secret_access_key.get_secret_value(),
+        "AWS_REGION": s3.region,
+        "AWS_DEFAULT_REGION": s3.region,
+        "AWS_ENDPOINT_URL_S3": bucket.endpoint(platform.settings),
+        **bucket.CHECKSUMS,
+    }
+
+
+def _services(platform: Platform) -> dict[str, str]:
+    return {
+        **airflow.library_variables(platform.settings, platform.credentials),
+        "WAREHOUSE_TRANSFORM_USER": "transform",
+        "WAREHOUSE_TRANSFORM_PASSWORD": platform.credentials.warehouse_transform_password,
+        "ML_API_TOKEN": platform.credentials.ml_api_token,
+        "MLFLOW_TRACKING_USERNAME": mlflow_accounts.ADMIN,
+        "MLFLOW_TRACKING_PASSWORD": platform.credentials.mlflow_admin_password,
+    }
+
+
+def _dsn(config: WarehouseConfig) -> str:
+    password = config.password.get_secret_value()
+    dsn = f"postgresql://{config.user}:{password}@{config.host}:{config.port}/{config.database}"
+    make_conninfo(dsn)  # a password that would break the address is found here
+    return dsn

@@ -126,6 +126,20 @@ def run_command(
         raise PlatformError(f"{what} failed", remedy)
 
 
+# What an idle platform would log most of: a line for each request of each task, three for each DAG in each parse, and
+# some for each look for new DAG files and each parse of one.
+_QUIET = ", ".join(
+    f"{name}=WARNING"
+    for name in (
+        "http.access",
+        "airflow.models.dag",
+        "airflow.serialization.definitions.dag",
+        "airflow.dag_processing.manager.DagFileProcessorManager",
+        "airflow.dag_processing.dagbag.BundleDagBag",
+    )
+)
+
+
 def environment(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
     """Everything Airflow and its tasks are told."""
     return {
@@ -135,7 +149,7 @@ def environment(settings: PlatformSettings, credentials: Credentials) -> dict[st
         **_connections(settings, credentials),
         **library_variables(settings, credentials),
         **bucket.CHECKSUMS,
-        **mlflow.variables(settings),
+        **mlflow.variables(settings, credentials),
         "DBT_MANIFEST": str(settings.layout.manifest),
         "SCARF_ANALYTICS": "false",
         "DO_NOT_TRACK": "1",
@@ -162,6 +176,8 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
             "plugins_folder": str(REPOSITORY / "plugins"),
+            # On a loaded machine a parse takes long: without its end every DAG would be taken for deleted.
+            "dagbag_import_timeout": "300",
             "fernet_key": credentials.airflow_fernet_key,
             "simple_auth_manager_users": f"{credentials.airflow_admin_user}:admin",
             "simple_auth_manager_passwords_file": str(_password_file(settings.layout)),
@@ -180,14 +196,18 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
             "refresh_interval": look_again,
             "min_file_process_interval": look_again,  # a new contract changes no DAG file: parse again anyway
             "bundle_refresh_check_interval": "5",
+            "dag_file_processor_timeout": "360",  # above dagbag_import_timeout, which says where the time went
+            "print_stats_interval": "0",  # a table in the log each half minute, 2 KB of it with a dozen files
         },
         "scheduler": {
-            "scheduler_idle_sleep_time": "0.5",  # a file's way has a few tasks in a row: each waits for a loop
             # A task whose worker vanished with the scheduler is tried again after a minute, not after five.
             "task_instance_heartbeat_timeout": "60",
             "orphaned_tasks_check_interval": "60",
+            # It looks at every waiting run each time it wakes. With 1 s, the default, twenty datasets at rest cost half
+            # a core and a file is loaded no sooner; looking at fewer runs at a time does make it later.
+            "scheduler_idle_sleep_time": "2",
         },
-        "logging": {"colored_console_log": "False"},
+        "logging": {"colored_console_log": "False", "namespace_levels": _QUIET},
         "usage_data_collection": {"enabled": "False"},
         "cosmos": {"enable_telemetry": "False", "cache_dir": str(settings.layout.manifest.parent / "cosmos")},
     }
@@ -244,8 +264,10 @@ def library_variables(settings: PlatformSettings, credentials: Credentials) -> d
         "WAREHOUSE_INGEST_PASSWORD": credentials.warehouse_ingest_password,
         "KAFKA_BOOTSTRAP": broker.bootstrap(settings),
         "INGEST_SPOOL_DIR": str(settings.layout.spool),
+        "INGEST_CONTRACTS_CACHE_DIR": str(settings.layout.contracts_cache),
         **pipeline_variables(),
         "ML_SERVICE_URL": ml_api.url(settings),
+        "ML_SERVICE_TOKEN": credentials.ml_api_token,
     }
 
 
@@ -265,7 +287,6 @@ def _service(name: str, settings: PlatformSettings, variables: dict[str, str]) -
         port=settings.airflow_port if serves else None,
         port_variable="AIRFLOW_PORT" if serves else "",
         address=url(settings) if serves else "",
-        start_seconds=settings.platform_start_seconds,
         stop_seconds=15,  # the scheduler waits for its tasks; a task cut short is tried again by design
     )
 

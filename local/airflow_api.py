@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _REMEDY = "look at `make status`, and start the platform with `make up`"
-_MOST_DAGS = 500
+_PAGE = 100  # Airflow gives no more at once
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 Answer = dict[str, Any]
@@ -46,8 +46,11 @@ class AirflowApi:
 
     def dags(self) -> list[Answer]:
         """Every DAG, by its name."""
-        found: list[Answer] = self._call("GET", f"dags?limit={_MOST_DAGS}&order_by=dag_id")["dags"]
-        return found
+        return self._all("dags?order_by=dag_id", "dags")
+
+    def import_errors(self) -> list[Answer]:
+        """Every file of which no DAG could be read, with the stack trace."""
+        return self._all("importErrors?order_by=filename", "import_errors")
 
     def expression(self, dag_id: str) -> Any:
         """The assets that a DAG waits for, as Airflow words it: `any` and `all` of them; None where there are none."""
@@ -100,6 +103,15 @@ class AirflowApi:
         content = self._call("GET", f"{path}?map_index={task['map_index']}").get("content") or []
         entries = [entry for entry in content if isinstance(entry, dict)]
         return [_told(entry) for entry in entries if entry.get("level") in {"error", "critical"} or "reason" in entry]
+
+    def _all(self, path: str, key: str) -> list[Answer]:
+        """Every entry of a list, page by page."""
+        found: list[Answer] = []
+        while True:
+            answer = self._call("GET", f"{path}&limit={_PAGE}&offset={len(found)}")
+            found += answer[key]
+            if not answer[key] or len(found) >= int(answer["total_entries"]):
+                return found
 
     def _call(self, method: str, path: str, body: Answer | None = None) -> Answer:
         try:

@@ -2,13 +2,12 @@
 
 What is consistent with what:
 
-- Each database is dumped in one snapshot of its own. The warehouse's rows and its ledger are one moment: a file is
-  either loaded in both or in neither. Airflow's and MLflow's databases are moments nearby.
-- The landing bucket agrees with the ledger's snapshot (`local.landing_copy`): every file that was dropped, whole,
-  before that snapshot is either loaded in it or lies in the copy's incoming/. One dropped later may be in it, too.
-- The other buckets are copied before and after the databases, and nothing that was deleted in between is taken out:
-  what a database names is there.
-- Not in it, because it can be made again or is gone with the run: the broker's topics, task logs, spooled files.
+- The S3 server is stopped while its files are copied, and meanwhile a snapshot of each database is opened. So buckets,
+  topics and databases are as after a crash of the whole machine at one moment, and the pipelines go on from there:
+  a file that is loaded and not moved yet is moved, one that is claimed and not loaded yet is loaded.
+- The warehouse's rows and its ledger are one snapshot: a file is either loaded in both or in neither.
+- Pipelines may run: for the time of the copy the bucket is away, and they wait for it.
+- Not in it: task logs, spooled files, and topics of a broker that keeps them in memory.
 """
 
 from __future__ import annotations
@@ -16,18 +15,18 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import psycopg
+from botocore.exceptions import BotoCoreError, ClientError
 
-from local import backup_manifest, dumps, postgres
+from local import backup_manifest, bucket, dumps, postgres
 from local.backup_manifest import Manifest, Stored
 from local.console import Progress, Silence, step
 from local.errors import PlatformError
-from local.landing_copy import LandingCopy
-from local.mirror import Mirror, checksum, copy_file
+from local.file_copy import checksum, copy_file, names_below
 from local.postgres import DATABASES, WAREHOUSE, superuser_connection
 from local.settings import REPOSITORY, ingest_settings
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from local.platform import Platform
     from local.settings import Layout
 
-BUCKETS = "buckets"
+OBJECTS = "s3/data"
 _UNSETTLED = "SELECT count(*) FROM ops.file_ingestion_log WHERE settled_at IS NULL"
 _MARGIN_BYTES = 64 * 2**20
 
@@ -104,9 +103,9 @@ class _Backup:
     """One backup in the making."""
 
     def __init__(self, platform: Platform, folder: Path, progress: Progress) -> None:
+        self._platform = platform
         self._settings, self._credentials = platform.settings, platform.credentials
         self._folder, self._progress = folder, progress
-        self._landing = ingest_settings().landing_bucket
         self._files: dict[str, Stored] = {}
         self._rows: dict[str, dict[str, int]] = {}
         self._unsettled = 0
@@ -115,35 +114,44 @@ class _Backup:
         layout, progress = self._settings.layout, self._progress
         with step(progress, "secrets", "copied"):
             self._note(backup_manifest.SECRETS, copy_file(layout.secrets, self._folder / backup_manifest.SECRETS))
-        names = sorted(path.name for path in layout.buckets.iterdir() if path.is_dir())
-        mirrors = {name: Mirror(layout.buckets / name, self._folder / BUCKETS / name) for name in names}
-        with step(progress, "buckets", "copied"):
-            _refresh(mirrors)
-        with self._connected(WAREHOUSE) as snapshot:
-            for database in DATABASES:
-                with step(progress, f"database {database.name}", "dumped"):
-                    self._dump(database.name, snapshot)
-            with step(progress, "news in the buckets", "copied"), self._connected(WAREHOUSE) as now:
-                _refresh({name: mirror for name, mirror in mirrors.items() if name != self._landing})
-                if self._landing in mirrors:
-                    LandingCopy(mirrors[self._landing], self._landing, snapshot, now).complete()
-        for bucket, mirror in mirrors.items():
-            for name, sha256 in mirror.sums.items():
-                self._note(f"{BUCKETS}/{bucket}/{name}", sha256)
-        return self._manifest(mirrors)
+        buckets = self._bucket_names()
+        with ExitStack() as held:
+            with self._platform.without_bucket():
+                snapshots = {database.name: held.enter_context(self._snapshot(database.name)) for database in DATABASES}
+                with step(progress, "objects", "copied"):
+                    self._copy_objects()
+            for name, snapshot in snapshots.items():
+                with step(progress, f"database {name}", "dumped"):
+                    self._dump(name, *snapshot)
+        return self._manifest(buckets)
 
-    def _dump(self, name: str, warehouse: psycopg.Connection[postgres.Row]) -> None:
-        """The warehouse's snapshot stays open: the landing bucket is compared with it afterwards."""
+    def _bucket_names(self) -> list[str]:
+        """For the reader of the manifest; none when the S3 server does not run."""
+        s3 = bucket.client(bucket.admin_config(self._settings, self._credentials))
+        try:
+            return sorted(entry["Name"] for entry in s3.list_buckets()["Buckets"])
+        except (BotoCoreError, ClientError):
+            return []
+
+    def _copy_objects(self) -> None:
+        source = self._settings.layout.s3 / "data"
+        for name in names_below(source):
+            target = f"{OBJECTS}/{name}"
+            self._note(target, copy_file(source / name, self._folder / target))
+
+    @contextmanager
+    def _snapshot(self, database: str) -> Iterator[tuple[psycopg.Connection[postgres.Row], str]]:
+        with self._connected(database) as connection:
+            yield connection, dumps.open_snapshot(connection)
+
+    def _dump(self, name: str, connection: psycopg.Connection[postgres.Row], snapshot: str) -> None:
         target = self._folder / dump_name(name)
         target.parent.mkdir(mode=0o700, exist_ok=True)
-        with ExitStack() as held:
-            connection = warehouse if name == WAREHOUSE else held.enter_context(self._connected(name))
-            snapshot = dumps.open_snapshot(connection)
-            dumps.dump(self._settings, self._credentials, name, snapshot, target)
-            target.chmod(0o600)
-            self._rows[name] = dumps.count_rows(connection)
-            if name == WAREHOUSE and (row := connection.execute(_UNSETTLED).fetchone()):
-                self._unsettled = int(str(row[0]))
+        dumps.dump(self._settings, self._credentials, name, snapshot, target)
+        target.chmod(0o600)
+        self._rows[name] = dumps.count_rows(connection)
+        if name == WAREHOUSE and (row := connection.execute(_UNSETTLED).fetchone()):
+            self._unsettled = int(str(row[0]))
         self._note(dump_name(name), checksum(target))
 
     def _note(self, name: str, sha256: str) -> None:
@@ -154,25 +162,19 @@ class _Backup:
         with superuser_connection(self._settings, self._credentials, database) as connection:
             yield connection
 
-    def _manifest(self, mirrors: dict[str, Mirror]) -> Manifest:
+    def _manifest(self, buckets: list[str]) -> Manifest:
         with self._connected("postgres") as connection:
             major = connection.info.server_version // 10000
         return Manifest(
             made_at=datetime.now(UTC),
             postgresql=major,
             versions=backup_manifest.versions(),
-            landing_bucket=self._landing,
-            buckets=sorted(mirrors),
+            landing_bucket=ingest_settings().landing_bucket,
+            buckets=buckets,
             rows=self._rows,
             unsettled=self._unsettled,
-            left_out=sorted(f"{bucket}/{name}" for bucket, mirror in mirrors.items() for name in mirror.arriving),
             files=self._files,
         )
-
-
-def _refresh(mirrors: dict[str, Mirror]) -> None:
-    for mirror in mirrors.values():
-        mirror.refresh(mirror.names())
 
 
 def _check_room(platform: Platform, folder: Path) -> None:
@@ -182,9 +184,8 @@ def _check_room(platform: Platform, folder: Path) -> None:
         wanted = sum(dumps.size_of(settings, platform.credentials, database.name) for database in DATABASES)
     except psycopg.OperationalError as error:
         raise PlatformError(f"the databases do not answer: {error}".strip(), "start them with `make up`") from error
-    for path in settings.layout.buckets.rglob("*"):
-        with suppress(FileNotFoundError):
-            wanted += path.stat().st_size
+    objects = settings.layout.s3 / "data"
+    wanted += sum((objects / name).stat().st_size for name in names_below(objects))
     free = shutil.disk_usage(folder).free
     if free < wanted + _MARGIN_BYTES:
         raise PlatformError(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from local.errors import PlatformError
-from local.mirror import checksum, names_below
+from local.file_copy import checksum, names_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1] = 1
+    format: Literal[1, 2] = Field(2, description="1: the objects are plain files below buckets/, 2: the S3 server's")
     made_at: datetime
     postgresql: int = Field(description="major version of the server that was dumped")
     versions: dict[str, str]
@@ -45,7 +45,7 @@ class Manifest(BaseModel):
     buckets: list[str]
     rows: dict[str, dict[str, int]] = Field(description="of each database, rows by table, in the dump's own snapshot")
     unsettled: int = Field(description="files under way: the next run goes on with them")
-    left_out: list[str] = Field(description="objects that were still being written when the backup ended")
+    left_out: list[str] = Field([], description="format 1: objects that were still being written")
     files: dict[str, Stored]
 
 

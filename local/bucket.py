@@ -1,9 +1,7 @@
-"""The S3 server over a folder, and the buckets in it."""
+"""The buckets of the platform: how they are reached and made, and which key opens which of them."""
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -11,6 +9,8 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.settings import S3Config
+from local import seaweedfs
+from local.seaweedfs import Identity
 from local.services import Service
 from local.settings import ingest_settings
 
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from local.credentials import Credentials
     from local.settings import PlatformSettings
 
-PROGRAM = Path(sys.executable).parent / "rclone"
-OTHER_BUCKETS = ("raw-data", "lake", "mlflow", "quality-docs")
+MLFLOW_BUCKET = "mlflow"
+BROKER_BUCKET = "kafka"
+OTHER_BUCKETS = ("raw-data", "lake", MLFLOW_BUCKET, "quality-docs")
 REGION = "us-east-1"
+
+_ADMIN, _BROKER = "s3-admin", "kafka"
+_PROBED = {"Bucket": "health", "Key": "probe"}
+_PROBE = b"This object is read and written to see whether the server works.\n"
 
 # A ranged read answers with the checksum of the whole object, which newer clients then miss in the part.
 CHECKSUMS = {
@@ -35,13 +40,22 @@ def endpoint(settings: PlatformSettings) -> str:
 
 
 def s3_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
-    """How the library reaches the buckets."""
-    return S3Config(
-        endpoint_url=endpoint(settings),
-        access_key_id=credentials.s3_access_key_id,
-        secret_access_key=credentials.s3_secret_access_key,
-        region=REGION,
-    )
+    """How the pipelines reach their buckets."""
+    return _config(settings, credentials.s3_access_key_id, credentials.s3_secret_access_key)
+
+
+def admin_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
+    """The key that opens and makes every bucket. For starts, backups and imports; no service has it."""
+    return _config(settings, _ADMIN, credentials.s3_admin_secret_access_key)
+
+
+def broker_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
+    """The key of the broker, which opens its own bucket."""
+    return _config(settings, _BROKER, credentials.kafka_s3_secret_access_key)
+
+
+def _config(settings: PlatformSettings, key: str, secret: str) -> S3Config:
+    return S3Config(endpoint_url=endpoint(settings), access_key_id=key, secret_access_key=secret, region=REGION)
 
 
 def client(config: S3Config) -> Any:
@@ -65,47 +79,66 @@ def client(config: S3Config) -> Any:
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The server as a supervised program. Its key travels in the environment, where `ps` does not show it."""
-    layout = settings.layout
+    """The server as a supervised program. Its keys stand in a private file."""
 
     def probe(_since: float) -> str | None:
+        """For some seconds after a start it lists objects already, and can neither read nor write them yet."""
+        s3 = client(admin_config(settings, credentials))
         try:
-            client(s3_config(settings, credentials)).list_buckets()
-        except (BotoCoreError, ClientError) as error:
+            s3.get_object(**_PROBED)["Body"].read()
+            s3.put_object(**_PROBED, Body=_PROBE)
+        except ClientError as error:
+            # Before the first start has made it, there is nothing to read.
+            new = error.response.get("Error", {}).get("Code") in {"NoSuchBucket", "NoSuchKey"}
+            return None if new else str(error)
+        except BotoCoreError as error:
             return str(error)
         return None
 
     return Service(
         name="s3",
-        command=(
-            str(PROGRAM), "serve", "s3", "shelf:",
-            "--addr", f"127.0.0.1:{settings.s3_port}",
-            # Files put into the folder by hand are seen after a second. Not 0s: rclone then cleans its cache of
-            # each folder in a loop without a pause, and takes a core for itself.
-            "--dir-cache-time", "1s",
-            "--config", "/dev/null",  # whatever the user's own rclone is set to
-        ),
-        environment={
-            "RCLONE_AUTH_KEY": f'"{credentials.s3_access_key_id},{credentials.s3_secret_access_key}"',
-            # Over the bare folder each listing would read every file again for its ETag; this keeps them.
-            "RCLONE_CONFIG_SHELF_TYPE": "hasher",
-            "RCLONE_CONFIG_SHELF_REMOTE": str(layout.buckets),
-            "RCLONE_CONFIG_SHELF_HASHES": "md5",
-            "RCLONE_CONFIG_SHELF_MAX_AGE": "off",
-            "RCLONE_CACHE_DIR": str(layout.home / "etags"),
-        },
-        directory=layout.home,
+        command=seaweedfs.command(settings),
+        # Below the user's own home it would look for further settings.
+        environment={**seaweedfs.ENVIRONMENT, "HOME": str(settings.layout.s3)},
+        directory=settings.layout.s3,
         probe=probe,
         port=settings.s3_port,
         port_variable="S3_PORT",
+        internal_ports=seaweedfs.internal_ports(settings),
+        internal_ports_variable="S3_INTERNAL_PORTS",
         address=endpoint(settings),
-    )  # fmt: skip
+        # Its own orderly stop waits 15 seconds for streams among its parts that do not end. What it has acknowledged
+        # outlives a kill, which a test holds.
+        stop_seconds=3,
+    )
+
+
+def prepare_server(settings: PlatformSettings, credentials: Credentials) -> None:
+    """Write what the server reads when it starts."""
+    seaweedfs.prepare(
+        settings,
+        (
+            Identity(_ADMIN, credentials.s3_admin_secret_access_key, None),
+            Identity(credentials.s3_access_key_id, credentials.s3_secret_access_key, _of_pipelines(settings)),
+            Identity(credentials.mlflow_s3_access_key_id, credentials.mlflow_s3_secret_access_key, [MLFLOW_BUCKET]),
+            Identity(_BROKER, credentials.kafka_s3_secret_access_key, [BROKER_BUCKET]),
+        ),
+    )
 
 
 def prepare_buckets(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Create what is missing."""
-    s3 = client(s3_config(settings, credentials))
-    there = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
-    for name in (ingest_settings().landing_bucket, *OTHER_BUCKETS):
-        if name not in there:
+    """Create what is missing. The landing bucket keeps the versions that are replaced or deleted for a while."""
+    s3 = client(admin_config(settings, credentials))
+    existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
+    for name in (*_of_pipelines(settings), MLFLOW_BUCKET, BROKER_BUCKET, _PROBED["Bucket"]):
+        if name not in existing and "*" not in name:
             s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=ingest_settings().landing_bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(**_PROBED, Body=_PROBE)
+
+
+def _of_pipelines(settings: PlatformSettings) -> list[str]:
+    """The buckets that the pipelines' key opens."""
+    own = (ingest_settings().landing_bucket, *(name for name in OTHER_BUCKETS if name != MLFLOW_BUCKET))
+    extra = (name.strip() for name in settings.s3_extra_buckets.split(","))
+    return list(dict.fromkeys((*own, *filter(None, extra))))

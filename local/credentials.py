@@ -49,8 +49,18 @@ class Credentials:
     supervisor_password: str
     github_replay_token: str
     redis_password: str
+    mlflow_admin_password: str
+    mlflow_training_password: str
+    mlflow_reader_password: str
+    mlflow_flask_secret_key: str
+    ml_api_token: str
+    model_signing_key: str
+    s3_admin_secret_access_key: str
+    mlflow_s3_secret_access_key: str
+    kafka_s3_secret_access_key: str
 
     s3_access_key_id: str = "platform"
+    mlflow_s3_access_key_id: str = "mlflow"
     airflow_admin_user: str = "admin"
 
 
@@ -58,7 +68,11 @@ _MAKERS: dict[str, Callable[[], str]] = {
     "airflow_fernet_key": _fernet_key,
     "airflow_jwt_secret": _signing_key,
     "airflow_api_secret_key": _signing_key,
+    "mlflow_flask_secret_key": _signing_key,
+    "ml_api_token": _signing_key,
+    "model_signing_key": _signing_key,
     "s3_access_key_id": lambda: "platform",
+    "mlflow_s3_access_key_id": lambda: "mlflow",
     "airflow_admin_user": lambda: "admin",
 }
 
@@ -99,9 +113,11 @@ def load_or_make(path: Path) -> Credentials:
 def rotated(current: Credentials) -> Credentials:
     """New secrets in place of all; names stay.
 
-    Airflow's key is put before the old ones, which still open what they closed: see `without_old_keys`.
+    Airflow's key is put before the old ones, which still open what they closed: see `without_old_keys`. The key of
+    models is put before the one in use, so that models that are signed with that are still accepted.
     """
     fresh = {field.name: _MAKERS.get(field.name, _password)() for field in fields(Credentials)}
+    fresh["model_signing_key"] += "," + current.model_signing_key.partition(",")[0]
     keys = [fresh["airflow_fernet_key"], *current.airflow_fernet_key.split(",")]
     return Credentials(**(fresh | {"airflow_fernet_key": ",".join(keys)}))
 

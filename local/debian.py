@@ -58,20 +58,35 @@ def program(name: str, package: str) -> Program:
 
 
 def _unpack(package: str, folder: Path) -> None:
-    """Fetch a package, and what it needs that this machine has not, with lists and archives of our own."""
-    lists, archives = _made(_UNPACKED / "state" / "lists" / "partial"), _made(folder / "cache" / "archives" / "partial")
+    """Fetch a package, and what it needs that this machine has not, with lists and archives of our own.
+
+    apt refuses to work while the machine's own packages are not in order. So it is asked what the package needs on an
+    empty machine, and of that only what is not installed here is fetched.
+    """
+    state = _made(_UNPACKED / "state" / "lists" / "partial").parents[1]
+    (nothing_installed := state / "status").touch()
+    archives = _made(folder / "cache" / "archives")
     options = [
-        *("-o", f"Dir::State={lists.parents[1]}", "-o", f"Dir::State::status={_STATUS}"),
-        *("-o", f"Dir::Cache={archives.parents[1]}", "-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="),
+        *("-o", f"Dir::State={state}", "-o", f"Dir::State::status={nothing_installed}"),
+        *("-o", f"Dir::Cache={archives.parent}", "-o", "Debug::NoLocking=true", "-o", "APT::Sandbox::User="),
     ]
     _run("apt-get", *options, "--quiet=2", "update")
-    _run(
-        *("apt-get", *options, "--quiet=2", "--yes", "--no-install-recommends", "--download-only"),
-        *("install", package),
-    )
-    for archive in sorted(archives.parent.glob("*.deb")):
+    plan = _run("apt-get", *options, "--simulate", "--no-install-recommends", "install", package)
+    needed = {line.split()[1] for line in plan.splitlines() if line.startswith("Inst ")} | {package}
+    _run("apt-get", *options, "--quiet=2", "download", *sorted(needed - _installed()), folder=archives)
+    for archive in sorted(archives.glob("*.deb")):
         _run("dpkg-deb", "--extract", str(archive), str(folder))
     shutil.rmtree(folder / "cache")
+
+
+def _installed() -> set[str]:
+    """The names of the machine's packages whose files are there, also of those that apt calls broken."""
+    names = set()
+    for entry in _STATUS.read_text(encoding="utf-8", errors="replace").split("\n\n") if _STATUS.exists() else ():
+        fields = dict(line.split(": ", 1) for line in entry.splitlines() if ": " in line and line[0] != " ")
+        if fields.get("Status", "").split()[-1:] in (["installed"], ["unpacked"], ["half-configured"]):
+            names.add(fields["Package"])
+    return names
 
 
 def _made(folder: Path) -> Path:
@@ -79,15 +94,17 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def _run(*command: str) -> None:
+def _run(*command: str, folder: Path | None = None) -> str:
+    """Run a command in that folder; what it printed."""
     what = " ".join(command[:1] + command[-1:])
     environment = {**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(  # noqa: S603 - apt and dpkg, with names of our own
-            command, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
+            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except subprocess.TimeoutExpired:
         raise PlatformError(f"{what} did not end within {_SECONDS} s", "look whether Debian's mirror answers") from None
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no word"])[-1]
+        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
         raise PlatformError(f"{what} failed: {last}", "install the program by hand, so that it is on the PATH")
+    return done.stdout

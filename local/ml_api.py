@@ -10,6 +10,7 @@ from local.services import Service, get_json
 from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
+    from local.credentials import Credentials
     from local.settings import PlatformSettings
 
 NAME = "ml-api"
@@ -20,7 +21,7 @@ def url(settings: PlatformSettings) -> str:
     return f"http://127.0.0.1:{settings.ml_api_port}"
 
 
-def service(settings: PlatformSettings) -> Service:
+def service(settings: PlatformSettings, credentials: Credentials) -> Service:
     """The ML service as a supervised program."""
 
     def probe(_since: float) -> str | None:
@@ -37,8 +38,9 @@ def service(settings: PlatformSettings) -> Service:
             "PYTHONPATH": str(REPOSITORY),
             "ML_API_HOST": "127.0.0.1",
             "ML_API_PORT": str(settings.ml_api_port),
+            "ML_API_TOKEN": credentials.ml_api_token,
             # Asked when the first commit is to be classified: the service starts without it, and before it.
-            "MLFLOW_TRACKING_URI": mlflow.url(settings),
+            **mlflow.reader_variables(settings, credentials),
         },
         directory=settings.layout.home,
         probe=probe,

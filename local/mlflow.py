@@ -1,4 +1,7 @@
-"""The MLflow server of the platform: runs and models in PostgreSQL, their files in the bucket `mlflow`."""
+"""The MLflow server of the platform: runs and models in PostgreSQL, their files in the bucket `mlflow`.
+
+It asks for a login (its own `basic-auth`); `local.mlflow_accounts` says which accounts there are.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local import bucket, postgres
+from local import bucket, mlflow_accounts, postgres
 from local.services import Service
+from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from local.credentials import Credentials
@@ -25,9 +29,25 @@ def url(settings: PlatformSettings) -> str:
     return f"http://127.0.0.1:{settings.mlflow_port}"
 
 
-def variables(settings: PlatformSettings) -> dict[str, str]:
-    """What clients are told. Files pass through the server: they need no key of the bucket."""
-    return {"MLFLOW_TRACKING_URI": url(settings), **_QUIET}
+def variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+    """The environment of training: address, login and signing key. Files pass through the server: no bucket's key."""
+    return {
+        "MLFLOW_TRACKING_URI": url(settings),
+        "MLFLOW_TRACKING_USERNAME": mlflow_accounts.TRAINING,
+        "MLFLOW_TRACKING_PASSWORD": credentials.mlflow_training_password,
+        "MODEL_SIGNING_KEY": credentials.model_signing_key,
+        **_QUIET,
+    }
+
+
+def reader_variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
+    """The environment of the ML service: it reads models, and checks their signatures."""
+    return {
+        "MLFLOW_TRACKING_URI": url(settings),
+        "MLFLOW_TRACKING_USERNAME": mlflow_accounts.READER,
+        "MLFLOW_TRACKING_PASSWORD": credentials.mlflow_reader_password,
+        "MODEL_SIGNING_KEY": credentials.model_signing_key,
+    }
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
@@ -47,15 +67,25 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
     return Service(
         name=NAME,
         command=(
-            str(_PROGRAM), "server", "--host", "127.0.0.1", "--port", str(settings.mlflow_port),
+            sys.executable, "-m", "local.mlflow_accounts",
+            str(_PROGRAM), "server", "--app-name", "basic-auth",
+            "--host", "127.0.0.1", "--port", str(settings.mlflow_port),
             "--workers", "1", "--artifacts-destination", f"s3://{NAME}",
         ),
         environment={
+            "PYTHONPATH": str(REPOSITORY),
             # Not an argument: `ps` shows those.
             "MLFLOW_BACKEND_STORE_URI": f"postgresql://{database}",
+            mlflow_accounts.PASSWORDS[mlflow_accounts.ADMIN]: credentials.mlflow_admin_password,
+            mlflow_accounts.PASSWORDS[mlflow_accounts.TRAINING]: credentials.mlflow_training_password,
+            mlflow_accounts.PASSWORDS[mlflow_accounts.READER]: credentials.mlflow_reader_password,
+            "MLFLOW_AUTH_CONFIG_PATH": str(settings.layout.mlflow_configuration),
+            "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret_key,
+            # A page that MLflow has no rule for is refused to all but the administrator.
+            "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
             "MLFLOW_S3_ENDPOINT_URL": bucket.endpoint(settings),
-            "AWS_ACCESS_KEY_ID": credentials.s3_access_key_id,
-            "AWS_SECRET_ACCESS_KEY": credentials.s3_secret_access_key,
+            "AWS_ACCESS_KEY_ID": credentials.mlflow_s3_access_key_id,
+            "AWS_SECRET_ACCESS_KEY": credentials.mlflow_s3_secret_access_key,
             "AWS_DEFAULT_REGION": bucket.REGION,
             **bucket.CHECKSUMS,
             # A page of another site that a browser sends here under a name of its own is refused.
@@ -69,5 +99,4 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         port=settings.mlflow_port,
         port_variable="MLFLOW_PORT",
         address=url(settings),
-        start_seconds=settings.platform_start_seconds,  # the first start makes its tables
     )  # fmt: skip

@@ -19,10 +19,17 @@ class Champion:
     metrics: dict[str, float]
 
 
-def champion(address: str, model: str) -> Champion | None:
-    """The model's champion; None while there is none, or while MLflow does not answer."""
+def champion(address: str, login: tuple[str, str], model: str) -> Champion | None:
+    """The model's champion; None while there is none, or while MLflow does not answer.
+
+    Args:
+        address: of MLflow.
+        login: account and password.
+        model: its registered name.
+    """
+    base = f"{address}/api/2.0/mlflow/"
     try:
-        with httpx.Client(base_url=f"{address}/api/2.0/mlflow/", timeout=_TIMEOUT, trust_env=False) as client:
+        with httpx.Client(base_url=base, auth=login, timeout=_TIMEOUT, trust_env=False) as client:
             found = _get(client, "registered-models/alias", name=model, alias="champion")["model_version"]
             run = _get(client, "runs/get", run_id=found["run_id"])["run"]
     except (httpx.HTTPError, KeyError):

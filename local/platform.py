@@ -8,20 +8,32 @@ from __future__ import annotations
 import fcntl
 import json
 import shutil
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from include.settings import S3Config, WarehouseConfig
-from local import airflow, broker, bucket, dbt_manifest, ml_api, mlflow, postgres, processes, redis
+from local import (
+    airflow,
+    broker,
+    bucket,
+    bucket_import,
+    dbt_manifest,
+    ml_api,
+    mlflow,
+    postgres,
+    processes,
+    redis,
+    seaweedfs,
+)
 from local.console import Progress, Silence, step
 from local.credentials import Credentials, load, load_or_make, supervisor_password
 from local.errors import PlatformError
 from local.github_api import service as github
 from local.preflight import check_disk, check_port, check_program
 from local.processes import Session
+from local.readiness import NotReadyError, start_and_wait
 from local.settings import PORTS, REPOSITORY, SHAPE, Layout, PlatformSettings
-from local.status import ServiceStatus, log_tail, status_of
+from local.status import ServiceStatus, status_of
 from local.supervision import ProgramState, Supervisor
 
 if TYPE_CHECKING:
@@ -33,9 +45,8 @@ POSTGRES, S3, KAFKA, ML_API, GITHUB, MLFLOW = "postgres", "s3", "kafka", ml_api.
 STORES = (POSTGRES, S3)
 
 # In the order of their start: what the others need, what they talk to, what runs it all.
-_FIRST = (*STORES, KAFKA, redis.NAME)
+_FIRST = (*STORES, redis.NAME)
 _SECOND = (ML_API, GITHUB)
-_MAX_STARTS = 2  # one that did not help once more is not tried for ever while somebody waits
 
 
 class Platform:
@@ -83,9 +94,9 @@ class Platform:
         return [
             postgres.service(settings, credentials),
             bucket.service(settings, credentials),
-            broker.service(settings),
+            broker.service(settings, credentials),
             *([redis.service(settings, credentials)] if settings.airflow_executor == "celery" else []),
-            ml_api.service(settings),
+            ml_api.service(settings, credentials),
             github.service(settings, credentials),
             mlflow.service(settings, credentials),
             *airflow.services(settings, credentials),
@@ -102,6 +113,7 @@ class Platform:
 
         Raises:
             PlatformError: something is in the way or does not come up. What this call started is stopped again.
+            NotReadyError: a service is not ready yet. It is left running, and the next call goes on from there.
         """
         self._make_home()
         with self._alone():
@@ -110,7 +122,8 @@ class Platform:
                 self._stop_everything()  # a rotation of the secrets was killed: what runs may have the old ones
             wanted = self._wanted(services)
             running = self._supervisor.states()
-            missing = [service for service in wanted if not _runs(running, service.name)]
+            unfinished = self._unfinished() if running else set()
+            missing = [s for s in wanted if s.name in unfinished or not _runs(running, s.name)]
             if not missing:
                 self._prepare_manifest(wanted)
                 return False
@@ -119,13 +132,18 @@ class Platform:
                     self._end_leftovers()
                 for service in missing:
                     check_program(service)
-                    check_port(service)
+                    if not _runs(running, service.name):
+                        check_port(service)
                 if not running:
                     self._start_supervisor()
+                self._layout.unfinished.write_text(json.dumps([s.name for s in missing]))
                 self._start(missing)
+            except NotReadyError:
+                raise  # what runs goes on starting: the next call waits for it
             except BaseException:
                 self._take_back([service.name for service in missing], everything=not running)
                 raise
+            self._layout.unfinished.unlink()
             return True
 
     def down(self) -> int:
@@ -135,9 +153,23 @@ class Platform:
             How many services and left-over processes were stopped.
         """
         if not self._layout.home.exists():  # deleted by hand under a running platform, perhaps
-            return processes.end_all(self._layout, session=None)
+            return self._end_processes()
         with self._alone():
             return self._stop_everything()
+
+    @contextmanager
+    def without_bucket(self) -> Iterator[None]:
+        """Stop the S3 server, if it runs, and start it again at the end. No other command starts or stops meanwhile."""
+        with self._alone():
+            if not _runs(self._supervisor.states(), S3):
+                yield
+                return
+            try:
+                with step(self._progress, S3, "stopped"):
+                    self._supervisor.stop_programs([S3], seconds=30)
+                yield
+            finally:
+                self._start_together([service for service in self.services() if service.name == S3])
 
     @contextmanager
     def at_rest(self) -> Iterator[None]:
@@ -184,7 +216,10 @@ class Platform:
         known = {service.name: service for service in self.services()}
         if unknown := set(names) - set(known):
             raise PlatformError(f"no such service: {', '.join(sorted(unknown))}", f"choose of {', '.join(known)}")
-        return [service for service in known.values() if not names or service.name in names]
+        wanted = set(names or known)
+        if KAFKA in wanted and self.settings.kafka_storage == "bucket":
+            wanted.add(S3)
+        return [service for service in known.values() if service.name in wanted]
 
     # --- starting
 
@@ -201,7 +236,7 @@ class Platform:
         check_disk(home, self._asked.platform_min_free_mb)
         layout = self._layout
         # Others may be able to pass through the home, to PostgreSQL's folder: what people dropped is not for them.
-        for folder in (layout.logs, layout.buckets, layout.airflow, layout.spool, layout.manifest.parent):
+        for folder in (layout.logs, layout.s3, layout.airflow, layout.spool, layout.manifest.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
             folder.chmod(0o700)  # one of an earlier version was open
         marker.write_text("The embedded platform keeps its state here. `make clean` deletes this folder.\n")
@@ -215,13 +250,12 @@ class Platform:
         self._remove_traces()
 
     def _start_supervisor(self) -> None:
+        postgres.prepare_user()
         with step(self._progress, "supervisor", "ready"):
             session = self._supervisor.start(self.services())
-        ports = {name: getattr(self._asked, name) for name in PORTS}
-        shape = {name: getattr(self._asked, name) for name in SHAPE}
         record = {
-            "ports": ports,
-            "shape": shape,
+            "ports": {name: getattr(self._asked, name) for name in PORTS},
+            "shape": {name: getattr(self._asked, name) for name in SHAPE},
             "session": {"id": session.id, "leader_started": session.leader_started},
         }
         self._layout.instance.write_text(json.dumps(record))
@@ -231,20 +265,28 @@ class Platform:
         settings, credentials = self.settings, self.credentials
         names = {service.name for service in missing}
         of_airflow = airflow.names(settings)
-        if redis.NAME in names:
+        # A service that an earlier call has started has read some of its files, and reads the others later.
+        running = self._supervisor.states()
+        if redis.NAME in names and not _runs(running, redis.NAME):
             redis.prepare(settings, credentials)
         if POSTGRES in names:
             with step(self._progress, "database cluster"):
                 postgres.prepare_cluster(self._layout, credentials)
+        if S3 in names and not _runs(running, S3):
+            bucket.prepare_server(settings, credentials)
         self._start_together([service for service in missing if service.name in _FIRST])
         if S3 in names:
             with step(self._progress, "buckets"):
                 bucket.prepare_buckets(settings, credentials)
+            bucket_import.import_once(settings, credentials, self._progress)
+        if KAFKA in names:
+            broker.check_room(settings, credentials)
+            self._start_together([service for service in missing if service.name == KAFKA])
         if POSTGRES in names:
             with step(self._progress, "databases and roles"):
                 postgres.prepare_databases(settings, credentials)
             with step(self._progress, "warehouse migrations"):
-                self._migrate_warehouse()
+                postgres.migrate_warehouse(self.warehouse_config("owner"))
         self._start_together([service for service in missing if service.name in _SECOND])
         if names.intersection(of_airflow):
             with step(self._progress, "airflow database"):
@@ -260,51 +302,8 @@ class Platform:
         if any(service.name in of_airflow for service in services):
             dbt_manifest.prepare(self._layout.manifest)
 
-    def _migrate_warehouse(self) -> None:
-        from alembic.util import CommandError
-
-        from include.stores.migrations import upgrade
-
-        try:
-            upgrade(self.warehouse_config("owner"))
-        except CommandError as error:
-            raise PlatformError(
-                f"the warehouse is of another version than this code ({error})",
-                "take the code of that version, or restore a backup of this one",
-            ) from error
-
     def _start_together(self, services: list[Service]) -> None:
-        """Start these at once and wait until each one's probe is content."""
-        begun = time.time()
-        for service in services:
-            self._progress.begin(service.name)
-            self._supervisor.start_program(service.name)
-        pending, starts = list(services), {service.name: set[float]() for service in services}
-        while pending:
-            states = self._supervisor.states()
-            for service in list(pending):
-                state = states[service.name]
-                complaint = service.probe(begun) if state.running else state.explanation or state.state.lower()
-                if complaint is None:
-                    pending.remove(service)
-                    self._progress.end(service.name, "ready")
-                    continue
-                starts[service.name].add(state.started)
-                self._give_up_on_failed(service, state, complaint, starts=len(starts[service.name]), begun=begun)
-            time.sleep(0.1)
-
-    def _give_up_on_failed(
-        self, service: Service, state: ProgramState, complaint: str, *, starts: int, begun: float
-    ) -> None:
-        log = self._supervisor.log(service.name)
-        if state.state == "FATAL" or starts > _MAX_STARTS:
-            raise PlatformError(f"{service.name} ends right after its start", f"look into {log}", log_tail(log))
-        if (waited := time.time() - begun) > service.start_seconds:
-            raise PlatformError(
-                f"{service.name} is not ready after {waited:.0f} seconds ({complaint})",
-                f"look into {log}",
-                log_tail(log),
-            )
+        start_and_wait(services, self._supervisor, self._progress, self._asked.platform_start_seconds)
 
     def _take_back(self, names: list[str], *, everything: bool) -> None:
         """After a failed start: leave the machine as it was found."""
@@ -325,6 +324,7 @@ class Platform:
         count = processes.end_all(self._layout, self._session())
         if self._layout.restoring.exists():  # of a killed restore: a living one would hold our lock
             count += processes.end_all(Layout(self._layout.restoring), session=None)
+        seaweedfs.remove_sockets(self.settings)
         return count
 
     def _stop_in_order(self) -> int:
@@ -361,6 +361,13 @@ class Platform:
         except (OSError, ValueError):
             return {}
         return recorded
+
+    def _unfinished(self) -> set[str]:
+        """The services that an earlier start did not see ready. Their preparations are repeated: each is idempotent."""
+        try:
+            return set(json.loads(self._layout.unfinished.read_text()))
+        except (OSError, ValueError):
+            return set()
 
     def _session(self) -> Session | None:
         recorded = self._recorded().get("session")

@@ -21,6 +21,7 @@ from local.errors import PlatformError
 from local.services import Service, package_folder
 
 if TYPE_CHECKING:
+    from include.settings import WarehouseConfig
     from local.credentials import Credentials
     from local.settings import Layout, PlatformSettings
 
@@ -117,11 +118,20 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         port=settings.postgres_port,
         port_variable="POSTGRES_PORT",
         address=f"127.0.0.1:{settings.postgres_port}/{WAREHOUSE}",
-        start_seconds=settings.platform_start_seconds,  # recovery after a crash replays up to max_wal_size
         stop_signal="INT",  # fast shutdown: clients are disconnected, the state is written
         stop_seconds=60,
         user=ROOTLESS_USER if os.geteuid() == 0 else None,
     )
+
+
+def prepare_user() -> None:
+    """Make the operating system's user that PostgreSQL runs as, if we are root: the supervisor refuses an unknown one.
+
+    Raises:
+        PlatformError: it is missing and cannot be made.
+    """
+    if os.geteuid() == 0:
+        _user()
 
 
 def prepare_cluster(layout: Layout, credentials: Credentials) -> None:
@@ -243,15 +253,19 @@ def _set_superuser_password(layout: Layout, credentials: Credentials, as_user: p
 
 def _rootless_user(layout: Layout) -> pwd.struct_passwd:
     """The user PostgreSQL runs as when we are root, able to reach its programs and its data."""
-    try:
-        user = pwd.getpwnam(ROOTLESS_USER)
-    except KeyError:
-        user = _make_user()
+    user = _user()
     _open_way_to(layout.postgres)
     _open_way_to(BINARIES)
     if _run([str(BINARIES / "postgres"), "--version"], cwd=Path("/"), as_user=user).returncode:
         _open_tree(BINARIES.parent)  # installed under a strict umask
     return user
+
+
+def _user() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam(ROOTLESS_USER)
+    except KeyError:
+        return _make_user()
 
 
 def _make_user() -> pwd.struct_passwd:
@@ -302,3 +316,22 @@ def _run(
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:
     lines = (done.stderr or done.stdout).strip().splitlines()
     return lines[-1] if lines else f"exit code {done.returncode}"
+
+
+def migrate_warehouse(owner: WarehouseConfig) -> None:
+    """Bring the warehouse to the version of the code.
+
+    Raises:
+        PlatformError: it is of a version that this code does not know.
+    """
+    from alembic.util import CommandError
+
+    from include.stores.migrations import upgrade
+
+    try:
+        upgrade(owner)
+    except CommandError as error:
+        raise PlatformError(
+            f"the warehouse is of another version than this code ({error})",
+            "take the code of that version, or restore a backup of this one",
+        ) from error

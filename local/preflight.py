@@ -26,23 +26,25 @@ def check_program(service: Service) -> None:
 
 
 def check_port(service: Service) -> None:
-    """Refuse a service whose port somebody else listens on.
+    """Refuse a service one of whose ports another process listens on.
 
     Raises:
         PlatformError: saying who, where that can be seen.
     """
-    if service.port is None:
-        return
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", service.port))
-        except OSError as error:
-            who = processes.listener(service.port)
-            raise PlatformError(
-                f"port {service.port} for {service.name} is taken" + (f" by {who}" if who else f" ({error.strerror})"),
-                f"stop that, or set {service.port_variable} to another port, in the environment or in .env",
-            ) from error
+    ports = dict.fromkeys(service.internal_ports, service.internal_ports_variable)
+    if service.port is not None:
+        ports[service.port] = service.port_variable
+    for port, variable in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                who = processes.listener(port)
+                raise PlatformError(
+                    f"port {port} for {service.name} is taken" + (f" by {who}" if who else f" ({error.strerror})"),
+                    f"stop that, or set {variable} to another port, in the environment or in .env",
+                ) from error
 
 
 def check_disk(home: Path, least_mb: int) -> None:

@@ -11,19 +11,22 @@ import shutil
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from local import dumps, postgres
-from local.backup import BUCKETS, alone, dump_name
+from local import bucket, dumps, postgres
+from local.backup import OBJECTS, alone, dump_name
 from local.backup_manifest import SECRETS, Manifest, read_verified
 from local.console import Progress, Silence, step
 from local.errors import PlatformError
-from local.mirror import copy_file
-from local.platform import POSTGRES, Platform
+from local.file_copy import copy_file
+from local.platform import STORES, Platform
 from local.postgres import DATABASES, recreate_database
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from local.settings import Layout, PlatformSettings
+
+# Those of format 1 are plain files, which the start of the S3 server imports.
+_OBJECTS = (f"{OBJECTS}/", "buckets/")
 
 
 def restore(settings: PlatformSettings, source: Path, progress: Progress | None = None, *, force: bool) -> Manifest:
@@ -79,7 +82,7 @@ def _check_places(source: Path, layout: Layout) -> None:
 
 
 def _holds_data(layout: Layout) -> bool:
-    return layout.secrets.exists() or any(folder.exists() for folder in (layout.postgres, layout.buckets))
+    return any(path.exists() for path in (layout.secrets, layout.postgres, layout.s3, layout.old_buckets))
 
 
 def _build(platform: Platform, source: Path, manifest: Manifest, progress: Progress) -> None:
@@ -87,13 +90,12 @@ def _build(platform: Platform, source: Path, manifest: Manifest, progress: Progr
     layout.home.mkdir(mode=0o700, parents=True)
     layout.marker.touch()
     copy_file(source / SECRETS, layout.secrets)
-    with step(progress, "buckets", "restored"):
-        for bucket in manifest.buckets:
-            (layout.buckets / bucket).mkdir(parents=True)
+    with step(progress, "objects", "restored"):
         for name in manifest.files:
-            if name.startswith(f"{BUCKETS}/"):
-                copy_file(source / name, layout.buckets / name.removeprefix(f"{BUCKETS}/"))
-    platform.up([POSTGRES])
+            if name.startswith(_OBJECTS):
+                copy_file(source / name, layout.home / name)
+    platform.up(STORES)
+    _check_buckets(platform, manifest)
     settings, credentials = platform.settings, platform.credentials
     for database in DATABASES:
         if database.name not in manifest.rows:
@@ -103,6 +105,14 @@ def _build(platform: Platform, source: Path, manifest: Manifest, progress: Progr
                 recreate_database(settings, credentials, database)
             found = dumps.restore(settings, credentials, database.name, source / dump_name(database.name))
             _compare(database, manifest.rows[database.name], found)
+
+
+def _check_buckets(platform: Platform, manifest: Manifest) -> None:
+    """Whether the S3 server has taken the restored files for its own."""
+    s3 = bucket.client(bucket.admin_config(platform.settings, platform.credentials))
+    found = {entry["Name"] for entry in s3.list_buckets()["Buckets"]}
+    if missing := sorted(set(manifest.buckets) - found):
+        raise PlatformError(f"the bucket {missing[0]} is not there", "take another backup; nothing was replaced")
 
 
 def _compare(database: postgres.Database, expected: dumps.Counts, found: dumps.Counts) -> None:
@@ -117,9 +127,7 @@ def _compare(database: postgres.Database, expected: dumps.Counts, found: dumps.C
 
 def _check_room(manifest: Manifest, folder: Path) -> None:
     """A dump grows when it is restored: its rows are not compressed, and the indexes come on top."""
-    wanted = sum(
-        stored.bytes * (1 if name.startswith(f"{BUCKETS}/") else 10) for name, stored in manifest.files.items()
-    )
+    wanted = sum(stored.bytes * (1 if name.startswith(_OBJECTS) else 10) for name, stored in manifest.files.items())
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise PlatformError(

@@ -38,7 +38,7 @@ def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
     layout = settings.layout
     with alone(layout):
         ran = [service.name for service in platform.status() if service.pid]
-        if KAFKA in ran:
+        if KAFKA in ran and settings.kafka_storage == "memory":
             progress.note("the broker keeps its topics in memory: they are empty afterwards")
         again = Platform(settings, progress)
         # A start in between would give the server the old passwords, and take the note of the new ones away.

@@ -41,8 +41,9 @@ class Service:
         probe: whether it works.
         port: on the loopback interface, if it listens at all.
         port_variable: the setting that chooses the port.
+        internal_ports: further ones that its parts use among themselves.
+        internal_ports_variable: the setting that chooses those.
         address: what a user types to reach it.
-        start_seconds: a service that is not ready by then has failed.
         stop_seconds: how long it may take to end before it is killed.
         user: the operating system's user it runs as, if not ours.
     """
@@ -55,8 +56,9 @@ class Service:
     before: tuple[str, ...] = ()
     port: int | None = None
     port_variable: str = ""
+    internal_ports: tuple[int, ...] = ()
+    internal_ports_variable: str = ""
     address: str = ""
-    start_seconds: int = 60
     stop_signal: str = "TERM"
     stop_seconds: int = 10
     user: str | None = None

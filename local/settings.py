@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import socket
 import tempfile
 from contextlib import ExitStack
@@ -35,8 +36,14 @@ PORTS = (
     "airflow_port",
 )  # fmt: skip
 
+# One for each part of the S3 server over HTTP, one more for each over gRPC: `local.seaweedfs`.
+INTERNAL_S3_PORTS = 7
+
 # What decides which services there are: it holds as long as they run, whatever is asked for meanwhile.
-SHAPE = ("airflow_executor", "celery_workers")
+SHAPE = ("airflow_executor", "celery_workers", "kafka_storage", "s3_extra_buckets", "s3_internal_ports")
+
+# Below those that Linux gives to connections.
+_PORTS_OF_ROWS = range(20000, 32000, 10)
 
 # The names of the pipelines' settings begin so.
 _OF_PIPELINES = (
@@ -62,8 +69,14 @@ class PlatformSettings(BaseSettings):
     platform_home: Path = Field(REPOSITORY / ".local", description="everything the platform keeps")
     postgres_port: int = Field(5433, ge=1, le=65535, description="PostgreSQL")
     s3_port: int = Field(9000, ge=1, le=65535, description="the bucket")
+    s3_internal_ports: int = Field(
+        9010, ge=1, le=65535 - INTERNAL_S3_PORTS, description="the first of seven in a row, for the bucket's parts"
+    )
+    s3_extra_buckets: str = Field("", description="further buckets of the pipelines, with commas; * is any")
     airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's pages and API")
     kafka_port: int = Field(9092, ge=1, le=65535, description="the Kafka-protocol broker")
+    kafka_storage: Literal["bucket", "memory"] = Field("bucket", description="where the broker keeps its topics")
+    kafka_max_mb: int = Field(2048, ge=1, description="of topics in the bucket, beyond which the broker is not started")
     ml_api_port: int = Field(8100, ge=1, le=65535, description="the ML service")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow: runs, models, pictures")
     github_replay_port: int = Field(8200, ge=1, le=65535, description="the replay of GitHub's API")
@@ -74,9 +87,9 @@ class PlatformSettings(BaseSettings):
     celery_workers: int = Field(2, ge=1, le=32, description="workers, when it is celery")
     celery_concurrency: int = Field(4, ge=1, description="tasks of a worker at the same time")
     redis_port: int = Field(6379, ge=1, le=65535, description="the workers' queue")
-    airflow_new_files_seconds: int = Field(15, ge=1, description="pause between two looks for new DAGs and contracts")
+    airflow_new_files_seconds: int = Field(60, ge=1, description="pause between two looks for new DAGs and contracts")
     platform_min_free_mb: int = Field(1024, ge=0, description="free disk space below which nothing is started")
-    platform_start_seconds: int = Field(240, ge=1, description="a service that is not ready by then has failed")
+    platform_start_seconds: int = Field(900, ge=1, description="`up` waits this long for services that make progress")
 
     @field_validator("platform_home")
     @classmethod
@@ -89,7 +102,9 @@ class PlatformSettings(BaseSettings):
 
     @model_validator(mode="after")
     def _ports_differ(self) -> Self:
-        if len({getattr(self, name) for name in PORTS}) < len(PORTS):
+        ports = [getattr(self, name) for name in PORTS]
+        ports += range(self.s3_internal_ports, self.s3_internal_ports + INTERNAL_S3_PORTS)
+        if len(set(ports)) < len(ports):
             raise ValueError("each service needs a port of its own")
         return self
 
@@ -104,6 +119,11 @@ class Layout:
     """Every path below PLATFORM_HOME."""
 
     home: Path
+
+    @property
+    def unfinished(self) -> Path:
+        """The names of the services whose start is under way."""
+        return self.run / "unfinished.json"
 
     @property
     def marker(self) -> Path:
@@ -165,14 +185,24 @@ class Layout:
         return self.home / "postgres"
 
     @property
-    def buckets(self) -> Path:
-        """The S3 server's root: one folder per bucket."""
+    def s3(self) -> Path:
+        """The S3 server: its keys and settings, and below `data` all objects in a form of its own."""
+        return self.home / "s3"
+
+    @property
+    def old_buckets(self) -> Path:
+        """Where an earlier version kept the objects as plain files: `local.bucket_import`."""
         return self.home / "buckets"
 
     @property
     def redis(self) -> Path:
         """The configuration of the workers' queue."""
         return self.home / "redis"
+
+    @property
+    def mlflow_configuration(self) -> Path:
+        """Where MLflow's authentication keeps its accounts; made at every start, for its owner alone."""
+        return self.home / "mlflow_auth.ini"
 
     @property
     def airflow(self) -> Path:
@@ -189,6 +219,11 @@ class Layout:
         """Where the stages put a file while they read it."""
         return self.home / "spool"
 
+    @property
+    def contracts_cache(self) -> Path:
+        """What checking each contract gave."""
+        return self.home / "contracts-cache"
+
 
 def free_ports(count: int) -> list[int]:
     """Ports of the loopback interface that nothing listens on now, all different. For tests.
@@ -203,6 +238,23 @@ def free_ports(count: int) -> list[int]:
         return [int(one.getsockname()[1]) for one in sockets]
 
 
+def free_port_row(count: int) -> int:
+    """The first of some ports in a row that nothing listens on now. For tests.
+
+    Args:
+        count: how many.
+    """
+    for first in random.sample(_PORTS_OF_ROWS, 100):
+        with ExitStack() as held:
+            try:
+                for port in range(first, first + count):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first
+    raise OSError(f"no {count} ports in a row are free between {_PORTS_OF_ROWS[0]} and {_PORTS_OF_ROWS[-1]}")
+
+
 def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
     """A platform of its own for a test: in `home`, on free ports, blind to `.env`.
 
@@ -210,7 +262,8 @@ def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
         home: an empty folder, or one that does not exist yet.
         changes: further settings.
     """
-    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    ports: dict[str, object] = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    ports |= {"s3_internal_ports": free_port_row(INTERNAL_S3_PORTS), "kafka_storage": "memory"}
     return PlatformSettings(_env_file=None, platform_home=home, **(ports | changes))  # type: ignore[arg-type]
 
 

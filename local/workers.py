@@ -97,7 +97,6 @@ def _service(
         environment={**environment, "REMAP_SIGTERM": "SIGQUIT"},
         directory=settings.layout.airflow,
         probe=probe,
-        start_seconds=settings.platform_start_seconds,
         stop_seconds=15,
     )
 

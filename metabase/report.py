@@ -6,6 +6,7 @@ What belongs here: the page. What does not: asking the warehouse (see `metabase.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import os
 import tempfile
@@ -137,6 +138,9 @@ def _packed_plotly() -> str:
 
 
 def _replace(path: Path, page: str) -> None:
+    if path.exists() and not path.is_file():
+        # The page is renamed to this name: a device, as /dev/null, would be gone.
+        raise OSError(errno.EINVAL, "not a file; give the path of a new file, or of one to replace", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -34,6 +34,8 @@ def main() -> None:
         variable = name if name.isupper() else f"ML_API_{name.upper()}"
         given = re.sub(r"//.*@", "//...@", str(first["input"]))
         sys.exit(f"error: {variable}={given}: {first['msg']}")
+    if not settings.token.get_secret_value():
+        sys.exit("error: ML_API_TOKEN is not set: give the secret that callers have to send")
     for name, value in CLIENT_ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     logging.basicConfig(format="%(levelname)s:     %(message)s")

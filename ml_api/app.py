@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Response
+from fastapi import Depends, FastAPI, Response
+from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.routing import Route
 
+from ml_api.access import RequireToken
 from ml_api.categories import CATEGORIES
 from ml_api.champion import ChampionKeeper
 from ml_api.commits import commit_routes
@@ -20,7 +22,7 @@ from ml_api.settings import MlApiSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-VERSION = "1.1.0"
+VERSION = "1.2.0"
 
 _DESCRIPTION = (
     "Says into which spending category a transaction belongs, which depends on its id alone; and whether a commit is a"
@@ -38,15 +40,17 @@ def create_app(settings: MlApiSettings | None = None, *, loaded: Callable[[], No
     settings = settings or MlApiSettings()
     metrics = Metrics()
     keeper = ChampionKeeper(
-        MlflowRegistry(settings.mlflow_tracking_uri) if settings.mlflow_tracking_uri else None,
+        _registry(settings),
         refresh=settings.model_refresh,
         patience=settings.model_load_seconds,
         metrics=metrics,
         loaded=loaded,
     )
     app = FastAPI(title="ML service", version=VERSION, description=_DESCRIPTION)
-    app.include_router(prediction_routes(metrics))
-    app.include_router(commit_routes(keeper, metrics))
+    # For the documentation alone: `RequireToken` asks for the token.
+    token = [Depends(HTTPBearer(auto_error=False))]
+    app.include_router(prediction_routes(metrics), dependencies=token)
+    app.include_router(commit_routes(keeper, metrics), dependencies=token)
 
     @app.get("/health", tags=["operations"], summary="Whether the service works")
     async def health() -> Health:
@@ -61,6 +65,13 @@ def create_app(settings: MlApiSettings | None = None, *, loaded: Callable[[], No
         """Requests by path and status, their duration, predictions by category, commits by result, and the model."""
         return Response(metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
+    app.add_middleware(RequireToken, token=settings.token.get_secret_value())
     paths = frozenset(route.path for route in app.routes if isinstance(route, Route))
     app.add_middleware(CountRequests, metrics=metrics, paths=paths)
     return app
+
+
+def _registry(settings: MlApiSettings) -> MlflowRegistry | None:
+    if not settings.mlflow_tracking_uri:
+        return None
+    return MlflowRegistry(settings.mlflow_tracking_uri, settings.model_signing_key.get_secret_value())

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import ceil
 from time import monotonic
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from ml_api.commit_models import Commit
 
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ml_api.metrics import Metrics
     from ml_api.models import ModelHealth
+
+_Found = TypeVar("_Found")
 
 MODEL, ALIAS = "commit-classifier", "champion"
 
@@ -40,6 +42,23 @@ _SAMPLES = (
     ),
     Commit(message="", authored_at=datetime(2026, 3, 1, tzinfo=UTC)),
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Version:
+    """A registered version. After a model was deleted, MLflow counts from 1 again: the number alone identifies none.
+
+    Attributes:
+        number: of the version.
+        run_id: the run that made the model.
+        created: when it was registered, in milliseconds since 1970.
+        signature: by which the training of this platform says that the model is its own.
+    """
+
+    number: str
+    run_id: str = ""
+    created: int = 0
+    signature: str = ""
 
 
 class ModelUnavailableError(Exception):
@@ -97,10 +116,10 @@ class Champion:
 class Source(Protocol):
     """Where champions come from. Both calls may take seconds, and are made from another thread."""
 
-    def champion_version(self) -> str:
+    def champion_version(self) -> Version:
         """The version that has the alias now. Raises ModelUnavailableError."""
 
-    def load(self, version: str) -> Champion:
+    def load(self, version: Version) -> Champion:
         """That version, proved. Raises ModelUnavailableError."""
 
 
@@ -124,7 +143,8 @@ class ChampionKeeper:
         self._source, self._refresh, self._patience, self._metrics = source, refresh, patience, metrics
         self._loaded = loaded
         self._champion: Champion | None = None
-        self._unfit: UnfitModelError | None = None
+        self._loaded_version: Version | None = None
+        self._unfit: tuple[Version, UnfitModelError] | None = None
         self._problem: str | None = _NOT_ASKED if source else _OFF
         self._looking: asyncio.Task[None] | None = None
         self._next = monotonic()
@@ -160,21 +180,25 @@ class ChampionKeeper:
         else:
             self._problem = None
             if found is not None:
-                self._champion = found
-                self._metrics.tell_model(MODEL, found.version)
-                _LOG.info("version %s of %s classifies commits", found.version, MODEL)
+                self._loaded_version, self._champion = found
+                self._metrics.tell_model(MODEL, self._champion.version)
+                _LOG.info("version %s of %s classifies commits", self._champion.version, MODEL)
                 self._loaded()
         finally:
             wait = self._refresh if self._champion else min(self._refresh, _RETRY_SECONDS)
             self._next, self._looking = monotonic() + wait, None
 
-    def _newer(self, source: Source) -> Champion | None:
+    def _newer(self, source: Source) -> tuple[Version, Champion] | None:
         version = source.champion_version()
-        if self._champion is not None and self._champion.version == version:
+        if self._champion is not None and self._loaded_version == version:
             return None
-        if self._unfit is not None and self._unfit.version == version:
-            raise UnfitModelError(version, self._unfit.reason)
-        return source.load(version)
+        if self._unfit is not None and self._unfit[0] == version:
+            raise UnfitModelError(version.number, self._unfit[1].reason)
+        try:
+            return version, source.load(version)
+        except UnfitModelError as error:
+            self._unfit = version, error
+            raise
 
     def _fail(self, error: Exception) -> None:
         """Remember why, and say it once: MLflow may be away for hours."""
@@ -187,14 +211,12 @@ class ChampionKeeper:
             cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ and not of_use else ""
             _LOG.warning("%s%s%s", problem, cause, serving, exc_info=of_use)
         self._problem = problem
-        if isinstance(error, UnfitModelError):
-            self._unfit = error
         self._metrics.count_load_failure()
 
 
-def _in_a_thread(work: Callable[[], Champion | None]) -> asyncio.Future[Champion | None]:
+def _in_a_thread(work: Callable[[], _Found]) -> asyncio.Future[_Found]:
     """Not in a pool: the end of the service must not wait for a download."""
-    future: Future[Champion | None] = Future()
+    future: Future[_Found] = Future()
 
     def run() -> None:
         if future.set_running_or_notify_cancel():

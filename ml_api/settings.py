@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import re
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _ADDRESS = re.compile(r"https?://[^\s/@]+(/[^\s@]*)?")
 
 
 class MlApiSettings(BaseSettings):
-    """Where the service listens and where its models are. Each name is read from ML_API_<NAME>, MLflow's as it is."""
+    """Where the service listens and where its models are. Read from ML_API_<NAME>, MLFLOW_* and MODEL_*."""
 
     model_config = SettingsConfigDict(
-        env_prefix="ML_API_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True
-    )
+        env_prefix="ML_API_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True,
+        hide_input_in_errors=True,
+    )  # fmt: skip
 
     host: str = Field("127.0.0.1", description="0.0.0.0 in a container")
     port: int = Field(8100, ge=1, le=65535)
     mlflow_tracking_uri: str = Field(
         "", validation_alias="MLFLOW_TRACKING_URI", description="MLflow's server; without it no commit is classified"
+    )
+    token: SecretStr = Field(SecretStr(""), description="what callers have to send; without it none gets an answer")
+    model_signing_key: SecretStr = Field(
+        SecretStr(""),
+        validation_alias="MODEL_SIGNING_KEY",
+        description="keys separated by commas, one of which has signed the model; without it no model is loaded",
     )
     model_refresh: float = Field(
         60, gt=0, le=86_400, description="seconds until MLflow is asked for the champion again"

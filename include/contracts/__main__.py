@@ -19,6 +19,9 @@ app = typer.Typer(
 )
 console = Console(highlight=False, soft_wrap=True)
 
+# How Parquet, gzip, zstd and text in UTF-16 begin: tables, although they hold zero bytes.
+_BINARY_TABLES = (b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xff\xfe", b"\xfe\xff")
+
 
 @app.command()
 def check(
@@ -44,6 +47,10 @@ def check(
                 f"{len(contract.columns)} columns, key {', '.join(contract.key)}, {rules} row rules, {checks} checks"
             )
             console.print(f"sound   {path}  ({facts})", markup=False)
+            if contract.is_draft:
+                console.print(f"  - status: {contract.status}: no DAG until it is `status: active`", markup=False)
+    if not (paths or broken or any(directory.glob("*.y*ml"))):
+        _fail(f"no contract in {directory}: add one, or set INGEST_CONTRACTS_DIR")
     if broken:
         raise typer.Exit(1)
 
@@ -55,9 +62,9 @@ def describe(dataset: Annotated[str, typer.Argument(help="A dataset that has a c
     for error in catalog.broken:
         if error.file.stem == dataset:
             _fail(str(error))
-    if dataset not in catalog.contracts:
-        _fail(f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.contracts))}")
-    typer.echo(in_words(catalog.contracts[dataset]), nl=False)
+    if dataset not in catalog.known:
+        _fail(f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.known))}")
+    typer.echo(in_words(catalog.known[dataset]), nl=False)
 
 
 @app.command()
@@ -71,6 +78,8 @@ def draft(
     """Draft a contract from a sample file. An existing contract is never overwritten."""
     from include.contracts.draft import draft_contract
 
+    if reason := _no_table(file):
+        _fail(f"{file} {reason}; give a CSV, JSON, NDJSON or Parquet file")
     target = out or ingest_settings().contracts_dir / f"{name}.yaml"
     if target.exists():
         _fail(f"{target} exists already; remove it or choose another --out")
@@ -78,11 +87,29 @@ def draft(
         text = draft_contract(file, name)
     except ContractError as error:
         _fail(str(error))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(text, encoding="utf-8")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text, encoding="utf-8")
+    except OSError as error:
+        _fail(f"cannot write {target}: {error.strerror}")
     reviews = text.count("REVIEW")
     console.print(f"{target}: drafted; {reviews} lines are marked REVIEW. Look at them, then run:", markup=False)
     console.print(f"  python -m include.contracts check {target}", markup=False)
+    console.print(
+        "It is a draft: its DAG appears once you have changed `status: draft` to `status: active`.", markup=False
+    )
+
+
+def _no_table(file: Path) -> str:
+    """Why the file cannot be a sample, as far as its first bytes show; empty if they do not speak against it."""
+    if not file.is_file():
+        return "is not a file"
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(4096)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    return "is a binary file" if b"\0" in head and not head.startswith(_BINARY_TABLES) else ""
 
 
 def _fail(message: str) -> NoReturn:

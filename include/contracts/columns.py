@@ -10,6 +10,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.column_names import SYSTEM_COLUMNS, is_column_name
+from include.contracts.date_formats import format_problem
 from include.contracts.enrichments import read_enrichment
 from include.contracts.logical_types import ResolvedType, bound_text, parse_bound, resolve
 from include.contracts.model import Cleaning, Column, ColumnType
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
 
     from include.contracts.problems import Findings
 
-COLUMN_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _CUSTOM = ("cleaning", "derived", "enriched", "formats", "sample")
 _TEMPORAL = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
@@ -48,12 +49,15 @@ _REFUSED_OPTIONS = {
 def compile_column(prop: SchemaProperty, path: str, findings: Findings) -> Column | None:
     """The column a property describes, or None when its name or type is unusable; says why in `findings`."""
     name = prop.name or ""
-    if COLUMN_NAME.fullmatch(name) is None:
-        remedy = "use lower-case letters, digits and _, starting with a letter, at most 63 characters"
+    if name in SYSTEM_COLUMNS:
+        remedy = f"use another name, as {name}_value: PostgreSQL gives every table a system column {name}"
+        findings.add(f"{path}.name", f"'{name}' is a name of PostgreSQL's own", remedy)
+    elif not is_column_name(name):
+        remedy = "use lower-case letters of any script (as NFC), digits and _, starting with a letter, at most 63 bytes"
         findings.add(f"{path}.name", f"'{name}' is no column name", remedy)
     _refuse_unused(prop, path, findings)
     resolved = resolve(prop, path, findings)
-    if resolved is None or COLUMN_NAME.fullmatch(name) is None:
+    if resolved is None or not is_column_name(name):
         return None
     column = Column(
         name=name,
@@ -128,6 +132,8 @@ def _with_text_options(
             remedy = "mend the regular expression; it must match the whole value"
             findings.add(f"{path}.pattern", f"not a regular expression: {error}", remedy)
             pattern = None
+    else:
+        pattern = None  # the standard's schema has refused it
     return replace(column, min_length=low, max_length=high, pattern=pattern)
 
 
@@ -219,7 +225,10 @@ def _formats(column: Column, value: object, path: str, findings: Findings) -> tu
     if forms is None or not all("%" in form for form in forms):
         findings.add(path, "not a list of strptime formats", 'write for instance ["%d.%m.%Y"]')
         return ()
-    return tuple(forms)
+    for index, form in enumerate(forms):
+        if problem := format_problem(form, column.type):
+            findings.add(f"{path}[{index}]", f"'{form}': {problem}", "correct the format, or the column's physicalType")
+    return tuple(form for form in forms if format_problem(form, column.type) is None)
 
 
 def _expression(value: object, path: str, findings: Findings) -> str | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.contracts.model import ColumnType, UnknownColumns
+from include.contracts.model import ColumnType, OnDuplicate, UnknownColumns
 
 if TYPE_CHECKING:
     from include.contracts.model import Column, Contract, ErrorBudget
@@ -17,6 +17,11 @@ _UNKNOWN = {
     UnknownColumns.IGNORE: "ignore: columns not listed here are dropped",
     UnknownColumns.RESCUE: "rescue: columns not listed here are kept as JSON in `_rescued`",
     UnknownColumns.EVOLVE: "evolve: columns not listed here are added to the table",
+}
+
+_ON_DUPLICATE = {
+    OnDuplicate.REFUSE: "the newest stays; equally new ones that differ are all refused",
+    OnDuplicate.LAST_WINS: "lastWins: the newest stays, of equally new ones the last",
 }
 
 
@@ -35,10 +40,12 @@ def describe(contract: Contract) -> str:
 def _facts(contract: Contract) -> str:
     facts = {
         "Version": contract.version,
+        **({"Status": f"{contract.status}: no DAG until it is active"} if contract.is_draft else {}),
         "Owner": contract.owner or "nobody named",
         "Table": f"`raw.{contract.dataset}`",
         "Key": ", ".join(f"`{name}`" for name in contract.key),
-        "Newest row": f"greatest `{contract.newest_by}`" if contract.newest_by else "the one loaded last",
+        "Newest row": f"greatest `{contract.newest_by}`" if contract.newest_by else "the one of the file written last",
+        "Rows of a file with one key": _ON_DUPLICATE[contract.on_duplicate],
         "Files": _listed([f"incoming/{contract.dataset}/*", *(f"incoming/{p}" for p in contract.file_patterns)]),
         "Unknown columns": _UNKNOWN[contract.unknown_columns],
         "Error budget": _budget(contract.budget),
@@ -49,6 +56,8 @@ def _facts(contract: Contract) -> str:
 
 
 def _budget(budget: ErrorBudget) -> str:
+    if budget.unlimited:
+        return "no limit: bad rows are rejected, however many they are; the rest loads"
     bounds = []
     if budget.rows:
         bounds.append(f"{budget.rows:,} rows")

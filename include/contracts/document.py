@@ -1,6 +1,6 @@
 """Reads a contract's YAML into a document that the standard's own JSON Schema has accepted.
 
-What belongs here: the file's size, its YAML, its shape. What does not: what the values mean (`reader`).
+What belongs here: the YAML of a contract and its shape. What does not: what the values mean (`reader`).
 YAML is read by the 1.2 core rules, so that `NO` is a country and `2026-01-31` a text; tags, anchors and
 duplicate keys are refused, which leaves no way to build a document larger than its file.
 """
@@ -8,9 +8,7 @@ duplicate keys are refused, which leaves no way to build a document larger than 
 from __future__ import annotations
 
 import json
-import os
 import re
-import stat
 from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError
 
-MAX_BYTES = 256 * 1024
 MAX_DEPTH = 32
 _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 
@@ -59,13 +56,16 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_document(path: Path) -> tuple[dict[str, Any], Findings]:
+def read_document(path: Path, content: bytes) -> tuple[dict[str, Any], Findings]:
     """The YAML document of a contract file, and what the standard's JSON Schema has against it.
 
+    Args:
+        path: the file, for messages.
+        content: its bytes, see `read_content`.
+
     Raises:
-        ContractError: the file cannot be read as a YAML mapping at all.
+        ContractError: the content cannot be read as a YAML mapping at all.
     """
-    content = read_content(path)
     try:
         document = _parse(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
@@ -84,30 +84,6 @@ def read_document(path: Path) -> tuple[dict[str, Any], Findings]:
         for problem in _problems(fault):
             findings.add(problem.path, problem.what, problem.remedy)
     return document, findings
-
-
-def read_content(path: Path) -> bytes:
-    """The bytes of a contract file. What is no plain file is not waited for: a pipe without a writer answers never.
-
-    Raises:
-        ContractError: it cannot be read, or is too large.
-    """
-    remedy = "name an existing, readable file"
-    try:
-        opened = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(opened).st_mode):
-                raise _refusal(path, "not a plain file", remedy)
-            with os.fdopen(opened, "rb", closefd=False) as stream:
-                content = stream.read(MAX_BYTES + 1)
-        finally:
-            os.close(opened)
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise _refusal(path, f"cannot be read: {reason}", remedy) from error
-    if len(content) > MAX_BYTES:
-        raise _refusal(path, f"larger than {MAX_BYTES // 1024} KiB", "a contract describes one dataset; split it")
-    return content
 
 
 def _parse(text: str) -> object:

@@ -13,6 +13,7 @@ from include.contracts.model import ColumnType
 from include.contracts.problems import ContractError, Problem
 from include.contracts.profile import ColumnProfile, Profile, profile_sample
 from include.contracts.reader import DATASET_NAME
+from include.contracts.reserved import RESERVED_DATASETS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,9 @@ def draft_contract(sample: Path, dataset: str) -> str:
     if DATASET_NAME.fullmatch(dataset) is None:
         remedy = "use lower-case letters, digits and _, starting with a letter, at most 50 characters"
         raise ContractError.of(sample, [Problem("NAME", f"'{dataset}' is no dataset name", remedy)])
+    if dataset in RESERVED_DATASETS:
+        what = f"the name '{dataset}' is reserved: {RESERVED_DATASETS[dataset]}"
+        raise ContractError.of(sample, [Problem("NAME", what, f"choose another name, such as {dataset}_data")])
     profile = profile_sample(sample)
     key, doubt = _key(sample, profile)
     newest = _newest(profile)
@@ -71,13 +75,15 @@ def draft_contract(sample: Path, dataset: str) -> str:
 
 
 def _key(sample: Path, profile: Profile) -> tuple[tuple[str, ...], str]:
-    """The key to propose, and what is doubtful about it."""
+    """The key to propose, and what is doubtful about it. It is empty where no column looks like one."""
     if profile.key:
         return profile.key, "unique in this sample; is it unique for ever?"
-    able = [c for c in profile.columns if not c.has_nulls and c.type not in {ColumnType.JSON, ColumnType.FLOAT}]
-    if not able:
+    if all(column.has_nulls for column in profile.columns):
         problem = Problem("", "no column has a value in every row, so none can be a key", "give a sample with a key")
         raise ContractError.of(sample, [problem])
+    able = [column for column in profile.columns if column.may_be_key]
+    if not able:
+        return (), "no column looks like one; mark what identifies a row with primaryKey: true and required: true"
     best = max(able, key=lambda column: column.distinct)
     return (best.name,), f"nothing is unique in this sample; rows that share {best.name} replace each other"
 
@@ -100,7 +106,7 @@ def _head(sample: Path, dataset: str, profile: Profile, newest: str | None) -> l
         newest_lines = [f"      newestBy: {newest}  # REVIEW the latest value wins where a key comes twice"]
     else:
         newest_lines = [
-            "      # REVIEW newestBy: updated_at  (which column says that a row is newer? without, the last wins)"
+            "      # REVIEW newestBy: updated_at  (which column says that a row is newer? without, the last file wins)"
         ]
     return [
         f"# Drafted from {_comment(sample.name)}: {profile.rows:,} rows, {len(profile.columns)} columns.",
@@ -110,7 +116,7 @@ def _head(sample: Path, dataset: str, profile: Profile, newest: str | None) -> l
         f"id: {dataset}",
         f"name: {_text(title)}",
         "version: 1.0.0",
-        "status: draft",
+        "status: draft  # no DAG until it is: active",
         "description:",
         "  purpose: TODO say what this data is for.  # REVIEW",
         "team:",
@@ -135,11 +141,11 @@ def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT
     lines = [
         f"      - name: {column.name}",
         f"        description: {_text(f'TODO{called}')}  # REVIEW",
-        f"        logicalType: {logical}",
-        f"        physicalType: {physical}",
+        f"        logicalType: {logical}" + ("  # REVIEW every value of the sample fits" if column.is_guessed else ""),
+        f"        physicalType: {physical}" + ("  # REVIEW is that wide enough?" if "(" in physical else ""),
     ]
     if key:
-        lines.append("        primaryKey: true")
+        lines.append("        primaryKey: true  # REVIEW")
     if key and not isinstance(key, bool):
         lines.append(f"        primaryKeyPosition: {key}")
     if not column.has_nulls:
@@ -162,7 +168,7 @@ def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT
         lines += ["        customProperties:", "          - {property: cleaning, value: [trim]}"]
     elif column.formats:
         forms = ", ".join(map(_text, column.formats))
-        lines += ["        customProperties:", f"          - {{property: formats, value: [{forms}]}}"]
+        lines += ["        customProperties:", f"          - {{property: formats, value: [{forms}]}}  # REVIEW"]
     return lines
 
 

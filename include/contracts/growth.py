@@ -21,6 +21,8 @@ _LENGTHS = {
     "repeat": (1,),
     "rpad": (1,),
 }
+# Each makes up to six characters of one.
+_ENCODING = {"base64", "hex", "regexp_escape", "to_base64", "to_hex", "url_encode"}
 _REPLACING = {"regexp_replace", "replace"}
 _FORMATTING = {"format", "printf"}
 _DOUBLING = {"array_reduce", "list_reduce", "reduce"}
@@ -58,7 +60,7 @@ def _problem(tree: object, within: str) -> str:
 def _grows(name: str, node: dict[str, Any]) -> bool:
     """Whether a function may make more than it is given."""
     if name not in _REPLACING:
-        return name in _LENGTHS or name in _FORMATTING
+        return name in _LENGTHS or name in _FORMATTING or name in _ENCODING
     old, new = (_constant(part) for part in node["children"][1:3]) if len(node["children"]) > 2 else (None, None)
     if not isinstance(new, str) or not isinstance(old, str) or (name == "regexp_replace" and "\\" in new):
         return True

@@ -1,4 +1,4 @@
-"""Reads the custom property `ingestion`: which files, which row is newest, how many bad rows, unknown columns.
+"""Reads the custom property `ingestion`: which files, which row stays, how many bad rows, unknown columns.
 
 What belongs here: options of a dataset that the standard has no field for. What does not: options of a column.
 """
@@ -9,7 +9,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from include.contracts.model import ErrorBudget, UnknownColumns
+from include.contracts.file_patterns import MAX_PATTERNS, pattern_fault
+from include.contracts.model import ErrorBudget, OnDuplicate, UnknownColumns
 from include.contracts.problems import nearest
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from include.contracts.problems import Findings
 
-_KEYS = ("newestBy", "filePatterns", "topic", "unknownColumns", "errorBudget")
+_KEYS = ("newestBy", "onDuplicate", "filePatterns", "topic", "unknownColumns", "errorBudget")
 # What Kafka allows, and short enough for a suffix and for a DAG's id.
 _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _MAX_ROWS = 2**31
@@ -33,6 +34,7 @@ class IngestionOptions:
     unknown_columns: UnknownColumns = UnknownColumns.RESCUE
     budget: ErrorBudget = field(default_factory=ErrorBudget)
     topic: str | None = None
+    on_duplicate: OnDuplicate = OnDuplicate.REFUSE
 
 
 def read_ingestion_options(model: OpenDataContractStandard, findings: Findings) -> IngestionOptions:
@@ -66,7 +68,16 @@ def _options(value: object, path: str, findings: Findings) -> IngestionOptions:
         unknown_columns=_unknown(value.get("unknownColumns", "rescue"), f"{path}.unknownColumns", findings),
         budget=_budget(value.get("errorBudget", {}), f"{path}.errorBudget", findings),
         topic=_topic(value.get("topic"), f"{path}.topic", findings),
+        on_duplicate=_on_duplicate(value.get("onDuplicate", "refuse"), f"{path}.onDuplicate", findings),
     )
+
+
+def _on_duplicate(value: object, path: str, findings: Findings) -> OnDuplicate:
+    try:
+        return OnDuplicate(value)  # type: ignore[arg-type]
+    except ValueError:
+        findings.add(path, f"'{value}' is not known", f"use one of {', '.join(OnDuplicate)}")
+        return OnDuplicate.REFUSE
 
 
 def _topic(value: object, path: str, findings: Findings) -> str | None:
@@ -80,25 +91,15 @@ def _patterns(value: object, path: str, findings: Findings) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(pattern, str) for pattern in value):
         findings.add(path, "not a list of file patterns", "write for instance [sales*.csv, sales*.parquet]")
         return ()
+    if len(value) > MAX_PATTERNS:
+        findings.add(path, f"{len(value):,} patterns", f"write at most {MAX_PATTERNS}, with * for what differs")
+        return ()
     for index, pattern in enumerate(value):
-        fault = _pattern_fault(pattern)
+        fault = pattern_fault(pattern)
         if fault:
             remedy = "write it relative to incoming/, as sales*.csv, with some letters of its own"
-            findings.add(f"{path}[{index}]", f"'{pattern}' {fault}", remedy)
+            findings.add(f"{path}[{index}]", f"'{pattern[:100]}' {fault}", remedy)
     return tuple(value)
-
-
-def _pattern_fault(pattern: str) -> str | None:
-    if not pattern.strip("*?/. "):
-        return "would match every file"
-    if pattern.startswith("/"):
-        return "starts with /"
-    if set(pattern) & set("\\[]") or not pattern.isprintable():
-        return "holds a bracket, a backslash or a control character"
-    parts = pattern.split("/")
-    if any(part in {"", ".", ".."} for part in parts):
-        return "holds an empty part, . or .."
-    return None
 
 
 def _unknown(value: object, path: str, findings: Findings) -> UnknownColumns:
@@ -111,8 +112,10 @@ def _unknown(value: object, path: str, findings: Findings) -> UnknownColumns:
 
 
 def _budget(value: object, path: str, findings: Findings) -> ErrorBudget:
+    if value == "none":
+        return ErrorBudget(unlimited=True)
     if not isinstance(value, dict):
-        findings.add(path, "not a mapping", "write {rows: 10, share: 0.01}")
+        findings.add(path, "not a mapping", "write {rows: 10, share: 0.01}, or none for no limit")
         return ErrorBudget()
     findings.unknown_keys(path, map(str, value), ("rows", "share"))
     rows, share = value.get("rows", 0), value.get("share", 0)

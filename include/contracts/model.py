@@ -40,6 +40,22 @@ class UnknownColumns(StrEnum):
     EVOLVE = "evolve"
 
 
+class Status(StrEnum):
+    """The states of a contract in the standard. A draft and a proposal make no DAG; `retired` is refused."""
+
+    PROPOSED = "proposed"
+    DRAFT = "draft"
+    ACTIVE = "active"
+    DEPRECATED = "deprecated"
+
+
+class OnDuplicate(StrEnum):
+    """What happens to rows of one file that have the same key and different values, none of them newer."""
+
+    REFUSE = "refuse"
+    LAST_WINS = "lastWins"
+
+
 class Severity(StrEnum):
     """What a failed expectation means: critical stops the file, the others are reported. Great Expectations' own."""
 
@@ -164,17 +180,21 @@ class Expectation:
 
 @dataclass(frozen=True)
 class ErrorBudget:
-    """How many rejected rows a file may have and still load. Both bounds must hold; the default allows none."""
+    """How many rejected rows a file may have and still load. Both bounds must hold; the default allows none.
+
+    Without a limit (`errorBudget: none`) bad rows are refused alone, however many they are.
+    """
 
     rows: int = 0
     share: float = 0.0
+    unlimited: bool = False
 
     def allows(self, rejected: int, read: int) -> bool:
         """Whether `rejected` of `read` rows are within the budget.
 
         A bound of zero rows with a share above zero leaves the share alone in force, and the reverse.
         """
-        if rejected == 0:
+        if rejected == 0 or self.unlimited:
             return True
         if self.rows == 0 and self.share == 0:
             return False
@@ -202,6 +222,18 @@ class Contract:
     file_patterns: tuple[str, ...] = ()
     freshness_hours: float | None = None
     topic: str | None = None
+    status: Status = Status.ACTIVE
+    on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+
+    @property
+    def is_draft(self) -> bool:
+        """Whether the contract waits to be activated: until then it makes no DAG."""
+        return self.status in {Status.DRAFT, Status.PROPOSED}
+
+    @property
+    def loads_in_order(self) -> bool:
+        """Whether files must be loaded in the order in which they were written: no column says which row is newer."""
+        return self.newest_by is None
 
     @cached_property
     def source_columns(self) -> tuple[Column, ...]:

@@ -1,15 +1,16 @@
 """What is wrong with a contract, where, and what to do about it.
 
-What belongs here: the record of one problem, the list that collects them, the error that carries them all.
+What belongs here: the record of one problem, the list that collects them, the error that carries them all and what
+could be read of the contract nevertheless.
 What does not: deciding that something is a problem.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PermanentError
 
@@ -30,21 +31,65 @@ class Problem:
         return f"{where}{self.what}. Remedy: {self.remedy}."
 
 
+@dataclass(frozen=True)
+class Remains:
+    """What a contract says of its files, as far as it can be read.
+
+    Attributes:
+        file_patterns: those that are allowed; None where the contract cannot be read as far as that.
+        dataset: the name of its dataset, which may differ from the file's.
+        is_draft: whether its status is that of a draft.
+    """
+
+    file_patterns: tuple[str, ...] | None = None
+    dataset: str | None = None
+    is_draft: bool = False
+
+    def as_json(self) -> dict[str, Any]:
+        """The values as JSON's types."""
+        return asdict(self)
+
+    @classmethod
+    def of_json(cls, values: object) -> Remains:
+        """What `as_json` gave; nothing where the values are none.
+
+        Raises:
+            TypeError: they are damaged.
+        """
+        if not isinstance(values, dict):
+            return cls()
+        found = cls(**values)
+        return cls(None if found.file_patterns is None else tuple(found.file_patterns), found.dataset, found.is_draft)
+
+
 class ContractError(PermanentError):
     """A contract file cannot be used. Names every problem of the file, so that one round of mending is enough."""
 
     @classmethod
-    def of(cls, file: Path, problems: Iterable[Problem]) -> ContractError:
-        """The error for `file`."""
+    def of(cls, file: Path, problems: Iterable[Problem], remains: Remains | None = None) -> ContractError:
+        """The error for `file`; `remains` is what could be read of it."""
         found = tuple(problems)
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-        return cls("contract", Code.CONTRACT_INVALID, f"{file.name} has {count}", file=file, problems=found)
+        return cls(
+            "contract", Code.CONTRACT_INVALID, f"{file.name} has {count}", file=file, problems=found, remains=remains
+        )
 
     @property
     def file(self) -> Path:
         """The contract file."""
         file = self.facts.get("file")
         return file if isinstance(file, Path) else Path()
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that waits for the contract: the file's name, with bytes that are not UTF-8 written out."""
+        return self.file.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+    @property
+    def remains(self) -> Remains:
+        """What could be read of the contract."""
+        remains = self.facts.get("remains")
+        return remains if isinstance(remains, Remains) else Remains()
 
     @property
     def problems(self) -> tuple[Problem, ...]:

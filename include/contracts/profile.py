@@ -7,12 +7,14 @@ What belongs here: reading the sample with DuckDB and inferring types conservati
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import duckdb
 
+from include.contracts.column_names import matching, table_column
+from include.contracts.date_formats import format_pattern
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType
 from include.contracts.problems import ContractError, Problem
@@ -26,6 +28,19 @@ _MAX_SCALE = 10
 _HEADROOM = 4
 _KEY_CANDIDATES = 8
 _FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y")
+# What a name says about a column: it identifies rows, or it certainly does not.
+_KEY_NAME = re.compile(r"(^|_)(id|ids|key|code|no|nr|number|uuid|guid|sku|ean|isbn|iban|reference|ref|serial)$")
+_NO_KEY_NAME = re.compile(
+    r"(^|_)(amount|amt|price|cost|costs|total|subtotal|sum|balance|fee|fees|tax|vat|rate|revenue|salary|wage|turnover|"
+    r"sales|profit|margin|discount|percent|pct|share|ratio|score|points|quantity|qty|count|cnt|volume|weight|mass|"
+    r"kwh|reading|measurement|betrag|preis|summe|menge|montant|prix|precio|importe|"
+    r"height|width|length|depth|size|area|distance|duration|seconds|minutes|hours|days|age|speed|temperature|temp|"
+    r"pressure|humidity|lat|latitude|lon|lng|longitude|value|level|"
+    r"name|title|description|desc|comment|comments|note|notes|remark|remarks|text|message|body|subject|summary|address|"
+    r"street|city)(_[a-z]{1,4})?$"
+)
+_VERSION_NAME = re.compile(r"(^|_)(version|release|build|revision)(_|$)")
+_LONGEST_KEY = 64
 _DATE = r"\d{4}-\d{2}-\d{2}"
 _TIME = _DATE + r"[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
 _ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)"
@@ -49,9 +64,32 @@ class ColumnProfile:
     precision: int = 18
     scale: int = 2
     formats: tuple[str, ...] = ()
+    has_blanks: bool = False
+    is_first: bool = False
+    is_guessed: bool = False  # the sample has text, and its type was concluded from the values
     few_values: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def may_be_key(self) -> bool:
+        """Whether the column can identify rows: no money, no measure, no free text, nothing that may be missing."""
+        if self.has_nulls or self.type in {ColumnType.JSON, ColumnType.FLOAT, ColumnType.BOOLEAN}:
+            return False
+        if self.type is ColumnType.NUMBER and self.scale > 0:
+            return False
+        if self.type is ColumnType.TEXT and (self.has_blanks or self.longest > _LONGEST_KEY):
+            return False
+        if self.is_named_as_key:
+            return True
+        # A number that is not called a key is most likely a measure; the first column of a table may be its number.
+        is_number = self.type in {ColumnType.INTEGER, ColumnType.NUMBER}
+        return _NO_KEY_NAME.search(self.name) is None and (self.is_first or not is_number)
+
+    @property
+    def is_named_as_key(self) -> bool:
+        """Whether its name says that it identifies rows."""
+        return _KEY_NAME.search(self.name) is not None
 
 
 @dataclass(frozen=True)
@@ -77,6 +115,7 @@ def profile_sample(path: Path) -> Profile:
         rows = _one(connection, "SELECT count(*) FROM sample")[0]
         _check(path, rows, [row[0] for row in described])
         columns = tuple(_column(connection, row[0], row[1]) for row in described)
+        columns = (replace(columns[0], is_first=True), *columns[1:])
         return Profile(rows, columns, _key(connection, rows, columns))
     except duckdb.Error as error:
         reason = str(error).strip().splitlines()[0][:200]
@@ -86,34 +125,30 @@ def profile_sample(path: Path) -> Profile:
         connection.close()
 
 
-def column_name(given: str) -> str:
-    """A file's column name as a contract writes it; the same names match when files are read."""
-    name = re.sub(r"[^0-9a-z]+", "_", given.strip().strip("\ufeff").casefold()).strip("_")
-    return f"column_{name}" if not name or name[0].isdigit() else name[:63]
-
-
 def _reader(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes and suffixes[-1] in {".gz", ".zst"}:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
+    # DuckDB would take a folder named `region=eu` above the file for one of its columns.
     file = literal(str(path))
     if kind in {".json", ".ndjson", ".jsonl"}:
-        return f"read_json({file}, maximum_depth = 1, sample_size = -1)"
+        return f"read_json({file}, maximum_depth = 1, sample_size = -1, hive_partitioning = false)"
     if kind == ".parquet":
-        return f"read_parquet({file})"
-    return f"read_csv({file}, all_varchar = true, header = true, null_padding = false, sample_size = -1)"
+        return f"read_parquet({file}, hive_partitioning = false)"
+    options = "all_varchar = true, header = true, null_padding = false, sample_size = -1, hive_partitioning = false"
+    return f"read_csv({file}, {options})"
 
 
 def _check(path: Path, rows: int, names: list[str]) -> None:
     problems = []
     if rows == 0:
         problems.append(Problem("", "the sample has no rows", "give a file with at least one row, better a thousand"))
-    short = [column_name(name) for name in names]
+    short = [matching(name) for name in names]
     problems += [
-        Problem(name, f"would be called '{column_name(name)}' like another column", "rename one of them in the sample")
+        Problem(name, "differs from another column only in case, spaces or dashes", "rename one of them in the sample")
         for name in names
-        if short.count(column_name(name)) > 1
+        if short.count(matching(name)) > 1
     ]
     if problems:
         raise ContractError.of(path, problems)
@@ -134,7 +169,10 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         "mixed": f"{_fits(_TIME + _ZONE + '?')} AND bool_and(v IS NULL OR TRY_CAST(v AS TIMESTAMPTZ) IS NOT NULL)",
         "uuid": _fits(_UUID),
         "json": "bool_and(left(v, 1) IN ('{', '[') AND json_valid(v))",
-    } | {form: f"bool_and(v IS NULL OR try_strptime(v, {literal(form)}) IS NOT NULL)" for form in _FORMATS}
+    } | {
+        form: f"{_fits(format_pattern(form))} AND bool_and(v IS NULL OR try_strptime(v, {literal(form)}) IS NOT NULL)"
+        for form in _FORMATS
+    }
     facts = ", ".join(
         [
             "count(v)",
@@ -144,6 +182,7 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
             "coalesce(max(length(regexp_extract(v, '^-?(\\d+)', 1))), 0)",
             "coalesce(max(length(regexp_extract(v, '\\.(\\d+)$', 1))), 0)",
             "bool_or(regexp_full_match(v, '-?0\\d+'))",
+            "coalesce(bool_or(regexp_matches(trim(v), '\\s')), false)",
             "any_value(kinds)",
             *(f"coalesce({test}, false) AND count(v) > 0" for test in fits.values()),
         ]
@@ -153,11 +192,13 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         if source_type == "JSON"
         else f"SELECT {text} AS v, NULL AS kinds FROM sample"
     )
-    values, distinct, has_nulls, longest, whole, fraction, zeros, kinds_seen, *passed = _one(
+    values, distinct, has_nulls, longest, whole, fraction, zeros, has_blanks, kinds_seen, *passed = _one(
         connection,
         f"SELECT {facts} FROM ({source})",
     )
     true = {test for test, fit in zip(fits, passed, strict=True) if fit}
+    if _VERSION_NAME.search(table_column(source_name)):
+        true -= {"number", "float", "date", *_FORMATS}
     kind, formats, notes = _infer(source_type, set((kinds_seen or "").split(",")) - {"", "NULL"}, true)
     if zeros and kind is ColumnType.TEXT:
         notes = (*notes, "has digits with leading zeros, so it stays text")
@@ -174,7 +215,7 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
     shown = [str(row[0]) for row in connection.execute(frequent).fetchall()]
     return ColumnProfile(
         source_name=source_name,
-        name=column_name(source_name),
+        name=table_column(source_name),
         type=kind,
         values=values,
         distinct=distinct,
@@ -183,6 +224,8 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         precision=precision,
         scale=scale,
         formats=formats,
+        has_blanks=has_blanks,
+        is_guessed=source_type in {"VARCHAR", "JSON"} and kind is not ColumnType.TEXT,
         few_values=tuple(sorted(shown)) if few else (),
         examples=tuple(value for value in shown[:2] if len(value) <= 200),
         notes=notes,
@@ -261,8 +304,8 @@ def _precision(source_type: str, whole: int, fraction: int) -> tuple[int, int]:
 
 def _key(connection: duckdb.DuckDBPyConnection, rows: int, columns: tuple[ColumnProfile, ...]) -> tuple[str, ...]:
     """The first column, else the first two or three, that differ in every row; those that sound like a key first."""
-    able = [c for c in columns if not c.has_nulls and c.type not in {ColumnType.JSON, ColumnType.FLOAT}]
-    able.sort(key=lambda column: not re.search(r"(^|_)(id|key|code|number|no|uuid|sku)$", column.name))
+    able = [column for column in columns if column.may_be_key]
+    able.sort(key=lambda column: not column.is_named_as_key)
     for column in able:
         if column.distinct == rows:
             return (column.name,)

@@ -1,17 +1,15 @@
 """Compiles the standard's quality entries: allowed values, row rules, table-level expectations.
 
-What belongs here: what each quality type, engine and metric becomes. What does not: running any of them. Great
-Expectations is not imported, which would take seconds: its expectations are known by the files of its package.
+What belongs here: what each quality type, engine and metric becomes. What does not: running any of them, and which
+expectations of Great Expectations may be used (`expectation_types`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
-from importlib.util import find_spec
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.expectation_types import COLUMN_ARGUMENTS, check_expectation
 from include.contracts.model import Column, ColumnType, Expectation, RowRule, Severity
 from include.contracts.problems import nearest
 
@@ -31,26 +29,7 @@ _OPERATORS = (
     "mustBeBetween",
     "mustNotBeBetween",
 )
-# Files of the package that Great Expectations itself does not register: names without an implementation.
-_STUBS = {
-    "expect_column_bootstrapped_ks_test_p_value_to_be_greater_than",
-    "expect_column_chisquare_test_p_value_to_be_greater_than",
-    "expect_column_pair_cramers_phi_value_to_be_less_than",
-    "expect_column_parameterized_distribution_ks_test_p_value_to_be_greater_than",
-    "expect_multicolumn_values_to_be_unique",
-}
 _PERCENT = {"percent", "%"}
-_COLUMN_ARGUMENTS = ("column", "column_A", "column_B", "column_list", "column_set")
-
-
-@lru_cache(maxsize=1)
-def known_expectations() -> frozenset[str]:
-    """The names of all expectations of Great Expectations' core, in snake case."""
-    spec = find_spec("great_expectations")
-    if spec is None or spec.origin is None:
-        return frozenset()
-    core = Path(spec.origin).parent / "expectations" / "core"
-    return frozenset(module.stem for module in core.glob("expect_*.py")) - _STUBS
 
 
 def allowed_values(prop: SchemaProperty, column: Column, path: str, findings: Findings) -> tuple[str, ...]:
@@ -197,14 +176,13 @@ def _great_expectation(check: DataQuality, path: str, column: str | None, findin
         return None
     findings.unknown_keys(f"{path}.implementation", what, ["type", "kwargs"])
     kind, kwargs = what["type"], what.get("kwargs", {})
-    if kind not in known_expectations():
-        remedy = nearest(kind, known_expectations())
-        findings.add(f"{path}.implementation.type", f"'{kind}' is no expectation of Great Expectations", remedy)
     if not isinstance(kwargs, dict):
         findings.add(f"{path}.implementation.kwargs", "not a mapping", "write kwargs: {min_value: 0}")
         kwargs = {}
-    if column is not None and not any(name in kwargs for name in _COLUMN_ARGUMENTS):
+    if column is not None and not any(name in kwargs for name in COLUMN_ARGUMENTS):
         kwargs = {"column": column, **kwargs}
+    if not check_expectation(kind, kwargs, f"{path}.implementation", findings):
+        return None
     frozen = tuple((name, _frozen(value)) for name, value in kwargs.items())
     return Expectation(kind, frozen, _severity(check, path, findings), _prose(check))
 
@@ -213,7 +191,7 @@ def columns_named(expectation: Expectation) -> list[str]:
     """The columns an expectation speaks of."""
     kwargs = dict(expectation.kwargs)
     named: list[str] = []
-    for argument in _COLUMN_ARGUMENTS:
+    for argument in COLUMN_ARGUMENTS:
         value = kwargs.get(argument, ())
         named += [value] if isinstance(value, str) else [str(item) for item in value if item]  # type: ignore[attr-defined]
     return named

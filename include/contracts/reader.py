@@ -1,4 +1,4 @@
-"""Reads a contract file and compiles it, or says everything that is wrong with it.
+"""Compiles a contract, or says everything that is wrong with it.
 
 What belongs here: the order of the steps and the rules that span columns. What does not: YAML (`document`), one
 column (`columns`), checks (`quality`), expressions (`expressions`).
@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from open_data_contract_standard.model import OpenDataContractStandard, SchemaObject, SchemaProperty
 from pydantic import ValidationError
 
+from include.contracts.column_names import matching
 from include.contracts.columns import compile_column
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_ingestion_options
-from include.contracts.model import Column, ColumnType, Contract, Expectation, RowRule, Severity
-from include.contracts.problems import ContractError, Findings
+from include.contracts.model import Column, ColumnType, Contract, Expectation, RowRule, Severity, Status
+from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
+from include.contracts.reserved import RESERVED_DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,19 +45,35 @@ class _Paths:
     rules: list[tuple[str, RowRule]]
 
 
-def read_contract(path: Path, *, check_expressions: bool = True) -> Contract:
-    """The compiled contract of a file.
+def read_contract(path: Path) -> Contract:
+    """The compiled contract of a file, checked in a child process or known from the cache, see `checked`.
 
     Args:
         path: the YAML file; its stem is the dataset's name.
-        check_expressions: whether row rules, derived columns, patterns and formats are tried in DuckDB, which
-            costs about as much as everything else. A worker that loads a file the DAG processor has accepted
-            may leave it out.
 
     Raises:
         ContractError: the file is unusable; names every problem with its place and remedy.
     """
-    document, findings = read_document(path)
+    from include.contracts.checked import read_contracts
+
+    (found,) = read_contracts([path])
+    if isinstance(found, ContractError):
+        raise found
+    return found
+
+
+def compile_contract(path: Path, content: bytes, at: Callable[[str], None] = lambda _: None) -> Contract:
+    """Compile and check a contract in this process, without limits of time and memory.
+
+    Args:
+        path: the file, for messages and for the dataset's name.
+        content: its bytes.
+        at: is called with the path of each expression, pattern and format before DuckDB tries it.
+
+    Raises:
+        ContractError: the file is unusable; names every problem with its place and remedy.
+    """
+    document, findings = read_document(path, content)
     try:
         model = OpenDataContractStandard.model_validate(document)
     except ValidationError as error:
@@ -64,8 +82,8 @@ def read_contract(path: Path, *, check_expressions: bool = True) -> Contract:
                 findings.add(_dotted(detail["loc"]), detail["msg"], "follow the Open Data Contract Standard v3.1 here")
         raise ContractError.of(path, findings.problems) from error
     compiled = _compile(model, path, findings)
-    if compiled is not None and check_expressions:
-        _try_expressions(*compiled, findings)
+    if compiled is not None:
+        _try_expressions(*compiled, findings, at)
     if compiled is None or findings.problems:
         raise ContractError.of(path, findings.problems)
     return compiled[0]
@@ -113,10 +131,23 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         file_patterns=options.file_patterns,
         freshness_hours=_freshness(model, findings),
         topic=options.topic,
+        status=_status(model, findings),
+        on_duplicate=options.on_duplicate,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
     check_enriched(contract, paths.columns, findings)
     return contract, paths
+
+
+def _status(model: OpenDataContractStandard, findings: Findings) -> Status:
+    try:
+        return Status(model.status or Status.ACTIVE)
+    except ValueError:
+        remedy = "remove the contract, or write deprecated while files still come"
+        if model.status != "retired":
+            remedy = nearest(model.status, list(Status)) + "; a draft makes no DAG"
+        findings.add("status", f"'{model.status}' is not a status that a contract can have here", remedy)
+        return Status.DRAFT
 
 
 def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None:
@@ -124,6 +155,10 @@ def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None
     if DATASET_NAME.fullmatch(name) is None:
         remedy = "use lower-case letters, digits and _, starting with a letter, at most 50 characters"
         findings.add("schema[0].name", f"'{name}' is no dataset name", remedy)
+    elif name in RESERVED_DATASETS:
+        what = f"the name '{name}' is reserved: {RESERVED_DATASETS[name]}"
+        remedy = f"choose another name, such as {name}_data, for the dataset and the file"
+        findings.add("schema[0].name", what, remedy)
     elif name != path.stem:
         remedy = f"rename the file to {name}{path.suffix}, or the dataset to {path.stem}"
         findings.add("schema[0].name", f"'{name}' differs from the file's name", remedy)
@@ -139,8 +174,8 @@ def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None
 def _check_unique_names(properties: list[SchemaProperty], findings: Findings) -> None:
     seen: set[str] = set()
     for index, prop in enumerate(properties):
-        # a file's column is found whatever separates its words, so names must differ in more than underscores
-        name = "_".join(filter(None, (prop.name or "").split("_")))
+        # A file's column is found whatever separates its words, so names must differ in more than underscores.
+        name = matching(prop.name or "")
         if name in seen:
             findings.add(f"schema[0].properties[{index}].name", f"a second column '{prop.name}'", "remove or rename it")
         seen.add(name)
@@ -222,11 +257,12 @@ def _freshness(model: OpenDataContractStandard, findings: Findings) -> float | N
     return hours
 
 
-def _try_expressions(contract: Contract, paths: _Paths, findings: Findings) -> None:
+def _try_expressions(contract: Contract, paths: _Paths, findings: Findings, at: Callable[[str], None]) -> None:
     """Let DuckDB judge everything that is DuckDB's to evaluate."""
     from include.contracts.expressions import ExpressionChecker, ExpressionError
 
     def judge(path: str, what: str, remedy: str, verdict: Callable[[], object]) -> None:
+        at(path)
         try:
             verdict()
         except ExpressionError as error:

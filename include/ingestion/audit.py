@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.model import Contract, Severity
 from include.errors import Code, RetryableError, Stage
 from include.ingestion.records import FileRefusedError, QualityResult
-from include.stores.expectations import expected, implementation, load_library, observed, raised, warehouse_source
+from include.stores.expectations import (
+    close_source,
+    expected,
+    implementation,
+    load_library,
+    observed,
+    raised,
+    warehouse_source,
+)
 
 if TYPE_CHECKING:
     from include.settings import WarehouseConfig
@@ -56,7 +64,7 @@ class Auditor:
     def close(self) -> None:
         """Give up the connection."""
         if "_source" in self.__dict__:
-            self._source.get_execution_engine().close()
+            close_source(self._source)
             del self.__dict__["_source"]
             self._assets.clear()
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from heapq import nsmallest
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from include.errors import Code, visible
 from include.ingestion.places import incoming_prefix, without_nul
+from include.ingestion.waiting import left_alone
+from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move
+from include.stores.object_store import ObjectMissingError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from include.contracts.model import Contract
     from include.ingestion.ledger import Ledger
     from include.settings import IngestSettings
     from include.stores.object_store import ObjectInfo, ObjectStore
 
 log = logging.getLogger(__name__)
+
+_LOOKED_UP_AT_ONCE = 1_000
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -34,6 +46,8 @@ def claim(
     A file that a worker began and did not finish travels alone, so that it takes no other file down with it; after
     `max_attempts` it is refused with the stage in which it stopped.
 
+    Where no column says which row is newer, the files are one batch, in the order in which they were written.
+
     Returns:
         Batches of file ids: many small files together, a large one alone.
     """
@@ -49,20 +63,54 @@ def claim(
         else:
             untouched.append((orphan.file_id, orphan.size_bytes))
     room = settings.max_batches * settings.batch_max_files
-    found: list[ObjectInfo] = []
+    files = _claimable(_files(contract, objects, bucket), bucket, ledger)
+    found = nsmallest(room, files, key=_written) if contract.loads_in_order else list(islice(files, room))
+    entered = ledger.claim(contract.dataset, contract.version, bucket, found, run.dag_id, run.run_id)
+    if contract.loads_in_order:
+        batches = in_turn(ledger.in_order(contract.dataset, bucket, room), settings.batch_max_bytes)
+    else:
+        batches = (alone + batched(untouched + entered, settings))[: settings.max_batches]
+    log.info("%s: %s new files, %s taken over, %s batches.", contract.dataset, len(entered), len(orphans), len(batches))
+    return batches
+
+
+def _files(contract: Contract, objects: ObjectStore, bucket: str) -> Iterator[ObjectInfo]:
+    """The objects in the dataset's folder that are files, in the order of their keys."""
     for item in objects.list(bucket, incoming_prefix(contract.dataset)):
         if not item.key.endswith("/"):
             if not moved_from_nul(item, bucket, objects):
-                found.append(item)
+                yield item
         elif item.size == 0:
             # A console's stand-in for a folder. It is no file, and left there it would ring the bell for ever.
             objects.delete(bucket, item.key)
-        if len(found) >= room:
+
+
+def _written(item: ObjectInfo) -> tuple[datetime, str]:
+    return item.modified_at or _BEFORE_ALL, item.key
+
+
+def in_turn(files: list[tuple[int, int, int]], most_bytes: int) -> list[list[int]]:
+    """The next batch of (file_id, bytes, attempts), which are in the order in which they must be loaded.
+
+    There is one batch at a time, so that no file overtakes another. A file that was begun before and not finished, and
+    one of more than `most_bytes`, still travel alone: the batch ends before such a file, or is that file.
+    """
+    batch: list[int] = []
+    for file_id, size, attempts in files:
+        most_bytes -= size
+        if batch and (attempts or most_bytes < 0):
             break
-    entered = ledger.claim(contract.dataset, contract.version, bucket, found, run.dag_id, run.run_id)
-    batches = (alone + batched(untouched + entered, settings))[: settings.max_batches]
-    log.info("%s: %s new files, %s taken over, %s batches.", contract.dataset, len(entered), len(orphans), len(batches))
-    return batches
+        batch.append(file_id)
+        if attempts:
+            break
+    return [batch] if batch else []
+
+
+def _claimable(files: Iterator[ObjectInfo], bucket: str, ledger: Ledger) -> Iterator[ObjectInfo]:
+    """Without the objects that the store refuses to serve, and that the ledger has already."""
+    while some := list(islice(files, _LOOKED_UP_AT_ONCE)):
+        alone = left_alone(ledger.connection, bucket, some)
+        yield from (item for item in some if (item.key, item.etag) not in alone)
 
 
 def moved_from_nul(item: ObjectInfo, bucket: str, objects: ObjectStore) -> bool:
@@ -73,8 +121,8 @@ def moved_from_nul(item: ObjectInfo, bucket: str, objects: ObjectStore) -> bool:
     if "\0" not in item.key:
         return False
     target = without_nul(item.key)
-    if objects.head(bucket, target) is None:
-        objects.move(bucket, item.key, target)
+    with suppress(ObjectExistsError, ObjectMissingError, ObjectReplacedError):
+        move(objects, bucket, item, target)
         log.warning("%s is %s now: a name cannot hold a NUL character.", visible(item.key), visible(target))
     return True
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import Code
-from include.ingestion.header import normalised
+from include.ingestion.header import count_known
 from include.ingestion.records import FileRefusedError
-from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
+from include.ingestion.text_lines import BYTE_ORDER_MARK, RAW_SHOWN, Lines, broken_character, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +49,6 @@ def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
     Raises:
         FileRefusedError: the header cannot be read, or is longer than a row may be.
     """
-    wanted = {normalised(column.name) for column in contract.source_columns}
     best: tuple[int, int, Dialect] | None = None
     for delimiter in DELIMITERS:
         first = next(read_records(path, delimiter, None, max_row_bytes), None)
@@ -64,8 +63,7 @@ def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
             if first.code is Code.ROW_TOO_LONG:
                 raise problem
             continue
-        known = len(wanted & {normalised(name) for name in first.fields})
-        candidate = (known, len(first.fields), Dialect(delimiter, tuple(first.fields)))
+        candidate = (count_known(first.fields, contract), len(first.fields), Dialect(delimiter, tuple(first.fields)))
         if best is None or candidate[:2] > best[:2]:
             best = candidate
     if best is None:
@@ -73,8 +71,28 @@ def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
     return best[2]
 
 
+def data_records(path: Path, dialect: Dialect, max_row_bytes: int) -> Iterator[CsvRecord]:
+    """The records after the header, each of its width. One that is the header again is refused."""
+    records = read_records(path, dialect.delimiter, len(dialect.header), max_row_bytes)
+    next(records)
+    header = list(dialect.header)
+    for record in records:
+        if record.fields is not None and is_header_again(record.fields, header):
+            message = "The record is the header again: the file was put together from several."
+            yield CsvRecord(record.line, None, record.raw, Code.REPEATED_HEADER, message)
+        else:
+            yield record
+
+
+def is_header_again(fields: list[str], header: list[str]) -> bool:
+    """Whether a record has the names of the columns in its fields, perhaps with a byte order mark inside quotes."""
+    return fields[0].removeprefix(BYTE_ORDER_MARK) == header[0] and fields[1:] == header[1:]
+
+
 def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: int) -> Iterator[CsvRecord]:
     """Every record of the file, the header among them. Blank lines are no records.
+
+    A byte order mark before a record is no part of it: behind one, a quote opens a field as it does elsewhere.
 
     Args:
         path: plain UTF-8 text.
@@ -86,6 +104,7 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
         lines = Lines(stream, max_row_bytes)
         while (line := lines.next()) is not None:
             number = lines.number
+            line = line.lstrip(BYTE_ORDER_MARK)
             if not line.rstrip("\r\n"):
                 continue
             if lines.cut:

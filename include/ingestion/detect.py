@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import codecs
-import json
-import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from include.errors import Code
-from include.ingestion.fetch import DAMAGES, damaged, guess_8_bit_encoding, open_expanded
+from include.ingestion.encoding import marked_encoding, refuse_other_than_utf_8, refuse_utf_16_without_mark
+from include.ingestion.expansion import allowed_bytes
+from include.ingestion.fetch import DAMAGES, bounded, damaged, expanded, open_expanded
 from include.ingestion.records import FileFormat, FileRefusedError, Layout
+from include.ingestion.text_format import LINE_END, begins_as_text, text_format
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings
 
 HEAD_BYTES = 256 * 1024
 _LOOKED_AT = 4096
 _PARQUET = b"PAR1"
 _COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+# A frame that is skipped, as pzstd writes before each frame (RFC 8878, section 3.1.2).
+_COMPRESSED |= {bytes([first]) + b"\x2a\x4d\x18": "zstd" for first in range(0x50, 0x60)}
 _FOREIGN = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -33,43 +40,55 @@ _FOREIGN = {
     b"SQLite format 3": "an SQLite database",
     b"\x7fELF": "a program",
 }
-_BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-_UTF_32 = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1a\x1b")
-# An array of records, before which something else may stand by mistake; not a header as in "[id],name".
-_ARRAY = re.compile(r'\[\s*((null|true|false|-?[0-9][0-9.eE+-]*|"([^"\\]|\\.)*")\s*,\s*)*([{\[\]]|\Z)')
+# Of random bytes a tenth are such controls.
+_BINARY_SHARE = 0.05
+# In a small file one cell may have more than that share: so many controls among other characters are no sign.
+_FEW_CONTROLS = 8
+# Bytes of a character in UTF-16 and UTF-32, at most.
+_WIDEST = 4
 _REMEDY = "Send CSV, JSON, NDJSON or Parquet, plain or compressed by gzip or zstd."
 
 
-def detect(path: Path, max_expanded_bytes: int) -> Layout:
+def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
     """Look at the content.
+
+    By the contract a header is known from a bad line, and text with control characters in it from a binary file.
 
     Raises:
         FileRefusedError: empty, cut off, or nothing that can be read.
     """
     with path.open("rb") as stream:
         start = stream.read(16)
-    if start.startswith(_PARQUET) and not _is_text(_head(path, "none")):
+    if start.startswith(_PARQUET) and not _is_text(_head(path, "none"), contract):
         return _parquet(path)
     compression = next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), "none")
     head = _head(path, compression)
-    # Its mark begins like that of UTF-16, whose text has no NUL character there.
-    if head.startswith(_UTF_32) and len(head) > 4:
-        raise FileRefusedError(Code.UNKNOWN_FORMAT, "The text is in UTF-32.", "Write the file as UTF-8.")
-    marked = next((mark for mark, _ in _BOMS if head.startswith(mark)), b"")
-    if not head[len(marked) :].strip(b" \t\r\n\0"):
+    mark, declared = marked_encoding(head) or (b"", None)
+    if not head[len(mark) :].strip(b" \t\r\n\0"):
         raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
     for magic, name in _FOREIGN.items():
         # A header may begin with such letters, as in ORCID.
-        if head.startswith(magic) and not (magic.isalnum() and _is_text(head)):
+        if head.startswith(magic) and not (magic.isalnum() and _is_text(head, contract)):
             raise FileRefusedError(Code.UNKNOWN_FORMAT, f"The content is {name}.", _REMEDY)
-    if head.startswith(_PARQUET) and not _is_text(head):
+    if head.startswith(_PARQUET) and not _is_text(head, contract):
         raise FileRefusedError(
             Code.UNKNOWN_FORMAT, f"The content is Parquet inside {compression}.", "Send the Parquet file as it is."
         )
-    encoding = _encoding(path, head, compression, max_expanded_bytes)
-    text = head.decode(encoding, errors="replace").lstrip("\ufeff").lstrip()
-    return Layout(_text_format(text), compression, encoding)
+    if declared is None:
+        _refuse_binary(head, contract)
+        # Damaged data is for `plain_text` to name.
+        with suppress(*DAMAGES):
+            most = allowed_bytes(path.stat().st_size, settings)
+            refuse_other_than_utf_8(lambda: bounded(expanded(path, compression), most))
+    encoding = declared or "utf-8"
+    text, is_whole = _text(head, encoding), len(head) < HEAD_BYTES
+    if not (is_whole or text.startswith("[") or LINE_END.search(text)):
+        # The first line is judged with those that follow it, unless it is longer than a row may be.
+        most = (HEAD_BYTES + settings.max_row_bytes) * (1 if encoding == "utf-8" else _WIDEST)
+        head = _head(path, compression, most)
+        text, is_whole = _text(head, encoding), len(head) < most
+    return Layout(text_format(text, contract, is_whole=is_whole), compression, encoding)
 
 
 def _parquet(path: Path) -> Layout:
@@ -82,55 +101,44 @@ def _parquet(path: Path) -> Layout:
     return Layout(FileFormat.PARQUET)
 
 
-def _head(path: Path, compression: str) -> bytes:
+def _head(path: Path, compression: str, most: int = HEAD_BYTES) -> bytes:
     try:
         with open_expanded(path, compression) as stream:
-            return stream.read(HEAD_BYTES)
+            return stream.read(most)
     except DAMAGES as error:
         raise damaged(compression, error) from error
 
 
-def _encoding(path: Path, head: bytes, compression: str, max_expanded_bytes: int) -> str:
-    for bom, name in _BOMS:
-        if head.startswith(bom):
-            return name
-    nuls_even, nuls_odd = head[0::2].count(0), head[1::2].count(0)
-    half = len(head) // 2
-    if half and nuls_odd > half * 0.4 and nuls_even < half * 0.05:
-        return "utf-16-le"
-    if half and nuls_even > half * 0.4 and nuls_odd < half * 0.05:
-        return "utf-16-be"
-    # Of random bytes a tenth are such controls.
-    if _controls(head) > len(head[:_LOOKED_AT]) * 0.05:
+def _text(head: bytes, encoding: str) -> str:
+    return head.decode(encoding, errors="replace").lstrip("\ufeff").lstrip()
+
+
+def _refuse_binary(head: bytes, contract: Contract) -> None:
+    """Raise if the content is no text, or text in UTF-16 or UTF-32 that nothing declares."""
+    if begins_as_text(_text(head[:_LOOKED_AT], "utf-8"), contract):
+        return
+    refuse_utf_16_without_mark(head, lambda text: begins_as_text(text, contract))
+    sample = head[:_LOOKED_AT]
+    controls = _controls(sample)
+    is_text = controls <= min(_FEW_CONTROLS, len(sample) // 2) and _is_utf_8(sample)
+    if controls > len(sample) * _BINARY_SHARE and not is_text:
         raise FileRefusedError(Code.UNKNOWN_FORMAT, "The content is binary, of no format known here.", _REMEDY)
-    return guess_8_bit_encoding(path, compression, max_expanded_bytes)
 
 
 def _controls(head: bytes) -> int:
     return sum(byte < ord(" ") and byte not in _TEXT_CONTROLS for byte in head[:_LOOKED_AT])
 
 
-def _is_text(head: bytes) -> bool:
-    return len(head) > len(_PARQUET) and _controls(head) == 0
-
-
-def _text_format(text: str) -> FileFormat:
-    if text.startswith("["):
-        return FileFormat.JSON if _ARRAY.match(text) else FileFormat.CSV
-    if not text.startswith("{"):
-        return FileFormat.CSV
-    first_line = text.split("\n", maxsplit=1)[0].rstrip()
+def _is_utf_8(sample: bytes) -> bool:
+    """Whether a sample, whose last character may be cut, is UTF-8."""
     try:
-        json.loads(first_line)
-    except ValueError:
-        # A record cut or broken inside its line is a bad line; an object over several lines is a document.
-        return (
-            FileFormat.NDJSON
-            if len(first_line) > 1
-            and first_line[1:].lstrip().startswith('"')
-            and (first_line.endswith("}") or "\n{" in text)
-            else FileFormat.JSON
-        )
-    except RecursionError:
-        return FileFormat.NDJSON
-    return FileFormat.NDJSON
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_text(head: bytes, contract: Contract) -> bool:
+    return len(head) > len(_PARQUET) and (
+        _controls(head) == 0 or begins_as_text(_text(head[:_LOOKED_AT], "utf-8"), contract)
+    )

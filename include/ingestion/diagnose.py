@@ -7,41 +7,38 @@ that one found something, or for formats that have no fast one.
 
 from __future__ import annotations
 
-import json
-import re
-from dataclasses import dataclass, field
+import gc
+from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pyarrow as pa
 
-from include.contracts.expressions import literal, quoted
-from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
-from include.errors import Code
-from include.ingestion.csv_text import CsvRecord, Dialect, read_records
-from include.ingestion.header import ColumnMap, map_columns
-from include.ingestion.json_text import CHUNK_CHARACTERS, CHUNK_ROWS, document_records, ndjson_lines
-from include.ingestion.messages import explain
-from include.ingestion.parquet_text import parquet_text
+from include.contracts.expressions import literal
+from include.contracts.model import Contract, UnknownColumns
+from include.ingestion.chunk_query import Cells, Chunk, ChunkQuery
+from include.ingestion.csv_text import CsvRecord, Dialect, data_records
+from include.ingestion.header import ColumnMap, map_columns, unmatched
+from include.ingestion.json_columns import json_table, one_spelling
+from include.ingestion.json_text import JsonRecord, document_records, ndjson_records
+from include.ingestion.messages import explain_unwritable
+from include.ingestion.parquet_file import MOST_CELLS
+from include.ingestion.parquet_text import ParquetRecords, parquet_text
 from include.ingestion.records import FileFormat, Reject, SpooledFile
-from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, unknown_checks, value_checks
 from include.ingestion.text_lines import RAW_SHOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import duckdb
 
     from include.settings import IngestSettings
 
+CHUNK_ROWS = 20_000
+CHUNK_CHARACTERS = 8 * 1024**2  # rows may be long, and a chunk is held whole
 
-@dataclass
-class Chunk:
-    """Good rows, typed, and why the others are refused. `rows` counts all records, good and bad."""
-
-    rows: int
-    good: pa.Table
-    rejects: list[Reject] = field(default_factory=list)
+_Record = TypeVar("_Record", CsvRecord, JsonRecord)
 
 
 def diagnose_csv(
@@ -53,31 +50,40 @@ def diagnose_csv(
 ) -> Iterator[Chunk]:
     """A CSV file, chunk by chunk."""
     columns = map_columns(dialect.header, contract, settings.max_columns)
-    query = _query(contract, _positional(columns))
-    records = read_records(text.path, dialect.delimiter, len(dialect.header), settings.max_row_bytes)
-    next(records)
+    query = ChunkQuery(contract, _positional(columns))
+    most = min(CHUNK_ROWS, max(1, MOST_CELLS // len(dialect.header)))
+    records = data_records(text.path, dialect, settings.max_row_bytes)
     first = 1
-    while batch := _next_records(records):
-        rejects = [
-            Reject(first + at, record.line, None, record.code, record.message, record.raw)
-            for at, record in enumerate(batch)
-            if record.code is not None
-        ]
-        chunk = _run(connection, query, _csv_table(batch, first, len(dialect.header)), contract)
+    while batch := _next_records(records, most):
+        rejects = _structure_rejects(batch, first)
+        chunk = query.run(connection, _csv_table(batch, first, len(dialect.header)))
         yield Chunk(len(batch), chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
         first += len(batch)
 
 
-def _next_records(records: Iterator[CsvRecord]) -> list[CsvRecord]:
-    """Some records, held whole: fewer where they are long."""
-    batch: list[CsvRecord] = []
+def _next_records(records: Iterator[_Record], most: int = CHUNK_ROWS) -> list[_Record]:
+    """At most so many records, held whole: fewer where they are long."""
+    batch: list[_Record] = []
     size = 0
-    for record in islice(records, CHUNK_ROWS):
-        batch.append(record)
-        size += len(record.raw)
-        if size >= CHUNK_CHARACTERS:
-            break
+    with _paused_collector():
+        for record in islice(records, most):
+            batch.append(record)
+            size += len(record.raw)
+            if size >= CHUNK_CHARACTERS:
+                break
     return batch
+
+
+@contextmanager
+def _paused_collector() -> Iterator[None]:
+    """Many small objects, none of them in a cycle: looking for cycles among them costs a quarter of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def diagnose_json(
@@ -87,28 +93,65 @@ def diagnose_json(
     connection: duckdb.DuckDBPyConnection,
     settings: IngestSettings,
 ) -> Iterator[Chunk]:
-    """A JSON document or newline-delimited JSON, chunk by chunk."""
+    """A JSON document or newline-delimited JSON, chunk by chunk.
 
-    def tables() -> Iterator[pa.Table]:
+    Raises:
+        FileRefusedError: no record has a required key; or what `map_columns` and the readers refuse.
+    """
+
+    def records() -> Iterator[JsonRecord]:
         if kind is FileFormat.NDJSON:
-            return ndjson_lines(text.path, settings.max_row_bytes)
-        return document_records(text.path, connection, settings.max_row_bytes)
+            return ndjson_records(text.path, settings.max_row_bytes, one_per_line=text.records_alone)
+        return document_records(text.path, settings.max_row_bytes)
 
     known: set[str] = set()
     if contract.unknown_columns is UnknownColumns.EVOLVE:
         # Every chunk is written with the same columns, also those that only the last record has.
-        for table in tables():
-            known |= _keys(connection, _split_objects(connection, table)[0], settings.max_columns)
-    for table in tables():
-        objects, rejects = _split_objects(connection, table)
-        known |= _keys(connection, objects, settings.max_columns)
-        # A required key that no record has is a missing column; where no record is, nothing is missing.
-        expected = {column.name for column in contract.source_columns}
-        alone = text.records_alone or not (known or objects.num_rows)
-        given = sorted(known | expected if alone else known)
-        query = _query(contract, _json_cells(contract, map_columns(given, contract, settings.max_columns)))
-        chunk = _run(connection, query, objects, contract)
-        yield Chunk(table.num_rows, chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
+        _read_keys(records(), known, settings.max_columns)
+    first, remaining = 1, records()
+    while batch := _next_records(remaining):
+        batch = one_spelling(batch, known, contract, alone=text.records_alone)
+        # A required key that no record has is a missing column; where no record is, nothing is missing. A later chunk
+        # may have the first record with it.
+        alone = text.records_alone or not (known or any(record.members is not None for record in batch))
+        if not alone and _lacks_required(known, contract):
+            _read_keys(records(), known, settings.max_columns, contract)
+        given = sorted(known.union(unmatched(known, contract)) if alone else known)
+        columns = map_columns(given, contract, settings.max_columns, records_alone=text.records_alone)
+        with _paused_collector():
+            table = json_table(batch, first, columns, contract)
+        chunk = ChunkQuery(contract, _positional(columns, rescued="rescued")).run(connection, table)
+        rejects = _structure_rejects(batch, first) + chunk.rejects
+        yield Chunk(len(batch), chunk.good, sorted(rejects, key=lambda reject: reject.source_row))
+        first += len(batch)
+
+
+def _read_keys(
+    records: Iterator[JsonRecord], known: set[str], max_columns: int, required_of: Contract | None = None
+) -> None:
+    """Add the keys of the records to `known`, until there are more than `max_columns`.
+
+    With `required_of`: until each of that contract's required columns has a key.
+    """
+    for record in records:
+        before = len(known)
+        known.update(record.members or ())
+        if len(known) == before:
+            continue
+        if len(known) > max_columns or (required_of is not None and not _lacks_required(known, required_of)):
+            break
+
+
+def _lacks_required(keys: set[str], contract: Contract) -> bool:
+    return any(contract.by_name[name].required for name in unmatched(keys, contract))
+
+
+def _structure_rejects(batch: Sequence[CsvRecord | JsonRecord], first: int) -> list[Reject]:
+    return [
+        Reject(first + at, record.line, None, record.code, record.message, record.raw[:RAW_SHOWN])
+        for at, record in enumerate(batch)
+        if record.code is not None
+    ]
 
 
 def diagnose_parquet(
@@ -118,103 +161,43 @@ def diagnose_parquet(
     settings: IngestSettings,
 ) -> Iterator[Chunk]:
     """A Parquet file whose columns do not fit as they are: through text, as any other file."""
-    query, first = "", 1
+    query: ChunkQuery | None = None
+    first = 1
     for batch in batches:
         columns = map_columns(batch.schema.names, contract, settings.max_columns)
-        query = query or _query(contract, _positional(columns))
-        chunk = _run(connection, query, parquet_text(connection, batch, first), contract)
-        yield Chunk(batch.num_rows, chunk.good, chunk.rejects)
+        query = query or ChunkQuery(contract, _positional(columns))
+        records = parquet_text(connection, _without_ignored(batch, columns), first)
+        chunk = query.run(connection, records.table)
+        rejects = [*chunk.rejects, *_unwritable(records, columns)]
+        raws = records.raw(connection, [reject.source_row for reject in rejects])
+        rejects = [replace(reject, raw=raws[reject.source_row][:RAW_SHOWN]) for reject in rejects]
+        yield Chunk(batch.num_rows, chunk.good, sorted(rejects, key=lambda reject: reject.source_row))
         first += batch.num_rows
 
 
-@dataclass(frozen=True)
-class _Cells:
-    """Where the query finds its texts: an expression per column of the file, and for what the contract lacks."""
-
-    texts: dict[str, str]
-    extra: tuple[tuple[str, str], ...] = ()
-    rescued: str | None = None
-    relation: str = "records"
+def _without_ignored(batch: pa.RecordBatch, columns: ColumnMap) -> pa.RecordBatch:
+    """The batch with nulls in the columns that the contract ignores: what they hold refuses no row."""
+    kept = {at for at, name in enumerate(columns.names) if name is not None} | {at for at, _ in columns.extra}
+    arrays = [column if at in kept else pa.nulls(batch.num_rows) for at, column in enumerate(batch.columns)]
+    return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
-def _positional(columns: ColumnMap) -> _Cells:
+def _unwritable(records: ParquetRecords, columns: ColumnMap) -> Iterator[Reject]:
+    """Rows of Parquet with a cell that has no text."""
+    for row, (at, code) in records.refused.items():
+        message = explain_unwritable(code, columns.given[at])
+        yield Reject(row, None, columns.names[at], code, message, "")
+
+
+def _positional(columns: ColumnMap, rescued: str | None = None) -> Cells:
+    """Texts by the position of their column; `rescued` is the column where unknown ones are kept already, if any."""
     texts = {name: f"c{at}" for at, name in enumerate(columns.names) if name is not None}
     if columns.evolves:
-        return _Cells(texts, tuple((name, f"c{at}") for at, name in columns.extra))
+        return Cells(texts, tuple((name, f"c{at}") for at, name in columns.extra), columns.added)
     if not columns.extra:
-        return _Cells(texts)
+        return Cells(texts)
     pairs = ", ".join(f"{literal(name)}, nullif(c{at}, '')" for at, name in columns.extra)
-    return _Cells(texts, rescued=f"json_object({pairs})::VARCHAR")
-
-
-def _json_cells(contract: Contract, columns: ColumnMap) -> _Cells:
-    # All values by one call: each call reads the whole record anew.
-    paths = ", ".join(_path(given) for given in columns.given)
-    relation = f"(SELECT *, json_extract_string(_raw, [{paths}]) AS _cells FROM records)"
-    texts = {
-        name: _json_text(contract.by_name[name], given, f"_cells[{at}]")
-        for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True), start=1)
-        if name is not None
-    }
-    if columns.evolves:
-        return _Cells(texts, tuple((name, f"_cells[{at + 1}]") for at, name in columns.extra), relation=relation)
-    if not columns.extra or contract.unknown_columns is not UnknownColumns.RESCUE:
-        return _Cells(texts, relation=relation)
-    known = {given: None for given, name in zip(columns.given, columns.names, strict=True) if name is not None}
-    rest = f"json_merge_patch(_raw::JSON, {literal(json.dumps(known))}::JSON)::VARCHAR"
-    return _Cells(texts, rescued=f"nullif({rest}, '{{}}')", relation=relation)
-
-
-def _json_text(column: Column, key: str, text: str) -> str:
-    if column.type is ColumnType.JSON:
-        # `text` is what a JSON text says, and null of JSON's null: an empty one is no value, as in other formats.
-        return f"CASE WHEN trim({text}, ' \t\r\n') <> '' THEN (_raw -> {_path(key)})::VARCHAR END"
-    if column.type is not ColumnType.NUMBER:
-        return text
-    # DuckDB reads a long number as a double and would round it: what the file has is taken from the text itself,
-    # if it is the number that DuckDB saw, and not one of the same name elsewhere.
-    pattern = re.escape(json.dumps(key, ensure_ascii=False)) + r"\s*:\s*(-?[0-9][0-9.eE+-]*)"
-    same = f"lambda number: TRY_CAST(number AS DOUBLE) = TRY_CAST({text} AS DOUBLE)"
-    written = f"list_filter(regexp_extract_all(_raw, {literal(pattern)}, 1), {same})[1]"
-    return f"CASE WHEN regexp_matches(_raw, '[0-9.]{{16}}') THEN coalesce({written}, {text}) ELSE {text} END"
-
-
-def _path(key: str) -> str:
-    # A path cannot say the empty key, a pointer can.
-    return literal("$." + json.dumps(key, ensure_ascii=False) if key else "/")
-
-
-def _keys(connection: duckdb.DuckDBPyConnection, objects: pa.Table, most: int) -> set[str]:
-    """The keys of a chunk's records, at most one more than a file may have."""
-    connection.register("records", objects)
-    keys = connection.execute(
-        f"SELECT DISTINCT unnest(json_keys(_raw)) AS k FROM records ORDER BY k LIMIT {most + 1}"
-    ).fetchall()
-    connection.unregister("records")
-    return {key for (key,) in keys}
-
-
-def _split_objects(connection: duckdb.DuckDBPyConnection, table: pa.Table) -> tuple[pa.Table, list[Reject]]:
-    """Records that are JSON objects, and why the others are refused."""
-    connection.register("records", table)
-    checked = connection.execute(
-        "SELECT *, CASE WHEN _problem IS NOT NULL THEN _problem WHEN NOT json_valid(_raw) THEN 'bad-row-json' "
-        "WHEN json_type(_raw) <> 'OBJECT' THEN 'not-an-object' END AS _code FROM records"
-    ).to_arrow_table()
-    connection.unregister("records")
-    rejects = [
-        Reject(
-            row["_source_row"],
-            row["_source_line"],
-            None,
-            Code(row["_code"]),
-            explain(Code(row["_code"])),
-            row["_raw"][:RAW_SHOWN],
-        )
-        for row in checked.filter(pa.compute.is_valid(checked["_code"])).to_pylist()
-    ]
-    good = checked.filter(pa.compute.is_null(checked["_code"])).select(["_source_row", "_source_line", "_raw"])
-    return good, rejects
+    return Cells(texts, rescued=rescued or f"json_object({pairs})::VARCHAR")
 
 
 def _csv_table(records: list[CsvRecord], first: int, width: int) -> pa.Table:
@@ -229,65 +212,3 @@ def _csv_table(records: list[CsvRecord], first: int, width: int) -> pa.Table:
     ]
     names = ["_source_row", "_source_line", "_raw", *(f"c{at}" for at in range(width))]
     return pa.Table.from_arrays(arrays, names=names)
-
-
-def _query(contract: Contract, cells: _Cells) -> str:
-    """Typed columns under their names, `_violations` (column, code, rule, value), and what locates a row."""
-    columns = [column for column in contract.source_columns if column.name in cells.texts]
-    absent = [column for column in contract.source_columns if column.name not in cells.texts]
-    inner = [f"{cells.texts[c.name]} AS {quoted('text of ' + c.name)}" for c in columns]
-    values = [f"{typed(c, quoted('text of ' + c.name))} AS {quoted(c.name)}" for c in columns]
-    values += [f"NULL::{c.carried_type} AS {quoted(c.name)}" for c in absent]
-    found = [
-        f"CASE {' '.join(branches)} END" for c in columns if (branches := _branches(c, quoted("text of " + c.name)))
-    ]
-    found += [
-        f"CASE WHEN {check.broken} THEN {_violation(check.column, check.code, 'NULL', check.rule)} END"
-        for check in [*row_checks(contract), *unknown_checks(name for name, _ in cells.extra)]
-    ]
-    extra = [f"nullif({text}, '') AS {quoted(name)}" for name, text in cells.extra]
-    rescued = f"{cells.rescued or 'NULL::VARCHAR'} AS _rescued"
-    texts = f"SELECT _source_row, _source_line, _raw, {', '.join([*inner, *extra, rescued])} FROM {cells.relation}"
-    return (
-        f"SELECT *, list_filter([{', '.join(found) or 'NULL'}], lambda v: v IS NOT NULL) AS _violations FROM "
-        + cleaned(f"(SELECT *, {', '.join(values)} FROM ({texts}))", contract.source_columns)
-    )
-
-
-def _branches(column: Column, text: str) -> list[str]:
-    value = quoted(column.name)
-    checks = [*reading_checks(column, text, value), *value_checks(column, value)]
-    branches = [f"WHEN {check.broken} THEN {_violation(column, check.code, text, check.rule)}" for check in checks]
-    if column.required:
-        branches.append(f"WHEN {value} IS NULL THEN {_violation(column, Code.MISSING_VALUE, text, '')}")
-    return branches
-
-
-def _violation(column: Column | None, code: Code, text: str, rule: str) -> str:
-    name = literal(column.name) if column else "NULL"
-    return f"{{'column': {name}, 'code': {literal(code)}, 'rule': {literal(rule)}, 'text': {text}::VARCHAR}}"
-
-
-def _run(connection: duckdb.DuckDBPyConnection, query: str, table: pa.Table, contract: Contract) -> Chunk:
-    connection.register("records", table)
-    try:
-        answer = connection.execute(query).to_arrow_table()
-    finally:
-        connection.unregister("records")
-    count = pa.compute.list_value_length(answer["_violations"])
-    is_good = pa.compute.equal(count, 0)
-    dropped = [name for name in answer.column_names if name.startswith("text of ")]
-    good = answer.filter(is_good).drop_columns([*dropped, "_violations", "_raw", "_source_line"])
-    rejects = [
-        Reject(
-            row["_source_row"],
-            row["_source_line"],
-            violation["column"],
-            Code(violation["code"]),
-            explain(Code(violation["code"]), contract, violation["column"], violation["text"], violation["rule"], row),
-            row["_raw"][:RAW_SHOWN],
-        )
-        for row in answer.filter(pa.compute.invert(is_good)).to_pylist()
-        for violation in row["_violations"]
-    ]
-    return Chunk(table.num_rows, good, rejects)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
+from duckdb import func
 
 from include.contracts.expressions import literal
+from include.ingestion.json_values import kept_by_jsonb_column, numbers_as_text_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,6 +23,22 @@ if TYPE_CHECKING:
 pa.set_memory_pool(pa.system_memory_pool())
 
 _open: dict[Path, duckdb.DuckDBPyConnection] = {}
+
+
+def add_functions(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make what DuckDB cannot do with JSON known to it: see `json_values`."""
+    arrow, special = func.PythonUDFType.ARROW, func.FunctionNullHandling.SPECIAL
+    connection.create_function(
+        "kept_by_jsonb", kept_by_jsonb_column, ["VARCHAR"], "BOOLEAN", type=arrow, null_handling=special
+    )
+    connection.create_function(
+        "numbers_as_text",
+        numbers_as_text_column,
+        ["VARCHAR", "VARCHAR"],
+        "VARCHAR",
+        type=arrow,
+        null_handling=special,
+    )
 
 
 @contextmanager
@@ -50,6 +68,7 @@ def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyCo
             f"SET GLOBAL TimeZone = 'UTC'; SET allowed_directories = [{literal(str(folder))}]; "
             "SET enable_external_access = false; SET lock_configuration = true"
         )
+        add_functions(connection)
         _open[folder] = connection
         yield connection
     finally:

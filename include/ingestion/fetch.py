@@ -11,15 +11,15 @@ import errno
 import gzip
 import hashlib
 import io
-import re
 import zlib
 from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from include.errors import Code, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError, Stage
 from include.ingestion.expansion import allowed_bytes, too_large
 from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
+from include.ingestion.waiting import NOT_SERVED_REMEDY, not_served
 from include.stores.object_store import ObjectMissingError, ObjectStore
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 4 * 1024**2
 # What compressed data raises that is cut off (the first) or damaged.
 DAMAGES = (EOFError, zlib.error, gzip.BadGzipFile)
-_MULTIBYTE = re.compile(rb"[\xc3-\xdf][\x80-\xbf]|[\xe0-\xef][\x80-\xbf]{2}|[\xf0-\xf4][\x80-\xbf]{3}")
-_NOT_LATIN_1 = re.compile(rb"[\x80-\x9f\xfe\xff]")
 
 
 class ObjectChangedError(RetryableError):
@@ -69,6 +67,15 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
         raise FileRefusedError(
             Code.OBJECT_VANISHED, "The file was removed before it could be read.", "Drop it again."
         ) from error
+    except PermanentError as error:
+        answer = store.unreadable(error, entry.bucket, entry.object_key)
+        if not answer:
+            raise
+        raise FileRefusedError(
+            Code.OBJECT_UNREADABLE,
+            not_served(answer),
+            f"It stays where it is. {NOT_SERVED_REMEDY}",
+        ) from error
     if info.etag != entry.etag:
         raise ObjectChangedError.of(entry)
     spooled = _spool(chunks, folder / "raw")
@@ -89,7 +96,7 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
         marked = stream.read(3) == codecs.BOM_UTF8
     if layout.compression == "none" and layout.encoding == "utf-8" and not marked:
         return raw
-    chunks = _bounded(_expanded(raw.path, layout.compression), allowed_bytes(raw.size_bytes, settings))
+    chunks = bounded(expanded(raw.path, layout.compression), allowed_bytes(raw.size_bytes, settings))
     chunks = _recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else _unmarked(chunks)
     try:
         return _spool(chunks, raw.path.with_name("plain"))
@@ -101,30 +108,6 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
             f"The text begins as {layout.encoding} and then is not: {error.reason}.",
             "Write the file anew, as UTF-8 if you can.",
         ) from error
-
-
-def guess_8_bit_encoding(path: Path, compression: str, max_expanded_bytes: int) -> str:
-    """`utf-8` or `latin-1`, by all bytes of a file whose head did not settle it.
-
-    Text that is not UTF-8 counts as Latin-1 if it has neither a UTF-8 sequence nor a byte that is no Latin-1
-    character; otherwise it stays UTF-8 and its rows with broken characters are refused one by one.
-    """
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    is_utf_8, may_be_latin_1 = True, True
-    try:
-        for chunk in _bounded(_expanded(path, compression), max_expanded_bytes):
-            if is_utf_8:
-                try:
-                    decoder.decode(chunk)
-                except UnicodeDecodeError:
-                    is_utf_8 = False
-            if not chunk.isascii():
-                may_be_latin_1 &= not _MULTIBYTE.search(chunk) and not _NOT_LATIN_1.search(chunk)
-        if is_utf_8:
-            is_utf_8 = not decoder.getstate()[0]  # the file ends inside a character
-    except DAMAGES:
-        return "utf-8"  # damaged: plain_text will say so
-    return "latin-1" if not is_utf_8 and may_be_latin_1 else "utf-8"
 
 
 def damaged(compression: str, error: Exception) -> FileRefusedError:
@@ -173,13 +156,15 @@ class _ZstdReader(io.RawIOBase):
         super().close()
 
 
-def _expanded(path: Path, compression: str) -> Iterator[bytes]:
+def expanded(path: Path, compression: str) -> Iterator[bytes]:
+    """The file's bytes, expanded, piece by piece."""
     with open_expanded(path, compression) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             yield chunk
 
 
-def _bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+def bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """The same pieces, as long as they are within the limit together."""
     total = 0
     for chunk in chunks:
         total += len(chunk)
@@ -195,10 +180,11 @@ def _unmarked(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(encoding)()
+    # Half of a surrogate pair, as in a text that was cut at a length, becomes bytes that refuse its line alone.
+    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for chunk in chunks:
-        yield decoder.decode(chunk).encode("utf-8")
-    yield decoder.decode(b"", final=True).encode("utf-8")
+        yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
+    yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
 
 
 def _spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from include.contracts.column_names import avro_name, hashed, matching, table_column
 from include.contracts.model import Contract, UnknownColumns
 from include.errors import Code
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 _SHOWN = 10
-_SYSTEM_COLUMNS = frozenset({"tableoid", "xmin", "cmin", "xmax", "cmax", "ctid"})
 
 
 @dataclass(frozen=True)
@@ -31,16 +31,30 @@ class ColumnMap:
     evolves: bool
 
     @property
+    def added(self) -> dict[str, str]:
+        """The columns that the file adds to the table, with the header of each."""
+        return {name: self.given[at] for at, name in self.extra} if self.evolves else {}
+
+    @property
     def present(self) -> set[str]:
         """The contract's columns that the file has."""
         return {name for name in self.names if name is not None}
 
 
-def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> ColumnMap:
+def map_columns(
+    given: Sequence[str], contract: Contract, max_columns: int, *, records_alone: bool = False
+) -> ColumnMap:
     """Match a file's column names with the contract's: order, case, spaces and dashes do not matter.
 
+    Args:
+        given: the names in the file.
+        contract: what the file should be.
+        max_columns: how many a file may have.
+        records_alone: the names come from records that are independent of each other, as messages are. Unknown names
+            that differ only in case are then kept as they are, unless they become columns.
+
     Raises:
-        FileRefusedError: too many, doubled or missing columns, or unknown ones where the contract refuses them.
+        FileRefusedError: too many, duplicate or missing columns, or unknown ones where the contract refuses them.
     """
     if len(given) > max_columns:
         raise FileRefusedError(
@@ -48,12 +62,11 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
             f"The file has {len(given):,} columns; the limit is {max_columns}.",
             "Send the contract's columns only, or raise INGEST_MAX_COLUMNS.",
         )
-    wanted = {normalised(column.name): column.name for column in contract.source_columns}
-    names = tuple(wanted.get(normalised(name)) for name in given)
-    # An unknown column is kept under its own name, unless it becomes a column of the table.
+    wanted = wanted_columns(contract)
+    names = tuple(column_of(name, wanted) for name in given)
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
-    keys = [name or (normalised(own) if evolves else own) for name, own in zip(names, given, strict=True)]
-    _refuse_doubled([key if name else None for key, name in zip(keys, names, strict=True)], given)
+    known = [(name, own) for name, own in zip(names, given, strict=True) if name is not None]
+    _refuse_duplicates([key for key, _ in known], [own for _, own in known])
     missing = [c.name for c in contract.source_columns if c.required and c.name not in names]
     if missing:
         raise FileRefusedError(
@@ -61,12 +74,47 @@ def map_columns(given: Sequence[str], contract: Contract, max_columns: int) -> C
             f"Required columns are missing: {_list(missing)}. The file has: {_list(list(given))}.",
             "Add them, with a header line if there was none.",
         )
-    _refuse_doubled(keys, given, become_columns=evolves)
     unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
-    refuse_unknown([name for _, name in unknown], contract)
+    own_names = [name for _, name in unknown]
+    _refuse_duplicates(
+        own_names if records_alone and not evolves else [matching(name) for name in own_names], own_names
+    )
+    refuse_unknown(own_names, contract)
     keep = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
-    extra = tuple((at, normalised(name) if evolves else name) for at, name in unknown) if keep else ()
+    extra = tuple((at, added_column(name, contract) if evolves else name) for at, name in unknown) if keep else ()
     return ColumnMap(tuple(given), names, extra, evolves)
+
+
+def added_column(header: str, contract: Contract) -> str:
+    """The name of the column that a header becomes in a table that grows: never one of the contract's own."""
+    name = table_column(header)
+    return hashed(name, matching(header)) if name in contract.by_name else name
+
+
+def unmatched(given: Iterable[str], contract: Contract) -> list[str]:
+    """The contract's columns that none of the names is."""
+    wanted = wanted_columns(contract)
+    found = {column_of(name, wanted) for name in given}
+    return [column.name for column in contract.source_columns if column.name not in found]
+
+
+def count_known(given: Iterable[str], contract: Contract) -> int:
+    """How many of the contract's columns a header names."""
+    wanted = wanted_columns(contract)
+    return len({column_of(name, wanted) for name in given} - {None})
+
+
+def column_of(header: str, wanted: Mapping[str, str]) -> str | None:
+    """The contract's column that a header names: by its letters, or by the name that a draft gives to such a header."""
+    name = wanted.get(matching(header))
+    return name if name is not None else wanted.get(matching(table_column(header)))
+
+
+def wanted_columns(contract: Contract) -> dict[str, str]:
+    """The contract's columns by what their names are compared by, and by the names that Avro gives them."""
+    columns = contract.source_columns
+    by_avro = {matching(avro_name(column.name)): column.name for column in columns if not column.name.isascii()}
+    return by_avro | {matching(column.name): column.name for column in columns}
 
 
 def refuse_nul(given: Sequence[str]) -> None:
@@ -79,20 +127,24 @@ def refuse_nul(given: Sequence[str]) -> None:
         )
 
 
-def _refuse_doubled(keys: Sequence[str | None], given: Sequence[str], *, become_columns: bool = False) -> None:
-    doubled = sorted({name for name, key in zip(given, keys, strict=True) if key is not None and keys.count(key) > 1})
-    if become_columns and len(doubled) > len({key for name, key in zip(given, keys, strict=True) if name in doubled}):
+def _refuse_duplicates(keys: Sequence[str], given: Sequence[str]) -> None:
+    """Raise if two names have one key: `given` are the names as the file has them."""
+    count = Counter(keys)
+    duplicates = [name for key, name in zip(keys, given, strict=True) if count[key] > 1]
+    if not duplicates:
+        return
+    if alike := sorted(set(duplicates)) if len(set(duplicates)) > len({key for key in keys if count[key] > 1}) else []:
         raise FileRefusedError(
             Code.DUPLICATE_COLUMNS,
-            f"Columns of the file would become one column of the table: {_list(doubled)}.",
-            "Give each a name of its own that differs in ASCII letters or digits, within 63 of them.",
+            f"Names of columns differ only in case, spaces, dashes or underscores: {_list(alike)}. They would be one "
+            "column.",
+            "Send one of them, or give each a name of its own.",
         )
-    if doubled:
-        raise FileRefusedError(
-            Code.DUPLICATE_COLUMNS,
-            f"Columns stand twice in the file: {_list(doubled)}.",
-            "Give each a name of its own.",
-        )
+    raise FileRefusedError(
+        Code.DUPLICATE_COLUMNS,
+        f"Names of columns occur more than once in the file: {_list(sorted(set(duplicates)))}.",
+        "Give each column a name of its own.",
+    )
 
 
 def refuse_unknown(unknown: Sequence[str], contract: Contract) -> None:
@@ -103,12 +155,6 @@ def refuse_unknown(unknown: Sequence[str], contract: Contract) -> None:
             f"The contract does not know these columns: {_list(list(unknown))}.",
             "Remove them, or add them to the contract.",
         )
-
-
-def normalised(name: str) -> str:
-    """A column name as it is compared: lower case, words joined by underscores, no name that PostgreSQL keeps."""
-    name = re.sub(r"[^0-9a-z]+", "_", name.strip().strip("\ufeff").casefold()).strip("_")
-    return f"column_{name}" if not name or name[0].isdigit() or name in _SYSTEM_COLUMNS else name[:63]
 
 
 def _list(names: list[str]) -> str:

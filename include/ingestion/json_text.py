@@ -1,183 +1,242 @@
-"""JSON as text: one record per line, or one per element of an array, with its number, line and raw text."""
+"""JSON as text: one record per line, one per element of an array, or objects one after another.
+
+Every record has its line, its raw text, and its members or the reason why it has none. A record of a document that
+is not JSON refuses the document: nothing says where the next one begins.
+"""
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
-import duckdb
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from include.contracts.expressions import literal
-from include.errors import Code
+from include.errors import Code, visible
+from include.ingestion.json_values import (
+    BLANKS,
+    DuplicateKeyError,
+    NestedTooDeepError,
+    NotJsonError,
+    Number,
+    has_half_pair,
+    read_value,
+    value_end,
+)
 from include.ingestion.records import FileRefusedError
-from include.ingestion.text_lines import RAW_SHOWN, Lines, broken_character, readable
+from include.ingestion.text_lines import BYTE_ORDER_MARK, RAW_SHOWN, Lines, broken_character, readable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CHUNK_ROWS = 20_000
-CHUNK_CHARACTERS = 8 * 1024**2  # rows may be long, and a chunk is held whole
-READ_BYTES = 1024**2
-_SIGNS = ("[", "]", ",")
+READ_CHARACTERS = 1024**2
+# Also before a record where files were put together: a byte order mark is no part of JSON.
+_BETWEEN_RECORDS = BLANKS + BYTE_ORDER_MARK
+_NOT_BLANK = re.compile(f"[^{_BETWEEN_RECORDS}]|\\Z")
+_LINE_END = re.compile("\r\n|\r|\n")
 _REMEDY = "Check how the file was written, and upload the whole of it."
-_TOO_LONG = (
-    Code.ROW_TOO_LONG, "A record of the JSON document is longer than a record may be (INGEST_MAX_ROW_BYTES)."
-)  # fmt: skip
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],\n]|[^\s"{}\[\],:]+', re.DOTALL)
-_SCHEMA = pa.schema(
-    [("_source_row", pa.int64()), ("_source_line", pa.int64()), ("_raw", pa.string()), ("_problem", pa.string())]
-)
+# A value may be cut in the middle of a word or of an escape: an error so near to the end may be one of reading on.
+_NEAR_THE_END = 16
+# Of 1.5e+3, what is read of its beginning may end before "." or "e+".
+_CUT_NUMBER = len("e+") + 1
 
 
-def ndjson_lines(path: Path, max_row_bytes: int) -> Iterator[pa.Table]:
-    """Each line that is not blank, as tables of `_source_row`, `_source_line`, `_raw` and `_problem` (a code)."""
-    rows: list[tuple[int, int, str, Code | None]] = []
+class JsonRecord(NamedTuple):
+    """One record. `members` is None where `code` says why it cannot be read."""
+
+    line: int
+    raw: str
+    members: dict[str, Any] | None
+    code: Code | None = None
+    message: str = ""
+
+
+def ndjson_records(path: Path, max_row_bytes: int, *, one_per_line: bool = False) -> Iterator[JsonRecord]:
+    """The records of each line that is not blank: one, or objects one after another unless `one_per_line`."""
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         lines = Lines(stream, max_row_bytes)
-        number = size = 0
         while (line := lines.next()) is not None:
-            text = line.strip()
+            text = line.strip(_BETWEEN_RECORDS)
             if not text:
                 continue
-            number += 1
-            problem = Code.ROW_TOO_LONG if lines.cut else None
-            if not text.isascii() and broken_character(text):
-                problem = Code.BAD_ENCODING
-                text = readable(text)
-            rows.append((number, lines.number, text[:RAW_SHOWN] if problem else text, problem))
-            size += len(text)
-            if len(rows) >= CHUNK_ROWS or size >= CHUNK_CHARACTERS:
-                yield _table(rows)
-                rows, size = [], 0
-    if rows:
-        yield _table(rows)
+            if lines.cut:
+                message = "The record is longer than a record may be (INGEST_MAX_ROW_BYTES)."
+                yield JsonRecord(lines.number, text[:RAW_SHOWN], None, Code.ROW_TOO_LONG, message)
+            elif not text.isascii() and (broken := broken_character(text)):
+                yield JsonRecord(lines.number, readable(text)[:RAW_SHOWN], None, Code.BAD_ENCODING, broken)
+            else:
+                yield from _line_records(text, lines.number, one_per_line=one_per_line)
 
 
-def document_records(path: Path, connection: duckdb.DuckDBPyConnection, max_row_bytes: int) -> Iterator[pa.Table]:
-    """Each element of a JSON array (or each object of a document), in the same shape; lines are not known here.
+def _line_records(text: str, line: int, *, one_per_line: bool) -> Iterator[JsonRecord]:
+    at = 0
+    while at < len(text):
+        record, end = _read_record(text, at, line)
+        following = _NOT_BLANK.search(text, end)
+        end = following.start() if following else len(text)
+        if end < len(text) and (one_per_line or text[end] != "{"):
+            message = f"The line is not JSON: a value ends at character {end}, and more follows it."
+            yield JsonRecord(line, text[at:], None, Code.BAD_ROW_JSON, message)
+            return
+        yield record
+        at = end
+
+
+def _read_record(text: str, at: int, line: int) -> tuple[JsonRecord, int]:
+    """The record at `at`, and where it ends: at the end of the text if its own is not known."""
+    try:
+        value, end = read_value(text, at)
+    except NotJsonError as error:
+        end = value_end(text, at) or len(text)
+        where = f" at character {error.position + 1}" if error.position is not None else ""
+        advice = "write null, or a text" if error.position is None else "look for a cut-off line, a quote or a bracket"
+        message = f"The line is not JSON: {error.reason}{where}; {advice}."
+        return JsonRecord(line, text[at:end], None, Code.BAD_ROW_JSON, message), end
+    except (DuplicateKeyError, NestedTooDeepError) as error:
+        end = value_end(text, at) or len(text)
+        return _refused(text[at:end], line, error), end
+    return _record(text[at:end], line, value), end
+
+
+def _refused(raw: str, line: int, error: DuplicateKeyError | NestedTooDeepError) -> JsonRecord:
+    if isinstance(error, DuplicateKeyError):
+        message = (
+            f"The key '{visible(error.key[:60])}' comes twice in one object; only one of its values could be kept."
+        )
+        return JsonRecord(line, raw, None, Code.DUPLICATE_COLUMNS, message)
+    return JsonRecord(line, raw, None, Code.BAD_JSON, "The record is nested too deep to be kept as JSON.")
+
+
+def _record(raw: str, line: int, value: Any) -> JsonRecord:
+    if type(value) is not dict:
+        message = "The record is not a JSON object with the contract's columns as keys."
+        return JsonRecord(line, raw, None, Code.NOT_AN_OBJECT, message)
+    if "\\u" in raw and has_half_pair(raw, value):
+        message = r"The record holds half of a surrogate pair, as in \ud800, which is no character."
+        return JsonRecord(line, raw, None, Code.BAD_ROW_JSON, message)
+    return JsonRecord(line, raw, value)
+
+
+def document_records(path: Path, max_row_bytes: int) -> Iterator[JsonRecord]:
+    """Each element of a JSON array, or each of the values that follow one another.
 
     Raises:
-        FileRefusedError: the document is broken or cut off; the message says where.
+        FileRefusedError: the document is broken or cut off, or a record is too long; the message says where.
     """
-    # Left to find that out, DuckDB takes several arrays one after another for records, each a row of its own.
-    kind = "array" if _first_sign(path) == b"[" else "unstructured"
-    source = (
-        f"SELECT row_number() OVER () AS _source_row, NULL::BIGINT AS _source_line, json::VARCHAR AS _raw, "
-        f"NULL::VARCHAR AS _problem FROM read_json_objects({literal(str(path))}, format = '{kind}', "
-        f"maximum_object_size = {max_row_bytes})"
-    )
-    count, within = 0, Counter[str]()
-    try:
-        for batch in connection.cursor().execute(source).to_arrow_reader(CHUNK_ROWS):
-            records = pa.Table.from_batches([batch]).cast(_SCHEMA)
-            count += records.num_rows
-            for sign in _SIGNS:
-                within[sign] += pc.sum(pc.count_substring(records["_raw"], sign)).as_py() or 0
-            # DuckDB refuses what is longer than its buffer, which is never below some megabytes.
-            if (pc.max(pc.binary_length(records["_raw"])).as_py() or 0) > max_row_bytes:
-                raise FileRefusedError(*_TOO_LONG, _REMEDY)
-            yield records
-    except duckdb.Error as error:
-        raise FileRefusedError(*_document_problem(path, str(error)), _REMEDY) from error
-    if kind == "array":
-        _check_array(path, count, within)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        document = _Document(stream, max_row_bytes)
+        is_array = document.next_sign() == "["
+        if not is_array:
+            while document.next_sign():
+                yield document.record()
+            return
+        document.skip_sign()
+        more = document.next_sign() != "]"
+        while more:
+            yield document.record()
+            sign = document.next_sign()
+            document.skip_sign()
+            if sign not in {",", "]"}:
+                raise document.broken("a comma or the closing bracket is missing", after=True, cut=not sign)
+            more = sign == ","
+            if more and (following := document.next_sign()) in {"]", ""}:
+                raise document.broken("a record is missing after the comma", after=True, cut=not following)
+        if not document.count:
+            document.skip_sign()
+        if document.next_sign():
+            raise FileRefusedError(
+                Code.UNREADABLE_FILE, "The JSON document is broken: its array ends before the file does.", _REMEDY
+            )
 
 
-def _check_array(path: Path, count: int, within: Counter[str]) -> None:
-    """Refuse an array that DuckDB has read as if it were whole: cut off behind a comma, or going on behind its end.
+class _Document:
+    """A document that is read piece by piece: what is held begins with the record at hand."""
 
-    Outside of its records, in which the signs occur as often as `within` says, a whole one has two brackets, and a
-    comma fewer than records.
-    """
-    outside = Counter(dict.fromkeys(_SIGNS, 0))
-    with path.open("rb") as stream:
-        while chunk := stream.read(READ_BYTES):
-            outside.update({sign: chunk.count(sign.encode()) for sign in _SIGNS})
-    outside.subtract(within)
-    if _ends_early(path):
-        raise FileRefusedError(Code.TRUNCATED_FILE, f"The JSON document is cut off after record {count}.", _REMEDY)
-    if outside != {"[": 1, "]": 1, ",": max(count - 1, 0)}:
-        raise FileRefusedError(
-            Code.UNREADABLE_FILE, "The JSON document is broken: its array ends before the file does.", _REMEDY
+    def __init__(self, stream: TextIO, max_row_bytes: int) -> None:
+        self._stream, self._limit = stream, max_row_bytes
+        self._text, self._at, self._is_whole = "", 0, False
+        self._line = 1
+        self.count = 0
+
+    def next_sign(self) -> str:
+        """The next character that is no blank; empty at the end."""
+        while True:
+            match = _NOT_BLANK.search(self._text, self._at)
+            self._advance(match.start() if match else len(self._text))
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._read_on():
+                return ""
+
+    def skip_sign(self) -> None:
+        self._at += 1
+
+    def record(self) -> JsonRecord:
+        """The record that begins here."""
+        self.count += 1
+        line = self._line
+        while (read := self._read(line)) is None:
+            pass
+        record, end = read
+        if end - self._at > self._limit // 4 and len(record.raw.encode("utf-8", "surrogatepass")) > self._limit:
+            raise self._too_long()
+        self._advance(end)
+        if not record.raw.isascii() and (broken := broken_character(record.raw)):
+            return JsonRecord(line, readable(record.raw)[:RAW_SHOWN], None, Code.BAD_ENCODING, broken)
+        return record
+
+    def _read(self, line: int) -> tuple[JsonRecord, int] | None:
+        """The record and its end; None if more of the text had to be read first."""
+        text, at = self._text, self._at
+        try:
+            value, end = read_value(text, at)
+        except NotJsonError as error:
+            is_broken = error.position is None or not (error.cut or error.position > len(text) - _NEAR_THE_END)
+            if not is_broken and self._has_more(at):
+                return None
+            where = "" if error.position is None else f" at its character {error.position - at + 1}"
+            raise self.broken(f"{error.reason}{where}", cut=error.cut) from error
+        except (DuplicateKeyError, NestedTooDeepError) as error:
+            end = value_end(text, at) or 0
+            if not end and self._has_more(at):
+                return None
+            return _refused(text[at : end or len(text)], line, error), end or len(text)
+        if (end == len(text) or (type(value) is Number and end > len(text) - _CUT_NUMBER)) and self._has_more(at):
+            return None  # a number may go on
+        return _record(text[at:end], line, value), end
+
+    def _has_more(self, at: int) -> bool:
+        if self._is_whole:
+            return False
+        if len(self._text) - at > self._limit:
+            raise self._too_long()
+        return self._read_on()
+
+    def _read_on(self) -> bool:
+        held = len(self._text) - self._at
+        chunk = self._stream.read(max(READ_CHARACTERS, held))
+        while chunk.endswith("\r") and (following := self._stream.read(1)):
+            chunk += following
+        self._is_whole = not chunk
+        if chunk:
+            self._text, self._at = self._text[self._at :] + chunk, 0
+        return bool(chunk)
+
+    def _advance(self, end: int) -> None:
+        skipped = self._text[self._at : end]
+        if "\n" in skipped or "\r" in skipped:
+            self._line += len(_LINE_END.findall(skipped))
+        self._at = end
+
+    def _too_long(self) -> FileRefusedError:
+        return FileRefusedError(
+            Code.ROW_TOO_LONG,
+            f"Record {self.count} of the JSON document (line {self._line}) is longer than a record may be "
+            "(INGEST_MAX_ROW_BYTES).",
+            _REMEDY,
         )
 
-
-def record_lines(path: Path) -> Iterator[tuple[int, int]]:
-    """The number of each element of a JSON array, and the line on which it begins."""
-    depth, line, record = 0, 1, 0
-    top: int | None = None  # how deep records lie: 1 in an array, 0 where objects follow one another
-    begins = True
-    for token in _tokens(path):
-        first = token[:1]
-        if first == b"\n":
-            line += 1
-        elif first == b",":
-            begins = depth == top
-        elif top is None and first == b"[":
-            top = depth = 1
-        else:
-            top = top or 0
-            if depth == top and (begins or top == 0) and first not in b"]}":
-                begins = False
-                record += 1
-                yield record, line
-            depth += (first in b"[{") - (first in b"]}")
-            line += token.count(b"\n")
-
-
-def _tokens(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as stream:
-        rest = b""
-        while chunk := stream.read(READ_BYTES):
-            data = rest + chunk
-            end = 0
-            # A string that the chunk cuts waits for the next: stop at a quote that nothing closes.
-            for match in _TOKEN.finditer(data):
-                if b'"' in data[end : match.start()]:
-                    break
-                yield match.group()
-                end = match.end()
-            quote = data.find(b'"', end)
-            rest = data[quote:] if quote >= 0 else b""
-
-
-def _document_problem(path: Path, error: str) -> tuple[Code, str]:
-    where = re.search(r"in record/value (\d+)[^:]*: *([^\n.]*)", error)
-    # DuckDB counts the record that it failed to read as one more.
-    detail = f" in record {max(int(where[1]) - 1, 1)}: {where[2].strip()}" if where else ""
-    if "unexpected end of data" in error or _ends_early(path):
-        return Code.TRUNCATED_FILE, f"The JSON document is cut off{detail}."
-    if "Out of Memory" in error:
-        return Code.TOO_LARGE, "The JSON document has records that need more than INGEST_ENGINE_MEMORY_MB."
-    if "maximum_object_size" in error:
-        return _TOO_LONG
-    if not detail:
-        detail = ": " + error.split("\n", maxsplit=1)[0][:200]
-    return Code.UNREADABLE_FILE, f"The JSON document is broken{detail}."
-
-
-def _ends_early(path: Path) -> bool:
-    """Whether an array has no closing bracket at the end of the file."""
-    with path.open("rb") as stream:
-        stream.seek(-min(1024, path.stat().st_size), 2)
-        end = stream.read().rstrip()[-1:]
-    return _first_sign(path) == b"[" and end != b"]"
-
-
-def _first_sign(path: Path) -> bytes:
-    with path.open("rb") as stream:
-        while chunk := stream.read(READ_BYTES):
-            if text := chunk.lstrip(b"\xef\xbb\xbf \t\r\n"):
-                return text[:1]
-    return b""
-
-
-def _table(rows: list[tuple[int, int, str, Code | None]]) -> pa.Table:
-    return pa.Table.from_arrays(
-        [pa.array(column, kind) for column, kind in zip(zip(*rows, strict=True), _SCHEMA.types, strict=True)],
-        schema=_SCHEMA,
-    )
+    def broken(self, reason: str, *, after: bool = False, cut: bool) -> FileRefusedError:
+        """The verdict on a document that is not JSON in the record at hand, or after it."""
+        where = f"{'after' if after else 'in'} record {self.count} (line {self._line})"
+        if cut:
+            return FileRefusedError(Code.TRUNCATED_FILE, f"The JSON document is cut off {where}.", _REMEDY)
+        return FileRefusedError(Code.UNREADABLE_FILE, f"The JSON document is broken {where}: {reason}.", _REMEDY)

@@ -7,10 +7,11 @@ that was taken for dead, and whose file another one has begun, finds out at its 
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.errors import Code, PipelineError, Stage
+from include.errors import Code, PipelineError, RetryableError, Stage
 from include.ingestion.records import (
     DuplicateContentError,
     FileEntry,
@@ -22,11 +23,12 @@ from include.ingestion.records import (
     Status,
     TopicRange,
     Validated,
+    file_entry,
 )
 from include.stores.warehouse import Connection, statement, warehouse_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from include.stores.object_store import ObjectInfo
@@ -79,7 +81,8 @@ class Ledger:
     ) -> list[tuple[int, int]]:
         """Enter objects that are not in flight; (file_id, bytes) of each that was entered or reopened.
 
-        An entry that waits for an object which was overwritten meanwhile goes on to wait for the new version.
+        An entry that waits for an object which was overwritten meanwhile goes on to wait for the new version. The
+        commit waits for the disk: a file_id becomes part of object keys, and must never be given twice.
         """
         values = {
             "dataset": dataset,
@@ -88,11 +91,13 @@ class Ledger:
             "keys": [item.key for item in objects],
             "etags": [item.etag for item in objects],
             "sizes": [item.size for item in objects],
+            "modified": [item.modified_at for item in objects],
             "dag_id": dag_id,
             "run_id": run_id,
         }
-        self._rows("note_changed_objects", values, returns=False)
-        return [(row[0], row[1]) for row in self._rows("claim_files", values)]
+        with warehouse_errors(Stage.CLAIM), self._durable():
+            self._rows("note_changed_objects", values, returns=False)
+            return [(row[0], row[1]) for row in self._rows("claim_files", values)]
 
     def claim_messages(
         self,
@@ -114,6 +119,29 @@ class Ledger:
         }
         return int(self._rows("claim_messages", values)[0][0])
 
+    def note_removed_messages(
+        self, dataset: str, contract_version: str, source: TopicRange, dag_id: str, run_id: str
+    ) -> list[TopicRange]:
+        """Enter messages that the broker removed before they were read, as a failure that is settled.
+
+        Returns:
+            The range that was entered; none where an earlier run has entered it and could not commit behind it.
+        """
+        values = {
+            **asdict(source),
+            "dataset": dataset,
+            "contract_version": contract_version,
+            "code": Code.MESSAGES_REMOVED,
+            "dag_id": dag_id,
+            "run_id": run_id,
+        }
+        return [TopicRange(*row) for row in self._rows("note_removed_messages", values)]
+
+    def only_deletes(self, entry: FileEntry, deletes: int) -> None:
+        """Note a batch of messages that are all deletes as loaded: there is no row in it."""
+        with warehouse_errors(Stage.LOAD):
+            self._advance("mark_only_deletes", entry.file_id, entry.attempts, {"deletes_ignored": deletes})
+
     def unfinished_messages(self, topic: str, partition: int, first_offset: int) -> UnfinishedMessages | None:
         """The batch that starts at this offset, if workers have begun it and died."""
         values = {"topic": topic, "partition": partition, "first_offset": first_offset}
@@ -122,28 +150,62 @@ class Ledger:
 
     def settle_messages(self, topic: str, partition: int) -> list[FileEntry]:
         """Note the end of a partition's batches whose outcome is decided; these."""
-        return [_entry(row) for row in self._rows("settle_messages", {"topic": topic, "partition": partition})]
+        return [file_entry(row) for row in self._rows("settle_messages", {"topic": topic, "partition": partition})]
 
     def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[Orphan]:
         """Take over the files that an earlier run left unfinished."""
         values = {"dataset": dataset, "bucket": bucket, "run_id": run_id}
-        return [Orphan(row[0], row[1], row[2], Stage(row[3])) for row in self._rows("adopt_orphans", values)]
+        return [Orphan(row[0], row[1], row[2], Stage(row[3])) for row in sorted(self._rows("adopt_orphans", values))]
 
     def begin(self, file_id: int) -> FileEntry | None:
         """Take a file up; None if its outcome is decided already."""
         rows = self._rows("begin_file", {"file_id": file_id})
-        return _entry(rows[0]) if rows else None
+        return file_entry(rows[0]) if rows else None
 
     def read(self, file_id: int) -> FileEntry | None:
         """The file's entry as it stands."""
         rows = self._rows("read_file", {"file_id": file_id})
-        return _entry(rows[0]) if rows else None
+        return file_entry(rows[0]) if rows else None
 
-    def loaded_before(self, entry: FileEntry, sha256: str) -> int | None:
-        """The file that brought this content into the same table, if one did."""
-        values = {"dataset": entry.dataset, "sha256": sha256, "file_id": entry.file_id}
+    def loaded_before(self, entry: FileEntry, sha256: str, *, may_come_again: bool = False) -> int | None:
+        """The file that brought this content into the same table, if one did.
+
+        Args:
+            entry: the file that has the content now.
+            sha256: of the content.
+            may_come_again: the content counts as new once another content of the dataset was loaded after it.
+        """
+        values = {
+            "dataset": entry.dataset,
+            "sha256": sha256,
+            "file_id": entry.file_id,
+            "may_come_again": may_come_again,
+        }
         rows = self._rows("loaded_before", values)
         return int(rows[0][0]) if rows else None
+
+    def next_resend_no(self, entry: FileEntry, sha256: str) -> int:
+        """How often this content was loaded before. To be asked while the dataset's lock is held."""
+        return int(self._rows("next_resend_no", {"dataset": entry.dataset, "sha256": sha256})[0][0])
+
+    def in_order(self, dataset: str, bucket: str, most: int) -> list[tuple[int, int, int]]:
+        """Files without an outcome as (file_id, bytes, attempts), in the order in which the objects were written."""
+        values = {"dataset": dataset, "bucket": bucket, "most": most}
+        return [(row[0], row[1], row[2]) for row in self._rows("files_in_order", values)]
+
+    def check_turn(self, entry: FileEntry) -> None:
+        """Look whether all files of the dataset that were written before this one have an outcome.
+
+        Raises:
+            RetryableError: one has none.
+        """
+        for file_id, key in self._rows("earlier_file", {"file_id": entry.file_id}):
+            raise RetryableError(
+                entry.stage,
+                Code.EARLIER_FILE_WAITS,
+                f"File {file_id} was written before this one and must be loaded before it.",
+                earlier=key,
+            )
 
     def validated(self, entry: FileEntry, result: Validated) -> None:
         """Note that a file was read, and which of its rows are refused."""
@@ -163,8 +225,13 @@ class Ledger:
         with warehouse_errors(Stage.PROCESS):
             self._advance("mark_processed", entry.file_id, entry.attempts, {"rows_duplicate": result.rows_duplicate})
 
-    def loaded(self, entry: FileEntry, result: Loaded) -> None:
-        """Note the merge, inside its transaction.
+    def loaded(self, entry: FileEntry, result: Loaded, resend_no: int = 0) -> None:
+        """Note the merge, inside its transaction, which holds the dataset's lock.
+
+        Args:
+            entry: the file.
+            result: what the merge did.
+            resend_no: how often the same content was loaded before.
 
         Raises:
             UniqueViolation: the same content was loaded meanwhile. Who merges must be able to tell this from a fault.
@@ -173,13 +240,14 @@ class Ledger:
             "inserted": result.inserted,
             "updated": result.updated,
             "unchanged": result.unchanged,
+            "resend_no": resend_no,
         }
         self._advance("mark_loaded", entry.file_id, entry.attempts, values)
 
     def refused(self, entry: FileEntry, stage: Stage, refusal: FileRefusedError) -> None:
         """Note the verdict on a whole file, with its rejected rows."""
         status = Status.DUPLICATE if isinstance(refusal, DuplicateContentError) else Status.failed_in(stage)
-        with warehouse_errors(stage), self.connection.transaction():
+        with warehouse_errors(stage), self._durable():
             self._add_rejects(entry.file_id, refusal.rejects.first)
             self._fail(
                 entry.file_id,
@@ -196,7 +264,7 @@ class Ledger:
 
     def failed(self, file_id: int, attempts: int, stage: str, code: Code, message: str) -> None:
         """Note that the work on a file, in this attempt, stopped for a reason outside the file."""
-        with warehouse_errors(stage):
+        with warehouse_errors(stage), self._durable():
             self._fail(file_id, attempts, Status.failed_in(stage), code, message)
 
     def postponed(self, entry: FileEntry, code: Code, message: str) -> None:
@@ -228,7 +296,7 @@ class Ledger:
 
     def unsettled(self, dataset: str, bucket: str) -> list[FileEntry]:
         """Files whose outcome is decided and which still lie in incoming/."""
-        return [_entry(row) for row in self._rows("unsettled_files", {"dataset": dataset, "bucket": bucket})]
+        return [file_entry(row) for row in self._rows("unsettled_files", {"dataset": dataset, "bucket": bucket})]
 
     def settled(self, file_id: int, key: str | None) -> None:
         """Note where a file was put; None if it was not there any more."""
@@ -252,6 +320,13 @@ class Ledger:
     def report(self, file_id: int) -> dict[str, Any]:
         """All that is known of a file."""
         return dict(self._rows("file_report", {"file_id": file_id})[0][0])
+
+    @contextmanager
+    def _durable(self) -> Iterator[None]:
+        """A transaction whose commit waits for the disk, and with it all earlier ones: what follows moves objects."""
+        with self.connection.transaction():
+            self.connection.execute("SET LOCAL synchronous_commit = on")
+            yield
 
     def _fail(self, file_id: int, attempts: int, status: Status, code: Code, message: str, **known: object) -> None:
         unknown = dict.fromkeys(("sha256", "format", "rows_read", "rows_rejected", "rejects_by_code"))
@@ -285,8 +360,3 @@ class Ledger:
         with warehouse_errors(name), self.connection.cursor() as cursor:
             cursor.execute(statement(name), values)
             return cursor.fetchall() if returns else []
-
-
-def _entry(row: tuple[Any, ...]) -> FileEntry:
-    file_id, dataset, size, status, stage, attempts, run_id, bucket, key, etag = row
-    return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id)

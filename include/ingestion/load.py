@@ -6,16 +6,20 @@ ledger knows.
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import errors as pg
 
-from include.errors import Code, PermanentError, Stage
+from include.errors import Code, PermanentError, Stage, visible
+from include.ingestion.added_columns import remember_headers
 from include.ingestion.audit import Auditor, judge
+from include.ingestion.dataset_lock import dataset_lock
 from include.ingestion.engine import engine
-from include.ingestion.records import DuplicateContentError, FileEntry, Loaded, Processed, Validated
+from include.ingestion.records import DuplicateContentError, FileEntry, FileRefusedError, Loaded, Processed, Validated
+from include.ingestion.table_shape import refuse
 from include.ingestion.target import STAGING_SCHEMA, Target
 from include.stores.warehouse import Connection, warehouse_errors
 
@@ -23,11 +27,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import pyarrow as pa
+
     from include.contracts.model import Contract
     from include.ingestion.ledger import Ledger
     from include.settings import IngestSettings
 
 _COPY_ROWS = 16_384
+_ALTER_MILLISECONDS = 200
+_ALTER_PAUSE_SECONDS = 0.5
+# Another session may undo the first change, as an owner who tries something.
+_MOST_CHANGES = 2
+_COPY_CELLS = 500_000
 
 
 def load(
@@ -43,15 +54,16 @@ def load(
     """Bring the planned rows into the dataset's table.
 
     Raises:
-        FileRefusedError: a critical expectation failed, and nothing was published.
+        FileRefusedError: the table differs from the contract, or a critical expectation failed; nothing was published.
         DuplicateContentError: another session published the same content meanwhile.
-        RetryableError: the warehouse is locked, full or away.
+        RetryableError: the warehouse is locked, full or away, or an earlier file must be loaded first.
         PermanentError: it refuses; a retry changes nothing.
     """
     target = Target(contract, entry.file_id, entry.attempts, validated.extra_columns)
     connection = ledger.connection
     with warehouse_errors(Stage.LOAD):
-        target.ensure(connection)
+        remember_headers(connection, contract.dataset, validated.headers)
+        _prepare_table(target, entry, ledger, settings)
         with _staging(connection, target):
             _copy(processed, target, connection, folder, settings)
             processed.path.unlink(missing_ok=True)
@@ -59,6 +71,60 @@ def load(
             ledger.quality(entry, results)
             judge(contract, results)
             return _publish(target, entry, processed, ledger, validated.sha256, settings)
+
+
+def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: IngestSettings) -> None:
+    """Make the table as the contract has it, or refuse the file. A table that is so already is not locked.
+
+    ALTER TABLE waits for every reader, and every later reader waits behind it. So it is tried for a fifth of a second,
+    and again a little later, for as long as the lock timeout allows.
+
+    Raises:
+        FileRefusedError: the table differs from the contract, or PostgreSQL refuses to change it.
+        PermanentError: it is incomplete after it was changed twice; the error names the columns.
+    """
+    connection, dataset = ledger.connection, target.contract.dataset
+    end: float | None = None
+    changed = 0
+    while not _is_complete(target, connection):
+        if changed == _MOST_CHANGES:
+            missing = ", ".join(target.shape(connection).missing)
+            raise PermanentError(
+                Stage.LOAD,
+                Code.INTERNAL,
+                f"The table raw.{dataset} was changed for its contract and still lacks columns: {missing}.",
+                dataset=dataset,
+            )
+        try:
+            with dataset_lock(ledger, entry, settings):
+                if not _is_complete(target, connection):
+                    connection.execute(f"SET LOCAL lock_timeout = {_ALTER_MILLISECONDS}")
+                    target.ensure(connection)
+                    changed += 1
+        except pg.LockNotAvailable:
+            end = end or time.monotonic() + settings.lock_timeout_seconds
+            if time.monotonic() > end:
+                raise
+            time.sleep(_ALTER_PAUSE_SECONDS)
+        except pg.FeatureNotSupported as error:
+            detail = visible(f"{error.diag.message_primary}: {error.diag.message_detail}")
+            raise FileRefusedError(
+                Code.TABLE_DIFFERS,
+                f"The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
+                "As the owner, drop what depends on the column, then reprocess the file. The next run of dbt makes its "
+                "views again.",
+            ) from error
+
+
+def _is_complete(target: Target, connection: Connection) -> bool:
+    """Whether the table has all columns in their types.
+
+    Raises:
+        FileRefusedError: it differs from the contract in a way that is not changed here.
+    """
+    shape = target.shape(connection)
+    refuse(target.contract.dataset, shape)
+    return shape.is_complete
 
 
 @contextmanager
@@ -79,8 +145,9 @@ def _copy(processed: Processed, target: Target, connection: Connection, folder: 
         with connection.cursor().copy(target.copy()) as copy:
             encoder: ArrowToPostgresBinaryEncoder | None = None
             for select in processed.selects:
-                batches = reader.execute(select).to_arrow_reader(_COPY_ROWS)
+                batches = reader.execute(select).to_arrow_reader(min(_COPY_ROWS, _COPY_CELLS // target.width))
                 if encoder is None:
+                    _check_types(batches.schema, target)
                     encoder = ArrowToPostgresBinaryEncoder(batches.schema)
                     copy.write(encoder.write_header())
                 for batch in batches:
@@ -89,36 +156,38 @@ def _copy(processed: Processed, target: Target, connection: Connection, folder: 
                 copy.write(encoder.finish())
 
 
+def _check_types(schema: pa.Schema, target: Target) -> None:
+    """Binary COPY reads the bits of any type as those of its column: the types must be the same.
+
+    Raises:
+        PermanentError: a column has another type than in the staging table.
+    """
+    wanted = target.arrow_schema
+    for name, given, expected in zip(schema.names, schema.types, wanted.types, strict=True):
+        if given != expected:
+            raise PermanentError(
+                Stage.LOAD,
+                Code.INTERNAL,
+                f"The column {name} would be copied as {given}, and the staging table holds {expected}.",
+                dataset=target.contract.dataset,
+            )
+
+
 def _publish(
     target: Target, entry: FileEntry, processed: Processed, ledger: Ledger, sha256: str, settings: IngestSettings
 ) -> Loaded:
-    connection = ledger.connection
-    table = f"raw.{target.contract.dataset}"
     try:
-        with connection.transaction():
-            # One loader a table: merges of two files into the same keys would collide. Waiting for the turn is
-            # no fault, so the lock timeout starts after it.
-            connection.execute(
-                "SET LOCAL synchronous_commit = on; SET LOCAL lock_timeout = 0; "
-                f"SET LOCAL work_mem = '{settings.merge_memory_mb}MB'"
+        # One loader a table: merges of two files into the same keys would collide.
+        with dataset_lock(ledger, entry, settings):
+            resend_no = _resend_no(target, entry, ledger, sha256)
+            ledger.connection.execute(
+                f"SET LOCAL synchronous_commit = on; SET LOCAL work_mem = '{settings.merge_memory_mb}MB'"
             )
-            connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [table])
-            connection.execute(f"SET LOCAL lock_timeout = '{settings.lock_timeout_seconds}s'")
-            before = _counters(connection, table)
-            merged = connection.execute(target.merge(sort=not processed.in_key_order)).rowcount
-            after = _counters(connection, table)
-            inserted, updated = after[0] - before[0], after[1] - before[1]
-            if inserted + updated != merged:
-                raise PermanentError(
-                    Stage.LOAD,
-                    Code.INTERNAL,
-                    "PostgreSQL's counters disagree with the merge (is track_counts on?).",
-                    merged=merged,
-                    inserted=inserted,
-                    updated=updated,
-                )
-            loaded = Loaded(inserted, updated, processed.rows_kept - merged)
-            ledger.loaded(entry, loaded)
+            # From here on no session can change the table's columns.
+            ledger.connection.execute(target.lock())
+            refuse(target.contract.dataset, target.shape(ledger.connection))
+            loaded = _merge(target, processed, ledger.connection)
+            ledger.loaded(entry, loaded, resend_no)
         return loaded
     except pg.UniqueViolation as error:
         if error.diag.constraint_name != "content_is_loaded_once":
@@ -127,13 +196,51 @@ def _publish(
         raise DuplicateContentError(of or 0) from error
 
 
+def _resend_no(target: Target, entry: FileEntry, ledger: Ledger, sha256: str) -> int:
+    """How often the content was loaded before, of a file whose turn it is.
+
+    Where no column says which row is newer, the file that was written last must be loaded last: an earlier file that
+    waits is not overtaken, and the content of A, B, A is loaded three times. Messages have a turn of their own.
+
+    Raises:
+        DuplicateContentError: the content was loaded before, and no other content since.
+        RetryableError: an earlier file has no outcome yet.
+    """
+    if not (target.contract.loads_in_order and entry.is_object):
+        return 0
+    ledger.check_turn(entry)
+    if (of := ledger.loaded_before(entry, sha256, may_come_again=True)) is not None:
+        raise DuplicateContentError(of)
+    return ledger.next_resend_no(entry, sha256)
+
+
+def _merge(target: Target, processed: Processed, connection: Connection) -> Loaded:
+    table = f"raw.{target.contract.dataset}"
+    before = _counters(connection, table)
+    merged = connection.execute(target.merge(sort=not processed.in_key_order)).rowcount
+    after = _counters(connection, table)
+    inserted, updated = after[0] - before[0], after[1] - before[1]
+    if inserted + updated != merged:
+        raise PermanentError(
+            Stage.LOAD,
+            Code.INTERNAL,
+            "PostgreSQL's counters disagree with the merge (is track_counts on?).",
+            merged=merged,
+            inserted=inserted,
+            updated=updated,
+        )
+    return Loaded(inserted, updated, processed.rows_kept - merged)
+
+
 def _counters(connection: Connection, table: str) -> tuple[int, int]:
     """Rows inserted and updated by this session and not yet reported: their difference counts a statement's own.
 
-    MERGE ... RETURNING counts too, but sends every row through a second plan node: half as long again.
+    MERGE ... RETURNING counts too, but sends every row through a second plan node: half as long again. A partitioned
+    table has no rows of its own: those of its partitions are counted.
     """
     row = connection.execute(
-        "SELECT pg_stat_get_xact_tuples_inserted(%(t)s::regclass), pg_stat_get_xact_tuples_updated(%(t)s::regclass)",
+        "SELECT sum(pg_stat_get_xact_tuples_inserted(part)), sum(pg_stat_get_xact_tuples_updated(part)) FROM ("
+        "SELECT %(t)s::regclass AS part UNION SELECT relid FROM pg_partition_tree(%(t)s::regclass)) AS parts",
         {"t": table},
     ).fetchone()
     if row is None:

@@ -12,38 +12,51 @@ if TYPE_CHECKING:
     from include.contracts.model import Column, Contract
 
 _SHOWN = 80
-_ROW_MESSAGES = {
-    Code.BAD_ROW_JSON: "The line is not valid JSON: it may be cut off, or a quote or bracket is missing.",
-    Code.NOT_AN_OBJECT: "The record is not a JSON object with the contract's columns as keys.",
-    Code.BAD_ENCODING: "The line holds bytes that are not UTF-8.",
-    Code.ROW_TOO_LONG: "The record is longer than a record may be (INGEST_MAX_ROW_BYTES).",
-}
-
-
 _UNKNOWN_MESSAGES = {
     Code.BAD_TEXT: "A column that the contract does not name holds a NUL character, which no text column can keep.",
     Code.BAD_JSON: (
-        "What the contract does not name cannot be kept as JSON (a NUL character, NaN, an endless number, depth)."
+        "What the contract does not name cannot be kept as JSON: a NUL character, a number beyond PostgreSQL's, depth."
     ),
 }
 
 
 def explain(
     code: Code,
-    contract: Contract | None = None,
+    contract: Contract,
     column: str | None = None,
     text: str | None = None,
     rule: str = "",
     row: Mapping[str, object] | None = None,
 ) -> str:
     """One sentence, on one line, for a reject. `row` holds the typed values, for the rules that span columns."""
-    if contract is None:
-        return _ROW_MESSAGES[code]
     if code is Code.RULE_BROKEN:
         return visible(_rule_message(contract, rule, row or {}))
     if column is None:
         return _UNKNOWN_MESSAGES[code]
     return visible(_cell_message(code, contract.by_name[column], _shown(text)))
+
+
+def explain_derivation(
+    contract: Contract, column: Column, raw: str | None, row: Mapping[str, object], *, is_made: bool
+) -> str:
+    """One sentence for a derived column: it cannot be calculated, or the column may not have `raw`."""
+    if is_made and raw is None:
+        return visible(f"{column.name} is required, and {column.derived} comes out empty.")
+    if is_made:
+        return visible(
+            f"{column.name} is {_shown(raw)}, which {column.postgres_type} with the contract's limits cannot hold "
+            "unchanged; nothing is rounded or cut."
+        )
+    used = [one.name for one in contract.source_columns if one.name in str(column.derived)]
+    values = ", ".join(f"{name} = {str(row.get(name))[:_SHOWN]}" for name in used)
+    return visible(f"{column.name} cannot be calculated as {column.derived}{f': {values}' if values else ''}.")
+
+
+def explain_unwritable(code: Code, name: str) -> str:
+    """One sentence for a cell of a Parquet file that has no text; `name` is the column's name in the file."""
+    if code is Code.BAD_ENCODING:
+        return visible(f"{name} holds bytes that are not UTF-8; write text as UTF-8.")
+    return visible(f"{name} holds a value that its type does not have, such as a time of day after 24 hours.")
 
 
 def _cell_message(code: Code, column: Column, value: str) -> str:
@@ -64,7 +77,10 @@ def _cell_message(code: Code, column: Column, value: str) -> str:
         case Code.BAD_UUID:
             return f"{value} is not a UUID."
         case Code.BAD_JSON:
-            return f"{value} is not JSON, or not such as can be kept (NaN and a NUL character cannot)."
+            return (
+                f"{value} is not JSON that jsonb keeps: it is broken, has NaN, a key twice, a NUL character, a number "
+                "beyond PostgreSQL's, or over 200 levels."
+            )
         case Code.BAD_TEXT:
             return f"{value} holds a NUL character, which no text column can keep."
         case Code.OUT_OF_RANGE:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from include.errors import Code, Stage, visible
 
@@ -61,6 +61,11 @@ class FileEntry:
         return self.status not in {Status.CLAIMED, Status.VALIDATED, Status.PROCESSED}
 
     @property
+    def is_object(self) -> bool:
+        """Whether it is an object of a bucket, and no batch of messages."""
+        return bool(self.bucket)
+
+    @property
     def shown_key(self) -> str:
         """The key as people are told it, on one line."""
         return visible(self.object_key)
@@ -71,14 +76,27 @@ class FileEntry:
         return self.object_key.rsplit("/", maxsplit=1)[-1]
 
 
+def file_entry(row: tuple[Any, ...]) -> FileEntry:
+    """An entry from a row of the ledger, in the order in which the statements name its columns."""
+    file_id, dataset, size, status, stage, attempts, run_id, bucket, key, etag = row
+    return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id)
+
+
 @dataclass(frozen=True)
 class TopicRange:
-    """Which messages a batch holds: of one partition, from the first offset to the last, both included."""
+    """Which messages a batch holds: of one partition, from the first offset to the last, both included.
+
+    `deletes_ignored` counts those without a value.
+    """
 
     topic: str
     partition: int
     first_offset: int
     last_offset: int
+    deletes_ignored: int = 0
+
+    def __str__(self) -> str:
+        return f"partition {self.partition}: {self.first_offset} to {self.last_offset}"
 
 
 class FileFormat(StrEnum):
@@ -146,8 +164,23 @@ class Rejects:
 
 
 @dataclass(frozen=True)
+class Duplicates:
+    """Rows of the validated file that are not loaded, because another row has their key.
+
+    `superseded` counts those that another row replaces. `path` (Parquet, `_source_row`) names these and the refused
+    ones.
+    """
+
+    superseded: int = 0
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
 class Validated:
-    """What validate found. `path` is typed Parquet with `_source_row`, and `_rescued` where columns were unknown."""
+    """What validate found. `path` is typed Parquet with `_source_row`, and `_rescued` where columns were unknown.
+
+    `headers` are the file's own names of the columns that it adds to the table.
+    """
 
     layout: Layout
     sha256: str
@@ -156,6 +189,8 @@ class Validated:
     path: Path
     extra_columns: tuple[str, ...] = ()
     road: str = "fast"
+    duplicates: Duplicates = Duplicates()
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

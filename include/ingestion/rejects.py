@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import heapq
+from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO
 
-from include.ingestion.records import Reject, Rejects
+from include.ingestion.records import Reject, Rejects, Validated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
@@ -60,6 +62,57 @@ class RejectFile:
     ) -> None:
         if self._stream is not None:
             self._stream.close()
+
+
+def with_rejects(validated: Validated, name: str, found: Iterator[Reject], keep: int) -> Validated:
+    """The validated file with further rejects, of rows that had none.
+
+    Args:
+        validated: the file as it is known so far.
+        name: of the file for these rejects, beside the validated one.
+        found: the rejects, in the order of their rows.
+        keep: how many rows to keep for the ledger.
+    """
+    with RejectFile(validated.path.with_name(name), keep) as file:
+        file.add(found)
+    return replace(validated, rejects=_merged(validated.rejects, file.rejects, keep))
+
+
+def _merged(known: Rejects, more: Rejects, keep: int) -> Rejects:
+    """Rejects of both, in the order of their rows. They are of different rows, and `more` has a file.
+
+    Args:
+        known: rejects found before. Their file is replaced.
+        more: further ones.
+        keep: how many rows to keep for the ledger.
+    """
+    if known.path is None or more.path is None:
+        return more
+    path = known.path.with_name("merged.csv")
+    with (
+        known.path.open(encoding="utf-8", newline="") as one,
+        more.path.open(encoding="utf-8", newline="") as other,
+        path.open("w", encoding="utf-8", newline="") as out,
+    ):
+        rows: list[Iterator[list[str]]] = [csv.reader(one), csv.reader(other)]
+        for each in rows:
+            header = next(each)
+        csv.writer(out).writerow(header)
+        in_order: Iterator[list[str]] = heapq.merge(*rows, key=_row_number)
+        csv.writer(out).writerows(in_order)
+    path.replace(known.path)
+    first = sorted(known.first + more.first, key=lambda reject: reject.source_row)
+    kept = sorted({reject.source_row for reject in first})[:keep]
+    return Rejects(
+        known.rows + more.rows,
+        [reject for reject in first if kept and reject.source_row <= kept[-1]],
+        known.by_code + more.by_code,
+        known.path,
+    )
+
+
+def _row_number(row: list[str]) -> int:
+    return int(row[0])
 
 
 def _harmless(text: str, guarded: tuple[str, ...] = _FORMULA) -> str:

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 
 from include.errors import RetryableError
 from include.ingestion.places import PROCESSED, QUARANTINED, STAGING
-from include.ingestion.target import drop_staging, staging_left
+from include.ingestion.target import drop_staging, staging_left, staging_owner
+from include.stores.object_moves import remove
 from include.stores.warehouse import statement, warehouse_errors
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.settings import IngestSettings, RetentionSettings
-    from include.stores.object_store import ObjectStore
+    from include.stores.object_store import ObjectInfo, ObjectStore
     from include.stores.warehouse import Connection
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,6 @@ _BATCH_FILES = 100
 _AT_ONCE = 8
 
 _STAGING_OBJECT = re.compile(rf"{re.escape(STAGING)}[^/]+/(\d+)/")
-_STAGING_TABLE = re.compile(r".+_(\d+)_\d+")
 _SPOOL_FOLDER = re.compile(r".+-(\d+)-[^-]+")
 _SPILL_FOLDER = re.compile(r"spill-\d+")
 
@@ -117,10 +117,10 @@ def remove_leftovers(
 def _staging_tables(connection: Connection) -> int:
     gone = 0
     with warehouse_errors(STAGE):
-        named = {name: match for name in staging_left(connection) if (match := _STAGING_TABLE.fullmatch(name))}
-    for name, match in named.items():
+        owners = {name: owner for name in staging_left(connection) if (owner := staging_owner(name))}
+    for name, (_, file_id) in owners.items():
         # One by one: a file that was put back meanwhile may have begun again, with a table of the same name.
-        if _open_entries(connection, [int(match[1])]):
+        if _open_entries(connection, [file_id]):
             continue
         try:
             with warehouse_errors(STAGE):
@@ -135,12 +135,12 @@ def _staging_tables(connection: Connection) -> int:
 
 def _staging_objects(connection: Connection, objects: ObjectStore, bucket: str, before: datetime) -> int:
     old = {
-        item.key: int(match[1])
+        item: int(match[1])
         for item in objects.list(bucket, STAGING)
         if (match := _STAGING_OBJECT.match(item.key)) and item.modified_at is not None and item.modified_at < before
     }
     under_way = _open_entries(connection, old.values())
-    return _remove(objects, bucket, [key for key, file_id in old.items() if file_id not in under_way])
+    return _remove(objects, bucket, [item for item, file_id in old.items() if file_id not in under_way])
 
 
 def _spool_folders(connection: Connection, spool: Path, before: datetime) -> int:
@@ -192,13 +192,13 @@ def _older(objects: ObjectStore, bucket: str, prefix: str, days: float) -> int:
         return 0
     before = datetime.now(UTC) - timedelta(days=days)
     old = (item for item in objects.list(bucket, prefix) if item.modified_at is not None and item.modified_at < before)
-    return _remove(objects, bucket, [item.key for item in old])
+    return _remove(objects, bucket, list(old))
 
 
-def _remove(objects: ObjectStore, bucket: str, keys: list[str]) -> int:
+def _remove(objects: ObjectStore, bucket: str, items: list[ObjectInfo]) -> int:
+    """Delete these objects unless they were written again since they were listed; how many are gone."""
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(lambda key: objects.delete(bucket, key), keys))
-    return len(keys)
+        return sum(pool.map(lambda item: remove(objects, bucket, item), items))
 
 
 def _open_entries(connection: Connection, file_ids: Iterable[int]) -> set[int]:

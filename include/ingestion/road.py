@@ -160,7 +160,9 @@ def _stages(
 ) -> Loaded:
     ledger = stores.ledger
     raw = door.spool(folder)
-    validated = validate(contract, raw, folder, settings, lambda sha256: ledger.loaded_before(entry, sha256))
+    validated = validate(
+        contract, raw, folder, settings, lambda sha256: _loaded_before(contract, entry, ledger, sha256)
+    )
     door.keep(validated.rejects)
     ledger.validated(entry, validated)
     at.stage = Stage.PROCESS
@@ -169,6 +171,14 @@ def _stages(
     door.before_load(validated.rejects)
     at.stage = Stage.LOAD
     return load(contract, entry, validated, processed, ledger, stores.auditor, folder, settings)
+
+
+def _loaded_before(contract: Contract, entry: FileEntry, ledger: Ledger, sha256: str) -> int | None:
+    """The file that brought the same content, if it needs no second load."""
+    in_order = contract.loads_in_order and entry.is_object
+    if in_order:
+        ledger.check_turn(entry)
+    return ledger.loaded_before(entry, sha256, may_come_again=in_order)
 
 
 def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, door: Door, ledger: Ledger) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, localcontext
 from typing import TYPE_CHECKING
 
+from include.contracts.date_formats import format_pattern, has_time
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import Cleaning, Column, ColumnType, Contract
 from include.errors import Code
@@ -22,13 +23,15 @@ _TIME = r"([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"
 _FIRST_MOMENT, _LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
+# Software without whole numbers that may be missing writes 1 as 1.0: pandas, for one. With an exponent a number is
+# refused: spreadsheets write 1.23457E+12 for what they have rounded.
+_INTEGER = "[+-]?[0-9]+([.]0*)?"
 _FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
+# The sign, point and digits of a number that is not zero, up to the first digit that shows it.
+NOT_ZERO = "^[+-]?[0.]*[1-9]"
 _UUID = r"[{]?[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}[}]?"
-# DuckDB takes these for JSON, PostgreSQL does not: NaN, infinity, a comma before a bracket, an endless exponent.
-_NO_JSON = r"[nN][aA][nN]|[iI][nN][fF]|,\s*[\]}]|[eE][+-]?[0-9]{5}"
-_JSON_NUL = r"(^|[^\\])(\\\\)*\\u0000"
-# PostgreSQL's parser of JSON recurses, and so do those of many who read what it keeps.
-MAX_JSON_DEPTH = 200
+_PADDING = 80  # zeros on both sides of a number's digits: more than the 38 digits of the widest type
+_ENDLESS = 10**12  # an exponent that moves the point out of any text
 _SPACES = ("' '", "chr(9)", "chr(10)", "chr(13)")
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
@@ -91,13 +94,17 @@ def typed(column: Column, text: str) -> str:
         case ColumnType.JSON:
             return bare
         case ColumnType.INTEGER:
-            return f"CASE WHEN regexp_full_match({bare}, '[+-]?[0-9]+') THEN TRY_CAST({bare} AS BIGINT) END"
+            whole = f"TRY_CAST(regexp_extract({bare}, '^[^.]*') AS BIGINT)"
+            return f"CASE WHEN regexp_full_match({bare}, '{_INTEGER}') THEN {whole} END"
         case ColumnType.NUMBER:
-            cast = f"TRY_CAST({bare} AS DECIMAL({column.precision},{column.scale}))"
-            return f"CASE WHEN NOT ({_has_more_decimals(bare, column.scale)}) THEN {cast} END"
+            plain = _without_exponent(bare)
+            is_kept = f"regexp_full_match({bare}, '{_FLOAT}') AND NOT {_has_more_decimals(plain, column.scale)}"
+            return f"CASE WHEN {is_kept} THEN TRY_CAST({plain} AS DECIMAL({column.precision},{column.scale})) END"
         case ColumnType.FLOAT:
-            shape = rf"regexp_full_match({bare}, '{_FLOAT}')"
-            return f"CASE WHEN {shape} THEN TRY_CAST({bare} AS DOUBLE) END"
+            # A cast makes infinity of a number that is too large, and zero of one that is too small.
+            read = f"TRY_CAST({bare} AS DOUBLE)"
+            is_kept = f"isfinite({read}) AND NOT ({read} = 0 AND regexp_matches({bare}, '{NOT_ZERO}'))"
+            return f"CASE WHEN regexp_full_match({bare}, '{_FLOAT}') AND {is_kept} THEN {read} END"
         case ColumnType.BOOLEAN:
             return (
                 f"CASE WHEN lower({bare}) IN {_words(TRUE_WORDS)} THEN true "
@@ -121,12 +128,13 @@ def reading_checks(column: Column, text: str, value: str) -> list[Check]:
         case ColumnType.JSON:
             return []
         case ColumnType.INTEGER:
-            shape = f"{given} AND NOT regexp_full_match({bare}, '[+-]?[0-9]+')"
+            shape = f"{given} AND NOT regexp_full_match({bare}, '{_INTEGER}')"
             return [Check(Code.BAD_INTEGER, shape, column), Check(Code.OUT_OF_RANGE, unread, column)]
         case ColumnType.NUMBER:
             return _number_checks(column, bare, value)
         case ColumnType.FLOAT:
-            return [Check(Code.BAD_NUMBER, unread, column)]
+            shape = f"{given} AND NOT regexp_full_match({bare}, '{_FLOAT}')"
+            return [Check(Code.BAD_NUMBER, shape, column), Check(Code.OUT_OF_RANGE, unread, column)]
         case ColumnType.BOOLEAN:
             return [Check(Code.BAD_BOOLEAN, unread, column)]
         case ColumnType.UUID:
@@ -151,7 +159,7 @@ def value_checks(column: Column, value: str) -> list[Check]:
     if column.type is ColumnType.FLOAT:
         checks.append(Check(Code.BAD_NUMBER, f"NOT isfinite({value})", column))
     if column.type is ColumnType.JSON:
-        checks.append(Check(Code.BAD_JSON, f"NOT json_valid({value}) OR {_unkept_json(value)}", column))
+        checks.append(Check(Code.BAD_JSON, f"NOT kept_by_jsonb({value})", column))
     if column.allowed:
         as_text = value if column.type is ColumnType.TEXT else f"{value}::VARCHAR"
         checks.append(Check(Code.NOT_IN_LIST, f"{as_text} NOT IN {_words(column.allowed)}", column))
@@ -164,7 +172,8 @@ def row_checks(contract: Contract) -> list[Check]:
     return [
         Check(
             Code.RULE_BROKEN,
-            # What cannot be calculated, as a product that overflows, is not kept either.
+            # What cannot be calculated, as a product that overflows, is not kept either. TRY does not catch all of
+            # VALUE_ERRORS; where one is raised, `chunk_query` looks for the row.
             f"coalesce(TRY(coalesce(NOT ({rule.expression})::BOOLEAN, false)), true)",
             contract.by_name.get(rule.column) if rule.column else None,
             rule.name,
@@ -177,7 +186,7 @@ def unknown_checks(added: Iterable[str]) -> list[Check]:
     """What no column can keep of that which the contract does not name: `added` columns and `_rescued`."""
     return [
         *(Check(Code.BAD_TEXT, f"contains({quoted(name)}, chr(0))") for name in added),
-        Check(Code.BAD_JSON, _unkept_json("_rescued")),
+        Check(Code.BAD_JSON, "NOT kept_by_jsonb(_rescued)"),
     ]
 
 
@@ -193,7 +202,7 @@ def arrives_broken(contract: Contract, present: set[str], unknown: list[Check], 
             if column.type is ColumnType.UUID:
                 conditions.append(f"NOT regexp_full_match({name}, '[0-9a-f]{{8}}(-[0-9a-f]{{4}}){{3}}-[0-9a-f]{{12}}')")
             if column.type in _MOMENTS:
-                conditions.append(f"NOT {_is_known_moment(name)}")
+                conditions.append(f"NOT {is_known_moment(name)}")
             if check_nul and column.type is ColumnType.TEXT:
                 conditions.append(f"contains({name}, chr(0))")
     conditions.extend(check.broken for check in row_checks(contract))
@@ -204,41 +213,38 @@ def _number_checks(column: Column, bare: str, value: str) -> list[Check]:
     given = f"{bare} IS NOT NULL"
     return [
         Check(Code.BAD_NUMBER, f"{given} AND NOT regexp_full_match({bare}, '{_FLOAT}')", column),
-        Check(Code.TOO_MANY_DECIMALS, f"{given} AND {_has_more_decimals(bare, column.scale)}", column),
+        Check(
+            Code.TOO_MANY_DECIMALS, f"{given} AND {_has_more_decimals(_without_exponent(bare), column.scale)}", column
+        ),
         Check(Code.OUT_OF_RANGE, f"{given} AND {value} IS NULL", column),
     ]
 
 
-def _has_more_decimals(bare: str, scale: int) -> str:
-    """Whether a number needs more decimals than `scale`, by its text.
+def _has_more_decimals(plain: str, scale: int) -> str:
+    """Whether a number without exponent needs more decimals than `scale`, by its text.
 
-    A cast rounds what has too many, and rounding a partner's figure without a word is not ours to do. No wider type
-    can be asked instead: a column of 38 digits already has the widest, and any type rounds 1e-40.
+    A cast rounds what has too many, and a partner's figure is not rounded silently. No wider type can be asked
+    instead: a column of 38 digits already has the widest, and any type rounds 1e-40.
+    """
+    return f"regexp_matches({plain}, '[.][0-9]{{{scale}}}[0-9]*[1-9]')"
+
+
+def _without_exponent(bare: str) -> str:
+    """A number's text with its digits where the exponent puts them: a cast cuts long mantissas with an exponent.
+
+    Between zeros enough for every type, the point stays within the text: beyond it the number is too large or has
+    too many decimals, wherever the point would be.
     """
     digits = f"replace(regexp_extract({bare}, '^[+-]?([0-9.]*)', 1), '.', '')"
-    behind_point = f"length(regexp_extract({bare}, '[.]([0-9]*)', 1))"
-    last_zeros = f"length({digits}) - length(rtrim({digits}, '0'))"
-    power = f"TRY_CAST(regexp_extract({bare}, '[eE](.*)$', 1) AS BIGINT)"
-    by_power = f"rtrim({digits}, '0') <> '' AND {behind_point} - ({last_zeros}) - {power} > {scale}"
-    plainly = f"regexp_matches({bare}, '[.][0-9]{{{scale}}}[0-9]*[1-9]')"
-    return f"CASE WHEN regexp_matches({bare}, '[eE]') THEN {by_power} ELSE {plainly} END"
-
-
-def _unkept_json(value: str) -> str:
-    """Whether DuckDB takes a text for JSON that PostgreSQL's jsonb does not keep: an escaped NUL, deep nesting."""
-    outside_strings = rf"""regexp_replace({value}, '"(\\.|[^"\\])*"', '""', 'g')"""
-    loose = f"regexp_matches({value}, '{_NO_JSON}') AND regexp_matches({outside_strings}, '{_NO_JSON}')"
-    brackets = rf"translate(regexp_replace({outside_strings}, '[^\[\]{{}}]+', '', 'g'), '{{}}', '[]')"
-    deep = f"length({value}) > {2 * MAX_JSON_DEPTH} AND NOT regexp_full_match({brackets}, '{_SHALLOW}')"
-    return rf"({loose}) OR (contains({value}, '\u0000') AND regexp_matches({value}, '{_JSON_NUL}')) OR ({deep})"
-
-
-def _nested_brackets(depth: int) -> str:
-    """A regular expression for pairs of brackets that are nested so deep at most: RE2 takes it in linear time."""
-    return r"(?:\[" * depth + r"\])*" * depth
-
-
-_SHALLOW = _nested_brackets(MAX_JSON_DEPTH)
+    padded = f"concat(repeat('0', {_PADDING}), {digits}, repeat('0', {_PADDING}))"
+    before_point = f"length(regexp_extract({bare}, '^[+-]?([0-9]*)', 1))"
+    beyond = f"CASE WHEN regexp_matches({bare}, '[eE]-') THEN -{_ENDLESS} ELSE {_ENDLESS} END"
+    written = f"coalesce(TRY_CAST(regexp_extract({bare}, '[eE](.*)$', 1) AS BIGINT), {beyond})"
+    power = f"greatest(least({written}, {_ENDLESS}), -{_ENDLESS})"
+    point = f"greatest(least({_PADDING} + {before_point} + {power}, length({padded})), 0)"
+    sign = f"CASE WHEN starts_with({bare}, '-') THEN '-' ELSE '' END"
+    moved = f"concat({sign}, left({padded}, {point}), '.', substr({padded}, {point} + 1))"
+    return f"(CASE WHEN regexp_matches({bare}, '[eE]') THEN {moved} ELSE {bare} END)"
 
 
 def _moment(column: Column, bare: str) -> str:
@@ -256,17 +262,20 @@ def _moment(column: Column, bare: str) -> str:
             shape, cast = _DAY + _TIME + _ZONE, f"TRY_CAST({iso} AS TIMESTAMPTZ)"
     branches = [f"WHEN regexp_full_match({bare}, '{shape}') THEN {cast}"]
     target = {ColumnType.DATE: "DATE", ColumnType.TIMESTAMP: "TIMESTAMP"}.get(column.type, "TIMESTAMPTZ")
-    # Whatever the format, strptime takes `infinity` and `epoch` for the first of January 1900.
-    branches.extend(
-        f"WHEN regexp_matches({bare}, '[0-9]') AND try_strptime({bare}, {literal(form)}) IS NOT NULL "
-        f"THEN try_strptime({bare}, {literal(form)})::{target}"
-        for form in column.formats
-    )
+    branches.extend(_format_branch(bare, form, target) for form in column.formats)
     moment = f"CASE {' '.join(branches)} END"
-    return f"CASE WHEN {_is_known_moment(moment)} THEN {moment} END"
+    return f"CASE WHEN {is_known_moment(moment)} THEN {moment} END"
 
 
-def _is_known_moment(value: str) -> str:
+def _format_branch(bare: str, form: str, target: str) -> str:
+    read = f"try_strptime({bare}, {literal(form)})"
+    fits = f"regexp_full_match({bare}, {literal(format_pattern(form))}) AND {read} IS NOT NULL"
+    if target == "DATE" and has_time(form):
+        fits += f" AND {read} = date_trunc('day', {read})"  # a time of day is not dropped
+    return f"WHEN {fits} THEN {read}::{target}"
+
+
+def is_known_moment(value: str) -> str:
     """The years 1 to 9999, which every text and every store can write."""
     return f"{value} BETWEEN '{_FIRST_MOMENT}'::TIMESTAMP AND '{_LAST_MOMENT}'::TIMESTAMP"
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import json
 import logging
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from include.errors import Stage
+from include.errors import PermanentError, PipelineError, Stage
 from include.ingestion.places import REJECTS, REPORT, clear_spool, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
-from include.ingestion.target import drop_staging, is_staging_of, staging_left
-from include.stores.object_store import ObjectMissingError, ObjectStore
+from include.ingestion.target import drop_staging, staging_left, staging_owner
+from include.ingestion.waiting import note_replaced, postpone_move
+from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, move_own, remove_own
+from include.stores.object_store import ObjectInfo, ObjectMissingError, ObjectStore
 from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
@@ -31,6 +35,19 @@ _FIRST_IN_REPORT = ("status", "code", "message", "what_to_do", "file", "dataset"
 log = logging.getLogger(__name__)
 
 
+@dataclass
+class Settled:
+    """How many files ended with which status, and why others could not be moved."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    failures: list[Exception] = field(default_factory=list)
+
+    def raise_first(self) -> None:
+        """Raise the first reason why a file could not be moved, if there is one."""
+        if self.failures:
+            raise self.failures[0]
+
+
 def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> dict[str, int]:
     """Settle all decided files of a dataset, also those of earlier runs.
 
@@ -40,6 +57,13 @@ def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: I
     Raises:
         Exception: some file could not be moved (the first reason); the others are settled.
     """
+    settled = settle_decided(contract, objects, ledger, settings)
+    settled.raise_first()
+    return settled.counts
+
+
+def settle_decided(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> Settled:
+    """The same; why files could not be moved is part of the result. The next run tries those again."""
     entries = ledger.unsettled(contract.dataset, settings.landing_bucket)
     for entry in entries:
         clear_spool(settings.spool_dir, entry)
@@ -56,15 +80,14 @@ def settle_messages(topic: str, partition: int, ledger: Ledger, settings: Ingest
             _drop_staging_of(entry, left, ledger)
 
 
-def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> dict[str, int]:
-    """Settle these files."""
-    counts: dict[str, int] = {}
-    failures: list[Exception] = []
+def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> Settled:
+    """Settle these files. The moves share the ledger's connection, so nothing here may open a transaction."""
+    settled = Settled()
     with warehouse_errors(Stage.SETTLE):
-        left = staging_left(ledger.connection)
+        left = staging_left(ledger.connection) if entries else []
     reports = {entry.file_id: _report(entry, ledger) for entry in entries}
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
-        moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], objects)) for entry in entries]
+        moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], objects, ledger)) for entry in entries]
         for entry, move in moves:
             try:
                 target = move.result()
@@ -73,18 +96,18 @@ def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledge
                 ledger.settled(entry.file_id, target)
             except Exception as error:
                 log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.shown_key, error)
-                failures.append(error)
+                settled.failures.append(error)
+                with suppress(PipelineError):
+                    postpone_move(ledger.connection, entry.file_id)
                 continue
             status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
-            counts[status] = counts.get(status, 0) + 1
-    if failures:
-        raise failures[0]
-    return counts
+            settled.counts[status] = settled.counts.get(status, 0) + 1
+    return settled
 
 
 def _drop_staging_of(entry: FileEntry, left: list[str], ledger: Ledger) -> None:
     for name in left:
-        if is_staging_of(name, entry.dataset, entry.file_id):
+        if staging_owner(name) == (entry.dataset, entry.file_id):
             drop_staging(ledger.connection, name)
 
 
@@ -104,19 +127,32 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
     return {name: report.pop(name) for name in _FIRST_IN_REPORT} | report
 
 
-def _move(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore) -> str | None:
-    """Move the file with its companions; where to, or None if it was not there any more."""
+def _move(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore, ledger: Ledger) -> str | None:
+    """Move the version that was claimed, with its companions; where it lies now, or None if it is gone.
+
+    An object that the store refuses to serve stays where it is, and the ledger says so.
+    """
     target = settled_key(entry)
     _move_companions(entry, report, objects, target)
-    now = objects.head(entry.bucket, entry.object_key)
-    if now is not None and now.etag != entry.etag:
+    source = ObjectInfo(entry.object_key, entry.etag, entry.size_bytes)
+
+    def name_replaced(older: tuple[ObjectInfo, ...]) -> None:
+        note_replaced(ledger.connection, entry.file_id, older)
+
+    try:
+        move(objects, entry.bucket, source, target, name_replaced)
+    except ObjectReplacedError:
         log.warning("File %s: %s was replaced by other content before it was moved.", entry.file_id, entry.shown_key)
         return None
-    try:
-        objects.move(entry.bucket, entry.object_key, target)
     except ObjectMissingError:
         log.warning("File %s: %s is not there any more.", entry.file_id, entry.shown_key)
         return None
+    except PermanentError as error:
+        if not entry.status.is_failure or not objects.unreadable(error, entry.bucket, entry.object_key):
+            raise
+        log.warning("File %s: the store refuses %s, which stays where it is.", entry.file_id, entry.shown_key)
+        remove_own(objects, entry.bucket, target + REPORT)  # a report beside no file
+        return entry.object_key
     return target
 
 
@@ -126,9 +162,18 @@ def _move_companions(entry: FileEntry, report: dict[str, Any] | None, objects: O
         objects.put(entry.bucket, target + REPORT, body, "application/json")
     if report is not None and report["rows"]["rejected"]:
         try:
-            objects.move(entry.bucket, rejects_key(entry), target + REJECTS)
+            _move_rejects(entry, objects, target + REJECTS)
         except ObjectMissingError:
             log.warning("File %s: its reject file is gone; the report has the first rows.", entry.file_id)
     elif entry.status is not Status.LOADED:
         # Uploaded before the worker died or the file turned out to be a duplicate: nobody's rows.
-        objects.delete(entry.bucket, rejects_key(entry))
+        remove_own(objects, entry.bucket, rejects_key(entry))
+
+
+def _move_rejects(entry: FileEntry, objects: ObjectStore, target: str) -> None:
+    """Move the reject file of this attempt. One that an earlier outcome has left under the same key goes first."""
+    try:
+        move_own(objects, entry.bucket, rejects_key(entry), target)
+    except ObjectExistsError:
+        remove_own(objects, entry.bucket, target)
+        move_own(objects, entry.bucket, rejects_key(entry), target)

@@ -2,15 +2,31 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
-from include.errors import Code, Stage, visible
+from include.contracts.reserved import UNKNOWN
+from include.errors import Code, PermanentError, Stage, visible
 from include.ingestion.claim import moved_from_nul
-from include.ingestion.ledger import Incoming
+from include.ingestion.ledger import FileLostError, Incoming
 from include.ingestion.places import INCOMING, incoming_key
 from include.ingestion.settle import settle_entries
+from include.ingestion.waiting import (
+    NOT_SERVED_REMEDY,
+    UNREADABLE_AFTER,
+    entries_without_contract,
+    left_alone,
+    no_etag,
+    not_served,
+    replaced,
+)
+from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move
+from include.stores.object_store import ObjectMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,17 +37,18 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
     from include.stores.object_store import ObjectInfo, ObjectStore
 
-UNKNOWN = "unknown"
+_DIGEST_LETTERS = 12
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Swept:
-    """What a sweep found: files sent to their dataset's folder, and files of no dataset."""
+    """What a sweep found: files sent to their dataset's folder, of no dataset, and of a dataset that is a draft."""
 
     routed: int
     quarantined: int
+    waiting: int = 0
 
 
 def sweep(
@@ -39,8 +56,12 @@ def sweep(
 ) -> Swept:
     """Route what a contract's file patterns name; quarantine the rest as `unknown-dataset`.
 
-    A file of a dataset whose contract is broken stays where it is: it is somebody's, and waits for the contract.
-    What lies in the datasets' folders is noted in the ledger: nothing else sees it before it is claimed.
+    A file of a dataset whose contract is broken stays where it is and waits for the contract: in the dataset's folder,
+    or where a file pattern of the broken contract would take it. The file patterns are those that can be read of it,
+    else the file's name with `*` after it. Such a file is noted under the contract's dataset.
+    So does a file of a draft, until its contract is activated.
+    What lies in the datasets' folders is noted in the ledger: nothing else sees it before it is claimed. So are objects
+    that the store lists without an ETag for minutes, and files whose contract is gone.
 
     Args:
         contracts: reads them. It is called once the bucket is listed: who saves a contract and then drops its first
@@ -51,31 +72,137 @@ def sweep(
         settings: the landing bucket's name.
     """
     bucket = settings.landing_bucket
-    items = list(objects.list(bucket, INCOMING))
+    items = list(objects.list(bucket, INCOMING, without_etag=True))
     catalog = contracts()
-    broken = {error.file.stem for error in catalog.broken}
+    broken = {error.dataset for error in catalog.broken}
     strangers: list[ObjectInfo] = []
-    waiting: dict[str, list[ObjectInfo]] = {dataset: [] for dataset in catalog.contracts}
-    routed = 0
-    for item in items:
+    unreadable: dict[str, list[ObjectInfo]] = {}
+    waiting: dict[str, list[ObjectInfo]] = {dataset: [] for dataset in catalog.known}
+    found_home: list[tuple[ObjectInfo, str]] = []
+    # Without any contract every file would be one of no dataset: then all stay where they are.
+    for item in [] if catalog.is_empty else items:
         relative = item.key.removeprefix(INCOMING)
         folder = relative.split("/", maxsplit=1)[0] if "/" in relative else ""
+        at_home = folder in catalog.known or folder in broken
+        if not item.etag:
+            if _given_up(item):
+                unreadable.setdefault(folder if at_home else UNKNOWN, []).append(item)
+            continue
         if item.key.endswith("/") or moved_from_nul(item, bucket, objects):
             continue
-        if folder in catalog.contracts or folder in broken:
+        if at_home:
             waiting.setdefault(folder, []).append(item)
+            continue
+        if (dataset := catalog.match_broken(relative)) is not None:
+            waiting.setdefault(dataset, []).append(item)
+            continue
+        if (draft := catalog.match_draft(relative)) is not None:
+            waiting[draft.dataset].append(item)
             continue
         contract = catalog.match(relative)
         if contract is None:
             strangers.append(item)
             continue
-        name = relative.rsplit("/", maxsplit=1)[-1]
-        objects.move(bucket, item.key, incoming_key(contract.dataset, name))
-        log.info("%s belongs to %s.", visible(item.key), contract.dataset)
-        routed += 1
+        found_home.append((item, contract.dataset))
+    routed = _route_all(found_home, objects, ledger, run, bucket)
     ledger.note_incoming(bucket, [_incoming(dataset, found) for dataset, found in sorted(waiting.items())])
-    _quarantine(strangers, catalog, objects, ledger, run, bucket)
-    return Swept(routed, len(strangers))
+    for dataset, found in unreadable.items():
+        _refuse_unreadable(dataset, found, ledger, run, bucket)
+    quarantined = _quarantine(strangers, catalog, objects, ledger, run, bucket)
+    if not catalog.is_empty:
+        quarantined += _end_entries_without_contract({*catalog.known, *broken}, objects, ledger, settings)
+    for dataset in sorted(broken & waiting.keys() - catalog.known.keys()):
+        log.warning("%d files wait for the broken contract of %s.", len(waiting[dataset]), visible(dataset))
+    return Swept(routed, quarantined, _log_drafts(catalog, waiting))
+
+
+def _log_drafts(catalog: Catalog, waiting: dict[str, list[ObjectInfo]]) -> int:
+    """Name the drafts that files wait for; how many files these are."""
+    for dataset, contract in sorted(catalog.drafts.items()):
+        if files := len(waiting[dataset]):
+            log.info("%d files wait for the activation of %s (status: %s).", files, dataset, contract.status)
+    return sum(len(waiting[dataset]) for dataset in catalog.drafts)
+
+
+def _route_all(found: list[tuple[ObjectInfo, str]], objects: ObjectStore, ledger: Ledger, run: Run, bucket: str) -> int:
+    """Move files to the folders of their datasets; how many were moved.
+
+    One that the store refuses to serve is entered in the ledger and not tried again before it is reprocessed.
+    """
+    alone = left_alone(ledger.connection, bucket, [item for item, _ in found]) if found else set()
+    refuse_replaced = partial(_refuse_replaced, ledger=ledger, run=run)
+    routed = 0
+    for item, dataset in found:
+        if (item.key, item.etag) in alone:
+            continue
+        try:
+            routed += _route(item, dataset, bucket, objects, refuse_replaced)
+        except PermanentError as error:
+            answer = objects.unreadable(error, bucket, item.key)
+            if not answer:
+                raise
+            message = f"{not_served(answer)} It belongs to {dataset} and stays where it is. {NOT_SERVED_REMEDY}"
+            _refuse_in_place(UNKNOWN, [(item, message)], ledger, run, bucket)
+    return routed
+
+
+def _route(
+    item: ObjectInfo,
+    dataset: str,
+    bucket: str,
+    objects: ObjectStore,
+    refuse_replaced: Callable[[str, str, tuple[ObjectInfo, ...]], None],
+) -> int:
+    """Move a file to its dataset's folder; how many were moved.
+
+    Where other content waits under its name there, it gets a folder of its own: both load, and neither is overwritten.
+    """
+    name = item.key.rsplit("/", maxsplit=1)[-1]
+    digest = hashlib.sha256(f"{item.key}\n{item.etag}".encode()).hexdigest()[:_DIGEST_LETTERS]
+    for target in (incoming_key(dataset, name), incoming_key(dataset, f"{digest}/{name}")):
+        try:
+            move(objects, bucket, item, target, partial(refuse_replaced, dataset, bucket))
+        except ObjectExistsError:
+            continue
+        except (ObjectMissingError, ObjectReplacedError):
+            return 0  # replaced or removed since it was listed: the next sweep sees what is there then
+        log.info("%s belongs to %s: it is %s now.", visible(item.key), dataset, visible(target))
+        return 1
+    return 0
+
+
+def _refuse_replaced(dataset: str, bucket: str, older: tuple[ObjectInfo, ...], *, ledger: Ledger, run: Run) -> None:
+    """Enter versions that another one has replaced before they were routed: each is an entry that names it."""
+    messages = {version.etag: replaced(version) for version in older}
+    for file_id, _ in ledger.claim(dataset, "", bucket, older, run.dag_id, run.run_id):
+        entry = ledger.read(file_id)
+        if entry is not None and entry.etag in messages:
+            message = messages[entry.etag]
+            ledger.failed(file_id, entry.attempts, Stage.VALIDATE, Code.REPLACED_BEFORE_CLAIM, message)
+            ledger.settled(file_id, None)
+
+
+def _given_up(item: ObjectInfo) -> bool:
+    """Whether an object without an ETag has lain there for so long that it is no longer being written."""
+    return item.modified_at is not None and item.modified_at < datetime.now(UTC) - UNREADABLE_AFTER
+
+
+def _refuse_unreadable(dataset: str, found: list[ObjectInfo], ledger: Ledger, run: Run, bucket: str) -> None:
+    """Enter objects that never get an ETag as refused. They stay where they are, and the ledger says so."""
+    alone = left_alone(ledger.connection, bucket, found)
+    named = [(item, no_etag(item)) for item in found if (item.key, item.etag) not in alone]
+    _refuse_in_place(dataset, named, ledger, run, bucket)
+
+
+def _refuse_in_place(dataset: str, found: list[tuple[ObjectInfo, str]], ledger: Ledger, run: Run, bucket: str) -> None:
+    """Enter objects that cannot be read as refused, each with its message. They stay where they are."""
+    messages = {item.key: message for item, message in found}
+    for file_id, _ in ledger.claim(dataset, "", bucket, [item for item, _ in found], run.dag_id, run.run_id):
+        entry = ledger.read(file_id)
+        if entry is not None and entry.object_key in messages:
+            message = messages[entry.object_key]
+            ledger.failed(file_id, entry.attempts, Stage.VALIDATE, Code.OBJECT_UNREADABLE, message)
+            ledger.settled(file_id, entry.object_key)
 
 
 def _incoming(dataset: str, found: list[ObjectInfo]) -> Incoming:
@@ -85,12 +212,48 @@ def _incoming(dataset: str, found: list[ObjectInfo]) -> Incoming:
 
 def _quarantine(
     strangers: list[ObjectInfo], catalog: Catalog, objects: ObjectStore, ledger: Ledger, run: Run, bucket: str
-) -> None:
-    known = ", ".join(sorted(catalog.contracts))
+) -> int:
+    """Quarantine files of no dataset; how many were entered in the ledger."""
+    known = ", ".join(sorted(catalog.known))
     message = (
         f"No contract knows this file. Drop it into incoming/<dataset>/ (datasets: {known}), "
         "or add a contract and reprocess it."
     )
-    for file_id, _ in ledger.claim(UNKNOWN, "", bucket, strangers, run.dag_id, run.run_id):
+    alone = left_alone(ledger.connection, bucket, strangers) if strangers else set()
+    found = [item for item in strangers if (item.key, item.etag) not in alone]
+    entered = ledger.claim(UNKNOWN, "", bucket, found, run.dag_id, run.run_id)
+    for file_id, _ in entered:
         ledger.failed(file_id, 0, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
-    settle_entries(ledger.unsettled(UNKNOWN, bucket), objects, ledger)
+    settle_entries(ledger.unsettled(UNKNOWN, bucket), objects, ledger).raise_first()
+    return len(entered)
+
+
+def _end_entries_without_contract(
+    datasets: set[str], objects: ObjectStore, ledger: Ledger, settings: IngestSettings
+) -> int:
+    """Quarantine files that were claimed, and whose contract was deleted or renamed before they were loaded.
+
+    What was loaded or refused by then is moved to where it belongs: no ingest DAG is left that would do it. A worker
+    that still has such a file finds out at its next note in the ledger and changes nothing.
+
+    Returns:
+        How many files were quarantined.
+    """
+    bucket, ended = settings.landing_bucket, 0
+    entries = entries_without_contract(ledger.connection, bucket, datasets | {UNKNOWN})
+    for entry in entries:
+        if entry.decided:
+            continue
+        message = (
+            f"The contract of the dataset {entry.dataset} was deleted or renamed while this file waited. Add a "
+            "contract for it again, or give the file pattern to another one, then trigger reprocess_failed."
+        )
+        with suppress(FileLostError):  # a worker has finished it meanwhile
+            ledger.failed(entry.file_id, entry.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
+            log.warning("File %s (%s): %s", entry.file_id, entry.shown_key, message)
+            ended += 1
+    if entries:
+        again = (ledger.read(entry.file_id) for entry in entries)
+        decided = [entry for entry in again if entry is not None and entry.decided]
+        settle_entries(decided, objects, ledger).raise_first()
+    return ended

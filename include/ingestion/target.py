@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import re
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
 from psycopg import sql
 
 from include.contracts.model import ColumnType, Contract
+from include.ingestion.table_shape import Shape, WantedColumn, compare
+from include.ingestion.typed_batches import arrow_type
 
 if TYPE_CHECKING:
     from include.stores.warehouse import Connection
 
 SCHEMA = "raw"
 STAGING_SCHEMA = "load"
+# Dataset, file_id and attempt. A dataset's name may itself end in digits: `a_8_9_1` is of `a_8`, and not of `a`.
+_STAGING_NAME = re.compile(r"(.+)_(\d+)_(\d+)")
 
 
 @dataclass(frozen=True)
@@ -31,20 +37,39 @@ class Target:
         """The table in raw."""
         return sql.Identifier(SCHEMA, self.contract.dataset)
 
+    @property
+    def columns(self) -> list[WantedColumn]:
+        """The columns that the table must have: the contract's, and those that the file adds."""
+        columns = [WantedColumn(c.name, c.postgres_type, c.required) for c in self.contract.columns]
+        return columns + [WantedColumn(name, "text") for name in self.extra_columns]
+
+    def shape(self, connection: Connection) -> Shape:
+        """The table, compared with what it must be."""
+        return compare(connection, self.contract.dataset, self.columns, self.contract.key)
+
     def ensure(self, connection: Connection) -> None:
-        """Create the table, or add the columns it lacks. Nothing else about it is ever changed."""
-        columns = [{"name": c.name, "type": c.postgres_type, "required": c.required} for c in self.contract.columns] + [
-            {"name": name, "type": "text", "required": False} for name in self.extra_columns
-        ]
+        """Create the table, add the columns it lacks, widen types where no value changes. Nothing else is changed."""
+        columns = json.dumps([asdict(column) for column in self.columns])
         connection.execute(
-            "SELECT ops.ensure_dataset(%s, %s::jsonb, %s)",
-            [self.contract.dataset, json.dumps(columns), list(self.contract.key)],
+            "SELECT ops.ensure_dataset(%s, %s::jsonb, %s)", [self.contract.dataset, columns, list(self.contract.key)]
         )
+
+    @property
+    def arrow_schema(self) -> pa.Schema:
+        """The columns of the staging table as Arrow types, in their order."""
+        columns = [(column.name, arrow_type(column)) for column in self.contract.columns]
+        added = [(name, pa.string()) for name in (*self.extra_columns, "_rescued")]
+        return pa.schema([*columns, *added, ("_source_row", pa.int64())])
+
+    @property
+    def width(self) -> int:
+        """How many columns a row of the staging table has."""
+        return len(self._staged())
 
     @property
     def staging_name(self) -> str:
         """The staging table's name, without the schema. Its own for each attempt: a worker taken for dead may live."""
-        return f"{_staging_prefix(self.contract.dataset, self.file_id)}{self.attempt}"
+        return f"{self.contract.dataset}_{self.file_id}_{self.attempt}"
 
     @property
     def staging(self) -> sql.Identifier:
@@ -61,6 +86,10 @@ class Target:
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._staged()
         )
         return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, columns)
+
+    def lock(self) -> sql.Composed:
+        """Keep others from changing the table's columns. Its rows stay readable."""
+        return sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(self.table)
 
     def copy(self) -> sql.Composed:
         """Copy binary rows into the staging table, in the transaction that makes it."""
@@ -131,18 +160,18 @@ def staging_left(connection: Connection) -> list[str]:
     return [name for (name,) in connection.execute(query, [STAGING_SCHEMA])]
 
 
-def is_staging_of(name: str, dataset: str, file_id: int) -> bool:
-    """Whether a staging table belongs to a file, in whichever attempt."""
-    return name.startswith(_staging_prefix(dataset, file_id))
+def staging_owner(name: str) -> tuple[str, int] | None:
+    """The dataset and the file_id that a staging table belongs to, in whichever attempt; None if it has another name.
+
+    Names are never shortened: 50 characters of a dataset leave room for both numbers.
+    """
+    match = _STAGING_NAME.fullmatch(name)
+    return (match[1], int(match[2])) if match else None
 
 
 def drop_staging(connection: Connection, name: str) -> None:
     """Drop a staging table by its name."""
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(STAGING_SCHEMA, name)))
-
-
-def _staging_prefix(dataset: str, file_id: int) -> str:
-    return f"{dataset}_{file_id}_"
 
 
 def _row(alias: str, names: list[str]) -> sql.Composed:

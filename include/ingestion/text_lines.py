@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TextIO
 
+# Before a record, where files were put together. Inside quotes, or further on in a record, it is part of a value.
+BYTE_ORDER_MARK = "\ufeff"
 RAW_SHOWN = 10_000  # characters of a raw record that are kept
+# Half of a surrogate pair in three bytes, each as a surrogate that stands for a broken byte.
+_HALF_PAIR = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
 
 
 class Lines:
@@ -54,6 +59,8 @@ def broken_character(line: str) -> str:
     try:
         line.encode("utf-8")
     except UnicodeEncodeError as error:
+        if _HALF_PAIR.match(line, error.start):
+            return f"Half of a surrogate pair at character {error.start + 1} is no character."
         byte = ord(line[error.start]) - 0xDC00
         return f"Byte 0x{byte:02x} at character {error.start + 1} is not UTF-8."
     return ""

@@ -15,25 +15,29 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract
-from include.errors import Code
 from include.ingestion.csv_text import Dialect, read_records
-from include.ingestion.expansion import BATCH_BYTES, bounded_batches
+from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
-from include.ingestion.records import FileRefusedError, SpooledFile
-from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS, arrives_broken, cleaned, unknown_checks
+from include.ingestion.parquet_file import MOST_CELLS, bounded_batches, open_parquet
+from include.ingestion.parquet_text import as_double, floored_to_microseconds
+from include.ingestion.row_size import RowSize
+from include.ingestion.rules import FALSE_WORDS, NOT_ZERO, TRUE_WORDS, arrives_broken, cleaned, unknown_checks
+from include.ingestion.text_lines import BYTE_ORDER_MARK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from include.ingestion.records import SpooledFile
     from include.settings import IngestSettings
 
 BATCH_ROWS = 65_536
+HEADER = "header"  # in the metadata of a validated file's added column
 _BLOCK_BYTES = 1024**2
+_DECIMAL_DIGITS = 38
 
 
 class Doubt(Exception):  # noqa: N818 - no error: a reason to look closer
@@ -53,11 +57,16 @@ def arrow_type(column: Column) -> pa.DataType:
     }.get(column.type, pa.string())
 
 
-def validated_schema(contract: Contract, extra: tuple[str, ...] = ()) -> pa.Schema:
-    """What validate writes: the contract's source columns, kept unknown ones, and where each row came from."""
+def validated_schema(contract: Contract, added: Mapping[str, str] | None = None) -> pa.Schema:
+    """What validate writes: the contract's source columns, the added ones, and where each row came from.
+
+    Args:
+        contract: what the file should be.
+        added: columns that become columns of the table, with the header of each, which the schema keeps.
+    """
     return pa.schema(
         [(column.name, arrow_type(column)) for column in contract.source_columns]
-        + [(name, pa.string()) for name in extra]
+        + [pa.field(name, pa.string(), metadata={HEADER: header}) for name, header in (added or {}).items()]
         + [("_rescued", pa.string()), ("_source_row", pa.int64())]
     )
 
@@ -100,7 +109,32 @@ def typed_csv(
                 false_values=_spellings(FALSE_WORDS),
             ),
         )
-        yield from _checked(reader, columns, contract, connection, check_nul=False)
+        if tuple(reader.schema.names) != dialect.header:
+            raise Doubt  # a byte order mark before the header that Arrow keeps: its types are by name
+        batches = _without_header_again(reader, dialect)
+        yield from _checked(batches, columns, contract, connection, check_nul=False)
+
+
+def _without_header_again(batches: Iterable[pa.RecordBatch], dialect: Dialect) -> Iterator[pa.RecordBatch]:
+    """The same batches, as long as none of their rows has the names of the columns in all its text columns.
+
+    Raises:
+        Doubt: one has, or begins with a byte order mark, as records do where files were put together.
+    """
+    # An empty cell is null here; a column without a name has an empty one in the repeated header.
+    names = [pa.array([name, None if name == "" else name], pa.string()) for name in dialect.header]
+    for batch in batches:
+        first = batch.column(0)
+        if pa.types.is_string(first.type) and pc.any(pc.starts_with(first, BYTE_ORDER_MARK)).as_py():
+            raise Doubt
+        same = None
+        for column, name in zip(batch.columns, names, strict=True):
+            if pa.types.is_string(column.type) and (same is None or pc.any(same).as_py()):
+                found = pc.is_in(column, name)
+                same = found if same is None else pc.and_(same, found)
+        if same is not None and pc.any(same).as_py():
+            raise Doubt
+        yield batch
 
 
 def typed_parquet(
@@ -122,23 +156,21 @@ def typed_parquet(
             raise Doubt
         with _doubting():
             batches = bounded_batches(file, path, BATCH_ROWS, BATCH_BYTES, settings)
-            yield from _checked(batches, columns, contract, connection, check_nul=True)
+            yield from _checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
 
 
-@contextmanager
-def open_parquet(path: Path) -> Iterator[pq.ParquetFile]:
-    """The file, closed at the end.
+def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """The batch, its texts checked: a reader of Parquet does not look whether text is UTF-8.
 
     Raises:
-        FileRefusedError: its footer or a page cannot be read.
+        pa.ArrowInvalid: a text is not.
     """
-    try:
-        with pq.ParquetFile(path, pre_buffer=False) as file:
-            yield file
-    except (pa.ArrowException, OSError) as error:
-        raise FileRefusedError(
-            Code.UNREADABLE_FILE, f"The Parquet file cannot be read: {str(error).splitlines()[0]}", "Write it again."
-        ) from error
+    for column in batch.columns:
+        if pa.types.is_string(column.type):
+            column.cast(pa.binary()).cast(pa.string())
+        elif pa.types.is_large_string(column.type):
+            column.cast(pa.large_binary()).cast(pa.large_string())
+    return batch
 
 
 def _checked(
@@ -149,11 +181,13 @@ def _checked(
     *,
     check_nul: bool,
 ) -> Iterator[pa.Table]:
-    added = tuple(name for _, name in columns.extra) if columns.evolves else ()
-    schema = validated_schema(contract, added)
+    schema = validated_schema(contract, columns.added)
+    added = tuple(columns.added)
     # A text file with a NUL is not read here, and what is rescued from one is made of its texts.
     unknown = unknown_checks(added) if columns.extra and check_nul else []
     broken = arrives_broken(contract, columns.present, unknown, check_nul=check_nul)
+    if oversized := RowSize(contract, added).oversized:
+        broken = f"{broken} OR {oversized}"
     verdict = f"SELECT bool_or({broken}) FROM {cleaned('typed', contract.source_columns)}"
     first = 1
     for table in _gathered(batches):
@@ -187,7 +221,7 @@ def _gathered(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     for batch in batches:
         waiting.append(batch)
         rows, size = rows + batch.num_rows, size + batch.nbytes
-        if rows >= BATCH_ROWS or size >= BATCH_BYTES:
+        if rows >= BATCH_ROWS or size >= BATCH_BYTES or rows * batch.num_columns >= MOST_CELLS:
             yield pa.Table.from_batches(waiting)
             waiting, rows, size = [], 0, 0
     if rows:
@@ -208,10 +242,55 @@ def _as_contract(
         column = given.get(entry.name)
         if column is None:
             column = pa.chunked_array([pa.nulls(table.num_rows, entry.type)])
-        if column.type != entry.type:
-            column = _to_utc(column) if _needs_zone(column, entry) else column.cast(entry.type)
-        arrays.append(column)
+        arrays.append(column if column.type == entry.type else _cast(column, entry))
     return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _cast(column: pa.ChunkedArray, entry: pa.Field) -> pa.ChunkedArray:
+    """A column of a file as one of the contract's type, with the value that its text would give."""
+    kind = column.type
+    if pa.types.is_decimal(entry.type) and pa.types.is_string(kind):
+        return _decimals(column, entry.type)
+    if pa.types.is_floating(entry.type) and pa.types.is_string(kind):
+        return _doubles(column)
+    if pa.types.is_timestamp(kind) and kind.unit == "ns":
+        column = floored_to_microseconds(column)
+    elif pa.types.is_float32(kind) or pa.types.is_float16(kind):
+        column = as_double(column)
+    return _to_utc(column) if _needs_zone(column, entry) else column.cast(entry.type)
+
+
+def _decimals(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
+    """Texts as decimals.
+
+    Arrow reads some with an exponent wrongly, and 1e-999999999 ends the process. Of a number that has more than 38
+    digits once it has all its decimals it keeps what 128 bits hold.
+    """
+    texts = pc.utf8_trim(texts, " \t\r\n")
+    longest = pc.max(pc.binary_length(texts)).as_py() or 0
+    if longest > _DECIMAL_DIGITS:
+        raise Doubt
+    for chunk in texts.chunks:
+        characters = chunk.buffers()[2]
+        if characters is not None and np.any(np.frombuffer(characters, np.uint8) > ord("9")):
+            raise Doubt
+    if longest + kind.scale > _DECIMAL_DIGITS:
+        return texts.cast(pa.decimal256(2 * _DECIMAL_DIGITS, kind.scale)).cast(kind)
+    return texts.cast(kind)
+
+
+def _doubles(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Texts as doubles. Arrow makes zero of a number that is too small for one.
+
+    Raises:
+        Doubt: it made zero of a number that is none.
+    """
+    texts = pc.utf8_trim(texts, " \t\r\n")
+    values = texts.cast(pa.float64())
+    zeros = texts.filter(pc.equal(values, 0.0))
+    if pc.any(pc.match_substring_regex(zeros, NOT_ZERO)).as_py():
+        raise Doubt
+    return values
 
 
 def _rescued(table: pa.Table, columns: ColumnMap, connection: duckdb.DuckDBPyConnection) -> pa.ChunkedArray:
@@ -248,6 +327,8 @@ def _csv_types(
     sample = next(records, None)
     for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True)):
         kind = arrow_type(contract.by_name[name]) if name is not None else pa.string()
+        if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
+            kind = pa.string()  # see _decimals and _doubles
         if pa.types.is_timestamp(kind) and kind.tz and sample and sample.fields:
             moment = sample.fields[at].strip()
             has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0

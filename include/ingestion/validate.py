@@ -13,11 +13,12 @@ import pyarrow.parquet as pq
 from include.errors import Code
 from include.ingestion.csv_text import sniff
 from include.ingestion.detect import detect
-from include.ingestion.diagnose import Chunk, diagnose_csv, diagnose_json, diagnose_parquet
+from include.ingestion.diagnose import diagnose_csv, diagnose_json, diagnose_parquet
+from include.ingestion.duplicates import with_duplicates
 from include.ingestion.engine import engine
-from include.ingestion.expansion import TEXT_BATCH_BYTES, allowed_bytes, bounded_batches
+from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.fetch import plain_text
-from include.ingestion.json_text import record_lines
+from include.ingestion.parquet_file import bounded_batches, open_parquet
 from include.ingestion.records import (
     DuplicateContentError,
     FileFormat,
@@ -29,7 +30,8 @@ from include.ingestion.records import (
     Validated,
 )
 from include.ingestion.rejects import RejectFile
-from include.ingestion.typed_batches import BATCH_ROWS, Doubt, open_parquet, typed_csv, typed_parquet, validated_schema
+from include.ingestion.typed_batches import BATCH_ROWS, HEADER, Doubt, typed_csv, typed_parquet, validated_schema
+from include.ingestion.underivable import without_underivable
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from include.contracts.model import Contract
+    from include.ingestion.chunk_query import Chunk
     from include.settings import IngestSettings
 
 LoadedBefore = Callable[[str], int | None]
@@ -65,7 +68,7 @@ def validate(
     if (of := loaded_before(raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:
-        layout = raw.layout or detect(raw.path, allowed_bytes(raw.size_bytes, settings))
+        layout = raw.layout or detect(raw.path, contract, settings)
         with engine(folder, settings) as connection:
             validated = _read(contract, raw, layout, connection, folder, settings)
         _judge(contract, validated)
@@ -89,10 +92,12 @@ def _read(
     try:
         text = raw if layout.format is FileFormat.PARQUET else plain_text(raw, layout, settings)
         try:
-            rows, extra = _write(path, _fast(contract, text, layout, connection, settings), contract)
-            return Validated(layout, raw.sha256, rows, Rejects(), path, extra)
+            rows, headers = _write(path, _fast(contract, text, layout, connection, settings))
+            validated = Validated(layout, raw.sha256, rows, Rejects(), path, tuple(headers), headers=headers)
         except Doubt:
-            return _thorough(contract, raw, text, layout, connection, path, settings)
+            validated = _thorough(contract, raw, text, layout, connection, path, settings)
+        validated = without_underivable(contract, validated, text, connection, settings)
+        return with_duplicates(contract, validated, text, connection, settings)
     except FileRefusedError as refusal:
         raise refusal.about(layout=layout) from refusal.__cause__
 
@@ -123,19 +128,17 @@ def _thorough(
     settings: IngestSettings,
 ) -> Validated:
     read = 0
-    # What reads a JSON document does not know lines; rejects come in order, so one pass finds them all.
-    lines = record_lines(text.path) if layout.format is FileFormat.JSON else None
     with RejectFile(path.with_name("rejects.csv"), settings.max_rejects_in_ledger) as file:
 
         def good() -> Iterator[pa.Table]:
             nonlocal read
             for chunk in _chunks(contract, text, layout, connection, settings):
-                file.add(_with_reasons(_with_lines(chunk.rejects, lines), raw))
+                file.add(_with_reasons(chunk.rejects, raw))
                 read += chunk.rows
                 yield chunk.good
 
-        _, extra = _write(path, _in_order(good(), contract), contract)
-    return Validated(layout, raw.sha256, read, file.rejects, path, extra, road="thorough")
+        _, headers = _write(path, _in_order(good(), contract))
+    return Validated(layout, raw.sha256, read, file.rejects, path, tuple(headers), road="thorough", headers=headers)
 
 
 def _chunks(
@@ -157,21 +160,6 @@ def _chunks(
             yield from diagnose_json(text, kind, contract, connection, settings)
 
 
-def _with_lines(rejects: list[Reject], lines: Iterator[tuple[int, int]] | None) -> list[Reject]:
-    """Add the lines, from where the last call stopped."""
-    if lines is None or not rejects:
-        return rejects
-    wanted = {reject.source_row for reject in rejects}
-    last = max(wanted)
-    found: dict[int, int] = {}
-    for record, line in lines:
-        if record in wanted:
-            found[record] = line
-        if record >= last:
-            break
-    return [replace(reject, source_line=found.get(reject.source_row)) for reject in rejects]
-
-
 def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:
     """Say of records that could not be decoded why, and not that they are no objects."""
     if not raw.undecoded:
@@ -186,14 +174,18 @@ def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:
 def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:
     """Tables of the thorough road in the shape of the validated file."""
     for table in tables:
-        known = {column.name for column in contract.source_columns} | {"_rescued", "_source_row"}
-        extra = tuple(name for name in table.column_names if name not in known)
-        schema = validated_schema(contract, extra)
+        schema = validated_schema(contract, _headers(table.schema))
         yield table.select(schema.names).cast(schema)
 
 
-def _write(path: Path, tables: Iterator[pa.Table], contract: Contract) -> tuple[int, tuple[str, ...]]:
-    """Write the validated file; how many rows it has, and which columns the contract does not name."""
+def _headers(schema: pa.Schema) -> dict[str, str]:
+    """The columns that a file adds to the table, with the header of each."""
+    key = HEADER.encode()
+    return {entry.name: entry.metadata[key].decode() for entry in schema if entry.metadata and key in entry.metadata}
+
+
+def _write(path: Path, tables: Iterator[pa.Table]) -> tuple[int, dict[str, str]]:
+    """Write the validated file; how many rows it has, and the columns that it adds, with the header of each."""
     writer: pq.ParquetWriter | None = None
     written: Future[None] | None = None
     rows = 0
@@ -216,9 +208,8 @@ def _write(path: Path, tables: Iterator[pa.Table], contract: Contract) -> tuple[
             writer.close()
     if writer is None:
         path.unlink(missing_ok=True)
-        return 0, ()
-    known = set(validated_schema(contract).names)
-    return rows, tuple(name for name in writer.schema.names if name not in known)
+        return 0, {}
+    return rows, _headers(writer.schema)
 
 
 def _judge(contract: Contract, validated: Validated) -> None:

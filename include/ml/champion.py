@@ -40,7 +40,7 @@ class Training:
 
     Attributes:
         reused: the same data and settings had been trained on before; nothing was done.
-        decided: and whether that model becomes the champion was decided, too.
+        decided: and whether that model becomes the champion was decided, too, and there is a champion that can be used.
     """
 
     run_id: str
@@ -77,8 +77,11 @@ def train_model(config: WarehouseConfig, settings: TrainingSettings) -> Training
     examples.require_enough(frame, settings)
     tracking, fingerprint = Tracking(settings), examples.fingerprint(frame)
     key = training_key(fingerprint, settings)
-    if found := tracking.finished(key):
-        return Training(found.run_id, len(frame), reused=True, decided=found.decision is not None)
+    found = tracking.finished(key)
+    if found is not None and tracking.has_model(found):
+        # What is registered decides, not what was decided once: the champion may have been deleted since.
+        in_use = found.decision is not None and _usable_champion(tracking)[0] is not None
+        return Training(found.run_id, len(frame), reused=True, decided=in_use)
     run = tracking.log(_report(frame, len(every) - len(frame), key, fingerprint, settings))
     log.info("Run %s: %s", run.run_id, ", ".join(f"{name} {run.metrics[name]:.3f}" for name in training.METRICS))
     return Training(run.run_id, len(frame), reused=False, decided=False)
@@ -87,30 +90,34 @@ def train_model(config: WarehouseConfig, settings: TrainingSettings) -> Training
 def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettings) -> Promotion:
     """Register a run's model, and make it the champion if it beats the baseline and the one there is.
 
-    Both are scored now, on the commits of today that were held back from both. A repetition finds what it did.
+    Both are scored now, on the commits of today that were held back from both. A repetition finds what it did, as long
+    as there is a champion. A champion that is refused (`Tracking.load`) counts as none.
 
     Raises:
-        PermanentError: MLflow or the warehouse refuses, or the champion cannot be loaded or score.
+        PermanentError: MLflow or the warehouse refuses, or the champion cannot score.
         RetryableError: one of them does not answer.
     """
     tracking = Tracking(settings)
     run = tracking.run(run_id)
-    version, champion = tracking.register(run), tracking.champion()
-    if run.decision is not None:
-        return Promotion(version, champion[0] if champion else None, run.decision["moved"], run.decision["reason"])
+    version = tracking.register(run)
+    champion, refusal = _usable_champion(tracking)
+    if run.decision is not None and champion is not None:
+        return Promotion(version, champion.version, run.decision["moved"], run.decision["reason"])
     baseline = {name: run.metrics[f"baseline_{name}"] for name in RULE}
     numbers: dict[str, float] = {}
-    before = champion[0] if champion else None
+    before = champion.version if champion else None
     if champion is None:
         moved, reason = decide(run.metrics, baseline)
-    elif champion[0] == version:  # a crash came between the alias and this note
+        reason = f"{refusal} {reason}".lstrip()
+    elif champion.version == version:  # a crash came between the alias and this note
         moved, reason, before = True, f"Version {version} had become the champion.", tracking.champion_before(version)
-    elif (commits := _compared(config, run, tracking.run(champion[1])))[LABEL].nunique() < 2:
-        moved, reason = False, f"Too few commits were held back from it and from version {champion[0]} to compare them."
+    elif (commits := _compared(config, run, tracking.run(champion.run_id)))[LABEL].nunique() < 2:
+        moved = False
+        reason = f"Too few commits were held back from it and from version {champion.version} to compare them."
     else:
         candidate = training.scores(tracking.load(version), commits)
-        reigning = _scores_of_champion(tracking.load(champion[0]), champion[0], commits)
-        moved, reason = decide(candidate, baseline, reigning, champion[0])
+        reigning = _scores_of_champion(champion.model, champion.version, commits)
+        moved, reason = decide(candidate, baseline, reigning, champion.version)
         numbers = {f"candidate_{name}": candidate[name] for name in RULE}
         numbers |= {f"champion_{name}": reigning[name] for name in RULE} | {"compared_rows": len(commits)}
     if moved:
@@ -118,6 +125,29 @@ def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettin
     log.info("Version %d: %s", version, reason)
     tracking.note_decision(run, version, {"moved": moved, "reason": reason, "champion_before": before, **numbers})
     return Promotion(version, version if moved else before, moved, reason)
+
+
+@dataclass(frozen=True)
+class _Champion:
+    """The registered version that has the alias, loaded."""
+
+    version: int
+    run_id: str
+    model: Any
+
+
+def _usable_champion(tracking: Tracking) -> tuple[_Champion | None, str]:
+    """The champion; or None, and if there is one that is refused, the sentence that says why."""
+    found = tracking.champion()
+    if found is None:
+        return None, ""
+    version, run_id = found
+    try:
+        return _Champion(version, run_id, tracking.load(version)), ""
+    except PermanentError as error:
+        if error.code is not Code.MODEL_REFUSED:
+            raise
+        return None, f"{error.message} It does not count as the champion."
 
 
 def decide(

@@ -25,6 +25,10 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin  # noqa: TID253
 from sklearn.utils.validation import check_is_fitted  # noqa: TID253
 
+# Of the features: a model computes with the code of the process that reads it, which has to be that of its training.
+# Raise it with every change that can change a number; a test compares this file's checksum with the one noted there.
+VERSION = 1
+
 # Name and pandas type of each input column; other columns are ignored. `authored_at` may also be naive, which means
 # UTC, or ISO 8601 text; numbers may be missing. This is the contract with who calls the model.
 INPUTS = {
@@ -102,7 +106,19 @@ class CommitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         # Of two in the middle the lower one: half a body would be a value that no commit with a text has.
         middle = np.quantile(rows, 0.5, axis=0, method="lower") if len(rows) else np.zeros(len(TEXT_FEATURES))
         self.text_medians_ = np.asarray(middle, dtype=np.float64)
+        self.version_ = VERSION
         return self
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Take the state of a saved model.
+
+        Raises:
+            ValueError: it was trained with another version of the features.
+        """
+        found = state.get("version_", VERSION)
+        if found != VERSION:
+            raise ValueError(f"trained with version {found} of the features, and this code computes version {VERSION}")
+        super().__setstate__(state)
 
     def transform(self, inputs: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         """One row of features for each row of inputs.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.ml import model_file
+from include.ml.model_file import SIGNATURE_TAG, RefusedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -27,13 +30,16 @@ if TYPE_CHECKING:
 
     from include.settings import TrainingSettings
 
+log = logging.getLogger(__name__)
+
 EXPERIMENT = "commit-analysis"
 MODEL = "commit-classifier"
 CHAMPION = "champion"
 
 _STAGE = "tracking"
+_FORBIDDEN = 403
 # What the saved model needs where it is loaded. Named, since MLflow takes many seconds to find it out.
-_REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "cloudpickle")
+_REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "skops")
 # MLflow's own: two minutes a request and seven tries of it. A task has retries of its own.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
@@ -43,6 +49,8 @@ _ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow's own loaders execute what a model names: nothing here uses them.
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
 # Tags of a run: by which a run of the same data and settings is found, where its model is, what was decided of it.
 _KEY, _MODEL_ID, _DECISION = "training_key", "model_id", "decision"
@@ -80,6 +88,7 @@ class Run:
     metrics: Mapping[str, float]
     model_id: str
     decision: dict[str, Any] | None
+    signature: str = ""
 
 
 class Tracking:
@@ -93,7 +102,7 @@ class Tracking:
             os.environ.setdefault(name, value)
         import mlflow
 
-        logging.getLogger("mlflow.sklearn").setLevel(logging.ERROR)  # a warning of pickles, with each of them
+        self._keys = settings.model_signing_key.get_secret_value()
         self._address, login = _without_login(settings.tracking_uri)
         os.environ.update(login)
         mlflow.set_tracking_uri(self._address)
@@ -122,13 +131,25 @@ class Tracking:
             return _run(self._client.get_run(run_id))
 
     def log(self, report: Report) -> Run:
-        """Write a training down. The run counts as finished when everything of it is there, the model included."""
+        """Write a training down. The run counts as finished when everything of it is there, the model included.
+
+        Raises:
+            PermanentError: there is no key to sign the model with.
+        """
         import mlflow
 
+        key = self._keys.partition(",")[0]
+        if not key:
+            raise PermanentError(
+                _STAGE,
+                Code.MODEL_REFUSED,
+                "MODEL_SIGNING_KEY is not set, so the model cannot be signed and would be refused. Set it to the same "
+                "secret for training and for the ML service.",
+            )
         with self._answers():
             tags = {**report.tags, _KEY: report.key}
             created = self._client.create_run(self._experiment(), tags=tags, run_name=report.name)
-            with mlflow.start_run(run_id=created.info.run_id):
+            with mlflow.start_run(run_id=created.info.run_id) as run:
                 mlflow.log_params(dict(report.parameters))
                 model_id = self._log_model(report)
                 # After the model: MLflow would ask for the history of each metric, one request each, to copy it there.
@@ -137,7 +158,9 @@ class Tracking:
                     for name, content in report.pictures.items():
                         (Path(folder) / name).write_bytes(content)
                     mlflow.log_artifacts(folder, "pictures")
-                mlflow.set_tag(_MODEL_ID, model_id)
+                with self._downloaded(f"models:/{model_id}") as saved:
+                    signature = model_file.signature(saved, run.info.run_id, key)
+                mlflow.set_tags({_MODEL_ID: model_id, SIGNATURE_TAG: signature})
         return self.run(created.info.run_id)
 
     def register(self, run: Run) -> int:
@@ -148,13 +171,14 @@ class Tracking:
             versions = self._client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.run_id}'")
             if versions:
                 return max(int(version.version) for version in versions)
+            signed = {SIGNATURE_TAG: run.signature}
             try:
                 self._client.create_registered_model(MODEL)
             except MlflowException as error:
                 if error.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
             created = self._client.create_model_version(
-                MODEL, f"models:/{run.model_id}", run.run_id, model_id=run.model_id, await_creation_for=0
+                MODEL, f"models:/{run.model_id}", run.run_id, signed, model_id=run.model_id, await_creation_for=0
             )
             return int(created.version)
 
@@ -169,23 +193,50 @@ class Tracking:
                 # A name that nobody has registered is not there; an alias that nobody has set is a wrong parameter.
                 if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None
+                # To an account that is no administrator, MLflow refuses a name that is not registered.
+                if _status(error) == _FORBIDDEN and not self._client.search_registered_models(f"name = '{MODEL}'"):
+                    return None
                 raise
             return int(found.version), str(found.run_id)
 
     def load(self, version: int) -> Any:
-        """The pipeline of a registered version. It runs the code in the file: the registry has to be ours."""
-        import mlflow.sklearn
+        """The pipeline of a registered version.
 
+        Raises:
+            PermanentError: with MODEL_REFUSED: not signed by this platform's training, no skops file, or types that
+                are not trusted; with TRACKING_REFUSED: there is no such version.
+        """
         with self._answers():
+            found = self._client.get_model_version(MODEL, str(version))
+            signature = found.tags.get(SIGNATURE_TAG, "")
+            run_id, name = found.run_id or "", f"Version {version} of {MODEL}"
+            return self._load(f"models:/{MODEL}/{version}", run_id, signature, name)
+
+    def has_model(self, run: Run) -> bool:
+        """Whether the run's own model is still there, signed by us, and can be read."""
+        try:
+            with self._answers():
+                self._load(f"models:/{run.model_id}", run.run_id, run.signature, f"The model of run {run.run_id}")
+        except PermanentError as error:
+            log.info("Run %s is not used again: %s", run.run_id, error)
+            return False
+        return True
+
+    def _load(self, address: str, run_id: str, signature: str, name: str) -> Any:
+        with self._downloaded(address) as folder:
             try:
-                return mlflow.sklearn.load_model(f"models:/{MODEL}/{version}")
-            except (ImportError, AttributeError, TypeError, ValueError, EOFError) as error:
-                raise PermanentError(
-                    _STAGE,
-                    Code.TRACKING_REFUSED,
-                    f"Version {version} of {MODEL} cannot be loaded. If it is the champion, take the alias off it.",
-                    detail=f"{type(error).__name__}: {error}",
-                ) from error
+                model_file.check_signature(folder, run_id, signature, self._keys)
+                return model_file.load(folder)
+            except (RefusedModelError, FileNotFoundError) as error:
+                raise PermanentError(_STAGE, Code.MODEL_REFUSED, f"{name} is refused: {error}.") from error
+
+    @contextmanager
+    def _downloaded(self, address: str) -> Iterator[Path]:
+        """The files of a model, in a folder that is deleted afterwards."""
+        import mlflow
+
+        with tempfile.TemporaryDirectory() as folder:
+            yield Path(mlflow.artifacts.download_artifacts(address, dst_path=folder, tracking_uri=self._address))
 
     def crown(self, version: int, before: int | None) -> None:
         """Give a version the alias; the one that had it, `before`, loses it, and is noted at the new one first."""
@@ -212,25 +263,18 @@ class Tracking:
         return str(found.experiment_id if found else self._client.create_experiment(EXPERIMENT))
 
     def _log_model(self, report: Report) -> str:
-        import cloudpickle
         import mlflow.sklearn
 
-        from include.ml import commit_features
-
-        # The transformer's code goes into the file, so that who loads it does not need this repository.
-        cloudpickle.register_pickle_by_value(commit_features)
-        try:
-            info = mlflow.sklearn.log_model(
-                report.model,
-                name="model",
-                serialization_format="cloudpickle",
-                signature=_signature(report),
-                input_example=report.example,
-                pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
-                pyfunc_predict_fn="predict_proba",
-            )
-        finally:
-            cloudpickle.unregister_pickle_by_value(commit_features)
+        info = mlflow.sklearn.log_model(
+            report.model,
+            name="model",
+            serialization_format=model_file.FORMAT,
+            skops_trusted_types=list(model_file.TRUSTED_TYPES),
+            signature=_signature(report),
+            input_example=report.example,
+            pip_requirements=[f"{name}=={installed(name)}" for name in _REQUIREMENTS],
+            pyfunc_predict_fn="predict_proba",
+        )
         return str(info.model_id)
 
     @contextmanager
@@ -244,8 +288,7 @@ class Tracking:
         except PipelineError:
             raise
         except MlflowException as error:
-            status = error.get_http_status_code()  # type: ignore[no-untyped-call]
-            raise self._error(status, error) from error
+            raise self._error(_status(error), error) from error
         except requests.RequestException as error:
             raise self._error(error.response.status_code if error.response is not None else 503, error) from error
 
@@ -258,6 +301,12 @@ class Tracking:
         return PermanentError(
             _STAGE, Code.TRACKING_REFUSED, "MLflow refuses.", url=self._address, status=status, detail=detail
         )
+
+
+def _status(error: Any) -> int:
+    """The status of MLflow's answer. One that is no JSON, as to a wrong login, has it in the text alone."""
+    said = re.search(r"failed with error code (\d{3}) != 200", str(error))
+    return int(said[1]) if said else int(error.get_http_status_code())
 
 
 def _without_login(uri: str) -> tuple[str, dict[str, str]]:
@@ -280,6 +329,7 @@ def _run(run: Any) -> Run:
         metrics=dict(run.data.metrics),
         model_id=run.data.tags.get(_MODEL_ID, ""),
         decision=json.loads(decision) if decision else None,
+        signature=run.data.tags.get(SIGNATURE_TAG, ""),
     )
 
 

@@ -91,7 +91,11 @@ def _tell_of_files(dataset: str, since: datetime, settings: AlertSettings) -> No
 
 def _files_alert(dataset: str, bucket: str, found: Quarantined) -> Alert:
     from include.alerts.message import Alert, Item, counted
-    from include.ingestion.places import REPORT
+    from include.ingestion.places import INCOMING, REPORT
+
+    def place(key: str) -> str:
+        """Where to read on: the report, or the object itself if the store refuses to move it."""
+        return f"s3://{bucket}/{key}{'' if key.startswith(INCOMING) else REPORT}"
 
     total, newest = sum(found.by_code.values()), found.files[0]
     return Alert(
@@ -99,7 +103,7 @@ def _files_alert(dataset: str, bucket: str, found: Quarantined) -> Alert:
         happened=f"{counted(total, 'file')} quarantined",
         causes=found.by_code,
         items=tuple(
-            Item(file.object_key.rsplit("/", maxsplit=1)[-1], file.code, f"s3://{bucket}/{file.settled_key}{REPORT}")
+            Item(file.object_key.rsplit("/", maxsplit=1)[-1], file.code, place(file.settled_key))
             for file in found.files
         ),
         more=total - len(found.files),
@@ -121,7 +125,7 @@ class Watched:
 
 @contextmanager
 def telling_of_bad_messages(contract: Contract) -> Iterator[Watched]:
-    """Tell at the end if a batch was stopped, or if dead letters are more than the contract's error budget allows.
+    """Tell at the end if a batch was stopped, if messages were removed unread, or if dead letters exceed the budget.
 
     What is raised inside goes on. Put it around everything, so that the broker is not waiting for the mail.
     """
@@ -146,9 +150,12 @@ def _tell_of_messages(contract: Contract, consumed: Consumed, code: str, setting
     if stopped:
         causes[code or "stopped"] = stopped
         happened.append(f"{counted(stopped, 'batch', 'batches')} stopped")
-    if not contract.budget.allows(letters, consumed.messages):
+    if not contract.budget.allows(letters, consumed.messages - consumed.deletes_ignored):
         causes[_DEAD_LETTERS] = letters
         happened.append(counted(letters, "dead letter"))
+    if consumed.removed:
+        causes[Code.MESSAGES_REMOVED] = len(consumed.removed)
+        happened.append("messages removed before they were read")
     if not causes:
         return
     alert = Alert(
@@ -159,9 +166,11 @@ def _tell_of_messages(contract: Contract, consumed: Consumed, code: str, setting
             ("dataset", contract.dataset),
             ("messages done", f"{consumed.messages:,}"),
             ("bad messages are in", f"{topic}.dlq"),
+            *(("removed unread", str(removed)) for removed in consumed.removed),
         ),
         advice="The task's log says what is wrong. Mend the producer or the contract; a stopped batch goes on by "
-        f"itself then, or with ignore_threshold. make replay-dlq TOPIC={topic} puts dead letters back.",
+        f"itself then, or with ignore_threshold. make replay-dlq TOPIC={topic} puts dead letters back. What was "
+        "removed unread is in the ledger as messages-removed: ask the producer to send it again.",
         run_url=_own_run_url(),
     )
     _tell(Subject(MESSAGES, topic), alert, settings)

@@ -20,13 +20,12 @@ class BrokenContractsError(Exception):
 
 @lru_cache(maxsize=1)
 def catalog() -> Catalog:
-    """All contracts. A worker trusts the expressions that the DAG processor tried when it parsed the file."""
-    in_worker = get_parsing_context().dag_id is not None
-    return read_catalog(ingest_settings().contracts_dir, check_expressions=not in_worker)
+    """All contracts. Each expression in them was checked, here or by another process with the same content."""
+    return read_catalog(ingest_settings().contracts_dir)
 
 
 def sound_contracts() -> list[Contract]:
-    """The contracts that can be used, by name."""
+    """The active contracts, by name."""
     return _by_name(catalog())
 
 
@@ -39,7 +38,7 @@ def contracts_of_this_parse() -> list[Contract]:
     _, _, wanted = (get_parsing_context().dag_id or "").partition("_")
     if not wanted:
         return sound_contracts()
-    return _by_name(read_catalog(ingest_settings().contracts_dir, check_expressions=False, mentions=wanted))
+    return _by_name(read_catalog(ingest_settings().contracts_dir, mentions=wanted))
 
 
 def _by_name(found: Catalog) -> list[Contract]:
@@ -47,11 +46,22 @@ def _by_name(found: Catalog) -> list[Contract]:
 
 
 def report_broken_contracts() -> None:
-    """Raise what is wrong with the others.
+    """Raise what is wrong with the others, or that there are none.
 
     Raises:
-        BrokenContractsError: naming each file, each place in it, and each remedy.
+        BrokenContractsError: naming each file, each place in it, and each remedy; or the directory without contracts.
     """
-    broken = catalog().broken
-    if broken:
-        raise BrokenContractsError("\n" + "\n".join(str(error) for error in broken))
+    found = catalog()
+    problems = [str(error) for error in found.broken]
+    if found.is_empty:
+        problems.insert(0, no_contract_message())
+    if problems:
+        raise BrokenContractsError("\n" + "\n".join(problems))
+
+
+def no_contract_message() -> str:
+    """What an empty catalogue means, and what to do about it."""
+    return (
+        f"no contract in {ingest_settings().contracts_dir}: no DAG loads anything, and no file is touched. "
+        "Add a contract, or set INGEST_CONTRACTS_DIR to the directory of the contracts."
+    )

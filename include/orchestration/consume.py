@@ -13,6 +13,7 @@ from include.orchestration.alerts import telling_of_bad_messages
 from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
 from include.orchestration.message_sensor import WaitForMessages
+from include.orchestration.outside import notify_waiting_files, skipped_for_outside_trouble
 from include.orchestration.stores import EVENTS
 from include.settings import ingest_settings, stream_settings
 
@@ -31,8 +32,9 @@ RUNBOOK = """
 
 **When it fails**: a bad message does not fail the run; it is in `{topic}.dlq`, with the reason in its headers. A failed
 run means that a batch has more bad messages than the contract allows (nothing of it is committed; the task's log and
-the ledger say why), or that the broker, the warehouse or a service did not answer through all retries. The next run
-goes on at the committed offsets. After {failures} failed runs in a row the DAG is paused.
+the ledger say why), or that the broker or a store refuses our login. Where one of them does not answer, the task is
+skipped once its retries are used up, and the messages wait; they are tried again once a minute, from the committed
+offsets. After {failures} failed runs in a row the DAG is paused.
 
 **How to rerun**: after an outage there is nothing to do. A stopped batch: mend the producer or the contract, or trigger
 this DAG with `ignore_threshold` to set its bad messages aside; unpause the DAG if it was paused. `make replay-dlq
@@ -98,6 +100,7 @@ def consume_dag(contract: Contract) -> DAG:
             with (
                 telling_of_bad_messages(contract) as watched,
                 no_retry_of_permanent_errors(),
+                skipped_for_outside_trouble(),
                 connected_consumer(contract, run, ignore_threshold=ignore_threshold) as consumer,
             ):
                 watched.consumed = consumer.result
@@ -107,6 +110,7 @@ def consume_dag(contract: Contract) -> DAG:
                     result = consumer.result
                     news = news or bool(result.rows or result.batches["loaded before"])
                     context["ti"].xcom_push(_NEWS, news)
+                    notify_waiting_files(contract.dataset)
             return {
                 **done.batches, "messages": done.messages, "rows": done.rows, "dead letters": done.dead_letters
             }  # fmt: skip

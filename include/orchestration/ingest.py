@@ -5,16 +5,17 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.providers.amazon.aws.sensors.s3 import S3KeySensor
 from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
+from include.errors import RetryableError
 from include.ingestion.places import incoming_prefix
 from include.orchestration.alerts import tell_of_quarantined_files
 from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
-from include.orchestration.stores import LANDING
+from include.orchestration.file_sensor import WaitForFiles
+from include.orchestration.outside import notify_waiting_files, skipped_for_outside_trouble
 from include.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ hand waits for its turn behind the one that is waiting, and takes what that one 
 
 **Reads**: `s3://{bucket}/{prefix}`. **Writes**: `raw.{dataset}`, `ops.file_ingestion_log`, `processed/`, `failed/`.
 
-**When it fails**: a bad file does not fail the run; it is in `failed/<stage>_failed/` with a report. A failed run
-means that the bucket or the warehouse did not answer through all retries; the next run goes on where it stopped.
+**When it fails**: a bad file does not fail the run; it is in `failed/<stage>_failed/` with a report. Nor does trouble
+outside the files (bucket, warehouse, lock, disk, service): the task is skipped once its retries are used up, the files
+wait with the reason in the ledger, and are tried again once a minute. A failed run means that a store refuses our key
+or role, or a defect.
 
 **How to rerun**: nothing to do. For quarantined files trigger `reprocess_failed`.
 """
@@ -56,16 +59,11 @@ def ingest_dag(contract: Contract) -> DAG:
         tags=["ingestion", contract.dataset],
     )
     def ingest() -> None:
-        wait_for_files = S3KeySensor(
+        wait_for_files = WaitForFiles(
             task_id="wait_for_files",
-            aws_conn_id=LANDING,
-            bucket_name=settings.landing_bucket,
-            bucket_key=f"{prefix}?*",
-            wildcard_match=True,
-            deferrable=True,
+            dataset=contract.dataset,
             poke_interval=settings.poke_seconds,
             timeout=timedelta(hours=settings.wait_hours).total_seconds(),
-            soft_fail=True,
         )
 
         @task
@@ -76,35 +74,39 @@ def ingest_dag(contract: Contract) -> DAG:
 
             context = get_current_context()
             run = Run(context["dag"].dag_id, context["run_id"])
-            with no_retry_of_permanent_errors(), connected_stores() as stores:
+            with no_retry_of_permanent_errors(), skipped_for_outside_trouble(), connected_stores() as stores:
                 return claim(contract, stores.objects, stores.ledger, run, settings)
 
         @task(map_index_template="{{ batch_label }}")
         def ingest_batch(file_ids: list[int]) -> dict[str, int]:
-            """Validate, process and load each file of the batch."""
+            """Validate, process and load each file of the batch. Trouble outside of the files skips it: they wait."""
             from include.ingestion.batch import ingest_batch as run_batch
             from include.orchestration.stores import connected_stores
 
             context: Any = get_current_context()
             context["batch_label"] = _label(file_ids)
-            last_try = context["ti"].try_number > context["ti"].max_tries
-            with no_retry_of_permanent_errors(), connected_stores() as stores:
-                result = run_batch(contract, file_ids, stores, settings, last_try=last_try)
+            with no_retry_of_permanent_errors(), skipped_for_outside_trouble(), connected_stores() as stores:
+                result = run_batch(contract, file_ids, stores, settings)
             context["batch_label"] = f"{_label(file_ids)}: {result}"
             return {**result.files, "rows": result.rows}
 
         @task(trigger_rule="all_done")
         def settle() -> dict[str, int]:
             """Move every decided file to processed/ or failed/, with its report; tell people of the latter."""
-            from include.ingestion.settle import settle as settle_files
+            from include.ingestion.settle import settle_decided
             from include.orchestration.stores import connected_stores
 
             try:
-                with no_retry_of_permanent_errors(), connected_stores() as stores:
-                    return settle_files(contract, stores.objects, stores.ledger, settings)
+                with no_retry_of_permanent_errors(), skipped_for_outside_trouble(), connected_stores() as stores:
+                    settled = settle_decided(contract, stores.objects, stores.ledger, settings)
+                    # What the store did not let us move is tried again by the next run; a defect fails this one.
+                    settled.failures = [one for one in settled.failures if not isinstance(one, RetryableError)]
+                    settled.raise_first()
+                    return settled.counts
             finally:
                 # One file that cannot be moved must not keep the others from people.
                 tell_of_quarantined_files(contract.dataset)
+                notify_waiting_files(contract.dataset)
 
         @task(outlets=[rows_of(contract.dataset)])
         def announce_rows(settled: dict[str, int]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +43,19 @@ def remove_leftovers() -> dict[str, int]:
 
 @task
 def remove_old_objects() -> dict[str, int]:
-    """Delete old objects of processed/ and failed/, if the settings ask for it."""
+    """Delete old objects of processed/ and failed/, if the settings ask for it, and versions replaced long ago."""
     from include.ingestion.retention import remove_old_objects as remove
     from include.orchestration.stores import s3_config
     from include.stores.object_store import ObjectStore
+    from include.stores.object_versions import remove_old_versions
 
+    config, bucket, settings = s3_config(), ingest_settings().landing_bucket, retention_settings()
     with no_retry_of_permanent_errors():
-        return _told(remove(ObjectStore(s3_config()), ingest_settings().landing_bucket, retention_settings()))
+        deleted = remove(ObjectStore(config), bucket, settings)
+        if settings.old_versions_days:
+            before = datetime.now(UTC) - timedelta(days=settings.old_versions_days)
+            deleted["object_versions"] = remove_old_versions(config, bucket, before)
+        return _told(deleted)
 
 
 @task

@@ -1,136 +1,66 @@
-"""Waiting for messages without a worker slot: a sensor that looks once, and a trigger that goes on looking.
-
-What belongs here: when to look, and when to stop. What does not: taking the messages (`consume`). Nobody joins the
-consumers' group here, so waiting disturbs no consumer. The triggerer and every DAG file import this module: the
-broker's client is imported by the thread that looks.
-"""
+"""Waiting for messages, without joining the consumers' group: waiting disturbs no consumer."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow.sdk import BaseSensorOperator
-from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
-from airflow.triggers.base import BaseTrigger, TriggerEvent
-
-from include.errors import PermanentError, RetryableError
-from include.orchestration.stores import kafka_config
+from include.orchestration.looking import LookingSensor, LookingTrigger
+from include.orchestration.stores import kafka_config, warehouse_ingest_config
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from datetime import datetime
 
-    from airflow.sdk import Context
-
-# A broker that is away is spoken of this often, not with every look.
-_REMIND_SECONDS = 60.0
+    from include.settings import KafkaConfig
 
 
-class WaitForMessages(BaseSensorOperator):
+class WaitForMessages(LookingSensor):
     """Succeeds with the number of messages that the group has not committed, once there are any.
-
-    A broker that is away is waited for; one that refuses fails the task at once. After `timeout` seconds the task is
-    skipped, and with it the rest of the run.
 
     Args:
         connection_id: the Airflow connection of the broker.
         topic: may be made later.
         group: whose commits count.
-        options: `poke_interval` and `timeout` in seconds, and those of every task.
+        options: those of `LookingSensor`.
     """
 
     def __init__(self, *, connection_id: str, topic: str, group: str, **options: Any) -> None:
         super().__init__(**options)
         self.connection_id, self.topic, self.group = connection_id, topic, group
 
-    def execute(self, context: Context) -> int:  # noqa: ARG002 - Airflow calls it so
-        """Look once, and leave the rest to the trigger."""
-        trigger = MessagesWaitingTrigger(
-            connection_id=self.connection_id,
-            topic=self.topic,
-            group=self.group,
-            poke_seconds=self.poke_interval,
-            until=datetime.now(UTC) + timedelta(seconds=self.timeout),
-        )
-        try:
-            found = trigger.look()
-        except PermanentError as error:
-            raise AirflowFailException(str(error)) from error
-        except RetryableError as error:
-            self.log.warning("%s", error)
-            found = 0
-        if not found:
-            self.log.info("%s: nothing is waiting; a trigger looks every %s s", self.topic, self.poke_interval)
-            self.defer(trigger=trigger, method_name=self.end_of_waiting.__name__)
-        return self._found(found)
+    def trigger(self, until: datetime, **alerting: Any) -> MessagesWaitingTrigger:
+        """The trigger for this topic and group."""
+        return MessagesWaitingTrigger(self.connection_id, self.topic, self.group, self.poke_interval, until, **alerting)
 
-    def end_of_waiting(self, context: Context, event: dict[str, Any]) -> int:  # noqa: ARG002
-        """What the trigger has to say."""
-        if refusal := event.get("refusal"):
-            raise AirflowFailException(refusal)
-        if not event["waiting"]:
-            raise AirflowSkipException(f"No message in {self.topic} for so long; the next run goes on waiting.")
-        return self._found(event["waiting"])
-
-    def _found(self, waiting: int) -> int:
-        self.log.info("%s: %s messages are waiting", self.topic, f"{waiting:,}")
-        return waiting
+    def awaited(self) -> str:
+        """The topic."""
+        return f"messages of {self.topic}"
 
 
-class MessagesWaitingTrigger(BaseTrigger):
-    """Looks every `poke_seconds` until there are messages, or until the moment `until`.
+class MessagesWaitingTrigger(LookingTrigger):
+    """Looks until the group has messages to read. A batch that waits for a store or service backs off."""
 
-    Its event says `waiting`, a number, 0 when the time is up; or `refusal`, a sentence, when the broker refuses.
-    """
+    _names: ClassVar[tuple[str, ...]] = ("connection_id", "topic", "group")
 
-    def __init__(self, connection_id: str, topic: str, group: str, poke_seconds: float, until: datetime) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+    def __init__(
+        self, connection_id: str, topic: str, group: str, poke_seconds: float, until: datetime, **alerting: Any
+    ) -> None:
+        super().__init__(poke_seconds, until, **alerting)
         self.connection_id, self.topic, self.group = connection_id, topic, group
-        self.poke_seconds, self.until = poke_seconds, until
-
-    def serialize(self) -> tuple[str, dict[str, Any]]:
-        """How another process makes the same trigger. The connection goes by name: no secret is stored."""
-        names = ("connection_id", "topic", "group", "poke_seconds", "until")
-        return f"{type(self).__module__}.{type(self).__qualname__}", {name: getattr(self, name) for name in names}
+        self._kafka: KafkaConfig | None = None
 
     def look(self) -> int:
-        """How many messages the group has not committed. Blocks, for as long as the broker's timeouts.
-
-        Raises:
-            RetryableError: the broker does not answer.
-            PermanentError: the broker refuses.
-        """
+        """How many messages the group has not committed, unless they wait for something outside of them."""
         from include.streams.broker import waiting
 
-        return waiting(kafka_config(self.connection_id), self.topic, self.group)
+        # The connection is asked for once, and again after an error: a password may have changed.
+        kafka = self._kafka or kafka_config(self.connection_id)
+        self._kafka = None
+        found = waiting(kafka, self.topic, self.group)
+        self._kafka = kafka
+        return found if found and not self._backs_off() else 0
 
-    async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Look from a thread of our own: one that hangs holds up neither the event loop nor other triggers."""
-        loop, reminded = asyncio.get_running_loop(), -_REMIND_SECONDS
-        pool = ThreadPoolExecutor(1, thread_name_prefix=f"look-{self.topic}")
-        try:
-            while True:
-                found = 0
-                try:
-                    found = await loop.run_in_executor(pool, self.look)
-                except PermanentError as error:
-                    yield _event(refusal=str(error))
-                    return
-                except RetryableError as error:
-                    if time.monotonic() >= reminded + _REMIND_SECONDS:
-                        reminded = time.monotonic()
-                        self.log.warning("Still looking for messages. %s", error)
-                left = (self.until - datetime.now(UTC)).total_seconds()
-                if found or left <= 0:
-                    yield _event(waiting=found)
-                    return
-                await asyncio.sleep(min(self.poke_seconds, left))
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+    def _backs_off(self) -> bool:
+        """Whether the topic's last try ended a moment ago for a reason outside of it, as the ledger has it."""
+        from include.ingestion.waiting import topic_backs_off
 
-
-def _event(**facts: object) -> TriggerEvent:
-    return TriggerEvent(facts)  # type: ignore[no-untyped-call]
+        return topic_backs_off(self.topic, warehouse_ingest_config())

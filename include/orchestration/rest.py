@@ -47,7 +47,7 @@ class RestAsLong(BaseOperator):
     def execute(self, context: Context) -> None:
         """Look at the clock, and leave the rest to the trigger, which ends the task."""
         if not context["triggering_asset_events"]:
-            raise AirflowSkipException("A run that somebody asked for does not rest.")
+            raise AirflowSkipException("Only a run that an event has started rests.")
         now = datetime.now(UTC)
         rest = length_of_rest(context["dag_run"].start_date, now)
         self.log.info("Resting for %.0f s; news that come meanwhile start one run after it.", rest.total_seconds())

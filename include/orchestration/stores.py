@@ -111,4 +111,5 @@ def _warehouse(connection_id: str = WAREHOUSE) -> WarehouseConfig:
         database=connection.schema or "warehouse",
         user=connection.login or "",
         password=SecretStr(connection.password or ""),
+        lock_timeout=ingest_settings().lock_timeout_seconds,
     )

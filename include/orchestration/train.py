@@ -5,6 +5,8 @@ from __future__ import annotations
 from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.orchestration.assets import features, training_started
+from include.orchestration.catch_up import is_by_clock, last_extra
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import training_settings
 
@@ -17,12 +19,20 @@ def champion_model() -> Asset:
     return Asset(name="models.commit-classifier", uri="mlflow://models/commit-classifier", group="models")
 
 
-@task
+@task(inlets=[features(), training_started()], outlets=[training_started()])
 def check_examples() -> dict[str, int]:
-    """Count the commits there are to learn from; too few skip the run, for more will come."""
+    """Count the commits there are to learn from; too few skip the run, for more will come.
+
+    A run that the clock has started ends here, too, unless features were announced since the last training began.
+    """
     from include.ml.examples import count
     from include.orchestration.stores import warehouse_transform_config
 
+    context = get_current_context()
+    announced = last_extra(context, features()).get("version")
+    if is_by_clock(context) and announced in {None, last_extra(context, training_started()).get("version")}:
+        raise AirflowSkipException("No features were announced since the last training began.")
+    context["outlet_events"][training_started()].extra.update({"version": announced})
     with no_retry_of_permanent_errors():
         found = count(warehouse_transform_config())
     if complaint := found.complaint(training_settings()):
@@ -39,7 +49,9 @@ def train_model() -> dict[str, str]:
     with no_retry_of_permanent_errors():
         trained = train(warehouse_transform_config(), training_settings())
     if trained.decided:
-        raise AirflowSkipException(f"There is nothing new to train on: run {trained.run_id} had the same.")
+        raise AirflowSkipException(
+            f"There is nothing new to train on: run {trained.run_id} had the same, and there is a champion."
+        )
     return {"run_id": trained.run_id}
 
 

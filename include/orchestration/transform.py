@@ -18,7 +18,8 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import Code, PermanentError
-from include.orchestration.assets import features, marts
+from include.orchestration.assets import build_started, features, marts
+from include.orchestration.catch_up import is_by_clock, last_extra
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.orchestration.stores import WAREHOUSE_TRANSFORM
 
@@ -174,19 +175,41 @@ def _rows(result: dict[str, Any]) -> str:
     return "1 row" if count == 1 else f"{count} rows"
 
 
-@task
-def prepare_tables() -> list[str]:
-    """Make the raw tables that no load has made yet, empty, so that the models find them.
+@task.short_circuit(inlets=[build_started()])
+def find_new_rows() -> dict[str, Any]:
+    """Look what the raw tables hold; a run that the clock has started ends here if nothing was loaded.
+
+    Returns:
+        What `loaded_files` says; nothing if the run is to end, which skips all tasks behind this one.
+    """
+    from include.orchestration.stores import warehouse_transform_config
+
+    context: Any = get_current_context()
+    with no_retry_of_permanent_errors():
+        loaded = loaded_files(warehouse_transform_config())
+    if is_by_clock(context) and (not loaded["loads"] or loaded == last_extra(context, build_started())):
+        log.info("Nothing was loaded since the last build began: %s loads.", f"{loaded['loads']:,}")
+        return {}
+    return loaded
+
+
+@task(outlets=[build_started()])
+def prepare_tables(loaded: dict[str, Any]) -> list[str]:
+    """Note which loads the build takes in, and make the raw tables that no load has made yet, empty.
 
     Tables that are there get the columns that their contract has gained, as the next load would give them. Their rows
     and other columns stay as they are.
+
+    Args:
+        loaded: what `find_new_rows` has found.
     """
     from include.ingestion.target import Target
     from include.orchestration.catalog import sound_contracts
     from include.orchestration.stores import connected_stores
     from include.stores.warehouse import warehouse_errors
 
-    contracts = sound_contracts()
+    contracts, context = sound_contracts(), get_current_context()
+    context["outlet_events"][build_started()].extra.update(loaded)
     with no_retry_of_permanent_errors(), connected_stores() as stores, warehouse_errors(STAGE):
         for contract in contracts:
             Target(contract, file_id=0, attempt=0).ensure(stores.ledger.connection)
@@ -211,11 +234,27 @@ def announce_features() -> None:
     context: Any = get_current_context()
     with no_retry_of_permanent_errors():
         staged = staged_commits(warehouse_transform_config())
-    told = [event.extra for event in context["inlet_events"][features()].ascending(ascending=False).limit(1)]
-    by_hand = not context["triggering_asset_events"]
-    if not by_hand and not is_news(staged, told[0] if told else None):
+    by_hand = not context["triggering_asset_events"] and not is_by_clock(context)
+    if not by_hand and not is_news(staged, last_extra(context, features())):
         raise AirflowSkipException(f"No commits came: {staged['commits']:,} are staged, as they were told of.")
     context["outlet_events"][features()].extra.update(staged)
+
+
+def loaded_files(config: WarehouseConfig) -> dict[str, Any]:
+    """How many files and batches were loaded, and when the newest was: different after every load.
+
+    Args:
+        config: the warehouse, as a role that reads the ledger.
+
+    Raises:
+        RetryableError: the warehouse does not answer.
+        PermanentError: it refuses.
+    """
+    from include.stores.warehouse import connect, statement, warehouse_errors
+
+    with connect(config) as connection, warehouse_errors(STAGE):
+        loads, newest = connection.execute(statement("loaded_files")).fetchone() or (0, None)
+    return {"loads": loads, "newest": newest.isoformat() if newest else None}
 
 
 def staged_commits(config: WarehouseConfig) -> dict[str, Any]:

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 from include.errors import Code, RetryableError
 from include.quality.facts import UnreadableTableError
 from include.quality.records import Check, CheckResult
-from include.stores.expectations import expected, implementation, load_library, observed, raised, warehouse_source
+from include.stores.expectations import (
+    close_source,
+    expected,
+    implementation,
+    load_library,
+    observed,
+    raised,
+    warehouse_source,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +66,7 @@ class Evaluator:
     def close(self) -> None:
         """Give up the connection."""
         if "_source" in self.__dict__:
-            self._source.get_execution_engine().close()
+            close_source(self._source)
             del self.__dict__["_source"]
 
     @cached_property

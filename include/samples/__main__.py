@@ -54,6 +54,8 @@ def generate(
 
     An update file of which half the keys exist: --rows 2000000, then --rows 2000000 --start 1000000 --version 2.
     """
+    if out and out.is_dir():
+        raise typer.BadParameter(f"{out} is a folder; give the path of a file", param_hint="--out")
     try:
         with _bar() as bar:
             task = bar.add_task(f"{dataset} rows", total=rows)
@@ -76,6 +78,9 @@ def generate(
     except PipelineError as error:
         console.print(str(error) if error.facts else error.message, style="red", markup=False)
         raise typer.Exit(1) from error
+    except OSError as error:
+        console.print(f"cannot write {error.filename}: {error.strerror}", style="red", markup=False)
+        raise typer.Exit(1) from error
 
 
 def _contract(dataset: str) -> Contract:
@@ -84,10 +89,10 @@ def _contract(dataset: str) -> Contract:
     for broken in catalog.broken:
         if broken.file.stem == dataset:
             raise broken
-    if dataset not in catalog.contracts:
-        message = f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.contracts))}"
+    if dataset not in catalog.known:
+        message = f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.known))}"
         raise SampleError.because(message)
-    return catalog.contracts[dataset]
+    return catalog.known[dataset]
 
 
 def _bar() -> Progress:

@@ -107,7 +107,7 @@ DESCRIPTIONS: dict[BadKind, str] = {
     BadKind.NOT_AN_OBJECT: "a JSON record that is a list",
     BadKind.NOT_UTF8: "a byte that UTF-8 does not know",
     BadKind.LONG_LINE: "one line of 50 MB",
-    BadKind.DUPLICATE_KEYS: "COUNT rows whose key another row has too, with a newer version of it",
+    BadKind.DUPLICATE_KEYS: "COUNT rows whose key another row has too, newer by newestBy (refused without one)",
     BadKind.EMPTY: "no bytes at all",
     BadKind.HEADER_ONLY: "a header and no row, or an empty JSON array",
     BadKind.TRUNCATED: "the last quarter of the bytes is gone",
@@ -152,6 +152,10 @@ TYPED_TOO = {  # what a Parquet file can hold: values of the right type, and who
 }
 
 
+# Of a count: more is more than a file can have rows.
+_MOST_DIGITS = 12
+
+
 @dataclass(frozen=True)
 class Bad:
     """A kind of badness and how many rows get it; the count is 1 for whole-file kinds."""
@@ -172,7 +176,7 @@ def parse_bad(text: str) -> tuple[Bad, ...]:
         if name not in set(BadKind):
             message = f"'{name}' is no kind of badness; --list-bad shows them all"
             raise SampleError.because(message)
-        if count and not count.isdigit():
+        if count and not (count.isdecimal() and len(count) <= _MOST_DIGITS):
             message = f"'{count}' is no count in '{item}'; write for instance {name}:3"
             raise SampleError.because(message)
         found.append(Bad(BadKind(name), int(count or 1)))

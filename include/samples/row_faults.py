@@ -74,7 +74,7 @@ def line_fault(kind: BadKind, columns: list[FileColumn], fields: list[str], form
             return form.record(columns, struck).encode(), code
         case _:  # NOT_UTF8
             struck = _replaced(fields, at, form.field("caf@@", ColumnType.TEXT))
-            return form.record(columns, struck).encode().replace(b"caf@@", b"caf\xff"), code
+            return form.record(columns, struck).encode().replace(b"caf@@", b"caf\xff\xc3\xa9"), code
 
 
 def cell_fault(kind: BadKind, contract: Contract, names: set[str], row: Row) -> CellFault:

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 CHUNK_ROWS = 50_000
 MANY_COLUMNS = 1_000
 MAX_ROWS = 2_000_000_000
+# Each version is some days newer: this one is in the 43rd century.
+MAX_VERSION = 100_000
 _AHEAD = 3
 
 
@@ -103,13 +105,18 @@ def write_sample(
         start: number of the first key. Files whose key ranges overlap share rows: 0 to 2,000,000 and then start
             1,000,000 with version 2 is an update file of which half the keys exist.
         version: later versions of the same key are newer by the contract's newestBy column.
-        duplicates: share of the rows, 0 to 0.9, whose key another row of the file has too, in a newer version.
+        duplicates: share of the rows, 0 to 0.9, whose key another row of the file has too, in a newer version by the
+            contract's newestBy column. Without one, rows of one key contradict each other.
         progress: is told how many rows each step has written.
 
     Raises:
-        SampleError: the contract or the format cannot have what was asked for.
+        SampleError: the contract or the format cannot have what was asked for, or `path` is a device or a pipe.
     """
     check_applies(tuple(bad), file_format)
+    if path.exists() and not path.is_file():
+        # The sample is renamed to this name at the end: a device, as /dev/null, would be gone.
+        message = f"{path} is no file; give the path of a new file, or of one to replace"
+        raise SampleError.because(message)
     if file_format.value.endswith((".gz", ".zst")) and path.suffix != "." + file_format.value.rpartition(".")[2]:
         message = f"a {file_format} file needs a name that ends in .{file_format}"
         raise SampleError.because(message)
@@ -147,8 +154,8 @@ def _plan(
     if {BadKind.HEADER_ONLY, BadKind.EMPTY, BadKind.PNG} & set(file_faults):
         rows = 0
     doubled = round(rows * duplicates) + sum(item.count for item in bad if item.kind is BadKind.DUPLICATE_KEYS)
-    if not 0 <= rows <= MAX_ROWS or start < 0 or vintage.version < 0:
-        message = f"rows from 0 to {MAX_ROWS:,}, start and version from 0"
+    if not 0 <= rows <= MAX_ROWS or start < 0 or not 0 <= vintage.version <= MAX_VERSION:
+        message = f"rows from 0 to {MAX_ROWS:,}, start from 0, version from 0 to {MAX_VERSION:,}"
         raise SampleError.because(message)
     if doubled and doubled * REVISIONS > rows * (REVISIONS - 1):
         message = f"{doubled:,} of {rows:,} rows cannot be duplicates; at most 15 in 16 can"
@@ -172,10 +179,11 @@ def _plan(
 
 def _chosen_rows(rows: int, bad: tuple[Bad, ...], seed: int) -> dict[int, BadKind]:
     """Which row gets which fault: no row gets two."""
-    wanted = [item.kind for item in bad if item.kind not in FILE_KINDS for _ in range(item.count)]
-    if len(wanted) > rows:
-        message = f"{len(wanted):,} bad rows do not fit into {rows:,} rows"
+    of_rows = [item for item in bad if item.kind not in FILE_KINDS]
+    if (total := sum(item.count for item in of_rows)) > rows:
+        message = f"{total:,} bad rows do not fit into {rows:,} rows"
         raise SampleError.because(message)
+    wanted = [item.kind for item in of_rows for _ in range(item.count)]
     chooser = random.Random(seed)  # noqa: S311 - made-up data
     return dict(zip(chooser.sample(range(rows), len(wanted)), wanted, strict=True))
 

@@ -5,7 +5,7 @@ What belongs here: statements. What does not: the words of a message, and sendin
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from include.stores.warehouse import Connection, connect, statement, warehouse_e
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from include.settings import WarehouseConfig
 
@@ -76,23 +76,26 @@ def open_memory(config: WarehouseConfig) -> Iterator[AlertMemory]:
         RetryableError: the warehouse does not answer.
         PermanentError: it refuses this role.
     """
-    with connect(config.model_copy(update=_LIMITS)) as connection:
-        yield AlertMemory(connection)
+    with connect(config.model_copy(update=_LIMITS)) as connection, ExitStack() as transactions:
+        yield AlertMemory(connection, transactions)
 
 
 class AlertMemory:
     """Notes of what was told, on one connection."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, transactions: ExitStack) -> None:
+        self._connection, self._transactions = connection, transactions
 
     def begin(self, subject: Subject) -> bool:
-        """Take the subject for as long as the connection lasts; False if another one has it and tells about it."""
-        rows = self._rows(
-            b"SELECT pg_try_advisory_lock(hashtextextended(%(name)s, 0))",
-            {"name": f"alert:{subject.kind}:{subject.about}"},
-        )
-        return bool(rows[0][0])
+        """Take the subject; False if another process has it and sends its alert.
+
+        It is kept in a transaction, which lasts as long as the connection: later notes are kept at its end.
+        """
+        name = {"name": f"alert:{subject.kind}:{subject.about}"}
+        with warehouse_errors(_STAGE):
+            self._connection.execute(statement("add_work_lock"), name)
+            self._transactions.enter_context(self._connection.transaction())
+        return bool(self._rows(statement("try_work_lock"), name))
 
     def told(self, subject: Subject, quiet_seconds: float, pause_seconds: float) -> Told:
         """What people were told.
@@ -154,6 +157,11 @@ class AlertMemory:
         files = self._rows(statement("alert_quarantined_files"), values)
         by_code = {code: count for code, count, _ in codes}
         return Quarantined(tuple(QuarantinedFile(*row) for row in files), by_code, values["until"])
+
+    def waiting(self, dataset: str, waited: timedelta) -> list[tuple[str, int, datetime]]:
+        """What files and batches of a dataset have waited for, for so long: code, how many, since when the first."""
+        rows = self._rows(statement("alert_waiting"), {"dataset": dataset, "waited": waited})
+        return [(code, count, since) for code, count, since in rows]
 
     def critical_checks(self, since: datetime) -> list[tuple[str, str]]:
         """Critical checks of whole tables that failed since: table and check."""

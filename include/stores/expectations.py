@@ -58,6 +58,12 @@ def warehouse_source(config: WarehouseConfig, application: str) -> Any:
     )
 
 
+def close_source(source: Any) -> None:
+    """Close every connection of a source: the library has one engine for checks and another for looking at tables."""
+    source.get_execution_engine().close()
+    source.get_engine().dispose()
+
+
 def implementation(expectation: str) -> Any:
     """The library's class of an expectation, by its name in snake case."""
     load_library()

@@ -34,7 +34,7 @@ from include.errors import Code, PermanentError, RetryableError, Stage
 from include.stores.circuit import FailedTryError, circuit_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
     from concurrent.futures import Future
     from types import TracebackType
 
@@ -50,7 +50,7 @@ _LARGEST_ANSWER_BYTES = 16 * 1024**2
 _IDLE_SECONDS = 3.0
 _TRY_AGAIN = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
 _REMEDIES: dict[int, str] = {
-    httpx.codes.UNAUTHORIZED: "Check the user and password in ML_SERVICE_URL.",
+    httpx.codes.UNAUTHORIZED: "Set ML_SERVICE_TOKEN to the ML_API_TOKEN of the service.",
     httpx.codes.NOT_FOUND: "Check ML_SERVICE_URL.",
     httpx.codes.REQUEST_ENTITY_TOO_LARGE: "Lower ML_SERVICE_BATCH_SIZE.",
     httpx.codes.UNPROCESSABLE_ENTITY: "The contract allows what this version of the service does not.",
@@ -78,6 +78,7 @@ class MlService:
         self._client = httpx.Client(
             base_url=settings.url,
             headers={"Content-Type": "application/json", "User-Agent": "filegate"},
+            auth=_Bearer(settings.token.get_secret_value()) if settings.token.get_secret_value() else None,
             timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
             limits=httpx.Limits(max_connections=settings.requests_at_once, keepalive_expiry=_IDLE_SECONDS),
             verify=ssl.create_default_context(),
@@ -221,6 +222,18 @@ class MlService:
             state.outcome.exception() if state.outcome else None,
             state.upcoming_sleep,
         )
+
+
+class _Bearer(httpx.Auth):
+    """Sends the service's token, also where the address holds a user and a password."""
+
+    def __init__(self, token: str) -> None:
+        self._header = f"Bearer {token}"
+
+    def auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Add the header."""
+        request.headers["Authorization"] = self._header
+        yield request
 
 
 # One request under way, and whether it is the last of its body.

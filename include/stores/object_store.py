@@ -1,7 +1,7 @@
 """The bucket: a thin, typed layer over plain S3 that works with every S3-compatible store.
 
-What belongs here: calls, timeouts, and the translation of botocore's errors into ours. What does not: any
-knowledge of what the objects mean.
+What belongs here: calls, timeouts, conditions that the store checks itself, and the translation of botocore's errors
+into ours. What does not: any knowledge of what the objects mean, and moves (`include.stores.object_moves`).
 """
 
 from __future__ import annotations
@@ -31,49 +31,87 @@ for _name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDAT
 
 # S3 copies up to 5 GiB in one call.
 _LARGEST_SINGLE_COPY = 5 * 1024**3
-_MISSING = {"NoSuchKey", "404", "NotFound", "PreconditionFailed", "412"}
+_MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
+_CONDITION_FAILED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _REFUSED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
+# A refusal that one object can cause, while the rest of its bucket is served: rights, cold storage (the last is the
+# answer to COPY), a key of its own, which its sender keeps (InvalidRequest). A number is the answer to HEAD, which has
+# no text: 400 where the object's key of encryption is disabled, or is the sender's.
+_OF_ONE_OBJECT = {
+    "AccessDenied", "400", "403", "Forbidden", "InvalidObjectState", "InvalidRequest", "ObjectNotInActiveTierError",
+}  # fmt: skip
+_OF_ONE_OBJECT_PREFIX = "KMS."
+NOT_IMPLEMENTED = {"NotImplemented", "501"}
 
 
 @dataclass(frozen=True)
 class ObjectInfo:
-    """One version of one object. `etag` is without quotes; `size` in bytes; only listings say `modified_at`."""
+    """One version of one object. `etag` is without quotes; `size` in bytes; only listings set `modified_at`.
+
+    `version_id` is set where the bucket is versioned and the call names it: HEAD, GET and `versions`.
+    """
 
     key: str
     etag: str
     size: int
     modified_at: datetime | None = field(default=None, compare=False)
+    version_id: str | None = field(default=None, compare=False)
+
+
+def s3_client(config: S3Config) -> Any:
+    """A client of a store, with the timeouts and retries of the pipeline. Thread-safe, as boto3 clients are."""
+    return boto3.client(
+        "s3",
+        endpoint_url=config.endpoint_url,
+        aws_access_key_id=config.access_key_id,
+        aws_secret_access_key=config.secret_access_key.get_secret_value(),
+        region_name=config.region,
+        config=Config(
+            connect_timeout=5,
+            read_timeout=60,
+            retries={"mode": "standard", "max_attempts": 3},
+            max_pool_connections=16,
+            s3={"addressing_style": "path"},
+        ),
+    )
 
 
 class ObjectStore:
     """Calls on one S3-compatible store. Thread-safe, as boto3 clients are."""
 
     def __init__(self, config: S3Config) -> None:
-        self._client: Any = boto3.client(
-            "s3",
-            endpoint_url=config.endpoint_url,
-            aws_access_key_id=config.access_key_id,
-            aws_secret_access_key=config.secret_access_key.get_secret_value(),
-            region_name=config.region,
-            config=Config(
-                connect_timeout=5,
-                read_timeout=60,
-                retries={"mode": "standard", "max_attempts": 3},
-                max_pool_connections=16,
-                s3={"addressing_style": "path"},
-            ),
-        )
+        self.endpoint = config.endpoint_url or config.region
+        self._client = s3_client(config)
 
-    def list(self, bucket: str, prefix: str) -> Iterator[ObjectInfo]:
+    def list(self, bucket: str, prefix: str, *, without_etag: bool = False) -> Iterator[ObjectInfo]:
         """Every object below `prefix`, in key order.
 
-        Left out is what is still being written: a store over a folder shows it with the bytes so far, and no ETag.
+        Left out is what has no ETag, unless `without_etag`: a store over a folder shows an object that is still being
+        written with the bytes so far and no ETag.
         """
         with _translated(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
                 for item in page.get("Contents", ()):
-                    if etag := item["ETag"].strip('"'):
-                        yield ObjectInfo(item["Key"], etag, int(item["Size"]), item.get("LastModified"))
+                    info = _listed(item)
+                    if info.etag or without_etag:
+                        yield info
+
+    def first_keys(self, bucket: str, prefix: str) -> tuple[tuple[str, ...], bool]:
+        """The first thousand keys below `prefix` by one call, and whether these are all."""
+        with _translated(bucket, prefix):
+            page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix)
+        return tuple(item["Key"] for item in page.get("Contents", ())), not page.get("IsTruncated")
+
+    def versions(self, bucket: str, key: str) -> tuple[ObjectInfo, ...]:
+        """The versions of one object, the newest first. Delete markers are left out."""
+        found: tuple[ObjectInfo, ...] = ()
+        with _translated(bucket, key):
+            for page in self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=key):
+                items = page.get("Versions", ())
+                found += tuple(_listed(item) for item in items if item["Key"] == key)
+                if any(item["Key"] != key for item in items):
+                    break  # keys come in order, and this one is the first with its own name as prefix
+        return found
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
         """The object's newest version, or None where there is none."""
@@ -82,23 +120,26 @@ class ObjectStore:
                 answer = self._client.head_object(Bucket=bucket, Key=key)
         except ObjectMissingError:
             return None
-        return ObjectInfo(key, answer["ETag"].strip('"'), int(answer["ContentLength"]))
+        return _answered(key, answer)
 
-    def read(self, bucket: str, key: str, chunk_bytes: int = 4 * 1024**2) -> tuple[ObjectInfo, Iterator[bytes]]:
-        """One streaming GET of the whole object: what it is, and its bytes in chunks.
+    def read(
+        self, bucket: str, key: str, chunk_bytes: int = 4 * 1024**2, version_id: str | None = None
+    ) -> tuple[ObjectInfo, Iterator[bytes]]:
+        """One streaming GET of the whole object: what it is, and its bytes in chunks. The newest version by default.
 
         Raises:
             ObjectMissingError: there is no such object (any more).
+            PermanentError: the store refuses; `unreadable` looks whether it refuses this object alone.
         """
         with _translated(bucket, key):
-            answer = self._client.get_object(Bucket=bucket, Key=key)
-        info = ObjectInfo(key, answer["ETag"].strip('"'), int(answer["ContentLength"]))
+            which = {"VersionId": version_id} if version_id else {}
+            answer = self._client.get_object(Bucket=bucket, Key=key, **which)
 
         def chunks() -> Iterator[bytes]:
             with _translated(bucket, key):
                 yield from answer["Body"].iter_chunks(chunk_bytes)
 
-        return info, chunks()
+        return _answered(key, answer), chunks()
 
     def upload(self, path: Path, bucket: str, key: str) -> None:
         """Store a file, in parts where it is large."""
@@ -110,38 +151,95 @@ class ObjectStore:
         with _translated(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
-    def move(self, bucket: str, source: str, target: str) -> None:
-        """Copy inside the store, then delete the source. Repeating it after a crash at any point is safe.
+    def copy(self, bucket: str, source: ObjectInfo, target: str) -> None:
+        """Copy this version of an object to a key where no object is, inside the store.
 
         Raises:
-            ObjectMissingError: neither source nor target exists.
+            ObjectMissingError: the version is not there (any more).
+            ConditionFailedError: the object has another ETag by now, or `target` exists.
+            PermanentError: the store refuses; `unreadable` looks whether it refuses this object alone.
         """
-        try:
-            with _translated(bucket, source):
-                self._copy(bucket, source, target)
-        except ObjectMissingError:
-            if self.head(bucket, target) is None:
-                raise
-            return
-        self.delete(bucket, source)
-
-    def _copy(self, bucket: str, source: str, target: str) -> None:
-        origin = {"Bucket": bucket, "Key": source}
-        size = int(self._client.head_object(Bucket=bucket, Key=source)["ContentLength"])
-        if size <= _LARGEST_SINGLE_COPY:
+        origin = {"Bucket": bucket, "Key": source.key}
+        if source.version_id:
+            origin["VersionId"] = source.version_id
+        conditions = {"CopySourceIfMatch": _quoted(source.etag)}
+        with _translated(bucket, source.key):
+            if source.size > _LARGEST_SINGLE_COPY:
+                self._client.copy(origin, bucket, target, ExtraArgs=conditions)
+                return
             # In one call, and not in parts as the transfer manager prefers: not every store copies parts well.
-            self._client.copy_object(Bucket=bucket, Key=target, CopySource=origin)
-        else:
-            self._client.copy(origin, bucket, target)
+            call = {"Bucket": bucket, "Key": target, "CopySource": origin, **conditions}
+            try:
+                self._client.copy_object(**call, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) not in NOT_IMPLEMENTED:
+                    raise
+                self._client.copy_object(**call)  # the caller has looked whether the key is free
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete the object; none there is fine."""
+        """Delete the object whatever it is; none there is fine. In a versioned bucket a marker hides its versions."""
         with _translated(bucket, key):
             self._client.delete_object(Bucket=bucket, Key=key)
+
+    def delete_version(self, bucket: str, version: ObjectInfo) -> None:
+        """Delete one version by its id; none there is fine."""
+        with _translated(bucket, version.key):
+            self._client.delete_object(Bucket=bucket, Key=version.key, VersionId=version.version_id)
+
+    def delete_if_match(self, bucket: str, version: ObjectInfo) -> None:
+        """Delete the object if its ETag is this one. Only for a store that takes the condition.
+
+        Raises:
+            ConditionFailedError: it has another ETag, or there is none.
+        """
+        with _translated(bucket, version.key):
+            self._client.delete_object(Bucket=bucket, Key=version.key, IfMatch=_quoted(version.etag))
+
+    def unreadable(self, error: PermanentError, bucket: str, key: str) -> str:
+        """The store's own word, if it refuses this object alone: the same key and secret may list it. Else empty.
+
+        Raises:
+            PermanentError: listing is refused, too.
+            RetryableError: the store does not answer.
+        """
+        answer = str(error.facts.get("answer", ""))
+        if answer not in _OF_ONE_OBJECT and not answer.startswith(_OF_ONE_OBJECT_PREFIX):
+            return ""
+        with _translated(bucket, key):
+            self._client.list_objects_v2(Bucket=bucket, Prefix=key, MaxKeys=1)
+        return answer
 
 
 class ObjectMissingError(PermanentError):
     """The object is not there (any more)."""
+
+
+class ConditionFailedError(PermanentError):
+    """The object is not the version that the call was about, or the key that it writes is taken."""
+
+
+def _listed(item: dict[str, Any]) -> ObjectInfo:
+    etag = (item.get("ETag") or "").strip('"')
+    return ObjectInfo(item["Key"], etag, int(item["Size"]), item.get("LastModified"), _version_of(item))
+
+
+def _answered(key: str, answer: dict[str, Any]) -> ObjectInfo:
+    etag = (answer.get("ETag") or "").strip('"')
+    return ObjectInfo(key, etag, int(answer["ContentLength"]), version_id=_version_of(answer))
+
+
+def _version_of(answer: dict[str, Any]) -> str | None:
+    """The version's id. `null` is the one of a bucket whose versioning is off or suspended: it is overwritten."""
+    version = answer.get("VersionId")
+    return str(version) if version and version != "null" else None
+
+
+def _quoted(etag: str) -> str:
+    return f'"{etag}"'
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 @contextmanager
@@ -153,11 +251,15 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
         with _translated(bucket, key):
             raise error.__cause__ or error.__context__ or BotoCoreError() from error
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = _code(error)
         facts = {"bucket": bucket, "key": key, "answer": code}
         if code in _MISSING:
             raise ObjectMissingError("bucket", Code.OBJECT_VANISHED, "The object is not there.", **facts) from error
-        if code in _REFUSED:
+        if code in _CONDITION_FAILED:
+            raise ConditionFailedError(
+                "bucket", Code.OBJECT_REPLACED, "The object is not what it was a moment ago.", **facts
+            ) from error
+        if code in _REFUSED | _OF_ONE_OBJECT or code.startswith(_OF_ONE_OBJECT_PREFIX):
             raise PermanentError(
                 "bucket", Code.BUCKET_REFUSED, "The store refused; check key, secret and rights.", **facts
             ) from error

@@ -27,6 +27,8 @@ _STATEMENTS = Path(__file__).parents[2] / "sql" / "statements"
 _LOCKED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure, pg.QueryCanceled)
 # A limit of PostgreSQL's own, as its number of columns or the depth of its stack: psycopg takes it for trouble.
 _LIMITS = (pg.ProgramLimitExceeded, pg.StatementTooComplex, pg.TooManyColumns, pg.TooManyArguments)
+# Rows of COPY that the server cannot read: what was sent is wrong, and the server does answer.
+_MALFORMED = (pg.ProtocolViolation,)
 _REFUSED = (pg.InsufficientPrivilege, pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.UndefinedTable)
 
 
@@ -84,7 +86,7 @@ def warehouse_errors(stage: str = "warehouse") -> Iterator[None]:
         raise PermanentError(
             stage, Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.", detail=_first_line(error)
         ) from error
-    except _LIMITS as error:
+    except (*_LIMITS, *_MALFORMED) as error:
         raise PermanentError(stage, Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         if "password authentication failed" in str(error):

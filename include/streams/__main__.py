@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import signal
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 typer reads the annotations
@@ -14,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from include.contracts.catalog import read_catalog
-from include.errors import PipelineError
+from include.errors import PipelineError, visible
 from include.settings import KafkaConfig, ingest_settings, store_settings, stream_settings
 from include.streams import dead_letters, schema_command
 from include.streams.encode import Encoder
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 INTERRUPTED = 130
 
+_TOPIC_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,249}")
+
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
 )
@@ -41,7 +44,7 @@ def produce(
     topic: Annotated[str, typer.Option(help="Where to; made if it is missing. The dataset if left out.")] = "",
     file: Annotated[Path | None, typer.Option(help="A CSV file, also .gz or .zst.")] = None,
     rows: Annotated[int | None, typer.Option(min=1, help="So many made-up rows instead of a file.")] = None,
-    dataset: Annotated[str, typer.Option(help="Whose contract says types and key; the topic's name if left out.")] = "",
+    dataset: Annotated[str, typer.Option(help="Whose contract says types and key; else the topic's.")] = "",
     rate: Annotated[float, typer.Option(min=0, help="Messages a second; 0 is as fast as possible.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same rows.")] = 1,
     avro: Annotated[bool, typer.Option("--avro", help="Avro by the schema registry instead of JSON.")] = False,
@@ -50,17 +53,19 @@ def produce(
     topic = topic or dataset
     if not topic or (file is None) == (rows is None):
         _fail("give --topic, and one of --file and --rows")
+    if not _TOPIC_NAME.fullmatch(topic):
+        _fail(f"'{visible(topic)}' is no topic's name: up to 249 of the letters a-z, A-Z, 0-9, '.', '_' and '-'")
     with _explained():
-        contract = _contract(dataset or topic, needed=bool(dataset or rows or avro))
+        contract = _contract(dataset, topic)
         config, partitions = _config(), stream_settings().partitions
-        encode = _avro(contract, topic) if avro and contract else None
+        encode = _avro(contract, topic) if avro else None
         with _bar(f"to {topic}", rows) as advance:
             if file is not None:
                 done = produce_file(
                     config, topic, file, contract, partitions=partitions, rate=rate, encode=encode, on_progress=advance
                 )
             else:
-                assert rows is not None and contract is not None  # noqa: S101, PT018 - checked above
+                assert rows is not None  # noqa: S101 - checked above
                 done = produce_sample(
                     config, topic, rows, contract,
                     seed=seed, partitions=partitions, rate=rate, encode=encode, on_progress=advance,
@@ -99,7 +104,7 @@ def lag(
 
 def _topics() -> list[str]:
     """The topics of all contracts, read anew: one may have been added."""
-    contracts = read_catalog(ingest_settings().contracts_dir, check_expressions=False).contracts.values()
+    contracts = read_catalog(ingest_settings().contracts_dir).contracts.values()
     return sorted({contract.topic for contract in contracts if contract.topic})
 
 
@@ -107,16 +112,25 @@ def _config() -> KafkaConfig:
     return KafkaConfig(bootstrap_servers=store_settings().kafka_bootstrap)
 
 
-def _contract(dataset: str, *, needed: bool) -> Contract | None:
-    """The dataset's contract; None where there is none and it is not needed. A broken one is never passed over."""
+def _contract(dataset: str, topic: str) -> Contract:
+    """The dataset's contract, or without a dataset the one that has the topic. A broken one is never passed over."""
     catalog = read_catalog(ingest_settings().contracts_dir)
     for broken in catalog.broken:
-        if broken.file.stem == dataset:
+        if broken.file.stem == (dataset or topic):
             raise broken
-    if needed and dataset not in catalog.contracts:
-        known = ", ".join(sorted(catalog.contracts))
-        _fail(f"there is no contract for '{dataset}'; give --dataset, one of: {known}")
-    return catalog.contracts.get(dataset)
+    contracts = catalog.contracts
+    if dataset:
+        if dataset not in contracts:
+            _fail(f"there is no contract for '{dataset}'; give --dataset, one of: {', '.join(sorted(contracts))}")
+        return contracts[dataset]
+    found = next((contract for contract in contracts.values() if contract.topic == topic), contracts.get(topic))
+    if found is None:
+        topics = ", ".join(sorted(contract.topic for contract in contracts.values() if contract.topic))
+        _fail(
+            f"no contract has the topic '{topic}', so nothing reads it; topics of contracts: {topics}. "
+            f"To publish there all the same give --dataset, one of: {', '.join(sorted(contracts))}"
+        )
+    return found
 
 
 def _avro(contract: Contract, topic: str) -> Encode:

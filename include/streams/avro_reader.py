@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import math
+import struct
 from dataclasses import dataclass
 from io import BytesIO
 from typing import Any
@@ -32,6 +33,11 @@ ONE_LINE = bytes.maketrans(b"\n\r", b"\t\t")
 _SMALLEST = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
 _TOO_DEEP = f"the schema is nested more than {MAX_DEPTH} levels deep"
 _RECORDS = {"record", "error"}
+# Nine digits name every number of 32 bits.
+_MOST_FLOAT32_DIGITS = 9
+_SMALLEST_NORMAL_FLOAT32 = 2.0**-126
+_FIRST_WITHOUT_FRACTION = 2.0**24
+_FLOAT32 = struct.Struct("<f")
 
 
 class SchemaRefusedError(ValueError):
@@ -164,7 +170,7 @@ _OWN = {
     ("bytes", None): "filegate-bytes",
     ("fixed", None): "filegate-bytes",
     ("fixed", "duration"): "filegate-bytes",
-    ("float", None): "filegate-float",
+    ("float", None): "filegate-float32",
     ("double", None): "filegate-float",
 }
 
@@ -223,6 +229,32 @@ def _float(value: float, _writer: Any, _reader: Any = None) -> float | str:
     return value if math.isfinite(value) else str(value)
 
 
+def _float32(value: float, _writer: Any, _reader: Any = None) -> float | str:
+    """The shortest decimal that names this number of 32 bits: 12.9, and not 12.899999618530273.
+
+    From 2^24 on each is a whole number and is taken as it is: its shortest text ends in zeros that are not its own.
+    """
+    if not math.isfinite(value):
+        return str(value)
+    if abs(value) >= _FIRST_WITHOUT_FRACTION:
+        return value
+    # Six digits are kept by every normal number, so a shorter text is found with them too.
+    digits = 6 if abs(value) >= _SMALLEST_NORMAL_FLOAT32 else 1
+    while True:
+        shortest = float(f"{value:.{digits}g}")
+        if digits >= _MOST_FLOAT32_DIGITS or _as_float32(shortest) == value:
+            return shortest
+        digits += 1
+
+
+def _as_float32(value: float) -> float:
+    try:
+        rounded: float = _FLOAT32.unpack(_FLOAT32.pack(value))[0]
+    except OverflowError:  # rounded up, beyond the largest one
+        return math.inf
+    return rounded
+
+
 LOGICAL_READERS.update(
     {
         "bytes-filegate-decimal": _decimal_text,
@@ -230,7 +262,7 @@ LOGICAL_READERS.update(
         "bytes-filegate-bytes": _base64,
         "fixed-filegate-bytes": _base64,
         "string-filegate-json": _document,
-        "float-filegate-float": _float,
+        "float-filegate-float32": _float32,
         "double-filegate-float": _float,
     }
 )

@@ -14,13 +14,14 @@ from uuid import UUID
 
 import orjson
 
+from include.contracts.column_names import avro_name
 from include.contracts.model import Column, ColumnType
 from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from include.contracts.model import Contract
+from include.contracts.model import Contract
 
 NAMESPACE = "filegate"
 # Not of Avro's specification, which lets readers ignore what they do not know: it tells text from a document.
@@ -64,13 +65,15 @@ def to_avro(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
     columns = contract.source_columns
     if strange := row.keys() - {column.name for column in columns}:
         raise RowValueError(f"the contract of {contract.dataset} has no column {', '.join(sorted(strange))}")
-    return {column.name: _cell(column, row.get(column.name)) for column in columns}
+    return {avro_name(column.name): _cell(column, row.get(column.name)) for column in columns}
 
 
 def _field(column: Column) -> dict[str, Any]:
-    field: dict[str, Any] = {"name": column.name}
-    if column.description:
-        field["doc"] = column.description
+    field: dict[str, Any] = {"name": avro_name(column.name)}
+    # Readers find the column by the hash in the field's name; its own name is for people.
+    own_name = column.name if field["name"] != column.name else ""
+    if doc := ": ".join(filter(None, (own_name, column.description))):
+        field["doc"] = doc
     kind = _type(column)
     if column.required:
         field["type"] = kind

@@ -18,19 +18,25 @@ if TYPE_CHECKING:
 class Backlog:
     """The backlog of one partition, in the order of offsets. `size` is in bytes, headers and all.
 
-    `drained` says that the partition's end was reached, `paused` that no more is read until some is handed out.
+    `drained` says that the partition's end was reached, at the offset `end`; `paused` that no more is read until some
+    is handed out.
     """
 
     messages: list[Message] = field(default_factory=list)
     size: int = 0
     drained: bool = False
     paused: bool = False
+    end: int = 0
 
     def add(self, message: Message) -> None:
         """Append one that was read."""
         self.messages.append(message)
         self.size += message.size
         self.drained = False
+
+    def reached(self, end: int) -> None:
+        """Note that there is nothing more to read before this offset."""
+        self.drained, self.end = True, end
 
     def put_back(self, messages: Sequence[Message]) -> None:
         """Put what was handed out last in front again."""

@@ -28,6 +28,8 @@ METADATA_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.02
 _ATTEMPTS, _PAUSE_SECONDS = 5, 0.2
+# A busy partition may have no end to be met: so many messages are read before its high watermark is taken instead.
+_MOST_LOOKED_THROUGH = 100_000
 _DEFAULTS: dict[str, Any] = {
     "log_level": 0,  # librdkafka writes to stderr, twenty lines a second while a broker is away; errors say it too
     "socket.timeout.ms": 10_000,
@@ -70,6 +72,8 @@ _REMEDIES = {
     KafkaError.MSG_SIZE_TOO_LARGE: " Raise the topic's max.message.bytes.",
     KafkaError._TRANSPORT: " Is it running, and is KAFKA_BOOTSTRAP its address?",  # noqa: SLF001
     KafkaError._RESOLVE: " Is KAFKA_BOOTSTRAP its address?",  # noqa: SLF001
+    KafkaError._AUTO_OFFSET_RESET: " Offsets were removed while they were read. The next try starts at the first "  # noqa: SLF001
+    "offset that is left, and the ledger names the removed ones.",
 }
 
 # What a client is told on the side, by its `error_cb`: several a second while a broker is away.
@@ -78,7 +82,10 @@ Complaints = deque[KafkaError]
 
 @dataclass(frozen=True)
 class Span:
-    """A partition as a group sees it: what the broker has, `begin` to before `end`, and what the group committed."""
+    """A partition as a group sees it: what it may read, `begin` to before `end`, and what it committed.
+
+    `begin` is the low watermark. `end` is the last stable offset: messages of a transaction that is open are behind it.
+    """
 
     partition: int
     begin: int
@@ -91,6 +98,13 @@ class Span:
         return self.committed is not None and self.committed > self.end
 
     @property
+    def removed(self) -> tuple[int, int] | None:
+        """First and last of the offsets that were removed before the group had read them; None where none were."""
+        if self.committed is None or self.is_beyond or self.committed >= self.begin:
+            return None
+        return self.committed, self.begin - 1
+
+    @property
     def start(self) -> int:
         """Where the group goes on reading."""
         if self.committed is None or self.is_beyond:
@@ -99,7 +113,7 @@ class Span:
 
     @property
     def waiting(self) -> int:
-        """How many messages the group has not committed; an upper bound where compaction left holes."""
+        """How many offsets the group has not committed: its lag. Compaction and transactions use some up."""
         return self.end - self.start
 
 
@@ -120,6 +134,7 @@ def group_options(group: str) -> dict[str, Any]:
         "enable.partition.eof": True,
         "allow.auto.create.topics": False,
         "auto.offset.reset": "earliest",
+        "isolation.level": "read_committed",  # messages of open and aborted transactions are not there
     }
 
 
@@ -139,9 +154,7 @@ def ensure_topic(config: KafkaConfig, name: str, partitions: int, options: Mappi
         RetryableError: the broker does not answer.
         PermanentError: the broker refuses.
     """
-    complaints = Complaints(maxlen=20)
-    with translated(config, complaints, topic=name):
-        admin = AdminClient(client_options(config, required={"error_cb": complaints.append}))
+    with admin_client(config, topic=name) as admin:
         if name in known_topics(admin):
             return False
         new = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=dict(options or {}))
@@ -210,9 +223,7 @@ def commit(config: KafkaConfig, group: str, place: TopicPartition) -> None:
         RetryableError: the broker does not answer.
         PermanentError: the broker refuses.
     """
-    complaints = Complaints(maxlen=20)
-    with translated(config, complaints, topic=place.topic, group=group):
-        admin = AdminClient(client_options(config, required={"error_cb": complaints.append}))
+    with admin_client(config, topic=place.topic, group=group) as admin:
         request = ConsumerGroupTopicPartitions(group, [place])
         answers = admin.alter_consumer_group_offsets([request], request_timeout=TIMEOUT_SECONDS)
         for answer in answers[group].result(2 * TIMEOUT_SECONDS).topic_partitions:
@@ -233,9 +244,7 @@ def remake_group(config: KafkaConfig, group: str) -> bool:
         RetryableError: the broker does not answer.
         PermanentError: the broker refuses.
     """
-    complaints = Complaints(maxlen=20)
-    with translated(config, complaints, group=group):
-        admin = AdminClient(client_options(config, required={"error_cb": complaints.append}))
+    with admin_client(config, group=group) as admin:
         request = ConsumerGroupTopicPartitions(group)
         asked = admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT_SECONDS)
         places = asked[group].result(2 * TIMEOUT_SECONDS).topic_partitions or []
@@ -266,6 +275,14 @@ def _return_offsets(admin: AdminClient, offsets: ConsumerGroupTopicPartitions) -
 
 
 @contextmanager
+def admin_client(config: KafkaConfig, **facts: object) -> Iterator[AdminClient]:
+    """A client for topics and groups. Kafka's errors in it become ours."""
+    complaints = Complaints(maxlen=20)
+    with translated(config, complaints, **facts):
+        yield AdminClient(client_options(config, required={"error_cb": complaints.append}))
+
+
+@contextmanager
 def reader(config: KafkaConfig, topic: str, group: str, preferred: Mapping[str, Any]) -> Iterator[Consumer]:
     """A consumer that reads for the group without being a member. Kafka's errors in it become ours."""
     complaints = Complaints(maxlen=20)
@@ -279,10 +296,10 @@ def reader(config: KafkaConfig, topic: str, group: str, preferred: Mapping[str, 
 
 
 def _ends(consumer: Consumer, topic: str, latest: Mapping[int, int]) -> dict[int, int]:
-    """The offset behind the last message of each partition, as the answer to a fetch says it.
+    """The last stable offset of each partition: where a reader of committed messages meets the end.
 
-    The embedded broker answers the question for the latest offset with the place behind the FIRST message of the
-    last batch. What it says along with fetched messages is right.
+    The end is met and not asked for. A transaction's marker takes an offset that no message has, and the embedded
+    broker answers the question for the latest offset with the place behind the FIRST message of the last batch.
     """
     consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in latest.items()])
     ends: dict[int, int] = {}
@@ -291,11 +308,17 @@ def _ends(consumer: Consumer, topic: str, latest: Mapping[int, int]) -> dict[int
         if time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the partitions' ends"))  # noqa: SLF001
         for raw in consumer.consume(1000, _LOOK_SECONDS):
-            error, partition = raw.error(), raw.partition()
-            if partition is None or (error is not None and error.code() != KafkaError._PARTITION_EOF):  # noqa: SLF001
+            error, partition, offset = raw.error(), raw.partition(), raw.offset() or 0
+            is_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001
+            if partition is None or not is_end:
                 raise_for(error)
-            elif partition not in ends:
-                ends[partition] = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)[1]
+            if partition is None or partition in ends:
+                continue
+            if is_end:
+                ends[partition] = offset
+            elif offset - latest[partition] >= _MOST_LOOKED_THROUGH:
+                marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
+                ends[partition] = max(offset + 1, marks[1])
     return ends
 
 

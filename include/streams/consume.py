@@ -16,14 +16,15 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from include.contracts.model import ErrorBudget
+from include.contracts.model import ErrorBudget, OnDuplicate
 from include.errors import Code, PermanentError, RetryableError, Stage
 from include.ingestion.claim import Run, worker_died
 from include.ingestion.ledger import FileLostError
 from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, TopicRange
 from include.ingestion.road import Stores, ingest
 from include.ingestion.settle import settle_messages
-from include.streams.dead_letters import DeadLetter, publish
+from include.streams.dead_letters import DeadLetter, correct_topic, publish
+from include.streams.decode import SCHEMA_ID_HEADER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # What one message can do to a whole batch: it is looked for by halving the batch.
-_OF_ONE_MESSAGE = {Code.UNKNOWN_COLUMNS, Code.TOO_MANY_COLUMNS, Code.DUPLICATE_COLUMNS, Code.DERIVATION_FAILED}
+_OF_ONE_MESSAGE = {Code.UNKNOWN_COLUMNS, Code.TOO_MANY_COLUMNS, Code.DUPLICATE_COLUMNS}
 # So many messages of a run are set aside for what may as well be wrong with us: a defect, a service that refuses them.
 _MOST_DEFECTS = 3
 _UNPROCESSABLE = 422
@@ -50,16 +51,22 @@ _NARROWED_BY = 16
 
 @dataclass
 class Consumed:
-    """What became of the messages of a run, and how many rows the merges saw."""
+    """What became of the messages of a run, and how many rows the merges saw.
+
+    `messages` includes the deletes that were ignored. `removed` are the offsets that the broker removed unread.
+    """
 
     batches: Counter[str] = field(default_factory=Counter)
     messages: int = 0
     dead_letters: int = 0
     rows: int = 0
+    deletes_ignored: int = 0
+    removed: list[TopicRange] = field(default_factory=list)
 
     def __str__(self) -> str:
         batches = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.batches.items())) or "none"
-        return f"batches: {batches}; {self.messages:,} messages, {self.rows:,} rows, {self.dead_letters:,} dead letters"
+        counts = f"{self.messages:,} messages, {self.rows:,} rows, {self.dead_letters:,} dead letters"
+        return f"batches: {batches}; {counts}, {self.deletes_ignored:,} deletes ignored"
 
 
 @dataclass
@@ -91,7 +98,11 @@ class TopicConsumer:
             PermanentError: a batch is stopped, or somebody refuses; nothing of that batch is committed.
         """
         end = monotonic() + self.streams.run_seconds
+        correct_topic(self.kafka, self.contract.topic or "")
+        self.intake.join()
+        self._note_removed()
         while batches := self.intake.take(self._limit):
+            self._note_removed()
             for batch in batches:
                 self._consume_unless_stopped(batch)
             if monotonic() > end or all(batch.partition in self._stopped for batch in batches):
@@ -102,6 +113,16 @@ class TopicConsumer:
         for error in self._stopped.values():
             raise error
         return self.result
+
+    def _note_removed(self) -> None:
+        """Enter into the ledger what the broker removed before it was read: nothing else will ever say so."""
+        for partition, (first, last) in self.intake.take_removed().items():
+            source = TopicRange(self.contract.topic or "", partition, first, last)
+            for noted in self.stores.ledger.note_removed_messages(
+                self.contract.dataset, self.contract.version, source, self.run.dag_id, self.run.run_id
+            ):
+                self.result.removed.append(noted)
+                log.error("%s, %s: these offsets were removed before they were read", noted.topic, noted)
 
     def _consume_unless_stopped(self, batch: MessageBatch) -> None:
         if batch.partition in self._stopped:
@@ -137,6 +158,9 @@ class TopicConsumer:
     def _ingest(self, batch: MessageBatch, entry: FileEntry) -> str | None:
         """Bring a batch to its outcome; None where it is to be taken again."""
         door = _MessageDoor(batch, self.decoder, self.kafka, self.result)
+        if not batch.records:
+            self.stores.ledger.only_deletes(entry, batch.deletes)
+            return "deletes ignored"
         try:
             loaded = ingest(self._contract_for(batch), entry, door, self.stores, self.settings)
         except RetryableError as error:
@@ -157,20 +181,25 @@ class TopicConsumer:
         decided = self.stores.ledger.report(entry.file_id)
         if decided["status"] == Status.DUPLICATE:
             return "loaded before"
-        stage = Stage.PROCESS if decided["status"] == Status.PROCESSING_FAILED else Stage.VALIDATE
+        stages = {Status.PROCESSING_FAILED: Stage.PROCESS, Status.LOADING_FAILED: Stage.LOAD}
+        stage = stages.get(decided["status"], Stage.VALIDATE)
         return self._refused(batch, stage, Code(decided["code"]), decided["message"], entry.file_id)
 
     def _claim(self, batch: MessageBatch) -> int:
-        source = TopicRange(batch.topic, batch.partition, batch.first_offset, batch.last_offset)
+        source = TopicRange(batch.topic, batch.partition, batch.first_offset, batch.last_offset, batch.deletes)
         return self.stores.ledger.claim_messages(
             self.contract.dataset, self.contract.version, source, batch.size, self.run.dag_id, self.run.run_id
         )
 
     def _contract_for(self, batch: MessageBatch) -> Contract:
-        """A share means nothing in a handful of messages: there, each bad one is a dead letter and no more."""
-        if self.ignore_threshold or len(batch) < self.streams.threshold_messages:
-            return replace(self.contract, budget=ErrorBudget(share=1.0))
-        return self.contract
+        """The contract as it holds for messages. Of messages with one key, the one with the last offset wins.
+
+        A share means nothing in a handful of messages: there, each bad one is a dead letter and no more.
+        """
+        contract = replace(self.contract, on_duplicate=OnDuplicate.LAST_WINS)
+        if self.ignore_threshold or len(batch.records) < self.streams.threshold_messages:
+            return replace(contract, budget=ErrorBudget(share=1.0))
+        return contract
 
     # --- one message that takes a whole batch down
 
@@ -250,6 +279,7 @@ class TopicConsumer:
     def _done(self, batch: MessageBatch, outcome: str) -> None:
         self.result.batches[outcome] += 1
         self.result.messages += len(batch)
+        self.result.deletes_ignored += batch.deletes
         # Not committed means that the partition is another consumer's: it finds the content in the ledger.
         self.intake.commit(batch)
         self._settle(batch.partition)
@@ -272,7 +302,7 @@ class _Suspect:
 
 @dataclass(frozen=True)
 class _MessageDoor:
-    """A batch of messages, written down as one line each; the refused ones become dead letters."""
+    """A batch's records, written down as one line each; the refused ones become dead letters. Deletes are no lines."""
 
     batch: MessageBatch
     decoder: Decoder
@@ -280,7 +310,9 @@ class _MessageDoor:
     result: Consumed
 
     def spool(self, folder: Path) -> SpooledFile:
-        lines, undecoded = self.decoder.decode_batch([message.value for message in self.batch.messages])
+        records = self.batch.records
+        schema_ids = [record.header(SCHEMA_ID_HEADER) for record in records]
+        lines, undecoded = self.decoder.decode_batch([record.value for record in records], schema_ids)
         path = folder / "raw"
         size = path.write_bytes(b"\n".join([*lines, b""]))
         return SpooledFile(
@@ -301,7 +333,7 @@ class _MessageDoor:
         letters: dict[int, DeadLetter] = {}
         with rejects.path.open(encoding="utf-8", newline="") as stream:
             for row in csv.DictReader(stream):
-                message = self.batch.messages[int(row["source_row"]) - 1]
+                message = self.batch.records[int(row["source_row"]) - 1]
                 letter = DeadLetter(
                     message, Code(row["code"]), row["message"], Stage.VALIDATE, row["column_name"] or None
                 )

@@ -14,14 +14,21 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from include.errors import Code, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError, Stage
 from include.settings import stream_settings
-from include.streams.broker import commit, ensure_topic, raise_for, reader, spans
+from include.streams.broker import (
+    commit,
+    ensure_topic,
+    raise_for,
+    reader,
+    spans,
+)
 from include.streams.messages import headers_of
 from include.streams.publish import publisher
+from include.streams.topics import set_topic_options, topic_names, topic_options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from confluent_kafka import Consumer
     from confluent_kafka import Message as RawMessage
@@ -53,6 +60,8 @@ _REPLAY_CHUNK = 10_000
 _SILENCE_SECONDS = 30.0
 # A dead letter is its message and the reason: it must fit where the message did. And it waits for a person.
 _TOPIC_OPTIONS = {"max.message.bytes": str(64 * 1024**2), "retention.ms": "-1"}
+# What a topic that others made may have besides: each would remove dead letters too. Only looked at where it is set.
+_REMOVING_OPTIONS = {"retention.bytes": "-1", "cleanup.policy": "delete"}
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,46 @@ def dead_letter_topic(topic: str) -> str:
 def replay_group() -> str:
     """Who remembers how far dead letters were put back, for every topic."""
     return f"{stream_settings().group}.replay"
+
+
+def correct_topic(config: KafkaConfig, topic: str) -> None:
+    """Set the options of a dead letter topic that another program made, for example with the broker's defaults.
+
+    With those, dead letters are deleted after seven days, and large ones do not fit. Where the broker refuses the
+    change, the log says so with the remedy, and consuming goes on.
+
+    Raises:
+        RetryableError: the broker does not answer.
+    """
+    name = dead_letter_topic(topic)
+    try:
+        found = topic_options(config, name)
+        wrong = _wrong_options(found) if found is not None else {}
+        if wrong:
+            set_topic_options(config, name, wrong)
+            log.info("%s: set %s", name, _listed(wrong))
+    except PermanentError as error:
+        log.warning(
+            "%s: DEAD LETTERS MAY BE LOST. The topic needs %s, and the broker does not let us look or set that: %s "
+            "Run: kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s",
+            name, _listed({**_TOPIC_OPTIONS, **_REMOVING_OPTIONS}), error.message, config.bootstrap_servers, name,
+            _listed({**_TOPIC_OPTIONS, **_REMOVING_OPTIONS}).replace(" ", ""),
+        )  # fmt: skip
+
+
+def _wrong_options(found: Mapping[str, str]) -> dict[str, str]:
+    """What has to be set, with its right value."""
+    wrong = {name: value for name, value in _TOPIC_OPTIONS.items() if not _is_enough(name, found.get(name, "0"))}
+    return wrong | {name: value for name, value in _REMOVING_OPTIONS.items() if found.get(name, value) != value}
+
+
+def _is_enough(name: str, found: str) -> bool:
+    wanted = _TOPIC_OPTIONS[name]
+    return found == wanted or (name == "max.message.bytes" and found.isdecimal() and int(found) >= int(wanted))
+
+
+def _listed(options: Mapping[str, str]) -> str:
+    return ", ".join(f"{name}={value}" for name, value in options.items())
 
 
 def dead_letter_headers(letter: DeadLetter, now: datetime) -> list[Header]:
@@ -119,7 +168,8 @@ def publish(config: KafkaConfig, letters: Sequence[DeadLetter]) -> int:
     topics = {letter.message.topic for letter in letters}
     for topic in sorted(topics):
         target = dead_letter_topic(topic)
-        ensure_topic(config, target, 1, _TOPIC_OPTIONS)
+        if not ensure_topic(config, target, 1, _TOPIC_OPTIONS):
+            correct_topic(config, topic)
         with publisher(config, target) as publishing:
             for letter in letters:
                 if letter.message.topic == topic:
@@ -139,6 +189,9 @@ def replay(
 ) -> int:
     """Put the dead letters of a topic back into it, once each: original key, bytes and headers, and `dlq-attempt`.
 
+    A delete (a message without a value) is passed over: put back behind a newer message of its key it would delete
+    that one, in the table of every consumer that applies deletes and, by compaction, in the topic itself.
+
     Only those that are there at the start: one that fails again and comes back waits for the next call. They are
     committed after the topic has them, so a kill in between puts some back twice and loses none. Not for two at once.
 
@@ -154,10 +207,15 @@ def replay(
 
     Raises:
         RetryableError: the broker does not answer as it should.
-        PermanentError: the broker refuses.
+        PermanentError: the broker refuses, or there is no such topic.
     """
     source, group = dead_letter_topic(topic), group or replay_group()
-    todo = [span for span in spans(config, source, group) if span.waiting]
+    found = spans(config, source, group)
+    if not found and topic not in (names := topic_names(config)):
+        known = ", ".join(sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))) or "none"
+        message = f"There is no topic {topic} and no {source}. Topics with dead letters: {known}."
+        raise PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, message)
+    todo = [span for span in found if span.waiting]
     if not todo or limit == 0:
         return 0
     ensure_topic(config, topic, stream_settings().partitions)
@@ -171,7 +229,7 @@ def replay(
                 with publisher(config, topic) as publishing:
                     behind = _put_back(letters, publishing, most)
                     count = publishing.flush()
-                if not count:
+                if not behind:
                     break
                 commit(config, group, TopicPartition(source, span.partition, behind))
                 done += count
@@ -185,10 +243,13 @@ def _put_back(letters: Iterator[RawMessage], publishing: Publisher, most: int) -
     """Send the next letters; the offset behind the last one."""
     behind = 0
     while publishing.sent < most and (raw := next(letters, None)) is not None:
+        behind = (raw.offset() or 0) + 1
+        if raw.value() is None:
+            log.warning("%s at %s is a delete, which is not put back", raw.topic(), raw.offset())
+            continue
         headers = headers_of(raw)
         attempt: Header = (ATTEMPT, str(attempts(headers)).encode())
         publishing.send(raw.value(), raw.key(), [*own_headers(headers), attempt])
-        behind = (raw.offset() or 0) + 1
     return behind
 
 

@@ -6,7 +6,9 @@ JSON is valid and its values are right, which the ingestion core judges as it do
 
 from __future__ import annotations
 
+from itertools import chain, repeat
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from include.errors import Code
 from include.streams.avro_reader import ONE_LINE, RecordError, RecordReader, SchemaRefusedError
@@ -14,11 +16,15 @@ from include.streams.avro_reader import ONE_LINE, RecordError, RecordReader, Sch
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from include.streams.registry import Registry
+    from include.streams.registry import Registry, WriterSchema
 
 # The schema registry's wire format: this byte, the schema's id in four bytes, the record. No JSON begins so.
 MAGIC_BYTE = 0
 HEADER_BYTES = 5
+# Newer serializers put the id into this header: the byte 0 and four bytes of id, or the byte 1 and a GUID. The value is
+# the bare record then. A schema of JSON says nothing that is needed here: its value is read as it is.
+SCHEMA_ID_HEADER = "__value_schema_id"
+_GUID_BYTE, _GUID_HEADER_BYTES = 1, 17
 # Whoever reads the lines passes over one that Python calls blank: then the lines would no longer be the messages.
 _BLANK = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
 _BYTE_ORDER_MARK = "\ufeff"
@@ -46,9 +52,14 @@ class Decoder:
         self._registry = registry
         self._readers: dict[bytes, RecordReader] = {}
         self._refused: dict[bytes, tuple[Code, str]] = {}
+        self._json: dict[bytes, bool] = {}
 
-    def decode(self, value: bytes | None) -> bytes:
+    def decode(self, value: bytes | None, schema_id: bytes | None = None) -> bytes:
         """One line of JSON text in UTF-8, without line breaks. It is not checked that the JSON is valid.
+
+        Args:
+            value: of the message.
+            schema_id: its header `__value_schema_id`, None where it has none.
 
         Raises:
             UndecodableError: empty, not UTF-8, or Avro that cannot be read.
@@ -57,40 +68,57 @@ class Decoder:
         """
         if not value or not value.strip(_BLANK):
             raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty.")
-        if value[0] == MAGIC_BYTE:
-            return self._avro(value)
+        if schema_id is not None and not self._is_json(value, schema_id):
+            return self._avro(schema_id, value, 0)
+        if schema_id is None and value[0] == MAGIC_BYTE:
+            return self._avro(value[:HEADER_BYTES], value, HEADER_BYTES)
         if not value.isascii():
             value = _utf8(value)
         if b"\n" in value or b"\r" in value:
             return value.translate(ONE_LINE)
         return value
 
-    def decode_batch(self, values: Iterable[bytes | None]) -> tuple[list[bytes], dict[int, UndecodableError]]:
+    def decode_batch(
+        self, values: Iterable[bytes | None], schema_ids: Iterable[bytes | None] = ()
+    ) -> tuple[list[bytes], dict[int, UndecodableError]]:
         """A line for each message, in their order; `null` for those that cannot be read, with the reason by index.
+
+        Args:
+            values: of the messages.
+            schema_ids: what `decode` takes, of each message; none of them has any where this is empty.
 
         Raises:
             RetryableError: the registry is away.
             PermanentError: the registry refuses to answer.
         """
-        self._refused.clear()  # what was not registered then may be now
+        self._refused.clear()
+        self._json.clear()  # what was not registered then may be now
         lines: list[bytes] = []
         errors: dict[int, UndecodableError] = {}
         decode = self.decode
-        for index, value in enumerate(values):
+        for index, (value, schema_id) in enumerate(zip(values, chain(schema_ids, repeat(None)), strict=False)):
             try:
-                lines.append(decode(value))
+                lines.append(decode(value, schema_id))
             except UndecodableError as error:
                 lines.append(b"null")
                 errors[index] = error.with_traceback(None)
         return lines, errors
 
-    def _avro(self, value: bytes) -> bytes:
-        header = value[:HEADER_BYTES]
+    def _is_json(self, value: bytes, header: bytes) -> bool:
+        """Whether a message that names its schema in a header is JSON. Without a registry its first letter decides."""
+        if self._registry is None:
+            return value.lstrip(_BLANK)[:1] == b"{"
+        if header not in self._json:
+            schema = self._schema(header)
+            self._json[header] = schema is not None and schema.kind == "JSON"
+        return self._json[header]
+
+    def _avro(self, header: bytes, value: bytes, start: int) -> bytes:
         reader = self._readers.get(header) or self._reader(header)
         try:
-            return reader.line(value, HEADER_BYTES)
+            return reader.line(value, start)
         except RecordError as error:
-            raise UndecodableError(Code.BAD_AVRO, f"Schema id {_schema_id(header)}: {error}.") from error
+            raise UndecodableError(Code.BAD_AVRO, f"{_shown_id(header)}: {error}.") from error
 
     def _reader(self, header: bytes) -> RecordReader:
         if header not in self._refused:
@@ -106,28 +134,48 @@ class Decoder:
         if self._registry is None:
             raise UndecodableError(
                 Code.BAD_AVRO,
-                "The message begins like Avro with a schema id, and SCHEMA_REGISTRY_URL is not set.",
+                "The message has a schema id, as Avro has, and SCHEMA_REGISTRY_URL is not set.",
             )
-        if len(header) < HEADER_BYTES:
-            raise UndecodableError(Code.BAD_AVRO, f"The message ends after {len(header)} bytes, inside the schema id.")
-        schema_id = _schema_id(header)
-        schema = self._registry.schema_of(schema_id)
+        schema, shown = self._schema(header), _shown_id(header)
         if schema is None:
-            raise UndecodableError(Code.UNKNOWN_SCHEMA, f"The registry has no schema with id {schema_id}.")
+            raise UndecodableError(
+                Code.UNKNOWN_SCHEMA, f"The registry has no schema with {shown.removeprefix('Schema ')}."
+            )
         if schema.kind != "AVRO":
-            raise UndecodableError(Code.BAD_AVRO, f"Schema id {schema_id} is of type {schema.kind}, not Avro.")
+            raise UndecodableError(Code.BAD_AVRO, f"{shown} is of type {schema.kind}, not Avro.")
         if schema.has_references:
             raise UndecodableError(
-                Code.BAD_AVRO, f"Schema id {schema_id} refers to other schemas of the registry, which is not read here."
+                Code.BAD_AVRO, f"{shown} refers to other schemas of the registry, which is not read here."
             )
         try:
             return RecordReader(schema.text)
         except SchemaRefusedError as error:
-            raise UndecodableError(Code.BAD_AVRO, f"Schema id {schema_id}: {error}.") from error
+            raise UndecodableError(Code.BAD_AVRO, f"{shown}: {error}.") from error
+
+    def _schema(self, header: bytes) -> WriterSchema | None:
+        """The schema that a message names, None where the registry has none.
+
+        Raises:
+            UndecodableError: the name is of no known form.
+        """
+        assert self._registry is not None  # noqa: S101 - the callers have looked
+        if len(header) == HEADER_BYTES and header[0] == MAGIC_BYTE:
+            return self._registry.schema_of(int.from_bytes(header[1:], "big"))
+        if len(header) == _GUID_HEADER_BYTES and header[0] == _GUID_BYTE:
+            return self._registry.schema_by_guid(str(UUID(bytes=header[1:])))
+        if header[:1] == bytes([MAGIC_BYTE]) and len(header) < HEADER_BYTES:
+            raise UndecodableError(Code.BAD_AVRO, f"The message ends after {len(header)} bytes, inside the schema id.")
+        raise UndecodableError(
+            Code.BAD_AVRO,
+            f"The header {SCHEMA_ID_HEADER} holds {len(header)} bytes that are no schema id: the byte 0 and four bytes "
+            "are expected, or the byte 1 and sixteen.",
+        )
 
 
-def _schema_id(header: bytes) -> int:
-    return int.from_bytes(header[1:], "big")
+def _shown_id(header: bytes) -> str:
+    if len(header) == _GUID_HEADER_BYTES:
+        return f"Schema GUID {UUID(bytes=header[1:])}"
+    return f"Schema id {int.from_bytes(header[1:], 'big')}"
 
 
 def _utf8(value: bytes) -> bytes:

@@ -20,11 +20,11 @@ from include.streams.broker import (
     group_options,
     is_refusal,
     known_topics,
-    raise_for,
     remake_group,
     spans,
     translated,
 )
+from include.streams.commits import Commits
 from include.streams.messages import Message, MessageBatch, headers_of
 
 if TYPE_CHECKING:
@@ -41,10 +41,8 @@ log = logging.getLogger(__name__)
 
 _JOIN_SECONDS = 10.0
 _ANSWER_SECONDS = 2.0
-_COMMIT_SECONDS = 10.0
 _CHUNK = 5_000
 _POLL_SECONDS = 0.05
-_ANSWER_POLL_SECONDS = 0.005
 # So long may the broker wait with its answer when there is nothing: then the end of a partition is known.
 _FETCH_WAIT_MS = 50
 # A look at a topic that was drained before: longer than one fetch takes.
@@ -56,14 +54,6 @@ _PREFERRED: dict[str, Any] = {
     "fetch.error.backoff.ms": 100,
     "fetch.queue.backoff.ms": 10,
     "topic.metadata.refresh.interval.ms": 2_000,  # a topic that is made anew is found soon
-}
-_MEMBERSHIP_LOST = {
-    KafkaError.ILLEGAL_GENERATION,
-    KafkaError.UNKNOWN_MEMBER_ID,
-    KafkaError.REBALANCE_IN_PROGRESS,
-    KafkaError.FENCED_INSTANCE_ID,
-    KafkaError._ASSIGNMENT_LOST,  # noqa: SLF001 - librdkafka's own errors are named so
-    KafkaError._FENCED,  # noqa: SLF001
 }
 _TOPIC_MISSING = {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}  # noqa: SLF001
 
@@ -78,7 +68,8 @@ class Intake:
         self._config, self._topic, self._group, self._settings = config, topic, group, settings
         self._backlogs: dict[int, Backlog] = {}
         self._handed_out: set[tuple[int, int, int]] = set()
-        self._answers: dict[tuple[int, int], KafkaError | None] = {}
+        self._commits = Commits(topic, self._poll)
+        self._removed: dict[int, tuple[int, int]] = {}
         self._joined = self._missing = False
         self._complaints = Complaints(maxlen=20)
         self._facts: dict[str, Any] = {"topic": topic, "group": group}
@@ -97,6 +88,14 @@ class Intake:
     def partitions(self) -> frozenset[int]:
         """The partitions that are this consumer's at the moment."""
         return frozenset(self._backlogs)
+
+    def take_removed(self) -> dict[int, tuple[int, int]]:
+        """First and last offset, by partition, of what the broker removed before the group had read it; each once.
+
+        To be asked after `join` and after each `take`: no position behind such a range is committed before.
+        """
+        removed, self._removed = self._removed, {}
+        return removed
 
     def join(self) -> bool:
         """Wait for the group to give partitions to this consumer, as the first `take` does. False: no such topic.
@@ -146,10 +145,9 @@ class Intake:
             message = f"partition {batch.partition}: commit or rewind the batches before {batch.first_offset} first"
             raise ValueError(message)
         with translated(self._config, self._complaints, **self._facts, partition=batch.partition):
-            error = self._commit(TopicPartition(self._topic, batch.partition, batch.last_offset + 1))
-            if error is not None and error.code() in _MEMBERSHIP_LOST:
+            error = self._commits.commit(self._consumer, batch.partition, batch.last_offset + 1)
+            if error is not None:
                 return self._not_committed(batch, error.name())
-            raise_for(error)
         self._handed_out.discard(handed)
         return True
 
@@ -192,7 +190,21 @@ class Intake:
                 break
         if not something:
             self._check_that_it_answers()
-        return self._cut(limit_of)
+        batches = self._cut(limit_of)
+        self._commit_ends()
+        return batches
+
+    def _commit_ends(self) -> None:
+        """Commit the position of each partition that was read to its end with nothing left to hand out.
+
+        Markers of transactions, and what compaction removed, take offsets that are in no batch. Without this they stay
+        in the group's lag, and the sensor starts run after run for them.
+        """
+        for number, backlog in list(self._backlogs.items()):
+            under_way = backlog.messages or any(handed[0] == number for handed in self._handed_out)
+            done = backlog.drained and not under_way and number not in self._removed
+            if done and self._commits.is_behind(number, backlog.end):
+                self._commits.commit(self._consumer, number, backlog.end)
 
     def _is_complete(self, limit_of: LimitOf) -> bool:
         """Whether each partition has a full batch, or nothing more to give."""
@@ -220,12 +232,15 @@ class Intake:
         settings = self._settings
         required = {
             **group_options(self._group),
+            # Each partition is begun at an offset that is there. One that is removed later is never passed over in
+            # silence: the run ends, and the next one says which offsets are gone.
+            "auto.offset.reset": "error",
             "partition.assignment.strategy": "range",
             "session.timeout.ms": settings.session_timeout_ms,
             "heartbeat.interval.ms": max(200, settings.session_timeout_ms // 6),
             "max.poll.interval.ms": max(settings.max_poll_interval_ms, settings.session_timeout_ms),
             "error_cb": self._complaints.append,
-            "on_commit": self._on_commit,
+            "on_commit": self._commits.on_commit,
         }
         return client_options(self._config, _PREFERRED, required)
 
@@ -282,22 +297,22 @@ class Intake:
         for raw in raws:
             error, number = raw.error(), cast("int", raw.partition())
             if error is not None:
-                self._note(error, number)
+                self._note(error, number, raw.offset())
             elif number in backlogs:  # else it was taken away while this was under way
                 offset, stamp = cast("int", raw.offset()), raw.timestamp()[1]
                 backlogs[number].add(Message(topic, number, offset, stamp, raw.key(), raw.value(), headers_of(raw)))
         self._pause()
 
-    def _note(self, error: KafkaError, number: int | None) -> None:
+    def _note(self, error: KafkaError, number: int, offset: int | None) -> None:
         """What comes in place of a message."""
         code = error.code()
         if code == KafkaError._PARTITION_EOF:  # noqa: SLF001
             self._complaints.clear()
             if number in self._backlogs:
-                self._backlogs[number].drained = True
+                self._backlogs[number].reached(offset or 0)
         elif code in _TOPIC_MISSING:
             self._missing = True
-        elif is_refusal(error):
+        elif is_refusal(error) or code == KafkaError._AUTO_OFFSET_RESET:  # noqa: SLF001
             raise KafkaException(error)
         else:
             log.warning("%s: %s", self._topic, error.str())
@@ -316,22 +331,6 @@ class Intake:
             if backlog.paused and not backlog.holds(self._settings.batch_messages, self._settings.batch_bytes):
                 self._consumer.resume([TopicPartition(self._topic, number)])
                 backlog.paused = False
-
-    def _commit(self, place: TopicPartition) -> KafkaError | None:
-        """Send it and wait for the answer. The client's own synchronous commit waits for a silent broker for ever."""
-        wanted = (place.partition, place.offset)
-        self._answers.pop(wanted, None)
-        self._consumer.commit(offsets=[place], asynchronous=True)
-        deadline = time.monotonic() + _COMMIT_SECONDS
-        while wanted not in self._answers:
-            if time.monotonic() > deadline:
-                return KafkaError(KafkaError._TIMED_OUT, "the commit")  # noqa: SLF001
-            self._poll(_ANSWER_POLL_SECONDS)
-        return self._answers.pop(wanted)
-
-    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
-        for place in places:
-            self._answers[place.partition, place.offset] = error or place.error
 
     def _check_that_it_answers(self) -> None:
         """Tell a topic without messages from a broker that is away."""
@@ -352,6 +351,9 @@ class Intake:
             ours = [place.partition for place in places]
             for span in spans(self._config, self._topic, self._group, ours):
                 starts[span.partition] = span.start
+                self._commits.begin(span)
+                if span.removed:
+                    self._removed[span.partition] = span.removed
                 if span.is_beyond:
                     log.warning(
                         "%s, partition %s: %s was committed and the topic ends at %s, so it was made anew; "
@@ -359,8 +361,7 @@ class Intake:
                         self._topic, span.partition, span.committed, span.end, span.start,
                     )  # fmt: skip
         for place in places:
-            if place.partition in starts:
-                place.offset = starts[place.partition]
+            place.offset = starts.get(place.partition, place.offset)
             self._backlogs[place.partition] = Backlog()
         consumer.assign(places)
         consumer.resume(places)  # one that was paused when it was taken away would stay so
@@ -380,6 +381,8 @@ class Intake:
         """Drop what has been read of partitions that are not ours any more."""
         gone = {place.partition for place in places}
         dropped = sum(len(self._backlogs.pop(number, Backlog()).messages) for number in gone)
+        self._commits.forget(gone)
+        self._removed = {number: span for number, span in self._removed.items() if number not in gone}
         self._handed_out = {handed for handed in self._handed_out if handed[0] not in gone}
         self._joined = False
         log.info("%s: partitions %s are ours no more; %s messages dropped", self._topic, sorted(gone), dropped)

@@ -87,16 +87,31 @@ class MessageBatch:
         return self.messages[-1].offset
 
     @cached_property
+    def records(self) -> tuple[Message, ...]:
+        """The messages with a value. One without is a delete (a tombstone): it has nothing to load."""
+        return tuple(message for message in self.messages if message.value is not None)
+
+    @property
+    def deletes(self) -> int:
+        """How many messages are deletes."""
+        return len(self.messages) - len(self.records)
+
+    @cached_property
     def size(self) -> int:
         """Bytes of all keys, values and headers."""
         return sum(message.size for message in self.messages)
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of topic, partition, offsets and values: the same messages delivered again have the same one."""
+        """Hash of topic, partition, offsets, timestamps and values: the same for messages that are delivered again.
+
+        Timestamps are the broker's, which keeps them with the messages. In a topic that was deleted and made again
+        they tell a message from an earlier one at the same offset with the same value.
+        """
         digest = hashlib.sha256(f"{self.topic}\0{self.partition}\0".encode())
-        frame = struct.Struct("<qq").pack
+        frame = struct.Struct("<qqq").pack
         for message in self.messages:
             value = message.value
-            digest.update(frame(message.offset, _NO_VALUE if value is None else len(value)) + (value or b""))
+            size = _NO_VALUE if value is None else len(value)
+            digest.update(frame(message.offset, message.timestamp_ms, size) + (value or b""))
         return digest.hexdigest()

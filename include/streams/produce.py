@@ -141,8 +141,10 @@ def _rows(path: Path, contract: Contract | None) -> Iterator[Iterator[tuple[list
         raise _unreadable(path, "there is no such file")
     with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
         try:
-            # No quote or escape is left to be guessed wrong: the house writes and reads RFC 4180.
-            source = f"read_csv({literal(str(path))}, header = true, all_varchar = true, quote = '\"', escape = '\"')"
+            # No quote or escape is left to be guessed wrong: the house writes and reads RFC 4180. Nor is a folder named
+            # `region=eu` above the file taken for a column.
+            options = "header = true, all_varchar = true, quote = '\"', escape = '\"', hive_partitioning = false"
+            source = f"read_csv({literal(str(path))}, {options})"
             names = [row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
             select = f"SELECT {_key_sql(names, contract)} AS key, {_object_sql(names, contract)} AS value FROM {source}"
             reader = connection.execute(select).to_arrow_reader(_CHUNK_ROWS)

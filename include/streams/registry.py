@@ -16,7 +16,7 @@ from confluent_kafka.schema_registry.error import SchemaRegistryError
 from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 _NOT_FOUND = 404
 _CONFLICT = 409
@@ -25,6 +25,8 @@ _REFUSED = {401, 403}
 _BUSY = {408, 429}
 # The registry's own codes for a subject, a version or a schema that is not there. A 404 without one is a wrong address.
 _NO_SUBJECT, _NO_VERSION, _NO_SCHEMA = 40401, 40402, 40403
+# To a registry an id is a number of 32 bits. It answers others as if its address were wrong.
+_LARGEST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -76,9 +78,33 @@ class Registry:
             RetryableError: the registry is away.
             PermanentError: it refuses, or is no registry.
         """
+        if schema_id > _LARGEST_ID:
+            return None
+        return self._writer_schema(lambda: self._client.get_schema(schema_id))
+
+    def schema_by_guid(self, guid: str) -> WriterSchema | None:
+        """The schema with a GUID, which messages name in a header; None where the registry has none.
+
+        Raises:
+            RetryableError: the registry is away.
+            PermanentError: it refuses, or is no registry.
+        """
+        return self._writer_schema(lambda: self._schema_by_guid(guid))
+
+    def _schema_by_guid(self, guid: str) -> Any:
+        try:
+            return self._client.get_schema_by_guid(guid)
+        except SchemaRegistryError as error:
+            if error.http_status_code == _NOT_FOUND and not _is_missing(error):
+                # A registry that knows no GUIDs answers as a wrong address does. This address shows which it is.
+                self._client._rest_client.get("schemas/types")  # noqa: SLF001 - the client has no method for it
+                error.error_code = _NO_SCHEMA
+            raise
+
+    def _writer_schema(self, ask: Callable[[], Any]) -> WriterSchema | None:
         with self._translated():
             try:
-                schema = self._client.get_schema(schema_id)
+                schema = ask()
             except SchemaRegistryError as error:
                 if _is_missing(error):
                     return None

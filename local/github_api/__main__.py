@@ -15,7 +15,9 @@ def main(port: Annotated[int, typer.Option(min=1, max=65535, help="on the loopba
     """Serve the shipped recording. The one accepted token is GITHUB_REPLAY_TOKEN of the environment."""
     token = os.environ.get("GITHUB_REPLAY_TOKEN", "")
     app = create_app(Replay(tokens=(token,) if token else ()))
-    uvicorn.run(app, host="127.0.0.1", port=port, access_log=False, lifespan="off", server_header=False)
+    uvicorn.run(
+        app, host="127.0.0.1", port=port, access_log=False, lifespan="off", server_header=False, date_header=False
+    )
 
 
 if __name__ == "__main__":

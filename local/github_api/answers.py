@@ -80,8 +80,8 @@ def _issue(number: int, commits: list[Commit], api: str, web: str) -> Record:
     place = f"{api}/repos/{first.repository}/issues/{number}"
     merged = len(last.parents) > 1 or last.message.endswith(f"(#{number})")
     issue: Record = {
-        "id": _number_of(f"{first.repository}#{number}"),
-        "node_id": f"I_{_number_of(place)}",
+        "id": number_of(f"{first.repository}#{number}"),
+        "node_id": f"I_{number_of(place)}",
         "number": number,
         "title": first.message.split("\n", maxsplit=1)[0],
         "state": "closed" if merged else "open",
@@ -103,10 +103,10 @@ def _issue(number: int, commits: list[Commit], api: str, web: str) -> Record:
 
 def _event(commit: Commit, api: str) -> Record:
     return {
-        "id": str(_number_of(commit.sha)),
+        "id": str(number_of(commit.sha)),
         "type": "PushEvent",
-        "actor": {"id": _number_of(commit.author), "login": commit.login or "ghost", "url": f"{api}/users/ghost"},
-        "repo": {"id": _number_of(commit.repository), "name": commit.repository},
+        "actor": {"id": number_of(commit.author), "login": commit.login or "ghost", "url": f"{api}/users/ghost"},
+        "repo": {"id": number_of(commit.repository), "name": commit.repository},
         "payload": {"ref": "refs/heads/main", "head": commit.sha, "size": 1},
         "public": True,
         "created_at": commit.committed_at,
@@ -117,8 +117,9 @@ def _account(login: str | None, api: str) -> Record | None:
     if login is None:
         return None
     kind = "Bot" if login.endswith("[bot]") else "User"
-    return {"login": login, "id": _number_of(login), "type": kind, "site_admin": False, "url": f"{api}/users/{login}"}
+    return {"login": login, "id": number_of(login), "type": kind, "site_admin": False, "url": f"{api}/users/{login}"}
 
 
-def _number_of(name: str) -> int:
+def number_of(name: str) -> int:
+    """The API's number of something, made of its name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")

@@ -15,6 +15,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import format_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlencode
@@ -24,7 +25,7 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from local.github_api.answers import commit_answer, event_answers, issue_answers
+from local.github_api.answers import commit_answer, event_answers, issue_answers, number_of
 from local.github_api.history import read
 from local.github_api.limits import WITH_TOKEN, WITHOUT, RateLimit
 from local.settings import free_ports
@@ -76,7 +77,12 @@ class Asked:
 
 @dataclass
 class Replay:
-    """The state of one server. `now` decides which commits have happened; `tokens` are the ones it accepts."""
+    """The state of one server. `now` decides which commits have happened; `tokens` are the ones it accepts.
+
+    `renamed` maps old names to new ones: the answer is 301, to the repository's number, as the API does. A page of more
+    records than `heaviest_page` is answered with 502. `edit` changes the records of an endpoint, by its name, before
+    they are cut into pages; `before` is called with each request before it is answered, and may change the history.
+    """
 
     tokens: tuple[str, ...] = ()
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -85,6 +91,10 @@ class Replay:
     keep_requests: bool = False
     limit: int | None = None
     history: dict[str, list[Commit]] = field(default_factory=read)
+    renamed: dict[str, str] = field(default_factory=dict)
+    heaviest_page: int | None = None
+    edit: Callable[[str, list[Record]], list[Record]] | None = None
+    before: Callable[[Asked], None] | None = None
     limits: dict[str, RateLimit] = field(default_factory=dict)
 
     def limit_of(self, token: str) -> RateLimit:
@@ -107,16 +117,17 @@ def create_app(replay: Replay) -> Starlette:
     """The application over a state, which may be changed while it serves."""
 
     async def repository(request: Request) -> Response:
+        asked = Asked(request.method, request.url.path, dict(request.query_params), dict(request.headers))
         if replay.keep_requests:
-            query, headers = dict(request.query_params), dict(request.headers)
-            replay.requests.append(Asked(request.method, request.url.path, query, headers))
+            replay.requests.append(asked)
+        if replay.before:
+            replay.before(asked)
         fault = replay.next_fault(request.url.path)
         if fault:
             await asyncio.sleep(fault.delay)
-            if fault.status is not None:
-                return _failed(fault)
-        answer = _answer(replay, request)
-        if fault:
+        answer = _failed(fault) if fault and fault.status is not None else _answer(replay, request)
+        answer.headers["date"] = format_datetime(replay.now(), usegmt=True)
+        if fault and fault.status is None:
             answer.headers.update(fault.headers)
         return answer
 
@@ -129,6 +140,7 @@ def create_app(replay: Replay) -> Starlette:
         routes=[
             Route("/rate_limit", rate_limit),
             Route("/repos/{owner}/{name}/{endpoint}", repository),
+            Route("/repositories/{number:int}/{endpoint}", repository),
         ]
     )
 
@@ -143,8 +155,9 @@ class GithubApi:
         self.now, self.faults, self.requests = now, self.replay.faults, self.replay.requests
         self._port = free_ports(1)[0]
         settings = uvicorn.Config(
-            create_app(self.replay), "127.0.0.1", self._port, log_level="critical", lifespan="off", timeout_keep_alive=1
-        )
+            create_app(self.replay), "127.0.0.1", self._port,
+            log_level="critical", lifespan="off", timeout_keep_alive=1, date_header=False,
+        )  # fmt: skip
         self._server = uvicorn.Server(settings)
         self._thread = threading.Thread(target=self._server.run, name="github-api", daemon=True)
 
@@ -223,10 +236,10 @@ def _refusals() -> Iterator[list[Response]]:
 
 def _page(replay: Replay, request: Request) -> tuple[bytes, str]:
     """The body of one page, and its Link header."""
-    name = f"{request.path_params['owner']}/{request.path_params['name']}"
-    endpoint = request.path_params["endpoint"]
-    if name == MOVED:
-        address = f"{_base(request)}/repos/{_MOVED_TO}/{endpoint}?{request.url.query}"
+    name, endpoint = _repository(replay, request), request.path_params["endpoint"]
+    if name in replay.renamed or name == MOVED:
+        place = f"repositories/{number_of(replay.renamed[name])}" if name in replay.renamed else f"repos/{_MOVED_TO}"
+        address = f"{_base(request)}/{place}/{endpoint}?{request.url.query}"
         raise _RefusedError(RedirectResponse(address, HTTPStatus.MOVED_PERMANENTLY))
     if name == EMPTY and endpoint == "commits":
         raise _RefusedError(_refusal(HTTPStatus.CONFLICT, "Git Repository is empty."))
@@ -237,10 +250,26 @@ def _page(replay: Replay, request: Request) -> tuple[bytes, str]:
     size = max(1, min(size, _MOST))
     last = max(1, -(-len(records) // size))
     shown = records[(page - 1) * size : page * size]
+    if replay.heaviest_page is not None and len(shown) > replay.heaviest_page:
+        raise _RefusedError(_refusal(HTTPStatus.BAD_GATEWAY, "Server Error"))
     return json.dumps(shown, separators=(",", ":")).encode(), _links(request, page, last)
 
 
+def _repository(replay: Replay, request: Request) -> str:
+    """The name of the repository that is asked about, by name or number."""
+    places = request.path_params
+    if "number" not in places:
+        return f"{places['owner']}/{places['name']}"
+    return next((name for name in replay.history if number_of(name) == places["number"]), "")
+
+
 def _records(replay: Replay, request: Request, name: str, endpoint: str) -> list[Record]:
+    """All records of the listing, as they stand now."""
+    records = _recorded(replay, request, name, endpoint)
+    return replay.edit(endpoint, records) if replay.edit else records
+
+
+def _recorded(replay: Replay, request: Request, name: str, endpoint: str) -> list[Record]:
     now = replay.now().strftime("%Y-%m-%dT%H:%M:%SZ")
     happened = [commit for commit in replay.history.get(name, []) if commit.committed_at <= now]
     since, until = _moment(request, "since"), _moment(request, "until")

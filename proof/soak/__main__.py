@@ -11,7 +11,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,7 +24,7 @@ from local.airflow_api import ENDED, AirflowApi
 from local.platform import Platform
 from local.settings import PlatformSettings, temporary_settings
 from local.temporary import temporary_folder, told
-from proof.soak import accounts
+from proof.soak import accounts, idle
 from proof.soak.expectations import Work, expected, tolerance
 from proof.soak.judge import first_and_last_fifth, judge, latency
 from proof.soak.load import TOPIC, Kind, Load
@@ -53,9 +53,12 @@ def soak(
     large_rows: Annotated[int, typer.Option(help="rows of a large file")] = 100_000,
     sample: Annotated[float, typer.Option(help="seconds between two samples")] = 10,
     out: Annotated[Path | None, typer.Option(help="JSON of the result; soak.json in the platform's home")] = None,
+    idle_only: Annotated[bool, typer.Option("--idle", help="no load: what an idle platform costs")] = False,
 ) -> None:
     """Load, sample, judge."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
+    if idle_only:
+        _idle(console, minutes, sample, out or PlatformSettings().platform_home / "idle.json")
     status = Console(stderr=True, highlight=False)
     with _platform(minutes) as (platform, folder), status.status("starting the platform") as spinner:
 
@@ -72,6 +75,31 @@ def soak(
     write(findings, target)
     console.print(f"\nWritten to {target}")
     raise typer.Exit(1 if findings.complaints else 0)
+
+
+def _idle(console: Console, minutes: float, sample: float, out: Path) -> NoReturn:
+    """Start a platform with twenty datasets and measure what it costs while nothing comes."""
+
+    def say(text: str) -> None:
+        print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
+
+    with temporary_folder("soak-") as folder:
+        (folder / "contracts").mkdir()
+        idle.write_contracts(folder / "contracts")
+        with told({"INGEST_CONTRACTS_DIR": str(folder / "contracts")}):
+            platform = Platform(temporary_settings(folder / "home", platform_start_seconds=900))
+            try:
+                say("starting the platform")
+                platform.up()
+                if not idle.wait_until_idle(platform, _SETTLE_SECONDS, say):
+                    say("the platform did not come to rest; measuring nonetheless")
+                found = idle.measure(platform, minutes, sample, say)
+            finally:
+                platform.down()
+    idle.show(found, console)
+    idle.write(found, out)
+    console.print(f"\nWritten to {out}")
+    raise typer.Exit(1 if found.complaints else 0)
 
 
 def _run(

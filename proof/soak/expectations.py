@@ -77,6 +77,7 @@ def expected(name: str, unit: str, work: Work) -> Expected | None:
             (work.rows * _ROW_KB + entries * _ENTRY_KB) / 1024 + 8, f"{work.rows:,} rows were loaded", 0.5
         ),
         ("MB PSS", "postgres"): Expected(work.shared_buffers_mb, "its cache (shared_buffers) fills once"),
+        ("MB PSS", "s3"): Expected(120, "its buffers fill once, up to GOMEMLIMIT"),
         ("MB PSS", "kafka"): Expected(work.messages * _MESSAGE_KB / 1024 + 20, "the broker keeps messages in memory"),
     }
     return known.get((unit, name))

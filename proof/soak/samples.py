@@ -126,8 +126,8 @@ class Sampler:
         programs = {state.pid: name for name, state in self._states().items() if state.pid}
         for process in processes.find(self._layout, self._platform._session()):  # noqa: SLF001 - as the tests do
             try:
-                service = _service_of(process, programs)
-                seen["MB PSS", service] += _pss(process.pid) / _MB
+                service = service_of(process, programs)
+                seen["MB PSS", service] += memory_of(process.pid)
                 seen["open files", service] += process.num_fds()
                 seen["threads", service] += process.num_threads()
                 seen["processes", service] += 1
@@ -153,7 +153,7 @@ class Sampler:
         return float(row[0]) if row else 0.0
 
 
-def _service_of(process: psutil.Process, programs: dict[int, str]) -> str:
+def service_of(process: psutil.Process, programs: dict[int, str]) -> str:
     """The program that a process descends from; tasks, and whoever watches over them, apart from their scheduler."""
     line = [process, *process.parents()]
     owner = next((programs[one.pid] for one in line if one.pid in programs), "supervisor")
@@ -163,13 +163,13 @@ def _service_of(process: psutil.Process, programs: dict[int, str]) -> str:
     return owner
 
 
-def _pss(pid: int) -> int:
-    """The process's share of the memory in bytes."""
+def memory_of(pid: int) -> float:
+    """The process's share of the memory (PSS) in MB."""
     with Path(f"/proc/{pid}/smaps_rollup").open() as file:
         for line in file:
             if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+                return int(line.split()[1]) / 1024
+    return 0.0
 
 
 def size_of(folder: Path) -> float:

@@ -61,6 +61,7 @@ class Checker:
         objects = [item.key for item in ObjectStore(self.stand.s3_config).list(BUCKET, "")]
         with connect(self.stand.warehouse_config()) as connection:
             entries = self._entries(connection)
+            self.drops = self._not_replaced(entries)
             yield from self._files(entries)
             yield from self._bucket(objects, entries)
             yield from self._tables(connection)
@@ -75,6 +76,12 @@ class Checker:
     def _entries(connection: Connection) -> list[dict[str, Any]]:
         with connection.cursor(row_factory=dict_row) as cursor:
             return cursor.execute("SELECT * FROM ops.file_ingestion_log ORDER BY file_id").fetchall()
+
+    def _not_replaced(self, entries: list[dict[str, Any]]) -> list[Drop]:
+        """The drops but for those whose key got another file before they were claimed: these have no entry."""
+        claimed = {(entry["object_key"], entry["etag"]) for entry in entries}
+        newest = {drop.key: drop for drop in self.drops}
+        return [drop for drop in self.drops if drop is newest[drop.key] or (drop.key, drop.etag) in claimed]
 
     def _files(self, entries: list[dict[str, Any]]) -> Iterator[Check]:
         of_files = [entry for entry in entries if entry["object_key"] is not None]

@@ -9,18 +9,22 @@ import json
 import os
 import signal
 import time
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import asdict, dataclass, field
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import psycopg
 
+from include.errors import RetryableError
+from include.stores.object_store import ObjectStore
 from local.airflow import API_SERVER, SCHEDULER
 from local.errors import PlatformError
 from local.platform import POSTGRES, S3
+from proof.torture.half_put import begin_put
 from proof.torture.schedule import Fault, Kind
-from proof.torture.stand import DAG_PROCESSOR, TRIGGERER, end_group
+from proof.torture.stand import BUCKET, DAG_PROCESSOR, TRIGGERER, end_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,10 +33,13 @@ if TYPE_CHECKING:
     from proof.torture.disk import SmallDisk
     from proof.torture.proxy import Proxy
     from proof.torture.stand import Stand
+    from proof.torture.stream import Stream
 
 _TASK_SECONDS = 20.0  # a task process is waited for as long; between two runs there may be none
 _PROCESS_SECONDS = 60.0
 _MOST_LEFT_BYTES = 1024**2
+_PUT_BYTES = 16 * 1024**2
+_SWEEP_SECONDS = 60.0
 _FULL_FOR = 2  # times as long as other faults: something must be written meanwhile
 _NO_SPACE = b"No space left on device"
 _STEP_SECONDS = 0.05
@@ -57,6 +64,7 @@ class Tormentor:
     """Carries out faults on a stand. `disk` is None, with the reason, where it cannot be filled."""
 
     stand: Stand
+    stream: Stream
     warehouse: Proxy
     bucket: Proxy
     disk: SmallDisk | None
@@ -69,7 +77,7 @@ class Tormentor:
         begun = time.time()
         try:
             target, effect, tried = self._act(fault)
-        except (psutil.Error, OSError, psycopg.Error, PlatformError) as error:
+        except (psutil.Error, OSError, psycopg.Error, PlatformError, RetryableError, HTTPException) as error:
             # What the fault before has thrown over may not be up yet: then this one hits nothing.
             target, effect, tried = fault.kind.value, f"hit nothing: {type(error).__name__}: {error}".strip(), False
         note = Done(fault.number, fault.kind, begun, time.time() - begun, target, effect, tried)
@@ -96,8 +104,12 @@ class Tormentor:
                 return self._signal(POSTGRES, signal.SIGQUIT)
             case Kind.KILL_BACKEND:
                 return self._kill_backend(fault)
+            case Kind.KILL_POSTGRES_AFTER_SWEEP:
+                return self._kill_after_sweep(fault)
             case Kind.KILL_S3:
                 return self._signal(S3)
+            case Kind.KILL_S3_IN_PUTS:
+                return self._kill_in_puts(fault)
             case Kind.RESET_WAREHOUSE | Kind.RESET_BUCKET:
                 return self._of(fault), f"{self._proxy(fault).reset()} connections reset", True
             case Kind.STALL_WAREHOUSE | Kind.STALL_BUCKET:
@@ -119,6 +131,27 @@ class Tormentor:
             return service, f"not running: {self.stand.state(service)[0]}", False
         os.kill(pid, number)
         return f"{service} (pid {pid})", number.name, True
+
+    def _kill_in_puts(self, fault: Fault) -> tuple[str, str, bool]:
+        """Single PUTs that are never ended: nothing of them may be listed, claimed or loaded."""
+        sent = [int(share * _PUT_BYTES) for share in (fault.draw, fault.draw / 2, 1 - 1 / _PUT_BYTES)]
+        with ExitStack() as held:
+            for at, count in enumerate(sent):
+                key = f"incoming/sales/{fault.number}_never_ended_{at}.csv"
+                put = begin_put(self.stand.s3_config, BUCKET, key, b"x" * _PUT_BYTES, count)
+                held.enter_context(closing(put))
+            target, effect, tried = self._signal(S3)
+        return target, f"{effect} during {len(sent)} PUTs", tried
+
+    def _kill_after_sweep(self, fault: Fault) -> tuple[str, str, bool]:
+        """The postmaster is killed as soon as a file of no dataset has left incoming/."""
+        drop = self.stream.drop_stranger(f"swept{fault.number}")
+        store = ObjectStore(self.stand.s3_config)
+        swept = self._wait_for(lambda: store.head(BUCKET, drop.key) is None, _SWEEP_SECONDS)
+        if not swept:
+            return "sweep", "it did not come", False
+        target, effect, tried = self._signal(POSTGRES)
+        return target, f"{effect} right after the sweep of {drop.name}", tried
 
     def _kill_tasks(self, fault: Fault) -> tuple[str, str, bool]:
         tasks = self._wait_for(self.stand.tasks, _TASK_SECONDS) or []
@@ -214,7 +247,7 @@ class Tormentor:
     def _wait_for(condition: Callable[[], Any], seconds: float) -> Any:
         end = time.monotonic() + seconds
         while True:
-            with suppress(PlatformError, psutil.Error):
+            with suppress(PlatformError, psutil.Error, RetryableError):
                 if found := condition():
                     return found
             if time.monotonic() > end:

@@ -95,7 +95,7 @@ def torture(
         (home / "files").mkdir()
         stream = Stream(stand, Workload(seed, contracts, home / "files", large_rows), seed)
         messages = Messages(stand.kafka, seed)
-        tormentor = Tormentor(stand, warehouse, bucket, disk, no_disk, log)
+        tormentor = Tormentor(stand, stream, warehouse, bucket, disk, no_disk, log)
         outcome.checks += _under_load(faults, seed, tormentor, stream, messages, judges, say)
         outcome.done = tormentor.done
         if all(check.ok for check in outcome.checks):

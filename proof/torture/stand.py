@@ -16,7 +16,7 @@ import psutil
 
 from include.settings import CONTRACTS_DIR, KafkaConfig
 from local import broker, postgres, processes
-from local.addresses import variables
+from local.addresses import for_library
 from local.airflow import API_SERVER, SCHEDULER
 from local.airflow_api import AirflowApi
 from local.credentials import load_or_make
@@ -64,7 +64,7 @@ def write_contracts(folder: Path) -> None:
     for name in DATASETS:
         text = (CONTRACTS_DIR / f"{name}.yaml").read_text(encoding="utf-8")
         if name == TOPIC:
-            text = text.replace("newestBy: fetched_at\n", f"newestBy: fetched_at\n      topic: {TOPIC}\n")
+            text = text.replace("newestBy: created_at\n", f"newestBy: fetched_at\n      topic: {TOPIC}\n")
         (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
 
 
@@ -170,7 +170,7 @@ class Stand(Platform):
         return lines
 
     def _api(self) -> _Api:
-        told = variables(self)
+        told = for_library(self)
         return _Api(told["AIRFLOW_URL"], told["AIRFLOW_USER"], told["AIRFLOW_PASSWORD"])
 
     def _detoured(self, environment: Mapping[str, str]) -> dict[str, str]:

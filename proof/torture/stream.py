@@ -67,6 +67,12 @@ class Stream:
         """Files that wait until the earlier one of their name is settled."""
         return len(self._held)
 
+    def drop_stranger(self, name: str) -> Drop:
+        """Drop a file of no dataset now."""
+        drop = self.workload.stranger(name)
+        self._drop(drop)
+        return drop
+
     def drop_held(self) -> bool:
         """Drop those that need not wait any more; whether none is left."""
         for drop in list(self._held):
@@ -123,7 +129,8 @@ class Stream:
 
     def _open(self) -> int:
         """Files that are dropped and not settled."""
-        keys = [drop.key for drop in self.dropped]
+        # Of several files under one key, those that were replaced before a claim have no entry.
+        keys = [drop.key for drop in self.dropped if drop.key not in self.workload.raced]
         found = self._ask(
             "SELECT count(*) FROM ops.file_ingestion_log WHERE settled_at IS NOT NULL AND object_key = ANY(%s)", keys
         )

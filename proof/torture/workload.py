@@ -35,6 +35,8 @@ _ROWS = (50, 2_000)
 _KEYS = 6_000  # of the small files together: most of them update rows of each other
 _LARGE_KEYS = 10_000_000  # the large files' keys begin here
 _LARGE_EVERY = 30
+_LAST = 5  # files that a race chooses among: they are at different phases
+_PART_BYTES = 8 * 1024**2
 _WITHIN_BUDGET = {"inventory": 0.008, "events": 0.03}
 # A required column that is missing, a text that ends in the middle, and so on: each refuses the whole file.
 _BAD_FILES = (BadKind.PNG, BadKind.EMPTY, BadKind.MISSING_COLUMN, BadKind.NOT_IN_LIST, BadKind.MISSING_KEY)
@@ -49,15 +51,21 @@ class Sort(StrEnum):
     BAD = "bad"
     COPY = "same content, other name"
     NEWS = "same name, new content"
+    RACE = "same name, new content, at once"
     STRANGER = "of no dataset"
 
 
-_WEIGHTS = {Sort.GOOD: 48, Sort.BUDGET: 14, Sort.BAD: 12, Sort.COPY: 10, Sort.NEWS: 12, Sort.STRANGER: 4}
+_WEIGHTS = {Sort.GOOD: 48, Sort.BUDGET: 14, Sort.BAD: 12, Sort.COPY: 10, Sort.NEWS: 12, Sort.RACE: 10, Sort.STRANGER: 4}
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A file and where it is dropped. `after` is a key that must be settled before: the same name has one file only."""
+    """A file and where it is dropped.
+
+    Attributes:
+        after: it is dropped once the earlier files of its key are settled. Without, an earlier one may be in any phase:
+            not claimed yet (then it is replaced, and has no entry), read, moved, or settled.
+    """
 
     number: int
     sort: Sort
@@ -82,13 +90,14 @@ class Workload:
         self._chance = random.Random(f"files {seed}")  # noqa: S311 - to be repeated, not to be secret
         self._versions = dict.fromkeys(DATASETS, 0)
         self.made: list[Drop] = []
+        self.raced: set[str] = set()
 
     def next(self) -> Drop:
         """Make the next file."""
         number = len(self.made) + 1
         sort = self._sort(number)
         earlier = [drop for drop in self.made if drop.sort in {Sort.GOOD, Sort.BUDGET}]
-        if sort in {Sort.COPY, Sort.NEWS} and not earlier:
+        if sort in {Sort.COPY, Sort.NEWS, Sort.RACE} and not earlier:
             sort = Sort.GOOD
         drop = self._make(number, sort, earlier)
         self.made.append(drop)
@@ -105,19 +114,32 @@ class Workload:
             key = f"incoming/{of.dataset}/copy{number}_{of.name.partition('_')[2]}"
             return Drop(number, sort, of.dataset, key, of.path, of.etag, of.size)
         if sort is Sort.STRANGER:
-            path = self._folder / f"{number}_stranger.txt"
-            path.write_text(f"nobody waits for file {number} of {self._seed}\n")
-            return self._dropped(number, sort, "unknown", f"incoming/nobody/{path.name}", path)
-        if sort is Sort.NEWS:
-            of = self._chance.choice(earlier)
+            return self.stranger(str(number), number)
+        if sort in {Sort.NEWS, Sort.RACE}:
+            of = self._earlier(sort, earlier)
             kind = next(kind for kind in _FORMATS[of.dataset] if of.name.endswith(f".{kind}"))
             path = self._write(number, sort, of.dataset, kind)
-            return self._dropped(number, sort, of.dataset, of.key, path, after=True)
+            if sort is Sort.RACE:
+                self.raced.add(of.key)
+            return self._dropped(number, sort, of.dataset, of.key, path, after=sort is Sort.NEWS)
         dataset = self._chance.choice(tuple(_WITHIN_BUDGET) if sort is Sort.BUDGET else DATASETS)
         dataset = "sales" if sort is Sort.LARGE else dataset
         kind = SampleFormat.CSV if sort in {Sort.LARGE, Sort.BAD} else self._chance.choice(_FORMATS[dataset])
         path = self._write(number, sort, dataset, kind)
         return self._dropped(number, sort, dataset, f"incoming/{dataset}/{path.name}", path)
+
+    def stranger(self, name: str, number: int = 0) -> Drop:
+        """A file of no dataset."""
+        path = self._folder / f"{name}_stranger.txt"
+        path.write_text(f"file {name} of {self._seed} belongs to no dataset\n")
+        return self._dropped(number, Sort.STRANGER, "unknown", f"incoming/nobody/{path.name}", path)
+
+    def _earlier(self, sort: Sort, earlier: list[Drop]) -> Drop:
+        """The file whose name is used again: one of the last for a race, whose key then has no file that waits."""
+        waited_for = {drop.key for drop in self.made if drop.after}
+        barred = waited_for if sort is Sort.RACE else self.raced
+        free = [drop for drop in earlier if drop.key not in barred]
+        return self._chance.choice((free or earlier)[-_LAST if sort is Sort.RACE else 0 :])
 
     def _write(self, number: int, sort: Sort, dataset: str, kind: SampleFormat) -> Path:
         path = self._folder / f"{number}_{dataset}.{kind}"
@@ -156,6 +178,13 @@ class Workload:
 
     def _dropped(self, number: int, sort: Sort, dataset: str, key: str, path: Path, *, after: bool = False) -> Drop:
         body = path.read_bytes()
-        # The embedded server's ETag, also of what came in parts, is the content's MD5.
-        etag = hashlib.md5(body, usedforsecurity=False).hexdigest()
-        return Drop(number, sort, dataset, key, path, etag, len(body), after)
+        return Drop(number, sort, dataset, key, path, etag_of(body), len(body), after)
+
+
+def etag_of(body: bytes) -> str:
+    """The ETag of an upload by boto3, which sends large files in parts."""
+    if len(body) < _PART_BYTES:
+        return hashlib.md5(body, usedforsecurity=False).hexdigest()
+    starts = range(0, len(body), _PART_BYTES)
+    parts = [hashlib.md5(body[start : start + _PART_BYTES], usedforsecurity=False).digest() for start in starts]
+    return f"{hashlib.md5(b''.join(parts), usedforsecurity=False).hexdigest()}-{len(parts)}"

@@ -1,6 +1,8 @@
 -- Enter new objects in the ledger and reopen settled failures that were put back. Objects in flight are left alone.
 WITH found AS (
-    SELECT * FROM unnest(%(keys)s::text[], %(etags)s::text[], %(sizes)s::bigint[]) AS f (object_key, etag, size_bytes)
+    SELECT * FROM unnest(
+        %(keys)s::text[], %(etags)s::text[], %(sizes)s::bigint[], %(modified)s::timestamptz[]
+    ) WITH ORDINALITY AS f (object_key, etag, size_bytes, modified_at, turn)
 ),
 
 reopened AS (
@@ -10,6 +12,7 @@ reopened AS (
         rows_rejected = NULL, rejects_by_code = NULL, settled_key = NULL,
         claimed_at = clock_timestamp(), validated_at = NULL,
         processed_at = NULL, loaded_at = NULL, settled_at = NULL, size_bytes = found.size_bytes,
+        modified_at = found.modified_at, resend_no = 0,
         contract_version = %(contract_version)s, dag_id = %(dag_id)s, run_id = %(run_id)s
     FROM found
     WHERE
@@ -25,13 +28,14 @@ reopened AS (
 
 entered AS (
     INSERT INTO ops.file_ingestion_log
-    (dataset, bucket, object_key, etag, size_bytes, contract_version, dag_id, run_id)
+    (dataset, bucket, object_key, etag, size_bytes, modified_at, contract_version, dag_id, run_id)
     SELECT
         %(dataset)s,
         %(bucket)s,
         object_key,
         etag,
         size_bytes,
+        modified_at,
         %(contract_version)s,
         %(dag_id)s,
         %(run_id)s
@@ -41,6 +45,7 @@ entered AS (
             SELECT FROM reopened
             WHERE reopened.object_key = found.object_key AND reopened.etag = found.etag
         )
+    ORDER BY turn
     ON CONFLICT (bucket, object_key, etag) WHERE settled_at IS NULL DO NOTHING
     RETURNING file_id, size_bytes
 )

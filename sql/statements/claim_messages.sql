@@ -7,7 +7,7 @@ WITH refused AS (
         rows_rejected = NULL, rejects_by_code = NULL, claimed_at = clock_timestamp(), validated_at = NULL,
         processed_at = NULL, loaded_at = NULL, settled_at = NULL, sha256 = NULL,
         last_offset = %(last_offset)s, size_bytes = %(size_bytes)s, contract_version = %(contract_version)s,
-        dag_id = %(dag_id)s, run_id = %(run_id)s
+        deletes_ignored = %(deletes_ignored)s, dag_id = %(dag_id)s, run_id = %(run_id)s
     WHERE
         entry.file_id = (
             SELECT max(latest.file_id) FROM ops.file_ingestion_log AS latest
@@ -16,12 +16,16 @@ WITH refused AS (
                 AND latest.first_offset = %(first_offset)s
         )
         AND entry.settled_at IS NOT NULL AND entry.status LIKE '%%failed'
+        AND entry.error_code <> 'messages-removed'
     RETURNING entry.file_id
 ),
 
 entered AS (
     INSERT INTO ops.file_ingestion_log AS entry
-    (dataset, topic, partition, first_offset, last_offset, size_bytes, contract_version, dag_id, run_id)
+    (
+        dataset, topic, partition, first_offset, last_offset, size_bytes, deletes_ignored, contract_version, dag_id,
+        run_id
+    )
     SELECT
         %(dataset)s,
         %(topic)s,
@@ -29,6 +33,7 @@ entered AS (
         %(first_offset)s,
         %(last_offset)s,
         %(size_bytes)s,
+        %(deletes_ignored)s,
         %(contract_version)s,
         %(dag_id)s,
         %(run_id)s
@@ -36,8 +41,9 @@ entered AS (
     ON CONFLICT (topic, partition, first_offset) WHERE settled_at IS NULL AND topic IS NOT NULL
     DO UPDATE
         SET
-            last_offset = excluded.last_offset, size_bytes = excluded.size_bytes, dag_id = excluded.dag_id,
-            run_id = excluded.run_id, contract_version = excluded.contract_version
+            last_offset = excluded.last_offset, size_bytes = excluded.size_bytes,
+            deletes_ignored = excluded.deletes_ignored, dag_id = excluded.dag_id, run_id = excluded.run_id,
+            contract_version = excluded.contract_version
     RETURNING entry.file_id
 )
 

@@ -1,6 +1,7 @@
 -- The work stopped for a reason outside the file and will be tried again: the attempt does not count against it.
 UPDATE ops.file_ingestion_log SET
-    attempts = greatest(attempts - 1, 0), status = 'claimed', error_code = %(code)s, error_message = %(message)s
+    attempts = greatest(attempts - 1, 0), status = 'claimed', error_code = %(code)s, error_message = %(message)s,
+    postponed_at = clock_timestamp()
 WHERE
     file_id = %(file_id)s AND attempts = %(attempts)s AND settled_at IS NULL
     AND status IN ('claimed', 'validated', 'processed');

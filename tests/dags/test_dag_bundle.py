@@ -24,9 +24,9 @@ UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 # From an API to a model: what each is started by.
 SIBLINGS = {
     "ingest_github": "DeltaTriggerTimetable",
-    "transform_warehouse": "AssetTriggeredTimetable",
+    "transform_warehouse": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
-    "train_commit_model": "AssetTriggeredTimetable",
+    "train_commit_model": "AssetOrTimeSchedule",
 }
 # A new DAG is listed here, or this test fails: none slips in unseen.
 DAG_IDS = INGEST | CONSUME | UPKEEP | set(SIBLINGS)
@@ -37,8 +37,7 @@ import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1], load_op_links=False)
 def told(task):
-    names = ("deferrable", "bucket_name", "bucket_key", "wildcard_match", "soft_fail", "poke_interval", "timeout",
-             "aws_conn_id", "connection_id", "topic", "group")
+    names = ("dataset", "poke_interval", "timeout", "connection_id", "topic", "group")
     return {
         "downstream": sorted(task.downstream_task_ids), "retries": task.retries,
         "delay": task.retry_delay.total_seconds(), "longest": task.max_retry_delay.total_seconds(),
@@ -175,10 +174,9 @@ def test_ingest_dag_has_its_tasks_in_order(dags: dict, dag_id: str) -> None:
 def test_ingest_dag_waits_for_its_own_files_without_a_worker(dags: dict, dag_id: str) -> None:
     dag = dags[dag_id]
     sensor = dag["tasks"]["wait_for_files"]
-    assert sensor["deferrable"] is True
-    assert sensor["soft_fail"] is True
-    assert (sensor["bucket_name"], sensor["aws_conn_id"]) == ("landing", "landing_s3")
-    assert (sensor["bucket_key"], sensor["wildcard_match"]) == (f"incoming/{dag_id.removeprefix('ingest_')}/?*", True)
+    assert sensor["dataset"] == dag_id.removeprefix("ingest_")
+    assert sensor["poke_interval"] == IngestSettings().poke_seconds
+    assert sensor["timeout"] == IngestSettings().wait_hours * 3600
     assert dag["timetable"] == "ContinuousTimetable"
     assert dag["stops_after"] == IngestSettings().max_consecutive_failures
 
@@ -255,11 +253,12 @@ def test_the_clock_of_the_siblings_is_a_setting(look: Look, dags: dict) -> None:
 def test_transformation_has_a_task_for_each_model_in_the_order_of_their_needs(dags: dict) -> None:
     tasks = {name.rpartition(".")[2]: task for name, task in dags["transform_warehouse"]["tasks"].items()}
     models = {path.stem for path in (ROOT / "dbt" / "models").rglob("*.sql")}
-    assert set(tasks) == models | {"prepare_tables", "announce_models", "announce_features", "rest"}
+    assert set(tasks) == models | {"find_new_rows", "prepare_tables", "announce_models", "announce_features", "rest"}
 
     def after(name: str) -> set[str]:
         return {below.rpartition(".")[2] for below in tasks[name]["downstream"]}
 
+    assert "prepare_tables" in after("find_new_rows")
     assert "stg_commits" in after("prepare_tables")
     assert {"commit_metrics", "ml_features"} <= after("stg_commits")
     assert "daily_sales" in after("stg_sales")
@@ -318,7 +317,7 @@ def test_new_contract_makes_a_dag_appear(look: Look, contracts: Path) -> None:
     bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
     assert bundle["errors"] == {}
     assert set(bundle["dags"]) == {"ingest_sales", "ingest_stock", *UPKEEP, *SIBLINGS}
-    assert bundle["dags"]["ingest_stock"]["tasks"]["wait_for_files"]["bucket_key"] == "incoming/stock/?*"
+    assert bundle["dags"]["ingest_stock"]["tasks"]["wait_for_files"]["dataset"] == "stock"
 
 
 def test_broken_contracts_make_no_dag_and_break_no_other(look: Look, contracts: Path) -> None:
@@ -334,3 +333,34 @@ def test_broken_contracts_make_no_dag_and_break_no_other(look: Look, contracts: 
     # File, place in it, remedy.
     assert re.search(r"mistyped.yaml.*\n.*schema\[0\]\.properties\[\d+\]\.logicalType.*Remedy: .*'integer'", trace)
     assert re.search(r"no_yaml.yaml.*\n.*line \d+.*Remedy: ", trace)
+
+
+def test_draft_makes_no_dag_and_no_import_error(look: Look, contracts: Path) -> None:
+    text = (CONTRACTS / "transactions.yaml").read_text()
+    (contracts / "transactions.yaml").write_text(text.replace("status: active", "status: draft"))
+    bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
+    assert bundle["errors"] == {}
+    assert set(bundle["dags"]) == {"ingest_sales", *UPKEEP, *SIBLINGS}
+
+
+def test_empty_catalogue_is_an_import_error_that_names_the_directory(look: Look, tmp_path: Path) -> None:
+    bundle = look(INGEST_CONTRACTS_DIR=str(tmp_path))
+    (path,) = bundle["errors"]
+    assert path.endswith("broken_contracts.py")
+    assert f"no contract in {tmp_path}" in bundle["errors"][path]
+    assert set(bundle["dags"]) == DAG_IDS - INGEST - CONSUME
+
+
+def test_contract_that_exhausts_its_check_takes_no_other_down(look: Look, contracts: Path, tmp_path: Path) -> None:
+    expression = "sale_id::VARCHAR"
+    for _ in range(32):
+        expression = f"array_to_string([{expression}], ',')"
+    text = (contracts / "sales.yaml").read_text()
+    (contracts / "transactions.yaml").write_text((CONTRACTS / "transactions.yaml").read_text())
+    rule = "abs(total_amount - quantity * unit_price) <= 0.01"
+    (contracts / "sales.yaml").write_text(text.replace(rule, f"{expression} = ''"))
+    bundle = look(INGEST_CONTRACTS_DIR=str(contracts), INGEST_CONTRACTS_CACHE_DIR=str(tmp_path / "cache"))
+    (path,) = bundle["errors"]
+    assert "sales.yaml has 1 problem" in bundle["errors"][path]
+    assert "CPU time" in bundle["errors"][path]
+    assert set(bundle["dags"]) == {"ingest_transactions", *CONSUME, *UPKEEP, *SIBLINGS}

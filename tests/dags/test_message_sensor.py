@@ -175,7 +175,8 @@ def test_sensor_defers_to_a_trigger_that_another_process_can_make(scenes: dict, 
     until = deferred["facts"].pop("until")
     assert 3500 < until <= 3600
     assert deferred["facts"] == {
-        "connection_id": "events_kafka", "topic": "orders", "group": "shop", "poke_seconds": 2.0
+        "connection_id": "events_kafka", "topic": "orders", "group": "shop", "poke_seconds": 2.0,
+        "alert_seconds": 600.0, "began": None, "again_seconds": 3600.0,
     }  # fmt: skip
 
 

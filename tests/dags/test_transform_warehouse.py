@@ -94,7 +94,7 @@ def test_news_of_any_raw_table_start_it(dag: dict[str, Any]) -> None:
 
 def test_each_model_is_a_task_behind_what_it_needs(dag: dict[str, Any]) -> None:
     tasks = dag["tasks"]
-    assert set(tasks) == MODELS | {"prepare_tables", "announce_models", "announce_features", "rest"}
+    assert set(tasks) == MODELS | {"find_new_rows", "prepare_tables", "announce_models", "announce_features", "rest"}
     assert set(tasks["prepare_tables"]["downstream"]) == {
         "stg_commits", "stg_sales", "stg_transactions", "ingestion_health"
     }  # fmt: skip
@@ -111,6 +111,7 @@ def test_each_model_is_a_task_behind_what_it_needs(dag: dict[str, Any]) -> None:
 
 def test_models_are_announced(dag: dict[str, Any]) -> None:
     assert {name: task["outlets"] for name, task in dag["tasks"].items() if task["outlets"]} == {
+        "prepare_tables": ["analytics.build"],
         "announce_models": ["analytics.marts"],
         "announce_features": ["analytics.ml_features"],
     }

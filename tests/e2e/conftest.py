@@ -23,7 +23,7 @@ from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 from local import processes
-from local.addresses import variables
+from local.addresses import for_library
 from local.platform import Platform
 from local.settings import temporary_settings
 from local.temporary import told
@@ -132,7 +132,7 @@ class Running:
 
     def airflow(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
         """A call of Airflow's API, logged in as the admin."""
-        told = variables(self.platform)
+        told = for_library(self.platform)
         login = {"username": told["AIRFLOW_USER"], "password": told["AIRFLOW_PASSWORD"]}
         token = self._call(f"{told['AIRFLOW_URL']}/auth/token", login, "")["access_token"]
         return self._call(f"{told['AIRFLOW_URL']}/api/v2/{path}", body, str(token), method)
@@ -156,7 +156,7 @@ def running() -> Iterator[Running]:
     for contract in CONTRACTS_DIR.glob("*.yaml"):
         shutil.copy(contract, contracts)
     with told(SETTINGS | {"INGEST_CONTRACTS_DIR": str(contracts)}):
-        platform = Platform(temporary_settings(home / "home"))
+        platform = Platform(temporary_settings(home / "home", airflow_new_files_seconds=30))
         try:
             platform.up()
             yield Running(platform, contracts, samples)

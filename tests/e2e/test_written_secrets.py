@@ -26,8 +26,9 @@ from psycopg import sql
 from secret_search import SecretSearch
 
 from include.samples.badness import Bad, BadKind
-from local import processes
-from local.addresses import variables
+from include.stores.object_store import ObjectStore
+from local import bucket, processes
+from local.addresses import for_library
 from local.postgres import BINARIES, DATABASES, SUPERUSER, superuser_connection
 from local.settings import REPOSITORY
 
@@ -39,17 +40,19 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
-NO_SECRETS = {"s3_access_key_id", "airflow_admin_user"}  # names
+NO_SECRETS = {"s3_access_key_id", "mlflow_s3_access_key_id", "airflow_admin_user"}  # names
 # Below the home, readable by its owner alone.
 MEANT_TO_HOLD = {
     "secrets.env": "where they are kept",
     "run/*.sh": "from where each service takes its own",
     "run/supervisord.conf": "the password of the supervisor's socket",
+    "mlflow_auth.ini": "from where MLflow takes the address of its accounts' database",
+    "s3/identities.json": "from where the S3 server takes the keys that it accepts",
     "airflow/simple_auth_manager_passwords.json.generated": "where Airflow looks the admin's up",
 }
 SEARCHED_OTHERWISE = {
     "postgres/**": "the server's own files: its databases are searched as dumps, its log as a file",
-    "buckets/landing/processed/**": "files as partners dropped them, moved there by the store",
+    "s3/data/**": "objects in the S3 server's own form: they are searched over S3",
 }
 # Given to Airflow by its API; it may keep them closed with its key, and must not show them.
 PLANTED = {
@@ -171,6 +174,22 @@ def test_files_hold_no_secret(running: Running, search: SecretSearch) -> None:
     assert search.in_folder(home, [*MEANT_TO_HOLD, *SEARCHED_OTHERWISE]) == set()
 
 
+def test_objects_hold_no_secret(running: Running, search: SecretSearch) -> None:
+    """All buckets, but for files as partners dropped them, moved there by the store."""
+    platform = running.platform
+    store = ObjectStore(bucket.admin_config(platform.settings, platform.credentials))
+    searched = 0
+    for name in ("landing", "raw-data", "lake", "mlflow", "quality-docs"):
+        for item in store.list(name, ""):
+            if item.key.startswith("processed/"):
+                continue
+            _, chunks = store.read(name, item.key)
+            where = f"{name}/{item.key}"
+            assert search.in_text(item.key, where) | search.in_chunks(chunks, where) == set()
+            searched += 1
+    assert searched
+
+
 @pytest.mark.parametrize("pattern", MEANT_TO_HOLD)
 def test_files_that_hold_secrets_are_for_their_owner_alone(
     running: Running, search: SecretSearch, pattern: str
@@ -242,8 +261,13 @@ def test_airflow_does_not_tell_its_configuration(running: Running) -> None:
     ],
 )
 def test_pages_without_a_login_hold_no_secret(running: Running, search: SecretSearch, name: str, path: str) -> None:
-    address = variables(running.platform)[name] + path
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=30) as answer:
+    address = for_library(running.platform)[name] + path
+    try:
+        answer = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, timeout=30)
+    except urllib.error.HTTPError as refusal:
+        answer = refusal
+    with answer:
+        assert answer.status == (401 if name == "MLFLOW_TRACKING_URI" else 200)
         assert search.in_bytes(answer.read() + str(answer.headers).encode(), path) == set()
 
 

@@ -37,7 +37,8 @@ def own_platform(services: tuple[str, ...] = STORES) -> Iterator[Platform]:
     """Started, and migrated if the stores are there; stopped and deleted at the end."""
     # Not pytest's own temporary folder: that is closed to other users, and PostgreSQL is one when we are root.
     home = Path(tempfile.mkdtemp(prefix="platform-"))
-    platform = Platform(temporary_settings(home))
+    # The buckets that tests make are opened to the pipelines' key, and to no other.
+    platform = Platform(temporary_settings(home, s3_extra_buckets="*"))
     try:
         platform.up(services)
         yield platform

@@ -27,9 +27,11 @@ import pytest
 from own_platform import own_platform
 from pydantic import SecretStr
 
-from local import bucket, landing, ml_api, processes
+from local import bucket, landing, ml_api, processes, seaweedfs
 from local.errors import PlatformError
 from local.platform import ML_API, S3, STORES, Platform
+from local.postgres import superuser_connection
+from local.readiness import NotReadyError
 from local.settings import PORTS, REPOSITORY, temporary_settings
 from ml_api.categories import CATEGORIES
 from ml_api.json_route import MAX_BODY_BYTES
@@ -88,7 +90,7 @@ def left_over(settings: PlatformSettings) -> list[str]:
 
 def listening(settings: PlatformSettings) -> list[int]:
     found = []
-    for port in (getattr(settings, name) for name in PORTS):
+    for port in (*(getattr(settings, name) for name in PORTS), *seaweedfs.internal_ports(settings)):
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 found.append(port)
@@ -151,7 +153,7 @@ def test_a_wrong_password_is_refused(platform: Platform) -> None:
 
 def test_the_buckets_are_there_and_closed_to_strangers(platform: Platform) -> None:
     found = {entry["Name"] for entry in bucket.client(platform.s3_config).list_buckets()["Buckets"]}
-    assert found >= {"landing", "raw-data", "lake", "mlflow"}
+    assert found >= {"landing", "raw-data", "lake", "quality-docs"}
     stranger = platform.s3_config.model_copy(update={"secret_access_key": SecretStr("guess")})
     with pytest.raises(bucket.ClientError):
         bucket.client(stranger).list_buckets()
@@ -187,6 +189,7 @@ def test_services_listen_on_the_loopback_interface_alone(platform: Platform) -> 
     assert {tuple(address) for address in found} == {
         ("127.0.0.1", platform.settings.postgres_port),
         ("127.0.0.1", platform.settings.s3_port),
+        *(("127.0.0.1", port) for port in seaweedfs.internal_ports(platform.settings)),
     }
 
 
@@ -216,9 +219,12 @@ def test_data_survives_down_and_the_second_up_is_idle(own: Platform) -> None:
     bucket.client(own.s3_config).put_object(Bucket="lake", Key="kept", Body=b"42")
     assert not own.up(STORES)
 
+    sockets = seaweedfs._sockets(own.settings)
+    assert all(path.exists() for path in sockets)
     assert own.down() == 2
     assert left_over(own.settings) == []
     assert listening(own.settings) == []
+    assert not any(path.exists() for path in sockets)
 
     assert own.up(STORES)
     with connect(own.warehouse_config("owner")) as connection:
@@ -264,6 +270,7 @@ def test_down_works_after_the_folder_was_deleted_by_hand(own: Platform) -> None:
     try:
         assert own.down() > 0
         assert listening(settings) == []
+        assert not any(path.exists() for path in seaweedfs._sockets(settings))
     finally:
         hidden.rename(home)
 
@@ -312,6 +319,23 @@ def test_a_failed_addition_leaves_what_ran_before(own: Platform) -> None:
     assert [service.name for service in own.status() if service.healthy] == [S3]
 
 
+def test_second_start_goes_on_with_a_service_that_was_not_ready(own: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    hasty = Platform(own.settings.model_copy(update={"platform_start_seconds": -1}))
+    with pytest.raises(NotReadyError, match="PLATFORM_START_SECONDS"):
+        hasty.up(STORES)
+    assert {service.name for service in own.status() if service.pid} == set(STORES)
+    # Parts of the S3 server that read another certificate than the others would never find each other.
+    certificate = (own.settings.layout.s3 / "certificate.pem").read_bytes()
+
+    assert own.up(STORES)
+
+    assert {service.name for service in own.status() if service.healthy} == set(STORES)
+    assert (own.settings.layout.s3 / "certificate.pem").read_bytes() == certificate
+    with superuser_connection(own.settings, own.credentials) as connection:
+        assert connection.execute("SELECT FROM pg_database WHERE datname = 'warehouse'").fetchone() is not None
+    assert not own.up(STORES)
+
+
 def test_clean_deletes_everything(own: Platform) -> None:
     own.up([S3])
     assert own.clean()
@@ -330,9 +354,10 @@ def test_the_running_ports_count_and_not_those_asked_for_later(own: Platform) ->
 # --- the ML service
 
 
-def ask(address: str, body: bytes | None = None) -> tuple[int, bytes]:
+def ask(address: str, body: bytes | None = None, token: str = "") -> tuple[int, bytes]:
+    request = urllib.request.Request(address, body, {"Authorization": f"Bearer {token}"} if token else {})
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(address, body, timeout=30) as answer:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -353,11 +378,13 @@ def test_the_ml_service_runs_alone_predicts_and_ends_when_it_is_told(own: Platfo
         "side": "debit",
     }
     batch = [one | {"id": str(uuid4())} for _ in range(1000)]
-    status, body = ask(f"{url}/predict/batch", json.dumps({"transactions": batch}).encode())
+    token, body = own.credentials.ml_api_token, json.dumps({"transactions": batch}).encode()
+    assert ask(f"{url}/predict/batch", body)[0] == ask(f"{url}/predict/batch", body, "another")[0] == 401
+    status, body = ask(f"{url}/predict/batch", body, token)
     predictions = [{"id": row["id"], "category": CATEGORIES[hash(UUID(row["id"])) % len(CATEGORIES)]} for row in batch]
     assert (status, json.loads(body)) == (200, {"predictions": predictions})
 
-    status, body = ask(f"{url}/predict", b" " * (MAX_BODY_BYTES + 1))
+    status, body = ask(f"{url}/predict", b" " * (MAX_BODY_BYTES + 1), token)
     assert (status, "send fewer" in json.loads(body)["detail"]) == (413, True)
     assert b'ml_api_requests_total{path="/predict",status="413"} 1.0' in ask(f"{url}/metrics")[1]
 

@@ -27,9 +27,12 @@ class CsvRecord(NamedTuple):
 
 
 def records(text: str, delimiter: str) -> Iterator[CsvRecord]:
-    """The records of a text, the header among them. Blank lines are none."""
+    """The records of a text, the header among them. Blank lines are none; byte order marks before one are no part."""
     at, line = 0, 1
     while at < len(text):
+        if text[at] == "\ufeff":
+            at += 1
+            continue
         end, after = line_end(text, at)
         if end == at:
             at, line = after, line + 1

@@ -43,7 +43,28 @@ def _refuse(_: str) -> None:
     raise NotJsonError
 
 
-DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse)
+class Repeated(dict[str, "Raw"]):
+    """An object that has a key twice: no value of it can be chosen."""
+
+
+def _members(pairs: list[tuple[str, Raw]]) -> dict[str, Raw]:
+    found = dict(pairs)
+    return found if len(found) == len(pairs) else Repeated(found)
+
+
+DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=_refuse, object_pairs_hook=_members)
+
+
+def repeats(raw: Raw) -> bool:
+    """Whether an object in it has a key twice."""
+    if isinstance(raw, dict):
+        return isinstance(raw, Repeated) or any(map(repeats, raw.values()))
+    return isinstance(raw, list) and any(map(repeats, raw))
+
+
+def half_pair(raw: Raw) -> bool:
+    """Whether a text in it has half of a pair of surrogates."""
+    return re.search("[\ud800-\udfff]", spelled(raw)) is not None
 
 
 def parse(text: str) -> Raw:
@@ -96,18 +117,20 @@ def spelled(raw: Raw) -> str:
 
 
 def keepable(raw: Raw) -> bool:
-    """Whether jsonb can keep it: no NUL, no half of a pair of surrogates, no number beyond numeric."""
+    """Whether jsonb can keep it: no NUL, no half of a pair of surrogates, no key twice, no number beyond numeric."""
     match raw:
         case Number():
+            if len(raw.lower().partition("e")[2].lstrip("+-0")) > 9:
+                return False
             _, digits, exponent = Decimal(raw).as_tuple()
             assert isinstance(exponent, int)
-            return len(digits) + exponent <= _BEFORE and -exponent <= _BEHIND
+            return (digits == (0,) or len(digits) + exponent <= _BEFORE) and -exponent <= _BEHIND
         case str():
             return re.search("[\0\ud800-\udfff]", raw) is None
         case list():
             return all(map(keepable, raw))
         case dict():
-            return all(keepable(key) and keepable(value) for key, value in raw.items())
+            return not isinstance(raw, Repeated) and all(keepable(each) for pair in raw.items() for each in pair)
         case _:
             return True
 

@@ -11,11 +11,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
-from include.contracts.model import ColumnType, ErrorBudget, UnknownColumns
+from include.contracts.model import ColumnType, ErrorBudget, OnDuplicate, UnknownColumns
 from include.errors import Code
 from tests.oracle.documents import Document, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
-from tests.oracle.readers import Record, Source, message_record, normalised, read
+from tests.oracle.names import column as evolved
+from tests.oracle.names import letters
+from tests.oracle.readers import Record, Source, message_record, read
 from tests.oracle.values import BadCell, judged, parsed, text_of
 from tests.oracle.verdict import Fault, FileRefused, GoodRow, Value, Verdict
 
@@ -61,6 +63,13 @@ def _verdict(contract: Contract, records: Sequence[Record], columns: Mapped, sha
         faults += [Fault(record.row, record.line, column, code) for column, code in found]
         if not found:
             rows.append(GoodRow(record.row, values))
+    conflicting = conflicting_rows(contract, rows)
+    rows = [row for row in rows if row.source_row not in conflicting]
+    faults += [
+        Fault(record.row, record.line, None, Code.CONFLICTING_DUPLICATE)
+        for record in records
+        if record.row in conflicting
+    ]
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
     extra = tuple(map(evolved, columns.extra)) if evolves else ()
     rejected, count = len(records) - len(rows), len(records)
@@ -75,10 +84,41 @@ def judge_messages(contract: Contract, values: Sequence[bytes]) -> Verdict:
     """
     found = [message_record(row, value) for row, value in enumerate(values, 1)]
     header = tuple(dict.fromkeys(name for record in found for name in record.cells))
-    wanted = {column.name: column for column in contract.source_columns}
-    known = {name: wanted[normalised(name)] for name in header if normalised(name) in wanted}
+    wanted = {letters(column.name): column for column in contract.source_columns}
+    known = {name: wanted[letters(name)] for name in header if letters(name) in wanted}
     columns = Mapped(known, tuple(name for name in header if name not in known))
-    return _verdict(replace(contract, budget=ErrorBudget(share=1.0)), found, columns, "")
+    lenient = replace(contract, budget=ErrorBudget(share=1.0), on_duplicate=OnDuplicate.LAST_WINS)
+    return _verdict(lenient, found, columns, "")
+
+
+def conflicting_rows(contract: Contract, rows: Sequence[GoodRow]) -> set[int]:
+    """The numbers of all rows of those keys whose newest rows are not identical."""
+    if contract.on_duplicate is OnDuplicate.LAST_WINS:
+        return set()
+    by_key: dict[tuple[Value, ...], list[GoodRow]] = {}
+    for row in rows:
+        by_key.setdefault(tuple(row.values[name] for name in contract.key), []).append(row)
+    found: set[int] = set()
+    for group in by_key.values():
+        newest = _newest(contract, group)
+        if any(not _identical(newest[0].values, row.values) for row in newest[1:]):
+            found |= {row.source_row for row in group}
+    return found
+
+
+def _newest(contract: Contract, rows: list[GoodRow]) -> list[GoodRow]:
+    if contract.newest_by is None:
+        return rows
+    times = [row.values[contract.newest_by] for row in rows]
+    known = [time for time in times if time is not None]
+    top = max(known) if known else None  # type: ignore[type-var]
+    return [row for row, time in zip(rows, times, strict=True) if time == top]
+
+
+def _identical(one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
+    return all(
+        value == other[name] and isinstance(value, bool) is isinstance(other[name], bool) for name, value in one.items()
+    )
 
 
 class Mapped(NamedTuple):
@@ -91,24 +131,20 @@ class Mapped(NamedTuple):
 def _mapped(contract: Contract, source: Source) -> Mapped:
     if len(source.header) > MAX_COLUMNS:
         raise FileRefused(Code.TOO_MANY_COLUMNS)
-    wanted = {column.name: column for column in contract.source_columns}
-    known = {name: wanted[normalised(name)] for name in source.header if normalised(name) in wanted}
+    wanted = {letters(column.name): column for column in contract.source_columns}
+    known = {name: wanted[letters(name)] for name in source.header if letters(name) in wanted}
     extra = [name for name in source.header if name not in known]
     names = [column.name for column in map(known.get, source.header) if column is not None]
-    shown = list(map(evolved, extra)) if contract.unknown_columns is UnknownColumns.EVOLVE else extra
+    shown = list(map(letters, extra))
     if len(set(names)) < len(names) or len(set(shown)) < len(shown):
         raise FileRefused(Code.DUPLICATE_COLUMNS)
-    if any(column.required and column.name not in names for column in contract.source_columns):
+    # Where no record could be read, none of them says which keys there are.
+    unread = bool(source.records) and not source.header and all(record.code for record in source.records)
+    if not unread and any(column.required and column.name not in names for column in contract.source_columns):
         raise FileRefused(Code.MISSING_COLUMNS)
     if extra and contract.unknown_columns is UnknownColumns.REJECT:
         raise FileRefused(Code.UNKNOWN_COLUMNS)
     return Mapped(known, tuple(extra))
-
-
-def evolved(name: str) -> str:
-    """The name that an unknown column gets in the table."""
-    bare = normalised(name)
-    return bare[:63] if bare[:1].isalpha() else f"column_{bare}"[:63]
 
 
 Found = list[tuple[str | None, Code]]
@@ -116,8 +152,9 @@ Found = list[tuple[str | None, Code]]
 
 def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[dict[str, Value], Found]:
     """A record's values by column, and its faults as (column, code)."""
-    if record.code:
-        return {}, [(None, record.code)]
+    if record.code and (not record.broken or (broken := _kept(contract, record.broken, columns))):
+        column = columns.known.get(broken[0]) if record.broken else None
+        return {}, [(column.name if column else None, record.code)]
     raw = {column.name: record.cells.get(name) for name, column in columns.known.items()}
     values: dict[str, Value] = {}
     found: Found = []
@@ -131,6 +168,12 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
     _derive(contract, values)
     found += [(rule.column, Code.RULE_BROKEN) for rule in contract.row_rules if not _holds(rule.expression, values)]
     return values, found
+
+
+def _kept(contract: Contract, names: Sequence[str], columns: Mapped) -> list[str]:
+    """Those of some columns that the contract keeps."""
+    ignored = columns.extra if contract.unknown_columns is UnknownColumns.IGNORE else ()
+    return [name for name in names if name not in ignored]
 
 
 def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: dict[str, Value]) -> Found:
@@ -177,7 +220,7 @@ def _derive(contract: Contract, values: dict[str, Value]) -> None:
 
 def _affordable(contract: Contract, rejected: int, read_rows: int) -> bool:
     budget = contract.budget
-    if rejected == 0:
+    if rejected == 0 or budget.unlimited:
         return True
     bounds = []
     if budget.rows:

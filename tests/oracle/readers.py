@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import re
 import zlib
 from dataclasses import dataclass, field
@@ -14,13 +15,15 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 
 from include.errors import Code
 from tests.oracle.csv_records import BROKEN_BYTE, line_end, records
-from tests.oracle.documents import NotJsonError, Number, Raw, Text, parse, parse_from
+from tests.oracle.documents import NotJsonError, Number, Raw, Text, half_pair, parse, parse_from, repeats, spelled
+from tests.oracle.names import letters
 from tests.oracle.verdict import FileRefused
 
 if TYPE_CHECKING:
@@ -29,6 +32,9 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
 
 DELIMITERS = (",", ";", "\t", "|")
+_BLANKS = " \t\r\n"
+# For the choice of the format: numbers of any length, and what only some parsers take for numbers.
+_LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)
 # An array of records: something else may stand before the first by mistake. "[id],name" is a header.
 _ARRAY = re.compile(r'\[\s*((null|true|false|-?\d[\d.eE+-]*|"([^"\\]|\\.)*")\s*,\s*)*([{\[\]]|\Z)')
 _FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\xfd7zXZ\0",
@@ -37,12 +43,13 @@ _FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its cells by the header's names, or why it has none."""
+    """One record: its cells by the header's names, or why it is refused. `broken` are cells that hold no text."""
 
     row: int
     line: int | None
     cells: Mapping[str, Raw] = field(default_factory=dict)
     code: Code | None = None
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,7 +76,7 @@ def read(body: bytes, contract: Contract) -> Source:
     text = decoded(content)
     if not text.strip(" \t\r\n\0"):
         raise FileRefused(Code.EMPTY_FILE)
-    return _reader(text)(text, contract)
+    return _reader(text, contract)(text, contract)
 
 
 def _expanded(body: bytes) -> bytes:
@@ -95,33 +102,79 @@ def _unzstd(body: bytes) -> bytes:
 
 
 def decoded(content: bytes) -> str:
-    """Text by its encoding. Bytes that are none in UTF-8 stay as lone surrogates."""
+    """Text by its encoding. Bytes that are none in UTF-8 stay as lone surrogates.
+
+    Raises:
+        FileRefused: nothing says what the encoding is.
+    """
+    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
+        return content.decode("utf-32", "replace")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
     if len(content) > 3 and len(content) % 2 == 0:
         evens, odds = content[::2], content[1::2]
-        for zeros, others, name in ((odds, evens, "utf-16-le"), (evens, odds, "utf-16-be")):
+        for zeros, others in ((odds, evens), (evens, odds)):
             if zeros.count(0) > 0.7 * len(zeros) and others.count(0) == 0:
-                return content.decode(name, "replace")
-    text = content.removeprefix(b"\xef\xbb\xbf").decode("utf-8", "surrogateescape")
-    broken = BROKEN_BYTE.findall(text)
-    looks_like_utf8 = any(ord(sign) > 127 and not BROKEN_BYTE.match(sign) for sign in text)
-    letters = all("\udca0" <= sign <= "\udcff" for sign in broken)
-    return content.decode("latin-1") if broken and letters and not looks_like_utf8 else text
+                raise FileRefused(Code.UNDECLARED_ENCODING)
+    text = content.decode("utf-8", "surrogateescape")
+    is_utf8 = any(ord(sign) > 127 and not BROKEN_BYTE.match(sign) for sign in text)
+    if BROKEN_BYTE.search(text) and not is_utf8:
+        raise FileRefused(Code.UNDECLARED_ENCODING)
+    return text.removeprefix("\ufeff")
 
 
-def _reader(text: str) -> Callable[[str, Contract], Source]:
-    start = text.lstrip(" \t\r\n")
-    if _ARRAY.match(start):
+def _reader(text: str, contract: Contract) -> Callable[[str, Contract], Source]:
+    """By the rules of docs/contracts.md: no single line decides."""
+    start = text.lstrip(_BLANKS)
+    lines = [stripped for line in re.split(r"\r\n|\n|\r", start) if (stripped := line.strip(_BLANKS))]
+    first, *later = lines or [""]
+    if start.startswith("{"):
+        if _whole_objects(first) or not (_whole_objects(start) or not _has_records(first, later)):
+            return _ndjson
         return _json_document
-    if not start.startswith("{"):
-        return _csv
-    first, *rest = [line for line in re.split(r"\r\n|\n|\r", start) if line.strip(" \t")]
+    known = {letters(column.name) for column in contract.source_columns}
+    is_row = any(_is_object(line) and known & {letters(name) for name in _LENIENT.decode(line)} for line in later)
+    if _ARRAY.match(start):
+        return _ndjson if is_row and _is_json(first) else _json_document
+    names = {letters(name) for delimiter in DELIMITERS for name in next(records(start, delimiter)).fields}
+    return _ndjson if is_row and not known & names else _csv
+
+
+def _whole_objects(text: str) -> bool:
+    """Whether a text is objects, one after another, and nothing else."""
+    at = 0
+    while at < len(text) and text[at] == "{":
+        try:
+            at = _skip(text, _LENIENT.raw_decode(text, at)[1])
+        except json.JSONDecodeError:
+            return False
+        except RecursionError:
+            return True
+    return at == len(text)
+
+
+def _is_object(line: str) -> bool:
+    return line.startswith("{") and line.endswith("}") and _is_json(line)
+
+
+def _is_json(line: str) -> bool:
     try:
-        parse(first)
-    except NotJsonError:
-        return _ndjson if not rest or rest[0].lstrip(" \t").startswith("{") else _json_document
-    return _ndjson
+        _LENIENT.decode(line)
+    except (json.JSONDecodeError, RecursionError):
+        return False
+    return True
+
+
+def _has_records(first: str, later: list[str]) -> bool:
+    """Whether lines are records, and not parts of one broken document."""
+    before = [first, *later]
+    alone = (
+        _whole_objects(line) and line.endswith("}") and (at == 0 or before[at][-1] not in ",[:")
+        for at, line in enumerate(later)
+        if line.startswith("{")
+    )
+    both_broken = first[1:].lstrip(_BLANKS).startswith('"') and not first.endswith("[")
+    return first.endswith("}") or any(alone) or bool(both_broken and later and later[0].startswith("{"))
 
 
 def _csv(text: str, contract: Contract) -> Source:
@@ -134,22 +187,19 @@ def _csv(text: str, contract: Contract) -> Source:
         width = len(record.fields)
         many, few = width > len(header.fields), width < len(header.fields)
         code = record.code or (Code.TOO_MANY_FIELDS if many else Code.TOO_FEW_FIELDS if few else None)
+        if not code and (record.fields[0].removeprefix("\ufeff"), *record.fields[1:]) == header.fields:
+            code = Code.REPEATED_HEADER
         cells = {} if code else dict(zip(header.fields, record.fields, strict=True))
         found.append(Record(row, record.line, cells, code))
     return Source(header.fields, tuple(found))
 
 
-def normalised(name: str) -> str:
-    """A column's name as far as spelling does not matter."""
-    return re.sub("[^a-z0-9]+", "_", name.casefold()).strip("_")
-
-
 def _delimiter(text: str, contract: Contract) -> str:
-    known = {column.name for column in contract.source_columns}
+    known = {letters(column.name) for column in contract.source_columns}
 
     def named(delimiter: str) -> tuple[bool, int, int]:
         header = next(records(text, delimiter))
-        return not header.code, len(known & {normalised(name) for name in header.fields}), len(header.fields)
+        return not header.code, len(known & {letters(name) for name in header.fields}), len(header.fields)
 
     return max(DELIMITERS, key=named)
 
@@ -160,33 +210,47 @@ def _ndjson(text: str, _: Contract) -> Source:
     while at < len(text):
         end, after = line_end(text, at)
         content, at, line = text[at:end], after, line + 1
-        if not content.strip(" \t"):
+        if not content.strip(" \t\ufeff"):
             continue
         row = len(found) + 1
         if BROKEN_BYTE.search(content):
             found.append(Record(row, line, code=Code.BAD_ENCODING))
             continue
-        try:
-            found.append(_record(row, line, parse(content)))
-        except NotJsonError:
-            found.append(Record(row, line, code=Code.BAD_ROW_JSON))
+        found += _line_records(content, row, line)
     return _source(found)
 
 
+def _line_records(content: str, row: int, line: int) -> list[Record]:
+    """One record, or objects one after another; one that is broken takes the rest of the line with it."""
+    found: list[Record] = []
+    at = _skip(content, 0)
+    while at < len(content):
+        try:
+            value, end = parse_from(content, at)
+        except NotJsonError:
+            return [*found, Record(row + len(found), line, code=Code.BAD_ROW_JSON)]
+        at = _skip(content, end)
+        if at < len(content) and content[at] != "{":
+            return [*found, Record(row + len(found), line, code=Code.BAD_ROW_JSON)]
+        found.append(_record(row + len(found), line, value))
+    return found
+
+
 def _json_document(text: str, _: Contract) -> Source:
-    if BROKEN_BYTE.search(text):
-        raise FileRefused(Code.UNREADABLE_FILE)
     try:
         values = _array(text) if text.lstrip(" \t\r\n").startswith("[") else _sequence(text)
     except NotJsonError as error:
         raise FileRefused(Code.TRUNCATED_FILE if error.cut else Code.UNREADABLE_FILE) from error
     lines = [len(re.findall(r"\r\n|\n|\r", text[:start])) + 1 for start, _ in values]
-    found = [_record(row, line, value) for row, (line, (_, value)) in enumerate(zip(lines, values, strict=True), 1)]
+    found = [
+        Record(row, line, code=Code.BAD_ENCODING) if BROKEN_BYTE.search(spelled(value)) else _record(row, line, value)
+        for row, (line, (_, value)) in enumerate(zip(lines, values, strict=True), 1)
+    ]
     return _source(found)
 
 
 def _skip(text: str, at: int) -> int:
-    while at < len(text) and text[at] in " \t\r\n":
+    while at < len(text) and text[at] in " \t\r\n\ufeff":
         at += 1
     return at
 
@@ -223,8 +287,12 @@ def _sequence(text: str) -> list[tuple[int, Raw]]:
 
 
 def _record(row: int, line: int | None, value: Raw) -> Record:
+    if repeats(value):
+        return Record(row, line, code=Code.DUPLICATE_COLUMNS)
     if not isinstance(value, dict):
         return Record(row, line, code=Code.NOT_AN_OBJECT)
+    if half_pair(value):
+        return Record(row, line, code=Code.BAD_ROW_JSON)
     return Record(row, line, {name: Text(raw) if type(raw) is str else raw for name, raw in value.items()})
 
 
@@ -250,21 +318,39 @@ def _parquet(content: bytes) -> Source:
     if len(content) < 12 or not content.endswith(b"PAR1"):
         raise FileRefused(Code.TRUNCATED_FILE)
     try:
-        table = pq.read_table(io.BytesIO(content))
+        table = pq.read_table(io.BytesIO(content), coerce_int96_timestamp_unit="us", page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRefused(Code.UNREADABLE_FILE) from error
     names = tuple(table.schema.names)
     columns = [_exact(column).to_pylist() for column in table.columns]
     rows = zip(*columns, strict=True) if columns else ()
-    found = [Record(at, None, dict(zip(names, map(_raw, row), strict=True))) for at, row in enumerate(rows, 1)]
-    return Source(names, tuple(found))
+    return Source(names, tuple(_row(at, names, row) for at, row in enumerate(rows, 1)))
+
+
+def _row(at: int, names: tuple[str, ...], row: tuple[Any, ...]) -> Record:
+    cells: dict[str, Raw] = {}
+    broken: list[str] = []
+    for name, value in zip(names, row, strict=True):
+        try:
+            cells[name] = _raw(value)
+        except UnicodeDecodeError:
+            cells[name] = None
+            broken.append(name)
+    return Record(at, None, cells, Code.BAD_ENCODING if broken else None, tuple(broken))
 
 
 def _exact(column: Any) -> Any:
-    """Moments of nanoseconds in microseconds: Python knows no finer ones."""
+    """Moments of nanoseconds as whole microseconds before them, floats of 32 bits as their text says."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
-        return column.cast(pa.timestamp("us", column.type.tz), safe=False)
+        counts = [None if count is None else count // 1000 for count in column.cast(pa.int64()).to_pylist()]
+        return pa.array(counts, pa.int64()).cast(pa.timestamp("us", column.type.tz))
+    if pa.types.is_float32(column.type):
+        return pa.array([None if value is None else _single(value) for value in column.to_pylist()])
     return column
+
+
+def _single(value: float) -> float:
+    return value if abs(value) >= 2**24 else float(str(np.float32(value)))
 
 
 def _raw(value: Any) -> Raw:
@@ -272,6 +358,8 @@ def _raw(value: Any) -> Raw:
     match value:
         case None | bool() | str():
             return value
+        case bytes():
+            return value.decode()
         case int() | float():
             return Number(repr(value))
         case Decimal():

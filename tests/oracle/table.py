@@ -31,18 +31,24 @@ class Table:
     rows: dict[Key, dict[str, Value]] = field(default_factory=dict)
     extra: list[str] = field(default_factory=list)
     _loaded: set[str] = field(default_factory=set)
+    _last: str = ""
 
     def key(self, values: Mapping[str, Value]) -> Key:
         """The key of a row."""
         return tuple(values[name] for name in self.contract.key)
 
     def apply(self, verdict: Verdict) -> Outcome:
-        """Load what a verdict lets load. A refused file changes nothing, nor does one that was loaded before."""
-        if verdict.sha256 and verdict.sha256 in self._loaded:
+        """Load what a verdict lets load. A refused file changes nothing, nor does one that was loaded before.
+
+        Where no column says which row is newer, a content may come again once another one was loaded after it.
+        """
+        before = self._loaded if self.contract.newest_by else {self._last}
+        if verdict.sha256 and verdict.sha256 in before:
             return Outcome(Code.DUPLICATE_CONTENT)
         if verdict.code is not None:
             return Outcome(verdict.code)
         self._loaded.add(verdict.sha256)
+        self._last = verdict.sha256
         self._widen(verdict)
         winners = self._winners(verdict)
         inserted = updated = 0

@@ -126,9 +126,9 @@ def cleaned(text: str, steps: tuple[Cleaning, ...]) -> str | None:
 
 
 def _integer(text: str) -> int:
-    if not re.fullmatch(r"[+-]?[0-9]+", text):
+    if not re.fullmatch(r"[+-]?[0-9]+(\.0*)?", text):
         raise BadCell(Code.BAD_INTEGER)
-    value = int(text)
+    value = int(text.partition(".")[0])
     if not _INT64[0] <= value <= _INT64[1]:
         raise BadCell(Code.OUT_OF_RANGE)
     return value
@@ -154,9 +154,12 @@ def _numeric(text: str, column: Column) -> Decimal:
 
 
 def _float(text: str) -> float:
-    value = float(text) if _NUMBER.fullmatch(text) else math.inf
-    if math.isinf(value):
+    if not _NUMBER.fullmatch(text):
         raise BadCell(Code.BAD_NUMBER)
+    value = float(text)
+    digits = text.lower().partition("e")[0].strip("+-").replace(".", "")
+    if math.isinf(value) or (value == 0 and digits.strip("0")):
+        raise BadCell(Code.OUT_OF_RANGE)
     return value
 
 
@@ -215,6 +218,8 @@ def _offset(zone: str | None) -> timedelta:
 
 def _by_format(text: str, formats: tuple[str, ...]) -> datetime | None:
     for form in formats:
+        if not text.isascii():
+            break
         try:
             return datetime.strptime(text, form)  # noqa: DTZ007 - the caller gives the zone
         except ValueError:

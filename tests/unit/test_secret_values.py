@@ -19,6 +19,7 @@ from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 from local.credentials import Credentials
 from local.settings import PlatformSettings, free_ports
+from ml_api.settings import MlApiSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +55,11 @@ SET = [
     pytest.param(
         "ML_SERVICE_URL", f"http://u:{CANARY}@h", library.MlServiceSettings, "ML_SERVICE_ATTEMPTS", id="ML service"
     ),
+    pytest.param(
+        "ML_SERVICE_TOKEN", CANARY, library.MlServiceSettings, "ML_SERVICE_ATTEMPTS", id="token of the ML service"
+    ),
+    pytest.param("MODEL_SIGNING_KEY", CANARY, library.TrainingSettings, "TRAINING_SEED", id="key of models"),
+    pytest.param("ML_API_TOKEN", CANARY, MlApiSettings, "ML_API_PORT", id="token that the ML service asks for"),
     pytest.param("SOURCE_GITHUB_TOKEN", CANARY, PlatformSettings, "S3_PORT", id="GitHub's token"),
 ]  # fmt: skip
 

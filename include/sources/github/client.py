@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
 import httpx
@@ -43,6 +45,9 @@ _MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 307, 308}
 # Answers that mean something to who asked: 409 is the API's word for a repository without a commit.
 _ANSWERS = {httpx.codes.OK, httpx.codes.NOT_MODIFIED, httpx.codes.CONFLICT}
+# One link of a Link header, and one parameter of it; a value in quotes may hold commas and semicolons.
+_LINK = re.compile(r'<(?P<target>[^<>]*)>(?P<rest>(?:[^<,"]|"(?:[^"\\]|\\.)*")*)')
+_PARAMETER = re.compile(r';\s*([^\s;=,"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+))')
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _REMEDIES: dict[int, str] = {
     401: "Check the token of the connection source_github: it is wrong, has expired or was revoked.",
@@ -64,17 +69,25 @@ class Address:
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as it came. `target` is the request below the server's address, `next` that of the page after."""
+    """An answer as it came. `target` is the request below the server's address, `next` that of the page after.
+
+    `answered_at` is the API's own time, None where it does not say it.
+    """
 
     target: str
     status: int
     etag: str | None
     body: bytes
     next: str | None
+    answered_at: datetime | None = None
 
 
 class _FailedTryError(Exception):
-    """This try came to nothing, and the next one may not."""
+    """This try came to nothing, and the next one may not. `status` is that of the answer, None where there was none."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class GithubClient:
@@ -147,7 +160,7 @@ class GithubClient:
             if response.status_code not in _REDIRECTS:
                 return self._answer(target, response, etag)
             moved = self._own(url, response.headers.get("location", ""))
-            log.warning("%s has moved to %s; name it so in GITHUB_REPOSITORIES.", url.path, moved.path)
+            log.warning("%s has moved to %s; write the new name into GITHUB_REPOSITORIES.", url.path, moved.path)
             url = moved
         raise PermanentError(SOURCE, Code.SOURCE_REFUSED, "The API redirects in a circle.", url=_shown(url))
 
@@ -158,13 +171,14 @@ class GithubClient:
             remedy = _REMEDIES.get(status, "Look up what the API's documentation says of this status.")
             message = f"The API refuses with status {status}: {words.rstrip('.')}. {remedy}"
             raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, url=_shown(url), status=status)
-        following = response.links.get("next", {}).get("url")
+        following = _next_link(response.headers.get("link", ""))
         return Answer(
             target,
             status,
             tag if (tag := response.headers.get("etag")) and tag.isascii() else None,
             response.content,
             _target(self._own(url, following)) if following else None,
+            _moment(response.headers.get("date", "")),
         )
 
     def _own(self, url: httpx.URL, link: str) -> httpx.URL:
@@ -240,12 +254,14 @@ class GithubClient:
             return tries(self._try, url, etag)
         except RetryError as error:
             failure = error.last_attempt.exception()
+            status = getattr(failure, "status", None)
             raise RetryableError(
                 SOURCE,
                 Code.SOURCE_UNAVAILABLE,
                 f"The API did not answer as it should, at the last try: {failure}.",
                 url=_shown(url),
                 attempts=error.last_attempt.attempt_number,
+                **({} if status is None else {"status": status}),
             ) from failure
 
     def _try(self, url: httpx.URL, etag: str | None) -> httpx.Response:
@@ -267,7 +283,7 @@ class GithubClient:
             raise _FailedTryError(f"{type(error).__name__}: {error}") from error
         status = response.status_code
         if status >= 500 or status == 408 or (200 < status < 300):
-            raise _FailedTryError(f"it answered with status {status}: {_words(content)}")
+            raise _FailedTryError(f"it answered with status {status}: {_words(content)}", status)
         # What was read by pieces, as one: without the headers that say how the pieces were packed.
         kept = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
         return httpx.Response(status, headers=kept, content=content, request=response.request)
@@ -278,9 +294,10 @@ class GithubClient:
         for chunk in response.iter_bytes():
             body += chunk
             if len(body) > _LARGEST_ANSWER_BYTES:
-                raise _FailedTryError(f"its answer has over {_LARGEST_ANSWER_BYTES} bytes")
+                raise _FailedTryError(f"its answer has over {_LARGEST_ANSWER_BYTES} bytes", httpx.codes.OK)
             if time.monotonic() > deadline:
-                raise _FailedTryError(f"its answer took over {self._settings.read_timeout_seconds:g} seconds")
+                seconds = self._settings.read_timeout_seconds
+                raise _FailedTryError(f"its answer took over {seconds:g} seconds", httpx.codes.OK)
         return bytes(body)
 
     def _say_failed(self, state: RetryCallState) -> None:
@@ -291,6 +308,19 @@ class GithubClient:
             state.outcome.exception() if state.outcome else None,
             state.upcoming_sleep,
         )
+
+
+def _next_link(header: str) -> str | None:
+    """The target of the first link in a Link header that has the relation `next`, by RFC 8288; None without one.
+
+    Names are compared in any case; a relation may be bare, and one of several in quotes.
+    """
+    for link in _LINK.finditer(header):
+        # Of a parameter that is given twice the first one counts, as the RFC says of `rel`.
+        relations = [value or bare for name, value, bare in _PARAMETER.findall(link["rest"]) if name.lower() == "rel"]
+        if relations and "next" in relations[0].lower().split():
+            return link["target"].strip()
+    return None
 
 
 def excerpt(body: bytes) -> str:
@@ -305,6 +335,15 @@ def _words(body: bytes) -> str:
     except (ValueError, LookupError, TypeError, RecursionError):
         return excerpt(body)
     return visible(str(message)[:300])
+
+
+def _moment(date: str) -> datetime | None:
+    """The time of a Date header; None where it is none."""
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _checked(address: str) -> httpx.URL:

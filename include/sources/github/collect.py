@@ -10,21 +10,28 @@ any number may share one. Records that come meanwhile push older ones to later p
 that vanish (a force push) pull unread ones to earlier pages. So the last record that was read has to be met again, on
 the page that is read twice or behind it: all that was unread lies after it. Where the listing ends without it, or the
 page is empty or refused, the listing is read anew, from the time that its address holds.
+
+Within a run the same is looked at after each page: the page before it is asked again with its ETag. Where it has
+changed, records came or went between the two requests; it is read again and so is the page after it, until both fit.
+
+Times that decide are the API's own: of the records, and of the answer's Date header. A wrong clock of this machine
+changes names of objects and no row.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-from dataclasses import dataclass, field
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.sources.github.client import excerpt
 from include.sources.github.endpoints import SOURCE
-from include.sources.github.flatten import line, time_of, value_at
+from include.sources.github.pages import check_difference, check_progress, get_page
+from include.sources.github.reading import Collected, PagesMovedError, Reading, identities_of
 from include.sources.github.state import State
 
 if TYPE_CHECKING:
@@ -41,74 +48,11 @@ log = logging.getLogger(__name__)
 NEWS, NO_NEWS, UNFINISHED, EMPTY = "news", "no news", "unfinished; the next run goes on", "empty repository"
 FORGOTTEN = "everything is to be asked for"
 
+# So often two neighbouring pages are read again because records were added or removed between them.
+_MOST_LOOKS = 5
+
 _PAGE_GONE = {404, 410, 422}
 _OF_THE_SOURCE = {Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, Code.RATE_LIMITED}
-
-
-@dataclass
-class Collected:
-    """What a run did with one endpoint of one repository. `answer` is what it met, in words."""
-
-    repository: str
-    endpoint: str
-    answer: str = ""
-    requests: int = 0
-    not_modified: bool = False
-    pages: int = 0
-    records: int = 0
-    waited_seconds: float = 0.0
-    file_key: str | None = None
-    raw_keys: list[str] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        told = f"{self.repository} {self.endpoint}: {self.answer}: {self.requests} requests, {self.pages} pages, "
-        told += f"{self.records:,} records"
-        if self.waited_seconds >= 1:
-            told += f", waited {self.waited_seconds:.0f} s"
-        return told + (f", file {self.file_key}" if self.file_key else "")
-
-    def summary(self) -> dict[str, Any]:
-        """Counts and the file's key: what one task may tell another."""
-        return {
-            "answer": self.answer,
-            "requests": self.requests,
-            "not modified": self.not_modified,
-            "pages": self.pages,
-            "records": self.records,
-            "waited seconds": round(self.waited_seconds, 1),
-            "file": self.file_key,
-        }
-
-
-@dataclass
-class _Reading:
-    """A listing as far as it was read.
-
-    `opened` is its first page if that was read in this run, `last` the last page and `last_record` the last record on
-    it; `sought` is the record that an earlier run read last, until it is met.
-    """
-
-    lines: list[bytes] = field(default_factory=list)
-    newest_at: datetime | None = None
-    opened: Answer | None = None
-    last: str | None = None
-    last_record: str | None = None
-    sought: str | None = None
-    finished: bool = False
-    empty: bool = False
-
-    def state(self, before: State) -> State:
-        """What the next run has to know."""
-        newest_at = max((at for at in (before.newest_at, self.newest_at) if at), default=None)
-        if not self.finished:
-            return State(newest_at, self.last, last_record=self.sought or self.last_record)
-        if self.opened and self.opened.etag:
-            return State(newest_at, self.opened.target, self.opened.etag)
-        return State(newest_at)
-
-    def begin_anew(self, first: str) -> None:
-        """The listing is to be read from this page on, in this run or, where it is stopped now, in the next."""
-        self.last, self.last_record, self.sought, self.finished = first, None, None, False
 
 
 def now() -> datetime:
@@ -151,7 +95,7 @@ class Collector:
             # Noted beforehand: who comes next asks for everything too, if this run is stopped before it has an answer.
             before = State()
             self._states.save(repository, endpoint.name, before, FORGOTTEN)
-        reading, failure = _Reading(), None
+        reading, failure = Reading(), None
         try:
             self._read(before, reading, endpoint, done)
         except PipelineError as error:
@@ -160,7 +104,7 @@ class Collector:
         done.waited_seconds = self._client.waited_seconds - waited
         done.records = len(reading.lines)
         if reading.lines:
-            done.file_key = self._objects.drop(endpoint, repository, begun_at, b"\n".join(reading.lines) + b"\n")
+            done.file_key = self._objects.drop(endpoint, repository, begun_at, reading.body())
         done.answer = str(failure) if failure else _in_words(reading)
         self._note(repository, endpoint, before, reading, done)
         if failure:
@@ -169,7 +113,7 @@ class Collector:
         log.info("%s", done)
         return done
 
-    def _note(self, repository: str, endpoint: Endpoint, before: State, reading: _Reading, done: Collected) -> None:
+    def _note(self, repository: str, endpoint: Endpoint, before: State, reading: Reading, done: Collected) -> None:
         if done.not_modified:
             self._states.save(repository, endpoint.name, before, done.answer)
         elif reading.finished or reading.last:
@@ -177,7 +121,7 @@ class Collector:
         else:
             self._states.failed(repository, endpoint.name, done.answer)
 
-    def _read(self, state: State, reading: _Reading, endpoint: Endpoint, done: Collected) -> None:
+    def _read(self, state: State, reading: Reading, endpoint: Endpoint, done: Collected) -> None:
         """Read pages into `reading`, until the listing ends or the run may read no more."""
         since = None
         if state.newest_at:
@@ -195,25 +139,28 @@ class Collector:
             if answer.next and answer.target != first:
                 # There is news. This listing reaches further back than it must: a narrower one has the same news.
                 self._keep(answer, endpoint, done)
-                answer = self._client.get(first)
+                answer = get_page(self._client, first)
         else:
-            answer = self._client.get(first)
-        self._follow(answer, reading, endpoint, done, self._settings.max_pages, since)
+            answer = get_page(self._client, first)
+        try:
+            self._follow(answer, reading, endpoint, done, self._settings.max_pages, since)
+        except PagesMovedError:
+            self._read_anew(answer.target, reading, endpoint, done, self._settings.max_pages)
 
     def _news(self, request: str, etag: str, first: str) -> Answer:
         """The first page of the last listing, unless it is as it was; `first` where the API no longer takes that."""
         try:
-            return self._client.get(request, etag)
+            return get_page(self._client, request, etag)
         except PermanentError as error:
             if error.facts.get("status") not in _PAGE_GONE or request == first:
                 raise
             log.warning("%s Asking anew.", error.message)
-            return self._client.get(first)
+            return get_page(self._client, first)
 
-    def _resume(self, request: str, reading: _Reading, endpoint: Endpoint, done: Collected) -> None:
+    def _resume(self, request: str, reading: Reading, endpoint: Endpoint, done: Collected) -> None:
         """Go on with a listing at the page that was read last."""
         try:
-            answer = self._client.get(request)
+            answer = get_page(self._client, request)
         except PermanentError as error:
             if error.facts.get("status") not in _PAGE_GONE:
                 raise
@@ -222,19 +169,27 @@ class Collector:
         if answer and answer.body.strip() != b"[]":
             # The page that is read twice does not count, or runs of one page would never get on.
             pages += 1
-            self._follow(answer, reading, endpoint, done, pages, since=None, resumed=True)
-            if not reading.finished or reading.sought is None:
-                return
+            with suppress(PagesMovedError):
+                self._follow(answer, reading, endpoint, done, pages, since=None, resumed=True)
+                if not reading.finished or reading.sought is None:
+                    return
+        self._read_anew(request, reading, endpoint, done, pages)
+
+    def _read_anew(self, request: str, reading: Reading, endpoint: Endpoint, done: Collected, pages: int) -> None:
+        """Read the listing that a request is of from its first page; the next run does where this one may not."""
         log.warning("%s %s: its pages have changed; reading it anew.", done.repository, done.endpoint)
         first = self._first(endpoint, done.repository, _since_of(request, endpoint))
         reading.begin_anew(first)
         if done.pages < pages:
-            self._follow(self._client.get(first), reading, endpoint, done, pages, since=None)
+            try:
+                self._follow(get_page(self._client, first), reading, endpoint, done, pages, since=None)
+            except PagesMovedError:
+                reading.begin_anew(first)
 
     def _follow(
         self,
         answer: Answer,
-        reading: _Reading,
+        reading: Reading,
         endpoint: Endpoint,
         done: Collected,
         pages: int,
@@ -249,34 +204,60 @@ class Collector:
             if answer.status == 409:
                 reading.finished = reading.empty = True
                 return
-            at, records = self._keep(answer, endpoint, done)
+            times = self._take(answer, reading, endpoint, done)
             done.pages += 1
-            reading.last = answer.target
-            met = [_identity(record, endpoint) for record in records]
-            reading.last_record = met[-1] if met else None
-            if reading.sought in met:
-                reading.sought = None
-            reading.lines += [line(record, endpoint.columns, done.repository, at) for record in records]
-            times = [time for time in (time_of(record, endpoint) for record in records) if time]
-            # A clock that runs ahead must not hide what comes after.
-            reading.newest_at = max([time for time in times if time <= at] + _some(reading.newest_at), default=None)
+            reading.requests.add(answer.target)
             outlived = bool(not endpoint.since and since and times and max(times) < since)
             if not answer.next or outlived:
                 reading.finished = True
                 return
+            check_progress(answer, reading.requests)
             if done.pages >= pages:
                 return
-            answer = self._client.get(answer.next)
+            following = self._following(answer, reading, endpoint, done)
+            if following is None:
+                reading.finished = True
+                return
+            answer = following
 
-    def _keep(self, answer: Answer, endpoint: Endpoint, done: Collected) -> tuple[datetime, list[object]]:
-        """Store an answer as it came; when that was, and its records.
+    def _take(self, answer: Answer, reading: Reading, endpoint: Endpoint, done: Collected) -> list[datetime]:
+        """Keep a page and read its records; their times."""
+        return reading.take(answer, self._keep(answer, endpoint, done), endpoint, done.repository)
+
+    def _following(self, answer: Answer, reading: Reading, endpoint: Endpoint, done: Collected) -> Answer | None:
+        """The page after, once it is sure that no record has moved from the one to the other unread; None at the end.
+
+        Raises:
+            PagesMovedError: so many records were removed that what was read is on no page near.
+            RetryableError: the pages change faster than they are read.
+        """
+        for _ in range(_MOST_LOOKS):
+            if not answer.next:
+                return None
+            following = get_page(self._client, answer.next)
+            check_difference(answer, following)
+            again = get_page(self._client, answer.target, answer.etag)
+            if again.status == 304 or identities_of(again, endpoint) == identities_of(answer, endpoint):
+                return following
+            log.warning("%s %s: records have moved between pages.", done.repository, done.endpoint)
+            known = any(identity in reading.lines for identity in identities_of(again, endpoint))
+            self._take(again, reading, endpoint, done)
+            if reading.opened is answer:
+                reading.opened = again
+            elif not known:
+                raise PagesMovedError
+            answer = again
+        message = f"The listing changed {_MOST_LOOKS} times while two of its pages were read. The next try goes on."
+        raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, page=answer.target)
+
+    def _keep(self, answer: Answer, endpoint: Endpoint, done: Collected) -> list[object]:
+        """Store an answer as it came; its records.
 
         Raises:
             RetryableError: it is no JSON.
             PermanentError: it is no list.
         """
-        at = self._clock()
-        key = self._objects.keep_answer(endpoint, at, answer.body)
+        key = self._objects.keep_answer(endpoint, self._clock(), answer.body)
         done.raw_keys.append(key)
         facts = {"request": answer.target, "raw": key}
         try:
@@ -290,7 +271,7 @@ class Collector:
                 "connection source_github leads to GitHub's API."
             )
             raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, **facts)
-        return at, records
+        return records
 
     def _first(self, endpoint: Endpoint, repository: str, since: datetime | None) -> str:
         return self._client.target(*endpoint.request(repository, self._settings.page_size, since))
@@ -341,7 +322,7 @@ def _rank(error: PipelineError) -> int:
     return 0 if isinstance(error, RetryableError) else 1
 
 
-def _in_words(reading: _Reading) -> str:
+def _in_words(reading: Reading) -> str:
     if reading.empty:
         return EMPTY
     if reading.last and not reading.finished:
@@ -354,16 +335,7 @@ def _reads_everything(state: State, endpoint: Endpoint) -> bool:
     return state == State() or bool(state.unfinished and not _since_of(state.unfinished, endpoint))
 
 
-def _identity(record: object, endpoint: Endpoint) -> str | None:
-    value = value_at(record, endpoint.identity)
-    return None if value is None else str(value)
-
-
 def _since_of(request: str, endpoint: Endpoint) -> datetime | None:
     """The time that a request asks from."""
     values = parse_qs(urlsplit(request).query).get(endpoint.since or "", [])
     return datetime.fromisoformat(values[0]) if values else None
-
-
-def _some(moment: datetime | None) -> list[datetime]:
-    return [moment] if moment else []

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
 
+_NAMES_LOCK = {"name": "names of source files"}
+
+
 @dataclass(frozen=True)
 class State:
     """One row; `request` is path and query, from the root of the API's server, which may move."""
@@ -72,7 +75,8 @@ class States:
     def naming(self) -> Iterator[None]:
         """Be the only one, of all workers, who gives out names of objects."""
         with warehouse_errors(SOURCE), self._connection.transaction(), self._connection.cursor() as cursor:
-            cursor.execute(statement("lock_source_names"))
+            cursor.execute(statement("add_work_lock"), _NAMES_LOCK)
+            cursor.execute(statement("take_work_lock"), _NAMES_LOCK)
             yield
 
 

@@ -19,7 +19,8 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from include.alerts.message import Alert, Item
 from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError
-from include.orchestration import alerts
+from include.ingestion.records import TopicRange
+from include.orchestration import alerts, outside
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import CONTRACTS_DIR, alert_settings, ingest_settings
 from include.streams.consume import Consumed
@@ -46,12 +47,25 @@ def held_back() -> None:
     alerts.tell_of_files_held_back()
 
 
-def messages(code: str = "", stopped: int = 0, dead_letters: int = 0, messages: int = 0) -> None:
+def waiting(dataset: str) -> None:
+    alerts.get_current_context = lambda: context(f"ingest_{dataset}", "run-1")
+    outside.notify_waiting_files(dataset)
+
+
+def outage(awaited: str, code: str, began: str) -> None:
+    alerts.get_current_context = lambda: context("ingest_sales", "run-1")
+    outside.notify_outage(awaited, code, datetime.fromisoformat(began))
+
+
+def messages(
+    code: str = "", stopped: int = 0, dead_letters: int = 0, messages: int = 0, removed: list[int] | None = None
+) -> None:
     alerts.get_current_context = lambda: context("consume_transactions", "run-1")
     contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
     with alerts.telling_of_bad_messages(contract) as watched, no_retry_of_permanent_errors():
         batches = Counter({"stopped": stopped} if stopped else {})
-        watched.consumed = Consumed(batches, messages, dead_letters)
+        ranges = [TopicRange("transactions", *removed)] if removed else []
+        watched.consumed = Consumed(batches, messages, dead_letters, removed=ranges)
         if code:
             raise PermanentError("validate", Code(code), "the value 4711 of Jane Doe is bad")
 
@@ -79,7 +93,7 @@ def run(dag_id: str, failed: list[str]) -> None:
     _execute_dag_callbacks(bag, request, quiet)
 
 
-ACTIONS = {each.__name__: each for each in (send, files, held_back, messages, checks, run)}
+ACTIONS = {each.__name__: each for each in (send, files, held_back, waiting, outage, messages, checks, run)}
 
 
 def answer(told: dict) -> dict:

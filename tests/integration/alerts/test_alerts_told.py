@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alerting_world import BUCKET, smtp
 
-from include.contracts.catalog import Catalog
+from include.contracts.catalog import read_catalog
 from include.ingestion.claim import Run
 from include.ingestion.road import open_stores
 from include.ingestion.sweep import sweep
-from include.settings import IngestSettings
+from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.alert_memory import Subject, open_memory
 from include.stores.object_store import ObjectStore
 from local import bucket
@@ -96,7 +96,7 @@ def test_swept_strangers_are_told_with_the_place_of_their_report(
     with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
         run = Run("sweep_unmatched", "run-7")
         settings = IngestSettings(landing_bucket=BUCKET)
-        swept = sweep(lambda: Catalog({}), stores.objects, stores.ledger, run, settings)
+        swept = sweep(lambda: read_catalog(CONTRACTS_DIR), stores.objects, stores.ledger, run, settings)
     assert swept.quarantined == 1
     tasks.do("files", dataset="unknown", began=BEGAN)
     assert subjects(mails) == ["unknown: 1 file quarantined"]
@@ -169,11 +169,12 @@ def test_files_that_were_put_back_meanwhile_are_forgotten(tasks: Tasks, mails: M
 
 def test_dataset_that_another_process_tells_of_is_left_to_it(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
     quarantine(owner, "a.csv")
-    lock = "hashtextextended('alert:quarantine:sales', 0)"
-    owner.execute(f"SELECT pg_advisory_lock({lock})")
-    tasks.do("files", dataset="sales", began=BEGAN)
-    assert mails.mails == []
-    owner.execute(f"SELECT pg_advisory_unlock({lock})")
+    lock = "alert:quarantine:sales"
+    owner.execute("INSERT INTO ops.work_lock (name) VALUES (%s) ON CONFLICT DO NOTHING", [lock])
+    with owner.transaction():
+        owner.execute("SELECT FROM ops.work_lock WHERE name = %s FOR UPDATE", [lock])
+        tasks.do("files", dataset="sales", began=BEGAN)
+        assert mails.mails == []
     tasks.do("files", dataset="sales", began=BEGAN)
     assert len(mails.mails) == 1
 
@@ -218,6 +219,10 @@ def test_file_that_comes_while_another_process_tells_is_told_by_the_sweeper(
         pytest.param(
             {"code": "unknown-columns", "stopped": 2, "dead_letters": 1},
             "transactions: 2 batches stopped, 1 dead letter", "unknown-columns: 2", id="both",
+        ),
+        pytest.param(
+            {"messages": 5, "removed": [0, 10, 14]},
+            "transactions: messages removed before they were read", "partition 0: 10 to 14", id="removed unread",
         ),
     ],
 )  # fmt: skip

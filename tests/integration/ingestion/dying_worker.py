@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from include.ingestion import load, road
+from include.ingestion import settle as settling
 from include.ingestion.batch import ingest_batch
 from include.ingestion.ledger import Ledger
-from include.ingestion.settle import settle
+from include.stores import object_moves
 from include.stores.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def _after(owner: type | Any, name: str, *, calls: int = 1) -> None:
     setattr(owner, name, returned)
 
 
-def _instead(owner: type, name: str) -> None:
+def _instead(owner: type | Any, name: str) -> None:
     """Die in place of the function."""
     setattr(owner, name, die)
 
@@ -65,8 +66,8 @@ TRAPS: dict[str, Callable[[], None]] = {
     "merged, not committed": lambda: _after(Ledger, "loaded"),
     "committed, staging table not dropped": lambda: _after(load, "_publish"),
     "committed": lambda: _after(road, "load"),
-    "between copy and delete": lambda: _instead(ObjectStore, "delete"),
-    "after the move, before the note": lambda: _after(ObjectStore, "move"),
+    "between copy and delete": lambda: _instead(object_moves, "_remove"),
+    "after the move, before the note": lambda: _after(settling, "move"),
     "after the report, before the move": lambda: _after(ObjectStore, "put"),
 }
 
@@ -83,9 +84,9 @@ def _work(
     TRAPS[point]()
     with road.open_stores(s3, warehouse) as stores:
         if point in SETTLES:
-            settle(contract, stores.objects, stores.ledger, settings)
+            settling.settle(contract, stores.objects, stores.ledger, settings)
         else:
-            ingest_batch(contract, file_ids, stores, settings, last_try=False)
+            ingest_batch(contract, file_ids, stores, settings)
 
 
 def die_at(point: str, pipeline: Pipeline, file_ids: Sequence[int] = ()) -> None:

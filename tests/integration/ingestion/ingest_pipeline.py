@@ -6,7 +6,6 @@ import csv
 import io
 import itertools
 import json
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -78,20 +77,6 @@ class Pipeline:
         self.objects.put(self.bucket, key, body.encode() if isinstance(body, str) else body)
         return key
 
-    def until_kept(self, key: str) -> str:
-        """The key under which the one file in incoming/ stays.
-
-        A server over a folder shows control characters as they were sent for about a second, and as pictures of
-        them (a line feed as U+240A) from then on.
-        """
-        shown = key.translate({code: 0x2400 + code for code in range(32)})
-        end = time.monotonic() + 30
-        while (keys := self.keys("incoming/")) != [shown]:
-            assert keys == [key]
-            assert time.monotonic() < end, f"{keys} is not shown as {shown!r}"
-            time.sleep(0.1)
-        return shown
-
     def sample(self, name: str, rows: int, file_format: SampleFormat = SampleFormat.CSV, **how: Any) -> SampleReport:
         """A made-up file in the test's folder."""
         return write_sample(self.contract, self.folder / name, rows, file_format, **how)
@@ -101,12 +86,12 @@ class Pipeline:
             run = Run("ingest_test", run_id or f"run-{next(self._runs)}")
             return claim(self.contract, stores.objects, stores.ledger, run, self.settings)
 
-    def ingest(self, batches: Sequence[Sequence[int]], *, last_try: bool = False) -> BatchResult:
+    def ingest(self, batches: Sequence[Sequence[int]]) -> BatchResult:
         """All batches, each with stores of its own as in a task; their results added up."""
         total = BatchResult()
         for batch in batches:
             with self.stores() as stores:
-                result = ingest_batch(self.contract, batch, stores, self.settings, last_try=last_try)
+                result = ingest_batch(self.contract, batch, stores, self.settings)
             total.files.update(result.files)
             total.rows += result.rows
             total.waiting += result.waiting

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from include.contracts.model import ErrorBudget
 from include.samples.badness import Bad, BadKind, SampleFormat
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ LINE = b"S1,2026-01-01,C1,Lamp,Toys,1,1,1,2026-01-01T00:00:00Z\n"
         (PARQUET, BadKind.HEADER_ONLY, "no-rows", "no rows"),
         (CSV, BadKind.NOT_UTF8, "error-budget-exceeded", "0xff"),
         (NDJSON, BadKind.NOT_UTF8, "error-budget-exceeded", "not UTF-8"),
+        (JSON, BadKind.NOT_UTF8, "error-budget-exceeded", "not UTF-8"),
+        (CSV, BadKind.LATIN1, "undeclared-encoding", "cp1252"),
+        (NDJSON, BadKind.LATIN1, "undeclared-encoding", "cp1252"),
         (PARQUET, BadKind.TRUNCATED, "truncated-file", "cut off"),
         (JSON, BadKind.TRUNCATED, "truncated-file", "cut off"),
         (SampleFormat.CSV_GZ, BadKind.TRUNCATED, "truncated-file", "gzip"),
@@ -130,6 +135,35 @@ def test_pipeline_refuses_nonsense_without_a_trace(pipeline: Pipeline, body: byt
     assert entry["error_code"] not in {"internal", "worker-died", None}
     assert pipeline.count() == 0
     pipeline.assert_tidy()
+
+
+@pytest.mark.parametrize(
+    ("body", "line", "code"),
+    [
+        (b'{"id":1}\n%s', 1, "missing-value"),
+        (b"{'sale_id':'S1'}\n%s", 1, "bad-row-json"),
+        (b"{\n%s", 1, "bad-row-json"),
+        (b"null\n%s", 1, "not-an-object"),
+        (b"ERROR: timeout\n%s", 1, "bad-row-json"),
+        (b'{"sale_id":"' + b"x" * 1_100_000 + b'"}\n%s', 1, "row-too-long"),
+        (HEADER + LINE.replace(b"Lamp", b"La\0mp") + LINE.replace(b"S1", b"S2\x02"), 2, "bad-text"),
+        (HEADER + LINE.replace(b"Lamp", bytes(2000)) + LINE.replace(b"S1", b"S2\x02"), 2, "bad-text"),
+    ],
+    ids=[
+        "object of others", "single quotes", "bracket", "null", "words", "long line", "NUL in CSV",
+        "NULs in CSV",
+    ],
+)  # fmt: skip
+def test_pipeline_refuses_a_bad_first_row_alone(make_pipeline: MakePipeline, body: bytes, line: int, code: str) -> None:
+    pipeline = make_pipeline(budget=ErrorBudget(rows=1))
+    names, values = (text.decode().strip().split(",") for text in (HEADER, LINE))
+    good = json.dumps(dict(zip(names, values, strict=True))).encode() + b"\n"
+
+    entry = pipeline.send("first.csv", body.replace(b"%s", good))
+
+    pipeline.assert_archived(entry, inserted=1, rejected=1)
+    assert {(row["source_line"], row["code"]) for row in pipeline.rejected(entry["file_id"])} >= {(line, code)}
+    assert {row["source_line"] for row in pipeline.rejected(entry["file_id"])} == {line}
 
 
 @pytest.mark.parametrize(

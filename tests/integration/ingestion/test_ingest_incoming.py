@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from include.contracts.catalog import Catalog
-from include.contracts.problems import ContractError, Problem
+from include.contracts.model import Status
+from include.contracts.problems import ContractError, Problem, Remains
 from include.ingestion.claim import Run
 from include.ingestion.sweep import sweep
+from include.ingestion.waiting import sweep_is_due
 
 if TYPE_CHECKING:
     from ingest_pipeline import Pipeline, Row
@@ -42,6 +45,32 @@ def test_sweep_notes_what_waits_and_forgets_it_when_it_is_gone(pipeline: Pipelin
     assert noted(pipeline, Catalog({}, ())) == {}
 
 
+def test_sweep_is_due_while_the_ledger_has_something_for_it(pipeline: Pipeline) -> None:
+    catalog = Catalog({pipeline.contract.dataset: pipeline.contract}, ())
+
+    def due() -> bool:
+        return sweep_is_due(pipeline.bucket, pipeline.warehouse)
+
+    pipeline.sql("UPDATE ops.alert SET held_back = 0")  # of other tests
+    assert not due()
+    key = pipeline.put("a.csv", "x")
+    noted(pipeline, catalog)
+    assert due(), "a file was waiting at the last sweep"
+    pipeline.objects.delete(pipeline.bucket, key)
+    noted(pipeline, catalog)
+    assert not due()
+    pipeline.put("b.csv", pipeline.sample("b.csv", 10).path.read_bytes())
+    pipeline.ingest(pipeline.claim())
+    assert due(), "a file is not settled yet"
+    pipeline.settle()
+    assert not due()
+    held = "INSERT INTO ops.alert (kind, about, cause, told_until, held_back) VALUES ('test', %s, '', now(), 1)"
+    pipeline.sql(held, pipeline.bucket)
+    assert due(), "an alert was held back"
+    pipeline.sql("DELETE FROM ops.alert WHERE about = %s", pipeline.bucket)
+    assert not due()
+
+
 def test_sweep_notes_what_waits_for_a_broken_contract_and_no_stranger(pipeline: Pipeline) -> None:
     broken = ContractError.of(pipeline.folder / "orders.yaml", [Problem("kind", "is missing", "add it")])
     for key in ("incoming/orders/a.csv", "incoming/nobody/a.csv", "incoming/top.csv"):
@@ -50,3 +79,69 @@ def test_sweep_notes_what_waits_for_a_broken_contract_and_no_stranger(pipeline: 
     found = noted(pipeline, Catalog({}, (broken,)))
 
     assert {dataset: row["files"] for dataset, row in found.items()} == {"orders": 1}
+
+
+def test_sweep_leaves_top_level_files_of_a_broken_contract_and_notes_them(pipeline: Pipeline) -> None:
+    """Neither do they go to a dataset with a less specific pattern, nor are they quarantined."""
+    orders = replace(pipeline.contract, dataset="orders", file_patterns=("orders*.csv",))
+    remains = Remains(("orders_eu*.csv", "eu_orders*.csv"), "orders_eu")
+    broken = ContractError.of(pipeline.folder / "orders_eu.yaml", [Problem("kind", "is missing", "add it")], remains)
+    odd = ContractError.of(pipeline.folder / "n\udcff.yaml", [Problem("", "not UTF-8", "save it as UTF-8")])
+    waits = ["incoming/eu_orders_1.csv", "incoming/orders_eu/a.csv", "incoming/orders_eu_1.csv"]
+    for key in [*waits, "incoming/orders_us_1.csv", "incoming/stranger.csv"]:
+        pipeline.objects.put(pipeline.bucket, key, b"a\n")
+
+    with pipeline.stores() as stores:
+        catalog, run = Catalog({"orders": orders}, (broken, odd)), Run("sweep_test", "run-1")
+        swept = sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings)
+
+    assert (swept.routed, swept.quarantined) == (1, 1)
+    left = sorted(item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/"))
+    assert left == sorted([*waits, "incoming/orders/orders_us_1.csv"])
+    [row] = pipeline.sql(
+        "SELECT files FROM ops.incoming_files WHERE bucket = %s AND dataset = 'orders_eu'", pipeline.bucket
+    )
+    assert row["files"] == 3
+
+
+def test_sweep_leaves_files_of_a_draft_and_lists_them(pipeline: Pipeline) -> None:
+    draft = replace(pipeline.contract, dataset="visits", file_patterns=("visits*.csv",), status=Status.DRAFT)
+    catalog = Catalog({pipeline.contract.dataset: pipeline.contract}, (), {"visits": draft})
+    keys = ["incoming/visits/a.csv", "incoming/visits_1.csv"]
+    for key in [*keys, "incoming/stranger.csv"]:
+        pipeline.objects.put(pipeline.bucket, key, b"a\n")
+
+    with pipeline.stores() as stores:
+        run = Run("sweep_test", "run-1")
+        swept = sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings)
+
+    assert (swept.routed, swept.quarantined, swept.waiting) == (0, 1, 2)
+    assert sorted(item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/")) == keys
+    [row] = pipeline.sql(
+        "SELECT files FROM ops.incoming_files WHERE bucket = %s AND dataset = 'visits'", pipeline.bucket
+    )
+    assert row["files"] == 2
+
+
+def test_activated_draft_takes_its_files(pipeline: Pipeline) -> None:
+    contract = replace(pipeline.contract, dataset="visits", file_patterns=("visits*.csv",))
+    pipeline.objects.put(pipeline.bucket, "incoming/visits_1.csv", b"a\n")
+    with pipeline.stores() as stores:
+        run = Run("sweep_test", "run-1")
+        for catalog in (Catalog({}, (), {"visits": contract}), Catalog({"visits": contract})):
+            swept = sweep(iter([catalog]).__next__, stores.objects, stores.ledger, run, pipeline.settings)
+    assert swept.routed == 1
+    assert [item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/")] == [
+        "incoming/visits/visits_1.csv"
+    ]
+
+
+def test_sweep_without_any_contract_quarantines_nothing(pipeline: Pipeline) -> None:
+    keys = ["incoming/sales.csv", "incoming/sales/a.csv"]
+    for key in keys:
+        pipeline.objects.put(pipeline.bucket, key, b"a\n")
+    with pipeline.stores() as stores:
+        run = Run("sweep_test", "run-1")
+        swept = sweep(lambda: Catalog({}), stores.objects, stores.ledger, run, pipeline.settings)
+    assert (swept.routed, swept.quarantined) == (0, 0)
+    assert {item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/")} == set(keys)

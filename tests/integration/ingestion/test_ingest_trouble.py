@@ -15,7 +15,6 @@ from psycopg import sql
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion import load
 from include.ingestion.ledger import Ledger
-from include.ingestion.reprocess import Selection, put_back
 from include.stores.object_store import ObjectStore
 from local import postgres
 
@@ -70,35 +69,23 @@ def test_batch_waits_for_a_locked_table_and_loads_when_it_is_free(loaded_once: P
     loaded_once.assert_tidy()
 
 
-def test_batch_gives_a_locked_table_up_on_the_last_try_and_reprocessing_loads_the_file(loaded_once: Pipeline) -> None:
+def test_batch_waits_for_a_locked_table_however_often_it_is_tried(loaded_once: Pipeline) -> None:
+    """Trouble outside of a file never counts against it: no try is the last one."""
     keys = [sent(loaded_once, f"{name}.csv", 100, start=start) for name, start in (("a", 1_000), ("b", 2_000))]
     batches = loaded_once.claim()
 
     with locked_table(loaded_once):
-        result = loaded_once.ingest(batches, last_try=True)
+        for _ in range(loaded_once.settings.max_attempts + 2):
+            with pytest.raises(RetryableError):
+                loaded_once.ingest(batches)
+            assert loaded_once.settle() == {}
 
-    assert result.files == {"refused": 2}
-    assert loaded_once.settle() == {"loading_failed": 2}
-    for key in keys:
-        (entry,) = loaded_once.entries(key)
-        report = loaded_once.assert_refused(entry, "target-locked", "loading")
-        assert "reprocess" in report["message"] + report["what_to_do"]
-    assert loaded_once.count() == 50
-    loaded_once.assert_tidy()
-
-    with loaded_once.stores() as stores:
-        selection = Selection(loaded_once.contract.dataset, "load")
-        known = {loaded_once.contract.dataset}
-        returned = put_back(selection, loaded_once.bucket, stores.objects, stores.ledger, known)
-    assert sorted(returned.keys) == keys
+    waiting = [entry for entry in loaded_once.entries() if entry["object_key"] in keys]
+    assert {(entry["status"], entry["attempts"]) for entry in waiting} == {("claimed", 0)}
+    assert "target-locked" in {entry["error_code"] for entry in waiting}
     loaded_once.run()
-
     for key in keys:
-        (entry,) = loaded_once.entries(key)
-        loaded_once.assert_archived(entry, inserted=100)
-        assert entry["attempts"] == 1
-        assert loaded_once.events(entry["file_id"]).count("loading_failed") == 1
-    assert loaded_once.keys("failed/") == []
+        loaded_once.assert_archived(loaded_once.entries(key)[0], inserted=100)
     loaded_once.assert_tidy()
 
 
@@ -123,10 +110,11 @@ def test_loader_waits_its_turn_longer_than_the_lock_timeout(loaded_once: Pipelin
     """Another file's merge into the same table is no trouble, however long it takes."""
     key = sent(loaded_once, start=1_000)
     batches = loaded_once.claim()
-    turn = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))"
+    turn = "SELECT FROM ops.dataset_lock WHERE dataset = %s FOR UPDATE"
     done = threading.Event()
-    with psycopg.connect(**loaded_once.owner.info.get_parameters(), password=loaded_once.owner.info.password) as other:
-        other.execute(turn, [f"raw.{loaded_once.contract.dataset}"])
+    with direct(loaded_once.warehouse) as other, other.transaction():
+        other.execute("SET LOCAL application_name = 'ingest file 4711'")
+        other.execute(turn, [loaded_once.contract.dataset])
 
         def work() -> None:
             loaded_once.ingest(batches)
@@ -184,26 +172,6 @@ def test_batch_loses_nothing_when_its_connection_is_ended(
 
     (entry,) = pipeline.entries(key)
     pipeline.assert_archived(entry, inserted=400)
-    pipeline.assert_tidy()
-
-
-def test_batch_gives_up_with_a_reason_when_its_connection_is_ended_on_the_last_try(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    key = sent(pipeline)
-    original = Ledger.loaded
-
-    def then_end(ledger: Ledger, *values: Any) -> None:
-        original(ledger, *values)
-        end_session(ledger, pipeline)
-
-    monkeypatch.setattr(Ledger, "loaded", then_end)
-    result = pipeline.ingest(pipeline.claim(), last_try=True)
-
-    assert result.files == {"refused": 1}
-    pipeline.settle()
-    pipeline.assert_refused(pipeline.entries(key)[0], "warehouse-unavailable", "loading")
-    assert pipeline.count() == 0
     pipeline.assert_tidy()
 
 
@@ -267,9 +235,8 @@ def test_pipeline_waits_for_a_warehouse_that_is_down(pipeline: Pipeline, closed_
     pipeline.assert_archived(pipeline.entries(key)[0], inserted=400)
 
 
-@pytest.mark.parametrize("last_try", [False, True], ids=["a try is left", "last try"])
 def test_file_waits_when_the_warehouse_goes_down_in_the_middle_of_its_load(
-    pipeline: Pipeline, closed_warehouse: Any, monkeypatch: pytest.MonkeyPatch, last_try: bool
+    pipeline: Pipeline, closed_warehouse: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The ledger is down too, so nothing can be noted: the file stays where it is until a run finds both."""
     key = sent(pipeline)
@@ -286,7 +253,7 @@ def test_file_waits_when_the_warehouse_goes_down_in_the_middle_of_its_load(
         closing = closed_warehouse()
         try:
             with pytest.raises(RetryableError) as caught:
-                pipeline.ingest(batches, last_try=last_try)
+                pipeline.ingest(batches)
         finally:
             closing.__exit__(None, None, None)
     assert caught.value.code is Code.WAREHOUSE_UNAVAILABLE
@@ -315,7 +282,7 @@ def test_pipeline_waits_for_a_bucket_that_is_away(pipeline: Pipeline) -> None:
     pipeline.assert_archived(pipeline.entries(key)[0], inserted=400)
 
 
-@pytest.mark.parametrize("call", ["move", "put"])
+@pytest.mark.parametrize("call", ["copy", "put"])
 def test_settle_repeats_a_move_that_failed_and_holds_up_no_other_file(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -325,8 +292,8 @@ def test_settle_repeats_a_move_that_failed_and_holds_up_no_other_file(
     pipeline.ingest(pipeline.claim())
     original = getattr(ObjectStore, call)
 
-    def fail_on_one(self: ObjectStore, bucket: str, key: str, *rest: Any) -> Any:
-        if "bad.csv" in key:
+    def fail_on_one(self: ObjectStore, bucket: str, key: Any, *rest: Any) -> Any:
+        if "bad.csv" in str(key):
             raise RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "The store does not answer.")
         return original(self, bucket, key, *rest)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import os
 import shutil
@@ -25,12 +26,12 @@ from include.ingestion.road import open_stores
 from include.ingestion.settle import settle
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
-from local import dumps, processes
+from include.stores.object_store import ObjectInfo, ObjectStore
+from local import backup, backup_manifest, dumps, processes
 from local import restore as restoring
 from local.backup import alone, back_up
 from local.errors import PlatformError
-from local.mirror import names_below
-from local.platform import STORES, Platform
+from local.platform import S3, STORES, Platform
 from local.postgres import WAREHOUSE, superuser_connection
 from local.restore import restore
 from local.settings import Layout, temporary_settings
@@ -73,7 +74,7 @@ class Sales:
         with open_stores(self._platform.s3_config, self._platform.warehouse_config()) as stores:
             run = Run("ingest_sales", f"run-{id(self)}-{self._runs}")
             for batch in claim(self._contract, stores.objects, stores.ledger, run, self._settings):
-                ingest_batch(self._contract, batch, stores, self._settings, last_try=False)
+                ingest_batch(self._contract, batch, stores, self._settings)
             settle(self._contract, stores.objects, stores.ledger, self._settings)
 
     def die_before_the_commit(self) -> None:
@@ -120,6 +121,11 @@ class Busy:
         pass
 
 
+def objects(platform: Platform) -> list[ObjectInfo]:
+    """What lies in the landing bucket."""
+    return list(ObjectStore(platform.s3_config).list("landing", ""))
+
+
 @dataclass
 class Site:
     """A platform, a backup of it that was made while files were loaded, and what the ledger's snapshot saw."""
@@ -151,17 +157,14 @@ def _backed_up(platform: Platform, base: Path) -> Site:
     sales.run()
     sales.drop("sales_early.csv", start=1000)
 
-    def between_the_buckets_and_the_ledger() -> None:
+    def before_the_copy() -> None:
         sales.run()
         seen.extend(sales.rows())
         sales.drop("sales_half.csv", start=2000)
         sales.die_before_the_commit()
         sales.drop("sales_waiting.csv", start=3000)
 
-    busy = Busy(
-        at_end_of={"buckets": between_the_buckets_and_the_ledger},
-        at_begin_of={"news in the buckets": sales.run},
-    )
+    busy = Busy(at_end_of={"secrets": before_the_copy}, at_begin_of={"database warehouse": sales.run})
     manifest = back_up(platform, base / "backup", busy)
     assert len(sales.rows()) == 4 * ROWS, "the pipeline went on"
     return Site(platform, sales, base / "backup", manifest, seen)
@@ -170,16 +173,16 @@ def _backed_up(platform: Platform, base: Path) -> Site:
 def test_a_backup_tells_what_is_in_it_and_is_for_its_owner_alone(site: Site) -> None:
     assert site.manifest.rows["warehouse"]["raw.sales"] == 2 * ROWS
     assert site.manifest.unsettled == 1
-    assert {path.name for path in site.backup.iterdir()} == {"manifest.json", "secrets.env", "databases", "buckets"}
+    assert {path.name for path in site.backup.iterdir()} == {"manifest.json", "secrets.env", "databases", "s3"}
     assert site.backup.stat().st_mode & 0o077 == 0
     assert not [path for path in site.backup.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
 
 
 def test_data_is_not_overwritten_unless_that_is_asked_for(site: Site) -> None:
-    before = names_below(site.platform.settings.layout.buckets)
+    before = objects(site.platform)
     with pytest.raises(PlatformError, match=r"holds data already: .*make clean.* FORCE=1"):
         restore(site.platform.settings, site.backup, force=False)
-    assert names_below(site.platform.settings.layout.buckets) == before
+    assert objects(site.platform) == before
 
 
 def test_what_was_loaded_comes_back_and_what_was_not_is_loaded_once(site: Site) -> None:
@@ -187,7 +190,9 @@ def test_what_was_loaded_comes_back_and_what_was_not_is_loaded_once(site: Site) 
     platform.up(STORES)
     sales.query("DELETE FROM ops.file_event RETURNING 1")
     sales.query("DELETE FROM raw.sales RETURNING 1")
-    shutil.rmtree(platform.settings.layout.buckets / "landing")
+    store = ObjectStore(platform.s3_config)
+    for item in objects(platform):
+        store.delete("landing", item.key)
 
     restore(platform.settings, site.backup, force=True)
     assert [path.name for path in site.backup.parent.iterdir() if path.name.startswith("home")] == ["home"]
@@ -204,7 +209,7 @@ def test_what_was_loaded_comes_back_and_what_was_not_is_loaded_once(site: Site) 
     sales.run()
     assert sales.files() == loaded | {"sales_half.csv": archived, "sales_waiting.csv": archived}
     assert len(sales.rows()) == 4 * ROWS
-    names = names_below(platform.settings.layout.buckets / "landing")
+    names = [item.key for item in objects(platform)]
     settled = {row[0] for row in sales.query("SELECT settled_key FROM ops.file_ingestion_log")}
     assert len(settled) == 5
     assert settled <= set(names)
@@ -300,7 +305,42 @@ def test_a_backup_of_an_older_version_is_migrated_by_the_next_start(site: Site) 
         Platform(settings).down()
 
 
+def test_backup_of_an_earlier_version_is_restored_with_its_objects(site: Site) -> None:
+    """It held them as plain files below buckets/."""
+    old, name, body = site.backup.with_name("format-1"), "buckets/landing/incoming/sales/sales_old.csv", b"sale_id\n1\n"
+    shutil.copytree(site.backup, old)
+    shutil.rmtree(old / "s3")
+    (old / name).parent.mkdir(parents=True)
+    (old / name).write_bytes(body)
+    (old / "manifest.json").unlink()
+    files = {path: stored for path, stored in site.manifest.files.items() if not path.startswith("s3/")}
+    files[name] = backup_manifest.stored(old, name, hashlib.sha256(body).hexdigest())
+    changes = {"format": 1, "buckets": ["landing"], "files": files}
+    backup_manifest.write(old, site.manifest.model_copy(update=changes))
+
+    restore(site.platform.settings, old, force=True)
+    platform = Platform(site.platform.settings)
+    platform.up(STORES)
+
+    assert [item.key for item in objects(platform)] == ["incoming/sales/sales_old.csv"]
+    assert Sales(platform, site.backup.parent).rows() == site.rows
+
+
 # --- a backup that cannot be made
+
+
+def test_backup_that_fails_while_the_s3_server_is_stopped_starts_it_again(
+    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        assert not next(status for status in platform.status() if status.name == S3).pid
+        raise PlatformError("the disk is full")
+
+    monkeypatch.setattr(backup._Backup, "_copy_objects", fail)
+    with pytest.raises(PlatformError, match="the disk is full"):
+        back_up(platform, tmp_path / "backup")
+    assert list(tmp_path.iterdir()) == []
+    assert all(status.healthy for status in platform.status() if status.name in STORES)
 
 
 def test_a_backup_that_fails_leaves_nothing(

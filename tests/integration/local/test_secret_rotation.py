@@ -7,23 +7,26 @@ import os
 import shutil
 import signal
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from cryptography.fernet import Fernet
+from pydantic import SecretStr
 
 from local import airflow, bucket, postgres, rotation
 from local import credentials as credentials_module
 from local.credentials import load
 from local.errors import PlatformError
-from local.platform import S3, STORES, Platform
+from local.platform import STORES, Platform
 from local.settings import temporary_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from include.settings import S3Config
     from local.credentials import Credentials
     from local.settings import PlatformSettings
 
@@ -51,12 +54,30 @@ def roles(credentials: Credentials) -> dict[str, str]:
     return {postgres.SUPERUSER: credentials.postgres_password, **postgres.role_passwords(credentials)}
 
 
+KEYS = ("key of the pipelines", "key of MLflow", "key of the broker", "key that opens all")
+
+
+def keys(settings: PlatformSettings, credentials: Credentials) -> dict[str, S3Config]:
+    of_pipelines = bucket.s3_config(settings, credentials)
+    of_mlflow = {
+        "access_key_id": credentials.mlflow_s3_access_key_id,
+        "secret_access_key": SecretStr(credentials.mlflow_s3_secret_access_key),
+    }
+    configs = (
+        of_pipelines,
+        of_pipelines.model_copy(update=of_mlflow),
+        bucket.broker_config(settings, credentials),
+        bucket.admin_config(settings, credentials),
+    )
+    return dict(zip(KEYS, configs, strict=True))
+
+
 def home_of(role: str) -> str:
     return role if role in {"postgres", "airflow", "mlflow", "metabase"} else postgres.WAREHOUSE
 
 
 def accepted(settings: PlatformSettings, credentials: Credentials) -> set[str]:
-    """The roles, and the bucket, that take their secret of these."""
+    """The roles, and the keys of the buckets, that take their secret of these."""
     found = set()
     for role, password in roles(credentials).items():
         try:
@@ -67,16 +88,15 @@ def accepted(settings: PlatformSettings, credentials: Credentials) -> set[str]:
         except psycopg.OperationalError as error:
             if "password authentication failed" not in str(error):
                 raise
-    s3 = bucket.client(bucket.s3_config(settings, credentials))
-    try:
-        assert s3.get_object(Bucket="lake", Key="kept")["Body"].read() == b"42"
-    except bucket.ClientError:
-        return found
-    return found | {S3}
+    for name, config in keys(settings, credentials).items():
+        with suppress(bucket.ClientError):
+            bucket.client(config).list_buckets()
+            found.add(name)
+    return found
 
 
 def everything(credentials: Credentials) -> set[str]:
-    return {*roles(credentials), S3}
+    return {*roles(credentials), *KEYS}
 
 
 def test_the_new_secrets_work_and_the_old_ones_are_refused(settings: PlatformSettings) -> None:

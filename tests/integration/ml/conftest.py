@@ -73,9 +73,11 @@ def server(platform: Platform) -> Iterator[str]:
 
 
 @pytest.fixture
-def settings(server: str) -> TrainingSettings:
-    """Small, for speed."""
-    return TrainingSettings(tracking_uri=server, trees=40, folds=3)
+def settings(server: str, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> TrainingSettings:
+    """Small, for speed; as the account of the training."""
+    for name, value in mlflow.variables(platform.settings, platform.credentials).items():
+        monkeypatch.setenv(name, value)
+    return TrainingSettings(trees=40, folds=3)
 
 
 @pytest.fixture(scope="module")

@@ -1,60 +1,41 @@
-"""Small pipelines of the form that training saves: the first step computes features from commits as they come.
-
-Saved by value, as the real one: who loads them needs this module as little as the project.
-"""
+"""Small pipelines of the form that training saves: the first step computes features from commits as they come."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-from sklearn.base import BaseEstimator, TransformerMixin  # noqa: TID253 - a class of scikit-learn's
+import pandas as pd
 from sklearn.ensemble import RandomForestClassifier  # noqa: TID253
-from sklearn.linear_model import LinearRegression  # noqa: TID253
+from sklearn.linear_model import LinearRegression  # noqa: TID253 - a class of scikit-learn's
 from sklearn.pipeline import Pipeline, make_pipeline  # noqa: TID253
 
-COLUMNS = {
-    "message": "str",
-    "authored_at": "datetime64[ns, UTC]",
-    "author_email": "object",
-    "comment_count": "float64",
-    "author_commits_before": "float64",
-    "hours_since_author_commit": "float64",
-    "is_company_email": "bool",
-}
-MESSAGES = ["Merge the totals", "Merge main", "Mend the rounding", "Refuse empty files"] * 5
+from include.ml.commit_features import CommitFeatures
+
+MESSAGES = ["Merge the totals", "Correct the rounding of totals"] * 10
 
 
-class Words(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Whether a commit's message has the word, or begins with it; insists on its columns. `boom` breaks it."""
-
-    def __init__(self, word: str = "Merge") -> None:
-        self.word = word
-
-    def fit(self, frame: Any, labels: object = None) -> Words:
-        return self
-
-    def transform(self, frame: Any) -> Any:
-        found = {name: str(kind) for name, kind in frame.dtypes.items()}
-        if found != COLUMNS:
-            raise TypeError(f"columns {found}")
-        if frame["message"].str.contains("boom").any():
-            raise ZeroDivisionError("boom")
-        has = [self.word in message for message in frame["message"]]
-        begins = [message.startswith(self.word) for message in frame["message"]]
-        return np.column_stack([has, begins]).astype(float)
+def commits() -> pd.DataFrame:
+    """Commits that differ by their message alone."""
+    count = len(MESSAGES)
+    return pd.DataFrame(
+        {
+            "message": MESSAGES,
+            "authored_at": pd.to_datetime(["2026-03-01T12:30:00Z"] * count, utc=True).as_unit("ns"),
+            "author_email": [None] * count,
+            "comment_count": [float("nan")] * count,
+            "author_commits_before": [float("nan")] * count,
+            "hours_since_author_commit": [float("nan")] * count,
+            "is_company_email": [False] * count,
+        }
+    )
 
 
 def forest(word: str = "Merge") -> Pipeline:
     """Takes commits with that word for merges."""
-    pipeline = make_pipeline(Words(word), RandomForestClassifier(10, random_state=1, n_jobs=-1))
-    pipeline[-1].fit([[word in message, message.startswith(word)] for message in MESSAGES],
-                     [word in message for message in MESSAGES])  # fmt: skip
-    return pipeline
+    pipeline = make_pipeline(CommitFeatures(), RandomForestClassifier(10, random_state=1, n_jobs=-1))
+    return pipeline.fit(commits(), [word in message for message in MESSAGES])
 
 
-def regression() -> Pipeline:
+def regression() -> Any:
     """Has no probabilities."""
-    pipeline = make_pipeline(Words(), LinearRegression())
-    pipeline[-1].fit([[0, 0], [1, 1]], [0, 1])
-    return pipeline
+    return make_pipeline(CommitFeatures(), LinearRegression()).fit(commits(), [0, 1] * (len(MESSAGES) // 2))

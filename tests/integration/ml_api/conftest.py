@@ -6,21 +6,24 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
-import commit_pipelines
 import pytest
 
+from include.ml import model_file
 from local.settings import free_ports
 from ml_api.champion import ALIAS, MODEL
 from ml_api.registry import CLIENT_ENVIRONMENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+KEY, TOKEN = "key-of-the-tests", "token-of-the-tests"
 
 
 class MlflowServer:
@@ -59,23 +62,37 @@ class MlflowServer:
             self._process.wait(30)
             self._process = None
 
-    def register(self, pipeline: Any) -> str:
-        """A new version of the model, which is not the champion yet."""
+    def register(self, pipeline: Any, *, key: str = KEY, serialization_format: str = "skops") -> str:
+        """A new version of the model, which is not the champion yet; signed, if there is a key."""
         import mlflow
 
         mlflow.set_tracking_uri(self.url)
-        with mlflow.start_run():
+        with mlflow.start_run() as run:
             info = mlflow.sklearn.log_model(
-                pipeline, name="model", serialization_format="cloudpickle", registered_model_name=MODEL,
+                pipeline, name="model", serialization_format=serialization_format, registered_model_name=MODEL,
                 pip_requirements=["scikit-learn"], await_registration_for=0,
+                skops_trusted_types=list(model_file.TRUSTED_TYPES),
             )  # fmt: skip
-        return str(info.registered_model_version)
+        version = str(info.registered_model_version)
+        if key:
+            with tempfile.TemporaryDirectory() as folder:
+                saved = Path(mlflow.artifacts.download_artifacts(f"models:/{info.model_id}", dst_path=folder))
+                signature = (
+                    "copied" if serialization_format != "skops" else model_file.signature(saved, run.info.run_id, key)
+                )
+            self.client.set_model_version_tag(MODEL, version, model_file.SIGNATURE_TAG, signature)
+        return version
 
     def crown(self, version: str) -> None:
         """Make it the champion."""
+        self.client.set_registered_model_alias(MODEL, ALIAS, version)
+
+    @property
+    def client(self) -> Any:
+        """MLflow's own, for what else a test does."""
         from mlflow import MlflowClient
 
-        MlflowClient(self.url, self.url).set_registered_model_alias(MODEL, ALIAS, version)
+        return MlflowClient(self.url, self.url)
 
     def _answers(self) -> bool:
         try:
@@ -88,7 +105,6 @@ class MlflowServer:
 @pytest.fixture(scope="module")
 def _mlflow_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-    cloudpickle.register_pickle_by_value(commit_pipelines)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CLIENT_ENVIRONMENT.items():
             patch.setenv(name, value)
@@ -101,7 +117,6 @@ def _mlflow_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
             mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
             mlflow.set_registry_uri(None)  # type: ignore[arg-type]
-    cloudpickle.unregister_pickle_by_value(commit_pipelines)
 
 
 @pytest.fixture

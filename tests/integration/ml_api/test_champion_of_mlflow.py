@@ -16,8 +16,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from commit_pipelines import forest, regression
+from conftest import KEY, TOKEN
 from fastapi.testclient import TestClient
 
+from include.ml import model_file
+from include.ml.commit_features import CommitFeatures
 from local.settings import free_ports
 from ml_api.app import create_app
 from ml_api.settings import MlApiSettings
@@ -31,14 +34,23 @@ pytestmark = pytest.mark.integration
 
 ROOT = Path(__file__).parents[3]
 MERGE = {"message": "Merge the totals", "authored_at": "2026-03-01T12:30:00+00:00"}
-MEND = {"message": "Mend the rounding", "authored_at": "2026-03-01T12:30:00+05:00", "author_email": "ada@example.com"}
+CORRECT = {
+    "message": "Correct the rounding of totals",
+    "authored_at": "2026-03-01T12:30:00+05:00",
+    "author_email": "ada@example.com",
+}
+
+
+def service(server: MlflowServer, **settings: Any) -> TestClient:
+    """A new service beside an MLflow, and a client with its token."""
+    known = {"mlflow_tracking_uri": server.url, "token": TOKEN, "model_signing_key": KEY}
+    return TestClient(create_app(MlApiSettings(**known | settings)), headers={"Authorization": f"Bearer {TOKEN}"})
 
 
 @pytest.fixture
 def client(mlflow_server: MlflowServer) -> Iterator[TestClient]:
-    """A service that looks for news with every request."""
-    settings = MlApiSettings(mlflow_tracking_uri=mlflow_server.url, model_refresh=0.001)
-    with TestClient(create_app(settings)) as found:
+    """A service that looks for another version with every request."""
+    with service(mlflow_server, model_refresh=0.001) as found:
         yield found
 
 
@@ -46,7 +58,7 @@ def client(mlflow_server: MlflowServer) -> Iterator[TestClient]:
 def versions(_mlflow_of_the_module: MlflowServer) -> dict[str, str]:
     """Registered models, by what they are."""
     _mlflow_of_the_module.start()
-    kinds = {"merge": forest("Merge"), "mend": forest("Mend"), "regression": regression()}
+    kinds = {"merge": forest("Merge"), "correct": forest("Correct"), "regression": regression()}
     return {kind: _mlflow_of_the_module.register(pipeline) for kind, pipeline in kinds.items()}
 
 
@@ -84,23 +96,21 @@ def test_a_version_without_the_alias_does_not_serve(client: TestClient, versions
 def test_eight_first_requests_load_the_champion_once(
     mlflow_server: MlflowServer, versions: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mlflow.sklearn
+    loads, load = [], model_file.load
 
-    loads, load = [], mlflow.sklearn.load_model
-
-    def watched(path: str) -> Any:
+    def watched(path: Path) -> Any:
         loads.append((path, load(path)))
         return loads[-1][1]
 
-    monkeypatch.setattr(mlflow.sklearn, "load_model", watched)
+    monkeypatch.setattr(model_file, "load", watched)
     mlflow_server.crown(versions["merge"])
-    with TestClient(create_app(MlApiSettings(mlflow_tracking_uri=mlflow_server.url))) as client:
+    with service(mlflow_server) as client:
         with ThreadPoolExecutor(8) as pool:
-            found = list(pool.map(lambda _: classified(client, MERGE, MEND), range(8)))
+            found = list(pool.map(lambda _: classified(client, MERGE, CORRECT), range(8)))
         assert found == [[(True, versions["merge"]), (False, versions["merge"])]] * 8
         assert client.get("/health").json()["commit_model"] == {"version": versions["merge"], "problem": None}
     [(path, pipeline)] = loads
-    assert not Path(path).exists(), "its files are still there"
+    assert not path.exists(), "its files are still there"
     assert pipeline[-1].n_jobs == 1, "each request would use all processors"
 
 
@@ -108,10 +118,10 @@ def test_when_the_alias_moves_the_new_version_serves(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
 ) -> None:
     mlflow_server.crown(versions["merge"])
-    assert classified(client, MERGE, MEND) == [(True, versions["merge"]), (False, versions["merge"])]
-    mlflow_server.crown(versions["mend"])
-    until(client, lambda told: told["version"] == versions["mend"])
-    assert classified(client, MERGE, MEND) == [(False, versions["mend"]), (True, versions["mend"])]
+    assert classified(client, MERGE, CORRECT) == [(True, versions["merge"]), (False, versions["merge"])]
+    mlflow_server.crown(versions["correct"])
+    until(client, lambda told: told["version"] == versions["correct"])
+    assert classified(client, MERGE, CORRECT) == [(False, versions["correct"]), (True, versions["correct"])]
 
 
 def test_a_version_that_does_not_fit_never_serves(
@@ -130,11 +140,11 @@ def test_a_version_that_does_not_fit_never_serves(
     assert classified(client, MERGE) == [(True, versions["merge"])]
 
 
-@pytest.mark.parametrize("gone", ["", "*/models/*/artifacts/model.pkl"], ids=["all", "the-pipeline"])
+@pytest.mark.parametrize("gone", ["", "*/models/*/artifacts/model.skops"], ids=["all", "the-pipeline"])
 def test_files_that_are_gone_are_told_and_may_come_back(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], gone: str
 ) -> None:
-    mlflow_server.crown(versions["mend"])
+    mlflow_server.crown(versions["correct"])
     files = mlflow_server.home / "files"
     moved = [(found, found.with_name("hidden")) for found in (files.glob(gone) if gone else [files])]
     for found, hidden in moved:
@@ -146,13 +156,21 @@ def test_files_that_are_gone_are_told_and_may_come_back(
             hidden.rename(found)
     assert moved
     assert answer.status_code == 503
-    assert answer.json()["detail"].startswith(f"version {versions['mend']} of commit-classifier cannot be fetched")
-    assert until(client, lambda told: told["version"] is not None) == {"version": versions["mend"], "problem": None}
+    assert answer.json()["detail"].startswith(f"version {versions['correct']} of commit-classifier cannot be fetched")
+    assert until(client, lambda told: told["version"] is not None) == {"version": versions["correct"], "problem": None}
 
 
 def test_a_commit_that_breaks_the_model_is_told_and_logged(
-    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], caplog: pytest.LogCaptureFixture
-) -> None:
+    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    def broken(_features: CommitFeatures, commits: Any) -> Any:
+        if commits["message"].str.contains("boom").any():
+            raise ZeroDivisionError("boom")
+        return transform(_features, commits)
+
+    transform = CommitFeatures.transform
+    monkeypatch.setattr(CommitFeatures, "transform", broken)
     mlflow_server.crown(versions["merge"])
     answer = client.post("/classify-commit", json=MERGE | {"message": "boom"})
     assert answer.status_code == 500
@@ -164,22 +182,25 @@ def test_a_commit_that_breaks_the_model_is_told_and_logged(
 def ask(address: str, body: object = None) -> tuple[int, bytes]:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with direct.open(address, None if body is None else json.dumps(body).encode(), timeout=60) as answer:
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(address, data, {"Authorization": f"Bearer {TOKEN}"})
+        with direct.open(request, timeout=60) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
 
 
-def test_the_service_itself_loads_a_model_that_brings_its_code(
+def test_the_service_itself_loads_the_champion(
     mlflow_server: MlflowServer, versions: dict[str, str], tmp_path: Path
 ) -> None:
-    """A process that knows neither the test's module nor the project, and ends when it is told."""
+    """As a process of its own, which ends when it is asked to."""
     mlflow_server.crown(versions["merge"])
     [port] = free_ports(1)
     url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
     environment = {
         "PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "HOME": "/nonexistent", "TMPDIR": str(tmp_path),
         "ML_API_PORT": str(port), "MLFLOW_TRACKING_URI": mlflow_server.url,
+        "ML_API_TOKEN": TOKEN, "MODEL_SIGNING_KEY": KEY,
     }  # fmt: skip
     with log.open("wb") as told:
         process = subprocess.Popen(
@@ -198,7 +219,71 @@ def test_the_service_itself_loads_a_model_that_brings_its_code(
         assert process.wait(30) == 0
     assert f"version {versions['merge']} of commit-classifier classifies commits" in log.read_text()
     assert "Traceback" not in log.read_text()
+    assert TOKEN not in log.read_text()
+    assert KEY not in log.read_text()
     assert [found.name for found in tmp_path.iterdir()] == ["log"], "the model's files, or something of MLflow's"
+
+
+@pytest.mark.parametrize(
+    ("key", "serialization_format", "reason"),
+    [
+        pytest.param(
+            "", "skops", "it has no signature: it was not registered by this platform's training", id="by-hand"
+        ),
+        pytest.param("another", "skops", "its signature is not valid", id="of-another-platform"),
+        pytest.param("", "cloudpickle", "it has no signature", id="pickle"),
+        pytest.param(KEY, "cloudpickle", "it has no model.skops but model.pkl", id="pickle-with-a-signature"),
+    ],
+)
+def test_a_model_that_training_has_not_registered_never_serves(
+    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], key: str, serialization_format: str,
+    reason: str,
+) -> None:  # fmt: skip
+    stranger = mlflow_server.register(forest(), key=key, serialization_format=serialization_format)
+    mlflow_server.crown(stranger)
+    answer = client.post("/classify-commit", json=MERGE)
+    assert answer.status_code == 503
+    assert f"version {stranger} of commit-classifier does not fit this service ({reason}" in answer.json()["detail"]
+    mlflow_server.crown(versions["merge"])
+    until(client, lambda told: told["version"] == versions["merge"])
+
+
+def test_without_the_key_no_model_serves(mlflow_server: MlflowServer, versions: dict[str, str]) -> None:
+    mlflow_server.crown(versions["merge"])
+    with service(mlflow_server, model_signing_key="") as client:
+        answer = client.post("/classify-commit", json=MERGE)
+    assert (answer.status_code, "MODEL_SIGNING_KEY is not set" in answer.text) == (503, True)
+
+
+def test_without_the_alias_the_last_champion_serves_on_and_says_so(
+    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
+) -> None:
+    mlflow_server.crown(versions["merge"])
+    assert classified(client, MERGE) == [(True, versions["merge"])]
+    mlflow_server.client.delete_registered_model_alias("commit-classifier", "champion")
+    told = until(client, lambda told: told["problem"] is not None)
+    assert (told["version"], "train one first" in told["problem"]) == (versions["merge"], True)
+
+
+def test_a_model_deleted_and_trained_again_serves_although_it_is_version_1_again(
+    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
+) -> None:
+    """The last but one of the module: it deletes the versions of the others."""
+    mlflow_server.client.delete_registered_model("commit-classifier")
+    first = mlflow_server.register(forest("Merge"))
+    mlflow_server.crown(first)
+    until(client, lambda told: told["version"] == first)
+    assert classified(client, MERGE, CORRECT) == [(True, "1"), (False, "1")]
+
+    mlflow_server.client.delete_registered_model("commit-classifier")
+    again = mlflow_server.register(forest("Correct"))
+    mlflow_server.crown(again)
+    assert first == again == "1"
+    deadline = time.monotonic() + 60
+    while classified(client, MERGE, CORRECT) != [(False, "1"), (True, "1")]:
+        assert time.monotonic() < deadline, "the deleted model serves on"
+        time.sleep(0.02)
+    versions["merge"] = mlflow_server.register(forest("Merge"))
 
 
 def test_when_mlflow_is_gone_the_old_model_serves_and_a_new_service_says_so(
@@ -209,8 +294,8 @@ def test_when_mlflow_is_gone_the_old_model_serves_and_a_new_service_says_so(
     mlflow_server.kill()
     told = until(client, lambda told: told["problem"] is not None)
     assert told["version"] == versions["merge"]
-    assert classified(client, MERGE, MEND) == [(True, versions["merge"]), (False, versions["merge"])]
-    with TestClient(create_app(MlApiSettings(mlflow_tracking_uri=mlflow_server.url))) as other:
+    assert classified(client, MERGE, CORRECT) == [(True, versions["merge"]), (False, versions["merge"])]
+    with service(mlflow_server) as other:
         answer = other.post("/classify-commit", json=MERGE)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
         assert answer.json()["detail"] == told["problem"]

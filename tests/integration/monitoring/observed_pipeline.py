@@ -59,7 +59,7 @@ def fill(platform: Platform, folder: Path) -> None:
     run = Run("ingest_observed", "run-1")
     with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
         for batch in claim(contract, stores.objects, stores.ledger, run, settings):
-            ingest_batch(contract, batch, stores, settings, last_try=True)
+            ingest_batch(contract, batch, stores, settings)
         settle(contract, stores.objects, stores.ledger, settings)
         objects.put(BUCKET, f"{place}waits.csv", sample)
         sweep(lambda: Catalog({DATASET: contract}, ()), stores.objects, stores.ledger, run, settings)

@@ -70,7 +70,7 @@ class Roads:
         contract, stores = pipeline.contract, self.stores
         run = Run("proof", f"{number}-{name}")
         for batch in claim(contract, stores.objects, stores.ledger, run, self.settings):
-            ingest_batch(contract, batch, stores, self.settings, last_try=True)
+            ingest_batch(contract, batch, stores, self.settings)
         settle(contract, stores.objects, stores.ledger, self.settings)
         return pipeline.entries(key)[-1]
 

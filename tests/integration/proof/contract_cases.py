@@ -11,7 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from include.contracts.model import Cleaning, Column, ColumnType, Contract, ErrorBudget, RowRule, UnknownColumns
+from include.contracts.model import (
+    Cleaning,
+    Column,
+    ColumnType,
+    Contract,
+    ErrorBudget,
+    OnDuplicate,
+    RowRule,
+    UnknownColumns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,7 +47,8 @@ _FORMATS = {
     ColumnType.TIMESTAMPTZ: "%d/%m/%Y %H:%M",
 }
 _BUDGETS = st.sampled_from(
-    [ErrorBudget(share=1.0)] * 5
+    [ErrorBudget(share=1.0)] * 4
+    + [ErrorBudget(unlimited=True)]
     + [ErrorBudget(), ErrorBudget(rows=1), ErrorBudget(rows=3), ErrorBudget(share=0.5), ErrorBudget(rows=2, share=0.34)]
 )
 
@@ -105,6 +115,7 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
         row_rules=_row_rules(draw, sent),
         unknown_columns=unknown or draw(st.sampled_from(UnknownColumns)),
         budget=draw(_BUDGETS),
+        on_duplicate=draw(st.sampled_from([OnDuplicate.REFUSE, OnDuplicate.REFUSE, OnDuplicate.LAST_WINS])),
     )
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 Cells = dict[str, str | None]
-_UNKNOWN = ("Till No.", "extra", "odd one", "größe")
+_UNKNOWN = ("Till No.", "extra", "odd one", "größe", "Цена", "価格", "2024", "x" * 70)
 _ARROW = {
     ColumnType.INTEGER: pa.int64(), ColumnType.FLOAT: pa.float64(), ColumnType.BOOLEAN: pa.bool_(),
     ColumnType.DATE: pa.date32(), ColumnType.TIMESTAMP: pa.timestamp("us"),
@@ -115,7 +115,9 @@ def _csv(draw: Callable[..., Any], contract: Contract, header: dict[str, str], f
         return '"' + text.replace('"', '""') + '"' if (needed and text) or (needed and len(header) == 1) else text
 
     lines = [delimiter.join(map(field, header.values()))]
-    for row in found:
+    again = draw(st.integers(0, len(found) * 9))  # now and then the header comes again before that row
+    for at, row in enumerate(found, 1):
+        lines += [draw(st.sampled_from(["", "", "\ufeff"])) + lines[0]] if at == again else []
         line = delimiter.join(field(row[name]) for name in header)
         fault = draw(st.integers(0, 39))
         lines.append(
@@ -131,9 +133,7 @@ def _csv(draw: Callable[..., Any], contract: Contract, header: dict[str, str], f
 
 
 def _encoded(draw: Callable[..., Any], text: str) -> bytes:
-    encodings = ["utf-8", "utf-8", "utf-8", "utf-8-sig", "utf-16"]
-    if text.isascii() or all(sign.isascii() or sign.isalpha() for sign in text):
-        encodings.append("latin-1")
+    encodings = ["utf-8"] * 12 + ["utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1251"]
     encoding = draw(st.sampled_from(encodings))
     try:
         return text.encode(encoding)
@@ -150,15 +150,20 @@ def _object(draw: Callable[..., Any], contract: Contract, header: dict[str, str]
     """A record as JSON: numbers, booleans and documents bare or as text, empties as null, as text or left out."""
     parts = []
     for name, shown in header.items():
-        text, column = row[name], contract.by_name.get(name)
+        text = row[name]
         if not text and draw(st.booleans()):
             if draw(st.booleans()) and len(parts) > 0:
                 continue
             parts.append(f"{json.dumps(shown)}: null")
             continue
-        bare = column is not None and column.type is not ColumnType.TEXT and _is_json(text) and draw(st.booleans())
+        bare = _is_json(text) and draw(st.booleans())
         value = text if bare else json.dumps(text, ensure_ascii=draw(st.booleans()))
-        parts.append(f"{json.dumps(shown, ensure_ascii=False)}: {value}")
+        key = json.dumps(shown, ensure_ascii=False)
+        if draw(st.integers(0, 9)) == 0:
+            key = f'"\\u{ord(shown[0]):04x}{shown[1:]}"'
+        parts.append(f"{key}: {value}")
+    if parts and draw(st.integers(0, 59)) == 0:
+        parts.append(draw(st.sampled_from(parts)))
     return "{" + ", ".join(parts) + "}"
 
 
@@ -167,8 +172,7 @@ def _is_json(text: str | None) -> bool:
         json.loads(text or "", parse_constant=lambda _: 1 / 0)
     except (ValueError, ZeroDivisionError):
         return False
-    # A bare number that no double can hold is read as zero or infinity before anybody sees its digits.
-    return re.search(r"[\r\n]|[eE][+-]?[0-9]{3}", text or "") is None
+    return re.search(r"[\r\n]", text or "") is None
 
 
 def _json(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
@@ -187,7 +191,10 @@ def _ndjson(draw: Callable[..., Any], contract: Contract, header: dict[str, str]
         if fault < 4:
             records[at] = ["{", "17", "", records[at][:-2]][fault]
     end = draw(st.sampled_from(["\n", "\r\n"]))
-    return _packed(draw, _encoded(draw, end.join(records) + (end if draw(st.booleans()) else "")))
+    text = end.join(records) + (end if draw(st.booleans()) else "")
+    if draw(st.integers(0, 9)) == 0:
+        text = text.replace("}" + end + "{", draw(st.sampled_from(["}{", "} {"])))
+    return _packed(draw, _encoded(draw, text))
 
 
 def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
@@ -195,15 +202,32 @@ def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str
         shown: _array(draw, contract.by_name.get(name), [row[name] for row in found]) for name, shown in header.items()
     }
     sink = io.BytesIO()
-    pq.write_table(pa.table(arrays), sink, compression=draw(st.sampled_from(["none", "snappy", "zstd"])))
+    pq.write_table(
+        pa.table(arrays),
+        sink,
+        compression=draw(st.sampled_from(["none", "snappy", "zstd"])),
+        use_deprecated_int96_timestamps=draw(st.booleans()),
+        write_page_checksum=draw(st.booleans()),
+        **_encodings(draw, arrays),
+    )
     return sink.getvalue()
+
+
+def _encodings(draw: Callable[..., Any], arrays: dict[str, pa.Array]) -> dict[str, Any]:
+    """Dictionaries, as is usual, or one of the DELTA encodings for texts."""
+    if draw(st.integers(0, 2)):
+        return {}
+    encoding = draw(st.sampled_from(["DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY", "PLAIN"]))
+    texts = [name for name, array in arrays.items() if pa.types.is_string(array.type) or pa.types.is_binary(array.type)]
+    return {"use_dictionary": False, "column_encoding": dict.fromkeys(texts, encoding)}
 
 
 def _array(draw: Callable[..., Any], column: Column | None, texts: Sequence[str | None]) -> pa.Array:
     """The values in the column's own type if all are of it, or as text."""
     as_text = pa.array(texts, pa.string())
     if column is None or column.type in {ColumnType.TEXT, ColumnType.JSON, ColumnType.UUID} or draw(st.booleans()):
-        return as_text.dictionary_encode() if draw(st.integers(0, 4)) == 0 else as_text
+        forms = (as_text, as_text, as_text.dictionary_encode(), as_text.cast(pa.binary()), _with_bad_bytes(as_text))
+        return draw(st.sampled_from(forms))
     free = Column("free", column.type, precision=column.precision, scale=column.scale, formats=column.formats)
     values: list[Any] = []
     for text in texts:
@@ -213,7 +237,25 @@ def _array(draw: Callable[..., Any], column: Column | None, texts: Sequence[str 
             return as_text
     if column.type is ColumnType.NUMBER:
         return pa.array(values, pa.decimal128(column.precision, column.scale))
-    return pa.array(values, _ARROW[column.type])
+    return _of_other_width(draw, pa.array(values, _ARROW[column.type]))
+
+
+def _with_bad_bytes(texts: pa.Array) -> pa.Array:
+    """The same as bytes, of which the last is no text."""
+    return pa.array([*(text.encode() if text else text for text in texts.to_pylist()[:-1]), b"\xff"], pa.binary())
+
+
+def _of_other_width(draw: Callable[..., Any], array: pa.Array) -> pa.Array:
+    """The values in another type of Arrow that holds each of them, where there is one."""
+    narrower = {pa.float64(): pa.float32(), pa.timestamp("us"): pa.timestamp("ns"), pa.int64(): pa.int16()}
+    kind = narrower.get(array.type)
+    if kind is None or draw(st.booleans()):
+        return array
+    try:
+        narrow = array.cast(kind)
+        return narrow if pa.types.is_floating(kind) or narrow.cast(array.type) == array else array
+    except pa.ArrowInvalid:
+        return array
 
 
 @st.composite

@@ -61,7 +61,7 @@ def json_file(rows: list[Row], rng: Random, *, wrong: bool, lines: bool) -> tupl
     if wrong and rng.random() < 0.1:
         return _bytes(rng.choice(_TOP)), f"{kind} top level"
     if lines:
-        end = rng.choice(("\n", "\n", "\r\n", "\n\n", "\r", "", " ", "\u2028", "\x1e"))
+        end = rng.choice(("\n", "\n", "\n", "", "\r\n", "\n\n", "\r", "", " ", "\u2028", "\x1e"))
         text = end.join(texts) + rng.choice((end, "", "\n"))
     else:
         text = "[" + rng.choice((", ", ",\n", ",", "\n,\r\n  ")).join(texts) + rng.choice(("]", "]\n", "\n]"))
@@ -71,7 +71,7 @@ def json_file(rows: list[Row], rng: Random, *, wrong: bool, lines: bool) -> tupl
             )
             done.append("wrapped")
     encoding = (
-        rng.choice(("utf-8", "utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32"))
+        rng.choice(("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "utf-32-be"))
         if rng.random() < 0.1
         else "utf-8"
     )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Records = list[list[str]]
 
 _DELIMITERS = (",", ";", "\t", "|")
-_ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252", "utf-32", "utf-7", "cp037")
+_ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1", "cp1252", "utf-32", "utf-7", "cp037",
+              "cp1251", "koi8_r", "cp932", "gb18030", "utf-32-le")  # fmt: skip
 
 
 def csv_file(rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]:

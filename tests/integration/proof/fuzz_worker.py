@@ -122,5 +122,5 @@ def _work(
     replaced: Any = batch
     replaced.ingest_file = told
     with open_stores(s3, warehouse) as stores:
-        batch.ingest_batch(contract, file_ids, stores, settings, last_try=True)
+        batch.ingest_batch(contract, file_ids, stores, settings)
     pipe.send(("done", 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -308,6 +309,19 @@ def test_table_that_is_locked_only_when_the_library_comes_is_unreadable_too(hous
         evaluator.close()
 
 
+def test_check_leaves_no_connection_open(house: House) -> None:
+    sessions = "SELECT pid FROM pg_stat_activity WHERE usename = 'transform'"
+    before = set(house.sql(sessions))
+    house.check()
+    # A session ends a moment after its connection is closed.
+    for _ in range(200):
+        left = set(house.sql(sessions)) - before
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left
+
+
 def test_expectation_that_cannot_be_evaluated_fails_alone(house: House) -> None:
     odd = Expectation("expect_column_mean_to_be_between", (("column", "customer"), ("min_value", 0)), Severity.WARNING)
     contract = replace(ORDERS, expectations=(*ORDERS.expectations, odd))
@@ -332,6 +346,13 @@ def delivered(house: House, name: str, run: str, ago: str, **rows: int) -> None:
         " VALUES (%s, 'landing', %s, %s, 'loaded', %s, %s, %s, %s, %s, %s, now() - %s::interval, now(), 'ingest', %s)",
         DATASET, name, name, sum(kinds.values()), *kinds.values(), ago, run,
     )  # fmt: skip
+
+
+def test_load_of_deletes_alone_is_no_load_to_compare(house: House) -> None:
+    before = house.results()["volume_is_usual"]
+    delivered(house, "deletes", "deletes", "8 minutes")
+    after = house.results()["volume_is_usual"]
+    assert (after.success, after.observed) == (before.success, before.observed)
 
 
 def test_loads_of_one_run_count_together_and_new_ones_are_all_judged(house: House) -> None:

@@ -134,7 +134,7 @@ class World:
     # --- the road
 
     def contract(self, endpoint: str) -> Contract:
-        """The house's contract, with the test's own table and without slow expectations."""
+        """The shipped contract, with the test's own table and without slow expectations."""
         contract = read_contract(CONTRACTS_DIR / f"{ENDPOINTS[endpoint].dataset}.yaml")
         return replace(contract, dataset=self.endpoint(endpoint).dataset, expectations=())
 
@@ -144,7 +144,7 @@ class World:
         settings = IngestSettings(landing_bucket=self.landing_bucket, spool_dir=self.folder / "spool")
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
             for batch in claim(contract, stores.objects, stores.ledger, Run("ingest_test", "run"), settings):
-                ingest_batch(contract, batch, stores, settings, last_try=True)
+                ingest_batch(contract, batch, stores, settings)
             settle(contract, stores.objects, stores.ledger, settings)
         return self.owner.execute(
             "SELECT * FROM ops.file_ingestion_log WHERE dataset = %s ORDER BY file_id", [contract.dataset]

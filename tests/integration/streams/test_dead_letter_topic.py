@@ -14,6 +14,7 @@ from include.streams import dead_letters
 from include.streams.broker import ensure_topic, waiting
 from include.streams.dead_letters import DeadLetter, publish, replay
 from include.streams.messages import Message
+from include.streams.topics import topic_options
 
 if TYPE_CHECKING:
     from real_broker import Broker
@@ -29,9 +30,9 @@ def letter(topic: str, value: bytes | None, key: bytes | None = None, offset: in
 
 @pytest.mark.parametrize(
     ("value", "key"),
-    [(b"{", b"k"), (None, b"k"), (b"", None), (bytes(range(256)), b"\x00\xff"), (b"x" * 900_000, b"k"),
+    [(b"{", b"k"), (b"", None), (bytes(range(256)), b"\x00\xff"), (b"x" * 900_000, b"k"),
      (b"x" * 1_048_576, None)],
-    ids=["text", "tombstone", "empty", "binary", "900 KB", "1 MB"],
+    ids=["text", "empty", "binary", "900 KB", "1 MB"],
 )  # fmt: skip
 def test_a_dead_letter_and_its_replay_keep_bytes_key_and_headers(
     broker: Broker, topic: str, value: bytes | None, key: bytes | None
@@ -58,6 +59,53 @@ def test_each_letter_is_replayed_once_and_in_order(broker: Broker, topic: str) -
     assert told == [10]
     assert [message.value for message in contents(broker, topic)] == [b"%d" % number for number in range(25)]
     assert waiting(broker.config, f"{topic}.dlq", "filegate.replay") == 0
+
+
+@pytest.mark.parametrize("chunk", [2, 10_000], ids=["two at a time", "all at once"])
+def test_a_delete_is_never_put_back(broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, chunk: int) -> None:
+    """A=null behind A=v2 would delete v2, in compacted topics and in tables of others."""
+    monkeypatch.setattr(dead_letters, "_REPLAY_CHUNK", chunk)
+    ensure_topic(broker.config, topic, 1)
+    publish(broker.config, [letter(topic, value, b"A") for value in (None, b"1", None, None, b"2", None)])
+    broker.send(topic, [b"v2"], b"A")
+    assert replay(broker.config, topic) == 2
+    assert [message.value for message in contents(broker, topic)] == [b"v2", b"1", b"2"]
+    assert waiting(broker.config, f"{topic}.dlq", "filegate.replay") == 0
+    assert replay(broker.config, topic) == 0
+
+
+def test_deletes_alone_are_passed_over(broker: Broker, topic: str) -> None:
+    ensure_topic(broker.config, topic, 1)
+    publish(broker.config, [letter(topic, None, b"A")] * 3)
+    assert replay(broker.config, topic) == 0
+    assert contents(broker, topic) == []
+    assert waiting(broker.config, f"{topic}.dlq", "filegate.replay") == 0
+
+
+def test_replay_of_a_topic_that_does_not_exist_is_refused(broker: Broker, topic: str) -> None:
+    with pytest.raises(PermanentError, match=f"There is no topic {topic} and no {topic}.dlq"):
+        replay(broker.config, topic)
+
+
+def test_dead_letter_topic_with_the_brokers_defaults_is_corrected(broker: Broker, topic: str) -> None:
+    ensure_topic(broker.config, f"{topic}.dlq", 1)
+    assert topic_options(broker.config, f"{topic}.dlq") == {}
+    publish(broker.config, [letter(topic, b"x")])
+    assert topic_options(broker.config, f"{topic}.dlq") == {"retention.ms": "-1", "max.message.bytes": "67108864"}
+
+
+def test_dead_letter_topic_that_may_not_be_corrected_is_said_with_the_remedy(
+    broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, "The broker or its client refuses: no right.")
+
+    monkeypatch.setattr(dead_letters, "set_topic_options", refuse)
+    ensure_topic(broker.config, f"{topic}.dlq", 1)
+    assert publish(broker.config, [letter(topic, b"x")]) == 1
+    assert "DEAD LETTERS MAY BE LOST" in caplog.text
+    assert f"kafka-configs.sh --bootstrap-server {broker.config.bootstrap_servers}" in caplog.text
+    assert "--add-config max.message.bytes=67108864,retention.ms=-1" in caplog.text
 
 
 def test_a_letter_that_comes_back_waits_for_the_next_replay(
@@ -132,6 +180,7 @@ def test_letters_that_are_not_acknowledged_are_an_error(
 
 
 def test_no_letters_make_no_topic(broker: Broker, topic: str) -> None:
+    ensure_topic(broker.config, topic, 1)
     assert publish(broker.config, []) == 0
     assert replay(broker.config, topic) == 0
-    assert not {topic, f"{topic}.dlq"} & broker.topics()
+    assert f"{topic}.dlq" not in broker.topics()

@@ -18,6 +18,7 @@ from real_broker import values
 from include.errors import Code, PermanentError, RetryableError
 from include.settings import KafkaConfig, StreamSettings
 from include.streams import broker as broker_module
+from include.streams import commits as commits_module
 from include.streams import intake as intake_module
 from include.streams.broker import commit, ensure_topic, waiting
 from include.streams.intake import Intake
@@ -282,7 +283,7 @@ def test_offsets_beyond_the_end_start_at_the_beginning_and_say_so(
 def test_a_broker_that_hangs_stops_a_commit_and_a_take_and_then_they_go_on(
     broker: Broker, topic: str, streams: StreamSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(intake_module, "_COMMIT_SECONDS", 0.5)
+    monkeypatch.setattr(commits_module, "_COMMIT_SECONDS", 0.5)
     config = KafkaConfig(bootstrap_servers=broker.config.bootstrap_servers, options={"socket.timeout.ms": 1000})
     ensure_topic(config, topic, 1)
     broker.send(topic, numbered(10))

@@ -93,3 +93,52 @@ def test_without_a_broker_the_command_says_so_in_one_line(monkeypatch: pytest.Mo
     assert result.exit_code == 1
     assert "KAFKA_BOOTSTRAP" in result.output
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("replay-dlq", "--topic", "nonsense"), "There is no topic nonsense and no nonsense.dlq."),
+        (("produce", "--topic", "nonsense", "--rows", "5"), "no contract has the topic 'nonsense'"),
+        (("produce", "--topic", "nonsense", "--file", "FILE"), "no contract has the topic 'nonsense'"),
+        (("produce", "--topic", "nonsense", "--dataset", "nonsense", "--rows", "5"), "no contract for 'nonsense'"),
+        (("produce", "--topic", "no topic", "--dataset", "sales", "--rows", "5"), "'no topic' is no topic's name"),
+        (("produce", "--topic", "..", "--dataset", "sales", "--rows", "5"), "'..' is no topic's name"),
+        (("produce", "--topic", "x" * 250, "--dataset", "sales", "--rows", "5"), "is no topic's name"),
+        (("produce", "--topic", "sales", "--file", "/nowhere.csv"), "there is no such file"),
+        (("produce", "--topic", "sales", "--file", "/"), "there is no such file"),
+        (("produce", "--topic", "sales"), "give --topic, and one of --file and --rows"),
+    ],
+    ids=[
+        "replay of no topic", "rows to no topic", "file to no topic", "no dataset", "blanks in the name", "dots",
+        "long name", "no file", "a directory", "neither file nor rows",
+    ],
+)  # fmt: skip
+def test_nonsense_is_one_clear_line_and_makes_no_topic(
+    broker: Broker, tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    file = tmp_path / "rows.csv"
+    file.write_text("id\n1\n")
+    before = broker.topics()
+    result = CliRunner().invoke(app, [str(file) if one == "FILE" else one for one in arguments])
+    assert result.exit_code == 1
+    assert said in result.output
+    assert len(result.output.splitlines()) == 1
+    assert broker.topics() == before
+
+
+def test_topic_of_a_contract_with_another_name_is_known(
+    broker: Broker, topic: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from include.settings import CONTRACTS_DIR, ingest_settings
+
+    (tmp_path / "transactions.yaml").write_text(
+        (CONTRACTS_DIR / "transactions.yaml").read_text().replace("topic: transactions", f"topic: {topic}")
+    )
+    monkeypatch.setenv("INGEST_CONTRACTS_DIR", str(tmp_path))
+    ingest_settings.cache_clear()
+    try:
+        run("produce", "--topic", topic, "--rows", "5")
+    finally:
+        ingest_settings.cache_clear()
+    assert len(contents(broker, topic)) == 5

@@ -94,7 +94,8 @@ class Topics:
         name = own_name(name)
         contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
         told = {"group": name, "max_poll_interval_ms": 30_000, "run_seconds": 60}
-        ml = {"url": self._url, "attempts": 3, "backoff_seconds": 0.01, "backoff_max_seconds": 0.02}
+        token = self._platform.credentials.ml_api_token
+        ml = {"url": self._url, "token": token, "attempts": 3, "backoff_seconds": 0.01, "backoff_max_seconds": 0.02}
         pipeline = TopicPipeline(
             contract=replace(contract, **{"dataset": name, "topic": name, **changes}),
             kafka=self._broker.config,

@@ -15,6 +15,7 @@ from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code, PermanentError
 from include.streams import consume
 from include.streams.broker import spans
+from include.streams.decode import SCHEMA_ID_HEADER
 from include.streams.encode import Encoder
 from include.streams.registry import Registry, subject_of
 
@@ -38,7 +39,6 @@ BAD: dict[str, tuple[bytes | None, str, str, str | None]] = {
     "array": (b"[" + message(903) + b"]", "not-an-object", "object", None),
     "number": (b"17", "not-an-object", "object", None),
     "null": (b"null", "not-an-object", "object", None),
-    "tombstone": (None, "empty-message", "empty", None),
     "empty": (b"", "empty-message", "empty", None),
     "blank": (b" \t\r\n", "empty-message", "empty", None),
     "not UTF-8": (message(904).replace(b"Payment", b"Caf\xe9"), "bad-encoding", "0xe9", None),
@@ -56,6 +56,7 @@ BAD: dict[str, tuple[bytes | None, str, str, str | None]] = {
     "unknown schema id": (b"\0\0\0\1\0abc", "unknown-schema", "256", None),
     "bad Avro": (b"\0\0\0\0\1\xff\xff\xff", "bad-avro", "Schema id 1", None),
     "cut off Avro": (b"\0\0", "bad-avro", "2 bytes", None),
+    "key twice": (message(915)[:-1] + b', "id": "31"}', "duplicate-columns", "'id'", None),
     "1 MB": (LONG, "row-too-long", "long", None),
 }
 
@@ -106,11 +107,21 @@ def test_bad_message_is_a_dead_letter_with_its_bytes_and_its_reason(
     assert timedelta(0) <= datetime.now(UTC) - failed_at < timedelta(minutes=5)
 
 
+def test_schema_id_in_a_header_reads_the_record(pipeline: TopicPipeline) -> None:
+    with registry_server() as server:
+        pipeline.registry_url = server.url
+        encoded = Encoder(Registry(server.url), subject_of(pipeline.topic), pipeline.contract).encode(transaction(0))
+        pipeline.produce([encoded[5:]], headers={SCHEMA_ID_HEADER: encoded[:5]})
+        pipeline.consume()
+    pipeline.assert_rows(range(1))
+    assert pipeline.letters() == []
+
+
 # How many are too many
 
 
 def test_small_batch_of_nothing_but_bad_messages_does_not_stop(pipeline: TopicPipeline) -> None:
-    pipeline.produce([b"{}", None, b"{}", None])
+    pipeline.produce([b"{}", b"", b"{}", b" "])
 
     result = pipeline.consume()
 
@@ -261,7 +272,7 @@ def test_message_whose_derived_column_cannot_be_calculated_is_set_aside_alone(ma
     rows = pipeline.assert_rows(number for number in range(20) if number != 5)
     assert {row["number"] for row in rows.values()} == {*range(20)} - {5}
     (letter,) = pipeline.letters()
-    assert (letter.value, letter.code, letter.headers["dlq-stage"]) == (values[5], "derivation-failed", "process")
+    assert (letter.value, letter.code, letter.headers["dlq-stage"]) == (values[5], "derivation-failed", "validate")
     pipeline.assert_settled()
 
 
@@ -307,13 +318,13 @@ def test_message_that_meets_a_defect_of_ours_is_set_aside_alone(
 
 # Each with what becomes of it.
 STRANGE = {
-    "key given twice": (message(800)[:-1] + b', "amount": 2}', "loaded"),
+    "key given twice": (message(800)[:-1] + b', "amount": 2}', "duplicate-columns"),
     "keys that differ in case": (message(801)[:-1] + b', "Amount": 2}', "duplicate-columns"),
     "lone surrogate": (message(802, description="x").replace(b'"x"', b'"\\ud800"'), "bad-row-json"),
     "emoji": (message(803, description="\N{PARTY POPPER}"), "loaded"),
     "number beyond a double": (message(804).replace(b"804.5", b"1e999"), "out-of-range"),
     "number of 400 digits": (message(805).replace(b"805.5", b"9" * 400), "out-of-range"),
-    "not a number": (message(806).replace(b"806.5", b"NaN"), "bad-number"),
+    "not a number": (message(806).replace(b"806.5", b"NaN"), "bad-row-json"),
     "nested a thousand deep": (
         message(807, extra=0).replace(b'"extra": 0', b'"extra": ' + b"[" * 1000 + b"]" * 1000),
         "bad-json",

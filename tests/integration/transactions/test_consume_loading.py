@@ -49,6 +49,24 @@ def test_nothing_to_consume_is_no_work(pipeline: TopicPipeline, exists: bool) ->
 # The same again
 
 
+def test_first_message_of_a_topic_that_was_made_again_is_no_message_loaded_before(make_topic: MakeTopic) -> None:
+    """Same offset and same value as the first message of the old topic: the message that is read last wins."""
+    pipeline = make_topic(newest_by=None)
+    for description in ("first", "second"):
+        pipeline.produce([message(1, description=description)])
+        pipeline.consume()
+
+    pipeline.delete_topic()
+    pipeline.produce([message(1, description="first")])
+    pipeline.consume()
+
+    assert [row["description"] for row in pipeline.rows().values()] == ["first"]
+    assert [entry["rows_updated"] for entry in pipeline.assert_settled()] == [0, 1, 1]
+    pipeline.reset()
+    assert pipeline.consume().batches == {"loaded before": 1}
+    assert pipeline.committed() == {0: 1}
+
+
 def test_offsets_sent_back_to_the_beginning_change_no_row(make_topic: MakeTopic) -> None:
     """Cut as before, the batches are known by their content; cut otherwise, the merge finds nothing to change."""
     pipeline = make_topic(streams={"batch_messages": 50})

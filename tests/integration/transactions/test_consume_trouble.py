@@ -11,7 +11,7 @@ from faulty_ml_service import Mode, category_of
 from ingest_pipeline import direct
 from topic_pipeline import message, messages, transaction
 
-from include.errors import Code, RetryableError
+from include.errors import Code, PermanentError, RetryableError
 from include.ingestion import load
 from include.ingestion.ledger import Ledger
 from include.streams.intake import Intake
@@ -175,6 +175,27 @@ def test_other_partitions_of_the_same_call_come_again_after_an_error(
 
 
 # Another consumer
+
+
+def test_table_that_differs_from_the_contract_stops_the_batch_and_sets_no_message_aside(
+    pipeline: TopicPipeline,
+) -> None:
+    pipeline.produce(messages(20))
+    pipeline.consume()
+    pipeline.sql("ALTER TABLE {table} ALTER COLUMN amount TYPE numeric(20,6)")
+    pipeline.produce(messages(20, 20))
+
+    with pytest.raises(PermanentError) as caught:
+        pipeline.consume()
+
+    assert caught.value.code is Code.TABLE_DIFFERS
+    assert pipeline.letters() == []
+    assert pipeline.committed() == {0: 20}
+    kind = pipeline.contract.by_name["amount"].postgres_type
+    pipeline.sql(f"ALTER TABLE {{table}} ALTER COLUMN amount TYPE {kind}")
+    pipeline.consume()
+    pipeline.assert_rows(range(40))
+    pipeline.assert_settled()
 
 
 def test_batch_that_another_worker_has_begun_meanwhile_is_taken_again(

@@ -13,7 +13,6 @@ from topic_pipeline import message, messages, own_name, transaction
 from include.contracts.reader import read_contract
 from include.errors import Code, RetryableError
 from include.ingestion import road
-from include.ingestion.reprocess import Selection, put_back
 from include.settings import CONTRACTS_DIR, IngestSettings, MlServiceSettings
 from local import bucket as local_bucket
 
@@ -92,29 +91,25 @@ def test_file_is_loaded_in_the_end_by_a_service_that_is(
     assert_loaded(files, entry["object_key"], 100)
 
 
-def test_file_waits_for_the_service_is_set_aside_on_the_last_try_and_loads_when_it_is_put_back(
-    files: Pipeline, faulty: FaultyMlService
+def test_file_waits_for_the_service_however_often_it_is_tried(
+    files: Pipeline, faulty: FaultyMlService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    closed = road.ml_service_settings().model_copy(update={"circuit_failures": 1_000})
+    monkeypatch.setattr(road, "ml_service_settings", lambda: closed)
     key = files.put("transactions.ndjson", body(30))
     faulty.mode = Mode.DOWN
     batches = files.claim()
 
-    with pytest.raises(RetryableError) as caught:
-        files.ingest(batches)
-
-    assert (caught.value.code, caught.value.stage) == (Code.SERVICE_UNAVAILABLE, "process")
-    (entry,) = files.entries(key)
-    assert (entry["status"], entry["attempts"], entry["error_code"]) == ("claimed", 0, "service-unavailable")
-    assert files.ingest(batches, last_try=True).files == {"refused": 1}
-    assert files.settle() == {"processing_failed": 1}
-    report = files.assert_refused(files.entries(key)[0], "service-unavailable", "processing")
-    assert "reprocess" in report["message"]
+    for _ in range(files.settings.max_attempts + 1):
+        with pytest.raises(RetryableError) as caught:
+            files.ingest(batches)
+        assert (caught.value.code, caught.value.stage) == (Code.SERVICE_UNAVAILABLE, "process")
+        (entry,) = files.entries(key)
+        assert (entry["status"], entry["attempts"], entry["error_code"]) == ("claimed", 0, "service-unavailable")
+    assert files.settle() == {}
     assert files.count() == 0
 
     faulty.mode = Mode.HEALTHY
-    with files.stores() as stores:
-        dataset = files.contract.dataset
-        put_back(Selection(dataset, "process"), files.bucket, stores.objects, stores.ledger, {dataset})
     files.run()
 
     assert_loaded(files, key, 30)

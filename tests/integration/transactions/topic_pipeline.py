@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
 from include.ingestion.claim import Run
@@ -112,7 +114,16 @@ class TopicPipeline:
     def make_topic(self) -> None:
         ensure_topic(self.kafka, self.topic, self.partitions)
 
-    def produce(self, values: Iterable[bytes | None], partition: int = 0) -> int:
+    def delete_topic(self) -> None:
+        """Delete the topic. The next `produce` makes it again, with no messages."""
+        admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
+        admin.delete_topics([self.topic])[self.topic].result(10)
+        while self.topic in admin.list_topics(timeout=5).topics:
+            time.sleep(0.05)
+
+    def produce(
+        self, values: Iterable[bytes | None], partition: int = 0, headers: dict[str, bytes] | None = None
+    ) -> int:
         """Publish these, in their order, to one partition; how many they were."""
         self.make_topic()
         count = 0
@@ -120,7 +131,7 @@ class TopicPipeline:
             {"bootstrap.servers": self.kafka.bootstrap_servers, "linger.ms": 5, "message.max.bytes": 64 * 1024**2}
         )
         for value in values:
-            producer.produce(self.topic, value, partition=partition)
+            producer.produce(self.topic, value, partition=partition, headers=headers)
             count += 1
             if count % 10_000 == 0:
                 producer.poll(0)

@@ -38,7 +38,7 @@ class Warehouse:
 
     def __post_init__(self) -> None:
         # Without table-level expectations: the library that evaluates them takes seconds to wake.
-        contracts = read_catalog(CONTRACTS_DIR, check_expressions=False).contracts
+        contracts = read_catalog(CONTRACTS_DIR).contracts
         self.contracts = {name: replace(contract, expectations=()) for name, contract in contracts.items()}
         self.settings = IngestSettings(spool_dir=self.folder / "spool")
 
@@ -54,7 +54,7 @@ class Warehouse:
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
             stores.objects.put(self.settings.landing_bucket, incoming_prefix(dataset) + name, body.encode())
             for batch in claim(contract, stores.objects, stores.ledger, Run("test", name), self.settings):
-                ingest_batch(contract, batch, stores, self.settings, last_try=True)
+                ingest_batch(contract, batch, stores, self.settings)
             settle(contract, stores.objects, stores.ledger, self.settings)
 
     def connect(self, role: str) -> psycopg.Connection[Row]:

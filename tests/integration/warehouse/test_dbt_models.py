@@ -88,6 +88,9 @@ FIRST_COMMITS, FIRST_SALES = first_commits(), first_sales()
 LATE_COMMITS = [
     commit(900, "o/one", AUTHORS[0], NIGHT - timedelta(days=1)),  # before all others of its author
     FIRST_COMMITS[3] | {"message": "Corrected, fixes #12", "fetched_at": "2026-06-02T00:00:00+00:00"},
+    # As Git allows it: no author, and nothing said.
+    commit(901, "o/one", ("", None), NIGHT + timedelta(hours=3), authored_at=None, message=""),
+    commit(902, "o/one", ("", None), datetime(2106, 2, 7, tzinfo=UTC), message=""),
 ]
 LATE_SALES = [
     sale(900, date(2026, 1, 28), 123456),
@@ -123,7 +126,7 @@ def expected_days(sales: list[Row]) -> list[Row]:
 
 def expected_history(commits: list[Row]) -> dict[str, tuple[int, float | None]]:
     def at(row: Row) -> datetime:
-        return datetime.fromisoformat(row["authored_at"])
+        return datetime.fromisoformat(row["authored_at"] or row["committed_at"])
 
     found = {}
     for row in commits:
@@ -248,6 +251,12 @@ def test_corrected_commit_replaces_the_old_one(warehouse: Warehouse, touched: di
     assert (row["message"], row["has_reference"], row["message_words"]) == ("Corrected, fixes #12", True, 3)
 
 
+def test_commit_without_author_and_message_is_staged(warehouse: Warehouse, touched: dict[str, set[str]]) -> None:
+    (row,) = warehouse.sql("SELECT * FROM staging.stg_commits WHERE sha = %s", LATE_COMMITS[2]["sha"])
+    known = ("author", "author_name", "message", "message_length", "authored_at", "hour", "weekday", "is_night")
+    assert [row[name] for name in known] == ["unknown", None, "", 0, NIGHT + timedelta(hours=3), 3, 7, True]
+
+
 def test_second_build_writes_only_what_is_new_to_it(touched: dict[str, set[str]]) -> None:
     assert touched == {
         "stg_commits": {row["sha"] for row in LATE_COMMITS},
@@ -282,7 +291,7 @@ def test_staged_commits_are_told_apart_by_every_row_and_version(
     warehouse: Warehouse, touched: dict[str, set[str]]
 ) -> None:
     before = staged_commits(warehouse)
-    assert before["commits"] == len(FIRST_COMMITS) + 1
+    assert before["commits"] == len(latest(FIRST_COMMITS + LATE_COMMITS, "sha"))
     assert before == staged_commits(warehouse)
     # As a long load does, which began before the newest one.
     with warehouse.connect("transform") as connection, connection.transaction(force_rollback=True):

@@ -5,7 +5,7 @@ from shutil import copy
 
 import pytest
 
-from include.contracts.catalog import Catalog, pattern_regex, read_catalog
+from include.contracts.catalog import Catalog, read_catalog
 from include.contracts.problems import ContractError
 from include.settings import CONTRACTS_DIR
 
@@ -74,21 +74,6 @@ def test_file_belongs_to(catalog: Catalog, key: str, dataset: str | None) -> Non
     assert (found.dataset if found else None) == dataset
 
 
-@pytest.mark.parametrize(
-    ("pattern", "key", "matches"),
-    [
-        ("a*.csv", "a/b.csv", False),
-        ("a/*.csv", "a/b.csv", True),
-        ("a?.csv", "ab.csv", True),
-        ("a?.csv", "a/.csv", False),
-        ("a.csv", "abcsv", False),
-        ("a+.csv", "aa.csv", False),
-    ],
-)
-def test_wildcards_stay_in_their_folder(pattern: str, key: str, matches: bool) -> None:
-    assert bool(pattern_regex(pattern).fullmatch(key)) is matches
-
-
 def test_most_specific_pattern_wins(tmp_path: Path) -> None:
     text = (CONTRACTS_DIR / "sales.yaml").read_text()
     (tmp_path / "sales.yaml").write_text(text)
@@ -107,3 +92,38 @@ def test_files_that_do_not_mention_a_word_are_not_read(tmp_path: Path) -> None:
 
     assert (list(found.contracts), found.broken) == (["inventory"], ())
     assert read_catalog(tmp_path, mentions="invent").contracts == {}
+
+
+def test_draft_is_known_and_no_contract_of_a_dag(tmp_path: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text().replace("status: active", "status: draft")
+    (tmp_path / "sales.yaml").write_text(text)
+    copy(CONTRACTS_DIR / "inventory.yaml", tmp_path)
+    found = read_catalog(tmp_path)
+    assert (list(found.contracts), list(found.drafts), found.broken) == (["inventory"], ["sales"], ())
+    assert sorted(found.known) == ["inventory", "sales"]
+    assert found.match("sales_1.csv") is None
+    for key in ("sales_1.csv", "sales/anything"):
+        draft = found.match_draft(key)
+        assert draft is not None
+        assert draft.dataset == "sales"
+    assert found.match_draft("inventory_1.csv") is None
+
+
+def test_draft_never_pushes_an_active_contract_out(tmp_path: Path) -> None:
+    text = (CONTRACTS_DIR / "transactions.yaml").read_text()
+    copy(CONTRACTS_DIR / "transactions.yaml", tmp_path)
+    draft = text.replace("name: transactions", "name: a_draft").replace("status: active", "status: draft")
+    (tmp_path / "a_draft.yaml").write_text(draft)
+    found = read_catalog(tmp_path)
+    assert list(found.contracts) == ["transactions"]
+    assert "has the topic 'transactions' too" in str(found.broken[0])
+
+
+@pytest.mark.parametrize(("name", "is_empty"), [(None, True), ("sales", False), ("broken", False), ("draft", False)])
+def test_catalogue_without_any_contract_is_empty(tmp_path: Path, name: str | None, is_empty: bool) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text()
+    contents = {"sales": text, "broken": "kind: x", "draft": text.replace("status: active", "status: draft")}
+    (tmp_path / "notes.txt").write_text("no contract")
+    if name is not None:
+        (tmp_path / "sales.yaml").write_text(contents[name])
+    assert read_catalog(tmp_path).is_empty is is_empty

@@ -11,7 +11,7 @@ from include.contracts.draft import draft_contract
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType, Contract
 from include.contracts.problems import ContractError
-from include.contracts.profile import REPEATED
+from include.contracts.profile import REPEATED, profile_sample
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
@@ -71,6 +71,9 @@ CELLS = {
     "uuids": (["6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21", "6F1C2A34-9D1E-4C55-8A86-0C1F6F0B7E22"], "uuid"),
     "nested": (['{"a": 1}', "[1, 2]"], "jsonb"),
     "one odd value": (["1", "x"], "text"),
+    "days before months": (["31.1.2026", "1.12.2026"], "date"),
+    "years of two digits": (["31.01.26", "01.12.26"], "text"),
+    "a year of two digits among others": (["31.01.2026", "01.12.26"], "text"),
     "nothing at all": (["", ""], "text"),
 }
 
@@ -85,6 +88,19 @@ def test_types_are_inferred_conservatively_and_hold_the_sample(tmp_path: Path, c
     for cell in filter(None, cells):
         value = f"strptime({literal(cell)}, {literal(column.formats[0])})" if column.formats else literal(cell)
         assert duckdb.sql(f"SELECT TRY_CAST({value} AS {column.duckdb_type}) IS NOT NULL").fetchone() == (True,)
+
+
+@pytest.mark.parametrize("file_format", [SampleFormat.CSV, SampleFormat.JSON, SampleFormat.PARQUET])
+def test_folder_named_as_a_partition_is_no_column(tmp_path: Path, file_format: SampleFormat) -> None:
+    shipped = read_contract(CONTRACTS_DIR / "inventory.yaml")
+    folder = tmp_path / "region=eu"
+    folder.mkdir()
+    sample = folder / f"sample.{file_format}"
+    write_sample(shipped, sample, 50, file_format)
+
+    contract = drafted(tmp_path, sample)
+
+    assert [column.name for column in contract.columns] == [column.name for column in shipped.source_columns]
 
 
 def test_json_numbers_in_quotes_stay_text(tmp_path: Path) -> None:
@@ -135,7 +151,7 @@ def test_composite_key_is_found(tmp_path: Path) -> None:
 
 HOSTILE = {
     "no rows": ("a,b\n", "no rows"),
-    "names that collide": ("A b,a-b\n1,2\n", "like another column"),
+    "names that collide": ("A b,a-b\n1,2\n", "differs from another column"),
     "no value in every row": ("a,b\n1,\n,2\n", "none can be a key"),
 }
 
@@ -154,8 +170,8 @@ def test_text_of_the_sample_cannot_become_yaml(tmp_path: Path) -> None:
     cells = ['"' + value.replace('"', '""') + '"' for value in nasty]
     sample.write_text("id,cell: x\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)), encoding="utf-8")
     contract = drafted(tmp_path, sample)
-    assert [c.name for c in contract.columns] == ["id", "cell_x"]
-    assert quoted(contract.columns[1].name) == '"cell_x"'
+    assert [c.name for c in contract.columns] == ["id", "cell_x_842f2cc7"]
+    assert quoted(contract.columns[1].name) == '"cell_x_842f2cc7"'
 
 
 def test_description_tells_everything_a_partner_needs() -> None:
@@ -170,3 +186,87 @@ def test_description_tells_everything_a_partner_needs() -> None:
         assert part in text
     table = [line for line in text.splitlines() if line.startswith("| `")]
     assert len(table) == 12
+
+
+def key_of(tmp_path: Path, content: str) -> tuple[str, ...]:
+    sample = tmp_path / "sample.csv"
+    sample.write_text(content)
+    return profile_sample(sample).key
+
+
+NO_KEYS = {
+    "money": "amount,day\n1.50,2026-01-01\n2.25,2026-01-01\n",
+    "money in cents": "day,price_eur\n2026-01-01,150\n2026-01-01,225\n",
+    "money in the first column": "total,day\n150,2026-01-01\n225,2026-01-01\n",
+    "measure": "day,reading\n2026-01-01,17\n2026-01-01,21\n",
+    "measure of an unknown name": "day,zaehlerstand\n2026-01-01,17\n2026-01-01,21\n",
+    "place": "day,latitude\n2026-01-01,52.5\n2026-01-01,53.5\n",
+    "free text": "day,remarks\n2026-01-01,paid\n2026-01-01,open\n",
+    "text of several words": "day,thing\n2026-01-01,a red one\n2026-01-01,a blue one\n",
+    "long text": f"day,thing\n2026-01-01,{'a' * 80}\n2026-01-01,{'b' * 80}\n",
+    "name": "day,name\n2026-01-01,Ada\n2026-01-01,Grace\n",
+    "flag": "day,paid\n2026-01-01,true\n2026-01-01,false\n",
+}
+
+
+@pytest.mark.parametrize("content", NO_KEYS.values(), ids=list(NO_KEYS))
+def test_money_measures_and_free_text_are_no_key(tmp_path: Path, content: str) -> None:
+    assert key_of(tmp_path, content) == ()
+
+
+KEYS = {
+    "id behind a measure": ("weight,part_id\n1,7\n2,8\n", ("part_id",)),
+    "number that is called one": ("day,order_no\n2026-01-01,7\n2026-01-01,8\n", ("order_no",)),
+    "first column": ("ticket,price\n7,1\n8,2\n", ("ticket",)),
+    "code of a city": ("day,city_code\n2026-01-01,B\n2026-01-01,M\n", ("city_code",)),
+    "two columns and no measure": (
+        "shop,day,amount\ns1,2026-01-01,1\ns1,2026-01-02,2\ns2,2026-01-01,3\ns2,2026-01-02,4\n", ("shop", "day")
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "key"), KEYS.values(), ids=list(KEYS))
+def test_what_identifies_rows_is_proposed_as_key(tmp_path: Path, content: str, key: tuple[str, ...]) -> None:
+    assert key_of(tmp_path, content) == key
+
+
+def test_sample_without_a_likely_key_gets_a_draft_without_one(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("amount,remark\n1.50,paid in cash\n2.25,paid by card\n")
+    text = draft_contract(sample, "things")
+    assert "primaryKey: true  #" not in text
+    assert "# REVIEW the key: no column looks like one" in text
+    (tmp_path / "things.yaml").write_text(text)
+    with pytest.raises(ContractError, match="no key column"):
+        read_contract(tmp_path / "things.yaml")
+
+
+VERSIONS = {
+    "three parts": ("release", ["2.4.1", "10.12.3"], "text"),
+    "three parts of two digits": ("installed", ["10.11.12", "10.11.13"], "text"),
+    "dashes": ("build", ["2-4-1", "2-4-2"], "text"),
+    "slashes": ("tag", ["2/4/1", "2/4/2"], "text"),
+    "two parts": ("version", ["2.4", "2.10"], "text"),
+    "with a year": ("version", ["01.02.2026", "03.02.2026"], "text"),
+    "a date is one": ("installed", ["1.2.2026", "13.2.2026"], "date"),
+}
+
+
+@pytest.mark.parametrize(("name", "cells", "postgres"), VERSIONS.values(), ids=list(VERSIONS))
+def test_version_number_is_no_date(tmp_path: Path, name: str, cells: list[str], postgres: str) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text(f"id,{name}\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)))
+    assert drafted(tmp_path, sample).by_name[name].postgres_type == postgres
+
+
+def test_draft_is_a_draft_and_marks_its_guesses(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text(
+        "id,made,updated_at,price\n1,13.2.2026,2026-01-01T00:00:00Z,1.5\n2,1.2.2026,2026-01-02T00:00:00Z,2\n"
+    )
+    text = draft_contract(sample, "things")
+    for guess in ("logicalType:", "primaryKey:", "newestBy:", "physicalType: numeric", "formats, value:", "required:"):
+        lines = [line for line in text.splitlines() if guess in line]
+        assert lines
+        assert all("# REVIEW" in line or "primaryKey" in text.split(line)[0].splitlines()[-1] for line in lines), guess
+    assert drafted(tmp_path, sample).is_draft

@@ -84,7 +84,7 @@ def test_odd_file_is_refused_and_the_others_are_read(
     make(tmp_path / "odd.yaml")
     (tmp_path / "sales.yaml").symlink_to(CONTRACTS_DIR / "sales.yaml")
 
-    catalog = read_catalog(tmp_path, check_expressions=False, mentions=mentions)
+    catalog = read_catalog(tmp_path, mentions=mentions)
 
     assert set(catalog.contracts) == {"sales"}
     if mentions and not catalog.broken:
@@ -109,6 +109,38 @@ REACHES_OUT = {
     "endless query": "(WITH RECURSIVE r AS (SELECT 1 UNION ALL FROM r) SELECT count(*) FROM r) > 0",
     "NUL": "t = 'a\0b'",
 }
+SESSION = {
+    "now": "now() > TIMESTAMPTZ '2026-01-01 00:00:00Z'",
+    "now of a schema": "main.now() > TIMESTAMPTZ '2026-01-01 00:00:00Z'",
+    "current_timestamp": "current_timestamp > TIMESTAMPTZ '2026-01-01 00:00:00Z'",
+    "current_date": "current_date > DATE '2026-01-01'",
+    "localtimestamp": "localtimestamp > TIMESTAMP '2026-01-01 00:00:00'",
+    "today": "today() > DATE '2026-01-01'",
+    "age of now": "age(TIMESTAMP '2026-01-01 00:00:00') > INTERVAL 1 DAY",
+    "current_user": "current_user = 'ingest'",
+    "user": "user = 'ingest'",
+    "session_user": "session_user = 'ingest'",
+    "current_user before a JSON path": "current_user -> '$.a' IS NULL",
+    "current_user as a list": "len(list_transform(current_user -> '$.a', lambda a: a)) > 0",
+    "current_schema": "current_schema() = 'main'",
+    "current_database": "current_database() = 'memory'",
+    "version": "version() = 'v1.5.5'",
+    "random": "random() > 0.5",
+    "uuid": "uuid() IS NOT NULL",
+    "nextval": "nextval('s') > 0",
+    "setting": "current_setting('threads') = '1'",
+    "variable": "getvariable('x') = 1",
+    "row's place": "rowid > 0",
+    "aggregate in a function": "list_aggregate([t], 'string_agg', ',') = ''",
+    "SQL in a function": "json_execute_serialized_sql('{}') IS NULL",
+    "plan": "json_serialize_plan('SELECT 1') IS NULL",
+    "log": "write_log('x') IS NULL",
+    "function that no list names": "st_astext(t) = ''",
+    "distinct": "concat(DISTINCT t) = ''",
+    "cast to a fixed list": "(t::INTEGER[3])[1] = 1",
+    "cast to an enum": "t::ENUM('a') = 'a'",
+    "cast to a struct": "(t::STRUCT(a INTEGER)).a = 1",
+}
 GROWS = {
     "range": "len(range(1000000000000)) > 0",
     "range of a column": "len(range(n)) > 0",
@@ -126,6 +158,8 @@ GROWS = {
     "lists in a lambda": "len(list_transform(range(1000), lambda a: range(1000))) > 0",
     "doubled with each step": "length(list_reduce(['x', '', '', ''], lambda a, b: a || a)) > 0",
     "replaced by more and more": "length(replace(replace(t, 'a', 'aaaaaaaa'), 'a', 'aaaaaaaa')) > 0",
+    "encoded twice": "length(hex(hex(t))) > 0",
+    "many lambdas": "len(" + "list_transform(" * 9 + "[t]" + ", lambda a: a || a)" * 9 + ") > 0",
     "replaced by itself": r"length(regexp_replace(regexp_replace(t, '(.*)', '\1\1'), '(.*)', '\1\1')) > 0",
 }
 DEEP = {
@@ -136,7 +170,7 @@ DEEP = {
 }
 EXPRESSIONS = {
     f"{kind}: {title}": expression
-    for kind, expressions in (("reaches out", REACHES_OUT), ("grows", GROWS), ("deep", DEEP))
+    for kind, expressions in (("reaches out", REACHES_OUT), ("session", SESSION), ("grows", GROWS), ("deep", DEEP))
     for title, expression in expressions.items()
 }
 
@@ -169,6 +203,78 @@ def test_derived_column_is_held_to_the_same(tmp_path: Path) -> None:
 )
 def test_expression_of_bounded_length_is_taken(tmp_path: Path, expression: str) -> None:
     assert read(tmp_path, document(derived=expression)).by_name["d"].derived == expression
+
+
+ALLOWED = {
+    "comparison": "n BETWEEN 1 AND 5 AND t <> '' AND t IN ('a', 'b') AND NOT n IS NULL",
+    "case and cast": "CASE WHEN n > 1 THEN TRY_CAST(t AS DATE) IS NOT NULL ELSE CAST(n AS VARCHAR) = t END",
+    "column in upper case": "N > 0 AND length(T) > 1",
+    "arithmetic": "abs(n - round(n / 3, 1)) <= greatest(1, n % 7, n // 2) + n ** 2",
+    "text": "upper(trim(t)) LIKE 'A%' AND split_part(t, '-', 1) <> '' AND regexp_matches(t, '^[a-z]')",
+    "time": "date_trunc('month', try_strptime(t, '%Y-%m-%d')) + INTERVAL 1 MONTH > TIMESTAMP '2026-01-01 00:00:00'",
+    "parts of a time": "extract(year FROM TRY_CAST(t AS TIMESTAMPTZ)) > 2000 AND isodow(TRY_CAST(t AS DATE)) < 6",
+    "zone": "hour(timezone('UTC', TRY_CAST(t AS TIMESTAMPTZ))) < 24",
+    "list": "list_contains(string_split(t, ','), 'a') OR list_has_any(string_split(t, ','), ['a', 'b'])",
+    "list comprehension": "len([part FOR part IN string_split(t, ',') IF part > 'a']) > 1",
+    "JSON": "json_extract_string(t, '$.a') = 'x' OR TRY_CAST(t AS JSON) ->> '$.b' = 'y' OR json_array_length(t) > 1",
+    "lambda": "list_sum(list_transform(string_split(t, ','), lambda part: length(part) + n)) > 0",
+    "own function of the row": "md5(t) <> '' AND coalesce(nullif(t, ''), d) IS NOT NULL AND ifnull(n, 1) > 0",
+}
+
+
+@pytest.mark.parametrize("expression", ALLOWED.values(), ids=list(ALLOWED))
+def test_expression_over_the_row_alone_is_taken(tmp_path: Path, expression: str) -> None:
+    assert read(tmp_path, document(rule=expression)).row_rules[0].expression == expression
+
+
+YAML = {
+    "alias bomb": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n",
+    "deep lists": "a: " + "[" * 10_000 + "]" * 10_000,
+    "deep mappings": "".join(" " * level + "a:\n" for level in range(600)),
+    "tag": "a: !!python/object/apply:os.system ['true']\n",
+    "long number": "a: " + "9" * 100_000,
+    "many keys": "".join(f"k{number}: 1\n" for number in range(20_000)),
+    "many properties": "schema:\n- name: x\n  properties:\n" + "  - {name: a, logicalType: x}\n" * 5_000,
+    "a list": "- a\n",
+    "numbers as names": "1: 2\n3.5: null\n",
+    "odd types": "kind: 1\nid: []\nversion: {}\nstatus: true\nschema: {a: 1}\nteam: 5\ncustomProperties: [null, 1]\n",
+    "infinity": "a: 1e99999\n",
+    "nothing": "",
+}
+
+
+@pytest.mark.parametrize("text", YAML.values(), ids=list(YAML))
+def test_hostile_yaml_is_refused_alone(tmp_path: Path, text: str) -> None:
+    (tmp_path / "hostile.yaml").write_text(text)
+    (tmp_path / "sales.yaml").symlink_to(CONTRACTS_DIR / "sales.yaml")
+    found = read_catalog(tmp_path)
+    assert set(found.contracts) == {"sales"}
+    assert [error.file.name for error in found.broken] == ["hostile.yaml"]
+
+
+def mutated(key: str, value: object) -> str:
+    """The document with one value, anywhere in it, replaced by one of another type."""
+    content = yaml.safe_load(document())
+
+    def replaced(node: object) -> object:
+        if isinstance(node, dict):
+            return {name: value if name == key else replaced(item) for name, item in node.items()}
+        return [replaced(item) for item in node] if isinstance(node, list) else node
+
+    return yaml.safe_dump(replaced(content))
+
+
+KEYS = ("schema", "name", "properties", "logicalType", "primaryKey", "logicalTypeOptions", "pattern", "property",
+        "value", "quality", "type", "engine", "implementation", "expression", "column", "customProperties")  # fmt: skip
+
+
+@pytest.mark.parametrize("value", [None, 7, [], [[]], {}, {"a": {"b": []}}, "", True], ids=str)
+@pytest.mark.parametrize("key", KEYS)
+def test_value_of_another_type_never_breaks_the_reader(tmp_path: Path, key: str, value: object) -> None:
+    (tmp_path / "x.yaml").write_text(mutated(key, value))
+    found = read_catalog(tmp_path)
+    for error in found.broken:
+        assert all("cannot be compiled" not in problem.what for problem in error.problems), str(error)
 
 
 def test_growth_is_asked_before_anything_is_calculated() -> None:

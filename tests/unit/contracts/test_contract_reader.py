@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from include.contracts.model import ColumnType, Contract, ErrorBudget, Severity, UnknownColumns
+from include.contracts.describe import describe
+from include.contracts.model import ColumnType, Contract, ErrorBudget, OnDuplicate, Severity, UnknownColumns
 from include.contracts.problems import ContractError
-from include.contracts.reader import read_contract
+from include.contracts.reader import compile_contract, read_contract
 from include.errors import Code, PermanentError
 from include.settings import CONTRACTS_DIR
 
@@ -71,9 +72,9 @@ def refusal(path: Path) -> ContractError:
 
 
 @pytest.mark.parametrize("name", ["sales", "inventory"])
-def test_shipped_contract_is_sound_with_and_without_expressions(name: str) -> None:
+def test_shipped_contract_is_the_same_from_the_child_and_compiled_here(name: str) -> None:
     path = CONTRACTS_DIR / f"{name}.yaml"
-    assert read_contract(path) == read_contract(path, check_expressions=False)
+    assert read_contract(path) == compile_contract(path, path.read_bytes())
 
 
 def test_sales_is_what_the_issue_asks_for() -> None:
@@ -162,6 +163,10 @@ BROKEN = {
         "maxLength",
     ),
     "typo in ingestion": ([ingestion(newestby="seen_at")], f"{I}.newestby", "write 'newestBy'"),
+    "budget in other words": ([ingestion(errorBudget="unlimited")], f"{I}.errorBudget", "or none for no limit"),
+    "no budget": ([ingestion(errorBudget=None)], f"{I}.errorBudget", "or none for no limit"),
+    "unknown status": ([("", "status", "drafft")], "status", "write 'draft'"),
+    "retired": ([("", "status", "retired")], "status", "remove the contract"),
     "typo in the budget": ([ingestion(errorBudget={"row": 1})], f"{I}.errorBudget.row", "write 'rows'"),
     "typo in a custom property": (
         [custom(COLOUR, "cleanning", ["trim"])],
@@ -294,7 +299,21 @@ BROKEN = {
     "unknown cleaning": ([custom(COLOUR, "cleaning", ["trimm"])], f"{P}[5].customProperties[0].value[0]", "'trim'"),
     "cleaning a number": ([custom(PIECES, "cleaning", ["trim"])], f"{P}[3].customProperties[0].value", "only text"),
     "formats of a number": ([custom(PIECES, "formats", ["%d"])], f"{P}[3].customProperties[0].value", "only dates"),
-    "format DuckDB refuses": ([custom(MADE_ON, "formats", ["%Q"])], f"{P}[4].customProperties", "strptime"),
+    "format DuckDB refuses": (
+        [custom(MADE_ON, "formats", ["%Q"])],
+        f"{P}[4].customProperties[0].value[0]",
+        "correct the format",
+    ),
+    "format with an offset for a date": (
+        [custom(MADE_ON, "formats", ["%d.%m.%Y", "%d.%m.%Y%z"])],
+        f"{P}[4].customProperties[0].value[1]",
+        "correct the format",
+    ),
+    "format with an offset for a timestamp without one": (
+        [(MADE_ON, "logicalType", "timestamp"), custom(MADE_ON, "formats", ["%Y-%m-%dT%H:%M:%S%z"])],
+        f"{P}[4].customProperties[0].value[0]",
+        "correct the format",
+    ),
     "derived from nothing": (
         [custom(PIECES, "derived", "no_such + 1")],
         f"{P}[3].customProperties",
@@ -421,6 +440,8 @@ BROKEN = {
         "customProperties[1]",
         "keep one",
     ),
+    "duplicates unknown": ([ingestion(onDuplicate="firstWins")], f"{I}.onDuplicate", "lastWins"),
+    "duplicates as a list": ([ingestion(onDuplicate=["lastWins"])], f"{I}.onDuplicate", "refuse"),
     "unknown columns unknown": ([ingestion(unknownColumns="drop")], f"{I}.unknownColumns", "rescue"),
     "share above one": ([ingestion(errorBudget={"share": 1.5})], f"{I}.errorBudget.share", "0.01"),
     "negative rows": ([ingestion(errorBudget={"rows": -1})], f"{I}.errorBudget.rows", "positive"),
@@ -428,6 +449,8 @@ BROKEN = {
     "pattern with a dot": ([ingestion(filePatterns=["./sales*.csv"])], f"{I}.filePatterns[0]", "relative"),
     "pattern with nothing": ([ingestion(filePatterns=["a//sales.csv"])], f"{I}.filePatterns[0]", "relative"),
     "pattern from the root": ([ingestion(filePatterns=["/sales.csv"])], f"{I}.filePatterns[0]", "relative"),
+    "pattern too long": ([ingestion(filePatterns=["s" * 1025])], f"{I}.filePatterns[0]", "relative"),
+    "too many patterns": ([ingestion(filePatterns=["s*.csv"] * 101)], f"{I}.filePatterns", "at most 100"),
     "pattern for everything": ([ingestion(filePatterns=["**"])], f"{I}.filePatterns[0]", "letters of its own"),
     "freshness without a unit": (
         [("", "slaProperties", [{"property": "freshness", "value": 3}])],
@@ -656,11 +679,6 @@ def test_documentation_and_other_vendors_are_let_through(tmp_path: Path) -> None
     assert contract.expectations == ()
 
 
-def test_expressions_are_left_alone_when_asked(tmp_path: Path) -> None:
-    contract = read_contract(written(tmp_path, changed(rule("no_such > 1"))), check_expressions=False)
-    assert isinstance(contract, Contract)
-
-
 @pytest.mark.parametrize(
     ("budget", "rejected", "read", "allowed"),
     [
@@ -672,9 +690,105 @@ def test_expressions_are_left_alone_when_asked(tmp_path: Path) -> None:
         (ErrorBudget(share=0.01), 2, 100, False),
         (ErrorBudget(rows=1, share=0.5), 2, 10, False),
         (ErrorBudget(share=0.29), 29, 100, True),
+        (ErrorBudget(unlimited=True), 100, 100, True),
     ],
     ids=str,
 )
 def test_budget_holds_both_bounds_exactly(budget: ErrorBudget, rejected: int, read: int, allowed: bool) -> None:
     assert budget.allows(rejected, read) is allowed
     assert Decimal(rejected) / read <= 1
+
+
+def test_error_budget_none_has_no_limit_and_says_so(tmp_path: Path) -> None:
+    contract = read_contract(written(tmp_path, changed(ingestion(errorBudget="none"))))
+    assert contract.budget == ErrorBudget(unlimited=True)
+    assert "no limit: bad rows are rejected" in describe(contract)
+
+
+@pytest.mark.parametrize("name", ["commits", "issues", "events"])
+def test_contracts_of_our_own_collectors_have_no_limit(name: str) -> None:
+    assert read_contract(CONTRACTS_DIR / f"{name}.yaml").budget.unlimited
+
+
+@pytest.mark.parametrize(
+    ("status", "is_draft"), [("draft", True), ("proposed", True), ("active", False), ("deprecated", False)]
+)
+def test_status_decides_about_the_dag(tmp_path: Path, status: str, is_draft: bool) -> None:
+    contract = read_contract(written(tmp_path, changed(("", "status", status))))
+    assert contract.is_draft is is_draft
+    assert ("no DAG until it is active" in describe(contract)) is is_draft
+
+
+def gx_with(kind: str, **kwargs: object) -> dict:
+    check = {"type": "custom", "engine": "greatExpectations", "implementation": {"type": kind, "kwargs": kwargs}}
+    return changed(("schema.0", "quality", [check]))
+
+
+REFUSED_EXPECTATIONS = {
+    "SQL": gx_with("unexpected_rows_expectation", unexpected_rows_query="SELECT 1"),
+    "two queries": gx_with(
+        "expect_query_results_to_match_comparison",
+        base_query="UPDATE raw.sales SET total_amount = 0 RETURNING 1",
+        comparison_data_source_name="warehouse",
+        comparison_query="SELECT 1",
+    ),
+    "another table": gx_with("expect_table_row_count_to_equal_other_table", other_table_name="ops.file_event"),
+    "row condition": gx_with(
+        "expect_column_values_to_not_be_null", column="colour", row_condition="1=1", condition_parser="spark"
+    ),
+    "condition parser": gx_with("expect_table_row_count_to_equal", value=1, condition_parser="great_expectations"),
+    "batch": gx_with("expect_table_row_count_to_equal", value=1, batch_id="x"),
+    "windows": gx_with("expect_table_row_count_to_equal", value=1, windows=[{}]),
+    "parameter": gx_with("expect_table_row_count_to_equal", value={"$PARAMETER": "now()"}),
+    "schema of JSON": gx_with("expect_column_values_to_match_json_schema", column="details", json_schema={}),
+    "column of another type": gx_with("expect_column_values_to_not_be_null", column=["colour"]),
+    "columns of another type": gx_with("expect_compound_columns_to_be_unique", column_list=5),
+    "column with SQL": gx_with("expect_column_values_to_not_be_null", column="colour) FROM ops.file_event --"),
+    "deep list": gx_with("expect_column_values_to_be_in_set", column="colour", value_set=[[[[["a"]]]]]),
+    "mapping in a list": gx_with("expect_column_values_to_be_in_set", column="colour", value_set=[{"a": 1}]),
+    "quantiles": gx_with("expect_column_quantile_values_to_be_between", column="pieces", quantile_ranges={"a": 1}),
+}
+
+
+@pytest.mark.parametrize("document", REFUSED_EXPECTATIONS.values(), ids=list(REFUSED_EXPECTATIONS))
+def test_expectation_that_reads_more_than_columns_of_the_table_is_refused(tmp_path: Path, document: dict) -> None:
+    problems = refusal(written(tmp_path, document)).problems
+    assert {problem.path.partition(".implementation")[0] for problem in problems} == {Q}
+    assert all(problem.remedy for problem in problems)
+
+
+@pytest.mark.parametrize(
+    ("kind", "kwargs"),
+    [
+        ("expect_column_values_to_be_in_set", {"column": "colour", "value_set": ["red", "blue"], "mostly": 0.9}),
+        ("expect_column_sum_to_be_between", {"column": "pieces", "min_value": 1, "strict_min": True}),
+        ("expect_compound_columns_to_be_unique", {"column_list": ["part_id", "made_on"]}),
+        ("expect_column_pair_values_a_to_be_greater_than_b", {"column_A": "weight", "column_B": "price"}),
+        ("expect_table_columns_to_match_set", {"column_set": ["part_id"], "exact_match": False}),
+        (
+            "expect_column_quantile_values_to_be_between",
+            {"column": "pieces", "quantile_ranges": {"quantiles": [0.5], "value_ranges": [[0, None]]}},
+        ),
+    ],
+    ids=str,
+)
+def test_expectation_over_columns_is_taken(tmp_path: Path, kind: str, kwargs: dict) -> None:
+    (found,) = read_contract(written(tmp_path, gx_with(kind, **kwargs))).expectations
+    assert found.type == kind
+    assert set(dict(found.kwargs)) == set(kwargs)
+
+
+@pytest.mark.parametrize("value", OnDuplicate)
+def test_contract_says_what_happens_to_rows_that_contradict_each_other(tmp_path: Path, value: OnDuplicate) -> None:
+    assert OnDuplicate.REFUSE is _read(tmp_path, SOUND).on_duplicate
+
+    contract = _read(tmp_path, SOUND.replace("{newestBy: seen_at", f"{{newestBy: seen_at, onDuplicate: {value}"))
+
+    assert contract.on_duplicate is value
+    assert ("lastWins" in describe(contract)) is (value is OnDuplicate.LAST_WINS)
+
+
+def _read(folder: Path, text: str) -> Contract:
+    path = folder / "parts.yaml"
+    path.write_text(text)
+    return read_contract(path)

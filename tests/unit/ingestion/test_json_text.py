@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from include.contracts.model import Column, ColumnType
 from include.errors import Code
 from include.ingestion import json_text
-from include.ingestion.json_text import ndjson_lines, record_lines
+from include.ingestion.json_text import document_records, ndjson_records
 
 pytestmark = pytest.mark.unit
 
@@ -18,22 +18,38 @@ pytestmark = pytest.mark.unit
 def ndjson(tmp_path: Path, content: bytes, limit: int = 1000) -> list[tuple]:
     path = tmp_path / "text"
     path.write_bytes(content)
-    return [
-        (row["_source_row"], row["_source_line"], row["_problem"] or row["_raw"])
-        for table in ndjson_lines(path, limit)
-        for row in table.to_pylist()
-    ]
+    return [(record.line, record.code or record.raw) for record in ndjson_records(path, limit)]
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        pytest.param(b'{"a":1}\n{"a":2}\n', [(1, 1, '{"a":1}'), (2, 2, '{"a":2}')], id="plain"),
-        pytest.param(b'\n{"a":1}\r\n\r\n {"a":2} ', [(1, 2, '{"a":1}'), (2, 4, '{"a":2}')], id="blank-lines-and-crlf"),
-        pytest.param(b'{"a":\n1\n', [(1, 1, '{"a":'), (2, 2, "1")], id="malformed-lines-are-records"),
-        pytest.param(b'{"a":"\xff"}\n1\n', [(1, 1, "bad-encoding"), (2, 2, "1")], id="not-utf-8"),
-        pytest.param(b'"' + b"x" * 2000 + b'"\n1\n', [(1, 1, "row-too-long"), (2, 2, "1")], id="too-long"),
-        pytest.param("{}\u2028\n1".encode(), [(1, 1, "{}"), (2, 2, "1")], id="line-separator-is-no-line-end"),
+        pytest.param(b'{"a":1}\n{"a":2}\n', [(1, '{"a":1}'), (2, '{"a":2}')], id="plain"),
+        pytest.param(b'\n{"a":1}\r\n\r\n {"a":2} ', [(2, '{"a":1}'), (4, '{"a":2}')], id="blank-lines-and-crlf"),
+        pytest.param(
+            b'{"a":\n1\n', [(1, Code.BAD_ROW_JSON), (2, Code.NOT_AN_OBJECT)], id="malformed-lines-are-records"
+        ),
+        pytest.param(b'{"a":"\xff"}\n1\n', [(1, Code.BAD_ENCODING), (2, Code.NOT_AN_OBJECT)], id="not-utf-8"),
+        pytest.param(b'"' + b"x" * 2000 + b'"\n1\n', [(1, Code.ROW_TOO_LONG), (2, Code.NOT_AN_OBJECT)], id="too-long"),
+        pytest.param(
+            '{"a":"\u2028"}\n{}'.encode(), [(1, '{"a":"\u2028"}'), (2, "{}")], id="line-separator-is-no-line-end"
+        ),
+        pytest.param(
+            b'{"a":1}{"a":2} {"a":3}\n{"a":4}',
+            [(1, '{"a":1}'), (1, '{"a":2}'), (1, '{"a":3}'), (2, '{"a":4}')],
+            id="objects-one-after-another",
+        ),
+        pytest.param(
+            b'{"a":1}{"a":NaN}{"a":3}\n',
+            [(1, '{"a":1}'), (1, Code.BAD_ROW_JSON), (1, '{"a":3}')],
+            id="a-broken-one-among-them",
+        ),
+        pytest.param(b'{"a":1}{"a":"}{\n', [(1, '{"a":1}'), (1, Code.BAD_ROW_JSON)], id="the-last-one-cut-off"),
+        pytest.param(
+            b'{"a":1} x\n{"a":1},\n[1][2]\n',
+            [(1, Code.BAD_ROW_JSON), (2, Code.BAD_ROW_JSON), (3, Code.BAD_ROW_JSON)],
+            id="something-else-after-it",
+        ),
     ],
 )
 def test_ndjson_lines_number_records_and_lines(tmp_path: Path, content: bytes, expected: list) -> None:
@@ -50,7 +66,7 @@ BLANK = st.text(st.sampled_from([" ", "\n", "\t"]), max_size=3)
 
 @given(elements=st.lists(st.tuples(BLANK, CELLS, st.sampled_from([None, 1]), BLANK), max_size=6), cut=st.integers(1, 9))
 @settings(max_examples=150, deadline=None)
-def test_record_lines_finds_the_line_of_every_element(tmp_path_factory, elements: list, cut: int) -> None:
+def test_document_records_finds_every_element_and_its_line(tmp_path_factory, elements: list, cut: int) -> None:
     text, lines = "\n[", []
     for at, (before, value, indent, after) in enumerate(elements):
         text += ("," if at else "") + before
@@ -59,22 +75,35 @@ def test_record_lines_finds_the_line_of_every_element(tmp_path_factory, elements
     path = tmp_path_factory.mktemp("json") / "text"
     path.write_text(text + "]")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_text, "READ_BYTES", cut)
-        assert list(record_lines(path)) == list(enumerate(lines, 1))
+        patch.setattr(json_text, "READ_CHARACTERS", cut)
+        found = list(document_records(path, 10_000))
+    assert [record.line for record in found] == lines
+    for record, (_, value, _, _) in zip(found, elements, strict=True):
+        assert json.loads(record.raw) == value
+
+
+@pytest.mark.parametrize("cut", range(1, 10))
+def test_document_records_reads_the_same_wherever_its_pieces_end(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b"[1.5e+3,\r\r\n0.10 ,-2E-7,\r\n{}]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_text, "READ_CHARACTERS", cut)
+        found = [(record.line, record.raw) for record in document_records(path, 10_000)]
+    assert found == [(1, "1.5e+3"), (3, "0.10"), (3, "-2E-7"), (4, "{}")]
 
 
 @pytest.mark.parametrize(
     ("content", "lines"),
     [
-        pytest.param('{"a": 1}\n{\n"a": 2}\n\n{"a": 3}', [(1, 1), (2, 2), (3, 5)], id="concatenated"),
+        pytest.param('{"a": 1}\n{\n"a": 2}\n\n{"a": 3}', [1, 2, 5], id="concatenated"),
+        pytest.param('{"a": 1}{\r"a": 2}\r\n\r{"a": 3} 7 8', [1, 1, 4, 4, 4], id="all-line-ends"),
         pytest.param("[]", [], id="none"),
-        pytest.param('[{"a": "never closed', [(1, 1)], id="cut-off-in-a-string"),
     ],
 )
-def test_record_lines_reads_documents(tmp_path: Path, content: str, lines: list) -> None:
+def test_document_records_reads_documents(tmp_path: Path, content: str, lines: list) -> None:
     path = tmp_path / "text"
-    path.write_text(content)
-    assert list(record_lines(path)) == lines
+    path.write_bytes(content.encode())
+    assert [record.line for record in document_records(path, 1000)] == lines
 
 
 @pytest.fixture
@@ -112,8 +141,12 @@ def test_validate_places_json_rejects(stages, things, content: bytes, good: list
         pytest.param(b'[{"id": 1}, {"id": 2', Code.TRUNCATED_FILE, "cut off", id="array-cut-off"),
         pytest.param(b'[{"id": 1}, {"id": 2}', Code.TRUNCATED_FILE, "cut off", id="array-not-closed"),
         pytest.param(b'{\n"id": 1,\n', Code.TRUNCATED_FILE, "cut off", id="object-cut-off"),
-        pytest.param(b'[{"id": 1}, {"id" 2}]', Code.UNREADABLE_FILE, "broken in record 2: ", id="array-broken"),
-        pytest.param(b'[{"ID": 1, "id": 2}]', Code.DUPLICATE_COLUMNS, "twice", id="key-in-two-spellings"),
+        pytest.param(
+            b'[{"id": 1}, {"id" 2}]', Code.UNREADABLE_FILE, "broken in record 2 (line 1): expecting", id="array-broken"
+        ),
+        pytest.param(
+            b'[{"ID": 1, "id": 2}]', Code.DUPLICATE_COLUMNS, "'ID' and 'id' differ in case", id="key-in-two-spellings"
+        ),
         pytest.param(b'[{"other": 1}]', Code.MISSING_COLUMNS, "id", id="required-key-nowhere"),
         pytest.param(
             b'[{"id": 1}, {"id": 2},', Code.TRUNCATED_FILE, "cut off after record 2", id="array-cut-after-comma"

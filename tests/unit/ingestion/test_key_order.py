@@ -38,3 +38,9 @@ def test_too_many_parts_are_left_to_postgresql() -> None:
     contract = read_contract(CONTRACTS_DIR / "sales.yaml")
     with duckdb.connect() as connection:
         assert key_ranges(connection, contract, KEYS["sales"], MOST_PARTS + 1) == []
+
+
+def test_file_of_which_no_row_is_loaded_is_one_part() -> None:
+    contract = read_contract(CONTRACTS_DIR / "sales.yaml")
+    with duckdb.connect() as connection:
+        assert key_ranges(connection, contract, f"(SELECT * FROM {KEYS['sales']} WHERE false)", 3) == ["true"]

@@ -2,11 +2,9 @@
 
 import pytest
 
-from include.contracts.model import Cleaning, Column, ColumnType
-from include.errors import Code
+from include.contracts.model import Cleaning, Column, ColumnType, OnDuplicate
 from include.ingestion.enrich import Enricher
 from include.ingestion.process import process
-from include.ingestion.records import FileRefusedError
 from include.settings import IngestSettings, MlServiceSettings
 
 pytestmark = pytest.mark.unit
@@ -25,9 +23,10 @@ def kept(stages, contract, content: bytes) -> list[str]:
     [
         pytest.param("a,1,old\na,2,new", ["new"], id="newer-later"),
         pytest.param("a,2,new\na,1,old", ["new"], id="newer-first"),
-        pytest.param("a,1,first\na,1,second", ["second"], id="equal-times-last-row"),
+        pytest.param("a,1,same\na,1,same", ["same"], id="equal-times-identical"),
+        pytest.param("a,1,old\na,1,older\na,2,new", ["new"], id="older-ones-may-differ"),
         pytest.param("a,1,timed\na,,untimed", ["timed"], id="no-time-is-oldest"),
-        pytest.param("a,,first\na,,second", ["second"], id="no-times-last-row"),
+        pytest.param("a,,same\na,,same", ["same"], id="no-times-identical"),
         pytest.param(" A ,1,old\na,2,new", ["new"], id="keys-compared-after-cleaning"),
         pytest.param("a,1,x\nb,1,y", ["x", "y"], id="different-keys"),
         pytest.param("a,3,x\nb,1,y\na,1,z\na,2,w\nb,2,v", ["x", "v"], id="several"),
@@ -42,17 +41,19 @@ def test_process_keeps_the_newest_of_a_key(stages, contract_of, rows: str, notes
     assert kept(stages, contract, content) == notes
 
 
-def test_process_keeps_the_last_row_where_no_column_says_which_is_newest(stages, contract_of) -> None:
-    assert kept(stages, contract_of(ID, AT, NOTE), b"id,at,note\na,9,first\na,1,second\n") == ["second"]
+@pytest.mark.parametrize("newest_by", [None, "at"])
+def test_process_keeps_the_last_row_where_the_contract_says_so(stages, contract_of, newest_by: str | None) -> None:
+    contract = contract_of(ID, AT, NOTE, newest_by=newest_by, on_duplicate=OnDuplicate.LAST_WINS)
+    assert kept(stages, contract, b"id,at,note\na,1,first\na,1,second\n") == ["second"]
 
 
 def test_process_compares_all_columns_of_a_key(stages, contract_of) -> None:
-    contract = contract_of(ID, AT, NOTE, key=("id", "at"))
+    contract = contract_of(ID, AT, NOTE, key=("id", "at"), on_duplicate=OnDuplicate.LAST_WINS)
     assert kept(stages, contract, b"id,at,note\na,1,x\na,2,y\na,1,z\n") == ["y", "z"]
 
 
 def test_process_compares_uuids_whatever_their_case(stages, contract_of) -> None:
-    contract = contract_of(Column("id", ColumnType.UUID, required=True), NOTE)
+    contract = contract_of(Column("id", ColumnType.UUID, required=True), NOTE, on_duplicate=OnDuplicate.LAST_WINS)
     one = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21"
     assert kept(stages, contract, f"id,note\n{one},x\n{one.upper()},y\n".encode()) == ["y"]
 
@@ -89,12 +90,3 @@ def test_process_derives_columns_from_cleaned_values(stages, contract_of) -> Non
     derived = Column("label", ColumnType.TEXT, derived="id || coalesce(note, '-')")
     rows = stages.rows(contract_of(ID, NOTE, derived), b"id,note\n A ,x\nb,\n")
     assert [row["label"] for row in rows] == ["ax", "b-"]
-
-
-def test_process_refuses_the_file_where_a_derived_column_cannot_be_calculated(stages, contract_of) -> None:
-    contract = contract_of(ID, NOTE, Column("number", ColumnType.INTEGER, derived="note::BIGINT"))
-    validated = stages.validate(contract, b"id,note\na,1\nb,none\n")
-    with pytest.raises(FileRefusedError) as caught:
-        process(contract, validated, validated.path.parent, IngestSettings(), Enricher(MlServiceSettings()))
-    assert caught.value.code is Code.DERIVATION_FAILED
-    assert "none" in caught.value.message

@@ -140,7 +140,10 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
         INTEGER,
         {"0": 0, "-0": 0, "007": 7, "+5": 5, " 42 ": 42, "": None, "  ": None, "9223372036854775807": 2**63 - 1,
          "-9223372036854775808": -(2**63), "9223372036854775808": Code.OUT_OF_RANGE, "1" * 40: Code.OUT_OF_RANGE,
-         "1.0": Code.BAD_INTEGER, "1e3": Code.BAD_INTEGER, "0x1F": Code.BAD_INTEGER, "1_000": Code.BAD_INTEGER,
+         "1.0": 1, "-12.000": -12, "7.": 7, "9223372036854775807.0": 2**63 - 1,
+         "9223372036854775808.0": Code.OUT_OF_RANGE,
+         "1.5": Code.BAD_INTEGER, "1.0.0": Code.BAD_INTEGER, ".0": Code.BAD_INTEGER, "1.23457E+12": Code.BAD_INTEGER,
+         "1e3": Code.BAD_INTEGER, "0x1F": Code.BAD_INTEGER, "1_000": Code.BAD_INTEGER,
          "1,000": Code.BAD_INTEGER, "- 1": Code.BAD_INTEGER, "twelve": Code.BAD_INTEGER, "٣": Code.BAD_INTEGER,
          "NULL": Code.BAD_INTEGER, "1\0": Code.BAD_INTEGER, "\v1": Code.BAD_INTEGER, "+": Code.BAD_INTEGER,
          "0b1": Code.BAD_INTEGER, "\u00a01": Code.BAD_INTEGER},
@@ -151,6 +154,15 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
         {"0": Decimal("0.00"), "-1.5": Decimal("-1.50"), "+1": Decimal("1.00"), "1.": Decimal("1.00"),
          ".5": Decimal("0.50"), " 2.25 ": Decimal("2.25"), "1e3": Decimal("1000.00"), "125E-2": Decimal("1.25"),
          "1.10": Decimal("1.10"), "1.100": Decimal("1.10"), "": None, "9999999999.99": Decimal("9999999999.99"),
+         "0.00007646252e11": Decimal("7646252.00"), "7.646252e6": Decimal("7646252.00"),
+         "0." + "0" * 200 + "123e203": Decimal("123.00"), "123" + "0" * 200 + "e-202": Decimal("1.23"),
+         "0e999999999": Decimal("0.00"), "-0e-99999999999999999999": Decimal("0.00"),
+         "1e+0000000000000000000000000001": Decimal("10.00"), "1.23457E+12": Code.OUT_OF_RANGE,
+         "1e999999999": Code.OUT_OF_RANGE, "1e99999999999999999999": Code.OUT_OF_RANGE,
+         "1e-999999999": Code.TOO_MANY_DECIMALS, "1e-99999999999999999999": Code.TOO_MANY_DECIMALS,
+         "12345678901234567890123456789012345678901234567890e-50": Code.TOO_MANY_DECIMALS, "9" * 45: Code.OUT_OF_RANGE,
+         "0" * 40 + "7": Decimal("7.00"), "5." + "0" * 60: Decimal("5.00"),
+         "1." + "0" * 60 + "1": Code.TOO_MANY_DECIMALS,
          "10000000000": Code.OUT_OF_RANGE, "1e40": Code.OUT_OF_RANGE, "1.005": Code.TOO_MANY_DECIMALS,
          "1e-3": Code.TOO_MANY_DECIMALS, "0.001": Code.TOO_MANY_DECIMALS, "nan": Code.BAD_NUMBER,
          "inf": Code.BAD_NUMBER, "1_0": Code.BAD_NUMBER, "0x10": Code.BAD_NUMBER, "1,5": Code.BAD_NUMBER,
@@ -161,7 +173,14 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
         FLOAT,
         {"0": 0.0, "-1.5": -1.5, "+1": 1.0, "1.": 1.0, ".5": 0.5, "1e300": 1e300, "1E-3": 0.001, " 2 ": 2.0, "": None,
          "0.1": 0.1, "nan": Code.BAD_NUMBER, "NaN": Code.BAD_NUMBER, "inf": Code.BAD_NUMBER,
-         "-Infinity": Code.BAD_NUMBER, "1e400": Code.BAD_NUMBER, "1_0": Code.BAD_NUMBER, "0x1p3": Code.BAD_NUMBER,
+         "-Infinity": Code.BAD_NUMBER, "1e400": Code.OUT_OF_RANGE, "-1e400": Code.OUT_OF_RANGE,
+         "9" * 400: Code.OUT_OF_RANGE, "1e-400": Code.OUT_OF_RANGE, "-1E-400": Code.OUT_OF_RANGE,
+         "2e-324": Code.OUT_OF_RANGE, "2.4703282292062327e-324": Code.OUT_OF_RANGE,
+         "0." + "0" * 330 + "1": Code.OUT_OF_RANGE, "00.10e-400": Code.OUT_OF_RANGE, " .1e-400 ": Code.OUT_OF_RANGE,
+         "1e-99999999999999999999": Code.OUT_OF_RANGE, "1e99999999999999999999": Code.OUT_OF_RANGE,
+         "4.9e-324": 5e-324, "-5e-324": -5e-324, "2.2250738585072011e-308": 2.225073858507201e-308,
+         "0e-400": 0.0, "-0.000E400": -0.0, "0e99999999999999999999": 0.0, "0." + "0" * 400: 0.0, ".0": 0.0, "-0": -0.0,
+         "1_0": Code.BAD_NUMBER, "0x1p3": Code.BAD_NUMBER,
          "1,5": Code.BAD_NUMBER, "1f": Code.BAD_NUMBER, "\v1": Code.BAD_NUMBER, "1e": Code.BAD_NUMBER},
     ),
     "boolean": (
@@ -185,7 +204,37 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
     "dotted-date": (
         DOTTED,
         {"31.01.2026": date(2026, 1, 31), "2026-01-31": date(2026, 1, 31), "31.02.2026": Code.BAD_DATE,
+         "1.1.2026": date(2026, 1, 1), " 31.1.2026 ": date(2026, 1, 31), "31.1.26": Code.BAD_DATE,
+         "31.01.026": Code.BAD_DATE, "31.01.02026": Code.BAD_DATE, "31. 01.2026": Code.BAD_DATE,
+         "31.01.20261": Code.BAD_DATE, "infinity": Code.BAD_DATE, "epoch": Code.BAD_DATE, "0.1.2026": Code.BAD_DATE,
          "2026.01.31": Code.BAD_DATE},
+    ),
+    "compact-date": (
+        Column("x", ColumnType.DATE, formats=("%d%m%Y", "%Y%m%d")),
+        {"31012026": date(2026, 1, 31), "20260131": date(2026, 1, 31), "1112026": Code.BAD_DATE,
+         "3112026": Code.BAD_DATE, "310126": Code.BAD_DATE},
+    ),
+    "short-year": (
+        Column("x", ColumnType.DATE, formats=("%d.%m.%y",)),
+        {"31.01.26": date(2026, 1, 31), "31.01.69": date(1969, 1, 31), "31.01.6": Code.BAD_DATE,
+         "31.01.2026": Code.BAD_DATE},
+    ),
+    "date-with-a-time": (
+        Column("x", ColumnType.DATE, formats=("%d.%m.%Y %H:%M",)),
+        {"31.01.2026 00:00": date(2026, 1, 31), "31.01.2026 23:59": Code.BAD_DATE, "31.01.2026": Code.BAD_DATE},
+    ),
+    "american-time": (
+        Column("x", ColumnType.TIMESTAMP, formats=("%m/%d/%Y %I:%M:%S %p",)),
+        {"1/31/2026 1:05:09 PM": datetime(2026, 1, 31, 13, 5, 9), "01/31/2026 12:00:00 am": datetime(2026, 1, 31),  # noqa: DTZ001
+         "1/31/2026 13:05:09 PM": Code.BAD_TIMESTAMP, "1/31/26 1:05:09 PM": Code.BAD_TIMESTAMP,
+         "1/31/2026 1:05:60 PM": Code.BAD_TIMESTAMP, "1/31/2026  1:05:09 PM": Code.BAD_TIMESTAMP},
+    ),
+    "format-with-an-offset": (
+        Column("x", ColumnType.TIMESTAMPTZ, formats=("%d.%m.%Y %H:%M:%S.%f %z",)),
+        {"31.01.2026 14:30:15.0 +02:00": NOON_UTC, "31.01.2026 18:00:15.0 +0530": NOON_UTC,
+         "31.01.2026 12:30:15.25 +00": NOON_UTC.replace(microsecond=250_000),
+         "31.01.2026 12:30:15.0 +99:99": Code.BAD_TIMESTAMP, "31.01.2026 12:30:15.0 +2": Code.BAD_TIMESTAMP,
+         "31.01.2026 12:30:15.0": Code.BAD_TIMESTAMP, "31.01.26 12:30:15.0 +02": Code.BAD_TIMESTAMP},
     ),
     "timestamp": (
         TIMESTAMP,
@@ -221,7 +270,9 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
          "x": Code.BAD_JSON, "{'a': 1}": Code.BAD_JSON, "[1,]": Code.BAD_JSON, '{"a": 1,}': Code.BAD_JSON,
          "NaN": Code.BAD_JSON, '{"a": NaN}': Code.BAD_JSON, "[Infinity]": Code.BAD_JSON, "[-Inf]": Code.BAD_JSON,
          '"\\u0000"': Code.BAD_JSON, '"\\ud800"': Code.BAD_JSON, "1e99999999": Code.BAD_JSON, "01": Code.BAD_JSON,
-         "{} {}": Code.BAD_JSON, "/* c */ 1": Code.BAD_JSON},
+         "{} {}": Code.BAD_JSON, "/* c */ 1": Code.BAD_JSON, "1e131072": Code.BAD_JSON,
+         "[1e-16383]": [1e-16383], "[1e-16384]": Code.BAD_JSON, '{"k": 1, "k": 1}': Code.BAD_JSON,
+         '[{"a": {"k": 1, "\\u006b": 2}}]': Code.BAD_JSON, '{"k": {"k": 1}}': {"k": {"k": 1}}},
     ),
     "uuid": (
         UUID,
@@ -257,11 +308,22 @@ def test_roads_read_a_cell_as_the_grammar_says(
         assert roads.fast(contract, content) in (None, rows)
 
 
+@pytest.mark.parametrize(("precision", "scale"), [(38, 10), (38, 38), (38, 0), (20, 20), (12, 2)])
+@given(numbers=st.lists(st.text("0000123456789.-", min_size=1, max_size=45), min_size=1, max_size=20))
+@EVERY
+def test_roads_agree_on_long_numbers(roads: Roads, contract_of, precision: int, scale: int, numbers: list[str]) -> None:
+    """Arrow's decimals wrap around where a number has too many digits."""
+    contract = contract_of(ID, Column("x", ColumnType.NUMBER, precision=precision, scale=scale))
+    for number in numbers:
+        assert_agreement(roads, contract, csv_of(("id", "x"), ("1", number)))
+
+
 @pytest.mark.parametrize(
     ("column", "cell"),
     [(TEXT, "a"), (TRIMMED, " a "), (INTEGER, "42"), (NUMBER, "1.5"), (FLOAT, "1e3"), (BOOLEAN, "yes"),
      (DATE, "2026-01-31"), (TIMESTAMP, "2026-01-31T12:30:15"), (TIMESTAMPTZ, "2026-01-31T12:30:15Z"),
-     (TIMESTAMPTZ, "2026-01-31 12:30:15"), (JSON, '{"a": 1}'), (UUID, A_UUID)],
+     (TIMESTAMPTZ, "2026-01-31 12:30:15"), (JSON, '{"a": 1}'), (UUID, A_UUID), (FLOAT, "0"), (FLOAT, "-0.0e-7"),
+     (FLOAT, "5e-324"), (FLOAT, "")],
     ids=lambda value: value.type if isinstance(value, Column) else value,
 )  # fmt: skip
 def test_roads_do_not_doubt_what_is_usual(roads: Roads, contract_of, column: Column, cell: str) -> None:
@@ -281,7 +343,7 @@ NUMERIC = st.builds(
     DIGITS,
     st.sampled_from(["", ".", ","]),
     st.sampled_from(["", "0", "5", "05", "005", "123456789"]),
-    st.sampled_from(["", "", "e5", "E-2", "e", "e+2", "e400"]),
+    st.sampled_from(["", "", "e5", "E-2", "e", "e+2", "e400", "e-400"]),
 )
 MOMENT = st.builds(
     lambda year, month, day, between, time, zone: f"{year:04}-{month:02}-{day:02}{between}{time}{zone}",
@@ -322,7 +384,8 @@ def assert_agreement(roads: Roads, contract: Contract, content: bytes) -> None:
         assert roads.thorough(contract, content) == (fast, [])
 
 
-@given(body=st.text(st.sampled_from(list('"",\n\r ab;\t')), max_size=30))
+@given(body=st.text(st.sampled_from(list('"",\n\r ab;\t\ufeff')), max_size=30))
+@example('1,a\n\ufeff2,b\n\ufeff"id","x"\n')
 @example('1,""a""\n')
 @example('1,"a"",b\n2,"c""\n')
 @example('1,a\r\r2,b\n\n3,"c\n')
@@ -332,7 +395,7 @@ def test_roads_agree_on_any_structure(roads: Roads, contract_of, body: str) -> N
     assert_agreement(roads, contract, b"id,x\n" + body.encode())
 
 
-@given(body=st.text(st.sampled_from(list('"\n\r a')), max_size=20))
+@given(body=st.text(st.sampled_from(list('"\n\r a\ufeff')), max_size=20))
 @budget(max_examples=100, deadline=None)
 def test_roads_agree_on_a_file_of_one_column(roads: Roads, contract_of, body: str) -> None:
     assert_agreement(roads, contract_of(Column("id", ColumnType.TEXT)), b"id\n" + body.encode())

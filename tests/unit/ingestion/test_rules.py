@@ -1,12 +1,13 @@
 """Each rule names the column that it is about: without it nobody could tell which cell of a row to mend."""
 
-import duckdb
 import pytest
 
 from include.contracts.expressions import quoted
 from include.contracts.model import Column, ColumnType
 from include.errors import Code
+from include.ingestion.engine import engine
 from include.ingestion.rules import reading_checks, typed, value_checks
+from include.settings import IngestSettings
 
 pytestmark = pytest.mark.unit
 
@@ -18,6 +19,8 @@ READ = {
     "decimals": (Column("x", ColumnType.NUMBER, precision=5, scale=2), "1.234", Code.TOO_MANY_DECIMALS),
     "too large a number": (Column("x", ColumnType.NUMBER, precision=5, scale=2), "1000", Code.OUT_OF_RANGE),
     "float": (Column("x", ColumnType.FLOAT), "1..5", Code.BAD_NUMBER),
+    "too large a float": (Column("x", ColumnType.FLOAT), "1e999", Code.OUT_OF_RANGE),
+    "too small a float": (Column("x", ColumnType.FLOAT), "1e-999", Code.OUT_OF_RANGE),
     "boolean": (Column("x", ColumnType.BOOLEAN), "maybe", Code.BAD_BOOLEAN),
     "uuid": (Column("x", ColumnType.UUID), "1234", Code.BAD_UUID),
     "date": (Column("x", ColumnType.DATE), "2026-02-30", Code.BAD_DATE),
@@ -36,8 +39,8 @@ KEPT = {
 
 
 @pytest.fixture(scope="module")
-def connection():
-    with duckdb.connect() as connection:
+def connection(tmp_path_factory):
+    with engine(tmp_path_factory.mktemp("rules"), IngestSettings()) as connection:
         yield connection
 
 

@@ -89,6 +89,13 @@ def test_ingest_settings_of_the_environment_reach_the_tasks(
     told = airflow.environment(settings, credentials)
     assert told["INGEST_RETRIES"] == "9"
     assert told["INGEST_SPOOL_DIR"] == str(settings.layout.spool)
+    assert told["INGEST_CONTRACTS_CACHE_DIR"] == str(settings.layout.contracts_cache)
+
+
+def test_a_slow_parse_is_not_cut_off(settings: PlatformSettings, credentials: Credentials) -> None:
+    options = airflow.environment(settings, credentials)
+    parse = int(options["AIRFLOW__CORE__DAGBAG_IMPORT_TIMEOUT"])
+    assert 300 <= parse < int(options["AIRFLOW__DAG_PROCESSOR__DAG_FILE_PROCESSOR_TIMEOUT"])
 
 
 def test_tasks_call_the_ml_service_of_their_own_platform(

@@ -10,7 +10,7 @@ import pytest
 from local import backup_manifest
 from local.backup_manifest import Manifest, read_verified, stored
 from local.errors import PlatformError
-from local.mirror import checksum
+from local.file_copy import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable

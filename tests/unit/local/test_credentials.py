@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 
+NAMES = {"s3_access_key_id", "mlflow_s3_access_key_id", "airflow_admin_user"}
+
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     path = tmp_path / "secrets.env"
@@ -25,7 +27,7 @@ def test_secrets_are_made_once(tmp_path: Path) -> None:
 def test_two_platforms_share_no_secret(tmp_path: Path) -> None:
     one, other = (vars(load_or_make(tmp_path / name)) for name in ("one", "other"))
     alike = {name for name in one if one[name] == other[name]}
-    assert alike == {"s3_access_key_id", "airflow_admin_user"}
+    assert alike == NAMES
 
 
 def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_secrets_do_not_show_in_a_repr(tmp_path: Path) -> None:
 def test_a_rotation_replaces_every_secret_and_no_name(tmp_path: Path) -> None:
     made = load_or_make(tmp_path / "secrets.env")
     before, after = vars(made), vars(rotated(made))
-    assert {name for name in before if before[name] == after[name]} == {"s3_access_key_id", "airflow_admin_user"}
+    assert {name for name in before if before[name] == after[name]} == NAMES
 
 
 def test_airflow_reads_with_every_key_until_all_is_rewritten(tmp_path: Path) -> None:
@@ -74,6 +76,15 @@ def test_airflow_reads_with_every_key_until_all_is_rewritten(tmp_path: Path) -> 
     keys = twice.airflow_fernet_key.split(",")
     assert (len(keys), len(set(keys)), keys[-1]) == (3, 3, made.airflow_fernet_key)
     assert without_old_keys(twice).airflow_fernet_key.split(",") == keys[:2]
+
+
+def test_models_of_the_last_key_are_still_accepted_after_a_rotation(tmp_path: Path) -> None:
+    made = load_or_make(tmp_path / "secrets.env")
+    once = rotated(made)
+    assert once.model_signing_key.split(",")[1:] == [made.model_signing_key]
+    newest, before = rotated(once).model_signing_key.split(",")
+    assert before == once.model_signing_key.split(",")[0]
+    assert newest != before
 
 
 def test_saved_secrets_are_read_again(tmp_path: Path) -> None:

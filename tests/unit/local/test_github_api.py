@@ -37,6 +37,8 @@ def api(served: GithubApi) -> GithubApi:
     served.now, served.limit = NOW, None
     served.faults.clear()
     served.requests.clear()
+    served.replay.renamed.clear()
+    served.replay.heaviest_page, served.replay.edit, served.replay.before = None, None, None
     return served
 
 
@@ -135,6 +137,39 @@ def test_refusals_are_worded_as_the_api_does(
 def test_a_renamed_repository_redirects(api: GithubApi) -> None:
     answer = get(api, f"/repos/{MOVED}/commits?per_page=5")
     assert (answer.status_code, answer.headers["location"]) == (301, f"{api.url}{COMMITS}?per_page=5")
+
+
+def test_a_repository_that_a_test_renames_redirects_to_its_number(api: GithubApi) -> None:
+    api.replay.renamed["harbour/former"] = "harbour/ledger"
+    moved = get(api, "/repos/harbour/former/commits?per_page=5")
+    assert moved.status_code == 301
+    assert moved.headers["location"].startswith(f"{api.url}/repositories/")
+    answer = httpx.get(moved.headers["location"], headers=TOKEN)
+    assert answer.json() == get(api, f"{COMMITS}?per_page=5").json()
+    assert "/repositories/" in answer.links["next"]["url"]
+    assert get(api, "/repositories/1/commits").status_code == 404
+
+
+def test_answers_bear_the_time_of_the_replay(api: GithubApi) -> None:
+    assert get(api, f"{COMMITS}?per_page=1").headers.get_list("date") == ["Sat, 21 Nov 2026 00:00:00 GMT"]
+
+
+def test_pages_with_too_many_records_fail(api: GithubApi) -> None:
+    api.replay.heaviest_page = 50
+    assert [get(api, f"{COMMITS}?per_page={size}").status_code for size in (51, 50)] == [502, 200]
+
+
+def test_records_are_changed_before_they_are_cut_into_pages(api: GithubApi) -> None:
+    api.replay.edit = lambda endpoint, records: records[1:3] if endpoint == "commits" else records
+    expected = [commit.sha for commit in reversed(read()["harbour/ledger"]) if commit.committed_at <= f"{NOW:%Y-%m-%d}"]
+    assert [record["sha"] for record in get(api, f"{COMMITS}?per_page=100").json()] == expected[1:3]
+
+
+def test_the_history_changes_right_before_a_request(api: GithubApi) -> None:
+    asked: list[str] = []
+    api.replay.before = lambda request: asked.append(request.query["page"])
+    get(api, f"{COMMITS}?page=2")
+    assert asked == ["2"]
 
 
 def test_issues_and_events_are_served_too(api: GithubApi) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.errors import PlatformError
-from local.landing import object_key
+from local.landing import existing_file, object_key
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,4 +63,21 @@ def test_a_name_of_no_dataset_is_refused_with_the_choice(tmp_path: Path) -> None
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="is not a file"):
-        object_key(tmp_path / "none.csv", "sales")
+        existing_file(str(tmp_path / "none.csv"))
+
+
+@pytest.mark.usefixtures("contracts")
+@pytest.mark.parametrize(
+    ("dataset", "advice"),
+    [("sale", "did you mean sales"), ("nonsense", "known: inventory, sales, sales_returns")],
+    ids=["nearly right", "nothing like it"],
+)
+def test_unknown_dataset_is_refused_with_the_nearest_name(tmp_path: Path, dataset: str, advice: str) -> None:
+    with pytest.raises(PlatformError, match=f"there is no dataset {dataset}: {advice}"):
+        object_key(made(tmp_path, "x.csv"), dataset)
+
+
+@pytest.mark.parametrize("given", ["", ".", "none.csv"], ids=["nothing", "a folder", "no such file"])
+def test_what_is_no_file_is_refused(given: str) -> None:
+    with pytest.raises(PlatformError, match="make drop FILE=path"):
+        existing_file(given)

@@ -62,27 +62,33 @@ def test_the_health_page_is_believed(
     settings: PlatformSettings, health: dict[str, object], code: int, body: str, complaint: str | None
 ) -> None:
     health.update(code=code, body=body)
-    found = ml_api.service(settings).probe(0)
+    found = ml_api.service(settings, load_or_make(settings.layout.secrets)).probe(0)
     assert found == complaint if complaint is None else str(found).startswith(complaint)
 
 
 def test_a_service_that_does_not_listen_is_not_ready(settings: PlatformSettings) -> None:
-    assert "Connection refused" in str(ml_api.service(settings).probe(0))
+    assert "Connection refused" in str(ml_api.service(settings, load_or_make(settings.layout.secrets)).probe(0))
 
 
 def test_it_is_told_its_port_on_the_loopback_interface(settings: PlatformSettings) -> None:
-    service = ml_api.service(settings)
+    service = ml_api.service(settings, load_or_make(settings.layout.secrets))
     assert service.environment["ML_API_HOST"] == "127.0.0.1"
     assert service.environment["ML_API_PORT"] == str(settings.ml_api_port)
     assert (service.port, service.port_variable) == (settings.ml_api_port, "ML_API_PORT")
 
 
 def test_it_is_told_where_the_models_are(settings: PlatformSettings) -> None:
-    assert ml_api.service(settings).environment["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{settings.mlflow_port}"
+    credentials = load_or_make(settings.layout.secrets)
+    environment = ml_api.service(settings, credentials).environment
+    assert environment["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{settings.mlflow_port}"
+    assert environment["MLFLOW_TRACKING_USERNAME"] == "reader"
+    assert environment["MLFLOW_TRACKING_PASSWORD"] == credentials.mlflow_reader_password
+    assert environment["MODEL_SIGNING_KEY"] == credentials.model_signing_key
+    assert environment["ML_API_TOKEN"] == credentials.ml_api_token
 
 
 def test_make_env_tells_where_it_is(settings: PlatformSettings) -> None:
     load_or_make(settings.layout.secrets)
-    told = addresses.variables(Platform(settings))
+    told = addresses.for_library(Platform(settings))
     assert told["ML_API_URL"] == told["ML_SERVICE_URL"] == f"http://127.0.0.1:{settings.ml_api_port}"
     assert told["KAFKA_BOOTSTRAP"] == f"127.0.0.1:{settings.kafka_port}"

@@ -34,6 +34,14 @@ def test_its_arguments_hold_no_secret(settings: PlatformSettings, credentials: C
     assert credentials.mlflow_db_password in service.environment["MLFLOW_BACKEND_STORE_URI"]
     assert credentials.mlflow_db_password not in arguments
     assert credentials.s3_secret_access_key not in arguments
+    for secret in (
+        credentials.mlflow_admin_password,
+        credentials.mlflow_training_password,
+        credentials.mlflow_reader_password,
+        credentials.mlflow_flask_secret_key,
+    ):
+        assert secret in service.environment.values()
+        assert secret not in arguments + repr(service)
     assert credentials.mlflow_db_password not in repr(service)
 
 
@@ -46,10 +54,23 @@ def test_it_listens_on_loopback_and_answers_to_no_other_name(
     assert hosts == {"127.0.0.1", "localhost"}
 
 
-def test_clients_are_told_where_it_is_and_no_key(settings: PlatformSettings) -> None:
-    told = mlflow.variables(settings)
-    assert told["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{settings.mlflow_port}"
-    assert not [name for name in told if name.startswith("AWS")]
+def test_it_asks_for_a_login(settings: PlatformSettings, credentials: Credentials) -> None:
+    service = mlflow.service(settings, credentials)
+    assert service.command[service.command.index("--app-name") + 1] == "basic-auth"
+    assert service.environment["MLFLOW_BASIC_AUTH_FAIL_CLOSED"] == "true"
+
+
+@pytest.mark.parametrize(("of", "account"), [("variables", "training"), ("reader_variables", "reader")])
+def test_clients_get_a_login_of_their_own_and_no_key_of_the_bucket(
+    settings: PlatformSettings, credentials: Credentials, of: str, account: str
+) -> None:
+    environment = getattr(mlflow, of)(settings, credentials)
+    assert environment["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{settings.mlflow_port}"
+    assert environment["MLFLOW_TRACKING_USERNAME"] == account
+    assert environment["MLFLOW_TRACKING_PASSWORD"] == getattr(credentials, f"mlflow_{account}_password")
+    assert environment["MODEL_SIGNING_KEY"] == credentials.model_signing_key
+    assert not [name for name in environment if name.startswith("AWS")]
+    assert credentials.mlflow_admin_password not in environment.values()
 
 
 def test_it_is_unwell_when_nothing_answers(settings: PlatformSettings, credentials: Credentials) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from local.__main__ import app
+from local.credentials import Credentials, load_or_make
+from local.settings import REPOSITORY, PlatformSettings
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -63,3 +67,61 @@ def test_a_missing_file_cannot_be_dropped(tmp_path: Path) -> None:
     result = run("drop", str(tmp_path / "none.csv"), "--dataset", "sales")
     assert result.exit_code == 1
     assert "is not a file" in result.stderr
+
+
+@pytest.fixture
+def credentials() -> Credentials:
+    """Those of a platform that was started once."""
+    layout = PlatformSettings().layout
+    layout.home.mkdir()
+    return load_or_make(layout.secrets)
+
+
+@pytest.mark.parametrize(
+    ("options", "more"),
+    [
+        ([], set()),
+        (["--owner"], {"WAREHOUSE_OWNER_DSN", "WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD"}),
+        (["--aws"], {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL_S3"}),
+        (["--services"], {"S3_SECRET_ACCESS_KEY", "WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_TRANSFORM_PASSWORD"}),
+    ],
+    ids=["nothing", "owner", "aws", "services"],
+)
+def test_env_prints_other_secrets_on_request_only(credentials: Credentials, options: list[str], more: set[str]) -> None:
+    done = CliRunner().invoke(app, ["env", *options])
+
+    assert done.exit_code == 0, done.output
+    exported = dict(line.removeprefix("export ").split("=", 1) for line in done.output.splitlines())
+    assert more <= set(exported)
+    common = {"AIRFLOW_PASSWORD", "WAREHOUSE_DSN", "WAREHOUSE_READER_PASSWORD"}
+    secrets = {name for name in exported if name.endswith(("PASSWORD", "DSN", "SECRET_ACCESS_KEY", "ACCESS_KEY_ID"))}
+    if not options:
+        assert secrets == common
+    assert exported["WAREHOUSE_DSN"].startswith(f"postgresql://reader:{credentials.warehouse_reader_password}@")
+    assert bool(options) or credentials.warehouse_owner_password not in done.output
+
+
+def test_exec_runs_a_program_with_the_environment_of_the_platform(credentials: Credentials) -> None:
+    code = "import os, sys; print(os.environ['WAREHOUSE_TRANSFORM_PASSWORD'], *sys.argv[1:])"
+
+    command = [sys.executable, "-m", "local", "exec", "--", sys.executable, "-c", code, "a b", "--flag"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
+
+    assert done.stdout == f"{credentials.warehouse_transform_password} a b --flag\n", done.stderr
+
+
+def test_exec_leaves_an_environment_alone_that_says_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
+    command = [
+        sys.executable,
+        "-m",
+        "local",
+        "exec",
+        "--unless",
+        "KAFKA_BOOTSTRAP",
+        "--",
+        "printenv",
+        "KAFKA_BOOTSTRAP",
+    ]
+
+    assert subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True).stdout == "127.0.0.1:1\n"

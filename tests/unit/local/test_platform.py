@@ -75,8 +75,8 @@ def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
-    service = Service(name="s3", command=("/no/such/rclone",), directory=tmp_path, probe=lambda _since: None)
-    with pytest.raises(PlatformError, match="the program of s3 is missing: /no/such/rclone: run `make setup`"):
+    service = Service(name="s3", command=("/no/such/weed",), directory=tmp_path, probe=lambda _since: None)
+    with pytest.raises(PlatformError, match="the program of s3 is missing: /no/such/weed: run `make setup`"):
         check_program(service)
 
 

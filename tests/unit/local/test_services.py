@@ -12,7 +12,7 @@ from local.services import package_folder, shared_environment
 pytestmark = pytest.mark.unit
 
 
-@pytest.mark.parametrize("name", ["AIRFLOW_HOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "RCLONE_AUTH_KEY", "PGHOST"])
+@pytest.mark.parametrize("name", ["AIRFLOW_HOME", "PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "WEED_S3_SSE_KEY", "PGHOST"])
 def test_a_service_does_not_depend_on_the_shell(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, "stray")
     assert name not in shared_environment(Path("/srv/home"))

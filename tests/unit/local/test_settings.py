@@ -39,6 +39,7 @@ EXAMPLE = REPOSITORY / ".env.example"
 ELSEWHERE = {
     "PLATFORM_HOME": ".local",
     "INGEST_CONTRACTS_DIR": "include/contracts",
+    "INGEST_CONTRACTS_CACHE_DIR": ".local/contracts-cache",
     "INGEST_SPOOL_DIR": ".local/spool",
     "ALERTS_SMTP_PASSWORD": "",
     "S3_SECRET_ACCESS_KEY": "",
@@ -97,6 +98,9 @@ def test_a_relative_home_is_meant_from_the_checkout(tmp_path: Path, monkeypatch:
         pytest.param({"s3_port": 70_000}, id="port-too-high"),
         pytest.param({"s3_port": 9092, "kafka_port": 9092}, id="two-services-on-one-port"),
         pytest.param({"ml_api_port": 8080}, id="the-default-port-of-another-service"),
+        pytest.param({"s3_internal_ports": 9086}, id="the-row-of-the-bucket-reaches-another-service"),
+        pytest.param({"s3_internal_ports": 65530}, id="the-row-of-the-bucket-ends-too-high"),
+        pytest.param({"kafka_storage": "disk"}, id="a-storage-that-the-broker-does-not-have"),
         pytest.param({"platform_home": "/tmp/50%"}, id="percent-in-the-folder"),
         pytest.param({"platform_home": "/tmp/a ;b"}, id="semicolon-in-the-folder"),
     ],
@@ -126,7 +130,8 @@ def test_free_ports_are_all_different() -> None:
 def test_every_port_is_chosen_for_a_temporary_platform(tmp_path: Path) -> None:
     assert set(PORTS) == {name for name in PlatformSettings.model_fields if name.endswith("_port")}
     found, default = temporary_settings(tmp_path), PlatformSettings.model_fields
-    assert [name for name in PORTS if getattr(found, name) == default[name].default] == []
+    chosen = (*PORTS, "s3_internal_ports")
+    assert [name for name in chosen if getattr(found, name) == default[name].default] == []
 
 
 def test_services_get_ingest_settings_of_file_and_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import base64
 import gzip
 import json
+import os
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from html.parser import HTMLParser
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -17,7 +18,10 @@ from metabase import charts
 from metabase.answers import Answer
 from metabase.dashboards import Card, Dashboard
 from metabase.questions import Chart, Column, Format, Question
-from metabase.report import render
+from metabase.report import _replace, render
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -175,3 +179,17 @@ def test_no_sign_of_a_figure_can_end_its_element() -> None:
     [figure] = re.findall(r'class="figure">(.*?)</script>', page(Answer(question(Chart.BAR), rows())), flags=re.DOTALL)
     assert not set("<>&") & set(figure)
     assert json.loads(figure)["data"][0]["hovertemplate"].endswith("<extra></extra>")
+
+
+def test_page_replaces_a_file_and_no_pipe_or_device(tmp_path: Path) -> None:
+    page, pipe = tmp_path / "page.html", tmp_path / "pipe"
+    page.write_text("old")
+    os.mkfifo(pipe)
+
+    _replace(page, "new")
+    with pytest.raises(OSError, match="not a file"):
+        _replace(pipe, "new")
+
+    assert page.read_text() == "new"
+    assert pipe.is_fifo()
+    assert set(tmp_path.iterdir()) == {page, pipe}

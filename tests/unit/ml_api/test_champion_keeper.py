@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from include.ml.commit_features import FEATURES, INPUTS, CommitFeatures
-from ml_api.champion import Champion, ChampionKeeper, ModelUnavailableError, UnfitModelError, _frame
+from ml_api.champion import Champion, ChampionKeeper, ModelUnavailableError, UnfitModelError, Version, _frame
 from ml_api.commit_models import Commit
 from ml_api.metrics import Metrics
 
@@ -37,25 +38,25 @@ class Registry:
     """What MLflow would be: a version with the alias, which tests move, and a door that they may close."""
 
     def __init__(self) -> None:
-        self.version: str | Exception = "1"
+        self.version: str | Version | Exception = "1"
         self.unfit: set[str] = set()
         self.asked: list[str] = []
         self.loaded: list[str] = []
         self.door = threading.Event()
         self.door.set()
 
-    def champion_version(self) -> str:
+    def champion_version(self) -> Version:
         self.asked.append(str(self.version))
         if isinstance(self.version, Exception):
             raise self.version
-        return self.version
+        return self.version if isinstance(self.version, Version) else Version(self.version)
 
-    def load(self, version: str) -> Champion:
-        self.loaded.append(version)
+    def load(self, version: Version) -> Champion:
+        self.loaded.append(version.number)
         assert self.door.wait(30)
-        if version in self.unfit:
-            raise UnfitModelError(version, "it is a regressor")
-        return Champion(version, pipeline=None)
+        if version.number in self.unfit:
+            raise UnfitModelError(version.number, "it is a regressor")
+        return Champion(version.number, pipeline=None)
 
 
 class Watched:
@@ -137,6 +138,43 @@ def test_the_old_version_serves_until_the_new_one_is_loaded() -> None:
         assert watched.said == 2
         lines = [one for one in watched.metrics.text().decode().splitlines() if one.startswith("ml_api_model_info")]
         assert lines == ['ml_api_model_info{model="commit-classifier",version="2"} 1.0']
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"run_id": "another"}, id="trained-again"),
+        pytest.param({"created": 2}, id="registered-again"),
+        pytest.param({"signature": "another"}, id="signed-again"),
+    ],
+)
+def test_the_same_number_of_another_registration_is_loaded(change: dict[str, Any]) -> None:
+    """A deleted model counts from 1 again."""
+
+    async def story() -> None:
+        watched = Watched()
+        watched.registry.version = first = Version("1", "run", 1, "signed")
+        await watched.version()
+        await watched.settled()
+        assert watched.registry.loaded == ["1"]
+        watched.registry.version = replace(first, **change)
+        await watched.version()
+        await watched.settled()
+        assert watched.registry.loaded == ["1", "1"]
+        assert watched.said == 2
+
+    asyncio.run(story())
+
+
+def test_a_refused_registration_is_not_the_one_that_follows_under_its_number() -> None:
+    async def story() -> None:
+        watched = Watched()
+        watched.registry.version, watched.registry.unfit = Version("1", "run", 1), {"1"}
+        await refusal(watched)
+        watched.registry.version, watched.registry.unfit = Version("1", "run", 2), set()
+        assert await watched.version() == "1"
 
     asyncio.run(story())
 

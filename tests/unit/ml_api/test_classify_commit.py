@@ -12,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ml_api import app as application
-from ml_api.champion import Champion, ModelUnavailableError
+from ml_api.champion import Champion, ModelUnavailableError, Version
 from ml_api.commit_models import MAX_COMMITS, MAX_MESSAGE
 from ml_api.json_route import MAX_BODY_BYTES
 from ml_api.settings import MlApiSettings
@@ -46,25 +46,26 @@ class Registry:
         self.pipeline = Pipeline()
         self.error: Exception | None = None
 
-    def champion_version(self) -> str:
+    def champion_version(self) -> Version:
         if self.error:
             raise self.error
-        return "4"
+        return Version("4")
 
-    def load(self, version: str) -> Champion:
-        return Champion(version, self.pipeline)
+    def load(self, version: Version) -> Champion:
+        return Champion(version.number, self.pipeline)
 
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Registry:
     found = Registry()
-    monkeypatch.setattr(application, "MlflowRegistry", lambda uri: found)
+    monkeypatch.setattr(application, "MlflowRegistry", lambda uri, keys: found)
     return found
 
 
 @pytest.fixture
 def client(registry: Registry) -> Iterator[TestClient]:
-    with TestClient(application.create_app(MlApiSettings(mlflow_tracking_uri="http://mlflow:5000"))) as found:
+    settings = MlApiSettings(mlflow_tracking_uri="http://mlflow:5000", token="t")
+    with TestClient(application.create_app(settings), headers={"Authorization": "Bearer t"}) as found:
         yield found
 
 
@@ -226,7 +227,9 @@ def test_without_a_model_it_says_what_to_do_and_when_to_ask_again(
 
 
 def test_without_mlflow_scoring_is_off_and_the_rest_works() -> None:
-    with TestClient(application.create_app(MlApiSettings(mlflow_tracking_uri=""))) as client:
+    with TestClient(
+        application.create_app(MlApiSettings(mlflow_tracking_uri="", token="t")), headers={"Authorization": "Bearer t"}
+    ) as client:
         answer = client.post("/classify-commit", json=commit())
         assert answer.status_code == 503
         assert answer.json()["detail"].startswith("scoring is off: set MLFLOW_TRACKING_URI")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from include.ml.model_file import TRUSTED_TYPES
 from ml_api.settings import MlApiSettings
 
 pytestmark = pytest.mark.unit
@@ -39,6 +40,32 @@ def test_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_API_HOST", "0.0.0.0")
     monkeypatch.setenv("ML_API_PORT", "9100")
     assert (MlApiSettings().host, MlApiSettings().port) == ("0.0.0.0", 9100)
+
+
+def test_the_image_holds_what_the_service_takes_of_the_platform() -> None:
+    """Two modules, which import nothing of it. The class is imported by the name that a model's file gives."""
+    taken = {"include.ml.model_file", "include.ml.commit_features"}
+    named = {type_.rpartition(".")[0] for type_ in TRUSTED_TYPES if type_.startswith("include.")}
+    imported = set()
+    for path in (ROOT / "ml_api").glob("*.py"):
+        imported |= set(re.findall(r"^from (include\S*) import (\w+)", path.read_text(), flags=re.MULTILINE))
+    assert {f"{package}.{name}" for package, name in imported} | named == taken
+    docker = (ROOT / "ml_api" / "Dockerfile").read_text()
+    for module in taken:
+        path = f"{module.replace('.', '/')}.py"
+        assert path in docker
+        assert "include" not in re.findall(r"^\s*(?:from|import) (\w+)", (ROOT / path).read_text(), flags=re.MULTILINE)
+
+
+def test_a_service_without_a_token_does_not_start(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "ml_api"], env={"PYTHONPATH": str(ROOT)}, cwd=tmp_path, capture_output=True, text=True,
+        check=False, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (
+        1,
+        "error: ML_API_TOKEN is not set: give the secret that callers have to send\n",
+    )
 
 
 def test_a_port_that_is_none_is_one_line(tmp_path: Path) -> None:
@@ -111,4 +138,4 @@ def test_the_start_imports_nothing_that_only_models_need(tmp_path: Path) -> None
     )
     found = set(done.stdout.split())
     assert "fastapi" in found
-    assert found & {"mlflow", "sklearn", "pandas", "numpy", "scipy", "cloudpickle", "requests"} == set()
+    assert found & {"mlflow", "sklearn", "pandas", "numpy", "scipy", "skops", "requests"} == set()

@@ -8,23 +8,32 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 
 import pytest
-from fastapi import APIRouter
+from fastapi import APIRouter, FastAPI
 from fastapi.testclient import TestClient
 
 from ml_api.app import create_app
 from ml_api.categories import CATEGORIES
 from ml_api.json_route import MAX_BODY_BYTES, JsonRoute
 from ml_api.models import MAX_BATCH
+from ml_api.settings import MlApiSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.unit
 
+SETTINGS = MlApiSettings(token="t")
+
+
+def application(app: FastAPI | None = None, **options: Any) -> TestClient:
+    """A client with the token of a new application."""
+    app = app or create_app(SETTINGS)
+    return TestClient(app, headers={"Authorization": "Bearer t"}, **options)
+
 
 @pytest.fixture
 def client() -> Iterator[TestClient]:
-    with TestClient(create_app()) as found:
+    with application() as found:
         yield found
 
 
@@ -202,7 +211,7 @@ def test_a_body_has_a_limit(client: TestClient, size: int, status: int, in_piece
 
 
 def test_a_caller_that_goes_away_is_no_error() -> None:
-    app, sent = create_app(), []
+    app, sent = create_app(SETTINGS), []
     incoming = iter([
         {"type": "http.request", "body": b"{", "more_body": True},
         {"type": "http.disconnect"},
@@ -216,7 +225,9 @@ def test_a_caller_that_goes_away_is_no_error() -> None:
 
     scope = {
         "type": "http", "method": "POST", "path": "/predict", "raw_path": b"/predict", "query_string": b"",
-        "headers": [], "root_path": "", "scheme": "http", "http_version": "1.1", "server": ("x", 1), "client": ("x", 2),
+        "headers": [(b"authorization", b"Bearer t")],
+        "root_path": "", "scheme": "http", "http_version": "1.1",
+        "server": ("x", 1), "client": ("x", 2),
     }  # fmt: skip
     asyncio.run(app(scope, receive, send))
     assert sent[0]["status"] == 499
@@ -263,7 +274,7 @@ def test_the_examples_of_the_documentation_are_true(client: TestClient, path: st
 
 
 def test_requests_and_predictions_are_counted() -> None:
-    with TestClient(create_app()) as client:
+    with application() as client:
         one = transaction()
         client.post("/predict", json=one)
         client.post("/predict/batch", json={"transactions": [one] * 3})
@@ -288,17 +299,17 @@ def test_requests_and_predictions_are_counted() -> None:
 
 def test_applications_do_not_share_counters(client: TestClient) -> None:
     client.post("/predict", json=transaction())
-    with TestClient(create_app()) as other:
+    with application() as other:
         assert 'ml_api_requests_total{path="/predict"' not in other.get("/metrics").text
 
 
 def test_a_request_that_breaks_the_service_is_counted() -> None:
-    app = create_app()
+    app = create_app(SETTINGS)
 
     @app.get("/openapi.json/broken")
     def broken() -> None:
         raise RuntimeError("broken")
 
-    with TestClient(app, raise_server_exceptions=False) as client:
+    with application(app, raise_server_exceptions=False) as client:
         assert client.get("/openapi.json/broken").status_code == 500
         assert 'ml_api_requests_total{path="other",status="500"} 1.0' in client.get("/metrics").text

@@ -13,7 +13,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from include.contracts.model import Cleaning, Column, ColumnType, Contract, ErrorBudget, RowRule, UnknownColumns
+from include.contracts.model import (
+    Cleaning,
+    Column,
+    ColumnType,
+    Contract,
+    ErrorBudget,
+    OnDuplicate,
+    RowRule,
+    UnknownColumns,
+)
 from include.errors import Code
 from tests.oracle.documents import Document
 from tests.oracle.expressions import CannotCalculate, evaluate
@@ -44,7 +53,8 @@ def values(verdict: Verdict) -> list[tuple]:
 
 CELLS = [
     (Column("x", ColumnType.INTEGER), " +7\t", 7),
-    (Column("x", ColumnType.INTEGER), "1.0", Code.BAD_INTEGER),
+    (Column("x", ColumnType.INTEGER), "1.0", 1),
+    (Column("x", ColumnType.INTEGER), "1.5", Code.BAD_INTEGER),
     (Column("x", ColumnType.INTEGER), str(2**63), Code.OUT_OF_RANGE),
     (Column("x", ColumnType.INTEGER, maximum="9", exclusive_maximum=True), "9", Code.OUT_OF_RANGE),
     (Column("x", ColumnType.INTEGER, allowed=("1", "5")), "+5", 5),
@@ -55,11 +65,15 @@ CELLS = [
     (Column("x", ColumnType.NUMBER, precision=6, scale=2), "1,5", Code.BAD_NUMBER),
     (Column("x", ColumnType.FLOAT), "1e3", 1000.0),
     (Column("x", ColumnType.FLOAT), "inf", Code.BAD_NUMBER),
+    (Column("x", ColumnType.FLOAT), "-1e400", Code.OUT_OF_RANGE),
+    (Column("x", ColumnType.FLOAT), "2e-324", Code.OUT_OF_RANGE),
+    (Column("x", ColumnType.FLOAT), "-0.00e-400", -0.0),
     (Column("x", ColumnType.BOOLEAN), "yEs", True),
     (Column("x", ColumnType.BOOLEAN), "2", Code.BAD_BOOLEAN),
     (Column("x", ColumnType.DATE), "2024-02-29T00:00", date(2024, 2, 29)),
     (Column("x", ColumnType.DATE), "2026-02-29", Code.BAD_DATE),
     (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",)), "31.01.2026", date(2026, 1, 31)),
+    (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",)), "31.1.26", Code.BAD_DATE),
     (Column("x", ColumnType.TIMESTAMP), "2026-01-31 12", datetime(2026, 1, 31, 12)),  # noqa: DTZ001
     (Column("x", ColumnType.TIMESTAMP), "2026-01-31T12:00Z", Code.BAD_TIMESTAMP),
     (Column("x", ColumnType.TIMESTAMPTZ), "2026-01-31T14:00+02:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),
@@ -68,6 +82,8 @@ CELLS = [
     (Column("x", ColumnType.UUID), "6f1c2a34", Code.BAD_UUID),
     (Column("x", ColumnType.JSON), '{"a": [1.0, null]}', Document.of_text('{"a":[1,null]}')),
     (Column("x", ColumnType.JSON), "[1,]", Code.BAD_JSON),
+    (Column("x", ColumnType.JSON), '[{"k": 1, "k": 1}]', Code.BAD_JSON),
+    (Column("x", ColumnType.JSON), "1e131072", Code.BAD_JSON),
     (Column("x", ColumnType.JSON), '"\\u0000"', Code.BAD_JSON),
     (Column("x", ColumnType.TEXT), "a\0b", Code.BAD_TEXT),
     (Column("x", ColumnType.TEXT), " ", " "),
@@ -141,6 +157,8 @@ def test_reference_reads_the_same_rows_from_every_format(body: bytes) -> None:
         pytest.param(parquet()[:-3], Code.TRUNCATED_FILE, id="parquet-cut"),
         pytest.param(gzip.compress(b"id\n1\n")[:-3], Code.TRUNCATED_FILE, id="gzip-cut"),
         pytest.param(b"\x89PNG\r\n\x1a\n" + bytes(9), Code.UNKNOWN_FORMAT, id="picture"),
+        pytest.param("id,n\n1,é\n".encode("latin-1"), Code.UNDECLARED_ENCODING, id="latin-1"),
+        pytest.param("id,n\n1,2\n".encode("utf-16-le"), Code.UNDECLARED_ENCODING, id="utf-16-unmarked"),
         pytest.param(b"id,n\nx,1\n1,1\n", Code.ERROR_BUDGET_EXCEEDED, id="budget"),
     ],
 )
@@ -155,13 +173,21 @@ def test_reference_refuses_a_file(body: bytes, code: Code) -> None:
         pytest.param(b'id,n,at\n1,"a\nb",\n2,"x"y,\n3\n4,,,\n5,1,\n',
                      [(1, 2, "n", "bad-number"), (2, 4, None, "broken-quote"), (3, 5, None, "too-few-fields"),
                       (4, 6, None, "too-many-fields")], id="csv"),
+        pytest.param(b"id,n\n1,1\nid,n\n", [(2, 3, None, "repeated-header")], id="csv-header-again"),
+        pytest.param('"id","n"\n\ufeff"1",1\n\ufeff"id","n"\n'.encode(), [(2, 3, None, "repeated-header")],
+                     id="csv-marked-header-again"),
+        pytest.param(b'{"id": 1, "id": 2}\n{"id": 3}{"id": "x"} {"n": {"k": 1, "k": 1}}',
+                     [(1, 1, None, "duplicate-columns"), (3, 2, "id", "bad-integer"),
+                      (4, 2, None, "duplicate-columns")], id="ndjson-keys-twice"),
+        pytest.param(b'{"id": 1, "id": 1}\n{', [(1, 1, None, "duplicate-columns"), (2, 2, None, "bad-row-json")],
+                     id="ndjson-nothing-read"),
         pytest.param(b'id\n"open\n2\n', [(1, 2, None, "broken-quote")], id="csv-open-quote"),
         pytest.param("id,n\n1,é\n".encode() + b"2,\xff\n",
                      [(1, 2, "n", "bad-number"), (2, 3, None, "bad-encoding")], id="csv-encoding"),
         pytest.param(b'{"id": 1}\n\n7\n{"id":\n{"n": 1}\n',
                      [(2, 3, None, "not-an-object"), (3, 4, None, "bad-row-json"), (4, 5, "id", "missing-value")],
                      id="ndjson"),
-        pytest.param(b'[{"id": 1},\n null,\n{"id": 1.0}]',
+        pytest.param(b'[{"id": 1},\n null,\n{"id": 1.5}]',
                      [(2, 2, None, "not-an-object"), (3, 3, "id", "bad-integer")], id="json"),
     ],
 )  # fmt: skip
@@ -173,8 +199,14 @@ def test_reference_names_row_line_column_and_code(body: bytes, expected: list[tu
 
 @pytest.mark.parametrize(
     ("budget", "allowed"),
-    [(ErrorBudget(), 0), (ErrorBudget(rows=2), 2), (ErrorBudget(share=0.3), 3), (ErrorBudget(rows=1, share=0.9), 1)],
-    ids=["none", "rows", "share", "both"],
+    [
+        (ErrorBudget(), 0),
+        (ErrorBudget(rows=2), 2),
+        (ErrorBudget(share=0.3), 3),
+        (ErrorBudget(rows=1, share=0.9), 1),
+        (ErrorBudget(unlimited=True), 9),
+    ],
+    ids=["none", "rows", "share", "both", "no-limit"],
 )
 def test_reference_keeps_to_the_budget(budget: ErrorBudget, allowed: int) -> None:
     codes = [
@@ -188,7 +220,11 @@ def test_reference_keeps_to_the_budget(budget: ErrorBudget, allowed: int) -> Non
     [
         (UnknownColumns.IGNORE, (), {"_rescued": None}),
         (UnknownColumns.RESCUE, (), {"_rescued": Document.of_text('{"Till No.": "7", "more": null}')}),
-        (UnknownColumns.EVOLVE, ("till_no", "more"), {"_rescued": None, "till_no": "7", "more": None}),
+        (
+            UnknownColumns.EVOLVE,
+            ("till_no_ea56da0f", "more"),
+            {"_rescued": None, "till_no_ea56da0f": "7", "more": None},
+        ),
     ],
     ids=str,
 )
@@ -231,12 +267,42 @@ def outcome(table: Table, body: bytes) -> Counts | Code:
 
 
 def test_reference_table_counts_what_each_file_does() -> None:
-    table = Table(THINGS)
+    table = Table(replace(THINGS, on_duplicate=OnDuplicate.LAST_WINS))
     assert outcome(table, b"id,n\n1,1\n2,2\n1,3\nx,1\n") == Counts(4, inserted=2, duplicate=1, rejected=1)
     assert outcome(table, b"id,n\n1,3.0\n2,5\n3,1\n") == Counts(3, inserted=1, updated=1, unchanged=1)
     assert {key[0]: row["n"] for key, row in table.rows.items()} == {1: 3, 2: 5, 3: 1}
     assert outcome(table, b"id,n\n1,3.0\n2,5\n3,1\n") is Code.DUPLICATE_CONTENT
     assert outcome(table, b"") is Code.EMPTY_FILE
+
+
+@pytest.mark.parametrize(("contract", "again"), [(THINGS, Counts(1, updated=1)), (NEWEST, Code.DUPLICATE_CONTENT)])
+def test_reference_table_takes_a_content_again_after_another(contract: Contract, again: Counts | Code) -> None:
+    table = Table(contract)
+    for body in (b"id,n,at\n1,1,2026-01-01\n", b"id,n,at\n1,2,2026-01-01\n"):
+        outcome(table, body)
+    assert outcome(table, b"id,n,at\n1,1,2026-01-01\n") == again
+
+
+CONFLICTS = [  # a contract, rows, those that are refused
+    (THINGS, "1,1,\n1,2,\n2,1,", [1, 2]),
+    (THINGS, "1,1,\n1,1.0,", []),
+    (THINGS, "1,1,\n1,,\n1,1,", [1, 2, 3]),
+    (replace(THINGS, on_duplicate=OnDuplicate.LAST_WINS), "1,1,\n1,2,", []),
+    (NEWEST, "1,1,2026-01-01\n1,2,2026-01-02", []),
+    (NEWEST, "1,0,2026-01-01\n1,1,2026-01-02\n1,2,2026-01-02", [1, 2, 3]),
+    (NEWEST, "1,1,2026-01-01\n1,2,2026-01-01\n1,3,2026-01-02", []),
+]
+
+
+@pytest.mark.parametrize(("contract", "rows", "refused"), CONFLICTS)
+def test_reference_refuses_all_rows_of_a_key_that_contradict_each_other(
+    contract: Contract, rows: str, refused: list[int]
+) -> None:
+    verdict = judge(contract, f"id,n,at\n{rows}\n".encode())
+    assert faults(verdict) == [(row, row + 1, None, "conflicting-duplicate") for row in refused]
+    assert judge(replace(contract, budget=ErrorBudget()), f"id,n,at\n{rows}\n".encode()).code == (
+        Code.ERROR_BUDGET_EXCEEDED if refused else None
+    )
 
 
 def test_reference_table_keeps_newer_rows_whatever_comes_late() -> None:

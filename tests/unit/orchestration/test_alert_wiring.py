@@ -19,7 +19,7 @@ from collections import Counter
 from contextlib import contextmanager
 from types import SimpleNamespace
 from include.contracts.reader import read_contract
-from include.errors import Code, PermanentError
+from include.errors import Code, PermanentError, RetryableError
 from include.ingestion import settle, sweep
 from include.orchestration import alerts, consume, ingest, quality, stores, upkeep
 from include.quality import check
@@ -32,6 +32,7 @@ alerts.alert_settings = lambda: SETTINGS
 alerts._tell_of_messages = lambda contract, consumed, code, settings: told.append(
     ["messages", contract.topic, consumed.dead_letters, code])
 alerts._tell_of_checks = lambda began, settings: told.append(["checks"])
+ingest.notify_waiting_files = consume.notify_waiting_files = lambda dataset: None
 ingest.tell_of_quarantined_files = upkeep.tell_of_quarantined_files = lambda dataset: told.append(["files", dataset])
 upkeep.tell_of_files_held_back = lambda: told.append(["held back"])
 context = {"dag": SimpleNamespace(dag_id="d"), "run_id": "r", "params": {"ignore_threshold": False},
@@ -57,15 +58,20 @@ def task(dag, name):
     return dag.get_task(name).python_callable
 
 sales = read_contract(CONTRACTS_DIR / "sales.yaml")
-settle.settle = lambda *given: {"validation_failed": 2}
+settle.settle_decided = lambda *given: settle.Settled({"validation_failed": 2})
 outcome("settle", task(ingest.ingest_dag(sales), "settle"))
+away = RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "away")
+settle.settle_decided = lambda *given: settle.Settled({"archived": 2}, [away])
+outcome("settle but one", task(ingest.ingest_dag(sales), "settle"))
+settle.settle_decided = lambda *given: settle.Settled({"archived": 2}, [away, ValueError("a defect")])
+outcome("settle and meet a defect", task(ingest.ingest_dag(sales), "settle"))
 
 def failing(code):
     def fail(*given, **options):
         raise PermanentError("stage", code, "no")
     return fail
 
-settle.settle = failing(Code.BUCKET_REFUSED)
+settle.settle_decided = failing(Code.BUCKET_REFUSED)
 outcome("settle and fail", task(ingest.ingest_dag(sales), "settle"))
 
 for name, quarantined in (("sweep of a stranger", 1), ("sweep of nothing", 0)):
@@ -120,6 +126,8 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict:
     ("task", "end", "told"),
     [
         pytest.param("settle", {"validation_failed": 2}, [["files", "sales"]], id="settle"),
+        pytest.param("settle but one", {"archived": 2}, [["files", "sales"]], id="settle-but-one-that-waits"),
+        pytest.param("settle and meet a defect", "ValueError", [["files", "sales"]], id="settle-and-meet-a-defect"),
         pytest.param("settle and fail", "AirflowFailException", [["files", "sales"]], id="settle-and-fail"),
         pytest.param(
             "sweep of a stranger", {"routed": 0, "quarantined": 1}, [["files", "unknown"], ["held back"]], id="sweep"

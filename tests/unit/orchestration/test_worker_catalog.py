@@ -7,8 +7,9 @@ from shutil import copy
 import pytest
 from airflow.sdk.definitions.context import AirflowParsingContext
 
+from include.contracts.checked import read_contracts
 from include.contracts.model import Contract
-from include.contracts.reader import read_contract
+from include.contracts.problems import ContractError
 from include.orchestration import catalog
 from include.settings import CONTRACTS_DIR, IngestSettings
 
@@ -23,11 +24,11 @@ def read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]
     names: list[str] = []
     monkeypatch.setattr(catalog, "ingest_settings", lambda: IngestSettings(contracts_dir=tmp_path))
 
-    def reading(path: Path, *, check_expressions: bool) -> Contract:
-        names.append(path.stem)
-        return read_contract(path, check_expressions=check_expressions)
+    def reading(paths: list[Path]) -> list[Contract | ContractError]:
+        names.extend(path.stem for path in paths)
+        return read_contracts(paths)
 
-    monkeypatch.setattr("include.contracts.catalog.read_contract", reading)
+    monkeypatch.setattr("include.contracts.catalog.read_contracts", reading)
     catalog.catalog.cache_clear()
     yield names
     catalog.catalog.cache_clear()
@@ -59,3 +60,15 @@ def test_a_task_finds_all_contracts(read: list[str], monkeypatch: pytest.MonkeyP
     contracts = catalog.sound_contracts()
 
     assert [contract.dataset for contract in contracts] == ["inventory", "sales", "transactions"]
+
+
+def test_a_worker_runs_no_expression_that_was_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the cache knows the content, nor has the DAG processor seen it."""
+    rule = "abs(total_amount - quantity * unit_price) <= 0.01"
+    text = (CONTRACTS_DIR / "sales.yaml").read_text()
+    (tmp_path / "sales.yaml").write_text(text.replace(rule, "random() > 0.5"))
+    monkeypatch.setattr(catalog, "ingest_settings", lambda: IngestSettings(contracts_dir=tmp_path))
+    monkeypatch.setattr(catalog, "get_parsing_context", lambda: AirflowParsingContext("ingest_sales", "claim_files"))
+    assert catalog.contracts_of_this_parse() == []
+    (tmp_path / "sales.yaml").write_text(text)
+    assert [contract.dataset for contract in catalog.contracts_of_this_parse()] == ["sales"]

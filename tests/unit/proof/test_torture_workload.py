@@ -63,7 +63,18 @@ def test_file_of_the_same_name_waits_and_a_copy_has_the_same_content(
     etags = [drop.etag for drop in drops]
     for drop in drops:
         before = drop.number - 1
-        assert drop.after == (drop.sort is Sort.NEWS) == (drop.key in keys[:before])
+        assert (drop.sort in {Sort.NEWS, Sort.RACE}) == (drop.key in keys[:before])
+        assert drop.after == (drop.sort is Sort.NEWS)
         if drop.sort is Sort.COPY:
             assert drop.etag in etags[:before]
     assert {drop.sort for drop in drops} == set(Sort)
+
+
+def test_key_of_a_race_has_no_file_that_waits_for_an_earlier_one(
+    contracts: dict[str, Contract], tmp_path: Path
+) -> None:
+    drops = made(contracts, tmp_path, 120, seed=1)
+    raced, waited = ({drop.key for drop in drops if drop.sort is sort} for sort in (Sort.RACE, Sort.NEWS))
+    assert raced
+    assert waited
+    assert not raced & waited

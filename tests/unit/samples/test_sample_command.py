@@ -1,5 +1,6 @@
 """`python -m include.samples` from the outside."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,10 @@ def test_command_writes_the_file_and_says_what_is_bad(tmp_path: Path) -> None:
         (["slaes"], "datasets: commits, events, inventory, issues, sales"),
         (["sales", "--bad", "wrong"], "'wrong' is no kind of badness"),
         (["sales", "--bad", "bad-uuid"], "this dataset cannot have bad-uuid"),
+        (["sales", "--bad", "bad-date:999999999999"], "999,999,999,999 bad rows do not fit into 10,000 rows"),
+        (["sales", "--bad", f"bad-date:{'9' * 30}"], "is no count in"),
+        (["sales", "--bad", "bad-date:\u00b2"], "is no count in"),
+        (["sales", "--rows", "5", "--version", "99999999999"], "version from 0 to 100,000"),
     ],
 )
 def test_command_refuses_in_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
@@ -44,3 +49,28 @@ def test_list_names_every_kind() -> None:
     assert set(DESCRIPTIONS) == set(BadKind)
     for kind in BadKind:
         assert kind in result.stdout
+
+
+def test_command_says_where_it_cannot_write(tmp_path: Path) -> None:
+    (tmp_path / "a_file").touch()
+    result = CliRunner().invoke(app, ["sales", "--rows", "1", "--out", str(tmp_path / "a_file" / "x.csv")])
+    assert result.exit_code == 1
+    assert "cannot write " in result.output
+    assert "a_file" in result.output
+
+
+def test_command_does_not_write_over_a_folder(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["sales", "--rows", "1", "--out", str(tmp_path)], env={"COLUMNS": "300"})
+    assert result.exit_code == 2
+    assert "is a folder; give the path of a file" in result.output
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_command_does_not_replace_a_device_or_pipe(tmp_path: Path, form: str) -> None:
+    pipe = tmp_path / "x.csv"
+    os.mkfifo(pipe)
+    arguments = ["sales", "--rows", "1", "--format", form, "--out", str(pipe)]
+    result = CliRunner().invoke(app, arguments, env={"COLUMNS": "300"})
+    assert result.exit_code == 1
+    assert "x.csv is no file; give the path of a new file" in result.output
+    assert pipe.is_fifo()

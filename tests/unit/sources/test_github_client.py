@@ -421,3 +421,32 @@ def test_headers_of_other_signs_are_borne(connect: Connect, api: GithubApi) -> N
     assert answer.etag is None
     assert answer.next is not None
     assert answer.next.isascii()
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        '<{next}>; rel="next"',
+        "<{next}>; rel=next",
+        '<{next}>; rel="NEXT"',
+        '<{next}>; REL="next"',
+        '<{next}>; rel="next last"',
+        '<{next}>;rel = "last next" ; title="a=b"',
+        '<{next}>; title="a, b; rel=prev"; rel="next"',
+        '</1>; rel="prev", <{next}>; rel="next", </9>; rel="last"',
+        '< {next} >; rel="next"',
+    ],
+)
+def test_link_to_the_next_page_is_found_in_every_form_of_the_standard(
+    connect: Connect, api: GithubApi, link: str
+) -> None:
+    api.faults.append(Fault(200, headers={"Link": link.format(next=f"{PATH}?q=x;y,z&page=2")}, body=b"[]"))
+
+    assert connect().get(PATH).next == f"{PATH}?q=x;y,z&page=2"
+
+
+@pytest.mark.parametrize("link", ['</1>; rel="prev"', '</1>; title="next"', "</1>", "", '</1>; rel="nextpage"'])
+def test_link_of_another_relation_leads_nowhere(connect: Connect, api: GithubApi, link: str) -> None:
+    api.faults.append(Fault(200, headers={"Link": link}, body=b"[]"))
+
+    assert connect().get(PATH).next is None

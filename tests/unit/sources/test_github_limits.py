@@ -10,6 +10,8 @@ pytestmark = pytest.mark.unit
 NOW = 1_000_000.0
 SECONDARY = b'{"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}'
 
+SENT, DATE = "Mon, 12 Jan 1970 13:47:40 GMT", "Mon, 12 Jan 1970 13:48:10 GMT"  # 60 and 90 seconds after NOW
+
 
 def left(remaining: str, reset: str = "1000030") -> dict[str, str]:
     return {"X-RateLimit-Remaining": remaining, "X-RateLimit-Reset": reset}
@@ -30,6 +32,11 @@ def left(remaining: str, reset: str = "1000030") -> dict[str, str]:
         pytest.param(429, {}, b"", 60.0, id="429 alone"),
         pytest.param(403, left("0", "9" * 400), b"", 1e8, id="reset in no time that there is"),
         pytest.param(429, {"Retry-After": "9" * 400}, b"", 1e8, id="told for ever"),
+        pytest.param(403, {"Retry-After": DATE}, b"", 90.0, id="by a date"),
+        pytest.param(429, {"Retry-After": DATE, "Date": SENT}, b"", 30.0, id="by a date, of the API's own clock"),
+        pytest.param(429, {"Retry-After": SENT, "Date": DATE}, b"", 0.0, id="by a date that has passed"),
+        pytest.param(429, {"Retry-After": "soon"}, b"", 60.0, id="in words"),
+        pytest.param(403, {}, b'{"message": "API rate limit exceeded for 1.2.3.4."}', 60.0, id="primary, by its words"),
         pytest.param(403, left("4000"), b'{"message": "Resource not accessible"}', None, id="no right"),
         pytest.param(404, left("0"), b"", None, id="another refusal"),
         pytest.param(200, left("0"), b"secondary rate limit", None, id="an answer"),

@@ -31,6 +31,7 @@ class Mode(StrEnum):
     REFUSING = "refusing"  # 422 about the amount of the fourth transaction
     TOO_LARGE = "too large"  # 413
     NOT_FOUND = "not found"  # 404, not even JSON
+    WRONG_TOKEN = "wrong token"  # 401
     GARBAGE = "garbage"  # 200, not JSON
     OTHER_JSON = "other JSON"  # 200, not the promised shape
     WRONG_ORDER = "wrong order"
@@ -56,6 +57,7 @@ class FaultyMlService:
         self.most_at_once = 0
         self.connections = 0
         self.last_request: Any = None
+        self.last_authorization: str | None = None
         self._mode = mode
         self._under_way = 0
         self._lock = Lock()
@@ -167,6 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         service = self.server.service
+        service.last_authorization = self.headers["Authorization"]
         raw = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path != "/predict/batch":
             self.answer(404, {"detail": "Not Found"})
@@ -192,6 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             Mode.THROTTLING: lambda: self.answer(429, {"detail": "slow down"}, wait),
             Mode.REFUSING: lambda: self.answer(422, _REFUSAL),
             Mode.TOO_LARGE: lambda: self.answer(413, {"detail": "the body is larger than 2,097,152 bytes"}),
+            Mode.WRONG_TOKEN: lambda: self.answer(401, {"detail": "send the service's token"}),
             Mode.NOT_FOUND: lambda: self.answer(404, "<html>nothing here"),
             Mode.GARBAGE: lambda: self.answer(200, "<html>welcome to the proxy"),
             Mode.OTHER_JSON: lambda: self.answer(200, {"predictions": [one["category"] for one in predictions]}),

@@ -400,6 +400,29 @@ def test_other_refusals_say_what_to_do(service: FaultyMlService, connect: Connec
     assert words in error.message
 
 
+@pytest.mark.parametrize("address", ["http://", "http://me:s3cret@"], ids=["plain", "with a user in the address"])
+def test_every_request_carries_the_token(service: FaultyMlService, connect: Connect, address: str) -> None:
+    url = service.url.replace("http://", address)
+    connect(url=url, token="canary-77").categories(transactions(10))
+    assert service.last_authorization == "Bearer canary-77"
+
+
+def test_without_a_token_none_is_sent(service: FaultyMlService, connect: Connect) -> None:
+    connect().categories(transactions(10))
+    assert service.last_authorization is None
+
+
+def test_a_refused_token_is_named_by_its_setting_and_not_shown(
+    service: FaultyMlService, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    service.mode = Mode.WRONG_TOKEN
+    error = failure_of(lambda: connect(token="canary-77").categories(transactions(10)))
+    assert (type(error), error.code, service.calls) == (PermanentError, Code.SERVICE_REFUSED, 1)
+    assert "Set ML_SERVICE_TOKEN to the ML_API_TOKEN of the service." in error.message
+    assert "canary-77" not in str(error) + repr(error) + caplog.text + repr(MlServiceSettings(token="canary-77"))
+
+
 @pytest.mark.parametrize("url", ["", "nonsense", "ftp://host", "http://", "http://[::1", "host:8100"])
 def test_what_is_no_url_is_refused_at_once(url: str) -> None:
     error = failure_of(lambda: MlService(MlServiceSettings(url=url)))

@@ -10,7 +10,7 @@ from pydantic import SecretStr, ValidationError
 
 from include.errors import Code, PermanentError, RetryableError
 from include.settings import IngestSettings, S3Config, WarehouseConfig
-from include.stores.object_store import ObjectInfo, ObjectMissingError, ObjectStore, _translated
+from include.stores.object_store import ConditionFailedError, ObjectInfo, ObjectMissingError, ObjectStore, _translated
 
 pytestmark = pytest.mark.unit
 
@@ -64,20 +64,76 @@ def test_list_leaves_out_what_is_still_being_written(store: ObjectStore) -> None
         assert [item.key for item in store.list("landing", "")] == ["b"]
 
 
-def test_move_again_after_a_crash_is_done_already(store: ObjectStore) -> None:
+def test_list_shows_what_has_no_etag_if_it_is_asked_for(store: ObjectStore) -> None:
     with Stubber(store._client) as stub:
-        stub.add_client_error("head_object", "404", http_status_code=404)
-        stub.add_response("head_object", {"ETag": '"e"', "ContentLength": 3})
-        store.move("landing", "incoming/x", "processed/x")
+        stub.add_response(
+            "list_objects_v2", {"Contents": [{"Key": "a", "Size": 3}, {"Key": "b", "ETag": '""', "Size": 3}]}
+        )
+        assert [item.etag for item in store.list("landing", "", without_etag=True)] == ["", ""]
+
+
+def test_versions_are_those_of_the_key_alone_and_not_of_longer_ones(store: ObjectStore) -> None:
+    with Stubber(store._client) as stub:
+        found = [
+            {"Key": key, "ETag": '"e"', "Size": 3, "VersionId": version}
+            for key, version in (("a", "2"), ("a", "1"), ("a.csv", "9"))
+        ]
+        stub.add_response("list_object_versions", {"Versions": found, "IsTruncated": True, "NextKeyMarker": "a.csv"})
+        assert [item.version_id for item in store.versions("landing", "a")] == ["2", "1"]
+
+
+def test_version_of_a_bucket_without_versioning_is_none(store: ObjectStore) -> None:
+    """It is called `null` where versioning was switched off later: such an object is overwritten in place."""
+    with Stubber(store._client) as stub:
+        stub.add_response("head_object", {"ETag": '"e"', "ContentLength": 3, "VersionId": "null"})
+        info = store.head("landing", "a")
+    assert info is not None
+    assert info.version_id is None
+
+
+COPY = {
+    "Bucket": "landing", "Key": "processed/a", "CopySource": {"Bucket": "landing", "Key": "a", "VersionId": "7"},
+    "CopySourceIfMatch": '"e"',
+}  # fmt: skip
+
+
+def test_copy_is_of_one_version_and_onto_nothing(store: ObjectStore) -> None:
+    with Stubber(store._client) as stub:
+        stub.add_response("copy_object", {}, COPY | {"IfNoneMatch": "*"})
+        store.copy("landing", ObjectInfo("a", "e", 3, version_id="7"), "processed/a")
         stub.assert_no_pending_responses()
 
 
-def test_move_of_what_is_nowhere_is_an_error(store: ObjectStore) -> None:
+def test_copy_goes_on_where_the_store_knows_no_condition_on_the_target(store: ObjectStore) -> None:
     with Stubber(store._client) as stub:
-        stub.add_client_error("head_object", "404", http_status_code=404)
-        stub.add_client_error("head_object", "404", http_status_code=404)
-        with pytest.raises(ObjectMissingError):
-            store.move("landing", "incoming/x", "processed/x")
+        stub.add_client_error("copy_object", "NotImplemented", http_status_code=501)
+        stub.add_response("copy_object", {}, COPY)
+        store.copy("landing", ObjectInfo("a", "e", 3, version_id="7"), "processed/a")
+        stub.assert_no_pending_responses()
+
+
+def test_condition_that_failed_is_an_error_of_its_own(store: ObjectStore) -> None:
+    with Stubber(store._client) as stub:
+        stub.add_client_error("delete_object", "PreconditionFailed", http_status_code=412)
+        with pytest.raises(ConditionFailedError):
+            store.delete_if_match("landing", ObjectInfo("a", "e", 3))
+
+
+@pytest.mark.parametrize(
+    ("answer", "unreadable"),
+    [("AccessDenied", True), ("InvalidObjectState", True), ("KMS.DisabledException", True), ("403", True),
+     ("400", True), ("InvalidRequest", True), ("ObjectNotInActiveTierError", True),
+     ("InvalidAccessKeyId", False), ("SignatureDoesNotMatch", False), ("NoSuchBucket", False)],
+)  # fmt: skip
+def test_refusal_is_of_one_object_if_the_same_key_may_list_it(
+    store: ObjectStore, answer: str, unreadable: bool
+) -> None:
+    with Stubber(store._client) as stub:
+        stub.add_client_error("get_object", answer, http_status_code=403)
+        stub.add_response("list_objects_v2", {})
+        with pytest.raises(PermanentError) as caught:
+            store.read("landing", "a")
+        assert store.unreadable(caught.value, "landing", "a") == (answer if unreadable else "")
 
 
 @pytest.mark.parametrize(

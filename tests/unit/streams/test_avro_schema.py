@@ -163,3 +163,22 @@ def test_row_that_does_not_fit_is_refused(make_row: Callable[[dict], dict], mess
     assert to_avro(row, SALES)["quantity"] == 2
     with pytest.raises(RowValueError, match=message):
         to_avro(make_row(row), SALES)
+
+
+# Columns of other scripts
+
+
+def test_columns_of_other_scripts_have_a_hash_for_a_name_and_their_own_in_doc() -> None:
+    contract = contract_of(
+        Column("id", ColumnType.TEXT, required=True),
+        Column("цена", ColumnType.INTEGER, description="Net price."),
+        Column("価格", ColumnType.INTEGER),
+    )
+    schema = avro_schema(contract)
+    assert [(field["name"], field.get("doc")) for field in schema["fields"]] == [
+        ("id", None), ("column_ba272c37", "цена: Net price."), ("column_855e4ca0", "価格"),
+    ]  # fmt: skip
+    assert parse_schema(schema)
+    assert to_avro({"id": "a", "цена": "7", "価格": None}, contract) == {
+        "id": "a", "column_ba272c37": 7, "column_855e4ca0": None,
+    }  # fmt: skip

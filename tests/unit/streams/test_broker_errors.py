@@ -8,8 +8,9 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException
 
 from include.errors import Code, PermanentError, RetryableError, Stage
-from include.settings import KafkaConfig
-from include.streams.broker import Span, client_options, ensure_topic, translated, waiting
+from include.settings import KafkaConfig, StreamSettings
+from include.streams.broker import Span, client_options, ensure_topic, pipeline_error, translated, waiting
+from include.streams.intake import Intake
 
 pytestmark = pytest.mark.unit
 
@@ -80,3 +81,37 @@ def test_options_of_the_settings_beat_our_defaults_and_not_what_is_required() ->
 def test_where_a_group_goes_on(begin: int, end: int, committed: int | None, start: int, waiting_there: int) -> None:
     span = Span(0, begin, end, committed)
     assert (span.start, span.waiting) == (start, waiting_there)
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "committed", "removed"),
+    [
+        (15, 20, 10, (10, 14)),
+        (15, 15, 10, (10, 14)),
+        (11, 20, 10, (10, 10)),
+        (10, 20, 10, None),
+        (0, 20, 10, None),
+        (15, 20, None, None),
+        (0, 5, 10, None),
+        (2, 5, 10, None),
+    ],
+    ids=["some", "all", "one", "none", "nothing", "group is new", "topic is new", "topic is new and was cleaned"],
+)
+def test_span_names_what_was_removed_unread(
+    begin: int, end: int, committed: int | None, removed: tuple[int, int] | None
+) -> None:
+    assert Span(0, begin, end, committed).removed == removed
+
+
+def test_offsets_that_are_removed_while_they_are_read_end_the_run_for_another_try() -> None:
+    """By itself librdkafka would go on at the beginning, without a trace."""
+    config = KafkaConfig(bootstrap_servers="b:1")
+    intake = Intake(config, "sales", "filegate.sales", StreamSettings())
+    assert intake._options()["auto.offset.reset"] == "error"
+    assert intake._options()["isolation.level"] == "read_committed"
+    removed = KafkaError(KafkaError._AUTO_OFFSET_RESET, "Offset out of range")
+    with pytest.raises(KafkaException):
+        intake._note(removed, 0, 5)
+    error = pipeline_error(removed, config)
+    assert isinstance(error, RetryableError)
+    assert "the ledger names the removed ones" in error.message

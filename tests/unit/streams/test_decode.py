@@ -14,8 +14,10 @@ from io import BytesIO
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import duckdb
+import numpy as np
 import pytest
 from fastavro import parse_schema, schemaless_writer
 from hypothesis import given, settings
@@ -23,7 +25,7 @@ from hypothesis import strategies as st
 
 from include.contracts.reader import read_contract
 from include.errors import Code
-from include.ingestion.json_text import ndjson_lines
+from include.ingestion.json_text import ndjson_records
 from include.settings import CONTRACTS_DIR
 from include.streams.avro_reader import MAX_DEPTH, RecordError, RecordReader, SchemaRefusedError
 from include.streams.avro_schema import avro_schema, schema_text
@@ -46,6 +48,9 @@ class Shelf:
 
     def schema_of(self, schema_id: int) -> WriterSchema | None:
         return self.schemas.get(schema_id)
+
+    def schema_by_guid(self, guid: str) -> WriterSchema | None:
+        return self.schemas.get(UUID(guid).int)
 
 
 def decoder_of(*schemas: Any) -> Decoder:
@@ -174,9 +179,9 @@ def test_any_batch_is_as_many_records_for_the_core_as_messages(values: list[byte
     assert all(lines[index] == b"null" for index in errors)
     with NamedTemporaryFile() as file:
         Path(file.name).write_bytes(b"\n".join(lines))
-        records = [row for table in ndjson_lines(Path(file.name), 1024) for row in table.to_pylist()]
-    assert [row["_source_line"] for row in records] == list(range(1, len(values) + 1))
-    assert not [row for row in records if row["_problem"]]
+        records = list(ndjson_records(Path(file.name), 1024, one_per_line=True))
+    assert [record.line for record in records] == list(range(1, len(values) + 1))
+    assert not [record for record in records if record.code in {Code.BAD_ENCODING, Code.ROW_TOO_LONG}]
 
 
 # Avro
@@ -279,6 +284,76 @@ def test_avro_without_a_registry_says_what_to_set() -> None:
 def test_unknown_schema_id_is_named() -> None:
     error = refusal(decoder_of(record(v="long")), envelope(b"", 0x01020304))
     assert (error.code, error.message) == (Code.UNKNOWN_SCHEMA, "The registry has no schema with id 16909060.")
+
+
+# The schema's id in a header
+
+BY_ID, BY_GUID = b"\0\0\0\0\1", b"\1" + UUID(int=1).bytes
+
+
+@pytest.mark.parametrize("header", [BY_ID, BY_GUID], ids=["id", "GUID"])
+def test_schema_that_a_header_names_reads_the_bare_record(header: bytes) -> None:
+    schema = record(v="long", t="string")
+    bare = message(schema, {"v": 30, "t": "{"})[5:]
+    assert decoder_of(schema).decode(bare, header) == b'{"v":30,"t":"{"}'
+
+
+@pytest.mark.parametrize("header", [BY_ID, BY_GUID], ids=["id", "GUID"])
+def test_json_with_a_schema_in_a_header_is_read_as_json(header: bytes) -> None:
+    shelf = Shelf({1: WriterSchema("JSON", '{"type": "object"}', False)})
+    assert Decoder(shelf).decode(b'{"v": 1}', header) == b'{"v": 1}'  # type: ignore[arg-type]
+    assert Decoder(None).decode(b' {"v": 1}', header) == b' {"v": 1}'
+
+
+@pytest.mark.parametrize(
+    ("header", "code", "reason"),
+    [
+        pytest.param(b"\0\0\0\0\2", Code.UNKNOWN_SCHEMA, "no schema with id 2.", id="unknown id"),
+        pytest.param(b"\1" + UUID(int=2).bytes, Code.UNKNOWN_SCHEMA, f"GUID {UUID(int=2)}.", id="unknown GUID"),
+        pytest.param(b"\0\0", Code.BAD_AVRO, "inside the schema id", id="cut off"),
+        pytest.param(b"\1\0\0\0\1", Code.BAD_AVRO, "__value_schema_id holds 5 bytes", id="GUID cut off"),
+        pytest.param(b"\2" + b"x" * 16, Code.BAD_AVRO, "__value_schema_id holds 17 bytes", id="unknown form"),
+        pytest.param(b"", Code.BAD_AVRO, "__value_schema_id holds 0 bytes", id="empty"),
+    ],
+)
+def test_header_that_names_no_schema_is_said_to(header: bytes, code: Code, reason: str) -> None:
+    decoder = decoder_of(record(v="long"))
+    lines, errors = decoder.decode_batch([long(3)], [header])
+    assert (lines, errors[0].code) == ([b"null"], code)
+    assert reason in errors[0].message
+
+
+def test_avro_with_its_schema_in_a_header_and_no_registry_says_what_to_set() -> None:
+    _, errors = Decoder(None).decode_batch([b"\x02a"], [BY_GUID])
+    assert errors[0].code is Code.BAD_AVRO
+    assert "SCHEMA_REGISTRY_URL is not set" in errors[0].message
+
+
+def test_batch_mixes_schemas_in_headers_and_in_front() -> None:
+    schema = record(v="long")
+    values = [message(schema, {"v": 1}), message(schema, {"v": 2})[5:], b'{"v": 3}']
+    lines, errors = decoder_of(schema).decode_batch(values, [None, BY_GUID, None])
+    assert (lines, errors) == ([b'{"v":1}', b'{"v":2}', b'{"v": 3}'], {})
+
+
+def meant(number: float) -> float:
+    """The number of the shortest text; from 2^24 on, where each is whole, the number itself."""
+    single = np.float32(number)
+    return float(single) if abs(single) >= 2**24 else float(str(single))
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+def test_float_of_32_bits_is_its_shortest_decimal(number: float) -> None:
+    schema = record(v="float")
+    line = decoder_of(schema).decode(message(schema, {"v": number}))
+    assert json.loads(line)["v"] == meant(number)
+
+
+@pytest.mark.parametrize("number", [12.9, 0.1, -3.14, 1e-30, 1e-45, 3.4028234663852886e38, 16777216.0, 0.0, 1.1e10])
+def test_float_of_32_bits_keeps_what_was_meant(number: float) -> None:
+    schema = record(v="float")
+    found = json.loads(decoder_of(schema).decode(message(schema, {"v": number})))["v"]
+    assert found == meant(number)
 
 
 STRING, LONGS = record(v="string"), record(v={"type": "array", "items": "long"})

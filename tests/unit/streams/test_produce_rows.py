@@ -56,6 +56,13 @@ def one(tmp_path: Path, text: str, contract: Contract | None) -> str:
     return value.decode()
 
 
+def test_folder_named_as_a_partition_is_no_column(tmp_path: Path) -> None:
+    folder = tmp_path / "id=9"
+    folder.mkdir()
+
+    assert one(folder, "id,n\n1,2\n", None) == '{"id": "1", "n": "2"}'
+
+
 def test_values_have_the_contracts_types(tmp_path: Path, contract: Contract) -> None:
     text = 'id,n,amount,f,yes,day,more\n007,12,1.50,1e-3,True,2026-01-31,"{""a"": [1]}"\n'
     assert one(tmp_path, text, contract) == (

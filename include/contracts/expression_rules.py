@@ -1,0 +1,131 @@
+"""What an expression may be made of, looked for in the tree that DuckDB's parser gives.
+
+What belongs here: rules over the tree, before anything is bound or calculated. What does not: the list of functions
+(`functions`), the length of values (`growth`), asking DuckDB (`expressions`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from include.contracts.functions import ALLOWED_FUNCTIONS, ALLOWED_TYPES, LAMBDA_FUNCTIONS
+from include.contracts.problems import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+# What a row-wise expression is made of; left out are subqueries, windows, stars, parameters and positions.
+_PLAIN = {
+    "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
+    "OPERATOR",
+}  # fmt: skip
+_WORDS = {"STAR": "*", "PARAMETER": "parameter"}
+_OWN_ROW = "an expression may only use the columns of its own row"
+MOST_LAMBDAS = 4
+
+Node = dict[str, Any]
+
+
+class _RefusedError(Exception):
+    """Something in the tree is not allowed; says what."""
+
+
+def tree_problem(tree: Node, columns: frozenset[str]) -> str:
+    """Why an expression is not allowed; empty if it is.
+
+    Args:
+        tree: the expression as DuckDB serializes it.
+        columns: the names that it may use, in lower case.
+    """
+    try:
+        _check(tree, columns)
+    except _RefusedError as refused:
+        return str(refused)
+    if sum(map(_takes_lambda, _nodes(tree))) > MOST_LAMBDAS:
+        return f"it calls more than {MOST_LAMBDAS} functions with a lambda; a list comprehension counts as one to three"
+    return ""
+
+
+def _check(node: Node, names: frozenset[str]) -> None:
+    kind = node["class"]
+    if kind not in _PLAIN:
+        what = _WORDS.get(kind, kind.lower().replace("_", " "))
+        raise _RefusedError(f"a {what} is not allowed; {_OWN_ROW}")
+    if kind == "COLUMN_REF":
+        _check_column(node, names)
+    if kind == "CAST":
+        _check_type(node["cast_type"])
+    if kind == "FUNCTION":
+        _check_function(node)
+    for index, child in enumerate(_children(node)):
+        if _takes_lambda(node) and index == 1 and child["class"] == "LAMBDA":
+            _check(child["expr"], names | _parameters(child["lhs"]))
+        else:
+            _check(child, names)
+
+
+def _takes_lambda(node: Node) -> bool:
+    return node["class"] == "FUNCTION" and node["function_name"].lower() in LAMBDA_FUNCTIONS
+
+
+def _check_column(node: Node, names: frozenset[str]) -> None:
+    """DuckDB reads a name that is no column as a function of the session, such as current_user."""
+    path = node["column_names"]
+    if len(path) != 1 or path[0].lower() not in names:
+        name = ".".join(path)
+        raise _RefusedError(f"there is no column '{name}'; {nearest(name, names)}" if names else f"no column '{name}'")
+
+
+def _check_function(node: Node) -> None:
+    name = node["function_name"].lower()
+    if name not in ALLOWED_FUNCTIONS or node.get("schema") not in {None, "", "main"} or node.get("catalog"):
+        raise _RefusedError(
+            f"the function {name} is not allowed; the same row must always give the same answer "
+            "(docs/contracts.md lists the functions)"
+        )
+    filtered = node.get("filter") is not None or node.get("distinct") or node.get("export_state")
+    if filtered or (node.get("order_bys") or {}).get("orders"):
+        raise _RefusedError(f"{name} with DISTINCT, FILTER or ORDER BY is not allowed; {_OWN_ROW}")
+
+
+def _check_type(given: Node) -> None:
+    """Single values and lists of them: values of other types may take any amount of memory."""
+    info = given.get("type_info") or {}
+    name = given["id"]
+    if name == "LIST":
+        _check_type(info["child_type"])
+        return
+    if name == "UNBOUND":
+        name = str(info.get("name")).upper()
+    if name not in ALLOWED_TYPES:
+        raise _RefusedError(f"a cast to {name} is not allowed; cast to a text, number, date, time, uuid, JSON or list")
+
+
+def _parameters(left: Node) -> frozenset[str]:
+    """The names that a lambda gives to what it is called with."""
+    parts = left["children"] if left["class"] == "FUNCTION" else [left]
+    return frozenset(part["column_names"][0].lower() for part in parts if part["class"] == "COLUMN_REF")
+
+
+def _children(node: Node) -> Iterator[Node]:
+    """The expression nodes directly below a node, in their order."""
+    for value in node.values():
+        yield from _topmost(value)
+
+
+def _topmost(value: object) -> Iterator[Node]:
+    if isinstance(value, dict):
+        if "class" in value:
+            yield value
+        else:
+            for part in value.values():
+                yield from _topmost(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _topmost(part)
+
+
+def _nodes(tree: Node) -> Iterator[Node]:
+    yield tree
+    for child in _children(tree):
+        yield from _nodes(child)

@@ -1,0 +1,46 @@
+"""Which header each added column of a dataset came from, as the warehouse remembers it (`ops.dataset_column`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from include.contracts.column_names import matching
+from include.errors import Code
+from include.ingestion.records import FileRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from include.stores.warehouse import Connection
+
+_REMEMBER = """
+INSERT INTO ops.dataset_column (dataset, column_name, source_name)
+SELECT %s, * FROM unnest(%s::text[], %s::text[]) ON CONFLICT DO NOTHING
+"""
+_REMEMBERED = """
+SELECT column_name, source_name FROM ops.dataset_column
+WHERE dataset = %s AND (column_name = ANY(%s) OR source_name = ANY(%s))
+"""
+
+
+def remember_headers(connection: Connection, dataset: str, headers: Mapping[str, str]) -> None:
+    """Note the header of each column that a file adds, by column.
+
+    Raises:
+        FileRefusedError: a column belongs to another header, or a header to another column.
+    """
+    if not headers:
+        return
+    # A key of a JSON object may hold a NUL, which no text of PostgreSQL can.
+    columns, sources = list(headers), [header.replace("\0", "\ufffd") for header in headers.values()]
+    connection.execute(_REMEMBER, [dataset, columns, sources])
+    by_column = dict(zip(columns, sources, strict=True))
+    for column, source in connection.execute(_REMEMBERED, [dataset, columns, sources]).fetchall():
+        given = by_column.get(column)
+        if given is None or matching(given) != matching(source):
+            raise FileRefusedError(
+                Code.DUPLICATE_COLUMNS,
+                f"The column {column} of raw.{dataset} belongs to the header '{source}'; the file has "
+                f"'{given if given is not None else source}' for it.",
+                "Rename the header, or name the column in the contract.",
+            )

@@ -1,0 +1,109 @@
+"""The lock of a dataset: one process at a time changes the rows or the columns of its table.
+
+What belongs here: taking the lock, and saying in the ledger who holds it. What does not: what is done under it.
+
+The lock is a row of `ops.dataset_lock`, which only the role `ingest` can lock. A load may hold it for a long time, so a
+wait for another load has no limit; a wait for anything else has.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from psycopg import errors as pg
+
+from include.errors import visible
+from include.stores.warehouse import statement
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.ingestion.ledger import Ledger
+    from include.ingestion.records import FileEntry
+    from include.settings import IngestSettings
+
+log = logging.getLogger(__name__)
+
+FIRST_EVENT_SECONDS = 5.0
+EVENT_SECONDS = 60.0
+_LOADER = re.compile(r"ingest file (\d+)")
+
+
+@contextmanager
+def dataset_lock(ledger: Ledger, entry: FileEntry, settings: IngestSettings) -> Iterator[None]:
+    """A transaction that holds the lock of the file's dataset. Its lock timeout is that of the settings.
+
+    While another load holds the lock, the ledger says so after five seconds and once a minute from then on.
+
+    Raises:
+        LockNotAvailable: a session that loads no file has held the lock for longer than the lock timeout.
+    """
+    wait = _Wait(ledger, entry, settings.lock_timeout_seconds)
+    connection = ledger.connection
+    connection.execute(statement("add_dataset_lock"), {"dataset": entry.dataset})
+    while True:
+        held = False
+        try:
+            with connection.transaction():
+                connection.execute(f"SET LOCAL lock_timeout = {int(wait.seconds() * 1000)}")
+                connection.execute(statement("take_dataset_lock"), {"dataset": entry.dataset})
+                held = True
+                connection.execute(
+                    f"SET LOCAL application_name = 'ingest file {entry.file_id}'; "
+                    f"SET LOCAL lock_timeout = '{settings.lock_timeout_seconds}s'"
+                )
+                yield
+            return
+        except pg.LockNotAvailable:
+            if held or not wait.may_go_on():
+                raise
+
+
+@dataclass
+class _Wait:
+    """A wait for the lock: who holds it, and when the ledger gets its next event."""
+
+    ledger: Ledger
+    entry: FileEntry
+    limit: float
+
+    def __post_init__(self) -> None:
+        self._began = self._loader_seen = time.monotonic()
+        self._next_event = self._began + FIRST_EVENT_SECONDS
+
+    def seconds(self) -> float:
+        """How long to wait until the holder is looked at again."""
+        return max(0.1, min(self.limit, self._next_event - time.monotonic()))
+
+    def may_go_on(self) -> bool:
+        """Look who holds the lock, and note it when it is time. False once no load has held it for the limit."""
+        now = time.monotonic()
+        file_id = self._loading_file()
+        if file_id is None:
+            return now - self._loader_seen < self.limit
+        self._loader_seen = now
+        if now >= self._next_event:
+            self._next_event = now + EVENT_SECONDS
+            self._note(file_id, now - self._began)
+        return True
+
+    def _loading_file(self) -> int | None:
+        """The file whose load holds the lock; None if another session holds it, or none does any more."""
+        values = {"dataset": self.entry.dataset}
+        for _, name in self.ledger.connection.execute(statement("dataset_lock_holder"), values):
+            if match := _LOADER.fullmatch(name or ""):
+                return int(match[1])
+        return None
+
+    def _note(self, file_id: int, seconds: float) -> None:
+        holder = self.ledger.read(file_id)
+        key = holder.shown_key if holder is not None else "not in the ledger"
+        message = f"Has waited {seconds:.0f} s for file {file_id} ({key}), which loads into raw.{self.entry.dataset}."
+        log.info("File %s (%s): %s", self.entry.file_id, self.entry.shown_key, message)
+        values = {"file_id": self.entry.file_id, "message": visible(message)}
+        self.ledger.connection.execute(statement("note_lock_wait"), values)

@@ -1,0 +1,250 @@
+"""Which rows are too large for PostgreSQL: its limits on a row of a table and on an entry of a key's index.
+
+What belongs here: the rules, as a condition in SQL that holds for every row that may be too large, and as exact
+arithmetic for such a row. What does not: types and values (`rules`).
+
+A row must fit into a page: 8,160 bytes. Values of more than 24 bytes can move out of the row and leave a pointer of
+18 bytes, unless compression makes them smaller than that; shorter ones stay as they are. So 500 texts of 23 bytes do
+not fit, nor do 500 long ones. An entry of the primary key's index has at most 2,704 bytes, of which values over 510
+bytes are compressed first. The rules are those of heaptoast.c, heaptuple.c, indextuple.c and nbtutils.c of PostgreSQL
+18, with its default compression (pglz); a test compares them with the server.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from include.contracts.expressions import quoted
+from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
+from include.errors import Code
+from include.ingestion.pglz import compressed_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from decimal import Decimal
+
+MOST_ROW_BYTES = 8_160
+MOST_KEY_BYTES = 2_704
+_POINTER = 18
+_STAYS = 24  # bytes with the header: a larger value can leave the row
+_COMPRESSIBLE = 32
+_COMPRESSED_HEADER = 8
+_IN_INDEX_AS_IT_IS = 510  # bytes with the header
+_WIDEST_TEXT = _STAYS + 3  # a compressed value is aligned
+_SYSTEM_COLUMNS = ("_file_id", "_source_row", "_loaded_at")
+_FIXED = {
+    ColumnType.INTEGER: 8,
+    ColumnType.FLOAT: 8,
+    ColumnType.BOOLEAN: 1,
+    ColumnType.DATE: 4,
+    ColumnType.TIMESTAMP: 8,
+    ColumnType.TIMESTAMPTZ: 8,
+}
+_Piece = tuple[int, int]  # alignment and bytes
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Why PostgreSQL would refuse a row; `column` where one column alone is the reason."""
+
+    code: Code
+    message: str
+    column: str | None = None
+
+
+@dataclass(frozen=True)
+class RowSize:
+    """The limits for the rows of one file: of the contract's columns, and of the unknown ones that become columns."""
+
+    contract: Contract
+    extra: tuple[str, ...] = ()
+
+    @cached_property
+    def oversized(self) -> str | None:
+        """A condition on a typed, cleaned row: true for every row that may be too large. None where no row can be."""
+        parts = [condition for condition in (self._wide_row, self._long_key) if condition]
+        return " OR ".join(parts) or None
+
+    def fault(self, row: Mapping[str, Any]) -> Fault | None:
+        """Why PostgreSQL refuses a row; None if it takes it."""
+        if self._long_key and (size := self._key_bytes(row)) > MOST_KEY_BYTES:
+            key = self.contract.key
+            message = (
+                f"The key ({', '.join(key)}) takes {size:,} bytes in PostgreSQL's index, where {MOST_KEY_BYTES:,} fit. "
+                "Send a shorter key, or choose another in the contract."
+            )
+            return Fault(Code.KEY_TOO_LONG, message, key[0] if len(key) == 1 else None)
+        if self._wide_row and (size := self._row_bytes(row)) > MOST_ROW_BYTES:
+            message = (
+                f"The row takes {size:,} bytes in PostgreSQL, where {MOST_ROW_BYTES:,} fit; a long text counts as "
+                f"{_POINTER}. Send fewer columns, or split the dataset."
+            )
+            return Fault(Code.ROW_TOO_WIDE, message)
+        return None
+
+    @cached_property
+    def _wide_row(self) -> str:
+        columns = self.contract.columns
+        fixed = self._header + sum(_most_bytes(column) for column in columns if not _varies(column))
+        texts = [column for column in columns if _varies(column)]
+        # Unknown columns become columns of the table; that a file has none is known only once it is read.
+        unknown = self.extra if self.contract.unknown_columns is UnknownColumns.EVOLVE else ()
+        if fixed + sum(map(_most_bytes, texts)) + _WIDEST_TEXT * len(unknown) <= MOST_ROW_BYTES:
+            return ""
+        sizes = [_size_in_row(quoted(name)) for name in (*(column.name for column in texts), *unknown)]
+        return f"{fixed} + {' + '.join(sizes)} > {MOST_ROW_BYTES}"
+
+    @cached_property
+    def _long_key(self) -> str:
+        columns = [self.contract.by_name[name] for name in self.contract.key]
+        texts = [column for column in columns if _varies(column)]
+        fixed = 8 + sum(_most_bytes(column) for column in columns if not _varies(column)) + 7
+        if not texts:
+            return ""
+        bounded = all(column.max_length is not None for column in texts)
+        if bounded and fixed + sum(4 * (column.max_length or 0) + 7 for column in texts) <= MOST_KEY_BYTES:
+            return ""
+        sizes = " + ".join(f"coalesce(strlen({quoted(column.name)}), 0) + 7" for column in texts)
+        return f"{fixed} + {sizes} > {MOST_KEY_BYTES}"
+
+    @property
+    def _header(self) -> int:
+        """The fixed part of a row, the columns that the pipeline adds, and `_rescued`, which counts as filled."""
+        columns = len(_SYSTEM_COLUMNS) + 1 + len(self.contract.columns) + len(self.extra)
+        return _aligned(23 + (columns + 7) // 8, 8) + 8 * len(_SYSTEM_COLUMNS) + _WIDEST_TEXT
+
+    def _row_bytes(self, row: Mapping[str, Any]) -> int:
+        """The larger of the row's sizes in its table and in the staging table, where documents and UUIDs are texts."""
+        columns = [*((column, row.get(column.name)) for column in self.contract.columns)]
+        extra = [_text(row.get(name)) for name in self.extra]
+        rescued = row.get("_rescued")
+        stored = [(8, 8)] * len(_SYSTEM_COLUMNS) + _given(_document(rescued))
+        stored += [piece for column, value in columns for piece in _given(_stored(column, value))]
+        staged = [piece for column, value in columns for piece in _given(_staged(column, value))]
+        stored += [piece for found in extra for piece in _given(found)]
+        staged += [piece for found in (*extra, _text(rescued)) for piece in _given(found)]
+        staged.append((8, 8))
+        attributes = len(_SYSTEM_COLUMNS) + 1 + len(columns) + len(extra)
+        head = _aligned(23 + (attributes + 7) // 8, 8)
+        return max(_aligned(head + _total(pieces), 8) for pieces in (stored, staged))
+
+    def _key_bytes(self, row: Mapping[str, Any]) -> int:
+        columns = [self.contract.by_name[name] for name in self.contract.key]
+        pieces = [piece for column in columns for piece in _given(_indexed(column, row.get(column.name)))]
+        return _aligned(8 + _total(pieces), 8)
+
+
+def _varies(column: Column) -> bool:
+    """Whether the size of a value is not known from the column's type alone. Derived values are not known here."""
+    return column.type is ColumnType.TEXT and column.is_sent
+
+
+def _most_bytes(column: Column) -> int:
+    """The most bytes that a value takes in a row, with what comes before it to align it."""
+    match column.type:
+        case ColumnType.TEXT:
+            longest = 4 * column.max_length if column.max_length is not None else _COMPRESSIBLE
+            return longest + 1 if longest < _STAYS else _STAYS if longest < _COMPRESSIBLE else _WIDEST_TEXT
+        case ColumnType.NUMBER:
+            return 3 + 2 * (-(-(column.precision - column.scale) // 4) - (-column.scale // 4))
+        case ColumnType.JSON:
+            return _WIDEST_TEXT
+        case ColumnType.UUID:
+            return _POINTER
+        case kind:
+            return 2 * _FIXED[kind] - 1
+
+
+def _size_in_row(text: str) -> str:
+    bare = f"strlen({text})"
+    return (
+        f"CASE WHEN {text} IS NULL THEN 0 WHEN {bare} < {_STAYS} THEN {bare} + 1 "
+        f"WHEN {bare} < {_COMPRESSIBLE} THEN {_POINTER} ELSE {_WIDEST_TEXT} END"
+    )
+
+
+def _stored(column: Column, value: Any) -> _Piece | None:
+    if not column.is_sent:
+        return 1, _most_bytes(column)
+    if value is None:
+        return None
+    match column.type:
+        case ColumnType.TEXT:
+            return _text(value)
+        case ColumnType.NUMBER:
+            return 1, _numeric_bytes(value)
+        case ColumnType.JSON:
+            return _document(value)
+        case ColumnType.UUID:
+            return 1, 16
+        case kind:
+            return _FIXED[kind], _FIXED[kind]
+
+
+def _staged(column: Column, value: Any) -> _Piece | None:
+    as_text = column.type in {ColumnType.JSON, ColumnType.UUID} and column.is_sent
+    return _text(value) if as_text else _stored(column, value)
+
+
+def _text(value: str | None) -> _Piece | None:
+    """What is left of a text in a row from which everything that can leave it has left."""
+    if value is None:
+        return None
+    source = value.encode()
+    if len(source) < _STAYS:
+        return 1, len(source) + 1
+    compressed = _compressed(source)
+    return (4, compressed) if compressed is not None and compressed <= _STAYS else (1, _POINTER)
+
+
+def _document(value: str | None) -> _Piece | None:
+    """A document is stored in a form of its own: counted as large as one that cannot leave the row can be."""
+    return None if value is None else (4, _STAYS)
+
+
+def _compressed(source: bytes) -> int | None:
+    size = compressed_size(source)
+    return size + _COMPRESSED_HEADER if size is not None and size + _COMPRESSED_HEADER < len(source) - 2 else None
+
+
+def _numeric_bytes(value: Decimal) -> int:
+    """Two bytes for every four decimal digits, counted from the point, without zeros at either end."""
+    _, digits, exponent = value.as_tuple()
+    text = "".join(map(str, digits)) + "0" * max(0, int(exponent))
+    behind = max(0, -int(exponent))
+    text = text.rjust(behind + 1, "0")
+    whole, fraction = (text[:-behind], text[-behind:]) if behind else (text, "")
+    padded = whole.rjust(_aligned(len(whole), 4), "0") + fraction.ljust(_aligned(len(fraction), 4), "0")
+    groups = [padded[at : at + 4] for at in range(0, len(padded), 4)]
+    while groups and groups[0] == "0000":
+        del groups[0]
+    while groups and groups[-1] == "0000":
+        del groups[-1]
+    return 3 + 2 * len(groups)
+
+
+def _indexed(column: Column, value: Any) -> _Piece | None:
+    if column.type is not ColumnType.TEXT or value is None:
+        return _stored(column, value)
+    source = value.encode()
+    if len(source) < 127:
+        return 1, len(source) + 1
+    compressed = _compressed(source) if len(source) + 4 > _IN_INDEX_AS_IT_IS else None
+    return 4, compressed or len(source) + 4
+
+
+def _given(piece: _Piece | None) -> list[_Piece]:
+    return [] if piece is None else [piece]
+
+
+def _total(pieces: Iterable[_Piece]) -> int:
+    size = 0
+    for alignment, length in pieces:
+        size = _aligned(size, alignment) + length
+    return size
+
+
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment

@@ -1,0 +1,150 @@
+"""Objects that lie in incoming/ and wait: which of them a run can work on, and what the ledger keeps of the others."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from include.errors import Stage, visible
+from include.ingestion.places import incoming_prefix
+from include.ingestion.records import file_entry
+from include.stores.warehouse import connect, statement, warehouse_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from include.ingestion.records import FileEntry
+    from include.settings import IngestSettings, WarehouseConfig
+    from include.stores.object_store import ObjectInfo, ObjectStore
+    from include.stores.warehouse import Connection
+
+# A file that waits for something outside of it wakes the sensor once in this time.
+BACK_OFF = timedelta(seconds=60)
+# An object that has had no ETag for so long is not on its way any more.
+UNREADABLE_AFTER = timedelta(minutes=5)
+# What its owner or ours can do where the store refuses to serve an object.
+NOT_SERVED_REMEDY = (
+    "Restore it from cold storage or grant the pipeline's key the right to read it, then trigger reprocess_failed; or "
+    "upload it again."
+)
+# The sensor compares so many objects with the ledger at once.
+_AT_ONCE = 1_000
+_NOW = timedelta(0)
+
+
+def any_to_claim(dataset: str, objects: ObjectStore, warehouse: WarehouseConfig, settings: IngestSettings) -> bool:
+    """Whether a run would find work in incoming/: the look of the sensor. An empty folder costs one listing.
+
+    Raises:
+        RetryableError: the bucket, or the warehouse while objects lie there, does not answer.
+        PermanentError: one of them refuses.
+    """
+    bucket = settings.landing_bucket
+    found: list[ObjectInfo] = []
+    for item in objects.list(bucket, incoming_prefix(dataset)):
+        if item.key.endswith("/"):
+            if item.size == 0:
+                return True  # a console's stand-in for a folder: the claim removes it
+            continue
+        if "\0" in item.key:
+            return True  # the claim gives it another name
+        found.append(item)
+        if len(found) == _AT_ONCE:
+            if _new(found, bucket, warehouse):
+                return True
+            found = []
+    return bool(found) and _new(found, bucket, warehouse)
+
+
+def _new(found: list[ObjectInfo], bucket: str, warehouse: WarehouseConfig) -> bool:
+    with connect(warehouse) as connection:
+        return len(left_alone(connection, bucket, found, BACK_OFF)) < len(found)
+
+
+def sweep_is_due(bucket: str, warehouse: WarehouseConfig) -> bool:
+    """Whether the ledger has something for the sweep, however empty incoming/ is.
+
+    Files that waited at the last sweep, entries that no run may be left to settle, alerts that were held back.
+
+    Raises:
+        RetryableError: the warehouse does not answer.
+        PermanentError: it refuses.
+    """
+    with connect(warehouse) as connection, warehouse_errors(Stage.CLAIM):
+        row = connection.execute(statement("sweep_is_due"), {"bucket": bucket}).fetchone()
+        return bool(row and row[0])
+
+
+def topic_backs_off(topic: str, warehouse: WarehouseConfig) -> bool:
+    """Whether the last try of a batch of this topic ended less than the back-off ago for a reason outside of it.
+
+    Raises:
+        RetryableError: the warehouse does not answer: nothing could be loaded now.
+        PermanentError: it refuses.
+    """
+    with connect(warehouse) as connection, warehouse_errors(Stage.CLAIM):
+        row = connection.execute(statement("topic_backs_off"), {"topic": topic, "back_off": BACK_OFF}).fetchone()
+        return bool(row and row[0])
+
+
+def left_alone(
+    connection: Connection, bucket: str, found: Sequence[ObjectInfo], back_off: timedelta = _NOW
+) -> set[tuple[str, str]]:
+    """Key and ETag of the objects that no run can do anything about.
+
+    Args:
+        connection: as the role `ingest`.
+        bucket: where they lie.
+        found: as listed.
+        back_off: also those whose last try is less than this ago.
+    """
+    values = {
+        "bucket": bucket,
+        "keys": [item.key for item in found],
+        "etags": [item.etag for item in found],
+        "back_off": back_off,
+    }
+    with warehouse_errors(Stage.CLAIM):
+        return {(row[0], row[1]) for row in connection.execute(statement("objects_left_alone"), values)}
+
+
+def note_replaced(connection: Connection, file_id: int, versions: Iterable[ObjectInfo]) -> None:
+    """Name the versions that the one of this entry has replaced before they were claimed, in the entry's history."""
+    messages = [replaced(version) for version in versions]
+    with warehouse_errors(Stage.SETTLE):
+        connection.execute(statement("note_replaced_versions"), {"file_id": file_id, "messages": messages})
+
+
+def replaced(version: ObjectInfo) -> str:
+    """What the ledger says of a version that was replaced before it was claimed."""
+    return (
+        f"{visible(version.key)}: the version {version.version_id} of {version.modified_at:%Y-%m-%d %H:%M:%S} UTC "
+        f"({version.size:,} bytes, ETag {version.etag}) was replaced before it was claimed. It was never read, and is "
+        "deleted now. Send its content again under a name of its own if it is needed."
+    )
+
+
+def postpone_move(connection: Connection, file_id: int) -> None:
+    """Note that a decided file could not be moved, so that its next try waits for the back-off."""
+    with warehouse_errors(Stage.SETTLE):
+        connection.execute(statement("postpone_move"), {"file_id": file_id})
+
+
+def entries_without_contract(connection: Connection, bucket: str, datasets: Iterable[str]) -> list[FileEntry]:
+    """Files of this bucket that are not settled, and whose dataset is none of these."""
+    values = {"bucket": bucket, "datasets": sorted(datasets)}
+    with warehouse_errors(Stage.CLAIM):
+        return [file_entry(row) for row in connection.execute(statement("entries_without_contract"), values)]
+
+
+def not_served(answer: str) -> str:
+    """What the ledger says of an object that the store lists and refuses to serve, with the store's code."""
+    return f"The store lists the object and refuses to serve it ({answer})."
+
+
+def no_etag(item: ObjectInfo) -> str:
+    """What the ledger says of an object that never gets an ETag."""
+    return (
+        f"The store has listed {visible(item.key)} without an ETag for {UNREADABLE_AFTER.total_seconds() / 60:.0f} "
+        "minutes: an upload that never ended, or an object that it cannot read. Upload it again, or delete it."
+    )

@@ -1,0 +1,14 @@
+"""Columns of a dataset's table may have letters of any script, and remember which header they came from."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0008"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name, on the driver's own cursor: it takes many statements and a bare %."""
+    with op.get_bind().connection.cursor() as cursor:
+        cursor.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

@@ -1,0 +1,14 @@
+"""Which files wait for something outside of them, and which versions of an object were replaced unread."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0010"
+down_revision = "0009"
+
+
+def upgrade() -> None:
+    """Run the SQL file of the same name, on the driver's own cursor: it takes many statements and a bare %."""
+    with op.get_bind().connection.cursor() as cursor:
+        cursor.execute(Path(__file__).with_suffix(".sql").read_text(encoding="utf-8"))

@@ -1,0 +1,1 @@
+INSERT INTO ops.dataset_lock (dataset) VALUES (%(dataset)s) ON CONFLICT DO NOTHING;

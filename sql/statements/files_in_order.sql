@@ -1,0 +1,11 @@
+-- Files of a dataset that are under way or wait, in the order in which they were written.
+SELECT
+    file_id,
+    size_bytes,
+    attempts
+FROM ops.file_ingestion_log
+WHERE
+    dataset = %(dataset)s AND bucket = %(bucket)s AND settled_at IS NULL
+    AND status IN ('claimed', 'validated', 'processed')
+ORDER BY modified_at ASC NULLS FIRST, object_key COLLATE "C" ASC, file_id ASC
+LIMIT %(most)s;

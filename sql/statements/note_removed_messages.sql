@@ -1,0 +1,50 @@
+-- Enter messages that the broker removed before the group had read them. They are named once: an entry of this code
+-- that is the partition's latest was made by a run that ended before it could commit behind the range.
+WITH latest AS (
+    SELECT
+        error_code,
+        last_offset
+    FROM ops.file_ingestion_log
+    WHERE topic = %(topic)s AND partition = %(partition)s AND dataset = %(dataset)s
+    ORDER BY file_id DESC
+    LIMIT 1
+),
+
+named AS (
+    SELECT max(last_offset) + 1 AS next_offset
+    FROM latest
+    WHERE error_code = %(code)s AND last_offset >= %(first_offset)s
+),
+
+unnamed AS (
+    SELECT coalesce(next_offset, %(first_offset)s) AS first_offset
+    FROM named
+)
+
+INSERT INTO ops.file_ingestion_log
+(
+    dataset, topic, partition, first_offset, last_offset, contract_version, status, stage, error_code, error_message,
+    settled_at, dag_id, run_id
+)
+SELECT
+    %(dataset)s,
+    %(topic)s,
+    %(partition)s,
+    first_offset,
+    %(last_offset)s,
+    %(contract_version)s,
+    'validation_failed' AS status,
+    'settle' AS stage,
+    %(code)s,
+    format(
+        'The topic no longer has offsets %%s to %%s (%%s messages at most): its retention, or a deletion, removed them '
+        'before they were read. Ask the producer to send them again, and raise the topic''s retention.ms or '
+        'retention.bytes.',
+        first_offset, %(last_offset)s, %(last_offset)s - first_offset + 1
+    ) AS error_message,
+    clock_timestamp() AS settled_at,
+    %(dag_id)s,
+    %(run_id)s
+FROM unnamed
+WHERE first_offset <= %(last_offset)s
+RETURNING topic, partition, first_offset, last_offset;

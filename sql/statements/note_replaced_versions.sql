@@ -1,0 +1,1 @@
+SELECT ops.note_replaced_versions(%(file_id)s::bigint, %(messages)s::text[]);

@@ -1,0 +1,347 @@
+"""What goes wrong between the API and the table: strange records, moving pages, new names, wrong clocks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from github_world import LEDGER
+
+from include.errors import Code, PermanentError, RetryableError
+from include.sources.github import client as client_module
+from local.github_api.server import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from github_world import World
+
+    from local.github_api.answers import Record
+    from local.github_api.server import Asked
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+
+
+@pytest.fixture(autouse=True)
+def replay_as_before(world: World) -> Iterator[None]:
+    """What a test changes at the shared replay is taken back."""
+    replay = world.api.replay
+    yield
+    replay.edit, replay.before, replay.heaviest_page = None, None, None
+    replay.renamed.clear()
+
+
+# Records as Git allows them, and stranger ones
+
+
+def author_of(record: Record) -> Any:
+    return record["commit"]["author"]
+
+
+# What is done to a commit, and whether it loads; all others must.
+STRANGE: dict[str, tuple[Callable[[Record], Any], bool]] = {
+    "empty message": (lambda record: record["commit"].update(message=""), True),
+    "blank message": (lambda record: record["commit"].update(message=" \n"), True),
+    "author without a name": (lambda record: author_of(record).update(name=""), True),
+    "author without anything": (lambda record: author_of(record).update(name="", email=""), True),
+    "author is null": (lambda record: record["commit"].update(author=None), True),
+    "committer is null": (lambda record: record["commit"].update(committer=None), True),
+    "account is null": (lambda record: record.update(author=None), True),
+    "written in 1969": (lambda record: author_of(record).update(date="1969-12-31T23:59:59Z"), True),
+    "written in 2106": (lambda record: author_of(record).update(date="2106-02-07T06:28:16Z"), True),
+    "written in 9999": (lambda record: author_of(record).update(date="9999-12-31T23:59:59Z"), True),
+    "very long name": (lambda record: author_of(record).update(name="n" * 5000), True),
+    "many parents": (lambda record: record.update(parents=record["parents"] * 2000), True),
+    "sha of 256 bits": (lambda record: record.update(sha="a" * 64), True),
+    "NUL in the message": (lambda record: record["commit"].update(message="a\0b"), False),
+    "lone surrogate": (lambda record: record["commit"].update(message="a\ud800b"), False),
+    "400,000 CJK characters": (lambda record: record["commit"].update(message="字" * 400_000), False),
+    "no sha": (lambda record: record.update(sha=None), False),
+    "time that is none": (lambda record: author_of(record).update(date="soon"), False),
+}
+
+
+def strange(kinds: list[str]) -> Callable[[str, list[Record]], list[Record]]:
+    """Makes the newest records strange, one of each kind."""
+
+    def edit(_endpoint: str, records: list[Record]) -> list[Record]:
+        for record, kind in zip(records, kinds, strict=False):
+            STRANGE[kind][0](record)
+        return records
+
+    return edit
+
+
+@pytest.mark.parametrize("kind", STRANGE)
+def test_strange_commit_does_not_hold_back_the_others(world: World, kind: str) -> None:
+    """A file of two commits, so that an error budget or a check of the whole file would refuse it."""
+    world.api.replay.edit = lambda endpoint, records: strange([kind])(endpoint, records)[:2]
+    done = world.collect()
+    assert (done.records, done.answer) == (2, "news")
+
+    (entry,) = world.load()
+
+    loads = STRANGE[kind][1]
+    assert (entry["status"], entry["rows_read"], entry["rows_rejected"]) == ("archived", 2, 0 if loads else 1)
+    assert len(world.table()) == 2 - (not loads)
+
+
+def test_all_strange_commits_at_once_leave_the_rest_of_the_repository(world: World) -> None:
+    kinds = list(STRANGE)
+    world.api.replay.edit = strange(kinds)
+    done = world.collect(page_size=100)
+
+    (entry,) = world.load()
+
+    refused = sum(not loads for _, loads in STRANGE.values())
+    assert (entry["status"], entry["rows_rejected"]) == ("archived", refused)
+    assert len(world.table()) == done.records - refused == len(world.happened()) - refused
+    assert world.state()["newest_at"] <= world.api.now
+
+
+def test_commit_of_the_year_0_is_refused_alone_or_loads(world: World) -> None:
+    """Git cannot hold such a date. Whichever way it ends, the others load."""
+    world.api.replay.edit = lambda _, records: [author_of(records[0]).update(date="0000-01-01T00:00:00Z"), records][1]
+    done = world.collect(page_size=100)
+    (entry,) = world.load()
+    assert entry["status"] == "archived"
+    assert len(world.table()) >= done.records - 1
+
+
+def test_text_that_is_empty_is_null_and_counts_nothing(world: World) -> None:
+    world.api.replay.edit = strange(["empty message", "author is null"])
+    world.collect(page_size=100)
+    world.load()
+    shas = [commit.sha for commit in reversed(world.happened())][:2]
+    rows = {row["sha"]: row for row in world.table()}
+    assert (rows[shas[0]]["message"], rows[shas[0]]["message_length"]) == (None, 0)
+    assert (rows[shas[1]]["author_name"], rows[shas[1]]["authored_at"], rows[shas[1]]["hour"]) == (None, None, None)
+
+
+# Pages that move
+
+
+def remove_when(
+    world: World, monkeypatch: pytest.MonkeyPatch, page: str, places: slice, repository: str = LEDGER
+) -> list[Any]:
+    """Before the first request for this page, commits are removed, counted from the newest; those that stay."""
+    history = list(reversed(world.happened(repository)))
+    gone = {commit.sha for commit in history[places]}
+    later = [commit for commit in world.api.replay.history[repository] if commit.sha not in gone]
+
+    def before(asked: Asked) -> None:
+        if asked.query.get("page") == page and "if-none-match" not in asked.headers:
+            monkeypatch.setitem(world.api.replay.history, repository, later)
+
+    world.api.replay.before = before
+    return [commit for commit in history if commit.sha not in gone]
+
+
+@pytest.mark.parametrize(
+    ("page", "places"),
+    [
+        ("2", slice(1)), ("2", slice(40, 41)), ("2", slice(99, 100)), ("2", slice(30)), ("2", slice(100)),
+        ("2", slice(250)), ("3", slice(1)), ("3", slice(150, 160)), ("3", slice(120)), ("4", slice(5, 25)),
+    ],
+    ids=[
+        "the newest", "one on page 1", "the last on page 1", "30 on page 1", "all of page 1", "pages 1 and 2",
+        "the newest, later", "ten on page 2", "more than a page", "some, before page 4",
+    ],
+)  # fmt: skip
+def test_records_that_are_removed_between_pages_hide_no_other(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    page: str,
+    places: slice,
+) -> None:
+    stay = remove_when(world, monkeypatch, page, places)
+    done = world.collect(LEDGER, page_size=100)
+    shas = [row["sha"] for row in world.rows_of(done.file_key)]
+    assert {commit.sha for commit in stay} <= set(shas)
+    assert len(shas) == len(set(shas))
+    assert "records have moved between pages" in caplog.text
+
+
+def test_newest_record_that_is_removed_between_page_1_and_2_is_noticed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stay = remove_when(world, monkeypatch, "2", slice(1))
+    done = world.collect(LEDGER, page_size=100)
+    assert stay[99].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "the first of page 2, as it was"
+    assert stay[148].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "the 150th of before"
+
+
+def test_commits_that_are_pushed_between_pages_are_no_gap(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more before each of the first pages."""
+    known = world.happened(LEDGER)
+    monkeypatch.setitem(world.api.replay.history, LEDGER, known[:-3])
+    pushed = iter(known[-3:])
+
+    def before(asked: Asked) -> None:
+        if "page" in asked.query and "if-none-match" not in asked.headers and (commit := next(pushed, None)):
+            world.api.replay.history[LEDGER] = [*world.api.replay.history[LEDGER], commit]
+
+    world.api.replay.before = before
+    done = world.collect(LEDGER, page_size=100)
+    assert {commit.sha for commit in known[:-3]} <= {row["sha"] for row in world.rows_of(done.file_key)}
+    world.api.replay.before = None
+    world.collect(LEDGER, page_size=100)
+    assert {commit.sha for commit in known} <= set(world.shas())
+
+
+def test_listing_that_never_stands_still_ends_the_run_and_goes_on_with_the_next(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history = world.happened(LEDGER)
+    monkeypatch.setitem(world.api.replay.history, LEDGER, list(history))
+
+    def before(asked: Asked) -> None:
+        if "if-none-match" in asked.headers:
+            del world.api.replay.history[LEDGER][-1]
+
+    world.api.replay.before = before
+    with pytest.raises(RetryableError, match="changed 5 times"):
+        world.collect(LEDGER, page_size=100)
+    world.api.replay.before = None
+    left = {commit.sha for commit in world.api.replay.history[LEDGER]}
+    world.collect(LEDGER, page_size=100)
+    assert left <= set(world.shas())
+
+
+def test_without_changes_each_page_costs_one_free_request_more(world: World) -> None:
+    done = world.collect(page_size=100)
+    kinds = Counter("if-none-match" in asked.headers for asked in world.api.requests)
+    assert kinds == {False: done.pages, True: done.pages - 1}
+
+
+# Renamed repositories
+
+
+@pytest.mark.parametrize("endpoint", ["commits", "issues", "events"])
+def test_renamed_repository_is_followed_and_its_rows_are_there_once(world: World, endpoint: str) -> None:
+    world.collect(LEDGER, endpoint, page_size=100)
+    world.load(endpoint)
+    rows = len(world.table(endpoint))
+    world.api.replay.renamed["harbour/former"] = LEDGER
+    world.now += timedelta(hours=1)
+    done = world.collect("harbour/former", endpoint, page_size=100)
+    assert done.records == rows > 100
+    assert world.load(endpoint)[-1]["status"] == "archived"
+    assert len(world.table(endpoint)) == rows
+    assert any(asked.path.startswith("/repositories/") for asked in world.api.requests)
+
+
+# Clocks
+
+
+@pytest.mark.parametrize("endpoint", ["commits", "issues", "events"])
+def test_clock_of_this_machine_decides_nothing(world: World, endpoint: str) -> None:
+    """A year ahead in the first run: its rows must not be frozen until then."""
+    right = world.now
+    world.now = right + timedelta(days=365)
+    world.collect(endpoint=endpoint)
+    world.load(endpoint)
+    assert world.state(endpoint=endpoint)["newest_at"] <= world.api.now
+    assert {row["fetched_at"] for row in world.table(endpoint)} == {world.api.now}
+    world.now = right + timedelta(hours=1)
+    world.api.now += timedelta(hours=1)
+    changed = {"commits": "comment_count", "issues": "comment_count", "events": "type"}[endpoint]
+
+    def edit(_: str, records: list[Record]) -> list[Record]:
+        record = records[0]
+        if endpoint == "commits":
+            record["commit"]["comment_count"] = 77
+        elif endpoint == "issues":
+            record.update(comments=77, updated_at=world.api.now.strftime("%Y-%m-%dT%H:%M:%SZ"))
+        else:
+            record["type"] = "77"
+        return records
+
+    world.api.replay.edit = edit
+    world.collect(endpoint=endpoint, full=True)
+    world.load(endpoint)
+    assert [row for row in world.table(endpoint) if str(row[changed]) == "77"]
+
+
+def test_answer_without_a_date_is_as_old_as_its_newest_record(world: World) -> None:
+    world.api.faults.append(Fault(status=None, times=1000, headers={"date": "yesterday"}))
+    world.collect()
+    newest = datetime.fromisoformat(world.happened()[-1].committed_at)
+    assert world.rows_of(world.incoming[0])[0]["fetched_at"] == newest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    assert world.state()["newest_at"] == newest
+
+
+# Pages that are too heavy, and links that lead nowhere
+
+
+@pytest.mark.parametrize("heaviest", [99, 50, 30, 7, 1], ids=lambda size: f"{size} at most")
+def test_page_that_is_too_heavy_is_read_in_smaller_ones(world: World, heaviest: int) -> None:
+    world.api.replay.edit = lambda _, records: records[:230]
+    world.api.replay.heaviest_page = heaviest
+    done = world.collect(page_size=100, max_pages=300)
+    assert [row["sha"] for row in world.rows_of(done.file_key)] == [
+        commit.sha for commit in reversed(world.happened()[-230:])
+    ]
+    assert done.answer == "news"
+
+
+def test_answer_that_is_too_large_is_read_in_smaller_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client_module, "_LARGEST_ANSWER_BYTES", 100_000)
+    done = world.collect(page_size=100)
+    assert {row["sha"] for row in world.rows_of(done.file_key)} == {commit.sha for commit in world.happened()}
+
+
+def test_page_that_becomes_too_heavy_in_the_middle_is_split_where_it_begins(world: World) -> None:
+    def before(asked: Asked) -> None:
+        if asked.query.get("page") == "3":
+            world.api.replay.heaviest_page = 50
+
+    world.api.replay.before = before
+    done = world.collect(page_size=100)
+    assert done.records == len(world.happened()) > 300
+
+
+def test_record_that_is_too_heavy_alone_ends_the_run(world: World) -> None:
+    world.api.replay.heaviest_page = 0
+    with pytest.raises(RetryableError) as failure:
+        world.collect(page_size=100)
+    assert (failure.value.code, failure.value.facts["status"]) == (Code.SOURCE_UNAVAILABLE, 502)
+
+
+def test_unfinished_listing_of_smaller_pages_is_gone_on_with(world: World) -> None:
+    world.api.replay.heaviest_page = 50
+    assert world.collect(page_size=100, max_pages=3).records == 150
+    world.api.replay.heaviest_page = None
+    world.collect(page_size=100)
+    assert set(world.shas()) == {commit.sha for commit in world.happened()}
+
+
+@pytest.mark.parametrize("page", ["1", "2", "3"], ids=["two before", "the one before", "itself"])
+def test_link_that_leads_back_ends_the_run_with_an_error(world: World, page: str) -> None:
+    back = f'<{world.api.url}/repos/harbour/beacon/commits?per_page=30&page={page}>; rel="next"'
+
+    def before(asked: Asked) -> None:
+        if asked.query.get("page") == "3":
+            world.api.faults.append(Fault(status=None, headers={"link": back}))
+
+    world.api.replay.before = before
+    if page == "1":  # the address of the first page has no number
+        back = f'<{world.api.url}/repos/harbour/beacon/commits?per_page=30>; rel="next"'
+    for _ in range(2):
+        world.api.requests.clear()
+        with pytest.raises(PermanentError, match="leads back to a page that was read") as refusal:
+            world.collect()
+        assert refusal.value.code is Code.SOURCE_REFUSED
+        assert len(world.api.requests) <= 6
+    assert len(set(world.shas())) == 90, "what was read is kept"
+
+
+def test_server_that_knows_no_pages_is_stopped(world: World) -> None:
+    """It answers each page with the first one."""
+    world.api.replay.edit = lambda _, records: records[:30] * 50
+    with pytest.raises(PermanentError, match="the same records"):
+        world.collect()
+    assert len(world.api.requests) == 2

@@ -1,0 +1,46 @@
+"""Names of columns, by the rules of docs/contracts.md, said once more.
+
+What belongs here: when two headers are one, and what a column of the table is called. What does not: values.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+
+_DASHES = "-\u00ad\u058a\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
+_RESERVED = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
+
+
+def letters(header: str) -> str:
+    """What a header is compared by: words in lower case, as NFC, with one underscore between them."""
+    text = unicodedata.normalize("NFC", header.strip("\ufeff")).lower()
+    words = "".join(" " if sign in _DASHES or sign == "_" or sign.isspace() else sign for sign in text).split()
+    return unicodedata.normalize("NFC", "_".join(words))
+
+
+def column(header: str) -> str:
+    """The column that an unknown header becomes."""
+    own = letters(header)
+    name = letters("".join(sign if unicodedata.category(sign)[0] in ("L", "M", "N") else " " for sign in own))
+    prefixed = name in _RESERVED or not name or not name[0].isalpha()
+    name = "_".join(filter(None, ("column", name))) if prefixed else name
+    faithful = name in (own, "_".join(filter(None, ("column", own))))
+    if faithful and not _reads_as_made(own) and len(name.encode()) <= 63:
+        return name
+    digits = hashlib.sha256(own.encode()).hexdigest()[:8]
+    while len(name.encode()) > 54:
+        name = name[:-1]
+    return unicodedata.normalize("NFC", f"{name.rstrip('_')}_{digits}")
+
+
+def _reads_as_made(own: str) -> bool:
+    """Whether a header is spelled like a name that is made of another header."""
+    *_, last = own.split("_")
+    if "_" in own and len(last) == 8 and all(sign in "0123456789abcdef" for sign in last):
+        return True
+    first, _, rest = own.partition("_")
+    if not own.startswith("column"):
+        return False
+    rest = rest if first == "column" else own[len("column") :]
+    return not rest or not rest[0].isalpha() or rest in _RESERVED

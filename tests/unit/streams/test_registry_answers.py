@@ -1,0 +1,70 @@
+"""What a registry says to schema ids and GUIDs that a stranger made up, and what that means."""
+
+from __future__ import annotations
+
+import json
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+
+from include.errors import PermanentError
+from include.streams.registry import Registry
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.unit
+
+GUID = "00000000-0000-0000-0000-000000000001"
+
+
+class NoSuchPath(BaseHTTPRequestHandler):
+    """Answers 404 without a code of the registry's own, as registries do to paths that they do not know."""
+
+    types: bytes | None = None
+
+    def do_GET(self) -> None:
+        is_known = self.path == "/schemas/types" and self.types is not None
+        body = self.types if is_known else json.dumps({"error_code": 404, "message": "HTTP 404 Not Found"}).encode()
+        self.send_response(200 if is_known else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body or b"")))
+        self.end_headers()
+        self.wfile.write(body or b"")
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def address(request: pytest.FixtureRequest) -> Iterator[str]:
+    handler = type("Handler", (NoSuchPath,), {"types": request.param})
+    server = HTTPServer(("127.0.0.1", 0), handler)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+A_REGISTRY, NO_REGISTRY = b'["AVRO"]', None
+
+
+@pytest.mark.parametrize("address", [A_REGISTRY], indirect=True, ids=["a registry"])
+@pytest.mark.parametrize("schema_id", [2**31, 2**32 - 1])
+def test_an_id_of_more_than_31_bits_is_no_schema(address: str, schema_id: int) -> None:
+    assert Registry(address).schema_of(schema_id) is None
+
+
+@pytest.mark.parametrize("address", [A_REGISTRY], indirect=True, ids=["a registry"])
+def test_a_guid_is_no_schema_where_the_registry_knows_no_guids(address: str) -> None:
+    assert Registry(address).schema_by_guid(GUID) is None
+
+
+@pytest.mark.parametrize("address", [NO_REGISTRY], indirect=True, ids=["no registry"])
+def test_a_wrong_address_is_not_blamed_on_the_message(address: str) -> None:
+    with pytest.raises(PermanentError, match="no schema registry"):
+        Registry(address).schema_by_guid(GUID)
+    with pytest.raises(PermanentError, match="no schema registry"):
+        Registry(address).schema_of(1)
