@@ -139,8 +139,16 @@ compose-check: $(STAMP) ## hold docker-compose.yaml to its rules: schema, variab
 ##@ Prove it
 .PHONY: test-long torture soak mutation
 
-test-long: $(STAMP) ## the pipeline against the oracle and under the fuzzer, at length: make test-long [EXAMPLES=2000]
-	@TEST_EXAMPLES="$${EXAMPLES:-2000}" $(PYTHON) -m pytest tests/integration/proof
+# Four parts, of minutes each on a machine of two processors.
+LONG_1 := tests/long/test_torture.py
+LONG_2 := tests/long/test_ansible.py tests/long/test_supervisor_killed.py
+LONG_3 := tests/long/test_scale_out.py tests/long/test_backup_restore.py tests/long/test_secret_rotation.py
+LONG_4 := tests/integration/proof
+
+test-long: $(STAMP) ## tests of minutes each, and 2,000 generated cases: make test-long [PART=1..4] [EXAMPLES=2000]
+	@test -n "$(LONG_$(or $(PART),1))" || { echo "error: there is no part $(PART): make test-long PART=1..4" >&2; exit 2; }
+	@TEST_EXAMPLES="$${EXAMPLES:-2000}" $(PYTHON) -m pytest \
+	  $(if $(PART),$(LONG_$(PART)),$(LONG_1) $(LONG_2) $(LONG_3) $(LONG_4))
 
 torture: $(STAMP) ## kill, cut and fill a platform under load, then count: make torture [FAULTS=200] [SEED=1]
 	@$(PYTHON) -m proof.torture $${FAULTS:+--faults "$$FAULTS"} $${SEED:+--seed "$$SEED"}
@@ -156,8 +164,13 @@ mutation: $(STAMP) ## change the core's code and look whether a test notices: ma
 
 setup: $(STAMP) ## make the virtualenv and install the locked versions
 
-test: $(STAMP) ## run all tests: unit, DAGs, integration, end to end
-	@$(PYTHON) -m pytest $(wildcard tests/unit tests/dags tests/integration tests/e2e)
+# Tests without the whole platform run in two processes, each with a PostgreSQL and an S3 server of its own.
+test: $(STAMP) ## run the tests: unit, DAGs, integration, end to end
+	@code=0; \
+	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/unit tests/dags tests/integration \
+	  || code=$$?; \
+	$(PYTHON) -m pytest tests/e2e || code=$$?; \
+	exit $$code
 
 lint: $(STAMP) ## check style, types and SQL
 	@$(VENV)/bin/ruff check .

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
+from filelock import FileLock
 from psycopg import sql
 
 from local.errors import PlatformError
@@ -273,7 +274,8 @@ def _make_user() -> pwd.struct_passwd:
     if not (useradd := shutil.which("useradd")):
         raise PlatformError("PostgreSQL does not run as root and there is no useradd to make a user for it", remedy)
     command = [useradd, "--system", "--no-create-home", "--shell", "/usr/sbin/nologin", ROOTLESS_USER]
-    done = _run(command, cwd=Path("/"))
+    with FileLock(str(BINARIES.parent / "user.lock")):  # two platforms may start for the first time at once
+        done = _run(command, cwd=Path("/"))
     try:
         return pwd.getpwnam(ROOTLESS_USER)
     except KeyError:

@@ -1,149 +1,22 @@
-"""One running platform for the tests that drop files: all services, contracts of its own, short waits."""
+"""One running platform for all tests of this folder: all services, contracts of its own, short waits."""
 
 from __future__ import annotations
 
-import json
 import shutil
-import signal
 import tempfile
-import time
-import urllib.request
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
-from include.contracts.reader import read_contract
-from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR
-from include.stores.object_store import ObjectStore
-from include.stores.warehouse import connect
-from local import processes
-from local.addresses import for_library
 from local.platform import Platform
 from local.settings import temporary_settings
 from local.temporary import told
+from tests.running_platform import SETTINGS, Running
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
-    from include.samples.badness import Bad
-    from include.samples.report import SampleReport
-
-SETTINGS = {
-    "INGEST_RETRIES": "1",
-    "INGEST_RETRY_DELAY_SECONDS": "1",
-    "INGEST_LOCK_TIMEOUT_SECONDS": "2",
-    "INGEST_SWEEP_SECONDS": "5",
-    "STREAM_SESSION_TIMEOUT_MS": "2000",
-    "TRAINING_TREES": "50",
-    "TRAINING_FOLDS": "3",
-}
-BUCKET = "landing"
-HERE = Path(__file__).parent
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests with a platform of their own come first: two platforms at once are too much for a small machine."""
-    places = [at for at, item in enumerate(items) if item.path.parent == HERE]
-    ordered = sorted((items[at] for at in places), key=lambda item: "running" in getattr(item, "fixturenames", ()))
-    for at, item in zip(places, ordered, strict=True):
-        items[at] = item
-
-
-@dataclass
-class Running:
-    """A running platform, as its users see it: a bucket, tables, and Airflow's API."""
-
-    platform: Platform
-    contracts: Path
-    folder: Path
-
-    def __post_init__(self) -> None:
-        self.objects = ObjectStore(self.platform.s3_config)
-
-    def sample(
-        self, dataset: str, name: str, rows: int, kind: str = "csv", bad: Sequence[Bad] = (), **options: Any
-    ) -> SampleReport:
-        contract = read_contract(self.contracts / f"{dataset}.yaml")
-        return write_sample(contract, self.folder / name, rows, SampleFormat(kind), bad=bad, **options)
-
-    def drop(self, name: str, key: str) -> None:
-        self.objects.upload(self.folder / name, BUCKET, key)
-
-    def query(self, statement: str, values: Sequence[object] | dict[str, object] = ()) -> list[tuple[Any, ...]]:
-        with connect(self.platform.warehouse_config("ingest")) as connection:
-            return connection.execute(statement.encode(), values).fetchall()
-
-    def entry(self, key: str) -> dict[str, Any]:
-        """The newest ledger entry of a key."""
-        rows = self.query(
-            "SELECT to_jsonb(l) FROM ops.file_ingestion_log AS l WHERE object_key = %s ORDER BY file_id DESC LIMIT 1",
-            [key],
-        )
-        return dict(rows[0][0]) if rows else {}
-
-    def settled(self, key: str, seconds: float = 300) -> dict[str, Any]:
-        """The entry of a key once it is settled."""
-        return self.until(lambda: (entry := self.entry(key)).get("settled_at") and entry, key, seconds)
-
-    def until(self, condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            if answer := condition():
-                return answer
-            time.sleep(0.2)
-        raise AssertionError(f"not within {seconds} s: {what}; {condition()!r}\n{self.state()}")
-
-    def state(self) -> str:
-        """What a person would look at first: open ledger entries, waiting files, refused files, runs under way."""
-        entries = self.query(
-            "SELECT object_key, status, stage, attempts FROM ops.file_ingestion_log WHERE settled_at IS NULL LIMIT 20"
-        )
-        refused = [error["filename"] for error in self.airflow("importErrors")["import_errors"]]
-        facts = {"open entries": entries, "waiting files": self.keys("incoming/")[:20], "import errors": refused}
-        return "\n".join([*(f"{name}: {fact}" for name, fact in facts.items()), *self._unfinished()])
-
-    def _unfinished(self) -> Iterator[str]:
-        runs = self.airflow("dags/~/dagRuns?state=running&state=queued&limit=100")["dag_runs"]
-        for run in runs:
-            tasks = self.airflow(f"dags/{run['dag_id']}/dagRuns/{run['dag_run_id']}/taskInstances?limit=100")
-            states = [f"{task['task_id']}={task['state']}" for task in tasks["task_instances"]]
-            yield f"{run['dag_id']} {run['state']} since {run['start_date']}: {' '.join(states)}"
-
-    def keys(self, prefix: str) -> list[str]:
-        return [item.key for item in self.objects.list(BUCKET, prefix)]
-
-    def body(self, key: str) -> bytes:
-        return b"".join(self.objects.read(BUCKET, key)[1])
-
-    def kill_tasks(self) -> int:
-        """Kill every process that runs a task, and not the executor's workers that watch over them; how many."""
-        killed = 0
-        for process in processes.find_tasks(self.platform.settings.layout, self.platform._session()):
-            with suppress(psutil.Error):
-                process.send_signal(signal.SIGKILL)
-                killed += 1
-        return killed
-
-    def airflow(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
-        """A call of Airflow's API, logged in as the admin."""
-        told = for_library(self.platform)
-        login = {"username": told["AIRFLOW_USER"], "password": told["AIRFLOW_PASSWORD"]}
-        token = self._call(f"{told['AIRFLOW_URL']}/auth/token", login, "")["access_token"]
-        return self._call(f"{told['AIRFLOW_URL']}/api/v2/{path}", body, str(token), method)
-
-    @staticmethod
-    def _call(address: str, body: dict[str, Any] | None, token: str, method: str | None = None) -> dict[str, Any]:
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
-        content = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(address, content, headers, method=method)
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return dict(json.load(answer))
+    from collections.abc import Iterator
 
 
 @pytest.fixture(scope="session")

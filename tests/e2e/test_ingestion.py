@@ -20,7 +20,7 @@ from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
     from local.status import ServiceStatus
-    from tests.e2e.conftest import Running
+    from tests.running_platform import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

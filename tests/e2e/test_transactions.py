@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Message
 
-    from tests.e2e.conftest import Running
+    from tests.running_platform import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.e2e.conftest import Running
+    from tests.running_platform import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

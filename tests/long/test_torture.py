@@ -16,7 +16,7 @@ from proof.torture.schedule import Kind, schedule
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
 
 _FAULTS, _SEED = len(Kind), 1
 _SECONDS = 2100  # minutes on a machine that does nothing else

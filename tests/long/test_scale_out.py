@@ -17,12 +17,12 @@ from include.settings import CONTRACTS_DIR
 from local import processes, workers
 from local.platform import Platform
 from local.settings import temporary_settings
-from tests.e2e.conftest import SETTINGS, Running
+from tests.running_platform import SETTINGS, Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 ROWS = 2_000
 FILES = {"sales": 4, "inventory": 2}

@@ -20,7 +20,7 @@ from local.settings import INTERNAL_S3_PORTS, PORTS, free_port_row, free_ports
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1800)]
+pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 REPOSITORY = Path(__file__).parents[2]
 NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "bench", "logs", "target")

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from local.credentials import Credentials
     from local.settings import PlatformSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.long
 
 # One process that has imported everything and is forked for each death.
 _PROCESSES = multiprocessing.get_context("forkserver")

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from local.backup_manifest import Manifest
     from local.settings import PlatformSettings
 
-pytestmark = pytest.mark.integration
+pytestmark = pytest.mark.long
 
 ROWS = 50
 
