@@ -226,7 +226,7 @@ def test_reference_keeps_to_the_budget(budget: ErrorBudget, allowed: int) -> Non
             {"_rescued": None, "till_no_ea56da0f": "7", "more": None},
         ),
     ],
-    ids=str,
+    ids=("ignore", "rescue", "evolve"),
 )
 def test_reference_treats_unknown_columns(mode: UnknownColumns, extra: tuple[str, ...], kept: dict) -> None:
     verdict = judge(replace(THINGS, unknown_columns=mode), b"id,Till No.,more\n1,7,\n")
