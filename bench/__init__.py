@@ -1,4 +1,4 @@
-"""How fast, in how much memory: measured on a platform of its own, against the best load written by hand.
+"""Benchmarks: speed and memory of the pipeline on a temporary platform, against a hand-written SQL load.
 
-Ratios are taken in one run on one machine. What is compared is data that is the same to the last byte.
+Ratios are taken in one run on one machine. Both loads read the same bytes.
 """

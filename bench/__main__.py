@@ -1,4 +1,4 @@
-"""`make bench`: starts a platform in a temporary folder, measures, prints the table, writes the JSON."""
+"""`make bench`: start a platform in a temporary folder, measure, print the table, write the JSON."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def bench(
     drops: Annotated[int, typer.Option(help="single drops through Airflow; 0: none")] = 5,
     files: Annotated[int, typer.Option(help="small files at once through Airflow")] = 1000,
 ) -> None:
-    """Measure."""
+    """Run the benchmarks."""
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     status = Console(stderr=True, highlight=False)
     measurements: list[Measurement] = []
@@ -60,7 +60,7 @@ def bench(
 
 @contextmanager
 def _platform() -> Iterator[tuple[Platform, Path]]:
-    """A platform of its own: no figure depends on what lies in another's tables, and none is left behind."""
+    """Yield a temporary platform and its folder: figures do not depend on rows of another platform."""
     with temporary_folder("bench-") as folder:
         platform = Platform(temporary_settings(folder / "home"))
         try:
@@ -70,5 +70,5 @@ def _platform() -> Iterator[tuple[Platform, Path]]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us must not leave a platform behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a SIGTERM stops the platform, too
     app()

@@ -1,4 +1,4 @@
-"""The stages without Airflow, against the load by hand: first load, then an update with half of the keys."""
+"""Benchmarks of the stages without Airflow, against the baseline: a first load, then an update of half of the keys."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from bench import by_hand
+from bench import baseline
 from bench.results import Measurement
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
@@ -32,27 +32,27 @@ Say = Callable[[str], None]
 
 
 def measure(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[Measurement]:
-    """Both loads of both files, alternating, on freshly checkpointed tables."""
+    """Load two files with the baseline and with the stages in turn, on freshly checkpointed tables."""
     say(f"making two files of {rows:,} sales")
     files = {
         "first load": (_sample(folder / "first.csv", rows, 0, 1)),
         "update": _sample(folder / "update.csv", rows, rows // 2, 2),
     }
     with psycopg.connect(_dsn(platform.warehouse_config("owner")), autocommit=True) as owner:
-        by_hand.prepare(owner)
+        baseline.prepare(owner)
         for name, path in files.items():
-            say(f"{name}: by hand")
-            _settle_down(platform)
-            copy, merge = by_hand.load(owner, path)
+            say(f"{name}: baseline")
+            _vacuum_and_checkpoint(platform)
+            copy, merge = baseline.load(owner, path)
             say(f"{name}: through the stages")
-            _settle_down(platform)
+            _vacuum_and_checkpoint(platform)
             result = ingest(platform, path, folder)
-            yield from _compared(name, rows, copy, merge, result)
+            yield from _comparison(name, rows, copy, merge, result)
         _compare_tables(owner)
 
 
 def measure_memory(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[Measurement]:
-    """Peak memory of the worker for one large file."""
+    """Measure the peak memory of the worker for one large file."""
     say(f"making a file of {rows:,} sales")
     path = _sample(folder / "large.csv", rows, 5_000_000, 3)
     say(f"{rows:,} rows: through the stages")
@@ -63,11 +63,11 @@ def measure_memory(platform: Platform, rows: int, folder: Path, say: Say) -> Ite
 
 
 def ingest(platform: Platform, path: Path, folder: Path) -> dict[str, Any]:
-    """Put a file into the bucket and ingest it in a worker process; what that printed."""
+    """Upload a file and ingest it in a worker process; return the JSON that the worker printed."""
     key = f"incoming/sales/{path.name}"
     store = ObjectStore(platform.s3_config)
     store.upload(path, "landing", key)
-    os.sync()  # the drop is not what is measured, nor is the disk's work on it
+    os.sync()  # the upload and its disk writes are not measured
     s3, warehouse = platform.s3_config, platform.warehouse_config("ingest")
     task = {
         "dataset": "sales",
@@ -85,16 +85,16 @@ def ingest(platform: Platform, path: Path, folder: Path) -> dict[str, Any]:
     return dict(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _compared(name: str, rows: int, copy: float, merge: float, result: dict[str, Any]) -> Iterator[Measurement]:
-    by_hand_seconds = copy + merge
-    yield Measurement(f"{name}, by hand", by_hand_seconds, "s")
-    yield Measurement(f"{name}, by hand: COPY", copy, "s")
-    yield Measurement(f"{name}, by hand: MERGE", merge, "s")
+def _comparison(name: str, rows: int, copy: float, merge: float, result: dict[str, Any]) -> Iterator[Measurement]:
+    baseline_seconds = copy + merge
+    yield Measurement(f"{name}, baseline", baseline_seconds, "s")
+    yield Measurement(f"{name}, baseline: COPY", copy, "s")
+    yield Measurement(f"{name}, baseline: MERGE", merge, "s")
     yield Measurement(f"{name}, through the stages", result["seconds"], "s")
     for stage, seconds in result["stages"].items():
         yield Measurement(f"{name}, through the stages: {stage}", seconds, "s")
     yield Measurement(f"{name}, rows a second", rows / result["seconds"], "rows/s")
-    yield Measurement(f"{name}, stages / by hand", result["seconds"] / by_hand_seconds, "ratio", RATIO_LIMIT)
+    yield Measurement(f"{name}, stages / baseline", result["seconds"] / baseline_seconds, "ratio", RATIO_LIMIT)
     yield Measurement(f"{name}, worker's peak memory, {rows:,} rows", result["peak_mb"], "MB", MEMORY_LIMIT_MB)
 
 
@@ -107,17 +107,17 @@ def _sample(path: Path, rows: int, start: int, version: int) -> Path:
 
 
 def _compare_tables(owner: psycopg.Connection[tuple[object, ...]]) -> None:
-    """Both roads must have led to the same rows, or the comparison is worth nothing."""
-    columns = ", ".join(by_hand.COLUMNS)
+    """Stop the benchmark unless both loads produced the same rows."""
+    columns = ", ".join(baseline.COLUMNS)
     row = owner.execute(
-        f"SELECT count(*) FROM (SELECT {columns} FROM raw.sales EXCEPT SELECT {columns} FROM public.sales_by_hand) AS d"
+        f"SELECT count(*) FROM (SELECT {columns} FROM raw.sales EXCEPT SELECT {columns} FROM public.sales_baseline) d"
     ).fetchone()
     if row is None or row[0] != 0:
-        raise SystemExit(f"the two roads disagree in {row and row[0]} rows")
+        raise SystemExit(f"raw.sales has {row and row[0]} rows that public.sales_baseline does not have")
 
 
-def _settle_down(platform: Platform) -> None:
-    """What the load before left to do in the background is done now, so that it slows nobody down."""
+def _vacuum_and_checkpoint(platform: Platform) -> None:
+    """Finish the background work of the load before, so that it does not slow down the next one."""
     with psycopg.connect(_superuser_dsn(platform), autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")
         connection.execute("CHECKPOINT")

@@ -1,4 +1,4 @@
-"""The memory that this process has used at most."""
+"""Peak memory of this process."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 
 
 def peak_mb() -> float:
-    """Resident memory at its peak, in MB.
+    """Return the peak resident memory in MB.
 
-    Not getrusage's: what that tells of a new process is at least the peak of the one that started it.
+    getrusage is not used: for a new process it reports at least the peak of its parent.
     """
     found = re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)
     if found is None:
-        raise SystemExit("the system does not tell how much memory a process has used")
+        raise SystemExit("/proc/self/status has no line VmHWM: the peak memory of this process is not known")
     return int(found[1]) / 1024

@@ -1,4 +1,4 @@
-"""What one parse of a DAG file costs, in a process of its own: prints seconds of CPU time, imports not counted."""
+"""Parse one DAG file in a separate process and print the seconds of CPU time, without imports."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ LIBRARY = ("catalog", "ingest", "consume", "upkeep", "quality", "transform")
 
 
 def main(file: str) -> float:
-    """Seconds of running that DAG file, once the library it imports is there, as in Airflow's forked processes.
+    """Return the seconds of CPU time for a DAG file whose library is already imported, as in Airflow's forks.
 
-    Time of child processes counts too: they check contracts that are not in the cache.
+    The time of child processes counts too: they check contracts that are not in the cache.
     """
     for name in LIBRARY:
         importlib.import_module(f"include.orchestration.{name}")
     before = os.times()
-    with contextlib.suppress(Exception):  # broken_contracts.py raises what it found
+    with contextlib.suppress(Exception):  # broken_contracts.py raises for a broken contract
         runpy.run_path(file)
     from include.contracts.checking import contract_checker
 
-    contract_checker().close()  # the time of a child counts once it has ended
+    contract_checker().close()  # os.times() counts a child once it has ended
     after = os.times()
     return sum(after[:4]) - sum(before[:4])
 

@@ -1,4 +1,4 @@
-"""What was measured: a table for people and `.local/bench.json` for programs."""
+"""Measurements: the printed table and the JSON file (`.local/bench.json`)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Measurement:
-    """One figure. `limit` is the most that is wanted, `least` the least; None of both where it only informs."""
+    """One figure. `limit` is the highest wanted value, `least` the lowest; a figure without both only informs."""
 
     name: str
     value: float
@@ -31,7 +31,7 @@ class Measurement:
 
     @property
     def wanted(self) -> str:
-        """Its limit in words, empty where there is none."""
+        """The limit as text; empty without one."""
         if self.least is not None:
             return f"≥ {self.least:,.6g}"
         return "" if self.limit is None else f"≤ {self.limit:,.6g}"

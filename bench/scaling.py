@@ -1,4 +1,4 @@
-"""What grows with what, `make bench SCALING=1`: the same files through one executor after the other, and parsing."""
+"""`make bench SCALING=1`: the same files through each executor setup, and the parse time of many contracts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from include.stores.warehouse import connect
 from local.platform import Platform
 from local.services import shared_environment
 from local.settings import REPOSITORY, PlatformSettings, temporary_settings
-from local.temporary import temporary_folder, told
+from local.temporary import patched_env, temporary_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 DATASETS = 4
 CONTRACTS = (10, 50, 200)
-# The DAG files that read every contract; each is parsed in a process of its own.
+# The DAG files that read every contract; each is parsed in a separate process.
 DAG_FILES = (
     "ingest_datasets",
     "consume_topics",
@@ -45,29 +45,29 @@ DAG_FILES = (
     "transform_warehouse",
 )
 _SMALL_ROWS = 100
-_PATIENCE = 900
-_FAR = 100_000_000  # between the keys of one way and the next: what was loaded before would be a duplicate
+_TIMEOUT_SECONDS = 900
+_KEY_DISTANCE = 100_000_000  # between the keys of two setups: files with known keys would be duplicates
 
 
 @dataclass(frozen=True)
-class Way:
-    """One way to run the tasks. `places` is how many at the same time."""
+class ExecutorSetup:
+    """One executor with its workers. `slots` is how many tasks run at the same time, per worker if there are some."""
 
     executor: str
     workers: int
-    places: int
+    slots: int
 
     @property
     def name(self) -> str:
-        """As the table calls it."""
+        """The name in the table."""
         if self.executor == "local":
-            return f"Local, {self.places} places"
-        return f"Celery, {self.workers} worker{'s' if self.workers > 1 else ''} of {self.places}"
+            return f"Local, {self.slots} slots"
+        return f"Celery, {self.workers} worker{'s' if self.workers > 1 else ''} of {self.slots} slots"
 
 
-WAYS = (
-    Way("local", 0, 2), Way("local", 0, 4), Way("local", 0, 8),
-    Way("celery", 1, 4), Way("celery", 2, 4),
+SETUPS = (
+    ExecutorSetup("local", 0, 2), ExecutorSetup("local", 0, 4), ExecutorSetup("local", 0, 8),
+    ExecutorSetup("celery", 1, 4), ExecutorSetup("celery", 2, 4),
 )  # fmt: skip
 
 
@@ -79,7 +79,7 @@ def bench(
     files: Annotated[int, typer.Option(min=DATASETS, help="small files at once")] = 200,
     rows: Annotated[int, typer.Option(help="rows of each large file")] = 200_000,
 ) -> None:
-    """Measure the executors against each other."""
+    """Compare the executors."""
     status = Console(stderr=True, highlight=False)
     with temporary_folder("bench-") as folder:
         measurements = list(measure(folder, files, rows, status.print))
@@ -91,27 +91,29 @@ def bench(
 
 
 def measure(folder: Path, files: int, rows: int, say: Say) -> Iterator[Measurement]:
-    """Small files, then a large one for each dataset, by every way; each figure also as a share of the first way's."""
+    """Load small files, then a large one for each dataset, with each setup; compare with the first setup."""
     yield from _parsing(folder, say)
     contracts = _contracts(folder / "contracts", DATASETS)
     firsts: dict[str, float] = {}
-    for number, way in enumerate(WAYS):
-        say(f"starting: {way.name}")
-        with _platform(folder / "home", contracts, way) as platform:
-            say(f"{way.name}: one file for each dataset, to see everything once")
-            _run(platform, folder, contracts, 1, _SMALL_ROWS, start=number * _FAR)
+    for number, setup in enumerate(SETUPS):
+        say(f"starting: {setup.name}")
+        with _platform(folder / "home", contracts, setup) as platform:
+            say(f"{setup.name}: one file for each dataset to warm up")
+            _run(platform, folder, contracts, 1, _SMALL_ROWS, start=number * _KEY_DISTANCE)
             kinds = (("small", files // DATASETS, _SMALL_ROWS), ("large", 1, rows))
             for at, (kind, each, size) in enumerate(kinds, start=1):
-                say(f"{way.name}: {each * DATASETS} files of {size:,} rows")
-                seconds = _run(platform, folder, contracts, each, size, start=number * _FAR + at * _FAR // 4)
-                what = f"{each * DATASETS} files of {size:,} rows, {DATASETS} datasets, {way.name}"
+                say(f"{setup.name}: {each * DATASETS} files of {size:,} rows")
+                seconds = _run(
+                    platform, folder, contracts, each, size, start=number * _KEY_DISTANCE + at * _KEY_DISTANCE // 4
+                )
+                what = f"{each * DATASETS} files of {size:,} rows, {DATASETS} datasets, {setup.name}"
                 yield Measurement(what, seconds, "s")
                 first = firsts.setdefault(kind, seconds)
-                yield Measurement(f"  times as fast as {WAYS[0].name}", first / seconds, "ratio")
+                yield Measurement(f"  times as fast as {SETUPS[0].name}", first / seconds, "ratio")
 
 
 def _parsing(folder: Path, say: Say) -> Iterator[Measurement]:
-    """CPU time of all DAGs, as the DAG processor parses them, without and with a cache; and for one task."""
+    """Measure the CPU time of parsing all DAG files, without and with a cache, and of the parse for one task."""
     home = folder / "airflow"
     for count in CONTRACTS:
         say(f"parsing {count} contracts")
@@ -129,19 +131,19 @@ def _parsing(folder: Path, say: Say) -> Iterator[Measurement]:
 
 
 def _parse_seconds(dag_file: str, environment: dict[str, str]) -> float:
-    done = subprocess.run(  # noqa: S603 - our own interpreter
+    done = subprocess.run(  # noqa: S603 - this interpreter
         [sys.executable, "-m", "bench.parse_worker", str(REPOSITORY / "dags" / f"{dag_file}.py")],
         env=environment,
         capture_output=True,
         text=True,
-        timeout=_PATIENCE,
+        timeout=_TIMEOUT_SECONDS,
         check=True,
     )
     return float(done.stdout.splitlines()[-1])
 
 
 def _contracts(folder: Path, count: int) -> Path:
-    """Datasets sales0, sales1 and so on, each like sales."""
+    """Write the contracts of datasets sales0, sales1 and so on, copies of sales."""
     folder.mkdir()
     text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
     for number in range(count):
@@ -152,17 +154,17 @@ def _contracts(folder: Path, count: int) -> Path:
 
 
 @contextmanager
-def _platform(home: Path, contracts: Path, way: Way) -> Iterator[Platform]:
-    """The same home each time, with tables that are there already; the ways do not run side by side."""
+def _platform(home: Path, contracts: Path, setup: ExecutorSetup) -> Iterator[Platform]:
+    """Start the platform with this setup. All setups share one home, one after the other, so tables exist already."""
     settings = temporary_settings(
         home,
-        airflow_executor=way.executor,
-        airflow_parallelism=way.places * max(way.workers, 1),
-        celery_workers=max(way.workers, 1),
-        celery_concurrency=way.places,
+        airflow_executor=setup.executor,
+        airflow_parallelism=setup.slots * max(setup.workers, 1),
+        celery_workers=max(setup.workers, 1),
+        celery_concurrency=setup.slots,
         platform_start_seconds=600,
     )
-    with told({"INGEST_CONTRACTS_DIR": str(contracts)}):
+    with patched_env({"INGEST_CONTRACTS_DIR": str(contracts)}):
         platform = Platform(settings)
         try:
             platform.up()
@@ -172,7 +174,7 @@ def _platform(home: Path, contracts: Path, way: Way) -> Iterator[Platform]:
 
 
 def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int, *, start: int) -> float:
-    """Drop files of every dataset at once, with keys from `start` on; seconds until the last one is loaded."""
+    """Drop files of every dataset at once, with keys from `start` on; return the seconds until all are loaded."""
     samples = folder / "samples"
     shutil.rmtree(samples, ignore_errors=True)
     samples.mkdir()
@@ -190,15 +192,15 @@ def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int
     query = "SELECT count(*) FROM ops.file_ingestion_log WHERE object_key = ANY(%s) AND loaded_at IS NOT NULL"
     keys = [key for _, key in dropped]
     with connect(platform.warehouse_config("ingest")) as connection:
-        while time.perf_counter() - begun < _PATIENCE:
+        while time.perf_counter() - begun < _TIMEOUT_SECONDS:
             row = connection.execute(query.encode(), [keys]).fetchone()
             connection.rollback()
             if row and row[0] == len(keys):
                 return time.perf_counter() - begun
             time.sleep(0.1)
-    raise SystemExit(f"{len(keys)} files were not loaded within {_PATIENCE} s")
+    raise SystemExit(f"{len(keys)} files were not loaded within {_TIMEOUT_SECONDS} s")
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us must not leave a platform behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a SIGTERM stops the platform, too
     app()

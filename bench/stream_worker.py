@@ -1,7 +1,7 @@
-"""One worker process that consumes a topic until it is drained, and prints what it took, as JSON.
+"""A worker process that consumes a topic until it is empty and prints seconds, rows and memory as JSON.
 
-The clock starts when the group has given its partitions to this consumer: a run of Airflow's DAG pays for that once,
-whatever number of messages it finds. It stops when the last batch is committed and the topic is seen to be empty.
+The clock starts when the group has assigned partitions to this consumer: a DAG run needs that once, for any number of
+messages. It stops when the last batch is committed and the topic has no more messages.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from pathlib import Path
 from bench.memory import peak_mb
 from include.contracts.reader import read_contract
 from include.ingestion.audit import load_library
-from include.ingestion.claim import Run
-from include.ingestion.road import open_stores
+from include.ingestion.claim import AirflowRun
+from include.ingestion.pipeline import open_stores
 from include.settings import (
     CONTRACTS_DIR,
     KafkaConfig,
@@ -25,13 +25,13 @@ from include.settings import (
     ml_service_settings,
     stream_settings,
 )
+from include.streams.batch_consumer import BatchConsumer
 from include.streams.consume import TopicConsumer
 from include.streams.decode import Decoder
-from include.streams.intake import Intake
 
 
 def main() -> None:
-    """Read the task from standard input: dataset, and how to reach everything."""
+    """Read the task (dataset and connections) from standard input and consume the topic."""
     task = json.load(sys.stdin)
     contract = read_contract(CONTRACTS_DIR / f"{task['dataset']}.yaml")
     load_library()
@@ -40,13 +40,20 @@ def main() -> None:
     kafka, streams = KafkaConfig(**task["kafka"]), stream_settings().model_copy(update={"run_seconds": 3600.0})
     with (
         open_stores(S3Config(**task["s3"]), WarehouseConfig(**task["warehouse"]), ml_service) as stores,
-        Intake(kafka, contract.topic or "", "bench", streams) as intake,
+        BatchConsumer(kafka, contract.topic or "", "bench", streams) as messages,
     ):
         consumer = TopicConsumer(
-            contract, intake, Decoder(None), stores, kafka, settings, streams, Run("bench", f"bench-{time.time()}")
+            contract,
+            messages,
+            Decoder(None),
+            stores,
+            kafka,
+            settings,
+            streams,
+            AirflowRun("bench", f"bench-{time.time()}"),
         )
         begun = time.perf_counter()
-        intake.join()
+        messages.join()
         joined = time.perf_counter()
         result = consumer.consume()
         seconds = time.perf_counter() - joined

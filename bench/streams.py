@@ -1,4 +1,4 @@
-"""The Kafka door without Airflow: from a topic to committed rows, each categorised by the ML service over HTTP."""
+"""Benchmark of the KafkaBatchSource without Airflow: from a topic to committed rows, categorised by the ML service."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MESSAGES_A_SECOND = 15_000
 
 
 def measure(platform: Platform, messages: int, folder: Path, say: Say) -> Iterator[Measurement]:
-    """Publish, then consume in a worker process of its own."""
+    """Publish messages, then consume them in a worker process."""
     platform.up((*STORES, KAFKA, ML_API))
     contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
     kafka = KafkaConfig(bootstrap_servers=bootstrap(platform.settings))
@@ -36,7 +36,7 @@ def measure(platform: Platform, messages: int, folder: Path, say: Say) -> Iterat
     say(f"{messages:,} messages: from the topic to rows")
     result = _consume(platform, kafka, folder)
     if result["rows"] != messages:
-        raise SystemExit(f"{result['rows']:,} rows of {messages:,} messages")
+        raise SystemExit(f"{messages:,} messages were published, but {result['rows']:,} rows were loaded")
     rate = messages / result["seconds"]
     yield Measurement("topic to committed rows, categorised", rate, "msg/s", least=MESSAGES_A_SECOND)
     yield Measurement("topic to committed rows, joining the group", result["joining"], "s")

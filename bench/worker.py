@@ -1,7 +1,7 @@
-"""One worker process that ingests one object, stage after stage, and prints what it took, as JSON.
+"""A worker process that ingests one object, stage by stage, and prints seconds, rows and memory as JSON.
 
-A process of its own, so that its peak of memory is its own. As in Airflow, whose workers are forks of a process
-that has imported everything, the clock starts after the imports.
+A separate process, so that the peak memory is that of one file. The clock starts after the imports: Airflow's workers
+are forks of a process that has imported everything.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.memory import peak_mb
 from include.contracts.reader import read_contract
-from include.ingestion import road
+from include.ingestion import pipeline
 from include.ingestion.audit import load_library
 from include.ingestion.ledger import Ledger
 from include.settings import CONTRACTS_DIR, S3Config, WarehouseConfig, ingest_settings
@@ -22,7 +22,7 @@ from include.stores.warehouse import connect
 
 
 def main() -> None:
-    """Read the task from standard input: dataset, key, and how to reach the stores."""
+    """Read the task (dataset, key and connections) from standard input and ingest the object."""
     task = json.load(sys.stdin)
     contract = read_contract(CONTRACTS_DIR / f"{task['dataset']}.yaml")
     s3, warehouse = S3Config(**task["s3"]), WarehouseConfig(**task["warehouse"])
@@ -33,27 +33,27 @@ def main() -> None:
         _time_stage(name, stages)
     info = ObjectStore(s3).head(settings.landing_bucket, task["key"])
     if info is None:
-        raise SystemExit(f"no object {task['key']}")
-    with road.open_stores(s3, warehouse) as stores:
+        raise SystemExit(f"bucket {settings.landing_bucket} has no object {task['key']}")
+    with pipeline.open_stores(s3, warehouse) as stores:
         [(file_id, _)] = stores.ledger.claim(
             contract.dataset, contract.version, settings.landing_bucket, [info], "bench", f"bench-{time.time()}"
         )
         start = time.perf_counter()
         entry = stores.ledger.begin(file_id)
         if entry is None:
-            raise SystemExit("the file is decided already")
-        loaded = road.ingest_file(contract, entry, stores, settings)
+            raise SystemExit(f"{task['key']} (file {file_id}) has its outcome already")
+        loaded = pipeline.ingest_file(contract, entry, stores, settings)
         seconds = time.perf_counter() - start
     with connect(warehouse) as connection:
         report = Ledger(connection).report(file_id)
         Ledger(connection).settled(file_id, None)
     if loaded is None:
-        raise SystemExit(f"not loaded: {report['code']}: {report['message']}")
+        raise SystemExit(f"{task['key']} was not loaded: {report['code']}: {report['message']}")
     print(json.dumps({"seconds": seconds, "stages": stages, "peak_mb": peak_mb(), "rows": report["rows"]}))
 
 
 def _time_stage(name: str, stages: dict[str, float]) -> None:
-    stage = getattr(road, name)
+    stage = getattr(pipeline, name)
 
     def timed(*args: object, **kwargs: object) -> object:
         start = time.perf_counter()
@@ -62,7 +62,7 @@ def _time_stage(name: str, stages: dict[str, float]) -> None:
         finally:
             stages[name] = time.perf_counter() - start
 
-    setattr(road, name, timed)
+    setattr(pipeline, name, timed)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""No DAG: the place where Airflow shows, as an import error of this file, which contracts cannot be used and why.
+"""This file defines no DAG. Airflow shows here, as an import error, which data contracts cannot be used and why.
 
-A broken contract touches no other dataset. Its own DAG is missing until the contract is mended; this page names
-the file, the place inside it, and the remedy.
+A broken contract does not affect other datasets. Its own DAG is missing until the contract is fixed. The import error
+names the file, the position in the file and the remedy.
 """
 
 from include.orchestration.catalog import report_broken_contracts

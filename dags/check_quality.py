@@ -1,20 +1,22 @@
-"""Check the tables of the warehouse as they stand.
+"""Check the tables of the warehouse against their contracts and the ledger.
 
-**Purpose**: find what no single file shows: rows changed by hand, a source that has gone quiet, a load of unusual size,
-a ledger that does not add up. The checks come from the contracts.
+**Purpose**: find problems that no single file shows: rows that were changed manually, a source that delivers nothing
+any more, a load of unusual size, a ledger that does not balance. The checks are derived from the contracts.
 
-**Trigger**: news of the asset `analytics.marts`, and every quarter of an hour (QUALITY_SCHEDULE_MINUTES). By hand with
-the parameter `dataset` for one alone.
+**Trigger**: an event of the asset `analytics.marts`, and every 15 minutes (QUALITY_SCHEDULE_MINUTES). To check one
+dataset only, trigger it manually with the parameter `dataset`.
 
 **Reads**: `raw.*`, `analytics.*`, the ledger. Each table is scanned a few times.
 
-**Writes**: `ops.quality_result`, where results of tables are kept for QUALITY_KEEP_DAYS; pages in the bucket
-QUALITY_DOCS_BUCKET, the first is `index.html`.
+**Writes**: `ops.quality_result`, where the results of tables are kept for QUALITY_KEEP_DAYS days; HTML pages in the
+bucket QUALITY_DOCS_BUCKET, with `index.html` as the start page.
 
-**When it fails**: a critical check failed: the log names it, with what was seen and a query that shows the rows.
-Warnings do not fail it. Results and pages are written before. Or the warehouse or the bucket did not answer.
+**On failure**: a critical check failed, or the warehouse or the bucket did not respond. The task log names each failed
+check, the observed value and a query that shows the rows. Failed checks of severity warning do not fail the run. All
+results and pages are written before the run fails.
 
-**How to rerun**: mend what the log names and trigger it again; the next run checks again anyway.
+**How to rerun**: fix what the log names and trigger the DAG again, or wait: the next scheduled run checks everything
+again.
 """
 
 from datetime import timedelta
@@ -44,7 +46,7 @@ DATASETS = [None, *(contract.dataset for contract in sound_contracts())]
     params={"dataset": Param(None, type=["null", "string"], enum=DATASETS, description="Empty: every table")},
 )
 def check_quality() -> None:
-    """Check every table, publish the pages, fail on what is critical."""
+    """Check every table, publish the pages, fail if a critical check failed."""
     check_tables("{{ params.dataset or '' }}")
 
 

@@ -1,31 +1,31 @@
-"""What is not the data itself does not grow for ever.
+"""Delete old operational data, so that logs, metadata and staging data do not grow without limit.
 
-**Purpose**: old runs leave Airflow's database, and their logs the disk; details of files settled long ago leave the
-warehouse; what dead workers left goes. Entries of the ledger stay: by them nothing is loaded twice.
+**Purpose**: delete old runs from Airflow's database and their logs from disk, details of files that were settled long
+ago from the warehouse, and leftovers of dead workers. Entries of the ledger are kept, so that no file is loaded twice.
 
-**Trigger**: every six hours, or by hand; not at a platform's very start. How long each kind is kept say the settings
-RETENTION_*.
+**Trigger**: every six hours, or manually; not when the platform starts for the first time. The settings RETENTION_*
+define how long each kind of data is kept.
 
-**Reads**: the ledger, `staging/`, spool folders, folders of logs.
+**Reads**: the ledger, `staging/`, spool folders, log folders.
 
-**Writes**: deletes from `ops.rejected_rows`, `ops.quality_result`, `ops.file_event`, `ops.alert`; staging tables,
-staging objects and spool folders that no file under way owns; log files; Airflow's runs, tasks, results, audit log and
-asset events. Objects of `processed/` and `failed/` only if that is set. MLflow, `raw.*` and the models are left alone.
-Each task returns what it has deleted.
+**Writes**: deletes rows of `ops.rejected_rows`, `ops.quality_result`, `ops.file_event`, `ops.alert`; staging tables,
+staging objects and spool folders that no file in progress owns; log files; runs, tasks, XComs, audit log and asset
+events of Airflow. Objects of `processed/` and `failed/` are deleted only if the settings ask for it. MLflow, `raw.*`
+and the models are not touched. Each task returns the counts of what it deleted.
 
-**When it fails**: the warehouse or the bucket did not answer; or Airflow's database was not cleaned: a process beside
-the scheduler does that (`plugins/clean_database.py`), and the scheduler's log says why it did not.
+**On failure**: the warehouse or the bucket did not respond, or Airflow's database was not cleaned. A process that the
+scheduler starts cleans that database (`plugins/clean_database.py`); the scheduler's log gives the reason.
 
-**How to rerun**: trigger it, or wait six hours. It may be stopped at any point and run at any time.
+**How to rerun**: trigger the DAG, or wait six hours. It can be stopped and started at any time.
 """
 
 from airflow.sdk import dag
 
-from include.orchestration.alerts import tell_of_failed_run
+from include.orchestration.alerts import notify_failed_run
 from include.orchestration.defaults import background_args
 from include.orchestration.maintenance import (
     clean_airflow_database,
-    forget_details,
+    purge_expired,
     remove_leftovers,
     remove_old_logs,
     remove_old_objects,
@@ -33,20 +33,20 @@ from include.orchestration.maintenance import (
 
 
 @dag(
-    # Without a start date: a new platform has nothing to clean, and the first run is not owed since the day before.
+    # No start date: a new platform has nothing to clean, and Airflow must not start the run of a past interval.
     schedule="17 */6 * * *",
     catchup=False,
     max_active_runs=1,
     max_active_tasks=2,
     default_args=background_args(),
-    on_failure_callback=tell_of_failed_run,
+    on_failure_callback=notify_failed_run,
     doc_md=__doc__,
     tags=["ingestion", "repair"],
 )
 def maintain_platform() -> None:
-    """None of them needs another one; what one cannot do keeps no other from its work."""
+    """Run all clean-up tasks independently: a failed one does not stop the others."""
     clean_airflow_database()
-    forget_details()
+    purge_expired()
     remove_leftovers()
     remove_old_objects()
     remove_old_logs()

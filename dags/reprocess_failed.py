@@ -1,23 +1,24 @@
-"""Put quarantined files back on the normal road.
+"""Requeue quarantined files.
 
-**Purpose**: after a file's cause of failure is gone (a contract changed, a table unlocked), try it again.
+**Purpose**: process files again after the cause of their failure is fixed (for example a corrected contract).
 
-**Trigger**: by hand, with parameters: dataset, stage, and a pattern for the file's name. Empty means all.
+**Trigger**: manually, with the parameters dataset, stage and a pattern for the file name. An empty parameter selects
+everything.
 
-**Reads**: `ops.file_ingestion_log`, `failed/`. **Writes**: `incoming/`; `ingest_<dataset>` does the rest.
+**Reads**: `ops.file_ingestion_log`, `failed/`. **Writes**: `incoming/`; `ingest_<dataset>` then loads the files.
 
-**When it fails**: the bucket or the warehouse did not answer; files that were moved already take the normal road.
+**On failure**: the bucket or the warehouse did not respond. Files that were already moved are loaded as usual.
 
-**How to rerun**: trigger it again: it moves what is still in quarantine. Of several files of one name each run takes
-one, that which lies there longest, and only once nothing of that name waits in `incoming/`. History stays in
-`ops.file_event`.
+**How to rerun**: trigger the DAG again: it moves the files that are still in quarantine. If several quarantined files
+have the same name, each run moves the oldest of them, and only if no file of this name is waiting in `incoming/`. The
+history stays in `ops.file_event`.
 """
 
 from airflow.sdk import Param, dag
 
 from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, default_args
-from include.orchestration.upkeep import put_back_files
+from include.orchestration.upkeep import requeue_files
 
 DATASETS = [None, *(contract.dataset for contract in sound_contracts()), "unknown"]
 STAGES = [None, "validate", "process", "load"]
@@ -34,12 +35,14 @@ STAGES = [None, "validate", "process", "load"]
     params={
         "dataset": Param(None, type=["null", "string"], enum=DATASETS, description="Empty: every dataset"),
         "stage": Param(None, type=["null", "string"], enum=STAGES, description="Empty: every stage"),
-        "name": Param("*", type="string", maxLength=1024, description="Pattern of the file's name, as in sales_*.csv"),
+        "name": Param(
+            "*", type="string", maxLength=1024, description="Pattern of the file name, for example sales_*.csv"
+        ),
     },
 )
 def reprocess_failed() -> None:
     """Move files from failed/ back to incoming/."""
-    put_back_files("{{ params.dataset or '' }}", "{{ params.stage or '' }}", "{{ params.name }}")
+    requeue_files("{{ params.dataset or '' }}", "{{ params.stage or '' }}", "{{ params.name }}")
 
 
 reprocess_failed()

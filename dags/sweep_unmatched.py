@@ -1,25 +1,26 @@
-"""Nothing is left lying in incoming/.
+"""Route or quarantine files in incoming/ that no ingest DAG picks up.
 
-**Purpose**: a file at the top of `incoming/` goes to its dataset's folder if a contract's file pattern names it; a
-file of no dataset is quarantined as `unknown-dataset`.
+**Purpose**: move a file at the top level of `incoming/` to the folder of its dataset if the file pattern of a contract
+matches its name; quarantine a file of no dataset with the code `unknown-dataset`.
 
-**Trigger**: continuous; a sensor looks once a minute (INGEST_SWEEP_SECONDS) and waits without a worker slot. While
-`incoming/` is empty a sweep runs every five minutes.
+**Trigger**: continuous; a sensor checks once a minute (INGEST_SWEEP_SECONDS) and waits without a worker slot. While
+`incoming/` is empty, a sweep still runs every five minutes.
 
 **Reads**: `incoming/`, the contracts.
 
 **Writes**: `incoming/<dataset>/`, `failed/validation_failed/unknown/`, the ledger.
 
-**When it fails**: the bucket or the warehouse did not answer; the next run looks again.
+**On failure**: the bucket or the warehouse did not respond; the next run tries again.
 
-**How to rerun**: nothing to do. A file of a dataset that got its contract later: trigger `reprocess_failed`.
+**How to rerun**: no action is needed. If a dataset got its contract after its file was quarantined, trigger
+`reprocess_failed`.
 """
 
 from airflow.sdk import dag
 
 from include.orchestration.defaults import START, default_args
 from include.orchestration.file_sensor import WaitToSweep
-from include.orchestration.upkeep import SWEEP_AT_LATEST, sweep_incoming
+from include.orchestration.upkeep import MAX_SWEEP_INTERVAL_SECONDS, sweep_incoming
 from include.settings import ingest_settings
 
 PAUSE = ingest_settings().sweep_seconds
@@ -35,8 +36,8 @@ PAUSE = ingest_settings().sweep_seconds
     tags=["ingestion", "repair"],
 )
 def sweep_unmatched() -> None:
-    """Route or quarantine what no ingest DAG waits for."""
-    wait = WaitToSweep(task_id="wait_to_sweep", poke_interval=PAUSE, timeout=max(PAUSE, SWEEP_AT_LATEST))
+    """Route or quarantine the files that no ingest DAG waits for."""
+    wait = WaitToSweep(task_id="wait_to_sweep", poke_interval=PAUSE, timeout=max(PAUSE, MAX_SWEEP_INTERVAL_SECONDS))
     wait >> sweep_incoming()
 
 

@@ -1,5 +1,5 @@
-"""The full stack in containers: what holds docker-compose.yaml to its rules, and makes its secrets.
+"""The full stack in containers: checks of docker-compose.yaml, and the `.env` file with its secrets.
 
-What belongs here: checks of the files that a deployment is made of, and the file of its settings. What does not: the
-embedded platform, which is in `local`.
+What belongs here: checks of the deployment's files, and commands that containers run. What does not: the embedded
+platform, which is in `local`.
 """

@@ -1,4 +1,4 @@
-"""The commands behind `make compose-check` and `make env-file`, and those that containers call."""
+"""The commands behind `make compose-check` and `make env-file`, and the commands that containers run."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 @app.command()
 def check(
-    file: Annotated[Path | None, typer.Option(help="another file than docker-compose.yaml of this checkout")] = None,
+    file: Annotated[Path | None, typer.Option(help="the file to check; docker-compose.yaml if left out")] = None,
 ) -> None:
-    """Hold docker-compose.yaml to its rules. Exit code 1 if it breaks one."""
+    """Check docker-compose.yaml against its rules. Exit code 1 if it breaks one."""
     from deploy.checks import run_checks
     from deploy.compose_file import COMPOSE_FILE, ComposeFile
 
     try:
         results = run_checks(ComposeFile.read(file or COMPOSE_FILE))
     except PlatformError as error:
-        _give_up(error)
+        _fail(error)
     _print(results)
     if any(result.problems for result in results):
         raise typer.Exit(1)
@@ -39,21 +39,21 @@ def check(
 
 @app.command()
 def env_file(
-    profiles: Annotated[str, typer.Option(help="what is started besides core, separated by commas")] = "",
+    profiles: Annotated[str, typer.Option(help="profiles to start besides core, separated by commas")] = "",
 ) -> None:
-    """Write `.env` with secrets made anew. One that is there is never overwritten."""
+    """Write `.env` with newly generated secrets. An existing file is never overwritten."""
     from deploy.env_file import write_env_file
 
     try:
         write_env_file(ENV_FILE, [name for name in profiles.replace(",", " ").split() if name])
     except (PlatformError, OSError) as error:
-        _give_up(error)
+        _fail(error)
     typer.echo(f"{ENV_FILE} is written. Next: docker compose up -d")
 
 
 @app.command()
 def roles() -> None:
-    """Write docker/postgres/roles.sql anew from the embedded platform's roles and databases."""
+    """Generate docker/postgres/roles.sql from the roles and databases of the embedded platform."""
     from deploy.databases import ROLES_SQL, roles_sql
 
     ROLES_SQL.write_text(roles_sql())
@@ -61,17 +61,17 @@ def roles() -> None:
 
 @app.command()
 def initialise() -> None:
-    """Prepare what Airflow's containers need. For the container airflow-init."""
+    """Prepare the databases and the password file for Airflow's containers. Run by the container airflow-init."""
     from deploy import initialise as one_shot
 
     try:
         one_shot.initialise(os.environ)
     except PlatformError as error:
-        _give_up(error)
+        _fail(error)
 
 
 def _print(results: list[Result]) -> None:
-    """A table in a terminal; in a pipe one line for each problem or good check, with tabs."""
+    """Print a table in a terminal; in a pipe one tab-separated line for each problem or passed check."""
     if not sys.stdout.isatty():
         for result in results:
             for problem in result.problems or ["ok"]:
@@ -84,7 +84,7 @@ def _print(results: list[Result]) -> None:
     Console().print(table)
 
 
-def _give_up(error: Exception) -> NoReturn:
+def _fail(error: Exception) -> NoReturn:
     typer.echo(f"error: {error}", err=True)
     raise typer.Exit(1) from error
 

@@ -1,4 +1,4 @@
-"""All checks of docker-compose.yaml in the order in which they are shown. Each is named after what it holds to."""
+"""All checks of docker-compose.yaml in the order in which they are shown. The name of a check states its rule."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
     structure_checks.follows_the_specification,
-    setting_checks.variables_are_settled,
+    setting_checks.variables_have_values,
     structure_checks.mounted_paths_exist,
     structure_checks.dependencies_can_be_met,
-    structure_checks.services_are_watched,
+    structure_checks.services_have_health_checks,
     structure_checks.profiles_are_known,
     structure_checks.images_are_pinned,
     structure_checks.own_images_are_built_once,
@@ -25,7 +25,7 @@ CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
     structure_checks.ports_are_on_loopback,
     structure_checks.workers_can_be_scaled,
     setting_checks.no_secret_is_written,
-    setting_checks.owners_password_stays_away,
+    setting_checks.owner_password_is_not_shared,
     setting_checks.connections_are_provided,
     setting_checks.embedded_names_are_the_same,
     setting_checks.defaults_are_the_same,
@@ -34,14 +34,14 @@ CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
 
 @dataclass(frozen=True)
 class Result:
-    """What a check found. No problem is the good case."""
+    """The result of one check. It passed if there are no problems."""
 
     name: str
     problems: tuple[str, ...]
 
 
 def run_checks(file: ComposeFile) -> list[Result]:
-    """Run them all; one that fails does not hide the others.
+    """Run every check, also after one has found problems.
 
     Args:
         file: the Compose file.

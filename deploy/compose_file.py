@@ -1,6 +1,6 @@
-"""docker-compose.yaml as the checks read it: services, what they are told, what they mount.
+"""docker-compose.yaml as the checks read it: services, their environments, their mounts.
 
-What belongs here: reading. What is right or wrong stands in the checks.
+What belongs here: reading. The rules are in the checks.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 COMPOSE_FILE = REPOSITORY / "docker-compose.yaml"
 
-# The module that every part of Airflow is started by.
+# The module that starts every Airflow component.
 STARTER = "deploy.start"
 
 _UNITS = {"b": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -30,7 +30,7 @@ _SIZE = re.compile(r"(\d+(?:\.\d+)?)([bkmg])b?", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Mount:
-    """A volume of a service: `source` as the file names it, a path or a volume's name."""
+    """A volume of a service. `source` is a path or the name of a volume, as written in the file."""
 
     service: str
     source: str
@@ -38,16 +38,16 @@ class Mount:
 
     @property
     def is_path(self) -> bool:
-        """A folder or file of the host, not a named volume."""
+        """Whether the source is a folder or file of the host, not a named volume."""
         return self.source.startswith((".", "/", "~"))
 
 
 @dataclass(frozen=True)
 class ComposeFile:
-    """The file, merged, with its variables as they are written.
+    """The parsed file: YAML merges are resolved, `${...}` variables are not.
 
     Attributes:
-        root: the folder that its relative paths are meant from.
+        root: the folder that relative paths in the file start from.
     """
 
     document: dict[str, Any]
@@ -58,18 +58,18 @@ class ComposeFile:
         """Read the file.
 
         Args:
-            path: of the file.
-            root: where its paths are meant from; its own folder if left out.
+            path: the file.
+            root: the folder that its relative paths start from; the file's own folder if left out.
 
         Raises:
-            PlatformError: it cannot be read, or is no YAML.
+            PlatformError: the file cannot be read, is no YAML or has no services.
         """
         try:
             document = yaml.safe_load(path.read_text())
         except (OSError, yaml.YAMLError) as error:
-            raise PlatformError(f"{path} cannot be read: {error}", "mend the file") from error
+            raise PlatformError(f"{path} cannot be read: {error}", "correct the file") from error
         if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
-            raise PlatformError(f"{path} describes no services", "mend the file")
+            raise PlatformError(f"{path} describes no services", "correct the file")
         return cls(document, root or path.parent)
 
     @property
@@ -80,29 +80,29 @@ class ComposeFile:
 
     @cached_property
     def airflow(self) -> list[str]:
-        """The services that run a part of Airflow for good."""
+        """The services that run an Airflow component permanently."""
         return [name for name, service in self.services.items() if STARTER in (service.get("entrypoint") or ())]
 
     def environment(self, service: str) -> dict[str, str | None]:
-        """What a service is told; None for what it takes from the shell or `.env`, if it is there."""
-        told = self.services[service].get("environment") or {}
-        if isinstance(told, list):
-            told = dict((*entry.split("=", 1), None)[:2] for entry in told)
-        return {name: None if value is None else str(value) for name, value in told.items()}
+        """The environment of a service. The value is None for a variable passed on from the shell or `.env`."""
+        entries = self.services[service].get("environment") or {}
+        if isinstance(entries, list):
+            entries = dict((*entry.split("=", 1), None)[:2] for entry in entries)
+        return {name: None if value is None else str(value) for name, value in entries.items()}
 
     def profiles(self, service: str) -> frozenset[str]:
-        """The profiles that start a service; none means that it is always started."""
+        """The profiles that start a service; a service without profiles is always started."""
         return frozenset(self.services[service].get("profiles") or ())
 
     def dependencies(self, service: str) -> dict[str, str]:
-        """The services that one waits for, and what it waits for."""
+        """The services that a service depends on, each with its condition."""
         needs = self.services[service].get("depends_on") or {}
         if isinstance(needs, list):
             return dict.fromkeys(needs, "service_started")
         return {name: str(need.get("condition", "service_started")) for name, need in needs.items()}
 
     def is_one_shot(self, service: str) -> bool:
-        """Whether a service does its work and ends."""
+        """Whether a service ends after its work."""
         return str(self.services[service].get("restart")) == "no"
 
     def mounts(self) -> Iterator[Mount]:
@@ -112,33 +112,33 @@ class ComposeFile:
                 if isinstance(volume, dict):
                     yield Mount(name, str(volume.get("source", "")), str(volume.get("target", "")))
                 else:
-                    source, _, rest = str(volume).partition(":")
-                    yield Mount(name, source, rest.partition(":")[0])
+                    source, _, target = str(volume).partition(":")
+                    yield Mount(name, source, target.partition(":")[0])
 
     def texts(self) -> Iterator[tuple[str, str]]:
-        """Every text of the services with its place, as `services.redis.image`."""
+        """Every string of the services with its path, for instance `services.redis.image`."""
         yield from _texts(self.document.get("services"), "services")
         yield from _texts(self.document.get("volumes"), "volumes")
         yield from _texts(self.document.get("name"), "name")
 
 
 def mebibytes(size: str) -> float:
-    """A size as Compose writes it, `512m` or `2g`.
+    """Convert a size as Compose writes it, `512m` or `2g`, to mebibytes.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the text is no size.
     """
     if not (found := _SIZE.fullmatch(size)):
         raise ValueError(f"{size!r} is no size")
     return float(found[1]) * _UNITS[found[2].lower()] / 1024**2
 
 
-def _texts(node: object, place: str) -> Iterator[tuple[str, str]]:
+def _texts(node: object, path: str) -> Iterator[tuple[str, str]]:
     if isinstance(node, dict):
         for name, value in node.items():
-            yield from _texts(value, f"{place}.{name}")
+            yield from _texts(value, f"{path}.{name}")
     elif isinstance(node, list):
         for index, value in enumerate(node):
-            yield from _texts(value, f"{place}[{index}]")
+            yield from _texts(value, f"{path}[{index}]")
     elif isinstance(node, str):
-        yield place, node
+        yield path, node

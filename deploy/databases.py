@@ -1,7 +1,7 @@
 """The roles, databases and grants of the embedded PostgreSQL as a script for the container's psql.
 
-What belongs here: turning `local.postgres` into SQL, so that there is one source for both platforms. What is inside the
-warehouse belongs to its migrations. `python -m deploy roles` writes docker/postgres/roles.sql.
+What belongs here: generating SQL from `local.postgres`, the one source for both platforms. The contents of the
+warehouse belong to its migrations. `python -m deploy roles` writes docker/postgres/roles.sql.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ SET log_min_error_statement = 'panic';
 
 
 def password_variables() -> dict[str, str]:
-    """Every role with the name of the setting that holds its password."""
+    """Map every role to the name of the environment variable that holds its password."""
     names = Credentials(**{field.name: field.name.upper() for field in fields(Credentials)})
     return role_passwords(names)
 
 
 def roles_sql() -> str:
-    """The whole script. Safe to run again: what is there gets its password and its grants anew."""
+    """Return the whole script. It is idempotent: existing roles and databases get their passwords and grants again."""
     roles = "".join(_role(role, variable) for role, variable in password_variables().items())
     databases = "".join(_database(database) for database in DATABASES)
     closed = "".join(f"REVOKE CONNECT, TEMPORARY ON DATABASE {name} FROM PUBLIC;\n" for name in COMMON_DATABASES)

@@ -1,7 +1,7 @@
-"""The file `.env` of a deployment: every secret made anew, every other setting as a comment with its default.
+"""The file `.env` of a deployment: newly generated secrets, and every other setting as a comment with its default.
 
-What belongs here: which secrets there are, and the writing. The names are those of the embedded platform's secrets
-where it has the same ones; it reads none of them from `.env`, so the two do not disturb each other.
+What belongs here: the list of secrets, and writing the file. Secrets that the embedded platform also has keep its
+names; the embedded platform does not read them from `.env`, so the two do not interfere.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def _fernet_key() -> str:
     return base64.urlsafe_b64encode(secrets.token_bytes(32)).decode()
 
 
-# Each with how it is made. Hexadecimal digits stand in JSON and in addresses without quoting.
+# Each secret with its generator. Hexadecimal digits need no quoting in JSON and URLs.
 SECRETS: dict[str, Callable[[], str]] = {
     "POSTGRES_PASSWORD": _password,
     "AIRFLOW_DB_PASSWORD": _password,
@@ -67,7 +67,7 @@ _HEAD = """\
 # Losing this file means losing the access to the data in the volumes: keep a copy where secrets are kept.
 """
 _CHOICES = """
-# --- what you may change; the embedded platform (make up) reads the same names for its ports and pipelines
+# --- optional settings; the embedded platform (make up) reads the same names for its ports and pipelines
 #BIND_ADDRESS=127.0.0.1                  # the address that ports are published on; 0.0.0.0 is the whole network
 #AIRFLOW_ADMIN_USER=admin                # passwords are above
 #METABASE_ADMIN_EMAIL=admin@filegate.example
@@ -80,44 +80,44 @@ _CHOICES = """
 #ML_API_PORT=8100
 #MLFLOW_PORT=5000
 #KAFKA_PORT=9092
-#KAFKA_ADVERTISED_HOST=localhost         # what clients outside are told to call the broker
+#KAFKA_ADVERTISED_HOST=localhost         # the host name of the broker for clients outside the containers
 #SCHEMA_REGISTRY_PORT=8081
 #KAFKA_UI_PORT=8090
 #METABASE_PORT=3000
 #GRAFANA_PORT=3001
 #PROMETHEUS_PORT=9090
-# Further ones, of the pipelines: .env.example
+# Settings of the pipelines: .env.example
 """
 
 
 def write_env_file(path: Path, profiles: Sequence[str] = ()) -> None:
-    """Write the file, for its owner alone.
+    """Write the file, readable by its owner only.
 
     Args:
         path: must not exist.
-        profiles: what is started besides core, of PROFILES.
+        profiles: members of PROFILES that are started besides core.
 
     Raises:
-        PlatformError: the file is there, or a profile is none.
+        PlatformError: the file exists, or a profile is unknown.
     """
     if unknown := sorted(set(profiles) - set(PROFILES)):
-        raise PlatformError(f"no such profile: {', '.join(unknown)}", f"choose of {', '.join(PROFILES)}")
+        raise PlatformError(f"no such profile: {', '.join(unknown)}", f"choose from {', '.join(PROFILES)}")
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        remedy = "move it away first; with new secrets, the data in the volumes cannot be opened any more"
-        raise PlatformError(f"{path} is there already and is not overwritten", remedy) from None
+        remedy = "move it away first; without its secrets, the data in the volumes cannot be opened"
+        raise PlatformError(f"{path} exists already and is not overwritten", remedy) from None
     with os.fdopen(descriptor, "w") as file:
         os.fchmod(file.fileno(), 0o600)  # whatever the umask says
         file.write(env_text(profiles))
 
 
 def env_text(profiles: Sequence[str] = ()) -> str:
-    """What the file says."""
+    """Return the content of the file, with new secrets at every call."""
     observed = "True" if {"observability", "full"} & set(profiles) else "False"
     lines = [f"{name}={make()}\n" for name, make in SECRETS.items()]
     chosen = (
-        "\n# --- what is started besides core: streaming, ml, bi, observability, full; separated by commas\n"
+        "\n# --- profiles to start besides core: streaming, ml, bi, observability, full; separated by commas\n"
         f"COMPOSE_PROFILES={','.join(profiles)}\n"
         f"AIRFLOW_METRICS_ON={observed}                # True together with the profile observability\n"
     )

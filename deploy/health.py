@@ -1,6 +1,6 @@
-"""`python -m deploy.health scheduler`: whether a part of Airflow is healthy, as its API server knows it.
+"""`python -m deploy.health scheduler`: whether an Airflow component is healthy, according to the API server.
 
-For the containers' health checks: it imports nothing but the standard library, since it runs every few seconds.
+For the containers' health checks. It runs every few seconds, so it imports only the standard library.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ URL = "http://airflow-apiserver:8080"
 
 
 def complaint(component: str, url: str = URL) -> str | None:
-    """None when the component is healthy, else what is amiss.
+    """Return None when the component is healthy, else the reason.
 
     Args:
         component: `metadatabase`, `scheduler`, `dag_processor` or `triggerer`.
@@ -22,10 +22,10 @@ def complaint(component: str, url: str = URL) -> str | None:
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with direct.open(f"{url}/api/v2/monitor/health", timeout=5) as answer:
-            told = json.load(answer)
+            health = json.load(answer)
     except (OSError, ValueError) as error:
         return f"the API server does not answer ({error})"
-    status = (told.get(component) or {}).get("status")
+    status = (health.get(component) or {}).get("status")
     return None if status == "healthy" else f"{component} is {status or 'unknown'}"
 
 

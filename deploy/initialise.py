@@ -1,6 +1,6 @@
-"""What is done once before Airflow's containers start: the password file, Airflow's database, the warehouse's schemas.
+"""Steps of the one-shot container `airflow-init`: password file, Airflow's database, the warehouse's migrations.
 
-What belongs here: the one-shot container `airflow-init`. It alone has the warehouse owner's password.
+It runs before the other Airflow containers and is the only one with the warehouse owner's password.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _MIGRATION_SECONDS = 600
 
 
 def initialise(environment: Mapping[str, str]) -> None:
-    """Do it all. Safe to run at every start.
+    """Run all steps. Idempotent: it runs at every start.
 
     Args:
-        environment: AIRFLOW_ADMIN_USER and _PASSWORD, and what Airflow itself is told.
+        environment: AIRFLOW_ADMIN_USER, AIRFLOW_ADMIN_PASSWORD, and Airflow's own variables.
 
     Raises:
         PlatformError: a password is missing, or Airflow's migration failed.
@@ -43,7 +43,7 @@ def initialise(environment: Mapping[str, str]) -> None:
 
 
 def write_password_file(path: Path, user: str, password: str) -> None:
-    """The file that Airflow would make itself, and print the password of into its log. For its owner alone."""
+    """Write the password file, readable by its owner only. Otherwise Airflow makes a password and logs it."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent)  # mode 600
     with os.fdopen(descriptor, "w") as file:
         file.write(json.dumps({user: password}) + "\n")
@@ -52,7 +52,7 @@ def write_password_file(path: Path, user: str, password: str) -> None:
 
 def _needed(environment: Mapping[str, str], name: str) -> str:
     if not (value := environment.get(name)):
-        raise PlatformError(f"{name} is missing", "set it in .env; `make env-file` makes a whole one")
+        raise PlatformError(f"{name} is missing", "set it in .env; `make env-file` writes a complete one")
     return value
 
 
@@ -67,4 +67,4 @@ def _migrate_airflow() -> None:
             f"Airflow's database migration did not end within {_MIGRATION_SECONDS} seconds", "look at PostgreSQL's log"
         ) from None
     if done.returncode:
-        raise PlatformError("Airflow's database migration failed", "read what it wrote above")
+        raise PlatformError("Airflow's database migration failed", "see its output above")

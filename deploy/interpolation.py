@@ -1,6 +1,6 @@
-"""`${NAME:-default}` and its kin, as the Compose specification has them.
+"""Interpolation of `${NAME:-default}` and the other forms of the Compose specification.
 
-What belongs here: finding the variables of a text, and putting values in their place. Nothing here reads a file.
+What belongs here: finding the variables of a text and substituting their values. Nothing here reads a file.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ _OPERATOR = re.compile(r":?[-?+]")
 
 
 class MissingValueError(ValueError):
-    """A variable that has to be set is not; its text is what the file says to whoever forgot it."""
+    """A required variable is not set. The message is the one that the file gives after `:?`."""
 
 
 @dataclass(frozen=True)
 class Variable:
-    """One use of a variable. `operator` is one of `:-`, `-`, `:?`, `?`, `:+`, `+`, or empty for a bare one."""
+    """One use of a variable. `operator` is one of `:-`, `-`, `:?`, `?`, `:+`, `+`, or empty for a plain variable."""
 
     name: str
     operator: str = ""
@@ -30,7 +30,7 @@ class Variable:
 
 
 def variables(text: str) -> Iterator[Variable]:
-    """Every variable in the text, also those within another one's default. `$$` is a dollar sign.
+    """Yield every variable in the text, also those within the default of another variable. `$$` is a dollar sign.
 
     Raises:
         ValueError: a brace or a name is missing.
@@ -42,10 +42,10 @@ def variables(text: str) -> Iterator[Variable]:
 
 
 def interpolate(text: str, values: Mapping[str, str]) -> str:
-    """The text with its values.
+    """Return the text with the values of its variables.
 
     Raises:
-        MissingValueError: a demanded variable has none.
+        MissingValueError: a required variable has no value.
         ValueError: the text is not well formed.
     """
     return "".join(part if isinstance(part, str) else _value(part, values) for part in _parts(text))
@@ -53,7 +53,7 @@ def interpolate(text: str, values: Mapping[str, str]) -> str:
 
 def _value(variable: Variable, values: Mapping[str, str]) -> str:
     value = values.get(variable.name)
-    # With a colon, an empty value counts as none.
+    # With a colon, an empty value counts as not set.
     given = bool(value) if variable.operator.startswith(":") else value is not None
     match variable.operator[-1:]:
         case "-":
@@ -89,20 +89,20 @@ def _parts(text: str) -> Iterator[str | Variable]:
 
 def _braced(inside: str) -> Variable:
     name = _NAME.match(inside)
-    rest = inside[name.end() :] if name else inside
-    operator = _OPERATOR.match(rest)
-    if not name or (rest and not operator):
+    remainder = inside[name.end() :] if name else inside
+    operator = _OPERATOR.match(remainder)
+    if not name or (remainder and not operator):
         raise ValueError(f"no variable: ${{{inside}}}")
-    return Variable(name[0], operator[0], rest[operator.end() :]) if operator else Variable(name[0])
+    return Variable(name[0], operator[0], remainder[operator.end() :]) if operator else Variable(name[0])
 
 
 def _closing_brace(text: str, start: int) -> int:
     depth = 1
-    for place in range(start, len(text)):
-        if text.startswith("${", place):
+    for position in range(start, len(text)):
+        if text.startswith("${", position):
             depth += 1
-        elif text[place] == "}":
+        elif text[position] == "}":
             depth -= 1
             if not depth:
-                return place
+                return position
     raise ValueError(f"a brace is not closed in {text!r}")

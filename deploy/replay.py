@@ -1,6 +1,6 @@
 """`python -m deploy.replay`: the replay of GitHub's API for the other containers, on port 8200.
 
-Without a token: it is asked for by nobody outside, and its limit without one is enough for the two repositories.
+It needs no token: only containers reach it, and the rate limit without a token is enough for the two repositories.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ PORT = 8200
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until the process is stopped."""
     uvicorn.run(
         create_app(Replay()),
         host="0.0.0.0",  # noqa: S104 - a container's own network

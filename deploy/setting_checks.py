@@ -1,7 +1,7 @@
-"""Checks of what docker-compose.yaml tells the programs: variables, secrets, connections, the names of settings.
+"""Checks of the environments in docker-compose.yaml: variables, secrets, connections, names of settings.
 
-What belongs here: the agreement with `include.settings`, `local.settings` and `local.airflow`, so that the embedded
-platform and the containers are one and the same to the DAGs. A check returns its problems.
+What belongs here: the agreement with `include.settings`, `local.settings` and `local.airflow`, so that DAGs find the
+same settings on the embedded platform and in the containers. A check returns its problems.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic_settings import BaseSettings
 import include.settings as library
 from deploy.env_file import SECRETS, env_text
 from deploy.interpolation import interpolate, variables
-from deploy.start import made_variables
+from deploy.start import computed_variables
 from local import airflow as embedded_airflow
 from local.credentials import Credentials
 from local.settings import PlatformSettings
@@ -32,45 +32,45 @@ WORKER = "airflow-worker"
 _SECRET_NAME = re.compile(r"(PASSWORD|PASS|SECRET|SECRET_KEY|_KEY|TOKEN)$|PASSWORD(?!S?_(FILE|COMPLEXITY))|AUTH$")
 _NOT_SECRET = re.compile(r"(_FILE|_URL|_ID)$")
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:([^/@\s]+)@")
-# What a JSON text of a connection holds under "password".
+# The password in the JSON of a connection.
 _PASSWORD_IN_JSON = re.compile(r'"(?:password|token|secret)":\s*"([^"]*)"')
 
-# What only containers are told.
+# Variables that only containers have.
 ONLY_IN_CONTAINERS = {
     "AIRFLOW__LOGGING__BASE_LOG_FOLDER", "AIRFLOW__LOGGING__JSON_LOGS", "AIRFLOW__METRICS__OTEL_ON",
     "AIRFLOW__METRICS__LEGACY_NAMES_ON",
 }  # fmt: skip
-# Whose default is another one here; docker-compose.yaml says why.
+# Settings with another default in containers; docker-compose.yaml gives the reasons.
 OTHER_DEFAULTS = {"INGEST_MERGE_MEMORY_MB"}
-# Of the owner's role: the one-shot that migrates has them, and nobody who runs DAGs.
-_OWNERS = {"WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD"}
+# The login of the owner role: only the one-shot that runs the migrations has it, no service that runs DAGs.
+_OWNER_LOGIN = {"WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD"}
 
 
-def variables_are_settled(file: ComposeFile) -> list[str]:
-    """Every variable has a default or a clear demand; secrets are demanded, and `make env-file` makes each of them."""
-    problems, demanded = [], set()
-    for place, text in file.texts():
+def variables_have_values(file: ComposeFile) -> list[str]:
+    """Every variable has a default or is required with a message; `make env-file` writes every required secret."""
+    problems, required = [], set()
+    for path, text in file.texts():
         try:
             found = list(variables(text))
         except ValueError as error:
-            problems.append(f"{place}: {error}")
+            problems.append(f"{path}: {error}")
             continue
         for variable in found:
             if variable.operator == ":?":
-                demanded.add(variable.name)
+                required.add(variable.name)
                 if not variable.argument:
-                    problems.append(f"{place}: {variable.name} is demanded without a word what to do")
+                    problems.append(f"{path}: {variable.name} is required without a message: say how to set it")
             elif variable.name in SECRETS:
-                problems.append(f"{place}: the secret {variable.name} is not demanded with :?")
+                problems.append(f"{path}: the secret {variable.name} is not required with :?")
             elif not variable.operator.endswith(("-", "+")):
-                problems.append(f"{place}: {variable.name} has neither a default nor a demand")
-    problems += [f"{name} is demanded, and make env-file does not make it" for name in sorted(demanded - set(SECRETS))]
-    problems += [f"make env-file makes {name}, and nothing uses it" for name in sorted(set(SECRETS) - demanded)]
+                problems.append(f"{path}: {variable.name} has neither a default nor is it required with :?")
+    problems += [f"{name} is required, and make env-file does not write it" for name in sorted(required - set(SECRETS))]
+    problems += [f"make env-file writes {name}, and no service uses it" for name in sorted(set(SECRETS) - required)]
     return problems
 
 
 def no_secret_is_written(file: ComposeFile) -> list[str]:
-    """A password, key or token stands in the file as a variable only."""
+    """Passwords, keys and tokens are variables, never literal values."""
     problems = []
     for service in file.services:
         for name, value in file.environment(service).items():
@@ -79,18 +79,18 @@ def no_secret_is_written(file: ComposeFile) -> list[str]:
             literal = bool(_SECRET_NAME.search(name)) and not _NOT_SECRET.search(name) and not value.startswith("${")
             hidden = _PASSWORD_IN_URL.findall(value) + _PASSWORD_IN_JSON.findall(value)
             if literal or any(part and not part.startswith("${") for part in hidden):
-                problems.append(f"{service} is told {name} in plain text")
-    for place, text in file.texts():
-        if ".environment" not in place and any(not p.startswith("${") for p in _PASSWORD_IN_URL.findall(text)):
-            problems.append(f"{place} holds a password in plain text")
+                problems.append(f"{service} has the secret {name} in plain text: use a variable")
+    for path, text in file.texts():
+        if ".environment" not in path and any(not p.startswith("${") for p in _PASSWORD_IN_URL.findall(text)):
+            problems.append(f"{path} holds a password in plain text")
     return problems
 
 
-def owners_password_stays_away(file: ComposeFile) -> list[str]:
-    """No part of Airflow that runs DAGs or serves pages has the warehouse owner's password, or a superuser's."""
+def owner_password_is_not_shared(file: ComposeFile) -> list[str]:
+    """No Airflow service that runs DAGs or serves pages has the password of the warehouse owner or of a superuser."""
     forbidden = ("WAREHOUSE_OWNER_PASSWORD", "${POSTGRES_PASSWORD", "MINIO_ROOT_PASSWORD")
     return [
-        f"{service} is told {name}, which holds {one.lstrip('${')}"
+        f"{service} has {name}, which holds {one.lstrip('${')}"
         for service in file.airflow
         for name, value in file.environment(service).items()
         for one in forbidden
@@ -99,52 +99,53 @@ def owners_password_stays_away(file: ComposeFile) -> list[str]:
 
 
 def connections_are_provided(file: ComposeFile) -> list[str]:
-    """Every part of Airflow has every connection that a DAG names."""
+    """Every Airflow service has every connection that a DAG names."""
     used = connection_ids(file.root)
     problems = [] if used else ["no connection id was found in dags/ and include/orchestration/"]
     for service in file.airflow:
-        told = file.environment(service).keys() | made_variables().keys()
+        provided = file.environment(service).keys() | computed_variables().keys()
         problems += [
-            f"{service} is not told the connection {one}"
+            f"{service} lacks the connection {one}"
             for one in sorted(used)
-            if f"AIRFLOW_CONN_{one.upper()}" not in told
+            if f"AIRFLOW_CONN_{one.upper()}" not in provided
         ]
     return problems
 
 
 def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
-    """What the embedded platform tells Airflow, the containers tell it too, under the same names."""
+    """The Airflow containers have the same variables as Airflow on the embedded platform."""
     if WORKER not in file.services:
         return [f"there is no {WORKER}"]
-    told = file.environment(WORKER)
-    nobody = Credentials(**{field.name: "x" for field in fields(Credentials)})
+    environment = file.environment(WORKER)
+    placeholders = Credentials(**{field.name: "x" for field in fields(Credentials)})
     scaled = PlatformSettings(_env_file=None, airflow_executor="celery")
-    embedded = set(embedded_airflow.environment(scaled, nobody))
+    embedded = set(embedded_airflow.environment(scaled, placeholders))
     pipelines = pipeline_settings()
-    given = told.keys() | made_variables().keys()
-    problems = [f"{WORKER} is not told {name}, as the embedded one is" for name in sorted(embedded - given)]
-    own = {name for name in told if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))} - embedded - ONLY_IN_CONTAINERS
-    problems += [f"{WORKER} is told {name}, and the embedded one is not" for name in sorted(own)]
-    missing = set(pipelines) - _OWNERS - set(told)
+    given = environment.keys() | computed_variables().keys()
+    problems = [f"{WORKER} lacks {name}, which the embedded Airflow has" for name in sorted(embedded - given)]
+    of_airflow = {name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))}
+    extra = of_airflow - embedded - ONLY_IN_CONTAINERS
+    problems += [f"{WORKER} has {name}, which the embedded Airflow lacks" for name in sorted(extra)]
+    missing = set(pipelines) - _OWNER_LOGIN - set(environment)
     problems += [f"{WORKER} does not pass on the setting {name}" for name in sorted(missing)]
-    unknown = {name for name, value in told.items() if value is None} - set(pipelines)
+    unknown = {name for name, value in environment.items() if value is None} - set(pipelines)
     problems += [f"{WORKER} passes on {name}, which is no setting" for name in sorted(unknown)]
     problems += [
-        f"{service} is told other things than {WORKER}: {', '.join(sorted(differing))}"
+        f"{service} has another environment than {WORKER}: {', '.join(sorted(differing))}"
         for service in file.airflow
-        if (differing := _differing(file.environment(service), told) - {"OTEL_SERVICE_NAME"})
+        if (differing := _differing(file.environment(service), environment) - {"OTEL_SERVICE_NAME"})
     ]
     return problems
 
 
 def defaults_are_the_same(file: ComposeFile) -> list[str]:
-    """A name that both platforms know has one default: in the file, in the settings, and in what env-file says."""
-    # An empty default of the embedded platform means one of its own services, whose address is another one here.
+    """A setting has the same default in docker-compose.yaml, in the settings classes and in the generated `.env`."""
+    # An empty default of the embedded platform stands for one of its own services, which has another address here.
     settings = {**pipeline_settings(), **_platform_settings()}
     known = {name: value for name, value in settings.items() if value and name not in OTHER_DEFAULTS}
     problems = {
-        f"{place}: {variable.name} is {variable.argument!r} here and {known[variable.name]!r} in the settings"
-        for place, text in file.texts()
+        f"{path}: {variable.name} is {variable.argument!r} here and {known[variable.name]!r} in the settings"
+        for path, text in file.texts()
         for variable in variables(text)
         if variable.operator == ":-" and known.get(variable.name, variable.argument) != variable.argument
     }
@@ -156,12 +157,12 @@ def defaults_are_the_same(file: ComposeFile) -> list[str]:
     }
     for name, value in re.findall(r"^#([A-Z0-9_]+)=(\S*)", env_text(), flags=re.MULTILINE):
         if used.get(name) != value:
-            problems.add(f"make env-file says that {name} is {value!r}, and the file says {used.get(name)!r}")
+            problems.add(f"make env-file writes {name}={value!r}, and the default in the file is {used.get(name)!r}")
     return sorted(problems)
 
 
 def connection_ids(root: Path) -> set[str]:
-    """The connections that DAGs and what they call name, read from the code itself.
+    """Return the connection ids named in the code of DAGs and orchestration.
 
     Args:
         root: the checkout.
@@ -183,7 +184,7 @@ def connection_ids(root: Path) -> set[str]:
 
 
 def pipeline_settings() -> dict[str, str]:
-    """Every setting of the library by the name of its variable, with its default as text."""
+    """Map the variable of every library setting to its default as text."""
     classes = [
         one
         for one in vars(library).values()
@@ -218,7 +219,7 @@ def _constants(tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 
 def _connection_arguments(node: ast.AST) -> Iterator[ast.expr]:
-    """What is given as a connection's id: to a call, or as a parameter's default."""
+    """Yield the expressions given as a connection's id: to a call, or as a parameter's default."""
     if isinstance(node, ast.Call):
         if ast.unparse(node.func).endswith(("Connection.get", "get_connection")):
             yield from node.args[:1]
@@ -233,16 +234,16 @@ def _connection_arguments(node: ast.AST) -> Iterator[ast.expr]:
 
 
 def resolved(file: ComposeFile, service: str, values: dict[str, str]) -> dict[str, str]:
-    """What a service is told once the variables have values; without what nobody has set.
+    """Return the environment of a service with interpolated values, without passed-on variables that are not set.
 
     Args:
         file: the Compose file.
         service: its name.
-        values: of `.env` and the shell.
+        values: the variables of `.env` and the shell.
 
     Raises:
-        MissingValueError: a demanded one is not there.
+        MissingValueError: a required variable is not set.
     """
-    told = file.environment(service)
-    passed = {name: values[name] for name, value in told.items() if value is None and name in values}
-    return {name: interpolate(value, values) for name, value in told.items() if value is not None} | passed
+    environment = file.environment(service)
+    passed = {name: values[name] for name, value in environment.items() if value is None and name in values}
+    return {name: interpolate(value, values) for name, value in environment.items() if value is not None} | passed

@@ -1,7 +1,6 @@
-"""`python -m deploy.start scheduler`: a part of Airflow in its container, with what Compose cannot work out for it.
+"""`python -m deploy.start scheduler`: start an Airflow component in its container, with variables computed here.
 
-What belongs here: values that depend on others than by being put in their place. All else stands in
-docker-compose.yaml.
+What belongs here: variables that Compose's interpolation cannot express. All others are in docker-compose.yaml.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ import sys
 from local import mail
 
 
-def made_variables() -> dict[str, str]:
-    """The connection of the mail server, from the settings ALERTS_SMTP_* as on the embedded platform."""
+def computed_variables() -> dict[str, str]:
+    """Return the connection of the mail server, from the settings ALERTS_SMTP_* as on the embedded platform."""
     return {"AIRFLOW_CONN_ALERTS_SMTP": json.dumps(mail.connection())}
 
 
 if __name__ == "__main__":
-    os.environ |= made_variables()
+    os.environ |= computed_variables()
     os.execvp("airflow", ["airflow", *sys.argv[1:]])  # noqa: S606, S607 - no shell; the image's PATH says which

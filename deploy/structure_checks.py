@@ -1,7 +1,7 @@
-"""Checks of how docker-compose.yaml is built: its form, order of start, images, memory, ports.
+"""Checks of the structure of docker-compose.yaml: schema, start order, images, memory, ports.
 
-What belongs here: what the file says of containers. What it tells the programs in them is in `setting_checks`. A check
-returns its problems, each a sentence that names the place; none means that all is well.
+What belongs here: the containers. The environment of the programs in them is checked in `setting_checks`. A check
+returns its problems, each a sentence that names the service or key; an empty list means that the check passed.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 # The Compose specification's own schema, of docker/compose 2.40 (compose-spec/compose-go, Apache License 2.0).
 SCHEMA = Path(__file__).with_name("compose-spec.json")
 
-# A machine of 8 GB keeps something for itself and for the cache of its files.
+# The remaining memory of a machine of 8 GB is for the operating system and its page cache.
 CORE_MEMORY_MB = 7680
 _OWN_IMAGE = "filegate/"
 _PUBLISHED_ON = "${BIND_ADDRESS:-127.0.0.1}:"
-# Of the engine, not of the checkout.
+# Paths of the container engine on the host, not of the checkout.
 _HOST_PATHS = {"/var/run/docker.sock"}
 _SCALED = "airflow-worker"
 
 
 def follows_the_specification(file: ComposeFile) -> list[str]:
-    """The file is what the Compose specification's JSON Schema allows."""
+    """The file is valid against the JSON Schema of the Compose specification."""
     validator = Draft7Validator(json.loads(SCHEMA.read_text()))
     errors = sorted(validator.iter_errors(file.document), key=lambda error: list(map(str, error.absolute_path)))
     return [f"{'.'.join(map(str, error.absolute_path)) or 'the file'}: {error.message[:200]}" for error in errors]
 
 
 def mounted_paths_exist(file: ComposeFile) -> list[str]:
-    """What is mounted or built from is in the checkout, and named volumes are declared and used."""
+    """Mounted paths and Dockerfiles exist in the checkout, and named volumes are declared and used."""
     problems = []
     mounts, declared = list(file.mounts()), set(file.document.get("volumes") or ())
     for mount in mounts:
@@ -60,7 +60,7 @@ def mounted_paths_exist(file: ComposeFile) -> list[str]:
 
 
 def dependencies_can_be_met(file: ComposeFile) -> list[str]:
-    """Who is waited for can say that it is ready, and is started whenever the one who waits is."""
+    """A dependency has a health check or ends, and is started whenever the service that waits for it is started."""
     problems = []
     for name in file.services:
         for needed, condition in file.dependencies(name).items():
@@ -91,8 +91,8 @@ def _starts_with(file: ComposeFile, needed: str, name: str) -> bool:
     return not started_by or bool(profiles and profiles <= started_by)
 
 
-def services_are_watched(file: ComposeFile) -> list[str]:
-    """Everything that runs for good has a health check and is started again when it dies."""
+def services_have_health_checks(file: ComposeFile) -> list[str]:
+    """Every long-running service has a health check and a restart policy."""
     problems = []
     for name, service in file.services.items():
         if file.is_one_shot(name):
@@ -116,7 +116,7 @@ def profiles_are_known(file: ComposeFile) -> list[str]:
 
 
 def images_are_pinned(file: ComposeFile) -> list[str]:
-    """Every image has a version, and those built here do not run as root."""
+    """Every image has a version, and images built here do not run as root."""
     problems = []
     for name, service in file.services.items():
         image = str(service.get("image", ""))
@@ -129,19 +129,20 @@ def images_are_pinned(file: ComposeFile) -> list[str]:
 
 
 def own_images_are_built_once(file: ComposeFile) -> list[str]:
-    """An image of our own is never pulled, and is built by one service, which is started whenever the others are."""
+    """An image built here is never pulled, and is built by exactly one service, which is started with the others."""
     problems = []
     for name, service in file.services.items():
         image = str(service.get("image", ""))
         builders = [one for one, other in file.services.items() if other.get("build") and other.get("image") == image]
         if not image.startswith(_OWN_IMAGE):
             if builders:
-                problems.append(f"{name} runs {image}: images of our own, and no others, are built")
+                problems.append(f"{name} builds {image}: the name of an image built here begins with {_OWN_IMAGE}")
             continue
         if service.get("pull_policy") != "never":
-            problems.append(f"{name} may pull {image}, which is a stranger's wherever it comes from")
+            problems.append(f"{name} may pull {image}, which is published nowhere: set pull_policy: never")
         if len(builders) != 1:
-            problems.append(f"{name} runs {image}, built by {' and '.join(builders) or 'nobody'}: let one do it")
+            builder = " and ".join(builders) or "no service"
+            problems.append(f"{name} runs {image}, built by {builder}: exactly one service must build it")
         elif not _starts_with(file, builders[0], name):
             problems.append(f"{name} runs {image}, built by {builders[0]}, which does not always start with it")
     return problems
@@ -164,7 +165,7 @@ def _is_pinned(image: str) -> bool:
 
 
 def memory_fits(file: ComposeFile) -> list[str]:
-    """Everything has a limit, and the limits of core together leave room on a machine of 8 GB."""
+    """Every service has a memory limit, and the sum of the core services' limits fits a machine of 8 GB."""
     problems, core = [], 0.0
     for name, service in file.services.items():
         try:
@@ -172,7 +173,7 @@ def memory_fits(file: ComposeFile) -> list[str]:
         except ValueError:
             problems.append(f"{name} has no memory limit")
             continue
-        if not file.profiles(name) and not file.is_one_shot(name):  # those have ended when the last ones start
+        if not file.profiles(name) and not file.is_one_shot(name):  # one-shots have ended when the last services start
             core += limit
     if core > CORE_MEMORY_MB:
         problems.append(f"core may take {core:,.0f} MB, more than {CORE_MEMORY_MB:,}")
@@ -180,7 +181,7 @@ def memory_fits(file: ComposeFile) -> list[str]:
 
 
 def ports_are_on_loopback(file: ComposeFile) -> list[str]:
-    """A port is published on 127.0.0.1 unless BIND_ADDRESS says otherwise, and no two take the same one."""
+    """A port is published on BIND_ADDRESS, 127.0.0.1 by default, and no two services publish the same port."""
     problems: list[str] = []
     taken: dict[str, str] = {}
     for name, service in file.services.items():
@@ -198,7 +199,7 @@ def ports_are_on_loopback(file: ComposeFile) -> list[str]:
 
 
 def workers_can_be_scaled(file: ComposeFile) -> list[str]:
-    """No service has a fixed container name, and the workers publish no port: two of them would collide."""
+    """No service has a fixed container name and the workers publish no port: two replicas would collide."""
     problems = [f"{name} has a container_name" for name, one in file.services.items() if one.get("container_name")]
     if _SCALED not in file.services:
         return [*problems, f"there is no {_SCALED}"]

@@ -1,8 +1,8 @@
 """The errors a stage may raise and the reason codes that users meet.
 
-Bad data is a result, never an exception: codes below `Code` that speak of rows and files travel in result
-records. Exceptions are for what stops the work itself, and say by their type whether a retry can help. Whatever
-is said to people stands on one line: see `visible`.
+Bad data is a result, never an exception: the codes of cells, rows, messages and files travel in result records.
+Exceptions are for what stops the work itself, and their type says whether a retry can help. Every message for a user
+is on one line: see `visible`.
 """
 
 from __future__ import annotations
@@ -109,18 +109,18 @@ class Code(StrEnum):
 
 
 class PipelineError(Exception):
-    """Something stopped the work. `facts` are the circumstances; they survive pickling and are shown sorted."""
+    """Something stopped the work. `details` are values by name; they survive pickling and are shown sorted."""
 
-    def __init__(self, stage: str, code: Code, message: str, **facts: object) -> None:
-        self.stage, self.code, self.message, self.facts = stage, code, message, facts
-        super().__init__(stage, code, message, facts)
+    def __init__(self, stage: str, code: Code, message: str, **details: object) -> None:
+        self.stage, self.code, self.message, self.details = stage, code, message, details
+        super().__init__(stage, code, message, details)
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.stage, self.code, self.message, self.facts))
+        return (_rebuild, (type(self), self.stage, self.code, self.message, self.details))
 
     def __str__(self) -> str:
-        facts = ", ".join(visible(f"{name}={value}") for name, value in sorted(self.facts.items()))
-        return f"{self.stage}: {self.code}: {self.message}" + (f" ({facts})" if facts else "")
+        details = ", ".join(visible(f"{name}={value}") for name, value in sorted(self.details.items()))
+        return f"{self.stage}: {self.code}: {self.message}" + (f" ({details})" if details else "")
 
 
 class RetryableError(PipelineError):
@@ -128,17 +128,17 @@ class RetryableError(PipelineError):
 
 
 class PermanentError(PipelineError):
-    """A contract, a setting, a permission: trying again changes nothing until somebody mends it."""
+    """A contract, a setting, a permission: trying again changes nothing until a user or an operator fixes it."""
 
 
 def _rebuild(
-    kind: type[PipelineError], stage: str, code: Code, message: str, facts: dict[str, object]
+    kind: type[PipelineError], stage: str, code: Code, message: str, details: dict[str, object]
 ) -> PipelineError:
-    return kind(stage, code, message, **facts)
+    return kind(stage, code, message, **details)
 
 
 def visible(text: str) -> str:
-    r"""The text on one line, with what a person could not see written out, as in `a\r\nb` or `1\xa0000`."""
+    r"""The text on one line, with characters that cannot be printed as escapes, as in `a\r\nb` or `1\xa0000`."""
     if text.isprintable():
         return text
-    return "".join(sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text)
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -1,7 +1,7 @@
 """Every setting of the library, read once from the environment, frozen, with unknown values refused.
 
-What belongs here: names, defaults, units and limits. What does not: anything that connects to something.
-`.env.example` lists the same names; a test keeps the two alike.
+What belongs here: names, defaults, units and limits. What does not: connections to any service.
+`.env.example` lists the same names; a test compares the two.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class KafkaConfig(BaseModel):
 class StoreSettings(BaseSettings):
     """Where the bucket and the warehouse are, for commands that run outside Airflow.
 
-    Inside Airflow the connections `landing_s3` and `warehouse_pg` say the same.
+    Inside Airflow the connections `landing_s3` and `warehouse_pg` hold the same values.
     """
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
@@ -84,7 +84,7 @@ class StoreSettings(BaseSettings):
         )
 
     def warehouse(self, role: str = "ingest") -> WarehouseConfig:
-        """The warehouse as `ingest` (the pipeline) or `owner` (migrations)."""
+        """Return the connection to the warehouse as `ingest` (the pipeline) or `owner` (migrations)."""
         return WarehouseConfig(
             host=self.warehouse_host,
             port=self.warehouse_port,
@@ -125,7 +125,7 @@ class StreamSettings(BaseSettings):
     threshold_messages: int = Field(100, ge=1, description="a smaller batch is not stopped by its share of bad ones")
     batch_seconds: float = Field(5.0, gt=0, description="a batch is closed after this, full or not")
     run_seconds: float = Field(60.0, gt=0, description="a run takes batch after batch for this long at most")
-    poke_seconds: float = Field(2.0, gt=0, description="pause between two looks for new messages")
+    poke_seconds: float = Field(2.0, gt=0, description="pause between two checks for new messages")
     session_timeout_ms: int = Field(6000, ge=1000, description="a consumer not heard of for this long has died")
     max_poll_interval_ms: int = Field(300_000, ge=6000, description="longest time that one batch may take")
     partitions: int = Field(2, ge=1, description="of a topic that is made here")
@@ -137,7 +137,7 @@ class StreamSettings(BaseSettings):
 
 
 class GithubSettings(BaseSettings):
-    """What is collected from GitHub, and how gently. Each name is read from GITHUB_<NAME>.
+    """What is collected from GitHub, with which limits. Each name is read from GITHUB_<NAME>.
 
     Address and token are not here: the connection `source_github` holds them.
     """
@@ -192,7 +192,7 @@ class QualitySettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="QUALITY_", frozen=True, extra="ignore")
 
     docs_bucket: str = Field("quality-docs", description="holds the pages that show the last results")
-    schedule_minutes: int = Field(15, ge=1, description="pause between two checks, when there is no news")
+    schedule_minutes: int = Field(15, ge=1, description="pause between two checks without new rows")
     history_loads: int = Field(30, ge=3, description="earlier loads that a new one's volume is compared with")
     history_least: int = Field(5, ge=3, description="with fewer, the volume is not judged")
     deviations: float = Field(5.0, gt=0, description="robust deviations from the median that are an anomaly")
@@ -200,9 +200,9 @@ class QualitySettings(BaseSettings):
 
 
 class AlertSettings(BaseSettings):
-    """Who is told of trouble, how, and how often. Each name is read from ALERTS_<NAME>.
+    """Who receives alerts, by which notifier, and how often. Each name is read from ALERTS_<NAME>.
 
-    Nobody is, until `to` or `notifier` is set. How mail is sent stands in the connection `alerts_smtp`.
+    No alert is sent until `to` or `notifier` is set. The connection `alerts_smtp` holds the mail server.
     """
 
     model_config = SettingsConfigDict(
@@ -210,25 +210,25 @@ class AlertSettings(BaseSettings):
     )
 
     to: str = Field("", description="addresses of mail, separated by commas; empty: no mail")
-    sender: str = Field("filegate@localhost", description="whom the mail is from")
+    sender: str = Field("filegate@localhost", description="address that mail is sent from")
     notifier: str = Field("", description="dotted path of another Airflow notifier; empty: mail")
-    # An address to post to is as good as a password.
+    # A webhook's address is as secret as a password.
     notifier_kwargs: dict[str, Any] = Field(
         {}, repr=False, description="of that notifier, as JSON; texts are templates"
     )
-    max_files: int = Field(20, ge=1, description="files listed in one message; of the others only the number is told")
-    quiet_minutes: float = Field(60.0, ge=0, description="the same cause is told again after this, with a count")
+    max_files: int = Field(20, ge=1, description="files listed in one message; the others are only counted")
+    quiet_minutes: float = Field(60.0, ge=0, description="the same cause is sent again after this, with a count")
     waiting_minutes: float = Field(10.0, ge=0, description="a longer wait for a store, lock or service alerts")
     attempts: int = Field(3, ge=1, description="tries of one message")
     timeout_seconds: int = Field(10, ge=1, description="for each answer of the mail server")
-    # Below the 50 seconds after which Airflow ends a process that calls a DAG back.
+    # Below the 50 seconds after which Airflow ends the process of a DAG callback.
     deadline_seconds: float = Field(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
     pause_seconds: float = Field(120.0, ge=0, description="a message that was given up is not tried again before this")
 
     @field_validator("to", "sender")
     @classmethod
     def _one_line(cls, text: str) -> str:
-        """What goes into a header of a mail."""
+        """Refuse line breaks: the address becomes a header of a mail."""
         if not text.isprintable():
             raise ValueError("an address must be on one line, without control characters")
         return text
@@ -240,7 +240,7 @@ class AlertSettings(BaseSettings):
 
     @property
     def on(self) -> bool:
-        """Whether anybody is told of anything."""
+        """Whether alerts are sent at all."""
         return bool(self.addresses or self.notifier)
 
 
@@ -268,12 +268,12 @@ class IngestSettings(BaseSettings):
     landing_bucket: str = "landing"
     spool_dir: Path = Path(gettempdir()) / "ingest-spool"
 
-    poke_seconds: float = Field(2.0, gt=0, description="pause between two looks into the bucket")
+    poke_seconds: float = Field(2.0, gt=0, description="pause between two listings of the bucket")
     wait_hours: float = Field(24.0, gt=0, description="a waiting run ends after this and the next one begins")
     sweep_seconds: int = Field(60, ge=5, description="pause between two sweeps for files of no dataset")
     batch_max_files: int = Field(100, ge=1)
     batch_max_bytes: int = Field(32 * 1024**2, ge=1, description="a file larger than this travels alone")
-    max_batches: int = Field(64, ge=1, le=1000, description="batches of one run; the rest waits for the next")
+    max_batches: int = Field(64, ge=1, le=1000, description="batches of one run; other files wait for the next run")
     batches_at_once: int = Field(4, ge=1, description="into how many batches many small files are spread")
     max_attempts: int = Field(3, ge=1, description="a file whose worker died this often is quarantined")
 
@@ -300,9 +300,9 @@ class IngestSettings(BaseSettings):
 
 
 class RetentionSettings(BaseSettings):
-    """How long what is not the data itself is kept. Each name is read from RETENTION_<NAME>; 0 is for ever.
+    """How long everything but the tables' rows is kept. Each name is read from RETENTION_<NAME>; 0 is for ever.
 
-    Entries of the ledger are always kept: they are the memory of contents by which nothing is loaded twice.
+    Entries of the ledger are always kept: their content hashes prevent that a file is loaded twice.
     """
 
     model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True, extra="ignore")
@@ -311,14 +311,16 @@ class RetentionSettings(BaseSettings):
     log_files_days: float = Field(30.0, ge=0, description="files of task logs, on a disk that the workers see")
     rejected_rows_days: float = Field(90.0, ge=0, description="ops.rejected_rows, after the file was settled")
     file_results_days: float = Field(
-        90.0, ge=0, description="what expectations saw in files; QUALITY_KEEP_DAYS: tables"
+        90.0, ge=0, description="results of expectations on files; QUALITY_KEEP_DAYS: tables"
     )
     file_events_days: float = Field(365.0, ge=0, description="ops.file_event: the history of a settled file")
-    alerts_days: float = Field(90.0, ge=0, description="memory of causes that people were told of")
+    alerts_days: float = Field(90.0, ge=0, description="ops.alert: causes that an alert was sent for")
     processed_days: float = Field(0.0, ge=0, description="objects in processed/")
     failed_days: float = Field(0.0, ge=0, description="objects in failed/; what is deleted cannot be reprocessed")
     old_versions_days: float = Field(7.0, ge=0, description="of landing objects that were replaced or deleted")
-    leftover_hours: float = Field(24.0, gt=0, description="what no file under way owns, in staging/ and spool folders")
+    leftover_hours: float = Field(
+        24.0, gt=0, description="objects and files in staging/ and spool folders without a file under way"
+    )
 
 
 def _listed(text: str) -> tuple[str, ...]:
@@ -369,11 +371,11 @@ def quality_settings() -> QualitySettings:
 
 @lru_cache(maxsize=1)
 def alert_settings() -> AlertSettings:
-    """Whom this process tells of trouble."""
+    """Where this process sends alerts."""
     return AlertSettings()
 
 
 @lru_cache(maxsize=1)
 def retention_settings() -> RetentionSettings:
-    """How long this process keeps things."""
+    """How long this process keeps old runs, logs and objects."""
     return RetentionSettings()

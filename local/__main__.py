@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from include.stores.warehouse import connect
-from local import addresses, airflow, dag_status, landing, model_story
+from local import addresses, airflow, dag_status, demo_models, landing
 from local import demo as showcase
 from local import restore as restoring
 from local import schedules as schedule_page
@@ -45,14 +45,14 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_
 
 
 def _console(*, errors: bool = False) -> Console:
-    """As wide as the terminal; in a pipe wide enough that no line breaks."""
+    """Make a console as wide as the terminal; in a pipe, wide enough that lines do not wrap."""
     stream = sys.stderr if errors else sys.stdout
     return Console(file=stream, width=None if stream.isatty() else 240, highlight=False)
 
 
 @app.command()
 def up() -> None:
-    """Start what is not running yet, and wait until it works."""
+    """Start the services that do not run yet, and wait until they are ready."""
     with _explained():
         with Report(_console()) as report:
             platform = Platform(PlatformSettings(), report)
@@ -63,7 +63,7 @@ def up() -> None:
 
 @app.command()
 def down() -> None:
-    """Stop everything, also what a killed supervisor left behind. The data stays."""
+    """Stop every service and every left-over process of a killed supervisor. The data stays."""
     with _explained():
         with Report(_console()) as report:
             stopped = Platform(PlatformSettings(), report).down()
@@ -72,7 +72,7 @@ def down() -> None:
 
 @app.command()
 def status() -> None:
-    """Show each service. Ends with 0 when all are healthy and every contract has its DAGs, with 3 otherwise."""
+    """Show the state of each service. Exit code 0 if all are healthy and every contract has its DAGs, else 3."""
     with _explained():
         platform = Platform(PlatformSettings())
         services = platform.status()
@@ -94,8 +94,8 @@ def status() -> None:
 @app.command()
 def env(
     owner: Annotated[bool, typer.Option("--owner", help="also the login of the warehouse's owner")] = False,
-    aws: Annotated[bool, typer.Option("--aws", help="also AWS_*, which replace credentials of your own")] = False,
-    services: Annotated[bool, typer.Option("--services", help="also the keys and roles of our services")] = False,
+    aws: Annotated[bool, typer.Option("--aws", help="also AWS_*, which replace your own credentials")] = False,
+    services: Annotated[bool, typer.Option("--services", help="also the keys and roles of the services")] = False,
 ) -> None:
     """Print addresses and logins as `export NAME=value`, for: eval "$(make env)"."""
     with _explained():
@@ -107,10 +107,10 @@ def env(
 @app.command(name="exec", context_settings={"ignore_unknown_options": True})
 def execute(
     command: Annotated[list[str], typer.Argument(help="the program and its arguments")],
-    start: Annotated[bool, typer.Option("--start", help="start the platform if need be")] = False,
+    start: Annotated[bool, typer.Option("--start", help="start the platform first if it is down")] = False,
     unless: Annotated[str, typer.Option(help="a variable; if it is set, the environment stays as it is")] = "",
 ) -> None:
-    """Run one of our own programs with the addresses and keys of this platform, none of which is printed."""
+    """Run a program with the addresses and keys of this platform in its environment. None of them is printed."""
     with _explained():
         if not (unless and os.environ.get(unless)):
             platform = Platform(PlatformSettings())
@@ -164,7 +164,7 @@ def print_object(
 
 @app.command()
 def demo() -> None:
-    """Start the platform, drop good and bad sample files, and print what became of them."""
+    """Start the platform, drop good and bad sample files, and print the outcome of each."""
     from metabase.report import write  # plotly: no other command needs it
 
     with _explained():
@@ -174,7 +174,7 @@ def demo() -> None:
             platform.up()
         showcase.run(platform, console)
         with _airflow(platform) as api, connect(platform.warehouse_config("transform")) as connection:
-            model_story.tell(platform, api, connection, console)
+            demo_models.run(platform, api, connection, console)
         page = write(platform.settings.layout.report, platform.warehouse_config("reader"))
         typer.echo(f"\nThe dashboards as one page, for any browser (again: make report):\n  {page.path}")
         typer.echo("\nThe platform stays up. See the runs in Airflow, and query the warehouse:")
@@ -186,21 +186,21 @@ def run(
     dag: Annotated[str, typer.Argument(help="the DAG's id")],
     conf: Annotated[str, typer.Option(help="its parameters, as a JSON object")] = "{}",
 ) -> None:
-    """Start the platform if need be, trigger a DAG, follow it, and print what each task did."""
+    """Start the platform if it is down, trigger a DAG, wait for its end, and print the result of each task."""
     with _explained():
-        console, told = _console(), _parameters(conf)
+        console, parameters = _console(), _parameters(conf)
         with Report(console) as report:
             platform = Platform(PlatformSettings(), report)
             platform.up()
         with _airflow(platform) as api:
-            good = follow(api, dag, console, told)
-        if not good:
+            succeeded = follow(api, dag, console, parameters)
+        if not succeeded:
             raise typer.Exit(1)
 
 
 @app.command()
 def schedules() -> None:
-    """Show every DAG: what starts it, how its last runs went, when the next one begins."""
+    """Show every DAG: what starts it, the states of its last runs, when the next run begins."""
     with _explained(), _airflow(Platform(PlatformSettings())) as api:
         _console().print(schedule_page.table(api, datetime.now(UTC)))
 
@@ -209,15 +209,15 @@ def schedules() -> None:
 def backup(
     folder: Annotated[Path | None, typer.Argument(help="a new folder; backups/<time> when left out")] = None,
 ) -> None:
-    """Write databases, buckets and secrets of the running platform to a folder. Pipelines may go on."""
+    """Write databases, buckets and secrets of the running platform to a folder. Pipelines may run meanwhile."""
     with _explained():
         target = (folder or default_folder()).absolute()
         with Report(_console()) as report:
             manifest = back_up(Platform(PlatformSettings()), target, report)
         size = sum(file.bytes for file in manifest.files.values())
         typer.echo(f"{target}: {len(manifest.files)} files, {size / 2**20:.1f} MB, every one with its checksum.")
-        typer.echo(f"{manifest.unsettled} files were under way; the platform goes on with them after a restore.")
-        typer.echo("It holds every password: keep it as you keep those.")
+        typer.echo(f"{manifest.unsettled} files were not settled; the platform continues with them after a restore.")
+        typer.echo("The backup contains every password: protect it like the passwords.")
 
 
 @app.command()
@@ -225,26 +225,27 @@ def restore(
     folder: Annotated[Path, typer.Argument(help="the folder of a backup")],
     force: Annotated[bool, typer.Option("--force", help="replace a platform that holds data")] = False,
 ) -> None:
-    """Make the platform's home anew from a backup. It is left stopped."""
+    """Replace the platform's home with the content of a backup. The platform is stopped afterwards."""
     with _explained():
         settings = PlatformSettings()
         with Report(_console()) as report:
             manifest = restoring.restore(settings, folder.absolute(), report, force=force)
         rows = sum(sum(tables.values()) for tables in manifest.rows.values())
         typer.echo(
-            f"{settings.platform_home} is as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC: {rows} rows, compared."
+            f"{settings.platform_home} is restored as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC: {rows} rows, "
+            "compared with the backup's counts."
         )
         typer.echo("Next: make up")
 
 
 @app.command(name="rotate-secrets")
 def rotate_secrets() -> None:
-    """Give every role, key and user a new secret, and restart what runs."""
+    """Give every role, key and user a new secret, and restart the running services."""
     with _explained():
         with Report(_console()) as report:
             started = rotate(Platform(PlatformSettings()), report)
         typer.echo("Every secret is new; the old ones are refused. See them with `make env`.")
-        typer.echo(f"Started again: {', '.join(started)}." if started else "The platform was down, and is down.")
+        typer.echo(f"Restarted: {', '.join(started)}." if started else "The platform was down and stays down.")
 
 
 @app.command()
@@ -259,7 +260,7 @@ def clean() -> None:
 
 
 def _dag_problems(platform: Platform, services: list[ServiceStatus]) -> list[str]:
-    """Import errors and missing DAGs of a healthy Airflow; of another one, what the contracts alone show."""
+    """List import errors and missing DAGs; while Airflow is not healthy, only the problems of the contracts."""
     directory = ingest_settings().contracts_dir
     of_airflow = [service for service in services if service.name in airflow.names(platform.settings)]
     if not all(service.healthy for service in of_airflow):
@@ -279,12 +280,12 @@ def _airflow(platform: Platform) -> AirflowApi:
 
 def _parameters(text: str) -> dict[str, object]:
     try:
-        told = json.loads(text)
+        parameters = json.loads(text)
     except ValueError as error:
         raise PlatformError(f"the parameters are no JSON: {error}", "write for instance '{\"full\": true}'") from error
-    if not isinstance(told, dict):
+    if not isinstance(parameters, dict):
         raise PlatformError("the parameters are no JSON object", "write for instance '{\"full\": true}'")
-    return told
+    return parameters
 
 
 def _print_addresses(platform: Platform) -> None:
@@ -320,15 +321,15 @@ def _status_table(services: list[ServiceStatus], *, plain: bool) -> Table:
 def _duration(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}"
+    minutes, second = divmod(int(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"
 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turns whatever stops a command into one line on stderr and an exit code, instead of a stack trace."""
-    signal.signal(signal.SIGTERM, _interrupt)  # a start that is asked to end takes back what it did
+    """Turn an error that ends a command into one line on stderr and an exit code, instead of a stack trace."""
+    signal.signal(signal.SIGTERM, _interrupt)  # so that an interrupted start stops what it has started
     try:
         yield
     except PlatformError as error:
@@ -345,8 +346,8 @@ def _explained() -> Iterator[None]:
 def _refused_setting(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = ".".join(map(str, first["loc"])).upper()
-    told = f"{name}={first['input']}: {first['msg']}" if name else first["msg"]
-    return f"a setting cannot be used: {told}: correct it in the environment or in .env"
+    problem = f"{name}={first['input']}: {first['msg']}" if name else first["msg"]
+    return f"a setting cannot be used: {problem}: correct it in the environment or in .env"
 
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:

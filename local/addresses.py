@@ -1,4 +1,4 @@
-"""What other programs on this machine need to reach the platform: for users by choice, for our own commands whole."""
+"""Environment variables with the addresses and logins of the platform, for users and for the project's commands."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def for_users(platform: Platform, *, owner: bool = False, aws: bool = False, services: bool = False) -> dict[str, str]:
-    """The variables that `make env` exports: addresses, the reader's login, Airflow's login.
+    """Return the variables that `make env` exports: addresses, the reader's login, Airflow's login.
 
     Args:
-        platform: the one to reach.
+        platform: the platform to reach.
         owner: also the login of the warehouse's owner, who may change everything in it.
         aws: also the AWS_* variables; they replace a user's own credentials in that shell.
-        services: also what our own services are given: keys of the bucket, roles of the pipeline.
+        services: also the variables of the services: keys of the buckets, roles of the pipelines.
 
     Raises:
         PlatformError: the platform was never started.
@@ -42,7 +42,7 @@ def for_users(platform: Platform, *, owner: bool = False, aws: bool = False, ser
 
 
 def for_library(platform: Platform) -> dict[str, str]:
-    """The environment of our own commands: every variable, whatever a user's shell holds.
+    """Return every variable, for the project's commands. They replace variables of the user's shell.
 
     Raises:
         PlatformError: the platform was never started.
@@ -98,5 +98,5 @@ def _services(platform: Platform) -> dict[str, str]:
 def _dsn(config: WarehouseConfig) -> str:
     password = config.password.get_secret_value()
     dsn = f"postgresql://{config.user}:{password}@{config.host}:{config.port}/{config.database}"
-    make_conninfo(dsn)  # a password that would break the address is found here
+    make_conninfo(dsn)  # raises if the password breaks the address
     return dsn

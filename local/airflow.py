@@ -1,7 +1,7 @@
-"""Airflow's services over one metadata database, and what they may know.
+"""Airflow's services, which share one metadata database, and their configuration.
 
-What belongs here: processes and configuration, all of it through the environment. The tasks act as the warehouse's
-`ingest` role; the owner's password is not in reach of a DAG.
+What belongs here: processes, and configuration through environment variables. Tasks use the warehouse's `ingest` role;
+DAGs do not have the owner's password.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 API_SERVER = "airflow-api-server"
 SCHEDULER = "airflow-scheduler"
 
-# The name under which the health page speaks of each service.
+# The name of each service on Airflow's health page.
 _HEALTH_NAMES = {
     API_SERVER: "metadatabase",
     SCHEDULER: "scheduler",
@@ -36,8 +36,8 @@ _HEALTH_NAMES = {
     "airflow-triggerer": "triggerer",
 }
 
-# Task logs lie on this machine's disk, where the API server reads them: no log server, which would listen on all
-# interfaces and on one fixed port.
+# The API server reads task logs from the local disk. No log server is started: it would listen on all interfaces and
+# on one fixed port.
 _ARGUMENTS = {
     API_SERVER: ("api-server", "--workers", "1"),
     SCHEDULER: ("scheduler", "--skip-serve-logs"),
@@ -49,12 +49,12 @@ _COMMAND_SECONDS = 600
 
 
 def url(settings: PlatformSettings) -> str:
-    """Airflow's pages."""
+    """Return the address of Airflow's pages."""
     return f"http://127.0.0.1:{settings.airflow_port}"
 
 
 def services(settings: PlatformSettings, credentials: Credentials) -> list[Service]:
-    """The four services, and the workers where there are some, as supervised programs."""
+    """Declare Airflow's four services, and its workers if the executor has any, as supervised programs."""
     variables = environment(settings, credentials)
     return [
         *(_service(name, settings, variables) for name in _ARGUMENTS),
@@ -63,15 +63,15 @@ def services(settings: PlatformSettings, credentials: Credentials) -> list[Servi
 
 
 def names(settings: PlatformSettings) -> tuple[str, ...]:
-    """The services of Airflow."""
+    """Return the names of Airflow's services."""
     return (*_ARGUMENTS, *workers.names(settings))
 
 
 def prepare(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Write the password file, and bring the metadata database to this Airflow's version.
+    """Write the password file, and migrate the metadata database to this version of Airflow.
 
     Raises:
-        PlatformError: the migration failed; its log says why.
+        PlatformError: the migration failed; the message names its log.
     """
     layout = settings.layout
     layout.airflow.mkdir(exist_ok=True)
@@ -92,22 +92,22 @@ def run_command(
     log: Path,
     *,
     what: str,
-    beside: str = "",
+    hint: str = "",
 ) -> None:
-    """Run one of Airflow's own commands to its end; what it prints goes into the log.
+    """Run an `airflow` command and wait for its end. Its output goes to the log.
 
     Args:
         settings: of the platform.
-        credentials: as the command is told them.
+        credentials: the secrets in the command's environment.
         arguments: of `airflow`.
-        log: is written anew.
-        what: the command in the words of an error.
-        beside: what else helps, besides looking into the log.
+        log: is overwritten.
+        what: the name of the command in an error message.
+        hint: is added to the remedy of an error.
 
     Raises:
-        PlatformError: it failed, or did not end.
+        PlatformError: the command failed, or did not end in time.
     """
-    remedy = f"look into {log}{beside}"
+    remedy = f"look into {log}{hint}"
     with log.open("w") as file:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter
@@ -126,8 +126,8 @@ def run_command(
         raise PlatformError(f"{what} failed", remedy)
 
 
-# What an idle platform would log most of: a line for each request of each task, three for each DAG in each parse, and
-# some for each look for new DAG files and each parse of one.
+# Loggers that would fill the log of an idle platform: a line for each request of each task, three for each DAG at each
+# parse, and some for each scan for new DAG files and each parse of one.
 _QUIET = ", ".join(
     f"{name}=WARNING"
     for name in (
@@ -141,7 +141,7 @@ _QUIET = ", ".join(
 
 
 def environment(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
-    """Everything Airflow and its tasks are told."""
+    """Return the environment of Airflow and its tasks."""
     return {
         "AIRFLOW_HOME": str(settings.layout.airflow),
         "PYTHONPATH": str(REPOSITORY),
@@ -161,12 +161,12 @@ def environment(settings: PlatformSettings, credentials: Credentials) -> dict[st
 def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
     login = f"airflow:{credentials.airflow_db_password}"
     database = f"postgresql+psycopg2://{login}@127.0.0.1:{settings.postgres_port}/airflow"
-    look_again = str(settings.airflow_new_files_seconds)
+    scan_seconds = str(settings.airflow_new_files_seconds)
     bundle = {
         "name": "platform",
         "classpath": "airflow.dag_processing.bundles.local.LocalDagBundle",
-        # The root and not dags/: only the bundle's root is on the import path, and `include` lies there.
-        # .airflowignore leaves dags/ alone to be scanned.
+        # The root and not dags/: only the bundle's root is on the import path, and `include` is in it.
+        # .airflowignore excludes everything but dags/ from the scan.
         "kwargs": {"path": str(REPOSITORY)},
     }
     sections: dict[str, dict[str, str]] = {
@@ -176,7 +176,7 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
             "load_examples": "False",
             "dags_are_paused_at_creation": "False",
             "plugins_folder": str(REPOSITORY / "plugins"),
-            # On a loaded machine a parse takes long: without its end every DAG would be taken for deleted.
+            # On a loaded machine a parse takes long; if it is cut off, Airflow takes every DAG for deleted.
             "dagbag_import_timeout": "300",
             "fernet_key": credentials.airflow_fernet_key,
             "simple_auth_manager_users": f"{credentials.airflow_admin_user}:admin",
@@ -193,18 +193,18 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
         "api_auth": {"jwt_secret": credentials.airflow_jwt_secret},
         "dag_processor": {
             "dag_bundle_config_list": json.dumps([bundle]),
-            "refresh_interval": look_again,
-            "min_file_process_interval": look_again,  # a new contract changes no DAG file: parse again anyway
+            "refresh_interval": scan_seconds,
+            "min_file_process_interval": scan_seconds,  # a new contract changes no DAG file: parse again anyway
             "bundle_refresh_check_interval": "5",
-            "dag_file_processor_timeout": "360",  # above dagbag_import_timeout, which says where the time went
-            "print_stats_interval": "0",  # a table in the log each half minute, 2 KB of it with a dozen files
+            "dag_file_processor_timeout": "360",  # above dagbag_import_timeout, whose error shows the slow line
+            "print_stats_interval": "0",  # the table takes 2 KB of log each half minute with a dozen files
         },
         "scheduler": {
-            # A task whose worker vanished with the scheduler is tried again after a minute, not after five.
+            # A task whose worker died with the scheduler is retried after one minute instead of five.
             "task_instance_heartbeat_timeout": "60",
             "orphaned_tasks_check_interval": "60",
-            # It looks at every waiting run each time it wakes. With 1 s, the default, twenty datasets at rest cost half
-            # a core and a file is loaded no sooner; looking at fewer runs at a time does make it later.
+            # Each scheduler loop examines every waiting run. With 1 s, the default, twenty idle datasets cost half a
+            # core and files are not loaded sooner; examining fewer runs per loop does delay them.
             "scheduler_idle_sleep_time": "2",
         },
         "logging": {"colored_console_log": "False", "namespace_levels": _QUIET},
@@ -248,9 +248,9 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
 
 
 def library_variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
-    """What `include.settings` reads. Without the owner's password: only the start of the platform migrates.
+    """Return the variables that `include.settings` reads, without the owner's password, which only migrations need.
 
-    Addresses are this platform's, whatever the environment says: it may still hold those of another one.
+    The addresses are always this platform's: the environment may still have those of another platform.
     """
     return {
         "S3_ENDPOINT_URL": bucket.endpoint(settings),
@@ -287,12 +287,12 @@ def _service(name: str, settings: PlatformSettings, variables: dict[str, str]) -
         port=settings.airflow_port if serves else None,
         port_variable="AIRFLOW_PORT" if serves else "",
         address=url(settings) if serves else "",
-        stop_seconds=15,  # the scheduler waits for its tasks; a task cut short is tried again by design
+        stop_seconds=15,  # the scheduler waits for its tasks; a killed task is retried
     )
 
 
 def _component_health(settings: PlatformSettings, component: str, since: float) -> str | None:
-    """None when the component is healthy and its heartbeat is of this start, not of the one before."""
+    """Return None if the component is healthy and its heartbeat is newer than `since`, else the reason."""
     try:
         health = get_json(f"{url(settings)}/api/v2/monitor/health")
     except (OSError, ValueError) as error:
@@ -311,7 +311,7 @@ def _password_file(layout: Layout) -> Path:
 
 
 def _write_password_file(layout: Layout, credentials: Credentials) -> None:
-    """The file that Airflow would make itself, and print the password of into its log."""
+    """Write the password file. Otherwise Airflow makes a password and prints it to its log."""
     path = _password_file(layout)
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

@@ -1,6 +1,6 @@
-"""Airflow's REST API, as the commands use it: trigger a DAG, look at runs, read what a task returned or said.
+"""A client of Airflow's REST API, version 2: trigger a DAG, read runs, tasks, return values and logs.
 
-What belongs here: calls, in the words of API version 2. What does not: waiting and printing (`runs`, `schedules`).
+What belongs here: calls. What does not: waiting and printing (`runs`, `schedules`).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _REMEDY = "look at `make status`, and start the platform with `make up`"
-_PAGE = 100  # Airflow gives no more at once
+_PAGE = 100  # the largest page that Airflow returns
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
 Answer = dict[str, Any]
@@ -26,7 +26,7 @@ class AirflowApi:
     """A session of one user. Use as a context manager.
 
     Raises:
-        PlatformError: Airflow does not answer, or refuses; from every call.
+        PlatformError: Airflow does not answer, or refuses the request; from every call.
     """
 
     def __init__(self, address: str, user: str, password: str) -> None:
@@ -34,8 +34,8 @@ class AirflowApi:
         self._client = httpx.Client(base_url=f"{address}/api/v2/", timeout=_TIMEOUT, trust_env=False)
 
     def __enter__(self) -> Self:
-        told = {"username": self._user, "password": self._password}
-        token = self._call("POST", f"{self._address}/auth/token", told)["access_token"]
+        login = {"username": self._user, "password": self._password}
+        token = self._call("POST", f"{self._address}/auth/token", login)["access_token"]
         self._client.headers["Authorization"] = f"Bearer {token}"
         return self
 
@@ -45,50 +45,50 @@ class AirflowApi:
         self._client.close()
 
     def dags(self) -> list[Answer]:
-        """Every DAG, by its name."""
+        """Return every DAG, ordered by its id."""
         return self._all("dags?order_by=dag_id", "dags")
 
     def import_errors(self) -> list[Answer]:
-        """Every file of which no DAG could be read, with the stack trace."""
+        """Return the import error of every DAG file that has one, with its stack trace."""
         return self._all("importErrors?order_by=filename", "import_errors")
 
     def expression(self, dag_id: str) -> Any:
-        """The assets that a DAG waits for, as Airflow words it: `any` and `all` of them; None where there are none."""
+        """Return the asset expression of a DAG, nested `any` and `all`; None if no asset starts it."""
         return self._call("GET", f"dags/{dag_id}/details").get("asset_expression")
 
     def trigger(self, dag_id: str, conf: Answer | None = None) -> str:
-        """Begin a run by hand; its id."""
+        """Trigger a run and return its id."""
         body = {"logical_date": None, "conf": conf or {}}
         return str(self._call("POST", f"dags/{dag_id}/dagRuns", body)["dag_run_id"])
 
     def run(self, dag_id: str, run_id: str) -> Answer:
-        """One run."""
+        """Return one run."""
         return self._call("GET", f"dags/{dag_id}/dagRuns/{run_id}")
 
     def runs(self, dag_id: str, most: int) -> list[Answer]:
-        """The latest runs of a DAG, newest first."""
+        """Return the latest runs of a DAG, newest first."""
         found: list[Answer] = self._call("GET", f"dags/{dag_id}/dagRuns?limit={most}&order_by=-run_after")["dag_runs"]
         return found
 
-    def busy(self, dag_id: str, aside: str = "") -> bool:
-        """Whether a run of the DAG is under way, or waits for its turn.
+    def busy(self, dag_id: str, ignored_task: str = "") -> bool:
+        """Whether a run of the DAG is queued or has unfinished tasks.
 
         Args:
             dag_id: the DAG.
-            aside: a task that does not count: a run of which only this one is left is not busy any more.
+            ignored_task: a task that does not count.
         """
         running = [run for run in self.runs(dag_id, 5) if run["state"] in {"queued", "running"}]
         tasks = (task for run in running for task in self.tasks(dag_id, run["dag_run_id"]))
-        return any(task["task_id"] != aside and task["state"] not in ENDED for task in tasks)
+        return any(task["task_id"] != ignored_task and task["state"] not in ENDED for task in tasks)
 
     def tasks(self, dag_id: str, run_id: str) -> list[Answer]:
-        """The task instances of a run, in the order of their start."""
+        """Return the task instances of a run, in the order of their start."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances?limit=1000"
         found: list[Answer] = self._call("GET", path)["task_instances"]
         return sorted(found, key=lambda task: (task["start_date"] or "9", task["task_id"], task["map_index"]))
 
-    def returned(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
-        """What a task returned, or None."""
+    def return_value(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> Any:
+        """Return the value that a task returned, or None."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task_id}/xcomEntries/return_value?map_index={map_index}"
         try:
             return self._call("GET", f"{path}&deserialize=true")["value"]
@@ -96,16 +96,17 @@ class AirflowApi:
             return None
 
     def reasons(self, dag_id: str, run_id: str, task: Answer) -> list[str]:
-        """Why a task failed or was skipped, in the words of its log; nothing for one that never began."""
+        """Return the log messages that say why a task failed or was skipped; empty if it never started."""
         path = f"dags/{dag_id}/dagRuns/{run_id}/taskInstances/{task['task_id']}/logs/{task['try_number']}"
         if not task["try_number"]:
             return []
         content = self._call("GET", f"{path}?map_index={task['map_index']}").get("content") or []
         entries = [entry for entry in content if isinstance(entry, dict)]
-        return [_told(entry) for entry in entries if entry.get("level") in {"error", "critical"} or "reason" in entry]
+        relevant = [entry for entry in entries if entry.get("level") in {"error", "critical"} or "reason" in entry]
+        return [_message(entry) for entry in relevant]
 
     def _all(self, path: str, key: str) -> list[Answer]:
-        """Every entry of a list, page by page."""
+        """Return every entry of a list, reading it page by page."""
         found: list[Answer] = []
         while True:
             answer = self._call("GET", f"{path}&limit={_PAGE}&offset={len(found)}")
@@ -124,16 +125,16 @@ class AirflowApi:
             raise PlatformError(
                 f"Airflow refuses {path.partition('?')[0]}: {answer.status_code} {answer.text[:300]}", _REMEDY
             )
-        told: Answer = answer.json()
-        return told
+        content: Answer = answer.json()
+        return content
 
 
 class _MissingError(PlatformError):
-    """There is no such thing."""
+    """Airflow answered 404: the DAG, run, task or value does not exist."""
 
 
-def _told(entry: Answer) -> str:
-    """A log entry's sentence: why a task was skipped, or what went wrong with the exception's own words."""
+def _message(entry: Answer) -> str:
+    """Return the message of a log entry: why a task was skipped, or the error with the exception's message."""
     if "reason" in entry:
         return str(entry["reason"])
     causes = [f"{cause['exc_type']}: {cause['exc_value']}" for cause in entry.get("error_detail") or []]

@@ -1,13 +1,13 @@
-"""`make backup`: a running platform's databases, buckets and secrets in one folder, whole or not at all.
+"""`make backup`: databases, buckets and secrets of a running platform in one folder, complete or not at all.
 
-What is consistent with what:
+Consistency:
 
-- The S3 server is stopped while its files are copied, and meanwhile a snapshot of each database is opened. So buckets,
-  topics and databases are as after a crash of the whole machine at one moment, and the pipelines go on from there:
-  a file that is loaded and not moved yet is moved, one that is claimed and not loaded yet is loaded.
-- The warehouse's rows and its ledger are one snapshot: a file is either loaded in both or in neither.
-- Pipelines may run: for the time of the copy the bucket is away, and they wait for it.
-- Not in it: task logs, spooled files, and topics of a broker that keeps them in memory.
+- The S3 server is stopped while its files are copied, and a snapshot of each database is opened meanwhile. So buckets,
+  topics and databases are in the state of one moment, as after a crash of the machine. Pipelines continue from it: a
+  file that is loaded and not moved yet is moved, a file that is claimed and not loaded yet is loaded.
+- The warehouse's rows and its ledger are one snapshot: a file is loaded in both or in neither.
+- Pipelines may run: the bucket does not answer during the copy, and they wait for it.
+- Not included: task logs, spooled files, and topics of a broker that keeps them in memory.
 """
 
 from __future__ import annotations
@@ -43,25 +43,25 @@ _MARGIN_BYTES = 64 * 2**20
 
 
 def default_folder() -> Path:
-    """Beside the platform's home and not in it, so that `make clean` leaves it."""
+    """Return a new folder outside the platform's home, so that `make clean` does not delete it."""
     return REPOSITORY / "backups" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
 def dump_name(database: str) -> str:
-    """Where a database's dump lies in a backup."""
+    """Return the path of a database's dump within a backup."""
     return f"databases/{database}.dump"
 
 
 def back_up(platform: Platform, target: Path, progress: Progress | None = None) -> Manifest:
-    """Write a backup of a running platform. Pipelines may go on meanwhile.
+    """Write a backup of a running platform. Pipelines may run meanwhile.
 
     Args:
         platform: at least its PostgreSQL must run.
-        target: a folder that does not exist yet. It appears when the backup is whole.
-        progress: is told of each step.
+        target: a folder that does not exist yet. It appears when the backup is complete.
+        progress: receives each step.
 
     Raises:
-        PlatformError: it cannot be made; nothing is left of it.
+        PlatformError: the backup cannot be made; the incomplete one is deleted.
     """
     layout = platform.settings.layout
     target = target.resolve()
@@ -79,14 +79,14 @@ def back_up(platform: Platform, target: Path, progress: Progress | None = None) 
         held.callback(shutil.rmtree, draft, ignore_errors=True)
         manifest = _Backup(platform, draft, progress or Silence()).make()
         backup_manifest.write(draft, manifest)
-        os.sync()  # whole on the disk before it has its name
+        os.sync()  # everything is on the disk before the folder gets its final name
         draft.rename(target)
     return manifest
 
 
 @contextmanager
 def alone(layout: Layout) -> Iterator[None]:
-    """Only one backup, restore or rotation of a platform at a time."""
+    """Hold the lock that allows only one backup, restore or rotation of a platform at a time."""
     if not layout.secrets.exists():
         raise PlatformError(f"the platform was never started in {layout.home}", "start it with `make up`")
     with (layout.home / "upkeep.lock").open("a") as lock:
@@ -94,13 +94,13 @@ def alone(layout: Layout) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise PlatformError(
-                f"another backup, restore or rotation of {layout.home} is under way", "wait for it to end"
+                f"another backup, restore or rotation of {layout.home} is running", "wait for it to end"
             ) from None
         yield
 
 
 class _Backup:
-    """One backup in the making."""
+    """The state of a backup while it is made."""
 
     def __init__(self, platform: Platform, folder: Path, progress: Progress) -> None:
         self._platform = platform
@@ -126,7 +126,7 @@ class _Backup:
         return self._manifest(buckets)
 
     def _bucket_names(self) -> list[str]:
-        """For the reader of the manifest; none when the S3 server does not run."""
+        """Return the buckets for the manifest; empty when the S3 server does not run."""
         s3 = bucket.client(bucket.admin_config(self._settings, self._credentials))
         try:
             return sorted(entry["Name"] for entry in s3.list_buckets()["Buckets"])
@@ -178,7 +178,7 @@ class _Backup:
 
 
 def _check_room(platform: Platform, folder: Path) -> None:
-    """Dumps are smaller than their databases, and rarely larger than half: this is the careful side."""
+    """Check the free space. The estimate is an upper bound: a dump is smaller than its database, usually below half."""
     settings = platform.settings
     try:
         wanted = sum(dumps.size_of(settings, platform.credentials, database.name) for database in DATABASES)

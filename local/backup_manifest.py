@@ -1,6 +1,6 @@
-"""What a backup says of itself: when it was made, of what, and every file with its checksum.
+"""The manifest of a backup: its time, the versions of the programs, row counts, and the checksum of every file.
 
-What belongs here: the manifest and whether a folder agrees with it. What does not: making one, or restoring it.
+What belongs here: the manifest, and verifying a folder against it. What does not: making or restoring a backup.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Stored(BaseModel):
 
 
 class Manifest(BaseModel):
-    """A whole backup. Paths are relative to its folder; tables are `schema.table`."""
+    """The manifest of one backup. Paths are relative to its folder; tables are `schema.table`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -44,32 +44,32 @@ class Manifest(BaseModel):
     landing_bucket: str
     buckets: list[str]
     rows: dict[str, dict[str, int]] = Field(description="of each database, rows by table, in the dump's own snapshot")
-    unsettled: int = Field(description="files under way: the next run goes on with them")
+    unsettled: int = Field(description="files that are claimed and not settled: the next run continues with them")
     left_out: list[str] = Field([], description="format 1: objects that were still being written")
     files: dict[str, Stored]
 
 
 def versions() -> dict[str, str]:
-    """The programs that the backup was made with."""
+    """Return the installed versions of the programs that made the backup."""
     return {name: version(name) for name in _MADE_WITH}
 
 
 def stored(folder: Path, name: str, sha256: str) -> Stored:
-    """A file of the folder whose checksum is known."""
+    """Describe a file of the folder whose checksum is known."""
     return Stored(bytes=(folder / name).stat().st_size, sha256=sha256)
 
 
 def write(folder: Path, manifest: Manifest) -> None:
-    """Put the manifest into the folder."""
+    """Write the manifest into the folder."""
     with os.fdopen(os.open(folder / NAME, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(manifest.model_dump_json(indent=1) + "\n")
 
 
 def read_verified(folder: Path) -> Manifest:
-    """The manifest of a backup whose files are all there and as they were written, and no others.
+    """Read the manifest, and verify that the folder holds exactly its files with their checksums.
 
     Raises:
-        PlatformError: there is no backup in the folder, or it is damaged; the message names the first bad file.
+        PlatformError: the folder is no backup, or it is damaged; the message names the first bad file.
     """
     try:
         manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
@@ -79,14 +79,14 @@ def read_verified(folder: Path) -> Manifest:
         raise _damaged(f"{NAME} cannot be read ({error.error_count()} faults)") from error
     there = set(names_below(folder)) - {NAME}
     if SECRETS in manifest.files and SECRETS not in there:
-        raise PlatformError(f"{folder} lacks {SECRETS}", "put the file back that was taken away to be kept elsewhere")
+        raise PlatformError(f"{folder} lacks {SECRETS}", "copy the file back if it is stored elsewhere")
     if missing := sorted(set(manifest.files) - there):
         raise _damaged(f"{missing[0]} is missing")
     if strange := sorted(there - set(manifest.files)):
         raise _damaged(f"{strange[0]} is not in the manifest")
     for name, expected in manifest.files.items():
         if (folder / name).stat().st_size != expected.bytes or checksum(folder / name) != expected.sha256:
-            raise _damaged(f"{name} is not what was backed up")
+            raise _damaged(f"{name} differs from its checksum in the manifest")
     return manifest
 
 

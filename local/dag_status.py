@@ -1,6 +1,6 @@
-"""What is wrong with the DAGs of a running platform: import errors, and datasets whose DAG is missing.
+"""Problems of the DAGs of a running platform: import errors, and datasets whose DAG is missing.
 
-What belongs here: comparing what Airflow lists with the contracts. What does not: printing (`__main__`), calls.
+What belongs here: comparing Airflow's DAGs with the contracts. What does not: printing (`__main__`), calls.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _MOST_LINES = 30
 
 
 def dag_problems(api: AirflowApi, contracts: Path, uptime: float, patience: float) -> list[str]:
-    """One text for each thing that is wrong; none when every contract has its DAGs and no file an import error.
+    """List the problems; empty when every contract has its DAGs and no DAG file has an import error.
 
     Args:
         api: of the running Airflow.
         contracts: the directory of the contracts.
         uptime: seconds since Airflow was started.
-        patience: seconds that a DAG may need to appear, after the start or after its contract was saved.
+        patience: seconds after the start, or after saving a contract, in which a DAG may be missing.
     """
     found = contract_problems(contracts)
     errors = api.import_errors()
@@ -44,7 +44,7 @@ def dag_problems(api: AirflowApi, contracts: Path, uptime: float, patience: floa
 
 
 def contract_problems(contracts: Path) -> list[str]:
-    """Why no file can be loaded at all, if that is so."""
+    """List the reasons why no file can be loaded at all."""
     try:
         catalog = read_catalog(contracts)
     except ContractError as error:
@@ -53,12 +53,12 @@ def contract_problems(contracts: Path) -> list[str]:
 
 
 def dag_ids(contract: Contract) -> list[str]:
-    """The DAGs that a contract makes."""
+    """Return the ids of the DAGs that a contract creates."""
     return [f"ingest_{contract.dataset}", *([f"consume_{contract.topic}"] if contract.topic else [])]
 
 
 def _reason(stack_trace: str) -> str:
-    """The exception with its message, without the lines of code that led to it."""
+    """Return the last exception of a stack trace with its message, without the lines of code."""
     lines = stack_trace.strip().splitlines()
     begins = [number for number, line in enumerate(lines) if _EXCEPTION.match(line)]
     shown = lines[begins[-1] if begins else -1 :]

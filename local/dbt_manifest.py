@@ -1,6 +1,6 @@
-"""dbt's manifest, from which Airflow makes a task for each model: made here, before Airflow reads its DAGs.
+"""Generates dbt's manifest, from which Airflow makes a task for each model, before Airflow parses its DAGs.
 
-`python -m local.dbt_manifest` makes it where DBT_MANIFEST says, or in dbt/target/. It needs no warehouse.
+`python -m local.dbt_manifest` writes it to the path in DBT_MANIFEST, or to dbt/target/. It needs no warehouse.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ _SECONDS = 120
 
 
 def default_target() -> Path:
-    """Where DBT_MANIFEST says, from the checkout if it is relative; else in dbt's own folder for what it makes."""
+    """Return the path in DBT_MANIFEST, relative to the checkout, or the one in dbt's target folder."""
     return REPOSITORY / (os.environ.get("DBT_MANIFEST") or PROJECT / "target" / "manifest.json")
 
 
 def prepare(target: Path) -> bool:
-    """Make the manifest, if there is none or the project has changed since.
+    """Generate the manifest, if there is none or the project has changed since.
 
     Args:
-        target: the file. It appears whole or not at all.
+        target: the file. It is replaced atomically.
 
     Returns:
-        Whether it was made.
+        Whether it was generated.
 
     Raises:
-        PlatformError: the project has a mistake; dbt's words say which.
+        PlatformError: dbt cannot parse the project; the message contains dbt's output.
     """
     changed_at = last_change(PROJECT)
     if target.is_file() and target.stat().st_mtime_ns >= changed_at:
@@ -43,19 +43,19 @@ def prepare(target: Path) -> bool:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix="parse-") as folder:
         made = _parse(Path(folder))
-        # Not the time of the parse: a change that was saved meanwhile must be newer.
+        # Not the time of the parse: a change that is saved during the parse must be newer than the manifest.
         os.utime(made, ns=(changed_at, changed_at))
         made.replace(target)
     return True
 
 
 def last_change(project: Path) -> int:
-    """When something in the project changed last, in nanoseconds; a folder changes when a file goes.
+    """Return the latest modification time in the project, in nanoseconds. Deleting a file changes its folder's.
 
     Args:
         project: the project's folder.
     """
-    versions = REPOSITORY / "requirements.txt"  # a manifest is of the dbt that made it
+    versions = REPOSITORY / "requirements.txt"  # the manifest depends on the version of dbt
     latest = max(path.stat().st_mtime_ns for path in (project / "dbt_project.yml", versions))
     for folder, names, files in os.walk(project):
         if Path(folder) == project:
@@ -72,14 +72,14 @@ def _parse(folder: Path) -> Path:
         "--target-path", str(folder), "--log-path", str(folder / "logs"),
     ]  # fmt: skip
     try:
-        done = subprocess.run(  # noqa: S603 - dbt of this virtualenv, with paths of our own
+        done = subprocess.run(  # noqa: S603 - dbt of this virtualenv, with constant paths
             command, cwd=folder, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise PlatformError(f"the dbt project could not be parsed: {error}", "look into dbt/") from error
     if done.returncode:
-        said = done.stdout.strip()[-1500:] or done.stderr.strip()[-1500:]
-        raise PlatformError(f"the dbt project has a mistake:\n{said}", "mend the file that dbt names")
+        output = done.stdout.strip()[-1500:] or done.stderr.strip()[-1500:]
+        raise PlatformError(f"dbt cannot parse the project:\n{output}", "correct the file that dbt names")
     return folder / "manifest.json"
 
 

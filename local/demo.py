@@ -1,4 +1,4 @@
-"""`make demo`: the platform's main job, shown with real files. Ends by itself and leaves the platform up."""
+"""`make demo`: ingests sample files and prints the outcome of each. The platform stays up afterwards."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from local.platform import Platform
 
 ROWS = 10_000
-_PATIENCE = 900  # seconds: a slow machine is no failure
+_TIMEOUT_SECONDS = 900  # long, for slow machines
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A file of the demo and what is to be seen with it."""
+    """The object key of a demo file, and what the file shows."""
 
     key: str
-    story: str
+    description: str
 
 
 def run(platform: Platform, console: Console) -> None:
@@ -54,7 +54,7 @@ def run(platform: Platform, console: Console) -> None:
             console.print("\nDropping into the bucket:")
             for path, drop in wave:
                 landing.upload(path, bucket, drop.key)
-                console.print(f"  s3://{bucket}/{drop.key}  [dim]{drop.story}[/]")
+                console.print(f"  s3://{bucket}/{drop.key}  [dim]{drop.description}[/]")
                 keys.append(drop.key)
             _wait(connection, keys, console)
         console.print()
@@ -63,7 +63,7 @@ def run(platform: Platform, console: Console) -> None:
 
 
 def _files(folder: Path, stamp: str, number: int) -> Iterator[tuple[Path, Drop]]:
-    """Good files, bad ones, one seen before, one of nobody. Keys are new at each demo, so that rows are inserted."""
+    """Make good files, bad files, a duplicate and a file of no dataset. Keys are new at each demo."""
     sales, inventory = _contract("sales"), _contract("inventory")
 
     def sample(
@@ -81,10 +81,10 @@ def _files(folder: Path, stamp: str, number: int) -> Iterator[tuple[Path, Drop]]
         sales, f"sales_{stamp}_broken.csv", SampleFormat.CSV, Bad(BadKind.BAD_DATE, 2), start=number + 2 * ROWS
     )
     yield broken, Drop(f"incoming/sales/{broken.name}", "two bad dates; the contract allows no bad row")
-    stock = sample(inventory, f"stock_{stamp}.ndjson", SampleFormat.NDJSON, Bad(BadKind.OUT_OF_RANGE, 3))
-    yield stock, Drop(f"incoming/inventory/{stock.name}", "three bad rows; the contract allows 1 %")
+    counted = sample(inventory, f"inventory_{stamp}.ndjson", SampleFormat.NDJSON, Bad(BadKind.OUT_OF_RANGE, 3))
+    yield counted, Drop(f"incoming/inventory/{counted.name}", "three bad rows; the contract allows 1 %")
     picture = sample(sales, f"sales_{stamp}_picture.csv", SampleFormat.CSV, Bad(BadKind.PNG))
-    yield picture, Drop(f"incoming/sales/{picture.name}", "a picture that calls itself CSV")
+    yield picture, Drop(f"incoming/sales/{picture.name}", "a PNG picture named .csv")
     yield first, Drop(f"incoming/sales/sales_{stamp}_again.csv", "the first file under another name")
     yield picture, Drop(f"incoming/holiday_{stamp}.png", "a file of no dataset")
 
@@ -94,7 +94,7 @@ def _contract(name: str) -> Contract:
 
 
 def _first_number(connection: Connection) -> int:
-    """Where the keys of this demo begin: after all that earlier ones brought."""
+    """Return the first key of this demo, above the keys of all earlier demos."""
     row = connection.execute("SELECT coalesce(max(file_id), 0) FROM ops.file_ingestion_log").fetchone()
     return int(row[0]) * ROWS if row else 0
 
@@ -107,7 +107,7 @@ def _wait(connection: Connection, keys: list[str], console: Console) -> None:
         "WHERE settled_at IS NOT NULL AND regexp_replace(object_key, '^.*/', '') = ANY(%s)"
     )
     with console.status("Airflow finds and ingests them") as spinner:
-        while time.monotonic() - start < _PATIENCE:
+        while time.monotonic() - start < _TIMEOUT_SECONDS:
             row = connection.execute(query, [names]).fetchone()
             settled = int(row[0]) if row else 0
             spinner.update(f"Airflow finds and ingests them: {settled} of {len(keys)} settled")
@@ -116,15 +116,13 @@ def _wait(connection: Connection, keys: list[str], console: Console) -> None:
                 return
             time.sleep(0.25)
     raise PlatformError(
-        f"only {settled} of {len(keys)} files were settled within {_PATIENCE} s",
+        f"only {settled} of {len(keys)} files were settled within {_TIMEOUT_SECONDS} s",
         "look at the DAGs' runs in Airflow, and at the logs that `make status` names",
     )
 
 
 def _print_outcomes(connection: Connection, keys: list[str], console: Console) -> None:
-    table = _table(
-        "FILE", "STATUS", "READ", "NEW", "CHANGED", "SAME", "DOUBLE", "REFUSED", "SECONDS", "WHERE IT LIES NOW"
-    )
+    table = _table("FILE", "STATUS", "READ", "NEW", "CHANGED", "SAME", "DUPLICATE", "REJECTED", "SECONDS", "MOVED TO")
     rows = connection.execute(
         "SELECT object_key, status, rows_read, rows_inserted, rows_updated, rows_unchanged, rows_duplicate, "
         "rows_rejected, extract(epoch FROM settled_at - claimed_at), settled_key "
@@ -132,15 +130,17 @@ def _print_outcomes(connection: Connection, keys: list[str], console: Console) -
         [keys],
     ).fetchall()
     colours = {"archived": "green", "duplicate": "yellow"}
-    for key, status, *counts, seconds, place in rows:
+    for key, status, *counts, seconds, settled_key in rows:
         shown = ["" if count is None else f"{count:,}" for count in counts]
         colour = colours.get(status, "red")
-        table.add_row(key.removeprefix("incoming/"), f"[{colour}]{status}[/]", *shown, f"{seconds:.1f}", place or "")
+        table.add_row(
+            key.removeprefix("incoming/"), f"[{colour}]{status}[/]", *shown, f"{seconds:.1f}", settled_key or ""
+        )
     console.print(table)
 
 
 def _print_rejects(connection: Connection, keys: list[str], console: Console) -> None:
-    console.print("\nWhy rows and files were refused:")
+    console.print("\nWhy rows and files were rejected:")
     table = _table("FILE", "LINE", "COLUMN", "CODE", "MESSAGE")
     rows = connection.execute(
         "SELECT object_key, r.source_line::text, r.column_name, r.code, r.message FROM ops.rejected_rows AS r "
@@ -162,7 +162,7 @@ def _table(*headings: str) -> Table:
             heading,
             overflow="fold",
             justify="right"
-            if heading in {"READ", "NEW", "CHANGED", "SAME", "DOUBLE", "REFUSED", "SECONDS", "LINE"}
+            if heading in {"READ", "NEW", "CHANGED", "SAME", "DUPLICATE", "REJECTED", "SECONDS", "LINE"}
             else "left",
         )
     return table

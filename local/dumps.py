@@ -1,7 +1,7 @@
-"""Dumps of the databases, each of one snapshot, and the way back.
+"""Dumps and restores of the databases, each dump from one snapshot.
 
-What belongs here: PostgreSQL's own pg_dump and pg_restore, and the count of rows that shows that nothing is missing.
-What does not: which databases there are, and where their dumps lie.
+What belongs here: running pg_dump and pg_restore, and row counts that prove a restore complete. What does not: the list
+of databases, and the paths of their dumps.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ ORDER BY 1, 2
 
 
 def open_snapshot(connection: psycopg.Connection[Row]) -> str:
-    """Begin a transaction that sees one moment for as long as it lasts; the name by which pg_dump joins it."""
+    """Begin a repeatable-read transaction, and return the name of its snapshot for pg_dump."""
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-    # Who looks at a whole database must not be cut off as a session that idles.
+    # The session idles while pg_dump reads, and must not be ended meanwhile.
     connection.execute("SET LOCAL idle_in_transaction_session_timeout = 0")
     row = connection.execute("SELECT pg_export_snapshot()").fetchone()
     return str(row[0]) if row else ""
 
 
 def count_rows(connection: psycopg.Connection[Row]) -> Counts:
-    """The rows of every table, as the connection's transaction sees them."""
+    """Count the rows of every table, as the connection's transaction sees them."""
     counts = {}
     for schema, table in connection.execute(_TABLES).fetchall():
         statement = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(str(schema), str(table)))
@@ -53,14 +53,14 @@ def count_rows(connection: psycopg.Connection[Row]) -> Counts:
 
 
 def size_of(settings: PlatformSettings, credentials: Credentials, database: str) -> int:
-    """Bytes that a database takes on the disk: its dump takes less."""
+    """Return the bytes that a database takes on the disk; its dump is smaller."""
     with superuser_connection(settings, credentials) as connection:
         row = connection.execute("SELECT pg_database_size(%s)", [database]).fetchone()
     return int(str(row[0])) if row else 0
 
 
 def dump(settings: PlatformSettings, credentials: Credentials, database: str, snapshot: str, target: Path) -> None:
-    """Write what the snapshot sees, with owners and grants, in PostgreSQL's custom format.
+    """Dump a database as of a snapshot, with owners and grants, in PostgreSQL's custom format.
 
     Raises:
         PlatformError: pg_dump failed.
@@ -70,10 +70,10 @@ def dump(settings: PlatformSettings, credentials: Credentials, database: str, sn
 
 
 def restore(settings: PlatformSettings, credentials: Credentials, database: str, source: Path) -> Counts:
-    """Put a dump into an empty database whose roles exist.
+    """Restore a dump into an empty database whose roles exist.
 
     Returns:
-        The rows of every table, counted after it.
+        The row count of every table after the restore.
 
     Raises:
         PlatformError: pg_restore failed.
@@ -96,7 +96,7 @@ def _run(program: str, arguments: list[str], settings: PlatformSettings, credent
                 **address,
                 "PGPASSWORD": credentials.postgres_password,
                 "PGCONNECT_TIMEOUT": "10",
-                # A restored database counts once its server was shut down in order, and not before.
+                # Safe here: the server is shut down in order before the restored home replaces the old one.
                 "PGOPTIONS": "-c synchronous_commit=off",
             },
             stdin=subprocess.DEVNULL,

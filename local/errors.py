@@ -1,15 +1,15 @@
-"""The one error of the embedded stack: what happened, and what the user can do next."""
+"""The error of the embedded platform: what happened, and what the user can do next."""
 
 from __future__ import annotations
 
 
 class PlatformError(Exception):
-    """The platform cannot do what was asked.
+    """A command of the platform failed.
 
     Attributes:
         message: what happened, and where.
-        remedy: the next thing to try.
-        context: the last lines of a log, if that helps to understand.
+        remedy: what the user can do next.
+        context: the last lines of a log, if they help to understand the error.
     """
 
     def __init__(self, message: str, remedy: str = "", context: tuple[str, ...] = ()) -> None:

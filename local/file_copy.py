@@ -1,6 +1,6 @@
 """Copies of files with their checksums.
 
-What belongs here: files and their checksums. What does not: which of them a backup needs (`local.backup`).
+What belongs here: files and checksums. What does not: the choice of files for a backup (`local.backup`).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ _CHUNK = 4 * 2**20
 
 
 def copy_file(source: Path, target: Path) -> str:
-    """Copy a file with its times, for its owner alone; a copy that was there before is replaced as a whole.
+    """Copy a file with its times, readable by its owner only. An existing target is replaced atomically.
 
     Returns:
-        The checksum of what was copied.
+        The SHA-256 of the copied bytes.
     """
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = target.parent / ".being-copied"
@@ -41,13 +41,13 @@ def copy_file(source: Path, target: Path) -> str:
 
 
 def checksum(path: Path) -> str:
-    """The SHA-256 of a file."""
+    """Return the SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def names_below(folder: Path) -> list[str]:
-    """Every file below a folder, links excepted."""
+    """Return the relative paths of all files below a folder, except links."""
     return sorted(path.relative_to(folder).as_posix() for path in _files(folder))
 
 

@@ -1,4 +1,4 @@
-"""Files of the landing bucket for a person: dropping one as a partner would, listing and reading them."""
+"""Commands on the landing bucket: uploading a file as a partner would, listing keys, reading objects."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ INCOMING = "incoming"
 
 
 def existing_file(given: str) -> Path:
-    """The file that a user named.
+    """Return the path of the file that a user named.
 
     Raises:
-        PlatformError: nothing was given, or it is no file.
+        PlatformError: no file was given, or the path is no file.
     """
     if not given:
         raise PlatformError("no file was given", "make drop FILE=path")
@@ -36,15 +36,15 @@ def existing_file(given: str) -> Path:
 
 
 def object_key(file: Path, dataset: str = "", name: str = "") -> str:
-    """Where the file belongs in the bucket.
+    """Return the object key of a file in the landing bucket.
 
     Args:
         file: the file on this machine.
-        dataset: its dataset; found by the file's name when empty: `sales_2024.csv` is `sales`.
-        name: its name in the bucket; its own when empty.
+        dataset: its dataset; derived from the file's name when empty: `sales_2024.csv` is `sales`.
+        name: its name in the bucket; the name of the file when empty.
 
     Raises:
-        PlatformError: there is no such dataset, or the name would leave the dataset's folder.
+        PlatformError: there is no such dataset, or the name has a slash.
     """
     name, dataset = name or file.name, dataset or _dataset_of(file)
     for part in (dataset, name):
@@ -58,28 +58,28 @@ def object_key(file: Path, dataset: str = "", name: str = "") -> str:
 
 
 def upload(config: S3Config, file: Path, key: str, sent: Callable[[int], object]) -> None:
-    """Send the file.
+    """Upload a file to the landing bucket.
 
     Args:
-        config: where to.
-        file: what.
-        key: under which key of the landing bucket.
-        sent: told the number of bytes after each piece.
+        config: address and key of the S3 server.
+        file: the file to upload.
+        key: its object key.
+        sent: called after each part with its number of bytes.
 
     Raises:
-        PlatformError: the bucket refuses or does not answer.
+        PlatformError: the S3 server refuses the upload or does not answer.
     """
     try:
         bucket.client(config).upload_file(str(file), ingest_settings().landing_bucket, key, Callback=sent)
     except (S3UploadFailedError, BotoCoreError, ClientError) as error:
-        raise PlatformError(f"the bucket does not take {file.name} ({error})", "see `make status`") from error
+        raise PlatformError(f"{file.name} cannot be uploaded to {key} ({error})", "see `make status`") from error
 
 
 def keys(config: S3Config, name: str, prefix: str) -> Iterator[str]:
-    """The keys of a bucket that begin with a prefix, in order.
+    """Yield the keys of a bucket that begin with a prefix, in order.
 
     Raises:
-        PlatformError: the bucket refuses or does not answer.
+        PlatformError: the S3 server refuses the request or does not answer.
     """
     with _explained(name):
         pages = bucket.client(config).get_paginator("list_objects_v2").paginate(Bucket=name, Prefix=prefix)
@@ -91,7 +91,7 @@ def write_to(target: BinaryIO, config: S3Config, name: str, key: str) -> None:
     """Write an object's bytes to an open file.
 
     Raises:
-        PlatformError: there is no such object, or the bucket refuses or does not answer.
+        PlatformError: there is no such object, or the S3 server refuses the request or does not answer.
     """
     with _explained(name):
         for chunk in bucket.client(config).get_object(Bucket=name, Key=key)["Body"].iter_chunks(2**20):
@@ -103,7 +103,7 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise PlatformError(f"the bucket {name} does not answer as asked ({error})", "see `make status`") from error
+        raise PlatformError(f"the bucket {name} cannot be read ({error})", "see `make status`") from error
 
 
 def _dataset_of(file: Path) -> str:
@@ -111,7 +111,8 @@ def _dataset_of(file: Path) -> str:
     fitting = [dataset for dataset in known if file.name.startswith(dataset)]
     if not fitting:
         raise PlatformError(
-            f"the name {file.name} does not tell its dataset", f"add DATASET=, one of: {', '.join(known) or 'none yet'}"
+            f"the name {file.name} begins with no dataset's name",
+            f"add DATASET=, one of: {', '.join(known) or 'none yet'}",
         )
     return max(fitting, key=len)
 

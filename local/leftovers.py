@@ -1,11 +1,11 @@
-"""Ends what a killed service left behind, before its successor starts: `python -m local.leftovers`.
+"""Ends the child processes of a killed service before the service starts again: `python -m local.leftovers`.
 
-supervisor gives each service a process group. A service that is killed leaves its children in it, without a leader:
-the workers of Airflow's LocalExecutor wait for ever for work, and hold what they inherited, the dead scheduler's
-connections to the database among it. While one lives PostgreSQL cannot tell that the scheduler is gone: a transaction
-that it had open stays open, and each later scheduler passes over the DAG runs that it had locked.
+supervisor gives each service a process group. A killed service leaves its children in the group without a leader. The
+workers of Airflow's LocalExecutor then wait for work forever and keep inherited resources, such as the database
+connections of the dead scheduler. While such a worker lives, PostgreSQL does not notice that the scheduler is gone: its
+open transaction stays open, and later schedulers skip the DAG runs that it has locked.
 
-What belongs here: groups without a leader. What does not: a whole platform's end (`processes`).
+What belongs here: process groups without a leader. What does not: ending a whole platform (`processes`).
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ _KILL_SECONDS = 10.0
 
 
 def leaderless(session: int) -> list[psutil.Process]:
-    """Every process of that session whose process group has lost its leader, with all that descend from it."""
+    """Return the processes of a session whose process group has no leader, with all their descendants."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with suppress(psutil.Error, OSError):
-            # A group's id is not given to a new process while the group has a member.
+            # The kernel does not reuse a group's id while the group has a member.
             if os.getsid(process.pid) == session and not psutil.pid_exists(os.getpgid(process.pid)):
                 found.update({one.pid: one for one in (process, *process.children(recursive=True))})
     return [process for process in found.values() if is_alive(process)]
 
 
 def main() -> None:
-    """End those of our own session, and wait until they are gone: their connections are closed then."""
+    """Kill the leaderless processes of this session, and wait until they are gone and their connections are closed."""
     left = leaderless(os.getsid(0))
     for process in left:
         with suppress(psutil.Error):

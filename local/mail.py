@@ -1,6 +1,6 @@
-"""The mail server that alerts go through, as an Airflow connection. There is none among the embedded services.
+"""The mail server for alerts, as an Airflow connection. The embedded platform has no mail server.
 
-What belongs here: the connection, from the settings ALERTS_SMTP_*. What does not: whom is written to, and about what.
+What belongs here: the connection, from the settings ALERTS_SMTP_*. What does not: recipients and content of alerts.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ _PREFIX = "ALERTS_SMTP_"
 
 
 def connection() -> dict[str, Any]:
-    """The connection `alerts_smtp`. It leads nowhere until the settings say otherwise, and nobody uses it until then.
+    """Return the connection `alerts_smtp`. Without ALERTS_SMTP_HOST it has no valid host, and no alert uses it.
 
     Raises:
-        ValidationError: a setting is wrong.
+        ValidationError: a setting is invalid.
     """
-    told = pipeline_variables().items()
+    variables = pipeline_variables().items()
     mail = AlertMailSettings.model_validate(
-        {name.removeprefix(_PREFIX).lower(): value for name, value in told if name.startswith(_PREFIX)}
+        {name.removeprefix(_PREFIX).lower(): value for name, value in variables if name.startswith(_PREFIX)}
     )
     return {
         "conn_type": "smtp",

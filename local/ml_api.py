@@ -1,4 +1,4 @@
-"""The ML service of this checkout, `ml_api/`, on a port of its own."""
+"""The ML service of this checkout, `ml_api/`, as a service of the embedded platform."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ NAME = "ml-api"
 
 
 def url(settings: PlatformSettings) -> str:
-    """The service's address; /docs below it describes it."""
+    """Return the service's address; its API documentation is below /docs."""
     return f"http://127.0.0.1:{settings.ml_api_port}"
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The ML service as a supervised program."""
+    """Declare the ML service as a supervised program."""
 
     def probe(_since: float) -> str | None:
         try:
@@ -39,7 +39,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
             "ML_API_HOST": "127.0.0.1",
             "ML_API_PORT": str(settings.ml_api_port),
             "ML_API_TOKEN": credentials.ml_api_token,
-            # Asked when the first commit is to be classified: the service starts without it, and before it.
+            # Used for the first classification of a commit: the service starts without MLflow, and before it.
             **mlflow.reader_variables(settings, credentials),
         },
         directory=settings.layout.home,

@@ -1,6 +1,6 @@
-"""The MLflow server of the platform: runs and models in PostgreSQL, their files in the bucket `mlflow`.
+"""The MLflow server of the platform: runs and models are in PostgreSQL, their files in the bucket `mlflow`.
 
-It asks for a login (its own `basic-auth`); `local.mlflow_accounts` says which accounts there are.
+It requires a login (MLflow's `basic-auth`); the accounts are in `local.mlflow_accounts`.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 
 
 def url(settings: PlatformSettings) -> str:
-    """The server's address, for browsers and for clients."""
+    """Return the server's address, for browsers and clients."""
     return f"http://127.0.0.1:{settings.mlflow_port}"
 
 
 def variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
-    """The environment of training: address, login and signing key. Files pass through the server: no bucket's key."""
+    """Return the variables for training: address, login and signing key. The server transfers the models' files."""
     return {
         "MLFLOW_TRACKING_URI": url(settings),
         "MLFLOW_TRACKING_USERNAME": mlflow_accounts.TRAINING,
@@ -41,7 +41,7 @@ def variables(settings: PlatformSettings, credentials: Credentials) -> dict[str,
 
 
 def reader_variables(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
-    """The environment of the ML service: it reads models, and checks their signatures."""
+    """Return the variables for the ML service, which reads models and verifies their signatures."""
     return {
         "MLFLOW_TRACKING_URI": url(settings),
         "MLFLOW_TRACKING_USERNAME": mlflow_accounts.READER,
@@ -51,7 +51,7 @@ def reader_variables(settings: PlatformSettings, credentials: Credentials) -> di
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The server as a supervised program. It brings its tables up to date when it starts."""
+    """Declare the server as a supervised program. It migrates its tables when it starts."""
     password = postgres.role_passwords(credentials)[NAME]
     database = f"{NAME}:{password}@127.0.0.1:{settings.postgres_port}/{NAME}"
 
@@ -59,10 +59,10 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         try:
             direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
             with direct.open(f"{url(settings)}/health", timeout=5) as answer:
-                said = answer.read(100).decode(errors="replace")
+                body = answer.read(100).decode(errors="replace")
         except OSError as error:
             return f"it does not answer ({error})"
-        return None if said == "OK" else f"another program answers on its port: {said!r}"
+        return None if body == "OK" else f"another program answers on its port: {body!r}"
 
     return Service(
         name=NAME,
@@ -74,23 +74,23 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         ),
         environment={
             "PYTHONPATH": str(REPOSITORY),
-            # Not an argument: `ps` shows those.
+            # Not an argument, because `ps` shows arguments.
             "MLFLOW_BACKEND_STORE_URI": f"postgresql://{database}",
             mlflow_accounts.PASSWORDS[mlflow_accounts.ADMIN]: credentials.mlflow_admin_password,
             mlflow_accounts.PASSWORDS[mlflow_accounts.TRAINING]: credentials.mlflow_training_password,
             mlflow_accounts.PASSWORDS[mlflow_accounts.READER]: credentials.mlflow_reader_password,
             "MLFLOW_AUTH_CONFIG_PATH": str(settings.layout.mlflow_configuration),
             "MLFLOW_FLASK_SERVER_SECRET_KEY": credentials.mlflow_flask_secret_key,
-            # A page that MLflow has no rule for is refused to all but the administrator.
+            # A page without an authorisation rule in MLflow is refused to all accounts but the administrator.
             "MLFLOW_BASIC_AUTH_FAIL_CLOSED": "true",
             "MLFLOW_S3_ENDPOINT_URL": bucket.endpoint(settings),
             "AWS_ACCESS_KEY_ID": credentials.mlflow_s3_access_key_id,
             "AWS_SECRET_ACCESS_KEY": credentials.mlflow_s3_secret_access_key,
             "AWS_DEFAULT_REGION": bucket.REGION,
             **bucket.CHECKSUMS,
-            # A page of another site that a browser sends here under a name of its own is refused.
+            # Protects against DNS rebinding: requests with another Host header are refused.
             "MLFLOW_SERVER_ALLOWED_HOSTS": f"127.0.0.1:{settings.mlflow_port},localhost:{settings.mlflow_port}",
-            # The workers for jobs of language models take 1.4 GB, and nothing here has such jobs.
+            # The workers for language model jobs take 1.4 GB, and this project has no such jobs.
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             **_QUIET,
         },

@@ -1,8 +1,8 @@
 """`python -m local.mlflow_accounts mlflow server ...`: set MLflow's accounts, then become the server.
 
-What belongs here: the accounts, what each may do, and the configuration of MLflow's basic authentication. The image of
-MLflow runs this file as well, so it imports MLflow alone. Passwords come by the environment, which `ps` does not show;
-the file in which MLflow wants the address of its database is readable by its owner alone.
+What belongs here: the accounts, their permissions, and the configuration of MLflow's basic authentication. The image of
+MLflow runs this file too, so it imports only MLflow. Passwords come from the environment, which `ps` does not show. The
+configuration file contains the address of the database with its password, so only its owner can read it.
 
 The accounts and their passwords are set at every start: a rotation of the secrets needs no old password.
 """
@@ -19,13 +19,13 @@ PASSWORDS = {
     TRAINING: "MLFLOW_TRAINING_PASSWORD",
     READER: "MLFLOW_READER_PASSWORD",
 }
-# On all experiments and registered models. The account that makes one may manage it, which is MLflow's rule. Without a
-# grant an account has no permission at all; a request without an account is answered with 401.
+# Permissions on all experiments and registered models. By MLflow's rule, the account that creates one may manage it.
+# Without a grant an account has no permission; a request without an account is answered with 401.
 GRANTS = {TRAINING: "EDIT", READER: "READ"}
-SCHEMA = "auth"  # of its own, in MLflow's database: its tables are called `users`, `roles` and the like
+SCHEMA = "auth"  # a separate schema in MLflow's database, since the tables have general names such as `users`
 
-# A password is compared by scrypt, several times in a request: 0.1 s of CPU each. The cache keeps what was right; the
-# one worker forgets an account's entry when its password is changed.
+# MLflow checks a password with scrypt several times per request, 0.1 s of CPU each. The cache keeps correct passwords;
+# a changed password removes the account's entry, which is safe with one worker.
 _CONFIGURATION = """\
 [mlflow]
 default_permission = NO_PERMISSIONS
@@ -38,7 +38,7 @@ auth_cache_ttl_seconds = 60
 
 
 def prepare() -> None:
-    """Write the configuration, bring the tables to this MLflow's version, set accounts, passwords and permissions.
+    """Write the configuration, migrate the tables, and set accounts, passwords and permissions.
 
     Raises:
         KeyError: a variable is not set.
@@ -74,18 +74,18 @@ def _make_schema(address: str) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    """For its owner alone, from the first byte on."""
+    """Write a file that only its owner can read."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(text)
 
 
 def _escaped(value: str) -> str:
-    """As configparser reads it."""
+    """Escape a value for configparser."""
     return value.replace("%", "%%")
 
 
 if __name__ == "__main__":
     prepare()
-    os.environ.pop("PYTHONPATH", None)  # the server needs nothing of this checkout
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - no shell; the declaration of the service says which
+    os.environ.pop("PYTHONPATH", None)  # the server does not need this checkout
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606 - no shell; the command is in the service's declaration

@@ -1,4 +1,4 @@
-"""What the demo asks MLflow: which model is the champion, and how good it was in its test."""
+"""A client of MLflow for the demo: the champion model and its test metrics."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 
 @dataclass(frozen=True)
 class Champion:
-    """The version that the alias names, and its run's metrics by name."""
+    """The model version with the alias `champion`, and its run's metrics by name."""
 
     version: str
     run_id: str
@@ -20,7 +20,7 @@ class Champion:
 
 
 def champion(address: str, login: tuple[str, str], model: str) -> Champion | None:
-    """The model's champion; None while there is none, or while MLflow does not answer.
+    """Return the model's champion; None while there is none, or while MLflow does not answer.
 
     Args:
         address: of MLflow.

@@ -1,6 +1,6 @@
-"""The platform as a whole: starting it in order, telling how it is, and stopping it so that nothing is left.
+"""The platform as a whole: starting its services in order, their status, and stopping all their processes.
 
-What belongs here: order, readiness, and what happens when a step fails. What each service is stands in its own module.
+What belongs here: order, readiness, and recovery from failed steps. Each service is declared in its own module.
 """
 
 from __future__ import annotations
@@ -44,24 +44,24 @@ if TYPE_CHECKING:
 POSTGRES, S3, KAFKA, ML_API, GITHUB, MLFLOW = "postgres", "s3", "kafka", ml_api.NAME, github.NAME, mlflow.NAME
 STORES = (POSTGRES, S3)
 
-# In the order of their start: what the others need, what they talk to, what runs it all.
+# Start order: the stores and the queue, then the services that Airflow calls, then Airflow.
 _FIRST = (*STORES, redis.NAME)
 _SECOND = (ML_API, GITHUB)
 
 
 class Platform:
-    """One embedded platform, at home in one folder. Several may run side by side on ports of their own."""
+    """One embedded platform, whose state is in one folder. Several can run side by side on different ports."""
 
     def __init__(self, settings: PlatformSettings, progress: Progress | None = None) -> None:
-        self._asked, self._progress = settings, progress or Silence()
+        self._requested, self._progress = settings, progress or Silence()
         self._layout = settings.layout
         self._has_lock = False
 
     @property
     def settings(self) -> PlatformSettings:
-        """The settings in force: those of the running instance, where there is one, else those asked for."""
+        """The effective settings: ports and services of the running instance if there is one, else as requested."""
         recorded = self._recorded()
-        return self._asked.model_copy(update=recorded.get("ports", {}) | recorded.get("shape", {}))
+        return self._requested.model_copy(update=recorded.get("ports", {}) | recorded.get("shape", {}))
 
     @property
     def credentials(self) -> Credentials:
@@ -74,11 +74,11 @@ class Platform:
 
     @property
     def s3_config(self) -> S3Config:
-        """How to reach the buckets."""
+        """Address and key of the pipelines' buckets."""
         return bucket.s3_config(self.settings, self.credentials)
 
     def warehouse_config(self, role: str = "ingest") -> WarehouseConfig:
-        """How to reach the warehouse as `owner`, `ingest`, `transform` or `reader`."""
+        """Return address and login of the warehouse for the role `owner`, `ingest`, `transform` or `reader`."""
         user = "warehouse_owner" if role == "owner" else role
         return WarehouseConfig(
             host="127.0.0.1",
@@ -89,7 +89,7 @@ class Platform:
         )
 
     def services(self) -> list[Service]:
-        """Every service in the order of its start."""
+        """Return every service in start order."""
         settings, credentials = self.settings, self.credentials
         return [
             postgres.service(settings, credentials),
@@ -103,23 +103,23 @@ class Platform:
         ]
 
     def up(self, services: Sequence[str] = ()) -> bool:
-        """Start what is not running yet, and wait until it works.
+        """Start the services that do not run yet, and wait until they are ready.
 
         Args:
             services: names; all when empty.
 
         Returns:
-            Whether anything had to be started.
+            Whether a service had to be started.
 
         Raises:
-            PlatformError: something is in the way or does not come up. What this call started is stopped again.
-            NotReadyError: a service is not ready yet. It is left running, and the next call goes on from there.
+            PlatformError: a precondition fails or a service does not start. The services of this call are stopped.
+            NotReadyError: a service is not ready yet. It is left running, and the next call continues to wait for it.
         """
         self._make_home()
         with self._alone():
             load_or_make(self._layout.secrets)
             if postgres.stale_passwords(self._layout).exists():
-                self._stop_everything()  # a rotation of the secrets was killed: what runs may have the old ones
+                self._stop_everything()  # a rotation was killed: running services may have the old secrets
             wanted = self._wanted(services)
             running = self._supervisor.states()
             unfinished = self._unfinished() if running else set()
@@ -139,27 +139,27 @@ class Platform:
                 self._layout.unfinished.write_text(json.dumps([s.name for s in missing]))
                 self._start(missing)
             except NotReadyError:
-                raise  # what runs goes on starting: the next call waits for it
+                raise  # the services continue to start: the next call waits for them
             except BaseException:
-                self._take_back([service.name for service in missing], everything=not running)
+                self._undo_start([service.name for service in missing], everything=not running)
                 raise
             self._layout.unfinished.unlink()
             return True
 
     def down(self) -> int:
-        """Stop everything that belongs to this platform, also what a killed supervisor left behind.
+        """Stop every process of this platform, including those that a killed supervisor has left.
 
         Returns:
-            How many services and left-over processes were stopped.
+            The number of services and left-over processes that were stopped.
         """
-        if not self._layout.home.exists():  # deleted by hand under a running platform, perhaps
+        if not self._layout.home.exists():  # the user may have deleted it under a running platform
             return self._end_processes()
         with self._alone():
             return self._stop_everything()
 
     @contextmanager
     def without_bucket(self) -> Iterator[None]:
-        """Stop the S3 server, if it runs, and start it again at the end. No other command starts or stops meanwhile."""
+        """Stop the S3 server if it runs, and start it again at the end. Other commands are locked out meanwhile."""
         with self._alone():
             if not _runs(self._supervisor.states(), S3):
                 yield
@@ -172,8 +172,8 @@ class Platform:
                 self._start_together([service for service in self.services() if service.name == S3])
 
     @contextmanager
-    def at_rest(self) -> Iterator[None]:
-        """Stop everything, and keep every other command from starting or stopping anything until the end."""
+    def stopped(self) -> Iterator[None]:
+        """Stop everything, and hold the lock that keeps other commands from starting or stopping services."""
         self._layout.home.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._layout.marker.touch()
         with self._alone():
@@ -184,7 +184,7 @@ class Platform:
         """Stop everything and delete the home with all data in it.
 
         Returns:
-            Whether there was anything to delete.
+            Whether there was something to delete.
 
         Raises:
             PlatformError: the folder does not look like a platform's home.
@@ -195,13 +195,14 @@ class Platform:
         if not self._layout.marker.exists() and not self._is_default_home():
             raise PlatformError(f"{home} is not the home of a platform", "check PLATFORM_HOME; nothing was deleted")
         self.down()
-        for folder in (self._layout.restoring, self._layout.replaced):  # of a killed restore: passwords and data, too
+        # A killed restore leaves folders with passwords and data.
+        for folder in (self._layout.restoring, self._layout.replaced):
             shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(home)
         return True
 
     def status(self) -> list[ServiceStatus]:
-        """How each service is, in the order of their start."""
+        """Return the status of each service in start order; empty if the platform was never started."""
         if not self._layout.secrets.exists():
             return []
         states = self._supervisor.states()
@@ -209,13 +210,13 @@ class Platform:
 
     @property
     def _supervisor(self) -> Supervisor:
-        """With the password of now: a rotation replaces it between a stop and a start."""
+        """A client with the current password: a rotation replaces it between a stop and a start."""
         return Supervisor(self._layout, supervisor_password(self._layout.secrets))
 
     def _wanted(self, names: Sequence[str]) -> list[Service]:
         known = {service.name: service for service in self.services()}
         if unknown := set(names) - set(known):
-            raise PlatformError(f"no such service: {', '.join(sorted(unknown))}", f"choose of {', '.join(known)}")
+            raise PlatformError(f"no such service: {', '.join(sorted(unknown))}", f"choose from {', '.join(known)}")
         wanted = set(names or known)
         if KAFKA in wanted and self.settings.kafka_storage == "bucket":
             wanted.add(S3)
@@ -226,19 +227,19 @@ class Platform:
     def _make_home(self) -> None:
         home, marker = self._layout.home, self._layout.marker
         if home.exists() and not marker.exists() and any(home.iterdir()) and not self._is_default_home():
-            raise PlatformError(f"{home} holds something else already", "set PLATFORM_HOME to an empty folder")
+            raise PlatformError(f"{home} contains other files", "set PLATFORM_HOME to an empty folder")
         if self._layout.replaced.exists() and not self._layout.secrets.exists():
             raise PlatformError(
-                f"a restore was killed before it had put the new {home} in its place",
-                f"run `make restore` again, or take back what was there: it is {self._layout.replaced}",
+                f"a restore was killed before it replaced {home}",
+                f"run `make restore` again, or rename the old home back: it is {self._layout.replaced}",
             )
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
-        check_disk(home, self._asked.platform_min_free_mb)
+        check_disk(home, self._requested.platform_min_free_mb)
         layout = self._layout
-        # Others may be able to pass through the home, to PostgreSQL's folder: what people dropped is not for them.
+        # Other users may be able to pass through the home to PostgreSQL's folder; they must not read these folders.
         for folder in (layout.logs, layout.s3, layout.airflow, layout.spool, layout.manifest.parent):
             folder.mkdir(mode=0o700, exist_ok=True)
-            folder.chmod(0o700)  # one of an earlier version was open
+            folder.chmod(0o700)  # an earlier version created them with wider permissions
         marker.write_text("The embedded platform keeps its state here. `make clean` deletes this folder.\n")
 
     def _is_default_home(self) -> bool:
@@ -246,7 +247,7 @@ class Platform:
 
     def _end_leftovers(self) -> None:
         if count := self._end_processes():
-            self._progress.note(f"ended {count} processes that an earlier start had left behind")
+            self._progress.note(f"ended {count} processes of an earlier start")
         self._remove_traces()
 
     def _start_supervisor(self) -> None:
@@ -254,18 +255,18 @@ class Platform:
         with step(self._progress, "supervisor", "ready"):
             session = self._supervisor.start(self.services())
         record = {
-            "ports": {name: getattr(self._asked, name) for name in PORTS},
-            "shape": {name: getattr(self._asked, name) for name in SHAPE},
+            "ports": {name: getattr(self._requested, name) for name in PORTS},
+            "shape": {name: getattr(self._requested, name) for name in SHAPE},
             "session": {"id": session.id, "leader_started": session.leader_started},
         }
         self._layout.instance.write_text(json.dumps(record))
 
     def _start(self, missing: list[Service]) -> None:
-        """The stores first, then what must be in them, then the services that Airflow calls, then Airflow on top."""
+        """Start the stores, prepare their content, then start the services that Airflow calls, then Airflow."""
         settings, credentials = self.settings, self.credentials
         names = {service.name for service in missing}
         of_airflow = airflow.names(settings)
-        # A service that an earlier call has started has read some of its files, and reads the others later.
+        # Configuration of running services is not rewritten: they have read some of the files and read others later.
         running = self._supervisor.states()
         if redis.NAME in names and not _runs(running, redis.NAME):
             redis.prepare(settings, credentials)
@@ -293,20 +294,20 @@ class Platform:
                 airflow.prepare(settings, credentials)
             with step(self._progress, "dbt manifest"):
                 self._prepare_manifest(missing)
-        # MLflow makes its tables while Airflow wakes up.
+        # MLflow creates its tables while Airflow starts.
         self._start_together([service for service in missing if service.name in {MLFLOW, *of_airflow}])
 
     def _prepare_manifest(self, services: list[Service]) -> None:
-        """Also under a running Airflow: a model that was added since becomes a task."""
+        """Update the dbt manifest, also while Airflow runs: a new model becomes a task."""
         of_airflow = airflow.names(self.settings)
         if any(service.name in of_airflow for service in services):
             dbt_manifest.prepare(self._layout.manifest)
 
     def _start_together(self, services: list[Service]) -> None:
-        start_and_wait(services, self._supervisor, self._progress, self._asked.platform_start_seconds)
+        start_and_wait(services, self._supervisor, self._progress, self._requested.platform_start_seconds)
 
-    def _take_back(self, names: list[str], *, everything: bool) -> None:
-        """After a failed start: leave the machine as it was found."""
+    def _undo_start(self, names: list[str], *, everything: bool) -> None:
+        """Stop the services of a failed start."""
         if everything:
             self._stop_everything()
         elif self._supervisor.answering():
@@ -322,13 +323,13 @@ class Platform:
 
     def _end_processes(self) -> int:
         count = processes.end_all(self._layout, self._session())
-        if self._layout.restoring.exists():  # of a killed restore: a living one would hold our lock
+        if self._layout.restoring.exists():  # left by a killed restore: a running one would hold the lock
             count += processes.end_all(Layout(self._layout.restoring), session=None)
         seaweedfs.remove_sockets(self.settings)
         return count
 
     def _stop_in_order(self) -> int:
-        """Airflow before the stores it writes to, PostgreSQL last."""
+        """Stop Airflow before the stores that it writes to, and PostgreSQL last. Return the number of services."""
         states = self._supervisor.states()
         if not states:
             return 0
@@ -345,7 +346,7 @@ class Platform:
         return len(active)
 
     def _remove_traces(self) -> None:
-        """What only a running instance should leave. PostgreSQL's own lock is stale too: nothing of ours runs now."""
+        """Delete files of the running instance, with PostgreSQL's lock: no process of the platform runs any more."""
         layout = self._layout
         layout.socket.unlink(missing_ok=True)
         if layout.socket.parent != layout.run and layout.socket.parent.exists():
@@ -353,7 +354,7 @@ class Platform:
         (layout.postgres / "postmaster.pid").unlink(missing_ok=True)
         shutil.rmtree(layout.run, ignore_errors=True)
 
-    # --- what is known of the instance
+    # --- the recorded state of the instance
 
     def _recorded(self) -> dict[str, dict[str, Any]]:
         try:
@@ -363,7 +364,7 @@ class Platform:
         return recorded
 
     def _unfinished(self) -> set[str]:
-        """The services that an earlier start did not see ready. Their preparations are repeated: each is idempotent."""
+        """Return the services that were not ready at the end of an earlier start. Their preparation is repeated."""
         try:
             return set(json.loads(self._layout.unfinished.read_text()))
         except (OSError, ValueError):
@@ -375,7 +376,7 @@ class Platform:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """Only one command at a time may start or stop; it may do so in several steps, see `at_rest`."""
+        """Hold the lock for starting and stopping services. It is reentrant, see `stopped`."""
         if self._has_lock:
             yield
             return

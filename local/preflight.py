@@ -1,4 +1,4 @@
-"""What is looked at before a service is started: its program, its port, the disk."""
+"""Checks before a service is started: its program, its port, free disk space."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def check_program(service: Service) -> None:
-    """Refuse a service whose program is not installed.
+    """Check that the program of a service is installed.
 
     Raises:
         PlatformError: it is missing.
@@ -26,10 +26,10 @@ def check_program(service: Service) -> None:
 
 
 def check_port(service: Service) -> None:
-    """Refuse a service one of whose ports another process listens on.
+    """Check that no other process listens on a port of a service.
 
     Raises:
-        PlatformError: saying who, where that can be seen.
+        PlatformError: a port is taken; the message names the process if it is visible to this user.
     """
     ports = dict.fromkeys(service.internal_ports, service.internal_ports_variable)
     if service.port is not None:
@@ -40,15 +40,16 @@ def check_port(service: Service) -> None:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError as error:
-                who = processes.listener(port)
+                listener = processes.listener(port)
+                cause = f" by {listener}" if listener else f" ({error.strerror})"
                 raise PlatformError(
-                    f"port {port} for {service.name} is taken" + (f" by {who}" if who else f" ({error.strerror})"),
-                    f"stop that, or set {variable} to another port, in the environment or in .env",
+                    f"port {port} for {service.name} is taken{cause}",
+                    f"stop that process, or set {variable} to another port, in the environment or in .env",
                 ) from error
 
 
 def check_disk(home: Path, least_mb: int) -> None:
-    """Refuse a disk that is nearly full.
+    """Check that the disk has enough free space.
 
     Raises:
         PlatformError: fewer than `least_mb` MB are free.
@@ -57,5 +58,5 @@ def check_disk(home: Path, least_mb: int) -> None:
     if free < least_mb:
         raise PlatformError(
             f"only {free} MB are free at {home}, {least_mb} are needed",
-            "make room, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
+            "delete files, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
         )

@@ -1,9 +1,9 @@
-"""Finds and ends every process of one platform, also those whose supervisor was killed.
+"""Finds and ends every process of one platform, including those of a killed supervisor.
 
-No single sign is enough. The marker in the environment is overwritten by programs that set their process title
-(PostgreSQL, Airflow's tasks), a process group is left by every task, children of a dead parent belong to init. So a
-process is ours if it carries the marker, or belongs to the session that the supervisor opened, or is a PostgreSQL in
-our data directory, or descends from one of these.
+No single criterion is enough. Programs that set their process title (PostgreSQL, Airflow's tasks) overwrite the marker
+in the environment, every task leaves its process group, children of a dead parent belong to init. So a process belongs
+to the platform if it has the marker, or is in the session of the supervisor, or is a PostgreSQL in the platform's data
+directory, or descends from one of these.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ _ROUNDS = 5
 
 @dataclass(frozen=True)
 class Session:
-    """The process session of a supervisor. `leader_started` (since the epoch) tells it from a later one of that id."""
+    """The process session of a supervisor. `leader_started` (since the epoch) detects a reused session id."""
 
     id: int
     leader_started: float
 
     def holds(self, process: psutil.Process) -> bool:
-        """Whether the process belongs to it. A session's id is not given away while one member lives."""
+        """Whether the process belongs to the session. An id is not reused while the session has a member."""
         if os.getsid(process.pid) != self.id or process.create_time() < self.leader_started - 1:
             return False
         try:
@@ -49,9 +49,11 @@ class Session:
 
 
 def find(layout: Layout, session: Session | None) -> list[psutil.Process]:
-    """Every living process of the platform in that folder, ourselves and our parents excepted."""
+    """Return every living process of the platform in that folder, except this process and its parents."""
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
-    found = {process.pid: process for process in psutil.process_iter() if _is_ours(process, layout, session)}
+    found = {
+        process.pid: process for process in psutil.process_iter() if _belongs_to_platform(process, layout, session)
+    }
     for process in list(found.values()):
         try:
             found.update({child.pid: child for child in process.children(recursive=True)})
@@ -61,7 +63,7 @@ def find(layout: Layout, session: Session | None) -> list[psutil.Process]:
 
 
 def find_tasks(layout: Layout, session: Session | None) -> list[psutil.Process]:
-    """Every process that runs an Airflow task, and not the executor's workers that watch over them, by process id."""
+    """Return every process that runs an Airflow task, without the executor's workers, ordered by process id."""
     found = []
     for process in find(layout, session):
         with suppress(psutil.Error):
@@ -72,13 +74,13 @@ def find_tasks(layout: Layout, session: Session | None) -> list[psutil.Process]:
 
 
 def end_all(layout: Layout, session: Session | None) -> int:
-    """End every process of the platform: asked first, killed after a bounded time.
+    """End every process of the platform: first with SIGTERM, after a timeout with SIGKILL.
 
-    The supervisor goes first, or it would start the others again; PostgreSQL goes last, so that whoever writes to it
-    is gone, and gets its fast shutdown.
+    The supervisor is ended first, since it would restart the others. PostgreSQL is ended last with a fast shutdown,
+    after all of its clients.
 
     Returns:
-        How many were there.
+        The number of processes found.
     """
     seen: set[int] = set()
     for _ in range(_ROUNDS):  # a dying process may still have started another
@@ -90,7 +92,7 @@ def end_all(layout: Layout, session: Session | None) -> int:
 
 
 def is_alive(process: psutil.Process) -> bool:
-    """Whether it runs. A zombie does not: it waits for a parent that may never look."""
+    """Whether a process runs. A zombie counts as ended: its parent may never reap it."""
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -98,7 +100,7 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def listener(port: int) -> str:
-    """Who listens on that port, as far as we may know: `name (pid 1)`, or an empty text."""
+    """Return the process that listens on a port as `name (pid 1)`, or an empty text if it is not visible."""
     try:
         for connection in psutil.net_connections("tcp"):
             address = tuple(connection.laddr)
@@ -110,7 +112,7 @@ def listener(port: int) -> str:
     return ""
 
 
-def _is_ours(process: psutil.Process, layout: Layout, session: Session | None) -> bool:
+def _belongs_to_platform(process: psutil.Process, layout: Layout, session: Session | None) -> bool:
     try:
         if process.environ().get(INSTANCE_VARIABLE) == str(layout.home):
             return True

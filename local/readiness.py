@@ -1,6 +1,6 @@
-"""Waiting until services that were started also work: as long as they make progress, and no longer.
+"""Waits until started services are ready, as long as they make progress.
 
-A slow machine is no failure. A service fails if it ends, if it neither writes to its log nor uses the processor for
+Slowness alone is no failure. A service fails if it ends, if it neither writes to its log nor uses the processor for
 a minute, or if it is not ready within PLATFORM_START_SECONDS.
 """
 
@@ -23,39 +23,39 @@ if TYPE_CHECKING:
     from local.services import Service
     from local.supervision import ProgramState, Supervisor
 
-_MAX_STARTS = 2  # one that did not help once more is not tried for ever while a user waits
+_MAX_STARTS = 2  # the supervisor's first restart may help; after the second the command fails
 _STALLED_SECONDS = 60.0
-_LOOK_SECONDS = 0.1
+_POLL_SECONDS = 0.1
 
 
 class NotReadyError(PlatformError):
-    """A service runs and is not ready yet: a later call may go on waiting for it."""
+    """A service runs and is not ready yet: a later call may continue to wait for it."""
 
 
 @dataclass
 class _Waiting:
-    """What was seen of a service so far. `sign` changes with its log and its use of the processor."""
+    """The observations of a service. `progress` is the size of its log in bytes and its processor time in seconds."""
 
     service: Service
     starts: set[float] = field(default_factory=set)
-    sign: tuple[int, float] = (0, 0.0)
+    progress: tuple[int, float] = (0, 0.0)
     changed: float = field(default_factory=time.monotonic)
 
     def stalled_seconds(self, state: ProgramState, log: Path) -> float:
-        """How long neither the log nor the processor time of the service's processes has grown, in seconds."""
-        sign = (log.stat().st_size if log.exists() else 0, _processor_seconds(state.pid))
-        if sign != self.sign:
-            self.sign, self.changed = sign, time.monotonic()
+        """Return the seconds in which neither the log nor the processor time of the service has grown."""
+        progress = (log.stat().st_size if log.exists() else 0, _processor_seconds(state.pid))
+        if progress != self.progress:
+            self.progress, self.changed = progress, time.monotonic()
         return time.monotonic() - self.changed
 
 
 def start_and_wait(services: Sequence[Service], supervisor: Supervisor, progress: Progress, limit: int) -> None:
-    """Start these services at once and wait until the probe of each is content.
+    """Start services at the same time and wait until the probe of each succeeds.
 
     Args:
-        services: those to start; one that runs already is waited for all the same.
-        supervisor: starts them and knows their state.
-        progress: is shown each service as it becomes ready.
+        services: the services to start; one that runs already is only waited for.
+        supervisor: starts them and reports their state.
+        progress: receives each service when it becomes ready.
         limit: PLATFORM_START_SECONDS, in seconds.
 
     Raises:
@@ -77,7 +77,7 @@ def start_and_wait(services: Sequence[Service], supervisor: Supervisor, progress
                 progress.end(service.name, "ready")
             else:
                 _check(waiting, state, supervisor.log(service.name), complaint, limit - (time.time() - begun))
-        time.sleep(_LOOK_SECONDS)
+        time.sleep(_POLL_SECONDS)
 
 
 def _check(waiting: _Waiting, state: ProgramState, log: Path, complaint: str, seconds_left: float) -> None:
@@ -88,19 +88,19 @@ def _check(waiting: _Waiting, state: ProgramState, log: Path, complaint: str, se
     if seconds_left < 0:
         raise NotReadyError(
             f"{name} is not ready within PLATFORM_START_SECONDS ({complaint})",
-            f"run `make up` again to go on waiting, or set PLATFORM_START_SECONDS higher; its log: {log}",
+            f"run `make up` again to continue waiting, or set PLATFORM_START_SECONDS higher; its log: {log}",
             log_tail(log),
         )
     if (stalled := waiting.stalled_seconds(state, log)) > _STALLED_SECONDS:
         raise NotReadyError(
             f"{name} has done nothing for {stalled:.0f} seconds and is not ready ({complaint})",
-            f"look into {log}, then run `make up` again to go on, or `make down` to stop",
+            f"look into {log}, then run `make up` again to continue, or `make down` to stop",
             log_tail(log),
         )
 
 
 def _processor_seconds(pid: int | None) -> float:
-    """Processor time of a process and all below it, in seconds; 0 where it cannot be seen."""
+    """Return the processor time of a process and its descendants in seconds; 0 if it is not visible."""
     try:
         process = psutil.Process(pid) if pid else None
         family = [process, *process.children(recursive=True)] if process else []

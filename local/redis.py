@@ -1,9 +1,9 @@
 """Redis from Debian: the queue between Airflow's scheduler and its Celery workers.
 
-What belongs here: the server. Who puts tasks into it and takes them out is in `local.workers`.
+What belongs here: the server. The workers are in `local.workers`.
 
-It keeps its queue in memory and nothing on disk. A message that is lost with it is a task that Airflow still calls
-queued: the scheduler sends it again after `task_queued_timeout`. Tasks that run already do not notice.
+The queue is kept in memory only. If Redis dies, the tasks of its messages are still queued in Airflow's database: the
+scheduler sends them again after `task_queued_timeout`. Running tasks are not affected.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ NAME = "redis"
 
 
 def url(settings: PlatformSettings, credentials: Credentials) -> str:
-    """The address of the queue, with its password."""
+    """Return the address of the queue, with its password."""
     return f"redis://:{credentials.redis_password}@127.0.0.1:{settings.redis_port}/0"
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The server as a supervised program.
+    """Declare the server as a supervised program.
 
     Raises:
-        PlatformError: it is not installed, and cannot be fetched from Debian.
+        PlatformError: Redis is not installed, and its Debian package cannot be downloaded.
     """
     found = program("redis-server", NAME)
 
@@ -57,7 +57,7 @@ def service(settings: PlatformSettings, credentials: Credentials) -> Service:
 
 
 def prepare(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Write the configuration: the password stands in it, and not on a command line that `ps` shows."""
+    """Write the configuration. It contains the password, since `ps` shows command lines."""
     folder = settings.layout.redis
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / "redis.conf"
@@ -75,6 +75,6 @@ def _options(settings: PlatformSettings, credentials: Credentials) -> dict[str, 
         "save": '""',
         "appendonly": "no",
         "maxmemory": "256mb",
-        "maxmemory-policy": "noeviction",  # a full queue refuses a new task; it must not forget an old one
+        "maxmemory-policy": "noeviction",  # a full queue refuses new tasks; it must not drop old ones
         "daemonize": "no",
     }

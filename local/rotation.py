@@ -1,10 +1,9 @@
-"""`make rotate-secrets`: new passwords and keys for everything, and no moment from which there is no way on.
+"""`make rotate-secrets`: replace every password and key. An interruption at any step can be recovered with `make up`.
 
-The secrets file is the truth, and is replaced as a whole. What must agree with it is made to agree by every start:
-the roles' passwords, Airflow's password file, the services' environments. The superuser's password, which gives the
-roles theirs, is set with the server stopped. A note says for how long passwords may differ; a start that finds it
-stops what runs and begins anew. So a rotation that is killed leaves the old secrets or the new ones, and `make up`
-works with either.
+The secrets file is authoritative and is replaced atomically. Every start applies it to the roles' passwords, Airflow's
+password file and the services' environments. The superuser's password, which is needed to set those of the roles, is
+set while the server is stopped. The file `passwords.stale` marks that passwords may differ; a start that finds it stops
+all services first. So a killed rotation leaves either the old secrets or the new ones, and `make up` works with both.
 """
 
 from __future__ import annotations
@@ -25,14 +24,14 @@ if TYPE_CHECKING:
 
 
 def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
-    """Make every secret anew, stop what runs, and start it again with the new ones.
+    """Replace every secret, stop the running services, and start them again with the new secrets.
 
     Returns:
-        The services that ran, and run again.
+        The services that were restarted.
 
     Raises:
-        PlatformError: the platform was never started, or something does not stop or start. Once the secrets are
-            replaced, `make up` and another rotation go on from there.
+        PlatformError: the platform was never started, or a service does not stop or start. Once the secrets are
+            replaced, `make up` or another rotation completes the work.
     """
     progress, settings = progress or Silence(), platform.settings
     layout = settings.layout
@@ -41,8 +40,8 @@ def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
         if KAFKA in ran and settings.kafka_storage == "memory":
             progress.note("the broker keeps its topics in memory: they are empty afterwards")
         again = Platform(settings, progress)
-        # A start in between would give the server the old passwords, and take the note of the new ones away.
-        with again.at_rest():
+        # Another start meanwhile would set the old passwords and delete the marker `passwords.stale`.
+        with again.stopped():
             with step(progress, "secrets", "replaced"):
                 current = platform.credentials
                 postgres.stale_passwords(layout).touch()
@@ -62,28 +61,29 @@ def rotate(platform: Platform, progress: Progress | None = None) -> list[str]:
 
 
 def _has_airflow(settings: PlatformSettings, credentials: Credentials) -> bool:
-    """Whether Airflow has made its tables: a platform may have been started with its stores alone."""
+    """Whether Airflow's tables exist: the platform may have been started with its stores only."""
     with postgres.superuser_connection(settings, credentials, "airflow") as connection:
         row = connection.execute("SELECT to_regclass('public.connection') IS NOT NULL").fetchone()
     return bool(row and row[0])
 
 
 def _encrypt_triggers(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Airflow 3.3.2 keeps what a deferred task told its trigger in the clear, and its own rotation fails at such a row.
+    """Encrypt trigger arguments that are stored in plain text.
 
-    It reads both forms: `airflow.models.trigger.Trigger._decrypt_kwargs`.
+    Airflow 3.3.2 stores the arguments of a deferred task's trigger unencrypted, and its own key rotation fails at such
+    a row. It reads both forms: `airflow.models.trigger.Trigger._decrypt_kwargs`.
     """
     newest = Fernet(credentials.airflow_fernet_key.split(",")[0])
     with postgres.superuser_connection(settings, credentials, "airflow") as connection:
-        for trigger, told in connection.execute(
+        for trigger, kwargs in connection.execute(
             "SELECT id, kwargs FROM trigger WHERE starts_with(kwargs, '{')"
         ).fetchall():
-            closed = newest.encrypt(str(told).encode()).decode()
-            connection.execute("UPDATE trigger SET kwargs = %s WHERE id = %s", [closed, trigger])
+            encrypted = newest.encrypt(str(kwargs).encode()).decode()
+            connection.execute("UPDATE trigger SET kwargs = %s WHERE id = %s", [encrypted, trigger])
 
 
 def _rewrite_encrypted(settings: PlatformSettings, credentials: Credentials) -> None:
-    """Airflow reads with every key of its list, and writes with the first."""
+    """Encrypt Airflow's secrets with the newest key. Airflow decrypts with every key of its list."""
     airflow.prepare(settings, credentials)
     airflow.run_command(
         settings,
@@ -91,5 +91,5 @@ def _rewrite_encrypted(settings: PlatformSettings, credentials: Credentials) -> 
         ("rotate-fernet-key",),
         settings.layout.logs / "airflow-fernet.log",
         what="`airflow rotate-fernet-key`",
-        beside="; the old key still reads: `make up`",
+        hint="; rows of the old key can still be read: run `make up`",
     )

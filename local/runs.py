@@ -1,4 +1,4 @@
-"""Runs a DAG as a person would who presses *Trigger*, follows it to its end, and prints what each task did."""
+"""Triggers a DAG, waits for the end of its run, and prints the result of each task."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _COLOURS = {"success": "green", "failed": "red", "upstream_failed": "red", "skip
 
 
 def follow(api: AirflowApi, dag_id: str, console: Console, conf: dict[str, Any] | None = None) -> bool:
-    """Trigger, wait, print.
+    """Trigger a DAG, wait for the end of its run, and print its tasks.
 
     Returns:
         Whether the run succeeded.
@@ -60,18 +60,18 @@ def _table(api: AirflowApi, dag_id: str, run_id: str, tasks: list[Answer]) -> Ta
     for task in tasks:
         state = task["state"] or "none"
         label = task.get("rendered_map_index") or (task["map_index"] if task["map_index"] >= 0 else "")
-        returned = api.returned(dag_id, run_id, task["task_id"], task["map_index"]) if state == "success" else None
+        value = api.return_value(dag_id, run_id, task["task_id"], task["map_index"]) if state == "success" else None
         table.add_row(
             Text(f"{task['task_id']} {label}".strip()),
             Text(state, style=_COLOURS.get(state, "")),
             f"{task['duration']:.1f}" if task["duration"] else "",
-            Text(shown(returned)),
+            Text(shown(value)),
         )
     return table
 
 
 def shown(value: Any) -> str:
-    """A returned value for people: `rows 10, files 2`."""
+    """Format a task's return value for display: `rows 10, files 2`."""
     if value is None:
         return ""
     if isinstance(value, dict):
@@ -82,5 +82,5 @@ def shown(value: Any) -> str:
 
 
 def seconds_between(begin: str | None, end: str | None) -> float | None:
-    """The time between two moments of Airflow's API."""
+    """Return the seconds between two timestamps of Airflow's API."""
     return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds() if begin and end else None

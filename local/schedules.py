@@ -1,4 +1,4 @@
-"""`make schedules`: every DAG, what starts it, how its last runs went, and when the next one begins."""
+"""`make schedules`: every DAG, its triggers, the states of its last runs, and the start of its next run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _LETTERS = {"success": ("+", "green"), "failed": ("x", "red"), "running": (">", 
 
 
 def table(api: AirflowApi, now: datetime) -> Table:
-    """The page. Times are UTC.
+    """Make the table of all DAGs. Times are UTC.
 
     Args:
         api: a session.
-        now: what ages and waiting times count from.
+        now: the time that ages and waiting times are relative to.
     """
     page = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("DAG", "STARTS", "LAST RUN", "AGO", "TOOK", f"LAST {LAST_RUNS}", "NEXT RUN"):
@@ -47,10 +47,10 @@ def table(api: AirflowApi, now: datetime) -> Table:
 
 
 def trigger(dag: Answer, api: AirflowApi) -> str:
-    """What starts a DAG, in a few words."""
+    """Describe what starts a DAG."""
     summary = dag.get("timetable_summary")
     if summary in {None, "None", "null"}:
-        return "by hand"
+        return "manually"
     if summary == "@continuous":
         return "always: waits for files or messages"
     assets = names(api.expression(dag["dag_id"])) if "asset" in str(summary).lower() else []
@@ -58,12 +58,12 @@ def trigger(dag: Answer, api: AirflowApi) -> str:
         also = "" if summary == "Asset" else f", or {every(str(summary).removeprefix('Asset or '))}"
         shown = " | ".join(assets[:_MOST_NAMES])
         more = f" and {len(assets) - _MOST_NAMES} more" if len(assets) > _MOST_NAMES else ""
-        return f"news of {shown}{more}{also}"
+        return f"event of {shown}{more}{also}"
     return every(str(summary))
 
 
 def every(summary: str) -> str:
-    """`0:00:30`, as Airflow shows a pause, as `every 30 s`; anything else as it is."""
+    """Format Airflow's interval `0:00:30` as `every 30 s`; return any other text unchanged."""
     pause = re.fullmatch(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d)", summary)
     if not pause:
         return summary
@@ -72,7 +72,7 @@ def every(summary: str) -> str:
 
 
 def names(expression: Any) -> list[str]:
-    """The assets' names in an expression, in their order."""
+    """Return the names of the assets in an asset expression, in their order."""
     if isinstance(expression, dict):
         asset = expression.get("asset")
         if isinstance(asset, dict):
@@ -84,7 +84,7 @@ def names(expression: Any) -> list[str]:
 
 
 def next_run(dag: Answer, now: datetime) -> str:
-    """When the next run begins, as far as a clock decides it."""
+    """Return when the next run starts, if the DAG has a time schedule."""
     if dag["is_paused"]:
         return "paused"
     moment = dag.get("next_dagrun_run_after")
@@ -95,7 +95,7 @@ def next_run(dag: Answer, now: datetime) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """`0.4 s`, `12 s`, `3 min`, `5 h`, `2 d`."""
+    """Format seconds as `0.4 s`, `12 s`, `3 min`, `5 h` or `2 d`."""
     if seconds is None:
         return ""
     if seconds < 10 and seconds != int(seconds):
@@ -111,7 +111,7 @@ def _ago(moment: str, now: datetime) -> str:
 
 
 def _history(runs: list[Answer]) -> Text:
-    """The last runs, oldest first: + good, x failed, > running, . waiting."""
+    """Format the last runs, oldest first: + success, x failed, > running, . queued."""
     text = Text()
     for run in reversed(runs):
         sign, colour = _LETTERS.get(run["state"], ("?", ""))

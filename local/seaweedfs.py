@@ -1,10 +1,10 @@
-"""SeaweedFS, the S3 server of the platform: its files, its keys, and how it is started.
+"""SeaweedFS, the S3 server of the platform: its files, its keys, and its command line.
 
 What belongs here: the server. Buckets and clients are in `local.bucket`.
 
-The program is a small cluster in one process, and its parts talk over ports of their own. As it comes, each user of
-the machine may read and delete everything over those. So all of them ask for a certificate that only this platform
-has, and the S3 port asks for one of the keys in `identities.json`.
+The program is a small cluster in one process, whose parts communicate over internal ports. By default, every user of
+the machine can read and delete all objects through these ports. So all of them require a certificate that only this
+platform has, and the S3 port requires one of the keys in `identities.json`.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 PROGRAM = Path(sys.executable).parent / "weed"
 ENVIRONMENT = {
-    # Without a limit its buffers take 830 MB after one large upload. It reserves 240 MB at its start and uses little of
-    # them: with a limit below that, Go collects garbage all the time, for 10 % of a core and 25 ms a listing.
+    # Without a limit its buffers take 830 MB after one large upload. It reserves 240 MB at its start: with a limit
+    # below that, Go collects garbage all the time, which takes 10 % of a core and adds 25 ms to a listing.
     "GOMEMLIMIT": "320MiB",
 }
 
@@ -50,14 +50,14 @@ _ON_BUCKET = ("Read", "Write", "List", "Tagging")
 
 
 class Identity:
-    """A key of the S3 server and the buckets that it opens; `*` in a name stands for anything."""
+    """An access key of the S3 server and the buckets that it may use; `*` in a bucket's name matches any text."""
 
     def __init__(self, key: str, secret: str, buckets: Iterable[str] | None) -> None:
-        """Take a key; without buckets it opens and creates all."""
+        """Store the key. With None as buckets it may use and create all buckets."""
         self._key, self._secret, self._buckets = key, secret, buckets
 
     def entry(self) -> dict[str, object]:
-        """What the server's file says of it."""
+        """Return the entry in the server's `identities.json`."""
         return {
             "name": self._key,
             "credentials": [{"accessKey": self._key, "secretKey": self._secret}],
@@ -67,31 +67,31 @@ class Identity:
     def _actions(self) -> list[str]:
         if self._buckets is None:
             return ["Admin", *_ON_BUCKET]
-        # Who may use any bucket may also create them: there is none yet.
+        # A wildcard includes the right to create buckets, since no bucket may match yet.
         return [f"{action}:{name}" for name in self._buckets for action in (("Admin",) if "*" in name else _ON_BUCKET)]
 
 
 def command(settings: PlatformSettings) -> tuple[str, ...]:
-    """The server's command line, for the working directory `settings.layout.s3`."""
+    """Return the server's command line, for the working directory `settings.layout.s3`."""
     return (
         str(PROGRAM), "-logtostderr=true", "-v=-1", "server", "-dir=data", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
         f"-s3.config={_IDENTITIES}", "-s3.iam=false", f"-s3.port={settings.s3_port}",
-        # Each bucket has a file of its own, for which 1 GB of the free disk counts unless a number is given: with 77 GB
-        # free, the 78th bucket would take no object.
+        # Each bucket has a separate volume file. By default the server allows one per GB of free disk: with 77 GB
+        # free, the 78th bucket could store no object.
         "-volume.max=10000",
         "-filer", "-s3", "-s3.port.iceberg=0", "-s3.port.lance=0", "-master.telemetry=false",
         "-master.volumeSizeLimitMB=1024", "-master.electionTimeout=4s", "-volume.preStopSeconds=0",
-        # In the working directory, and not in the folder for temporary files that all users share.
+        # In the working directory, not in the temporary folder that all users share.
         "-filer.localSocket=filer.sock", "-s3.localSocket=s3.sock",
         *(f"-{option}={port}" for option, port in _ports(settings).items()),
     )  # fmt: skip
 
 
 def prepare(settings: PlatformSettings, identities: Iterable[Identity]) -> None:
-    """Write the certificate, the keys and the server's settings. All are new at each start but the keys.
+    """Write the certificate, the access keys and the server's settings. All but the keys are new at each start.
 
     Raises:
-        PlatformError: another user of the machine has put something where the server's sockets must be.
+        PlatformError: another user of the machine has a file at the path of one of the server's sockets.
     """
     layout = settings.layout
     (layout.s3 / "data").mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,12 +116,12 @@ def _ports(settings: PlatformSettings) -> dict[str, int]:
 
 
 def internal_ports(settings: PlatformSettings) -> tuple[int, ...]:
-    """The ports that the parts of the server use among themselves."""
+    """Return the ports that the parts of the server use internally."""
     return tuple(range(settings.s3_internal_ports, settings.s3_internal_ports + INTERNAL_S3_PORTS))
 
 
 def remove_sockets(settings: PlatformSettings) -> None:
-    """Remove the sockets that the server leaves behind, unless one listens there: the server of another platform."""
+    """Remove left-over sockets of the server, except those on which the server of another platform listens."""
     for path in _sockets(settings):
         with suppress(OSError), socket.socket(socket.AF_UNIX) as client:
             try:
@@ -131,16 +131,19 @@ def remove_sockets(settings: PlatformSettings) -> None:
 
 
 def _sockets(settings: PlatformSettings) -> list[Path]:
-    """Where the server listens for its own parts. The paths are constants of the program."""
+    """Return the internal sockets of the server. The paths are constants of the program."""
     ports = _ports(settings)
     return [
-        Path(f"/tmp/seaweedfs-{part}-grpc-{ports[f'{part}.port.grpc']}.sock")  # noqa: S108 - not our choice
+        Path(f"/tmp/seaweedfs-{part}-grpc-{ports[f'{part}.port.grpc']}.sock")  # noqa: S108 - a constant of the program
         for part in (*_PARTS, "s3")
     ]
 
 
 def _check_sockets(settings: PlatformSettings) -> None:
-    """Another user's socket there would stop the server. It could not read along: both ends ask for the certificate."""
+    """Check that no other user owns a socket's path, which would prevent the start of the server.
+
+    Such a socket could not intercept data: both ends of a connection require the certificate.
+    """
     for path in _sockets(settings):
         try:
             owner = path.lstat().st_uid
@@ -174,7 +177,7 @@ def _security() -> str:
 
 
 def _make_certificate() -> tuple[str, str]:
-    """A certificate that signs itself, for both ends of each connection, and its key."""
+    """Make a self-signed certificate for both ends of each connection, and its private key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "platform-s3")])
     now = dt.datetime.now(dt.UTC)
@@ -184,7 +187,7 @@ def _make_certificate() -> tuple[str, str]:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(days=1))  # a clock that is set back
+        .not_valid_before(now - dt.timedelta(days=1))  # in case the clock is set back
         .not_valid_after(now + _LIFETIME)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)

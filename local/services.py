@@ -1,7 +1,7 @@
-"""What a service is: how it is started, how one knows that it works, how it is stopped.
+"""The declaration of a service: its command, its readiness probe, its stop signal.
 
-The services themselves are declared beside what they need to be prepared: `local.postgres`, `local.bucket`,
-`local.broker`, `local.ml_api`, `local.airflow`.
+The services are declared in their own modules, with their preparation: `local.postgres`, `local.bucket`,
+`local.broker`, `local.ml_api`, `local.airflow` and others.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from typing import Any
 
 from local.errors import PlatformError
 
-# Every process we start carries this in its environment, and so do all that it starts.
+# In the environment of every service, inherited by its child processes: it marks the processes of a platform.
 INSTANCE_VARIABLE = "PLATFORM_INSTANCE"
 
-# What a service may know of the shell it was started from. Everything else would make a start depend on it:
-# a stray AIRFLOW_HOME, a PYTHONPATH, a PYTHONDONTWRITEBYTECODE that makes every task compile Airflow again.
+# The only variables that a service inherits from the user's shell. Others would change its behaviour: a stray
+# AIRFLOW_HOME, a PYTHONPATH, a PYTHONDONTWRITEBYTECODE that makes every task compile Airflow again.
 _INHERITED = ("HOME", "USER", "LOGNAME", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE")
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy")
 
-# Given the time of the start (seconds since the epoch): None when the service works, else what is amiss.
+# Gets the time of the start (seconds since the epoch), and returns None if the service is ready, else the reason.
 Probe = Callable[[float], str | None]
 
 
@@ -35,17 +35,17 @@ class Service:
     """One supervised program.
 
     Attributes:
-        command: program and arguments; nothing secret, since `ps` shows it.
-        environment: what it needs beyond the shared environment; may hold secrets. There has to be one for `before`.
-        before: a command that is run to its end before each start; if it fails, the service starts nonetheless.
-        probe: whether it works.
-        port: on the loopback interface, if it listens at all.
-        port_variable: the setting that chooses the port.
-        internal_ports: further ones that its parts use among themselves.
-        internal_ports_variable: the setting that chooses those.
-        address: what a user types to reach it.
-        stop_seconds: how long it may take to end before it is killed.
-        user: the operating system's user it runs as, if not ours.
+        command: program and arguments; no secrets, since `ps` shows it.
+        environment: variables besides the shared environment; may contain secrets. `before` needs a non-empty one.
+        before: a command that runs before each start; if it fails, the service starts nonetheless.
+        probe: checks whether the service is ready.
+        port: on the loopback interface; None if the service does not listen.
+        port_variable: the setting for the port.
+        internal_ports: ports that its parts use internally.
+        internal_ports_variable: the setting for the internal ports.
+        address: the address for users.
+        stop_seconds: time for an orderly stop, before the service is killed.
+        user: the operating system user of the process; None for the current user.
     """
 
     name: str
@@ -65,23 +65,23 @@ class Service:
 
 
 def shared_environment(instance: Path) -> dict[str, str]:
-    """The environment that all services start from.
+    """Return the environment that all services share.
 
     Args:
-        instance: PLATFORM_HOME, by which leftovers are recognised later.
+        instance: PLATFORM_HOME, which identifies left-over processes later.
     """
     kept = {name: os.environ[name] for name in (*_INHERITED, *_PROXIES) if name in os.environ}
-    if any(name in kept for name in _PROXIES):  # what runs here is never reached through a proxy
+    if any(name in kept for name in _PROXIES):  # services on this machine are never reached through a proxy
         kept["NO_PROXY"] = kept["no_proxy"] = "127.0.0.1,localhost"
     path = [str(Path(sys.executable).parent), os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")]
     return kept | {"PATH": os.pathsep.join(path), "LANG": "C.UTF-8", INSTANCE_VARIABLE: str(instance)}
 
 
 def get_json(address: str) -> dict[str, Any]:
-    """What a health page says. For probes: short, and past any proxy.
+    """Read a JSON health page for a probe, with a short timeout and without a proxy.
 
     Raises:
-        OSError: nothing answers, or it answers with an error.
+        OSError: the service does not answer, or answers with an error.
         ValueError: the answer is not JSON.
     """
     direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -91,10 +91,10 @@ def get_json(address: str) -> dict[str, Any]:
 
 
 def package_folder(name: str) -> Path:
-    """Where a package that carries programs is installed. Not imported: some do much when they are.
+    """Return the folder of an installed package that contains programs. The package is not imported.
 
     Raises:
-        PlatformError: it is not installed.
+        PlatformError: the package is not installed.
     """
     found = importlib.util.find_spec(name)
     if found is None or found.origin is None:

@@ -1,7 +1,7 @@
-"""The settings of the embedded stack, and the folders they lead to.
+"""The settings of the embedded platform, and its folders.
 
-What belongs here: ports, limits and paths. Passwords are made in `local.credentials`; what the pipelines themselves
-can be told (INGEST_*, STREAM_* and so on) is in `include.settings` and passed through.
+What belongs here: ports, limits and paths. Passwords are generated in `local.credentials`; the settings of the
+pipelines (INGEST_*, STREAM_* and so on) are defined in `include.settings` and passed through.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from include.settings import IngestSettings
 REPOSITORY = Path(__file__).resolve().parents[1]
 ENV_FILE = REPOSITORY / ".env"
 
-# A unix socket's path holds at most 107 bytes, and supervisor binds it under a longer temporary name first.
+# The path of a unix socket has at most 107 bytes, and supervisor first binds a longer temporary name.
 _MAX_SOCKET_PATH = 90
 
-# supervisor reads these in its configuration as variables and comments, and has no way to quote them everywhere.
+# supervisor's configuration treats these as variables and comments, and cannot quote them everywhere.
 _UNUSABLE_IN_PATHS = frozenset("%;#\n")
 
 PORTS = (
@@ -39,13 +39,13 @@ PORTS = (
 # One for each part of the S3 server over HTTP, one more for each over gRPC: `local.seaweedfs`.
 INTERNAL_S3_PORTS = 7
 
-# What decides which services there are: it holds as long as they run, whatever is asked for meanwhile.
+# Settings that determine the services. The values of the start are kept as long as the services run.
 SHAPE = ("airflow_executor", "celery_workers", "kafka_storage", "s3_extra_buckets", "s3_internal_ports")
 
-# Below those that Linux gives to connections.
+# Below the ephemeral ports of Linux.
 _PORTS_OF_ROWS = range(20000, 32000, 10)
 
-# The names of the pipelines' settings begin so.
+# The prefixes of the pipelines' settings.
 _OF_PIPELINES = (
     "INGEST_",
     "ML_SERVICE_",
@@ -60,13 +60,13 @@ _OF_PIPELINES = (
 
 
 class PlatformSettings(BaseSettings):
-    """Where the platform lives and listens. Read from the environment, then from `.env` in the checkout."""
+    """Folder, ports and limits of the platform, from the environment or from `.env` in the checkout."""
 
     model_config = SettingsConfigDict(
         env_file=ENV_FILE, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
     )
 
-    platform_home: Path = Field(REPOSITORY / ".local", description="everything the platform keeps")
+    platform_home: Path = Field(REPOSITORY / ".local", description="the folder with all state of the platform")
     postgres_port: int = Field(5433, ge=1, le=65535, description="PostgreSQL")
     s3_port: int = Field(9000, ge=1, le=65535, description="the bucket")
     s3_internal_ports: int = Field(
@@ -78,23 +78,23 @@ class PlatformSettings(BaseSettings):
     kafka_storage: Literal["bucket", "memory"] = Field("bucket", description="where the broker keeps its topics")
     kafka_max_mb: int = Field(2048, ge=1, description="of topics in the bucket, beyond which the broker is not started")
     ml_api_port: int = Field(8100, ge=1, le=65535, description="the ML service")
-    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow: runs, models, pictures")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow: runs, models, figures")
     github_replay_port: int = Field(8200, ge=1, le=65535, description="the replay of GitHub's API")
     source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real one")
     source_github_token: SecretStr = Field(SecretStr(""), description="for the real one")
     airflow_parallelism: int = Field(8, ge=1, description="tasks at the same time")
-    airflow_executor: Literal["local", "celery"] = Field("local", description="who runs the tasks")
-    celery_workers: int = Field(2, ge=1, le=32, description="workers, when it is celery")
+    airflow_executor: Literal["local", "celery"] = Field("local", description="the executor of the tasks")
+    celery_workers: int = Field(2, ge=1, le=32, description="workers of the executor celery")
     celery_concurrency: int = Field(4, ge=1, description="tasks of a worker at the same time")
     redis_port: int = Field(6379, ge=1, le=65535, description="the workers' queue")
-    airflow_new_files_seconds: int = Field(60, ge=1, description="pause between two looks for new DAGs and contracts")
+    airflow_new_files_seconds: int = Field(60, ge=1, description="pause between two scans for new DAGs and contracts")
     platform_min_free_mb: int = Field(1024, ge=0, description="free disk space below which nothing is started")
-    platform_start_seconds: int = Field(900, ge=1, description="`up` waits this long for services that make progress")
+    platform_start_seconds: int = Field(900, ge=1, description="`up` waits so long for services that make progress")
 
     @field_validator("platform_home")
     @classmethod
     def _absolute(cls, home: Path) -> Path:
-        """A relative home is meant from the checkout, wherever the command was typed."""
+        """Resolve a relative home from the checkout, not from the current directory."""
         absolute = Path(os.path.realpath(REPOSITORY / home.expanduser()))
         if bad := sorted(set(str(absolute)) & _UNUSABLE_IN_PATHS):
             raise ValueError(f"the folder's path must not contain {' '.join(map(repr, bad))}")
@@ -105,7 +105,7 @@ class PlatformSettings(BaseSettings):
         ports = [getattr(self, name) for name in PORTS]
         ports += range(self.s3_internal_ports, self.s3_internal_ports + INTERNAL_S3_PORTS)
         if len(set(ports)) < len(ports):
-            raise ValueError("each service needs a port of its own")
+            raise ValueError("two services have the same port")
         return self
 
     @property
@@ -122,32 +122,32 @@ class Layout:
 
     @property
     def unfinished(self) -> Path:
-        """The names of the services whose start is under way."""
+        """The names of the services whose start is not finished."""
         return self.run / "unfinished.json"
 
     @property
     def marker(self) -> Path:
-        """Says that the folder is ours, so that `clean` may delete it."""
+        """Marks the folder as a platform's home, so that `clean` may delete it."""
         return self.home / ".platform"
 
     @property
     def lock(self) -> Path:
-        """Held by the one command that starts or stops services."""
+        """The lock of the command that starts or stops services."""
         return self.home / "lock"
 
     @property
     def secrets(self) -> Path:
-        """Passwords and keys, made at the first start."""
+        """Passwords and keys, generated at the first start."""
         return self.home / "secrets.env"
 
     @property
     def restoring(self) -> Path:
-        """Beside the home: the one that a restore builds. Without a restore at work, what a killed one left."""
+        """The new home that a restore builds beside the current one. A killed restore leaves it."""
         return self.home.with_name(self.home.name + ".restoring")
 
     @property
     def replaced(self) -> Path:
-        """Beside the home: the old one, until a restore has put the new one in its place and deleted it."""
+        """The old home beside the current one, until the end of a restore."""
         return self.home.with_name(self.home.name + ".replaced")
 
     @property
@@ -162,12 +162,12 @@ class Layout:
 
     @property
     def instance(self) -> Path:
-        """What was started, on which ports, in which process session."""
+        """The ports, settings and process session of the running instance."""
         return self.run / "instance.json"
 
     @property
     def socket(self) -> Path:
-        """The supervisor's control socket; in a short private folder when the home lies too deep for one."""
+        """The supervisor's control socket; in a private temporary folder if the path of the home is too long."""
         inside = self.run / "supervisor.sock"
         if len(os.fsencode(inside)) <= _MAX_SOCKET_PATH:
             return inside
@@ -186,12 +186,12 @@ class Layout:
 
     @property
     def s3(self) -> Path:
-        """The S3 server: its keys and settings, and below `data` all objects in a form of its own."""
+        """The S3 server's keys and settings, and below `data` all objects in the server's format."""
         return self.home / "s3"
 
     @property
     def old_buckets(self) -> Path:
-        """Where an earlier version kept the objects as plain files: `local.bucket_import`."""
+        """The folder in which an earlier version kept objects as plain files: `local.bucket_import`."""
         return self.home / "buckets"
 
     @property
@@ -201,7 +201,7 @@ class Layout:
 
     @property
     def mlflow_configuration(self) -> Path:
-        """Where MLflow's authentication keeps its accounts; made at every start, for its owner alone."""
+        """The configuration of MLflow's authentication, written at every start, readable by its owner only."""
         return self.home / "mlflow_auth.ini"
 
     @property
@@ -216,17 +216,17 @@ class Layout:
 
     @property
     def spool(self) -> Path:
-        """Where the stages put a file while they read it."""
+        """Temporary files of the ingestion stages."""
         return self.home / "spool"
 
     @property
     def contracts_cache(self) -> Path:
-        """What checking each contract gave."""
+        """Cached results of checking the contracts."""
         return self.home / "contracts-cache"
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of the loopback interface that nothing listens on now, all different. For tests.
+    """Return different free ports of the loopback interface. For tests.
 
     Args:
         count: how many.
@@ -239,7 +239,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def free_port_row(count: int) -> int:
-    """The first of some ports in a row that nothing listens on now. For tests.
+    """Return the first of several free consecutive ports. For tests.
 
     Args:
         count: how many.
@@ -256,7 +256,7 @@ def free_port_row(count: int) -> int:
 
 
 def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
-    """A platform of its own for a test: in `home`, on free ports, blind to `.env`.
+    """Make settings of a separate platform for a test: in `home`, on free ports, without `.env`.
 
     Args:
         home: an empty folder, or one that does not exist yet.
@@ -268,21 +268,21 @@ def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
 
 
 def pipeline_variables() -> dict[str, str]:
-    """The pipelines' settings of the environment and of `.env`, for the services; the environment wins.
+    """Return the pipelines' settings from the environment and `.env`, for the services. The environment has priority.
 
-    Folders are meant from the checkout; the services work in other places, so they get them in full.
+    Relative folders start from the checkout; they are made absolute, since services have other working directories.
     """
     named = {**dotenv_values(ENV_FILE), **os.environ}
     own = {name.upper() for name in PlatformSettings.model_fields}
     names = [name for name in named if name.startswith(_OF_PIPELINES) and name not in own]
-    told = {name: value for name in names if (value := named[name])}
-    return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in told.items()}
+    variables = {name: value for name in names if (value := named[name])}
+    return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in variables.items()}
 
 
 def ingest_settings() -> IngestSettings:
-    """What the pipelines will be told, for commands that have to agree with them."""
+    """Return the ingest settings of the pipelines, for commands that must use the same ones."""
     prefix = "INGEST_"
-    told = pipeline_variables().items()
+    variables = pipeline_variables().items()
     return IngestSettings.model_validate(
-        {name.removeprefix(prefix).lower(): value for name, value in told if name.startswith(prefix)}
+        {name.removeprefix(prefix).lower(): value for name, value in variables if name.startswith(prefix)}
     )

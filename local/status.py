@@ -1,4 +1,4 @@
-"""How a service is, for `make status` and for the messages of a failed start."""
+"""The status of a service, for `make status` and for the messages of a failed start."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LOG_LINES = 8
 
 @dataclass(frozen=True)
 class ServiceStatus:
-    """How a service is. `uptime` in seconds; `complaint` is empty when it is healthy."""
+    """The status of a service. `uptime` is in seconds; `complaint` is empty when the service is healthy."""
 
     name: str
     state: str
@@ -30,12 +30,12 @@ class ServiceStatus:
 
     @property
     def healthy(self) -> bool:
-        """Whether it runs and answers as it should."""
+        """Whether the service runs and its probe succeeds."""
         return self.pid is not None and not self.complaint
 
 
 def status_of(service: Service, state: ProgramState | None) -> ServiceStatus:
-    """How a service is now, by its supervisor's state and its own probe."""
+    """Return the current status of a service, from its supervisor's state and its probe."""
     if state is None or not state.running:
         word = state.state if state else "STOPPED"
         return ServiceStatus(service.name, word, None, None, service.port, service.address, "not running")
@@ -51,7 +51,7 @@ def status_of(service: Service, state: ProgramState | None) -> ServiceStatus:
 
 
 def log_tail(log: Path) -> tuple[str, ...]:
-    """The last lines of a log, however long it is; none where there is no log."""
+    """Return the last lines of a log; empty if there is no log. Only its last 16 KB are read."""
     if not log.exists():
         return ()
     with log.open("rb") as file:

@@ -1,7 +1,7 @@
-"""supervisord: its configuration, its life, and the programs under it.
+"""supervisord: its configuration, its start and stop, and the control of its programs.
 
-It restarts what dies, rotates the logs and runs as a daemon. It starts nothing by itself: the order and the checks
-for readiness are in `local.platform`.
+It runs as a daemon, restarts dead programs and rotates the logs. It does not start programs by itself: the start order
+is in `local.platform`, the readiness checks are in `local.readiness`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _DO_NOT_WAIT = False
 
 @dataclass(frozen=True)
 class ProgramState:
-    """What the supervisor says of a program. `state` is its own word: RUNNING, STOPPED, BACKOFF, FATAL..."""
+    """The supervisor's information on a program. `state` is a supervisor state: RUNNING, STOPPED, BACKOFF, FATAL..."""
 
     state: str
     pid: int | None
@@ -48,24 +48,24 @@ class ProgramState:
 
     @property
     def running(self) -> bool:
-        """Started, and not yet dead again."""
+        """Whether the program is starting or running."""
         return self.state in {"STARTING", "RUNNING"}
 
 
 class Supervisor:
-    """One supervisord, addressed over its private socket."""
+    """A client of one supervisord, through its private socket."""
 
     def __init__(self, layout: Layout, password: str) -> None:
         self._layout, self._password = layout, password
 
     def start(self, services: list[Service]) -> Session:
-        """Write the configuration for these services and start the daemon; none of them is started yet.
+        """Write the configuration for these services and start the daemon. It starts none of the services.
 
         Returns:
-            The process session that the daemon and all its children belong to.
+            The process session of the daemon and all its children.
 
         Raises:
-            PlatformError: it does not come up.
+            PlatformError: the daemon does not start.
         """
         socket = self._layout.socket
         _private_folder(self._layout.run)
@@ -73,7 +73,7 @@ class Supervisor:
         socket.unlink(missing_ok=True)
         configuration = self._layout.run / "supervisord.conf"
         _write_private(configuration, self._configuration(services))
-        done = subprocess.run(  # noqa: S603 - our own interpreter
+        done = subprocess.run(  # noqa: S603 - this Python interpreter
             [sys.executable, "-m", "supervisor.supervisord", "-c", str(configuration)],
             env=shared_environment(self._layout.home),
             cwd=self._layout.home,
@@ -89,7 +89,7 @@ class Supervisor:
         return self._wait_for_session()
 
     def answering(self) -> bool:
-        """Whether a supervisor of ours is there."""
+        """Whether the supervisor of this platform runs and answers."""
         try:
             self._call("supervisor.getState")
         except PlatformError:
@@ -97,17 +97,17 @@ class Supervisor:
         return True
 
     def states(self) -> dict[str, ProgramState]:
-        """Every program by name; empty when there is no supervisor."""
+        """Return the state of every program by name; empty when there is no supervisor."""
         if not self.answering():
             return {}
         return {info["name"]: _state(info) for info in self._call("supervisor.getAllProcessInfo")}
 
     def start_program(self, name: str) -> None:
-        """Start it, without waiting. One that runs already is left alone."""
+        """Start a program without waiting. Do nothing if it runs already."""
         self._call("supervisor.startProcess", name, _DO_NOT_WAIT, tolerate="ALREADY_STARTED")
 
     def stop_programs(self, names: list[str], seconds: float) -> None:
-        """Ask these to end, all at once, and wait; the supervisor kills those that exceed their own time."""
+        """Stop programs at the same time, and wait. The supervisor kills a program that exceeds its `stop_seconds`."""
         for name in names:
             self._call("supervisor.stopProcess", name, _DO_NOT_WAIT, tolerate="NOT_RUNNING")
         deadline = time.monotonic() + seconds
@@ -118,7 +118,7 @@ class Supervisor:
             time.sleep(0.1)
 
     def shutdown(self) -> None:
-        """End the daemon itself, once its programs are stopped."""
+        """End the daemon, after its programs are stopped."""
         daemon = psutil.Process(int(self._call("supervisor.getPID")))
         self._call("supervisor.shutdown")
         deadline = time.monotonic() + _SHUTDOWN_SECONDS
@@ -126,7 +126,7 @@ class Supervisor:
             time.sleep(0.05)
 
     def log(self, name: str) -> Path:
-        """Where a program's output is."""
+        """Return the path of a program's log."""
         return self._layout.logs / f"{name}.log"
 
     @property
@@ -178,21 +178,21 @@ class Supervisor:
                 "childlogdir": layout.logs,
                 "directory": layout.home,
                 "identifier": "platform",
-                "umask": "077",  # what services write is ours alone
+                "umask": "077",  # files of the services are readable by their owner only
             },
             "rpcinterface:supervisor": {
                 "supervisor.rpcinterface_factory": "supervisor.rpcinterface:make_main_rpcinterface"
             },
         }
         if os.geteuid() == 0:
-            sections["supervisord"]["user"] = "root"  # said, or it warns that nothing was said
+            sections["supervisord"]["user"] = "root"  # without it, supervisord warns when it runs as root
         for service in services:
             sections[f"program:{service.name}"] = self._program(service)
         return "\n".join(_section(name, options) for name, options in sections.items())
 
     def _program(self, service: Service) -> dict[str, object]:
         command = service.command
-        if service.environment:  # in a private script and not in `environment=`, which cannot quote every value
+        if service.environment:  # in a private script, because supervisor's `environment=` cannot quote every value
             script = self._layout.run / f"{service.name}.sh"
             _write_private(script, _script(service))
             command = ("/bin/sh", str(script))
@@ -202,10 +202,10 @@ class Supervisor:
             "autostart": "false",
             "autorestart": "true",
             "startsecs": 1,
-            "startretries": 20,  # with growing pauses: four minutes, in which what it depends on may come back
+            "startretries": 20,  # with growing pauses: four minutes, in which a dependency may recover
             "stopsignal": service.stop_signal,
             "stopwaitsecs": service.stop_seconds,
-            # PostgreSQL's postmaster tells its children itself; a signal to each would only cancel their queries.
+            # PostgreSQL's postmaster signals its children itself; SIGINT to each would only cancel their queries.
             "stopasgroup": str(service.stop_signal == "TERM").lower(),
             "killasgroup": "true",
             "redirect_stderr": "true",
@@ -223,7 +223,7 @@ def _state(info: dict[str, Any]) -> ProgramState:
 
 
 def _section(name: str, options: dict[str, object]) -> str:
-    # a percent sign would be read as a variable's beginning
+    # supervisor would read a percent sign as the start of a variable
     lines = [f"{option}={str(value).replace('%', '%%')}" for option, value in options.items()]
     return "\n".join([f"[{name}]", *lines, ""])
 
@@ -235,11 +235,11 @@ def _script(service: Service) -> str:
 
 
 def _private_folder(path: Path) -> None:
-    """A folder that is ours alone. One in a shared temporary folder could have been put there by somebody else."""
+    """Create a folder that only this user can access. In a shared temporary folder, another user may own its path."""
     path.mkdir(mode=0o700, parents=True, exist_ok=True)
     found = path.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-        raise PlatformError(f"{path} is not a folder of ours", "remove it")
+        raise PlatformError(f"{path} is not a folder of the current user", "remove it")
     path.chmod(0o700)
 
 

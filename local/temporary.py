@@ -1,6 +1,6 @@
-"""A place for a platform that is there for a trial only, and what it is told meanwhile.
+"""Temporary folders and environment variables for a temporary platform.
 
-What belongs here: the folder and the environment, and that both are as before at the end. What does not: the platform.
+What belongs here: creating them, and restoring the previous state at the end. What does not: the platform.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def temporary_folder(prefix: str, *, keep: bool = False) -> Iterator[Path]:
-    """A new folder in which a platform can have its home; deleted at the end unless it is to be kept."""
+    """Create a folder for a platform's home; delete it at the end unless `keep` is set."""
     folder = Path(tempfile.mkdtemp(prefix=prefix))
-    # PostgreSQL runs as a user of its own when we are root, and must be able to enter.
+    # If the platform runs as root, PostgreSQL runs as another user, which must be able to enter.
     folder.chmod(0o755)
     try:
         yield folder
@@ -30,8 +30,8 @@ def temporary_folder(prefix: str, *, keep: bool = False) -> Iterator[Path]:
 
 
 @contextmanager
-def told(variables: Mapping[str, str]) -> Iterator[None]:
-    """These variables in this process's environment; at the end it is as it was."""
+def patched_env(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set variables in the environment of this process; restore the environment at the end."""
     before = dict(os.environ)
     os.environ.update(variables)
     try:

@@ -1,6 +1,6 @@
-"""The Celery workers of Airflow, and how its executor finds them.
+"""The Celery workers of Airflow, and the configuration of its executor.
 
-What belongs here: what changes when AIRFLOW_EXECUTOR is `celery`. The queue itself is in `local.redis`.
+What belongs here: the services and options for AIRFLOW_EXECUTOR=celery. The queue is in `local.redis`.
 """
 
 from __future__ import annotations
@@ -23,34 +23,34 @@ _CLASSES = {
     "celery": "airflow.providers.celery.executors.celery_executor.CeleryExecutor",
 }
 
-# Celery gives a message whose worker has died to another one after this. Airflow has sent the task anew long before
-# (task_instance_heartbeat_timeout), so this only has to be longer than any task: a message that comes twice while its
-# task still runs is refused by Airflow, and wakes a worker for nothing.
+# After this time Celery redelivers the message of a dead worker. Airflow has requeued the task long before
+# (task_instance_heartbeat_timeout), so this only has to be longer than any task: Airflow refuses a message that is
+# redelivered while its task runs, and a worker is woken up unnecessarily.
 _VISIBILITY_SECONDS = 86_400
 
-_QUEUED_SECONDS = 600  # as Airflow has it
-_LOST_SECONDS = 120
+_QUEUED_SECONDS = 600  # Airflow's default
+_MISSING_MESSAGE_SECONDS = 120
 
 
 def executor(settings: PlatformSettings) -> str:
-    """What Airflow calls the chosen executor."""
+    """Return Airflow's name of the chosen executor."""
     return _CLASSES[settings.airflow_executor]
 
 
 def names(settings: PlatformSettings) -> tuple[str, ...]:
-    """The worker services; none when Airflow's scheduler runs the tasks itself."""
+    """Return the names of the worker services; empty with the LocalExecutor."""
     if settings.airflow_executor != "celery":
         return ()
     return tuple(f"airflow-worker-{number}" for number in range(1, settings.celery_workers + 1))
 
 
 def sections(settings: PlatformSettings, credentials: Credentials, database: str) -> dict[str, dict[str, str]]:
-    """Airflow's options for the executor and the workers, by section.
+    """Return Airflow's options for the executor and the workers, by section.
 
     Args:
         settings: of the platform.
         credentials: with the queue's password.
-        database: SQLAlchemy's address of the metadata database, where Celery keeps results as well.
+        database: the SQLAlchemy URL of the metadata database, which also stores Celery's results.
     """
     if settings.airflow_executor != "celery":
         return {}
@@ -59,7 +59,7 @@ def sections(settings: PlatformSettings, credentials: Credentials, database: str
             "broker_url": redis.url(settings, credentials),
             "result_backend": f"db+{database}",
             "worker_concurrency": str(settings.celery_concurrency),
-            "worker_prefetch_multiplier": "1",  # a task waits in the queue for a free place, not at a busy worker
+            "worker_prefetch_multiplier": "1",  # tasks wait in the queue, not at a busy worker
             "task_acks_late": "True",
         },
         "celery_broker_transport_options": {"visibility_timeout": str(_VISIBILITY_SECONDS)},
@@ -71,17 +71,18 @@ def sections(settings: PlatformSettings, credentials: Credentials, database: str
 
 
 def services(settings: PlatformSettings, credentials: Credentials, environment: Mapping[str, str]) -> list[Service]:
-    """Each worker as a supervised program, in a process group of its own."""
+    """Declare each worker as a supervised program."""
     return [_service(name, settings, credentials, environment) for name in names(settings)]
 
 
 def _queued_seconds(settings: PlatformSettings) -> int:
-    """With a place for every task nothing waits, and what is still queued after two minutes is lost with its message.
+    """Return the seconds after which the scheduler sends a queued task again.
 
-    With fewer places a task may well wait: then Airflow's own patience.
+    If the workers have a slot for every parallel task, no task waits, and one that is still queued after two minutes
+    has lost its message. With fewer slots tasks do wait, and Airflow's default applies.
     """
-    places = settings.celery_workers * settings.celery_concurrency
-    return _LOST_SECONDS if places >= settings.airflow_parallelism else _QUEUED_SECONDS
+    slots = settings.celery_workers * settings.celery_concurrency
+    return _MISSING_MESSAGE_SECONDS if slots >= settings.airflow_parallelism else _QUEUED_SECONDS
 
 
 def _service(
@@ -93,7 +94,7 @@ def _service(
     return Service(
         name=name,
         command=(sys.executable, "-m", "airflow", "celery", "worker", "--skip-serve-logs", "--celery-hostname", name),
-        # At a stop the worker gives its tasks up, as the scheduler with a LocalExecutor does: they are tried again.
+        # A stopped worker ends its tasks, like the scheduler with a LocalExecutor: they are retried.
         environment={**environment, "REMAP_SIGTERM": "SIGQUIT"},
         directory=settings.layout.airflow,
         probe=probe,
@@ -102,7 +103,7 @@ def _service(
 
 
 def _complaint(queue: str, node: str) -> str | None:
-    """None when the worker itself answers. Asked without Airflow, whose import takes seconds."""
+    """Return None if the worker answers, else the reason. Importing Airflow is avoided: it takes seconds."""
     from celery import Celery  # type: ignore[import-untyped]
     from kombu.exceptions import OperationalError
 

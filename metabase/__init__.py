@@ -1,5 +1,5 @@
-"""Questions and dashboards as code: what Metabase shows, and the same as one page for those without it.
+"""Questions and dashboards as code, for Metabase and for one HTML page.
 
 What belongs here: questions as SQL, dashboards as YAML, their reader, Metabase's provisioner and the report. What does
-not: models of the warehouse, which are dbt's. Everything here acts as the role `reader`.
+not: models of the warehouse, which are in dbt. All queries run as the role `reader`.
 """

@@ -1,4 +1,4 @@
-"""`python -m metabase`: provision a Metabase with our questions and dashboards, or write them as one HTML page."""
+"""`python -m metabase`: provision a Metabase with the questions and dashboards, or write them as one HTML page."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from metabase import report as page
 from metabase.client import MetabaseClient
 from metabase.dashboards import read_dashboards
 from metabase.provisioner import Action
-from metabase.provisioner import provision as bring_about
-from metabase.questions import in_words, read_questions
+from metabase.provisioner import provision as provision_metabase
+from metabase.questions import problem_of, read_questions
 from metabase.settings import MetabaseSettings, ReaderSettings
 
 if TYPE_CHECKING:
@@ -32,15 +32,15 @@ app = typer.Typer(
 @app.command()
 def provision(
     renew_password: Annotated[
-        bool, typer.Option(help="Send the reader's password again, after it was changed: Metabase shows none.")
+        bool, typer.Option(help="Send the reader's password again. Needed after a change: Metabase shows none.")
     ] = False,
 ) -> None:
-    """Make or mend connection, questions and dashboards in the Metabase of METABASE_URL. Safe to run again."""
+    """Create or correct connection, questions and dashboards in the Metabase of METABASE_URL. Safe to run again."""
     with _explained():
         settings, questions = MetabaseSettings(), read_questions()
         dashboards = read_dashboards(questions)
         with MetabaseClient(settings) as client:
-            outcomes = bring_about(client, settings, questions, dashboards, renew_password=renew_password)
+            outcomes = provision_metabase(client, settings, questions, dashboards, renew_password=renew_password)
     table = Table("KIND", "NAME", "DONE", "BECAUSE OF", box=None, pad_edge=False)
     for outcome in outcomes:
         style = "" if outcome.action is Action.UNCHANGED else "green"
@@ -54,13 +54,13 @@ def provision(
 def report(
     out: Annotated[Path, typer.Option(help="The page; an older one is replaced.")],
 ) -> None:
-    """Ask every question and write the answers as one HTML page with charts, for any browser."""
+    """Run every question and write the answers as one HTML page with charts, for any browser."""
     with _explained():
         written = page.write(out, ReaderSettings().warehouse())
     console = Console(highlight=False, soft_wrap=True, stderr=True)
     for names, what in (
-        (written.failed, "got no answer; the page says why"),
-        (written.empty, "had nothing to show yet"),
+        (written.failed, "failed; the page shows the errors"),
+        (written.empty, "have no rows yet"),
     ):
         if names:
             console.print(f"{len(names)} of {written.questions} questions {what}: {', '.join(names)}", markup=False)
@@ -69,18 +69,18 @@ def report(
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """What goes wrong as one line on stderr, and exit code 1."""
+    """Print an error as one line on stderr, and exit with code 1."""
     try:
         yield
     except PipelineError as error:
-        words = str(error)
+        message = str(error)
     except ValidationError as error:
-        words = in_words(error)
+        message = problem_of(error)
     except OSError as error:
-        words = f"{error.strerror}: {error.filename}"
+        message = f"{error.strerror}: {error.filename}"
     else:
         return
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {words}", style="red", markup=False)
+    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {message}", style="red", markup=False)
     raise typer.Exit(1)
 
 

@@ -1,7 +1,7 @@
-"""What the warehouse answers to questions, for the report.
+"""Answers of the warehouse to questions, for the report.
 
-What belongs here: asking as `reader`, one question after the other, and the note where an answer fails. What does not:
-how an answer is shown.
+What belongs here: queries as `reader`, one after the other, and the note for a query that fails. What does not: how an
+answer is shown.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MOST_ROWS = 5000
 
 @dataclass(frozen=True)
 class Answer:
-    """The answer to a question. `note` says why there are no rows, or not all of them."""
+    """The answer to a question. `note` is the reason why rows are missing."""
 
     question: Question
     rows: tuple[tuple[Any, ...], ...] = ()
@@ -36,18 +36,18 @@ class Answer:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to draw: no row, or nothing measured in any of them."""
+        """Whether there is nothing to draw: no row, or only nulls in the measured columns."""
         measured = [self.values(name) for name in self.question.y or self.question.columns]
         return all(value is None for values in measured for value in values)
 
     def values(self, column: str) -> list[Any]:
-        """One column of all rows."""
-        place = list(self.question.columns).index(column)
-        return [row[place] for row in self.rows]
+        """Return the values of one column."""
+        position = list(self.question.columns).index(column)
+        return [row[position] for row in self.rows]
 
 
 def ask(questions: Iterable[Question], config: WarehouseConfig) -> dict[str, Answer]:
-    """The answer to each question by its name, without any filter. One that fails is a note and stops no other.
+    """Return the answer to each question by its name, without filters. A query that fails gives an answer with a note.
 
     Raises:
         RetryableError: the warehouse does not answer.
@@ -63,7 +63,10 @@ def _answer(question: Question, connection: Connection, config: WarehouseConfig)
             cursor.execute(question.for_postgres(), {})
             found = [column.name for column in cursor.description or ()]
             if found != list(question.columns):
-                note = f"The answer has the columns {', '.join(found)}; the question's header says others."
+                note = (
+                    f"The query returned the columns {', '.join(found)}; the question's header has "
+                    f"{', '.join(question.columns)}."
+                )
                 return Answer(question, note=note, failed=True)
             rows = cursor.fetchmany(MOST_ROWS + 1)
     except psycopg.Error as error:
@@ -75,11 +78,11 @@ def _answer(question: Question, connection: Connection, config: WarehouseConfig)
 
 
 def _note(error: psycopg.Error, config: WarehouseConfig) -> str:
-    words = (error.diag.message_primary or str(error)).split("\n", maxsplit=1)[0]
+    message = (error.diag.message_primary or str(error)).split("\n", maxsplit=1)[0]
     match error:
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn():
-            return f"Not there yet: {words}. Run make dbt, or wait: new rows build it."
+            return f"Not built yet: {message}. Run make dbt, or wait: dbt builds it after the next load."
         case pg.QueryCanceled():
-            return f"No answer within {config.statement_timeout} seconds: {words}."
+            return f"No answer within {config.statement_timeout} seconds: {message}."
         case _:
-            return f"The warehouse does not answer this: {words}."
+            return f"The warehouse refused the query: {message}."

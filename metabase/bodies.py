@@ -1,7 +1,7 @@
-"""What Metabase is told: the body of every request, made of questions, dashboards and settings.
+"""Bodies of the requests to Metabase, made of questions, dashboards and settings.
 
-What belongs here: the wording of Metabase's API, and the comparison of a wish with what the server holds. What does
-not: sending. The server drops keys that it does not know without a word, so a test holds every body against a schema.
+What belongs here: the keys of Metabase's API, and the comparison of a wanted body with the server's. What does not:
+sending requests. The server drops unknown keys silently, so a test validates every body against a schema.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _FORMATS: dict[Format, Body] = {
 
 
 def setup(settings: MetabaseSettings, token: str) -> Body:
-    """The first admin, for a Metabase that has nobody yet."""
+    """Return the body that creates the first admin of a new Metabase."""
     return {
         "token": token,
         "user": {"email": settings.admin_email, "password": settings.admin_password.get_secret_value()},
@@ -45,12 +45,12 @@ def setup(settings: MetabaseSettings, token: str) -> Body:
 
 
 def login(settings: MetabaseSettings) -> Body:
-    """The admin's login."""
+    """Return the body of the admin's login."""
     return {"username": settings.admin_email, "password": settings.admin_password.get_secret_value()}
 
 
 def database(settings: MetabaseSettings) -> Body:
-    """The warehouse as `reader`, with the two schemas that questions read."""
+    """Return the connection to the warehouse as `reader`, with the two schemas that questions read."""
     return {
         "name": settings.warehouse_name,
         "engine": "postgres",
@@ -71,10 +71,10 @@ def database(settings: MetabaseSettings) -> Body:
 
 
 def collection(settings: MetabaseSettings) -> Body:
-    """The folder of everything that is ours."""
+    """Return the collection of all questions and dashboards of this project."""
     return {
         "name": settings.collection,
-        "description": "Kept by `python -m metabase provision`: what is changed here by hand is put back.",
+        "description": "Managed by `python -m metabase provision`, which reverts manual changes.",
         "parent_id": None,
     }
 
@@ -109,7 +109,7 @@ def card(question: Question, database_id: int, collection_id: int) -> Body:
 
 
 def visualization(question: Question) -> Body:
-    """Metabase's settings of the question's chart. Columns go by their names in the SQL's answer."""
+    """Return Metabase's settings of the question's chart. Columns have their names in the query's result."""
     settings: Body = {
         "column_settings": {
             json.dumps(["name", name], separators=(",", ":")): {"column_title": column.label, **_FORMATS.get(
@@ -146,21 +146,21 @@ def _axes(question: Question, x: Column) -> Body:
 
 
 def new_dashboard(dashboard: Dashboard, collection_id: int) -> Body:
-    """An empty dashboard: the server takes cards only in an update."""
+    """Return an empty dashboard: the server accepts cards only in an update."""
     return {"name": dashboard.title, "description": dashboard.description, "collection_id": collection_id}
 
 
 def dashboard(
     dashboard: Dashboard, questions: Mapping[str, Question], card_ids: Mapping[str, int], collection_id: int, held: Body
 ) -> Body:
-    """The whole dashboard, with the ids of those of its cards that the server holds already.
+    """Return the whole dashboard, with the ids of the cards that the server has already.
 
     Args:
-        dashboard: as it shall be.
+        dashboard: the wanted dashboard.
         questions: by name.
-        card_ids: the number in Metabase of each question, by name.
+        card_ids: the id in Metabase of each question, by name.
         collection_id: of the collection.
-        held: the dashboard as the server holds it.
+        held: the dashboard in the server's state.
     """
     known: dict[int, int] = {}
     for dashcard in held.get("dashcards") or []:
@@ -194,7 +194,7 @@ def _dashcard(dashboard: Dashboard, card: Card, question: Question, card_id: int
         "size_y": card.height,
         "series": [],
         "visualization_settings": {},
-        # Without card_id the filter has no effect, and nobody says so (metabase issue 77693).
+        # Without card_id the filter silently has no effect (metabase issue 77693).
         "parameter_mappings": [
             {"parameter_id": each.name, "card_id": card_id, "target": _target(each.name)}
             for each in dashboard.filters
@@ -204,36 +204,36 @@ def _dashcard(dashboard: Dashboard, card: Card, question: Question, card_id: int
 
 
 def entity_id(question: Question) -> str:
-    """The question's own id in every Metabase: 21 characters, made of its name, so that it survives a new title."""
+    """Return the question's id, the same in every Metabase: 21 characters derived from its name, not from its title."""
     digest = hashlib.sha256(f"filegate/question/{question.name}".encode()).digest()
     return urlsafe_b64encode(digest).decode()[:_ENTITY_ID_LENGTH]
 
 
-def differences(wanted: object, held: object, place: str = "") -> list[str]:
-    """Where the server holds something else than it was told, as paths. Keys of the server's own do not count.
+def differences(wanted: object, held: object, prefix: str = "") -> list[str]:
+    """Return the paths of values that differ on the server. Keys that only the server has are ignored.
 
-    The values are not in the answer: they may be secrets.
+    Paths only, without values: they may be secrets.
     """
     if isinstance(wanted, dict):
         if not isinstance(held, dict):
-            return [] if not wanted and held is None else [place]
+            return [] if not wanted and held is None else [prefix]
         parts = ((key, value, held.get(key)) for key, value in wanted.items())
-        return [path for key, value, other in parts for path in differences(value, other, f"{place}.{key}".strip("."))]
+        return [path for key, value, other in parts for path in differences(value, other, f"{prefix}.{key}".strip("."))]
     if isinstance(wanted, list):
         others = held or []
         if not isinstance(others, list) or len(others) != len(wanted):
-            return [place]
+            return [prefix]
         return [
             path
             for number, (one, other) in enumerate(zip(_ordered(wanted), _ordered(others), strict=True))
-            for path in differences(one, other, f"{place}[{number}]")
+            for path in differences(one, other, f"{prefix}[{number}]")
         ]
-    # True is no 1 here.
-    return [] if wanted == held and isinstance(wanted, bool) == isinstance(held, bool) else [place]
+    # In Python True == 1; here they differ.
+    return [] if wanted == held and isinstance(wanted, bool) == isinstance(held, bool) else [prefix]
 
 
 def _ordered(values: Iterable[Any]) -> list[Any]:
-    """Lists whose order means nothing to Metabase, in one order: cards by their question, mappings by their filter."""
+    """Sort lists whose order has no meaning in Metabase: cards by their question, mappings by their filter."""
     found = list(values)
     for key in ("card_id", "parameter_id"):
         if found and all(isinstance(each, dict) and each.get(key) is not None for each in found):

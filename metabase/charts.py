@@ -1,7 +1,7 @@
-"""How an answer is drawn in the report: values as text, and charts as plotly's figures.
+"""Answers as text and as plotly figures, for the report.
 
-What belongs here: colours, axes and numbers. What does not: the page around them (see `metabase.report`). Plotly reads
-a little HTML in every text, links included: what comes from the warehouse is escaped.
+What belongs here: colours, axes and numbers. What does not: the page (see `metabase.report`). Plotly interprets some
+HTML in every text, including links, so values from the warehouse are escaped.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NOTHING = "\N{EN DASH}"
 NUMBERS = {Format.INTEGER, Format.AMOUNT, Format.DECIMAL, Format.SHARE}
 
-# Told apart also by people who see few colours (after Paul Tol's "bright" and "muted" schemes).
+# Colour-blind safe: Paul Tol's "bright" and "muted" schemes.
 _COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999933", "#882255", "#44aa99", "#bbbbbb",
 )  # fmt: skip
@@ -36,7 +36,7 @@ _DAY_MS = 24 * 3600 * 1000
 
 
 def text(value: object, column: Column) -> str:
-    """A value as people read it."""
+    """Return a value as text."""
     if value is None:
         return NOTHING
     match column.format:
@@ -55,7 +55,7 @@ def text(value: object, column: Column) -> str:
 
 
 def figure(answer: Answer) -> str:
-    """The chart as JSON for plotly.js: `data` and `layout`."""
+    """Return the chart as JSON for plotly.js: `data` and `layout`."""
     from plotly import graph_objects  # type: ignore[import-untyped]
 
     drawn = graph_objects.Figure(data=_traces(answer), layout=_layout(answer))
@@ -90,7 +90,7 @@ def _traces(answer: Answer) -> list[Any]:
 
 
 def _parts(answer: Answer) -> list[tuple[str, Column, list[Any], list[Any]]]:
-    """Name, column, and values along and up the axes of each colour: by measured column, or by a column's values."""
+    """Return name, column, x and y values of each trace: one per measured column, or one per value of `series`."""
     question = answer.question
     xs = [_plain(value) for value in answer.values(question.x or "")]
     if question.series is None:
@@ -168,7 +168,7 @@ def _layout(answer: Answer) -> dict[str, Any]:
 
 
 def _few_days(days: list[date]) -> dict[str, Any]:
-    """Of an axis along few days: no hours between them, and room on both sides."""
+    """Return the settings of a date axis of up to 14 days: one tick a day, and a margin of a day on both sides."""
     first, last = min(days), max(days)
     if last - first > _FEW_DAYS:
         return {}
@@ -177,7 +177,7 @@ def _few_days(days: list[date]) -> dict[str, Any]:
 
 
 def _bar_width(answer: Answer) -> dict[str, Any]:
-    """Of bars along few days: one that stands alone would be as thin as its moment."""
+    """Return the width of bars of up to 14 days: plotly would draw a single bar as thin as a line."""
     question = answer.question
     one_a_day = question.stacked or (question.series is None and len(question.y) == 1)
     few = question.columns[question.x or ""].format is Format.DATE and _few_days(answer.values(question.x or ""))
@@ -185,7 +185,7 @@ def _bar_width(answer: Answer) -> dict[str, Any]:
 
 
 def _plain(value: object) -> Any:
-    """As plotly takes it: numbers, and texts in which nothing is HTML."""
+    """Return a value for plotly: numbers, and texts with escaped HTML."""
     if isinstance(value, Decimal):
         return float(value)
     if isinstance(value, date | datetime):

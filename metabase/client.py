@@ -1,7 +1,7 @@
-"""Metabase's REST API: waiting for its start, the session, requests with timeouts and retries, and its errors as ours.
+"""The client of Metabase's REST API: wait for its start, log in, requests with timeouts and retries, errors.
 
-What belongs here: one request until it is answered. What does not: which requests there are (see
-`metabase.provisioner`). No secret gets into a message: what the server says is shown without them.
+What belongs here: one request until it is answered. What does not: which requests are sent (see
+`metabase.provisioner`). Messages contain no secrets: they are removed from the server's answers.
 """
 
 from __future__ import annotations
@@ -34,25 +34,25 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
-_TRY_AGAIN = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
+_RETRIED = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
 _REMEDIES: dict[int, str] = {
     401: "Check METABASE_ADMIN_EMAIL and METABASE_ADMIN_PASSWORD.",
-    403: "METABASE_ADMIN_EMAIL has to be an administrator.",
+    403: "METABASE_ADMIN_EMAIL must be an administrator.",
     404: "Check METABASE_URL and Metabase's version.",
 }
 
 
 class _FailedTryError(Exception):
-    """This try came to nothing, and the next one may not."""
+    """A try failed; the request may be tried again."""
 
 
 class MetabaseClient:
-    """Requests to one Metabase as its admin. `writes` counts those that change something, but for logins.
+    """Sends requests to one Metabase as its admin. `writes` counts those that change something, without logins.
 
     Args:
         settings: address, admin, timeouts and tries.
         sleep: waits, in seconds.
-        clock: gives seconds; only their differences count.
+        clock: returns seconds; only differences are used.
     """
 
     def __init__(
@@ -61,10 +61,10 @@ class MetabaseClient:
         sleep: Callable[[float], None] = time.sleep,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """Connect to nothing yet.
+        """Check the settings; no request is sent.
 
         Raises:
-            PermanentError: the address is none, or there is no password.
+            PermanentError: the address is not valid, or a password is empty.
         """
         url = _checked(settings)
         self._settings, self._sleep, self._clock = settings, sleep, clock
@@ -75,7 +75,7 @@ class MetabaseClient:
             headers={"User-Agent": "filegate"},
             timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
             follow_redirects=False,
-            # A proxy of the environment is for the outside world.
+            # A proxy of the environment is not used for loopback.
             trust_env=url.host not in _LOOPBACK,
         )
 
@@ -87,11 +87,11 @@ class MetabaseClient:
     ) -> None:
         self._client.close()
 
-    def enter(self) -> bool:
-        """Wait until Metabase has started, and log in; if nobody is there yet, become its first admin.
+    def start_session(self) -> bool:
+        """Wait until Metabase has started, and log in; in a new Metabase, create the first admin.
 
         Returns:
-            Whether the admin was made.
+            Whether the admin was created.
 
         Raises:
             RetryableError: it does not start within `start_seconds`, or does not answer.
@@ -110,54 +110,54 @@ class MetabaseClient:
                 self._set_up(str(properties.get("setup-token") or ""))
                 made = True
             except PermanentError as error:
-                # The token is gone as soon as somebody is there, and that may have happened meanwhile.
+                # The token expires with the first user, which another process may have created.
                 if not self._properties().get("has-user-setup"):
                     raise
-                raise _FailedTryError("somebody else has set it up") from error
+                raise _FailedTryError("another process has created the first admin") from error
 
         self._tried(try_once)
         return made
 
     def get(self, path: str) -> Any:
-        """What lies there.
+        """Return the object at a path. A 404 is retried, because an object may appear a moment after it was created.
 
         Raises:
-            RetryableError: no answer, or none there, through all tries: what was just made may take a moment.
-            PermanentError: Metabase refuses.
+            RetryableError: all tries failed.
+            PermanentError: Metabase refuses the request.
         """
 
         def look() -> Any:
             found = self._send("GET", path)
             if found is None:
-                raise _FailedTryError(f"{path} is not there")
+                raise _FailedTryError(f"{path} does not exist")
             return found
 
         return self._tried(look)
 
     def find(self, path: str) -> Any | None:
-        """What lies there, or None when Metabase knows no such thing. Raises what `get` does."""
+        """Return the object at a path, or None if it does not exist. Raises what `get` does."""
         return self._tried(lambda: self._send("GET", path))
 
     def update(self, path: str, body: Body) -> None:
-        """Change what lies there. Raises what `get` does."""
+        """Change the object at a path. Raises what `get` does."""
 
         def put() -> None:
             if self._write("PUT", path, body) is None:
-                raise _FailedTryError(f"{path} is not there")
+                raise _FailedTryError(f"{path} does not exist")
 
         self._tried(put)
 
     def create(self, path: str, body: Body, find: Callable[[], Body | None]) -> Body:
-        """Make something, once.
+        """Create an object, exactly once.
 
         Args:
-            path: where to.
-            body: what.
-            find: looks for it. Asked before every try but the first: a try whose answer was an error may have worked.
+            path: of the POST request.
+            body: of the object.
+            find: looks for the object. Called before each retry, because a try with an error may have created it.
 
         Raises:
-            RetryableError: no answer through all tries.
-            PermanentError: Metabase refuses.
+            RetryableError: all tries failed.
+            PermanentError: Metabase refuses the request.
         """
         tries = 0
 
@@ -168,7 +168,7 @@ class MetabaseClient:
             if found is None:
                 found = self._write("POST", path, body)
             if not isinstance(found, dict) or "id" not in found:
-                raise _FailedTryError(f"POST {path} gave nothing with an id")
+                raise _FailedTryError(f"the answer of POST {path} has no id")
             return found
 
         made: Body = self._tried(make)
@@ -177,7 +177,7 @@ class MetabaseClient:
     # The start, and the session
 
     def _wait(self) -> None:
-        """Until Metabase has started: its health turns green a little before the rest answers."""
+        """Wait until Metabase has started: its health check succeeds a little before other requests do."""
         deadline = self._clock() + self._settings.start_seconds
         while True:
             try:
@@ -199,7 +199,7 @@ class MetabaseClient:
     def _properties(self) -> Body:
         found = self._answer("GET", "/api/session/properties", self._raw("GET", "/api/session/properties"))
         if not isinstance(found, dict):
-            raise _FailedTryError("/api/session/properties is not what it should be")
+            raise _FailedTryError("the answer of /api/session/properties is no JSON object")
         return found
 
     def _set_up(self, token: str) -> None:
@@ -213,7 +213,7 @@ class MetabaseClient:
 
     def _keep_session(self, answer: Any) -> None:
         if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
-            raise _FailedTryError("it gave no session")
+            raise _FailedTryError("the answer of the login has no session id")
         self._session = answer["id"]
 
     # One request
@@ -223,7 +223,7 @@ class MetabaseClient:
         return self._send(method, path, body)
 
     def _send(self, method: str, path: str, body: Body | None = None) -> Any | None:
-        """The answer, or None for 404. A session that has ended is begun anew, once."""
+        """Return the answer, or None for 404. If the session has expired, log in again, once."""
         response = self._raw(method, path, body)
         if response.status_code == httpx.codes.UNAUTHORIZED:
             self._log_in()
@@ -240,15 +240,15 @@ class MetabaseClient:
             raise _FailedTryError(f"{method} {path}: {type(error).__name__}") from error
         except httpx.RequestError as error:
             raise _FailedTryError(f"{method} {path}: {type(error).__name__}: {error}") from error
-        if response.status_code >= 500 or response.status_code in _TRY_AGAIN:
-            raise _FailedTryError(f"{method} {path}: status {response.status_code}: {self._words(response)}")
+        if response.status_code >= 500 or response.status_code in _RETRIED:
+            raise _FailedTryError(f"{method} {path}: status {response.status_code}: {self._shown_text(response)}")
         return response
 
     def _answer(self, method: str, path: str, response: httpx.Response) -> Any:
         status = response.status_code
         if not response.is_success:
             remedy = _REMEDIES.get(status, "")
-            message = f"Metabase refuses {method} {path} with status {status}: {self._words(response)}. {remedy}"
+            message = f"Metabase refuses {method} {path} with status {status}: {self._shown_text(response)}. {remedy}"
             raise PermanentError(
                 STAGE, Code.SERVICE_REFUSED, message.rstrip(), url=self._shown, status=status
             )  # fmt: skip
@@ -265,7 +265,7 @@ class MetabaseClient:
                 multiplier=self._settings.backoff_seconds, max=self._settings.backoff_max_seconds
             ),
             sleep=self._sleep,
-            before_sleep=self._say_failed,
+            before_sleep=self._log_failure,
         )
         try:
             return tries(call)
@@ -274,12 +274,15 @@ class MetabaseClient:
 
     def _given_up(self, error: BaseException | None) -> RetryableError:
         return RetryableError(
-            STAGE, Code.SERVICE_UNAVAILABLE, f"Metabase did not answer as it should: {error}.", url=self._shown
+            STAGE,
+            Code.SERVICE_UNAVAILABLE,
+            f"Metabase: a request failed in all {self._settings.attempts} tries. The last error: {error}.",
+            url=self._shown,
         )
 
-    def _say_failed(self, state: RetryCallState) -> None:
+    def _log_failure(self, state: RetryCallState) -> None:
         log.warning(
-            "Metabase, try %d of %d: %s; the next in %.1f s",
+            "Metabase, try %d of %d failed: %s; the next try is in %.1f s",
             state.attempt_number,
             self._settings.attempts,
             state.outcome.exception() if state.outcome else None,
@@ -290,17 +293,17 @@ class MetabaseClient:
     def _shown(self) -> str:
         return str(self._client.base_url).rstrip("/")
 
-    def _words(self, response: httpx.Response) -> str:
-        """The beginning of what the server says, on one line, without any secret that it repeats."""
-        words = " ".join(response.text.split())
+    def _shown_text(self, response: httpx.Response) -> str:
+        """Return the beginning of the server's answer, on one line and without secrets."""
+        text = " ".join(response.text.split())
         secrets = (
             self._settings.admin_password.get_secret_value(),
             self._settings.warehouse_password.get_secret_value(),
             self._session,
         )
         for secret in filter(None, secrets):
-            words = words.replace(secret, "***")
-        return words[:300] or "nothing"
+            text = text.replace(secret, "***")
+        return text[:300] or "(empty answer)"
 
 
 def _checked(settings: MetabaseSettings) -> httpx.URL:

@@ -1,7 +1,7 @@
-"""Dashboards: one YAML file each, that places questions on Metabase's grid.
+"""Dashboards: one YAML file each, which arranges questions on Metabase's grid.
 
-What belongs here: reading and checking the files. The server takes overlapping cards without a word, so the check is
-here. What does not: how Metabase is told.
+What belongs here: reading and checking the files. The server accepts overlapping cards silently, so they are checked
+here. What does not: requests to Metabase.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from metabase.questions import FilterType, in_words, refusal
+from metabase.questions import FilterType, problem_of, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,7 +25,7 @@ GRID_COLUMNS = 24
 
 
 class Filter(BaseModel):
-    """A field at the head of a dashboard. It acts on every question that has a filter of its name."""
+    """A filter of a dashboard. It applies to every question that has a filter of its name."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,7 +35,7 @@ class Filter(BaseModel):
 
 
 class Card(BaseModel):
-    """A question, and its rectangle on the grid."""
+    """A question with its rectangle on the grid."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -62,7 +62,7 @@ class Card(BaseModel):
 
 
 class Dashboard(BaseModel):
-    """A dashboard. `position` is its place among the others."""
+    """A dashboard. `position` orders the dashboards."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,21 +79,21 @@ class Dashboard(BaseModel):
             if one.overlaps(other):
                 raise ValueError(f"{one.question} and {other.question} overlap on the grid")
             if one.question == other.question:
-                raise ValueError(f"{one.question} is there twice")
+                raise ValueError(f"question {one.question} occurs twice")
         if len({each.name for each in self.filters}) < len(self.filters):
-            raise ValueError("a filter is there twice")
+            raise ValueError("a filter occurs twice")
         return self
 
 
 def read_dashboards(questions: Mapping[str, Question], folder: Path = DASHBOARDS_DIR) -> list[Dashboard]:
-    """Every dashboard of the folder, in their order.
+    """Return the dashboards of a folder, in their order.
 
     Args:
-        questions: that there are, by name.
+        questions: all questions, by name.
         folder: of the YAML files.
 
     Raises:
-        PermanentError: a file is none, or does not fit the questions; the message names it and what is wrong.
+        PermanentError: a file is no valid dashboard, or does not fit the questions; the message has file and problem.
     """
     found = [_read(path, questions) for path in sorted(folder.glob("*.yaml"))]
     return sorted(found, key=lambda dashboard: (dashboard.position, dashboard.name))
@@ -106,12 +106,12 @@ def _read(path: Path, questions: Mapping[str, Question]) -> Dashboard:
             raise refusal(path, "not a list of names and values")
         dashboard = Dashboard.model_validate(settings | {"name": path.stem})
     except (yaml.YAMLError, ValidationError) as error:
-        raise refusal(path, in_words(error)) from error
+        raise refusal(path, problem_of(error)) from error
     asked = [card.question for card in dashboard.cards]
     if unknown := [name for name in asked if name not in questions]:
         raise refusal(path, f"no such question: {', '.join(unknown)}")
     for each in dashboard.filters:
         types = {questions[name].filters[each.name] for name in asked if each.name in questions[name].filters}
         if types != {each.type}:
-            raise refusal(path, f"the filter {each.name} acts on no question, or on one of another type")
+            raise refusal(path, f"the filter {each.name} applies to no question, or to one with another type")
     return dashboard

@@ -1,7 +1,7 @@
-"""Brings a Metabase to the state that questions and dashboards describe, and proves that it is there.
+"""Creates and corrects objects in Metabase as questions and dashboards describe them, and verifies the result.
 
-What belongs here: the order of the work, what is compared, and the read-back. The server drops what it does not know
-without a word: only what it answers afterwards counts. One provisioner at a time, for Metabase has no lock.
+What belongs here: the order of the work, the comparison, and the read-back. The server drops unknown keys silently, so
+every written object is read again. Run one provisioner at a time: Metabase has no lock.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Action(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was done to one thing in Metabase. `reasons` are the places that were not as they should be."""
+    """What was done to one object in Metabase. `reasons` are the paths of values that differed."""
 
     kind: str
     name: str
@@ -53,20 +53,20 @@ def provision(
     *,
     renew_password: bool = False,
 ) -> list[Outcome]:
-    """Make or mend the connection, the collection, every question and every dashboard; leave alone what is right.
+    """Create or correct the connection, the collection, every question and every dashboard; write only differences.
 
     Args:
-        client: that has not entered yet.
-        settings: as the client's.
+        client: without a session.
+        settings: those of the client.
         questions: by name.
         dashboards: in their order.
-        renew_password: send the reader's password again; Metabase shows none, so a changed one is not seen.
+        renew_password: send the reader's password again; Metabase shows none, so a change is not detected.
 
     Raises:
-        RetryableError: Metabase does not answer through all tries.
-        PermanentError: it refuses, holds a name twice, or holds something else than it was told.
+        RetryableError: all tries of a request failed.
+        PermanentError: Metabase refuses a request, has a name twice, or has other values than it was sent.
     """
-    admin = Outcome("admin", settings.admin_email, Action.CREATED if client.enter() else Action.UNCHANGED)
+    admin = Outcome("admin", settings.admin_email, Action.CREATED if client.start_session() else Action.UNCHANGED)
     work = _Work(client)
     database_id = work.database(bodies.database(settings), renew_password=renew_password)
     collection_id = work.collection(bodies.collection(settings))
@@ -79,7 +79,7 @@ def provision(
 
 
 class _Work:
-    """One run. Each method makes or mends one thing and gives its number in Metabase."""
+    """One run. Each method creates or corrects one object and returns its id in Metabase."""
 
     def __init__(self, client: MetabaseClient) -> None:
         self._client = client
@@ -128,7 +128,7 @@ class _Work:
         reasons = bodies.differences(compared, held)
         if reasons:
             self._client.update(path, wanted)
-            self._prove("dashboard", dashboard.title, compared, self._client.get(path))
+            self._verify("dashboard", dashboard.title, compared, self._client.get(path))
         self._note("dashboard", dashboard.title, reasons, made=made)
         return int(found["id"])
 
@@ -143,16 +143,16 @@ class _Work:
         changed: Body | None = None,
         anyway: bool = False,
     ) -> int:
-        """Make what is not there, change what is different, and read back what was written.
+        """Create an object that does not exist, change one that differs, and verify what was written.
 
         Args:
-            kind: what people call it.
-            wanted: the body that makes it.
-            path: below which it lies.
+            kind: name of the kind in messages.
+            wanted: the body that creates it.
+            path: of its kind in the API.
             find: looks for it.
-            compared: what the server has to hold.
-            changed: the body that changes it, where that is another one.
-            anyway: change it even if nothing is different.
+            compared: the values that the server must have.
+            changed: the body that changes it, if it is not `wanted`.
+            anyway: change it even without a difference.
         """
         found = find()
         made = found is None
@@ -162,21 +162,21 @@ class _Work:
         held = self._client.get(own)
         reasons = bodies.differences(compared, held)
         if made:
-            self._prove(kind, wanted["name"], compared, held)
+            self._verify(kind, wanted["name"], compared, held)
         elif reasons or anyway:
             self._client.update(own, changed or wanted)
-            self._prove(kind, wanted["name"], compared, self._client.get(own))
+            self._verify(kind, wanted["name"], compared, self._client.get(own))
             reasons = reasons or ["password"]
         self._note(kind, wanted["name"], reasons, made=made)
         return int(found["id"])
 
-    def _prove(self, kind: str, name: str, wanted: Body, held: Any) -> None:
-        if places := bodies.differences(wanted, held):
+    def _verify(self, kind: str, name: str, wanted: Body, held: Any) -> None:
+        if paths := bodies.differences(wanted, held):
             raise PermanentError(
                 STAGE,
                 Code.SERVICE_REFUSED,
-                f"Metabase took the {kind} {name!r}, but does not hold what it was told: {', '.join(places)}. Its "
-                "version may not know these keys, or somebody changes it at the same time.",
+                f"Metabase accepted the {kind} {name!r}, but has other values for {', '.join(paths)}. Its version may "
+                "not support these keys, or another user changes it at the same time.",
             )
 
     def _note(self, kind: str, name: str, reasons: Iterable[str], *, made: bool) -> None:
@@ -187,7 +187,7 @@ class _Work:
 
 
 def _without_new_id(dashcard: Body) -> Body:
-    """A card that is not there yet gets its id from the server."""
+    """Return the card without its id if it is new: the server gives the id."""
     return dashcard if dashcard["id"] > 0 else {key: value for key, value in dashcard.items() if key != "id"}
 
 
@@ -197,6 +197,6 @@ def _only(name: str, kinds: str, listed: Iterable[Body]) -> Body | None:
         raise PermanentError(
             STAGE,
             Code.SERVICE_REFUSED,
-            f"Metabase has {len(found)} {kinds} called {name!r}; rename or remove those that are not ours.",
+            f"Metabase has {len(found)} {kinds} called {name!r}; rename or remove all but the one to provision.",
         )
     return found[0] if found else None

@@ -1,8 +1,8 @@
-"""Questions: one .sql file each, with a header that says how the answer is shown.
+"""Questions: one .sql file each, with a header that defines how the answer is shown.
 
 What belongs here: reading and checking the files, and the two forms of their SQL, for PostgreSQL and for Metabase.
 What does not: Metabase's settings for a chart (see `metabase.bodies`) and the report's (see `metabase.charts`).
-README.md beside this module describes the form.
+metabase/README.md describes the files.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Format(StrEnum):
 
 
 class FilterType(StrEnum):
-    """What a reader of a dashboard may type into a filter."""
+    """The type of a filter's value."""
 
     DATE = "date"
     TEXT = "text"
@@ -78,11 +78,11 @@ class Question(BaseModel):
     title: str = Field(min_length=1)
     description: str | None = Field(None, min_length=1)
     chart: Chart
-    x: str | None = Field(None, description="the column along the axis, or of the slices")
-    y: tuple[str, ...] = Field((), description="the columns that are measured")
-    series: str | None = Field(None, description="the column whose values each get a colour of their own")
+    x: str | None = Field(None, description="the column of the axis, or of the slices")
+    y: tuple[str, ...] = Field((), description="the measured columns")
+    series: str | None = Field(None, description="the column whose values each get a colour")
     stacked: bool = False
-    columns: dict[str, Column] = Field(min_length=1, description="every column of the answer, in its order")
+    columns: dict[str, Column] = Field(min_length=1, description="every column of the answer, in order")
     filters: dict[str, FilterType] = Field(default_factory=dict)
     sql: str = Field(min_length=1)
 
@@ -112,9 +112,9 @@ class Question(BaseModel):
     @model_validator(mode="after")
     def _filters_can_be_left_out(self) -> Self:
         if found := [sign for sign in _OF_METABASE if sign in self.sql]:
-            raise ValueError(f"{_listed(found)}: write a filter as %(name)s; Metabase's signs are put in by the reader")
+            raise ValueError(f"{_listed(found)}: write a filter as %(name)s; Metabase's signs are added by the reader")
         if "%" in _PLACEHOLDER.sub("", self.sql).replace("%%", ""):
-            raise ValueError("a % that is no placeholder has to be doubled")
+            raise ValueError("write a % that is no placeholder as %%")
         if ";" in self.sql:
             raise ValueError("a question is one statement, without a semicolon")
         named: set[str] = set()
@@ -122,13 +122,13 @@ class Question(BaseModel):
             if names := set(_PLACEHOLDER.findall(line)):
                 named |= names
                 if not _FILTER_LINE.match(line) or len(names) > 1 or "--" in line:
-                    raise ValueError(f"a filter stands on a line of its own that begins with AND: {line.strip()}")
+                    raise ValueError(f"a filter must be on a separate line that begins with AND: {line.strip()}")
         if named != set(self.filters):
-            raise ValueError(f"{_listed(named ^ set(self.filters))}: in the SQL or under filters, and not in both")
+            raise ValueError(f"{_listed(named ^ set(self.filters))}: must be in the SQL and under filters")
         return self
 
     def for_metabase(self) -> str:
-        """The SQL as Metabase runs it: each filter is an optional clause around a variable of its name."""
+        """Return the SQL for Metabase: each filter is an optional clause with a variable of its name."""
         lines = []
         for line in self.sql.splitlines():
             written = _PLACEHOLDER.sub(r"{{\1}}", line).replace("%%", "%")
@@ -138,22 +138,22 @@ class Question(BaseModel):
         return "\n".join(lines)
 
     def for_postgres(self, given: Collection[str] = ()) -> bytes:
-        """The SQL for psycopg, with the lines of those filters only that have a value."""
+        """Return the SQL for psycopg, without the lines of filters that have no value."""
         lines = [line for line in self.sql.splitlines() if set(_PLACEHOLDER.findall(line)) <= set(given)]
         return "\n".join(lines).encode()
 
 
 def read_questions(folder: Path = QUESTIONS_DIR) -> dict[str, Question]:
-    """Every question of the folder by its name, which is the file's.
+    """Return the questions of a folder by name, which is the file's name.
 
     Raises:
-        PermanentError: a file is none; the message names it and what is wrong.
+        PermanentError: a file is no valid question; the message has file and problem.
     """
     return {path.stem: read_question(path) for path in sorted(folder.glob("*.sql"))}
 
 
 def read_question(path: Path) -> Question:
-    """The question of a file. Raises what `read_questions` does."""
+    """Return the question of a file. Raises what `read_questions` does."""
     text = path.read_text(encoding="utf-8")
     header = _HEADER.match(text)
     if header is None:
@@ -164,16 +164,16 @@ def read_question(path: Path) -> Question:
             raise refusal(path, "the header is not a list of names and values")
         return Question.model_validate(settings | {"name": path.stem, "sql": text[header.end() :].strip()})
     except (yaml.YAMLError, ValidationError) as error:
-        raise refusal(path, in_words(error)) from error
+        raise refusal(path, problem_of(error)) from error
 
 
 def refusal(path: Path, problem: str) -> PermanentError:
-    """The error about a file of this room."""
+    """Return the error about a file of a question or dashboard."""
     return PermanentError(STAGE, Code.CONTRACT_INVALID, f"{path.parent.name}/{path.name}: {problem}")
 
 
-def in_words(error: yaml.YAMLError | ValidationError) -> str:
-    """What is wrong and where, on one line."""
+def problem_of(error: yaml.YAMLError | ValidationError) -> str:
+    """Return the problems of an error with their locations, on one line."""
     if isinstance(error, yaml.YAMLError):
         return " ".join(str(error).split())
     problems = (

@@ -1,7 +1,7 @@
-"""The dashboards as one HTML page for those without Metabase: self-contained, and it asks nobody for anything.
+"""The dashboards as one self-contained HTML page, without Metabase.
 
-What belongs here: the page. What does not: asking the warehouse (see `metabase.answers`) and drawing (see
-`metabase.charts`). Everything that comes from the warehouse is escaped, and the page's own policy forbids requests.
+What belongs here: the page. What does not: queries (see `metabase.answers`) and charts (see `metabase.charts`). Values
+from the warehouse are escaped, and the page's content security policy forbids requests.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _TEMPLATE = Path(__file__).parent / "report.html.j2"
 
 @dataclass(frozen=True)
 class Written:
-    """A page that was written. `empty` and `failed` name the questions without an answer to show."""
+    """A page that was written. `empty` and `failed` are the names of questions without an answer."""
 
     path: Path
     questions: int
@@ -43,15 +43,15 @@ class Written:
 
 
 @dataclass(frozen=True)
-class _Place:
-    """An answer in its place on a dashboard, as the template reads it."""
+class _Panel:
+    """An answer with its position on a dashboard, as the template reads it."""
 
     card: Card
     answer: Answer
 
     @property
     def kind(self) -> str:
-        """What stands there: `note`, `empty`, `scalar`, `table` or `chart`."""
+        """How the panel is shown: `note`, `empty`, `scalar`, `table` or `chart`."""
         if self.answer.failed:
             return "note"
         if self.answer.is_empty:
@@ -73,8 +73,8 @@ class _Place:
                 for row in self.answer.rows]  # fmt: skip
 
     @property
-    def looks(self) -> list[str]:
-        """The look of each column of a table: `right` for numbers, `whole` for times, which are not broken."""
+    def classes(self) -> list[str]:
+        """The CSS class of each column of a table: `right` for numbers, `whole` for times, which are not wrapped."""
         columns = self.answer.question.columns.values()
         return [
             "right" if column.format in charts.NUMBERS else "whole" if column.format is Format.TIME else ""
@@ -83,21 +83,21 @@ class _Place:
 
     @property
     def figure(self) -> str:
-        """The chart's JSON, which can stand in a script element: no sign in it can end one."""
+        """The chart's JSON, escaped so that it cannot end the script element around it."""
         return charts.figure(self.answer).replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def write(path: Path, config: WarehouseConfig, made_at: datetime | None = None) -> Written:
-    """Ask every question as `reader` and write the page; a question that fails is a note in its place.
+    """Run every question as `reader` and write the page; for a question that fails it shows a note.
 
     Args:
-        path: of the page. It is replaced as a whole, and its folder is made.
+        path: of the page. An existing page is replaced atomically; the folder is created.
         config: the warehouse.
-        made_at: what the page gives as its date; now.
+        made_at: date of the page; by default now.
 
     Raises:
         RetryableError: the warehouse does not answer.
-        PermanentError: it refuses the role, or a question or dashboard is none.
+        PermanentError: it refuses the role, or a file of a question or dashboard is not valid.
         OSError: the page cannot be written.
     """
     questions = read_questions()
@@ -113,17 +113,17 @@ def write(path: Path, config: WarehouseConfig, made_at: datetime | None = None) 
 
 
 def render(dashboards: Sequence[Dashboard], answers: Mapping[str, Answer], made_at: datetime) -> str:
-    """The page."""
+    """Return the page as HTML."""
     from jinja2 import Environment, StrictUndefined
 
-    places = {
-        dashboard.name: [_Place(card, answers[card.question]) for card in dashboard.cards] for dashboard in dashboards
+    panels = {
+        dashboard.name: [_Panel(card, answers[card.question]) for card in dashboard.cards] for dashboard in dashboards
     }
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    has_charts = any(place.kind == "chart" for each in places.values() for place in each)
+    has_charts = any(panel.kind == "chart" for each in panels.values() for panel in each)
     return environment.from_string(_TEMPLATE.read_text(encoding="utf-8")).render(
         dashboards=dashboards,
-        places=places,
+        panels=panels,
         made_at=made_at.astimezone(UTC),
         plotly=_packed_plotly() if has_charts else "",
     )
@@ -131,7 +131,7 @@ def render(dashboards: Sequence[Dashboard], answers: Mapping[str, Answer], made_
 
 @cache
 def _packed_plotly() -> str:
-    """plotly.js, packed: 5 MB as they are, 2 MB like this, and every browser of today unpacks them."""
+    """Return plotly.js, compressed and base64-encoded: 2 MB instead of 5 MB."""
     from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
     return b64encode(gzip.compress(get_plotlyjs().encode(), compresslevel=9, mtime=0)).decode()
@@ -139,7 +139,7 @@ def _packed_plotly() -> str:
 
 def _replace(path: Path, page: str) -> None:
     if path.exists() and not path.is_file():
-        # The page is renamed to this name: a device, as /dev/null, would be gone.
+        # The page is renamed to this path, which would replace a device such as /dev/null.
         raise OSError(errno.EINVAL, "not a file; give the path of a new file, or of one to replace", str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -1,6 +1,6 @@
 """Settings of Metabase's provisioner and of the report, read once from the environment and frozen.
 
-What belongs here: addresses, the admin, the reader's connection, timeouts and patience. What does not: what is shown.
+What belongs here: addresses, the admin, the reader's connection, timeouts and retries. What does not: what is shown.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from include.settings import WarehouseConfig
 
 
 class MetabaseSettings(BaseSettings):
-    """How Metabase is reached and what it is told. Each name is read from METABASE_<NAME>.
+    """Address, admin and contents of Metabase. Each name is read from METABASE_<NAME>.
 
-    The `warehouse_*` names say how Metabase itself, from where it runs, reaches the warehouse as the role `reader`.
+    The `warehouse_*` names are the connection of Metabase itself to the warehouse, as the role `reader`.
     """
 
     model_config = SettingsConfigDict(env_prefix="METABASE_", env_ignore_empty=True, frozen=True, extra="ignore")
 
     url: str = "http://127.0.0.1:3000"
-    admin_email: str = Field("admin@filegate.example", description="of the first admin, who is made if nobody is there")
+    admin_email: str = Field("admin@filegate.example", description="of the first admin, created if there is no user")
     admin_password: SecretStr = SecretStr("")
     site_name: str = "FileGate"
-    collection: str = Field("FileGate", description="holds every question and dashboard of ours")
+    collection: str = Field("FileGate", description="holds all questions and dashboards of this project")
 
     warehouse_name: str = Field("FileGate warehouse", description="the connection's name in Metabase")
     warehouse_host: str = "127.0.0.1"
@@ -33,12 +33,14 @@ class MetabaseSettings(BaseSettings):
     warehouse_password: SecretStr = SecretStr("")
     warehouse_ssl: bool = False
 
-    start_seconds: float = Field(300.0, gt=0, description="Metabase may take this long to start")
-    poll_seconds: float = Field(2.0, ge=0, description="pause between two looks whether it has started")
+    start_seconds: float = Field(300.0, gt=0, description="limit of Metabase's start")
+    poll_seconds: float = Field(2.0, ge=0, description="pause between two checks whether it has started")
     connect_timeout_seconds: float = Field(5.0, gt=0)
-    read_timeout_seconds: float = Field(60.0, gt=0, description="a connection is tried before it is saved")
+    read_timeout_seconds: float = Field(60.0, gt=0, description="Metabase tests a connection before it saves it")
     attempts: int = Field(5, ge=1, description="tries of one request")
-    backoff_seconds: float = Field(0.5, ge=0, description="longest first pause; it doubles, with jitter")
+    backoff_seconds: float = Field(
+        0.5, ge=0, description="longest first pause; each next one is twice as long, with jitter"
+    )
     backoff_max_seconds: float = Field(15.0, ge=0)
 
 
@@ -54,7 +56,7 @@ class ReaderSettings(BaseSettings):
     warehouse_reader_password: SecretStr = SecretStr("")
 
     def warehouse(self) -> WarehouseConfig:
-        """The connection of the report: a question that takes minutes is broken."""
+        """Return the connection of the report, with a statement timeout of 120 seconds."""
         return WarehouseConfig(
             host=self.warehouse_host,
             port=self.warehouse_port,

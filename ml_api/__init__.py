@@ -1,5 +1,5 @@
-"""The ML service: says into which spending category a transaction belongs, and whether a commit is a merge.
+"""The ML service: predicts the spending category of a transaction, and whether a commit is a merge.
 
-A service of its own, with its own requirements and image. It imports `include.ml.model_file`, which says
-what a saved model is, and nothing else. The platform talks to it over HTTP. Its model of commits comes from MLflow.
+A separate service with its own requirements and image. Of the platform it imports only `include.ml.model_file`, which
+defines the form of a saved model. The platform calls it over HTTP. Its model of commits comes from MLflow.
 """

@@ -1,4 +1,4 @@
-"""`python -m ml_api` serves on ML_API_HOST and ML_API_PORT until it is told to end."""
+"""`python -m ml_api` serves on ML_API_HOST and ML_API_PORT until it gets SIGTERM."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from ml_api.app import create_app
 from ml_api.registry import CLIENT_ENVIRONMENT
 from ml_api.settings import MlApiSettings
 
-_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that it is never we who close one in use
+_KEEP_ALIVE_SECONDS = 75  # longer than clients keep idle connections, so that the service never closes one in use
 _SHUTDOWN_SECONDS = 5
 
-# A batch is 1,000 objects that are gone a moment later: with Python's own threshold the collector looks at all of them
-# for rings, again and again, and takes 40 % of the time.
+# A batch creates 1,000 short-lived objects. With Python's default threshold the garbage collector runs so often that it
+# takes 40 % of the time.
 _COLLECT_AFTER_OBJECTS = 50_000
 
 
 def main() -> None:
-    """Serve with one worker: the counters live in the process, and a second one would halve them."""
+    """Serve with one worker process: each process has its own counters."""
     try:
         settings = MlApiSettings()
     except ValidationError as error:
@@ -40,7 +40,7 @@ def main() -> None:
         os.environ.setdefault(name, value)
     logging.basicConfig(format="%(levelname)s:     %(message)s")
     logging.getLogger("ml_api").setLevel(logging.INFO)
-    app = create_app(settings, loaded=_set_aside)
+    app = create_app(settings, loaded=_freeze_loaded_objects)
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER_OBJECTS)
     signal.signal(signal.SIGTERM, _end)  # uvicorn passes it on once it has shut down
@@ -52,17 +52,17 @@ def main() -> None:
         loop="asyncio",  # uvloop is no faster with requests of this size
         http="httptools",
         lifespan="off",
-        access_log=False,  # /metrics counts what a line per request would say
+        access_log=False,  # /metrics has the counts
         server_header=False,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_SHUTDOWN_SECONDS,
     )
 
 
-def _set_aside() -> None:
-    """Once more, for what a model brings: MLflow, scikit-learn and itself are some 200,000 objects that stay.
+def _freeze_loaded_objects() -> None:
+    """Exclude the objects of a new model from garbage collection: with MLflow and scikit-learn they are about 200,000.
 
-    What the model before has left behind is collected first: that takes a third of a second, once for each model.
+    The objects of the model before are collected first, which takes a third of a second per model.
     """
     gc.unfreeze()
     gc.collect()

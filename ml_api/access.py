@@ -1,4 +1,4 @@
-"""Access to the service: callers send its token. Middleware, so that a route that is added later needs it too."""
+"""Access control: callers send the service's token. It is middleware, so that every new route requires the token."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-# Health checks and Prometheus send no token, and neither page says anything of a request or a model's content. The
+# Health checks and Prometheus send no token; these pages show nothing of requests or of a model's content. The
 # documentation is the same for every installation.
 OPEN_PATHS = frozenset({"/health", "/metrics", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json"})
 
@@ -21,18 +21,18 @@ _REFUSED = "send the service's token: Authorization: Bearer <ML_API_TOKEN>"
 
 
 class RequireToken:
-    """Answers 401 to every request without the token, except on `OPEN_PATHS`. The body is not read before.
+    """Answers 401 to every request without the token, except on `OPEN_PATHS`, before the body is read.
 
     Args:
-        app: the application behind it.
-        token: the secret; empty: no request is let through.
+        app: the wrapped application.
+        token: the secret; if it is empty, every request is refused.
     """
 
     def __init__(self, app: ASGIApp, token: str) -> None:
         self._app, self._token = app, token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass on what may pass."""
+        """Pass the request on, or answer 401."""
         if scope["type"] != "http" or scope["path"] in OPEN_PATHS or self._is_sent(scope):
             await self._app(scope, receive, send)
             return
@@ -42,6 +42,6 @@ class RequireToken:
 
     def _is_sent(self, scope: Scope) -> bool:
         scheme, _, sent = Headers(scope=scope).get("authorization", "").partition(" ")
-        # Compared in constant time: how long it takes says nothing of how much was right.
+        # Compared in constant time, against timing attacks.
         same = hmac.compare_digest(sent.strip().encode(), self._token)
         return bool(self._token) and scheme.lower() == "bearer" and same

@@ -1,4 +1,4 @@
-"""The application: its routes put together, and those that operators ask."""
+"""The application: prediction routes, health and metrics."""
 
 from __future__ import annotations
 
@@ -25,38 +25,38 @@ if TYPE_CHECKING:
 VERSION = "1.2.0"
 
 _DESCRIPTION = (
-    "Says into which spending category a transaction belongs, which depends on its id alone; and whether a commit is a"
-    " merge, by the model that MLflow calls the champion."
+    "Predicts the spending category of a transaction, which depends on its id alone, and whether a commit is a merge,"
+    " by the model with the alias champion in MLflow."
 )
 
 
 def create_app(settings: MlApiSettings | None = None, *, loaded: Callable[[], None] = lambda: None) -> FastAPI:
-    """A new application with counters and a model of its own.
+    """Create an application with its own counters and model.
 
     Args:
-        settings: those of the environment if not given.
-        loaded: called whenever a model has been loaded.
+        settings: by default those of the environment.
+        loaded: called after each load of a model.
     """
     settings = settings or MlApiSettings()
     metrics = Metrics()
     keeper = ChampionKeeper(
         _registry(settings),
         refresh=settings.model_refresh,
-        patience=settings.model_load_seconds,
+        load_timeout=settings.model_load_seconds,
         metrics=metrics,
         loaded=loaded,
     )
     app = FastAPI(title="ML service", version=VERSION, description=_DESCRIPTION)
-    # For the documentation alone: `RequireToken` asks for the token.
+    # For the documentation only: `RequireToken` checks the token.
     token = [Depends(HTTPBearer(auto_error=False))]
     app.include_router(prediction_routes(metrics), dependencies=token)
     app.include_router(commit_routes(keeper, metrics), dependencies=token)
 
     @app.get("/health", tags=["operations"], summary="Whether the service works")
     async def health() -> Health:
-        """Always `ok`: transactions need nothing but this service, and a start anew would not bring a model.
+        """Always `ok`: transactions need no model, and a restart would not load one.
 
-        Commits need one: `commit_model` has the version that serves them, or why there is none.
+        Commits need a model: `commit_model` has the version in use, or the reason why there is none.
         """
         return {"status": "ok", "categories": CATEGORIES, "commit_model": keeper.health()}
 

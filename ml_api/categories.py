@@ -1,4 +1,4 @@
-"""The categories, and the rule that chooses one. No HTTP here."""
+"""The spending categories, and the rule that chooses one for a transaction id."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ Category = Literal[
     "transfers",
 ]
 
-# Their number and order are part of the rule: a change gives most transactions another category.
+# Number and order are part of the rule: a change gives most transactions another category.
 CATEGORIES: tuple[Category, ...] = get_args(Category)
 
 
 def category_of(transaction_id: UUID) -> Category:
-    """The category of a transaction: the same for the same id, in every process.
+    """Return the category of a transaction: the same for the same id, in every process.
 
-    The hash of a UUID is that of its number. The hash of its text would change with PYTHONHASHSEED.
+    The hash of a UUID is the hash of its integer. The hash of its text would depend on PYTHONHASHSEED.
 
     Args:
         transaction_id: as a UUID, never as text.

@@ -1,6 +1,6 @@
-"""The model that classifies commits: what it must be able to do, and the keeper that has the newest one at hand.
+"""The model that classifies commits: its interface, and the keeper that loads new versions.
 
-Where models come from is in `ml_api.registry`; who asks for one, in `ml_api.commits`.
+Models are fetched by `ml_api.registry` and used by `ml_api.commits`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _Found = TypeVar("_Found")
 MODEL, ALIAS = "commit-classifier", "champion"
 
 _LOG = logging.getLogger(__name__)
-_RETRY_SECONDS = 5.0  # while there is no model at all, MLflow is asked again sooner than for news
+_RETRY_SECONDS = 5.0  # at most, until MLflow is asked again while no model is loaded
 
 _OFF = "scoring is off: set MLFLOW_TRACKING_URI to MLflow's address and start this service again"
 _NOT_ASKED = "no request has asked for it yet: the first one loads it"
@@ -46,13 +46,13 @@ _SAMPLES = (
 
 @dataclass(frozen=True)
 class Version:
-    """A registered version. After a model was deleted, MLflow counts from 1 again: the number alone identifies none.
+    """A registered version. The number is not unique: after a model was deleted, MLflow counts from 1 again.
 
     Attributes:
         number: of the version.
-        run_id: the run that made the model.
+        run_id: the run that trained the model.
         created: when it was registered, in milliseconds since 1970.
-        signature: by which the training of this platform says that the model is its own.
+        signature: made by the training of this platform.
     """
 
     number: str
@@ -62,7 +62,7 @@ class Version:
 
 
 class ModelUnavailableError(Exception):
-    """No model can be had now. Says what to do; `retry_after` in seconds, if asking again may help."""
+    """No model is available now. `detail` says what to do; `retry_after` is in seconds, None if a retry cannot help."""
 
     def __init__(self, detail: str, *, retry_after: int | None = None) -> None:
         super().__init__(detail)
@@ -70,7 +70,7 @@ class ModelUnavailableError(Exception):
 
 
 class UnfitModelError(ModelUnavailableError):
-    """This version is no model for commits, and never will be: versions do not change."""
+    """This version cannot classify commits. It is not loaded again: versions do not change."""
 
     def __init__(self, version: str, reason: str) -> None:
         super().__init__(
@@ -82,30 +82,31 @@ class UnfitModelError(ModelUnavailableError):
 
 @dataclass(frozen=True)
 class Champion:
-    """A version of the model: a pipeline that takes commits as they come and gives the probability of a merge."""
+    """A version of the model: a pipeline from commits to probabilities of a merge."""
 
     version: str
     pipeline: Any
 
     def merge_probabilities(self, commits: Sequence[Commit]) -> list[float]:
-        """One for each commit, in their order.
+        """Return the probability of a merge for each commit, in their order.
 
         Raises:
-            ValueError: the pipeline gives something else. What it raises itself passes through.
+            ValueError: the pipeline returns another shape, or values outside 0 to 1. Its own errors pass through.
         """
         found = self.pipeline.predict_proba(_frame(commits))
         if getattr(found, "shape", None) != (len(commits), 2):
-            raise ValueError(f"it gives {getattr(found, 'shape', type(found))} where {len(commits)} rows of 2 are due")
+            shape = getattr(found, "shape", type(found))
+            raise ValueError(f"predict_proba returned {shape}; {len(commits)} rows of 2 columns are expected")
         probabilities = [float(one) for one in found[:, 1]]
         if not all(0 <= one <= 1 for one in probabilities):
-            raise ValueError("it gives probabilities that are none")
+            raise ValueError("predict_proba returned probabilities outside 0 to 1")
         return probabilities
 
-    def prove(self) -> None:
+    def check(self) -> None:
         """Classify a full and an empty commit.
 
         Raises:
-            UnfitModelError: it cannot.
+            UnfitModelError: the pipeline fails.
         """
         try:
             self.merge_probabilities(_SAMPLES)
@@ -114,79 +115,85 @@ class Champion:
 
 
 class Source(Protocol):
-    """Where champions come from. Both calls may take seconds, and are made from another thread."""
+    """The registry of models. Both calls may take seconds, and run in another thread."""
 
     def champion_version(self) -> Version:
-        """The version that has the alias now. Raises ModelUnavailableError."""
+        """Return the version that has the alias now. Raises ModelUnavailableError."""
 
     def load(self, version: Version) -> Champion:
-        """That version, proved. Raises ModelUnavailableError."""
+        """Load and check that version. Raises ModelUnavailableError."""
 
 
 class ChampionKeeper:
-    """Loads the champion when it is first asked for, and again when another version has become it.
+    """Loads the champion on the first request, and again when the alias has moved to another version.
 
-    For the event loop alone. A champion serves until the next one is loaded, also while MLflow is down. News are looked
-    for in the background when a request comes, so that a service that nobody uses asks nobody.
+    Not thread-safe: for the event loop only. A champion is used until the next one is loaded, also while MLflow is
+    down. A request starts the check for a new version in the background, so an unused service sends no requests.
 
     Args:
-        source: nothing if scoring is off.
+        source: None if scoring is off.
         refresh: seconds until the source is asked again.
-        patience: seconds that a request waits for the first champion. The load itself goes on.
-        metrics: is told of versions and of loads that fail.
+        load_timeout: seconds that a request waits for the first champion. The load itself continues.
+        metrics: counts failed loads and shows the version.
         loaded: called after each load, on the event loop.
     """
 
     def __init__(
-        self, source: Source | None, *, refresh: float, patience: float, metrics: Metrics, loaded: Callable[[], None]
+        self,
+        source: Source | None,
+        *,
+        refresh: float,
+        load_timeout: float,
+        metrics: Metrics,
+        loaded: Callable[[], None],
     ) -> None:
-        self._source, self._refresh, self._patience, self._metrics = source, refresh, patience, metrics
+        self._source, self._refresh, self._load_timeout, self._metrics = source, refresh, load_timeout, metrics
         self._loaded = loaded
         self._champion: Champion | None = None
         self._loaded_version: Version | None = None
         self._unfit: tuple[Version, UnfitModelError] | None = None
         self._problem: str | None = _NOT_ASKED if source else _OFF
-        self._looking: asyncio.Task[None] | None = None
+        self._check: asyncio.Task[None] | None = None
         self._next = monotonic()
 
     async def champion(self) -> Champion:
-        """The champion at hand, or the first one as soon as it is loaded.
+        """Return the loaded champion, or wait for the first one.
 
         Raises:
-            ModelUnavailableError: there is none.
+            ModelUnavailableError: none is loaded.
         """
         if self._source is None:
             raise ModelUnavailableError(_OFF)
-        if self._looking is None and monotonic() >= self._next:
-            self._looking = asyncio.create_task(self._look(self._source))
-        if self._champion is None and self._looking is not None:
-            await asyncio.wait({self._looking}, timeout=self._patience)
+        if self._check is None and monotonic() >= self._next:
+            self._check = asyncio.create_task(self._check_for_new_version(self._source))
+        if self._champion is None and self._check is not None:
+            await asyncio.wait({self._check}, timeout=self._load_timeout)
         if self._champion is None:
-            if self._looking is not None:
+            if self._check is not None:
                 raise ModelUnavailableError(_LOADING, retry_after=ceil(_RETRY_SECONDS))
             raise ModelUnavailableError(str(self._problem), retry_after=max(1, ceil(self._next - monotonic())))
         return self._champion
 
     def health(self) -> ModelHealth:
-        """The version that serves, and what is wrong, if something is."""
-        problem = _LOADING if self._champion is None and self._looking is not None else self._problem
+        """Return the version in use and the current problem, if any."""
+        problem = _LOADING if self._champion is None and self._check is not None else self._problem
         return {"version": self._champion.version if self._champion else None, "problem": problem}
 
-    async def _look(self, source: Source) -> None:
+    async def _check_for_new_version(self, source: Source) -> None:
         try:
             found = await _in_a_thread(lambda: self._newer(source))
-        except Exception as error:  # whatever it is, the next request must be able to try again
+        except Exception as error:  # any error: the next request must be able to try again
             self._fail(error)
         else:
             self._problem = None
             if found is not None:
                 self._loaded_version, self._champion = found
-                self._metrics.tell_model(MODEL, self._champion.version)
+                self._metrics.set_model_version(MODEL, self._champion.version)
                 _LOG.info("version %s of %s classifies commits", self._champion.version, MODEL)
                 self._loaded()
         finally:
             wait = self._refresh if self._champion else min(self._refresh, _RETRY_SECONDS)
-            self._next, self._looking = monotonic() + wait, None
+            self._next, self._check = monotonic() + wait, None
 
     def _newer(self, source: Source) -> tuple[Version, Champion] | None:
         version = source.champion_version()
@@ -201,28 +208,28 @@ class ChampionKeeper:
             raise
 
     def _fail(self, error: Exception) -> None:
-        """Remember why, and say it once: MLflow may be away for hours."""
+        """Keep the problem, and log it once: MLflow may be down for hours."""
         known = isinstance(error, ModelUnavailableError)
         problem = str(error) if known else "the model cannot be loaded: the log of this service says why"
         if problem != self._problem:
-            serving = f"; version {self._champion.version} serves on" if self._champion else ""
-            # Where in the model's or our code it was is of use; where in a client of HTTP is not.
-            of_use = error if isinstance(error, UnfitModelError) or not known else None
-            cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ and not of_use else ""
-            _LOG.warning("%s%s%s", problem, cause, serving, exc_info=of_use)
+            serving = f"; version {self._champion.version} stays in use" if self._champion else ""
+            # The traceback is logged for errors of the model or of this service, not for those of the HTTP client.
+            traced = error if isinstance(error, UnfitModelError) or not known else None
+            cause = f" ({type(error.__cause__).__name__}: {error.__cause__})" if error.__cause__ and not traced else ""
+            _LOG.warning("%s%s%s", problem, cause, serving, exc_info=traced)
         self._problem = problem
         self._metrics.count_load_failure()
 
 
 def _in_a_thread(work: Callable[[], _Found]) -> asyncio.Future[_Found]:
-    """Not in a pool: the end of the service must not wait for a download."""
+    """Run work in a daemon thread, and not in a pool: the service must be able to stop during a download."""
     future: Future[_Found] = Future()
 
     def run() -> None:
         if future.set_running_or_notify_cancel():
             try:
                 future.set_result(work())
-            except BaseException as error:  # to be raised where it is awaited
+            except BaseException as error:  # raised where the future is awaited
                 future.set_exception(error)
 
     threading.Thread(target=run, name="champion", daemon=True).start()
@@ -230,14 +237,14 @@ def _in_a_thread(work: Callable[[], _Found]) -> asyncio.Future[_Found]:
 
 
 def _frame(commits: Sequence[Commit]) -> Any:
-    """The commits as the table that pipelines are trained with. Its columns and types are agreed with them."""
+    """Return the commits as a table with the columns and types that the pipelines are trained with."""
     import pandas as pd
 
     return pd.DataFrame(
         {
             "message": [one.message for one in commits],
             "authored_at": pd.Series([one.authored_at.astimezone(UTC) for one in commits], dtype="datetime64[ns, UTC]"),
-            # Otherwise pandas would make NaN of None.
+            # With dtype object, None stays None; pandas would make it NaN.
             "author_email": pd.Series([one.author_email for one in commits], dtype=object),
             "comment_count": pd.Series([one.comment_count for one in commits], dtype="float64"),
             "author_commits_before": pd.Series([one.author_commits_before for one in commits], dtype="float64"),

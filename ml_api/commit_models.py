@@ -1,6 +1,6 @@
-"""What `/classify-commit` takes and gives, with the examples that its documentation shows.
+"""Requests and answers of `/classify-commit`, with the examples of its documentation.
 
-Limits are those of the platform's contract `commits`, so that what the warehouse takes can be classified.
+Limits are those of the data contract `commits`, so that every commit in the warehouse can be classified.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MERGE: JsonDict = {
 }
 _CHANGE: JsonDict = {
     "sha": "9b7d4c2a8e6f0b1d2c3a4f5e6d7c8b9a3f1c5a0e",
-    "message": "Mend the rounding of totals",
+    "message": "Fix the rounding of totals",
     "authored_at": "2026-03-02T22:15:00+01:00",
 }
 _ANSWERS: list[JsonDict] = [
@@ -41,28 +41,28 @@ _ANSWERS: list[JsonDict] = [
 
 
 class Commit(BaseModel):
-    """What is known of a commit when it is written. Fields that are not listed here are ignored."""
+    """The data of a commit that are known when it is written. Other fields are ignored."""
 
     model_config = ConfigDict(
         strict=True, frozen=True, extra="ignore", json_schema_extra={"examples": [_MERGE, _CHANGE]}
     )
 
     sha: Annotated[str, Field(pattern="^[0-9a-f]{40}$")] | None = Field(
-        None, description="only repeated in the answer, so that answers can be told apart"
+        None, description="repeated in the answer, to identify it"
     )
     message: str = Field(max_length=MAX_MESSAGE, description="subject and body")
     authored_at: AwareDatetime = Field(ge=_FIRST, le=_LAST, description="ISO 8601 with an offset from UTC")
     author_email: Annotated[str, Field(max_length=320)] | None = None
-    comment_count: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(None, description="nothing if not known")
+    comment_count: Annotated[int, Field(ge=0, le=1_000_000)] | None = Field(None, description="null if not known")
     author_commits_before: int = Field(0, ge=0, le=1_000_000_000, description="in the same repository")
     hours_since_author_commit: Annotated[float, Field(ge=0, le=10_000_000)] | None = Field(
-        None, description="since the one before; nothing for the author's first"
+        None, description="since the author's commit before; null for the first"
     )
     is_company_email: bool = False
 
 
 class CommitBatch(BaseModel):
-    """Up to 1,000 commits; one that is not valid refuses all of them."""
+    """Up to 1,000 commits; if one is not valid, the whole request is refused."""
 
     model_config = ConfigDict(
         strict=True, frozen=True, json_schema_extra={"examples": [{"commits": [_MERGE, _CHANGE]}]}
@@ -73,7 +73,7 @@ class CommitBatch(BaseModel):
 
 @with_config(ConfigDict(json_schema_extra={"examples": [*_ANSWERS]}))
 class Classification(TypedDict):
-    """What the model says of one commit: `probability` is that of a merge, and from 0.5 it counts as one."""
+    """The classification of one commit. `probability` is that of a merge; `is_merge` is true from 0.5 on."""
 
     sha: str | None
     is_merge: bool

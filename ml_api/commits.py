@@ -1,4 +1,4 @@
-"""The routes that classify commits. What the model is and where it comes from is in `ml_api.champion`."""
+"""The routes that classify commits. The model is in `ml_api.champion`."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _LOG = logging.getLogger(__name__)
 _THRESHOLD = 0.5
-_AT_ONCE = 2  # more would only wait for each other
+_THREADS = 2  # the work is CPU-bound, so more threads are no faster
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
     413: {"model": Refusal, "description": "The body is too large"},
     500: {"model": Refusal, "description": "The model fails at these commits"},
-    503: {"model": Refusal, "description": "There is no model: says what to do, and in Retry-After when to ask again"},
+    503: {"model": Refusal, "description": "No model is loaded; `detail` says what to do, Retry-After when to retry"},
 }
 
 
@@ -42,11 +42,11 @@ def commit_routes(keeper: ChampionKeeper, metrics: Metrics) -> APIRouter:
     """`POST /classify-commit` and `POST /classify-commit/batch`.
 
     Args:
-        keeper: has the model.
-        metrics: counts what is classified.
+        keeper: gives the model.
+        metrics: counts the classified commits.
     """
     router = APIRouter(prefix="/classify-commit", route_class=JsonRoute, tags=["commits"], responses=_REFUSALS)
-    pool = ThreadPoolExecutor(_AT_ONCE, "classify")
+    pool = ThreadPoolExecutor(_THREADS, "classify")
 
     async def answers(commits: Sequence[Commit]) -> list[Classification]:
         champion = await _champion(keeper)
@@ -55,12 +55,12 @@ def commit_routes(keeper: ChampionKeeper, metrics: Metrics) -> APIRouter:
 
     @router.post("", summary="Say whether a commit is a merge")
     async def classify(commit: Commit) -> Classification:
-        """By its text, its time and its author: the number of its parents would tell, and is not asked for."""
+        """Classify by message, time and author. The number of parents is not used: it would give the answer."""
         return (await answers([commit]))[0]
 
-    @router.post("/batch", summary="Say of up to 1,000 commits whether they are merges")
+    @router.post("/batch", summary="Say for each of up to 1,000 commits whether it is a merge")
     async def classify_batch(batch: CommitBatch) -> BatchClassifications:
-        """One classification for each commit, in the order of the request."""
+        """Return one classification for each commit, in the order of the request."""
         return {"classifications": await answers(batch.commits)}
 
     return router
@@ -75,7 +75,7 @@ async def _champion(keeper: ChampionKeeper) -> Champion:
 
 
 def _classify(champion: Champion, commits: Sequence[Commit], metrics: Metrics) -> list[Classification]:
-    """For a thread: a thousand commits take long enough to keep others waiting."""
+    """Classify commits. Runs in a thread, because a thousand commits would block the event loop."""
     begun = perf_counter()
     try:
         probabilities = champion.merge_probabilities(commits)

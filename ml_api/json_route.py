@@ -1,7 +1,7 @@
-"""A route whose body goes from bytes to models in one step, and whose answer goes to bytes in one.
+"""A route that validates the body directly from bytes, and serialises the answer with orjson.
 
-FastAPI would make Python objects of the JSON first and validate those: three times the work. What it reads from the
-signature, for the documentation, stays as it is.
+FastAPI would parse the JSON into Python objects first and validate these, which takes three times as long. The
+documentation that FastAPI makes from the signature is unchanged.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ if TYPE_CHECKING:
 
 MAX_BODY_BYTES = 8 * 1024**2  # a thousand transactions, each with the longest text in the widest characters
 
-_GONE = 499  # nobody reads it but the metrics; the number that nginx uses
+_GONE = 499  # for the metrics only, as in nginx: the client has closed the connection
 
 
 class JsonRoute(APIRoute):
-    """For endpoints, waiting or not, that take one model as their body and return what orjson can write."""
+    """For endpoints, async or not, that take one model as their body and return what orjson can serialise."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        """Read, validate, call the endpoint, write.
+        """Return the handler: it reads and validates the body, calls the endpoint and serialises the answer.
 
         Raises:
             TypeError: the endpoint does not take exactly one body.
         """
         if self.body_field is None or self._embed_body_fields:
             raise TypeError(f"{self.name} must take one model as its body")
-        endpoint, waits = self.endpoint, iscoroutinefunction(self.endpoint)
+        endpoint, is_async = self.endpoint, iscoroutinefunction(self.endpoint)
         model: Any = self.body_field.field_info.annotation
         adapter: TypeAdapter[Any] = TypeAdapter(model)
 
@@ -48,13 +48,13 @@ class JsonRoute(APIRoute):
                 return _refused(error)
             except ClientDisconnect:
                 return Response(status_code=_GONE)
-            return _json(await endpoint(body) if waits else endpoint(body))
+            return _json(await endpoint(body) if is_async else endpoint(body))
 
         return handle
 
 
 async def _read(request: Request) -> bytes:
-    """The whole body, unless it is too large: whatever its header promises, the bytes are counted."""
+    """Read the whole body; refuse it with 413 if it is too large. The bytes are counted, not Content-Length."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -68,7 +68,7 @@ async def _read(request: Request) -> bytes:
 
 
 def _refused(error: ValidationError) -> Response:
-    """The places and reasons in FastAPI's form, without the values: they are somebody's account."""
+    """Return the locations and reasons in FastAPI's form, without the values, which are personal data."""
     found = error.errors(include_url=False, include_context=False, include_input=False)
     detail = [{"type": one["type"], "loc": ("body", *one["loc"]), "msg": one["msg"]} for one in found]
     return _json({"detail": detail}, HTTPStatus.UNPROCESSABLE_ENTITY)

@@ -1,4 +1,4 @@
-"""What the service counts about itself, in a registry of its own, and the middleware that does it."""
+"""The service's metrics, in a separate registry, and the middleware that counts requests."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 _RESULTS = {True: "merge", False: "change"}
-_NO_ROUTE = "other"  # one name for every address that is not ours, or a scanner would fill the memory with them
+_NO_ROUTE = "other"  # one label for all unknown paths: a scanner must not create unlimited labels
 
 
 class Metrics:
-    """The service's counters. One object for each application, so that tests do not share them."""
+    """The service's metrics. One object for each application, so that tests do not share them."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -29,7 +29,7 @@ class Metrics:
         self._requests = Counter("ml_api_requests", "Requests answered.", ("path", "status"), registry=self.registry)
         self._seconds = Histogram(
             "ml_api_request_seconds",
-            "From a request's head to the end of the answer.",
+            "Seconds from a request's head to the end of the answer.",
             ("path",),
             buckets=_SECONDS,
             registry=self.registry,
@@ -44,53 +44,55 @@ class Metrics:
             self._commits.labels(result)
         self._classification = Histogram(
             "ml_api_classification_seconds",
-            "From commits to answers, for one request, with a model at hand.",
+            "Seconds to classify the commits of one request, with a loaded model.",
             buckets=_SECONDS,
             registry=self.registry,
         )
         self._model = Gauge(
-            "ml_api_model_info", "The version that serves, as a label.", ("model", "version"), registry=self.registry
+            "ml_api_model_info", "The version in use, as a label.", ("model", "version"), registry=self.registry
         )
-        self._failures = Counter("ml_api_model_load_failures", "Looks for a model that failed.", registry=self.registry)
+        self._failures = Counter(
+            "ml_api_model_load_failures", "Checks for a model that failed.", registry=self.registry
+        )
 
     def count_predictions(self, categories: Iterable[str]) -> None:
-        """Count each of these."""
+        """Count predictions by category."""
         for category, count in Tally(categories).items():
             self._predictions.labels(category).inc(count)
 
     def count_commits(self, merges: Iterable[bool], seconds: float) -> None:
-        """Count one request's commits."""
+        """Count the commits of one request by result, and observe its duration in seconds."""
         for is_merge, count in Tally(merges).items():
             self._commits.labels(_RESULTS[is_merge]).inc(count)
         self._classification.observe(seconds)
 
-    def tell_model(self, model: str, version: str) -> None:
-        """Show this version, and the one before no longer."""
+    def set_model_version(self, model: str, version: str) -> None:
+        """Show this version instead of the one before."""
         self._model.clear()
         self._model.labels(model, version).set(1)
 
     def count_load_failure(self) -> None:
-        """Count one look for a model that failed."""
+        """Count one failed check for a model."""
         self._failures.inc()
 
     def count_request(self, path: str, status: int, seconds: float) -> None:
-        """Count one request that was answered."""
+        """Count one answered request, and observe its duration in seconds."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """Return all metrics in Prometheus' text format."""
         return generate_latest(self.registry)
 
 
 class CountRequests:
-    """Counts every HTTP request by route and status, also one that ends in an exception."""
+    """Counts every HTTP request by route and status; one that ends in an exception counts as 500."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, paths: frozenset[str]) -> None:
         self._app, self._metrics, self._paths = app, metrics, paths
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and look at the status of its answer."""
+        """Pass the request on, and count it with the status of its answer."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return

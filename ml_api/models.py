@@ -1,8 +1,7 @@
-"""What goes into the service and what comes out, with the examples that its documentation shows.
+"""Requests and answers of `/predict` and `/health`, with the examples of the documentation.
 
-Commits have a module of their own, `ml_api.commit_models`.
-
-Requests are validated, so they are models. Answers are ours: typed dictionaries, which cost nothing to make.
+Commits are in `ml_api.commit_models`. Requests are Pydantic models, because they are validated. Answers are typed
+dictionaries, which need no validation.
 """
 
 from __future__ import annotations
@@ -55,7 +54,7 @@ class Transaction(BaseModel):
 
     id: UUID
     description: str
-    amount: Decimal = Field(description="a number, or text that holds one")
+    amount: Decimal = Field(description="a number, or a text with a number")
     timestamp: AwareDatetime = Field(description="ISO 8601 with an offset from UTC")
     merchant: str | None = None
     operation_type: OperationType
@@ -63,7 +62,7 @@ class Transaction(BaseModel):
 
 
 class TransactionBatch(BaseModel):
-    """Up to 1,000 transactions; one that is not valid refuses all of them."""
+    """Up to 1,000 transactions; if one is not valid, the whole request is refused."""
 
     model_config = ConfigDict(
         strict=True, frozen=True, json_schema_extra={"examples": [{"transactions": [_CARD, _TRANSFER]}]}
@@ -88,14 +87,14 @@ class BatchPredictions(TypedDict):
 
 
 class ModelHealth(TypedDict):
-    """The version that serves, if one does; and what is wrong, which may also be that the newest cannot be had."""
+    """The version in use, if any; and the problem, if any, such as a new version that cannot be loaded."""
 
     version: str | None
     problem: str | None
 
 
 class Health(TypedDict):
-    """The service answers; `categories` are all that it knows, and `commit_model` is what classifies commits."""
+    """The state of the service: all categories, and the model that classifies commits."""
 
     status: Literal["ok"]
     categories: tuple[str, ...]
@@ -103,6 +102,6 @@ class Health(TypedDict):
 
 
 class Refusal(TypedDict):
-    """Why a request was not looked at."""
+    """The reason why a request was refused."""
 
     detail: str

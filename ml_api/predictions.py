@@ -1,4 +1,4 @@
-"""The routes that categorise transactions. A further model gets a module like this one."""
+"""The routes that categorise transactions."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ def prediction_routes(metrics: Metrics) -> APIRouter:
     """`POST /predict` and `POST /predict/batch`.
 
     Args:
-        metrics: counts what is predicted.
+        metrics: counts the predictions.
     """
     router = APIRouter(prefix="/predict", route_class=JsonRoute, tags=["transactions"], responses=_REFUSALS)
 
     @router.post("", summary="Categorise one transaction")
     def predict(transaction: Transaction) -> Prediction:
-        """The answer depends on the id alone: the same id has the same category, always."""
+        """Return the category. It depends on the id alone: the same id always has the same category."""
         category = category_of(transaction.id)
         metrics.count_predictions([category])
         return {"id": transaction.id, "category": category}
 
     @router.post("/batch", summary="Categorise up to 1,000 transactions")
     def predict_batch(batch: TransactionBatch) -> BatchPredictions:
-        """One prediction for each transaction, in the order of the request."""
+        """Return one prediction for each transaction, in the order of the request."""
         predictions: list[Prediction] = [{"id": one.id, "category": category_of(one.id)} for one in batch.transactions]
         metrics.count_predictions(one["category"] for one in predictions)
         return {"predictions": predictions}

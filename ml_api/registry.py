@@ -1,10 +1,10 @@
-"""MLflow's side of the champion: its version, its origin, its files. The only module that imports MLflow.
+"""Access to MLflow: the champion's version, signature and files. The only module of the service that imports MLflow.
 
-A model is loaded only if the training of this platform has signed it, and as a skops file: see `include.ml.model_file`.
-MLflow's own loaders, which execute what a model names, are not used.
+A model is loaded only from a skops file that the training of this platform has signed: see `include.ml.model_file`.
+MLflow's own loaders are not used, because they execute code that a model names.
 
-Nothing here is imported before the first commit is to be classified: MLflow and scikit-learn take seconds and more
-memory than all the rest of the service. Files come through MLflow's server, so no key of a bucket is needed.
+MLflow and scikit-learn are imported with the first commit to classify: they take seconds, and more memory than the
+service itself. Files are fetched through MLflow's server, so the service needs no credentials of the bucket.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 from include.ml import model_file
 from ml_api.champion import ALIAS, MODEL, Champion, ModelUnavailableError, UnfitModelError, Version
 
-# For the process: MLflow reads them whenever it asks its server. Its own defaults wait 2 minutes and ask 8 times.
+# Environment of the process: MLflow reads it for every request. The defaults are a timeout of 2 minutes and 7 retries.
 CLIENT_ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
@@ -29,25 +29,25 @@ CLIENT_ENVIRONMENT = {
     "GIT_PYTHON_REFRESH": "quiet",  # the image has no git
 }
 
-_NO_SUCH_THING = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no model of the name; none with the alias
+_NOT_FOUND_CODES = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # no model of the name; no such alias
 
 
 class MlflowRegistry:
     """The models of one MLflow server.
 
     Args:
-        uri: its address, without a password; MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD hold the login.
-        keys: with which models are signed, separated by commas.
+        uri: address without a password; the login is in MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.
+        keys: keys that may have signed a model, separated by commas.
     """
 
     def __init__(self, uri: str, keys: str) -> None:
         self._uri, self._keys = uri, keys
 
     def champion_version(self) -> Version:
-        """The version that has the alias.
+        """Return the version that has the alias.
 
         Raises:
-            ModelUnavailableError: none has it, or MLflow does not answer or refuses.
+            ModelUnavailableError: no version has it, or MLflow does not answer or refuses the login.
         """
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
@@ -60,22 +60,22 @@ class MlflowRegistry:
         return Version(str(found.version), str(found.run_id or ""), int(found.creation_timestamp or 0), signature)
 
     def load(self, version: Version) -> Champion:
-        """Fetch the files of a version, check who registered it, load its pipeline and prove it.
+        """Fetch the files of a version, check its signature, load its pipeline and check it with sample commits.
 
         Raises:
             ModelUnavailableError: the files cannot be fetched.
-            UnfitModelError: they hold something else, or are not from the training of this platform.
+            UnfitModelError: the files are no such pipeline, or are not from the training of this platform.
         """
         import mlflow
         from mlflow.exceptions import MlflowException
 
-        mlflow.set_tracking_uri(self._uri)  # the address of a version leads to a second one, which is asked for there
+        mlflow.set_tracking_uri(self._uri)  # download_artifacts resolves a version to a second URI there
         mlflow.set_registry_uri(self._uri)
         try:
             with tempfile.TemporaryDirectory(prefix="ml-api-") as folder:
                 address = f"models:/{MODEL}/{version.number}"
                 path = Path(mlflow.artifacts.download_artifacts(address, dst_path=folder))
-                if not (path / "MLmodel").exists():  # nothing at all is no error to MLflow
+                if not (path / "MLmodel").exists():  # MLflow raises no error for a version without files
                     raise FileNotFoundError(f"version {version.number} has no files")
                 champion = Champion(version.number, self._pipeline(version, path))
         except (MlflowException, OSError, MemoryError) as error:
@@ -83,27 +83,29 @@ class MlflowRegistry:
                 f"version {version.number} of {MODEL} cannot be fetched: look at MLflow at MLFLOW_TRACKING_URI and at"
                 " its bucket, and at the log of this service"
             ) from error
-        champion.prove()
+        champion.check()
         return champion
 
     def _pipeline(self, version: Version, path: Path) -> Any:
-        """The pipeline, set to use one thread: each request has its own, and a pool costs more than a row is worth."""
+        """Load the pipeline and set it to one thread: requests run in parallel, and a pool is slow for a few rows."""
         try:
             model_file.check_signature(path, version.run_id, version.signature, self._keys)
             pipeline = model_file.load(path)
             parallel = [name for name in pipeline.get_params() if name.rpartition("__")[2] == "n_jobs"]
             pipeline.set_params(**dict.fromkeys(parallel, 1))
-        except (OSError, MemoryError):  # says nothing of the model
+        except (OSError, MemoryError):  # not caused by the model
             raise
         except model_file.RefusedModelError as error:
             raise UnfitModelError(version.number, str(error)) from error
-        except Exception as error:  # it may be any object
+        except Exception as error:  # the file may hold any object
             raise UnfitModelError(version.number, f"{type(error).__name__}: {error}") from error
         return pipeline
 
     def _no_version(self, error: Exception) -> ModelUnavailableError:
-        """Why no version was found, by MLflow's answer."""
-        if getattr(error, "error_code", "") in _NO_SUCH_THING or (_status(error) == 403 and not self._is_registered()):
+        """Return the error that explains MLflow's answer."""
+        if getattr(error, "error_code", "") in _NOT_FOUND_CODES or (
+            _status(error) == 403 and not self._is_registered()
+        ):
             return ModelUnavailableError(
                 f"there is no {MODEL}@{ALIAS} in MLflow yet: train one first (DAG train_commit_model)"
             )
@@ -116,7 +118,7 @@ class MlflowRegistry:
         )
 
     def _is_registered(self) -> bool:
-        """Whether there is such a model. MLflow refuses a name that is not registered, and a search does not."""
+        """Whether the model is registered. MLflow answers 403 for an unknown name; a search does not."""
         from mlflow import MlflowClient
         from mlflow.exceptions import MlflowException
 
@@ -127,6 +129,6 @@ class MlflowRegistry:
 
 
 def _status(error: Exception) -> int | None:
-    """The status of MLflow's answer, where there was one. It is in the text: not every answer is JSON."""
-    said = re.search(r"error code (\d{3}) != 200", str(error))
-    return int(said[1]) if said else None
+    """Return the HTTP status of MLflow's answer, if any. It is read from the text: not every answer is JSON."""
+    found = re.search(r"error code (\d{3}) != 200", str(error))
+    return int(found[1]) if found else None

@@ -1,4 +1,4 @@
-"""What the service can be told from outside. What it accepts in a request is in the modules of models."""
+"""Settings of the service, read from the environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ADDRESS = re.compile(r"https?://[^\s/@]+(/[^\s@]*)?")
 
 
 class MlApiSettings(BaseSettings):
-    """Where the service listens and where its models are. Read from ML_API_<NAME>, MLFLOW_* and MODEL_*."""
+    """Address, token and models of the service. Read from ML_API_<NAME>, MLFLOW_* and MODEL_*."""
 
     model_config = SettingsConfigDict(
         env_prefix="ML_API_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True,
@@ -21,13 +21,13 @@ class MlApiSettings(BaseSettings):
     host: str = Field("127.0.0.1", description="0.0.0.0 in a container")
     port: int = Field(8100, ge=1, le=65535)
     mlflow_tracking_uri: str = Field(
-        "", validation_alias="MLFLOW_TRACKING_URI", description="MLflow's server; without it no commit is classified"
+        "", validation_alias="MLFLOW_TRACKING_URI", description="MLflow's server; if empty, no commit is classified"
     )
-    token: SecretStr = Field(SecretStr(""), description="what callers have to send; without it none gets an answer")
+    token: SecretStr = Field(SecretStr(""), description="token that callers send; if empty, all requests are refused")
     model_signing_key: SecretStr = Field(
         SecretStr(""),
         validation_alias="MODEL_SIGNING_KEY",
-        description="keys separated by commas, one of which has signed the model; without it no model is loaded",
+        description="keys, separated by commas, that may have signed a model; if empty, no model is loaded",
     )
     model_refresh: float = Field(
         60, gt=0, le=86_400, description="seconds until MLflow is asked for the champion again"
@@ -37,10 +37,10 @@ class MlApiSettings(BaseSettings):
     @field_validator("mlflow_tracking_uri")
     @classmethod
     def _is_a_server(cls, address: str) -> str:
-        """A server and nothing else: a folder of files is not shared, and an address ends up in messages."""
+        """Accept only http(s) servers, without credentials: the address is shown in messages."""
         if address and not _ADDRESS.fullmatch(address):
             raise ValueError(
-                "give http://HOST:PORT or https://HOST; a name and a password belong into MLFLOW_TRACKING_USERNAME and"
+                "give http://HOST:PORT or https://HOST; put user name and password into MLFLOW_TRACKING_USERNAME and"
                 " MLFLOW_TRACKING_PASSWORD"
             )
         return address

@@ -1,7 +1,7 @@
 """Airflow plugin: when `maintain_platform` runs, the scheduler starts a process that cleans Airflow's database.
 
-Tasks cannot reach that database; the scheduler can. It waits for nothing: what was done is told to the DAG's task by
-`include.orchestration.airflow_database`.
+Tasks cannot reach that database; the scheduler can. The listener does not wait for the process:
+`include.orchestration.airflow_database` passes the result to the DAG's task.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ log = logging.getLogger(__name__)
 
 
 @hookimpl
-def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 - Airflow calls it by these names
-    """Called by the scheduler when a run begins."""
+def on_dag_run_running(dag_run: DagRun, msg: str) -> None:  # noqa: ARG001 - the hook's parameter names are fixed
+    """Start the cleaning process; the scheduler calls this when a run begins."""
     if dag_run.dag_id == DAG_ID:
         command = [sys.executable, "-m", "include.orchestration.airflow_database", "--", dag_run.run_id]
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - our own interpreter
-        # Somebody has to take note of its end, or it stays as a zombie.
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL)  # noqa: S603 - this interpreter
+        # Wait for the process, otherwise it stays as a zombie.
         threading.Thread(target=process.wait, daemon=True).start()
-        log.info("Airflow's database is cleaned by process %s.", process.pid)
+        log.info("Process %s cleans Airflow's database.", process.pid)
 
 
 class CleanDatabasePlugin(AirflowPlugin):

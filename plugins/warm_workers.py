@@ -1,9 +1,10 @@
-"""Airflow plugin: import what tasks and DAG files need once, before the processes for them are forked.
+"""Airflow plugin: import heavy libraries once, before Airflow forks the processes of tasks and DAG files.
 
-Local workers are forks of the scheduler and share what it has imported. Great Expectations alone takes four
-seconds to import; without this, every small file would wait for that. dbt and Cosmos take as long, once a model.
+Local workers are forks of the scheduler and share its imported modules. Importing Great Expectations takes four
+seconds; without this plugin every task that loads a file would wait for that. dbt and Cosmos take as long per model.
 
-Parsers are forks of the DAG processor. It imports libraries alone: changes of our own code count with the next parse.
+DAG file parsers are forks of the DAG processor. It imports third-party libraries only, so that changes of the project's
+code take effect at the next parse.
 """
 
 from __future__ import annotations
@@ -19,28 +20,31 @@ from airflow.plugins_manager import AirflowPlugin
 if TYPE_CHECKING:
     from types import ModuleType
 
-# What the tasks of transform_warehouse import before they do anything.
-_OF_MODELS = ("cosmos.airflow.task_group", "cosmos.operators.local", "dbt.cli.main", "dbt.adapters.postgres")
+# Imports of the tasks of transform_warehouse.
+_TRANSFORM_MODULES = ("cosmos.airflow.task_group", "cosmos.operators.local", "dbt.cli.main", "dbt.adapters.postgres")
 
-# What the DAG files import of libraries: a third of what a parse costs.
-_OF_PARSES = ("boto3", "pydantic_settings", "cosmos.airflow.task_group", "cosmos.operators.local")
+# Third-party imports of the DAG files: a third of the parse time.
+_PARSER_MODULES = ("boto3", "pydantic_settings", "cosmos.airflow.task_group", "cosmos.operators.local")
 
 log = logging.getLogger(__name__)
 
 
 @hookimpl
-def on_starting(component: object) -> None:  # noqa: ARG001 - Airflow calls it by this name
-    """Called by Airflow before a component starts, and before the component knows what it is."""
+def on_starting(component: object) -> None:  # noqa: ARG001 - the hook's parameter name is fixed
+    """Import the libraries of this process; Airflow calls this before a component starts.
+
+    The component is found in `sys.argv`, since Airflow passes an object that is not set up yet.
+    """
     if "scheduler" in sys.argv and "great_expectations" not in sys.modules:
-        import include.ingestion.batch  # noqa: F401
+        import include.ingestion.pipeline  # noqa: F401
         from include.ingestion.audit import load_library
 
         load_library()
-        for module in _OF_MODELS:
+        for module in _TRANSFORM_MODULES:
             importlib.import_module(module)
-        log.info("Workers are warm.")
+        log.info("Imported the libraries of the workers.")
     if "dag-processor" in sys.argv:
-        for module in _OF_PARSES:
+        for module in _PARSER_MODULES:
             importlib.import_module(module)
 
 

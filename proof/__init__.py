@@ -1,5 +1,5 @@
-"""The trials that take minutes: a platform under faults, under a steady load, and a core whose code is changed.
+"""Trials that take minutes: fault injection (torture), a steady load (soak) and mutation testing of the core.
 
-What belongs here: programs that end with figures and a verdict. What does not: the reference they compare with,
-which is tests/oracle, and whatever fits into a test.
+What belongs here: programs that end with figures and a verdict. What does not: the reference that they compare with
+(tests/oracle), and checks that fit into a test.
 """

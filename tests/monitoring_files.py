@@ -1,4 +1,4 @@
-"""What monitoring/ says: its alerts, dashboards and exporters, and the expressions in them, for the tests of it."""
+"""Reads monitoring/ for its tests: alerts, dashboards, exporter queries, and the expressions in them."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Any
 
 import yaml
 
-ROOM = Path(__file__).parents[1] / "monitoring"
-PROMETHEUS = ROOM / "prometheus"
+MONITORING = Path(__file__).parents[1] / "monitoring"
+PROMETHEUS = MONITORING / "prometheus"
 RULES = sorted((PROMETHEUS / "rules").glob("*.yml"))
-DASHBOARDS = sorted((ROOM / "grafana" / "dashboards").glob("*.json"))
-ALERTING = ROOM / "grafana" / "provisioning" / "alerting" / "alerts.yml"
-EXPORTER = ROOM / "sql_exporter" / "config.yml"
+DASHBOARDS = sorted((MONITORING / "grafana" / "dashboards").glob("*.json"))
+ALERTING = MONITORING / "grafana" / "provisioning" / "alerting" / "alerts.yml"
+EXPORTER = MONITORING / "sql_exporter" / "config.yml"
 
-# Prometheus makes these itself.
+# Metrics that Prometheus creates itself.
 BUILT_IN = {"ALERTS", "up"}
 _WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool"}
-# What Grafana puts into an expression before it sends it; in PromQL and LogQL.
+# Values for the variables that Grafana substitutes in PromQL and LogQL.
 _VARIABLES = {
     "$__rate_interval": "1m", "$__auto": "1m", "$__range": "1h", "$dataset": ".*", "$topic": ".*", "$service": ".+",
     "$search": "",
@@ -29,7 +29,7 @@ _VARIABLES = {
 
 @dataclass(frozen=True)
 class Expression:
-    """A query, and where it stands."""
+    """A query, and the name of its panel or alert."""
 
     where: str
     text: str
@@ -64,26 +64,26 @@ def expressions(source: str) -> list[Expression]:
 
 
 def mailed_alerts() -> Expression:
-    """What Grafana asks Prometheus for, to write to people about each."""
+    """Grafana's query for the alerts that it sends by mail."""
     ((rule,),) = (group["rules"] for group in read_yaml(ALERTING)["groups"])
     return Expression(rule["title"], rule["data"][0]["model"]["expr"])
 
 
 def promql() -> list[Expression]:
-    """Every PromQL expression: of dashboards and of alerts."""
-    asked = expressions("prometheus") + [Expression(rule["alert"], rule["expr"]) for _, rule in alerts()]
-    return [*asked, mailed_alerts()]
+    """Every PromQL expression of dashboards and alerts."""
+    found = expressions("prometheus") + [Expression(rule["alert"], rule["expr"]) for _, rule in alerts()]
+    return [*found, mailed_alerts()]
 
 
 def exporter_queries(job_name: str = "") -> list[dict[str, Any]]:
-    """What the SQL exporter asks, in all of its jobs or in one."""
+    """The queries of the SQL exporter, in all of its jobs or in one."""
     return [query for job in read_yaml(EXPORTER)["jobs"] if job_name in {"", job["name"]} for query in job["queries"]]
 
 
 def filled(text: str, source: str) -> str:
-    """As Grafana would send it."""
+    """Substitute variables and macros like Grafana."""
     if source == "warehouse":
-        # The data source's own macro is written so.
+        # The expansion of the data source's macro.
         text = re.sub(
             r"\$__timeFilter\(([\w.]+)\)", r"\1 BETWEEN '2026-01-01T00:00:00Z' AND '2036-01-01T00:00:00Z'", text
         )
@@ -94,13 +94,13 @@ def filled(text: str, source: str) -> str:
 
 
 def selectors(text: str) -> dict[str, set[str]]:
-    """The metrics that a PromQL expression names, each with the labels that it asks of it."""
+    """The metrics in a PromQL expression, each with the labels of its selectors."""
     plain = re.sub(r'"(?:[^"\\]|\\.)*"', '""', text)
     plain = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", "", plain)
     plain = re.sub(r"\[[^\]]*\]", "", plain)
     found: dict[str, set[str]] = {}
-    # An identifier that no bracket follows (that would be a function), outside of braces, and its own braces.
-    for name, asked in re.findall(r"(?<![\w:])([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()(?:\{([^}]*)\})?", plain):
+    # An identifier outside of braces that is no function (not followed by a parenthesis), and its braces.
+    for name, selector in re.findall(r"(?<![\w:])([a-zA-Z_:][\w:]*)(?![\w:]*\s*\()(?:\{([^}]*)\})?", plain):
         if name not in _WORDS:
-            found.setdefault(name, set()).update(re.findall(r"(\w+)\s*[=!]", asked))
+            found.setdefault(name, set()).update(re.findall(r"(\w+)\s*[=!]", selector))
     return found

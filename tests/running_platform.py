@@ -1,4 +1,4 @@
-"""A running platform as its users see it, for the tests that drop files: a bucket, tables, Airflow's API."""
+"""A running platform for tests that drop files: its bucket, its tables, Airflow's API."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ BUCKET = "landing"
 
 @dataclass
 class Running:
-    """A running platform, as its users see it: a bucket, tables, and Airflow's API."""
+    """A running platform, with helpers for its bucket, its tables and Airflow's API."""
 
     platform: Platform
     contracts: Path
@@ -75,7 +75,7 @@ class Running:
         return dict(rows[0][0]) if rows else {}
 
     def settled(self, key: str, seconds: float = 300) -> dict[str, Any]:
-        """The entry of a key once it is settled."""
+        """Wait until the entry of a key is settled, and return it."""
         return self.until(lambda: (entry := self.entry(key)).get("settled_at") and entry, key, seconds)
 
     def until(self, condition: Callable[[], Any], what: str, seconds: float = 300) -> Any:
@@ -87,13 +87,13 @@ class Running:
         raise AssertionError(f"not within {seconds} s: {what}; {condition()!r}\n{self.state()}")
 
     def state(self) -> str:
-        """What a person would look at first: open ledger entries, waiting files, refused files, runs under way."""
+        """Describe unsettled entries, waiting files, import errors and unfinished runs, for a failed test."""
         entries = self.query(
             "SELECT object_key, status, stage, attempts FROM ops.file_ingestion_log WHERE settled_at IS NULL LIMIT 20"
         )
-        refused = [error["filename"] for error in self.airflow("importErrors")["import_errors"]]
-        facts = {"open entries": entries, "waiting files": self.keys("incoming/")[:20], "import errors": refused}
-        return "\n".join([*(f"{name}: {fact}" for name, fact in facts.items()), *self._unfinished()])
+        errors = [error["filename"] for error in self.airflow("importErrors")["import_errors"]]
+        lists = {"open entries": entries, "waiting files": self.keys("incoming/")[:20], "import errors": errors}
+        return "\n".join([*(f"{name}: {items}" for name, items in lists.items()), *self._unfinished()])
 
     def _unfinished(self) -> Iterator[str]:
         runs = self.airflow("dags/~/dagRuns?state=running&state=queued&limit=100")["dag_runs"]
@@ -109,7 +109,7 @@ class Running:
         return b"".join(self.objects.read(BUCKET, key)[1])
 
     def kill_tasks(self) -> int:
-        """Kill every process that runs a task, and not the executor's workers that watch over them; how many."""
+        """Kill every process that runs a task, but no worker of the executor. Return the number of processes."""
         killed = 0
         for process in processes.find_tasks(self.platform.settings.layout, self.platform._session()):
             with suppress(psutil.Error):
@@ -119,10 +119,10 @@ class Running:
 
     def airflow(self, path: str, body: dict[str, Any] | None = None, method: str | None = None) -> dict[str, Any]:
         """A call of Airflow's API, logged in as the admin."""
-        told = for_library(self.platform)
-        login = {"username": told["AIRFLOW_USER"], "password": told["AIRFLOW_PASSWORD"]}
-        token = self._call(f"{told['AIRFLOW_URL']}/auth/token", login, "")["access_token"]
-        return self._call(f"{told['AIRFLOW_URL']}/api/v2/{path}", body, str(token), method)
+        variables = for_library(self.platform)
+        login = {"username": variables["AIRFLOW_USER"], "password": variables["AIRFLOW_PASSWORD"]}
+        token = self._call(f"{variables['AIRFLOW_URL']}/auth/token", login, "")["access_token"]
+        return self._call(f"{variables['AIRFLOW_URL']}/api/v2/{path}", body, str(token), method)
 
     @staticmethod
     def _call(address: str, body: dict[str, Any] | None, token: str, method: str | None = None) -> dict[str, Any]:
@@ -134,6 +134,6 @@ class Running:
 
 
 def listening_ports(platform: Platform) -> set[int]:
-    """Of what runs: the workers' queue does not, where the scheduler runs the tasks."""
+    """The ports of a platform with the LocalExecutor, which has no Redis."""
     named = {getattr(platform.settings, name) for name in PORTS if name != "redis_port"}
     return named | set(internal_ports(platform.settings))

@@ -1,8 +1,9 @@
 {#-
-The condition for rows of a raw table, called `source_rows`, that an incremental model lacks or holds in an older version.
+The condition for rows of a raw table, called `source_rows`, that an incremental model does not have in this version.
 
-The watermark alone would lose rows: a load's rows bear the time at which its transaction began, and a later, shorter
-load of the same table may be seen first. So it looks some hours back, and leaves out what the model has already.
+A plain watermark would miss rows: the rows of a load have the time at which its transaction began, and a later, shorter
+load of the same table may be committed first. So the watermark overlaps some hours, and rows that the model has already
+are excluded.
 -#}
 {% macro changed_rows(key) -%}
     {%- if is_incremental() -%}

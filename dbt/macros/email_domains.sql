@@ -5,8 +5,8 @@
 
 
 {#-
-Whether an address looks like one that an employer gave. False for free-mail providers (var `personal_email_domains`),
-for addresses that take no mail (noreply), for names of machines (no dot, .local, .lan and the like), and for none.
+Whether an address looks like an employer's. False for free-mail providers (var `personal_email_domains`), for noreply
+addresses, for host names (no dot, .local, .lan and the like), and for null.
 -#}
 {% macro is_company_email(address) -%}
     coalesce(

@@ -1,4 +1,4 @@
-{#- Schemas are called as the models' configuration says, whoever runs them: staging and analytics. -#}
+{#- Schemas have the names of the models' configuration, staging and analytics, for every target and user. -#}
 {% macro generate_schema_name(custom_schema_name, node) -%}
     {{ custom_schema_name | trim if custom_schema_name else target.schema }}
 {%- endmacro %}

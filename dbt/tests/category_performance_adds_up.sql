@@ -1,4 +1,4 @@
--- Every sale is in one month of one category, and no month has other money.
+-- The sum of the revenue of all categories and months is the sum of all sales.
 WITH totals AS (
     SELECT
         (SELECT coalesce(sum(total_amount), 0) FROM {{ ref("stg_sales") }}) AS of_sales,

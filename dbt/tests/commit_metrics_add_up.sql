@@ -1,4 +1,4 @@
--- Authors' commits and staged commits of a repository are as many.
+-- The sum of the authors' commits of a repository is the number of its staged commits.
 WITH staged AS (
     SELECT
         repository,

@@ -1,4 +1,4 @@
--- Every sale is in one day, and no day has other money.
+-- The sum of the revenue of all days is the sum of all sales.
 WITH totals AS (
     SELECT
         (SELECT coalesce(sum(total_amount), 0) FROM {{ ref("stg_sales") }}) AS of_sales,

@@ -1,4 +1,4 @@
--- Every file of the ledger is counted once, under one outcome; no more rows have an outcome than were read.
+-- Every file of the ledger is counted under exactly one outcome; rows with an outcome are at most the rows read.
 WITH counted AS (
     SELECT
         dataset,

@@ -1,4 +1,4 @@
--- Every staged commit has its features, once, and no other commit has any.
+-- Every staged commit has exactly one row of features, and no other commit has one.
 WITH features AS (
     SELECT
         sha,

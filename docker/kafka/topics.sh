@@ -1,5 +1,5 @@
 #!/bin/bash
-# The topics, made before anybody writes to them. Safe to run at every start: one that is there stays as it is.
+# Creates the topics before any producer writes to them. Idempotent: existing topics are not changed.
 set -euo pipefail
 
 tool="${KAFKA_TOPICS_TOOL:-/opt/kafka/bin/kafka-topics.sh}"

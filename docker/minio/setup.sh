@@ -1,10 +1,10 @@
 #!/bin/sh
-# The buckets, and two users: the pipelines reach theirs, MLflow reaches its own, and neither reaches anything else.
-# Safe to run at every start; a new password in .env is set. For any POSIX shell, and no tools but mc, mkdir and printf:
-# the image holds little. MC_HOST_store, which mc reads itself, says where the store is.
+# Creates the buckets and two users: the pipelines' user and MLflow's user may use only their own buckets.
+# Idempotent: runs at every start and sets a new password from .env. Needs a POSIX shell, mc, mkdir and printf; the
+# image has few other tools. mc reads the address of the store from MC_HOST_store.
 set -eu
 
-policy() {  # of the buckets that are named: list them, read, write and delete their objects, and nothing more
+policy() {  # the policy for the given buckets: list them, read, write and delete their objects
   buckets="" objects=""
   for bucket in "$@"; do
     buckets="$buckets${buckets:+, }\"arn:aws:s3:::$bucket\""
@@ -17,14 +17,14 @@ policy() {  # of the buckets that are named: list them, read, write and delete t
    "s3:ListMultipartUploadParts"], "Resource": [%s]}]}\n' "$buckets" "$objects"
 }
 
-user() {  # name, password, buckets: the policy bears the user's name
+user() {  # name, password, buckets: the policy has the user's name
   name="$1" password="$2"
   shift 2
   policy "$@" > "$MC_CONFIG_DIR/$name.json"
   mc admin policy create store "$name" "$MC_CONFIG_DIR/$name.json"
-  # By standard input: an argument shows in the list of processes.
+  # Through standard input, because arguments are visible in the process list.
   printf '%s\n%s\n' "$name" "$password" | mc admin user add store
-  # Refused where it is attached already; what counts is looked at afterwards.
+  # Fails if the policy is attached already, so the result is checked below.
   mc admin policy attach store "$name" --user "$name" || true
   info="$(mc admin user info store "$name" --json)"
   case "$info" in
@@ -40,6 +40,6 @@ mkdir -p "$MC_CONFIG_DIR"
 for bucket in $S3_BUCKETS "$MLFLOW_S3_BUCKET"; do
   mc mb --ignore-existing "store/$bucket"
 done
-# shellcheck disable=SC2086 - the names of buckets hold no spaces, and are to be words of their own
+# shellcheck disable=SC2086 - bucket names have no spaces and are separate arguments
 user "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" $S3_BUCKETS
 user "$MLFLOW_S3_ACCESS_KEY_ID" "$MLFLOW_S3_SECRET_ACCESS_KEY" "$MLFLOW_S3_BUCKET"

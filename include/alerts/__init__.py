@@ -1,1 +1,1 @@
-"""Messages to people: what they say, and getting them out without holding anybody up. Nothing here knows Airflow."""
+"""Alert messages: their text, and sending them without delaying a run. Nothing here imports Airflow."""

@@ -1,6 +1,6 @@
-"""Getting a message out: a few tries within a time that nothing can stretch.
+"""Send a message with a few attempts within a hard deadline.
 
-What belongs here: tries, pauses, the deadline. What does not: what is sent, and over which channel.
+What belongs here: attempts, back-off, the deadline. What does not: the message and the channel.
 """
 
 from __future__ import annotations
@@ -19,32 +19,33 @@ if TYPE_CHECKING:
 
 _FIRST_PAUSE_SECONDS = 0.5
 _LONGEST_REASON = 300
-# Shorter texts are words such as `warning`, and would make errors unreadable.
+# Shorter texts are words such as `warning`; masking them would make errors unreadable.
 _SHORTEST_SECRET = 8
 
 log = logging.getLogger(__name__)
 
 
 def deliver(send: Callable[[], None], settings: AlertSettings) -> bool:
-    """Call `send` until it succeeds, its refusal is final, or time or tries are used up. Never raises.
+    """Call `send` until it succeeds, its error is final, or attempts or time are used up. Never raises.
 
-    It is called in a thread of its own: a server that answers a byte a minute holds up a socket with any timeout, and
-    a notifier of other make may have none. A try that does not end is left behind, and ends with the process.
+    `send` runs in a separate thread, because a socket timeout does not limit a server that sends one byte a minute, and
+    third-party notifiers may have no timeout. An attempt that exceeds the deadline is abandoned and ends with the
+    process.
 
     Args:
         send: sends the message, or raises.
-        settings: tries and deadline.
+        settings: number of attempts and deadline.
 
     Returns:
-        Whether the message is out. A try that was left behind may yet succeed: such a message can come twice.
+        Whether the message was sent. An abandoned attempt may still succeed, so a message can be sent twice.
     """
     deadline, given_up, done = monotonic() + settings.deadline_seconds, Event(), Future[str]()
-    thread = Thread(target=_tries, args=(send, settings, given_up, done), name="alert", daemon=True)
+    thread = Thread(target=_attempt_all, args=(send, settings, given_up, done), name="alert", daemon=True)
     thread.start()
     thread.join(max(0.0, deadline - monotonic()))
     given_up.set()
     if not done.done():
-        log.error("The alert was given up after %g s: the channel does not answer.", settings.deadline_seconds)
+        log.error("The alert was given up after %g s: the channel does not respond.", settings.deadline_seconds)
         return False
     if reason := done.result():
         log.error("The alert could not be sent. %s", reason)
@@ -52,13 +53,13 @@ def deliver(send: Callable[[], None], settings: AlertSettings) -> bool:
 
 
 def is_final(error: BaseException) -> bool:
-    """Whether the same message would be refused again: what SMTP answers with a code of 500 and above."""
+    """Return whether the same message would be refused again: SMTP reply codes of 500 and above."""
     if isinstance(error, smtplib.SMTPRecipientsRefused):
         return all(code >= 500 for code, _ in error.recipients.values())
     return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
 
 
-def _tries(send: Callable[[], None], settings: AlertSettings, given_up: Event, done: Future[str]) -> None:
+def _attempt_all(send: Callable[[], None], settings: AlertSettings, given_up: Event, done: Future[str]) -> None:
     pause, attempts = _FIRST_PAUSE_SECONDS, settings.attempts
     for attempt in range(1, attempts + 1):
         try:
@@ -68,7 +69,7 @@ def _tries(send: Callable[[], None], settings: AlertSettings, given_up: Event, d
             if is_final(error) or attempt == attempts:
                 done.set_result(reason)
                 return
-            log.warning("The alert was not sent, try %s of %s. %s", attempt, attempts, reason)
+            log.warning("The alert was not sent, attempt %s of %s. %s", attempt, attempts, reason)
         else:
             done.set_result("")
             return
@@ -78,20 +79,20 @@ def _tries(send: Callable[[], None], settings: AlertSettings, given_up: Event, d
 
 
 def _without_secrets(text: str, settings: AlertSettings) -> str:
-    """What a notifier was given is hidden: HTTP libraries name the address in their errors, and in it is the key."""
+    """Mask the arguments of the notifier: HTTP libraries put the URL into their errors, and it may contain a key."""
     for secret in sorted(_secrets(settings.notifier_kwargs), key=len, reverse=True):
         text = text.replace(secret, "***")
     return text
 
 
 def _secrets(value: object) -> Iterator[str]:
-    """Every text, and of an address the part after the host, which some libraries name alone."""
+    """Yield every text, and of a URL also the part after the host, which some libraries show alone."""
     if isinstance(value, dict):
-        for one in value.values():
-            yield from _secrets(one)
+        for item in value.values():
+            yield from _secrets(item)
     elif isinstance(value, list):
-        for one in value:
-            yield from _secrets(one)
+        for item in value:
+            yield from _secrets(item)
     elif isinstance(value, str):
         _, _, after_scheme = value.partition("://")
         _, slash, path = after_scheme.partition("/")

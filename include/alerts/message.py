@@ -1,8 +1,7 @@
-"""One message: what happened, with numbers, names and places, as a subject, as text and as HTML.
+"""One alert message with counts, names and locations, as subject, text and HTML.
 
-What belongs here: words, and taking the harm out of names that somebody else has chosen. What does not: whether the
-message is sent. Values of rows are never in it, and no text of an error, which may quote them: codes, numbers and
-names alone.
+What belongs here: wording, and cleaning names that come from outside. What does not: whether the message is sent. A
+message contains only codes, counts and names: no values of rows, and no error texts, which may quote values.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ if TYPE_CHECKING:
     import jinja2
 
 _TEMPLATE = Path(__file__).with_suffix(".html")
-# A key holds 1,024 bytes, and with the place and the ending of a report around it no more than this.
+# An object key has at most 1,024 bytes; with bucket and report suffix it is shorter than this.
 _LONGEST_NAME = 1_200
 _LONGEST_SUBJECT = 150
 _STAND_IN = "\N{REPLACEMENT CHARACTER}"
@@ -24,27 +23,27 @@ _STAND_IN = "\N{REPLACEMENT CHARACTER}"
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that a message lists: its name, the reason, and where more is to be read."""
+    """An entry in the list of a message: its name, the reason code, and the location of details."""
 
     name: str
     code: str
-    place: str = ""
+    location: str = ""
 
 
 @dataclass(frozen=True)
 class Alert:
-    """What there is to tell of one run.
+    """The content of an alert about one run.
 
     Args:
-        about: a dataset, a topic, a DAG.
-        happened: in a few words, as in `2 files quarantined`.
-        causes: how often each reason occurs. A cause that people were told of a while ago is not repeated.
-        items: the first things to list.
-        more: how many are not listed.
-        facts: further numbers and places, by their names.
+        about: a dataset, a topic or a DAG.
+        happened: summary in a few words, for example `2 files quarantined`.
+        causes: count by reason code. A cause that was reported recently is not repeated.
+        items: the first entries of the list.
+        more: number of entries that are not listed.
+        details: further values and locations, by name.
         advice: what the reader can do.
-        run_url: the run's page in Airflow.
-        held_back: how often there was cause for this message since the last one.
+        run_url: page of the run in Airflow.
+        held_back: how often this message was due since the last one and was not sent.
     """
 
     about: str
@@ -52,26 +51,26 @@ class Alert:
     causes: dict[str, int]
     items: tuple[Item, ...] = ()
     more: int = 0
-    facts: tuple[tuple[str, str], ...] = ()
+    details: tuple[tuple[str, str], ...] = ()
     advice: str = ""
     run_url: str = ""
     held_back: int = 0
 
     @property
     def subject(self) -> str:
-        """One short line."""
+        """Return the subject as one short line."""
         return _shortened(cleaned(f"[FileGate] {self.about}: {self.happened}"), _LONGEST_SUBJECT)
 
     @property
     def repeats(self) -> str:
-        """That this is not the first time; empty if it is."""
+        """Return a sentence with the number of held-back messages; empty if there are none."""
         times = "once" if self.held_back == 1 else f"{self.held_back:,} times"
         return f"This happened {times} more since the last message." if self.held_back else ""
 
     @property
     def text(self) -> str:
-        """The whole message as plain text."""
-        listed = [line for item in self._cleaned_items for line in _lines(item)]
+        """Return the message as plain text."""
+        listed = [line for item in self._cleaned_items for line in _item_lines(item)]
         blocks = [
             [f"{cleaned(self.about)}: {cleaned(self.happened)}"],
             [f"{cleaned(name)}: {cleaned(value)}" for name, value in self._numbers],
@@ -84,7 +83,7 @@ class Alert:
 
     @property
     def html(self) -> str:
-        """The same as a page, in which every value is escaped."""
+        """Return the message as HTML with every value escaped."""
         return _template().render(
             about=cleaned(self.about),
             happened=cleaned(self.happened),
@@ -97,7 +96,7 @@ class Alert:
         )
 
     def fields(self) -> dict[str, Any]:
-        """What the templates of a notifier may name, as `alert.<field>`."""
+        """Return the fields that the templates of a notifier can use, as `alert.<field>`."""
         return {
             "about": cleaned(self.about),
             "happened": cleaned(self.happened),
@@ -111,31 +110,31 @@ class Alert:
 
     @property
     def _numbers(self) -> list[tuple[str, str]]:
-        return [*self.facts, *((cause, f"{count:,}") for cause, count in sorted(self.causes.items()))]
+        return [*self.details, *((cause, f"{count:,}") for cause, count in sorted(self.causes.items()))]
 
     @property
     def _cleaned_items(self) -> list[Item]:
-        return [Item(_shown(item.name), _shown(item.code), _shown(item.place)) for item in self.items]
+        return [Item(_limited(item.name), _limited(item.code), _limited(item.location)) for item in self.items]
 
 
 def cleaned(text: str) -> str:
-    """Without line breaks, control characters and marks that turn the direction of writing.
+    """Replace line breaks, control characters and bidirectional marks.
 
-    A name that a partner has chosen must not become a header of a mail, or look like another name.
+    A name chosen by a partner must not inject a mail header, or look like another name.
     """
-    return "".join(sign if sign.isprintable() else _STAND_IN for sign in text)
+    return "".join(character if character.isprintable() else _STAND_IN for character in text)
 
 
 def counted(count: int, one: str, several: str = "") -> str:
-    """`1 file`, `2 files`."""
+    """Return the count with its noun: `1 file`, `2 files`."""
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
-def _lines(item: Item) -> list[str]:
-    return [f"- {item.name}: {item.code}", *([f"  {item.place}"] if item.place else [])]
+def _item_lines(item: Item) -> list[str]:
+    return [f"- {item.name}: {item.code}", *([f"  {item.location}"] if item.location else [])]
 
 
-def _shown(name: str) -> str:
+def _limited(name: str) -> str:
     return _shortened(cleaned(name), _LONGEST_NAME)
 
 

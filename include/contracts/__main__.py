@@ -1,4 +1,4 @@
-"""`python -m include.contracts`: check contracts, print one for people, draft one from a sample file."""
+"""`python -m include.contracts`: check contracts, print one as Markdown, draft one from a sample file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 console = Console(highlight=False, soft_wrap=True)
 
-# How Parquet, gzip, zstd and text in UTF-16 begin: tables, although they hold zero bytes.
+# First bytes of Parquet, gzip, zstd and UTF-16 text: these may be tables although they contain zero bytes.
 _BINARY_TABLES = (b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xff\xfe", b"\xfe\xff")
 
 
@@ -29,7 +29,7 @@ def check(
         list[Path] | None, typer.Argument(metavar="[PATH]...", help="Files; all contracts if none.")
     ] = None,
 ) -> None:
-    """Say of every contract whether it is sound; exit 1 when one is not."""
+    """Check every contract; exit 1 when one is broken."""
     directory = ingest_settings().contracts_dir
     broken = 0
     for path in paths or sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
@@ -43,10 +43,10 @@ def check(
         else:
             rules = len(contract.row_rules)
             checks = len(contract.expectations)
-            facts = (
+            summary = (
                 f"{len(contract.columns)} columns, key {', '.join(contract.key)}, {rules} row rules, {checks} checks"
             )
-            console.print(f"sound   {path}  ({facts})", markup=False)
+            console.print(f"sound   {path}  ({summary})", markup=False)
             if contract.is_draft:
                 console.print(f"  - status: {contract.status}: no DAG until it is `status: active`", markup=False)
     if not (paths or broken or any(directory.glob("*.y*ml"))):
@@ -101,7 +101,7 @@ def draft(
 
 
 def _no_table(file: Path) -> str:
-    """Why the file cannot be a sample, as far as its first bytes show; empty if they do not speak against it."""
+    """Why the file cannot be a sample, by its first bytes; empty if it may be one."""
     if not file.is_file():
         return "is not a file"
     try:

@@ -1,7 +1,7 @@
-"""What checking a contract gave, kept on disk by the hash of its content.
+"""Caches the result of checking a contract on disk, by the hash of its content.
 
-What belongs here: keys, and safe files. What does not: checking (`checked`). The folder and its files belong to this
-user alone; anything else is ignored. Without a usable folder nothing is kept, and every process checks by itself.
+What belongs here: keys, and safe files. What does not: checking (`checked`). The folder and its files must belong to
+this user alone; others are ignored. Without a usable folder nothing is cached, and every process checks by itself.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from typing import Any
 
 MAX_ENTRY_BYTES = 8 * 1024**2
 _KEEP_SECONDS = 30 * 24 * 3600
-# What decides, beside the code of this package, whether a contract is sound and what it is compiled to.
+# Packages whose versions, beside the code of this package, decide the result of a check.
 _PACKAGES = ("duckdb", "jsonschema", "open-data-contract-standard", "pydantic", "pyyaml")
 
 Entry = dict[str, Any]
 
 
 def content_key(name: str, content: bytes) -> str:
-    """The key of a contract's content: of the file's name, its bytes, our code and the libraries' versions."""
+    """The cache key: a hash of the file's name, its bytes, this package's code and the libraries' versions."""
     digest = sha256(f"{code_fingerprint()}\0{name}\0".encode("utf-8", "surrogateescape"))
     digest.update(content)
     return digest.hexdigest()
@@ -46,14 +46,14 @@ def code_fingerprint() -> str:
 
 
 class ContractCache:
-    """Entries of one folder. Reading and writing never raise: a cache that does not work is no cache."""
+    """The entries in one folder. Reading and writing never raise: without a usable folder nothing is cached."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._pruned = False
 
     def get(self, key: str) -> Entry | None:
-        """The entry of a key; None when there is none that this user wrote completely."""
+        """The entry of a key; None if there is none, or if it is damaged or not this user's."""
         try:
             if not self._is_ours():
                 return None
@@ -67,7 +67,7 @@ class ContractCache:
         return entry if isinstance(entry, dict) and entry.get("key") == key else None
 
     def put(self, key: str, entry: Entry) -> None:
-        """Keep an entry. Several processes may write the same one: each replaces the file as a whole."""
+        """Store an entry. Several processes may write the same one: each replaces the file as a whole."""
         content = json.dumps({**entry, "key": key}).encode()
         if len(content) >= MAX_ENTRY_BYTES:
             return
@@ -85,12 +85,12 @@ class ContractCache:
                 Path(file.name).unlink(missing_ok=True)
 
     def _is_ours(self) -> bool:
-        """Whether the folder is a folder of this user that no other user can write to."""
+        """Whether the folder belongs to this user and no other user can write to it."""
         found = self._folder.lstat()
         return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o022
 
     def _prune(self) -> None:
-        """Remove what was written long ago. A contract that is still in use is checked again once a month."""
+        """Remove old entries. A contract that is still in use is checked again once a month."""
         if self._pruned:
             return
         self._pruned = True

@@ -1,10 +1,10 @@
-"""The process that checks contracts for another one: `python -m include.contracts.check_child`.
+"""The child process that checks contracts: `python -m include.contracts.check_child`.
 
-What belongs here: its loop and its limits. What does not: the side that starts it (`checked`). It reads one request
-a line from standard input, `{"name": file name, "content": base64}`, and answers with lines of JSON:
+What belongs here: its loop and its limits. What does not: the parent process that starts it (`checking`). It reads one
+request a line from standard input, `{"name": file name, "content": base64}`, and answers with lines of JSON:
 `{"remains": {...}}` (see `remains`), `{"at": path}` before each expression, then `{"contract": {...}}` or
 `{"problems": [[path, what, remedy], ...]}`.
-A contract that needs more than the limits ends this process; the other side refuses that contract alone.
+A contract that exceeds the limits ends this process; the parent refuses that contract alone.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ schema:
 
 
 def main() -> None:
-    """Answer requests until there are none for a while, or the other side is gone."""
+    """Answer requests until none came for `IDLE_SECONDS`, or the parent has ended."""
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not disturb the answers
     _warm_up()
@@ -94,12 +94,12 @@ def check(name: str, content: bytes, answers: TextIO) -> dict[str, Any]:
 
 
 def _warm_up() -> None:
-    """Load everything that a contract needs, so that the limits hold for contracts alone."""
+    """Import everything that a contract needs, so that the limits apply to contracts alone."""
     compile_contract(Path("warm_up.yaml"), _SAMPLE)
 
 
 def _address_space() -> int:
-    """Bytes of address space of this process."""
+    """This process's address space in bytes."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
     except OSError:  # not Linux
@@ -113,7 +113,7 @@ def _limit(what: int, value: int) -> None:
     soft = value if hard == resource.RLIM_INFINITY else min(value, hard)
     try:
         resource.setrlimit(what, (soft, hard))
-    except (OSError, ValueError):  # macOS refuses some: the other side's clock is left
+    except (OSError, ValueError):  # macOS refuses some: the parent's timeout remains
         return
 
 

@@ -1,7 +1,7 @@
-"""Contracts of which every expression was checked: from the cache, else by a child process with limits.
+"""Reads checked contracts: from the cache, else with a child process with limits.
 
-What belongs here: the order of cache and child. What does not: either of them (`cache`, `checking`). Nothing of a
-contract but its bytes is looked at in this process, so that no contract can exhaust it.
+What belongs here: the order of cache and child. What does not: either of them (`cache`, `checking`). This process reads
+only a contract's bytes and compiles none, so that no contract can exhaust it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def read_contracts(paths: Iterable[Path]) -> list[Contract | ContractError]:
-    """Each file's contract, or why there is none, in the order of the paths. One bad file touches no other."""
+    """Each file's contract or its error, in the order of the paths. A broken file affects no other."""
     cache = _cache(ingest_settings().contracts_cache_dir)
     return [_read(path, cache) for path in paths]
 
@@ -45,7 +45,7 @@ def _read(path: Path, cache: ContractCache) -> Contract | ContractError:
 
 
 def _result(entry: Entry, path: Path) -> Contract | ContractError | None:
-    """What an entry holds; None when it is damaged."""
+    """The contract or error of a cache entry; None when it is damaged."""
     try:
         if "contract" in entry:
             return decoded(entry["contract"], path)

@@ -1,6 +1,6 @@
-"""Starts the process that checks contracts, asks it, and says what its end means.
+"""Starts the child process that checks contracts, sends it requests, and interprets its end.
 
-What belongs here: the life of `check_child` as seen from outside, and its limit of time. What does not: checking itself
+What belongs here: starting and ending `check_child`, and its time limit. What does not: checking itself
 (`check_child`), the cache (`checked`).
 """
 
@@ -25,13 +25,13 @@ from include.contracts.cache import MAX_ENTRY_BYTES, Entry
 if TYPE_CHECKING:
     from typing import IO
 
-WALL_SECONDS = 30.0  # of one contract: its limit of CPU time is lower, but a loaded machine gives little of it
+WALL_SECONDS = 30.0  # of one contract; longer than its CPU limit, for a loaded machine gives it little CPU time
 START_SECONDS = 120.0
 _OUT_OF_MEMORY = 86  # the child's exit code
 _ROOT = Path(__file__).parents[2]
 _SIMPLER = "make it simpler: fewer functions, lists and patterns inside each other"
-_AGAIN = "look at the load and the free memory of the machine; it is tried again at the next look"
-# Without the passwords that this process may have in its environment.
+_AGAIN = "check the load and the free memory of the machine; the contract is checked again when it is next read"
+# Only these variables: this process may have passwords in its environment.
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "TMPDIR", "VIRTUAL_ENV", "HOME", "PYTHONUSERBASE")
 
 
@@ -43,7 +43,7 @@ class ContractChecker:
         self._lock = threading.Lock()
 
     def check(self, name: str, content: bytes) -> tuple[Entry, bool]:
-        """A contract's entry, and whether the same content would always give the same.
+        """A contract's entry, and whether the same content would always give the same entry.
 
         Args:
             name: the file's name.
@@ -55,16 +55,16 @@ class ContractChecker:
                     child = self._running()
                 except _EndedError as ended:
                     return _refusal(
-                        "", f"could not be checked: {ended}", "wait: it is tried again at the next look"
+                        "", f"could not be checked: {ended}", "wait: it is checked again when it is next read"
                     ), False
                 try:
                     return child.ask(name, content), True
                 except _EndedError as ended:
                     self._close()
-                    if not ended.idle:  # else it ended for lack of work just before the request came
+                    if not ended.idle:  # else it ended as idle just before the request
                         return _refusal(ended.at, str(ended), _SIMPLER) | ended.remains, ended.lasting
                 except BaseException:
-                    # Interrupted, by Airflow's own timeout perhaps: the answer that comes later belongs to nothing.
+                    # Interrupted, for example by Airflow's timeout: a late answer must not reach the next request.
                     self._close()
                     raise
         return _refusal("", "could not be checked: the checking process ends at once", _AGAIN), False

@@ -1,7 +1,7 @@
 """Writes a compiled contract as JSON and reads it back.
 
-What belongs here: the conversion, derived from the fields of the model's classes. What does not: where the JSON is kept
-(`cache`). Fields that have their default are left out, so that reading stays fast.
+What belongs here: the conversion, derived from the fields of the model's classes. What does not: storing the JSON
+(`cache`). Fields with their default are left out, so that reading is fast.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _default(field: Field[Any]) -> Any:
 
 @lru_cache(maxsize=32)
 def _decoder(kind: type) -> Converter:
-    """Makes one of the model's dataclasses of a dictionary."""
+    """A function that builds one of the model's dataclasses from a dictionary."""
     hints = get_type_hints(kind, vars(model) | {"Path": Path})
     converters = {field.name: _converter(hints[field.name]) for field in fields(kind)}
     needed = {name: converter for name, converter in converters.items() if converter is not None}
@@ -66,7 +66,7 @@ def _decoder(kind: type) -> Converter:
 
 
 def _converter(hint: Any) -> Converter | None:
-    """How a value of JSON becomes one of this type; None where it is one already."""
+    """The function that converts a JSON value to this type; None if no conversion is needed."""
     arguments = get_args(hint)
     if isinstance(hint, type) and is_dataclass(hint):
         return _decoder(hint)

@@ -1,7 +1,7 @@
 """Compiles a property of the standard into a column.
 
 What belongs here: everything about one column but its table-level checks (`quality`). What does not: rules that
-need other columns (`reader`). Keys of the standard that nobody acts on are either documentation or refused here.
+need other columns (`reader`). Keys of the standard without an effect here are either documentation or refused.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 _CUSTOM = ("cleaning", "derived", "enriched", "formats", "sample")
 _TEMPORAL = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
-# Keys that promise a behaviour this pipeline does not have, with what to write in their place.
+# Keys for a behaviour that this pipeline does not have, with what to write instead.
 _REFUSED = {
     "partitioned": "remove it; tables are not partitioned by column",
     "partitionKeyPosition": "remove it; tables are not partitioned by column",
@@ -47,11 +47,11 @@ _REFUSED_OPTIONS = {
 
 
 def compile_column(prop: SchemaProperty, path: str, findings: Findings) -> Column | None:
-    """The column a property describes, or None when its name or type is unusable; says why in `findings`."""
+    """The column a property describes, or None when its name or type is unusable; adds the reason to `findings`."""
     name = prop.name or ""
     if name in SYSTEM_COLUMNS:
         remedy = f"use another name, as {name}_value: PostgreSQL gives every table a system column {name}"
-        findings.add(f"{path}.name", f"'{name}' is a name of PostgreSQL's own", remedy)
+        findings.add(f"{path}.name", f"'{name}' is a name that PostgreSQL uses itself", remedy)
     elif not is_column_name(name):
         remedy = "use lower-case letters of any script (as NFC), digits and _, starting with a letter, at most 63 bytes"
         findings.add(f"{path}.name", f"'{name}' is no column name", remedy)
@@ -129,7 +129,7 @@ def _with_text_options(
         try:
             re.compile(pattern)
         except (re.error, RecursionError, OverflowError) as error:
-            remedy = "mend the regular expression; it must match the whole value"
+            remedy = "correct the regular expression; it must match the whole value"
             findings.add(f"{path}.pattern", f"not a regular expression: {error}", remedy)
             pattern = None
     else:
@@ -175,7 +175,7 @@ def _check_order(column: Column, path: str, findings: Findings) -> None:
         return
     open_end = column.exclusive_minimum or column.exclusive_maximum
     if low > high or (low == high and open_end):  # type: ignore[operator]
-        findings.add(path, f"no value lies between {column.minimum} and {column.maximum}", "exchange the two bounds")
+        findings.add(path, f"no value is between {column.minimum} and {column.maximum}", "exchange the two bounds")
 
 
 def _with_custom(column: Column, customs: list[CustomProperty], path: str, findings: Findings) -> Column:
@@ -198,7 +198,7 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
                     f"{where}.property", f"'{custom.property}' is not known", nearest(custom.property, _CUSTOM)
                 )
             case _:
-                pass  # another vendor's property: documentation to us, as the standard asks
+                pass  # another vendor's property: documentation, as the standard asks
     return column
 
 

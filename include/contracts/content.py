@@ -1,7 +1,7 @@
 """Reads the bytes of a contract file, within a limit.
 
-What belongs here: opening the file safely. What does not: its YAML (`document`). This module imports nothing heavy: it
-is all that a process needs that finds each contract in the cache.
+What belongs here: opening the file safely. What does not: its YAML (`document`). This module imports nothing heavy: a
+process that finds every contract in the cache needs no more.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MAX_BYTES = 256 * 1024
 
 
 def read_content(path: Path) -> bytes:
-    """The bytes of a contract file. Only a plain file is read: opening a pipe without a writer would block forever.
+    """Read the bytes of a contract file. Only a plain file is read: opening a pipe without a writer blocks for ever.
 
     Raises:
         ContractError: it cannot be read, or is too large.

@@ -1,9 +1,9 @@
-"""The strptime formats that a contract may add for dates and times, and what text fits one.
+"""The strptime formats that a contract may add for dates and times, and which text fits one.
 
-What belongs here: which specifiers are read, how many digits each takes. What does not: reading a value (`rules`).
+What belongs here: the allowed specifiers, and how many digits each takes. What does not: reading a value (`rules`).
 
-strptime alone is too generous: it takes 26 for the year of %Y, day 366 of any year, an hour of %I without %p, and a
-format that names no day gives the first of the month.
+strptime alone accepts too much: 26 for the year of %Y, day 366 of any year, an hour of %I without %p; and a format
+without a day gives the first of the month.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _FIELDS = {
 _NUMERIC = frozenset("YymdHIMSf")
 _TIME = frozenset("HIMSfpz")
 _TOKEN = re.compile(r"%-?(.)|([^%]+)|%", re.DOTALL)
-# Each of these needs one of those.
+# Each specifier needs one of the others.
 _NEEDS = {"I": "p", "p": "I", "M": "HI", "S": "M", "f": "S"}
 _DAY = (("Yy", "year (%Y)"), ("mbB", "month (%m)"), ("d", "day (%d)"))
 _ONCE = ("Yy", "mbB", "d", "HI", "M", "S", "f", "p", "z", "aA")
@@ -66,7 +66,7 @@ def has_time(form: str) -> bool:
 def format_pattern(form: str) -> str:
     """A regular expression (RE2) for the texts that fit a format: numbers of the right width, other characters as is.
 
-    A number beside another one has all its digits: 1112026 could be read in two ways as %d%m%Y.
+    A number next to another one must have all its digits: 1112026 as %d%m%Y would have two readings.
     """
     tokens = [(match[1], match[2] or "") for match in _TOKEN.finditer(form)]
     parts = []

@@ -1,6 +1,6 @@
-"""A contract in words: the Markdown that the DAG's page and `describe` show.
+"""A contract as Markdown, for the DAG's page and the command `describe`.
 
-What belongs here: layout for readers. What does not: anything that decides.
+What belongs here: layout. What does not: any rule.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ON_DUPLICATE = {
 
 def describe(contract: Contract) -> str:
     """The contract as Markdown."""
-    parts = [f"# {contract.dataset}", contract.description, _facts(contract), "## Columns", _columns(contract)]
+    parts = [f"# {contract.dataset}", contract.description, _overview(contract), "## Columns", _columns(contract)]
     if contract.row_rules:
         parts += ["## Row rules", "A row that breaks one is rejected."]
         parts.append("\n".join(f"- **{r.name}**: {r.description} `{r.expression}`" for r in contract.row_rules))
@@ -37,11 +37,11 @@ def describe(contract: Contract) -> str:
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _facts(contract: Contract) -> str:
-    facts = {
+def _overview(contract: Contract) -> str:
+    properties = {
         "Version": contract.version,
         **({"Status": f"{contract.status}: no DAG until it is active"} if contract.is_draft else {}),
-        "Owner": contract.owner or "nobody named",
+        "Owner": contract.owner or "not named",
         "Table": f"`raw.{contract.dataset}`",
         "Key": ", ".join(f"`{name}`" for name in contract.key),
         "Newest row": f"greatest `{contract.newest_by}`" if contract.newest_by else "the one of the file written last",
@@ -51,13 +51,13 @@ def _facts(contract: Contract) -> str:
         "Error budget": _budget(contract.budget),
     }
     if contract.freshness_hours is not None:
-        facts["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in facts.items())])
+        properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in properties.items())])
 
 
 def _budget(budget: ErrorBudget) -> str:
     if budget.unlimited:
-        return "no limit: bad rows are rejected, however many they are; the rest loads"
+        return "no limit: bad rows are rejected, however many they are; all others load"
     bounds = []
     if budget.rows:
         bounds.append(f"{budget.rows:,} rows")
@@ -65,7 +65,7 @@ def _budget(budget: ErrorBudget) -> str:
         bounds.append(f"{budget.share:.4%}".rstrip("0%").rstrip(".") + " % of the rows")
     if not bounds:
         return "none: one bad row quarantines the file"
-    return f"at most {' and '.join(bounds)} of a file may be rejected; the rest loads"
+    return f"at most {' and '.join(bounds)} of a file may be rejected; all others load"
 
 
 def _columns(contract: Contract) -> str:

@@ -1,8 +1,8 @@
-"""Reads a contract's YAML into a document that the standard's own JSON Schema has accepted.
+"""Reads a contract's YAML and validates it with the standard's JSON Schema.
 
-What belongs here: the YAML of a contract and its shape. What does not: what the values mean (`reader`).
-YAML is read by the 1.2 core rules, so that `NO` is a country and `2026-01-31` a text; tags, anchors and
-duplicate keys are refused, which leaves no way to build a document larger than its file.
+What belongs here: the YAML of a contract and its structure. What does not: the meaning of values (`reader`).
+YAML is read by the 1.2 core rules, so that `NO` is a country and `2026-01-31` a text. Tags, anchors and duplicate keys
+are refused, so no document can be larger than its file.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _QUOTED = re.compile(r"'((?:[^'\\]|\\.)*)'")
 
 
 class _Loader(yaml.CSafeLoader):
-    """CSafeLoader without surprises: YAML 1.2 scalars only, no duplicate keys."""
+    """CSafeLoader with YAML 1.2 scalars only and without duplicate keys."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's
 
@@ -57,7 +57,7 @@ _Loader.add_implicit_resolver(
 
 
 def read_document(path: Path, content: bytes) -> tuple[dict[str, Any], Findings]:
-    """The YAML document of a contract file, and what the standard's JSON Schema has against it.
+    """Read the YAML document of a contract file, and the problems that the standard's JSON Schema finds in it.
 
     Args:
         path: the file, for messages.
@@ -73,10 +73,10 @@ def read_document(path: Path, content: bytes) -> tuple[dict[str, Any], Findings]
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise _refusal(path, error.problem or "not YAML", "mend the YAML there", where) from error
+        raise _refusal(path, error.problem or "not YAML", "correct the YAML there", where) from error
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _refusal(path, f"not readable as YAML: {reason}", "mend the YAML") from error
+        raise _refusal(path, f"not readable as YAML: {reason}", "correct the YAML") from error
     if not isinstance(document, dict):
         raise _refusal(path, "not a mapping of keys to values", "start from `python -m include.contracts draft`")
     findings = Findings()
@@ -96,7 +96,7 @@ def _parse(text: str) -> object:
 
 
 def _refuse_dangerous(text: str) -> None:
-    """Look at the events first: composing nodes recurses in C, and aliases can multiply."""
+    """Check the parser's events first: composing nodes recurses in C, and aliases can multiply the document."""
     depth = 0
     for event in yaml.parse(text, Loader=yaml.CSafeLoader):
         what = None
@@ -118,14 +118,14 @@ def _refusal(path: Path, what: str, remedy: str, where: str = "") -> ContractErr
 
 @lru_cache(maxsize=1)
 def _validator() -> jsonschema.Draft201909Validator:
-    """The standard's JSON Schema, as its own package carries it."""
+    """The standard's JSON Schema, from its package."""
     schema = json.loads(files("open_data_contract_standard").joinpath("schema.json").read_text(encoding="utf-8"))
     return jsonschema.Draft201909Validator(schema)
 
 
 @lru_cache(maxsize=1)
 def _standard_keys() -> tuple[str, ...]:
-    """Every key the standard has anywhere: what a mistyped key may have meant."""
+    """Every key of the standard: candidates for a mistyped key."""
 
     def keys(node: object) -> Iterator[str]:
         if isinstance(node, dict):
@@ -142,7 +142,7 @@ def _standard_keys() -> tuple[str, ...]:
 
 
 def _problems(error: ValidationError) -> Iterator[Problem]:
-    """One JSON Schema error in the project's words; one problem for every unknown key."""
+    """Translate a JSON Schema error into problems; one problem for every unknown key."""
     path = error.json_path.removeprefix("$").removeprefix(".")
     instance: Any = error.instance
     wanted: Any = error.validator_value

@@ -1,6 +1,6 @@
-"""Drafts a contract from a sample file: YAML with comments on what to look at before it is trusted.
+"""Drafts a contract from a sample file: YAML with comments on what to review.
 
-What belongs here: what a draft proposes and how it is written. What does not: looking at the sample (`profile`).
+What belongs here: what a draft proposes and how it is written. What does not: analysing the sample (`profile`).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def draft_contract(sample: Path, dataset: str) -> str:
     """The YAML of a contract that the sample satisfies.
 
     Raises:
-        ContractError: the sample cannot be read, or the dataset's name cannot be one.
+        ContractError: the sample cannot be read, or the dataset's name is not allowed.
     """
     if DATASET_NAME.fullmatch(dataset) is None:
         remedy = "use lower-case letters, digits and _, starting with a letter, at most 50 characters"
@@ -75,7 +75,7 @@ def draft_contract(sample: Path, dataset: str) -> str:
 
 
 def _key(sample: Path, profile: Profile) -> tuple[tuple[str, ...], str]:
-    """The key to propose, and what is doubtful about it. It is empty where no column looks like one."""
+    """The key to propose, and why it may be wrong. The key is empty if no column looks like one."""
     if profile.key:
         return profile.key, "unique in this sample; is it unique for ever?"
     if all(column.has_nulls for column in profile.columns):
@@ -89,7 +89,7 @@ def _key(sample: Path, profile: Profile) -> tuple[tuple[str, ...], str]:
 
 
 def _newest(profile: Profile) -> str | None:
-    """The column that most likely tells versions of a row apart: by its name, or the only time without gaps."""
+    """The column that most likely orders versions of a row: by its name, or the only time column without gaps."""
     able = [column for column in profile.columns if column.type in _TIMES and not column.has_nulls]
     for kind in _TIMES:
         for column in able:
@@ -103,7 +103,7 @@ def _head(sample: Path, dataset: str, profile: Profile, newest: str | None) -> l
     title = dataset.replace("_", " ").capitalize()
     patterns = ", ".join(_text(f"{dataset}*.{ending}") for ending in _ENDINGS)
     if newest is not None:
-        newest_lines = [f"      newestBy: {newest}  # REVIEW the latest value wins where a key comes twice"]
+        newest_lines = [f"      newestBy: {newest}  # REVIEW of rows with the same key the latest value wins"]
     else:
         newest_lines = [
             "      # REVIEW newestBy: updated_at  (which column says that a row is newer? without, the last file wins)"
@@ -135,7 +135,7 @@ def _head(sample: Path, dataset: str, profile: Profile, newest: str | None) -> l
     ]
 
 
-def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT001 - the place in the key, or none
+def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT001 - the position in the key, or whether it is one
     logical, physical = _LOGICAL.get(column.type, ("number", f"numeric({column.precision},{column.scale})"))
     called = "" if column.name == column.source_name else f" (in the file: {column.source_name})"
     lines = [
@@ -173,10 +173,10 @@ def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT
 
 
 def _text(value: str) -> str:
-    """A YAML text, quoted as JSON is: safe whatever it holds."""
+    """A YAML text, quoted as in JSON: safe for any content."""
     return json.dumps(value, ensure_ascii=True)
 
 
 def _comment(value: str) -> str:
-    """Text that cannot end a comment's line."""
+    """Text on one line, for a comment."""
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())

@@ -1,7 +1,7 @@
-"""What a column can be enriched with: values that another system gives, row by row, while rows are processed.
+"""Enrichments of columns: values that another system gives for each row while rows are processed.
 
-What belongs here: the names that a contract may use, what each needs to know of a row, and under which column
-names. What does not: asking that system (`include.ingestion.enrich`).
+What belongs here: the names that a contract may use, and the columns that each enrichment needs. What does not: the
+requests to that system (`include.ingestion.enrich`).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.contracts.problems import Findings
 
-# The columns that travel to the system, by the names that it calls them; the value is the type the contract must give.
+# The columns that are sent to the system, by its names for them, with the type that the contract must give.
 INPUTS: dict[Enrichment, dict[str, ColumnType]] = {
     Enrichment.TRANSACTION_CATEGORY: {
         "id": ColumnType.UUID,
@@ -40,7 +40,7 @@ def read_enrichment(value: object, path: str, findings: Findings) -> Enrichment 
 
 
 def check_enriched(contract: Contract, paths: Mapping[str, str], findings: Findings) -> None:
-    """Refuse enriched columns that cannot be filled: inputs missing or of another type, or a value needed too early."""
+    """Refuse enriched columns that cannot be filled: inputs are missing or have another type, or are needed earlier."""
     for column in contract.columns:
         if column.enriched is None:
             continue

@@ -1,9 +1,9 @@
 """The expectations of Great Expectations that a contract may use, with their arguments.
 
-What belongs here: the list. Each of them reads the columns of the dataset's own table and nothing else: those that take
-SQL, a second table, a row condition or a template are left out, and so are those that Great Expectations cannot
-calculate in PostgreSQL. What does not belong here: what the standard's own metrics become (`quality`). Great
-Expectations is not imported, which takes seconds; a test compares the list with it.
+What belongs here: the list. Each expectation reads only columns of the dataset's own table: those that take SQL, a
+second table, a row condition or a template are left out, and so are those that Great Expectations cannot calculate in
+PostgreSQL. What does not belong here: the standard's own metrics (`quality`). Great Expectations is not imported, which
+takes seconds; a test compares the list with it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ _REMEDY = "use one that reads the columns of this table; docs/contracts.md lists
 
 
 def check_expectation(kind: str, kwargs: Mapping[str, object], path: str, findings: Findings) -> bool:
-    """Whether an expectation is one of the list with arguments of the list; says in `findings` what is not.
+    """Whether an expectation and its arguments are allowed; adds the problems to `findings`.
 
     Args:
         kind: its name in snake case.
@@ -120,7 +120,7 @@ def _check_quantiles(value: object, path: str, findings: Findings) -> None:
 
 
 def _is_plain(value: object, depth: int = 3) -> bool:
-    """A value, or a list of them. A mapping could name a parameter that Great Expectations evaluates."""
+    """Whether it is a value or a list of values. A mapping could name a parameter that Great Expectations evaluates."""
     if isinstance(value, list):
         return depth > 0 and all(_is_plain(one, depth - 1) for one in value)
     return value is None or isinstance(value, str | int | float)

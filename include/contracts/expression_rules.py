@@ -1,7 +1,7 @@
-"""What an expression may be made of, looked for in the tree that DuckDB's parser gives.
+"""What an expression may contain, checked in the syntax tree of DuckDB's parser.
 
-What belongs here: rules over the tree, before anything is bound or calculated. What does not: the list of functions
-(`functions`), the length of values (`growth`), asking DuckDB (`expressions`).
+What belongs here: rules over the tree, before DuckDB binds or calculates anything. What does not: the list of functions
+(`functions`), the length of values (`growth`), running DuckDB (`expressions`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from include.contracts.problems import nearest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What a row-wise expression is made of; left out are subqueries, windows, stars, parameters and positions.
+# Node classes of a row-wise expression; subqueries, windows, stars, parameters and positions are left out.
 _PLAIN = {
     "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
     "OPERATOR",
@@ -27,7 +27,7 @@ Node = dict[str, Any]
 
 
 class _RefusedError(Exception):
-    """Something in the tree is not allowed; says what."""
+    """A part of the tree is not allowed; the message says which."""
 
 
 def tree_problem(tree: Node, columns: frozenset[str]) -> str:
@@ -69,7 +69,7 @@ def _takes_lambda(node: Node) -> bool:
 
 
 def _check_column(node: Node, names: frozenset[str]) -> None:
-    """DuckDB reads a name that is no column as a function of the session, such as current_user."""
+    """Refuse unknown names: DuckDB reads them as functions of the session, such as current_user."""
     path = node["column_names"]
     if len(path) != 1 or path[0].lower() not in names:
         name = ".".join(path)
@@ -89,7 +89,7 @@ def _check_function(node: Node) -> None:
 
 
 def _check_type(given: Node) -> None:
-    """Single values and lists of them: values of other types may take any amount of memory."""
+    """Allow single values and lists of them: values of other types may take any amount of memory."""
     info = given.get("type_info") or {}
     name = given["id"]
     if name == "LIST":
@@ -102,7 +102,7 @@ def _check_type(given: Node) -> None:
 
 
 def _parameters(left: Node) -> frozenset[str]:
-    """The names that a lambda gives to what it is called with."""
+    """The names of a lambda's parameters."""
     parts = left["children"] if left["class"] == "FUNCTION" else [left]
     return frozenset(part["column_names"][0].lower() for part in parts if part["class"] == "COLUMN_REF")
 

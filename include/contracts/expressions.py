@@ -1,8 +1,8 @@
 """Checks the DuckDB expressions, patterns and formats of a contract with DuckDB itself.
 
 What belongs here: whether an expression is one plain condition or value over a row's columns. What does not:
-evaluating it on data. The engine has no file access and its settings are locked. Statements hold literals, not
-parameters: the first bound parameter of a process makes DuckDB import pandas, which costs a second.
+evaluating it on data. The engine has no file access and its settings are locked. Statements contain literals, not
+parameters: the first bound parameter of a process makes DuckDB import pandas, which takes a second.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _FAMILIES = (
     {"DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "TIMESTAMPTZ"},
 )
 
-# What DuckDB raises where an expression cannot be calculated with the values of a row. `TRY` catches all but the last
-# two, which an unknown time zone, a period of zero and a bad escape character raise.
+# DuckDB's errors if an expression cannot be calculated with the values of a row. `TRY` catches all but the last two,
+# which an unknown time zone, a period of zero and a bad escape character cause.
 VALUE_ERRORS: tuple[type[duckdb.Error], ...] = (
     duckdb.ConversionException,
     duckdb.OutOfRangeException,
@@ -46,11 +46,11 @@ _CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 class ExpressionError(Exception):
-    """An expression, pattern or format that DuckDB or the project refuses; says why."""
+    """An expression, pattern or format is refused by DuckDB or FileGate; the message says why."""
 
 
 class ExpressionChecker:
-    """Checks expressions over given columns. Use as a context manager; one serves a whole contract."""
+    """Checks expressions over given columns. Use it as a context manager, once for a whole contract."""
 
     def __init__(self) -> None:
         self._connection = duckdb.connect(":memory:", config=_CONFIG)
@@ -141,7 +141,7 @@ class ExpressionChecker:
 
 
 def _is_convertible(source: str, target: str) -> bool:
-    """Whether values can sensibly be cast; DuckDB itself says no only when it meets the first value."""
+    """Whether a cast between the types makes sense; DuckDB itself fails only at the first value."""
     from_name, to_name = source.partition("(")[0], target.partition("(")[0]
     anything = from_name in {"VARCHAR", '"NULL"'} or to_name in {"VARCHAR", "JSON", from_name}
     return anything or any(from_name in family and to_name in family for family in _FAMILIES)
@@ -153,7 +153,7 @@ def quoted(name: str) -> str:
 
 
 def literal(text: str) -> str:
-    """An SQL text literal. DuckDB knows no backslash escapes in it, so doubling the quote is all."""
+    """An SQL text literal. Only quotes are escaped: DuckDB has no backslash escapes in literals."""
     return "'" + text.replace("'", "''") + "'"
 
 

@@ -1,7 +1,7 @@
 """File patterns: which are allowed, how specific one is, and which keys it matches.
 
 What belongs here: one pattern. What does not: which dataset a file belongs to (`catalog`).
-`*` stands for any characters but `/`, `?` for one of them, everything else for itself.
+`*` matches any characters but `/`, `?` one of them, every other character itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _OTHER_WILDCARDS = frozenset("\\[]")
 
 
 def pattern_fault(pattern: str) -> str | None:
-    """What is wrong with a pattern, as the end of a sentence; None if nothing is."""
+    """What is wrong with a pattern, as the end of a sentence; None if it is valid."""
     if len(pattern) > MAX_LENGTH:
         return f"is longer than {MAX_LENGTH:,} characters"
     if not pattern.strip("*?/. "):
@@ -31,7 +31,7 @@ def pattern_fault(pattern: str) -> str | None:
 
 
 def literal_characters(pattern: str) -> int:
-    """How many characters stand for themselves: of two patterns that match, the one with more is more specific."""
+    """The number of characters that are no wildcards: of two matching patterns the one with more is more specific."""
     return len(pattern) - pattern.count("*") - pattern.count("?")
 
 
@@ -39,9 +39,9 @@ def literal_characters(pattern: str) -> int:
 def pattern_regex(pattern: str) -> re.Pattern[str]:
     """A file pattern as a regular expression for `fullmatch`, which takes at most len(pattern) * len(name) steps.
 
-    A `*` in front of another one ends at the first place where the text between them fits, and is never tried again
-    (an atomic group). That is exact: a match that goes on from a later place goes on from the first one too, since the
-    next `*` covers what lies between, and neither crosses a `/`.
+    A `*` before another one ends at the first position where the text between them fits, without backtracking (an
+    atomic group). This is exact: a match that continues from a later position also continues from the first one, since
+    the next `*` covers the characters between, and neither crosses a `/`.
     """
     first, *others = re.split(r"\*+", pattern)
     if not others:

@@ -1,8 +1,8 @@
 """The functions that an expression of a contract may use, and the types it may cast to.
 
-What belongs here: the list. What does not: looking for them in an expression (`expression_rules`). Each one gives the
-same answer for the same row, on every machine and at every time; none sees the session, files, other rows or chance.
-A function that DuckDB adds is refused until it is added here. docs/contracts.md describes the list by its groups.
+What belongs here: the list. What does not: finding them in an expression (`expression_rules`). Each function returns
+the same value for the same row, on every machine and at any time; none depends on the session, files, other rows or
+random numbers. A new function of DuckDB is refused until it is added here. docs/contracts.md lists the groups.
 """
 
 from __future__ import annotations

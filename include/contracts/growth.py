@@ -1,7 +1,7 @@
-"""Which expressions make values without bound: a short one can ask for more memory than any machine has.
+"""Finds expressions that make values without a bound: a short one can need more memory than any machine has.
 
-What belongs here: what can be seen in the expression itself. What does not: the memory that the engine may take. DuckDB
-calculates what is constant when it reads an expression, and counts no text that a function makes against its limit.
+What belongs here: checks of the expression itself. What does not: the engine's memory limit, which does not help here:
+DuckDB calculates constants when it reads an expression, and does not count text that a function makes.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 MOST = 1_000
-# Which of the arguments, counted from 0, say how long the value becomes.
+# The arguments, counted from 0, that decide the length of the value.
 _LENGTHS = {
     "array_resize": (1,),
     "bitstring": (1,),
@@ -21,7 +21,7 @@ _LENGTHS = {
     "repeat": (1,),
     "rpad": (1,),
 }
-# Each makes up to six characters of one.
+# Each makes up to six characters from one.
 _ENCODING = {"base64", "hex", "regexp_escape", "to_base64", "to_hex", "url_encode"}
 _REPLACING = {"regexp_replace", "replace"}
 _FORMATTING = {"format", "printf"}
@@ -30,7 +30,7 @@ _LONG_WIDTH = re.compile(r"\d{4}|\{[^}]*\{|\*")
 
 
 def growth_problem(tree: object) -> str:
-    """Why an expression may make a value of any length; empty if it does not.
+    """Why an expression may make a value of any length; empty if it cannot.
 
     Args:
         tree: the expression as DuckDB serializes it.
@@ -58,7 +58,7 @@ def _problem(tree: object, within: str) -> str:
 
 
 def _grows(name: str, node: dict[str, Any]) -> bool:
-    """Whether a function may make more than it is given."""
+    """Whether a function's value may be longer than its arguments."""
     if name not in _REPLACING:
         return name in _LENGTHS or name in _FORMATTING or name in _ENCODING
     old, new = (_constant(part) for part in node["children"][1:3]) if len(node["children"]) > 2 else (None, None)
@@ -81,5 +81,5 @@ def _unbounded(name: str, node: dict[str, Any]) -> str:
 
 
 def _constant(node: dict[str, Any]) -> object:
-    """The value of a constant as it is written; None for anything else."""
+    """The value of a constant; None for any other node."""
     return node["value"].get("value") if node.get("class") == "CONSTANT" else None

@@ -1,4 +1,4 @@
-"""Reads the custom property `ingestion`: which files, which row stays, how many bad rows, unknown columns.
+"""Reads the custom property `ingestion`: file patterns, duplicates, error budget, unknown columns, topic.
 
 What belongs here: options of a dataset that the standard has no field for. What does not: options of a column.
 """
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from include.contracts.problems import Findings
 
 _KEYS = ("newestBy", "onDuplicate", "filePatterns", "topic", "unknownColumns", "errorBudget")
-# What Kafka allows, and short enough for a suffix and for a DAG's id.
+# Characters that Kafka allows; short enough for a suffix and for a DAG's id.
 _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _MAX_ROWS = 2**31
 
 
 @dataclass(frozen=True)
 class IngestionOptions:
-    """The options as given, with the path of newestBy for messages."""
+    """The options, with the path of newestBy for messages."""
 
     newest_by: str | None = None
     newest_by_path: str = "customProperties"
@@ -107,7 +107,7 @@ def _unknown(value: object, path: str, findings: Findings) -> UnknownColumns:
         return UnknownColumns(value)  # type: ignore[arg-type]
     except ValueError:
         remedy = f"use one of {', '.join(UnknownColumns)}"
-        findings.add(path, f"'{value}' says nothing about unknown columns", remedy)
+        findings.add(path, f"'{value}' is no option for unknown columns", remedy)
         return UnknownColumns.RESCUE
 
 

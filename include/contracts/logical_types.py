@@ -1,4 +1,4 @@
-"""How the standard's logical and physical types become a column type, and how bounds are written in each.
+"""Translates the standard's logical and physical types into a column type, and parses bounds of each type.
 
 What belongs here: types, their names and their value ranges. What does not: the other options of a column.
 """
@@ -63,7 +63,7 @@ _BIGINT = (-(2**63), 2**63 - 1)
 
 @dataclass(frozen=True)
 class ResolvedType:
-    """A column's type with what its physical name says beside it."""
+    """A column's type with the limits that its physical type implies."""
 
     type: ColumnType
     precision: int = 18
@@ -73,7 +73,7 @@ class ResolvedType:
 
 
 def resolve(prop: SchemaProperty, path: str, findings: Findings) -> ResolvedType | None:
-    """The column type of a property, or None when it has none; says why in `findings`."""
+    """The column type of a property, or None when it has none; adds the reason to `findings`."""
     logical = prop.logicalType
     if logical not in _TYPES:
         known = ", ".join(sorted(_TYPES))
@@ -119,7 +119,7 @@ def _without_physical(prop: SchemaProperty, path: str, findings: Findings) -> Re
 
 
 def _check_options(prop: SchemaProperty, kind: ColumnType, path: str, findings: Findings) -> None:
-    """Refuse options that say another type than physicalType does."""
+    """Refuse options that contradict physicalType."""
     options = prop.logicalTypeOptions or {}
     zoned = options.get("timezone")
     if isinstance(zoned, bool) and zoned is not (kind is ColumnType.TIMESTAMPTZ):
@@ -156,7 +156,7 @@ def _integer_range(prop: SchemaProperty, physical: str) -> tuple[int, int] | Non
 
 
 def bound_text(value: object) -> str:
-    """A bound as the compiled contract keeps it: numbers without exponent, texts as they are."""
+    """A bound as text for the compiled contract: numbers without exponent, texts unchanged."""
     if isinstance(value, float):
         return format(Decimal(repr(value)), "f")
     return str(value)
@@ -166,7 +166,7 @@ def parse_bound(text: str, column: Column) -> Decimal | date | datetime:
     """The value of a bound in its column's type.
 
     Raises:
-        ValueError: it cannot be one; the message says what would be right.
+        ValueError: it is not of that type; the message gives the correct form.
     """
     match column.type:
         case ColumnType.DATE:

@@ -1,7 +1,7 @@
 """A data contract as the pipeline uses it: typed, frozen, complete.
 
-What belongs here: the shape of a compiled contract and what follows from it alone (PostgreSQL types, column
-lists). What does not: reading YAML (`reader`), drafting one (`draft`), anything that touches data.
+What belongs here: the fields of a compiled contract and what follows from them alone (PostgreSQL types, column
+lists). What does not: reading YAML (`reader`), drafting one (`draft`), processing data.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class Severity(StrEnum):
 
 
 class Cleaning(StrEnum):
-    """What process does to a text value, in the order the contract lists it."""
+    """Steps that clean a text value, applied in the order of the contract."""
 
     TRIM = "trim"
     COLLAPSE_SPACES = "collapse-spaces"
@@ -86,8 +86,8 @@ class Column:
 
     `minimum` and `maximum` hold for numbers, dates and timestamps, as ISO text or number text, inclusive unless
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
-    beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others. Nor is
-    an `enriched` one, whose values another system gives.
+    beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others. An
+    `enriched` column is not read either: another system gives its values.
     `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
     """
 
@@ -114,7 +114,7 @@ class Column:
 
     @property
     def is_sent(self) -> bool:
-        """Whether files and messages hold it: nothing here makes it."""
+        """Whether files and messages contain it: it is neither derived nor enriched."""
         return self.derived is None and self.enriched is None
 
     @property
@@ -134,7 +134,7 @@ class Column:
 
     @property
     def carried_type(self) -> str:
-        """The column's type between the stages, in DuckDB's words: JSON and UUID travel as text."""
+        """The column's DuckDB type between the stages, where JSON and UUID are text."""
         return "VARCHAR" if self.type in {ColumnType.JSON, ColumnType.UUID} else self.duckdb_type
 
     @property
@@ -160,7 +160,7 @@ class Column:
 
 @dataclass(frozen=True)
 class RowRule:
-    """A condition over the columns of one row, as a DuckDB expression. Null counts as kept, as in a SQL CHECK."""
+    """A condition over the columns of one row, as a DuckDB expression. Null satisfies it, as in a SQL CHECK."""
 
     name: str
     expression: str
@@ -182,7 +182,7 @@ class Expectation:
 class ErrorBudget:
     """How many rejected rows a file may have and still load. Both bounds must hold; the default allows none.
 
-    Without a limit (`errorBudget: none`) bad rows are refused alone, however many they are.
+    Without a limit (`errorBudget: none`) only the bad rows are rejected, however many they are.
     """
 
     rows: int = 0
@@ -192,7 +192,7 @@ class ErrorBudget:
     def allows(self, rejected: int, read: int) -> bool:
         """Whether `rejected` of `read` rows are within the budget.
 
-        A bound of zero rows with a share above zero leaves the share alone in force, and the reverse.
+        If one bound is zero and the other is not, only the other one applies.
         """
         if rejected == 0 or self.unlimited:
             return True
@@ -205,7 +205,7 @@ class ErrorBudget:
 
 @dataclass(frozen=True)
 class Contract:
-    """One dataset: what its files hold, what a good row is, and which row wins."""
+    """One dataset: the columns of its files, its rules for rows, and which row of a key wins."""
 
     dataset: str
     version: str
@@ -232,12 +232,12 @@ class Contract:
 
     @property
     def loads_in_order(self) -> bool:
-        """Whether files must be loaded in the order in which they were written: no column says which row is newer."""
+        """Whether files must be loaded in the order of writing, because no column decides which row is newer."""
         return self.newest_by is None
 
     @cached_property
     def source_columns(self) -> tuple[Column, ...]:
-        """The columns that a file must or may hold: all but those that are made here."""
+        """The columns that a file must or may contain: all but derived and enriched ones."""
         return tuple(column for column in self.columns if column.is_sent)
 
     @cached_property

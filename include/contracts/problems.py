@@ -1,8 +1,8 @@
-"""What is wrong with a contract, where, and what to do about it.
+"""Problems of a contract: what is wrong, where, and the remedy.
 
-What belongs here: the record of one problem, the list that collects them, the error that carries them all and what
-could be read of the contract nevertheless.
-What does not: deciding that something is a problem.
+What belongs here: the record of one problem, the list that collects problems, the error with all problems, and the
+parts of a broken contract that could be read.
+What does not: the rules that find problems.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing to mend. `path` leads to it inside the file, as in `schema[0].properties[3].logicalType`."""
+    """One problem. `path` is its position in the file, as in `schema[0].properties[3].logicalType`."""
 
     path: str
     what: str
@@ -33,10 +33,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Remains:
-    """What a contract says of its files, as far as it can be read.
+    """What could be read of a broken contract about its files.
 
     Attributes:
-        file_patterns: those that are allowed; None where the contract cannot be read as far as that.
+        file_patterns: the valid ones; None if that part of the contract cannot be read.
         dataset: the name of its dataset, which may differ from the file's.
         is_draft: whether its status is that of a draft.
     """
@@ -51,10 +51,10 @@ class Remains:
 
     @classmethod
     def of_json(cls, values: object) -> Remains:
-        """What `as_json` gave; nothing where the values are none.
+        """Read the values of `as_json`; empty if they are no mapping.
 
         Raises:
-            TypeError: they are damaged.
+            TypeError: the values are damaged.
         """
         if not isinstance(values, dict):
             return cls()
@@ -63,11 +63,11 @@ class Remains:
 
 
 class ContractError(PermanentError):
-    """A contract file cannot be used. Names every problem of the file, so that one round of mending is enough."""
+    """A contract file cannot be used. It has every problem of the file, so that all can be fixed at once."""
 
     @classmethod
     def of(cls, file: Path, problems: Iterable[Problem], remains: Remains | None = None) -> ContractError:
-        """The error for `file`; `remains` is what could be read of it."""
+        """Build the error for `file`; `remains` is what could be read of it."""
         found = tuple(problems)
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
         return cls(
@@ -77,24 +77,24 @@ class ContractError(PermanentError):
     @property
     def file(self) -> Path:
         """The contract file."""
-        file = self.facts.get("file")
+        file = self.details.get("file")
         return file if isinstance(file, Path) else Path()
 
     @property
     def dataset(self) -> str:
-        """The dataset that waits for the contract: the file's name, with bytes that are not UTF-8 written out."""
+        """The dataset that waits for the contract: the file's name, with bytes that are not UTF-8 as escapes."""
         return self.file.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
     @property
     def remains(self) -> Remains:
         """What could be read of the contract."""
-        remains = self.facts.get("remains")
+        remains = self.details.get("remains")
         return remains if isinstance(remains, Remains) else Remains()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Every problem found, in the order of the file."""
-        problems = self.facts.get("problems")
+        problems = self.details.get("problems")
         return problems if isinstance(problems, tuple) else ()
 
     def __str__(self) -> str:
@@ -109,13 +109,13 @@ class Findings:
     problems: list[Problem] = field(default_factory=list)
 
     def add(self, path: str, what: str, remedy: str) -> None:
-        """Note a problem; the same one is noted once."""
+        """Add a problem, unless the same one was added before."""
         problem = Problem(path, what, remedy)
         if problem not in self.problems:
             self.problems.append(problem)
 
     def unknown_keys(self, path: str, given: Iterable[str], known: Iterable[str]) -> None:
-        """Note every key that is not `known`, with the nearest known one."""
+        """Add a problem for every key that is not `known`, with the nearest known one."""
         names = list(known)
         for key in given:
             if key not in names:

@@ -1,7 +1,7 @@
-"""What a sample file looks like, column by column: the facts that a draft contract is built from.
+"""Profiles a sample file column by column, for a draft contract.
 
 What belongs here: reading the sample with DuckDB and inferring types conservatively. What does not: writing YAML
-(`draft`). A column gets a narrow type only when every one of its values fits; leading zeros stay text.
+(`draft`). A column gets a narrow type only if every one of its values fits; numbers with leading zeros stay text.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _MAX_SCALE = 10
 _HEADROOM = 4
 _KEY_CANDIDATES = 8
 _FORMATS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y")
-# What a name says about a column: it identifies rows, or it certainly does not.
+# Names of columns that identify rows, and names of columns that certainly do not.
 _KEY_NAME = re.compile(r"(^|_)(id|ids|key|code|no|nr|number|uuid|guid|sku|ean|isbn|iban|reference|ref|serial)$")
 _NO_KEY_NAME = re.compile(
     r"(^|_)(amount|amt|price|cost|costs|total|subtotal|sum|balance|fee|fees|tax|vat|rate|revenue|salary|wage|turnover|"
@@ -52,7 +52,7 @@ _FLOAT = r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?"
 
 @dataclass(frozen=True)
 class ColumnProfile:
-    """What one column of the sample holds. `notes` are doubts for the reader of the draft."""
+    """The profile of one column. `notes` are points that the reader of the draft should check."""
 
     source_name: str
     name: str
@@ -66,14 +66,14 @@ class ColumnProfile:
     formats: tuple[str, ...] = ()
     has_blanks: bool = False
     is_first: bool = False
-    is_guessed: bool = False  # the sample has text, and its type was concluded from the values
+    is_guessed: bool = False  # the sample has text, and the type was inferred from the values
     few_values: tuple[str, ...] = ()
     examples: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property
     def may_be_key(self) -> bool:
-        """Whether the column can identify rows: no money, no measure, no free text, nothing that may be missing."""
+        """Whether the column can identify rows: it is no money, measure or free text, and has no nulls."""
         if self.has_nulls or self.type in {ColumnType.JSON, ColumnType.FLOAT, ColumnType.BOOLEAN}:
             return False
         if self.type is ColumnType.NUMBER and self.scale > 0:
@@ -82,19 +82,19 @@ class ColumnProfile:
             return False
         if self.is_named_as_key:
             return True
-        # A number that is not called a key is most likely a measure; the first column of a table may be its number.
+        # A number without a key's name is most likely a measure, except in the first column of a table.
         is_number = self.type in {ColumnType.INTEGER, ColumnType.NUMBER}
         return _NO_KEY_NAME.search(self.name) is None and (self.is_first or not is_number)
 
     @property
     def is_named_as_key(self) -> bool:
-        """Whether its name says that it identifies rows."""
+        """Whether its name is one of a column that identifies rows."""
         return _KEY_NAME.search(self.name) is not None
 
 
 @dataclass(frozen=True)
 class Profile:
-    """What the sample holds. `key` identifies every row; empty when no small set of columns does."""
+    """The profile of the sample. `key` identifies every row; empty when no small set of columns does."""
 
     rows: int
     columns: tuple[ColumnProfile, ...]
@@ -102,7 +102,7 @@ class Profile:
 
 
 def profile_sample(path: Path) -> Profile:
-    """Read the whole sample and describe its columns.
+    """Read the whole sample and profile its columns.
 
     Raises:
         ContractError: it cannot be read, has no rows, or has columns that would share a name.
@@ -130,7 +130,7 @@ def _reader(path: Path) -> str:
     if suffixes and suffixes[-1] in {".gz", ".zst"}:
         suffixes.pop()
     kind = suffixes[-1] if suffixes else ""
-    # DuckDB would take a folder named `region=eu` above the file for one of its columns.
+    # Without hive_partitioning = false DuckDB makes a column of a folder named `region=eu` above the file.
     file = literal(str(path))
     if kind in {".json", ".ndjson", ".jsonl"}:
         return f"read_json({file}, maximum_depth = 1, sample_size = -1, hive_partitioning = false)"
@@ -173,7 +173,7 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         form: f"{_fits(format_pattern(form))} AND bool_and(v IS NULL OR try_strptime(v, {literal(form)}) IS NOT NULL)"
         for form in _FORMATS
     }
-    facts = ", ".join(
+    statistics = ", ".join(
         [
             "count(v)",
             "count(DISTINCT v)",
@@ -194,7 +194,7 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
     )
     values, distinct, has_nulls, longest, whole, fraction, zeros, has_blanks, kinds_seen, *passed = _one(
         connection,
-        f"SELECT {facts} FROM ({source})",
+        f"SELECT {statistics} FROM ({source})",
     )
     true = {test for test, fit in zip(fits, passed, strict=True) if fit}
     if _VERSION_NAME.search(table_column(source_name)):
@@ -254,7 +254,7 @@ _INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT"
 def _infer(
     source_type: str, json_kinds: set[str], fits: set[str]
 ) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
-    """Type, accepted formats and doubts. A declared type (Parquet) is believed; text is looked at."""
+    """Type, accepted formats and notes. A declared type (Parquet) is used; for text the values decide."""
     if source_type in _INTEGERS:
         return ColumnType.INTEGER, (), ()
     if source_type.startswith("DECIMAL") or source_type in {"UBIGINT", "HUGEINT", "UHUGEINT"}:
@@ -303,7 +303,7 @@ def _precision(source_type: str, whole: int, fraction: int) -> tuple[int, int]:
 
 
 def _key(connection: duckdb.DuckDBPyConnection, rows: int, columns: tuple[ColumnProfile, ...]) -> tuple[str, ...]:
-    """The first column, else the first two or three, that differ in every row; those that sound like a key first."""
+    """The first column, else the first two or three, with unique values; columns with a key's name first."""
     able = [column for column in columns if column.may_be_key]
     able.sort(key=lambda column: not column.is_named_as_key)
     for column in able:

@@ -1,7 +1,7 @@
 """Compiles the standard's quality entries: allowed values, row rules, table-level expectations.
 
-What belongs here: what each quality type, engine and metric becomes. What does not: running any of them, and which
-expectations of Great Expectations may be used (`expectation_types`).
+What belongs here: the translation of each quality type, engine and metric. What does not: running any of them, and
+which expectations of Great Expectations may be used (`expectation_types`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _valid_values(check: DataQuality, path: str, findings: Findings) -> tuple[st
 
 @dataclass
 class CompiledChecks:
-    """The checks of a dataset as they are found; rules with the path they come from. `columns` may be named."""
+    """The compiled checks of a dataset; rules with their paths. `columns` are the names that checks may use."""
 
     columns: set[str]
     rules: list[tuple[str, RowRule]] = field(default_factory=list)
@@ -96,7 +96,7 @@ def compile_quality(
         _check_keys(check, where, findings)
         match check.type or ("library" if check.metric else None):
             case "text":
-                pass  # prose for people
+                pass  # documentation
             case "library":
                 _add_expectation(_library(check, where, column, findings), where, into, findings)
             case "custom" if check.engine == "rowRule":
@@ -188,7 +188,7 @@ def _great_expectation(check: DataQuality, path: str, column: str | None, findin
 
 
 def columns_named(expectation: Expectation) -> list[str]:
-    """The columns an expectation speaks of."""
+    """The columns that an expectation names."""
     kwargs = dict(expectation.kwargs)
     named: list[str] = []
     for argument in COLUMN_ARGUMENTS:
@@ -213,7 +213,7 @@ class _NotCompilableError(Exception):
 
 
 def _metric(check: DataQuality, column: str | None) -> tuple[str, dict[str, object]]:
-    """The expectation that a library metric means."""
+    """The expectation for a library metric."""
     operators = [name for name in _OPERATORS if getattr(check, name) is not None]
     if len(operators) != 1:
         raise _NotCompilableError(

@@ -1,6 +1,6 @@
-"""Compiles a contract, or says everything that is wrong with it.
+"""Compiles a contract, or lists all its problems.
 
-What belongs here: the order of the steps and the rules that span columns. What does not: YAML (`document`), one
+What belongs here: the order of the steps and the rules over several columns. What does not: YAML (`document`), one
 column (`columns`), checks (`quality`), expressions (`expressions`).
 """
 
@@ -39,20 +39,20 @@ _UNORDERED_KEYS = {ColumnType.JSON, ColumnType.FLOAT}
 
 @dataclass(frozen=True)
 class _Paths:
-    """Where in the file things stand, for messages."""
+    """Paths of columns and row rules in the file, for messages."""
 
     columns: dict[str, str]
     rules: list[tuple[str, RowRule]]
 
 
 def read_contract(path: Path) -> Contract:
-    """The compiled contract of a file, checked in a child process or known from the cache, see `checked`.
+    """Read the compiled contract of a file, checked in a child process or from the cache, see `checked`.
 
     Args:
         path: the YAML file; its stem is the dataset's name.
 
     Raises:
-        ContractError: the file is unusable; names every problem with its place and remedy.
+        ContractError: the file is unusable; names every problem with its path and remedy.
     """
     from include.contracts.checked import read_contracts
 
@@ -71,7 +71,7 @@ def compile_contract(path: Path, content: bytes, at: Callable[[str], None] = lam
         at: is called with the path of each expression, pattern and format before DuckDB tries it.
 
     Raises:
-        ContractError: the file is unusable; names every problem with its place and remedy.
+        ContractError: the file is unusable; names every problem with its path and remedy.
     """
     document, findings = read_document(path, content)
     try:
@@ -174,7 +174,7 @@ def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None
 def _check_unique_names(properties: list[SchemaProperty], findings: Findings) -> None:
     seen: set[str] = set()
     for index, prop in enumerate(properties):
-        # A file's column is found whatever separates its words, so names must differ in more than underscores.
+        # Headers match whatever separates their words, so names must differ in more than underscores.
         name = matching(prop.name or "")
         if name in seen:
             findings.add(f"schema[0].properties[{index}].name", f"a second column '{prop.name}'", "remove or rename it")
@@ -258,43 +258,43 @@ def _freshness(model: OpenDataContractStandard, findings: Findings) -> float | N
 
 
 def _try_expressions(contract: Contract, paths: _Paths, findings: Findings, at: Callable[[str], None]) -> None:
-    """Let DuckDB judge everything that is DuckDB's to evaluate."""
+    """Check every expression, pattern and format with DuckDB."""
     from include.contracts.expressions import ExpressionChecker, ExpressionError
 
-    def judge(path: str, what: str, remedy: str, verdict: Callable[[], object]) -> None:
+    def check(path: str, what: str, remedy: str, run: Callable[[], object]) -> None:
         at(path)
         try:
-            verdict()
+            run()
         except ExpressionError as error:
             findings.add(path, f"{what}: {error}", remedy)
 
     columns = "write one DuckDB expression over the columns of this contract"
     with ExpressionChecker() as checker:
         for path, rule in paths.rules:
-            judge(
+            check(
                 f"{path}.implementation.expression",
                 "not a row rule",
                 columns,
-                partial(_judge_rule, checker, rule, contract),
+                partial(_check_rule, checker, rule, contract),
             )
         for column in contract.columns:
             path = paths.columns[column.name]
             for pattern in filter(None, [column.pattern]):
                 where = f"{path}.logicalTypeOptions.pattern"
                 remedy = "use RE2 syntax, without look-around and back-references"
-                judge(where, "DuckDB refuses the pattern", remedy, partial(checker.check_pattern, pattern))
+                check(where, "DuckDB refuses the pattern", remedy, partial(checker.check_pattern, pattern))
             for form in column.formats:
                 remedy = "use strptime directives such as %d.%m.%Y"
                 where = f"{path}.customProperties"
-                judge(where, f"DuckDB refuses the format '{form}'", remedy, partial(checker.check_format, form))
+                check(where, f"DuckDB refuses the format '{form}'", remedy, partial(checker.check_format, form))
             others = [other for other in contract.source_columns if other is not column]
             for kind, expression in (("derived", column.derived), ("sample", column.sample)):
                 if expression is not None:
-                    verdict = partial(checker.check_castable, expression, others, column.duckdb_type)
-                    judge(f"{path}.customProperties", f"'{kind}' of {column.name} cannot be used", columns, verdict)
+                    run = partial(checker.check_castable, expression, others, column.duckdb_type)
+                    check(f"{path}.customProperties", f"'{kind}' of {column.name} cannot be used", columns, run)
 
 
-def _judge_rule(checker: ExpressionChecker, rule: RowRule, contract: Contract) -> None:
+def _check_rule(checker: ExpressionChecker, rule: RowRule, contract: Contract) -> None:
     from include.contracts.expressions import ExpressionError
 
     found = checker.result_type(rule.expression, [c for c in contract.columns if c.enriched is None])
@@ -311,7 +311,7 @@ def _owner(model: OpenDataContractStandard) -> str:
 
 
 def _description(model: OpenDataContractStandard, schema: SchemaObject) -> str:
-    """What the dataset is, in a paragraph for each thing the contract says about it."""
+    """The dataset's description: one paragraph for each text of the contract about it."""
     about = model.description
     parts = [schema.description, about and about.purpose, about and about.usage, about and about.limitations]
     return "\n\n".join(" ".join(part.split()) for part in parts if part)

@@ -1,7 +1,7 @@
-"""What can still be read of a contract that cannot be used: whose files wait until it is corrected.
+"""Reads the file patterns and the dataset of a broken contract: its files wait until it is corrected.
 
-What belongs here: reading as much of the YAML as there is. What does not: judging it (`reader`). It runs in the child
-process with limits, and builds nothing but lists, mappings and texts from the parser's events: no alias is followed.
+What belongs here: reading as much of the YAML as possible. What does not: checking it (`reader`). It runs in the child
+process with limits, and builds only lists, mappings and texts from the parser's events: aliases are not followed.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _END = object()
 
 
 def read_remains(content: bytes) -> Remains:
-    """What is left of a contract's content. Never raises but for a lack of memory."""
+    """Read the usable parts of a contract's content. Raises nothing but MemoryError."""
     document, is_whole = _tree(content.decode("utf-8-sig", "replace"))
     if not isinstance(document, dict):
         return Remains()
@@ -51,14 +51,14 @@ def _patterns(document: dict[str, Any], *, is_whole: bool) -> tuple[str, ...] | 
 
 
 def _tree(text: str) -> tuple[object, bool]:
-    """The document up to its first fault, and whether it was read to its end."""
+    """The document up to its first error, and whether it was read to its end."""
     events = _events(text)
     tree = _node(next(events, _END), events)
     return tree, next(events, _END) is None
 
 
 def _events(text: str) -> Iterator[Any]:
-    """The events of the document's nodes; None after its end, if all of it can be read, and nothing after a fault."""
+    """The events of the document's nodes; None after its end if all of it was read; it stops at an error."""
     depth, is_whole = 0, True
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
@@ -77,7 +77,7 @@ def _events(text: str) -> Iterator[Any]:
 
 
 def _node(event: object, events: Iterator[Any]) -> object:
-    """A text, a list, a mapping of texts, or None for what is none of them. Half of a collection is kept."""
+    """A text, a list, a mapping of texts, or None for other nodes. An incomplete collection is kept."""
     if isinstance(event, yaml.ScalarEvent):
         return event.value
     if isinstance(event, yaml.SequenceStartEvent):

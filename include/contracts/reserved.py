@@ -1,11 +1,11 @@
-"""Names that a contract cannot have, because something of the platform has them.
+"""Names that a contract cannot have, because the platform uses them.
 
-What belongs here: the names, and what each one is. What does not: how a name is written (`reader`).
+What belongs here: the names, and where each is used. What does not: the allowed characters of a name (`reader`).
 """
 
 from __future__ import annotations
 
-# The ledger's dataset of files that no contract knows.
+# The ledger's dataset for files that match no contract.
 UNKNOWN = "unknown"
 
 # By dataset; `ingest_<dataset>` is the id of its DAG. A test compares the list with the DAG files.

@@ -1,4 +1,4 @@
-"""Which header each added column of a dataset came from, as the warehouse remembers it (`ops.dataset_column`)."""
+"""The header that each added column of a dataset came from, as stored in `ops.dataset_column`."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ WHERE dataset = %s AND (column_name = ANY(%s) OR source_name = ANY(%s))
 
 
 def remember_headers(connection: Connection, dataset: str, headers: Mapping[str, str]) -> None:
-    """Note the header of each column that a file adds, by column.
+    """Store the header of each column that a file adds. `headers` maps column to header.
 
     Raises:
         FileRefusedError: a column belongs to another header, or a header to another column.
     """
     if not headers:
         return
-    # A key of a JSON object may hold a NUL, which no text of PostgreSQL can.
+    # A key of a JSON object may hold a NUL character, which PostgreSQL's text type cannot store.
     columns, sources = list(headers), [header.replace("\0", "\ufffd") for header in headers.values()]
     connection.execute(_REMEMBER, [dataset, columns, sources])
     by_column = dict(zip(columns, sources, strict=True))

@@ -1,7 +1,7 @@
-"""Between staging and publishing: the contract's table-level expectations, by Great Expectations, in SQL.
+"""Evaluates the contract's table-level expectations on the staging table, with Great Expectations, in SQL.
 
-Rows are audited where they lie, in the staging table; no row is brought into the worker. The library takes
-seconds to import, so it is imported where it is used, and an `Auditor` serves all files of a batch.
+It runs between staging and publishing. No row is read into the worker. The library takes seconds to import, so it is
+imported where it is used, and one `Auditor` serves all files of a batch.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Auditor:
         self._assets: dict[str, tuple[Any, Any]] = {}
 
     def audit(self, contract: Contract, schema: str, table: str) -> list[QualityResult]:
-        """What each expectation saw, in the contract's order. Judging is the caller's.
+        """Evaluate each expectation; the results are in the contract's order. `judge` decides what they mean.
 
         Raises:
             RetryableError: an expectation could not be evaluated.
@@ -52,9 +52,9 @@ class Auditor:
         return [_result(item) for item in answer.results]
 
     def _prepared(self, contract: Contract, schema: str, table: str) -> tuple[Any, Any]:
-        """One asset per dataset, pointed at one table after the other.
+        """The batch definition and suite of the dataset, made once and pointed at one table after the other.
 
-        Each new one writes the library's whole configuration anew, which takes longer than a small file's audit.
+        Each new asset rewrites the library's whole configuration, which takes longer than the audit of a small file.
         """
         if contract.dataset not in self._assets:
             asset = self._source.add_table_asset(contract.dataset, table_name=table, schema_name=schema)
@@ -62,7 +62,7 @@ class Auditor:
         return self._assets[contract.dataset]
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         if "_source" in self.__dict__:
             close_source(self._source)
             del self.__dict__["_source"]
@@ -74,10 +74,10 @@ class Auditor:
 
 
 def judge(contract: Contract, results: list[QualityResult]) -> None:
-    """Let pass what has no failed critical expectation.
+    """Refuse the file if a critical expectation failed.
 
     Raises:
-        FileRefusedError: some critical expectation failed; nothing may be published.
+        FileRefusedError: a critical expectation failed; nothing may be published.
     """
     failed = [r for r in results if not r.success and r.severity == Severity.CRITICAL]
     if failed:
@@ -88,7 +88,7 @@ def judge(contract: Contract, results: list[QualityResult]) -> None:
         raise FileRefusedError(
             Code.EXPECTATION_FAILED,
             f"A critical expectation of {contract.dataset} failed: {listed}.",
-            "Check the file as a whole: it may be incomplete, doubled or of another source.",
+            "Check the file as a whole: it may be incomplete, hold its rows twice, or come from another source.",
         )
 
 

@@ -1,11 +1,11 @@
-"""Reads a chunk of records that are texts: types every cell, and says of each refused row why.
+"""Types the cells of a chunk of text records, and lists the reasons for each refused row.
 
-What belongs here: the queries and what is made of their answers. What does not: reading a format (`diagnose`), the
+What belongs here: the queries and the use of their results. What does not: reading a format (`row_by_row`), the
 rules themselves (`rules`, `row_size`).
 
-First all rows are typed and a boolean says which are refused; only for those a second query lists the reasons. A
-query takes some columns at a time: DuckDB keeps a buffer of 2,048 values for every step of every expression, so one
-query over hundreds of columns needs more memory than the engine has.
+A first query types all rows and says which are refused. A second query lists the reasons for those rows only. Each
+query handles a limited number of columns: DuckDB keeps a buffer of 2,048 values for every step of every expression,
+so one query over hundreds of columns would need more memory than the engine has.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from include.contracts.expressions import VALUE_ERRORS, literal, quoted
 from include.errors import Code
 from include.ingestion.halving import by_halves
 from include.ingestion.messages import explain
+from include.ingestion.readers.text_lines import RAW_SHOWN
+from include.ingestion.readers.vectorised import arrow_type, validated_schema
 from include.ingestion.records import Reject
 from include.ingestion.row_size import RowSize
 from include.ingestion.rules import cleaned, reading_checks, row_checks, typed, unknown_checks, value_checks
-from include.ingestion.text_lines import RAW_SHOWN
-from include.ingestion.typed_batches import arrow_type, validated_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -33,17 +33,17 @@ if TYPE_CHECKING:
     import duckdb
 
     from include.contracts.model import Column, Contract
-    from include.ingestion.rules import Check
+    from include.ingestion.rules import RowCheck
 
 _COLUMNS_AT_ONCE = 48
 _CELLS_EXPLAINED_AT_ONCE = 200_000
 _TEXT_OF = "text of "
-_PLACE = ("_source_row", "_source_line", "_raw")
+_SOURCE_COLUMNS = ("_source_row", "_source_line", "_raw")
 
 
 @dataclass
 class Chunk:
-    """Good rows, typed, and why the others are refused. `rows` counts all records, good and bad."""
+    """The typed good rows and the rejects of the other rows. `rows` counts all records, good and bad."""
 
     rows: int
     good: pa.Table
@@ -52,9 +52,10 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Cells:
-    """Where a query finds its texts: an expression per column of the file, and for what the contract lacks.
+    """The SQL expressions that give a query the texts of its cells.
 
-    `extra` become columns; `headers` are the file's own names of them.
+    `texts` has one per column of the contract that the file has. `extra` are unknown columns that become columns of
+    the table, `headers` their names in the file. `rescued` is the expression of all other unknown columns.
     """
 
     texts: dict[str, str]
@@ -85,7 +86,7 @@ class ChunkQuery:
         """The cells as texts, under names that no column of a file has."""
         cells = self.cells
         if not cells.extra and cells.rescued is None and set(cells.texts.values()) <= set(records.column_names):
-            columns = {name: records[name] for name in _PLACE}
+            columns = {name: records[name] for name in _SOURCE_COLUMNS}
             columns |= {_TEXT_OF + column.name: records[cells.texts[column.name]] for column in self._present}
             return pa.table(columns).append_column("_rescued", pa.nulls(records.num_rows, pa.string()))
         with _registered(connection, "records", records):
@@ -104,7 +105,7 @@ class ChunkQuery:
         return RowSize(self.contract, tuple(name for name, _ in self.cells.extra))
 
     @cached_property
-    def _row_checks(self) -> list[Check]:
+    def _row_checks(self) -> list[RowCheck]:
         """The checks that need several columns, or columns that the contract does not name."""
         unknown = self.cells.extra or self.cells.rescued
         return [*row_checks(self.contract), *(unknown_checks(name for name, _ in self.cells.extra) if unknown else ())]
@@ -114,7 +115,7 @@ class ChunkQuery:
         cells = [f"{self.cells.texts[c.name]} AS {_text_of(c)}" for c in self._present]
         cells += [f"nullif({text}, '') AS {quoted(name)}" for name, text in self.cells.extra]
         cells.append(f"{self.cells.rescued or 'NULL::VARCHAR'} AS _rescued")
-        return f"SELECT {', '.join([*_PLACE, *cells])} FROM records"
+        return f"SELECT {', '.join([*_SOURCE_COLUMNS, *cells])} FROM records"
 
     def _typed(self, connection: duckdb.DuckDBPyConnection, texts: pa.Table) -> tuple[pa.Table, pa.ChunkedArray]:
         """The typed columns of all rows, and which rows are refused."""
@@ -145,13 +146,13 @@ class ChunkQuery:
                 found = [_found(connection, _explaining(group)) for group in self._groups]
             if self._row_checks:
                 found.append(self._row_reasons(connection, typed_rows))
-            places = some.select(_PLACE).to_pylist()
-            for place, row, *violations in zip(places, typed_rows.to_pylist(), *found, strict=True):
+            sources = some.select(_SOURCE_COLUMNS).to_pylist()
+            for source, row, *violations in zip(sources, typed_rows.to_pylist(), *found, strict=True):
                 for violation in (one for some_of_row in violations for one in some_of_row):
-                    yield self._reject(place, row, violation)
+                    yield self._reject(source, row, violation)
 
     def _broken(self, connection: duckdb.DuckDBPyConnection, rows: pa.Table) -> list[bool]:
-        """Whether a check of several columns refuses each row. One for which a check raises an error is, too."""
+        """Whether a check of several columns refuses each row. A row for which a check raises an error is refused."""
         broken = _any(check.broken for check in self._row_checks)
 
         def ask(some: pa.Table) -> list[bool]:
@@ -172,7 +173,7 @@ class ChunkQuery:
         return by_halves(rows, ask, lambda row: self._reasons_of_one(connection, row))
 
     def _reasons_of_one(self, connection: duckdb.DuckDBPyConnection, row: pa.Table) -> list[dict[str, Any]]:
-        """The violations of a single row, each check asked for by itself: what cannot be calculated is broken."""
+        """The violations of a single row, one query per check: a check that cannot be calculated is a violation."""
         reasons: list[dict[str, Any]] = []
         with _registered(connection, "typed", row):
             for check in self._row_checks:
@@ -183,38 +184,38 @@ class ChunkQuery:
                     reasons.append({"column": name, "code": check.code, "rule": check.rule, "text": None})
         return reasons
 
-    def _reject(self, place: dict[str, Any], row: dict[str, Any], violation: dict[str, Any]) -> Reject:
+    def _reject(self, source: dict[str, Any], row: dict[str, Any], violation: dict[str, Any]) -> Reject:
         code, column = Code(violation["code"]), violation["column"]
         message = explain(code, self.contract, column, violation["text"], violation["rule"], row)
-        return Reject(place["_source_row"], place["_source_line"], column, code, message, place["_raw"][:RAW_SHOWN])
+        return Reject(source["_source_row"], source["_source_line"], column, code, message, source["_raw"][:RAW_SHOWN])
 
     def _without_oversized(
         self, connection: duckdb.DuckDBPyConnection, good: pa.Table, texts: pa.Table
     ) -> tuple[pa.Table, list[Reject]]:
-        """The rows that PostgreSQL takes, and why it would refuse the others."""
+        """The rows that PostgreSQL accepts, and the rejects of the rows that are too large for it."""
         with _registered(connection, "typed", good):
             answer = connection.execute(f"SELECT coalesce({self._size.oversized}, false) AS _large FROM typed")
             large = good.filter(answer.to_arrow_table()["_large"])
         faults = {row["_source_row"]: self._size.fault(row) for row in large.to_pylist()}
         refused = pa.array([row for row, fault in faults.items() if fault], pa.int64())
-        places = texts.filter(pc.is_in(texts["_source_row"], value_set=refused)).select(_PLACE).to_pylist()
+        sources = texts.filter(pc.is_in(texts["_source_row"], value_set=refused)).select(_SOURCE_COLUMNS).to_pylist()
         rejects = [
-            Reject(row, place["_source_line"], fault.column, fault.code, fault.message, place["_raw"][:RAW_SHOWN])
-            for place in places
-            if (fault := faults[row := place["_source_row"]])
+            Reject(row, source["_source_line"], fault.column, fault.code, fault.message, source["_raw"][:RAW_SHOWN])
+            for source in sources
+            if (fault := faults[row := source["_source_row"]])
         ]
         return good.filter(pc.invert(pc.is_in(good["_source_row"], value_set=refused))), rejects
 
 
 class _registered:  # noqa: N801 - used as a statement
-    """Makes a table known to the engine under a name, as long as the block runs."""
+    """Registers a table with the engine under a name while the block runs."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, table: pa.Table) -> None:
         self._connection, self._name = connection, name
         connection.register(name, table)
 
     def __enter__(self) -> None:
-        """Nothing more to do."""
+        """Do nothing: the table is registered by the constructor."""
 
     def __exit__(self, *_: object) -> None:
         self._connection.unregister(self._name)
@@ -244,7 +245,7 @@ def _typed_relation(columns: Sequence[Column]) -> str:
 
 
 def _branches(column: Column) -> list[tuple[str, str]]:
-    """The conditions under which a cell is refused, in the order in which they count, with the reason of each."""
+    """The conditions that refuse a cell, each with its reason. The first one that holds counts."""
     text, value = _text_of(column), quoted(column.name)
     checks = [*reading_checks(column, text, value), *value_checks(column, value)]
     branches = [(check.broken, _violation(column, check.code, text, check.rule)) for check in checks]
@@ -253,7 +254,7 @@ def _branches(column: Column) -> list[tuple[str, str]]:
     return branches
 
 
-def _row_violations(checks: Sequence[Check]) -> list[str]:
+def _row_violations(checks: Sequence[RowCheck]) -> list[str]:
     return [f"CASE WHEN {c.broken} THEN {_violation(c.column, c.code, 'NULL', c.rule)} END" for c in checks]
 
 

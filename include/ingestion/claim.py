@@ -1,4 +1,4 @@
-"""Before the stages: find the files of a dataset, enter them in the ledger, and put them into batches."""
+"""Claims the files of a dataset before stage 1: finds them, enters them in the ledger, and puts them into batches."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from include.errors import Code, visible
-from include.ingestion.places import incoming_prefix, without_nul
-from include.ingestion.waiting import left_alone
+from include.ingestion.object_keys import incoming_prefix, without_nul
+from include.ingestion.waiting import objects_to_skip
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move
 from include.stores.object_store import ObjectMissingError
 
@@ -31,20 +31,20 @@ _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
-class Run:
-    """Who claims: written into the ledger for people who look for the logs."""
+class AirflowRun:
+    """The Airflow run that claims files. The ledger keeps it, so that an operator finds the logs."""
 
     dag_id: str
     run_id: str
 
 
 def claim(
-    contract: Contract, objects: ObjectStore, ledger: Ledger, run: Run, settings: IngestSettings
+    contract: Contract, objects: ObjectStore, ledger: Ledger, run: AirflowRun, settings: IngestSettings
 ) -> list[list[int]]:
-    """Claim what lies in incoming/ and what an earlier run left unfinished.
+    """Claim the files in incoming/ and the files that an earlier run left unfinished.
 
-    A file that a worker began and did not finish travels alone, so that it takes no other file down with it; after
-    `max_attempts` it is refused with the stage in which it stopped.
+    A file that a worker began and did not finish gets a batch of its own, so that it cannot stop another file. After
+    `max_attempts` it is refused, with the stage in which it stopped.
 
     Where no column says which row is newer, the files are one batch, in the order in which they were written.
 
@@ -70,7 +70,13 @@ def claim(
         batches = in_turn(ledger.in_order(contract.dataset, bucket, room), settings.batch_max_bytes)
     else:
         batches = (alone + batched(untouched + entered, settings))[: settings.max_batches]
-    log.info("%s: %s new files, %s taken over, %s batches.", contract.dataset, len(entered), len(orphans), len(batches))
+    log.info(
+        "%s: %s new files, %s adopted from earlier runs, %s batches.",
+        contract.dataset,
+        len(entered),
+        len(orphans),
+        len(batches),
+    )
     return batches
 
 
@@ -81,7 +87,7 @@ def _files(contract: Contract, objects: ObjectStore, bucket: str) -> Iterator[Ob
             if not moved_from_nul(item, bucket, objects):
                 yield item
         elif item.size == 0:
-            # A console's stand-in for a folder. It is no file, and left there it would ring the bell for ever.
+            # The marker object that an S3 console writes for a folder. If it stayed, the sensor would always find it.
             objects.delete(bucket, item.key)
 
 
@@ -90,10 +96,14 @@ def _written(item: ObjectInfo) -> tuple[datetime, str]:
 
 
 def in_turn(files: list[tuple[int, int, int]], most_bytes: int) -> list[list[int]]:
-    """The next batch of (file_id, bytes, attempts), which are in the order in which they must be loaded.
+    """The next batch of files that must be loaded in the given order.
 
-    There is one batch at a time, so that no file overtakes another. A file that was begun before and not finished, and
-    one of more than `most_bytes`, still travel alone: the batch ends before such a file, or is that file.
+    There is one batch at a time, so that files keep their order. A file that was begun before and not finished, or one
+    of more than `most_bytes`, is a batch of its own: the batch ends before such a file, or consists of it.
+
+    Args:
+        files: (file_id, bytes, attempts) in the order in which they must be loaded.
+        most_bytes: of a batch with more than one file.
     """
     batch: list[int] = []
     for file_id, size, attempts in files:
@@ -107,16 +117,17 @@ def in_turn(files: list[tuple[int, int, int]], most_bytes: int) -> list[list[int
 
 
 def _claimable(files: Iterator[ObjectInfo], bucket: str, ledger: Ledger) -> Iterator[ObjectInfo]:
-    """Without the objects that the store refuses to serve, and that the ledger has already."""
+    """The files without those that the store refuses to serve and that the ledger has already."""
     while some := list(islice(files, _LOOKED_UP_AT_ONCE)):
-        alone = left_alone(ledger.connection, bucket, some)
-        yield from (item for item in some if (item.key, item.etag) not in alone)
+        skipped = objects_to_skip(ledger.connection, bucket, some)
+        yield from (item for item in some if (item.key, item.etag) not in skipped)
 
 
 def moved_from_nul(item: ObjectInfo, bucket: str, objects: ObjectStore) -> bool:
-    """Give a file another key if the ledger cannot write down its own; whether its own is such a one.
+    """Move a file to another key if its own holds a NUL character; whether it does.
 
-    Under the new key it is found when the bucket is listed again. While another file lies there it stays.
+    The ledger cannot store such a key. The next listing of the bucket finds the file under its new key. The file stays
+    where it is as long as another file has the new key.
     """
     if "\0" not in item.key:
         return False
@@ -128,7 +139,7 @@ def moved_from_nul(item: ObjectInfo, bucket: str, objects: ObjectStore) -> bool:
 
 
 def worker_died(attempts: int, stage: str) -> str:
-    """What is said of a file whose worker died again and again."""
+    """The message for a file whose worker died in each of its attempts."""
     return (
         f"The worker died {attempts} times with this file, last in stage {stage}. Look into the task's log: "
         "memory, disk, or a crash in a library. Then reprocess the file."
@@ -138,7 +149,7 @@ def worker_died(attempts: int, stage: str) -> str:
 def batched(files: list[tuple[int, int]], settings: IngestSettings) -> list[list[int]]:
     """Batches of (file_id, bytes), in order, bounded in files and bytes.
 
-    Not too few either: with some workers free, many files are spread over several batches.
+    Many files are spread over at least `batches_at_once` batches, so that free workers share them.
     """
     per_batch = min(settings.batch_max_files, max(1, -(-len(files) // settings.batches_at_once)))
     batches: list[list[int]] = []

@@ -1,6 +1,6 @@
 """The lock of a dataset: one process at a time changes the rows or the columns of its table.
 
-What belongs here: taking the lock, and saying in the ledger who holds it. What does not: what is done under it.
+What belongs here: taking the lock, and noting in the ledger which file holds it. What does not: the work under it.
 
 The lock is a row of `ops.dataset_lock`, which only the role `ingest` can lock. A load may hold it for a long time, so a
 wait for another load has no limit; a wait for anything else has.
@@ -36,9 +36,9 @@ _LOADER = re.compile(r"ingest file (\d+)")
 
 @contextmanager
 def dataset_lock(ledger: Ledger, entry: FileEntry, settings: IngestSettings) -> Iterator[None]:
-    """A transaction that holds the lock of the file's dataset. Its lock timeout is that of the settings.
+    """Open a transaction that holds the lock of the file's dataset. Its lock timeout is that of the settings.
 
-    While another load holds the lock, the ledger says so after five seconds and once a minute from then on.
+    While another load holds the lock, a ledger event says so after five seconds and once a minute from then on.
 
     Raises:
         LockNotAvailable: a session that loads no file has held the lock for longer than the lock timeout.
@@ -66,7 +66,7 @@ def dataset_lock(ledger: Ledger, entry: FileEntry, settings: IngestSettings) -> 
 
 @dataclass
 class _Wait:
-    """A wait for the lock: who holds it, and when the ledger gets its next event."""
+    """A wait for the lock: which file holds it, and when the ledger gets its next event."""
 
     ledger: Ledger
     entry: FileEntry
@@ -77,11 +77,11 @@ class _Wait:
         self._next_event = self._began + FIRST_EVENT_SECONDS
 
     def seconds(self) -> float:
-        """How long to wait until the holder is looked at again."""
+        """Seconds to wait until the holder is looked up again."""
         return max(0.1, min(self.limit, self._next_event - time.monotonic()))
 
     def may_go_on(self) -> bool:
-        """Look who holds the lock, and note it when it is time. False once no load has held it for the limit."""
+        """Look up the holder and note it when it is time. False once no load has held the lock for the limit."""
         now = time.monotonic()
         file_id = self._loading_file()
         if file_id is None:
@@ -93,7 +93,7 @@ class _Wait:
         return True
 
     def _loading_file(self) -> int | None:
-        """The file whose load holds the lock; None if another session holds it, or none does any more."""
+        """The file whose load holds the lock; None if another session holds it, or if it is free."""
         values = {"dataset": self.entry.dataset}
         for _, name in self.ledger.connection.execute(statement("dataset_lock_holder"), values):
             if match := _LOADER.fullmatch(name or ""):

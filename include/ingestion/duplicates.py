@@ -1,10 +1,10 @@
-"""Rows of one file that have the same key: which one stays, and which contradict each other.
+"""Rows of one file that have the same key: which one is loaded, which are superseded, which conflict.
 
 What belongs here: the comparison of rows within a file. What does not: the comparison with the table (the merge).
 
-Of rows with one key the newest stays, by the contract's newest-by column. Of equally new ones the last stays if they
-are identical. If they differ, all rows of that key are refused, unless the contract says `onDuplicate: lastWins`. Keys
-that occur twice are found by a hash aggregation over the key columns; only their rows are looked at further.
+Of rows with one key the newest is loaded, by the contract's newest-by column. Of equally new ones the last is loaded if
+they are identical. If they differ, all rows of that key are refused, unless the contract says `onDuplicate: lastWins`.
+A hash aggregation over the key columns finds the duplicate keys; only their rows are compared further.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType, Contract, OnDuplicate
 from include.errors import Code, visible
 from include.ingestion.loaded_rows import as_loaded, parquet_rows
-from include.ingestion.raw_records import Raw, raw_records
+from include.ingestion.readers.raw_records import Raw, raw_records
 from include.ingestion.records import Duplicates, Reject, SpooledFile, Validated
 from include.ingestion.rejects import with_rejects
 
@@ -48,7 +48,7 @@ def with_duplicates(
     connection: duckdb.DuckDBPyConnection,
     settings: IngestSettings,
 ) -> Validated:
-    """Find the rows that are not loaded because of another row with their key. Contradicting ones become rejects.
+    """Find the rows that are not loaded because another row has their key. Conflicting rows become rejects.
 
     Args:
         contract: the file's.
@@ -64,7 +64,7 @@ def with_duplicates(
         if not search.find_repeated_keys():
             return validated
         refused = search.find_conflicts() if contract.on_duplicate is OnDuplicate.REFUSE else 0
-        validated = replace(validated, duplicates=search.write_left_out())
+        validated = replace(validated, duplicates=search.write_superseded_rows())
         if refused:
             wanted = search.refused_rows()
             records = raw_records(wanted, text, validated.layout.format, contract, connection, settings)
@@ -74,10 +74,10 @@ def with_duplicates(
 
 
 class _Search:
-    """Temporary tables of one search; `_key_number` numbers the keys that occur twice.
+    """The temporary tables of one search; `_key_number` numbers the duplicate keys.
 
-    The search's own columns begin with an underscore, as no column of a contract or of a table does. DuckDB's `rowid`
-    is not used: a contract's column may have that name.
+    The search's own columns begin with an underscore, which no column of a contract or of a table does. DuckDB's
+    `rowid` is not used: a contract's column may have that name.
     """
 
     def __init__(self, contract: Contract, validated: Validated, connection: duckdb.DuckDBPyConnection) -> None:
@@ -87,7 +87,7 @@ class _Search:
         self._has_conflicts = False
 
     def find_repeated_keys(self) -> bool:
-        """Whether a key occurs twice; if so, number these keys and their rows."""
+        """Whether a key occurs more than once; if so, number these keys and their rows."""
         rows = as_loaded(self._contract, self._file, self._connection)
         self._make(
             "repeated_keys",
@@ -105,7 +105,7 @@ class _Search:
         return True
 
     def find_conflicts(self) -> int:
-        """Find keys whose newest rows differ. How many rows these keys have."""
+        """Find the keys whose newest rows differ; the number of rows of these keys."""
         self._make(
             "tied",
             "SELECT _source_row, _key_number FROM ("
@@ -130,7 +130,7 @@ class _Search:
             "SELECT t._key_number, min(t._source_row) AS _other_row FROM contents AS t JOIN conflicts AS c "
             "USING (_key_number) WHERE t._content <> c._first_content GROUP BY t._key_number",
         )
-        # Each row names one that differs from it: the first of its key, or the first that differs from that one.
+        # A reject names a row that differs from its own: the first of the key, or the first that differs from that one.
         self._make(
             "refused",
             "SELECT r._source_row, r._key_number, "
@@ -140,17 +140,17 @@ class _Search:
         )
         return self._count("refused")
 
-    def write_left_out(self) -> Duplicates:
-        """Write the numbers of all rows that are not loaded, and count those that another row replaces."""
-        path = self._validated.path.with_name("left_out.parquet")
-        replaced = (
+    def write_superseded_rows(self) -> Duplicates:
+        """Write the numbers of the superseded and the refused rows, and count the superseded ones."""
+        path = self._validated.path.with_name("excluded_rows.parquet")
+        superseded = (
             "SELECT _source_row FROM (SELECT _source_row, _key_number, row_number() OVER "
             "(PARTITION BY _key_number ORDER BY _newest DESC NULLS LAST, _source_row DESC) AS _position FROM repeated) "
             "WHERE _position > 1"
         )
         if self._has_conflicts:
-            replaced += " AND _key_number NOT IN (SELECT _key_number FROM conflicts)"
-        self._make("superseded", replaced)
+            superseded += " AND _key_number NOT IN (SELECT _key_number FROM conflicts)"
+        self._make("superseded", superseded)
         refused = " UNION ALL SELECT _source_row FROM refused" if self._has_conflicts else ""
         rows = f"SELECT _source_row FROM superseded{refused}"
         self._connection.execute(f"COPY ({rows}) TO {literal(str(path))} (FORMAT parquet)")
@@ -166,7 +166,7 @@ class _Search:
 
         Args:
             wanted: the numbers of the refused rows, sorted.
-            records: these rows as the file has them. They wait on the disk until the lines of all are known.
+            records: these rows as the file has them. They are kept on disk until the lines of all are known.
         """
         path = self._validated.path.with_name("refused.parquet")
         lines = np.zeros(len(wanted), dtype=np.int64)
@@ -185,7 +185,7 @@ class _Search:
                     yield Reject(row, own_line, None, Code.CONFLICTING_DUPLICATE, message, raw)
 
     def _others(self, rows: pa.Array) -> list[tuple[int, *tuple[str, ...]]]:
-        """For refused rows that follow one another: the number of a row that contradicts each, and its key's values."""
+        """For consecutive refused rows: the number of a row that conflicts with each, and the values of its key."""
         within = f"_source_row BETWEEN {rows[0].as_py()} AND {rows[-1].as_py()}"
         names = ", ".join(f"f.{quoted(name)}::VARCHAR" for name in self._contract.key)
         relation = as_loaded(self._contract, f"(SELECT * FROM {self._file} WHERE {within})", self._connection)
@@ -202,7 +202,7 @@ class _Search:
         return visible(f"The key {key} is also in {where}, with other values and {newest}.")
 
     def _add_contents(self) -> None:
-        """Make the table `contents`: a hash of all values of each tied row."""
+        """Create the table `contents`: a hash of all values of each tied row."""
         tied = f"(SELECT * FROM {self._file} SEMI JOIN tied USING (_source_row))"
         rows = as_loaded(self._contract, tied, self._connection)
         documents = self._write_documents(rows)
@@ -219,7 +219,7 @@ class _Search:
         )
 
     def _write_documents(self, rows: str) -> Path:
-        """Write the JSON values of rows, spelt so that equal ones have equal texts. Rows without JSON are left out."""
+        """Write the JSON values of rows in canonical form: equal values have equal texts. Skip rows without JSON."""
         names = [column.name for column in self._contract.source_columns if column.type is ColumnType.JSON]
         columns = [quoted(name) for name in [*names, "_rescued"]]
         given = " OR ".join(f"{name} IS NOT NULL" for name in columns)
@@ -244,9 +244,9 @@ class _Search:
 
 
 def canonical(text: str) -> str:
-    """A JSON text so that two that PostgreSQL's jsonb takes for equal are the same text.
+    """The canonical form of a JSON text: texts that are equal as PostgreSQL's jsonb get the same form.
 
-    Of a key that comes twice the last value counts, the order of keys does not, nor how a number is written.
+    Of a duplicate key the last value counts. The order of keys and the spelling of numbers do not matter.
     """
     try:
         return json.dumps(_plain(json.loads(text, parse_float=Decimal, parse_int=Decimal)), sort_keys=True)
@@ -255,7 +255,7 @@ def canonical(text: str) -> str:
 
 
 def _plain(value: object) -> object:
-    """The value with numbers as texts, digits and exponent, and texts marked as such."""
+    """The value with its numbers as texts of digits and exponent, and its texts marked as texts."""
     match value:
         case dict():
             return {name: _plain(member) for name, member in value.items()}

@@ -1,4 +1,4 @@
-"""DuckDB as a calculating engine: bounded in memory and threads, and shut off from everything but one folder."""
+"""DuckDB as the engine: bounded in memory and threads, with access to one folder only."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pyarrow as pa
 from duckdb import func
 
 from include.contracts.expressions import literal
-from include.ingestion.json_values import kept_by_jsonb_column, numbers_as_text_column
+from include.ingestion.readers.json_values import kept_by_jsonb_column, numbers_as_text_column
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
     from include.settings import IngestSettings
 
-# Arrow's own allocator keeps what it was given once; the system's gives it back, and a worker stays small.
+# Arrow's own allocator keeps freed memory; the system's allocator returns it, so that a worker stays small.
 pa.set_memory_pool(pa.system_memory_pool())
 
 _open: dict[Path, duckdb.DuckDBPyConnection] = {}
 
 
 def add_functions(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make what DuckDB cannot do with JSON known to it: see `json_values`."""
+    """Register the JSON functions that DuckDB lacks: see `json_values`."""
     arrow, special = func.PythonUDFType.ARROW, func.FunctionNullHandling.SPECIAL
     connection.create_function(
         "kept_by_jsonb", kept_by_jsonb_column, ["VARCHAR"], "BOOLEAN", type=arrow, null_handling=special
@@ -43,10 +43,10 @@ def add_functions(connection: duckdb.DuckDBPyConnection) -> None:
 
 @contextmanager
 def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection that may read and write below `folder` only: a contract's expressions can reach nothing else.
+    """Open a connection that reads and writes below `folder` only: a contract's expressions can reach nothing else.
 
-    Opening an engine takes as long as a small file: within a `with engine(...)` block, further ones for the same
-    folder, or one directly below it, are cursors of the first.
+    Opening an engine takes as long as ingesting a small file. So within a `with engine(...)` block, a further engine
+    for the same folder, or for one directly below it, is a cursor of the first.
     """
     if (shared := _open.get(folder) or _open.get(folder.parent)) is not None:
         with shared.cursor() as cursor:
@@ -74,4 +74,4 @@ def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyCo
     finally:
         _open.pop(folder, None)
         connection.close()
-        pa.default_memory_pool().release_unused()  # malloc keeps what was freed; the next stage would come on top
+        pa.default_memory_pool().release_unused()  # else malloc keeps freed memory while the next stage allocates more

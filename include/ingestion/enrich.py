@@ -1,4 +1,4 @@
-"""Values that another system gives, row by row, while rows are processed. A row without its value goes no further."""
+"""Adds the values that another system computes per row, while rows are processed. Every row needs its value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ROWS_AT_ONCE = 16_384
 
 
 class Enricher:
-    """Asks the systems that contracts name. Connects to one with the first question to it."""
+    """Requests values from the systems that contracts name. Connects to a system with the first request."""
 
     def __init__(self, ml_service: MlServiceSettings) -> None:
         self._settings = ml_service
@@ -36,8 +36,8 @@ class Enricher:
         """The value of each row, in their order.
 
         Raises:
-            RetryableError: the system does not answer, or is left alone for a while because it did not.
-            PermanentError: it refuses the question.
+            RetryableError: the system does not answer, or its circuit is open because it did not.
+            PermanentError: it refuses the request.
         """
         match enrichment:
             case Enrichment.TRANSACTION_CATEGORY:
@@ -46,7 +46,7 @@ class Enricher:
                 return self._ml_service.categories(rows.select(list(INPUTS[enrichment])).to_pylist())
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._services.close()
 
 

@@ -1,6 +1,6 @@
-"""How much a file may grow when it is read: the limit on what a compressed one, or a Parquet file, expands to.
+"""The limit on the bytes that a compressed file or a Parquet file may expand to.
 
-What belongs here: limits that hold before and while something is expanded. What does not: expanding (`fetch`,
+What belongs here: limits that hold before and while a file is expanded. What does not: expanding it (`fetch`,
 `parquet_file`), and what the values mean.
 """
 
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
 
 BATCH_BYTES = 32 * 1024**2
-# As text, in the memory of the engine, which is bounded.
+# For batches that become text in the engine, whose memory is bounded.
 TEXT_BATCH_BYTES = 8 * 1024**2
 
 
 def allowed_bytes(size_bytes: int, settings: IngestSettings) -> int:
-    """To how many bytes a file of this size may expand."""
+    """The bytes that a file of this size may expand to."""
     by_ratio = max(settings.expansion_free_bytes, settings.max_expansion_ratio * size_bytes)
     return min(settings.max_expanded_bytes, by_ratio)
 
 
 def too_large(limit: int) -> FileRefusedError:
-    """The verdict on a file that expands to more."""
+    """The error for a file that expands to more than `limit` bytes."""
     return FileRefusedError(
         Code.TOO_LARGE,
         f"The file expands to more than {limit:,} bytes.",
-        "Split it, or raise INGEST_MAX_EXPANDED_BYTES, or INGEST_MAX_EXPANSION_RATIO if it is no bomb.",
+        "Split it, or raise INGEST_MAX_EXPANDED_BYTES, or INGEST_MAX_EXPANSION_RATIO if it is no decompression bomb.",
     )

@@ -1,7 +1,7 @@
-"""From the bucket to the worker's disk, once, hashed on the way; and from any text to plain UTF-8.
+"""Downloads a file to the worker's disk once and hashes it while it is written; converts any text to plain UTF-8.
 
-One streaming GET is the fastest way to read from every S3-compatible store, and a file on disk can be read
-twice: once fast, and once more slowly where the fast way finds something.
+One streaming GET is the fastest method on every S3-compatible store, and a file on disk can be read twice: by the fast
+path, and by the slow path where the fast one finds a fault.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
 
 CHUNK_BYTES = 4 * 1024**2
-# What compressed data raises that is cut off (the first) or damaged.
+# The errors of compressed data that is cut off (the first) or damaged.
 DAMAGES = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 class ObjectChangedError(RetryableError):
-    """The object is not the version that was claimed. The next claim notes the version that is there then."""
+    """The object is not the version that was claimed. The next claim enters the version that it finds then."""
 
     @classmethod
     def of(cls, entry: FileEntry) -> ObjectChangedError:
@@ -42,16 +42,16 @@ class ObjectChangedError(RetryableError):
         return cls(
             Stage.VALIDATE,
             Code.OBJECT_REPLACED,
-            "The file changed since it was claimed, or is still being written; it is read once it keeps still.",
+            "The file changed since it was claimed, or is still being written; it is read once it stops changing.",
             key=entry.object_key,
         )
 
 
 def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSettings) -> SpooledFile:
-    """Spool the object that the ledger entry names.
+    """Download the object that the ledger entry names into `folder`.
 
     Raises:
-        FileRefusedError: it is gone, or over the size limit.
+        FileRefusedError: it is gone, not readable, or over the size limit.
         ObjectChangedError: it is not the version that was claimed; perhaps it is still being written.
         RetryableError: the store or the worker's disk fails.
     """
@@ -79,7 +79,7 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
     if info.etag != entry.etag:
         raise ObjectChangedError.of(entry)
     spooled = _spool(chunks, folder / "raw")
-    # Not every store shows an object only once it is whole: it must be the same after reading as before.
+    # Some stores list an object before it is complete: it must be the same after reading as before.
     after = store.head(entry.bucket, entry.object_key)
     if spooled.size_bytes != info.size or after is None or after.etag != info.etag:
         raise ObjectChangedError.of(entry)
@@ -90,7 +90,7 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
     """The text of a CSV or JSON file as plain UTF-8: expanded and re-encoded where it is not that already.
 
     Raises:
-        FileRefusedError: it expands over the limit, the compressed data is damaged, or the encoding breaks off.
+        FileRefusedError: it expands over the limit, the compressed data is damaged, or the text is not in its encoding.
     """
     with raw.path.open("rb") as stream:
         marked = stream.read(3) == codecs.BOM_UTF8
@@ -106,12 +106,12 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
         raise FileRefusedError(
             Code.BAD_ENCODING,
             f"The text begins as {layout.encoding} and then is not: {error.reason}.",
-            "Write the file anew, as UTF-8 if you can.",
+            "Write the file again, as UTF-8 if you can.",
         ) from error
 
 
 def damaged(compression: str, error: Exception) -> FileRefusedError:
-    """The verdict on compressed data that cannot be expanded: its end is missing, or it is wrong in itself."""
+    """The error for compressed data that cannot be expanded: cut off, or damaged."""
     if isinstance(error, EOFError):
         return FileRefusedError(
             Code.TRUNCATED_FILE,
@@ -124,7 +124,7 @@ def damaged(compression: str, error: Exception) -> FileRefusedError:
 
 
 def open_expanded(path: Path, compression: str) -> IO[bytes]:
-    """The file's bytes, expanded."""
+    """Open the file for reading its expanded bytes."""
     if compression == "gzip":
         return cast("IO[bytes]", gzip.open(path, "rb"))
     if compression == "zstd":
@@ -133,7 +133,7 @@ def open_expanded(path: Path, compression: str) -> IO[bytes]:
 
 
 class _ZstdReader(io.RawIOBase):
-    """Zstandard by Arrow: unlike the zstandard package's reader it tells a cut-off file from a whole one."""
+    """Reads Zstandard with Arrow, which raises for a cut-off file; the zstandard package's reader does not."""
 
     def __init__(self, path: Path) -> None:
         self._source = pa.OSFile(str(path), "rb")
@@ -157,14 +157,14 @@ class _ZstdReader(io.RawIOBase):
 
 
 def expanded(path: Path, compression: str) -> Iterator[bytes]:
-    """The file's bytes, expanded, piece by piece."""
+    """The file's expanded bytes, in chunks."""
     with open_expanded(path, compression) as stream:
         while chunk := stream.read(CHUNK_BYTES):
             yield chunk
 
 
 def bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
-    """The same pieces, as long as they are within the limit together."""
+    """The same chunks; raises once they exceed the limit together."""
     total = 0
     for chunk in chunks:
         total += len(chunk)
@@ -174,13 +174,13 @@ def bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
 
 
 def _unmarked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """Without the byte order mark, which not every reader leaves out."""
+    """The chunks without the byte order mark, which some readers do not remove."""
     for at, chunk in enumerate(chunks):
         yield chunk.removeprefix(codecs.BOM_UTF8) if at == 0 else chunk
 
 
 def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    # Half of a surrogate pair, as in a text that was cut at a length, becomes bytes that refuse its line alone.
+    # Half of a surrogate pair, as in a text that was cut, becomes bytes for which only its own line is refused.
     decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
     for chunk in chunks:
         yield decoder.decode(chunk).encode("utf-8", "surrogatepass")

@@ -1,4 +1,4 @@
-"""Rows for which a contract's expression raises an error that DuckDB's `TRY` does not catch: looked for by halving."""
+"""Finds by bisection the rows for which a contract's expression raises an error that DuckDB's `TRY` does not catch."""
 
 from __future__ import annotations
 

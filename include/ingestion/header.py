@@ -1,4 +1,4 @@
-"""Which column of a file is which column of the contract."""
+"""Maps the columns of a file to the columns of the contract."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 10
 
 @dataclass(frozen=True)
 class ColumnMap:
-    """The columns of a file in their order: each either a contract's column, an unknown one, or left aside.
+    """The columns of a file in their order: each is a column of the contract, an unknown one to keep, or ignored.
 
     `names` gives the contract's name by position, None where the column is unknown. `extra` are the unknown
     columns to keep, by position: under their own names if they become columns, else together in `_rescued`.
@@ -86,13 +86,13 @@ def map_columns(
 
 
 def added_column(header: str, contract: Contract) -> str:
-    """The name of the column that a header becomes in a table that grows: never one of the contract's own."""
+    """The name of the table's column for an unknown header: never the name of a column of the contract."""
     name = table_column(header)
     return hashed(name, matching(header)) if name in contract.by_name else name
 
 
 def unmatched(given: Iterable[str], contract: Contract) -> list[str]:
-    """The contract's columns that none of the names is."""
+    """The contract's columns that none of the names matches."""
     wanted = wanted_columns(contract)
     found = {column_of(name, wanted) for name in given}
     return [column.name for column in contract.source_columns if column.name not in found]
@@ -105,30 +105,30 @@ def count_known(given: Iterable[str], contract: Contract) -> int:
 
 
 def column_of(header: str, wanted: Mapping[str, str]) -> str | None:
-    """The contract's column that a header names: by its letters, or by the name that a draft gives to such a header."""
+    """The contract's column that a header names: by its letters, or by the name that a drafted contract gives it."""
     name = wanted.get(matching(header))
     return name if name is not None else wanted.get(matching(table_column(header)))
 
 
 def wanted_columns(contract: Contract) -> dict[str, str]:
-    """The contract's columns by what their names are compared by, and by the names that Avro gives them."""
+    """The contract's columns by the normalised form of their names, and of the names that Avro gives them."""
     columns = contract.source_columns
     by_avro = {matching(avro_name(column.name)): column.name for column in columns if not column.name.isascii()}
     return by_avro | {matching(column.name): column.name for column in columns}
 
 
 def refuse_nul(given: Sequence[str]) -> None:
-    """Raise if a column's name holds a NUL character, which no name and no key of a document may have."""
+    """Raise if a column's name holds a NUL character: PostgreSQL's names and keys of documents cannot have one."""
     if broken := [name for name in given if "\0" in name]:
         raise FileRefusedError(
             Code.UNREADABLE_FILE,
             f"The header cannot be read: names of columns hold a NUL character: {_list(broken)}.",
-            "Write the header anew.",
+            "Write the header again, without NUL characters.",
         )
 
 
 def _refuse_duplicates(keys: Sequence[str], given: Sequence[str]) -> None:
-    """Raise if two names have one key: `given` are the names as the file has them."""
+    """Raise if two names have the same key. `given` are the names as the file has them."""
     count = Counter(keys)
     duplicates = [name for key, name in zip(keys, given, strict=True) if count[key] > 1]
     if not duplicates:

@@ -1,7 +1,7 @@
-"""The order in which rows go to the table: by key, in parts that the engine can sort in its memory.
+"""Sorts the rows for the table by key, in parts that the engine can sort in its memory.
 
-Rows in key order halve the time of the merge: its index grows page by page. DuckDB's own sort of more than its
-memory runs out of it where there are many runs, so it is asked for ranges of keys that fit, one after the other.
+Rows in key order halve the time of the merge: its index grows page by page. Where rows exceed DuckDB's memory, its
+external sort can run out of memory too. So it sorts one range of keys that fits after the other.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.settings import IngestSettings
 
-# Each part reads the file again; beyond this, PostgreSQL sorts faster.
+# Each part reads the file again; with more parts than this, PostgreSQL sorts faster.
 MOST_PARTS = 8
 _SAMPLE_KEYS = 4_096
 _FEW_COLUMNS, _MOST_COLUMNS = 30, 100
-_CELL_BYTES = 24  # with what a sort adds
+_CELL_BYTES = 24  # including the overhead of a sort
 
 
 def parts_needed(path: Path, settings: IngestSettings) -> int:
-    """In how many parts the rows of a Parquet file must be sorted: each fills three quarters of the engine's memory.
+    """The number of parts in which the rows of a Parquet file must be sorted, each three quarters of the memory.
 
-    A cell takes 16 bytes there, however short it is, which counts in wide rows. The widest cannot be sorted there.
+    A cell takes at least 16 bytes there, which counts in wide rows. The widest rows cannot be sorted there at all.
     """
     rows = pq.read_metadata(path)
     size = sum(int(rows.row_group(at).total_byte_size) for at in range(rows.num_row_groups))
@@ -42,7 +42,7 @@ def parts_needed(path: Path, settings: IngestSettings) -> int:
 
 
 def key_ranges(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: str, parts: int) -> list[str]:
-    """Conditions that part a relation by key, in key order, into about equal shares; none if there are too many."""
+    """SQL conditions that split a relation into about equal ranges of keys, in key order; none for too many parts."""
     if parts > MOST_PARTS:
         return []
     if parts == 1:
@@ -61,7 +61,7 @@ def key_ranges(connection: duckdb.DuckDBPyConnection, contract: Contract, rows: 
 
 
 def _at_or_above(contract: Contract, texts: tuple[str, ...]) -> str:
-    """Whether a row's key is not below this one. Spelt out: DuckDB cannot find the range between two row values."""
+    """A condition: the row's key is not below this one. DuckDB does not use row values as the bounds of a range."""
     condition = ""
     for name, text in reversed(list(zip(contract.key, texts, strict=True))):
         value = f"CAST({literal(text)} AS {contract.by_name[name].carried_type})"

@@ -1,7 +1,8 @@
-"""The ledger: every file, what became of it, and why. All statements on ops.* are called from here.
+"""The ledger: every file with its state, outcome and reason. The statements on ops.* are called from here.
 
-Each note moves a file from one known state to the next, and only for the attempt that it belongs to: a worker
-that was taken for dead, and whose file another one has begun, finds out at its next note and changes nothing.
+Each note moves a file from one known state to the next, and only for the attempt that it belongs to. A stale attempt,
+of a worker that was assumed dead and whose file another worker has begun, gets an error at its next note and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from include.stores.object_store import ObjectInfo
 
 
-class FileLostError(PipelineError):
-    """Another worker has begun this file, or finished it: whatever we have found, it is theirs to say."""
+class StaleAttemptError(PipelineError):
+    """This attempt is stale: another worker has begun or finished the file, and only that worker may note results."""
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,9 @@ class Orphan:
 
 @dataclass(frozen=True)
 class UnfinishedMessages:
-    """A batch that workers have died with, `attempts` times; the last try was made of so many `messages`.
+    """A batch that was begun `attempts` times and not finished; the last attempt had so many `messages`.
 
-    `died` is False where that last try was given up for a reason outside the batch.
+    `died` is False where the last attempt was stopped for a reason outside the batch.
     """
 
     attempts: int
@@ -62,7 +63,7 @@ class UnfinishedMessages:
 
 @dataclass(frozen=True)
 class Incoming:
-    """What lies in one dataset's folder under incoming/; `oldest_at` is None where nothing does."""
+    """The files in one dataset's folder under incoming/; `oldest_at` is None where there is none."""
 
     dataset: str
     files: int = 0
@@ -71,7 +72,7 @@ class Incoming:
 
 
 class Ledger:
-    """Notes in the ledger, on one connection."""
+    """Reads and writes the ledger, on one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -81,8 +82,8 @@ class Ledger:
     ) -> list[tuple[int, int]]:
         """Enter objects that are not in flight; (file_id, bytes) of each that was entered or reopened.
 
-        An entry that waits for an object which was overwritten meanwhile goes on to wait for the new version. The
-        commit waits for the disk: a file_id becomes part of object keys, and must never be given twice.
+        An entry that waits for an object which was overwritten meanwhile waits for the new version from then on. The
+        commit waits for the disk: a file_id becomes part of object keys, and must never be assigned twice.
         """
         values = {
             "dataset": dataset,
@@ -108,7 +109,7 @@ class Ledger:
         dag_id: str,
         run_id: str,
     ) -> int:
-        """Enter a batch of messages, or take up the entry of an earlier try; its file_id."""
+        """Enter a batch of messages, or reuse the entry of an earlier attempt; its file_id."""
         values = {
             "dataset": dataset,
             "contract_version": contract_version,
@@ -122,10 +123,10 @@ class Ledger:
     def note_removed_messages(
         self, dataset: str, contract_version: str, source: TopicRange, dag_id: str, run_id: str
     ) -> list[TopicRange]:
-        """Enter messages that the broker removed before they were read, as a failure that is settled.
+        """Enter messages that the broker removed before they were read, as a settled failure.
 
         Returns:
-            The range that was entered; none where an earlier run has entered it and could not commit behind it.
+            The range that was entered; none where an earlier run has entered it and failed before its offset commit.
         """
         values = {
             **asdict(source),
@@ -138,7 +139,7 @@ class Ledger:
         return [TopicRange(*row) for row in self._rows("note_removed_messages", values)]
 
     def only_deletes(self, entry: FileEntry, deletes: int) -> None:
-        """Note a batch of messages that are all deletes as loaded: there is no row in it."""
+        """Note a batch of messages that are all deletes as loaded: it has no row."""
         with warehouse_errors(Stage.LOAD):
             self._advance("mark_only_deletes", entry.file_id, entry.attempts, {"deletes_ignored": deletes})
 
@@ -149,43 +150,43 @@ class Ledger:
         return UnfinishedMessages(*rows[0]) if rows else None
 
     def settle_messages(self, topic: str, partition: int) -> list[FileEntry]:
-        """Note the end of a partition's batches whose outcome is decided; these."""
+        """Note a partition's batches that have an outcome as settled; their entries."""
         return [file_entry(row) for row in self._rows("settle_messages", {"topic": topic, "partition": partition})]
 
     def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[Orphan]:
-        """Take over the files that an earlier run left unfinished."""
+        """Assign the files that an earlier run left unfinished to this run."""
         values = {"dataset": dataset, "bucket": bucket, "run_id": run_id}
         return [Orphan(row[0], row[1], row[2], Stage(row[3])) for row in sorted(self._rows("adopt_orphans", values))]
 
     def begin(self, file_id: int) -> FileEntry | None:
-        """Take a file up; None if its outcome is decided already."""
+        """Begin an attempt at a file; None if it has an outcome already."""
         rows = self._rows("begin_file", {"file_id": file_id})
         return file_entry(rows[0]) if rows else None
 
     def read(self, file_id: int) -> FileEntry | None:
-        """The file's entry as it stands."""
+        """The file's current entry."""
         rows = self._rows("read_file", {"file_id": file_id})
         return file_entry(rows[0]) if rows else None
 
-    def loaded_before(self, entry: FileEntry, sha256: str, *, may_come_again: bool = False) -> int | None:
-        """The file that brought this content into the same table, if one did.
+    def find_duplicate(self, entry: FileEntry, sha256: str, *, allow_resend: bool = False) -> int | None:
+        """The file with the same content that was loaded into the same table before, if there is one.
 
         Args:
             entry: the file that has the content now.
             sha256: of the content.
-            may_come_again: the content counts as new once another content of the dataset was loaded after it.
+            allow_resend: the content counts as new if another content of the dataset was loaded after it.
         """
         values = {
             "dataset": entry.dataset,
             "sha256": sha256,
             "file_id": entry.file_id,
-            "may_come_again": may_come_again,
+            "allow_resend": allow_resend,
         }
-        rows = self._rows("loaded_before", values)
+        rows = self._rows("find_duplicate", values)
         return int(rows[0][0]) if rows else None
 
     def next_resend_no(self, entry: FileEntry, sha256: str) -> int:
-        """How often this content was loaded before. To be asked while the dataset's lock is held."""
+        """How often this content was loaded before. The caller holds the dataset's lock."""
         return int(self._rows("next_resend_no", {"dataset": entry.dataset, "sha256": sha256})[0][0])
 
     def in_order(self, dataset: str, bucket: str, most: int) -> list[tuple[int, int, int]]:
@@ -194,7 +195,7 @@ class Ledger:
         return [(row[0], row[1], row[2]) for row in self._rows("files_in_order", values)]
 
     def check_turn(self, entry: FileEntry) -> None:
-        """Look whether all files of the dataset that were written before this one have an outcome.
+        """Check that all files of the dataset that were written before this one have an outcome.
 
         Raises:
             RetryableError: one has none.
@@ -221,7 +222,7 @@ class Ledger:
             self._advance("mark_validated", entry.file_id, entry.attempts, values)
 
     def processed(self, entry: FileEntry, result: Processed) -> None:
-        """Note how many rows another row of the same file replaced."""
+        """Note how many rows are superseded by another row of the same file."""
         with warehouse_errors(Stage.PROCESS):
             self._advance("mark_processed", entry.file_id, entry.attempts, {"rows_duplicate": result.rows_duplicate})
 
@@ -234,7 +235,8 @@ class Ledger:
             resend_no: how often the same content was loaded before.
 
         Raises:
-            UniqueViolation: the same content was loaded meanwhile. Who merges must be able to tell this from a fault.
+            UniqueViolation: the same content was loaded meanwhile. It is not translated: the merge treats it as a
+                duplicate, and other errors as faults.
         """
         values = {
             "inserted": result.inserted,
@@ -268,12 +270,12 @@ class Ledger:
             self._fail(file_id, attempts, Status.failed_in(stage), code, message)
 
     def postponed(self, entry: FileEntry, code: Code, message: str) -> None:
-        """Note why a file waits for another try."""
+        """Note why a file waits for another attempt."""
         with warehouse_errors(entry.stage):
             self._advance("postpone_file", entry.file_id, entry.attempts, {"code": code, "message": message})
 
     def quality(self, entry: FileEntry, results: Iterable[QualityResult]) -> None:
-        """Keep what the table-level expectations saw, in place of an earlier attempt's."""
+        """Store the results of the table-level expectations. They replace those of an earlier attempt."""
         with warehouse_errors(Stage.LOAD), self.connection.transaction(), self.connection.cursor() as cursor:
             cursor.execute("DELETE FROM ops.quality_result WHERE file_id = %s", [entry.file_id])
             cursor.executemany(
@@ -295,19 +297,19 @@ class Ledger:
             )
 
     def unsettled(self, dataset: str, bucket: str) -> list[FileEntry]:
-        """Files whose outcome is decided and which still lie in incoming/."""
+        """Files that have an outcome and are still in incoming/."""
         return [file_entry(row) for row in self._rows("unsettled_files", {"dataset": dataset, "bucket": bucket})]
 
     def settled(self, file_id: int, key: str | None) -> None:
-        """Note where a file was put; None if it was not there any more."""
+        """Note the key that a file was moved to; None if its object was gone."""
         self._rows("mark_settled", {"file_id": file_id, "settled_key": key}, returns=False)
 
-    def put_back(self, bucket: str, settled_key: str) -> None:
+    def requeue(self, bucket: str, settled_key: str) -> None:
         """Note that a quarantined file was moved back to incoming/."""
-        self._rows("put_back_file", {"bucket": bucket, "settled_key": settled_key}, returns=False)
+        self._rows("requeue_file", {"bucket": bucket, "settled_key": settled_key}, returns=False)
 
     def note_incoming(self, bucket: str, folders: Sequence[Incoming]) -> None:
-        """Note what lies in incoming/, for the monitoring: it is in no entry before it is claimed."""
+        """Note the files in incoming/, for the monitoring: a file has no entry before it is claimed."""
         values = {
             "bucket": bucket,
             "datasets": [folder.dataset for folder in folders],
@@ -318,12 +320,12 @@ class Ledger:
         self._rows("note_incoming", values, returns=False)
 
     def report(self, file_id: int) -> dict[str, Any]:
-        """All that is known of a file."""
+        """The report of a file: everything that the ledger has of it."""
         return dict(self._rows("file_report", {"file_id": file_id})[0][0])
 
     @contextmanager
     def _durable(self) -> Iterator[None]:
-        """A transaction whose commit waits for the disk, and with it all earlier ones: what follows moves objects."""
+        """A transaction whose commit waits for the disk, with all earlier commits: objects are moved after it."""
         with self.connection.transaction():
             self.connection.execute("SET LOCAL synchronous_commit = on")
             yield
@@ -339,20 +341,20 @@ class Ledger:
         into = "ops.rejected_rows (file_id, source_row, source_line, column_name, code, message, raw_record)"
         with self.connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
             for r in rejects:
-                # PostgreSQL's text holds no NUL; a reader sees a visible stand-in.
+                # PostgreSQL's text type cannot store NUL; a visible character replaces it.
                 message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
                 copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
 
     def _advance(self, name: str, file_id: int, attempts: int, values: Mapping[str, object]) -> None:
-        """Move a file on.
+        """Move a file to its next state.
 
         Raises:
-            FileLostError: it is not in the state that the step begins from, or in a later attempt.
+            StaleAttemptError: it is not in the state that the step begins from, or a later attempt has begun.
         """
         with self.connection.cursor() as cursor:
             cursor.execute(statement(name), {**values, "file_id": file_id, "attempts": attempts})
             if cursor.rowcount != 1:
-                raise FileLostError(
+                raise StaleAttemptError(
                     name, Code.INTERNAL, "Another worker has this file.", file_id=file_id, attempts=attempts
                 )
 

@@ -1,7 +1,7 @@
-"""Stage 3: into the table. Copy to staging, audit there, and publish with the ledger's note in one transaction.
+"""Stage 3: copy rows to a staging table, audit them there, and merge them into the dataset's table.
 
-That one commit is the whole argument for exactly-once: before it, everything can be done again; after it, the
-ledger knows.
+The merge and the ledger's note are one transaction, which makes loading exactly-once: before its commit everything can
+be repeated, after it the ledger says that the file is loaded.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 _COPY_ROWS = 16_384
 _ALTER_MILLISECONDS = 200
 _ALTER_PAUSE_SECONDS = 0.5
-# Another session may undo the first change, as an owner who tries something.
+# Another session, such as the owner's, may undo the first change.
 _MOST_CHANGES = 2
 _COPY_CELLS = 500_000
 
@@ -51,13 +51,13 @@ def load(
     folder: Path,
     settings: IngestSettings,
 ) -> Loaded:
-    """Bring the planned rows into the dataset's table.
+    """Load the planned rows into the dataset's table.
 
     Raises:
         FileRefusedError: the table differs from the contract, or a critical expectation failed; nothing was published.
         DuplicateContentError: another session published the same content meanwhile.
-        RetryableError: the warehouse is locked, full or away, or an earlier file must be loaded first.
-        PermanentError: it refuses; a retry changes nothing.
+        RetryableError: the warehouse is locked, full or unavailable, or an earlier file must be loaded first.
+        PermanentError: the warehouse refuses; a retry does not help.
     """
     target = Target(contract, entry.file_id, entry.attempts, validated.extra_columns)
     connection = ledger.connection
@@ -74,10 +74,10 @@ def load(
 
 
 def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: IngestSettings) -> None:
-    """Make the table as the contract has it, or refuse the file. A table that is so already is not locked.
+    """Create or change the table so that it fits the contract. A table that fits already is not locked.
 
-    ALTER TABLE waits for every reader, and every later reader waits behind it. So it is tried for a fifth of a second,
-    and again a little later, for as long as the lock timeout allows.
+    ALTER TABLE waits for every reader, and every later reader waits behind it. So each try waits a fifth of a second
+    for its lock and is repeated half a second later, for as long as the lock timeout allows.
 
     Raises:
         FileRefusedError: the table differs from the contract, or PostgreSQL refuses to change it.
@@ -111,8 +111,8 @@ def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: I
             raise FileRefusedError(
                 Code.TABLE_DIFFERS,
                 f"The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
-                "As the owner, drop what depends on the column, then reprocess the file. The next run of dbt makes its "
-                "views again.",
+                "As the owner, drop the objects that depend on the column, then reprocess the file. The next run of "
+                "dbt creates its views again.",
             ) from error
 
 
@@ -120,7 +120,7 @@ def _is_complete(target: Target, connection: Connection) -> bool:
     """Whether the table has all columns in their types.
 
     Raises:
-        FileRefusedError: it differs from the contract in a way that is not changed here.
+        FileRefusedError: it differs from the contract in something that the pipeline does not change.
     """
     shape = target.shape(connection)
     refuse(target.contract.dataset, shape)
@@ -129,7 +129,7 @@ def _is_complete(target: Target, connection: Connection) -> bool:
 
 @contextmanager
 def _staging(connection: Connection, target: Target) -> Iterator[None]:
-    """Whatever happens, this attempt's staging table is gone at the end, unless the connection is."""
+    """Drop this attempt's staging table before and after the block; not after it if the connection is broken."""
     connection.execute(target.drop_staging())
     try:
         yield
@@ -139,7 +139,7 @@ def _staging(connection: Connection, target: Target) -> Iterator[None]:
 
 
 def _copy(processed: Processed, target: Target, connection: Connection, folder: Path, settings: IngestSettings) -> None:
-    """Fill a new staging table. Made and filled in one transaction, its rows are born frozen: no reader marks them."""
+    """Create and fill the staging table in one transaction: COPY FREEZE needs that, and no reader marks the rows."""
     with engine(folder, settings) as reader, connection.transaction():
         connection.execute(target.create_staging())
         with connection.cursor().copy(target.copy()) as copy:
@@ -157,7 +157,7 @@ def _copy(processed: Processed, target: Target, connection: Connection, folder: 
 
 
 def _check_types(schema: pa.Schema, target: Target) -> None:
-    """Binary COPY reads the bits of any type as those of its column: the types must be the same.
+    """Compare the types with those of the staging table: binary COPY reads any bits as a value of its column's type.
 
     Raises:
         PermanentError: a column has another type than in the staging table.
@@ -177,7 +177,7 @@ def _publish(
     target: Target, entry: FileEntry, processed: Processed, ledger: Ledger, sha256: str, settings: IngestSettings
 ) -> Loaded:
     try:
-        # One loader a table: merges of two files into the same keys would collide.
+        # One load per table at a time: merges of two files into the same keys would conflict.
         with dataset_lock(ledger, entry, settings):
             resend_no = _resend_no(target, entry, ledger, sha256)
             ledger.connection.execute(
@@ -192,15 +192,15 @@ def _publish(
     except pg.UniqueViolation as error:
         if error.diag.constraint_name != "content_is_loaded_once":
             raise
-        of = ledger.loaded_before(entry, sha256)
+        of = ledger.find_duplicate(entry, sha256)
         raise DuplicateContentError(of or 0) from error
 
 
 def _resend_no(target: Target, entry: FileEntry, ledger: Ledger, sha256: str) -> int:
-    """How often the content was loaded before, of a file whose turn it is.
+    """How often the content was loaded before, once all earlier files have an outcome.
 
-    Where no column says which row is newer, the file that was written last must be loaded last: an earlier file that
-    waits is not overtaken, and the content of A, B, A is loaded three times. Messages have a turn of their own.
+    Where no column says which row is newer, the file that was written last must be loaded last: no file is loaded
+    before an earlier one that waits, and the contents A, B, A are loaded three times. Messages have their own order.
 
     Raises:
         DuplicateContentError: the content was loaded before, and no other content since.
@@ -209,7 +209,7 @@ def _resend_no(target: Target, entry: FileEntry, ledger: Ledger, sha256: str) ->
     if not (target.contract.loads_in_order and entry.is_object):
         return 0
     ledger.check_turn(entry)
-    if (of := ledger.loaded_before(entry, sha256, may_come_again=True)) is not None:
+    if (of := ledger.find_duplicate(entry, sha256, allow_resend=True)) is not None:
         raise DuplicateContentError(of)
     return ledger.next_resend_no(entry, sha256)
 
@@ -233,10 +233,10 @@ def _merge(target: Target, processed: Processed, connection: Connection) -> Load
 
 
 def _counters(connection: Connection, table: str) -> tuple[int, int]:
-    """Rows inserted and updated by this session and not yet reported: their difference counts a statement's own.
+    """Rows inserted and updated by this session's transaction. The difference of two readings counts one statement.
 
-    MERGE ... RETURNING counts too, but sends every row through a second plan node: half as long again. A partitioned
-    table has no rows of its own: those of its partitions are counted.
+    MERGE ... RETURNING counts too, but sends every row through a second plan node and takes half as long again. A
+    partitioned table has no rows itself: the rows of its partitions are counted.
     """
     row = connection.execute(
         "SELECT sum(pg_stat_get_xact_tuples_inserted(part)), sum(pg_stat_get_xact_tuples_updated(part)) FROM ("

@@ -1,7 +1,7 @@
-"""Validated rows as they are loaded: cleaned, and with their derived columns, as a relation of the engine.
+"""Validated rows as they are loaded, cleaned and with their derived columns, as a relation of the engine.
 
-What belongs here: how a derived column is calculated and becomes its column's type. What does not: which rows are
-refused because it cannot (`underivable`).
+What belongs here: calculating a derived column and converting it to its column's type. What does not: refusing the
+rows for which that fails (`underivable`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType
-from include.ingestion.parquet_text import MOST_DIGITS, WRITTEN_IN_FULL
+from include.ingestion.readers.parquet_text import MOST_DIGITS, WRITTEN_IN_FULL
 from include.ingestion.rules import cleaned, is_known_moment, reading_checks, typed, value_checks
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
 
 _FLOATS = {"FLOAT", "DOUBLE"}
-# Within a type; names of members are in quotes where they could look like one.
+# Decimal types within a type. The names of its members are in quotes where they could look like a type.
 _DECIMALS = re.compile(r'"(?:[^"]|"")*"|DECIMAL\((\d+),(\d+)\)')
 _MOMENTS = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
@@ -32,17 +32,17 @@ _MOMENTS = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 def parquet_rows(path: Path) -> str:
     """A relation of a Parquet file's own columns.
 
-    By default DuckDB takes a folder named `region=eu` above the file for a column, which hides the file's.
+    By default DuckDB reads a folder named `region=eu` above the file as a column, which hides the file's own.
     """
     return f"read_parquet({literal(str(path))}, hive_partitioning = false)"
 
 
 @dataclass(frozen=True)
 class Derivation:
-    """A derived column and the DuckDB type of its expression; `is_document`, if it gives JSON made of JSON columns.
+    """A derived column and the DuckDB type of its expression. `is_document`: it gives JSON made of JSON columns.
 
-    Its value passes through two columns of a relation: `raw`, what the expression gives, and one of the column's own
-    name, of the type in which the column is loaded.
+    A relation has two columns for it: `raw` with the result of the expression, and one with the column's own name and
+    the type in which the column is loaded.
     """
 
     column: Column
@@ -56,12 +56,12 @@ class Derivation:
 
     @property
     def raw(self) -> str:
-        """The column with what the expression gives, quoted. No file has a column of this name."""
+        """The quoted name of the column with the result of the expression. No file has a column of this name."""
         return quoted(f"derived: {self.column.name}")
 
     @property
     def value(self) -> str:
-        """The raw value in the column's type; null where it cannot be had."""
+        """The raw value in the column's type; null where it cannot be converted."""
         column, raw = self.column, self.raw
         match column.type:
             case ColumnType.TEXT:
@@ -77,7 +77,7 @@ class Derivation:
 
     @property
     def broken(self) -> str | None:
-        """Whether the value is another one than the raw value, or one that the column may not have. None if never."""
+        """A condition: the value differs from the raw value, or the column may not have it. None if it never holds."""
         column, value = self.column, quoted(self.column.name)
         conditions = []
         if self._is_read:
@@ -114,7 +114,7 @@ class Derivation:
         return self.source_type == "VARCHAR" and self.column.type is not ColumnType.TEXT
 
     def _back(self, value: str) -> str:
-        """The value in the type of the expression again."""
+        """The value converted back to the type of the expression."""
         if self.column.type is ColumnType.FLOAT and (
             found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", self.source_type)
         ):
@@ -135,7 +135,7 @@ def derivations(contract: Contract, connection: duckdb.DuckDBPyConnection) -> li
     found = []
     for column, kind in zip(derived, types, strict=True):
         is_document = has_documents and ("JSON" in kind or (column.type is ColumnType.JSON and kind == "VARCHAR"))
-        # A null without a type is an integer in the next relation.
+        # DuckDB gives a null without a type the type INTEGER in the next relation.
         found.append(Derivation(column, "INTEGER" if kind == '"NULL"' else kind, is_document))
     return found
 
@@ -157,10 +157,10 @@ def with_values(rows: str, found: list[Derivation]) -> str:
 
 
 def with_raw(contract: Contract, relation: str, found: list[Derivation], *, as_lists: bool = False) -> str:
-    """Validated rows with cleaned texts, and what the expressions of derived columns give, of JSON's numbers as sent.
+    """Validated rows with cleaned texts and the raw values of derived columns, with JSON's numbers as they were sent.
 
-    What is taken out of a JSON column as text or number comes from texts in their places; in what stays JSON these
-    texts bear a mark and become numbers again.
+    Expressions see the numbers inside JSON columns as texts, so that no digit is lost. Where the result is JSON again,
+    these texts have a mark, and are turned back into numbers.
 
     Args:
         contract: of the rows.
@@ -190,7 +190,7 @@ def with_raw(contract: Contract, relation: str, found: list[Derivation], *, as_l
 def _calculated(derivation: Derivation, mark: str, *, as_lists: bool) -> str:
     expression = f"({derivation.column.derived})"
     if mark:
-        # A list of JSON has to be JSON before it is text. What is JSON or text already stays as it is.
+        # A list of JSON values must become JSON before it becomes text. JSON and text are used as they are.
         is_text = derivation.expression_type in {"JSON", "VARCHAR"}
         text = f"{expression}::VARCHAR" if is_text else _json_text(expression, derivation.expression_type)
         marked = literal(f'"{mark}([^"]*)"')
@@ -199,7 +199,7 @@ def _calculated(derivation: Derivation, mark: str, *, as_lists: bool) -> str:
 
 
 def _json_text(value: str, kind: str) -> str:
-    """A value as JSON, its decimals with their digits: see `parquet_text` for how DuckDB writes those of few digits."""
+    """A value as JSON with all digits of its decimals: see `parquet_text` for how DuckDB writes short decimals."""
 
     def wider(found: re.Match[str]) -> str:
         if found[1] is None:

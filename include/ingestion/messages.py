@@ -1,4 +1,4 @@
-"""What a person is told of a bad cell or row: what is wrong, with the value, and what would be right."""
+"""The messages of rejects: what is wrong with a cell or row, the value, and what would be right."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def explain(
     rule: str = "",
     row: Mapping[str, object] | None = None,
 ) -> str:
-    """One sentence, on one line, for a reject. `row` holds the typed values, for the rules that span columns."""
+    """The message of a reject: one sentence, on one line. `row` has the typed values, for rules on several columns."""
     if code is Code.RULE_BROKEN:
         return visible(_rule_message(contract, rule, row or {}))
     if column is None:
@@ -39,7 +39,7 @@ def explain(
 def explain_derivation(
     contract: Contract, column: Column, raw: str | None, row: Mapping[str, object], *, is_made: bool
 ) -> str:
-    """One sentence for a derived column: it cannot be calculated, or the column may not have `raw`."""
+    """The message for a derived column: it cannot be calculated, or the column may not have the value `raw`."""
     if is_made and raw is None:
         return visible(f"{column.name} is required, and {column.derived} comes out empty.")
     if is_made:
@@ -53,7 +53,7 @@ def explain_derivation(
 
 
 def explain_unwritable(code: Code, name: str) -> str:
-    """One sentence for a cell of a Parquet file that has no text; `name` is the column's name in the file."""
+    """The message for a cell of a Parquet file that cannot be written as text; `name` is its column in the file."""
     if code is Code.BAD_ENCODING:
         return visible(f"{name} holds bytes that are not UTF-8; write text as UTF-8.")
     return visible(f"{name} holds a value that its type does not have, such as a time of day after 24 hours.")

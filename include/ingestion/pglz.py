@@ -1,6 +1,6 @@
-"""How small PostgreSQL's own compression (pglz) makes a value: a port of `pglz_compress`; no package has it.
+"""The size of a value after PostgreSQL's own compression (pglz): a port of `pglz_compress`, which no package has.
 
-What belongs here: the size alone, for values that decide whether a row fits (`row_size`). Source of the algorithm and
+What belongs here: the size only, for values that decide whether a row fits (`row_size`). Source of the algorithm and
 of each constant: src/common/pg_lzcompress.c of PostgreSQL 18.
 """
 
@@ -58,7 +58,7 @@ def _bucket(source: bytes, at: int, buckets: int) -> int:
 
 
 def _match(source: bytes, at: int, earlier: list[int]) -> int:
-    """The length of the match that pglz takes: not always the longest, for it stops looking at a good one."""
+    """The length of the match that pglz takes: not always the longest, because it stops at a good one."""
     best, good = 0, _GOOD_MATCH
     for count, start in enumerate(reversed(earlier), 1):
         if at - start >= _FARTHEST:

@@ -1,8 +1,7 @@
-"""Stage 2: which rows go on, and how they look. Cleans, derives, and leaves out rows that another row replaces.
+"""Stage 2: clean rows, derive columns, and exclude superseded rows.
 
-The result is a plan, queries over the validated file, and not another copy of the rows: load reads through it. Which
-rows are left out was found by validate (`duplicates`); only a dataset that is enriched by another system has its rows
-written once more.
+The result is a plan: queries over the validated file, which load runs. The rows are not copied, unless another system
+enriches the dataset: then they are written once more. The rows to exclude were found by validate (`duplicates`).
 """
 
 from __future__ import annotations
@@ -31,14 +30,14 @@ def process(
 
     Raises:
         RetryableError: a system that enriches rows does not answer.
-        PermanentError: it refuses.
+        PermanentError: that system refuses the request.
     """
     path = validated.path
     with engine(folder, settings) as connection:
         rows = as_loaded(contract, parquet_rows(validated.path), connection)
         if validated.duplicates.path is not None:
-            left_out = f"(SELECT _source_row FROM {parquet_rows(validated.duplicates.path)})"
-            rows = f"(SELECT * FROM {rows} WHERE _source_row NOT IN {left_out})"
+            excluded = f"(SELECT _source_row FROM {parquet_rows(validated.duplicates.path)})"
+            rows = f"(SELECT * FROM {rows} WHERE _source_row NOT IN {excluded})"
         if contract.enriched:
             path = folder / "enriched.parquet"
             enrich(contract, f"SELECT * FROM {rows}", connection, enricher, path)

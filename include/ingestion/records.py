@@ -1,4 +1,4 @@
-"""The records that travel between stages, and the one exception that carries a verdict on a whole file."""
+"""The records that stages pass on, and the exception for a file that is refused as a whole."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Status(StrEnum):
-    """What the ledger says of a file."""
+    """The state of a file in the ledger."""
 
     CLAIMED = "claimed"
     VALIDATED = "validated"
@@ -42,7 +42,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A file as the ledger knows it, or a batch of messages: then `object_key` names topic, partition and offsets."""
+    """A ledger entry: a file, or a batch of messages, whose `object_key` names topic, partition and offsets."""
 
     file_id: int
     dataset: str
@@ -56,18 +56,18 @@ class FileEntry:
     run_id: str | None = None
 
     @property
-    def decided(self) -> bool:
+    def has_outcome(self) -> bool:
         """Whether the file has an outcome."""
         return self.status not in {Status.CLAIMED, Status.VALIDATED, Status.PROCESSED}
 
     @property
     def is_object(self) -> bool:
-        """Whether it is an object of a bucket, and no batch of messages."""
+        """Whether it is an object of a bucket, not a batch of messages."""
         return bool(self.bucket)
 
     @property
     def shown_key(self) -> str:
-        """The key as people are told it, on one line."""
+        """The key for logs and messages, on one line."""
         return visible(self.object_key)
 
     @property
@@ -84,7 +84,7 @@ def file_entry(row: tuple[Any, ...]) -> FileEntry:
 
 @dataclass(frozen=True)
 class TopicRange:
-    """Which messages a batch holds: of one partition, from the first offset to the last, both included.
+    """The messages of a batch: of one partition, from the first offset to the last, both included.
 
     `deletes_ignored` counts those without a value.
     """
@@ -110,7 +110,7 @@ class FileFormat(StrEnum):
 
 @dataclass(frozen=True)
 class Layout:
-    """How a file is laid out, as its content says."""
+    """The layout of a file, as detected by its content."""
 
     format: FileFormat
     compression: str = "none"
@@ -125,9 +125,9 @@ class Layout:
 class SpooledFile:
     """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text.
 
-    `layout` is given where it is known beforehand, as for messages; `undecoded` says why some records, counted from
-    1, could not be written down: they stand in the file as `null`. Where `records_alone`, each is judged by itself:
-    what none of them has is missing from each, and not from the file.
+    `layout` is given where it is known beforehand, as for messages. `undecoded` has the reasons for records, counted
+    from 1, that could not be decoded: they are `null` in the file. With `records_alone` the records are independent: a
+    required key that none of them has refuses each record, and not the file.
     """
 
     path: Path
@@ -143,7 +143,7 @@ class SpooledFile:
 
 @dataclass(frozen=True)
 class Reject:
-    """Why one row is refused: one bad cell or one broken rule. `source_row` counts records from 1."""
+    """One reason why a row is refused: a bad cell or a broken rule. `source_row` counts records from 1."""
 
     source_row: int
     source_line: int | None
@@ -155,7 +155,7 @@ class Reject:
 
 @dataclass
 class Rejects:
-    """The refused rows of a file: counted, the first kept, all of them in `path` (CSV) once there is one."""
+    """The refused rows of a file: their number, the first ones, and all of them in `path` (CSV) if there is any."""
 
     rows: int = 0
     first: list[Reject] = field(default_factory=list)
@@ -167,8 +167,8 @@ class Rejects:
 class Duplicates:
     """Rows of the validated file that are not loaded, because another row has their key.
 
-    `superseded` counts those that another row replaces. `path` (Parquet, `_source_row`) names these and the refused
-    ones.
+    `superseded` counts those that another row supersedes. `path` (Parquet, `_source_row`) has the numbers of these and
+    of the refused rows.
     """
 
     superseded: int = 0
@@ -177,9 +177,9 @@ class Duplicates:
 
 @dataclass(frozen=True)
 class Validated:
-    """What validate found. `path` is typed Parquet with `_source_row`, and `_rescued` where columns were unknown.
+    """The result of validate. `path` is typed Parquet with `_source_row` and `_rescued` (unknown columns).
 
-    `headers` are the file's own names of the columns that it adds to the table.
+    `headers` are the file's names of the columns that it adds to the table.
     """
 
     layout: Layout
@@ -188,16 +188,16 @@ class Validated:
     rejects: Rejects
     path: Path
     extra_columns: tuple[str, ...] = ()
-    road: str = "fast"
+    path_taken: str = "fast"
     duplicates: Duplicates = Duplicates()
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Processed:
-    """What process decided: how the rows to load are read from the validated file, and how many are left out.
+    """The result of process: the queries that read the rows to load from `path`, and the row counts.
 
-    The results of `selects`, one after the other, are the rows; `in_key_order`, if so.
+    The results of `selects`, one after the other, are the rows; `in_key_order` says whether they are sorted by key.
     """
 
     path: Path
@@ -209,7 +209,7 @@ class Processed:
 
 @dataclass(frozen=True)
 class QualityResult:
-    """What one table-level expectation saw."""
+    """The result of one table-level expectation."""
 
     expectation: str
     column: str | None
@@ -221,7 +221,7 @@ class QualityResult:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What the merge did, in rows."""
+    """The row counts of a merge."""
 
     inserted: int
     updated: int
@@ -229,9 +229,9 @@ class Loaded:
 
 
 class FileRefusedError(Exception):
-    """A verdict on a whole file: it goes to quarantine with this reason. Not a fault of the pipeline.
+    """A whole file is refused and goes to quarantine with this reason. Not a fault of the pipeline.
 
-    `remedy` says what its owner can do next. What was learnt of the file until then travels along.
+    `remedy` says what the file's owner can do next. `about` adds what is known of the file so far.
     """
 
     def __init__(self, code: Code, message: str, remedy: str) -> None:
@@ -250,7 +250,7 @@ class FileRefusedError(Exception):
         rows_read: int | None = None,
         rejects: Rejects | None = None,
     ) -> Self:
-        """Add what is known of the file by now."""
+        """Add what is known of the file so far."""
         self.sha256 = sha256 or self.sha256
         self.layout = layout or self.layout
         self.rows_read = rows_read if rows_read is not None else self.rows_read
@@ -262,7 +262,7 @@ class FileRefusedError(Exception):
 
 
 def _sentence(message: str) -> str:
-    """On one line, and ended: what a library said has no full stop, and names of columns may hold anything."""
+    """The message on one line, with a full stop: libraries' messages lack one, and column names may hold line ends."""
     message = visible(message).rstrip()
     return message if message.endswith((".", "!", "?", "]")) else message + "."
 

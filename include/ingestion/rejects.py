@@ -1,4 +1,4 @@
-"""Rejected rows on their way: counted, the first kept for the ledger, all of them in a CSV file for their owner."""
+"""Collects rejected rows: counts them, keeps the first for the ledger, and writes all to a CSV file for the owner."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 HEADER = ("source_row", "source_line", "column_name", "code", "message", "raw_record")
-# A spreadsheet runs what begins like this; an apostrophe makes it text again.
+# A spreadsheet evaluates a cell that begins so as a formula; an apostrophe before it makes it text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-# So that one apostrophe less is the record as it came, always.
+# With the apostrophe guarded too, removing one apostrophe always gives the original record.
 _GUARDED = (*_FORMULA, "'")
 
 
 class RejectFile:
-    """Collects rejects; the file is made with the first of them."""
+    """Collects rejects. The first one creates the file."""
 
     def __init__(self, path: Path, keep: int) -> None:
         self.rejects = Rejects()
@@ -31,7 +31,7 @@ class RejectFile:
         self._last_row = 0
 
     def add(self, rejects: Iterable[Reject]) -> None:
-        """Take rejects in the order of their rows. A row with two bad cells is one row."""
+        """Add rejects in the order of their rows. A row with two bad cells counts once."""
         for reject in rejects:
             if self._stream is None:
                 self._stream = self._path.open("w", encoding="utf-8", newline="")
@@ -68,7 +68,7 @@ def with_rejects(validated: Validated, name: str, found: Iterator[Reject], keep:
     """The validated file with further rejects, of rows that had none.
 
     Args:
-        validated: the file as it is known so far.
+        validated: the file with its rejects so far.
         name: of the file for these rejects, beside the validated one.
         found: the rejects, in the order of their rows.
         keep: how many rows to keep for the ledger.
@@ -79,7 +79,7 @@ def with_rejects(validated: Validated, name: str, found: Iterator[Reject], keep:
 
 
 def _merged(known: Rejects, more: Rejects, keep: int) -> Rejects:
-    """Rejects of both, in the order of their rows. They are of different rows, and `more` has a file.
+    """Merge the rejects of both in the order of their rows. They are of different rows, and `more` has a file.
 
     Args:
         known: rejects found before. Their file is replaced.

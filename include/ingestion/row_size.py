@@ -1,11 +1,11 @@
-"""Which rows are too large for PostgreSQL: its limits on a row of a table and on an entry of a key's index.
+"""Finds rows that are too large for PostgreSQL: its limits on a row of a table and on an entry of a key's index.
 
-What belongs here: the rules, as a condition in SQL that holds for every row that may be too large, and as exact
+What belongs here: the limits, as a condition in SQL that holds for every row that may be too large, and as exact
 arithmetic for such a row. What does not: types and values (`rules`).
 
-A row must fit into a page: 8,160 bytes. Values of more than 24 bytes can move out of the row and leave a pointer of
-18 bytes, unless compression makes them smaller than that; shorter ones stay as they are. So 500 texts of 23 bytes do
-not fit, nor do 500 long ones. An entry of the primary key's index has at most 2,704 bytes, of which values over 510
+A row must fit into a page: 8,160 bytes. Values of more than 24 bytes can be moved out of the row, with a pointer of 18
+bytes left in it, unless compression makes them smaller than that; shorter values are not moved. So neither 500 texts of
+23 bytes fit, nor 500 long ones. An entry of the primary key's index has at most 2,704 bytes, of which values over 510
 bytes are compressed first. The rules are those of heaptoast.c, heaptuple.c, indextuple.c and nbtutils.c of PostgreSQL
 18, with its default compression (pglz); a test compares them with the server.
 """
@@ -47,7 +47,7 @@ _Piece = tuple[int, int]  # alignment and bytes
 
 @dataclass(frozen=True)
 class Fault:
-    """Why PostgreSQL would refuse a row; `column` where one column alone is the reason."""
+    """The reason why PostgreSQL would refuse a row; `column` if a single column is the reason."""
 
     code: Code
     message: str
@@ -56,19 +56,19 @@ class Fault:
 
 @dataclass(frozen=True)
 class RowSize:
-    """The limits for the rows of one file: of the contract's columns, and of the unknown ones that become columns."""
+    """The size limits for the rows of one file, with the unknown columns (`extra`) that become columns of the table."""
 
     contract: Contract
     extra: tuple[str, ...] = ()
 
     @cached_property
     def oversized(self) -> str | None:
-        """A condition on a typed, cleaned row: true for every row that may be too large. None where no row can be."""
+        """A condition on a typed, cleaned row: true for every row that may be too large. None if no row can be."""
         parts = [condition for condition in (self._wide_row, self._long_key) if condition]
         return " OR ".join(parts) or None
 
     def fault(self, row: Mapping[str, Any]) -> Fault | None:
-        """Why PostgreSQL refuses a row; None if it takes it."""
+        """The reason why PostgreSQL refuses a row; None if the row fits."""
         if self._long_key and (size := self._key_bytes(row)) > MOST_KEY_BYTES:
             key = self.contract.key
             message = (
@@ -89,7 +89,7 @@ class RowSize:
         columns = self.contract.columns
         fixed = self._header + sum(_most_bytes(column) for column in columns if not _varies(column))
         texts = [column for column in columns if _varies(column)]
-        # Unknown columns become columns of the table; that a file has none is known only once it is read.
+        # Unknown columns count only where they become columns of the table.
         unknown = self.extra if self.contract.unknown_columns is UnknownColumns.EVOLVE else ()
         if fixed + sum(map(_most_bytes, texts)) + _WIDEST_TEXT * len(unknown) <= MOST_ROW_BYTES:
             return ""
@@ -111,12 +111,12 @@ class RowSize:
 
     @property
     def _header(self) -> int:
-        """The fixed part of a row, the columns that the pipeline adds, and `_rescued`, which counts as filled."""
+        """The bytes of a row's header, of the columns that the pipeline adds, and of `_rescued`, counted as filled."""
         columns = len(_SYSTEM_COLUMNS) + 1 + len(self.contract.columns) + len(self.extra)
         return _aligned(23 + (columns + 7) // 8, 8) + 8 * len(_SYSTEM_COLUMNS) + _WIDEST_TEXT
 
     def _row_bytes(self, row: Mapping[str, Any]) -> int:
-        """The larger of the row's sizes in its table and in the staging table, where documents and UUIDs are texts."""
+        """The larger of the row's sizes in its table and in the staging table, which stores JSON and UUIDs as text."""
         columns = [*((column, row.get(column.name)) for column in self.contract.columns)]
         extra = [_text(row.get(name)) for name in self.extra]
         rescued = row.get("_rescued")
@@ -137,12 +137,12 @@ class RowSize:
 
 
 def _varies(column: Column) -> bool:
-    """Whether the size of a value is not known from the column's type alone. Derived values are not known here."""
+    """Whether the size of a value depends on the value. Derived values count with their largest size."""
     return column.type is ColumnType.TEXT and column.is_sent
 
 
 def _most_bytes(column: Column) -> int:
-    """The most bytes that a value takes in a row, with what comes before it to align it."""
+    """The most bytes that a value takes in a row, including the padding before it."""
     match column.type:
         case ColumnType.TEXT:
             longest = 4 * column.max_length if column.max_length is not None else _COMPRESSIBLE
@@ -189,7 +189,7 @@ def _staged(column: Column, value: Any) -> _Piece | None:
 
 
 def _text(value: str | None) -> _Piece | None:
-    """What is left of a text in a row from which everything that can leave it has left."""
+    """The part of a text that remains in a row after all values that can be moved out are moved."""
     if value is None:
         return None
     source = value.encode()
@@ -200,7 +200,7 @@ def _text(value: str | None) -> _Piece | None:
 
 
 def _document(value: str | None) -> _Piece | None:
-    """A document is stored in a form of its own: counted as large as one that cannot leave the row can be."""
+    """A document, which jsonb stores in its own format: counted with the largest size that cannot be moved out."""
     return None if value is None else (4, _STAYS)
 
 

@@ -1,7 +1,7 @@
 """The contract as DuckDB expressions: how a text becomes a typed value, and what a typed value must satisfy.
 
-Every rule is written once, here. The fast road types cells by Arrow, whose grammar is narrower than this one,
-and applies the same checks; so what passes there passes here with the same value (a test holds them together).
+Every rule is written once, here. The fast path types cells with Arrow, whose grammar is narrower than this one, and
+applies the same checks: a row that it accepts is accepted here with the same values (a test compares both paths).
 Where a rule is not obvious, its comment says why.
 """
 
@@ -23,11 +23,11 @@ _TIME = r"([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _ZONE = r"(Z|[+-]([01][0-9]|2[0-3])(:?[0-5][0-9])?)?"
 _FIRST_MOMENT, _LAST_MOMENT = "0001-01-01", "9999-12-31 23:59:59.999999"
-# Software without whole numbers that may be missing writes 1 as 1.0: pandas, for one. With an exponent a number is
-# refused: spreadsheets write 1.23457E+12 for what they have rounded.
+# Software without a nullable integer type, such as pandas, writes 1 as 1.0. A number with an exponent is refused:
+# spreadsheets write rounded numbers as 1.23457E+12.
 _INTEGER = "[+-]?[0-9]+([.]0*)?"
 _FLOAT = "[+-]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][+-]?[0-9]+)?"
-# The sign, point and digits of a number that is not zero, up to the first digit that shows it.
+# The beginning of a number that is not zero, up to its first digit other than 0.
 NOT_ZERO = "^[+-]?[0.]*[1-9]"
 _UUID = r"[{]?[0-9a-fA-F]{8}(-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}[}]?"
 _PADDING = 80  # zeros on both sides of a number's digits: more than the 38 digits of the widest type
@@ -39,8 +39,8 @@ _MOMENTS = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
 
 @dataclass(frozen=True)
-class Check:
-    """A condition under which a cell or row is refused: `broken` is a boolean expression, null counting as kept."""
+class RowCheck:
+    """A condition that refuses a cell or row: `broken` is a boolean SQL expression, for which null means accepted."""
 
     code: Code
     broken: str
@@ -49,10 +49,10 @@ class Check:
 
 
 def cleaned(relation: str, columns: Iterable[Column]) -> str:
-    """A relation whose text columns are as process leaves them. An empty text is null, in every format.
+    """A relation with cleaned text columns. An empty text is null, in every format.
 
-    One nested SELECT per step: a step written inside another would be repeated where each names its input twice,
-    and planning would take longer than the work.
+    Each cleaning step is one nested SELECT. A step names its input twice, so nested expressions would double in size
+    with each step, and planning would take longer than the query.
     """
     texts = [column for column in columns if column.type is ColumnType.TEXT]
     for at in range(max((len(column.cleaning) for column in texts), default=0)):
@@ -71,7 +71,7 @@ def _replacing(relation: str, values: dict[str, str]) -> str:
 def _cleaning_step(step: Cleaning, text: str) -> str:
     match step:
         case Cleaning.TRIM:
-            # Most values are clean: asking first costs a twentieth of trimming all of them.
+            # Most values are clean: this test costs a twentieth of trimming all values.
             edges = " OR ".join(f"ends_with({text}, {space})" for space in _SPACES)
             return f"CASE WHEN {text} < '!' OR {edges} THEN trim({text}, concat({', '.join(_SPACES)})) ELSE {text} END"
         case Cleaning.COLLAPSE_SPACES:
@@ -101,7 +101,7 @@ def typed(column: Column, text: str) -> str:
             is_kept = f"regexp_full_match({bare}, '{_FLOAT}') AND NOT {_has_more_decimals(plain, column.scale)}"
             return f"CASE WHEN {is_kept} THEN TRY_CAST({plain} AS DECIMAL({column.precision},{column.scale})) END"
         case ColumnType.FLOAT:
-            # A cast makes infinity of a number that is too large, and zero of one that is too small.
+            # A cast turns a number that is too large into infinity, and one that is too small into zero.
             read = f"TRY_CAST({bare} AS DOUBLE)"
             is_kept = f"isfinite({read}) AND NOT ({read} = 0 AND regexp_matches({bare}, '{NOT_ZERO}'))"
             return f"CASE WHEN regexp_full_match({bare}, '{_FLOAT}') AND {is_kept} THEN {read} END"
@@ -111,69 +111,69 @@ def typed(column: Column, text: str) -> str:
                 f"WHEN lower({bare}) IN {_words(FALSE_WORDS)} THEN false END"
             )
         case ColumnType.UUID:
-            # The cast alone overlooks dashes wherever they stand.
+            # The cast alone ignores dashes at any position.
             return f"CASE WHEN regexp_full_match({bare}, '{_UUID}') THEN TRY_CAST({bare} AS UUID)::VARCHAR END"
         case _:
             return _moment(column, bare)
 
 
-def reading_checks(column: Column, text: str, value: str) -> list[Check]:
-    """Why a text cell cannot be read as the column's type; `value` is what `typed` made of it."""
+def reading_checks(column: Column, text: str, value: str) -> list[RowCheck]:
+    """The checks of whether a text cell can be read as the column's type; `value` is the result of `typed`."""
     bare = f"nullif(trim({text}, ' \t\r\n'), '')"
     given = f"{bare} IS NOT NULL"
     unread = f"{given} AND {value} IS NULL"
     match column.type:
         case ColumnType.TEXT:
-            return [Check(Code.BAD_TEXT, f"contains({text}, chr(0))", column)]
+            return [RowCheck(Code.BAD_TEXT, f"contains({text}, chr(0))", column)]
         case ColumnType.JSON:
             return []
         case ColumnType.INTEGER:
             shape = f"{given} AND NOT regexp_full_match({bare}, '{_INTEGER}')"
-            return [Check(Code.BAD_INTEGER, shape, column), Check(Code.OUT_OF_RANGE, unread, column)]
+            return [RowCheck(Code.BAD_INTEGER, shape, column), RowCheck(Code.OUT_OF_RANGE, unread, column)]
         case ColumnType.NUMBER:
             return _number_checks(column, bare, value)
         case ColumnType.FLOAT:
             shape = f"{given} AND NOT regexp_full_match({bare}, '{_FLOAT}')"
-            return [Check(Code.BAD_NUMBER, shape, column), Check(Code.OUT_OF_RANGE, unread, column)]
+            return [RowCheck(Code.BAD_NUMBER, shape, column), RowCheck(Code.OUT_OF_RANGE, unread, column)]
         case ColumnType.BOOLEAN:
-            return [Check(Code.BAD_BOOLEAN, unread, column)]
+            return [RowCheck(Code.BAD_BOOLEAN, unread, column)]
         case ColumnType.UUID:
-            return [Check(Code.BAD_UUID, unread, column)]
+            return [RowCheck(Code.BAD_UUID, unread, column)]
         case ColumnType.DATE:
-            return [Check(Code.BAD_DATE, unread, column)]
+            return [RowCheck(Code.BAD_DATE, unread, column)]
         case _:
-            return [Check(Code.BAD_TIMESTAMP, unread, column)]
+            return [RowCheck(Code.BAD_TIMESTAMP, unread, column)]
 
 
-def value_checks(column: Column, value: str) -> list[Check]:
-    """What a typed, cleaned value must satisfy. `required` is not here: what could not be read is not missing."""
+def value_checks(column: Column, value: str) -> list[RowCheck]:
+    """The checks of a typed, cleaned value. `required` is not among them: an unreadable value is not a missing one."""
     checks = []
     if column.type is ColumnType.TEXT:
         if column.min_length:
-            checks.append(Check(Code.TOO_SHORT, f"length({value}) < {column.min_length}", column))
+            checks.append(RowCheck(Code.TOO_SHORT, f"length({value}) < {column.min_length}", column))
         if column.max_length is not None:
-            checks.append(Check(Code.TOO_LONG, f"length({value}) > {column.max_length}", column))
+            checks.append(RowCheck(Code.TOO_LONG, f"length({value}) > {column.max_length}", column))
         if column.pattern:
             match = f"NOT regexp_full_match({value}, {literal(column.pattern)})"
-            checks.append(Check(Code.PATTERN_MISMATCH, match, column))
+            checks.append(RowCheck(Code.PATTERN_MISMATCH, match, column))
     if column.type is ColumnType.FLOAT:
-        checks.append(Check(Code.BAD_NUMBER, f"NOT isfinite({value})", column))
+        checks.append(RowCheck(Code.BAD_NUMBER, f"NOT isfinite({value})", column))
     if column.type is ColumnType.JSON:
-        checks.append(Check(Code.BAD_JSON, f"NOT kept_by_jsonb({value})", column))
+        checks.append(RowCheck(Code.BAD_JSON, f"NOT kept_by_jsonb({value})", column))
     if column.allowed:
         as_text = value if column.type is ColumnType.TEXT else f"{value}::VARCHAR"
-        checks.append(Check(Code.NOT_IN_LIST, f"{as_text} NOT IN {_words(column.allowed)}", column))
+        checks.append(RowCheck(Code.NOT_IN_LIST, f"{as_text} NOT IN {_words(column.allowed)}", column))
     checks.extend(_range_checks(column, value))
     return checks
 
 
-def row_checks(contract: Contract) -> list[Check]:
-    """The contract's row rules over columns that stand under their own names."""
+def row_checks(contract: Contract) -> list[RowCheck]:
+    """The contract's row rules, over columns with the contract's names."""
     return [
-        Check(
+        RowCheck(
             Code.RULE_BROKEN,
-            # What cannot be calculated, as a product that overflows, is not kept either. TRY does not catch all of
-            # VALUE_ERRORS; where one is raised, `chunk_query` looks for the row.
+            # A rule that cannot be calculated, such as a product that overflows, refuses the row too. TRY does not
+            # catch all of VALUE_ERRORS; if one is raised, `chunk_query` looks for the row.
             f"coalesce(TRY(coalesce(NOT ({rule.expression})::BOOLEAN, false)), true)",
             contract.by_name.get(rule.column) if rule.column else None,
             rule.name,
@@ -182,16 +182,16 @@ def row_checks(contract: Contract) -> list[Check]:
     ]
 
 
-def unknown_checks(added: Iterable[str]) -> list[Check]:
-    """What no column can keep of that which the contract does not name: `added` columns and `_rescued`."""
+def unknown_checks(added: Iterable[str]) -> list[RowCheck]:
+    """The checks of columns that the contract does not name: can PostgreSQL store `added` columns and `_rescued`?"""
     return [
-        *(Check(Code.BAD_TEXT, f"contains({quoted(name)}, chr(0))") for name in added),
-        Check(Code.BAD_JSON, "NOT kept_by_jsonb(_rescued)"),
+        *(RowCheck(Code.BAD_TEXT, f"contains({quoted(name)}, chr(0))") for name in added),
+        RowCheck(Code.BAD_JSON, "NOT kept_by_jsonb(_rescued)"),
     ]
 
 
-def arrives_broken(contract: Contract, present: set[str], unknown: list[Check], *, check_nul: bool) -> str:
-    """One boolean over a row of typed, cleaned columns: whether anything in it is refused. For the fast road."""
+def violations_sql(contract: Contract, present: set[str], unknown: list[RowCheck], *, check_nul: bool) -> str:
+    """A condition on a row of typed, cleaned columns: whether any check refuses it. For the fast path."""
     conditions = [check.broken for check in unknown]
     for column in contract.source_columns:
         if column.name in present:
@@ -209,31 +209,31 @@ def arrives_broken(contract: Contract, present: set[str], unknown: list[Check], 
     return " OR ".join(f"coalesce({condition}, false)" for condition in conditions) or "false"
 
 
-def _number_checks(column: Column, bare: str, value: str) -> list[Check]:
+def _number_checks(column: Column, bare: str, value: str) -> list[RowCheck]:
     given = f"{bare} IS NOT NULL"
     return [
-        Check(Code.BAD_NUMBER, f"{given} AND NOT regexp_full_match({bare}, '{_FLOAT}')", column),
-        Check(
+        RowCheck(Code.BAD_NUMBER, f"{given} AND NOT regexp_full_match({bare}, '{_FLOAT}')", column),
+        RowCheck(
             Code.TOO_MANY_DECIMALS, f"{given} AND {_has_more_decimals(_without_exponent(bare), column.scale)}", column
         ),
-        Check(Code.OUT_OF_RANGE, f"{given} AND {value} IS NULL", column),
+        RowCheck(Code.OUT_OF_RANGE, f"{given} AND {value} IS NULL", column),
     ]
 
 
 def _has_more_decimals(plain: str, scale: int) -> str:
     """Whether a number without exponent needs more decimals than `scale`, by its text.
 
-    A cast rounds what has too many, and a partner's figure is not rounded silently. No wider type can be asked
-    instead: a column of 38 digits already has the widest, and any type rounds 1e-40.
+    A cast would round them, and no number is rounded silently. A cast to a wider type is no solution: a column of 38
+    digits already has the widest, and any type rounds 1e-40.
     """
     return f"regexp_matches({plain}, '[.][0-9]{{{scale}}}[0-9]*[1-9]')"
 
 
 def _without_exponent(bare: str) -> str:
-    """A number's text with its digits where the exponent puts them: a cast cuts long mantissas with an exponent.
+    """The text of a number without its exponent: a cast would truncate a long mantissa with an exponent.
 
-    Between zeros enough for every type, the point stays within the text: beyond it the number is too large or has
-    too many decimals, wherever the point would be.
+    The digits are padded with zeros on both sides, enough for every type. If the exponent moves the point out of the
+    padded text, the number is too large or has too many decimals anyway.
     """
     digits = f"replace(regexp_extract({bare}, '^[+-]?([0-9.]*)', 1), '.', '')"
     padded = f"concat(repeat('0', {_PADDING}), {digits}, repeat('0', {_PADDING}))"
@@ -248,7 +248,7 @@ def _without_exponent(bare: str) -> str:
 
 
 def _moment(column: Column, bare: str) -> str:
-    # An hour without minutes, or minutes without seconds, are ISO 8601, but no cast reads them.
+    # ISO 8601 allows an hour without minutes, and minutes without seconds, but no cast reads them.
     iso = bare
     for given in ("[0-9]{2}", "[0-9]{2}:[0-9]{2}"):
         iso = rf"regexp_replace({iso}, '^({_DAY}[T ]{given})(Z|[+-][0-9:]+)?$', '\1:00\2')"
@@ -258,7 +258,7 @@ def _moment(column: Column, bare: str) -> str:
         case ColumnType.TIMESTAMP:
             shape, cast = _DAY + _TIME, f"TRY_CAST({iso} AS TIMESTAMP)"
         case _:
-            # Without an offset a time is read as UTC.
+            # A time without an offset is read as UTC.
             shape, cast = _DAY + _TIME + _ZONE, f"TRY_CAST({iso} AS TIMESTAMPTZ)"
     branches = [f"WHEN regexp_full_match({bare}, '{shape}') THEN {cast}"]
     target = {ColumnType.DATE: "DATE", ColumnType.TIMESTAMP: "TIMESTAMP"}.get(column.type, "TIMESTAMPTZ")
@@ -276,11 +276,11 @@ def _format_branch(bare: str, form: str, target: str) -> str:
 
 
 def is_known_moment(value: str) -> str:
-    """The years 1 to 9999, which every text and every store can write."""
+    """A condition: the value is in the years 1 to 9999, which every format and database can write."""
     return f"{value} BETWEEN '{_FIRST_MOMENT}'::TIMESTAMP AND '{_LAST_MOMENT}'::TIMESTAMP"
 
 
-def _range_checks(column: Column, value: str) -> list[Check]:
+def _range_checks(column: Column, value: str) -> list[RowCheck]:
     if not column.is_ordered:
         return []
     kind = {
@@ -295,18 +295,18 @@ def _range_checks(column: Column, value: str) -> list[Check]:
     if column.minimum is not None:
         sign = "<=" if column.exclusive_minimum else "<"
         bound = _bound(column, column.minimum, ROUND_FLOOR if column.exclusive_minimum else ROUND_CEILING)
-        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(bound)}::{kind}", column))
+        checks.append(RowCheck(Code.OUT_OF_RANGE, f"{value} {sign} {literal(bound)}::{kind}", column))
     if column.maximum is not None:
         sign = ">=" if column.exclusive_maximum else ">"
         bound = _bound(column, column.maximum, ROUND_CEILING if column.exclusive_maximum else ROUND_FLOOR)
-        checks.append(Check(Code.OUT_OF_RANGE, f"{value} {sign} {literal(bound)}::{kind}", column))
+        checks.append(RowCheck(Code.OUT_OF_RANGE, f"{value} {sign} {literal(bound)}::{kind}", column))
     return checks
 
 
 def _bound(column: Column, text: str, rounding: str) -> str:
-    """A bound as the column's type can write it. Rounded to the column's scale it parts the same values.
+    """A bound in the column's type, rounded to the column's scale, which does not change which values are in range.
 
-    Compared with a bound of another scale, a number of 38 digits would have to become one of more.
+    To compare a number of 38 digits with a bound of another scale, DuckDB would need a type of more digits.
     """
     if column.type is not ColumnType.NUMBER:
         return text

@@ -1,8 +1,8 @@
-"""After the stages: put every decided file where it belongs, with its report, and note that in the ledger.
+"""Last stage: move every file that has an outcome out of incoming/, write its report, and note that in the ledger.
 
-Each move is repeated until it is done: the ledger is told last. Loaded files go to processed/, refused ones to
-failed/<stage>_failed/, each into a folder named by its file_id, so that no name can overwrite another. What a
-dead worker left of a file, its staging table, reject file or spool folder, goes with it.
+The ledger is updated last, so a move that was interrupted is repeated. Loaded files go to processed/, refused ones to
+failed/<stage>_failed/, each into a folder named by its file_id, so that no file can overwrite another. Leftovers of a
+dead worker (staging table, reject file, spool folder) are removed.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.errors import PermanentError, PipelineError, Stage
-from include.ingestion.places import REJECTS, REPORT, clear_spool, rejects_key, settled_key
+from include.ingestion.object_keys import REJECTS, REPORT, clear_spool, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
 from include.ingestion.target import drop_staging, staging_left, staging_owner
 from include.ingestion.waiting import note_replaced, postpone_move
@@ -37,33 +37,33 @@ log = logging.getLogger(__name__)
 
 @dataclass
 class Settled:
-    """How many files ended with which status, and why others could not be moved."""
+    """The number of settled files per status, and the errors of files that could not be moved."""
 
     counts: dict[str, int] = field(default_factory=dict)
     failures: list[Exception] = field(default_factory=list)
 
     def raise_first(self) -> None:
-        """Raise the first reason why a file could not be moved, if there is one."""
+        """Raise the first error of a file that could not be moved, if there is one."""
         if self.failures:
             raise self.failures[0]
 
 
 def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> dict[str, int]:
-    """Settle all decided files of a dataset, also those of earlier runs.
+    """Settle all files of a dataset that have an outcome, including those of earlier runs.
 
     Returns:
-        How many files ended with which status.
+        The number of settled files per status.
 
     Raises:
-        Exception: some file could not be moved (the first reason); the others are settled.
+        Exception: a file could not be moved (the first error); the others are settled.
     """
-    settled = settle_decided(contract, objects, ledger, settings)
+    settled = settle_dataset(contract, objects, ledger, settings)
     settled.raise_first()
     return settled.counts
 
 
-def settle_decided(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> Settled:
-    """The same; why files could not be moved is part of the result. The next run tries those again."""
+def settle_dataset(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> Settled:
+    """Like `settle`, but errors are part of the result. The next run tries the files that could not be moved again."""
     entries = ledger.unsettled(contract.dataset, settings.landing_bucket)
     for entry in entries:
         clear_spool(settings.spool_dir, entry)
@@ -71,7 +71,7 @@ def settle_decided(contract: Contract, objects: ObjectStore, ledger: Ledger, set
 
 
 def settle_messages(topic: str, partition: int, ledger: Ledger, settings: IngestSettings) -> None:
-    """Settle a partition's batches whose outcome is decided. There is nothing to move, only what dead workers left."""
+    """Settle a partition's batches that have an outcome. Nothing is moved; leftovers of dead workers are removed."""
     with warehouse_errors(Stage.SETTLE), ledger.connection.transaction():
         entries = ledger.settle_messages(topic, partition)
         left = staging_left(ledger.connection) if entries else []
@@ -81,7 +81,7 @@ def settle_messages(topic: str, partition: int, ledger: Ledger, settings: Ingest
 
 
 def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> Settled:
-    """Settle these files. The moves share the ledger's connection, so nothing here may open a transaction."""
+    """Settle these files. The moves run in threads that share the ledger's connection: do not open a transaction."""
     settled = Settled()
     with warehouse_errors(Stage.SETTLE):
         left = staging_left(ledger.connection) if entries else []
@@ -112,7 +112,7 @@ def _drop_staging_of(entry: FileEntry, left: list[str], ledger: Ledger) -> None:
 
 
 def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
-    """The report of a file that needs one: refused, or loaded with something to say."""
+    """The report of a file that is refused, or loaded with rejects or failed expectations; None for other files."""
     if entry.status is Status.DUPLICATE:
         return None
     report = ledger.report(entry.file_id)
@@ -120,7 +120,7 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
     if not entry.status.is_failure and not notable:
         return None
     report["what_to_do"] = (
-        "Mend the file and drop it again, or trigger the DAG reprocess_failed once the cause is gone."
+        "Correct the file and drop it again, or trigger the DAG reprocess_failed once the cause is removed."
         if entry.status.is_failure
         else "Nothing must be done: the file is loaded."
     )
@@ -128,7 +128,7 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
 
 
 def _move(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore, ledger: Ledger) -> str | None:
-    """Move the version that was claimed, with its companions; where it lies now, or None if it is gone.
+    """Move the version that was claimed, with its report and reject file; its new key, or None if it is gone.
 
     An object that the store refuses to serve stays where it is, and the ledger says so.
     """
@@ -166,12 +166,12 @@ def _move_companions(entry: FileEntry, report: dict[str, Any] | None, objects: O
         except ObjectMissingError:
             log.warning("File %s: its reject file is gone; the report has the first rows.", entry.file_id)
     elif entry.status is not Status.LOADED:
-        # Uploaded before the worker died or the file turned out to be a duplicate: nobody's rows.
+        # A reject file of an attempt that did not finish, or of a duplicate: no report refers to it.
         remove_own(objects, entry.bucket, rejects_key(entry))
 
 
 def _move_rejects(entry: FileEntry, objects: ObjectStore, target: str) -> None:
-    """Move the reject file of this attempt. One that an earlier outcome has left under the same key goes first."""
+    """Move the reject file of this attempt. A reject file of an earlier attempt under the target key is removed."""
     try:
         move_own(objects, entry.bucket, rejects_key(entry), target)
     except ObjectExistsError:

@@ -1,6 +1,6 @@
-"""The table in the warehouse, compared with the contract: types, key, and what the table demands of a row.
+"""Compares the table in the warehouse with the contract: types, key, and constraints on a row.
 
-What belongs here: finding differences, and saying what to do about each. What does not: changing the table
+What belongs here: finding differences, with the remedy for each. What does not: changing the table
 (`ops.ensure_dataset` adds columns and widens types where no value changes).
 """
 
@@ -26,7 +26,7 @@ LINEAGE = {"_file_id": "bigint", "_source_row": "bigint", "_loaded_at": "timesta
 
 @dataclass(frozen=True)
 class WantedColumn:
-    """A column as the contract has it; the type as PostgreSQL writes it in a CREATE TABLE."""
+    """A column of the contract, or one that a file adds; `type` is as in a CREATE TABLE of PostgreSQL."""
 
     name: str
     type: str
@@ -48,7 +48,7 @@ class _TableColumn:
 
 @dataclass(frozen=True)
 class Shape:
-    """What a comparison found. `missing`: columns that the table lacks, or has in another than the wanted type."""
+    """The result of a comparison. `missing`: columns that the table lacks, or has with another type than wanted."""
 
     missing: tuple[str, ...]
     differences: tuple[str, ...] = ()
@@ -116,7 +116,7 @@ def _of(found: list[tuple[str, str]], missing: Iterable[str]) -> Shape:
 def _column_difference(dataset: str, wanted: WantedColumn, table: dict[str, _TableColumn]) -> tuple[str, str] | None:
     there = table.get(wanted.name)
     if there is None:
-        return None  # it is added; a column of the key differs as a key
+        return None  # it will be added; `_key_difference` reports a missing column of the key
     alter = f"ALTER TABLE raw.{dataset} ALTER COLUMN {_quoted(wanted.name)}"
     if there.is_generated:
         return (
@@ -148,7 +148,7 @@ def _lineage_differences(dataset: str, table: dict[str, _TableColumn]) -> list[t
 
 
 def _surplus_differences(dataset: str, wanted: set[str], table: dict[str, _TableColumn]) -> list[tuple[str, str]]:
-    """Columns that the contract does not have stay in the table. Each row must be allowed to leave them empty."""
+    """Differences of columns that the contract does not have: they stay in the table, and must allow null."""
     return [
         (
             f"the column {column.name} is NOT NULL in the table and not in the contract",

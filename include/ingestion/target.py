@@ -1,4 +1,4 @@
-"""The statements that a contract implies in the warehouse: its table, a staging table, the merge between them."""
+"""The SQL statements for a contract's table: its shape, the staging table, and the merge."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pyarrow as pa
 from psycopg import sql
 
 from include.contracts.model import ColumnType, Contract
+from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.table_shape import Shape, WantedColumn, compare
-from include.ingestion.typed_batches import arrow_type
 
 if TYPE_CHECKING:
     from include.stores.warehouse import Connection
 
 SCHEMA = "raw"
 STAGING_SCHEMA = "load"
-# Dataset, file_id and attempt. A dataset's name may itself end in digits: `a_8_9_1` is of `a_8`, and not of `a`.
+# Dataset, file_id and attempt. A dataset's name may itself end in digits: `a_8_9_1` belongs to `a_8`, not to `a`.
 _STAGING_NAME = re.compile(r"(.+)_(\d+)_(\d+)")
 
 
@@ -44,7 +44,7 @@ class Target:
         return columns + [WantedColumn(name, "text") for name in self.extra_columns]
 
     def shape(self, connection: Connection) -> Shape:
-        """The table, compared with what it must be."""
+        """Compare the table with the columns and the key that it must have."""
         return compare(connection, self.contract.dataset, self.columns, self.contract.key)
 
     def ensure(self, connection: Connection) -> None:
@@ -68,7 +68,7 @@ class Target:
 
     @property
     def staging_name(self) -> str:
-        """The staging table's name, without the schema. Its own for each attempt: a worker taken for dead may live."""
+        """The staging table's name, without the schema. Each attempt has its own: a stale attempt may still run."""
         return f"{self.contract.dataset}_{self.file_id}_{self.attempt}"
 
     @property
@@ -77,7 +77,7 @@ class Target:
         return sql.Identifier(STAGING_SCHEMA, self.staging_name)
 
     def drop_staging(self) -> sql.Composed:
-        """Drop the staging table, if it is there."""
+        """Drop the staging table if it exists."""
         return sql.SQL("DROP TABLE IF EXISTS {}").format(self.staging)
 
     def create_staging(self) -> sql.Composed:
@@ -88,18 +88,18 @@ class Target:
         return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, columns)
 
     def lock(self) -> sql.Composed:
-        """Keep others from changing the table's columns. Its rows stay readable."""
+        """Lock the table so that no session changes its columns. Its rows stay readable."""
         return sql.SQL("LOCK TABLE {} IN ROW EXCLUSIVE MODE").format(self.table)
 
     def copy(self) -> sql.Composed:
-        """Copy binary rows into the staging table, in the transaction that makes it."""
+        """Copy binary rows into the staging table, in the transaction that creates it."""
         return sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE)").format(self.staging)
 
     def merge(self, *, sort: bool) -> sql.Composed:
-        """Insert new keys, update those whose row is not older and differs.
+        """Insert rows with new keys, and update rows that are not newer than the staged row and differ from it.
 
-        In key order, the index grows page by page and updates walk the table once. A staging table that lies in key
-        order is read as it lies; any other one must be sorted here, which takes as long as the rest.
+        In key order, the index grows page by page and updates scan the table once. A staging table that was filled in
+        key order is read in that order; any other one must be sorted (`sort`), which doubles the time.
         """
         contract = self.contract
         order = sql.SQL(" ORDER BY {}").format(sql.SQL(", ").join(map(sql.Identifier, contract.key)))
@@ -107,7 +107,7 @@ class Target:
         on = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in contract.key)
         differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(_row("t", values), _row("s", values))
         if contract.newest_by:
-            # A newer row differs in that column already; only equally new ones need to be compared in full.
+            # A newer row differs in that column already; only equally new rows are compared in full.
             newest = sql.Identifier(contract.newest_by)
             differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
         lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(
@@ -134,7 +134,7 @@ class Target:
         )
 
     def _staged(self) -> list[tuple[str, str]]:
-        """Columns and types of the staging table: what has no binary form in Arrow is copied as text."""
+        """Columns and types of the staging table. Types without a binary form in Arrow are copied as text."""
         as_text = {ColumnType.JSON, ColumnType.UUID}
         columns = [(c.name, "text" if c.type in as_text else c.postgres_type) for c in self.contract.columns]
         return [
@@ -155,13 +155,13 @@ class Target:
 
 
 def staging_left(connection: Connection) -> list[str]:
-    """All staging tables that exist now: of files under way, and those that dead workers left."""
+    """All staging tables that exist: those of files in progress, and those that dead workers left."""
     query = "SELECT tablename FROM pg_tables WHERE schemaname = %s"
     return [name for (name,) in connection.execute(query, [STAGING_SCHEMA])]
 
 
 def staging_owner(name: str) -> tuple[str, int] | None:
-    """The dataset and the file_id that a staging table belongs to, in whichever attempt; None if it has another name.
+    """The dataset and the file_id that a staging table belongs to; None if the name is not that of a staging table.
 
     Names are never shortened: 50 characters of a dataset leave room for both numbers.
     """

@@ -1,10 +1,10 @@
-"""Rows whose derived columns cannot be had: refused alone, each with the column and the value.
+"""Refuses rows whose derived columns cannot be calculated, each with the column and the value.
 
-What belongs here: finding these rows in the validated file, and taking them out of it. What does not: how a derived
-column becomes its column's type (`loaded_rows`).
+What belongs here: finding these rows in the validated file, and removing them from it. What does not: how a derived
+column is converted to its column's type (`loaded_rows`).
 
-One query asks whether there is any; nothing more is done for a file without. It calculates the derived columns once,
-so what reads the validated file later can calculate them too.
+One query checks whether there is such a row; a file without one needs nothing more. The query calculates every derived
+column of every row, so later readers of the validated file can calculate them too.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from include.errors import Code
 from include.ingestion.halving import by_halves
 from include.ingestion.loaded_rows import Derivation, derivations, parquet_rows, with_raw, with_values
 from include.ingestion.messages import explain_derivation
-from include.ingestion.raw_records import raw_records
+from include.ingestion.readers.raw_records import raw_records
 from include.ingestion.records import Reject, SpooledFile, Validated
 from include.ingestion.rejects import with_rejects
 
@@ -46,7 +46,7 @@ def without_underivable(
     connection: duckdb.DuckDBPyConnection,
     settings: IngestSettings,
 ) -> Validated:
-    """The validated file without rows that have no value for a derived column; they become rejects.
+    """Remove the rows that have no value for a derived column from the validated file; they become rejects.
 
     Args:
         contract: the file's.
@@ -77,7 +77,7 @@ class _Search:
         """Whether any row has no value for a derived column."""
         if not self.derived:
             return False
-        # What is counted is calculated, also where nothing can be wrong with the value.
+        # Counting a column makes DuckDB calculate it, also where no check of its value is needed.
         values = [f"count({quoted(derivation.column.name)})" for derivation in self.derived]
         values += [f"bool_or({derivation.broken})" for derivation in self.derived if derivation.broken]
         rows = with_values(with_raw(self.contract, relation, self.derived), self.derived)
@@ -88,7 +88,7 @@ class _Search:
         return answer is not None and any(answer[len(self.derived) :])
 
     def move(self, path: Path, faults: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Take these rows out of the file, and write down what is wrong with them. Their numbers, sorted."""
+        """Remove these rows from the file and write their faults to `faults`; the row numbers, sorted."""
         kept = path.with_name("derivable.parquet")
         numbers = []
         with (
@@ -107,7 +107,7 @@ class _Search:
         return np.concatenate(numbers)
 
     def _faults(self, rows: pa.Table) -> Iterator[dict[str, Any]]:
-        """What is wrong with derived columns of these rows, in their order."""
+        """The faults of derived columns of these rows, in their order."""
         found = by_halves(rows, lambda some: self._answers(some, self.derived), self._answer_of_one)
         shown = rows.to_pylist() if any(_bad(found)) else [{}] * len(found)
         for row, (number, *answers) in zip(shown, found, strict=True):
@@ -119,7 +119,7 @@ class _Search:
                     yield {"_source_row": number, "column": derivation.column.name, "message": message}
 
     def _answer_of_one(self, row: pa.Table) -> tuple[Any, ...]:
-        """The answer of a single row, each derived column asked for by itself: one that raises is not made."""
+        """The answer for a single row, with one query per derived column: a column that raises is not made."""
         answer: list[Any] = [row["_source_row"][0].as_py()]
         for derivation in self.derived:
             try:
@@ -129,7 +129,7 @@ class _Search:
         return tuple(answer)
 
     def _answers(self, rows: pa.Table, derived: list[Derivation]) -> list[tuple[Any, ...]]:
-        """Of each row its number, and of each derived column: is it made, is it broken, and its raw value as text."""
+        """For each row its number, and for each derived column: is it made, is it broken, its raw value as text."""
         relation = with_raw(self.contract, "underivable_rows", derived, as_lists=True)
         made = ", ".join(f"{one.raw} IS NOT NULL AS {_made(one)}, {one.raw}[1] AS {one.raw}" for one in derived)
         raws = ", ".join(one.raw for one in derived)

@@ -1,4 +1,4 @@
-"""Stage 1: is it what the contract says? From the object in the bucket to typed rows and explained rejects."""
+"""Stage 1: reads a spooled file against its contract, into typed rows and rejects with reasons."""
 
 from __future__ import annotations
 
@@ -11,14 +11,22 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import Code
-from include.ingestion.csv_text import sniff
-from include.ingestion.detect import detect
-from include.ingestion.diagnose import diagnose_csv, diagnose_json, diagnose_parquet
 from include.ingestion.duplicates import with_duplicates
 from include.ingestion.engine import engine
 from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.fetch import plain_text
-from include.ingestion.parquet_file import bounded_batches, open_parquet
+from include.ingestion.readers.csv_text import sniff
+from include.ingestion.readers.detect import detect
+from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
+from include.ingestion.readers.row_by_row import read_csv_rows, read_json_rows, read_parquet_rows
+from include.ingestion.readers.vectorised import (
+    BATCH_ROWS,
+    HEADER,
+    FallBackToSlowPath,
+    typed_csv,
+    typed_parquet,
+    validated_schema,
+)
 from include.ingestion.records import (
     DuplicateContentError,
     FileFormat,
@@ -30,7 +38,6 @@ from include.ingestion.records import (
     Validated,
 )
 from include.ingestion.rejects import RejectFile
-from include.ingestion.typed_batches import BATCH_ROWS, HEADER, Doubt, typed_csv, typed_parquet, validated_schema
 from include.ingestion.underivable import without_underivable
 
 if TYPE_CHECKING:
@@ -42,7 +49,7 @@ if TYPE_CHECKING:
     from include.ingestion.chunk_query import Chunk
     from include.settings import IngestSettings
 
-LoadedBefore = Callable[[str], int | None]
+FindDuplicate = Callable[[str], int | None]
 
 
 def validate(
@@ -50,29 +57,29 @@ def validate(
     raw: SpooledFile,
     folder: Path,
     settings: IngestSettings,
-    loaded_before: LoadedBefore,
+    find_duplicate: FindDuplicate,
 ) -> Validated:
     """Read a file against its contract.
 
     Args:
         contract: what the file should be.
         raw: the file.
-        folder: where it lies: the worker's own, for this file alone.
+        folder: the worker's spool folder for this file.
         settings: limits.
-        loaded_before: the file that brought the same content (by SHA-256) before, if any.
+        find_duplicate: gives the file that was loaded with the same content (by SHA-256) before, if any.
 
     Raises:
         DuplicateContentError: the content is in the table already.
         FileRefusedError: the file as a whole fails, or more rows than the error budget allows.
     """
-    if (of := loaded_before(raw.sha256)) is not None:
+    if (of := find_duplicate(raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:
         layout = raw.layout or detect(raw.path, contract, settings)
         with engine(folder, settings) as connection:
             validated = _read(contract, raw, layout, connection, folder, settings)
         _judge(contract, validated)
-        # What is not needed any more need not reach the disk either: the merge wants its bandwidth.
+        # Deleted before the system writes them to disk: the merge needs the bandwidth.
         for read in ("raw", "plain"):
             (folder / read).unlink(missing_ok=True)
     except FileRefusedError as refusal:
@@ -92,17 +99,17 @@ def _read(
     try:
         text = raw if layout.format is FileFormat.PARQUET else plain_text(raw, layout, settings)
         try:
-            rows, headers = _write(path, _fast(contract, text, layout, connection, settings))
+            rows, headers = _write(path, _fast_path(contract, text, layout, connection, settings))
             validated = Validated(layout, raw.sha256, rows, Rejects(), path, tuple(headers), headers=headers)
-        except Doubt:
-            validated = _thorough(contract, raw, text, layout, connection, path, settings)
+        except FallBackToSlowPath:
+            validated = _slow_path(contract, raw, text, layout, connection, path, settings)
         validated = without_underivable(contract, validated, text, connection, settings)
         return with_duplicates(contract, validated, text, connection, settings)
     except FileRefusedError as refusal:
         raise refusal.about(layout=layout) from refusal.__cause__
 
 
-def _fast(
+def _fast_path(
     contract: Contract,
     text: SpooledFile,
     layout: Layout,
@@ -115,10 +122,10 @@ def _fast(
         dialect = sniff(text.path, contract, settings.max_row_bytes)
         yield from typed_csv(text, dialect, contract, connection, settings)
     else:
-        raise Doubt
+        raise FallBackToSlowPath
 
 
-def _thorough(
+def _slow_path(
     contract: Contract,
     raw: SpooledFile,
     text: SpooledFile,
@@ -138,7 +145,7 @@ def _thorough(
                 yield chunk.good
 
         _, headers = _write(path, _in_order(good(), contract))
-    return Validated(layout, raw.sha256, read, file.rejects, path, tuple(headers), road="thorough", headers=headers)
+    return Validated(layout, raw.sha256, read, file.rejects, path, tuple(headers), path_taken="slow", headers=headers)
 
 
 def _chunks(
@@ -151,17 +158,17 @@ def _chunks(
     match layout.format:
         case FileFormat.CSV:
             dialect = sniff(text.path, contract, settings.max_row_bytes)
-            yield from diagnose_csv(text, dialect, contract, connection, settings)
+            yield from read_csv_rows(text, dialect, contract, connection, settings)
         case FileFormat.PARQUET:
             with open_parquet(text.path) as file:
                 batches = bounded_batches(file, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings)
-                yield from diagnose_parquet(batches, contract, connection, settings)
+                yield from read_parquet_rows(batches, contract, connection, settings)
         case kind:
-            yield from diagnose_json(text, kind, contract, connection, settings)
+            yield from read_json_rows(text, kind, contract, connection, settings)
 
 
 def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:
-    """Say of records that could not be decoded why, and not that they are no objects."""
+    """Give the rejects of records that could not be decoded the reason for that."""
     if not raw.undecoded:
         return rejects
     reasons = [raw.undecoded.get(reject.source_row) for reject in rejects]
@@ -172,7 +179,7 @@ def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:
 
 
 def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:
-    """Tables of the thorough road in the shape of the validated file."""
+    """Cast tables of the slow path to the schema of the validated file."""
     for table in tables:
         schema = validated_schema(contract, _headers(table.schema))
         yield table.select(schema.names).cast(schema)
@@ -185,7 +192,7 @@ def _headers(schema: pa.Schema) -> dict[str, str]:
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> tuple[int, dict[str, str]]:
-    """Write the validated file; how many rows it has, and the columns that it adds, with the header of each."""
+    """Write the validated file; its number of rows, and the columns that it adds, with the header of each."""
     writer: pq.ParquetWriter | None = None
     written: Future[None] | None = None
     rows = 0
@@ -220,14 +227,14 @@ def _judge(contract: Contract, validated: Validated) -> None:
         )
     if not contract.budget.allows(rejects.rows, read):
         first = rejects.first[0] if rejects.first else None
-        place = ""
+        example = ""
         if first is not None:
             line = f"line {first.source_line}" if first.source_line else f"row {first.source_row}"
-            place = f" First: {line}{f', {first.column}' if first.column else ''}: {first.message} [{first.code}]"
+            example = f" First: {line}{f', {first.column}' if first.column else ''}: {first.message} [{first.code}]"
         raise FileRefusedError(
             Code.ERROR_BUDGET_EXCEEDED,
-            f"{rejects.rows:,} of {read:,} rows are refused; the contract allows {_budget(contract)}.{place}",
-            "Mend the refused rows, each listed with its reason, and send them again.",
+            f"{rejects.rows:,} of {read:,} rows are refused; the contract allows {_budget(contract)}.{example}",
+            "Correct the refused rows, each listed with its reason, and send them again.",
         ).about(layout=validated.layout, rows_read=read, rejects=rejects)
 
 

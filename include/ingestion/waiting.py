@@ -1,4 +1,4 @@
-"""Objects that lie in incoming/ and wait: which of them a run can work on, and what the ledger keeps of the others."""
+"""Objects that wait in incoming/: which of them a run can ingest, and the notes and messages for the others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from include.errors import Stage, visible
-from include.ingestion.places import incoming_prefix
+from include.ingestion.object_keys import incoming_prefix
 from include.ingestion.records import file_entry
 from include.stores.warehouse import connect, statement, warehouse_errors
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from include.stores.object_store import ObjectInfo, ObjectStore
     from include.stores.warehouse import Connection
 
-# A file that waits for something outside of it wakes the sensor once in this time.
+# A file that waits for an outside cause triggers the sensor at most once in this time.
 BACK_OFF = timedelta(seconds=60)
-# An object that has had no ETag for so long is not on its way any more.
+# An object that has had no ETag for so long is not being written any more.
 UNREADABLE_AFTER = timedelta(minutes=5)
-# What its owner or ours can do where the store refuses to serve an object.
+# What the file's owner or an operator can do where the store refuses to serve an object.
 NOT_SERVED_REMEDY = (
     "Restore it from cold storage or grant the pipeline's key the right to read it, then trigger reprocess_failed; or "
     "upload it again."
 )
-# The sensor compares so many objects with the ledger at once.
+# The number of objects that the sensor compares with the ledger at once.
 _AT_ONCE = 1_000
 _NOW = timedelta(0)
 
 
 def any_to_claim(dataset: str, objects: ObjectStore, warehouse: WarehouseConfig, settings: IngestSettings) -> bool:
-    """Whether a run would find work in incoming/: the look of the sensor. An empty folder costs one listing.
+    """Whether a run would find work in incoming/, for the sensor. An empty folder costs one listing.
 
     Raises:
         RetryableError: the bucket, or the warehouse while objects lie there, does not answer.
@@ -44,7 +44,7 @@ def any_to_claim(dataset: str, objects: ObjectStore, warehouse: WarehouseConfig,
     for item in objects.list(bucket, incoming_prefix(dataset)):
         if item.key.endswith("/"):
             if item.size == 0:
-                return True  # a console's stand-in for a folder: the claim removes it
+                return True  # the marker object that an S3 console writes for a folder: the claim removes it
             continue
         if "\0" in item.key:
             return True  # the claim gives it another name
@@ -58,13 +58,13 @@ def any_to_claim(dataset: str, objects: ObjectStore, warehouse: WarehouseConfig,
 
 def _new(found: list[ObjectInfo], bucket: str, warehouse: WarehouseConfig) -> bool:
     with connect(warehouse) as connection:
-        return len(left_alone(connection, bucket, found, BACK_OFF)) < len(found)
+        return len(objects_to_skip(connection, bucket, found, BACK_OFF)) < len(found)
 
 
 def sweep_is_due(bucket: str, warehouse: WarehouseConfig) -> bool:
-    """Whether the ledger has something for the sweep, however empty incoming/ is.
+    """Whether the ledger has work for the sweep, even if incoming/ is empty.
 
-    Files that waited at the last sweep, entries that no run may be left to settle, alerts that were held back.
+    That is: files that waited at the last sweep, entries that no ingest run may settle, alerts that were held back.
 
     Raises:
         RetryableError: the warehouse does not answer.
@@ -76,10 +76,10 @@ def sweep_is_due(bucket: str, warehouse: WarehouseConfig) -> bool:
 
 
 def topic_backs_off(topic: str, warehouse: WarehouseConfig) -> bool:
-    """Whether the last try of a batch of this topic ended less than the back-off ago for a reason outside of it.
+    """Whether an outside failure ended the last attempt at a batch of this topic less than the back-off ago.
 
     Raises:
-        RetryableError: the warehouse does not answer: nothing could be loaded now.
+        RetryableError: the warehouse does not answer, so nothing could be loaded now.
         PermanentError: it refuses.
     """
     with connect(warehouse) as connection, warehouse_errors(Stage.CLAIM):
@@ -87,16 +87,16 @@ def topic_backs_off(topic: str, warehouse: WarehouseConfig) -> bool:
         return bool(row and row[0])
 
 
-def left_alone(
+def objects_to_skip(
     connection: Connection, bucket: str, found: Sequence[ObjectInfo], back_off: timedelta = _NOW
 ) -> set[tuple[str, str]]:
-    """Key and ETag of the objects that no run can do anything about.
+    """Key and ETag of the objects that a run cannot ingest now.
 
     Args:
         connection: as the role `ingest`.
-        bucket: where they lie.
-        found: as listed.
-        back_off: also those whose last try is less than this ago.
+        bucket: of the objects.
+        found: the objects as listed.
+        back_off: also skip objects whose last attempt ended less than this ago.
     """
     values = {
         "bucket": bucket,
@@ -109,41 +109,41 @@ def left_alone(
 
 
 def note_replaced(connection: Connection, file_id: int, versions: Iterable[ObjectInfo]) -> None:
-    """Name the versions that the one of this entry has replaced before they were claimed, in the entry's history."""
+    """Add the versions that this entry's version replaced before they were claimed to the entry's history."""
     messages = [replaced(version) for version in versions]
     with warehouse_errors(Stage.SETTLE):
         connection.execute(statement("note_replaced_versions"), {"file_id": file_id, "messages": messages})
 
 
 def replaced(version: ObjectInfo) -> str:
-    """What the ledger says of a version that was replaced before it was claimed."""
+    """The ledger's message for a version that was replaced before it was claimed."""
     return (
         f"{visible(version.key)}: the version {version.version_id} of {version.modified_at:%Y-%m-%d %H:%M:%S} UTC "
         f"({version.size:,} bytes, ETag {version.etag}) was replaced before it was claimed. It was never read, and is "
-        "deleted now. Send its content again under a name of its own if it is needed."
+        "deleted now. Send its content again under another name if it is needed."
     )
 
 
 def postpone_move(connection: Connection, file_id: int) -> None:
-    """Note that a decided file could not be moved, so that its next try waits for the back-off."""
+    """Note that a file with an outcome could not be moved, so that its next attempt waits for the back-off."""
     with warehouse_errors(Stage.SETTLE):
         connection.execute(statement("postpone_move"), {"file_id": file_id})
 
 
 def entries_without_contract(connection: Connection, bucket: str, datasets: Iterable[str]) -> list[FileEntry]:
-    """Files of this bucket that are not settled, and whose dataset is none of these."""
+    """Unsettled files of this bucket whose dataset is none of `datasets`."""
     values = {"bucket": bucket, "datasets": sorted(datasets)}
     with warehouse_errors(Stage.CLAIM):
         return [file_entry(row) for row in connection.execute(statement("entries_without_contract"), values)]
 
 
 def not_served(answer: str) -> str:
-    """What the ledger says of an object that the store lists and refuses to serve, with the store's code."""
+    """The ledger's message for an object that the store lists and refuses to serve, with the store's code."""
     return f"The store lists the object and refuses to serve it ({answer})."
 
 
 def no_etag(item: ObjectInfo) -> str:
-    """What the ledger says of an object that never gets an ETag."""
+    """The ledger's message for an object that never gets an ETag."""
     return (
         f"The store has listed {visible(item.key)} without an ETag for {UNREADABLE_AFTER.total_seconds() / 60:.0f} "
         "minutes: an upload that never ended, or an object that it cannot read. Upload it again, or delete it."

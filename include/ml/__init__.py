@@ -1,1 +1,1 @@
-"""The model of commits: features, training, and the champion that the ML service loads."""
+"""The commit model: features, training, and promotion of the champion that the ML service loads."""

@@ -1,7 +1,7 @@
-"""From commits to a champion: train unless that was done, compare, move the alias if the new one is better.
+"""Train a model, compare it with the champion, and move the alias if the new model is better.
 
-What belongs here: the order of the steps, each safe to repeat, and the rule by which a model wins. What does not: how
-a model is made (`training`) or kept (`tracking`).
+What belongs here: the order of the steps, each idempotent, and the promotion rule. What does not: how a model is
+trained (`training`) or stored (`tracking`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import Code, PermanentError
 from include.ml import examples, training
 from include.ml.examples import LABEL
-from include.ml.tracking import MODEL, Report, Run, Tracking
+from include.ml.tracking import MODEL, Report, Tracking, TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,21 +26,21 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# A model wins by the first of these in which two differ, rounded so that noise of the last digits decides nothing.
+# Models are compared by these metrics in order. They are rounded, so that floating-point noise does not decide.
 RULE = ("roc_auc", "f1")
 _DIGITS = 6
 _EXAMPLE_ROWS = 5
-# Settings that change the model or its test; the others may change without a new training.
+# Settings that change the model or its test set; other settings can change without a new training.
 _SETTINGS = ("test_share", "folds", "trees", "seed")
 
 
 @dataclass(frozen=True)
 class Training:
-    """A training as it travels to the next step.
+    """The result of a training, for the next step.
 
     Attributes:
-        reused: the same data and settings had been trained on before; nothing was done.
-        decided: and whether that model becomes the champion was decided, too, and there is a champion that can be used.
+        reused: an earlier run trained on the same data and settings, so nothing was trained.
+        decided: the promotion of that run's model was decided, and there is a usable champion.
     """
 
     run_id: str
@@ -51,12 +51,12 @@ class Training:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What was decided of a model.
+    """The decision about a model.
 
     Attributes:
-        champion_version: whose the alias is now; None when nobody's.
-        moved: it is this model's since this decision.
-        reason: a sentence with both models' numbers.
+        champion_version: version that has the alias now; None if no version has it.
+        moved: the alias was moved to this model.
+        reason: a sentence with the scores of both models.
     """
 
     version: int
@@ -66,36 +66,36 @@ class Promotion:
 
 
 def train_model(config: WarehouseConfig, settings: TrainingSettings) -> Training:
-    """Train on what the warehouse holds, and write it down; or find that this was done.
+    """Train on the commits of the warehouse and log the run, or return the run that trained on the same data.
 
     Raises:
-        PermanentError: too few examples; the warehouse or MLflow refuses.
-        RetryableError: one of them does not answer. What was begun is trained again.
+        PermanentError: too few examples, or the warehouse or MLflow refuses.
+        RetryableError: the warehouse or MLflow does not respond. A retry trains again.
     """
-    every = examples.read(config)
-    frame = examples.with_text(every)
+    commits = examples.read(config)
+    frame = examples.with_text(commits)
     examples.require_enough(frame, settings)
     tracking, fingerprint = Tracking(settings), examples.fingerprint(frame)
     key = training_key(fingerprint, settings)
     found = tracking.finished(key)
     if found is not None and tracking.has_model(found):
-        # What is registered decides, not what was decided once: the champion may have been deleted since.
-        in_use = found.decision is not None and _usable_champion(tracking)[0] is not None
-        return Training(found.run_id, len(frame), reused=True, decided=in_use)
-    run = tracking.log(_report(frame, len(every) - len(frame), key, fingerprint, settings))
+        # The registry is checked, not only the earlier decision: the champion may have been deleted since.
+        is_decided = found.decision is not None and _usable_champion(tracking)[0] is not None
+        return Training(found.run_id, len(frame), reused=True, decided=is_decided)
+    run = tracking.log(_report(frame, len(commits) - len(frame), key, fingerprint, settings))
     log.info("Run %s: %s", run.run_id, ", ".join(f"{name} {run.metrics[name]:.3f}" for name in training.METRICS))
     return Training(run.run_id, len(frame), reused=False, decided=False)
 
 
 def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettings) -> Promotion:
-    """Register a run's model, and make it the champion if it beats the baseline and the one there is.
+    """Register a run's model, and make it the champion if it beats the baseline and the current champion.
 
-    Both are scored now, on the commits of today that were held back from both. A repetition finds what it did, as long
-    as there is a champion. A champion that is refused (`Tracking.load`) counts as none.
+    Both models are scored on the current commits that were held back from both. A repeated call returns the earlier
+    decision as long as there is a champion. A champion that is refused (`Tracking.load`) does not count.
 
     Raises:
-        PermanentError: MLflow or the warehouse refuses, or the champion cannot score.
-        RetryableError: one of them does not answer.
+        PermanentError: MLflow or the warehouse refuses, or the champion cannot score the commits.
+        RetryableError: MLflow or the warehouse does not respond.
     """
     tracking = Tracking(settings)
     run = tracking.run(run_id)
@@ -104,26 +104,26 @@ def promote_model(run_id: str, config: WarehouseConfig, settings: TrainingSettin
     if run.decision is not None and champion is not None:
         return Promotion(version, champion.version, run.decision["moved"], run.decision["reason"])
     baseline = {name: run.metrics[f"baseline_{name}"] for name in RULE}
-    numbers: dict[str, float] = {}
+    comparison: dict[str, float] = {}
     before = champion.version if champion else None
     if champion is None:
         moved, reason = decide(run.metrics, baseline)
         reason = f"{refusal} {reason}".lstrip()
-    elif champion.version == version:  # a crash came between the alias and this note
+    elif champion.version == version:  # an earlier attempt moved the alias and crashed before it stored the decision
         moved, reason, before = True, f"Version {version} had become the champion.", tracking.champion_before(version)
     elif (commits := _compared(config, run, tracking.run(champion.run_id)))[LABEL].nunique() < 2:
         moved = False
-        reason = f"Too few commits were held back from it and from version {champion.version} to compare them."
+        reason = f"Too few commits were held back from both it and version {champion.version} to compare them."
     else:
         candidate = training.scores(tracking.load(version), commits)
-        reigning = _scores_of_champion(champion.model, champion.version, commits)
-        moved, reason = decide(candidate, baseline, reigning, champion.version)
-        numbers = {f"candidate_{name}": candidate[name] for name in RULE}
-        numbers |= {f"champion_{name}": reigning[name] for name in RULE} | {"compared_rows": len(commits)}
+        current = _scores_of_champion(champion.model, champion.version, commits)
+        moved, reason = decide(candidate, baseline, current, champion.version)
+        comparison = {f"candidate_{name}": candidate[name] for name in RULE}
+        comparison |= {f"champion_{name}": current[name] for name in RULE} | {"compared_rows": len(commits)}
     if moved:
-        tracking.crown(version, before)
+        tracking.promote(version, before)
     log.info("Version %d: %s", version, reason)
-    tracking.note_decision(run, version, {"moved": moved, "reason": reason, "champion_before": before, **numbers})
+    tracking.store_decision(run, version, {"moved": moved, "reason": reason, "champion_before": before, **comparison})
     return Promotion(version, version if moved else before, moved, reason)
 
 
@@ -137,7 +137,7 @@ class _Champion:
 
 
 def _usable_champion(tracking: Tracking) -> tuple[_Champion | None, str]:
-    """The champion; or None, and if there is one that is refused, the sentence that says why."""
+    """Return the champion, or None; and a sentence with the reason if there is a champion that is refused."""
     found = tracking.champion()
     if found is None:
         return None, ""
@@ -156,25 +156,25 @@ def decide(
     champion: Mapping[str, float] | None = None,
     champion_version: int | None = None,
 ) -> tuple[bool, str]:
-    """Whether a model becomes the champion, and the sentence that says why. A tie changes nothing.
+    """Decide whether a model becomes the champion, and return the reason as a sentence. In a tie the champion is kept.
 
     Args:
-        candidate: at least the metrics of `RULE`, like the others.
-        baseline: has to be beaten in any case.
-        champion: the one there is.
-        champion_version: its number.
+        candidate: metrics of the model; at least those of `RULE`, as for the others.
+        baseline: metrics of the baseline, which must always be beaten.
+        champion: metrics of the current champion, if there is one.
+        champion_version: its version number.
     """
     if _rank(candidate) <= _rank(baseline):
         return False, f"It does not beat the baseline: {_numbers(candidate)} against {_numbers(baseline)}."
     if champion is None:
-        return True, f"It is the first that beats the baseline: {_numbers(candidate)} against {_numbers(baseline)}."
+        return True, f"It is the first to beat the baseline: {_numbers(candidate)} against {_numbers(baseline)}."
     better = _rank(candidate) > _rank(champion)
     verb = "beats" if better else "does not beat"
     return better, f"It {verb} version {champion_version}: {_numbers(candidate)} against {_numbers(champion)}."
 
 
 def training_key(fingerprint: str, settings: TrainingSettings) -> str:
-    """The same for two trainings that would give the same model: data, settings and the code of features and model."""
+    """Hash data, settings and the code of features and model: equal keys mean that trainings give the same model."""
     from include.ml import commit_features
 
     parts = [fingerprint, *(f"{name}={getattr(settings, name)}" for name in _SETTINGS)]
@@ -184,12 +184,12 @@ def training_key(fingerprint: str, settings: TrainingSettings) -> str:
 
 def _report(frame: pd.DataFrame, without_text: int, key: str, fingerprint: str, settings: TrainingSettings) -> Report:
     from include.ml.commit_features import INPUTS
-    from include.ml.pictures import pictures
+    from include.ml.plots import plots
 
     parts = training.split(frame, settings)
     trained = training.train(parts, settings)
     example = parts.training[list(INPUTS)].head(_EXAMPLE_ROWS).reset_index(drop=True)
-    moments = frame["authored_at"]
+    times = frame["authored_at"]
     return Report(
         key=key,
         name=f"{len(frame)} commits, {settings.trees} trees",
@@ -202,17 +202,17 @@ def _report(frame: pd.DataFrame, without_text: int, key: str, fingerprint: str, 
             "data_source": "analytics.ml_features",
             "data_fingerprint": fingerprint,
             "data_rows": str(len(frame)),
-            "data_from": moments.min().isoformat(),
-            "data_to": moments.max().isoformat(),
+            "data_from": times.min().isoformat(),
+            "data_to": times.max().isoformat(),
         },
-        pictures=pictures(trained.model, parts.test),
+        plots=plots(trained.model, parts.test),
     )
 
 
-def _compared(config: WarehouseConfig, *runs: Run) -> pd.DataFrame:
-    """Today's commits that were held back from both.
+def _compared(config: WarehouseConfig, *runs: TrainingRun) -> pd.DataFrame:
+    """Return the current commits that were held back from the models of all these runs.
 
-    With the same seed and share that is today's test; with others, what neither model was trained on.
+    If the runs have the same seed and share, that is the current test set.
     """
     frame = examples.with_text(examples.read(config))
     for run in runs:
@@ -222,22 +222,22 @@ def _compared(config: WarehouseConfig, *runs: Run) -> pd.DataFrame:
             raise PermanentError(
                 examples.STAGE,
                 Code.TRACKING_REFUSED,
-                f"Run {run.run_id} does not say by which seed and test_share commits were held back from its model. "
-                f"If that is the champion, take the alias off it.",
+                f"Run {run.run_id} has no valid parameters seed and test_share, so the commits held back from its "
+                f"model are unknown. If it is the champion, remove the alias.",
             ) from error
         frame = frame[examples.held_back(frame["sha"], seed, share)]
     return frame
 
 
 def _scores_of_champion(model: Any, version: int, commits: pd.DataFrame) -> dict[str, float]:
-    """Of a model that may be old, or somebody else's: it can raise anything, and will again at each try."""
+    """Score the champion, which may be an old model: any error it raises would occur again in each retry."""
     try:
         return training.scores(model, commits)
     except Exception as error:
         raise PermanentError(
             examples.STAGE,
             Code.TRACKING_REFUSED,
-            f"Version {version} of {MODEL}, the champion, cannot score today's commits; take the alias off it.",
+            f"Version {version} of {MODEL}, the champion, cannot score the current commits; remove its alias.",
             detail=f"{type(error).__name__}: {error}"[:500],
         ) from error
 

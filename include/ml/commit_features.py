@@ -1,17 +1,17 @@
-"""What the model sees of a commit: `CommitFeatures`, the first step of every trained pipeline.
+"""The features of a commit: `CommitFeatures`, the first step of every trained pipeline.
 
-What belongs here: the inputs, the features, and the care that none of them tells the answer. What does not: anything
-that imports the project or MLflow. This module travels inside the saved model, by value, so that whoever loads the
-model computes the same features without having this repository; it must import nothing that a service lacks.
+What belongs here: the inputs and the features, none of which may reveal the label. What does not: imports of the
+project or of MLflow. The image of the ML service contains this module without the rest of the repository, so it must
+not import packages that the service lacks.
 
 The label is whether a commit is a merge. So the number of parents, the committer and the signature (the platform signs
-what its merge button makes) are no inputs. And the subject line that git or the platform writes for a merge is
-cut off, before anything is counted: what is left is what a person wrote.
+the commits of its merge button) are not inputs. The subject line that git or the platform generates for a merge is
+removed before anything is counted: the remaining text was written by a person.
 
-Where that is nothing, no count of the text says anything but that the commit is a merge, however it is filled: 0 words,
-or the branch's two, are a value that only merges have. So nobody learns from such commits (`has_text`; `examples`
-leaves them out and counts them), and where one is to be judged, its text counts as the median of those that were
-learnt from: the judgement then rests on its time and its author.
+If no text remains, any value of a text feature would only say that the commit is a merge: 0 words, or the two words of
+a branch name, occur only in merges. So models are not trained on such commits (`has_text`; `examples` leaves them out
+and counts them). To classify one, its text features get the medians of the training set, so that the result depends on
+its time and its author.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ import re
 import numpy as np
 import pandas as pd
 
-# Here and not in the functions: a transformer has to be a class of scikit-learn's. No DAG file imports this module.
+# At module level, because the transformer derives from a class of scikit-learn. No DAG file imports this module.
 from sklearn.base import BaseEstimator, TransformerMixin  # noqa: TID253
 from sklearn.utils.validation import check_is_fitted  # noqa: TID253
 
-# Of the features: a model computes with the code of the process that reads it, which has to be that of its training.
-# Raise it with every change that can change a number; a test compares this file's checksum with the one noted there.
+# Version of the features: a loaded model runs the code of the loading process, which must match that of its training.
+# Increase it with every change that can change a value; a test compares a checksum of computed features.
 VERSION = 1
 
 # Name and pandas type of each input column; other columns are ignored. `authored_at` may also be naive, which means
-# UTC, or ISO 8601 text; numbers may be missing. This is the contract with who calls the model.
+# UTC, or ISO 8601 text; numbers may be missing. This is the interface for callers of the model.
 INPUTS = {
     "message": "str",
     "authored_at": "datetime64[ns, UTC]",
-    "author_email": "str",  # None where there is no address
-    "comment_count": "float64",  # NaN where it is not known
+    "author_email": "str",  # None if there is no address
+    "comment_count": "float64",  # NaN if unknown
     "author_commits_before": "float64",
     "hours_since_author_commit": "float64",  # NaN for an author's first commit
     "is_company_email": "bool",
@@ -51,16 +51,16 @@ FEATURES = (
     "comments",
 )  # fmt: skip
 
-# An author's first commit comes as if after so long a pause; `is_first_commit` tells it from a real one.
+# Hours since the last commit for an author's first commit; `is_first_commit` distinguishes it from a real pause.
 _NO_COMMIT_HOURS = 365 * 24.0
-_LARGEST = 1e9  # of a number that comes in: beyond is a mistake, and must not make an infinity
-BUSINESS_HOURS = range(9, 17)  # the warehouse's own is in stg_commits.sql
-# So many generated subjects are taken off one message; each costs a look at the whole text.
+_LARGEST = 1e9  # limit for input numbers: larger ones are errors and must not overflow
+BUSINESS_HOURS = range(9, 17)  # stg_commits.sql has its own definition
+# Maximum number of generated subjects removed from one message; each one scans the whole text.
 _MOST_SUBJECTS = 10
 
-# What git, GitHub, GitLab, Bitbucket, Azure DevOps and merge bots write as a merge's subject; `title` is a person's
-# text that goes on in the same line. Callers send any text, of any length: each pattern here and below has to be
-# linear, so no repetition may begin at every place of a text and fail at its end, nor share characters with the next.
+# Merge subjects generated by git, GitHub, GitLab, Bitbucket, Azure DevOps and merge bots; `title` is text of a person
+# in the same line. Callers send any text of any length, so each pattern here and below must match in linear time: no
+# repetition may start at every position and fail at the end of the text, or share characters with the next one.
 _QUOTED = r"['\"\u2018\u201c][^'\"\u2019\u201d]*['\"\u2019\u201d]"
 _GENERATED_SUBJECTS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -77,7 +77,7 @@ _GENERATED_SUBJECTS = tuple(
         r"auto(?:matic)? merge of #\d+ - [^\s,].*",
     )
 )
-# Further lines that only a merge has, and no person wrote.
+# Further generated lines that only merges have.
 _GENERATED_LINES = re.compile(
     r"^(?:see merge request \S+|approved-by: .*|(?:#[ \t]*)?conflicts:[^\n]*(?:\n(?:#?[ \t]+\S[^\n]*|#))*)[ \t]*$",
     re.IGNORECASE | re.MULTILINE,
@@ -89,13 +89,13 @@ _CONVENTIONAL = re.compile(
 
 
 class CommitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Turns the columns of `INPUTS` into the numbers of `FEATURES`: always finite, whatever text comes in.
+    """Transforms the columns of `INPUTS` into the columns of `FEATURES`; all values are finite for any text.
 
-    It learns one thing from the data: what text counts for a commit that has none.
+    Fitting learns only the medians of the text features, which are used for commits without text.
     """
 
-    def fit(self, inputs: pd.DataFrame, labels: object = None) -> CommitFeatures:  # noqa: ARG002 - scikit-learn's form
-        """Remember the median of each text feature, of the commits with a text.
+    def fit(self, inputs: pd.DataFrame, labels: object = None) -> CommitFeatures:  # noqa: ARG002 - scikit-learn's signature
+        """Store the median of each text feature over the commits with text.
 
         Raises:
             ValueError: a column is missing.
@@ -103,14 +103,14 @@ class CommitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         _check(inputs)
         texts = _texts(inputs["message"])
         rows = _text_rows([text for text in texts if text])
-        # Of two in the middle the lower one: half a body would be a value that no commit with a text has.
+        # The lower of two middle values: an average (half a body) is a value that no commit with text has.
         middle = np.quantile(rows, 0.5, axis=0, method="lower") if len(rows) else np.zeros(len(TEXT_FEATURES))
         self.text_medians_ = np.asarray(middle, dtype=np.float64)
         self.version_ = VERSION
         return self
 
     def __setstate__(self, state: dict[str, object]) -> None:
-        """Take the state of a saved model.
+        """Restore the state of a saved model.
 
         Raises:
             ValueError: it was trained with another version of the features.
@@ -121,10 +121,10 @@ class CommitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         super().__setstate__(state)
 
     def transform(self, inputs: pd.DataFrame) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-        """One row of features for each row of inputs.
+        """Return one row of features for each row of inputs.
 
         Raises:
-            ValueError: a column is missing, or nothing was learnt before.
+            ValueError: a column is missing, or the transformer is not fitted.
         """
         _check(inputs)
         check_is_fitted(self)
@@ -138,20 +138,17 @@ class CommitFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in FEATURES])
 
     def get_feature_names_out(self, names: object = None) -> np.ndarray[tuple[int], np.dtype[np.object_]]:  # noqa: ARG002
-        """The names of the features, in their order."""
+        """Return the names of the features, in order."""
         return np.asarray(FEATURES, dtype=object)
 
 
 def has_text(messages: pd.Series) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """For each message, whether a person wrote anything of it; a branch's name in a generated subject is nothing."""
+    """Return for each message whether it has text of a person; a branch name in a generated subject does not count."""
     return np.asarray([bool(text) for text in _texts(messages)], dtype=np.bool_)
 
 
-def chosen_text(message: str) -> str:
-    """What a person wrote of a message: without the subject and the lines that are generated for a merge.
-
-    Empty if that is nothing.
-    """
+def personal_text(message: str) -> str:
+    """Return the text of a message without the subject and lines generated for a merge; it may be empty."""
     text = _GENERATED_LINES.sub("", message).strip()
     for _ in range(_MOST_SUBJECTS):
         subject, _, body = text.partition("\n")
@@ -169,11 +166,11 @@ def _check(inputs: pd.DataFrame) -> None:
 
 
 def _texts(messages: pd.Series) -> list[str]:
-    return [chosen_text(message) if isinstance(message, str) else "" for message in messages]
+    return [personal_text(message) if isinstance(message, str) else "" for message in messages]
 
 
 def _text_rows(texts: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """One row of `TEXT_FEATURES` for each text."""
+    """Return one row of `TEXT_FEATURES` for each text."""
     subjects = [text.partition("\n")[0] for text in texts]
     columns: dict[str, object] = {
         "characters": np.log1p([len(text) for text in texts]),
@@ -187,9 +184,9 @@ def _text_rows(texts: list[str]) -> np.ndarray[tuple[int, int], np.dtype[np.floa
     return np.column_stack([np.asarray(columns[name], dtype=np.float64) for name in TEXT_FEATURES])
 
 
-def _time_features(moments: pd.Series) -> dict[str, object]:
-    """In UTC: the API does not tell the author's own clock. A time that cannot be read is a Monday's midnight."""
-    times = pd.to_datetime(moments, utc=True, errors="coerce", format=_format(moments))
+def _time_features(values: pd.Series) -> dict[str, object]:
+    """Return the time features in UTC: the API has no local time of authors. An invalid time counts as Monday 00:00."""
+    times = pd.to_datetime(values, utc=True, errors="coerce", format=_format(values))
     weekday = times.dt.day_of_week.fillna(0).to_numpy(dtype=np.float64)
     whole_hour = times.dt.hour.fillna(0).to_numpy(dtype=np.float64)
     hour = whole_hour + times.dt.minute.fillna(0).to_numpy(dtype=np.float64) / 60
@@ -203,9 +200,9 @@ def _time_features(moments: pd.Series) -> dict[str, object]:
     }
 
 
-def _format(moments: pd.Series) -> str | None:
-    """Texts may have fractions of a second or not, row by row."""
-    return None if pd.api.types.is_datetime64_any_dtype(moments) else "ISO8601"
+def _format(values: pd.Series) -> str | None:
+    """Return the format of texts: ISO 8601 with or without fractions of a second, row by row."""
+    return None if pd.api.types.is_datetime64_any_dtype(values) else "ISO8601"
 
 
 def _author_features(inputs: pd.DataFrame) -> dict[str, object]:

@@ -1,6 +1,6 @@
-"""The commits to learn from: read from the warehouse, counted, told apart from other data, split for ever.
+"""The training examples: read commits from the warehouse, select and count them, fingerprint and split them.
 
-What belongs here: rows and which of them a model may train on. What does not: features and models.
+What belongs here: rows, and which of them a model is trained on. What does not: features and models.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 STAGE = "train"
 LABEL = "is_merge"
 
-# Each fold, and the test, must see some merges and some others.
+# The test set must have at least this many merges and this many other commits.
 _LEAST_IN_TEST = 2
 
 
 @dataclass(frozen=True)
 class Examples:
-    """How many commits there are to learn from, how many of them are merges, and how many were left out.
+    """Number of commits to train on, number of merges among them, and number of commits left out.
 
     Attributes:
-        without_text: commits of which nobody wrote a word; see `with_text`.
+        without_text: commits without text written by a person; see `with_text`.
     """
 
     rows: int
@@ -40,8 +40,8 @@ class Examples:
     without_text: int = 0
 
     def complaint(self, settings: TrainingSettings) -> str | None:
-        """Why these are too few to train on, with the numbers; None when they are enough."""
-        left_out = f" {self.without_text:,} more have no text of a person." if self.without_text else ""
+        """Return why there are too few examples, with the counts; None if there are enough."""
+        left_out = f" {self.without_text:,} more have no text written by a person." if self.without_text else ""
         if self.rows < settings.min_rows:
             return (
                 f"There are {self.rows:,} commits, and training needs {settings.min_rows:,} (TRAINING_MIN_ROWS)."
@@ -57,18 +57,20 @@ class Examples:
 
 
 def count(config: WarehouseConfig) -> Examples:
-    """How many there are. Raises what `read` raises."""
-    every = read(config)
-    learnt = with_text(every)
-    return Examples(len(learnt), int(learnt[LABEL].sum()), len(every) - len(learnt))
+    """Count the examples. Raises the errors of `read`."""
+    commits = read(config)
+    usable = with_text(commits)
+    return Examples(len(usable), int(usable[LABEL].sum()), len(commits) - len(usable))
 
 
 def read(config: WarehouseConfig) -> pd.DataFrame:
-    """Every commit with the model's inputs in their types (`commit_features.INPUTS`), `sha` and `is_merge`, by sha.
+    """Read all commits with `sha`, `is_merge` and the model's inputs in their types (`commit_features.INPUTS`).
+
+    The rows are sorted by sha.
 
     Raises:
-        RetryableError: the warehouse does not answer.
-        PermanentError: it refuses; the table is made by `transform_warehouse`.
+        RetryableError: the warehouse does not respond.
+        PermanentError: it refuses; the DAG `transform_warehouse` creates the table.
     """
     import pandas as pd
 
@@ -83,10 +85,10 @@ def read(config: WarehouseConfig) -> pd.DataFrame:
 
 
 def with_text(frame: pd.DataFrame) -> pd.DataFrame:
-    """The commits that a model may learn from, and is tested on: those of which a person wrote something.
+    """Return the commits with text written by a person; models are trained and tested on these only.
 
-    The others are merges with a generated subject alone, and rarely an ordinary commit with an empty message. A rule
-    recognises them, so no model has to; and any number that stood for their missing text would tell the label.
+    The others are merges with only a generated subject, and a few ordinary commits with an empty message. A rule
+    recognises them without a model, and any value in place of their missing text would reveal the label.
     """
     from include.ml.commit_features import has_text
 
@@ -94,7 +96,7 @@ def with_text(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def require_enough(frame: pd.DataFrame, settings: TrainingSettings) -> None:
-    """Refuse what is too little to learn from, or to judge by.
+    """Check that there are enough examples to train and to test a model.
 
     Raises:
         PermanentError: there are too few commits, or too few merges or others among them.
@@ -106,23 +108,23 @@ def require_enough(frame: pd.DataFrame, settings: TrainingSettings) -> None:
         if min(merges, others) < _LEAST_IN_TEST:
             complaint = (
                 f"Of the commits that are held back for the test {merges} are merges and {others} are not, and it "
-                f"needs {_LEAST_IN_TEST} of each: more commits, or a larger TRAINING_TEST_SHARE, give them."
+                f"needs {_LEAST_IN_TEST} of each: load more commits, or set a larger TRAINING_TEST_SHARE."
             )
     if complaint is not None:
         raise PermanentError(STAGE, Code.TOO_FEW_EXAMPLES, complaint)
 
 
 def held_back(shas: Iterable[str], seed: int, share: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """For each commit, whether it belongs to the test.
+    """Return for each commit whether it belongs to the test set.
 
-    A commit's own hash decides, so it stays on its side as data grows: no champion was trained on what it is tested
-    on later. A hash knows nothing of labels, so each class gives the test its share (stratification) but for chance;
-    exact shares would need commits to change sides.
+    The hash of the sha decides, so a commit never moves between training and test set as data grows: no champion is
+    tested on a commit that it was trained on. The hash is independent of the label, so each class has about the same
+    share in the test set; exact stratification would require moving commits.
 
     Args:
         shas: the commits.
-        seed: another seed holds others back.
-        share: of the commits; a larger share contains a smaller one.
+        seed: another seed selects other commits.
+        share: share of the commits in the test set; a larger share includes the commits of a smaller one.
     """
     import numpy as np
 
@@ -132,12 +134,12 @@ def held_back(shas: Iterable[str], seed: int, share: float) -> np.ndarray[tuple[
 
 
 def fingerprint(frame: pd.DataFrame) -> str:
-    """SHA-256 over every value of every commit, whatever the order of rows: two trainings saw the same or did not."""
+    """Return a SHA-256 over all values of all commits, independent of the row order: equal means same data."""
     columns = sorted(frame.columns)
     text = frame.sort_values("sha")[columns].to_json(orient="values", date_format="iso", date_unit="us")
     return hashlib.sha256(f"{columns}{text}".encode()).hexdigest()
 
 
 def _least_of_each(settings: TrainingSettings) -> int:
-    """So many that each fold has one, with what the test takes, and as many again for chance."""
+    """Return the least count per class: one per fold plus the share of the test set, times two for random variation."""
     return round(2 * settings.folds / (1 - settings.test_share))

@@ -1,11 +1,11 @@
-"""The file of a saved model: which types it may hold, how it is signed, checked and read. No pickle anywhere.
+"""The file of a saved model: its allowed types, its signature, how it is verified and read. Pickle is never used.
 
-What belongs here: what training and the ML service have to agree on. The image of the ML service holds this module and
-`commit_features`, so both import nothing else of the project.
+What belongs here: what training and the ML service must agree on. The image of the ML service contains only this module
+and `commit_features`, so both must not import other modules of the project.
 
-A skops file holds no code, but it names types, and the reader imports and builds them. So the list of types is ours and
-not the one in the model's own MLmodel file. Trees are read without a check of their bounds: a made-up file could crash
-the process. So the signature is checked before the file is opened.
+A skops file contains no code, but it names types, which the reader imports and instantiates. So this module defines the
+list of allowed types; the list in the model's MLmodel file is not trusted. Trees are read without bounds checks: a
+manipulated file could crash the process. So the signature is checked before the file is opened.
 """
 
 from __future__ import annotations
@@ -21,39 +21,39 @@ if TYPE_CHECKING:
 
 FILE_NAME = "model.skops"
 FORMAT = "skops"
-# Beyond what skops trusts itself: scikit-learn's estimators, numpy's arrays, Python's own types.
+# In addition to the types that skops trusts: scikit-learn estimators, numpy arrays, built-in types.
 TRUSTED_TYPES = ("include.ml.commit_features.CommitFeatures", "sklearn.tree._tree.Tree")
-# Tag of a run and of a registered version.
+# Tag of runs and registered versions.
 SIGNATURE_TAG = "signature"
 
 
 class RefusedModelError(Exception):
-    """A model that is not read: another format, a type that is not trusted, or of unknown origin. Says which."""
+    """The model is not loaded: wrong format, a type that is not trusted, or unknown origin; the message says which."""
 
 
 def signature(folder: Path, run_id: str, key: str) -> str:
-    """The signature of a saved model: HMAC-SHA256 over its run and its file, in hexadecimal digits.
+    """Return the signature of a saved model: HMAC-SHA256 over its run id and its file, in hexadecimal.
 
     Args:
-        folder: a saved model.
-        run_id: the run that made it; a signature is not valid for another run.
-        key: the secret that training and the ML service share.
+        folder: folder of the saved model.
+        run_id: run that logged the model; the signature is not valid for another run.
+        key: secret shared by training and the ML service.
     """
     return _sign(_digest(folder), run_id, key)
 
 
 def check_signature(folder: Path, run_id: str, given: str, keys: str) -> None:
-    """Check that a model was registered by the training of this platform.
+    """Verify that the training of this platform registered a model.
 
     Args:
-        folder: the model as it was downloaded.
-        run_id: the run that its registered version names.
-        given: the signature that its registered version has; empty if none.
+        folder: folder of the downloaded model.
+        run_id: run of its registered version.
+        given: signature of its registered version; empty if it has none.
         keys: MODEL_SIGNING_KEY: keys separated by commas, the newest first.
 
     Raises:
-        RefusedModelError: it was not, or this cannot be known.
-        FileNotFoundError: its file is missing.
+        RefusedModelError: the signature is missing or not valid, or there is no key.
+        FileNotFoundError: the model file is missing.
     """
     known = [key for key in keys.split(",") if key]
     if not known:
@@ -68,14 +68,14 @@ def check_signature(folder: Path, run_id: str, given: str, keys: str) -> None:
 
 
 def load(folder: Path) -> Any:
-    """The pipeline in a saved model.
+    """Load the pipeline of a saved model.
 
     Args:
-        folder: the model as it was downloaded; check its signature first.
+        folder: folder of the downloaded model; check its signature first.
 
     Raises:
-        RefusedModelError: it is of another format, holds types that are not trusted, or cannot be read.
-        FileNotFoundError: its file is missing.
+        RefusedModelError: wrong format, types that are not trusted, or a file that cannot be read.
+        FileNotFoundError: the model file is missing.
     """
     import skops.io
 
@@ -84,8 +84,8 @@ def load(folder: Path) -> Any:
         untrusted = sorted(set(skops.io.get_untrusted_types(file=file)) - set(TRUSTED_TYPES))
     if untrusted:
         raise RefusedModelError(
-            f"it holds the types {', '.join(untrusted)}, which are not trusted; trusted are, besides those of skops:"
-            f" {', '.join(TRUSTED_TYPES)}"
+            f"it contains the types {', '.join(untrusted)}, which are not trusted; besides the types that skops trusts,"
+            f" only these are allowed: {', '.join(TRUSTED_TYPES)}"
         )
     with _readable():
         return skops.io.load(file, trusted=list(TRUSTED_TYPES))
@@ -93,7 +93,7 @@ def load(folder: Path) -> Any:
 
 @contextmanager
 def _readable() -> Iterator[None]:
-    """A made-up file can raise any error."""
+    """Translate errors of reading the file: a manipulated file can raise any exception."""
     try:
         yield
     except MemoryError:

@@ -1,7 +1,7 @@
-"""MLflow: runs with what is known of them, model versions, and the alias of the one in use.
+"""The MLflow client: runs, model versions, and the alias of the champion.
 
-What belongs here: every call of MLflow, and its errors translated into ours. What does not: which model is better
-(`champion`), what is known of one (`training`). Nobody else imports MLflow.
+What belongs here: all calls of MLflow, and the translation of its errors. What does not: which model is better
+(`champion`), and the content of a run (`training`). No other module imports MLflow.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ CHAMPION = "champion"
 
 _STAGE = "tracking"
 _FORBIDDEN = 403
-# What the saved model needs where it is loaded. Named, since MLflow takes many seconds to find it out.
+# Packages that loading the model needs. Listed here, because MLflow takes many seconds to infer them.
 _REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "skops")
-# MLflow's own: two minutes a request and seven tries of it. A task has retries of its own.
+# MLflow's defaults are two minutes per request and seven attempts. Airflow retries the task anyway.
 _ENVIRONMENT = {
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
@@ -49,24 +49,24 @@ _ENVIRONMENT = {
     "DO_NOT_TRACK": "true",
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # MLflow's own loaders execute what a model names: nothing here uses them.
+    # MLflow's loaders execute code that a model names: this module does not use them.
     "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
 }
-# Tags of a run: by which a run of the same data and settings is found, where its model is, what was decided of it.
+# Tags of a run: the key of its data and settings, the id of its model, the decision about it.
 _KEY, _MODEL_ID, _DECISION = "training_key", "model_id", "decision"
-# Tag of a version: whose the alias was before it; `note_decision` writes the same once more.
+# Tag of a version: the version that had the alias before it; `store_decision` writes it too.
 _BEFORE = "champion_before"
 
 
 @dataclass(frozen=True)
 class Report:
-    """What is written down of a training.
+    """The content of an MLflow run.
 
     Attributes:
-        key: the same for a training that would only repeat this one.
+        key: equal for trainings that would give the same model.
         model: a fitted pipeline.
-        example: some rows of inputs; the times in them without a zone, as MLflow's own schema has it.
-        pictures: file name and PNG of each.
+        example: some input rows; times without time zone, as MLflow's schema requires.
+        plots: PNG bytes by file name.
     """
 
     key: str
@@ -76,12 +76,12 @@ class Report:
     parameters: Mapping[str, str | int | float]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
-    pictures: Mapping[str, bytes]
+    plots: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A finished run. `decision` is None as long as nobody has decided whether its model becomes the champion."""
+class TrainingRun:
+    """A finished run. `decision` is None until the promotion of its model was decided."""
 
     run_id: str
     parameters: Mapping[str, str]
@@ -92,9 +92,10 @@ class Run:
 
 
 class Tracking:
-    """One MLflow server. Methods raise a RetryableError when it does not answer, a PermanentError when it refuses.
+    """Client of one MLflow server.
 
-    MLflow keeps the server's address for the whole process: one server a process.
+    Methods raise a RetryableError if the server does not respond, and a PermanentError if it refuses. MLflow stores the
+    server's address globally, so a process can use only one server.
     """
 
     def __init__(self, settings: TrainingSettings) -> None:
@@ -108,33 +109,34 @@ class Tracking:
         mlflow.set_tracking_uri(self._address)
         self._client = mlflow.MlflowClient(self._address)
 
-    def finished(self, key: str) -> Run | None:
-        """The newest finished run of this key. Runs that trainings left unfinished are marked as killed.
+    def finished(self, key: str) -> TrainingRun | None:
+        """Return the newest finished run with this key. Mark unfinished runs of earlier trainings as killed.
 
-        Those of any key: only one training is at work at a time, and it is the one that asks. Runs that somebody made
-        by hand in the same experiment have no key, and stay as they are.
+        Unfinished runs of any key are marked: only one training runs at a time, and it calls this method. Runs created
+        manually in the same experiment have no key and are not changed.
         """
-        with self._answers():
+        with self._translated_errors():
             experiment = self._client.get_experiment_by_name(EXPERIMENT)
             if experiment is None:
                 return None
-            here = [experiment.experiment_id]
-            for run in self._client.search_runs(here, "attributes.status = 'RUNNING'"):
+            experiment_ids = [experiment.experiment_id]
+            for run in self._client.search_runs(experiment_ids, "attributes.status = 'RUNNING'"):
                 if _KEY in run.data.tags:
                     self._client.set_terminated(run.info.run_id, "KILLED")
-            found = self._client.search_runs(here, f"tags.{_KEY} = '{key}' and attributes.status = 'FINISHED'")
+            finished = f"tags.{_KEY} = '{key}' and attributes.status = 'FINISHED'"
+            found = self._client.search_runs(experiment_ids, finished)
             return _run(found[0]) if found else None
 
-    def run(self, run_id: str) -> Run:
-        """What is known of a run."""
-        with self._answers():
+    def run(self, run_id: str) -> TrainingRun:
+        """Return a run."""
+        with self._translated_errors():
             return _run(self._client.get_run(run_id))
 
-    def log(self, report: Report) -> Run:
-        """Write a training down. The run counts as finished when everything of it is there, the model included.
+    def log(self, report: Report) -> TrainingRun:
+        """Log a training as a run. The run is marked as finished after everything was logged, including the model.
 
         Raises:
-            PermanentError: there is no key to sign the model with.
+            PermanentError: MODEL_SIGNING_KEY is not set.
         """
         import mlflow
 
@@ -144,18 +146,18 @@ class Tracking:
                 _STAGE,
                 Code.MODEL_REFUSED,
                 "MODEL_SIGNING_KEY is not set, so the model cannot be signed and would be refused. Set it to the same "
-                "secret for training and for the ML service.",
+                "secret for training and the ML service.",
             )
-        with self._answers():
+        with self._translated_errors():
             tags = {**report.tags, _KEY: report.key}
             created = self._client.create_run(self._experiment(), tags=tags, run_name=report.name)
             with mlflow.start_run(run_id=created.info.run_id) as run:
                 mlflow.log_params(dict(report.parameters))
                 model_id = self._log_model(report)
-                # After the model: MLflow would ask for the history of each metric, one request each, to copy it there.
+                # After the model: otherwise MLflow requests the history of each metric to copy it to the model.
                 mlflow.log_metrics(dict(report.metrics), model_id=model_id)
                 with tempfile.TemporaryDirectory() as folder:
-                    for name, content in report.pictures.items():
+                    for name, content in report.plots.items():
                         (Path(folder) / name).write_bytes(content)
                     mlflow.log_artifacts(folder, "pictures")
                 with self._downloaded(f"models:/{model_id}") as saved:
@@ -163,11 +165,11 @@ class Tracking:
                 mlflow.set_tags({_MODEL_ID: model_id, SIGNATURE_TAG: signature})
         return self.run(created.info.run_id)
 
-    def register(self, run: Run) -> int:
-        """The version of the registered model that is this run's: a new one, unless it has one already."""
+    def register(self, run: TrainingRun) -> int:
+        """Register the run's model unless it is registered already, and return its version."""
         from mlflow.exceptions import MlflowException
 
-        with self._answers():
+        with self._translated_errors():
             versions = self._client.search_model_versions(f"name = '{MODEL}' and run_id = '{run.run_id}'")
             if versions:
                 return max(int(version.version) for version in versions)
@@ -183,42 +185,42 @@ class Tracking:
             return int(created.version)
 
     def champion(self) -> tuple[int, str] | None:
-        """Version and run of the champion, if there is one."""
+        """Return version and run id of the champion, or None."""
         from mlflow.exceptions import MlflowException
 
-        with self._answers():
+        with self._translated_errors():
             try:
                 found = self._client.get_model_version_by_alias(MODEL, CHAMPION)
             except MlflowException as error:
-                # A name that nobody has registered is not there; an alias that nobody has set is a wrong parameter.
+                # The first code is for a model that is not registered, the second for an alias that is not set.
                 if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                     return None
-                # To an account that is no administrator, MLflow refuses a name that is not registered.
+                # For accounts that are not administrators MLflow returns 403 if the model is not registered.
                 if _status(error) == _FORBIDDEN and not self._client.search_registered_models(f"name = '{MODEL}'"):
                     return None
                 raise
             return int(found.version), str(found.run_id)
 
     def load(self, version: int) -> Any:
-        """The pipeline of a registered version.
+        """Load the pipeline of a registered version.
 
         Raises:
-            PermanentError: with MODEL_REFUSED: not signed by this platform's training, no skops file, or types that
-                are not trusted; with TRACKING_REFUSED: there is no such version.
+            PermanentError: with MODEL_REFUSED: not signed by this platform's training, not a skops file, or types that
+                are not trusted; with TRACKING_REFUSED: the version does not exist.
         """
-        with self._answers():
+        with self._translated_errors():
             found = self._client.get_model_version(MODEL, str(version))
             signature = found.tags.get(SIGNATURE_TAG, "")
             run_id, name = found.run_id or "", f"Version {version} of {MODEL}"
             return self._load(f"models:/{MODEL}/{version}", run_id, signature, name)
 
-    def has_model(self, run: Run) -> bool:
-        """Whether the run's own model is still there, signed by us, and can be read."""
+    def has_model(self, run: TrainingRun) -> bool:
+        """Return whether the run's model still exists, has a valid signature, and can be read."""
         try:
-            with self._answers():
+            with self._translated_errors():
                 self._load(f"models:/{run.model_id}", run.run_id, run.signature, f"The model of run {run.run_id}")
         except PermanentError as error:
-            log.info("Run %s is not used again: %s", run.run_id, error)
+            log.info("Run %s is not reused: %s", run.run_id, error)
             return False
         return True
 
@@ -232,27 +234,27 @@ class Tracking:
 
     @contextmanager
     def _downloaded(self, address: str) -> Iterator[Path]:
-        """The files of a model, in a folder that is deleted afterwards."""
+        """Download a model to a temporary folder, which is deleted afterwards."""
         import mlflow
 
         with tempfile.TemporaryDirectory() as folder:
             yield Path(mlflow.artifacts.download_artifacts(address, dst_path=folder, tracking_uri=self._address))
 
-    def crown(self, version: int, before: int | None) -> None:
-        """Give a version the alias; the one that had it, `before`, loses it, and is noted at the new one first."""
-        with self._answers():
+    def promote(self, version: int, before: int | None) -> None:
+        """Move the alias to a version, after storing the version that had it (`before`) as a tag of the new one."""
+        with self._translated_errors():
             self._client.set_model_version_tag(MODEL, str(version), _BEFORE, str(before))
             self._client.set_registered_model_alias(MODEL, CHAMPION, str(version))
 
     def champion_before(self, version: int) -> int | None:
-        """Whom a version took the alias from; None if from nobody, or if it got it by hand."""
-        with self._answers():
-            noted = self._client.get_model_version(MODEL, str(version)).tags.get(_BEFORE, "")
-            return int(noted) if noted.isdecimal() else None
+        """Return the version that had the alias before this one; None if there was none or it was set manually."""
+        with self._translated_errors():
+            before = self._client.get_model_version(MODEL, str(version)).tags.get(_BEFORE, "")
+            return int(before) if before.isdecimal() else None
 
-    def note_decision(self, run: Run, version: int, decision: Mapping[str, Any]) -> None:
-        """Write down at the version and at the run what was decided; at the run as the last thing."""
-        with self._answers():
+    def store_decision(self, run: TrainingRun, version: int, decision: Mapping[str, Any]) -> None:
+        """Store the decision as tags of the version, then of the run; the tag `decision` of the run is written last."""
+        with self._translated_errors():
             for name, value in decision.items():
                 self._client.set_model_version_tag(MODEL, str(version), name, str(value))
                 self._client.set_tag(run.run_id, f"{_DECISION}.{name}", str(value))
@@ -278,8 +280,8 @@ class Tracking:
         return str(info.model_id)
 
     @contextmanager
-    def _answers(self) -> Iterator[None]:
-        """Translate what MLflow raises, by whether a retry can help."""
+    def _translated_errors(self) -> Iterator[None]:
+        """Translate errors of MLflow into a RetryableError or a PermanentError."""
         import requests
         from mlflow.exceptions import MlflowException
 
@@ -293,24 +295,23 @@ class Tracking:
             raise self._error(error.response.status_code if error.response is not None else 503, error) from error
 
     def _error(self, status: int, error: Exception) -> PipelineError:
-        """MLflow gives the status 500 to what never reached the server, and to what was put off too often."""
+        """Return the error for a status. MLflow also uses 500 for requests that did not reach the server."""
         detail = str(error).split("\n", maxsplit=1)[0][:500]
         if status >= 500:
-            words = "MLflow does not answer as it should."
-            return RetryableError(_STAGE, Code.TRACKING_UNAVAILABLE, words, url=self._address, detail=detail)
-        return PermanentError(
-            _STAGE, Code.TRACKING_REFUSED, "MLflow refuses.", url=self._address, status=status, detail=detail
-        )
+            message = "MLflow does not respond, or responded with a server error."
+            return RetryableError(_STAGE, Code.TRACKING_UNAVAILABLE, message, url=self._address, detail=detail)
+        message = "MLflow refused the request."
+        return PermanentError(_STAGE, Code.TRACKING_REFUSED, message, url=self._address, status=status, detail=detail)
 
 
 def _status(error: Any) -> int:
-    """The status of MLflow's answer. One that is no JSON, as to a wrong login, has it in the text alone."""
-    said = re.search(r"failed with error code (\d{3}) != 200", str(error))
-    return int(said[1]) if said else int(error.get_http_status_code())
+    """Return the HTTP status of MLflow's response. If it is not JSON (wrong login), only the text has the status."""
+    status = re.search(r"failed with error code (\d{3}) != 200", str(error))
+    return int(status[1]) if status else int(error.get_http_status_code())
 
 
 def _without_login(uri: str) -> tuple[str, dict[str, str]]:
-    """The address without user and password, which MLflow would write into its errors, and where it looks for them."""
+    """Return the URI without user and password, which MLflow would show in errors, and MLflow's variables for them."""
     parts = urlsplit(uri)
     if parts.username is None and parts.password is None:
         return uri, {}
@@ -321,9 +322,9 @@ def _without_login(uri: str) -> tuple[str, dict[str, str]]:
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])), login
 
 
-def _run(run: Any) -> Run:
+def _run(run: Any) -> TrainingRun:
     decision = run.data.tags.get(_DECISION)
-    return Run(
+    return TrainingRun(
         run_id=run.info.run_id,
         parameters=dict(run.data.params),
         metrics=dict(run.data.metrics),
@@ -334,7 +335,7 @@ def _run(run: Any) -> Run:
 
 
 def _signature(report: Report) -> ModelSignature:
-    """Which columns go in, by MLflow's types, and two probabilities that come out for each row."""
+    """Return the model signature: input columns in MLflow's types, and two probabilities per row as output."""
     import numpy as np
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema, TensorSpec

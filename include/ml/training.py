@@ -1,7 +1,7 @@
-"""How the model is made and judged: pipeline, cross-validation, yardsticks, metrics.
+"""Train and evaluate the model: pipeline, cross-validation, reference models, metrics.
 
-What belongs here: scikit-learn on a table of commits. What does not: where the table comes from (`examples`), what
-becomes of the model (`tracking`, `champion`).
+What belongs here: scikit-learn on a table of commits. What does not: reading the table (`examples`), storing and
+promoting the model (`tracking`, `champion`).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 METRICS = ("accuracy", "precision", "recall", "f1", "roc_auc")
 
-# Two forests of a worker each gain nothing on small data, and the platform has other work beside.
+# More jobs gain nothing on small data, and the platform needs the CPUs for other work.
 _JOBS = 2
 _LEAST_IN_LEAF = 2
 _DIGITS = 9
@@ -27,7 +27,7 @@ _DIGITS = 9
 
 @dataclass(frozen=True)
 class Split:
-    """The commits to train on, and those held back."""
+    """The training set and the test set."""
 
     training: pd.DataFrame
     test: pd.DataFrame
@@ -35,13 +35,14 @@ class Split:
 
 @dataclass(frozen=True)
 class Trained:
-    """A fitted pipeline and what is known of it.
+    """A fitted pipeline with its metrics and parameters.
 
     Attributes:
-        model: from the columns of `INPUTS` to the probability of a merge.
-        metrics: of the test under their own names; `cv_<name>_mean` and `_std` over the folds of the training part;
-            `baseline_<name>` of the more frequent class for all, `logistic_<name>` of a linear model, both on the test.
-        parameters: what it was made with.
+        model: maps the columns of `INPUTS` to the probability of a merge.
+        metrics: on the test set under their own names; `cv_<name>_mean` and `_std` over the folds of the training set;
+            `baseline_<name>` of always predicting the more frequent class, `logistic_<name>` of a linear model, both on
+            the test set.
+        parameters: settings and sizes of the training.
     """
 
     model: Any
@@ -50,31 +51,31 @@ class Trained:
 
 
 def split(frame: pd.DataFrame, settings: TrainingSettings) -> Split:
-    """Part the commits as `held_back` says."""
+    """Split the commits by `held_back`."""
     tested = held_back(frame["sha"], settings.seed, settings.test_share)
     return Split(frame[~tested], frame[tested])
 
 
 def train(parts: Split, settings: TrainingSettings) -> Trained:
-    """Fit the forest, and judge it by cross-validation, on the test, and beside two yardsticks."""
+    """Fit the forest, and evaluate it by cross-validation, on the test set, and against two reference models."""
     from sklearn.dummy import DummyClassifier
     from sklearn.linear_model import LogisticRegression
 
     labels = parts.training[LABEL]
     model = pipeline(_forest(settings)).fit(parts.training, labels)
     metrics = scores(model, parts.test) | cross_validated(parts.training, settings)
-    yardsticks = {
+    references = {
         "baseline": DummyClassifier(strategy="prior"),
         "logistic": LogisticRegression(class_weight="balanced", max_iter=1000, random_state=settings.seed),
     }
-    for name, classifier in yardsticks.items():
+    for name, classifier in references.items():
         found = scores(pipeline(classifier).fit(parts.training, labels), parts.test)
         metrics |= {f"{name}_{metric}": value for metric, value in found.items()}
     return Trained(model, metrics, _parameters(parts, settings))
 
 
 def pipeline(classifier: Any) -> Any:
-    """Features, scaling and a classifier as one, so that who loads it computes nothing beside it."""
+    """Return a pipeline of features, scaling and a classifier, so that a loaded model needs no further code."""
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import StandardScaler
 
@@ -84,33 +85,33 @@ def pipeline(classifier: Any) -> Any:
 
 
 def scores(model: Any, commits: pd.DataFrame) -> dict[str, float]:
-    """How well a model tells the merges of these commits; `precision` is 0 where it finds none."""
-    from sklearn import metrics as measure
+    """Return the metrics of a model on these commits; `precision` is 0 if it predicts no merge."""
+    from sklearn import metrics
 
-    truth, chances = commits[LABEL].to_numpy(), probabilities(model, commits)
-    guess = chances >= 0.5
+    truth, merge_probabilities = commits[LABEL].to_numpy(), probabilities(model, commits)
+    predicted = merge_probabilities >= 0.5
     return {
-        "accuracy": float(measure.accuracy_score(truth, guess)),
-        "precision": float(measure.precision_score(truth, guess, zero_division=0)),
-        "recall": float(measure.recall_score(truth, guess, zero_division=0)),
-        "f1": float(measure.f1_score(truth, guess, zero_division=0)),
-        "roc_auc": float(measure.roc_auc_score(truth, chances)),
+        "accuracy": float(metrics.accuracy_score(truth, predicted)),
+        "precision": float(metrics.precision_score(truth, predicted, zero_division=0)),
+        "recall": float(metrics.recall_score(truth, predicted, zero_division=0)),
+        "f1": float(metrics.f1_score(truth, predicted, zero_division=0)),
+        "roc_auc": float(metrics.roc_auc_score(truth, merge_probabilities)),
     }
 
 
 def probabilities(model: Any, commits: pd.DataFrame) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-    """Each commit's probability of being a merge. The model sees the inputs alone.
+    """Return the probability of each commit to be a merge, from the columns of `INPUTS` only.
 
-    Rounded: the forest's threads add up their trees in any order, and noise of the last digits must rank no commit.
+    They are rounded: the forest's threads sum the trees in any order, and floating-point noise must not rank commits.
     """
     from include.ml.commit_features import INPUTS
 
-    chances: np.ndarray[tuple[int], np.dtype[np.float64]] = model.predict_proba(commits[list(INPUTS)])[:, 1]
-    return chances.round(_DIGITS)
+    predicted: np.ndarray[tuple[int], np.dtype[np.float64]] = model.predict_proba(commits[list(INPUTS)])[:, 1]
+    return predicted.round(_DIGITS)
 
 
 def cross_validated(commits: pd.DataFrame, settings: TrainingSettings) -> dict[str, float]:
-    """Mean and standard deviation of each metric over stratified folds: `cv_<name>_mean`, `cv_<name>_std`."""
+    """Return mean and standard deviation of each metric over stratified folds: `cv_<name>_mean`, `cv_<name>_std`."""
     from sklearn.model_selection import StratifiedKFold, cross_validate
 
     folds = StratifiedKFold(settings.folds, shuffle=True, random_state=settings.seed)
@@ -123,7 +124,7 @@ def cross_validated(commits: pd.DataFrame, settings: TrainingSettings) -> dict[s
 
 
 def importances(model: Any) -> dict[str, float]:
-    """How much each feature does in the forest (mean decrease in impurity), the most important first."""
+    """Return the importance of each feature in the forest (mean decrease in impurity), the highest first."""
     names = model[:-1].get_feature_names_out()
     pairs = zip(map(str, names), map(float, model[-1].feature_importances_), strict=True)
     return dict(sorted(pairs, key=lambda pair: -pair[1]))

@@ -1,1 +1,1 @@
-"""The only room that imports Airflow: DAG factories and the glue between tasks and stages."""
+"""The only package that imports Airflow: DAG factories, and the glue between tasks and pipeline stages."""

@@ -1,8 +1,8 @@
-"""Old runs leave Airflow's own database, by Airflow's own cleaning.
+"""Delete old runs from Airflow's database with Airflow's `db clean` functions.
 
-Tasks cannot reach that database, and shall not. The scheduler can: the plugin `clean_database` starts this module as a
-process beside it whenever the DAG `maintain_platform` runs, and what was deleted is told by an Airflow variable, which
-the DAG's task reads. So no task needs a password for it.
+Tasks must not have access to that database. The scheduler has: the plugin `clean_database` starts this module as a
+separate process next to the scheduler when the DAG `maintain_platform` runs. The process stores the result in an
+Airflow variable, which the DAG's task reads. So no task needs the password of the database.
 """
 
 from __future__ import annotations
@@ -24,44 +24,46 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# The variable's name; its value is JSON: run_id, deleted (rows by table), error.
+# Name of the Airflow variable; its value is JSON: run_id, deleted (rows by table), error.
 RESULT = "maintain_platform_airflow_database"
 
-# By Airflow's names. Not `trigger` and `callback`: a waiting task would go with its trigger, and Airflow cleans both.
-# Not `dag`: whether somebody paused it would go with it. What depends on a run goes with it.
+# Airflow's table names. Rows that depend on a run are deleted with it. Not `trigger` and `callback`: deleting a trigger
+# would delete its deferred task, and Airflow cleans both itself. Not `dag`: it holds whether a DAG is paused.
 TABLES = ("dag_run", "task_reschedule", "log", "job", "asset_event", "import_error", "dag_version", "revoked_token")
 _WITH_CELERY = ("celery_taskmeta", "celery_tasksetmeta")
-# Those whose numbers are told: what people know, and what grows.
+# Tables whose deleted rows are reported: the well-known ones and those that grow.
 COUNTED = ("dag_run", "task_instance", "xcom", "log", "asset_event", "job")
 _BATCH_ROWS = 5_000
 _NICE = 5
 
 
-def kept(retention: RetentionSettings, ingest: IngestSettings) -> timedelta:
-    """How long runs are kept: a run that still waits for files must not lose its tasks."""
+def retention_period(retention: RetentionSettings, ingest: IngestSettings) -> timedelta:
+    """Return how long runs are kept: at least twice the time that a run may wait for files."""
     return max(timedelta(days=retention.airflow_days), 2 * timedelta(hours=ingest.wait_hours))
 
 
 def clean(run_id: str) -> None:
-    """Delete what is older than the settings say, and tell of it. What goes wrong is told, too, and not raised.
+    """Delete rows older than the retention period and store the result in the variable `RESULT`.
+
+    Errors are logged and stored in the result, not raised.
 
     Args:
-        run_id: of the run of `maintain_platform` that asks.
+        run_id: run of `maintain_platform` that requested the cleaning.
     """
-    told: dict[str, Any] = {"run_id": run_id, "deleted": {}, "error": ""}
+    result: dict[str, Any] = {"run_id": run_id, "deleted": {}, "error": ""}
     try:
         if retention_settings().airflow_days:
-            before = datetime.now(UTC) - kept(retention_settings(), ingest_settings())
-            told["deleted"] = _delete_before(before)
-            log.info("Deleted from Airflow's database what is older than %s: %s", before, told["deleted"])
+            before = datetime.now(UTC) - retention_period(retention_settings(), ingest_settings())
+            result["deleted"] = _delete_before(before)
+            log.info("Deleted rows older than %s from Airflow's database: %s", before, result["deleted"])
     except Exception as error:
         log.exception("Airflow's database was not cleaned.")
-        told["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
-    # Of the core and not of the SDK: this process talks to the database, as the scheduler does, and is no task.
+        result["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    # The model of airflow-core, not of the SDK: this process is not a task and connects to the database itself.
     from airflow.models import Variable
 
     Variable.set(  # noqa: AIR311
-        RESULT, told, serialize_json=True, description="What maintain_platform deleted last. Written by it."
+        RESULT, result, serialize_json=True, description="Result of the last cleaning by maintain_platform."
     )
 
 
@@ -72,45 +74,47 @@ def _delete_before(before: datetime) -> dict[str, int]:
 
     tables = [name for name in (*TABLES, *_WITH_CELERY) if name in config_dict]
     with create_session() as session:
-        there, before = _existing(session), _no_run_under_way(session, before)
+        existing, before = _existing_tables(session), _limit_to_finished_runs(session, before)
         old = _count_old(session, before)
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
+        output = io.StringIO()
+        with contextlib.redirect_stdout(output):
             run_cleanup(
                 clean_before_timestamp=timezone.coerce_datetime(before),
-                table_names=[name for name in tables if name in there],
+                table_names=[name for name in tables if name in existing],
                 confirm=False,
                 skip_archive=True,
                 session=session,
                 batch_size=_BATCH_ROWS,
                 error_on_cleanup_failure=True,
             )
-        log.debug(said.getvalue())
-        left = _count_old(session, before)
-    return {name: old[name] - left[name] for name in old}
+        log.debug(output.getvalue())
+        remaining = _count_old(session, before)
+    return {name: old[name] - remaining[name] for name in old}
 
 
-def _no_run_under_way(session: Session, before: datetime) -> datetime:
-    """An earlier time, if a run that began before is not over: Airflow would take the tasks from under it."""
+def _limit_to_finished_runs(session: Session, before: datetime) -> datetime:
+    """Return the start of the oldest unfinished run if that is earlier: Airflow would delete the tasks of that run."""
     from airflow.models.dagrun import DagRun
     from sqlalchemy import func, select
 
     unfinished = DagRun.state.in_(["queued", "running"])
     oldest: datetime | None = session.scalar(select(func.min(DagRun.start_date)).where(unfinished))
     if oldest is not None and oldest < before:
-        log.warning("A run that began %s is not over: what is younger than it waits for the next cleaning.", oldest)
+        log.warning(
+            "A run that started at %s has not finished. Rows newer than that are kept until the next cleaning.", oldest
+        )
         return oldest
     return before
 
 
-def _existing(session: Session) -> set[str]:
+def _existing_tables(session: Session) -> set[str]:
     from sqlalchemy import inspect
 
     return set(inspect(session.connection()).get_table_names())
 
 
 def _count_old(session: Session, before: datetime) -> dict[str, int]:
-    """Rows older than that: what comes in meanwhile is younger, so that the difference is what was deleted."""
+    """Count the rows older than `before`, by table. Rows added later are newer, so a difference is a deletion."""
     from airflow.utils.db_cleanup import config_dict
     from sqlalchemy import func, select
 
@@ -123,7 +127,7 @@ def _count_old(session: Session, before: datetime) -> dict[str, int]:
 
 
 def main() -> None:
-    """The process that the plugin starts."""
+    """Run the cleaning process that the plugin starts."""
     parser = argparse.ArgumentParser(description="Clean Airflow's database for a run of maintain_platform.")
     parser.add_argument("run_id")
     os.nice(_NICE)

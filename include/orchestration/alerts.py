@@ -1,9 +1,10 @@
-"""Telling people of trouble: what is told of which run, whether it is news to them, and over which channel.
+"""Alerts: which alert a run sends, whether its cause is new to the recipients, and through which Airflow notifier.
 
-What belongs here: the glue between runs, the memory of what was told, and Airflow's notifiers. What does not: words
-(`include.alerts.message`), tries and deadlines (`include.alerts.delivery`).
+What belongs here: the glue between runs, the state of earlier notifications, and Airflow's notifiers. What does not:
+wording (`include.alerts.message`), attempts and deadlines (`include.alerts.delivery`).
 
-Nothing here fails a run: what goes wrong is logged. DAG files import this module: what sends is imported when it does.
+Nothing here fails a run: errors are logged. DAG files import this module, so the modules that send are imported only
+when an alert is sent.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from include.alerts.message import Alert
     from include.contracts.model import Contract
     from include.settings import AlertSettings
-    from include.stores.alert_memory import AlertMemory, Quarantined, Subject, Told
+    from include.stores.alert_memory import AlertMemory, NotificationState, Quarantined, Subject
     from include.streams.consume import Consumed
 
 ALERTS_SMTP = "alerts_smtp"
@@ -44,57 +45,57 @@ log = logging.getLogger(__name__)
 # --- files
 
 
-def tell_of_quarantined_files(dataset: str) -> None:
-    """Tell of a dataset's files that were quarantined since people were told last, or else in this run.
+def notify_quarantined_files(dataset: str) -> None:
+    """Send an alert for the files of a dataset that were quarantined since its last alert, or else in this run.
 
     Args:
-        dataset: or `unknown`.
+        dataset: name of the dataset, or `unknown`.
     """
     with _never_failing() as settings:
         if settings is not None:
             context: Any = get_current_context()
-            _tell_of_files(dataset, context["dag_run"].start_date, settings)
+            _notify_files(dataset, context["dag_run"].start_date, settings)
 
 
-def tell_of_files_held_back() -> None:
-    """Tell of files of any dataset that were not told of in their time, once their causes are news again."""
+def notify_held_back_files() -> None:
+    """Send the alerts for quarantined files of all datasets that were held back, if their quiet time is over."""
     with _never_failing() as settings:
         if settings is not None:
             with _memory() as memory:
                 datasets = memory.held_back(QUARANTINE)
             for dataset in datasets:
-                _tell_of_files(dataset, datetime.now(UTC), settings)
+                _notify_files(dataset, datetime.now(UTC), settings)
 
 
-def _tell_of_files(dataset: str, since: datetime, settings: AlertSettings) -> None:
+def _notify_files(dataset: str, since: datetime, settings: AlertSettings) -> None:
     from include.stores.alert_memory import Subject
 
     subject, bucket = Subject(QUARANTINE, dataset), ingest_settings().landing_bucket
     with _memory() as memory:
         if not memory.begin(subject):
-            # Whoever tells may have looked before these files came: the sweeper looks again.
+            # The process that holds the subject may have missed these files: the next sweep reads the ledger again.
             memory.held(subject, (), since, failed=False)
             return
-        told = _told(memory, subject, settings)
-        since = told.until or since
+        state = _notification_state(memory, subject, settings)
+        since = state.until or since
         found = memory.quarantined(dataset, bucket, since, settings.max_files)
         if found is None:
-            if told.held_back:  # they were put back meanwhile
-                memory.sent(subject, (), since, counted=told.held_back)
-        elif not told.is_news(found.by_code):
+            if state.held_back:  # the files were requeued meanwhile
+                memory.sent(subject, (), since, counted=state.held_back)
+        elif not state.is_new_cause(found.by_code):
             memory.held(subject, found.by_code, since, failed=False)
         elif _send(_files_alert(dataset, bucket, found), settings):
-            memory.sent(subject, found.by_code, found.until, counted=told.held_back)
+            memory.sent(subject, found.by_code, found.until, counted=state.held_back)
         else:
             memory.held(subject, found.by_code, since, failed=True)
 
 
 def _files_alert(dataset: str, bucket: str, found: Quarantined) -> Alert:
     from include.alerts.message import Alert, Item, counted
-    from include.ingestion.places import INCOMING, REPORT
+    from include.ingestion.object_keys import INCOMING, REPORT
 
-    def place(key: str) -> str:
-        """Where to read on: the report, or the object itself if the store refuses to move it."""
+    def location(key: str) -> str:
+        """Return the URL of the file's report, or of the object itself if the store refused to move it."""
         return f"s3://{bucket}/{key}{'' if key.startswith(INCOMING) else REPORT}"
 
     total, newest = sum(found.by_code.values()), found.files[0]
@@ -103,12 +104,12 @@ def _files_alert(dataset: str, bucket: str, found: Quarantined) -> Alert:
         happened=f"{counted(total, 'file')} quarantined",
         causes=found.by_code,
         items=tuple(
-            Item(file.object_key.rsplit("/", maxsplit=1)[-1], file.code, place(file.settled_key))
+            Item(file.object_key.rsplit("/", maxsplit=1)[-1], file.code, location(file.settled_key))
             for file in found.files
         ),
         more=total - len(found.files),
-        advice="Each report says what is wrong and what to do. Mend the file and drop it again, or trigger "
-        "reprocess_failed once the cause is gone.",
+        advice="Each report says what is wrong and what to do. Correct the file and drop it again, or trigger "
+        "reprocess_failed once the cause is fixed.",
         run_url=run_url(newest.dag_id, newest.run_id),
     )
 
@@ -118,16 +119,17 @@ def _files_alert(dataset: str, bucket: str, found: Quarantined) -> Alert:
 
 @dataclass
 class Watched:
-    """What a task has done so far, for whom it concerns when it ends."""
+    """Holds the result of the consuming task, which the alert reads when the task ends."""
 
     consumed: Consumed | None = None
 
 
 @contextmanager
-def telling_of_bad_messages(contract: Contract) -> Iterator[Watched]:
-    """Tell at the end if a batch was stopped, if messages were removed unread, or if dead letters exceed the budget.
+def alert_on_bad_messages(contract: Contract) -> Iterator[Watched]:
+    """Send an alert at the end if a batch stopped, messages were removed unread, or dead letters exceed the budget.
 
-    What is raised inside goes on. Put it around everything, so that the broker is not waiting for the mail.
+    Errors raised inside are re-raised. Make it the outermost context, so that the consumer is closed before the alert
+    is sent.
     """
     watched, code = Watched(), ""
     try:
@@ -138,10 +140,10 @@ def telling_of_bad_messages(contract: Contract) -> Iterator[Watched]:
     finally:
         with _never_failing() as settings:
             if settings is not None and watched.consumed is not None:
-                _tell_of_messages(contract, watched.consumed, code, settings)
+                _notify_messages(contract, watched.consumed, code, settings)
 
 
-def _tell_of_messages(contract: Contract, consumed: Consumed, code: str, settings: AlertSettings) -> None:
+def _notify_messages(contract: Contract, consumed: Consumed, code: str, settings: AlertSettings) -> None:
     from include.alerts.message import Alert, counted
     from include.stores.alert_memory import Subject
 
@@ -162,37 +164,38 @@ def _tell_of_messages(contract: Contract, consumed: Consumed, code: str, setting
         about=topic,
         happened=", ".join(happened),
         causes=causes,
-        facts=(
+        details=(
             ("dataset", contract.dataset),
             ("messages done", f"{consumed.messages:,}"),
             ("bad messages are in", f"{topic}.dlq"),
             *(("removed unread", str(removed)) for removed in consumed.removed),
         ),
-        advice="The task's log says what is wrong. Mend the producer or the contract; a stopped batch goes on by "
-        f"itself then, or with ignore_threshold. make replay-dlq TOPIC={topic} puts dead letters back. What was "
-        "removed unread is in the ledger as messages-removed: ask the producer to send it again.",
+        advice="The task's log says what is wrong. Fix the producer or the contract: the next run then retries a "
+        "stopped batch; or trigger the DAG with ignore_threshold. make replay-dlq "
+        f"TOPIC={topic} sends dead letters to the topic again. Messages removed unread are in the ledger as "
+        "messages-removed: ask the producer to send them again.",
         run_url=_own_run_url(),
     )
-    _tell(Subject(MESSAGES, topic), alert, settings)
+    _send_if_new(Subject(MESSAGES, topic), alert, settings)
 
 
 # --- checks
 
 
 @contextmanager
-def telling_of_critical_checks() -> Iterator[None]:
-    """Tell of the checks that have stopped what is inside. What is raised goes on."""
+def alert_on_critical_checks() -> Iterator[None]:
+    """Send an alert if a critical check fails inside. The error is re-raised."""
     began = datetime.now(UTC)
     try:
         yield
     except (PipelineError, AirflowFailException) as error:
         with _never_failing() as settings:
             if settings is not None and _code(error) == Code.QUALITY_CRITICAL:
-                _tell_of_checks(began, settings)
+                _notify_checks(began, settings)
         raise
 
 
-def _tell_of_checks(began: datetime, settings: AlertSettings) -> None:
+def _notify_checks(began: datetime, settings: AlertSettings) -> None:
     from include.alerts.message import Alert, Item, counted
     from include.stores.alert_memory import Subject
 
@@ -202,32 +205,32 @@ def _tell_of_checks(began: datetime, settings: AlertSettings) -> None:
     dag_id = context["dag"].dag_id
     alert = Alert(
         about=", ".join(sorted({dataset for dataset, _ in failed})) or dag_id,
-        # None is found if the clock was set back meanwhile: it is told all the same.
+        # If the clock was set back meanwhile, no check is found: the alert is sent without names.
         happened=f"{counted(len(failed), 'critical check') if failed else 'critical checks'} failed",
         causes={f"{dataset}: {check}": 1 for dataset, check in failed} or {Code.QUALITY_CRITICAL: 1},
         items=tuple(Item(f"{dataset}: {check}", Code.QUALITY_CRITICAL) for dataset, check in failed),
-        facts=(("pages", f"s3://{quality_settings().docs_bucket}/index.html"),),
-        advice="The task's log says what was seen, and holds a query that shows the rows.",
+        details=(("pages", f"s3://{quality_settings().docs_bucket}/index.html"),),
+        advice="The task's log shows the observed values and a query that returns the rows.",
         run_url=_own_run_url(),
     )
-    _tell(Subject(QUALITY, dag_id), alert, settings)
+    _send_if_new(Subject(QUALITY, dag_id), alert, settings)
 
 
 # --- runs
 
 
-def tell_of_failed_run(context: Any) -> None:
-    """Tell that a run has failed: for a DAG's on_failure_callback, which the DAG processor calls when the run is over.
+def notify_failed_run(context: Any) -> None:
+    """Send an alert for a failed run; a DAG's `on_failure_callback`, which the DAG processor calls after the run.
 
     Args:
-        context: what Airflow gives to callbacks.
+        context: Airflow's callback context.
     """
     with _never_failing() as settings:
         if settings is not None:
-            _tell_of_run(context["dag"].dag_id, context["run_id"], settings)
+            _notify_run(context["dag"].dag_id, context["run_id"], settings)
 
 
-def _tell_of_run(dag_id: str, run_id: str, settings: AlertSettings) -> None:
+def _notify_run(dag_id: str, run_id: str, settings: AlertSettings) -> None:
     from include.alerts.message import Alert, Item
     from include.stores.alert_memory import Subject
 
@@ -239,21 +242,21 @@ def _tell_of_run(dag_id: str, run_id: str, settings: AlertSettings) -> None:
         causes=dict.fromkeys(failed, 1) or {"failed": 1},
         items=tuple(Item(task, "failed") for task in listed),
         more=len(failed) - len(listed),
-        facts=(("run", run_id),),
-        advice="The log of the failed task says why, and the DAG's page how to rerun it.",
+        details=(("run", run_id),),
+        advice="The log of the failed task gives the reason. The DAG's page says how to rerun it.",
         run_url=run_url(dag_id, run_id),
     )
-    _tell(Subject(RUN, dag_id), alert, settings)
+    _send_if_new(Subject(RUN, dag_id), alert, settings)
 
 
 def _failed_tasks(dag_id: str, run_id: str) -> list[str]:
-    """The tasks that have failed; none if nobody can say."""
+    """Return the ids of the failed tasks; an empty list if Airflow does not return the task states."""
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     try:
         states = RuntimeTaskInstance.get_task_states(dag_id=dag_id, run_ids=[run_id])
     except Exception as error:
-        log.warning("The failed tasks of %s are not known. %s: %s", dag_id, type(error).__name__, error)
+        log.warning("Could not read the failed tasks of %s. %s: %s", dag_id, type(error).__name__, error)
         return []
     return sorted(task for task, state in states.get(run_id, {}).items() if state == "failed")
 
@@ -262,7 +265,7 @@ def _failed_tasks(dag_id: str, run_id: str) -> list[str]:
 
 
 def run_url(dag_id: str, run_id: str) -> str:
-    """The page of a run in Airflow."""
+    """Return the URL of a run in the Airflow UI."""
     from airflow.sdk.configuration import conf
 
     base = str(conf.get("api", "base_url", fallback="") or "http://localhost:8080").rstrip("/")
@@ -275,57 +278,57 @@ def _own_run_url() -> str:
 
 
 def _code(error: BaseException) -> str:
-    """The code of one of our errors, or of the one that Airflow's was raised from."""
-    ours = error if isinstance(error, PipelineError) else error.__cause__
-    return ours.code if isinstance(ours, PipelineError) else ""
+    """Return the code of a PipelineError, or of the one that an Airflow exception was raised from; else ""."""
+    original = error if isinstance(error, PipelineError) else error.__cause__
+    return original.code if isinstance(original, PipelineError) else ""
 
 
 @contextmanager
 def _never_failing() -> Iterator[AlertSettings | None]:
-    """The settings if anybody is to be told, else None. What goes wrong inside is logged."""
+    """Yield the settings, or None if alerts are off or the settings are wrong. Errors raised inside are logged."""
     try:
         settings = alert_settings()
     except ValidationError as error:
         # Without the values: one of them may be a secret.
         wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        log.error("Nobody is told of anything: the settings ALERTS_* are wrong. %s", wrong)
+        log.error("No alerts are sent: correct the settings ALERTS_*. %s", wrong)
         yield None
         return
-    except SettingsError as error:  # JSON that is none; the message names the setting, and not its value
-        log.error("Nobody is told of anything: the settings ALERTS_* are wrong. %s", error)
+    except SettingsError as error:  # invalid JSON; the message names the setting, not its value
+        log.error("No alerts are sent: correct the settings ALERTS_*. %s", error)
         yield None
         return
     try:
         yield settings if settings.on else None
     except Exception as error:
-        log.error("Nobody was told. %s: %s", type(error).__name__, error)
+        log.error("The alert was not sent. %s: %s", type(error).__name__, error)
 
 
-def _tell(subject: Subject, alert: Alert, settings: AlertSettings) -> None:
-    """Send it if it is news, and note that; without the warehouse nobody knows, and it is sent."""
-    from include.stores.alert_memory import Told
+def _send_if_new(subject: Subject, alert: Alert, settings: AlertSettings) -> None:
+    """Send the alert if its cause is new, and store that. If the state cannot be read, the alert is sent."""
+    from include.stores.alert_memory import NotificationState
 
     try:
         with _memory() as memory:
-            told = _told(memory, subject, settings)
+            state = _notification_state(memory, subject, settings)
     except PipelineError as error:
-        log.warning("What was told before is not known. %s", error)
-        told = Told(None, frozenset(), 0)
-    is_news = told.is_news(alert.causes)
-    sent = is_news and _send(replace(alert, held_back=told.held_back), settings)
+        log.warning("Could not read which alerts were sent before, so this one is sent. %s", error)
+        state = NotificationState(None, frozenset(), 0)
+    is_new_cause = state.is_new_cause(alert.causes)
+    sent = is_new_cause and _send(replace(alert, held_back=state.held_back), settings)
     try:
         with _memory() as memory:
             if sent:
-                memory.sent(subject, alert.causes, counted=told.held_back)
+                memory.sent(subject, alert.causes, counted=state.held_back)
             else:
-                memory.held(subject, alert.causes, failed=is_news)
+                memory.held(subject, alert.causes, failed=is_new_cause)
     except PipelineError as error:
-        log.warning("It is not noted whether people were told. %s", error)
+        log.warning("Could not store whether the alert was sent; it may be sent again. %s", error)
 
 
-def _told(memory: AlertMemory, subject: Subject, settings: AlertSettings) -> Told:
+def _notification_state(memory: AlertMemory, subject: Subject, settings: AlertSettings) -> NotificationState:
     quiet = timedelta(minutes=settings.quiet_minutes).total_seconds()
-    return memory.told(subject, quiet, settings.pause_seconds)
+    return memory.notification_state(subject, quiet, settings.pause_seconds)
 
 
 @contextmanager
@@ -340,21 +343,22 @@ def _memory() -> Iterator[AlertMemory]:
 def _send(alert: Alert, settings: AlertSettings) -> bool:
     from include.alerts.delivery import deliver
 
-    # The fields are values and never templates: a file's name may hold {{ }}.
+    # The fields are passed as values, never as templates: a file name may contain {{ }}.
     fields = alert.fields()
     if sent := deliver(lambda: notifier(settings)({"alert": fields}), settings):
-        log.info("People were told: %s", alert.subject)
+        log.info("Alert sent: %s", alert.subject)
     return sent
 
 
 def notifier(settings: AlertSettings) -> Any:
-    """The notifier of the settings, or one that sends a mail. Made anew for each try: rendering changes it.
+    """Return a new notifier: the one of the settings, or one that sends a mail.
 
-    Its texts are Jinja templates, in which `alert.subject`, `alert.text`, `alert.html` and more are the message's.
+    Create one for each attempt, because rendering changes it. Its texts are Jinja templates; `alert.subject`,
+    `alert.text`, `alert.html` and further fields hold the message.
 
     Raises:
-        TypeError: the settings name something that is no notifier, or give it arguments that it does not take.
-        ImportError, AttributeError, ValueError: they name nothing that can be imported.
+        TypeError: ALERTS_NOTIFIER names a class that is not a notifier, or its arguments are wrong.
+        ImportError, AttributeError, ValueError: ALERTS_NOTIFIER cannot be imported.
     """
     if settings.notifier:
         from airflow.sdk import BaseNotifier
@@ -362,7 +366,7 @@ def notifier(settings: AlertSettings) -> Any:
         module, _, name = settings.notifier.rpartition(".")
         kind = getattr(import_module(module), name)
         if not (isinstance(kind, type) and issubclass(kind, BaseNotifier)):
-            raise TypeError(f"ALERTS_NOTIFIER names {settings.notifier}, which is no Airflow notifier")
+            raise TypeError(f"ALERTS_NOTIFIER names {settings.notifier}, which is not an Airflow notifier")
         return kind(**settings.notifier_kwargs)
     from include.orchestration.mail import MailNotifier
 

@@ -1,4 +1,4 @@
-"""The news that DAGs tell each other."""
+"""The assets by which one DAG starts another."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ from airflow.sdk import Asset
 
 
 def rows_of(dataset: str) -> Asset:
-    """The news that a dataset's table has new rows."""
+    """Return the asset whose events say that the raw table of a dataset has new rows."""
     return Asset(name=f"raw.{dataset}", uri=f"postgres://warehouse/warehouse/raw/{dataset}", group="raw")
 
 
 def build_started() -> Asset:
-    """A build of the models began; its extra says of which loads."""
+    """Return the asset whose events say that a dbt build started; `extra` identifies the loads it includes."""
     return Asset(name="analytics.build", uri="postgres://warehouse/warehouse/analytics/build", group="analytics")
 
 
 def training_started() -> Asset:
-    """A training of the commit model began; its extra says of which features."""
+    """Return the asset whose events say that a training started; `extra` identifies the features it uses."""
     return Asset(name="models.training", uri="mlflow://models/training", group="models")
 
 
 def marts() -> Asset:
-    """The news that the models of schema analytics were built."""
+    """Return the asset whose events say that the models of schema analytics were built."""
     return Asset(name="analytics.marts", uri="postgres://warehouse/warehouse/analytics/marts", group="analytics")
 
 
 def features() -> Asset:
-    """The news that analytics.ml_features was built with commits that came since."""
+    """Return the asset whose events say that analytics.ml_features was built with new commits."""
     return Asset(
         name="analytics.ml_features", uri="postgres://warehouse/warehouse/analytics/ml_features", group="analytics"
     )

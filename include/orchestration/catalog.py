@@ -1,4 +1,4 @@
-"""The contracts as the DAG files see them."""
+"""The contracts that DAG files are built from."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class BrokenContractsError(Exception):
 
 @lru_cache(maxsize=1)
 def catalog() -> Catalog:
-    """All contracts. Each expression in them was checked, here or by another process with the same content."""
+    """Read all contracts. Their expressions were checked by this process, or by another one with the same content."""
     return read_catalog(ingest_settings().contracts_dir)
 
 
 def sound_contracts() -> list[Contract]:
-    """The active contracts, by name."""
+    """Return the active contracts, sorted by name."""
     return _by_name(catalog())
 
 
 def contracts_of_this_parse() -> list[Contract]:
-    """The contracts whose DAGs a DAG file has to make: all of them, but for a worker.
+    """Return the contracts for which a DAG file has to define DAGs: in a worker only those of the task's DAG.
 
-    A worker parses the file for one task of one DAG, whose name ends with the dataset or the topic. It reads only the
-    contracts that mention it: with hundreds of datasets each task would else begin with seconds of reading.
+    A worker parses the file for one task of one DAG, whose id ends with the dataset or the topic. It reads only the
+    contracts that mention that name: reading hundreds of contracts would delay each task by seconds.
     """
     _, _, wanted = (get_parsing_context().dag_id or "").partition("_")
     if not wanted:
@@ -46,10 +46,10 @@ def _by_name(found: Catalog) -> list[Contract]:
 
 
 def report_broken_contracts() -> None:
-    """Raise what is wrong with the others, or that there are none.
+    """Raise an error if contracts are broken or missing.
 
     Raises:
-        BrokenContractsError: naming each file, each place in it, and each remedy; or the directory without contracts.
+        BrokenContractsError: with file, position and remedy of each problem, or with the directory without contracts.
     """
     found = catalog()
     problems = [str(error) for error in found.broken]
@@ -60,8 +60,8 @@ def report_broken_contracts() -> None:
 
 
 def no_contract_message() -> str:
-    """What an empty catalogue means, and what to do about it."""
+    """Return the message for a directory without contracts: its consequence and the remedy."""
     return (
-        f"no contract in {ingest_settings().contracts_dir}: no DAG loads anything, and no file is touched. "
+        f"no contract in {ingest_settings().contracts_dir}: no DAG loads anything, and no file is moved. "
         "Add a contract, or set INGEST_CONTRACTS_DIR to the directory of the contracts."
     )

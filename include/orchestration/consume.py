@@ -1,4 +1,4 @@
-"""The DAG that a contract's topic implies: wait for messages, bring them to the table, tell who waits for the rows."""
+"""The DAG `consume_<topic>` of a contract with a topic: wait for messages, load them, create an asset event."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
-from include.orchestration.alerts import telling_of_bad_messages
+from include.orchestration.alerts import alert_on_bad_messages
 from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
 from include.orchestration.message_sensor import WaitForMessages
-from include.orchestration.outside import notify_waiting_files, skipped_for_outside_trouble
+from include.orchestration.outages import notify_waiting_files, skip_on_outage
 from include.orchestration.stores import EVENTS
 from include.settings import ingest_settings, stream_settings
 
@@ -23,35 +23,35 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
 
 RUNBOOK = """
-**Purpose**: bring every message of the topic `{topic}` to `raw.{dataset}`, once.
+**Purpose**: load every message of the topic `{topic}` into `raw.{dataset}` exactly once.
 
-**Trigger**: continuous; a sensor looks for messages without a worker slot and without joining the group.
+**Trigger**: continuous; a sensor checks for messages without a worker slot and without joining the consumer group.
 
-**Reads**: the topic `{topic}`, as the group `{group}`. **Writes**: `raw.{dataset}`, `ops.file_ingestion_log`,
+**Reads**: the topic `{topic}`, as the consumer group `{group}`. **Writes**: `raw.{dataset}`, `ops.file_ingestion_log`,
 `{topic}.dlq`.
 
-**When it fails**: a bad message does not fail the run; it is in `{topic}.dlq`, with the reason in its headers. A failed
-run means that a batch has more bad messages than the contract allows (nothing of it is committed; the task's log and
-the ledger say why), or that the broker or a store refuses our login. Where one of them does not answer, the task is
-skipped once its retries are used up, and the messages wait; they are tried again once a minute, from the committed
-offsets. After {failures} failed runs in a row the DAG is paused.
+**On failure**: a bad message does not fail the run; it is written to `{topic}.dlq`, with the reason in its headers. A
+failed run means that a batch has more bad messages than the contract allows (nothing of the batch is committed; the
+task log and the ledger give the reason), or that the broker or a store refused the login. If one of them does not
+respond, the task is skipped after its last retry and the messages wait; they are tried again once a minute, from the
+committed offsets. After {failures} failed runs in a row the DAG is paused.
 
-**How to rerun**: after an outage there is nothing to do. A stopped batch: mend the producer or the contract, or trigger
-this DAG with `ignore_threshold` to set its bad messages aside; unpause the DAG if it was paused. `make replay-dlq
-TOPIC={topic}` puts dead letters back.
+**How to rerun**: after an outage no action is needed. After a stopped batch, fix the producer or the contract, or
+trigger this DAG with `ignore_threshold` to write its bad messages to the dead-letter topic; unpause the DAG if it was
+paused. `make replay-dlq TOPIC={topic}` sends dead letters to the topic again.
 """
 
-# Under this name `consume` leaves a note, also when it fails: whether there may be new rows.
-_NEWS = "news"
+# XCom key under which `consume` stores, also when it fails, whether there may be new rows.
+_HAS_NEW_ROWS = "has_new_rows"
 
 
 def consume_dag_id(contract: Contract) -> str:
-    """The DAG's name. What a contract may call a topic, Airflow may call a DAG."""
+    """Return the DAG id. Every topic name that a contract allows is valid in a DAG id."""
     return f"consume_{contract.topic}"
 
 
 def consume_dag(contract: Contract) -> DAG:
-    """The DAG `consume_<topic>` of a contract that has a topic."""
+    """Return the DAG `consume_<topic>` of a contract that has a topic."""
     settings, streams, topic = ingest_settings(), stream_settings(), contract.topic or ""
     runbook = RUNBOOK.format(
         topic=topic, dataset=contract.dataset, group=streams.group_of(topic), failures=settings.max_consecutive_failures
@@ -66,13 +66,13 @@ def consume_dag(contract: Contract) -> DAG:
         catchup=False,
         max_active_runs=1,
         max_consecutive_failed_dag_runs=settings.max_consecutive_failures,
-        default_args=default_args(),
+        default_args=default_args(contract.owner or "platform"),
         tags=["ingestion", "streams", contract.dataset],
         params={
             "ignore_threshold": Param(
                 default=False,
                 type="boolean",
-                description="Set all bad messages of this run aside as dead letters, however many they are",
+                description="Write all bad messages of this run as dead letters, however many there are",
             )
         },
     )
@@ -88,19 +88,19 @@ def consume_dag(contract: Contract) -> DAG:
 
         @task
         def consume() -> dict[str, int]:
-            """Bring batch after batch to the table, and commit each after it."""
-            from include.ingestion.claim import Run
+            """Load batch after batch into the table, and commit the offsets after each batch."""
+            from include.ingestion.claim import AirflowRun
             from include.orchestration.stores import connected_consumer
 
             context: Any = get_current_context()
-            run = Run(context["dag"].dag_id, context["run_id"])
+            run = AirflowRun(context["dag"].dag_id, context["run_id"])
             ignore_threshold = bool(context["params"]["ignore_threshold"])
-            # What an earlier try loaded before it failed or died, this one does not see.
-            news = context["ti"].try_number > 1
+            # An earlier try may have loaded rows before it failed; this try does not know.
+            has_new_rows = context["ti"].try_number > 1
             with (
-                telling_of_bad_messages(contract) as watched,
+                alert_on_bad_messages(contract) as watched,
                 no_retry_of_permanent_errors(),
-                skipped_for_outside_trouble(),
+                skip_on_outage(),
                 connected_consumer(contract, run, ignore_threshold=ignore_threshold) as consumer,
             ):
                 watched.consumed = consumer.result
@@ -108,8 +108,8 @@ def consume_dag(contract: Contract) -> DAG:
                     done = consumer.consume()
                 finally:
                     result = consumer.result
-                    news = news or bool(result.rows or result.batches["loaded before"])
-                    context["ti"].xcom_push(_NEWS, news)
+                    has_new_rows = has_new_rows or bool(result.rows or result.batches["loaded before"])
+                    context["ti"].xcom_push(_HAS_NEW_ROWS, has_new_rows)
                     notify_waiting_files(contract.dataset)
             return {
                 **done.batches, "messages": done.messages, "rows": done.rows, "dead letters": done.dead_letters
@@ -117,13 +117,13 @@ def consume_dag(contract: Contract) -> DAG:
 
         @task(outlets=[rows_of(contract.dataset)])
         def announce_rows() -> None:
-            """Tell who waits for this table, if there is news."""
+            """Create the asset event of this table if it has new rows."""
             context: Any = get_current_context()
-            if not context["ti"].xcom_pull(task_ids="consume", key=_NEWS):
-                raise AirflowSkipException("No rows came.")
+            if not context["ti"].xcom_pull(task_ids="consume", key=_HAS_NEW_ROWS):
+                raise AirflowSkipException("No rows were loaded.")
 
-        # A teardown runs whatever became of `consume`, and has no say in whether the run has failed: rows that came
-        # before a batch that was stopped are news too.
+        # A teardown task also runs after a failed `consume` and does not change the state of the run: rows that were
+        # loaded before a stopped batch need the asset event too.
         wait_for_messages >> consume() >> announce_rows().as_teardown()
 
     return consume_topic()

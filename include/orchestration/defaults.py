@@ -1,4 +1,4 @@
-"""What all DAGs have in common: retries from the settings, and how our errors become Airflow's."""
+"""Defaults of all DAGs: retries from the settings, and the translation of pipeline errors to Airflow exceptions."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from include.settings import ingest_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Any day in the past: a continuous DAG without one gives every run the same logical date and gets stuck.
+# Any date in the past: without a start date every run of a continuous DAG gets the same logical date, and it stops.
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
-# Beside a process of the usual niceness this one gets a quarter of a processor: little enough, and not nothing.
+# A process of niceness 5 gets a quarter of a CPU that it shares with a process of niceness 0.
 _NICE = 5
 
 
-def default_args() -> dict[str, Any]:
-    """Retries of every task."""
+def default_args(owner: str = "platform") -> dict[str, Any]:
+    """Return the default arguments of every task: owner and retries."""
     settings = ingest_settings()
     return {
-        "owner": "platform",
+        "owner": owner,
         "retries": settings.retries,
         "retry_delay": timedelta(seconds=settings.retry_delay_seconds),
         "retry_exponential_backoff": settings.retry_backoff,
@@ -35,19 +35,19 @@ def default_args() -> dict[str, Any]:
 
 
 def background_args() -> dict[str, Any]:
-    """The same, for what may wait while files and messages come in: dbt, checks, training."""
-    # The usual weight counts the tasks behind one, and dbt has the most.
-    return default_args() | {"weight_rule": "absolute", "pre_execute": give_way}
+    """Return `default_args` with lower priority, for dbt, checks and training: ingestion goes first."""
+    # Airflow's default weight counts downstream tasks, which would give dbt the highest priority.
+    return default_args() | {"weight_rule": "absolute", "pre_execute": lower_priority}
 
 
-def give_way(_context: Any) -> None:
-    """Take a smaller share of the processors from here on."""
+def lower_priority(_context: Any) -> None:
+    """Lower the CPU priority of this process."""
     os.nice(_NICE)
 
 
 @contextmanager
 def no_retry_of_permanent_errors() -> Iterator[None]:
-    """A contract, a setting, a permission: fail at once, with the sentence that says which."""
+    """Fail the task without retries on a PermanentError, for example of a contract, a setting or a permission."""
     try:
         yield
     except PermanentError as error:

@@ -1,7 +1,7 @@
-"""The tasks of ingest_github: which repositories, and one of them with all its endpoints.
+"""The tasks of ingest_github: list the repositories, and collect one repository with all its endpoints.
 
-The connection `source_github` says where the API is (host, as in https://api.github.com) and holds its token
-(password). DAG files import this module: what collects is imported by the task.
+The connection `source_github` holds the address of the API (host, for example https://api.github.com) and its token
+(password). DAG files import this module, so the collector is imported inside the task.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ log = logging.getLogger(__name__)
 
 @task
 def list_repositories() -> list[str]:
-    """Those of the run's parameter, else those of the settings; each once."""
+    """Return the repositories of the run's parameter, or else of the settings, without duplicates."""
     context: Any = get_current_context()
     chosen = context["params"].get("repositories") or github_settings().repository_names
-    # Not checked here: a name that is none fails its own task and no other.
+    # Names are not checked here: an invalid name fails only its own mapped task.
     return list(dict.fromkeys(name.strip() for name in chosen))
 
 
-# One at a time: the API asks for requests in series, and its limit is one for all. A pool would have to be made first.
+# One at a time: GitHub asks for serial requests, and all tasks share its rate limit. A pool would need extra setup.
 @task(map_index_template="{{ repository_label }}", max_active_tis_per_dagrun=1)
 def collect_repository(repository: str) -> dict[str, dict[str, Any]]:
-    """Ask every endpoint for news of one repository; what came of each.
+    """Collect the new records of one repository from every endpoint, and return a summary by endpoint.
 
     Raises:
-        AirflowSkipException: the API's limit is used up, and nothing else failed.
+        AirflowSkipException: the rate limit of the API is used up, and no endpoint failed for another reason.
     """
     from include.sources.github.collect import collect_all
     from include.sources.github.endpoints import checked_repository, endpoints_named
@@ -63,7 +63,7 @@ def collect_repository(repository: str) -> dict[str, dict[str, Any]]:
 
 @contextmanager
 def no_retry_within_the_limit() -> Iterator[None]:
-    """Leave to the next run what the rate limit stopped: a retry after seconds would only be refused again."""
+    """Skip the task when the rate limit is used up: a retry within seconds would be refused, the next run continues."""
     try:
         yield
     except RetryableError as error:
@@ -74,7 +74,7 @@ def no_retry_within_the_limit() -> Iterator[None]:
 
 @contextmanager
 def connected_collector() -> Iterator[Collector]:
-    """A collector with everything it needs: API, buckets, warehouse."""
+    """Yield a collector that is connected to the API, the buckets and the warehouse."""
     from include.orchestration.stores import connected_stores
     from include.sources.github.client import GithubClient
     from include.sources.github.collect import Collector
@@ -83,13 +83,13 @@ def connected_collector() -> Iterator[Collector]:
 
     settings, landing = github_settings(), ingest_settings().landing_bucket
     with connected_stores() as stores, GithubClient(github_address(), settings) as client:
-        states = States(stores.ledger.connection)
+        states = States(stores.connection)
         objects = SourceObjects(stores.objects, states, settings.raw_bucket, landing)
         yield Collector(client, objects, states, settings)
 
 
 def github_address(connection_id: str = SOURCE_GITHUB) -> Address:
-    """The API as the connection describes it: its address in the host, or host, port and schema apart."""
+    """Return the API address and token of the connection: the host is a URL, or host, port and schema are separate."""
     from include.sources.github.client import Address
 
     connection = Connection.get(connection_id)

@@ -1,4 +1,4 @@
-"""The DAG that a contract implies: wait for files, claim them, bring each batch to the table, settle."""
+"""The DAG `ingest_<dataset>` of a contract: wait for files, claim them, load each batch, settle the files."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
 from include.errors import RetryableError
-from include.ingestion.places import incoming_prefix
-from include.orchestration.alerts import tell_of_quarantined_files
+from include.ingestion.object_keys import incoming_prefix
+from include.orchestration.alerts import notify_quarantined_files
 from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
 from include.orchestration.file_sensor import WaitForFiles
-from include.orchestration.outside import notify_waiting_files, skipped_for_outside_trouble
+from include.orchestration.outages import notify_waiting_files, skip_on_outage
 from include.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -26,22 +26,22 @@ if TYPE_CHECKING:
 RUNBOOK = """
 **Purpose**: load every file dropped into `{bucket}/{prefix}` into `raw.{dataset}`.
 
-**Trigger**: continuous; a sensor looks every few seconds and waits without a worker slot. A run that is triggered by
-hand waits for its turn behind the one that is waiting, and takes what that one leaves.
+**Trigger**: continuous; a sensor polls every few seconds and waits without a worker slot. A manually triggered run
+starts after the run that is waiting, and loads the files that are left.
 
 **Reads**: `s3://{bucket}/{prefix}`. **Writes**: `raw.{dataset}`, `ops.file_ingestion_log`, `processed/`, `failed/`.
 
-**When it fails**: a bad file does not fail the run; it is in `failed/<stage>_failed/` with a report. Nor does trouble
-outside the files (bucket, warehouse, lock, disk, service): the task is skipped once its retries are used up, the files
-wait with the reason in the ledger, and are tried again once a minute. A failed run means that a store refuses our key
-or role, or a defect.
+**On failure**: a bad file does not fail the run; it is moved to `failed/<stage>_failed/` with a report. An outage
+(bucket, warehouse, lock, disk, service) does not fail the run either: the task is skipped after its last retry, the
+files wait with the reason in the ledger, and are tried again once a minute. A failed run means that a store refused the
+credentials or a permission, or that there is a defect.
 
-**How to rerun**: nothing to do. For quarantined files trigger `reprocess_failed`.
+**How to rerun**: no action is needed. For quarantined files trigger `reprocess_failed`.
 """
 
 
 def ingest_dag(contract: Contract) -> DAG:
-    """The DAG `ingest_<dataset>`."""
+    """Return the DAG `ingest_<dataset>` of a contract."""
     settings = ingest_settings()
     prefix = incoming_prefix(contract.dataset)
     runbook = RUNBOOK.format(bucket=settings.landing_bucket, prefix=prefix, dataset=contract.dataset)
@@ -55,7 +55,7 @@ def ingest_dag(contract: Contract) -> DAG:
         catchup=False,
         max_active_runs=1,
         max_consecutive_failed_dag_runs=settings.max_consecutive_failures,
-        default_args=default_args(),
+        default_args=default_args(contract.owner or "platform"),
         tags=["ingestion", contract.dataset],
     )
     def ingest() -> None:
@@ -68,49 +68,49 @@ def ingest_dag(contract: Contract) -> DAG:
 
         @task
         def claim_files() -> list[list[int]]:
-            """Enter new files in the ledger, take over what an earlier run left; batches of file ids."""
-            from include.ingestion.claim import Run, claim
+            """Add new files to the ledger, take over unfinished files of earlier runs, return batches of file ids."""
+            from include.ingestion.claim import AirflowRun, claim
             from include.orchestration.stores import connected_stores
 
             context = get_current_context()
-            run = Run(context["dag"].dag_id, context["run_id"])
-            with no_retry_of_permanent_errors(), skipped_for_outside_trouble(), connected_stores() as stores:
+            run = AirflowRun(context["dag"].dag_id, context["run_id"])
+            with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
                 return claim(contract, stores.objects, stores.ledger, run, settings)
 
         @task(map_index_template="{{ batch_label }}")
         def ingest_batch(file_ids: list[int]) -> dict[str, int]:
-            """Validate, process and load each file of the batch. Trouble outside of the files skips it: they wait."""
-            from include.ingestion.batch import ingest_batch as run_batch
+            """Validate, process and load each file of the batch. In an outage, skip the task: the files wait."""
+            from include.ingestion.pipeline import ingest_batch as run_batch
             from include.orchestration.stores import connected_stores
 
             context: Any = get_current_context()
             context["batch_label"] = _label(file_ids)
-            with no_retry_of_permanent_errors(), skipped_for_outside_trouble(), connected_stores() as stores:
+            with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
                 result = run_batch(contract, file_ids, stores, settings)
             context["batch_label"] = f"{_label(file_ids)}: {result}"
             return {**result.files, "rows": result.rows}
 
         @task(trigger_rule="all_done")
         def settle() -> dict[str, int]:
-            """Move every decided file to processed/ or failed/, with its report; tell people of the latter."""
-            from include.ingestion.settle import settle_decided
+            """Settle each file: move it to processed/ or failed/, write its report; send an alert for failed files."""
+            from include.ingestion.settle import settle_dataset
             from include.orchestration.stores import connected_stores
 
             try:
-                with no_retry_of_permanent_errors(), skipped_for_outside_trouble(), connected_stores() as stores:
-                    settled = settle_decided(contract, stores.objects, stores.ledger, settings)
-                    # What the store did not let us move is tried again by the next run; a defect fails this one.
+                with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
+                    settled = settle_dataset(contract, stores.objects, stores.ledger, settings)
+                    # The next run moves files that the store did not move this time. Other errors fail this run.
                     settled.failures = [one for one in settled.failures if not isinstance(one, RetryableError)]
                     settled.raise_first()
                     return settled.counts
             finally:
-                # One file that cannot be moved must not keep the others from people.
-                tell_of_quarantined_files(contract.dataset)
+                # A file that cannot be moved must not suppress the alert for the others.
+                notify_quarantined_files(contract.dataset)
                 notify_waiting_files(contract.dataset)
 
         @task(outlets=[rows_of(contract.dataset)])
         def announce_rows(settled: dict[str, int]) -> None:
-            """Tell who waits for this table, if there is news."""
+            """Create the asset event of this table if files were loaded."""
             if not settled.get("archived"):
                 raise AirflowSkipException("No file was loaded.")
 

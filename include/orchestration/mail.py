@@ -1,7 +1,7 @@
-"""A mail with a text and a page, over Airflow's own SMTP notifier and a connection of type SMTP.
+"""A notifier for mails with a text part and an HTML part, on top of Airflow's SMTP notifier and an SMTP connection.
 
-What belongs here: what that notifier lacks: the text beside the page, and limits that hold whatever the connection
-says. Nothing imports this module but who sends a mail: the provider takes a while to import.
+What belongs here: what the provider's notifier lacks: the text part, and limits that do not depend on the connection.
+Import this module only to send a mail: the provider is slow to import.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ log = logging.getLogger(__name__)
 
 
 class MailNotifier(SmtpNotifier):
-    """Sends one mail, once: whoever calls it tries again.
+    """Send one mail, with one attempt: the caller retries.
 
     Args:
-        text: the mail for those who read no HTML; a template, as the other texts are.
-        timeout_seconds: for each answer of the server.
-        options: those of the SmtpNotifier.
+        text: text part for readers without HTML; a Jinja template like the other texts.
+        timeout_seconds: for each response of the server.
+        options: arguments of SmtpNotifier.
     """
 
-    template_fields = (*SmtpNotifier.template_fields, "text")  # type: ignore[assignment]  # one more
+    template_fields = (*SmtpNotifier.template_fields, "text")  # type: ignore[assignment]  # one more field
 
     def __init__(self, *, text: str, timeout_seconds: int, **options: Any) -> None:
         super().__init__(**options)
@@ -38,12 +38,12 @@ class MailNotifier(SmtpNotifier):
 
     @cached_property
     def hook(self) -> SmtpHook:
-        """The server, with our limits. The text is rendered by the time this is asked for."""
+        """Return the hook with this notifier's limits. Airflow has rendered the text before it reads this property."""
         return _MailHook(self.text, self.timeout_seconds, self.smtp_conn_id)
 
 
 class _MailHook(SmtpHook):
-    """The provider's hook tries six times in a row and waits 30 seconds each, unless the connection says otherwise."""
+    """SMTP hook with one attempt. The provider's default is six attempts with a timeout of 30 seconds each."""
 
     def __init__(self, text: str, timeout_seconds: int, smtp_conn_id: str) -> None:
         super().__init__(smtp_conn_id=smtp_conn_id)
@@ -58,7 +58,7 @@ class _MailHook(SmtpHook):
         return self._timeout_seconds
 
     def _build_client(self) -> smtplib.SMTP_SSL | smtplib.SMTP:
-        """The client, which says whom the server refused while it took the mail for others: the provider does not."""
+        """Return a client that logs each refused recipient of a mail that was accepted for others."""
         client = super()._build_client()
         send = client.sendmail
 
@@ -72,7 +72,7 @@ class _MailHook(SmtpHook):
         return client
 
     def _build_mime_message(self, *args: Any, **options: Any) -> tuple[MIMEMultipart, list[str]]:
-        """The provider's message with the text before the page: of alternatives the last one is the best."""
+        """Return the provider's message with the text part first: mail programs prefer the last alternative."""
         message, recipients = super()._build_mime_message(*args, **options)
         message.set_payload([MIMEText(self._text, "plain", "utf-8"), *message.get_payload()])
         return message, recipients

@@ -1,10 +1,10 @@
-"""Waiting for messages, without joining the consumers' group: waiting disturbs no consumer."""
+"""Sensor for messages. It does not join the consumer group, so it causes no rebalance."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from include.orchestration.looking import LookingSensor, LookingTrigger
+from include.orchestration.polling import PollingSensor, PollingTrigger
 from include.orchestration.stores import kafka_config, warehouse_ingest_config
 
 if TYPE_CHECKING:
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from include.settings import KafkaConfig
 
 
-class WaitForMessages(LookingSensor):
-    """Succeeds with the number of messages that the group has not committed, once there are any.
+class WaitForMessages(PollingSensor):
+    """Succeed when the topic has messages that the group has not committed, and return their number (the lag).
 
     Args:
-        connection_id: the Airflow connection of the broker.
-        topic: may be made later.
-        group: whose commits count.
-        options: those of `LookingSensor`.
+        connection_id: Airflow connection of the broker.
+        topic: it need not exist yet.
+        group: consumer group.
+        options: arguments of `PollingSensor`.
     """
 
     def __init__(self, *, connection_id: str, topic: str, group: str, **options: Any) -> None:
@@ -28,16 +28,16 @@ class WaitForMessages(LookingSensor):
         self.connection_id, self.topic, self.group = connection_id, topic, group
 
     def trigger(self, until: datetime, **alerting: Any) -> MessagesWaitingTrigger:
-        """The trigger for this topic and group."""
+        """Return the trigger for this topic and group."""
         return MessagesWaitingTrigger(self.connection_id, self.topic, self.group, self.poke_interval, until, **alerting)
 
     def awaited(self) -> str:
-        """The topic."""
+        """Describe what the sensor waits for."""
         return f"messages of {self.topic}"
 
 
-class MessagesWaitingTrigger(LookingTrigger):
-    """Looks until the group has messages to read. A batch that waits for a store or service backs off."""
+class MessagesWaitingTrigger(PollingTrigger):
+    """Polls until the group has messages to read, with a back-off for a batch that waits for a store or service."""
 
     _names: ClassVar[tuple[str, ...]] = ("connection_id", "topic", "group")
 
@@ -48,19 +48,19 @@ class MessagesWaitingTrigger(LookingTrigger):
         self.connection_id, self.topic, self.group = connection_id, topic, group
         self._kafka: KafkaConfig | None = None
 
-    def look(self) -> int:
-        """How many messages the group has not committed, unless they wait for something outside of them."""
-        from include.streams.broker import waiting
+    def poll(self) -> int:
+        """Return the lag of the group, or 0 while a batch backs off after an outage."""
+        from include.streams.broker import group_lag
 
-        # The connection is asked for once, and again after an error: a password may have changed.
+        # The connection is read once, and again after an error: a password may have changed.
         kafka = self._kafka or kafka_config(self.connection_id)
         self._kafka = None
-        found = waiting(kafka, self.topic, self.group)
+        found = group_lag(kafka, self.topic, self.group)
         self._kafka = kafka
         return found if found and not self._backs_off() else 0
 
     def _backs_off(self) -> bool:
-        """Whether the topic's last try ended a moment ago for a reason outside of it, as the ledger has it."""
+        """Return whether the topic's last try ended a moment ago because of an outage, according to the ledger."""
         from include.ingestion.waiting import topic_backs_off
 
         return topic_backs_off(self.topic, warehouse_ingest_config())

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from airflow.sdk import task
 
-from include.orchestration.alerts import telling_of_critical_checks
+from include.orchestration.alerts import alert_on_critical_checks
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import quality_settings
 
 
 @task
 def check_tables(dataset: str) -> dict[str, int]:
-    """Check every table, or one dataset's alone; write results and pages; fail if a critical check failed.
+    """Check every table, or only the one of `dataset`; write results and pages; fail if a critical check failed.
 
-    One task for all: a process pays seconds for Great Expectations before its first query.
+    One task checks all tables, because each process needs seconds to import Great Expectations.
     """
     from include.orchestration.catalog import sound_contracts
     from include.orchestration.stores import s3_config, warehouse_transform_config
@@ -21,7 +21,7 @@ def check_tables(dataset: str) -> dict[str, int]:
     from include.quality.marts import MARTS
 
     contracts = [contract for contract in sound_contracts() if dataset in {"", contract.dataset}]
-    with telling_of_critical_checks(), no_retry_of_permanent_errors():
+    with alert_on_critical_checks(), no_retry_of_permanent_errors():
         reports = check_warehouse(
             contracts,
             warehouse_transform_config(),

@@ -1,6 +1,6 @@
-"""The stores and the broker, as the Airflow connections `landing_s3`, `warehouse_pg` and its kin describe them.
+"""Configurations of the stores and the broker from the Airflow connections `landing_s3`, `warehouse_pg` and others.
 
-DAG files and the triggerer import this module: what opens something imports what that takes itself.
+DAG files and the triggerer import this module, so each function imports the client that it opens.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.ingestion.claim import Run
-    from include.ingestion.road import Stores
+    from include.ingestion.claim import AirflowRun
+    from include.ingestion.pipeline import Stores
     from include.streams.consume import TopicConsumer
 
 LANDING = "landing_s3"
@@ -32,58 +32,60 @@ _BOOTSTRAP = "bootstrap.servers"
 
 @contextmanager
 def connected_stores() -> Iterator[Stores]:
-    """Bucket and warehouse for a task."""
-    from include.ingestion.road import open_stores
+    """Yield the bucket and the warehouse for a task."""
+    from include.ingestion.pipeline import open_stores
 
     with open_stores(s3_config(), _warehouse()) as stores:
         yield stores
 
 
 @contextmanager
-def connected_consumer(contract: Contract, run: Run, *, ignore_threshold: bool = False) -> Iterator[TopicConsumer]:
-    """A consumer of the contract's topic with everything it needs: broker, stores, registry if there is one.
+def connected_consumer(
+    contract: Contract, run: AirflowRun, *, ignore_threshold: bool = False
+) -> Iterator[TopicConsumer]:
+    """Yield a consumer of the contract's topic, connected to the broker, the stores and the schema registry if set.
 
     Args:
-        contract: with a topic.
-        run: who consumes, for the ledger.
-        ignore_threshold: bad messages never stop a batch.
+        contract: a contract with a topic.
+        run: the Airflow run, for the ledger.
+        ignore_threshold: do not stop a batch for its bad messages.
     """
+    from include.streams.batch_consumer import BatchConsumer
     from include.streams.consume import TopicConsumer
     from include.streams.decode import Decoder
-    from include.streams.intake import Intake
     from include.streams.registry import Registry
 
     kafka, streams, topic = kafka_config(), stream_settings(), contract.topic or ""
     registry = Registry(streams.schema_registry_url) if streams.schema_registry_url else None
-    with connected_stores() as stores, Intake(kafka, topic, streams.group_of(topic), streams) as intake:
+    with connected_stores() as stores, BatchConsumer(kafka, topic, streams.group_of(topic), streams) as consumer:
         yield TopicConsumer(
-            contract, intake, Decoder(registry), stores, kafka, ingest_settings(), streams, run, ignore_threshold
+            contract, consumer, Decoder(registry), stores, kafka, ingest_settings(), streams, run, ignore_threshold
         )
 
 
 def kafka_config(connection_id: str = EVENTS) -> KafkaConfig:
-    """The broker: the connection's extra holds `bootstrap.servers` and further options in librdkafka's names.
+    """Return the broker configuration: the connection's extra holds `bootstrap.servers` and librdkafka options.
 
     Raises:
-        PermanentError: the extra names no broker, or holds something that is no option.
+        PermanentError: the extra names no broker, or an option has a wrong type.
     """
     options = dict(Connection.get(connection_id).extra_dejson)
     servers = options.pop(_BOOTSTRAP, None)
     if not servers or not isinstance(servers, str):
-        raise _unusable(connection_id, f'names no broker: write {{"{_BOOTSTRAP}": "host:port"}} into it')
+        raise _unusable(connection_id, f'names no broker: set it to {{"{_BOOTSTRAP}": "host:port"}}')
     wrong = sorted(name for name, value in options.items() if not isinstance(value, str | int | float | bool))
     if wrong:
-        raise _unusable(connection_id, f"holds {', '.join(wrong)}: an option is a text, a number, true or false")
+        raise _unusable(connection_id, f"holds {', '.join(wrong)}: an option must be a text, a number, true or false")
     return KafkaConfig(bootstrap_servers=servers, options=options)
 
 
 def warehouse_ingest_config() -> WarehouseConfig:
-    """The warehouse as the role `ingest`."""
+    """Return the configuration of the warehouse for the role `ingest`."""
     return _warehouse()
 
 
 def warehouse_transform_config() -> WarehouseConfig:
-    """The warehouse as the role `transform`: it reads everything, and writes staging and analytics."""
+    """Return the configuration of the warehouse for the role `transform`, which writes staging and analytics."""
     return _warehouse(WAREHOUSE_TRANSFORM)
 
 
@@ -92,7 +94,7 @@ def _unusable(connection_id: str, why: str) -> PermanentError:
 
 
 def s3_config() -> S3Config:
-    """The object store as the connection describes it."""
+    """Return the configuration of the object store from its connection."""
     connection = Connection.get(LANDING)
     extra = connection.extra_dejson
     return S3Config(

@@ -1,7 +1,7 @@
-"""Log files of old runs leave the disk.
+"""Delete the log files of old runs from disk.
 
-What belongs here: Airflow's folders of logs. What does not: logs of services, which their supervisor turns over, and
-logs that are kept elsewhere (remote logging), which are that store's to forget.
+What belongs here: Airflow's log folders. What does not: logs of services, which their supervisor rotates, and remote
+logs, which the remote store expires.
 """
 
 from __future__ import annotations
@@ -15,29 +15,29 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-# Of a run's tasks, and of a day's parsing.
+# Folders of the tasks of one run, and of the DAG parsing of one day.
 _FOLDERS = ("dag_id=*/run_id=*", "dag_processor/[0-9]*-[0-9]*-[0-9]*")
 
 
 def remove_log_files(base: Path, keep: timedelta) -> dict[str, int]:
-    """Remove the folders in which nothing was written for that long.
+    """Remove the log folders in which no file was written for the time `keep`.
 
     Args:
-        base: Airflow's folder of logs.
-        keep: how long.
+        base: Airflow's log folder.
+        keep: retention period.
 
     Returns:
-        How many folders, and their size in MB.
+        Number of removed folders, and their size in MB.
     """
-    before, gone, size = time.time() - keep.total_seconds(), 0, 0
+    before, removed, size = time.time() - keep.total_seconds(), 0, 0
     for folder in _folders(base):
         files = [stat for path in (folder, *folder.rglob("*")) if (stat := _stat(path))]
         if any(stat[0] >= before for stat in files):
             continue
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
-            gone, size = gone + 1, size + sum(stat[1] for stat in files)
-    return {"folders": gone, "megabytes": round(size / 1024**2)}
+            removed, size = removed + 1, size + sum(stat[1] for stat in files)
+    return {"folders": removed, "megabytes": round(size / 1024**2)}
 
 
 def _folders(base: Path) -> Iterator[Path]:
@@ -46,7 +46,7 @@ def _folders(base: Path) -> Iterator[Path]:
 
 
 def _stat(path: Path) -> tuple[float, int] | None:
-    """When it was written, and its size; nothing if it is gone meanwhile."""
+    """Return modification time (seconds since the epoch) and size in bytes; None if the file was removed meanwhile."""
     try:
         found = path.lstat()
     except FileNotFoundError:

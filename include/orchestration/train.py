@@ -10,20 +10,20 @@ from include.orchestration.catch_up import is_by_clock, last_extra
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import training_settings
 
-# Under this name `promote_model` leaves what was decided, also when it is skipped.
+# XCom key under which `promote_model` stores its decision, also when it is skipped.
 PROMOTION = "promotion"
 
 
 def champion_model() -> Asset:
-    """The news that another version of the commit model is in use."""
+    """Return the asset whose events say that another version of the commit model is the champion."""
     return Asset(name="models.commit-classifier", uri="mlflow://models/commit-classifier", group="models")
 
 
 @task(inlets=[features(), training_started()], outlets=[training_started()])
 def check_examples() -> dict[str, int]:
-    """Count the commits there are to learn from; too few skip the run, for more will come.
+    """Count the commits to train on, and skip the run if there are too few.
 
-    A run that the clock has started ends here, too, unless features were announced since the last training began.
+    A run started by the time schedule is also skipped unless features were built since the last training started.
     """
     from include.ml.examples import count
     from include.orchestration.stores import warehouse_transform_config
@@ -31,7 +31,7 @@ def check_examples() -> dict[str, int]:
     context = get_current_context()
     announced = last_extra(context, features()).get("version")
     if is_by_clock(context) and announced in {None, last_extra(context, training_started()).get("version")}:
-        raise AirflowSkipException("No features were announced since the last training began.")
+        raise AirflowSkipException("No features were built since the last training started.")
     context["outlet_events"][training_started()].extra.update({"version": announced})
     with no_retry_of_permanent_errors():
         found = count(warehouse_transform_config())
@@ -42,7 +42,7 @@ def check_examples() -> dict[str, int]:
 
 @task
 def train_model() -> dict[str, str]:
-    """Train and write the run down in MLflow; skip what follows if the same was trained on and decided before."""
+    """Train the model and log the run in MLflow; skip the next task if the same data was trained on and decided."""
     from include.ml.champion import train_model as train
     from include.orchestration.stores import warehouse_transform_config
 
@@ -50,14 +50,14 @@ def train_model() -> dict[str, str]:
         trained = train(warehouse_transform_config(), training_settings())
     if trained.decided:
         raise AirflowSkipException(
-            f"There is nothing new to train on: run {trained.run_id} had the same, and there is a champion."
+            f"There is no new data to train on: run {trained.run_id} used the same data, and there is a champion."
         )
     return {"run_id": trained.run_id}
 
 
 @task(outlets=[champion_model()])
 def promote_model(trained: dict[str, str]) -> None:
-    """Register the model and compare it with the champion; succeed, and tell who waits, only if it takes its place."""
+    """Register the model and compare it with the champion; skip the asset event unless it becomes the champion."""
     from dataclasses import asdict
 
     from include.ml.champion import promote_model as promote
@@ -67,4 +67,4 @@ def promote_model(trained: dict[str, str]) -> None:
         decided = promote(trained["run_id"], warehouse_transform_config(), training_settings())
     get_current_context()["ti"].xcom_push(PROMOTION, asdict(decided))
     if not decided.moved:
-        raise AirflowSkipException(f"The champion stays. {decided.reason}")
+        raise AirflowSkipException(f"The champion is kept. {decided.reason}")

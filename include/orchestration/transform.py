@@ -1,7 +1,7 @@
-"""The dbt project as tasks: one for each model with its tests, and what has to happen before and after.
+"""The dbt project as Airflow tasks: one per model with its tests, and the tasks before and after the models.
 
-What belongs here: how the project is turned into tasks and what a failure of one says. What a model computes stands in
-dbt/. Cosmos is imported when the DAG is built: it is too heavy for other DAG files that import this room.
+What belongs here: rendering the project as tasks, and the error of a failed task. What does not: the models, which are
+in dbt/. Cosmos is imported when the DAG is built, because it is too heavy for other DAG files that import this module.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ log = logging.getLogger(__name__)
 
 STAGE = "transform"
 
-# dbt-postgres has no option for these. Who reads in an open transaction holds a model up, and a model that waits for
-# its lock holds up all later readers. The Makefile says the same to dbt by hand.
+# dbt-postgres has no option for these. A reader in an open transaction blocks a model, and a model that waits for its
+# lock blocks all later readers. The Makefile sets the same options for manual dbt commands.
 SESSION_OPTIONS = "-c lock_timeout=30s -c statement_timeout=3600s"
-# Of one model and its tests, or of another task of the DAG.
+# Maximum run time of one model with its tests, or of another task of the DAG.
 LONGEST_TASK = timedelta(hours=2)
 
 _REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,17 +45,17 @@ _PROJECT = _REPOSITORY / "dbt"
 
 
 def manifest_path() -> Path:
-    """Where the manifest is: what DBT_MANIFEST names, from the checkout if it is relative."""
+    """Return the path of the manifest: DBT_MANIFEST, relative to the repository, or dbt/target/manifest.json."""
     return _REPOSITORY / (os.environ.get("DBT_MANIFEST") or _PROJECT / "target" / "manifest.json")
 
 
 def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
-    """A task for each model, which builds it and runs its tests, in the order in which they need each other.
+    """Create one task per model, which builds it and runs its tests, in dependency order.
 
-    Nothing is asked of the warehouse here, and no dbt is run: the manifest says all.
+    The tasks are read from the manifest, without the warehouse and without running dbt.
 
     Returns:
-        The tasks as a group, and the task of `ml_features`.
+        The task group, and the task of the model `ml_features`.
 
     Raises:
         PermanentError: there is no manifest.
@@ -65,7 +65,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
         raise PermanentError(
             STAGE,
             Code.TRANSFORMATION_FAILED,
-            f"The dbt manifest {manifest} is missing. Make it with: python -m local.dbt_manifest",
+            f"The dbt manifest {manifest} is missing. Create it with: python -m local.dbt_manifest",
         )
     with _quiet_parse():
         group = _task_group(group_id, manifest)
@@ -74,7 +74,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
 
 @contextmanager
 def _quiet_parse() -> Iterator[None]:
-    """Cosmos tells every parse in ten lines, and that it misses OpenLineage; its other warnings come through."""
+    """Silence Cosmos, which logs ten lines per parse and a warning about OpenLineage; keep its other warnings."""
     levels = {"cosmos": logging.WARNING, "cosmos.operators.local": logging.ERROR}
     before = {name: logging.getLogger(name).level for name in levels}
     try:
@@ -103,7 +103,7 @@ def _task_group(group_id: str, manifest: Path) -> Any:
                 "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
                 "DBT_USE_COLORS": "false",
                 "PGOPTIONS": SESSION_OPTIONS,
-                # They show that a model's SQL is right: that does not change from run to run.
+                # Unit tests check the SQL of a model, which does not change between runs.
                 "DBT_EXCLUDE_RESOURCE_TYPES": "unit_test",
             },
         ),
@@ -117,7 +117,7 @@ def _task_group(group_id: str, manifest: Path) -> Any:
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.LOCAL,
             invocation_mode=InvocationMode.DBT_RUNNER,
-            # A test of several models runs with the last of them, not before that one is built.
+            # A test of several models runs with the last of them, after all are built.
             test_indirect_selection=TestIndirectSelection.BUILDABLE,
         ),
         render_config=RenderConfig(
@@ -134,53 +134,53 @@ def _task_id(node: Any) -> str:
     return str(node.name)
 
 
-def report_failed_tests(project_dir: str, context: Any) -> None:  # noqa: ARG001 - Cosmos gives both
-    """Called after each dbt run: write the query that shows the rows a test has found into the task's log.
+def report_failed_tests(project_dir: str, context: Any) -> None:  # noqa: ARG001 - Cosmos passes both
+    """Log, for each failed dbt test, the query that shows its rows. Cosmos calls this after each dbt run.
 
     Args:
         project_dir: the copy of the project in which dbt ran.
-        context: the task's.
+        context: context of the task.
 
     Raises:
-        AirflowFailException: a test has failed. The same rows would fail it again, so there is no retry.
+        AirflowFailException: a test failed. The same rows would fail it again, so there is no retry.
     """
     results = Path(project_dir) / "target" / "run_results.json"
     if not results.is_file():
-        return  # dbt did not come so far, and Cosmos raises what it said
+        return  # dbt stopped earlier, and Cosmos raises its error
     failed = [result for result in json.loads(results.read_text())["results"] if result["status"] == "fail"]
     for result in failed:
         log.error(
-            "The dbt test %s found %s. The rows, to be seen as `reader`:\n%s",
-            _named(result),
-            _rows(result),
+            "The dbt test %s found %s. Run this query as role `reader` to see the rows:\n%s",
+            _test_name(result),
+            _row_count(result),
             (result.get("compiled_code") or "").strip(),
         )
     if failed:
-        found = "; ".join(f"{_named(result)} found {_rows(result)}" for result in failed)
+        found = "; ".join(f"{_test_name(result)} found {_row_count(result)}" for result in failed)
         with no_retry_of_permanent_errors():
             raise PermanentError(
                 STAGE,
                 Code.TRANSFORMATION_FAILED,
-                f"dbt tests failed: {found}. What builds on the model is not built. The queries are in the log above.",
+                f"dbt tests failed: {found}. Models that depend on this one are not built. The queries are in the log.",
             )
 
 
-def _named(result: dict[str, Any]) -> str:
-    """`test.filegate.<name>.<checksum>`, or without a checksum for a test in a file of its own."""
+def _test_name(result: dict[str, Any]) -> str:
+    """Return the name in `test.filegate.<name>.<checksum>`; a singular test has no checksum."""
     return str(result["unique_id"]).split(".")[2]
 
 
-def _rows(result: dict[str, Any]) -> str:
+def _row_count(result: dict[str, Any]) -> str:
     count = result.get("failures")
     return "1 row" if count == 1 else f"{count} rows"
 
 
 @task.short_circuit(inlets=[build_started()])
 def find_new_rows() -> dict[str, Any]:
-    """Look what the raw tables hold; a run that the clock has started ends here if nothing was loaded.
+    """Check for loads since the last build; a run started by the time schedule ends here if nothing was loaded.
 
     Returns:
-        What `loaded_files` says; nothing if the run is to end, which skips all tasks behind this one.
+        The result of `loaded_files`; an empty dict ends the run and skips all downstream tasks.
     """
     from include.orchestration.stores import warehouse_transform_config
 
@@ -188,20 +188,20 @@ def find_new_rows() -> dict[str, Any]:
     with no_retry_of_permanent_errors():
         loaded = loaded_files(warehouse_transform_config())
     if is_by_clock(context) and (not loaded["loads"] or loaded == last_extra(context, build_started())):
-        log.info("Nothing was loaded since the last build began: %s loads.", f"{loaded['loads']:,}")
+        log.info("Nothing was loaded since the last build started: %s loads.", f"{loaded['loads']:,}")
         return {}
     return loaded
 
 
 @task(outlets=[build_started()])
 def prepare_tables(loaded: dict[str, Any]) -> list[str]:
-    """Note which loads the build takes in, and make the raw tables that no load has made yet, empty.
+    """Store which loads the build includes, and create missing raw tables, empty.
 
-    Tables that are there get the columns that their contract has gained, as the next load would give them. Their rows
-    and other columns stay as they are.
+    Existing tables get the new columns of their contract, as the next load would add them. Their rows and other columns
+    do not change.
 
     Args:
-        loaded: what `find_new_rows` has found.
+        loaded: result of `find_new_rows`.
     """
     from include.ingestion.target import Target
     from include.orchestration.catalog import sound_contracts
@@ -212,42 +212,42 @@ def prepare_tables(loaded: dict[str, Any]) -> list[str]:
     context["outlet_events"][build_started()].extra.update(loaded)
     with no_retry_of_permanent_errors(), connected_stores() as stores, warehouse_errors(STAGE):
         for contract in contracts:
-            Target(contract, file_id=0, attempt=0).ensure(stores.ledger.connection)
+            Target(contract, file_id=0, attempt=0).ensure(stores.connection)
     return [contract.dataset for contract in contracts]
 
 
 @task(outlets=[marts()])
 def announce_models() -> None:
-    """Tell who waits for the models."""
+    """Create the asset event of the models, through the outlet of this task."""
 
 
 @task(inlets=[features()], outlets=[features()])
 def announce_features() -> None:
-    """Tell who waits for the commit model's features, if commits came since they were told, or somebody asked.
+    """Create the asset event of the features if commits are new since its last event, or a user triggered the run.
 
-    What decides is what is staged, not the news that started this run: those of a run that failed are not told again.
-    The news themselves carry what they tell of. Airflow keeps them if this task succeeds, so nothing can come between
-    telling and noting.
+    The staged rows decide, not the asset events that started this run: Airflow does not repeat the events of a failed
+    run. The event's `extra` holds the state of the staged rows. Airflow stores event and state together when this task
+    succeeds.
     """
     from include.orchestration.stores import warehouse_transform_config
 
     context: Any = get_current_context()
     with no_retry_of_permanent_errors():
         staged = staged_commits(warehouse_transform_config())
-    by_hand = not context["triggering_asset_events"] and not is_by_clock(context)
-    if not by_hand and not is_news(staged, last_extra(context, features())):
-        raise AirflowSkipException(f"No commits came: {staged['commits']:,} are staged, as they were told of.")
+    is_manual = not context["triggering_asset_events"] and not is_by_clock(context)
+    if not is_manual and not has_new_rows(staged, last_extra(context, features())):
+        raise AirflowSkipException(f"No new commits: {staged['commits']:,} are staged, as at the last asset event.")
     context["outlet_events"][features()].extra.update(staged)
 
 
 def loaded_files(config: WarehouseConfig) -> dict[str, Any]:
-    """How many files and batches were loaded, and when the newest was: different after every load.
+    """Return the number of loaded files and batches and the time of the newest: they differ after every load.
 
     Args:
-        config: the warehouse, as a role that reads the ledger.
+        config: the warehouse, with a role that reads the ledger.
 
     Raises:
-        RetryableError: the warehouse does not answer.
+        RetryableError: the warehouse does not respond.
         PermanentError: it refuses.
     """
     from include.stores.warehouse import connect, statement, warehouse_errors
@@ -258,13 +258,13 @@ def loaded_files(config: WarehouseConfig) -> dict[str, Any]:
 
 
 def staged_commits(config: WarehouseConfig) -> dict[str, Any]:
-    """How many commits are staged, when the newest was loaded, and a text that differs when any row does.
+    """Return the number of staged commits, the load time of the newest, and a version that differs when any row does.
 
     Args:
-        config: the warehouse, as a role that reads staging.
+        config: the warehouse, with a role that reads staging.
 
     Raises:
-        RetryableError: the warehouse does not answer.
+        RetryableError: the warehouse does not respond.
         PermanentError: it refuses.
     """
     from include.stores.warehouse import connect, statement, warehouse_errors
@@ -274,11 +274,11 @@ def staged_commits(config: WarehouseConfig) -> dict[str, Any]:
     return {"commits": commits, "newest": newest.isoformat() if newest else None, "version": str(version)}
 
 
-def is_news(staged: Mapping[str, Any], told: Mapping[str, Any] | None) -> bool:
-    """Whether there are commits, and others than those that were told of.
+def has_new_rows(staged: Mapping[str, Any], announced: Mapping[str, Any] | None) -> bool:
+    """Return whether there are staged commits that differ from those of the last asset event.
 
     Args:
-        staged: what `staged_commits` says.
-        told: what it said when features were announced last; None if they never were.
+        staged: result of `staged_commits`.
+        announced: its result at the last asset event; None if there was no event.
     """
-    return bool(staged["commits"]) and staged["version"] != (told or {}).get("version")
+    return bool(staged["commits"]) and staged["version"] != (announced or {}).get("version")

@@ -1,4 +1,4 @@
-"""The tasks of the DAGs that keep order: reprocessing and sweeping."""
+"""The tasks of the DAGs `reprocess_failed` and `sweep_unmatched`."""
 
 from __future__ import annotations
 
@@ -8,64 +8,64 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
 from include.errors import visible
-from include.orchestration.alerts import tell_of_files_held_back, tell_of_quarantined_files
+from include.orchestration.alerts import notify_held_back_files, notify_quarantined_files
 from include.orchestration.defaults import no_retry_of_permanent_errors
-from include.orchestration.outside import skipped_for_outside_trouble
+from include.orchestration.outages import skip_on_outage
 from include.settings import ingest_settings
 
-# Seconds between two sweeps at most. The rule IncomingNotWatched of Prometheus allows 600.
-SWEEP_AT_LATEST = 300
+# Seconds between two sweeps at most. The Prometheus rule IncomingNotWatched allows 600.
+MAX_SWEEP_INTERVAL_SECONDS = 300
 
 log = logging.getLogger(__name__)
 
 
 @task
-def put_back_files(dataset: str, stage: str, name: str) -> dict[str, int]:
-    """Move quarantined files back to incoming/."""
-    from include.ingestion.reprocess import Selection, put_back
+def requeue_files(dataset: str, stage: str, name: str) -> dict[str, int]:
+    """Move quarantined files back to incoming/, and return the counts by outcome."""
+    from include.ingestion.upkeep.requeue import Selection, requeue
     from include.orchestration.catalog import catalog
     from include.orchestration.stores import connected_stores
 
     bucket = ingest_settings().landing_bucket
     known = set(catalog().known)
     with no_retry_of_permanent_errors(), connected_stores() as stores:
-        returned = put_back(Selection(dataset, stage, name), bucket, stores.objects, stores.ledger, known)
-    for key in returned.keys:
-        log.info("Back to %s", visible(key))
-    for key in returned.missing:
+        result = requeue(Selection(dataset, stage, name), bucket, stores.objects, stores.ledger, known)
+    for key in result.keys:
+        log.info("Moved to %s", visible(key))
+    for key in result.missing:
         log.warning("Not in quarantine any more: %s", visible(key))
-    for key in returned.waiting:
+    for key in result.waiting:
         log.warning(
-            "Still in quarantine, for another file of its name waits in incoming/; trigger again: %s", visible(key)
+            "Still in quarantine, because another file of its name waits in incoming/; trigger again: %s", visible(key)
         )
-    for key in returned.refused:
+    for key in result.refused:
         log.warning(
-            "Still in quarantine, for the store does not serve it; restore it from cold storage or grant the right to "
-            "read it, then trigger again: %s", visible(key),
+            "Still in quarantine, because the store does not serve it; restore it from cold storage or grant the right "
+            "to read it, then trigger again: %s", visible(key),
         )  # fmt: skip
-    counts = {"returned": len(returned.keys), "missing": len(returned.missing), "waiting": len(returned.waiting)}
-    return counts | ({"refused by the store": len(returned.refused)} if returned.refused else {})
+    counts = {"requeued": len(result.keys), "missing": len(result.missing), "waiting": len(result.waiting)}
+    return counts | ({"refused by the store": len(result.refused)} if result.refused else {})
 
 
 @task
 def sweep_incoming() -> dict[str, int]:
-    """Route or quarantine what no ingest DAG waits for; tell people of the latter, and of what they were not told."""
+    """Route or quarantine the files that no ingest DAG waits for; send alerts for these, and those held back before."""
     from include.contracts.reserved import UNKNOWN
-    from include.ingestion.claim import Run
-    from include.ingestion.sweep import sweep
+    from include.ingestion.claim import AirflowRun
+    from include.ingestion.upkeep.sweep import sweep
     from include.orchestration.catalog import catalog, no_contract_message
     from include.orchestration.stores import connected_stores
 
     context = get_current_context()
-    run = Run(context["dag"].dag_id, context["run_id"])
+    run = AirflowRun(context["dag"].dag_id, context["run_id"])
     try:
-        with no_retry_of_permanent_errors(), skipped_for_outside_trouble(), connected_stores() as stores:
+        with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
             swept = sweep(catalog, stores.objects, stores.ledger, run, ingest_settings())
     finally:
-        # Also after a sweep that found none: the one before may have died before it told.
-        tell_of_quarantined_files(UNKNOWN)
-        tell_of_files_held_back()
-    if catalog().is_empty:  # asked last: the sweep reads the contracts once the bucket is listed
+        # Also after a sweep that found no files: the previous one may have died before it sent its alert.
+        notify_quarantined_files(UNKNOWN)
+        notify_held_back_files()
+    if catalog().is_empty:  # checked last: the sweep reads the contracts after it has listed the bucket
         raise AirflowFailException(no_contract_message())
     drafts = {"waiting for activation": swept.waiting} if swept.waiting else {}
     return {"routed": swept.routed, "quarantined": swept.quarantined, **drafts}

@@ -1,1 +1,1 @@
-"""The warehouse as it stands: checks over whole tables, their results, and the pages that show them."""
+"""Quality checks of whole tables of the warehouse, their results, and the pages that show them."""

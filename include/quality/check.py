@@ -1,6 +1,7 @@
-"""One check of the warehouse from its beginning to its end.
+"""One complete check of the warehouse.
 
-What belongs here: the order: look, write down, tell, show, and only then fail. What does not: any of these itself.
+What belongs here: the order of the steps: run the checks, store the results, log a summary, publish the pages, and only
+then fail. What does not: the steps themselves.
 """
 
 from __future__ import annotations
@@ -10,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from include.errors import PipelineError
 from include.quality.evaluate import Evaluator
-from include.quality.facts import Facts
 from include.quality.inspection import Inspector
 from include.quality.marts import MARTS
 from include.quality.publish import KEPT, publish
 from include.quality.results import forget_results, read_runs, write_results
 from include.quality.summary import stop_at_critical, summary
+from include.quality.table_stats import TableStats
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# In seconds. A check that waits long for a lock waits with a lock of its own that others wait for.
+# In seconds. Short, because other sessions queue behind a check that waits for a lock.
 _LOCK_TIMEOUT = 10
-# Two million rows of sales take two seconds, all their checks together.
+# All checks of two million rows of sales together take two seconds.
 _STATEMENT_TIMEOUT = 300
 
 
@@ -43,24 +44,24 @@ def check_warehouse(
     *,
     marts: Sequence[Mart] = MARTS,
 ) -> list[TableReport]:
-    """Check every table, write the results down, log a summary and publish the pages.
+    """Check every table, store the results, log a summary and publish the pages.
 
     Args:
-        contracts: of the datasets that are checked.
-        warehouse: as the role `transform`.
-        s3: where the bucket of the pages is.
+        contracts: contracts of the datasets to check.
+        warehouse: the warehouse with the role `transform`.
+        s3: object store of the pages.
         settings: of the checks.
-        marts: tables of analytics that are checked too.
+        marts: tables of analytics to check.
 
     Raises:
-        PermanentError: a critical check failed; results and pages are there.
-        RetryableError: the warehouse or the bucket does not answer.
+        PermanentError: a critical check failed; results and pages are written.
+        RetryableError: the warehouse or the bucket does not respond.
     """
     config = warehouse.model_copy(update={"lock_timeout": _LOCK_TIMEOUT, "statement_timeout": _STATEMENT_TIMEOUT})
     evaluator = Evaluator(config)
     with connect(config) as connection:
         try:
-            inspector = Inspector.starting(Facts(connection), evaluator, settings)
+            inspector = Inspector.starting(TableStats(connection), evaluator, settings)
             found = [inspector.dataset(contract) for contract in contracts]
             reports = found + [report for mart in marts if (report := inspector.mart(mart)) is not None]
         finally:
@@ -72,9 +73,9 @@ def check_warehouse(
     log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
     try:
         pages = publish(reports, runs, ObjectStore(s3), settings.docs_bucket)
-        log.info("%s pages in s3://%s, the first is index.html", len(pages), settings.docs_bucket)
+        log.info("Published %s pages in s3://%s; open index.html", len(pages), settings.docs_bucket)
     except PipelineError as error:
-        # A critical failure must not hide behind a bucket that is away.
+        # An unavailable bucket must not hide a critical failure.
         log.error("The pages were not published. %s", error)
         stop_at_critical(reports)
         raise

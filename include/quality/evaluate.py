@@ -1,8 +1,8 @@
-"""Runs checks on a table by Great Expectations, in SQL, where the rows lie.
+"""Run checks on a table with Great Expectations, as SQL in the warehouse.
 
-What belongs here: from checks to results. What does not: which checks, and what a failure means. The library bundles
-the counts of many expectations into one scan. Where one of them cannot be evaluated, or the scan takes too long, it
-asks for each alone: so that one fails alone, and the timeout holds for each of them.
+What belongs here: turning checks into results. What does not: choosing checks and judging failures. The library
+combines the counts of many expectations into one scan. If one expectation cannot be evaluated, or the scan takes too
+long, it runs each expectation separately: then only that one fails, and the timeout applies to each.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, RetryableError
-from include.quality.facts import UnreadableTableError
-from include.quality.records import Check, CheckResult
+from include.quality.records import CheckResult, TableCheck
+from include.quality.table_stats import UnreadableTableError
 from include.stores.expectations import (
     close_source,
     expected,
@@ -29,34 +29,34 @@ if TYPE_CHECKING:
 
     from include.settings import WarehouseConfig
 
-_SHOWN = 300
-# PostgreSQL's words for a lock that is not had in time, and for a statement that takes too long.
+_MAX_MESSAGE = 300
+# PostgreSQL's error messages for a lock that was not granted in time, and for a statement that took too long.
 _UNREADABLE = ("lock timeout", "statement timeout")
-_LOST = ("connection failed", "server closed the connection", "terminating connection", "connection is closed")
+_DISCONNECTED = ("connection failed", "server closed the connection", "terminating connection", "connection is closed")
 
 Evaluated = tuple[CheckResult, Any]
 
 
 class Evaluator:
-    """Evaluates checks over a connection of its own. Waking the library takes seconds: one serves all tables."""
+    """Evaluates checks over its own connection. Starting the library takes seconds: use one instance for all tables."""
 
     def __init__(self, config: WarehouseConfig) -> None:
         self._config = config
 
-    def evaluate(self, checks: list[Check], schema: str, table: str) -> list[Evaluated]:
-        """What each check saw, in the checks' order, with the library's own result.
+    def evaluate(self, checks: list[TableCheck], schema: str, table: str) -> list[Evaluated]:
+        """Return the result of each check, in the order of the checks, with the library's own result.
 
         Raises:
             UnreadableTableError: the table is locked, or a scan takes longer than the statement timeout.
-            RetryableError: the warehouse does not answer.
+            RetryableError: the warehouse does not respond.
         """
         if not checks:
             return []
-        with _translated():
+        with _translated_errors():
             items = self._validate_all(checks, schema, table)
         return [(_result(check, item), item) for check, item in zip(checks, items, strict=True)]
 
-    def _validate_all(self, checks: list[Check], schema: str, table: str) -> list[Any]:
+    def _validate_all(self, checks: list[TableCheck], schema: str, table: str) -> list[Any]:
         batches = self._batches(schema, table)
         try:
             return self._validate(batches, checks)
@@ -64,7 +64,7 @@ class Evaluator:
             self._source.delete_asset(batches.data_asset.name)
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection."""
         if "_source" in self.__dict__:
             close_source(self._source)
             del self.__dict__["_source"]
@@ -77,45 +77,45 @@ class Evaluator:
         asset = self._source.add_table_asset(f"{schema}.{table}", table_name=table, schema_name=schema)
         return asset.add_batch_definition_whole_table("all")
 
-    def _validate(self, batches: Any, checks: list[Check]) -> list[Any]:
+    def _validate(self, batches: Any, checks: list[TableCheck]) -> list[Any]:
         suite = load_library().ExpectationSuite(name=batches.data_asset.name)
-        for place, check in enumerate(checks):
-            # The library answers in an order of its own; the place finds the check again.
-            kwargs = {**dict(check.kwargs), "severity": check.severity.value, "meta": {"place": place}}
+        for index, check in enumerate(checks):
+            # The library returns results in its own order; the index assigns each result to its check.
+            kwargs = {**dict(check.kwargs), "severity": check.severity.value, "meta": {"index": index}}
             suite.expectations.append(implementation(check.expectation)(**kwargs))
-        answer = batches.get_batch().validate(
+        validation = batches.get_batch().validate(
             suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0}
         )
-        items = sorted(answer.results, key=lambda item: int(item.expectation_config.meta["place"]))
+        items = sorted(validation.results, key=lambda item: int(item.expectation_config.meta["index"]))
         for item in items:
-            _complain_of(raised(item.exception_info))
+            _raise_if_table_error(raised(item.exception_info))
         return items
 
 
 @contextmanager
-def _translated() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except (UnreadableTableError, RetryableError):
         raise
     except Exception as error:
-        # The library and its driver raise many types on the way to a table; only the words tell them apart.
-        _complain_of(str(error))
+        # The library and its driver raise many exception types for a table; only the messages distinguish them.
+        _raise_if_table_error(str(error))
         raise
 
 
-def _complain_of(message: str) -> None:
-    """Raise what concerns the table or the warehouse, and not the expectation."""
-    low = message.lower()
-    if any(words in low for words in _UNREADABLE):
+def _raise_if_table_error(message: str) -> None:
+    """Raise an error if the message concerns the table or the warehouse, not the expectation."""
+    lowered = message.lower()
+    if any(words in lowered for words in _UNREADABLE):
         raise UnreadableTableError(_first_line(message))
-    if any(words in low for words in _LOST):
+    if any(words in lowered for words in _DISCONNECTED):
         raise RetryableError(
-            "quality", Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not answer.", detail=_first_line(message)
+            "quality", Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not respond.", detail=_first_line(message)
         )
 
 
-def _result(check: Check, item: Any) -> CheckResult:
+def _result(check: TableCheck, item: Any) -> CheckResult:
     reason = raised(item.exception_info)
     return CheckResult(
         expectation=check.expectation,
@@ -129,4 +129,4 @@ def _result(check: Check, item: Any) -> CheckResult:
 
 
 def _first_line(message: str) -> str:
-    return message.strip().partition("\n")[0][:_SHOWN]
+    return message.strip().partition("\n")[0][:_MAX_MESSAGE]

@@ -1,7 +1,8 @@
-"""Inspects one table after the other: what the contract asks, what the ledger says, what was seen.
+"""Inspect the tables one by one: compare each with its contract and with the ledger.
 
-What belongs here: the rules that are no expectation of the library, and the order of things. What does not: arithmetic
-(`volume`), queries (`facts`), the library (`evaluate`). A table that is missing, empty or locked is a result.
+What belongs here: the rules that are not expectations of the library, and the order of the checks. What does not:
+arithmetic (`volume`), queries (`table_stats`), the library (`evaluate`). A missing, empty or locked table is a result,
+not an error.
 """
 
 from __future__ import annotations
@@ -12,43 +13,43 @@ from typing import TYPE_CHECKING
 
 from include.contracts.model import Contract, Severity
 from include.quality import quoting
-from include.quality.facts import Facts, Loads, Shape, Stock, UnreadableTableError
 from include.quality.marts import SCHEMA as MART_SCHEMA
 from include.quality.marts import Mart, plan_of_mart
 from include.quality.plan import SCHEMA, pattern_of, plan
 from include.quality.records import CheckResult, TableReport
+from include.quality.table_stats import Loads, RowCounts, Shape, TableStats, UnreadableTableError
 from include.quality.volume import farthest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.quality.evaluate import Evaluator
-    from include.quality.facts import Ledger
+    from include.quality.table_stats import LedgerTotals
     from include.settings import QualitySettings
 
 
-# Older than the contract's promise is a warning; so many times older, something has stopped.
+# Data older than the contract's freshness is a warning; older than this multiple of it is critical.
 CRITICAL_STALENESS = 3.0
-# A run is judged when it has been quiet for so long (sql/statements/quality_loads.sql): the check before was too early.
+# A run counts after it was inactive for this long (sql/statements/quality_loads.sql); the previous check left it out.
 _QUIET = timedelta(minutes=5)
 
 
 @dataclass
 class Inspector:
-    """Inspects tables with what it was given; `now` is the moment of the whole check."""
+    """Inspects tables; `now` is the time of the whole check."""
 
-    facts: Facts
+    stats: TableStats
     evaluator: Evaluator
     settings: QualitySettings
     now: datetime
 
     @classmethod
-    def starting(cls, facts: Facts, evaluator: Evaluator, settings: QualitySettings) -> Inspector:
-        """An inspector whose check begins now."""
-        return cls(facts, evaluator, settings, datetime.now(UTC))
+    def starting(cls, stats: TableStats, evaluator: Evaluator, settings: QualitySettings) -> Inspector:
+        """Return an inspector whose check starts now."""
+        return cls(stats, evaluator, settings, datetime.now(UTC))
 
     def dataset(self, contract: Contract) -> TableReport:
-        """All checks of a contract's table."""
+        """Run all checks of a contract's table."""
         report = TableReport(contract.dataset, self.now)
         try:
             self._inspect_dataset(contract, report)
@@ -57,11 +58,11 @@ class Inspector:
         return report
 
     def mart(self, mart: Mart) -> TableReport | None:
-        """The checks of a table of analytics, or None where the transformations had nothing to make it of yet."""
+        """Run the checks of a table of analytics; None if the transformations had no rows to build it from yet."""
         report = TableReport(f"{MART_SCHEMA}.{mart.table}", self.now)
         try:
-            shape = self.facts.shape(MART_SCHEMA, mart.table, mart.key)
-            has_source = self.facts.has_rows(*mart.source)
+            shape = self.stats.shape(MART_SCHEMA, mart.table, mart.key)
+            has_source = self.stats.has_rows(*mart.source)
             if shape is None:
                 if not has_source or not self._transformed(mart):
                     return None
@@ -77,26 +78,26 @@ class Inspector:
         return report
 
     def _transformed(self, mart: Mart) -> bool:
-        return mart.shows_a_transformation or self.facts.has_tables(MART_SCHEMA)
+        return mart.shows_a_transformation or self.stats.has_tables(MART_SCHEMA)
 
     def _inspect_dataset(self, contract: Contract, report: TableReport) -> None:
         name = contract.dataset
-        shape, ledger = self.facts.shape(SCHEMA, name, contract.key), self.facts.ledger(name)
+        shape, ledger = self.stats.shape(SCHEMA, name, contract.key), self.stats.ledger(name)
         if shape is None:
             report.results.append(_missing(name, ledger))
             return
-        stock = self.facts.stock(SCHEMA, name, name)
-        if not stock.rows and not ledger.inserted:
+        row_counts = self.stats.row_counts(SCHEMA, name, name)
+        if not row_counts.rows and not ledger.inserted:
             report.results.append(_no_data("no data yet"))
             return
-        report.results.extend(_of_shape(contract, shape))
-        report.results.extend(_of_ledger(name, ledger, stock))
+        report.results.extend(_shape_results(contract, shape))
+        report.results.extend(_ledger_results(name, ledger, row_counts))
         report.results.extend(judge_freshness(contract, ledger.newest, self.now))
         since = self.now - timedelta(minutes=self.settings.schedule_minutes) - _QUIET
-        loads = self.facts.loads(name, since, self.settings.history_loads)
+        loads = self.stats.loads(name, since, self.settings.history_loads)
         report.results.append(judge_volume(loads, self.settings))
         wanted = {pattern for column in contract.columns if (pattern := pattern_of(column)) is not None}
-        patterns = self.facts.usable_patterns(wanted)
+        patterns = self.stats.usable_patterns(wanted)
         checks = plan(contract, shape.columns, key_is_enforced=shape.key_is_enforced, patterns=patterns)
         report.evaluated = self.evaluator.evaluate(checks, SCHEMA, name)
         report.results.extend(result for result, _ in report.evaluated)
@@ -104,11 +105,11 @@ class Inspector:
 
 
 def judge_volume(loads: Loads, settings: QualitySettings) -> CheckResult:
-    """Whether the new loads are as large as usual. With too little history there is nothing to say."""
+    """Judge whether the new loads have the usual size. With too little history the check passes."""
     name = "volume_is_usual"
     if not loads.new or len(loads.history) < settings.history_least:
-        few = f"{len(loads.history)} earlier loads; judged from {settings.history_least} on"
-        return _rule(name, Severity.INFO, holds=True, observed=few, expected="a history")
+        short_history = f"{len(loads.history)} earlier loads; judged from {settings.history_least} on"
+        return _rule(name, Severity.INFO, holds=True, observed=short_history, expected="a history")
     volume = farthest(loads.new, loads.history, settings.deviations)
     return _rule(
         name,
@@ -116,17 +117,17 @@ def judge_volume(loads: Loads, settings: QualitySettings) -> CheckResult:
         holds=volume.is_usual(settings.deviations),
         observed=f"{volume.rows:,} rows, {volume.deviation:+.1f} robust deviations from the median {volume.usual:,}",
         expected=f"{volume.low:,} to {volume.high:,} rows, as the last {len(loads.history)} loads",
-        remedy="SELECT * FROM ops.file_ingestion_log ORDER BY loaded_at DESC; ask who delivers what has changed",
+        remedy="SELECT * FROM ops.file_ingestion_log ORDER BY loaded_at DESC; ask the data provider what has changed",
     )
 
 
 def judge_freshness(contract: Contract, newest: datetime | None, now: datetime) -> Iterator[CheckResult]:
-    """Whether the dataset was delivered in time. A delivery in which nothing is new is one, though no row changes.
+    """Judge whether the dataset was delivered in time. A delivery that changes no row counts too.
 
     Args:
-        contract: with the promise; without one there is nothing to judge.
-        newest: when the last delivery was loaded, or None where the ledger knows of none.
-        now: the moment of the check.
+        contract: its `freshness_hours` is the limit; without it there is no result.
+        newest: load time of the last delivery; None if the ledger has none.
+        now: time of the check.
     """
     if contract.freshness_hours is None:
         return
@@ -140,7 +141,7 @@ def judge_freshness(contract: Contract, newest: datetime | None, now: datetime) 
             holds=age is not None and age <= hours,
             observed=observed,
             expected=f"a delivery within {hours:g} hours",
-            remedy=f"Ask who delivers {contract.dataset}, look into failed/, and whether its DAG is paused",
+            remedy=f"Ask the provider of {contract.dataset}; check failed/, and whether the DAG is paused",
         )
 
 
@@ -150,7 +151,7 @@ def _rule(
     return CheckResult(name, None, severity, holds, observed, expected, remedy)
 
 
-def _of_shape(contract: Contract, shape: Shape) -> Iterator[CheckResult]:
+def _shape_results(contract: Contract, shape: Shape) -> Iterator[CheckResult]:
     table = f"{SCHEMA}.{contract.dataset}"
     lacking = [column.name for column in contract.columns if column.name not in shape.columns]
     yield _rule("table_is_there", Severity.CRITICAL, holds=True, observed=table, expected=table)
@@ -160,7 +161,7 @@ def _of_shape(contract: Contract, shape: Shape) -> Iterator[CheckResult]:
         holds=not lacking,
         observed=f"lacks {', '.join(lacking)}" if lacking else f"{len(shape.columns)} columns",
         expected=f"the columns of the contract {contract.version}",
-        remedy="They come with the next load; until then they are not checked",
+        remedy="The next load adds them; until then they are not checked",
     )
     if shape.key_is_enforced:
         key = ", ".join(contract.key)
@@ -173,12 +174,12 @@ def _of_shape(contract: Contract, shape: Shape) -> Iterator[CheckResult]:
         )
 
 
-def _of_ledger(dataset: str, ledger: Ledger, stock: Stock) -> Iterator[CheckResult]:
+def _ledger_results(dataset: str, ledger: LedgerTotals, row_counts: RowCounts) -> Iterator[CheckResult]:
     yield _rule(
         "ledger_balances",
         Severity.CRITICAL,
         holds=ledger.unbalanced == 0,
-        observed=f"{ledger.unbalanced} of {ledger.entries} loaded entries do not add up",
+        observed=f"{ledger.unbalanced} of {ledger.entries} loaded entries do not balance",
         expected="read = inserted + updated + unchanged + duplicate + rejected",
         remedy=f"SELECT * FROM ops.file_ingestion_log WHERE dataset = {quoting.text(dataset)} "
         "AND status IN ('loaded', 'archived') "
@@ -187,15 +188,15 @@ def _of_ledger(dataset: str, ledger: Ledger, stock: Stock) -> Iterator[CheckResu
     yield _rule(
         "rows_are_accounted_for",
         Severity.WARNING,
-        holds=stock.rows == stock.inserted,
-        observed=f"{stock.rows:,} rows in the table",
-        expected=f"{stock.inserted:,} rows inserted, by the ledger",
-        remedy="Rows were written or deleted by hand: "
-        f"SELECT _file_id, count(*) FROM {quoting.name(SCHEMA, dataset)} GROUP BY _file_id shows whose they are",
+        holds=row_counts.rows == row_counts.inserted,
+        observed=f"{row_counts.rows:,} rows in the table",
+        expected=f"{row_counts.inserted:,} rows inserted, by the ledger",
+        remedy="Rows were written or deleted outside the pipeline: "
+        f"SELECT _file_id, count(*) FROM {quoting.name(SCHEMA, dataset)} GROUP BY _file_id shows the file of each",
     )
 
 
-def _missing(dataset: str, ledger: Ledger) -> CheckResult:
+def _missing(dataset: str, ledger: LedgerTotals) -> CheckResult:
     if not ledger.inserted:
         return _no_data("no data yet")
     return _rule(
@@ -203,8 +204,8 @@ def _missing(dataset: str, ledger: Ledger) -> CheckResult:
         Severity.CRITICAL,
         holds=False,
         observed="no such table",
-        expected=f"{SCHEMA}.{dataset}, for the ledger has {ledger.inserted:,} rows inserted into it",
-        remedy="Restore it from a backup, or let its files be loaded again",
+        expected=f"{SCHEMA}.{dataset}, because the ledger has {ledger.inserted:,} rows inserted into it",
+        remedy="Restore it from a backup, or load its files again",
     )
 
 
@@ -215,13 +216,13 @@ def _missing_mart(mart: Mart) -> CheckResult:
         Severity.CRITICAL,
         holds=False,
         observed="no such table",
-        expected=f"{MART_SCHEMA}.{mart.table}, for {source} has rows",
+        expected=f"{MART_SCHEMA}.{mart.table}, because {source} has rows",
         remedy="Run the DAG transform_warehouse",
     )
 
 
 def _no_data(observed: str) -> CheckResult:
-    return _rule("has_data", Severity.INFO, holds=True, observed=observed, expected="data, one day")
+    return _rule("has_data", Severity.INFO, holds=True, observed=observed, expected="data, eventually")
 
 
 def _unreadable(schema: str, table: str, error: UnreadableTableError) -> CheckResult:
@@ -229,10 +230,10 @@ def _unreadable(schema: str, table: str, error: UnreadableTableError) -> CheckRe
         "table_is_readable",
         Severity.WARNING,
         holds=False,
-        observed=f"not read to its end: {error}",
+        observed=f"not read completely: {error}",
         expected="no lock, and a scan within the statement timeout",
         remedy=f"SELECT * FROM pg_locks WHERE relation = {quoting.text(quoting.name(schema, table))}::regclass; "
-        "the next check looks again",
+        "the next check tries again",
     )
 
 
@@ -241,7 +242,7 @@ def _unusable(pattern: str) -> CheckResult:
         "pattern_is_usable",
         Severity.INFO,
         holds=False,
-        observed="the warehouse does not understand it",
+        observed="PostgreSQL does not accept this pattern",
         expected=pattern[:300],
-        remedy="Rows are checked on their way in all the same. In plainer syntax the table is checked too",
+        remedy="Rows are still checked during loading. Use simpler regex syntax to check the table too",
     )

@@ -1,7 +1,7 @@
-"""What is asked of the tables that the transformations make.
+"""The checks of the tables that the transformations build.
 
-What belongs here: one line a table. What does not: their own tests, which stand beside the models and run with them; a
-look at the finished tables finds what was changed, lost or left empty since.
+What belongs here: one line per table. What does not: the dbt tests, which run with each model. These checks find rows
+that were changed or deleted, and tables that are empty, after the build.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from include.contracts.model import Severity
 from include.quality import quoting
-from include.quality.records import Check
+from include.quality.records import TableCheck
 
 SCHEMA = "analytics"
 STAGING_SCHEMA = "staging"
@@ -18,10 +18,10 @@ STAGING_SCHEMA = "staging"
 
 @dataclass(frozen=True)
 class Mart:
-    """A table of analytics: its key, and the table that it is built on, with its schema.
+    """A table of analytics: its key, and its source table with schema.
 
-    It is judged by that one, not by what was loaded by now: rows that came after the last run of the transformations
-    are in neither. An empty source excuses an empty table, and a missing one.
+    It is compared with its source table, not with the loaded rows: rows loaded after the last run of the
+    transformations are in neither. If the source is empty, an empty or missing table passes.
     """
 
     table: str
@@ -30,7 +30,7 @@ class Mart:
 
     @property
     def shows_a_transformation(self) -> bool:
-        """Whether rows in the source tell that the transformations have run. The ledger has rows without them."""
+        """Return whether rows in the source prove that the transformations ran. The ledger has rows without them."""
         return self.source[0] == STAGING_SCHEMA
 
 
@@ -46,10 +46,10 @@ MARTS = (
 )
 
 
-def plan_of_mart(mart: Mart, present: tuple[str, ...]) -> list[Check]:
-    """Rows, and each of them once. A key whose columns the table does not have is not asked for."""
+def plan_of_mart(mart: Mart, present: tuple[str, ...]) -> list[TableCheck]:
+    """Return the checks of a mart: it has rows, and its key is unique if the table has all key columns."""
     full = f"{SCHEMA}.{mart.table}"
-    rows = Check(
+    rows = TableCheck(
         "expect_table_row_count_to_be_between",
         (("min_value", 1),),
         Severity.CRITICAL,
@@ -63,4 +63,4 @@ def plan_of_mart(mart: Mart, present: tuple[str, ...]) -> list[Check]:
     if len(mart.key) == 1:
         kind, arguments = "expect_column_values_to_be_unique", (("column", mart.key[0]),)
     remedy = f"SELECT {names}, count(*) FROM {quoting.name(SCHEMA, mart.table)} GROUP BY {names} HAVING count(*) > 1"
-    return [rows, Check(kind, arguments, Severity.CRITICAL, remedy)]
+    return [rows, TableCheck(kind, arguments, Severity.CRITICAL, remedy)]

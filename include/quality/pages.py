@@ -1,7 +1,7 @@
-"""The pages that show the results: one for each table by Great Expectations' own renderer, and one that leads to them.
+"""The HTML pages of the results: one per table, made by Great Expectations' renderer, and an index page.
 
-What belongs here: making HTML. What does not: the bucket (`publish`). The renderer's pages fetch styles and scripts
-from other hosts; those are taken out and a small style put in, so that a page needs nothing but itself.
+What belongs here: HTML. What does not: the bucket (`publish`). The renderer's pages load styles and scripts from other
+hosts; these are removed and a small style is added, so that each page is self-contained.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from include.quality.records import CheckResult, TableReport
-    from include.quality.results import Run
+    from include.quality.results import CheckRun
 
 INDEX = "index.html"
 
@@ -39,7 +39,7 @@ h1 { font-size: 1.5rem; } h2 { font-size: 1.2rem; } h5 { font-size: 1.05rem; mar
 
 
 def table_page(report: TableReport) -> str:
-    """The page of one table. Every result is on it, the rules that are no expectation of the library as well."""
+    """Return the page of one table with all results, including the rules that are not expectations of the library."""
     gx = load_library()
     from great_expectations.core.expectation_validation_result import ExpectationSuiteValidationResult
     from great_expectations.render.renderer.page_renderer import ValidationResultsPageRenderer
@@ -48,7 +48,7 @@ def table_page(report: TableReport) -> str:
     counts = report.counts
     evaluated = {id(result): item for result, item in report.evaluated}
     passed = counts["passed"]
-    answer = ExpectationSuiteValidationResult(
+    validation = ExpectationSuiteValidationResult(
         success=not report.failed(),
         results=[_item(result, evaluated.get(id(result))) for result in report.results],
         suite_name=report.dataset,
@@ -65,27 +65,27 @@ def table_page(report: TableReport) -> str:
         },
     )
     view: Any = DefaultJinjaPageView()
-    html = str(view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(answer)))
+    html = str(view.render(ValidationResultsPageRenderer(run_info_at_end=True).render(validation)))
     return self_contained(html).replace("<body>", f"<body>\n{_failures(report)}", 1)
 
 
 def self_contained(html: str) -> str:
-    """The page without what it would fetch from elsewhere, leading home to the page above its folder."""
+    """Remove what the page loads from other hosts, and point its home link to the index page one folder up."""
     html = _FOREIGN.sub("", html)
-    # The renderer's site has folders that there are none of here: only its first page has a counterpart.
+    # Of the pages that the renderer links to, only the index page exists here.
     html = _UPWARD.sub(lambda link: f'href="../{INDEX}"' if link[1] == INDEX else 'href="#"', html)
     return html.replace("</head>", f"{_STYLE}\n</head>", 1)
 
 
-def index_page(runs: Sequence[Run], present: frozenset[str]) -> str:
-    """The first page: how each table is now, and its earlier checks.
+def index_page(runs: Sequence[CheckRun], present: frozenset[str]) -> str:
+    """Return the index page: the last check of each table, and its earlier checks.
 
     Args:
-        runs: of all tables, the newest of each first.
-        present: keys of the pages that there are.
+        runs: checks of all tables, the newest of each table first.
+        present: keys of the existing pages.
     """
-    newest: dict[str, Run] = {}
-    earlier: dict[str, list[Run]] = {}
+    newest: dict[str, CheckRun] = {}
+    earlier: dict[str, list[CheckRun]] = {}
     for run in runs:
         if run.dataset in newest:
             earlier.setdefault(run.dataset, []).append(run)
@@ -111,7 +111,7 @@ def index_page(runs: Sequence[Run], present: frozenset[str]) -> str:
 
 
 def _failures(report: TableReport) -> str:
-    """What failed, with severity and remedy, above the renderer's own tables, which know neither."""
+    """Return a table of the failed checks with severity and remedy, which the renderer's tables do not show."""
     rows = "\n".join(
         f'<tr class="{result.severity}"><td>{result.severity}</td>'
         + "".join(f"<td>{escape(cell)}</td>" for cell in (result.name, result.observed, result.expected))
@@ -120,11 +120,11 @@ def _failures(report: TableReport) -> str:
     )
     if not rows:
         return '<p class="passed">Every check has passed.</p>'
-    heads = "".join(f"<th>{head}</th>" for head in ("Severity", "Check", "Observed", "Expected", "Look"))
+    heads = "".join(f"<th>{head}</th>" for head in ("Severity", "Check", "Observed", "Expected", "Remedy"))
     return f"<h2>Failed</h2>\n<table><tr>{heads}</tr>\n{rows}\n</table>"
 
 
-def _row(run: Run, present: frozenset[str]) -> str:
+def _row(run: CheckRun, present: frozenset[str]) -> str:
     name = escape(run.dataset)
     link = f'<a href="{escape(run.key)}">{name}</a>' if run.key in present else name
     state = "critical" if run.critical else "warning" if run.warnings else "passed"
@@ -133,7 +133,7 @@ def _row(run: Run, present: frozenset[str]) -> str:
 
 
 def _item(result: CheckResult, evaluated: Any | None) -> Any:
-    """One line of the page. The library's own result is shown as it is; another becomes a rule's."""
+    """Return one line of the page: the library's own result if there is one, else a result of a rule."""
     from great_expectations.core.expectation_validation_result import ExpectationValidationResult
     from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
 
@@ -152,14 +152,14 @@ def _item(result: CheckResult, evaluated: Any | None) -> Any:
 
 @lru_cache(maxsize=1)
 def _rule() -> str:
-    """Teach the library's renderer how a rule of ours reads; the name under which it knows it."""
+    """Register an expectation that renders a rule, and return its name."""
     load_library()
     from great_expectations.expectations.expectation import BatchExpectation
     from great_expectations.render.components import LegacyRendererType, RenderedStringTemplateContent
     from great_expectations.render.renderer.renderer import renderer
 
     class ExpectRuleToHold(BatchExpectation):
-        """A rule that was judged before it came here: the library only shows it."""
+        """A rule that `inspection` has judged: the library only renders it."""
 
         rule: str
         expected: str
@@ -167,7 +167,7 @@ def _rule() -> str:
         success_keys: ClassVar[tuple[str, ...]] = ("rule", "expected")
 
         def _validate(self, *_args: Any, **_kwargs: Any) -> dict[str, Any]:
-            message = "a rule is judged by include.quality.inspection"
+            message = "rules are judged by include.quality.inspection"
             raise NotImplementedError(message)
 
         @classmethod
@@ -175,7 +175,7 @@ def _rule() -> str:
         def _prescriptive_renderer(
             cls,
             configuration: Any = None,
-            result: Any = None,  # noqa: ARG003 - the library calls it so
+            result: Any = None,  # noqa: ARG003 - the library's signature
             runtime_configuration: Any = None,  # noqa: ARG003
         ) -> list[Any]:
             words = str(configuration.kwargs["rule"]).replace("_", " ")

@@ -1,8 +1,8 @@
-"""The checks that a contract implies for its whole table.
+"""The checks of a whole table that follow from its contract.
 
-What belongs here: from a contract to expectations and their severities. What does not: running them, and freshness,
-which the ledger knows. Rows were validated on their way in, so a breach of a range, a pattern or a list says that
-somebody wrote by hand: a warning. Lengths of texts are left out; they would cost another scan of the table.
+What belongs here: mapping a contract to expectations and severities. What does not: running them, and freshness, which
+is read from the ledger. Rows are validated before they are loaded, so a value outside a range, pattern or list was
+written outside the pipeline: a warning. Lengths of texts are not checked; they would need another scan of the table.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.logical_types import parse_bound
 from include.contracts.model import Column, ColumnType, Contract, Expectation, Severity
 from include.quality import quoting
-from include.quality.records import Check
+from include.quality.records import TableCheck
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
 SCHEMA = "raw"
 
-# What a contract says of a file's size says nothing of a table that grows.
-_OF_A_FILE = {
+# Expectations about the size of one file; they do not apply to a growing table.
+_FILE_EXPECTATIONS = {
     "expect_table_row_count_to_equal",
     "expect_table_row_count_to_equal_other_table",
     "expect_column_sum_to_be_between",
@@ -31,33 +31,33 @@ _ROW_COUNT = "expect_table_row_count_to_be_between"
 
 def plan(
     contract: Contract, present: Collection[str], *, key_is_enforced: bool, patterns: Collection[str]
-) -> list[Check]:
-    """Every check of the contract's table.
+) -> list[TableCheck]:
+    """Return all checks of the contract's table.
 
     Args:
-        contract: whose table it is.
-        present: the table's columns; what the contract added since the last load is left out.
-        key_is_enforced: a unique index watches over the key, so looking for duplicates would be in vain.
-        patterns: those regular expressions of the contract that the warehouse understands.
+        contract: contract of the table.
+        present: columns of the table; columns added to the contract since the last load are not checked.
+        key_is_enforced: the key has a unique index, so duplicates are not checked.
+        patterns: the regular expressions of the contract that the warehouse accepts.
     """
     columns = [column for column in contract.columns if column.name in present]
     checks = [] if key_is_enforced or not set(contract.key) <= set(present) else [_unique_key(contract)]
     for column in columns:
-        checks.extend(_of_column(contract.dataset, column, patterns))
-    own = [_own(contract, expectation, present) for expectation in contract.expectations]
-    return checks + [check for check in own if check is not None]
+        checks.extend(_column_checks(contract.dataset, column, patterns))
+    explicit = [_contract_check(contract, expectation, present) for expectation in contract.expectations]
+    return checks + [check for check in explicit if check is not None]
 
 
 def pattern_of(column: Column) -> str | None:
-    """The column's pattern as PostgreSQL matches it: over the whole text."""
+    """Return the column's pattern for PostgreSQL, anchored to the whole text; None if it has none."""
     return f"^(?:{column.pattern})$" if column.pattern is not None else None
 
 
-def _check(expectation: str, severity: Severity, remedy: str, **kwargs: Any) -> Check:
-    return Check(expectation, tuple(kwargs.items()), severity, remedy)
+def _check(expectation: str, severity: Severity, remedy: str, **kwargs: Any) -> TableCheck:
+    return TableCheck(expectation, tuple(kwargs.items()), severity, remedy)
 
 
-def _unique_key(contract: Contract) -> Check:
+def _unique_key(contract: Contract) -> TableCheck:
     key = list(contract.key)
     names = quoting.names(key)
     remedy = (
@@ -69,24 +69,24 @@ def _unique_key(contract: Contract) -> Check:
     return _check("expect_compound_columns_to_be_unique", Severity.CRITICAL, remedy, column_list=key)
 
 
-def _of_column(dataset: str, column: Column, patterns: Collection[str]) -> Iterator[Check]:
+def _column_checks(dataset: str, column: Column, patterns: Collection[str]) -> Iterator[TableCheck]:
     name, quoted = column.name, quoting.name(column.name)
 
-    def look(condition: str) -> str:
+    def query(condition: str) -> str:
         return f"SELECT * FROM {quoting.name(SCHEMA, dataset)} WHERE {condition}"
 
     if column.required:
         yield _check(
-            "expect_column_values_to_not_be_null", Severity.CRITICAL, look(f"{quoted} IS NULL"), column=name
+            "expect_column_values_to_not_be_null", Severity.CRITICAL, query(f"{quoted} IS NULL"), column=name
         )  # fmt: skip
     if column.is_ordered and (column.minimum is not None or column.maximum is not None):
-        yield _between(column, look)
+        yield _between(column, query)
     pattern = pattern_of(column)
     if pattern is not None and pattern in patterns:
         yield _check(
             "expect_column_values_to_match_regex",
             Severity.WARNING,
-            look(f"{quoted} !~ {quoting.text(pattern)}"),
+            query(f"{quoted} !~ {quoting.text(pattern)}"),
             column=name,
             regex=pattern,
         )
@@ -96,13 +96,13 @@ def _of_column(dataset: str, column: Column, patterns: Collection[str]) -> Itera
         yield _check(
             "expect_column_values_to_be_in_set",
             Severity.WARNING,
-            look(f"{quoted} NOT IN ({listed})"),
+            query(f"{quoted} NOT IN ({listed})"),
             column=name,
             value_set=values,
         )
 
 
-def _between(column: Column, look: Any) -> Check:
+def _between(column: Column, query: Any) -> TableCheck:
     kwargs: dict[str, Any] = {"column": column.name}
     outside = []
     for side, bound, exclusive, sign in (
@@ -117,7 +117,7 @@ def _between(column: Column, look: Any) -> Check:
         literal = quoting.text(bound) if column.type in _TEMPORAL else bound
         outside.append(f"{quoting.name(column.name)} {sign}{'=' if exclusive else ''} {literal}")
     return _check(
-        "expect_column_values_to_be_between", Severity.WARNING, look(" OR ".join(outside)), **kwargs
+        "expect_column_values_to_be_between", Severity.WARNING, query(" OR ".join(outside)), **kwargs
     )  # fmt: skip
 
 
@@ -131,16 +131,16 @@ def _comparable(bound: str, column: Column) -> date | int | float:
     return int(value) if value == int(value) else float(value)
 
 
-def _own(contract: Contract, expectation: Expectation, present: Collection[str]) -> Check | None:
+def _contract_check(contract: Contract, expectation: Expectation, present: Collection[str]) -> TableCheck | None:
     kwargs = dict(expectation.kwargs)
-    if expectation.type in _OF_A_FILE or not _columns(kwargs) <= set(present):
+    if expectation.type in _FILE_EXPECTATIONS or not _columns(kwargs) <= set(present):
         return None
     if expectation.type == _ROW_COUNT:
         kwargs.pop("max_value", None)
         if kwargs.get("min_value") is None:
             return None
     remedy = f"{expectation.description or 'See the contract.'} (contract {contract.dataset})"
-    return Check(expectation.type, tuple(kwargs.items()), expectation.severity, remedy)
+    return TableCheck(expectation.type, tuple(kwargs.items()), expectation.severity, remedy)
 
 
 def _columns(kwargs: dict[str, Any]) -> set[str]:

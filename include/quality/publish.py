@@ -1,8 +1,8 @@
-"""Puts the pages into the bucket, and takes away what is too old.
+"""Upload the pages to the bucket, and delete old ones.
 
-What belongs here: keys, order, what is kept. What does not: HTML (`pages`). Pages are made in a temporary folder first:
-a page that cannot be made leaves the bucket as it was. The first page comes last: it never leads to a page that is not
-there.
+What belongs here: keys, order, retention. What does not: HTML (`pages`). All pages are rendered to a temporary folder
+first, so that a rendering error does not change the bucket. The index page is uploaded last, so that it never links to
+a missing page.
 """
 
 from __future__ import annotations
@@ -18,32 +18,32 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from include.quality.records import TableReport
-    from include.quality.results import Run
+    from include.quality.results import CheckRun
     from include.stores.object_store import ObjectStore
 
-# Checks of a table whose pages are kept: half a day of one each quarter of an hour.
+# Number of checks per table whose pages are kept: half a day with a check every 15 minutes.
 KEPT = 50
 _HTML = "text/html; charset=utf-8"
 
 
-def publish(reports: Sequence[TableReport], runs: Sequence[Run], objects: ObjectStore, bucket: str) -> list[str]:
-    """Publish the pages of these reports and a new first page; delete pages of checks that `runs` does not name.
+def publish(reports: Sequence[TableReport], runs: Sequence[CheckRun], objects: ObjectStore, bucket: str) -> list[str]:
+    """Upload the pages of these reports and a new index page; delete pages of checks that are not in `runs`.
 
     Args:
-        reports: what was checked now.
-        runs: the checks to be shown, those of `reports` among them.
-        objects: the store.
-        bucket: where pages lie. Nothing else may lie there.
+        reports: results of this check.
+        runs: the checks to show, including those of `reports`.
+        objects: the object store.
+        bucket: bucket of the pages; it must not be used for anything else.
 
     Returns:
-        The keys of all pages that there are now.
+        The keys of all existing pages.
     """
     keys = {page_key(report.dataset, report.checked_at): report for report in reports}
     shown = {run.key for run in runs}
     before = {info.key for info in objects.list(bucket, "")}
     present = frozenset((before & shown) | set(keys))
     with TemporaryDirectory(prefix="quality-pages-") as folder:
-        files = {key: Path(folder) / f"{place}.html" for place, key in enumerate(keys)}
+        files = {key: Path(folder) / f"{number}.html" for number, key in enumerate(keys)}
         for key, path in files.items():
             path.write_text(table_page(keys[key]), encoding="utf-8")
         for key, path in files.items():

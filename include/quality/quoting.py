@@ -1,6 +1,6 @@
-"""Names and texts as they stand in a query that is shown to somebody.
+"""Quoting of names and texts in queries that are shown to users.
 
-What belongs here: quoting for the eye and the clipboard. What does not: queries that are run; psycopg composes those.
+What belongs here: queries to read and copy. What does not: queries that are executed; psycopg composes those.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 
 def name(*parts: str) -> str:
-    """A column, or a table with its schema: a column may be called `order`, as it is in many files."""
+    """Quote a column, or a table with its schema: names such as `order` are reserved words."""
     return sql.Identifier(*parts).as_string()
 
 
 def names(columns: Iterable[str]) -> str:
-    """Columns, separated by commas."""
+    """Quote columns and join them with commas."""
     return ", ".join(map(name, columns))
 
 
 def text(value: str) -> str:
-    """A text constant. A backslash stands for itself, as it does in the warehouse."""
+    """Quote a text constant. Backslashes are literal (standard_conforming_strings)."""
     return "'" + value.replace("'", "''") + "'"

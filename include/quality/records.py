@@ -1,6 +1,6 @@
-"""What is asked of a table, what was seen, and how the two are written down.
+"""Records of the checks of a table and their results.
 
-What belongs here: plain records. What does not: finding out.
+What belongs here: plain records. What does not: running checks.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One expectation of Great Expectations over a whole table. `remedy` is a query to look with, or what to do."""
+class TableCheck:
+    """One expectation of Great Expectations about a whole table. `remedy` is a query to run, or what to do."""
 
     expectation: str
     kwargs: tuple[tuple[str, Any], ...]
@@ -26,13 +26,13 @@ class Check:
 
     @property
     def column(self) -> str | None:
-        """The column it is about, if it is one."""
+        """Return the column of the check; None if it is about the table or several columns."""
         return dict(self.kwargs).get("column")
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What one check saw: a row of ops.quality_result."""
+    """The result of one check: a row of ops.quality_result."""
 
     expectation: str
     column: str | None
@@ -44,13 +44,13 @@ class CheckResult:
 
     @property
     def name(self) -> str:
-        """What people call it: the expectation, and its column if it has one."""
+        """Return the display name: the expectation, and its column if it has one."""
         return f"{self.expectation} on {self.column}" if self.column else self.expectation
 
 
 @dataclass
 class TableReport:
-    """All results of one table. `evaluated` holds the library's own results, for the pages, in no order."""
+    """All results of one table. `evaluated` holds the library's own results for the pages, unordered."""
 
     dataset: str
     checked_at: datetime
@@ -58,12 +58,12 @@ class TableReport:
     evaluated: list[tuple[CheckResult, Any]] = field(default_factory=list)
 
     def failed(self, severity: Severity | None = None) -> list[CheckResult]:
-        """What did not succeed, of one severity or of all."""
+        """Return the failed checks of one severity, or of all."""
         return [result for result in self.results if not result.success and severity in {None, result.severity}]
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many checks, and how they went."""
+        """Return the number of checks by outcome."""
         failed = Counter(result.severity for result in self.failed())
         return {
             "checks": len(self.results),

@@ -1,6 +1,6 @@
-"""What was seen, written down: one row per check in ops.quality_result.
+"""Results of table checks in ops.quality_result, one row per check.
 
-What belongs here: writing, reading and forgetting there. What does not: files' own results, which the load writes.
+What belongs here: writing, reading and deleting them. What does not: results of files, which the load writes.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Run:
-    """One check of one table: when, and how many of its expectations went how."""
+class CheckRun:
+    """One check of one table: its time, and the number of its expectations by outcome."""
 
     dataset: str
     checked_at: datetime
@@ -31,17 +31,17 @@ class Run:
 
     @property
     def key(self) -> str:
-        """Where the page of this check lies in the bucket."""
+        """Return the object key of the page of this check."""
         return page_key(self.dataset, self.checked_at)
 
 
 def page_key(dataset: str, checked_at: datetime) -> str:
-    """Where the page of a check lies. Keys of one table are in the order of time."""
+    """Return the object key of the page of a check. Keys of one table sort by time."""
     return f"{dataset}/{checked_at:%Y-%m-%dT%H-%M-%S-%f}.html"
 
 
 def write_results(connection: Connection, report: TableReport) -> None:
-    """Write a table's results, all or none."""
+    """Write a table's results in one transaction."""
     rows = [
         {
             "dataset": report.dataset,
@@ -60,7 +60,7 @@ def write_results(connection: Connection, report: TableReport) -> None:
 
 
 def forget_results(connection: Connection, keep_days: int) -> int:
-    """Delete results of tables that are older than so many days. Files keep theirs.
+    """Delete results of tables that are older than `keep_days`. Results of files stay.
 
     Returns:
         How many results were deleted.
@@ -70,7 +70,7 @@ def forget_results(connection: Connection, keep_days: int) -> int:
     return int(row[0]) if row else 0
 
 
-def read_runs(connection: Connection, kept: int) -> Sequence[Run]:
-    """The last checks of each table, up to `kept` of each, the newest first."""
+def read_runs(connection: Connection, kept: int) -> Sequence[CheckRun]:
+    """Return the last checks of each table, at most `kept` per table, the newest first."""
     with warehouse_errors("quality"):
-        return [Run(*row) for row in connection.execute(statement("quality_runs"), {"kept": kept}).fetchall()]
+        return [CheckRun(*row) for row in connection.execute(statement("quality_runs"), {"kept": kept}).fetchall()]

@@ -1,6 +1,6 @@
-"""The results as a task's log shows them, and what a critical failure means.
+"""The results as text for the task log, and the error of a critical failure.
 
-What belongs here: words. What does not: judging single checks.
+What belongs here: wording. What does not: judging single checks.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ _ORDER = {Severity.CRITICAL: 0, Severity.WARNING: 1, Severity.INFO: 2}
 
 
 def summary(reports: Sequence[TableReport]) -> list[str]:
-    """A plain table, a line for each table of the warehouse, then every failed check with what helps."""
+    """Return a text table with one line per table of the warehouse, then every failed check with its remedy."""
     rows = [_HEADS, *(_row(report) for report in reports)]
-    widths = [max(len(row[place]) for row in rows) for place in range(len(_HEADS))]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_HEADS))]
     lines = [_aligned(row, widths) for row in rows]
     for report in reports:
         for result in sorted(report.failed(), key=lambda each: _ORDER[each.severity]):
-            lines.extend(_told(report.dataset, result))
+            lines.extend(_failure_lines(report.dataset, result))
     return lines
 
 
 def stop_at_critical(reports: Sequence[TableReport]) -> None:
-    """Let warnings pass.
+    """Raise an error if a critical check failed; failed checks of lower severity pass.
 
     Raises:
         PermanentError: a critical check failed.
@@ -40,7 +40,8 @@ def stop_at_critical(reports: Sequence[TableReport]) -> None:
     if not failed:
         return
     listed = "; ".join(
-        f"{dataset}: {result.name}: expected {result.expected}, saw {result.observed}" for dataset, result in failed
+        f"{dataset}: {result.name}: expected {result.expected}, observed {result.observed}"
+        for dataset, result in failed
     )
     raise PermanentError(
         "quality", Code.QUALITY_CRITICAL, f"Critical checks of the warehouse failed: {listed}.", failed=len(failed)
@@ -57,9 +58,9 @@ def _aligned(row: Sequence[str], widths: Sequence[int]) -> str:
     return "  ".join([row[0].ljust(widths[0]), *numbers])
 
 
-def _told(dataset: str, result: CheckResult) -> Iterator[str]:
+def _failure_lines(dataset: str, result: CheckResult) -> Iterator[str]:
     yield f"{result.severity.upper()} {dataset}: {result.name}"
     yield f"    observed: {result.observed}"
     yield f"    expected: {result.expected}"
     if result.remedy:
-        yield f"    look: {result.remedy}"
+        yield f"    remedy: {result.remedy}"

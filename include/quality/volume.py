@@ -1,20 +1,20 @@
-"""Whether a load brought about as many rows as this dataset's loads usually do.
+"""Judge whether a load has about as many rows as the dataset's earlier loads.
 
 What belongs here: the arithmetic. What does not: the ledger.
 
-A load is all that one run of a DAG brought: a daily file, the small files that lay there together, or what came through
-a topic during a run. So one rule serves hourly files and streams. A DAG's newest run is judged, and counts as history,
-once a newer one has begun or it has been quiet for five minutes: until then it may bring more. Rows are compared as
-ln(1 + rows): a fiftieth is as far from usual as fifty times as much, and loads that vary by a factor have a wide
-spread.
+A load is everything that one run of a DAG loaded: a daily file, several small files, or the messages of a topic during
+the run. So one rule applies to hourly files and streams. A DAG's newest run is judged, and counts as history, after a
+newer one has started or it was inactive for five minutes: until then it may load more. Rows are compared as
+ln(1 + rows): a fiftieth of the usual rows is as far away as fifty times the usual rows, and loads that vary by a factor
+have a wide spread.
 
     deviation = (ln(1 + rows) - median) / spread
     spread    = 1.4826 * MAD                  median absolute deviation, scaled to a standard deviation
-              = 1.2533 * mean deviation       where MAD is 0: more than half of the loads are alike
-              at least ln 1.1                 a tenth more or less is never far
+              = 1.2533 * mean deviation       if MAD is 0: more than half of the loads are equal
+              at least ln 1.1                 a tenth more or less is never an outlier
 
 Source: Iglewicz and Hoaglin, How to Detect and Handle Outliers (ASQC, 1993): the modified z-score, and its second form
-for MAD = 0. They call 3.5 far; QUALITY_DEVIATIONS says what is far here.
+for MAD = 0. They suggest 3.5 as the limit for outliers; here QUALITY_DEVIATIONS is the limit.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _LEAST_SPREAD = math.log(1.1)
 
 @dataclass(frozen=True)
 class Volume:
-    """A load against those before it. `usual` is their median in rows; the bounds are rows that would still pass."""
+    """A load compared with earlier ones. `usual` is their median in rows; `low` and `high` are the limits in rows."""
 
     rows: int
     deviation: float
@@ -43,12 +43,12 @@ class Volume:
     high: int
 
     def is_usual(self, deviations: float) -> bool:
-        """Whether the load lies within so many robust deviations."""
+        """Return whether the load is within this many robust deviations of the median."""
         return abs(self.deviation) <= deviations
 
 
 def compare(rows: int, history: Sequence[int], deviations: float) -> Volume:
-    """A load of `rows` against earlier ones, in rows each. `history` must not be empty."""
+    """Compare a load of `rows` with the row counts of earlier loads. `history` must not be empty."""
     logs = [math.log1p(each) for each in history]
     middle = median(logs)
     distances = [abs(each - middle) for each in logs]
@@ -66,7 +66,7 @@ def compare(rows: int, history: Sequence[int], deviations: float) -> Volume:
 
 
 def farthest(loads: Sequence[int], history: Sequence[int], deviations: float) -> Volume:
-    """Of some new loads the one that is farthest from usual. Neither may be empty."""
+    """Return the comparison of the new load with the largest deviation. `loads` and `history` must not be empty."""
     return max((compare(rows, history, deviations) for rows in loads), key=lambda volume: abs(volume.deviation))
 
 

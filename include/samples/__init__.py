@@ -1,5 +1,5 @@
-"""Sample data made from any contract: good, bad in named ways, reproducible, of any size.
+"""Sample data for any contract: good or with named faults, reproducible, of any size.
 
-What belongs here: making files up. What does not: judging them (`include.ingestion`), describing them
+What belongs here: generating files. What does not: validating them (`include.ingestion`), describing them
 (`include.contracts`).
 """

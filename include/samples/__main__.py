@@ -1,4 +1,4 @@
-"""`python -m include.samples`: writes sample files for any dataset, and drops them if asked."""
+"""`python -m include.samples`: writes sample files for any dataset, and uploads them on request."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def generate(
         if drop:
             console.print(f"  dropped as {_dropped(report, dataset)}", markup=False)
     except PipelineError as error:
-        console.print(str(error) if error.facts else error.message, style="red", markup=False)
+        console.print(str(error) if error.details else error.message, style="red", markup=False)
         raise typer.Exit(1) from error
     except OSError as error:
         console.print(f"cannot write {error.filename}: {error.strerror}", style="red", markup=False)
@@ -84,7 +84,7 @@ def generate(
 
 
 def _contract(dataset: str) -> Contract:
-    """The dataset's contract, or an error that says why there is none."""
+    """The dataset's contract, or an error if there is none or it is broken."""
     catalog = read_catalog(ingest_settings().contracts_dir)
     for broken in catalog.broken:
         if broken.file.stem == dataset:
@@ -108,7 +108,7 @@ def _bar() -> Progress:
 
 
 def _dropped(report: SampleReport, dataset: str) -> str:
-    """Upload the file; the key it has now."""
+    """Upload the file and return its address."""
     from include.stores.object_store import ObjectStore
 
     bucket, key = ingest_settings().landing_bucket, f"incoming/{dataset}/{report.path.name}"

@@ -1,6 +1,6 @@
-"""The named ways in which a sample can be bad, and how a command line asks for them.
+"""The kinds of faults that a sample can have, and their notation on the command line.
 
-What belongs here: names, one line about each, what they apply to. What does not: carrying them out
+What belongs here: names, descriptions, and the formats they apply to. What does not: making the faults
 (`row_faults` for rows, `writer` for files).
 """
 
@@ -13,16 +13,16 @@ from include.errors import Code, PermanentError
 
 
 class SampleError(PermanentError):
-    """The sample that was asked for cannot be made from this contract in this format."""
+    """The requested sample cannot be made from this contract in this format."""
 
     @classmethod
     def because(cls, message: str) -> SampleError:
-        """The error with its reason."""
+        """Build the error from its reason."""
         return cls("sample", Code.INTERNAL, message)
 
 
 class SampleFormat(StrEnum):
-    """What a sample file can be. The name is the file's usual ending."""
+    """The formats of a sample file. The value is the file's usual ending."""
 
     CSV = "csv"
     TSV = "tsv"
@@ -45,7 +45,7 @@ class SampleFormat(StrEnum):
 
 
 class BadKind(StrEnum):
-    """Every way to be bad. `DESCRIPTIONS` says what each does."""
+    """Every kind of fault. `DESCRIPTIONS` explains each."""
 
     # rows: COUNT of them
     BAD_DATE = "bad-date"
@@ -105,7 +105,7 @@ DESCRIPTIONS: dict[BadKind, str] = {
     BadKind.BROKEN_QUOTE: "a quoted field that goes on after its closing quote",
     BadKind.BAD_ROW_JSON: "a line of NDJSON that breaks off in the middle",
     BadKind.NOT_AN_OBJECT: "a JSON record that is a list",
-    BadKind.NOT_UTF8: "a byte that UTF-8 does not know",
+    BadKind.NOT_UTF8: "a byte that is not valid UTF-8",
     BadKind.LONG_LINE: "one line of 50 MB",
     BadKind.DUPLICATE_KEYS: "COUNT rows whose key another row has too, newer by newestBy (refused without one)",
     BadKind.EMPTY: "no bytes at all",
@@ -121,7 +121,7 @@ DESCRIPTIONS: dict[BadKind, str] = {
     BadKind.BOM: "UTF-8 with a byte order mark",
     BadKind.CRLF: "lines that end in carriage return and line feed",
     BadKind.SEMICOLON: "fields separated by semicolons",
-    BadKind.TAB: "fields separated by tabs, whatever the name says",
+    BadKind.TAB: "fields separated by tabs, whatever the file's ending is",
 }
 FILE_KINDS = frozenset(list(BadKind)[list(BadKind).index(BadKind.DUPLICATE_KEYS) :])
 DELIMITED_ONLY = {
@@ -152,7 +152,7 @@ TYPED_TOO = {  # what a Parquet file can hold: values of the right type, and who
 }
 
 
-# Of a count: more is more than a file can have rows.
+# Digits of a count; a larger count is above the largest number of rows.
 _MOST_DIGITS = 12
 
 
@@ -168,7 +168,7 @@ def parse_bad(text: str) -> tuple[Bad, ...]:
     """`KIND[:COUNT][,KIND...]` as a command line gives it.
 
     Raises:
-        SampleError: an unknown kind, or a count that is none.
+        SampleError: an unknown kind, or an invalid count.
     """
     found: list[Bad] = []
     for item in filter(None, (part.strip() for part in text.split(","))):

@@ -1,7 +1,7 @@
-"""Keys from numbers: every ordinal has a key of its own, whatever the key columns are.
+"""Keys from numbers: every ordinal has its own key, for any key columns.
 
-What belongs here: how many keys a contract can have and what key number `o` looks like, as DuckDB expressions,
-with the pieces of SQL that other values are built from too. What does not: values that are no keys (`values`).
+What belongs here: how many keys a contract can have, and key number `o` as DuckDB expressions, with the SQL parts that
+`values` uses too. What does not: values of other columns (`values`).
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ def spelled(column: Column, number: str) -> str:
 
 
 def prefix(column: Column) -> str:
-    """The letter that made-up identifiers of a column begin with, where there is room for one."""
+    """The first letter of a column's made-up identifiers; empty if the column is too short for it."""
     return "" if column.max_length is not None and column.max_length < _ROOM_FOR_PREFIX else column.name[0].upper()
 
 
@@ -142,7 +142,7 @@ def _digits(column: Column) -> int:
 
 
 def _coprime(number: int) -> int:
-    """A factor near the golden section that visits every residue once."""
+    """A multiplier near the golden ratio that is coprime to the number, so that it visits every residue once."""
     factor = max(int(number * 0.6180339887), 1)
     while gcd(factor, number) != 1:
         factor += 1

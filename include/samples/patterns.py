@@ -1,7 +1,7 @@
-"""Texts that match a column's pattern, as positions with a choice of characters each.
+"""Texts that match a column's pattern, as a list of allowed characters for each position.
 
-What belongs here: reading a regular expression far enough to count and spell its matches. What does not: SQL.
-Repetitions are taken at their least number (at least one), alternatives at their first: some matches, not all.
+What belongs here: parsing a regular expression to count and generate its matches. What does not: SQL.
+Repetitions use their smallest number (at least one), alternatives their first branch: some matches, not all.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _PRINTABLE = string.ascii_letters + string.digits + string.punctuation + " "
 
 
 class UnsupportedPatternError(ValueError):
-    """The pattern has parts that this module does not spell."""
+    """The pattern has parts that this module cannot generate."""
 
 
 def positions(pattern: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""How one record is spelled in a text format, in SQL for the many and in Python for the few that are bad.
+"""Formats one record in a text format: in SQL for the good records and in Python for the few bad ones.
 
 What belongs here: fields, quotes, separators. What does not: bytes, encodings, compression (`sinks`).
 """
@@ -20,14 +20,14 @@ _NUMBERS = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT, ColumnType.
 
 @dataclass(frozen=True)
 class FileColumn:
-    """A column of the file; `column` is None for one that the contract does not know, which holds numbers."""
+    """A column of the file; `column` is None for one that is not in the contract, which contains numbers."""
 
     name: str
     column: Column | None
 
     @property
     def type(self) -> ColumnType:
-        """The type its values have."""
+        """The type of its values."""
         return self.column.type if self.column else ColumnType.INTEGER
 
 
@@ -40,13 +40,13 @@ class TextFormat:
     is_array: bool = False
 
     def head(self, columns: Sequence[FileColumn]) -> str:
-        """What stands before the first record."""
+        """The text before the first record."""
         if self.delimiter is not None:
             return self.delimiter.join(column.name for column in columns) + self.newline
         return "[" + self.newline if self.is_array else ""
 
     def tail(self, rows: int) -> str:
-        """What stands after the last record."""
+        """The text after the last record."""
         return (self.newline if rows else "") + "]" + self.newline if self.is_array else ""
 
     def line_of(self, position: int) -> int:
@@ -66,7 +66,7 @@ class TextFormat:
         return f"coalesce(CASE WHEN {special} THEN {quote} ELSE {text} END, '')"
 
     def record_sql(self, columns: Sequence[FileColumn]) -> str:
-        """SQL for a whole record with what separates it from its neighbours; needs the position as `p`."""
+        """SQL for a whole record with its separator; needs the position as `p`."""
         parts: list[str] = []
         if self.is_array:
             parts.append(f"CASE WHEN p = 0 THEN '' ELSE {literal(',' + self.newline)} END")
@@ -79,13 +79,13 @@ class TextFormat:
         return f"concat({', '.join([*parts, literal(end)])})"
 
     def record(self, columns: Sequence[FileColumn], fields: Sequence[str]) -> str:
-        """The text of a record from its fields; more or fewer fields than columns are written as they are."""
+        """The text of a record from its fields; in delimited formats their number may differ from the columns'."""
         if self.delimiter is not None:
             return self.delimiter.join(fields)
         return "".join(self._before(i, c) + f for i, (c, f) in enumerate(zip(columns, fields, strict=True))) + "}"
 
     def framed(self, record: str | bytes, position: int) -> bytes:
-        """A record with what separates it from its neighbours."""
+        """A record with its separator."""
         content = record.encode() if isinstance(record, str) else record
         if self.is_array:
             return (b"" if position == 0 else b"," + self.newline.encode()) + content

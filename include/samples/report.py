@@ -1,6 +1,6 @@
-"""What a sample file holds and what was made bad in it.
+"""The report about a sample file and its faults.
 
-What belongs here: the record, and its lines for people. What does not: making the file.
+What belongs here: the record, and its lines for a terminal. What does not: making the file.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 class BadRow:
     """One row that was made bad.
 
-    `source_row` counts records from 1, a header not counted; `line` counts lines of the file from 1 and is None
-    where there are none (Parquet). `code` is the reason that validation should give.
+    `source_row` counts records from 1, without the header; `line` counts lines of the file from 1 and is None
+    for Parquet. `code` is the reason that validation should give.
     """
 
     source_row: int

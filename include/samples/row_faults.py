@@ -1,7 +1,7 @@
-"""Makes a good record bad in one named way.
+"""Gives a good record one fault.
 
-What belongs here: for each kind, which column it can strike and what it writes there. What does not: choosing the
-rows (`plan`), writing them (`writer`).
+What belongs here: for each kind, which column it applies to and which value it writes. What does not: choosing the
+rows and writing them (`writer`).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ Row: TypeAlias = Mapping[str, str | None]  # a row's values as text, by column
 
 @dataclass(frozen=True)
 class CellFault:
-    """A value that is to stand in a column instead of the good one; None is null."""
+    """A value that replaces the good one in a column; None is null."""
 
     column: str
     value: str | None
@@ -49,7 +49,7 @@ LINE_KINDS = frozenset(_CODES_OF_LINES)
 
 
 def line_fault(kind: BadKind, columns: list[FileColumn], fields: list[str], form: TextFormat) -> tuple[bytes, Code]:
-    """A whole record made bad: its bytes and the reason to expect, which speaks of the row and of no column."""
+    """A whole bad record: its bytes and the expected code, which is about the row and not about a column."""
     code = _CODES_OF_LINES[kind]
     texts = [index for index, column in enumerate(columns) if column.type is ColumnType.TEXT]
     if kind in {BadKind.BROKEN_QUOTE, BadKind.NOT_UTF8, BadKind.LONG_LINE} and not texts:
@@ -78,22 +78,22 @@ def line_fault(kind: BadKind, columns: list[FileColumn], fields: list[str], form
 
 
 def cell_fault(kind: BadKind, contract: Contract, names: set[str], row: Row) -> CellFault:
-    """The bad value of a row, in the first column that can have this kind of it.
+    """The bad value of a row, in the first column that this kind applies to.
 
     Args:
-        kind: a kind that strikes one value.
-        contract: whose columns and rules are looked at.
-        names: the columns that are in the file.
+        kind: a kind that changes one value.
+        contract: with the columns and rules.
+        names: the columns of the file.
         row: the good row's values as text, by column.
 
     Raises:
-        SampleError: no column of the contract can be bad in this way.
+        SampleError: the kind applies to no column of the contract.
     """
     if kind is BadKind.RULE_BROKEN:
         return _broken_rule(contract, names, row)
     make = _CELLS[kind]
     columns = [column for column in contract.source_columns if column.name in names]
-    # a key made bad is a different row: other columns first, unless the key is what is meant
+    # a bad key is a different row: key columns come last
     for column in sorted(columns, key=lambda column: column.name in contract.key):
         fault = make(contract, column, row)
         if fault is not None:
@@ -125,7 +125,7 @@ def _text_in_number(_: Contract, column: Column, __: Row) -> CellFault | None:
 def _too_many_decimals(__: Contract, column: Column, row: Row) -> CellFault | None:
     if column.type is not ColumnType.NUMBER:
         return None
-    # so little more that the value still rounds to the good one: nothing else is wrong with the row
+    # the value still rounds to the good one, so nothing else is wrong with the row
     whole, _, fraction = (row[column.name] or "1").partition(".")
     return CellFault(column.name, f"{whole}.{fraction.ljust(column.scale, '0')}01", Code.TOO_MANY_DECIMALS)
 
@@ -199,7 +199,7 @@ _CELLS: dict[BadKind, Callable[[Contract, Column, Row], CellFault | None]] = {
 
 
 def _broken_rule(contract: Contract, names: set[str], row: Row) -> CellFault:
-    """Try values near the good one until the rule, as DuckDB sees it, is false."""
+    """Try values near the good one until DuckDB calculates the rule as false."""
     for rule in contract.row_rules:
         columns = [rule.column] if rule.column else [column.name for column in contract.source_columns]
         for name in columns:

@@ -1,6 +1,6 @@
-"""Where the bytes of a sample go: encoded, compressed, into a file that appears when it is whole.
+"""Writes the bytes of a sample: encoded, compressed, into a file that appears when it is complete.
 
-What belongs here: encodings, compression, the file. What does not: what the bytes say.
+What belongs here: encodings, compression, the file. What does not: the content.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class ByteSink(Protocol):
-    """Anything that takes bytes."""
+    """An object that bytes can be written to."""
 
     def write(self, data: bytes, /) -> object:
-        """Take some bytes."""
+        """Write some bytes."""
 
 
 class _Encoder:
-    """Takes UTF-8, hands on another encoding. Pieces must end between characters, as records do."""
+    """Converts UTF-8 to another encoding. Pieces must end between characters, as records do."""
 
     def __init__(self, sink: ByteSink, encoding: str) -> None:
         self._sink, self._encoding = sink, encoding
@@ -38,9 +38,9 @@ MARKS = {"utf-8": b"", "utf-8-sig": b"\xef\xbb\xbf", "utf-16-le": b"\xff\xfe", "
 
 @contextmanager
 def opened(path: Path, encoding: str = "utf-8") -> Iterator[ByteSink]:
-    """A sink for UTF-8 bytes that ends up in `path`, compressed as its ending says.
+    """Open a sink for UTF-8 bytes that writes `path`, compressed according to its ending.
 
-    The file is written under a temporary name and renamed at the end: an interrupted run leaves no half sample.
+    The file is written under a temporary name and renamed at the end: an interrupted run leaves no incomplete sample.
     """
     part = path.with_name(path.name + ".part")
     try:

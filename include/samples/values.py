@@ -1,8 +1,8 @@
-"""DuckDB expressions that make up a column's values.
+"""DuckDB expressions that generate a column's values.
 
 What belongs here: one expression a column, over the ordinal `o` of a row's key and its revision `r`. The same
-ordinal always has the same key; everything else but the newest-by column changes with version and revision.
-What does not: which rows there are (`plan`), how they are written (`writer`).
+ordinal always has the same key; all other columns but the newest-by column change with version and revision.
+What does not: which rows a file has and how they are written (`writer`).
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
 
 DAYS = 700
-REVISIONS = 16  # rows of one key in a file; more would outrun the next version
-_NUMBER_SPAN = 1000
-_INTEGER_SPAN = 100
+REVISIONS = 16  # rows of one key in a file; with more, a revision would be newer than the next version
+_NUMBER_RANGE = 1000
+_INTEGER_RANGE = 100
 _FIRST_NAMES = [
     "Ada",
     "Alan",
@@ -89,7 +89,7 @@ _WORDS = [
 
 @dataclass(frozen=True)
 class Vintage:
-    """What tells one sample of a contract from another: its seed and which version of the rows it holds."""
+    """What distinguishes two samples of a contract: the seed and the version of the rows."""
 
     seed: int = 1
     version: int = 1
@@ -145,7 +145,7 @@ def _value(column: Column, drawn: str) -> str:
             return _text(column, drawn)
         case ColumnType.INTEGER:
             low, high = bounds(column, 0)
-            top = min(high, low + _INTEGER_SPAN - 1) if high is not None else low + _INTEGER_SPAN - 1
+            top = min(high, low + _INTEGER_RANGE - 1) if high is not None else low + _INTEGER_RANGE - 1
             if column.allowed:
                 return f"{sql_list(column.allowed)}[1 + {bigint(f'{drawn} % {len(column.allowed)}')}]"
             return f"{low} + {bigint(f'{drawn} % {max(top - low + 1, 1)}')}"
@@ -154,12 +154,12 @@ def _value(column: Column, drawn: str) -> str:
         case ColumnType.BOOLEAN:
             return f"{drawn} % 2 = 0"
         case ColumnType.DATE:
-            first, span = _days(column)
-            return f"DATE '{first}' + {bigint(f'{drawn} % {span}')}::INTEGER"
+            first, days = _days(column)
+            return f"DATE '{first}' + {bigint(f'{drawn} % {days}')}::INTEGER"
         case ColumnType.TIMESTAMP | ColumnType.TIMESTAMPTZ:
-            first, span = _days(column)
+            first, days = _days(column)
             start = epoch_seconds(first)
-            return f"make_timestamp(({start} + {bigint(f'{drawn} % {span * 86400}')}) * 1000000)"
+            return f"make_timestamp(({start} + {bigint(f'{drawn} % {days * 86400}')}) * 1000000)"
         case ColumnType.UUID:
             return f"md5({drawn}::VARCHAR)::UUID"
         case ColumnType.JSON:
@@ -191,7 +191,7 @@ def _text(column: Column, drawn: str) -> str:
 def _number(column: Column, drawn: str) -> str:
     digits = min(column.scale, 6) if column.type is ColumnType.NUMBER else 3
     low, high = bounds(column, digits)
-    top = low + _NUMBER_SPAN * 10**digits
+    top = low + _NUMBER_RANGE * 10**digits
     if column.type is ColumnType.NUMBER:
         top = min(top, 10 ** (column.precision - column.scale + digits) - 1)
     if high is not None:

@@ -1,10 +1,10 @@
-"""Writes a sample file: streaming, reproducible, bad where asked.
+"""Writes a sample file: streaming, reproducible, with faults on request.
 
-What belongs here: the Python entrance `write_sample`, the order of the work, both kinds of output. What does not:
-values (`values`), spelling (`records`), faults of one row (`row_faults`).
+What belongs here: the function `write_sample`, the order of the steps, text and Parquet output. What does not:
+values (`values`), record formats (`records`), faults of one row (`row_faults`).
 
-DuckDB spells whole records as one text column. Its Arrow buffer then is the file's bytes, which are handed on
-as they are; only bad records are spelled in Python. That is what makes 20 million rows a matter of seconds.
+DuckDB formats whole records as one text column, whose Arrow buffer is written to the file unchanged; only bad records
+are formatted in Python. So 20 million rows take seconds.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _AHEAD = 3
 
 @dataclass(frozen=True)
 class _Plan:
-    """Everything decided before the first row is made."""
+    """The plan of a sample, made before the first row."""
 
     contract: Contract
     vintage: Vintage
@@ -93,28 +93,28 @@ def write_sample(
     duplicates: float = 0.0,
     progress: Callable[[int], None] | None = None,
 ) -> SampleReport:
-    """Write a file of made-up rows that satisfy the contract, but for what `bad` asks for.
+    """Write a file of made-up rows that satisfy the contract, except for the faults in `bad`.
 
     Args:
-        contract: what the rows must be like.
+        contract: the dataset's contract.
         path: the file to write; for compressed formats its ending must be .gz or .zst.
         rows: records in the file, bad ones and duplicates included.
         file_format: how they are written.
         seed: the same seed and arguments give the same bytes.
-        bad: what to make bad; rows are chosen by the seed.
+        bad: the faults; the seed chooses the rows.
         start: number of the first key. Files whose key ranges overlap share rows: 0 to 2,000,000 and then start
             1,000,000 with version 2 is an update file of which half the keys exist.
         version: later versions of the same key are newer by the contract's newestBy column.
         duplicates: share of the rows, 0 to 0.9, whose key another row of the file has too, in a newer version by the
             contract's newestBy column. Without one, rows of one key contradict each other.
-        progress: is told how many rows each step has written.
+        progress: is called with the number of rows that each step has written.
 
     Raises:
-        SampleError: the contract or the format cannot have what was asked for, or `path` is a device or a pipe.
+        SampleError: a fault does not apply to the contract or the format, or `path` is a device or a pipe.
     """
     check_applies(tuple(bad), file_format)
     if path.exists() and not path.is_file():
-        # The sample is renamed to this name at the end: a device, as /dev/null, would be gone.
+        # The sample is renamed to this name at the end, which would replace a device such as /dev/null.
         message = f"{path} is no file; give the path of a new file, or of one to replace"
         raise SampleError.because(message)
     if file_format.value.endswith((".gz", ".zst")) and path.suffix != "." + file_format.value.rpartition(".")[2]:
@@ -153,14 +153,14 @@ def _plan(
     file_faults = tuple(item.kind for item in bad if item.kind in FILE_KINDS)
     if {BadKind.HEADER_ONLY, BadKind.EMPTY, BadKind.PNG} & set(file_faults):
         rows = 0
-    doubled = round(rows * duplicates) + sum(item.count for item in bad if item.kind is BadKind.DUPLICATE_KEYS)
+    repeated = round(rows * duplicates) + sum(item.count for item in bad if item.kind is BadKind.DUPLICATE_KEYS)
     if not 0 <= rows <= MAX_ROWS or start < 0 or not 0 <= vintage.version <= MAX_VERSION:
         message = f"rows from 0 to {MAX_ROWS:,}, start from 0, version from 0 to {MAX_VERSION:,}"
         raise SampleError.because(message)
-    if doubled and doubled * REVISIONS > rows * (REVISIONS - 1):
-        message = f"{doubled:,} of {rows:,} rows cannot be duplicates; at most 15 in 16 can"
+    if repeated and repeated * REVISIONS > rows * (REVISIONS - 1):
+        message = f"{repeated:,} of {rows:,} rows cannot be duplicates; at most 15 in 16 can"
         raise SampleError.because(message)
-    if start + rows - doubled > key_capacity(contract):
+    if start + rows - repeated > key_capacity(contract):
         message = f"the key of {contract.dataset} has only {key_capacity(contract):,} different values"
         raise SampleError.because(message)
     columns, named = _file_columns(contract, set(file_faults))
@@ -169,7 +169,7 @@ def _plan(
         vintage=vintage,
         rows=rows,
         start=start,
-        duplicates=doubled,
+        duplicates=repeated,
         columns=columns,
         faults=_chosen_rows(rows, bad, vintage.seed),
         file_faults=file_faults,
@@ -178,7 +178,7 @@ def _plan(
 
 
 def _chosen_rows(rows: int, bad: tuple[Bad, ...], seed: int) -> dict[int, BadKind]:
-    """Which row gets which fault: no row gets two."""
+    """The fault of each chosen row: no row gets two."""
     of_rows = [item for item in bad if item.kind not in FILE_KINDS]
     if (total := sum(item.count for item in of_rows)) > rows:
         message = f"{total:,} bad rows do not fit into {rows:,} rows"
@@ -233,7 +233,7 @@ def _write_text(plan: _Plan, path: Path, file_format: SampleFormat, progress: Ca
 
 
 def _write_records(column: Any, first: int, bad_lines: dict[int, bytes], sink: ByteSink) -> None:
-    """Hand on the text buffer of each Arrow array, with the bad records in the places of the good ones."""
+    """Write the text buffer of each Arrow array, with bad records instead of the good ones."""
     for array in column.chunks:
         offsets = memoryview(array.buffers()[1]).cast("i")[array.offset : array.offset + len(array) + 1]
         data = memoryview(array.buffers()[2])
@@ -280,14 +280,14 @@ def _write_parquet(plan: _Plan, path: Path, progress: Callable[[int], None]) -> 
         writer: pq.ParquetWriter | None = None
         try:
             for first, table in _chunks(plan, connection, select):
-                spoilt = table
+                changed = table
                 for position in sorted(at for at in plan.faults if first <= at < first + table.num_rows):
                     kind = plan.faults[position]
                     fault = cell_fault(kind, plan.contract, names, plain[position])
-                    spoilt = _with_value(spoilt, position - first, fault.column, fault.value)
+                    changed = _with_value(changed, position - first, fault.column, fault.value)
                     report.append(BadRow(position + 1, None, fault.column, kind, fault.code))
                 writer = writer or pq.ParquetWriter(part, table.schema, compression="zstd")
-                writer.write_table(spoilt)
+                writer.write_table(changed)
                 progress(table.num_rows)
         finally:
             if writer is not None:
@@ -304,7 +304,7 @@ def _with_value(table: Any, at: int, name: str, value: str | None) -> Any:
 
 
 def _chunks(plan: _Plan, connection: duckdb.DuckDBPyConnection, select: Sequence[str]) -> Iterator[tuple[int, Any]]:
-    """The rows as Arrow tables in order, a few made ahead on other threads. At least one, so that a schema exists."""
+    """Yield the rows as Arrow tables in order; other threads make a few ahead. At least one, for its schema."""
 
     def make(first: int) -> Any:
         cursor = connection.cursor()
@@ -351,7 +351,7 @@ def _engine() -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _stride(total: int) -> int:
-    """A step near the golden section that visits every number below `total` once: scattered, yet a formula."""
+    """A step near the golden ratio, coprime to `total`: its multiples visit every number below `total` once."""
     step = max(int(total * 0.6180339887), 1)
     while gcd(step, total) != 1:
         step += 1
@@ -359,7 +359,7 @@ def _stride(total: int) -> int:
 
 
 def _truncate(path: Path) -> None:
-    """Cut off the last quarter, in the middle of a line."""
+    """Cut off the last quarter, inside a line."""
     content_size = path.stat().st_size
     with path.open("r+b") as stream:
         size = content_size * 3 // 4
@@ -382,4 +382,4 @@ def _png(seed: int) -> bytes:
 
 
 def _silent(_: int) -> None:
-    """Nobody watches."""
+    """Ignore the progress."""

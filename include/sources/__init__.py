@@ -1,5 +1,5 @@
-"""The sources: each asks an API for news, keeps its answers as they came, and writes files into incoming/.
+"""Batch sources: each requests new records from an API, stores the raw responses, and writes files into incoming/.
 
-A source never loads a table: its files take the same road as a partner's, so that checks, quarantine, ledger and
-reconciliation hold for them too.
+A source never loads a table: its files go through the same pipeline as those of partners, so that checks, quarantine,
+ledger and reconciliation apply to them too.
 """

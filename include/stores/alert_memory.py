@@ -1,6 +1,6 @@
-"""What people were told of and when, in ops.alert, and what there is to tell them of.
+"""Which notifications were sent and when, in ops.alert, and what the next ones have to report.
 
-What belongs here: statements. What does not: the words of a message, and sending it.
+What belongs here: SQL statements. What does not: the wording of a message, and sending it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from include.settings import WarehouseConfig
 
 _STAGE = "alerts"
-# In seconds. An alert waits for nobody long: the run behind it is what counts.
+# In seconds. Short, so that an alert does not delay its run.
 _LIMITS = {"connect_timeout": 5, "lock_timeout": 5, "statement_timeout": 15}
-# For the causes of a thing together.
+# The row of all causes of a subject together.
 _WHOLE = ""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What a message is about: a dataset, a topic, a DAG; `kind` tells the messages about one of them apart."""
+    """What a message is about: a dataset, a topic or a DAG; `kind` separates different messages about the same one."""
 
     kind: str
     about: str
@@ -34,7 +34,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class QuarantinedFile:
-    """A file in quarantine, and which run has put it there."""
+    """A file in quarantine, and the run that quarantined it."""
 
     object_key: str
     code: str
@@ -45,7 +45,7 @@ class QuarantinedFile:
 
 @dataclass(frozen=True)
 class Quarantined:
-    """The newest files that were quarantined, the numbers of all by code, and when the last one was."""
+    """The newest quarantined files, the number of all files by code, and the time of the last quarantine."""
 
     files: tuple[QuarantinedFile, ...]
     by_code: dict[str, int]
@@ -53,24 +53,27 @@ class Quarantined:
 
 
 @dataclass(frozen=True)
-class Told:
-    """What people were told about a subject: until when, and which causes are still fresh.
+class NotificationState:
+    """What recipients were notified of about a subject.
 
-    `fresh` are those whose message went out, or was given up, so short a while ago that it is not repeated.
+    Attributes:
+        until: everything up to this time was reported; None if no message was sent yet.
+        fresh: causes whose message was sent, or failed, so recently that it is not repeated.
+        held_back: how often a message was due since the last one and was not sent.
     """
 
     until: datetime | None
     fresh: frozenset[str]
     held_back: int
 
-    def is_news(self, causes: Iterable[str]) -> bool:
-        """Whether any of the causes is not fresh."""
+    def is_new_cause(self, causes: Iterable[str]) -> bool:
+        """Return whether any of the causes is not fresh."""
         return bool(set(causes) - self.fresh)
 
 
 @contextmanager
 def open_memory(config: WarehouseConfig) -> Iterator[AlertMemory]:
-    """The memory over a connection of its own, which waits only seconds for anything.
+    """Open the memory on its own connection, with timeouts of a few seconds.
 
     Raises:
         RetryableError: the warehouse does not answer.
@@ -81,15 +84,15 @@ def open_memory(config: WarehouseConfig) -> Iterator[AlertMemory]:
 
 
 class AlertMemory:
-    """Notes of what was told, on one connection."""
+    """Reads and writes the state of notifications, on one connection."""
 
     def __init__(self, connection: Connection, transactions: ExitStack) -> None:
         self._connection, self._transactions = connection, transactions
 
     def begin(self, subject: Subject) -> bool:
-        """Take the subject; False if another process has it and sends its alert.
+        """Lock the subject; False if another process holds it and sends its alert.
 
-        It is kept in a transaction, which lasts as long as the connection: later notes are kept at its end.
+        The lock is held in a transaction as long as the connection is open; later notes are committed at its end.
         """
         name = {"name": f"alert:{subject.kind}:{subject.about}"}
         with warehouse_errors(_STAGE):
@@ -97,57 +100,57 @@ class AlertMemory:
             self._transactions.enter_context(self._connection.transaction())
         return bool(self._rows(statement("try_work_lock"), name))
 
-    def told(self, subject: Subject, quiet_seconds: float, pause_seconds: float) -> Told:
-        """What people were told.
+    def notification_state(self, subject: Subject, quiet_seconds: float, pause_seconds: float) -> NotificationState:
+        """Return what recipients were notified of.
 
         Args:
             subject: of the message.
-            quiet_seconds: for so long after a message its causes are fresh.
-            pause_seconds: and for so long after one that was given up.
+            quiet_seconds: how long the causes of a sent message are fresh.
+            pause_seconds: how long the causes of a failed message are fresh.
         """
         until, fresh, held_back = None, set(), 0
         values = {"kind": subject.kind, "about": subject.about}
-        for cause, told_until, held, told_ago, failed_ago in self._rows(statement("alert_state"), values):
+        for cause, notified_until, held, notified_ago, failed_ago in self._rows(statement("alert_state"), values):
             if cause == _WHOLE:
-                until, held_back = told_until, held
-            elif _within(told_ago, quiet_seconds) or _within(failed_ago, pause_seconds):
+                until, held_back = notified_until, held
+            elif _within(notified_ago, quiet_seconds) or _within(failed_ago, pause_seconds):
                 fresh.add(cause)
-        return Told(until, frozenset(fresh), held_back)
+        return NotificationState(until, frozenset(fresh), held_back)
 
     def sent(self, subject: Subject, causes: Iterable[str], until: datetime | None = None, *, counted: int = 0) -> None:
-        """Note that a message went out.
+        """Store that a message was sent.
 
         Args:
             subject: of the message.
             causes: of the message.
-            until: it tells of all that came until then; until now if that is not said.
-            counted: how often there was cause for it by then. What others noted meanwhile stays.
+            until: the message reports everything up to this time; None for now.
+            counted: how many held-back messages it includes. Those stored meanwhile by other processes stay.
         """
         self._note("note_alert_sent", subject, causes, {"until": until, "counted": counted})
 
     def held(self, subject: Subject, causes: Iterable[str], since: datetime | None = None, *, failed: bool) -> None:
-        """Note that there was cause for a message, and none went out.
+        """Store that a message was due and was not sent.
 
         Args:
             subject: of the message.
             causes: of the message.
-            since: what came after this has yet to be told of, if nothing was told before.
-            failed: it was given up, not held back.
+            since: start of what the next message reports, if no message was sent before.
+            failed: sending failed; otherwise the message was held back.
         """
         self._note("note_alert_held", subject, causes, {"since": since, "failed": failed})
 
     def held_back(self, kind: str) -> list[str]:
-        """Of which subjects of this kind people have yet to be told."""
+        """Return the subjects of this kind that have held-back messages."""
         return [row[0] for row in self._rows(statement("alert_held_back"), {"kind": kind})]
 
     def quarantined(self, dataset: str, bucket: str, since: datetime, most: int) -> Quarantined | None:
-        """The files of a dataset that were quarantined since, and are still there; None if there are none.
+        """Return the files of a dataset quarantined after `since` and still in quarantine; None if there are none.
 
         Args:
-            dataset: or `unknown`.
-            bucket: where they lie.
-            since: not included.
-            most: so many are listed, the newest first; the numbers are of all.
+            dataset: name of the dataset, or `unknown`.
+            bucket: of the files.
+            since: exclusive.
+            most: maximum number of listed files, the newest first; the counts include all files.
         """
         values: dict[str, Any] = {"dataset": dataset, "bucket": bucket, "since": since, "most": most}
         codes = self._rows(statement("alert_quarantined_codes"), values)
@@ -159,19 +162,19 @@ class AlertMemory:
         return Quarantined(tuple(QuarantinedFile(*row) for row in files), by_code, values["until"])
 
     def waiting(self, dataset: str, waited: timedelta) -> list[tuple[str, int, datetime]]:
-        """What files and batches of a dataset have waited for, for so long: code, how many, since when the first."""
+        """Return what files and batches of a dataset have waited for, at least `waited`: code, count, first time."""
         rows = self._rows(statement("alert_waiting"), {"dataset": dataset, "waited": waited})
         return [(code, count, since) for code, count, since in rows]
 
     def critical_checks(self, since: datetime) -> list[tuple[str, str]]:
-        """Critical checks of whole tables that failed since: table and check."""
+        """Return the critical checks of whole tables that failed after `since`: table and check."""
         rows = self._rows(statement("alert_critical_checks"), {"since": since})
         return [(dataset, f"{name} on {column}" if column else name) for dataset, name, column in rows]
 
     def _note(self, name: str, subject: Subject, causes: Iterable[str], values: dict[str, Any]) -> None:
-        told = {"kind": subject.kind, "about": subject.about, "causes": sorted({_WHOLE, *causes}), **values}
+        parameters = {"kind": subject.kind, "about": subject.about, "causes": sorted({_WHOLE, *causes}), **values}
         with warehouse_errors(_STAGE):
-            self._connection.execute(statement(name), told)
+            self._connection.execute(statement(name), parameters)
 
     def _rows(self, query: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
         with warehouse_errors(_STAGE), self._connection.cursor() as cursor:

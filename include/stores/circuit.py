@@ -1,8 +1,8 @@
-"""A circuit for each service: after many failed tries in a row the service is left alone for a while.
+"""A circuit breaker for each service: after many failed tries in a row no requests are sent for a while.
 
-What belongs here: when a try may go out, and what its outcome means for the next ones. What does not: how a
-service is called, or how often. The states are pybreaker's; its own `call` holds a lock while the guarded call
-runs, which would let only one request out at a time, so it is told outcomes here instead of making the calls.
+What belongs here: when a try may be sent, and what its outcome means for the next ones. What does not: how a service is
+called, or how often. The states are pybreaker's. Its own `call` holds a lock while the guarded call runs, so only one
+request could run at a time: so it gets the outcomes of calls and does not make them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _circuits_lock = Lock()
 
 
 class FailedTryError(Exception):
-    """One try that the service did not answer as it should. Another one may succeed.
+    """A try that failed. Another one may succeed.
 
     `retry_after` is the pause in seconds that the service asked for.
     """
@@ -53,18 +53,18 @@ class Circuit:
         self._storage = CircuitMemoryStorage(STATE_CLOSED)
         self._breaker = CircuitBreaker(state_storage=self._storage, listeners=[_Log(self)])
         self._changed = Condition()
-        self._trial_under_way = False
+        self._trial_running = False
         self._last_reason = ""
 
     def set_limits(self, failures: int, reset_seconds: float) -> None:
-        """It opens after `failures` failed tries in a row, and lets one try through after `reset_seconds`."""
+        """Open after `failures` failed tries in a row, and let one try through after `reset_seconds`."""
         self._breaker.fail_max, self._breaker.reset_timeout = failures, reset_seconds
 
     @contextmanager
     def trying(self) -> Iterator[None]:
-        """One try: a FailedTryError counts as a failure, a PermanentError as the answer of a service that is well.
+        """Guard one try: a FailedTryError counts as a failure, a PermanentError as the answer of a healthy service.
 
-        An open circuit whose time has come lets one try through; others wait for its outcome.
+        After `reset_seconds` an open circuit lets one trial through; other tries wait for its outcome.
 
         Raises:
             RetryableError: the circuit is open, or this try has opened it; the message says until when.
@@ -83,13 +83,13 @@ class Circuit:
         finally:
             if trial:
                 with self._changed:
-                    self._trial_under_way = False
+                    self._trial_running = False
                     self._changed.notify_all()
 
     def _admit(self) -> bool:
-        """Whether this try is the one on which it depends if the circuit closes again."""
+        """Whether this try is the trial whose outcome closes the circuit or opens it again."""
         with self._changed:
-            while self._trial_under_way:
+            while self._trial_running:
                 self._changed.wait()
             if self._breaker.current_state == STATE_CLOSED:
                 return False
@@ -97,14 +97,14 @@ class Circuit:
                 if datetime.now(UTC) < self._next_try():
                     raise self._refusal()
                 self._breaker.half_open()
-            self._trial_under_way = True
+            self._trial_running = True
             return True
 
     def _note(self, failure: FailedTryError | None, *, trial: bool) -> None:
         with self._changed:
             if failure:
                 self._last_reason = failure.reason
-            # What was sent before the circuit opened says nothing about the time after it.
+            # The outcome of a try that was sent before the circuit opened does not count.
             if trial or self._breaker.current_state == STATE_CLOSED:
                 with suppress(FailedTryError, CircuitBreakerError):
                     self._breaker.call(_repeat_outcome, failure)
@@ -118,8 +118,8 @@ class Circuit:
         return RetryableError(
             Stage.PROCESS,
             Code.CIRCUIT_OPEN,
-            f"{self._service} failed {self._breaker.fail_counter} times in a row and is left alone. It is tried "
-            f"again at {self._next_try():%Y-%m-%d %H:%M:%S} UTC.",
+            f"{self._service} failed {self._breaker.fail_counter} times in a row, so no requests are sent to it. It is "
+            f"tried again at {self._next_try():%Y-%m-%d %H:%M:%S} UTC.",
             url=self._url,
             reason=self._last_reason,
         )
@@ -143,7 +143,7 @@ class _Log(CircuitBreakerListener):
 
 
 def circuit_of(service: str, url: str, failures: int, reset_seconds: float) -> Circuit:
-    """The one circuit that this process has for `url`, with these limits from now on."""
+    """This process's circuit for `url`, with these limits from now on."""
     with _circuits_lock:
         circuit = _circuits.setdefault(url, Circuit(service, url))
         circuit.set_limits(failures, reset_seconds)

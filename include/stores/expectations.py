@@ -1,7 +1,7 @@
-"""Great Expectations over the warehouse: how the library is woken, connected and listened to.
+"""Great Expectations over the warehouse: loading the library, connecting it, and reading its results.
 
-What belongs here: what every user of the library needs, silence, a connection with timeouts, the words for what it saw.
-What does not: any expectation, and any judgement. The library takes seconds to import, so it is imported where it is
+What belongs here: what every user of the library needs: quiet logs, a connection with timeouts, results as text.
+What does not: any expectation, and any decision. The library takes seconds to import, so it is imported where it is
 used.
 """
 
@@ -18,18 +18,18 @@ _SHOWN = 300
 
 
 def load_library() -> Any:
-    """Great Expectations, silent: no telemetry, no progress bars, no log of its inner life."""
+    """Import Great Expectations without telemetry and with only its errors in the log."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     import great_expectations
 
-    # This one of its modules sets a level of its own.
+    # This module sets its own level.
     logging.getLogger("great_expectations.data_context.types.base").setLevel(logging.ERROR)
     return great_expectations
 
 
 def warehouse_source(config: WarehouseConfig, application: str) -> Any:
-    """The warehouse as one of the library's data sources, in a context that lives in memory.
+    """The warehouse as one of the library's data sources, in a context in memory.
 
     Args:
         config: with the timeouts that bound every query.
@@ -59,7 +59,7 @@ def warehouse_source(config: WarehouseConfig, application: str) -> Any:
 
 
 def close_source(source: Any) -> None:
-    """Close every connection of a source: the library has one engine for checks and another for looking at tables."""
+    """Close every connection of a source: the library has one engine for checks and another for metadata."""
     source.get_execution_engine().close()
     source.get_engine().dispose()
 
@@ -73,14 +73,14 @@ def implementation(expectation: str) -> Any:
 
 
 def raised(info: dict[str, Any] | None) -> str:
-    """What was raised during an evaluation, or nothing. The library tells it directly, or by metric."""
+    """The exception message of an evaluation, empty if there is none. The library reports it directly, or by metric."""
     found = info or {}
     each = [found, *(metric for metric in found.values() if isinstance(metric, dict))]
     return next((str(one.get("exception_message")) for one in each if one.get("raised_exception")), "")
 
 
 def observed(result: dict[str, Any]) -> str:
-    """What an expectation saw, in a few words."""
+    """The observed value of an expectation, as short text."""
     if "observed_value" in result:
         return str(result["observed_value"])[:_SHOWN]
     if "unexpected_count" in result:
@@ -89,6 +89,6 @@ def observed(result: dict[str, Any]) -> str:
 
 
 def expected(kwargs: dict[str, Any]) -> str:
-    """An expectation's arguments, in a few words."""
-    said = {name: value for name, value in kwargs.items() if name not in {"batch_id", "column"} and value is not None}
-    return ", ".join(f"{name} = {value}" for name, value in sorted(said.items()))[:_SHOWN]
+    """An expectation's arguments, as short text."""
+    shown = {name: value for name, value in kwargs.items() if name not in {"batch_id", "column"} and value is not None}
+    return ", ".join(f"{name} = {value}" for name, value in sorted(shown.items()))[:_SHOWN]

@@ -1,4 +1,4 @@
-"""Brings the warehouse's own schemas to the newest version, by Alembic, as the owner's role."""
+"""Migrates the warehouse's schemas to the newest version with Alembic, as the owner's role."""
 
 from __future__ import annotations
 

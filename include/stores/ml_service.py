@@ -1,7 +1,7 @@
-"""The ML service: transactions go out, one category for each comes back, in their order, or an error.
+"""The client of the ML service: sends transactions and returns one category for each, in their order, or an error.
 
-What belongs here: requests, their timeouts and retries, the check of the answers, and the translation of what goes
-wrong into our errors. What does not: where transactions come from, and what becomes of their categories.
+What belongs here: requests, their timeouts and retries, the check of the answers, and the translation of failures into
+pipeline errors. What does not: where transactions come from, and what their categories are used for.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_AFTER_SECONDS = 30.0
 _LARGEST_ANSWER_BYTES = 16 * 1024**2
-# Servers hang up on idle connections, uvicorn after 5 seconds as it comes; one closed here before fails no request.
+# Servers close idle connections, uvicorn by default after 5 seconds. Closing them earlier here avoids failed requests.
 _IDLE_SECONDS = 3.0
 _TRY_AGAIN = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS}
 _REMEDIES: dict[int, str] = {
@@ -60,11 +60,11 @@ _REMEDIES: dict[int, str] = {
 class MlService:
     """Calls of one ML service over a pool of connections. Thread-safe; its threads share `requests_at_once`.
 
-    Close it, or use it in a `with`: that gives up what is under way.
+    Close it, or use it in a `with`: closing gives up pending requests.
     """
 
     def __init__(self, settings: MlServiceSettings) -> None:
-        """Connect to nothing yet.
+        """Prepare the client. It connects at the first request.
 
         Raises:
             PermanentError: ML_SERVICE_URL is not a URL.
@@ -82,7 +82,7 @@ class MlService:
             timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
             limits=httpx.Limits(max_connections=settings.requests_at_once, keepalive_expiry=_IDLE_SECONDS),
             verify=ssl.create_default_context(),
-            # A proxy of the environment is for the outside world, and this is a service of the platform.
+            # A proxy of the environment is for the internet, and this is a service of the platform.
             trust_env=False,
         )
         self._threads = ThreadPoolExecutor(settings.requests_at_once, thread_name_prefix="ml-service")
@@ -97,9 +97,9 @@ class MlService:
         self.close()
 
     def close(self) -> None:
-        """Give up what is waiting (its callers get a CancelledError), end what is under way, hang up.
+        """Cancel queued requests (their callers get a CancelledError), wait for running ones, close the connections.
 
-        Takes as long as the requests that are under way, which is a timeout at most.
+        Takes as long as the running requests, which is a timeout at most.
         """
         for given_up in tuple(self._calls):
             given_up.set()
@@ -107,48 +107,49 @@ class MlService:
         self._client.close()
 
     def categories(self, transactions: Sequence[Transaction]) -> list[str]:
-        """The category of each transaction, in their order; requests run at once. Raises what `categorise` does."""
+        """The category of each transaction, in their order; requests run in parallel. Raises as `categorise` does."""
         [answer] = self.categorise([transactions])
         return answer
 
     def categorise(self, bodies: Iterable[Sequence[Transaction]]) -> Iterator[list[str]]:
-        """For each body of transactions, of whatever length, the list of their categories, in order.
+        """Yield the list of categories of each body of transactions, of any length, in order.
 
-        A body is split into requests of `batch_size`, of which `requests_at_once` are under way, also over the
-        borders of bodies. The next body is asked for only when a request can be sent, so that nothing piles up.
+        A body is split into requests of `batch_size`; `requests_at_once` of them run in parallel, also of different
+        bodies. The next body is read only when a request can be sent, so memory stays bounded.
 
         Args:
             bodies: transactions with `id`, and what else the service wants. Values may be UUIDs, decimals (sent
                 as exact JSON numbers) and times (sent in ISO 8601 with their offset; naive ones count as UTC).
 
         Raises:
-            RetryableError: the service is down, too slow or talks nonsense, after all tries; or its circuit is open.
+            RetryableError: the service is down, too slow or gives invalid answers, after all tries; or its circuit is
+                open.
             PermanentError: it refuses a request; the message names the transaction and the field.
         """
         given_up = Event()
-        under_way: deque[_UnderWay] = deque()
+        running: deque[_Running] = deque()
         categories: list[str] = []
         self._calls.add(given_up)
         try:
             for transactions, ends_body in _requests(bodies, self._settings.batch_size):
-                under_way.append((self._threads.submit(self._request, transactions, given_up), ends_body))
-                # Here and not before the next is sent: it must not even be read before there is room for it.
-                while len(under_way) >= self._settings.requests_at_once:
-                    if _collect(under_way, categories):
+                running.append((self._threads.submit(self._request, transactions, given_up), ends_body))
+                # Collected before the next request is read from `bodies`, which waits until one can be sent.
+                while len(running) >= self._settings.requests_at_once:
+                    if _collect(running, categories):
                         yield categories
                         categories = []
-            while under_way:
-                if _collect(under_way, categories):
+            while running:
+                if _collect(running, categories):
                     yield categories
                     categories = []
         finally:
             self._calls.discard(given_up)
             given_up.set()
-            for future, _ in under_way:
+            for future, _ in running:
                 future.cancel()
 
     def _request(self, transactions: Sequence[Transaction], given_up: Event) -> list[str]:
-        """The categories of at most `batch_size` transactions, by as many tries as the settings allow."""
+        """The categories of at most `batch_size` transactions, with as many tries as the settings allow."""
         if not transactions:
             return []
         ids = [str(transaction["id"]) for transaction in transactions]
@@ -172,7 +173,7 @@ class MlService:
             raise RetryableError(
                 Stage.PROCESS,
                 Code.SERVICE_UNAVAILABLE,
-                f"The ML service did not answer as it should, at the last try: {failure}.",
+                f"The ML service failed at every try, at the last one because: {failure}.",
                 url=self._url,
                 attempts=error.last_attempt.attempt_number,
             ) from failure
@@ -187,7 +188,7 @@ class MlService:
             raise _refusal(status, answer, ids, self._url)
 
     def _send(self, body: bytes) -> tuple[int, httpx.Headers, bytes]:
-        """Status, headers and body of the answer, which has to be whole within the read timeout of its beginning."""
+        """Status, headers and body of the answer. The body must be complete one read timeout after its first byte."""
         try:
             with self._client.stream("POST", "/predict/batch", content=body) as response:
                 deadline = time.monotonic() + self._settings.read_timeout_seconds
@@ -208,7 +209,7 @@ class MlService:
             raise FailedTryError(f"{type(error).__name__}: {error}") from error
 
     def _pause(self, state: RetryCallState) -> float:
-        """As long as the service asks for, within reason, and a random time that doubles with every try."""
+        """Seconds before the next try: the service's Retry-After up to a limit, and a random, doubling back-off."""
         failure = state.outcome.exception() if state.outcome else None
         asked = failure.retry_after if isinstance(failure, FailedTryError) else 0.0
         return min(asked, _LONGEST_RETRY_AFTER_SECONDS) + self._backoff(state)
@@ -225,7 +226,7 @@ class MlService:
 
 
 class _Bearer(httpx.Auth):
-    """Sends the service's token, also where the address holds a user and a password."""
+    """Sends the service's token, also if the address has a user and a password."""
 
     def __init__(self, token: str) -> None:
         self._header = f"Bearer {token}"
@@ -236,8 +237,8 @@ class _Bearer(httpx.Auth):
         yield request
 
 
-# One request under way, and whether it is the last of its body.
-_UnderWay = tuple["Future[list[str]]", bool]
+# A running request, and whether it is the last one of its body.
+_Running = tuple["Future[list[str]]", bool]
 
 
 def _requests(bodies: Iterable[Sequence[Transaction]], size: int) -> Iterator[tuple[Sequence[Transaction], bool]]:
@@ -247,15 +248,15 @@ def _requests(bodies: Iterable[Sequence[Transaction]], size: int) -> Iterator[tu
             yield body[start : start + size], start + size >= len(body)
 
 
-def _collect(under_way: deque[_UnderWay], categories: list[str]) -> bool:
-    """Add the oldest request's categories, once they are there. True when its body is complete."""
-    future, ends_body = under_way[0]
+def _collect(running: deque[_Running], categories: list[str]) -> bool:
+    """Wait for the oldest request and add its categories. True when its body is complete."""
+    future, ends_body = running[0]
     categories += future.result()
-    under_way.popleft()
+    running.popleft()
     return ends_body
 
 
-# Out
+# Requests
 
 
 def _to_json(transactions: Sequence[Transaction]) -> bytes:
@@ -271,7 +272,7 @@ def _to_json(transactions: Sequence[Transaction]) -> bytes:
 
 
 def _plain(value: object) -> object:
-    """What orjson cannot write itself."""
+    """Values that orjson cannot serialise, as values that it can."""
     if isinstance(value, Decimal) and value.is_finite():
         return orjson.Fragment(str(value))
     if isinstance(value, Mapping):
@@ -282,7 +283,7 @@ def _plain(value: object) -> object:
 
 
 def _without_credentials(url: str) -> str:
-    """The address as it may be shown."""
+    """The address without credentials and query, for messages."""
     try:
         parsed = httpx.URL(url)
     except httpx.InvalidURL:
@@ -292,20 +293,20 @@ def _without_credentials(url: str) -> str:
     return str(parsed.copy_with(userinfo=b"", query=None, fragment=None)).rstrip("/")
 
 
-# Back
+# Answers
 
 
 def _checked_categories(answer: bytes, ids: list[str]) -> list[str]:
-    """The categories, when the answer is the promised one: never another row's category, never none."""
+    """Check the answer and return the categories: one for each transaction, in the transactions' order."""
     try:
         predictions = orjson.loads(answer)["predictions"]
         answered = [prediction["id"] for prediction in predictions]
         categories = [prediction["category"] for prediction in predictions]
     except (ValueError, LookupError, TypeError) as error:
-        raise FailedTryError("its answer is not the promised JSON") from error
+        raise FailedTryError("its answer is not the expected JSON") from error
     if len(answered) != len(ids):
         raise FailedTryError(f"it gave {len(answered)} predictions for {len(ids)} transactions")
-    # Texts are compared first: writing a UUID in another way is rare, and parsing them costs.
+    # Texts are compared first: parsing UUIDs costs time, and another notation of a UUID is rare.
     if answered != ids and any(not _same_id(one, other) for one, other in zip(answered, ids, strict=True)):
         raise FailedTryError("its predictions are not in the order of the transactions")
     if not all(isinstance(category, str) and category.strip() for category in categories):
@@ -323,7 +324,7 @@ def _same_id(one: object, other: str) -> bool:
 
 
 def _retry_after(header: str | None) -> float:
-    """Seconds, of a header with seconds or a date; 0 where there is none that can be read."""
+    """The seconds of a Retry-After header, which holds seconds or a date; 0 if it is missing or unreadable."""
     if header is None:
         return 0.0
     if header.strip().isdecimal():
@@ -338,14 +339,14 @@ def _retry_after(header: str | None) -> float:
 
 
 def _refusal(status: int, answer: bytes, ids: list[str], url: str) -> PermanentError:
-    """The service's own words, and the transaction and the field they are about."""
-    words, facts = _words(answer, ids)
-    message = f"The ML service refuses a request with status {status}: {words}. {_REMEDIES.get(status, '')}".rstrip()
-    return PermanentError(Stage.PROCESS, Code.SERVICE_REFUSED, message, url=url, status=status, **facts)
+    """The service's reason for a refusal, with the transaction and the field it names."""
+    reason, details = _reason(answer, ids)
+    message = f"The ML service refuses a request with status {status}: {reason}. {_REMEDIES.get(status, '')}".rstrip()
+    return PermanentError(Stage.PROCESS, Code.SERVICE_REFUSED, message, url=url, status=status, **details)
 
 
-def _words(answer: bytes, ids: list[str]) -> tuple[str, dict[str, object]]:
-    """The first complaint of a 422 by transaction and field; else what there is to read."""
+def _reason(answer: bytes, ids: list[str]) -> tuple[str, dict[str, object]]:
+    """The first complaint of a 422 with transaction and field; else the answer's text."""
     try:
         detail = orjson.loads(answer)["detail"]
     except (ValueError, LookupError, TypeError):
@@ -353,11 +354,11 @@ def _words(answer: bytes, ids: list[str]) -> tuple[str, dict[str, object]]:
     if not isinstance(detail, list) or not detail:
         return str(detail)[:200], {}
     match detail[0]:
-        case {"loc": ["body", "transactions", int(place), *field], "msg": str(words)} if 0 <= place < len(ids):
-            facts: dict[str, object] = {"transaction": ids[place], "complaints": len(detail)}
+        case {"loc": ["body", "transactions", int(index), *field], "msg": str(text)} if 0 <= index < len(ids):
+            details: dict[str, object] = {"transaction": ids[index], "complaints": len(detail)}
             if field:
-                facts["field"] = ".".join(map(str, field))
-            return f"{facts.get('field', 'transaction')}: {words}", facts
-        case {"loc": [*places], "msg": str(words)}:
-            return f"{'.'.join(map(str, places))}: {words}", {}
+                details["field"] = ".".join(map(str, field))
+            return f"{details.get('field', 'transaction')}: {text}", details
+        case {"loc": [*location], "msg": str(text)}:
+            return f"{'.'.join(map(str, location))}: {text}", {}
     return str(detail[0])[:200], {}

@@ -3,8 +3,8 @@
 S3 has no move. A move here is a copy of the version that the caller saw, never onto an existing key, then the removal
 of that version:
 
-- in a versioned bucket by version id: first the versions that are older, then the one itself, never a newer one;
-- else by DELETE with If-Match, where the store takes it: this is tried once per bucket and process;
+- in a versioned bucket by version id: first the older versions, then this version, never a newer one;
+- else by DELETE with If-Match, if the store supports it: this is tried once per bucket and process;
 - else by comparing the ETag again right before the DELETE. A write in between is lost: docs/reliability.md.
 """
 
@@ -29,34 +29,34 @@ log = logging.getLogger(__name__)
 
 _PROBES = "staging/.probe-"
 _lock = threading.Lock()
-# Whether the store of an endpoint takes If-Match on the DELETE in a bucket, as tried in this process.
+# Whether a store supports If-Match on DELETE, by endpoint and bucket, as tried in this process.
 _takes_if_match: dict[tuple[str, str], bool] = {}
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A version of an object as it lies under its key, with the versions that are older, the oldest first."""
+    """A version of an object, with the versions that are older, the oldest first."""
 
     version: ObjectInfo
     older: tuple[ObjectInfo, ...] = ()
 
 
 class ObjectExistsError(PermanentError):
-    """The key that an object was to be moved to holds other content."""
+    """The target key of a move holds other content."""
 
 
 class ObjectReplacedError(PermanentError):
-    """Other content lies under the key, and the version in question is gone."""
+    """The key holds other content, and the requested version is gone."""
 
 
 def find(store: ObjectStore, bucket: str, key: str, etag: str) -> Stored:
     """The version of an object that has this ETag.
 
-    Where several versions have it, the oldest of them: what was written later is never taken for what was seen first.
+    If several versions have it, the oldest one: a later write is never mistaken for the version that was listed.
 
     Raises:
-        ObjectMissingError: nothing lies under the key.
-        ObjectReplacedError: only other content does.
+        ObjectMissingError: there is no object with this key.
+        ObjectReplacedError: the key holds only other content.
     """
     now = store.head(bucket, key)
     if now is None:
@@ -84,14 +84,14 @@ def move(
     Args:
         store: the store.
         bucket: holds both keys.
-        source: key and ETag of what to move, as a listing or the ledger has it.
-        target: the key to move it to. An object that lies there already with the same content is an earlier, killed
-            call's copy.
+        source: key and ETag of the object, from a listing or the ledger.
+        target: the key to move it to. An object with the same content there is the copy of an earlier call that was
+            killed.
         before_delete: is called with the older versions, if there are any, before they are deleted.
 
     Raises:
         ObjectMissingError: neither the source nor the target exists.
-        ObjectReplacedError: other content lies under the source's key, and there is no target.
+        ObjectReplacedError: the source's key holds other content, and there is no target.
         ObjectExistsError: the target holds other content; nothing was changed.
     """
     try:
@@ -107,7 +107,7 @@ def move(
 
 
 def remove(store: ObjectStore, bucket: str, version: ObjectInfo) -> bool:
-    """Delete the version of an object that has this ETag, and older ones; whether it was there."""
+    """Delete the version of an object that has this ETag, and older ones. Returns whether it was there."""
     try:
         _remove(store, bucket, find(store, bucket, version.key, version.etag))
     except (ObjectMissingError, ObjectReplacedError):
@@ -116,9 +116,9 @@ def remove(store: ObjectStore, bucket: str, version: ObjectInfo) -> bool:
 
 
 def move_own(store: ObjectStore, bucket: str, key: str, target: str) -> None:
-    """Move what lies under a key that has no other writer, and remove every version of it.
+    """Move the object of a key that has no other writer, and remove every version of it.
 
-    The same content may lie there more than once: a worker that died has written it, and the next one again.
+    Several versions may have the same content: a worker that died has written it, and the next one again.
 
     Raises:
         ObjectMissingError: neither the source nor the target exists.
@@ -133,7 +133,7 @@ def move_own(store: ObjectStore, bucket: str, key: str, target: str) -> None:
 
 
 def remove_own(store: ObjectStore, bucket: str, key: str) -> None:
-    """Delete every version under a key that has no other writer; none there is fine, and leaves no delete marker."""
+    """Delete every version of a key that has no other writer. A key without an object gets no delete marker."""
     stored = _newest(store, bucket, key)
     if stored is not None:
         _remove(store, bucket, stored)
@@ -148,7 +148,7 @@ def _newest(store: ObjectStore, bucket: str, key: str) -> Stored | None:
 
 
 def same_content(store: ObjectStore, bucket: str, one: ObjectInfo, other: ObjectInfo) -> bool:
-    """Whether two objects hold the same bytes. ETags of parts and of the whole differ: then both are read."""
+    """Whether two objects hold the same bytes. If the ETags differ, both are read: multipart ETags are different."""
     if one.size != other.size:
         return False
     return one.etag == other.etag or _digest(store, bucket, one) == _digest(store, bucket, other)
@@ -168,12 +168,12 @@ def _copy_unless_there(store: ObjectStore, bucket: str, version: ObjectInfo, tar
             return
     if not same_content(store, bucket, version, there):
         raise ObjectExistsError(
-            "bucket", Code.OBJECT_REPLACED, "Another object lies there already.", bucket=bucket, key=target
+            "bucket", Code.OBJECT_REPLACED, "The key holds another object already.", bucket=bucket, key=target
         )
 
 
 def _undo_if_replaced(store: ObjectStore, bucket: str, version: ObjectInfo, target: str) -> None:
-    """Where the store checks no condition, the copy may be of other content: look again, and drop such a copy."""
+    """Delete the copy if it is of other content, which happens if the store does not check conditions."""
     if version.version_id is not None or takes_if_match(store, bucket):
         return
     now, copied = store.head(bucket, version.key), store.head(bucket, target)
@@ -186,7 +186,7 @@ def _undo_if_replaced(store: ObjectStore, bucket: str, version: ObjectInfo, targ
 
 def _remove(store: ObjectStore, bucket: str, stored: Stored) -> None:
     if stored.version.version_id is not None:
-        # Were the newest deleted first, an older one would show again, and be loaded as if it were new.
+        # If the newest were deleted first, an older one would become current and be loaded as a new file.
         for version in (*stored.older, stored.version):
             store.delete_version(bucket, version)
         return
@@ -194,7 +194,7 @@ def _remove(store: ObjectStore, bucket: str, stored: Stored) -> None:
         try:
             store.delete_if_match(bucket, stored.version)
         except (ConditionFailedError, ObjectMissingError):
-            log.info("%s was replaced or removed meanwhile, and is left alone.", visible(stored.version.key))
+            log.info("%s was replaced or removed meanwhile and is not deleted.", visible(stored.version.key))
         return
     now = store.head(bucket, stored.version.key)
     if now is not None and now.etag == stored.version.etag:
@@ -202,17 +202,17 @@ def _remove(store: ObjectStore, bucket: str, stored: Stored) -> None:
 
 
 def takes_if_match(store: ObjectStore, bucket: str) -> bool:
-    """Whether the store checks If-Match on DELETE: tried once per process, with an object of our own."""
-    place = (store.endpoint, bucket)
+    """Whether the store checks If-Match on DELETE: tried once per process and bucket, with a probe object."""
+    tried = (store.endpoint, bucket)
     with _lock:
-        if place not in _takes_if_match:
-            _takes_if_match[place] = _try_if_match(store, bucket)
-            if not _takes_if_match[place]:
+        if tried not in _takes_if_match:
+            _takes_if_match[tried] = _try_if_match(store, bucket)
+            if not _takes_if_match[tried]:
                 log.warning(
-                    "The store ignores If-Match on DELETE: a file that replaces another one in the moment between "
-                    "look and DELETE is lost. Switch versioning of the bucket %s on.", bucket,
+                    "The store ignores If-Match on DELETE: a file that replaces another one between the check and the "
+                    "DELETE is lost. Switch on versioning of the bucket %s.", bucket,
                 )  # fmt: skip
-        return _takes_if_match[place]
+        return _takes_if_match[tried]
 
 
 def _try_if_match(store: ObjectStore, bucket: str) -> bool:
@@ -223,9 +223,9 @@ def _try_if_match(store: ObjectStore, bucket: str) -> bool:
     except ConditionFailedError:
         taken = True
     except (PermanentError, RetryableError) as error:
-        if isinstance(error, RetryableError) and error.facts.get("answer") not in NOT_IMPLEMENTED:
+        if isinstance(error, RetryableError) and error.details.get("answer") not in NOT_IMPLEMENTED:
             raise
-        taken = False  # it refuses what it does not know
+        taken = False  # the store refuses an unknown header
     else:
         taken = False
     store.delete(bucket, probe.key)
@@ -234,7 +234,7 @@ def _try_if_match(store: ObjectStore, bucket: str) -> bool:
 
 def _replaced(bucket: str, key: str) -> ObjectReplacedError:
     return ObjectReplacedError(
-        "bucket", Code.OBJECT_REPLACED, "Other content lies there by now.", bucket=bucket, key=key
+        "bucket", Code.OBJECT_REPLACED, "The key holds other content by now.", bucket=bucket, key=key
     )
 
 

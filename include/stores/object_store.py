@@ -1,7 +1,7 @@
 """The bucket: a thin, typed layer over plain S3 that works with every S3-compatible store.
 
-What belongs here: calls, timeouts, conditions that the store checks itself, and the translation of botocore's errors
-into ours. What does not: any knowledge of what the objects mean, and moves (`include.stores.object_moves`).
+What belongs here: calls, timeouts, conditions that the store checks, and the translation of botocore's errors into
+pipeline errors. What does not: the meaning of objects, and moves (`include.stores.object_moves`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from include.settings import S3Config
 
-# Stores other than AWS answer a ranged read with the whole object's checksum; ask for none unless required.
+# Stores other than AWS answer a ranged read with the whole object's checksum, so none is requested unless required.
 for _name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
     os.environ.setdefault(_name, "when_required")
 
@@ -34,9 +34,9 @@ _LARGEST_SINGLE_COPY = 5 * 1024**3
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _CONDITION_FAILED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _REFUSED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
-# A refusal that one object can cause, while the rest of its bucket is served: rights, cold storage (the last is the
-# answer to COPY), a key of its own, which its sender keeps (InvalidRequest). A number is the answer to HEAD, which has
-# no text: 400 where the object's key of encryption is disabled, or is the sender's.
+# Refusals that one object can cause, while other objects are served: rights, cold storage (the last one is the answer
+# to COPY), an encryption key that only the sender has (InvalidRequest). A number is the answer to HEAD, which has no
+# text: 400 if the object's encryption key is disabled or the sender's.
 _OF_ONE_OBJECT = {
     "AccessDenied", "400", "403", "Forbidden", "InvalidObjectState", "InvalidRequest", "ObjectNotInActiveTierError",
 }  # fmt: skip
@@ -59,7 +59,7 @@ class ObjectInfo:
 
 
 def s3_client(config: S3Config) -> Any:
-    """A client of a store, with the timeouts and retries of the pipeline. Thread-safe, as boto3 clients are."""
+    """A client of a store, with the pipeline's timeouts and retries. Thread-safe, as boto3 clients are."""
     return boto3.client(
         "s3",
         endpoint_url=config.endpoint_url,
@@ -86,8 +86,8 @@ class ObjectStore:
     def list(self, bucket: str, prefix: str, *, without_etag: bool = False) -> Iterator[ObjectInfo]:
         """Every object below `prefix`, in key order.
 
-        Left out is what has no ETag, unless `without_etag`: a store over a folder shows an object that is still being
-        written with the bytes so far and no ETag.
+        Objects without an ETag are left out unless `without_etag` is set: a store over a folder lists an object that is
+        still being written with the bytes so far and no ETag.
         """
         with _translated(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
@@ -97,7 +97,7 @@ class ObjectStore:
                         yield info
 
     def first_keys(self, bucket: str, prefix: str) -> tuple[tuple[str, ...], bool]:
-        """The first thousand keys below `prefix` by one call, and whether these are all."""
+        """The first thousand keys below `prefix`, from one call, and whether these are all."""
         with _translated(bucket, prefix):
             page = self._client.list_objects_v2(Bucket=bucket, Prefix=prefix)
         return tuple(item["Key"] for item in page.get("Contents", ())), not page.get("IsTruncated")
@@ -110,7 +110,7 @@ class ObjectStore:
                 items = page.get("Versions", ())
                 found += tuple(_listed(item) for item in items if item["Key"] == key)
                 if any(item["Key"] != key for item in items):
-                    break  # keys come in order, and this one is the first with its own name as prefix
+                    break  # keys are in order, and the key itself is the first one with it as prefix
         return found
 
     def head(self, bucket: str, key: str) -> ObjectInfo | None:
@@ -125,15 +125,15 @@ class ObjectStore:
     def read(
         self, bucket: str, key: str, chunk_bytes: int = 4 * 1024**2, version_id: str | None = None
     ) -> tuple[ObjectInfo, Iterator[bytes]]:
-        """One streaming GET of the whole object: what it is, and its bytes in chunks. The newest version by default.
+        """Read the whole object with one streaming GET: its information and its bytes in chunks. Newest by default.
 
         Raises:
             ObjectMissingError: there is no such object (any more).
-            PermanentError: the store refuses; `unreadable` looks whether it refuses this object alone.
+            PermanentError: the store refuses; `unreadable` says whether it refuses only this object.
         """
         with _translated(bucket, key):
-            which = {"VersionId": version_id} if version_id else {}
-            answer = self._client.get_object(Bucket=bucket, Key=key, **which)
+            version = {"VersionId": version_id} if version_id else {}
+            answer = self._client.get_object(Bucket=bucket, Key=key, **version)
 
         def chunks() -> Iterator[bytes]:
             with _translated(bucket, key):
@@ -142,7 +142,7 @@ class ObjectStore:
         return _answered(key, answer), chunks()
 
     def upload(self, path: Path, bucket: str, key: str) -> None:
-        """Store a file, in parts where it is large."""
+        """Store a file, in parts if it is large."""
         with _translated(bucket, key):
             self._client.upload_file(str(path), bucket, key)
 
@@ -152,12 +152,12 @@ class ObjectStore:
             self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
     def copy(self, bucket: str, source: ObjectInfo, target: str) -> None:
-        """Copy this version of an object to a key where no object is, inside the store.
+        """Copy this version of an object inside the store, to a key without an object.
 
         Raises:
             ObjectMissingError: the version is not there (any more).
             ConditionFailedError: the object has another ETag by now, or `target` exists.
-            PermanentError: the store refuses; `unreadable` looks whether it refuses this object alone.
+            PermanentError: the store refuses; `unreadable` says whether it refuses only this object.
         """
         origin = {"Bucket": bucket, "Key": source.key}
         if source.version_id:
@@ -167,27 +167,27 @@ class ObjectStore:
             if source.size > _LARGEST_SINGLE_COPY:
                 self._client.copy(origin, bucket, target, ExtraArgs=conditions)
                 return
-            # In one call, and not in parts as the transfer manager prefers: not every store copies parts well.
+            # In one call, not in parts as the transfer manager does: some stores fail at copies of parts.
             call = {"Bucket": bucket, "Key": target, "CopySource": origin, **conditions}
             try:
                 self._client.copy_object(**call, IfNoneMatch="*")
             except ClientError as error:
                 if _code(error) not in NOT_IMPLEMENTED:
                     raise
-                self._client.copy_object(**call)  # the caller has looked whether the key is free
+                self._client.copy_object(**call)  # the caller has checked that the target does not exist
 
     def delete(self, bucket: str, key: str) -> None:
-        """Delete the object whatever it is; none there is fine. In a versioned bucket a marker hides its versions."""
+        """Delete the object, if there is one. In a versioned bucket a delete marker hides its versions."""
         with _translated(bucket, key):
             self._client.delete_object(Bucket=bucket, Key=key)
 
     def delete_version(self, bucket: str, version: ObjectInfo) -> None:
-        """Delete one version by its id; none there is fine."""
+        """Delete one version by its id, if it is there."""
         with _translated(bucket, version.key):
             self._client.delete_object(Bucket=bucket, Key=version.key, VersionId=version.version_id)
 
     def delete_if_match(self, bucket: str, version: ObjectInfo) -> None:
-        """Delete the object if its ETag is this one. Only for a store that takes the condition.
+        """Delete the object if it has this ETag. Only for a store that supports If-Match on DELETE.
 
         Raises:
             ConditionFailedError: it has another ETag, or there is none.
@@ -196,13 +196,13 @@ class ObjectStore:
             self._client.delete_object(Bucket=bucket, Key=version.key, IfMatch=_quoted(version.etag))
 
     def unreadable(self, error: PermanentError, bucket: str, key: str) -> str:
-        """The store's own word, if it refuses this object alone: the same key and secret may list it. Else empty.
+        """The store's code if it refuses only this object: the same credentials may list it. Else empty.
 
         Raises:
             PermanentError: listing is refused, too.
             RetryableError: the store does not answer.
         """
-        answer = str(error.facts.get("answer", ""))
+        answer = str(error.details.get("answer", ""))
         if answer not in _OF_ONE_OBJECT and not answer.startswith(_OF_ONE_OBJECT_PREFIX):
             return ""
         with _translated(bucket, key):
@@ -215,7 +215,7 @@ class ObjectMissingError(PermanentError):
 
 
 class ConditionFailedError(PermanentError):
-    """The object is not the version that the call was about, or the key that it writes is taken."""
+    """The object is not the version that the call named, or its target key exists."""
 
 
 def _listed(item: dict[str, Any]) -> ObjectInfo:
@@ -229,7 +229,7 @@ def _answered(key: str, answer: dict[str, Any]) -> ObjectInfo:
 
 
 def _version_of(answer: dict[str, Any]) -> str | None:
-    """The version's id. `null` is the one of a bucket whose versioning is off or suspended: it is overwritten."""
+    """The version's id. `null` is the id in a bucket whose versioning is off or suspended: it is overwritten."""
     version = answer.get("VersionId")
     return str(version) if version and version != "null" else None
 
@@ -252,18 +252,18 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
             raise error.__cause__ or error.__context__ or BotoCoreError() from error
     except ClientError as error:
         code = _code(error)
-        facts = {"bucket": bucket, "key": key, "answer": code}
+        details = {"bucket": bucket, "key": key, "answer": code}
         if code in _MISSING:
-            raise ObjectMissingError("bucket", Code.OBJECT_VANISHED, "The object is not there.", **facts) from error
+            raise ObjectMissingError("bucket", Code.OBJECT_VANISHED, "The object is not there.", **details) from error
         if code in _CONDITION_FAILED:
             raise ConditionFailedError(
-                "bucket", Code.OBJECT_REPLACED, "The object is not what it was a moment ago.", **facts
+                "bucket", Code.OBJECT_REPLACED, "The object was replaced a moment ago.", **details
             ) from error
         if code in _REFUSED | _OF_ONE_OBJECT or code.startswith(_OF_ONE_OBJECT_PREFIX):
             raise PermanentError(
-                "bucket", Code.BUCKET_REFUSED, "The store refused; check key, secret and rights.", **facts
+                "bucket", Code.BUCKET_REFUSED, "The store refused; check key, secret and rights.", **details
             ) from error
-        raise RetryableError("bucket", Code.BUCKET_UNAVAILABLE, str(error), **facts) from error
+        raise RetryableError("bucket", Code.BUCKET_UNAVAILABLE, str(error), **details) from error
     except (BotoCoreError, OSError) as error:
         if isinstance(error, OSError) and error.filename:
             raise  # the local disk, not the store

@@ -1,6 +1,6 @@
-"""Versions of objects that were replaced or deleted long ago, in a bucket that keeps versions.
+"""Deletes versions of objects that were replaced or deleted long ago, in a versioned bucket.
 
-What belongs here: which versions may go. What does not: the calls of the pipelines on current objects
+What belongs here: which versions may be deleted. What does not: the pipelines' calls on current objects
 (`include.stores.object_store`).
 """
 
@@ -42,15 +42,15 @@ class Version:
 def remove_old_versions(config: S3Config, bucket: str, before: datetime) -> int:
     """Delete the versions that were replaced or deleted before a moment, and markers with no version below them.
 
-    The newest version of a key is never deleted, so no older one shows again.
+    The newest version of a key is never deleted, so no older one becomes current.
 
     Args:
         config: address and key of the store.
-        bucket: one without versions, or a store that does not list them to us, is left alone.
-        before: versions that are not current since then may go.
+        bucket: nothing happens if it is not versioned, or if the store does not list versions with these rights.
+        before: versions that were replaced or deleted before this are deleted.
 
     Returns:
-        How many versions and markers are gone.
+        How many versions and markers were deleted.
 
     Raises:
         RetryableError: the store does not answer.
@@ -72,14 +72,14 @@ def remove_old_versions(config: S3Config, bucket: str, before: datetime) -> int:
 
 
 def expired(versions: list[Version], before: datetime) -> list[Version]:
-    """Those of one key that may go, in the order in which they are deleted: the marker last.
+    """The versions of one key to delete, in the order of deletion: the marker last.
 
     Args:
         versions: of one key.
         before: as in `remove_old_versions`.
     """
     newest_first = sorted(versions, key=lambda version: (version.is_latest, version.modified_at), reverse=True)
-    # A version is not current since the next one was written.
+    # A version was replaced when the next one was written.
     old = [version for newer, version in pairwise(newest_first) if newer.modified_at < before]
     latest = newest_first[0]
     if latest.is_marker and latest.modified_at < before and len(old) == len(versions) - 1:

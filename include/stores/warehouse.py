@@ -1,6 +1,6 @@
-"""The warehouse: connections with timeouts, statements from sql/, and psycopg's errors translated into ours.
+"""The warehouse: connections with timeouts, statements from sql/, and psycopg's errors as pipeline errors.
 
-What belongs here: how to talk to PostgreSQL. What does not: any statement of a stage.
+What belongs here: how to use PostgreSQL. What does not: any statement of a stage.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ Connection = psycopg.Connection[TupleRow]
 
 _STATEMENTS = Path(__file__).parents[2] / "sql" / "statements"
 _LOCKED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure, pg.QueryCanceled)
-# A limit of PostgreSQL's own, as its number of columns or the depth of its stack: psycopg takes it for trouble.
+# A limit of PostgreSQL, such as its number of columns or the depth of its stack: psycopg calls it operational.
 _LIMITS = (pg.ProgramLimitExceeded, pg.StatementTooComplex, pg.TooManyColumns, pg.TooManyArguments)
-# Rows of COPY that the server cannot read: what was sent is wrong, and the server does answer.
+# Rows of COPY that the server cannot read: the rows are wrong, and the server works.
 _MALFORMED = (pg.ProtocolViolation,)
 _REFUSED = (pg.InsufficientPrivilege, pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.UndefinedTable)
 
 
 @contextmanager
 def connect(config: WarehouseConfig) -> Iterator[Connection]:
-    """An autocommit connection, closed at the end. Transactions are opened with `connection.transaction()`.
+    """Open an autocommit connection and close it at the end. Open transactions with `connection.transaction()`.
 
-    Commits do not wait for the disk here (each stage's note can be made again); the one commit that must be
-    durable, the merge, switches that on for itself.
+    Commits do not wait for the disk, for each stage's note can be written again. The merge, whose commit must be
+    durable, switches synchronous commit on.
 
     Raises:
         RetryableError: the server does not answer.
@@ -65,13 +65,13 @@ def connect(config: WarehouseConfig) -> Iterator[Connection]:
 
 @lru_cache(maxsize=64)
 def statement(name: str) -> bytes:
-    """The text of sql/statements/<name>.sql, as bytes: a statement is never built from a string."""
+    """The text of sql/statements/<name>.sql. It is bytes because psycopg takes no plain str as a statement."""
     return (_STATEMENTS / f"{name}.sql").read_bytes()
 
 
 @contextmanager
 def warehouse_errors(stage: str = "warehouse") -> Iterator[None]:
-    """Translate what psycopg raises, by whether a retry can help."""
+    """Translate psycopg's errors into retryable and permanent ones."""
     try:
         yield
     except _LOCKED as error:

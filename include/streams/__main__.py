@@ -1,4 +1,4 @@
-"""`python -m include.streams`: publish rows, put dead letters back, look after schemas, tell how far behind we are."""
+"""`python -m include.streams`: publish rows, replay dead letters, manage schemas, export the consumers' lag."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ console = Console(highlight=False, soft_wrap=True, stderr=True)
 
 @app.command()
 def produce(
-    topic: Annotated[str, typer.Option(help="Where to; made if it is missing. The dataset if left out.")] = "",
+    topic: Annotated[str, typer.Option(help="The topic; created if it is missing. The dataset if left out.")] = "",
     file: Annotated[Path | None, typer.Option(help="A CSV file, also .gz or .zst.")] = None,
-    rows: Annotated[int | None, typer.Option(min=1, help="So many made-up rows instead of a file.")] = None,
-    dataset: Annotated[str, typer.Option(help="Whose contract says types and key; else the topic's.")] = "",
+    rows: Annotated[int | None, typer.Option(min=1, help="Number of made-up rows, instead of a file.")] = None,
+    dataset: Annotated[str, typer.Option(help="The dataset whose contract is used; the topic's if left out.")] = "",
     rate: Annotated[float, typer.Option(min=0, help="Messages a second; 0 is as fast as possible.")] = 0,
     seed: Annotated[int, typer.Option(help="The same seed makes the same rows.")] = 1,
-    avro: Annotated[bool, typer.Option("--avro", help="Avro by the schema registry instead of JSON.")] = False,
+    avro: Annotated[bool, typer.Option("--avro", help="Avro with the schema registry instead of JSON.")] = False,
 ) -> None:
     """Publish the rows of a file, or made-up ones, one message each."""
     topic = topic or dataset
@@ -75,13 +75,13 @@ def produce(
 
 @app.command()
 def replay_dlq(
-    topic: Annotated[str, typer.Option(help="The topic whose dead letters go back into it.")],
-    limit: Annotated[int | None, typer.Option(min=1, help="At most so many.")] = None,
+    topic: Annotated[str, typer.Option(help="The topic whose dead letters are published to it again.")],
+    limit: Annotated[int | None, typer.Option(min=1, help="The largest number to replay.")] = None,
 ) -> None:
-    """Put the dead letters of a topic back into it: those that are there now, each once."""
+    """Publish the dead letters of a topic to it again: those that are there now, each once."""
     with _explained(), _bar(f"to {topic}", limit) as advance:
         count = dead_letters.replay(_config(), topic, limit=limit, on_progress=advance)
-    typer.echo(f"{topic}: {count:,} dead letters put back from {dead_letters.dead_letter_topic(topic)}")
+    typer.echo(f"{topic}: {count:,} dead letters replayed from {dead_letters.dead_letter_topic(topic)}")
 
 
 @app.command()
@@ -89,7 +89,7 @@ def lag(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 is a free one.")] = 9308,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
-    """Answer Prometheus with how far behind each topic's consumers are, until it is stopped."""
+    """Serve each topic's lag to Prometheus until the command is stopped."""
     from include.streams.lag import LagCollector, serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -103,7 +103,7 @@ def lag(
 
 
 def _topics() -> list[str]:
-    """The topics of all contracts, read anew: one may have been added."""
+    """The topics of all contracts. The contracts are read at each call: one may have been added."""
     contracts = read_catalog(ingest_settings().contracts_dir).contracts.values()
     return sorted({contract.topic for contract in contracts if contract.topic})
 
@@ -113,7 +113,7 @@ def _config() -> KafkaConfig:
 
 
 def _contract(dataset: str, topic: str) -> Contract:
-    """The dataset's contract, or without a dataset the one that has the topic. A broken one is never passed over."""
+    """The dataset's contract, or without a dataset the one with the topic. A broken contract is an error."""
     catalog = read_catalog(ingest_settings().contracts_dir)
     for broken in catalog.broken:
         if broken.file.stem == (dataset or topic):
@@ -142,7 +142,7 @@ def _avro(contract: Contract, topic: str) -> Encode:
 
 @contextmanager
 def _bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal; nothing where the output goes elsewhere."""
+    """A progress bar on a terminal; no output elsewhere."""
     columns = (
         SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     )  # fmt: skip
@@ -153,13 +153,13 @@ def _bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turns whatever stops a command into one line on stderr and an exit code."""
+    """Turn an error of a command into one line on stderr and an exit code."""
     try:
         yield
     except PipelineError as error:
         _fail(str(error))
     except KeyboardInterrupt:
-        console.print("interrupted: what had been acknowledged stays in the topic", markup=False)
+        console.print("interrupted: acknowledged messages stay in the topic", markup=False)
         raise typer.Exit(INTERRUPTED) from None
 
 

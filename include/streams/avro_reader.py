@@ -1,10 +1,10 @@
-"""Records that others have written, by the schema they were written with, as JSON text.
+"""Reads Avro records of any producer by their writer's schema and returns them as JSON text.
 
 What belongs here: reading one Avro record safely and without losing a digit. What does not: the wire format in
 front of it (`decode`), where schemas come from (`registry`), what a dataset's own schema is (`avro_schema`).
 
-The reader in C follows a message wherever the schema leads: a few bytes can make it recurse until the process dies
-or fill a list for hours. So schemas that allow that are refused before anything is read.
+fastavro's reader in C trusts the schema: a few bytes can make it recurse until the process dies or fill a list for
+hours. So schemas that allow that are refused before any message is read.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from include.streams.avro_schema import JSON_LOGICAL_TYPE
 MAX_DEPTH = 32
 MAX_TYPES = 10_000
 MAX_SCALE = 100
-# Line breaks may stand between the tokens of a document. A tab may stand there too, and as little inside a string:
-# so what is valid stays valid, and what is broken stays broken.
+# JSON allows line breaks and tabs between tokens and neither inside a string: so replacing line breaks by tabs changes
+# no valid document and makes no broken one valid.
 ONE_LINE = bytes.maketrans(b"\n\r", b"\t\t")
 # Smallest encodings in bytes. A fixed has its size, a record the sum of its fields; all others have a length, an index
 # or an end mark.
 _SMALLEST = {"null": 0, "boolean": 1, "int": 1, "long": 1, "float": 4, "double": 8, "bytes": 1, "string": 1}
 _TOO_DEEP = f"the schema is nested more than {MAX_DEPTH} levels deep"
 _RECORDS = {"record", "error"}
-# Nine digits name every number of 32 bits.
+# Nine digits identify every float of 32 bits.
 _MOST_FLOAT32_DIGITS = 9
 _SMALLEST_NORMAL_FLOAT32 = 2.0**-126
 _FIRST_WITHOUT_FRACTION = 2.0**24
@@ -41,7 +41,7 @@ _FLOAT32 = struct.Struct("<f")
 
 
 class SchemaRefusedError(ValueError):
-    """A writer's schema that is broken, or not for reading messages of strangers by."""
+    """A writer's schema that is broken, or unsafe for messages of unknown producers."""
 
 
 class RecordError(ValueError):
@@ -60,11 +60,11 @@ class RecordReader:
 
     def __init__(self, schema: str) -> None:
         try:
-            # A wrong default is the writer's affair: it is not used for reading by the writer's own schema.
+            # A wrong default does no harm: reading by the writer's own schema uses no defaults.
             parsed = parse_schema(orjson.loads(schema), _ignore_default_error=True)
         except RecursionError as error:
             raise SchemaRefusedError(_TOO_DEEP) from error
-        except Exception as error:  # whatever the library makes of a stranger's text
+        except Exception as error:  # the library raises errors of many types for a broken schema
             raise SchemaRefusedError(f"the schema is broken: {_short(error)}") from error
         if not isinstance(parsed, dict) or parsed.get("type") != "record":
             kind = parsed.get("type") if isinstance(parsed, dict) else parsed
@@ -74,7 +74,7 @@ class RecordReader:
         self._schema = parse_schema(_for_reading(parsed), _ignore_default_error=True)
 
     def line(self, message: bytes, start: int = 0) -> bytes:
-        """The record that begins at byte `start` and ends with the message, as one line of JSON.
+        """Return the record from byte `start` to the end of the message as one line of JSON.
 
         Decimals are exact text, times ISO 8601, other bytes base64, numbers that JSON does not know text.
 
@@ -90,7 +90,7 @@ class RecordReader:
             raise RecordError("the message ends before its record does") from error
         except IndexError as error:
             raise RecordError("the message ends inside a number, or a number points outside the schema") from error
-        except Exception as error:  # the bytes are a stranger's: no way of being wrong may stop the other messages
+        except Exception as error:  # no broken message may stop the other messages
             raise RecordError(f"the bytes do not fit the schema: {_short(error)}") from error
         if left := len(message) - stream.tell():
             raise RecordError(f"{left} bytes are left over after the record")
@@ -105,13 +105,13 @@ class _Extent:
 
 
 class _Survey:
-    """Walks a parsed schema as a reader would, each named type once."""
+    """Measures a parsed schema, each named type once."""
 
     def __init__(self) -> None:
         self._known: dict[str, _Extent | None] = {}  # None while its fields are being walked
 
     def type(self, schema: Any, depth: int) -> _Extent:
-        """How large a type is, once every name in it is written out.
+        """The size of a type with every named type in it expanded.
 
         Raises:
             SchemaRefusedError: too large, too deep, or reading it might not end.
@@ -161,12 +161,12 @@ def _sum(parts: list[_Extent], smallest: int) -> _Extent:
     return _Extent(1 + sum(part.types for part in parts), smallest, 1 + max((part.depth for part in parts), default=0))
 
 
-# The types whose values need a hand on their way to JSON are given logical types of our own.
+# Types whose values need a conversion for JSON get FileGate's own logical types.
 _OWN = {
     ("bytes", "decimal"): "filegate-decimal",
     ("fixed", "decimal"): "filegate-decimal",
     ("string", JSON_LOGICAL_TYPE): "filegate-json",
-    ("string", "uuid"): None,  # as it was sent: whether it is one is for the contract's rules to say
+    ("string", "uuid"): None,  # unchanged: the contract's rules check whether it is a UUID
     ("bytes", None): "filegate-bytes",
     ("fixed", None): "filegate-bytes",
     ("fixed", "duration"): "filegate-bytes",
@@ -207,7 +207,7 @@ def _rename_logical_type(schema: dict[str, Any]) -> None:
 
 
 def _decimal_text(value: bytes, writer: Any, _reader: Any = None) -> str:
-    """All digits that were sent, whatever precision the schema promises."""
+    """The decimal as text with all its digits, also more than the schema's precision."""
     unscaled = int.from_bytes(value, "big", signed=True)
     scale = writer.get("scale", 0)
     if not scale:
@@ -230,15 +230,15 @@ def _float(value: float, _writer: Any, _reader: Any = None) -> float | str:
 
 
 def _float32(value: float, _writer: Any, _reader: Any = None) -> float | str:
-    """The shortest decimal that names this number of 32 bits: 12.9, and not 12.899999618530273.
+    """The shortest decimal that identifies this float of 32 bits: 12.9, and not 12.899999618530273.
 
-    From 2^24 on each is a whole number and is taken as it is: its shortest text ends in zeros that are not its own.
+    From 2^24 on floats are whole numbers and stay unchanged: the shortest text would replace digits by zeros.
     """
     if not math.isfinite(value):
         return str(value)
     if abs(value) >= _FIRST_WITHOUT_FRACTION:
         return value
-    # Six digits are kept by every normal number, so a shorter text is found with them too.
+    # Every normal float keeps six digits, so formatting with six finds shorter texts too.
     digits = 6 if abs(value) >= _SMALLEST_NORMAL_FLOAT32 else 1
     while True:
         shortest = float(f"{value:.{digits}g}")

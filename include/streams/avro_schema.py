@@ -1,4 +1,4 @@
-"""A dataset's Avro schema, derived from its contract, and rows as Avro's writer wants them.
+"""A dataset's Avro schema, derived from its contract, and rows as the values of that schema.
 
 What belongs here: what follows from the contract alone. What does not: the wire format (`encode`, `decode`),
 schemas that others have written (`avro_reader`), the registry.
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 from include.contracts.model import Contract
 
 NAMESPACE = "filegate"
-# Not of Avro's specification, which lets readers ignore what they do not know: it tells text from a document.
+# Not part of Avro's specification, which lets readers ignore unknown logical types: it marks text that is JSON.
 JSON_LOGICAL_TYPE = "json"
 
 
@@ -35,8 +35,8 @@ class RowValueError(ValueError):
 def avro_schema(contract: Contract) -> dict[str, Any]:
     """The schema of one message of a dataset: a record of the columns that the source sends.
 
-    What is not required may be null and is so by default, so that a contract which adds such a column still reads
-    older messages. The same contract always gives the same schema, in the contract's order.
+    Columns that are not required may be null, which is their default, so a contract that adds one still reads older
+    messages. The same contract always gives the same schema, in the contract's order.
     """
     schema: dict[str, Any] = {
         "type": "record",
@@ -55,7 +55,7 @@ def schema_text(schema: Mapping[str, Any]) -> str:
 
 
 def to_avro(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
-    """A row of texts or Python values as the values that the dataset's schema holds.
+    """Convert a row of texts or Python values to the values of the dataset's schema.
 
     Empty text counts as no value, as in files.
 
@@ -63,14 +63,14 @@ def to_avro(row: Mapping[str, Any], contract: Contract) -> dict[str, Any]:
         RowValueError: a value is of another type, a required one is missing, or a column is not the contract's.
     """
     columns = contract.source_columns
-    if strange := row.keys() - {column.name for column in columns}:
-        raise RowValueError(f"the contract of {contract.dataset} has no column {', '.join(sorted(strange))}")
+    if unknown := row.keys() - {column.name for column in columns}:
+        raise RowValueError(f"the contract of {contract.dataset} has no column {', '.join(sorted(unknown))}")
     return {avro_name(column.name): _cell(column, row.get(column.name)) for column in columns}
 
 
 def _field(column: Column) -> dict[str, Any]:
     field: dict[str, Any] = {"name": avro_name(column.name)}
-    # Readers find the column by the hash in the field's name; its own name is for people.
+    # Readers find the column by the hash in the field's name; `doc` shows the original name.
     own_name = column.name if field["name"] != column.name else ""
     if doc := ": ".join(filter(None, (own_name, column.description))):
         field["doc"] = doc
@@ -154,7 +154,7 @@ def _decimal(column: Column, value: Any) -> Decimal:
     sign, digits, exponent = number.as_tuple()
     if not isinstance(exponent, int):
         raise TypeError(value)  # NaN or infinite
-    # Trailing zeros behind the point say nothing: 1.500 fits a scale of 2.
+    # Trailing zeros after the point do not count: 1.500 fits a scale of 2.
     while exponent < -column.scale and digits[-1:] == (0,):
         digits, exponent = digits[:-1], exponent + 1
     if exponent < -column.scale or len(digits) + exponent > column.precision - column.scale:
@@ -174,14 +174,14 @@ def _date(column: Column, value: Any) -> date:
         return value
     moment = _parsed(column, value)
     if moment.time() != time.min:
-        raise ValueError(value)  # its time of day would be lost
+        raise ValueError(value)  # the schema would drop its time of day
     return moment.date()
 
 
 def _moment(column: Column, value: Any) -> datetime:
     moment = _parsed(column, value)
     if (moment.tzinfo is None) != (column.type is ColumnType.TIMESTAMP):
-        raise ValueError(value)  # the writer would take the machine's zone for the one that is missing
+        raise ValueError(value)  # the writer would assume the machine's time zone
     return moment
 
 
@@ -191,7 +191,7 @@ def _parsed(column: Column, value: Any) -> datetime:
     text = str(value).strip()
     for form in column.formats:
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 (whether there is a zone is the format's to say)
+            return datetime.strptime(text, form)  # noqa: DTZ007 (the format decides whether there is a zone)
         except ValueError:
             continue
     return datetime.fromisoformat(text)

@@ -1,6 +1,6 @@
-"""What has been read of a partition and not been handed out yet, and how a batch is cut from it.
+"""The messages of a partition that were read and are in no batch yet, and how a batch is cut from them.
 
-What belongs here: counting messages and bytes. What does not: the consumer that reads them (`intake`).
+What belongs here: counting messages and bytes. What does not: the consumer that reads them (`batch_consumer`).
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Backlog:
-    """The backlog of one partition, in the order of offsets. `size` is in bytes, headers and all.
+    """The backlog of one partition, in the order of offsets. `size` is in bytes, headers included.
 
-    `drained` says that the partition's end was reached, at the offset `end`; `paused` that no more is read until some
-    is handed out.
+    `drained`: the partition's end was reached, at the offset `end`. `paused`: the consumer reads no more until a batch
+    is cut.
     """
 
     messages: list[Message] = field(default_factory=list)
@@ -29,26 +29,26 @@ class Backlog:
     end: int = 0
 
     def add(self, message: Message) -> None:
-        """Append one that was read."""
+        """Append a message."""
         self.messages.append(message)
         self.size += message.size
         self.drained = False
 
     def reached(self, end: int) -> None:
-        """Note that there is nothing more to read before this offset."""
+        """Note that the partition has no more messages before this offset."""
         self.drained, self.end = True, end
 
-    def put_back(self, messages: Sequence[Message]) -> None:
-        """Put what was handed out last in front again."""
+    def requeue(self, messages: Sequence[Message]) -> None:
+        """Put the messages of the last batch in front again."""
         self.messages[:0] = messages
         self.size += sum(message.size for message in messages)
 
     def holds(self, messages: int, size: int) -> bool:
-        """Whether there is that much of one or the other."""
+        """Whether the backlog has so many messages or so many bytes."""
         return len(self.messages) >= messages or self.size >= size
 
     def cut(self, most_messages: int, most_bytes: int) -> tuple[Message, ...]:
-        """Hand out the first ones: as many as both limits allow, and one in any case."""
+        """Remove and return the first messages: as many as both limits allow, and at least one."""
         count, size = self._prefix(most_messages, most_bytes)
         head = tuple(self.messages[:count])
         del self.messages[:count]
@@ -56,7 +56,7 @@ class Backlog:
         return head
 
     def _prefix(self, most_messages: int, most_bytes: int) -> tuple[int, int]:
-        """How many messages fit, and their bytes."""
+        """Count the messages that fit, and their bytes."""
         if len(self.messages) <= most_messages and self.size <= most_bytes:
             return len(self.messages), self.size
         total = 0

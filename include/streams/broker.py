@@ -1,7 +1,7 @@
-"""The broker itself: clients' options, topics, how far a group has come, and what its errors mean to us.
+"""The broker: options of clients, topics, offsets of consumer groups, and its errors as the pipeline's errors.
 
-What belongs here: what every client of the broker needs. What does not: taking messages (`intake`) and publishing
-them (`produce`, `dead_letters`).
+What belongs here: what every client of the broker needs. What does not: consuming messages (`batch_consumer`) and
+publishing them (`publish`).
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ METADATA_SECONDS = 5.0
 
 _LOOK_SECONDS = 0.02
 _ATTEMPTS, _PAUSE_SECONDS = 5, 0.2
-# A busy partition may have no end to be met: so many messages are read before its high watermark is taken instead.
-_MOST_LOOKED_THROUGH = 100_000
+# A busy partition may have no reachable end: after so many messages the high watermark is used instead.
+_MOST_SCANNED = 100_000
 _DEFAULTS: dict[str, Any] = {
-    "log_level": 0,  # librdkafka writes to stderr, twenty lines a second while a broker is away; errors say it too
+    "log_level": 0,  # librdkafka writes twenty lines a second to stderr while a broker is away; the errors say the same
     "socket.timeout.ms": 10_000,
     "socket.connection.setup.timeout.ms": 5_000,
     "reconnect.backoff.max.ms": 1_000,
@@ -67,66 +67,67 @@ _REFUSED = {
     KafkaError.INCONSISTENT_GROUP_PROTOCOL,
 }
 _UNSPECIFIC = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001
-_UNSPECIFIC_COMPLAINTS = {KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001
+_UNSPECIFIC_CLIENT_ERRORS = {KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN}  # noqa: SLF001
 _REMEDIES = {
     KafkaError.MSG_SIZE_TOO_LARGE: " Raise the topic's max.message.bytes.",
     KafkaError._TRANSPORT: " Is it running, and is KAFKA_BOOTSTRAP its address?",  # noqa: SLF001
     KafkaError._RESOLVE: " Is KAFKA_BOOTSTRAP its address?",  # noqa: SLF001
-    KafkaError._AUTO_OFFSET_RESET: " Offsets were removed while they were read. The next try starts at the first "  # noqa: SLF001
-    "offset that is left, and the ledger names the removed ones.",
+    KafkaError._AUTO_OFFSET_RESET: " Offsets were removed while they were read. The next try starts at the low "  # noqa: SLF001
+    "watermark, and the ledger names the removed ones.",
 }
 
-# What a client is told on the side, by its `error_cb`: several a second while a broker is away.
-Complaints = deque[KafkaError]
+# The errors that a client reports to its `error_cb`: several a second while a broker is away.
+ClientErrors = deque[KafkaError]
 
 
 @dataclass(frozen=True)
-class Span:
-    """A partition as a group sees it: what it may read, `begin` to before `end`, and what it committed.
+class PartitionOffsets:
+    """A partition's offsets as a consumer group sees them.
 
-    `begin` is the low watermark. `end` is the last stable offset: messages of a transaction that is open are behind it.
+    `low` is the low watermark, `last_stable` the last stable offset: messages of an open transaction come after it.
+    `committed` is the offset that the group committed, None before the first commit.
     """
 
     partition: int
-    begin: int
-    end: int
+    low: int
+    last_stable: int
     committed: int | None
 
     @property
     def is_beyond(self) -> bool:
-        """The group committed more than the broker has: the topic was made anew, and offsets start again."""
-        return self.committed is not None and self.committed > self.end
+        """Whether the group committed more than the broker has: the topic was recreated, and offsets start again."""
+        return self.committed is not None and self.committed > self.last_stable
 
     @property
     def removed(self) -> tuple[int, int] | None:
-        """First and last of the offsets that were removed before the group had read them; None where none were."""
-        if self.committed is None or self.is_beyond or self.committed >= self.begin:
+        """First and last of the offsets that were removed before the group had read them; None if none were."""
+        if self.committed is None or self.is_beyond or self.committed >= self.low:
             return None
-        return self.committed, self.begin - 1
+        return self.committed, self.low - 1
 
     @property
-    def start(self) -> int:
-        """Where the group goes on reading."""
+    def position(self) -> int:
+        """The offset from which the group reads next."""
         if self.committed is None or self.is_beyond:
-            return self.begin
-        return max(self.begin, self.committed)
+            return self.low
+        return max(self.low, self.committed)
 
     @property
-    def waiting(self) -> int:
-        """How many offsets the group has not committed: its lag. Compaction and transactions use some up."""
-        return self.end - self.start
+    def lag(self) -> int:
+        """Offsets that the group has not committed. Compaction and transactions leave offsets without messages."""
+        return self.last_stable - self.position
 
 
 def client_options(
     config: KafkaConfig, preferred: Mapping[str, Any] | None = None, required: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
-    """What a client is made with: our defaults, then the setting's options, then what the work cannot do without."""
+    """The options of a client: FileGate's defaults, overridden by the setting's options, then by required ones."""
     address = {"bootstrap.servers": config.bootstrap_servers}
     return {**_DEFAULTS, **(preferred or {}), **config.options, **address, **(required or {})}
 
 
 def group_options(group: str) -> dict[str, Any]:
-    """What every consumer of ours needs: it commits what it is told to, and makes no topics by asking for them."""
+    """The options of every consumer: it commits explicitly, and creates no topic by asking for it."""
     return {
         "group.id": group,
         "enable.auto.commit": False,
@@ -134,12 +135,12 @@ def group_options(group: str) -> dict[str, Any]:
         "enable.partition.eof": True,
         "allow.auto.create.topics": False,
         "auto.offset.reset": "earliest",
-        "isolation.level": "read_committed",  # messages of open and aborted transactions are not there
+        "isolation.level": "read_committed",  # messages of open and aborted transactions are not read
     }
 
 
 def ensure_topic(config: KafkaConfig, name: str, partitions: int, options: Mapping[str, str] | None = None) -> bool:
-    """Make the topic where it is missing. One that exists is left as it is.
+    """Create the topic if it is missing. An existing one is not changed.
 
     Args:
         config: where the broker is.
@@ -148,7 +149,7 @@ def ensure_topic(config: KafkaConfig, name: str, partitions: int, options: Mappi
         options: of a new one, in the broker's names, such as `retention.ms`.
 
     Returns:
-        Whether it was made.
+        Whether it was created.
 
     Raises:
         RetryableError: the broker does not answer.
@@ -167,8 +168,8 @@ def ensure_topic(config: KafkaConfig, name: str, partitions: int, options: Mappi
     return True
 
 
-def waiting(config: KafkaConfig, topic: str, group: str) -> int:
-    """How many messages of the topic the group has not committed yet; 0 where there is no such topic.
+def group_lag(config: KafkaConfig, topic: str, group: str) -> int:
+    """The group's lag over all partitions of the topic; 0 where there is no such topic.
 
     It does not join the group, so it disturbs no consumer.
 
@@ -176,11 +177,13 @@ def waiting(config: KafkaConfig, topic: str, group: str) -> int:
         RetryableError: the broker does not answer.
         PermanentError: the broker refuses.
     """
-    return sum(span.waiting for span in spans(config, topic, group))
+    return sum(offsets.lag for offsets in partition_offsets(config, topic, group))
 
 
-def spans(config: KafkaConfig, topic: str, group: str, partitions: Collection[int] | None = None) -> list[Span]:
-    """How far the group has come in each partition, without joining it; none where there is no such topic.
+def partition_offsets(
+    config: KafkaConfig, topic: str, group: str, partitions: Collection[int] | None = None
+) -> list[PartitionOffsets]:
+    """The group's offsets in each partition, without joining the group; none where there is no such topic.
 
     Args:
         config: where the broker is.
@@ -197,48 +200,49 @@ def spans(config: KafkaConfig, topic: str, group: str, partitions: Collection[in
         if found is None:
             return []
         raise_for(found.error)
-        places = [
+        wanted = [
             TopicPartition(topic, number) for number in sorted(found.partitions if partitions is None else partitions)
         ]
-        committed = consumer.committed(places, timeout=TIMEOUT_SECONDS)
-        for place in committed:
-            raise_for(place.error)
-        marks = [consumer.get_watermark_offsets(place, timeout=TIMEOUT_SECONDS) for place in places]
-        ends = _ends(consumer, topic, {place.partition: mark[1] for place, mark in zip(places, marks, strict=True)})
+        committed = consumer.committed(wanted, timeout=TIMEOUT_SECONDS)
+        for one in committed:
+            raise_for(one.error)
+        watermarks = [consumer.get_watermark_offsets(one, timeout=TIMEOUT_SECONDS) for one in wanted]
+        high = {one.partition: marks[1] for one, marks in zip(wanted, watermarks, strict=True)}
+        last_stable = _last_stable_offsets(consumer, topic, high)
         return [
-            Span(
-                partition=place.partition,
-                begin=mark[0],
-                end=ends[place.partition],
-                committed=place.offset if place.offset >= 0 else None,
+            PartitionOffsets(
+                partition=one.partition,
+                low=marks[0],
+                last_stable=last_stable[one.partition],
+                committed=one.offset if one.offset >= 0 else None,
             )
-            for place, mark in zip(committed, marks, strict=True)
+            for one, marks in zip(committed, watermarks, strict=True)
         ]
 
 
-def commit(config: KafkaConfig, group: str, place: TopicPartition) -> None:
-    """Say how far a group has come that has no members; a member's commits are `Intake.commit`.
+def commit(config: KafkaConfig, group: str, position: TopicPartition) -> None:
+    """Commit a position for a group without members; a member commits with `BatchConsumer.commit`.
 
     Raises:
         RetryableError: the broker does not answer.
         PermanentError: the broker refuses.
     """
-    with admin_client(config, topic=place.topic, group=group) as admin:
-        request = ConsumerGroupTopicPartitions(group, [place])
+    with admin_client(config, topic=position.topic, group=group) as admin:
+        request = ConsumerGroupTopicPartitions(group, [position])
         answers = admin.alter_consumer_group_offsets([request], request_timeout=TIMEOUT_SECONDS)
         for answer in answers[group].result(2 * TIMEOUT_SECONDS).topic_partitions:
             raise_for(answer.error)
 
 
-def remake_group(config: KafkaConfig, group: str) -> bool:
-    """Delete a group that nobody can join any more, and give it its offsets back.
+def recreate_group(config: KafkaConfig, group: str) -> bool:
+    """Delete a group that no consumer can join any more, and commit its offsets again.
 
-    The embedded broker comes to that when two members leave, the group's leader last: it waits for a leader that is
-    gone, for ever. A broker of the Apache kind refuses to delete a group with members, also one that is being joined.
-    A kill between deletion and return of the offsets makes the group begin anew: messages come twice, none is lost.
+    The embedded broker blocks a group when two members leave, the group's leader last: it waits for that leader for
+    ever. Apache Kafka refuses to delete a group with members, also while one joins. A kill between the two steps
+    makes the group start at the beginning: messages are delivered twice, none is lost.
 
     Returns:
-        Whether it was made anew; False where the broker says that somebody is in it.
+        Whether it was recreated; False where the broker says that the group has members or does not exist.
 
     Raises:
         RetryableError: the broker does not answer.
@@ -247,20 +251,20 @@ def remake_group(config: KafkaConfig, group: str) -> bool:
     with admin_client(config, group=group) as admin:
         request = ConsumerGroupTopicPartitions(group)
         asked = admin.list_consumer_group_offsets([request], request_timeout=TIMEOUT_SECONDS)
-        places = asked[group].result(2 * TIMEOUT_SECONDS).topic_partitions or []
+        committed = asked[group].result(2 * TIMEOUT_SECONDS).topic_partitions or []
         try:
             admin.delete_consumer_groups([group], request_timeout=TIMEOUT_SECONDS)[group].result(2 * TIMEOUT_SECONDS)
         except KafkaException as error:
             if error.args[0].code() in {KafkaError.NON_EMPTY_GROUP, KafkaError.GROUP_ID_NOT_FOUND}:
                 return False
             raise
-        if places:
-            _return_offsets(admin, ConsumerGroupTopicPartitions(group, places))
+        if committed:
+            _restore_offsets(admin, ConsumerGroupTopicPartitions(group, committed))
     return True
 
 
-def _return_offsets(admin: AdminClient, offsets: ConsumerGroupTopicPartitions) -> None:
-    """The embedded broker hangs up on the first one to speak of a group that was deleted."""
+def _restore_offsets(admin: AdminClient, offsets: ConsumerGroupTopicPartitions) -> None:
+    """Commit the offsets, with retries: the embedded broker closes the first connection that names a deleted group."""
     for left in reversed(range(_ATTEMPTS)):
         try:
             answers = admin.alter_consumer_group_offsets([offsets], request_timeout=TIMEOUT_SECONDS)
@@ -275,19 +279,19 @@ def _return_offsets(admin: AdminClient, offsets: ConsumerGroupTopicPartitions) -
 
 
 @contextmanager
-def admin_client(config: KafkaConfig, **facts: object) -> Iterator[AdminClient]:
-    """A client for topics and groups. Kafka's errors in it become ours."""
-    complaints = Complaints(maxlen=20)
-    with translated(config, complaints, **facts):
-        yield AdminClient(client_options(config, required={"error_cb": complaints.append}))
+def admin_client(config: KafkaConfig, **details: object) -> Iterator[AdminClient]:
+    """A client for topics and groups. Kafka's errors in the block become pipeline errors."""
+    client_errors = ClientErrors(maxlen=20)
+    with translated(config, client_errors, **details):
+        yield AdminClient(client_options(config, required={"error_cb": client_errors.append}))
 
 
 @contextmanager
 def reader(config: KafkaConfig, topic: str, group: str, preferred: Mapping[str, Any]) -> Iterator[Consumer]:
-    """A consumer that reads for the group without being a member. Kafka's errors in it become ours."""
-    complaints = Complaints(maxlen=20)
-    required = {**group_options(group), "error_cb": complaints.append}
-    with translated(config, complaints, topic=topic, group=group):
+    """A consumer that reads for the group without being a member. Kafka's errors become pipeline errors."""
+    client_errors = ClientErrors(maxlen=20)
+    required = {**group_options(group), "error_cb": client_errors.append}
+    with translated(config, client_errors, topic=topic, group=group):
         consumer = Consumer(client_options(config, preferred, required))
         try:
             yield consumer
@@ -295,16 +299,16 @@ def reader(config: KafkaConfig, topic: str, group: str, preferred: Mapping[str, 
             consumer.close()
 
 
-def _ends(consumer: Consumer, topic: str, latest: Mapping[int, int]) -> dict[int, int]:
-    """The last stable offset of each partition: where a reader of committed messages meets the end.
+def _last_stable_offsets(consumer: Consumer, topic: str, high: Mapping[int, int]) -> dict[int, int]:
+    """The last stable offset of each partition, read from its high watermark to the end.
 
-    The end is met and not asked for. A transaction's marker takes an offset that no message has, and the embedded
-    broker answers the question for the latest offset with the place behind the FIRST message of the last batch.
+    The partition is read because no request gives this offset: a transaction's marker takes an offset without a
+    message, and the embedded broker reports as the latest offset the one after the FIRST message of the last batch.
     """
-    consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in latest.items()])
+    consumer.assign([TopicPartition(topic, partition, offset) for partition, offset in high.items()])
     ends: dict[int, int] = {}
     deadline = time.monotonic() + TIMEOUT_SECONDS
-    while len(ends) < len(latest):
+    while len(ends) < len(high):
         if time.monotonic() > deadline:
             raise KafkaException(KafkaError(KafkaError._TIMED_OUT, "the partitions' ends"))  # noqa: SLF001
         for raw in consumer.consume(1000, _LOOK_SECONDS):
@@ -316,7 +320,7 @@ def _ends(consumer: Consumer, topic: str, latest: Mapping[int, int]) -> dict[int
                 continue
             if is_end:
                 ends[partition] = offset
-            elif offset - latest[partition] >= _MOST_LOOKED_THROUGH:
+            elif offset - high[partition] >= _MOST_SCANNED:
                 marks = consumer.get_watermark_offsets(TopicPartition(topic, partition), cached=True)
                 ends[partition] = max(offset + 1, marks[1])
     return ends
@@ -325,56 +329,56 @@ def _ends(consumer: Consumer, topic: str, latest: Mapping[int, int]) -> dict[int
 def known_topics(client: AdminClient | Consumer | Producer, seconds: float | None = None) -> Mapping[str, Any]:
     """The broker's topics, each with its partitions. Raises Kafka's error when the broker does not answer.
 
-    All topics and not one by its name: some brokers make a topic that is asked for.
+    It asks for all topics, not for one by its name: some brokers create a topic that a client asks for.
     """
     try:
         topics: dict[str, Any] = client.list_topics(timeout=METADATA_SECONDS if seconds is None else seconds).topics
     except KafkaException:
-        client.poll(0)  # what the client was told on the way reaches its `error_cb` here
+        client.poll(0)  # calls `error_cb` with the errors that the client has collected
         raise
     return topics
 
 
 def raise_for(error: KafkaError | None) -> None:
-    """Raise what an answer carries in place of an exception."""
+    """Raise the error of an answer, if it has one."""
     if error is not None:
         raise KafkaException(error)
 
 
 def is_refusal(error: KafkaError) -> bool:
-    """Whether trying again changes nothing until somebody mends a setting, a right or a topic."""
+    """Whether a retry cannot help until a setting, a right or a topic is fixed."""
     return error.code() in _REFUSED
 
 
 @contextmanager
-def translated(config: KafkaConfig, complaints: Iterable[KafkaError] = (), **facts: object) -> Iterator[None]:
-    """Kafka's errors become ours.
+def translated(config: KafkaConfig, client_errors: Iterable[KafkaError] = (), **details: object) -> Iterator[None]:
+    """Translate Kafka's errors into pipeline errors.
 
     Args:
         config: where the broker is.
-        complaints: what a client was told on the side. A wrong password shows only there; the call just times out.
-        facts: the circumstances.
+        client_errors: the errors of the client's `error_cb`. A wrong password is only there: the call itself times out.
+        details: of the pipeline error.
     """
     try:
         yield
     except KafkaException as error:
-        raise pipeline_error(most_telling(error.args[0], complaints), config, **facts) from error
+        raise pipeline_error(root_cause(error.args[0], client_errors), config, **details) from error
 
 
-def most_telling(error: KafkaError, complaints: Iterable[KafkaError]) -> KafkaError:
-    """`Connection refused` or `wrong password` says more than `timed out`."""
+def root_cause(error: KafkaError, client_errors: Iterable[KafkaError]) -> KafkaError:
+    """The client's more specific error, such as `connection refused` or `wrong password`, instead of `timed out`."""
     if error.code() not in _UNSPECIFIC:
         return error
-    told = [complaint for complaint in complaints if complaint.code() not in _UNSPECIFIC_COMPLAINTS]
-    return next(filter(is_refusal, told), told[-1] if told else error)
+    specific = [one for one in client_errors if one.code() not in _UNSPECIFIC_CLIENT_ERRORS]
+    return next(filter(is_refusal, specific), specific[-1] if specific else error)
 
 
-def pipeline_error(error: KafkaError, config: KafkaConfig, **facts: object) -> PipelineError:
-    """What one of Kafka's errors means to us."""
-    facts = {"bootstrap_servers": config.bootstrap_servers, "answer": error.name(), **facts}
-    said, remedy = error.str().rstrip("."), _REMEDIES.get(error.code(), "")
+def pipeline_error(error: KafkaError, config: KafkaConfig, **details: object) -> PipelineError:
+    """The pipeline error for one of Kafka's errors."""
+    details = {"bootstrap_servers": config.bootstrap_servers, "answer": error.name(), **details}
+    reason, remedy = error.str().rstrip("."), _REMEDIES.get(error.code(), "")
     if is_refusal(error):
-        message = f"The broker or its client refuses: {said}.{remedy}"
-        return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, message, **facts)
-    message = f"The broker does not answer as it should: {said}.{remedy}"
-    return RetryableError(Stage.CLAIM, Code.BROKER_UNAVAILABLE, message, **facts)
+        message = f"The broker or its client refuses: {reason}.{remedy}"
+        return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, message, **details)
+    message = f"The broker does not answer as it should: {reason}.{remedy}"
+    return RetryableError(Stage.CLAIM, Code.BROKER_UNAVAILABLE, message, **details)

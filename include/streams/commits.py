@@ -1,6 +1,7 @@
-"""A consumer's commits: sending them, waiting for the broker's answer, and remembering how far each partition is.
+"""A consumer's commits: sending them, waiting for the broker's answer, and the committed position of each partition.
 
-What belongs here: offsets. What does not: which batches there are and when one may be committed (`intake`, `consume`).
+What belongs here: offsets. What does not: which batches there are and when one may be committed
+(`batch_consumer`, `consume`).
 """
 
 from __future__ import annotations
@@ -17,11 +18,11 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer
 
-    from include.streams.broker import Span
+    from include.streams.broker import PartitionOffsets
 
 _COMMIT_SECONDS = 10.0
 _ANSWER_POLL_SECONDS = 0.005
-_MEMBERSHIP_LOST = {
+_FENCED_CODES = {
     KafkaError.ILLEGAL_GENERATION,
     KafkaError.UNKNOWN_MEMBER_ID,
     KafkaError.REBALANCE_IN_PROGRESS,
@@ -36,7 +37,7 @@ class Commits:
 
     Args:
         topic: the consumer's.
-        poll: lets the consumer work for so many seconds; answers to commits arrive meanwhile.
+        poll: polls the consumer for so many seconds; answers to commits arrive meanwhile.
     """
 
     def __init__(self, topic: str, poll: Callable[[float], None]) -> None:
@@ -44,25 +45,25 @@ class Commits:
         self._answers: dict[tuple[int, int], KafkaError | None] = {}
         self._positions: dict[int, int] = {}
 
-    def begin(self, span: Span) -> None:
-        """Take a partition up, with what the group has committed of it."""
-        position = span.start if span.committed is None else span.committed
-        self._positions[span.partition] = -1 if span.is_beyond else position
+    def begin(self, offsets: PartitionOffsets) -> None:
+        """Note a newly assigned partition with the group's committed offset."""
+        position = offsets.position if offsets.committed is None else offsets.committed
+        self._positions[offsets.partition] = -1 if offsets.is_beyond else position
 
     def forget(self, partitions: Iterable[int]) -> None:
-        """These partitions are another consumer's now."""
+        """Drop partitions that were revoked."""
         for partition in partitions:
             self._positions.pop(partition, None)
 
     def is_behind(self, partition: int, position: int) -> bool:
-        """Whether this position of one of our partitions is not committed yet."""
+        """Whether this position of an assigned partition is not committed yet."""
         return position > self._positions.get(partition, position)
 
     def commit(self, consumer: Consumer, partition: int, position: int) -> KafkaError | None:
-        """Commit and wait for the answer. The client's own synchronous commit waits for a silent broker for ever.
+        """Commit and wait for the answer. The client's synchronous commit has no timeout if the broker is silent.
 
         Returns:
-            None when the broker has it; the error when the partition is another consumer's by now.
+            None when the broker has stored it; the error when the partition is another consumer's by now.
 
         Raises:
             KafkaException: the broker does not answer, or refuses.
@@ -76,13 +77,13 @@ class Commits:
                 raise_for(KafkaError(KafkaError._TIMED_OUT, "the commit"))  # noqa: SLF001
             self._poll(_ANSWER_POLL_SECONDS)
         error = self._answers.pop(wanted)
-        if error is not None and error.code() in _MEMBERSHIP_LOST:
+        if error is not None and error.code() in _FENCED_CODES:
             return error
         raise_for(error)
         self._positions[partition] = position
         return None
 
-    def on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
-        """Take the answers; the client's callback."""
-        for place in places:
-            self._answers[place.partition, place.offset] = error or place.error
+    def on_commit(self, error: KafkaError | None, committed: list[TopicPartition]) -> None:
+        """Keep the answers; the client's callback."""
+        for one in committed:
+            self._answers[one.partition, one.offset] = error or one.error

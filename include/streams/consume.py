@@ -1,8 +1,8 @@
-"""From a topic to the table: batch after batch through the same stages as files, committed after the warehouse.
+"""Loads the messages of a topic: each batch passes through the same stages as a file, then its offsets are committed.
 
-The order is the promise. The rows and the ledger's `loaded` are one transaction; only then does the broker hear that
-the messages are done. Killed in between, the messages come again, and the ledger knows their content. Refused
-messages are dead letters before the good ones are published, so none is neither loaded nor set aside.
+The rows and the ledger's `loaded` are one transaction; the offsets are committed after it. After a kill in between the
+messages are delivered again, and the ledger knows their content. Refused messages are published as dead letters before
+the good rows are published, so every message is loaded or a dead letter.
 """
 
 from __future__ import annotations
@@ -18,40 +18,34 @@ from typing import TYPE_CHECKING
 
 from include.contracts.model import ErrorBudget, OnDuplicate
 from include.errors import Code, PermanentError, RetryableError, Stage
-from include.ingestion.claim import Run, worker_died
-from include.ingestion.ledger import FileLostError
+from include.ingestion.claim import AirflowRun, worker_died
+from include.ingestion.ledger import StaleAttemptError
+from include.ingestion.pipeline import Stores, ingest
 from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, TopicRange
-from include.ingestion.road import Stores, ingest
 from include.ingestion.settle import settle_messages
 from include.streams.dead_letters import DeadLetter, correct_topic, publish
 from include.streams.decode import SCHEMA_ID_HEADER
+from include.streams.poison import BATCH_CODES, PoisonSearch, may_be_one_message
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from include.contracts.model import Contract
-    from include.ingestion.ledger import UnfinishedMessages
     from include.ingestion.records import FileEntry
     from include.settings import IngestSettings, KafkaConfig, StreamSettings
+    from include.streams.batch_consumer import BatchConsumer
     from include.streams.decode import Decoder
-    from include.streams.intake import Intake
     from include.streams.messages import MessageBatch
 
 log = logging.getLogger(__name__)
 
-# What one message can do to a whole batch: it is looked for by halving the batch.
-_OF_ONE_MESSAGE = {Code.UNKNOWN_COLUMNS, Code.TOO_MANY_COLUMNS, Code.DUPLICATE_COLUMNS}
-# So many messages of a run are set aside for what may as well be wrong with us: a defect, a service that refuses them.
+# The most dead letters of a run for errors that may not be the message's fault: a defect, a service that refuses it.
 _MOST_DEFECTS = 3
-_UNPROCESSABLE = 422
-_DATA_EXCEPTION = "22"  # the class of PostgreSQL's errors that are about a value
-# A batch that its worker died with is taken again in parts of this share.
-_NARROWED_BY = 16
 
 
 @dataclass
 class Consumed:
-    """What became of the messages of a run, and how many rows the merges saw.
+    """The result of a run: batches by outcome, counts of messages, and rows in the merges.
 
     `messages` includes the deletes that were ignored. `removed` are the offsets that the broker removed unread.
     """
@@ -71,52 +65,56 @@ class Consumed:
 
 @dataclass
 class TopicConsumer:
-    """Brings a topic's messages to the table of one contract. `ignore_threshold`: bad messages never stop a batch."""
+    """Loads a topic's messages into the table of one contract. `ignore_threshold`: bad messages never stop a batch."""
 
     contract: Contract
-    intake: Intake
+    consumer: BatchConsumer
     decoder: Decoder
     stores: Stores
     kafka: KafkaConfig
     settings: IngestSettings
     streams: StreamSettings
-    run: Run
+    run: AirflowRun
     ignore_threshold: bool = False
     result: Consumed = field(default_factory=Consumed)
-    _unfinished: dict[tuple[int, int], UnfinishedMessages | None] = field(default_factory=dict)
-    _suspects: dict[int, _Suspect] = field(default_factory=dict)
     _stopped: dict[int, PermanentError] = field(default_factory=dict)
-    _refused_alone: int = 0
+    _search: PoisonSearch = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start without a search for poison messages."""
+        self._search = PoisonSearch(
+            self.stores.ledger, self.contract.topic or "", self.streams.batch_messages, self.settings.max_attempts
+        )
 
     def consume(self) -> Consumed:
-        """Take batches until the topic is drained, or for `run_seconds`.
+        """Consume batches until the topic is drained, or for `run_seconds`.
 
-        A batch that is stopped holds its partition up; the other ones go on before the error is raised.
+        A stopped batch blocks its partition; the other partitions are consumed before the error is raised.
 
         Raises:
             RetryableError: the broker, the warehouse or a service does not answer; nothing of that batch is committed.
-            PermanentError: a batch is stopped, or somebody refuses; nothing of that batch is committed.
+            PermanentError: a batch is stopped, or one of them refuses; nothing of that batch is committed.
         """
         end = monotonic() + self.streams.run_seconds
         correct_topic(self.kafka, self.contract.topic or "")
-        self.intake.join()
+        self.consumer.join()
         self._note_removed()
-        while batches := self.intake.take(self._limit):
+        while batches := self.consumer.poll(self._search.batch_limit):
             self._note_removed()
             for batch in batches:
                 self._consume_unless_stopped(batch)
             if monotonic() > end or all(batch.partition in self._stopped for batch in batches):
                 break
-        # What an earlier worker loaded and committed, and died before it could note the end: nothing comes again.
-        for partition in sorted(self.intake.partitions):
+        # An earlier worker may have died after the commit of offsets and before it settled the batch in the ledger.
+        for partition in sorted(self.consumer.partitions):
             self._settle(partition)
         for error in self._stopped.values():
             raise error
         return self.result
 
     def _note_removed(self) -> None:
-        """Enter into the ledger what the broker removed before it was read: nothing else will ever say so."""
-        for partition, (first, last) in self.intake.take_removed().items():
+        """Note in the ledger the offsets that the broker removed unread: they appear nowhere else."""
+        for partition, (first, last) in self.consumer.take_removed().items():
             source = TopicRange(self.contract.topic or "", partition, first, last)
             for noted in self.stores.ledger.note_removed_messages(
                 self.contract.dataset, self.contract.version, source, self.run.dag_id, self.run.run_id
@@ -126,7 +124,7 @@ class TopicConsumer:
 
     def _consume_unless_stopped(self, batch: MessageBatch) -> None:
         if batch.partition in self._stopped:
-            self.intake.rewind(batch)
+            self.consumer.return_batch(batch)
             return
         try:
             self._consume(batch)
@@ -137,44 +135,44 @@ class TopicConsumer:
 
     def _consume(self, batch: MessageBatch) -> None:
         ledger = self.stores.ledger
-        # What an earlier worker loaded, and died before it could say so to the broker: these messages come again.
+        # An earlier worker may have died after the load and before the commit: these messages are delivered again.
         self._settle(batch.partition)
         file_id = self._claim(batch)
-        if self._died_alone(batch):
-            self._set_aside_killer(batch, file_id)
+        if self._search.has_killed_workers(batch):
+            self._dead_letter_poison_message(batch, file_id)
             return
         entry = ledger.begin(file_id)
         try:
-            # Without an entry: another worker has decided it since.
+            # No entry: another worker has decided the batch since.
             outcome = self._ingest(batch, entry) if entry is not None else None
-        except FileLostError as error:
+        except StaleAttemptError as error:
             log.warning("%s[%s] %s: %s", batch.topic, batch.partition, batch.first_offset, error.message)
             outcome = None
         if outcome is not None:
             self._done(batch, outcome)
         else:
-            self.intake.rewind(batch)
+            self.consumer.return_batch(batch)
 
     def _ingest(self, batch: MessageBatch, entry: FileEntry) -> str | None:
-        """Bring a batch to its outcome; None where it is to be taken again."""
-        door = _MessageDoor(batch, self.decoder, self.kafka, self.result)
+        """Ingest a batch and return its outcome; None if it is to be read again."""
+        source = KafkaBatchSource(batch, self.decoder, self.kafka, self.result)
         if not batch.records:
             self.stores.ledger.only_deletes(entry, batch.deletes)
             return "deletes ignored"
         try:
-            loaded = ingest(self._contract_for(batch), entry, door, self.stores, self.settings)
+            loaded = ingest(self._contract_for(batch), entry, source, self.stores, self.settings)
         except RetryableError as error:
-            # A commit whose answer was lost has decided the batch: the error stays.
-            with self.stores.answering_ledger() as ledger, suppress(FileLostError):
+            # A commit may have succeeded although its answer did not arrive: the batch is decided then.
+            with self.stores.answering_ledger() as ledger, suppress(StaleAttemptError):
                 ledger.postponed(entry, error.code, str(error))
             raise
         except PermanentError as error:
             with self.stores.answering_ledger() as ledger:
                 ledger.failed(entry.file_id, entry.attempts, error.stage, error.code, str(error))
                 settle_messages(batch.topic, batch.partition, ledger, self.settings)
-            if not _may_be_of_one_message(error) or not self._may_look_for_one(batch, _MOST_DEFECTS):
+            if not may_be_one_message(error) or not self._search.may_bisect(batch, _MOST_DEFECTS):
                 raise
-            return self._narrowed(batch, Stage(error.stage), error.code, error.message)
+            return self._bisect(batch, Stage(error.stage), error.code, error.message)
         if loaded is not None:
             self.result.rows += loaded.inserted + loaded.updated + loaded.unchanged
             return "loaded"
@@ -192,63 +190,39 @@ class TopicConsumer:
         )
 
     def _contract_for(self, batch: MessageBatch) -> Contract:
-        """The contract as it holds for messages. Of messages with one key, the one with the last offset wins.
+        """The contract with the rules for messages. Of messages with one key, the one with the last offset wins.
 
-        A share means nothing in a handful of messages: there, each bad one is a dead letter and no more.
+        In batches below `threshold_messages` the error budget's share is not applied: bad messages become dead letters
+        and never stop the batch.
         """
         contract = replace(self.contract, on_duplicate=OnDuplicate.LAST_WINS)
         if self.ignore_threshold or len(batch.records) < self.streams.threshold_messages:
             return replace(contract, budget=ErrorBudget(share=1.0))
         return contract
 
-    # --- one message that takes a whole batch down
+    # --- poison messages
 
-    def _limit(self, partition: int, first_offset: int) -> int:
-        """How many messages to take from there: few where one is looked for that takes its batch down."""
-        place = (partition, first_offset)
-        if place not in self._unfinished:
-            found = self.stores.ledger.unfinished_messages(self.contract.topic or "", partition, first_offset)
-            self._unfinished[place] = found
-            if found is not None:
-                self._suspects[partition] = _Suspect(
-                    first_offset, first_offset + found.messages - 1, max(1, found.messages // _NARROWED_BY)
-                )
-        suspect = self._suspects.get(partition)
-        if suspect is None or not suspect.first_offset <= first_offset <= suspect.last_offset:
-            return self.streams.batch_messages
-        return suspect.at_once
-
-    def _died_alone(self, batch: MessageBatch) -> bool:
-        """Whether workers have died with these messages too often, the last one with the first message alone."""
-        found = self._unfinished.get((batch.partition, batch.first_offset))
-        return (
-            found is not None
-            and found.died
-            and found.attempts >= self.settings.max_attempts
-            and (found.messages, len(batch)) == (1, 1)
-        )
-
-    def _set_aside_killer(self, batch: MessageBatch, file_id: int) -> None:
+    def _dead_letter_poison_message(self, batch: MessageBatch, file_id: int) -> None:
         ledger = self.stores.ledger
         entry = ledger.read(file_id)
         if entry is None:
-            raise RetryableError(Stage.CLAIM, Code.INTERNAL, "The batch's entry has vanished.", file_id=file_id)
+            raise RetryableError(Stage.CLAIM, Code.INTERNAL, "The batch's ledger entry is missing.", file_id=file_id)
         reason = worker_died(entry.attempts, entry.stage)
-        self._set_aside(batch, entry.stage, Code.WORKER_DIED, reason)
+        self._dead_letter(batch, entry.stage, Code.WORKER_DIED, reason)
         ledger.failed(file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
-        self._done(batch, "set aside")
+        self._done(batch, "dead letter")
 
     def _refused(self, batch: MessageBatch, stage: Stage, code: Code, message: str, file_id: int) -> str | None:
-        """Find the message that the whole batch is refused for; where it is not one, stop."""
+        """Search the message that the whole batch is refused for; stop the batch if it cannot be one message."""
         most = sys.maxsize if self.ignore_threshold else self.streams.threshold_messages
-        if code in _OF_ONE_MESSAGE and self._may_look_for_one(batch, most):
-            return self._narrowed(batch, stage, code, message)
+        if code in BATCH_CODES and self._search.may_bisect(batch, most):
+            return self._bisect(batch, stage, code, message)
         self._settle(batch.partition)
         raise PermanentError(
             stage,
             code,
-            f"The batch is stopped, and nothing of it is committed. {message} Mend the producer or the contract; to "
-            "set its bad messages aside and go on, trigger the DAG with ignore_threshold.",
+            f"The batch is stopped, and nothing of it is committed. {message} Fix the producer or the contract; to "
+            "send the bad messages to the dead letter topic and continue, trigger the DAG with ignore_threshold.",
             topic=batch.topic,
             partition=batch.partition,
             first_offset=batch.first_offset,
@@ -256,23 +230,18 @@ class TopicConsumer:
             file_id=file_id,
         )
 
-    def _may_look_for_one(self, batch: MessageBatch, most: int) -> bool:
-        return len(batch) > 1 or self._refused_alone < most
-
-    def _narrowed(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> str | None:
-        """Take half of the batch next, or set aside the one message that is left of it."""
-        if len(batch) > 1:
+    def _bisect(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> str | None:
+        """Read the batch again in halves, or publish its only message as a dead letter."""
+        if self._search.bisect(batch):
             self._settle(batch.partition)
-            self._suspects[batch.partition] = _Suspect(batch.first_offset, batch.last_offset, len(batch) // 2)
             return None
-        self._refused_alone += 1
-        self._set_aside(batch, stage, code, message)
-        return "set aside"
+        self._dead_letter(batch, stage, code, message)
+        return "dead letter"
 
-    def _set_aside(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> None:
-        """One message, alone in its batch, that no retry helps. It was the one that was looked for."""
+    def _dead_letter(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> None:
+        """Publish the poison message, which is alone in its batch, and end the search."""
         self.result.dead_letters += publish(self.kafka, [DeadLetter(batch.messages[0], code, message, stage)])
-        self._suspects.pop(batch.partition, None)
+        self._search.end(batch.partition)
 
     # --- the end
 
@@ -280,8 +249,8 @@ class TopicConsumer:
         self.result.batches[outcome] += 1
         self.result.messages += len(batch)
         self.result.deletes_ignored += batch.deletes
-        # Not committed means that the partition is another consumer's: it finds the content in the ledger.
-        self.intake.commit(batch)
+        # If the partition is another consumer's by now, that consumer finds the content in the ledger.
+        self.consumer.commit(batch)
         self._settle(batch.partition)
         log.info(
             "%s[%s] %s to %s: %s", batch.topic, batch.partition, batch.first_offset, batch.last_offset, self.result
@@ -292,17 +261,8 @@ class TopicConsumer:
 
 
 @dataclass(frozen=True)
-class _Suspect:
-    """Offsets, both included, among which a message takes its batch down: so few are taken there at once."""
-
-    first_offset: int
-    last_offset: int
-    at_once: int
-
-
-@dataclass(frozen=True)
-class _MessageDoor:
-    """A batch's records, written down as one line each; the refused ones become dead letters. Deletes are no lines."""
+class KafkaBatchSource:
+    """A batch's records as NDJSON, one line each, without the deletes. Refused records become dead letters."""
 
     batch: MessageBatch
     decoder: Decoder
@@ -310,6 +270,7 @@ class _MessageDoor:
     result: Consumed
 
     def spool(self, folder: Path) -> SpooledFile:
+        """Write the records, decoded, as NDJSON."""
         records = self.batch.records
         schema_ids = [record.header(SCHEMA_ID_HEADER) for record in records]
         lines, undecoded = self.decoder.decode_batch([record.value for record in records], schema_ids)
@@ -324,10 +285,11 @@ class _MessageDoor:
             records_alone=True,
         )
 
-    def keep(self, rejects: Rejects) -> None:
-        """Nothing: the messages are where they were."""
+    def store_rejects(self, rejects: Rejects) -> None:
+        """Do nothing: the messages stay in the topic."""
 
-    def before_load(self, rejects: Rejects) -> None:
+    def publish_rejects(self, rejects: Rejects) -> None:
+        """Publish each refused record as a dead letter."""
         if rejects.path is None:
             return
         letters: dict[int, DeadLetter] = {}
@@ -339,10 +301,3 @@ class _MessageDoor:
                 )
                 letters.setdefault(int(row["source_row"]), letter)
         self.result.dead_letters += publish(self.kafka, list(letters.values()))
-
-
-def _may_be_of_one_message(error: PermanentError) -> bool:
-    """Whether a single message may be the cause: a defect, a value that a service or the table refuses."""
-    if error.code is Code.SERVICE_REFUSED:
-        return error.facts.get("status") == _UNPROCESSABLE
-    return error.code is Code.INTERNAL or str(error.facts.get("sqlstate")).startswith(_DATA_EXCEPTION)

@@ -1,7 +1,7 @@
-"""Dead letters: messages set aside in `<topic>.dlq` with the reason, and put back into their topic on demand.
+"""Dead letters: refused messages are published to `<topic>.dlq` with the reason, and replayed on demand.
 
-What belongs here: the topic, its headers, both ways. What does not: which messages are bad (`decode` and the
-ingestion core say that).
+What belongs here: the dead letter topic, its headers, publishing and replaying. What does not: which messages are bad
+(`decode`, validation and `poison` decide that).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from include.settings import stream_settings
 from include.streams.broker import (
     commit,
     ensure_topic,
+    partition_offsets,
     raise_for,
     reader,
-    spans,
 )
 from include.streams.messages import headers_of
 from include.streams.publish import publisher
@@ -58,15 +58,15 @@ _LONGEST_TEXT = 2_000
 _MOST_DIGITS = 9
 _REPLAY_CHUNK = 10_000
 _SILENCE_SECONDS = 30.0
-# A dead letter is its message and the reason: it must fit where the message did. And it waits for a person.
+# A dead letter is larger than its message, for it also holds the reason. It stays until a user replays it.
 _TOPIC_OPTIONS = {"max.message.bytes": str(64 * 1024**2), "retention.ms": "-1"}
-# What a topic that others made may have besides: each would remove dead letters too. Only looked at where it is set.
+# Options that remove dead letters from a topic that another program created. Only checked where they are set.
 _REMOVING_OPTIONS = {"retention.bytes": "-1", "cleanup.policy": "delete"}
 
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """A message that cannot be loaded, and why. `column` is None where it is not about one value."""
+    """A message that cannot be loaded, and why. `column` is None where the reason is not about one value."""
 
     message: Message
     code: Code
@@ -76,20 +76,20 @@ class DeadLetter:
 
 
 def dead_letter_topic(topic: str) -> str:
-    """Where the dead letters of a topic go."""
+    """The name of a topic's dead letter topic."""
     return topic + SUFFIX
 
 
 def replay_group() -> str:
-    """Who remembers how far dead letters were put back, for every topic."""
+    """The consumer group whose offsets say how far dead letters were replayed, for every topic."""
     return f"{stream_settings().group}.replay"
 
 
 def correct_topic(config: KafkaConfig, topic: str) -> None:
-    """Set the options of a dead letter topic that another program made, for example with the broker's defaults.
+    """Set the options of a dead letter topic that another program created, for example with the broker's defaults.
 
-    With those, dead letters are deleted after seven days, and large ones do not fit. Where the broker refuses the
-    change, the log says so with the remedy, and consuming goes on.
+    With the defaults, dead letters are deleted after seven days and large ones do not fit. If the broker refuses the
+    change, a warning names the remedy, and consuming continues.
 
     Raises:
         RetryableError: the broker does not answer.
@@ -103,7 +103,7 @@ def correct_topic(config: KafkaConfig, topic: str) -> None:
             log.info("%s: set %s", name, _listed(wrong))
     except PermanentError as error:
         log.warning(
-            "%s: DEAD LETTERS MAY BE LOST. The topic needs %s, and the broker does not let us look or set that: %s "
+            "%s: DEAD LETTERS MAY BE LOST. The topic needs %s, and the broker refuses to show or set these options: %s "
             "Run: kafka-configs.sh --bootstrap-server %s --alter --entity-type topics --entity-name %s --add-config %s",
             name, _listed({**_TOPIC_OPTIONS, **_REMOVING_OPTIONS}), error.message, config.bootstrap_servers, name,
             _listed({**_TOPIC_OPTIONS, **_REMOVING_OPTIONS}).replace(" ", ""),
@@ -111,7 +111,7 @@ def correct_topic(config: KafkaConfig, topic: str) -> None:
 
 
 def _wrong_options(found: Mapping[str, str]) -> dict[str, str]:
-    """What has to be set, with its right value."""
+    """The options to change, with their correct values."""
     wrong = {name: value for name, value in _TOPIC_OPTIONS.items() if not _is_enough(name, found.get(name, "0"))}
     return wrong | {name: value for name, value in _REMOVING_OPTIONS.items() if found.get(name, value) != value}
 
@@ -126,9 +126,9 @@ def _listed(options: Mapping[str, str]) -> str:
 
 
 def dead_letter_headers(letter: DeadLetter, now: datetime) -> list[Header]:
-    """The message's own headers, then why, where and when it failed, and for how many times now."""
+    """The message's own headers, then why, where and when it failed, and the number of failures."""
     message = letter.message
-    facts = {
+    added = {
         CODE: str(letter.code),
         TEXT: letter.text[:_LONGEST_TEXT],
         STAGE: letter.stage,
@@ -140,29 +140,29 @@ def dead_letter_headers(letter: DeadLetter, now: datetime) -> list[Header]:
         FAILED_AT: _iso(now),
         ATTEMPT: str(attempts(message.headers) + 1),
     }
-    return [*own_headers(message.headers), *((name, text.encode()) for name, text in facts.items())]
+    return [*own_headers(message.headers), *((name, text.encode()) for name, text in added.items())]
 
 
 def own_headers(headers: Sequence[Header]) -> list[Header]:
-    """The headers without those that are written here."""
+    """The headers without those that this module adds."""
     return [header for header in headers if header[0] not in HEADERS]
 
 
 def attempts(headers: Sequence[Header]) -> int:
-    """How often the message has been a dead letter before."""
-    told = next((value for name, value in reversed(headers) if name == ATTEMPT), None) or b"0"
-    return int(told) if told.isdigit() and len(told) <= _MOST_DIGITS else 0
+    """How often the message has been a dead letter before; 0 where the header is no number."""
+    count = next((value for name, value in reversed(headers) if name == ATTEMPT), None) or b"0"
+    return int(count) if count.isdigit() and len(count) <= _MOST_DIGITS else 0
 
 
 def publish(config: KafkaConfig, letters: Sequence[DeadLetter]) -> int:
-    """Set messages aside, each with its original key, bytes and headers.
+    """Publish messages to their dead letter topics, each with its original key, bytes and headers.
 
     Returns:
         How many the broker has acknowledged: all of them.
 
     Raises:
-        RetryableError: it has not acknowledged all. Some may be there; publishing all of them again doubles those.
-        PermanentError: it refuses one, as too large for instance. None of these messages may be committed then.
+        RetryableError: it has not acknowledged all. Some may be there; publishing all again writes those twice.
+        PermanentError: it refuses one, for example because it is too large. Then commit none of these messages.
     """
     now = datetime.now(UTC)
     topics = {letter.message.topic for letter in letters}
@@ -187,70 +187,71 @@ def replay(
     limit: int | None = None,
     on_progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Put the dead letters of a topic back into it, once each: original key, bytes and headers, and `dlq-attempt`.
+    """Publish the dead letters of a topic to it again, once each: original key, bytes and headers, and `dlq-attempt`.
 
-    A delete (a message without a value) is passed over: put back behind a newer message of its key it would delete
-    that one, in the table of every consumer that applies deletes and, by compaction, in the topic itself.
+    A delete (a message without a value) is skipped: after a newer message of its key it would delete that one, in the
+    table of every consumer that applies deletes and, by compaction, in the topic itself.
 
-    Only those that are there at the start: one that fails again and comes back waits for the next call. They are
-    committed after the topic has them, so a kill in between puts some back twice and loses none. Not for two at once.
+    Only dead letters that are there at the start are replayed: one that fails again waits for the next call. Their
+    offsets are committed after the topic has them, so a kill in between replays some twice and loses none. Do not run
+    two replays of a topic at the same time.
 
     Args:
         config: where the broker is.
         topic: the topic, without `.dlq`.
-        group: who remembers how far the dead letters have been replayed; the consumers' group with `.replay` if empty.
-        limit: at most so many; None for all.
-        on_progress: is told after each step how many more have been put back.
+        group: the consumer group whose offsets say how far dead letters were replayed; `replay_group` if empty.
+        limit: the largest number to replay; None for all.
+        on_progress: is called after each step with the number of dead letters replayed in it.
 
     Returns:
-        How many were put back.
+        How many were replayed.
 
     Raises:
         RetryableError: the broker does not answer as it should.
         PermanentError: the broker refuses, or there is no such topic.
     """
     source, group = dead_letter_topic(topic), group or replay_group()
-    found = spans(config, source, group)
+    found = partition_offsets(config, source, group)
     if not found and topic not in (names := topic_names(config)):
         known = ", ".join(sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))) or "none"
         message = f"There is no topic {topic} and no {source}. Topics with dead letters: {known}."
         raise PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, message)
-    todo = [span for span in found if span.waiting]
+    todo = [offsets for offsets in found if offsets.lag]
     if not todo or limit == 0:
         return 0
     ensure_topic(config, topic, stream_settings().partitions)
     done = 0
     with reader(config, source, group, {"fetch.wait.max.ms": 50}) as consumer:
-        for span in todo:
-            consumer.assign([TopicPartition(source, span.partition, span.start)])
-            letters = _letters(consumer, source, span.end)
+        for offsets in todo:
+            consumer.assign([TopicPartition(source, offsets.partition, offsets.position)])
+            letters = _letters(consumer, source, offsets.last_stable)
             while limit is None or done < limit:
                 most = _REPLAY_CHUNK if limit is None else min(_REPLAY_CHUNK, limit - done)
                 with publisher(config, topic) as publishing:
-                    behind = _put_back(letters, publishing, most)
+                    position = _send_letters(letters, publishing, most)
                     count = publishing.flush()
-                if not behind:
+                if not position:
                     break
-                commit(config, group, TopicPartition(source, span.partition, behind))
+                commit(config, group, TopicPartition(source, offsets.partition, position))
                 done += count
                 if on_progress:
                     on_progress(count)
-    log.info("%s: %s dead letters put back", topic, done)
+    log.info("%s: %s dead letters replayed", topic, done)
     return done
 
 
-def _put_back(letters: Iterator[RawMessage], publishing: Publisher, most: int) -> int:
-    """Send the next letters; the offset behind the last one."""
-    behind = 0
+def _send_letters(letters: Iterator[RawMessage], publishing: Publisher, most: int) -> int:
+    """Send the next letters. Returns the position after the last one, 0 if there was none."""
+    position = 0
     while publishing.sent < most and (raw := next(letters, None)) is not None:
-        behind = (raw.offset() or 0) + 1
+        position = (raw.offset() or 0) + 1
         if raw.value() is None:
-            log.warning("%s at %s is a delete, which is not put back", raw.topic(), raw.offset())
+            log.warning("%s, offset %s: a delete is not replayed", raw.topic(), raw.offset())
             continue
         headers = headers_of(raw)
         attempt: Header = (ATTEMPT, str(attempts(headers)).encode())
         publishing.send(raw.value(), raw.key(), [*own_headers(headers), attempt])
-    return behind
+    return position
 
 
 def _letters(consumer: Consumer, source: str, end: int) -> Iterator[RawMessage]:
@@ -273,7 +274,7 @@ def _letters(consumer: Consumer, source: str, end: int) -> Iterator[RawMessage]:
 
 
 def _moment(timestamp_ms: int) -> str:
-    """When the message was sent, as its producer says; the bare number where that is no time, and nothing for none."""
+    """The message's timestamp in ISO 8601; the number where it is out of range, empty text where there is none."""
     if timestamp_ms < 0:
         return ""
     try:

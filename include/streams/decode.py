@@ -1,7 +1,7 @@
-"""What a message says, as one line of JSON: JSON passes through, Avro is read by its writer's schema.
+"""Turns a message into one line of JSON: JSON stays as it is, Avro is read by its writer's schema.
 
-What belongs here: telling the formats apart, and which messages cannot be read at all. What does not: whether the
-JSON is valid and its values are right, which the ingestion core judges as it does for files.
+What belongs here: detecting the format, and which messages cannot be read at all. What does not: whether the JSON is
+valid and its values are correct, which validation checks as it does for files.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
     from include.streams.registry import Registry, WriterSchema
 
-# The schema registry's wire format: this byte, the schema's id in four bytes, the record. No JSON begins so.
+# The schema registry's wire format: this byte, the schema's id in four bytes, the record. No JSON begins with it.
 MAGIC_BYTE = 0
 HEADER_BYTES = 5
 # Newer serializers put the id into this header: the byte 0 and four bytes of id, or the byte 1 and a GUID. The value is
-# the bare record then. A schema of JSON says nothing that is needed here: its value is read as it is.
+# then the record alone. A JSON schema is not needed for decoding: its value is JSON already.
 SCHEMA_ID_HEADER = "__value_schema_id"
 _GUID_BYTE, _GUID_HEADER_BYTES = 1, 17
-# Whoever reads the lines passes over one that Python calls blank: then the lines would no longer be the messages.
+# The NDJSON reader skips lines that Python calls blank, and each message must stay one line.
 _BLANK = b" \t\n\r\v\f\x1c\x1d\x1e\x1f"
 _BYTE_ORDER_MARK = "\ufeff"
 
 
 class UndecodableError(Exception):
-    """A message that no line can be made of. Bad data, not trouble: it goes to the dead letters."""
+    """A message that cannot be decoded. It is bad data, so it becomes a dead letter."""
 
     def __init__(self, code: Code, message: str) -> None:
         self.code, self.message = code, message
@@ -42,7 +42,7 @@ class UndecodableError(Exception):
 
 
 class Decoder:
-    """Makes lines of messages. Schemas are asked for once; a refused one again in the next batch.
+    """Decodes messages to lines. Each schema is requested once; a refused one again in the next batch.
 
     Args:
         registry: where the schemas of Avro messages are; None where only JSON is expected.
@@ -55,7 +55,7 @@ class Decoder:
         self._json: dict[bytes, bool] = {}
 
     def decode(self, value: bytes | None, schema_id: bytes | None = None) -> bytes:
-        """One line of JSON text in UTF-8, without line breaks. It is not checked that the JSON is valid.
+        """Return one line of JSON text in UTF-8, without line breaks. Whether the JSON is valid is not checked.
 
         Args:
             value: of the message.
@@ -81,18 +81,18 @@ class Decoder:
     def decode_batch(
         self, values: Iterable[bytes | None], schema_ids: Iterable[bytes | None] = ()
     ) -> tuple[list[bytes], dict[int, UndecodableError]]:
-        """A line for each message, in their order; `null` for those that cannot be read, with the reason by index.
+        """Return a line for each message, in their order; `null` for undecodable ones, and their errors by index.
 
         Args:
             values: of the messages.
-            schema_ids: what `decode` takes, of each message; none of them has any where this is empty.
+            schema_ids: the header `__value_schema_id` of each message; empty if no message has one.
 
         Raises:
             RetryableError: the registry is away.
             PermanentError: the registry refuses to answer.
         """
         self._refused.clear()
-        self._json.clear()  # what was not registered then may be now
+        self._json.clear()  # a schema may have been registered since the last batch
         lines: list[bytes] = []
         errors: dict[int, UndecodableError] = {}
         decode = self.decode
@@ -105,7 +105,7 @@ class Decoder:
         return lines, errors
 
     def _is_json(self, value: bytes, header: bytes) -> bool:
-        """Whether a message that names its schema in a header is JSON. Without a registry its first letter decides."""
+        """Whether a message with a schema id in a header is JSON. Without a registry its first character decides."""
         if self._registry is None:
             return value.lstrip(_BLANK)[:1] == b"{"
         if header not in self._json:
@@ -153,12 +153,12 @@ class Decoder:
             raise UndecodableError(Code.BAD_AVRO, f"{shown}: {error}.") from error
 
     def _schema(self, header: bytes) -> WriterSchema | None:
-        """The schema that a message names, None where the registry has none.
+        """The schema of an id or GUID, None where the registry has none.
 
         Raises:
-            UndecodableError: the name is of no known form.
+            UndecodableError: the header is neither an id nor a GUID.
         """
-        assert self._registry is not None  # noqa: S101 - the callers have looked
+        assert self._registry is not None  # noqa: S101 - checked by the callers
         if len(header) == HEADER_BYTES and header[0] == MAGIC_BYTE:
             return self._registry.schema_of(int.from_bytes(header[1:], "big"))
         if len(header) == _GUID_HEADER_BYTES and header[0] == _GUID_BYTE:

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 class Encoder:
-    """Encodes rows of one dataset; registers the dataset's schema under the subject first, if it is not yet.
+    """Encodes rows of one dataset. Registers the dataset's schema under the subject first, if it is new.
 
     Raises:
         RetryableError: the registry is away.
-        PermanentError: it refuses the schema, for example because it is not compatible with the one before.
+        PermanentError: it refuses the schema, for example because it is not compatible with the latest one.
     """
 
     def __init__(self, registry: Registry, subject: str, contract: Contract) -> None:

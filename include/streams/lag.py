@@ -1,6 +1,6 @@
-"""How far the consumers are behind, for Prometheus: asked from the broker at each scrape.
+"""The lag of the consumer groups for Prometheus: the broker is asked at each scrape.
 
-What belongs here: the metrics and the server that answers with them. What does not: how a broker is asked (`broker`).
+What belongs here: the metrics and the server that returns them. What does not: the requests to the broker (`broker`).
 Positions are the offsets that the groups commit to the broker, the same that a consumer starts from.
 """
 
@@ -14,7 +14,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from include.errors import PipelineError
-from include.streams.broker import spans
+from include.streams.broker import partition_offsets
 from include.streams.dead_letters import dead_letter_topic, replay_group
 
 if TYPE_CHECKING:
@@ -31,48 +31,50 @@ _PARTITION = ("topic", "partition")
 
 
 class LagCollector(Collector):
-    """Asks the broker at each scrape, and says that it is away instead of failing."""
+    """Asks the broker at each scrape. If the broker does not answer, `filegate_broker_up` is 0."""
 
     def __init__(self, config: KafkaConfig, streams: StreamSettings, topics: Callable[[], Sequence[str]]) -> None:
         self._config, self._streams, self._topics = config, streams, topics
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: the registry would ask the broker for it."""
+        """No metrics: otherwise the Prometheus registry would call `collect`, and so the broker, to list them."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Lag, ends and positions of each partition, and dead letters that nobody has put back.
+        """Lag, last stable offset and position of each partition, and the dead letters that were not replayed.
 
-        A topic that nobody has made yet has no partitions, and so no series.
+        A topic that does not exist yet has no partitions, and so no series.
         """
         lag = GaugeMetricFamily(
             "filegate_topic_lag_messages", "Messages not committed by the group.", labels=_PARTITION
         )
-        ends = CounterMetricFamily("filegate_topic_published_messages", "Messages ever published.", labels=_PARTITION)
+        published = CounterMetricFamily(
+            "filegate_topic_published_messages", "Messages ever published.", labels=_PARTITION
+        )
         committed = CounterMetricFamily(
             "filegate_topic_committed_messages", "The group's committed offset.", labels=_PARTITION
         )
-        dead = GaugeMetricFamily("filegate_dead_letters_waiting", "Dead letters not put back.", labels=("topic",))
+        dead = GaugeMetricFamily("filegate_dead_letters_waiting", "Dead letters not replayed.", labels=("topic",))
         answers = 1.0
         try:
             for topic in self._topics():
-                for span in spans(self._config, topic, self._streams.group_of(topic)):
-                    place = (topic, str(span.partition))
-                    lag.add_metric(place, span.waiting)
-                    ends.add_metric(place, span.end)
-                    committed.add_metric(place, span.start)
-                letters = spans(self._config, dead_letter_topic(topic), replay_group())
-                dead.add_metric((topic,), sum(span.waiting for span in letters))
+                for offsets in partition_offsets(self._config, topic, self._streams.group_of(topic)):
+                    labels = (topic, str(offsets.partition))
+                    lag.add_metric(labels, offsets.lag)
+                    published.add_metric(labels, offsets.last_stable)
+                    committed.add_metric(labels, offsets.position)
+                letters = partition_offsets(self._config, dead_letter_topic(topic), replay_group())
+                dead.add_metric((topic,), sum(offsets.lag for offsets in letters))
         except PipelineError as error:
             log.warning("No lag: %s", error)
             answers = 0.0
         yield GaugeMetricFamily("filegate_broker_up", "Whether the broker answered for every topic.", value=answers)
         if answers:
-            yield from (lag, ends, committed, dead)
+            yield from (lag, published, committed, dead)
 
 
 def serve(collector: Collector, host: str, port: int, until: Event) -> None:
-    """Answer Prometheus at /metrics until somebody sets the event.
+    """Serve the metrics at /metrics until the event is set.
 
     Raises:
         OSError: the port is taken.

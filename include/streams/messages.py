@@ -1,7 +1,7 @@
-"""A message and a batch of them, as they are handed around.
+"""A message and a batch of messages.
 
-What belongs here: their shape, and what follows from it alone. What does not: where they come from (`intake`) and
-what their bytes mean (`decode`).
+What belongs here: their fields, and what follows from them alone. What does not: where they come from
+(`batch_consumer`) and what their bytes mean (`decode`).
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ log = logging.getLogger(__name__)
 Headers = tuple[tuple[str, bytes | None], ...]
 
 _NO_VALUE = -1
-# Called so, and not as raw.headers(): where the client fails it returns half a list and leaves its error pending. The
-# interpreter notices that in a call like this one, and not in one it has optimised because it came a few times before.
+# Called by name and not as raw.headers(): when the client fails, it returns half a list and leaves its error pending.
+# The interpreter raises the error for this kind of call, but not for a method call that it has specialised.
 _headers = operator.methodcaller("headers")
 
 
 def headers_of(raw: RawMessage) -> Headers:
-    """The headers of what a client has read. To be called once for each message.
+    """The headers of a message that the client has read. Call it once for each message.
 
-    Names are bytes to Kafka, and text to the client: it fails at one that is not UTF-8. Such a message is read without
-    its headers, which say nothing about its value.
+    Header names are bytes in Kafka, and text in the client, which fails at names that are not UTF-8. The headers of
+    such a message are left out; its value is not affected.
     """
     try:
         return tuple(_headers(raw) or ())
@@ -41,7 +41,7 @@ def headers_of(raw: RawMessage) -> Headers:
 
 
 class Message(NamedTuple):
-    """One message as the broker keeps it. A tuple and not a dataclass: half a million are made in a second.
+    """One message as the broker stores it. A tuple and not a dataclass, for speed: half a million a second.
 
     `timestamp_ms` is since 1970 in UTC, -1 where the broker has none; `value` is None for a tombstone.
     """
@@ -67,7 +67,7 @@ class Message(NamedTuple):
 
 @dataclass(frozen=True)
 class MessageBatch:
-    """Messages of one partition in the order of their offsets; at least one. Compaction may leave holes."""
+    """Messages of one partition in the order of their offsets; at least one. Compaction may leave gaps."""
 
     topic: str
     partition: int
@@ -78,17 +78,17 @@ class MessageBatch:
 
     @property
     def first_offset(self) -> int:
-        """Where it begins."""
+        """The first message's offset."""
         return self.messages[0].offset
 
     @property
     def last_offset(self) -> int:
-        """The last message's place; the next batch begins behind it."""
+        """The last message's offset; the next batch begins after it."""
         return self.messages[-1].offset
 
     @cached_property
     def records(self) -> tuple[Message, ...]:
-        """The messages with a value. One without is a delete (a tombstone): it has nothing to load."""
+        """The messages with a value. A message without one is a delete (a tombstone) and has nothing to load."""
         return tuple(message for message in self.messages if message.value is not None)
 
     @property
@@ -105,8 +105,8 @@ class MessageBatch:
     def sha256(self) -> str:
         """Hash of topic, partition, offsets, timestamps and values: the same for messages that are delivered again.
 
-        Timestamps are the broker's, which keeps them with the messages. In a topic that was deleted and made again
-        they tell a message from an earlier one at the same offset with the same value.
+        Timestamps are those that the broker stores. In a topic that was deleted and created again they distinguish a
+        message from an earlier one at the same offset with the same value.
         """
         digest = hashlib.sha256(f"{self.topic}\0{self.partition}\0".encode())
         frame = struct.Struct("<qqq").pack

@@ -1,7 +1,7 @@
 """Publishing the rows of a CSV file, or made-up ones, as one message each.
 
-What belongs here: rows to JSON objects, keys, pace. What does not: the producer itself (`publish`), and whether the
-rows are good: bad ones are published as they are, so that the other side has something to find.
+What belongs here: rows to JSON objects, keys, pace. What does not: the producer itself (`publish`), and validation: bad
+rows are published unchanged, so the consumer can be tested with them.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 @dataclass(frozen=True)
 class Produced:
-    """What was published. `seconds` include waiting for the broker to acknowledge it."""
+    """The number of published messages. `seconds` include the wait for the broker's acknowledgement."""
 
     messages: int
     seconds: float
@@ -72,13 +72,13 @@ def produce_file(
 
     Args:
         config: where the broker is.
-        topic: is made if it is missing.
+        topic: is created if it is missing.
         path: the file; its first line names the columns.
         contract: of the dataset, where there is one.
-        partitions: of a topic that is made.
+        partitions: of a topic that is created.
         rate: messages a second; 0 is as fast as possible.
-        encode: makes the message of a row where JSON is not what is wanted.
-        on_progress: is told how many more have been sent.
+        encode: encodes a row as a message; JSON if left out.
+        on_progress: is called with the number of messages sent since the last call.
 
     Raises:
         RetryableError: the broker does not answer, or has not acknowledged everything.
@@ -122,13 +122,13 @@ def produce_sample(
 
 
 class _Pace:
-    """Holds a loop back to a number of messages a second, and hears the broker meanwhile."""
+    """Limits a loop to a number of messages a second, and polls the producer meanwhile."""
 
     def __init__(self, rate: float, publishing: Publisher) -> None:
         self._rate, self._publishing, self._begun = rate, publishing, time.monotonic()
 
     def wait(self) -> None:
-        """Until the next message is due. Waits are bundled: nobody sleeps for less than a tick."""
+        """Wait until the next message is due. Waits shorter than a tick are added up."""
         due = self._begun + self._publishing.sent / self._rate
         while (early := due - time.monotonic()) > _TICK_SECONDS:
             self._publishing.serve(early)
@@ -141,8 +141,8 @@ def _rows(path: Path, contract: Contract | None) -> Iterator[Iterator[tuple[list
         raise _unreadable(path, "there is no such file")
     with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
         try:
-            # No quote or escape is left to be guessed wrong: the house writes and reads RFC 4180. Nor is a folder named
-            # `region=eu` above the file taken for a column.
+            # Quote and escape are given, for DuckDB may guess wrong: FileGate writes and reads RFC 4180. A folder named
+            # `region=eu` above the file is not a column.
             options = "header = true, all_varchar = true, quote = '\"', escape = '\"', hive_partitioning = false"
             source = f"read_csv({literal(str(path))}, {options})"
             names = [row[0] for row in connection.execute(f"DESCRIBE FROM {source}").fetchall()]
@@ -166,7 +166,7 @@ def _chunks(reader: Any, path: Path) -> Iterator[tuple[list[bytes | None], list[
 
 
 def _object_sql(names: Sequence[str], contract: Contract | None) -> str:
-    """SQL for a row's JSON object. Numbers keep their spelling: no digit is lost on the way through a float."""
+    """SQL for a row's JSON object. Numbers keep their text: a conversion to float would lose digits."""
     parts = []
     for index, name in enumerate(names):
         before = ("{" if index == 0 else ", ") + json.dumps(name, ensure_ascii=False) + ": "
@@ -187,7 +187,7 @@ def _value_sql(name: str, kind: ColumnType) -> str:
 
 
 def _key_sql(names: Sequence[str], contract: Contract | None) -> str:
-    """SQL for the message's key: messages of one row go to one partition, and stay in order."""
+    """SQL for the message's key: messages with one key go to one partition and stay in order."""
     if contract is None or not set(contract.key) <= set(names):
         return "CAST(NULL AS VARCHAR)"
     columns = [quoted(name) for name in contract.key]
@@ -199,5 +199,5 @@ def _row(value: bytes) -> dict[str, Any]:
     return row
 
 
-def _unreadable(path: Path, why: str) -> PermanentError:
-    return PermanentError(Stage.CLAIM, Code.UNREADABLE_FILE, f"The file cannot be read: {why}.", file=str(path))
+def _unreadable(path: Path, reason: str) -> PermanentError:
+    return PermanentError(Stage.CLAIM, Code.UNREADABLE_FILE, f"The file cannot be read: {reason}.", file=str(path))

@@ -1,6 +1,6 @@
-"""Publishing messages so that none is lost unnoticed: the count of those that the broker has acknowledged.
+"""Publishing messages and counting the broker's acknowledgements: a missing one is an error.
 
-What belongs here: the producer and its accounts. What does not: what is published (`produce`, `dead_letters`).
+What belongs here: the producer and its counts. What does not: what is published (`produce`, `dead_letters`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
-from include.streams.broker import Complaints, client_options, is_refusal, known_topics, most_telling, pipeline_error
+from include.streams.broker import ClientErrors, client_options, is_refusal, known_topics, pipeline_error, root_cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     Headers = Sequence[tuple[str, bytes | None]]
 
 FLUSH_SECONDS = 60.0
-# Nothing of ours limits a message: the broker says what is too large.
+# The client limits no message: the broker decides what is too large.
 _LARGEST_MESSAGE_BYTES = 64 * 1024**2
 _SERVE_EVERY = 500
 _PREFERRED: dict[str, Any] = {
     "linger.ms": 20,
-    "partitioner": "murmur2_random",  # as Java's clients do: a key's messages meet in one partition, whoever sends
+    "partitioner": "murmur2_random",  # as Java's clients: messages of one key go to one partition, from any client
     "queue.buffering.max.messages": 200_000,
     "queue.buffering.max.kbytes": 256 * 1024,
     "message.max.bytes": _LARGEST_MESSAGE_BYTES,
@@ -38,14 +38,14 @@ _PREFERRED: dict[str, Any] = {
 
 @contextmanager
 def publisher(config: KafkaConfig, topic: str) -> Iterator[Publisher]:
-    """A producer that writes each message once (idempotent, all replicas). What was sent counts after `flush` only.
+    """A producer that writes each message once (idempotent, all replicas). Call `flush` to be sure of that.
 
     Raises:
         RetryableError: not every message was acknowledged.
-        PermanentError: the broker refused one, as too large for instance.
+        PermanentError: the broker refused one, for example because it is too large.
     """
-    complaints = Complaints(maxlen=20)
-    required = {"enable.idempotence": True, "acks": "all", "error_cb": complaints.append}
+    client_errors = ClientErrors(maxlen=20)
+    required = {"enable.idempotence": True, "acks": "all", "error_cb": client_errors.append}
     publishing = None
     try:
         producer = Producer(client_options(config, _PREFERRED, required))
@@ -53,12 +53,12 @@ def publisher(config: KafkaConfig, topic: str) -> Iterator[Publisher]:
         publishing = Publisher(producer, topic)
         yield publishing
     except KafkaException as error:
-        told = most_telling(error.args[0], complaints)
+        cause = root_cause(error.args[0], client_errors)
         counts = {"sent": publishing.sent, "acknowledged": publishing.acknowledged} if publishing else {}
-        raise pipeline_error(told, config, topic=topic, **counts) from error
+        raise pipeline_error(cause, config, topic=topic, **counts) from error
     finally:
         if publishing:
-            publishing.give_up()
+            publishing.purge()
 
 
 class Publisher:
@@ -71,7 +71,7 @@ class Publisher:
         self.failures: list[KafkaError] = []
 
     def send(self, value: bytes | None, key: bytes | None = None, headers: Headers = ()) -> None:
-        """Queue a message. Where the queue is full this waits for the broker to take some."""
+        """Queue a message. If the queue is full, wait until the broker has taken some messages."""
         deadline = time.monotonic() + FLUSH_SECONDS
         while True:
             try:
@@ -89,7 +89,7 @@ class Publisher:
             self.serve(0)
 
     def serve(self, seconds: float) -> None:
-        """Hear what the broker has acknowledged, for this long; raise where it refused something."""
+        """Handle the broker's acknowledgements for this long. Raises Kafka's error for a refused message."""
         self._producer.poll(seconds)
         if self.failures:
             raise KafkaException(self._worst())
@@ -107,8 +107,8 @@ class Publisher:
             raise KafkaException(KafkaError(KafkaError._MSG_TIMED_OUT, "not every message was acknowledged"))  # noqa: SLF001
         return self.acknowledged
 
-    def give_up(self) -> None:
-        """Forget what has not been sent yet. After a flush there is nothing."""
+    def purge(self) -> None:
+        """Drop messages that were not sent yet. After a flush there are none."""
         self._producer.purge()
         self._producer.poll(0)
 
@@ -119,5 +119,5 @@ class Publisher:
             self.failures.append(error)
 
     def _worst(self) -> KafkaError:
-        """A refusal says more than what timed out behind it."""
+        """The first refusal, else the first error: messages after a refused one time out."""
         return next(filter(is_refusal, self.failures), self.failures[0])

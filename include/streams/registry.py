@@ -1,6 +1,6 @@
-"""The schema registry: a thin layer over its client, with timeouts, retries and our errors.
+"""The schema registry: a thin layer over its client, with timeouts, retries and pipeline errors.
 
-What belongs here: calls and the translation of their failures. What does not: what is in a schema.
+What belongs here: calls and the translation of their errors. What does not: the content of schemas.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ _CONFLICT = 409
 _UNPROCESSABLE = 422
 _REFUSED = {401, 403}
 _BUSY = {408, 429}
-# The registry's own codes for a subject, a version or a schema that is not there. A 404 without one is a wrong address.
+# The registry's codes for a missing subject, version or schema. A 404 without one of them is a wrong address.
 _NO_SUBJECT, _NO_VERSION, _NO_SCHEMA = 40401, 40402, 40403
-# To a registry an id is a number of 32 bits. It answers others as if its address were wrong.
+# An id has 32 bits, signed. A registry answers larger ones as if its address were wrong.
 _LARGEST_ID = 2**31 - 1
 
 
@@ -42,13 +42,13 @@ class Registry:
     """Calls on one schema registry, by Confluent's protocol. Schemas are cached by id. Thread-safe.
 
     Args:
-        url: its address, with user and password where it wants them; several ones separated by commas.
+        url: its address, with user and password if it needs them; several addresses are separated by commas.
         timeout_seconds: of one request.
         retries: further tries of one request after network trouble or an overloaded answer.
         retry_wait_ms: longest pause before the second try; it doubles, with jitter.
 
     Raises:
-        PermanentError: the address is none.
+        PermanentError: the address is not valid.
     """
 
     def __init__(self, url: str, *, timeout_seconds: float = 5.0, retries: int = 3, retry_wait_ms: int = 200) -> None:
@@ -61,7 +61,7 @@ class Registry:
                 "retries.wait.ms": retry_wait_ms,
                 "retries.max.wait.ms": 2000,
             }
-            # Not in the address: the HTTP library logs that.
+            # The credentials are not in the address, which the HTTP library logs.
             if user or password:
                 options["basic.auth.user.info"] = f"{user}:{password}"
             self._client: Any = SchemaRegistryClient(options)
@@ -96,7 +96,7 @@ class Registry:
             return self._client.get_schema_by_guid(guid)
         except SchemaRegistryError as error:
             if error.http_status_code == _NOT_FOUND and not _is_missing(error):
-                # A registry that knows no GUIDs answers as a wrong address does. This address shows which it is.
+                # A registry without GUIDs answers 404, as a wrong address does. This request distinguishes the two.
                 self._client._rest_client.get("schemas/types")  # noqa: SLF001 - the client has no method for it
                 error.error_code = _NO_SCHEMA
             raise
@@ -112,11 +112,11 @@ class Registry:
             return WriterSchema(schema.schema_type, schema.schema_str, bool(schema.references))
 
     def compatible(self, subject: str, schema: str) -> tuple[bool, list[str]]:
-        """Whether a schema may follow the subject's latest one, by the rule that the registry has for it, and why not.
+        """Whether a schema is compatible with the subject's latest one by the registry's rule, and why not.
 
         Raises:
             RetryableError: the registry is away.
-            PermanentError: it refuses, or takes the schema for broken.
+            PermanentError: it refuses the request, or the schema is broken.
         """
         path = f"compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
         with self._translated():
@@ -130,17 +130,17 @@ class Registry:
             return bool(answer["is_compatible"]), [str(reason) for reason in answer.get("messages") or ()]
 
     def register(self, subject: str, schema: str) -> int:
-        """Register a schema; its id. Registering the same one again gives the same id.
+        """Register a schema and return its id. Registering the same schema again returns the same id.
 
         Raises:
             RetryableError: the registry is away.
-            PermanentError: it refuses: the schema is broken or not compatible with the one before.
+            PermanentError: it refuses: the schema is broken or not compatible with the latest one.
         """
         with self._translated():
             return int(self._client.register_schema(subject, Schema(schema, "AVRO")))
 
     def version(self, subject: str, schema: str) -> int | None:
-        """Under which version the subject has a schema, None where it has not.
+        """The subject's version number of a schema, None where the subject does not have it.
 
         Raises:
             RetryableError: the registry is away.
@@ -163,9 +163,9 @@ class Registry:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PermanentError(
                 Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE,
-                "What answers at SCHEMA_REGISTRY_URL is no schema registry.", url=self.url,
+                "The server at SCHEMA_REGISTRY_URL is no schema registry.", url=self.url,
             ) from error  # fmt: skip
-        except Exception as error:  # the client's HTTP library is one of two, with errors of its own
+        except Exception as error:  # the client uses one of two HTTP libraries, each with its own errors
             reason = str(error) or type(error).__name__
             raise RetryableError(
                 Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE, f"The registry does not answer: {reason}", url=self.url
@@ -173,24 +173,24 @@ class Registry:
 
     def _refusal(self, error: SchemaRegistryError) -> PipelineError:
         status = error.http_status_code
-        facts: dict[str, Any] = {"url": self.url, "status": status}
+        details: dict[str, Any] = {"url": self.url, "status": status}
         kind: type[PipelineError] = PermanentError
         code = Code.REGISTRY_UNAVAILABLE
         if status >= 500 or status in _BUSY:
-            kind, message = RetryableError, "The registry is in trouble"
+            kind, message = RetryableError, "The registry failed"
         elif status in _REFUSED:
             message = "The registry refuses; check user, password and rights in SCHEMA_REGISTRY_URL"
         elif status == _CONFLICT:
-            code, message = Code.CONTRACT_INVALID, "The schema is not compatible with the one before"
+            code, message = Code.CONTRACT_INVALID, "The schema is not compatible with the latest version"
         elif status == _UNPROCESSABLE:
-            code, message = Code.CONTRACT_INVALID, "The registry takes the schema for broken"
+            code, message = Code.CONTRACT_INVALID, "The registry says that the schema is broken"
         else:
-            message = "What answers at SCHEMA_REGISTRY_URL is no schema registry, or refuses"
-        return kind(Stage.VALIDATE, code, f"{message}: {str(error.error_message)[:500]}", **facts)
+            message = "The server at SCHEMA_REGISTRY_URL is no schema registry, or refuses"
+        return kind(Stage.VALIDATE, code, f"{message}: {str(error.error_message)[:500]}", **details)
 
 
 def subject_of(topic: str) -> str:
-    """The subject under which the schemas of a topic's values are."""
+    """The registry's subject for the schemas of a topic's values."""
     return f"{topic}-value"
 
 
@@ -199,7 +199,7 @@ def _is_missing(error: SchemaRegistryError) -> bool:
 
 
 def _without_credentials(addresses: str) -> tuple[str, str, str]:
-    """The addresses without user and password, and those of the first that has them."""
+    """The addresses without credentials, and the user and password of the first address that has them."""
     user = password = ""
     bare = []
     for address in addresses.split(","):

@@ -38,7 +38,7 @@ def show(dataset: Dataset) -> None:
 
 @app.command()
 def check(dataset: Dataset, topic: Topic = "") -> None:
-    """Say whether the registry would take the schema; exit 1 with the reasons when not."""
+    """Check whether the registry would accept the schema; exit 1 with the reasons if not."""
     subject, text = _subject_and_schema(dataset, topic)
     with _in_one_line():
         _check(_registry(), subject, text)

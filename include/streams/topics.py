@@ -1,6 +1,6 @@
-"""A topic's existence and its options, asked and changed.
+"""Which topics exist, and reading and changing a topic's options.
 
-What belongs here: what the broker keeps about a topic as a whole. What does not: its messages, and how far a group is.
+What belongs here: what the broker stores about a topic as a whole. What does not: its messages, and offsets of groups.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def topic_names(config: KafkaConfig) -> set[str]:
-    """The broker's topics. None is made by asking.
+    """The broker's topics. Asking creates none.
 
     Raises:
         RetryableError: the broker does not answer.
@@ -30,9 +30,9 @@ def topic_names(config: KafkaConfig) -> set[str]:
 
 
 def topic_options(config: KafkaConfig, name: str) -> dict[str, str] | None:
-    """The options that a topic has, in the broker's names; None where there is no such topic.
+    """A topic's options, in the broker's names; None where there is no such topic.
 
-    A broker of the Apache kind names all of them, the embedded one only those that were set.
+    Apache Kafka returns all of them, the embedded broker only those that were set.
 
     Raises:
         RetryableError: the broker does not answer.

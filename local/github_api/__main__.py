@@ -1,4 +1,4 @@
-"""`python -m local.github_api --port 8200` serves the replay until it is told to end."""
+"""`python -m local.github_api --port 8200` serves the replay until the process is stopped."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from local.github_api.server import Replay, create_app
 
 
 def main(port: Annotated[int, typer.Option(min=1, max=65535, help="on the loopback interface")]) -> None:
-    """Serve the shipped recording. The one accepted token is GITHUB_REPLAY_TOKEN of the environment."""
+    """Serve the shipped recording. The only accepted token is the environment variable GITHUB_REPLAY_TOKEN."""
     token = os.environ.get("GITHUB_REPLAY_TOKEN", "")
     app = create_app(Replay(tokens=(token,) if token else ()))
     uvicorn.run(

@@ -1,4 +1,4 @@
-"""The recording in the API's own form: commits, issues and events as GitHub's REST API of 2022-11-28 words them.
+"""Records in the format of GitHub's REST API, version 2022-11-28: commits, issues and events of the recording.
 
 What belongs here: fields and their values. What does not: requests, pages, limits (`server`).
 """
@@ -17,14 +17,14 @@ Record = dict[str, Any]
 
 
 def commit_answer(commit: Commit, api: str, web: str) -> Record:
-    """One entry of `GET /repos/{owner}/{repo}/commits`.
+    """Make an entry of `GET /repos/{owner}/{repo}/commits`.
 
     Args:
         commit: of the recording.
-        api: the API's address, for the links inside the record.
-        web: the address of the pages for people.
+        api: the address of the API, for links in the record.
+        web: the address of the web pages, for links in the record.
     """
-    place = f"{api}/repos/{commit.repository}"
+    address = f"{api}/repos/{commit.repository}"
     page = f"{web}/{commit.repository}"
     committer_mail = "noreply@example.com" if commit.committer == "GitHub" else commit.email
     tree = hashlib.sha1(commit.sha.encode(), usedforsecurity=False).hexdigest()
@@ -35,8 +35,8 @@ def commit_answer(commit: Commit, api: str, web: str) -> Record:
             "author": {"name": commit.author, "email": commit.email, "date": commit.authored_at},
             "committer": {"name": commit.committer, "email": committer_mail, "date": commit.committed_at},
             "message": commit.message,
-            "tree": {"sha": tree, "url": f"{place}/git/trees/{tree}"},
-            "url": f"{place}/git/commits/{commit.sha}",
+            "tree": {"sha": tree, "url": f"{address}/git/trees/{tree}"},
+            "url": f"{address}/git/commits/{commit.sha}",
             "comment_count": commit.comments,
             "verification": {
                 "verified": commit.verified,
@@ -46,21 +46,22 @@ def commit_answer(commit: Commit, api: str, web: str) -> Record:
                 "verified_at": commit.committed_at if commit.verified else None,
             },
         },
-        "url": f"{place}/commits/{commit.sha}",
+        "url": f"{address}/commits/{commit.sha}",
         "html_url": f"{page}/commit/{commit.sha}",
-        "comments_url": f"{place}/commits/{commit.sha}/comments",
+        "comments_url": f"{address}/commits/{commit.sha}/comments",
         "author": _account(commit.login, api),
         "committer": _account("web-flow" if commit.committer == "GitHub" else commit.login, api),
         "parents": [
-            {"sha": sha, "url": f"{place}/commits/{sha}", "html_url": f"{page}/commit/{sha}"} for sha in commit.parents
+            {"sha": sha, "url": f"{address}/commits/{sha}", "html_url": f"{page}/commit/{sha}"}
+            for sha in commit.parents
         ],
     }
 
 
 def issue_answers(commits: Iterable[Commit], api: str, web: str) -> list[Record]:
-    """The entries of `GET /repos/{owner}/{repo}/issues?state=all`, by their last change, newest first.
+    """Make the entries of `GET /repos/{owner}/{repo}/issues?state=all`, by their last change, newest first.
 
-    Each branch was a pull request, which the API lists as an issue too; one number in three is an issue alone.
+    Each branch was a pull request, which the API lists as an issue too; one number in three is an issue only.
     """
     of_number: dict[int, list[Commit]] = {}
     for commit in commits:
@@ -71,17 +72,17 @@ def issue_answers(commits: Iterable[Commit], api: str, web: str) -> list[Record]
 
 
 def event_answers(commits: Iterable[Commit], api: str) -> list[Record]:
-    """The entries of `GET /repos/{owner}/{repo}/events`, newest first: a push for each commit of the main line."""
+    """Make the entries of `GET /repos/{owner}/{repo}/events`, newest first: a push for each commit of main."""
     return [_event(commit, api) for commit in sorted(commits, key=lambda one: one.committed_at, reverse=True)]
 
 
 def _issue(number: int, commits: list[Commit], api: str, web: str) -> Record:
     first, last = commits[0], commits[-1]
-    place = f"{api}/repos/{first.repository}/issues/{number}"
+    address = f"{api}/repos/{first.repository}/issues/{number}"
     merged = len(last.parents) > 1 or last.message.endswith(f"(#{number})")
     issue: Record = {
         "id": number_of(f"{first.repository}#{number}"),
-        "node_id": f"I_{number_of(place)}",
+        "node_id": f"I_{number_of(address)}",
         "number": number,
         "title": first.message.split("\n", maxsplit=1)[0],
         "state": "closed" if merged else "open",
@@ -93,11 +94,11 @@ def _issue(number: int, commits: list[Commit], api: str, web: str) -> Record:
         "closed_at": last.committed_at if merged else None,
         "body": first.message.partition("\n\n")[2] or None,
         "author_association": "CONTRIBUTOR",
-        "url": place,
+        "url": address,
         "html_url": f"{web}/{first.repository}/issues/{number}",
     }
     if number % 3:
-        issue["pull_request"] = {"url": place.replace("/issues/", "/pulls/"), "merged_at": issue["closed_at"]}
+        issue["pull_request"] = {"url": address.replace("/issues/", "/pulls/"), "merged_at": issue["closed_at"]}
     return issue
 
 
@@ -121,5 +122,5 @@ def _account(login: str | None, api: str) -> Record | None:
 
 
 def number_of(name: str) -> int:
-    """The API's number of something, made of its name."""
+    """Return the API's numeric id of an object, derived from its name."""
     return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big")

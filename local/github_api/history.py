@@ -1,12 +1,14 @@
-"""Makes the history that the replay serves: two invented repositories with the rhythm of real ones.
+"""Generates the history that the replay serves: two invented repositories with the statistics of real ones.
 
-What belongs here: who commits what when. What does not: the API's form of it (`answers`). People, texts and hashes
-are made up; what is kept of real repositories is their shape: few do most of the work, work has hours and weekends,
-branches of a few commits are merged by maintainers, some are squashed, bots bump versions, bodies are rare.
+What belongs here: authors, messages and times of commits. What does not: the API's format (`answers`). Authors, texts
+and hashes are invented; the distribution is that of real repositories: a few authors make most commits, in working
+hours and rarely on weekends, branches of a few commits are merged by maintainers, some are squashed, bots bump
+versions, bodies are rare.
 
-The history reaches some years ahead, and the replay shows what has happened by now: so there is news every day.
+The history extends some years into the future, and the replay serves the commits up to now: so there are new commits
+every day.
 
-`python -m local.github_api.history` writes the recording anew; a test holds the shipped file against it.
+`python -m local.github_api.history` writes the recording; a test compares the shipped file with it.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ BEGIN, END = datetime(2026, 1, 5, tzinfo=UTC), datetime(2029, 1, 1, tzinfo=UTC)
 _VERBS = (
     "Add",
     "Refuse",
-    "Mend",
+    "Fix",
     "Speed up",
     "Explain",
     "Remove",
@@ -40,15 +42,15 @@ _VERBS = (
     "Guard",
     "Cache",
 )
-_THINGS = (
+_SUBJECTS = (
     "the parser of dates", "empty files", "the retry of uploads", "rounding of totals", "the settings page",
     "time zones in reports", "the export to Parquet", "duplicate keys", "the health check", "slow queries",
     "the command line", "names with spaces", "the pool of connections", "the nightly job", "error messages",
     "old migrations", "the search index", "the price list", "quotes in headers", "the login form",
 )  # fmt: skip
 _REASONS = (
-    "It was wrong for months that have five Sundays.", "Nobody could tell from the log what had happened.",
-    "The old way read every file twice.", "A partner sends them without a header since last week.",
+    "It was wrong for months that have five Sundays.", "The log did not show what had happened.",
+    "The old code read every file twice.", "A partner sends them without a header since last week.",
     "Measured on the large file: two thirds of the time were spent here.", "This keeps the order of the rows.",
     "The test fails without the change.", "See the discussion in the issue.",
 )  # fmt: skip
@@ -63,7 +65,7 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who commits. `login` is None where the address belongs to no account; `start` their first hour, UTC."""
+    """An author. `login` is None if the mail address belongs to no account; `start` is the first working hour, UTC."""
 
     name: str
     email: str
@@ -73,7 +75,7 @@ class Person:
 
 @dataclass(frozen=True)
 class Commit:
-    """One commit as the recording keeps it. Times are ISO 8601 in UTC, whole seconds; the author is one of `people`."""
+    """One commit of the recording. Times are ISO 8601 in UTC, whole seconds."""
 
     repository: str
     sha: str
@@ -92,11 +94,11 @@ class Commit:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What a repository is like: branches begun per working day, how many people, what its shape is drawn from."""
+    """The parameters of a repository: branches begun per working day, number of authors, seed of the random numbers."""
 
     repository: str
     branches_a_day: float
-    people: int
+    authors: int
     seed: int
 
 
@@ -105,18 +107,18 @@ _BOT = Person("bumpbot[bot]", "49699333+bumpbot[bot]@users.noreply.example.com",
 
 
 def commits(plan: _Plan) -> list[Commit]:
-    """A repository's whole history, oldest first by the committer's time."""
+    """Generate the whole history of a repository, oldest first by the committer's time."""
     return _Writer(plan).write()
 
 
 class _Writer:
-    """Draws branches day by day, and puts them on the main line when they are merged."""
+    """Draws branches day by day, and adds their commits to the main branch when they are merged."""
 
     def __init__(self, plan: _Plan) -> None:
         self._plan, self._random = plan, Random(plan.seed)  # noqa: S311 - a history, not a secret
-        self._people = self._crowd()
-        self._weights = [1 / (rank + 1) ** 1.1 for rank in range(len(self._people))]
-        self._maintainers = self._people[:3]
+        self._authors = self._draw_authors()
+        self._weights = [1 / (rank + 1) ** 1.1 for rank in range(len(self._authors))]
+        self._maintainers = self._authors[:3]
         self._number = 0
         self._drafts: list[Commit] = []
 
@@ -131,18 +133,18 @@ class _Writer:
             day += timedelta(days=1)
         return self._linked(sorted(self._drafts, key=lambda commit: (commit.committed_at, commit.message)))
 
-    def _crowd(self) -> list[Person]:
+    def _draw_authors(self) -> list[Person]:
         owner = self._plan.repository.split("/", maxsplit=1)[0]
-        people = []
-        for name in self._random.sample(_NAMES, self._plan.people):
+        authors = []
+        for name in self._random.sample(_NAMES, self._plan.authors):
             handle = name.lower().replace(" ", ".")
             kind = self._random.choices(["company", "mail", "hidden"], [5, 3, 2])[0]
             domain = {"company": f"{owner}.example", "mail": "mail.example", "hidden": "users.noreply.example.com"}[
                 kind
             ]
             login = None if self._random.random() < 0.1 else handle.replace(".", "-")
-            people.append(Person(name, f"{handle}@{domain}", login, self._random.choice([6, 7, 8, 13, 14])))
-        return people
+            authors.append(Person(name, f"{handle}@{domain}", login, self._random.choice([6, 7, 8, 13, 14])))
+        return authors
 
     def _count(self, mean: float) -> int:
         whole = int(mean)
@@ -155,9 +157,9 @@ class _Writer:
         return day + timedelta(seconds=int(hour * 3600) % 86400)
 
     def _branch(self, day: datetime) -> None:
-        """One to seven commits of one author, then a merge, a squash, or a bot's fast-forward."""
+        """Add one to seven commits of one author, then a merge, a squash, or a bot's fast-forward."""
         bot = self._random.random() < 0.08
-        author = _BOT if bot else self._random.choices(self._people, self._weights)[0]
+        author = _BOT if bot else self._random.choices(self._authors, self._weights)[0]
         subject = self._bump() if bot else self._subject()
         self._number += 1
         number, moment = self._number, self._moment(day, author)
@@ -180,7 +182,7 @@ class _Writer:
             self._commit(merger, merged_at, text, 2, number=number, signed=True)
 
     def _direct(self, day: datetime) -> None:
-        """A maintainer's small change without a branch; sometimes a release branch merged by hand."""
+        """Add a maintainer's small change without a branch, or sometimes a manually merged release branch."""
         person = self._random.choice(self._maintainers)
         moment = self._moment(day, person)
         if self._random.random() < 0.12:
@@ -204,7 +206,7 @@ class _Writer:
         )  # fmt: skip
 
     def _subject(self) -> str:
-        return f"{self._random.choice(_VERBS)} {self._random.choice(_THINGS)}"
+        return f"{self._random.choice(_VERBS)} {self._random.choice(_SUBJECTS)}"
 
     def _bump(self) -> str:
         minor = self._random.randint(1, 40)
@@ -219,7 +221,7 @@ class _Writer:
         return "".join(parts)
 
     def _linked(self, drafts: list[Commit]) -> list[Commit]:
-        """Give each commit its name and its parents: the one before, and for a merge the one before that."""
+        """Give each commit its hash and its parents: the commit before it, and for a merge also the one before that."""
         done: list[Commit] = []
         for draft in drafts:
             parents = tuple(commit.sha for commit in reversed(done[-len(draft.parents) :]))
@@ -238,14 +240,14 @@ def _stamp(moment: datetime) -> str:
 
 
 def lines() -> Iterator[str]:
-    """The recording, a commit a line."""
+    """Yield the recording, one commit per line."""
     for plan in PLANS:
         for commit in commits(plan):
             yield json.dumps(asdict(commit), separators=(",", ":")) + "\n"
 
 
 def read(path: Path = RECORDING) -> dict[str, list[Commit]]:
-    """The commits of each repository in a recording, oldest first."""
+    """Read the commits of each repository from a recording, oldest first."""
     found: dict[str, list[Commit]] = {}
     with gzip.open(path, "rt", encoding="utf-8") as file:
         for line in file:

@@ -1,4 +1,4 @@
-"""The API's primary rate limit: so many requests an hour for each token, and fewer without one."""
+"""The primary rate limit of the API: requests per hour for each token, and fewer without a token."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WINDOW_SECONDS = 3600
 
 @dataclass
 class RateLimit:
-    """Counts the requests of one caller. `limit` is that of an hour; `clock` gives seconds since the epoch."""
+    """Counts the requests of one client. `limit` is per hour; `clock` returns seconds since the epoch."""
 
     limit: int
     clock: Callable[[], float] = time.time
@@ -23,16 +23,16 @@ class RateLimit:
     resets: int = 0
 
     def take(self) -> bool:
-        """Count one request; False when there is none left."""
-        self._turn()
+        """Count one request. Return False when the limit is reached."""
+        self._reset_if_due()
         if self.used >= self.limit:
             return False
         self.used += 1
         return True
 
     def headers(self) -> dict[str, str]:
-        """What every answer says of the limit."""
-        self._turn()
+        """Return the rate limit headers of an answer."""
+        self._reset_if_due()
         return {
             "x-ratelimit-limit": str(self.limit),
             "x-ratelimit-remaining": str(max(0, self.limit - self.used)),
@@ -41,7 +41,7 @@ class RateLimit:
             "x-ratelimit-resource": "core",
         }
 
-    def _turn(self) -> None:
+    def _reset_if_due(self) -> None:
         now = self.clock()
         if now >= self.resets:
             self.resets, self.used = int(now) + _WINDOW_SECONDS, 0

@@ -1,8 +1,8 @@
-"""The replay's server: pages, conditional requests, rate limits and refusals, as the API's documentation words them.
+"""The replay's server: pages, conditional requests, rate limits and errors according to the API's documentation.
 
-What belongs here: what a client meets over HTTP. What does not: the records themselves (`answers`, `history`).
-`GithubApi` runs it inside a test, which may make it fail (`faults`), look at what it was asked (`requests`), and
-leave it with few requests (`limit`).
+What belongs here: the HTTP behaviour. What does not: the records (`answers`, `history`). `GithubApi` runs the server
+inside a test, which can inject failures (`faults`), inspect the received requests (`requests`), and lower the rate
+limit (`limit`).
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ _PAGE, _MOST = 30, 100
 
 @dataclass
 class Fault:
-    """What the server does in place of an answer, `times` times, where the path holds `path_contains`.
+    """A failure that replaces the next `times` answers to paths that contain `path_contains`.
 
-    `delay` in seconds comes before the answer; `truncate` closes the connection in the middle of the body; a status of
-    None answers as usual (after the delay, with the further headers).
+    `delay` in seconds comes before the answer; `truncate` closes the connection in the middle of the body; with a
+    status of None the answer is the usual one (after the delay, with `headers` added).
     """
 
     status: int | None = 500
@@ -67,7 +67,7 @@ class Fault:
 
 @dataclass(frozen=True)
 class Asked:
-    """One request as it came. Header names in lower case."""
+    """A received request. Header names are in lower case."""
 
     method: str
     path: str
@@ -77,7 +77,7 @@ class Asked:
 
 @dataclass
 class Replay:
-    """The state of one server. `now` decides which commits have happened; `tokens` are the ones it accepts.
+    """The state of one server. Commits up to `now` are served; `tokens` are the accepted tokens.
 
     `renamed` maps old names to new ones: the answer is 301, to the repository's number, as the API does. A page of more
     records than `heaviest_page` is answered with 502. `edit` changes the records of an endpoint, by its name, before
@@ -98,14 +98,14 @@ class Replay:
     limits: dict[str, RateLimit] = field(default_factory=dict)
 
     def limit_of(self, token: str) -> RateLimit:
-        """The count of one caller; `limit` sets what every caller has left."""
-        most = self.limit if self.limit is not None else WITH_TOKEN if token else WITHOUT
-        kept = self.limits.setdefault(token, RateLimit(most))
-        kept.limit = most
-        return kept
+        """Return the rate limit of one client; `limit` replaces the usual number of requests per hour."""
+        requests = self.limit if self.limit is not None else WITH_TOKEN if token else WITHOUT
+        rate_limit = self.limits.setdefault(token, RateLimit(requests))
+        rate_limit.limit = requests
+        return rate_limit
 
     def next_fault(self, path: str) -> Fault | None:
-        """The first fault that is meant for this path, used up by one."""
+        """Return the first fault for this path, and count it as used once."""
         for fault in self.faults:
             if fault.times > 0 and fault.path_contains in path:
                 fault.times -= 1
@@ -114,7 +114,7 @@ class Replay:
 
 
 def create_app(replay: Replay) -> Starlette:
-    """The application over a state, which may be changed while it serves."""
+    """Make the application over a state, which may be changed while it serves."""
 
     async def repository(request: Request) -> Response:
         asked = Asked(request.method, request.url.path, dict(request.query_params), dict(request.headers))
@@ -146,7 +146,7 @@ def create_app(replay: Replay) -> Starlette:
 
 
 class GithubApi:
-    """The replay inside a test, on a port of its own. Use as a context manager."""
+    """The replay inside a test, on a free port. Use as a context manager."""
 
     def __init__(
         self, now: datetime = datetime(2026, 11, 21, tzinfo=UTC), tokens: tuple[str, ...] = ("secret",)
@@ -163,12 +163,12 @@ class GithubApi:
 
     @property
     def url(self) -> str:
-        """Its address."""
+        """The address of the server."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
     def limit(self) -> int | None:
-        """How many requests each caller may make in an hour; None for the usual number."""
+        """The requests that each client may make per hour; None for the usual number."""
         return self.replay.limit
 
     @limit.setter
@@ -192,7 +192,7 @@ class GithubApi:
 
 
 def _answer(replay: Replay, request: Request) -> Response:
-    """What the API says to a request for records of a repository."""
+    """Answer a request for records of a repository."""
     token = _token(request)
     if "user-agent" not in request.headers:
         return _refusal(HTTPStatus.FORBIDDEN, "Request forbidden by administrative rules. Please add a User-Agent.")
@@ -211,7 +211,7 @@ def _answer(replay: Replay, request: Request) -> Response:
     etag = f'W/"{hashlib.sha256(body).hexdigest()}"'
     headers = {**limit.headers(), "etag": etag, "cache-control": "private, max-age=60, s-maxage=60"}
     if request.headers.get("if-none-match") == etag:
-        if token:  # only what was asked with a token costs nothing
+        if token:  # a conditional request costs nothing if it has a token
             limit.used -= 1
         return Response(status_code=HTTPStatus.NOT_MODIFIED, headers={**limit.headers(), "etag": etag})
     if links:
@@ -235,11 +235,11 @@ def _refusals() -> Iterator[list[Response]]:
 
 
 def _page(replay: Replay, request: Request) -> tuple[bytes, str]:
-    """The body of one page, and its Link header."""
+    """Return the body of one page, and its Link header."""
     name, endpoint = _repository(replay, request), request.path_params["endpoint"]
     if name in replay.renamed or name == MOVED:
-        place = f"repositories/{number_of(replay.renamed[name])}" if name in replay.renamed else f"repos/{_MOVED_TO}"
-        address = f"{_base(request)}/{place}/{endpoint}?{request.url.query}"
+        target = f"repositories/{number_of(replay.renamed[name])}" if name in replay.renamed else f"repos/{_MOVED_TO}"
+        address = f"{_base(request)}/{target}/{endpoint}?{request.url.query}"
         raise _RefusedError(RedirectResponse(address, HTTPStatus.MOVED_PERMANENTLY))
     if name == EMPTY and endpoint == "commits":
         raise _RefusedError(_refusal(HTTPStatus.CONFLICT, "Git Repository is empty."))
@@ -256,15 +256,15 @@ def _page(replay: Replay, request: Request) -> tuple[bytes, str]:
 
 
 def _repository(replay: Replay, request: Request) -> str:
-    """The name of the repository that is asked about, by name or number."""
-    places = request.path_params
-    if "number" not in places:
-        return f"{places['owner']}/{places['name']}"
-    return next((name for name in replay.history if number_of(name) == places["number"]), "")
+    """Return the name of the requested repository, which the path gives by name or number."""
+    parameters = request.path_params
+    if "number" not in parameters:
+        return f"{parameters['owner']}/{parameters['name']}"
+    return next((name for name in replay.history if number_of(name) == parameters["number"]), "")
 
 
 def _records(replay: Replay, request: Request, name: str, endpoint: str) -> list[Record]:
-    """All records of the listing, as they stand now."""
+    """Return all records of the listing, in their current state."""
     records = _recorded(replay, request, name, endpoint)
     return replay.edit(endpoint, records) if replay.edit else records
 

@@ -1,4 +1,4 @@
-"""The replay as a service of the embedded platform, and what its clients are told."""
+"""The replay as a service of the embedded platform, and the connection of its clients."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ NAME = "github-replay"
 
 
 def url(settings: PlatformSettings) -> str:
-    """The replay's address."""
+    """Return the replay's address."""
     return f"http://127.0.0.1:{settings.github_replay_port}"
 
 
 def connection(settings: PlatformSettings, credentials: Credentials) -> dict[str, object]:
-    """Airflow's connection `source_github`: the real API if the settings name it, else the replay."""
+    """Return Airflow's connection `source_github`: the real API if the settings name it, else the replay."""
     if settings.source_github_url:
         token = settings.source_github_token.get_secret_value()
         return {"conn_type": "http", "host": settings.source_github_url, "password": token}
@@ -29,7 +29,7 @@ def connection(settings: PlatformSettings, credentials: Credentials) -> dict[str
 
 
 def service(settings: PlatformSettings, credentials: Credentials) -> Service:
-    """The replay as a supervised program."""
+    """Declare the replay as a supervised program."""
 
     def probe(_since: float) -> str | None:
         try:

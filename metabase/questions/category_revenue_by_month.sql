@@ -1,5 +1,5 @@
 -- title: Revenue by category and month
--- description: Whole months, also of a day within one.
+-- description: Whole months; a date selects the whole month.
 -- chart: bar
 -- x: sale_month
 -- y: [revenue]

@@ -1,5 +1,5 @@
 -- title: Authors by repository
--- description: The 50 with most commits. Nights (22 to 6) and weekends are UTC.
+-- description: The 50 authors with most commits. Nights (22 to 6) and weekends are UTC.
 -- chart: table
 -- columns:
 --   repository: {label: Repository}

@@ -1,5 +1,5 @@
 -- title: Busiest authors
--- description: The first 10. Who shares a name with another address is shown with the address.
+-- description: The first 10. Authors with the same name are shown with their addresses.
 -- chart: row
 -- x: author
 -- y: [commits]

@@ -1,11 +1,11 @@
 -- title: Freshness
--- description: How long ago each dataset was last loaded, and what is still on its way.
+-- description: Hours since the last load of each dataset, and the number of its unsettled files.
 -- chart: table
 -- columns:
 --   dataset: {label: Dataset}
 --   last_loaded_at: {label: Last load (UTC), format: time}
 --   hours_since_load: {label: Hours ago, format: decimal}
---   in_flight: {label: On their way, format: integer}
+--   in_flight: {label: In flight, format: integer}
 --   files: {label: All files, format: integer}
 -- filters: {dataset: text}
 SELECT

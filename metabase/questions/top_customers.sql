@@ -1,5 +1,5 @@
 -- title: Top 10 customers by revenue
--- description: Of the days chosen, or of all time.
+-- description: On the chosen days, or of all time.
 -- chart: row
 -- x: customer
 -- y: [revenue]
@@ -21,7 +21,7 @@ WITH best AS (
     LIMIT 10
 ),
 
--- The latest that was given. For the ten alone: sorting everybody's took most of the time.
+-- The latest name. For the ten customers only: sorting the names of all customers took most of the time.
 names AS (
     SELECT DISTINCT ON (customer_id)
         customer_id,

@@ -1,6 +1,6 @@
-"""Mutation check of the core: change its code in small ways and look whether a test notices.
+"""Mutation testing of the core: make small changes to its code and check whether a test fails.
 
-What belongs here: making the mutants, trying each with the tests that reach it, and counting. The operators are
-mutmut's; what is run is not, because its trampolines know nothing of tests that need a running platform. What the
-tests themselves are belongs to tests/.
+What belongs here: making the mutants, running the tests that reach each of them, and counting. The operators are
+mutmut's; its runner is not used, because its trampolines do not support tests that need a running platform. The tests
+themselves are in tests/.
 """

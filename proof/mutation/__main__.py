@@ -1,9 +1,9 @@
 """`python -m proof.mutation [--only include/ingestion/claim.py ...] [--mutants 600] [--seed 1]`.
 
-Every mutant is tried with the tests that reach its lines on the unchanged code: those that noticed a neighbour first,
-then the quick ones, until one fails or `--patience` seconds of tests have passed. What survives may thus still be
-noticed by a slow test: the score is a lower bound. Now and then the unchanged code is tried in the same way; if that
-fails, the tests are at fault and the score means little.
+Every mutant is tried with the tests that reach its lines on the unchanged code: first those that detected another
+mutant of the same function, then the quick ones, until one fails or `--patience` seconds of tests have passed. A slow
+test might still detect a survivor, so the score is a lower bound. After every 40th trial of a worker follows a control,
+the same tests on the unchanged code. If a control fails, tests are flaky and the score means little.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from proof.mutation.mutants import Mutant, mutants_of
 from proof.mutation.results import PASS_SCORE, Result, Results, diff, interval, score, state_of, table
-from proof.mutation.workplace import ROOT, TESTS, Worker, workplace
+from proof.mutation.worker_pool import ROOT, TESTS, Worker, worker_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-ROOMS = ("include/ingestion", "include/contracts")
-_TELL_EVERY = 10.0  # seconds
+PACKAGES = ("include/ingestion", "include/contracts")
+_PROGRESS_EVERY = 10.0  # seconds
 _CONTROL_EVERY = 40  # trials of a worker
 
 
 class Reach:
-    """Which tests reach which line of the unchanged code, and how long they take."""
+    """Which tests reach which line of the unchanged code, and how many seconds each test takes."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
@@ -42,7 +42,7 @@ class Reach:
         self._noticed: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def add(self, traced: dict[str, Any]) -> None:
-        """What a worker found."""
+        """Add the trace of one worker."""
         for test in traced["traced"]:
             self.seconds[test["traced"]] = test["seconds"]
             if test["failed"]:
@@ -52,12 +52,12 @@ class Reach:
                 self._tests[module, int(line)].update(names)
 
     def noticed(self, mutant: Mutant, test: str) -> None:
-        """Remember who noticed a mutant of this function: its neighbours are shown to that test first."""
+        """Remember the test that detected a mutant: other mutants of that function are tried with it first."""
         if test in self.seconds and test not in (known := self._noticed[mutant.module, mutant.function]):
             known.insert(0, test)
 
     def tests_for(self, mutant: Mutant, patience: float) -> list[tuple[str, float]]:
-        """Tests that reach the mutant with their seconds, in the order of trial; at least one, where there is any."""
+        """Return the tests that reach the mutant with their seconds, in the order of trial; at least one, if any."""
         first, last = mutant.lines
         names = {name for line in range(first, last + 1) for name in self._tests.get((mutant.module, line), ())}
         before = self._noticed[mutant.module, mutant.function]
@@ -75,20 +75,20 @@ class Reach:
 
 
 def main() -> int:
-    """Run the check; 1 if the score is too low or a control failed."""
+    """Run the check; return 1 if the score is too low, a control failed or mutants were not tried."""
     args = _arguments()
     signal.signal(signal.SIGTERM, _interrupt)
     out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
     failed_controls = 0
-    with workplace(args.workers, args.tests, _modules(ROOT, args.only)) as (tree, workers):
+    with worker_pool(args.workers, args.tests, _modules(ROOT, args.only)) as (tree, workers):
         modules = _modules(tree, args.only)
         mutants = [mutant for module in modules for mutant in mutants_of(module, (tree / module).read_text())]
         whole = len(mutants)
         if args.mutants and args.mutants < whole:
             mutants = random.Random(args.seed).sample(mutants, args.mutants)  # noqa: S311 - no secret
         results = Results(
-            out / "results.jsonl", f"{state_of(tree, (*args.tests, *ROOMS))}-{args.workers}-{args.patience:g}"
+            out / "results.jsonl", f"{state_of(tree, (*args.tests, *PACKAGES))}-{args.workers}-{args.patience:g}"
         )
         open_ones = [mutant for mutant in mutants if results.get(mutant.key) is None]
         _say(
@@ -99,27 +99,27 @@ def main() -> int:
                 reach = _trace(workers, out / f"reach-{results.tests}-{state_of(tree, modules)}.json")
                 failed_controls = Trial(reach, results, args.patience).run(open_ones, workers)
         except KeyboardInterrupt:
-            _say("Interrupted: the same command continues. What is known until now:")
+            _say("Interrupted. Run the same command again to continue. The results until now:")
     return _report(mutants, results, out, failed_controls, sampled=len(mutants) < whole)
 
 
 def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="proof.mutation", description="Change the core; look whether a test notices.")
+    parser = argparse.ArgumentParser(prog="proof.mutation", description="Mutation testing of the core.")
     parser.add_argument("--only", nargs="+", default=[], help="modules, as include/ingestion/claim.py")
-    parser.add_argument("--mutants", type=int, default=0, help="try a random sample of so many; 0: all")
-    parser.add_argument("--seed", type=int, default=1, help="of the sample")
+    parser.add_argument("--mutants", type=int, default=0, help="size of a random sample; 0: all mutants")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
     parser.add_argument("--patience", type=float, default=20, help="seconds of tests for one mutant")
-    parser.add_argument("--tests", nargs="+", default=TESTS, help="folders of tests; those of unit tests are quick")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="folders of tests")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--out", type=Path, default=ROOT / ".local.proof" / "mutation", help="results and survivors")
     return parser.parse_args()
 
 
 def _modules(tree: Path, only: Sequence[str]) -> list[str]:
-    found = sorted(path.relative_to(tree).as_posix() for room in ROOMS for path in (tree / room).glob("*.py"))
+    found = sorted(path.relative_to(tree).as_posix() for package in PACKAGES for path in (tree / package).glob("*.py"))
     unknown = set(only) - set(found)
     if unknown:
-        raise SystemExit(f"No module of {' or '.join(ROOMS)}: {', '.join(sorted(unknown))}")
+        raise SystemExit(f"No module of {' or '.join(PACKAGES)}: {', '.join(sorted(unknown))}")
     return [module for module in found if not only or module in only]
 
 
@@ -133,7 +133,7 @@ def _say(text: str) -> None:
 
 
 def _trace(workers: list[Worker], kept: Path) -> Reach:
-    """Run all tests on the unchanged code once, shared out among the workers; or as an earlier run has found it."""
+    """Run all tests on the unchanged code once, shared among the workers; or read the trace of an earlier run."""
     reach = Reach()
     start = time.monotonic()
 
@@ -145,17 +145,17 @@ def _trace(workers: list[Worker], kept: Path) -> Reach:
     answers = _at_once(share, workers)
     for traced in answers:
         if traced.get("verdict") != "traced":
-            raise RuntimeError(f"The tests on the unchanged code came to no end: {traced}")
+            raise RuntimeError(f"The tests on the unchanged code did not finish: {traced}")
         reach.add(traced)
     kept.write_text(json.dumps(answers))
     _say(f"{len(reach.seconds)} tests on the unchanged code in {time.monotonic() - start:.0f} s.")
     for name in sorted(reach.failed):
-        _say(f"  fails without any change, so it is not asked: {name}")
+        _say(f"  not used, because it fails on the unchanged code: {name}")
     return reach
 
 
 def _at_once(work: Callable[[Worker, int], Any], workers: list[Worker]) -> list[Any]:
-    """The same work with each worker; when one fails or we are interrupted, all give up."""
+    """Do the same work with each worker; stop all workers when one fails or the run is interrupted."""
     with ThreadPoolExecutor(len(workers)) as pool:
         futures = [pool.submit(work, worker, number) for number, worker in enumerate(workers)]
         try:
@@ -175,10 +175,10 @@ class Trial:
         self._open: list[Mutant] = []
         self._trusted: set[str] = set()
         self._done, self._survived, self._failed_controls = 0, 0, 0
-        self._start = self._told = time.monotonic()
+        self._start = self._last_progress = time.monotonic()
 
     def run(self, mutants: list[Mutant], workers: list[Worker]) -> int:
-        """Try all; how many controls failed."""
+        """Try all mutants; return how many controls failed."""
         self._open = list(reversed(mutants))
         _at_once(lambda worker, _: self._work(worker, len(mutants)), workers)
         return self._failed_controls
@@ -198,7 +198,7 @@ class Trial:
                 self._reach.noticed(mutant, result.by)
                 self._done += 1
                 self._survived += result.verdict in {"survived", "no test"}
-                self._tell(whole)
+                self._report_progress(whole)
 
     def _try(self, worker: Worker, mutant: Mutant, tests: list[tuple[str, float]]) -> Result:
         def result(verdict: str, by: str = "") -> Result:
@@ -214,7 +214,7 @@ class Trial:
         answer = worker.ask({"module": mutant.module, "source": source, "tests": tests})
         by = answer.get("by", "")
         if by in self._reach.seconds and by not in self._trusted:
-            # Its first word: does it pass again, after all that this platform has seen?
+            # The first failure of this test: check that it still passes on the unchanged code.
             if self._has_failed_control(worker, [(by, self._reach.seconds[by])]):
                 self._reach.failed.add(by)
                 return self._try(worker, mutant, [test for test in tests if test[0] != by])
@@ -226,15 +226,15 @@ class Trial:
         if answer["verdict"] != "survived":
             with self._lock:
                 self._failed_controls += 1
-                _say(f"  a control failed, without any change: {answer}")
+                _say(f"  a control failed on the unchanged code: {answer}")
         return bool(answer["verdict"] != "survived")
 
-    def _tell(self, whole: int) -> None:
+    def _report_progress(self, whole: int) -> None:
         now = time.monotonic()
-        if now - self._told >= _TELL_EVERY or self._done == whole:
-            self._told = now
+        if now - self._last_progress >= _PROGRESS_EVERY or self._done == whole:
+            self._last_progress = now
             minutes = (now - self._start) / 60
-            _say(f"  {self._done} of {whole} in {minutes:.1f} min, {self._survived} not noticed")
+            _say(f"  {self._done} of {whole} in {minutes:.1f} min, {self._survived} not detected")
 
 
 def _report(mutants: list[Mutant], results: Results, out: Path, failed_controls: int, *, sampled: bool) -> int:
@@ -252,9 +252,9 @@ def _report(mutants: list[Mutant], results: Results, out: Path, failed_controls:
     low, high = interval(noticed, tried)
     partly = sampled or len(ends) < len(mutants)
     chance = f", 95 % interval {low:.1%} to {high:.1%}" if partly else ""
-    _say(f"Score {noticed / tried:.1%} ({noticed} of {tried} noticed{chance}); survivors are in {survivors}")
+    _say(f"Score {noticed / tried:.1%} ({noticed} of {tried} detected{chance}); survivors are in {survivors}")
     if failed_controls:
-        _say(f"{failed_controls} controls failed: tests fail by themselves.")
+        _say(f"{failed_controls} controls failed: tests are flaky.")
     if len(ends) < len(mutants):
         _say(f"{len(mutants) - len(ends)} mutants were not tried.")
     return int(noticed / tried < PASS_SCORE or failed_controls > 0 or len(ends) < len(mutants))

@@ -1,13 +1,13 @@
-"""The mutants of a module: mutmut's operators and two of our own, less those that no test should notice.
+"""The mutants of a module: mutmut's operators and two more (SQL conditions, removed calls), less excluded code.
 
-Only what runs inside functions is changed: a constant of a module, a default value or an annotation is decided
-once, at import, before any test. Left alone by rule, as equivalent or as nobody's promise:
+Only code inside functions is changed: constants of a module, default values and annotations are evaluated at import,
+before any test. These are excluded, because the change is equivalent or no test should depend on it:
 
-- log calls, assertions (they tell the type checker), `cast`, docstrings
-- wording: literals that read as a sentence or a part of one
+- log calls, assertions for the type checker, `cast`, docstrings
+- wording: literals that are a sentence or a part of one
 - the letter case of codec names and of SQL, `strict=` of zip, `encoding=`
-- names of files in a folder of one's own
-- settings of speed only, see `_ONLY_SPEED`
+- names of scratch files
+- settings that affect speed only, see `_ONLY_SPEED`
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ONLY_SPEED = {
     "daemon",
 }
 _UNCHANGED_NAMES = {"strict", "encoding"} | _ONLY_SPEED
-# A condition written in SQL: what stands left becomes what stands right.
+# Changes of conditions in SQL: from, to.
 _SQL_SWAPS = (
     (" AND ", " OR "),
     (" OR ", " AND "),
@@ -63,7 +63,7 @@ _SQL_SWAPS = (
 )
 
 
-# Other rules make other mutants: what was found of the old ones says nothing of them.
+# Part of every key: after a change of these rules, results of earlier runs are not used.
 _RULES = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()
 
 
@@ -74,13 +74,13 @@ class Mutant:
     module: str
     function: str
     lines: tuple[int, int]  # the statement that was changed, first and last
-    key: str  # tells it apart from all others, and from the same change in other surroundings
+    key: str  # unique for the change, the module's source and the rules
     tree: cst.Module = field(repr=False)
     old: cst.CSTNode = field(repr=False)
     new: cst.CSTNode = field(repr=False)
 
     def source(self) -> str:
-        """The whole module with the change."""
+        """Return the whole module with the change."""
         body = list(self.tree.body)
         for at, statement in enumerate(body):
             replacement = _Replacement(self.old, self.new)
@@ -92,7 +92,7 @@ class Mutant:
 
 
 class _Collector(cst.CSTVisitor):
-    """Walks a module and notes pairs of a node and what to put in its place."""
+    """Walks a module and collects pairs of a node and its replacement."""
 
     METADATA_DEPENDENCIES = (PositionProvider, ParentNodeProvider)
 
@@ -109,7 +109,7 @@ class _Collector(cst.CSTVisitor):
         self._names.pop()
 
     def visit_FunctionDef(self, node: cst.FunctionDef) -> bool:  # noqa: N802
-        # Decorators, defaults and annotations are none of the body's.
+        # The body only: decorators, defaults and annotations are not changed.
         self._names.append(node.name.value)
         self._functions += 1
         node.body.visit(self)
@@ -118,7 +118,7 @@ class _Collector(cst.CSTVisitor):
         return False
 
     def on_visit(self, node: cst.CSTNode) -> bool:
-        if isinstance(node, cst.Annotation | cst.Assert) or _is_left_alone(node):
+        if isinstance(node, cst.Annotation | cst.Assert) or _is_excluded(node):
             return False
         if self._functions:
             self._change(node)
@@ -129,7 +129,7 @@ class _Collector(cst.CSTVisitor):
             self.changes.append((node, changed, ".".join(self._names), self._statement(node)))
 
     def _statement(self, node: cst.CSTNode) -> tuple[int, int]:
-        """The lines of the simple statement around a node, or of its own in the head of a compound one."""
+        """Return the lines of the simple statement around a node, or of the node in the head of a compound one."""
         own = self.get_metadata(PositionProvider, node, None)
         at: cst.CSTNode = node
         while not isinstance(at, cst.SimpleStatementLine | cst.BaseCompoundStatement | cst.Module):
@@ -169,22 +169,22 @@ def _changed_text(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
 
 
 def _fewer_arguments(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
-    """The operator of mutmut, less the arguments that are wording or of no consequence."""
+    """Apply mutmut's operator that removes arguments, but not to wording and arguments without effect on results."""
     if not isinstance(node, cst.Call):
         return
     for changed in operator_arg_removal(node):
         kept = {id(arg) for arg in changed.args}
-        gone = [arg for arg in node.args if id(arg) not in kept]
-        if not any(_is_indifferent(arg) for arg in gone):
+        removed = [arg for arg in node.args if id(arg) not in kept]
+        if not any(_is_without_effect(arg) for arg in removed):
             yield changed
 
 
-def _is_indifferent(arg: cst.Arg) -> bool:
+def _is_without_effect(arg: cst.Arg) -> bool:
     return (arg.keyword is not None and arg.keyword.value in _UNCHANGED_NAMES) or _is_wording(arg.value)
 
 
 def _is_wording(node: cst.CSTNode) -> bool:
-    """Whether an expression is a text for people."""
+    """Whether an expression is a text for readers."""
     match node:
         case cst.SimpleString():
             return " " in node.raw_value.strip() and not _SQL.search(node.raw_value)
@@ -204,10 +204,10 @@ def _changed_conditions(node: cst.SimpleString | cst.FormattedStringText) -> Ite
             yield node.with_changes(value=node.value[: match.start()] + other + node.value[match.end() :])
 
 
-def _is_left_alone(node: cst.CSTNode) -> bool:
+def _is_excluded(node: cst.CSTNode) -> bool:
     match node:
         case cst.Expr(value=cst.Call() as call):
-            return _is_left_alone(call)
+            return _is_excluded(call)
         case cst.Arg(keyword=cst.Name(value=name)) if name in _UNCHANGED_NAMES:
             return True
         case cst.Call(func=cst.Attribute(value=cst.Name(value=name))):
@@ -235,7 +235,7 @@ class _Replacement(cst.CSTTransformer):
 
 
 def mutants_of(module: str, source: str) -> list[Mutant]:
-    """All mutants of a module's source, in its order. Not all of them can be compiled."""
+    """Return all mutants of a module's source, in its order. Not all of them can be compiled."""
     wrapper = MetadataWrapper(cst.parse_module(source))
     collector = _Collector()
     wrapper.visit(collector)

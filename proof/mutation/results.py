@@ -1,4 +1,4 @@
-"""What became of the mutants: kept from run to run, and told as a table, a score and diffs."""
+"""Results of the mutants: kept from run to run, and shown as a table, a score and diffs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ VERDICTS = ("killed", "timeout", "survived", "no test")
 
 @dataclass(frozen=True)
 class Result:
-    """One mutant's end. `by` is the test that noticed it; `tests` the state of the tests that were asked."""
+    """The verdict on one mutant. `by` is the test that detected it; `tests` the checksum of the tests that ran."""
 
     key: str
     module: str
@@ -34,7 +34,7 @@ class Result:
 
 
 class Results:
-    """The results on disk, one a line. What a test has noticed stays noticed; the rest is asked again of new tests."""
+    """The results on disk, one a line. Survivors are tried again when the tests change, detected mutants are not."""
 
     def __init__(self, file: Path, tests: str) -> None:
         self._file, self.tests = file, tests
@@ -46,18 +46,18 @@ class Results:
                     self._known[result.key] = result
 
     def get(self, key: str) -> Result | None:
-        """What is known of a mutant."""
+        """Return the known result of a mutant, or None."""
         return self._known.get(key)
 
     def add(self, result: Result) -> None:
-        """Note it at once: a run may be ended at any moment."""
+        """Append the result to the file at once, so that an interrupted run keeps it."""
         self._known[result.key] = result
         with self._file.open("a") as lines:
             lines.write(json.dumps(asdict(result)) + "\n")
 
 
 def state_of(tree: Path, folders: Iterable[str]) -> str:
-    """A checksum over files, and all files of folders."""
+    """Return a checksum over the given files and all files of the given folders."""
     found = [path for folder in folders for path in (tree / folder, *(tree / folder).rglob("*"))]
     files = sorted(path for path in found if path.is_file())
     whole = hashlib.sha256()
@@ -67,7 +67,7 @@ def state_of(tree: Path, folders: Iterable[str]) -> str:
 
 
 def interval(noticed: int, tried: int) -> tuple[float, float]:
-    """Wilson's interval of 95 % for a share that was sampled (E. B. Wilson, 1927)."""
+    """Return Wilson's interval of 95 % for a sampled share (E. B. Wilson, 1927)."""
     z, share = 1.96, noticed / tried
     middle = (share + z * z / (2 * tried)) / (1 + z * z / tried)
     half = z * math.sqrt(share * (1 - share) / tried + z * z / (4 * tried * tried)) / (1 + z * z / tried)
@@ -75,7 +75,7 @@ def interval(noticed: int, tried: int) -> tuple[float, float]:
 
 
 def table(results: Iterable[Result]) -> list[str]:
-    """A line for each module, then the sum."""
+    """Return a line for each module, then the sum."""
     by_module: dict[str, Counter[str]] = {}
     for result in results:
         if result.verdict in VERDICTS:
@@ -90,18 +90,18 @@ def table(results: Iterable[Result]) -> list[str]:
 
 
 def _line(name: str, counts: Counter[str]) -> str:
-    told = f"{name:<42}{counts.total():>10}" + "".join(f"{counts[verdict]:>10}" for verdict in VERDICTS)
-    return f"{told}{sum(counts[verdict] for verdict in NOTICED) / counts.total():>10.1%}"
+    line = f"{name:<42}{counts.total():>10}" + "".join(f"{counts[verdict]:>10}" for verdict in VERDICTS)
+    return f"{line}{sum(counts[verdict] for verdict in NOTICED) / counts.total():>10.1%}"
 
 
 def score(results: Iterable[Result]) -> tuple[int, int]:
-    """How many mutants were noticed, of how many."""
+    """Return how many mutants were detected, and how many were tried."""
     counts = Counter(result.verdict for result in results)
     return sum(counts[verdict] for verdict in NOTICED), sum(counts[verdict] for verdict in VERDICTS)
 
 
 def diff(mutant: Mutant, verdict: str) -> str:
-    """What the mutant changes, and where."""
+    """Return the mutant's change as a unified diff with its verdict."""
     lines = difflib.unified_diff(
         mutant.tree.code.splitlines(), mutant.source().splitlines(), mutant.module, mutant.module, lineterm="", n=1
     )

@@ -1,11 +1,10 @@
-"""One worker: a pytest session that has imported all tests, and tries each mutant in a fork of itself.
+"""A worker process: a pytest session that has imported all tests and tries each mutant in a fork of itself.
 
-It lives in a copy of the tree, with a PostgreSQL and an S3 server of its own that all its trials share. In a fork the
-mutant's code takes the place of the original's in every function object that has it, wherever that was imported; for
-the processes that a test starts, the file in the copy holds it too. Orders come as lines of JSON on standard input,
-answers go as such to standard output; everything that tests print goes to standard error.
+It runs in a copy of the tree. Its trials share one PostgreSQL and one S3 server. In the fork, every function object
+with the original code gets the mutant's code; the file in the copy is changed too, for processes that tests start.
+Requests and answers are lines of JSON on standard input and standard output. What tests print goes to standard error.
 
-What belongs here: running tests. Which tests and which mutants, says the driver.
+What belongs here: running tests. What does not: choosing tests and mutants (`__main__`).
 """
 
 from __future__ import annotations
@@ -32,54 +31,55 @@ from tests.integration.own_platform import PLATFORM_HOME, RUN, own_platform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_SLOWER = 10  # so many times its usual time may a test take, and
-_SECONDS_MORE = 15.0  # so many seconds, because a loaded machine is not a hanging mutant
+# The time limit of a test is its usual time, times _SLOWER, plus _SECONDS_MORE for a loaded machine.
+_SLOWER = 10
+_SECONDS_MORE = 15.0
 
 
 class Trials:
-    """The plugin that takes the place of pytest's loop over the tests."""
+    """The pytest plugin that replaces pytest's loop over the tests."""
 
-    def __init__(self, orders: TextIO, answers: TextIO, modules: list[str]) -> None:
-        self._orders, self._answers, self._modules = orders, answers, modules
+    def __init__(self, requests: TextIO, answers: TextIO, modules: list[str]) -> None:
+        self._requests, self._answers, self._modules = requests, answers, modules
         self._items: dict[str, pytest.Item] = {}
         self._number = 0
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Say which tests there are, then do what is told until nothing is told any more."""
+        """Send the names of all tests, then answer requests until standard input ends."""
         if session.testsfailed:
             raise session.Interrupted("Not all tests can be collected.")
         self._items = {item.nodeid: item for item in session.items}
         self._answer({"tests": list(self._items)})
-        for line in self._orders:
-            order = json.loads(line)
-            if "trace" in order:
-                self._answer(self._forked(functools.partial(self._trace, order["trace"]), [600.0]))
+        for line in self._requests:
+            request = json.loads(line)
+            if "trace" in request:
+                self._answer(self._forked(functools.partial(self._trace, request["trace"]), [600.0]))
             else:
-                self._answer(self._try(order))
+                self._answer(self._try(request))
         return True
 
     def _answer(self, answer: dict[str, Any]) -> None:
         self._answers.write(json.dumps(answer) + "\n")
         self._answers.flush()
 
-    def _try(self, order: dict[str, Any]) -> dict[str, Any]:
-        """`{"module", "source", "tests": [[name, seconds], ...]}`; without a module, the unchanged code."""
-        limits = [seconds * _SLOWER + _SECONDS_MORE for _, seconds in order["tests"]]
-        names = [name for name, _ in order["tests"]]
-        if "module" not in order:
+    def _try(self, request: dict[str, Any]) -> dict[str, Any]:
+        """Try `{"module", "source", "tests": [[name, seconds], ...]}`; without a module, the unchanged code."""
+        limits = [seconds * _SLOWER + _SECONDS_MORE for _, seconds in request["tests"]]
+        names = [name for name, _ in request["tests"]]
+        if "module" not in request:
             return self._forked(functools.partial(self._run, names), limits)
-        file = Path(order["module"]).resolve()
+        file = Path(request["module"]).resolve()
         original = file.read_text()
-        work = functools.partial(self._run_mutated, file, original, order["source"], names)
-        file.write_text(order["source"])
+        work = functools.partial(self._run_mutated, file, original, request["source"], names)
+        file.write_text(request["source"])
         try:
             return self._forked(work, limits)
         finally:
             file.write_text(original)
 
     def _forked(self, work: Any, limits: list[float]) -> dict[str, Any]:
-        """Do work in a fork, in a process group of its own. It tells of each test; silence beyond the limit ends it."""
+        """Do work in a fork with its own process group; end it if it reports no test within the limit (seconds)."""
         self._number += 1
         reading, writing = os.pipe()
         child = os.fork()
@@ -89,8 +89,8 @@ class Trials:
             os.close(reading)
             status = 1
             try:
-                with os.fdopen(writing, "w") as told:
-                    work(told)
+                with os.fdopen(writing, "w") as pipe:
+                    work(pipe)
                 status = 0
             finally:
                 os._exit(status)
@@ -103,24 +103,24 @@ class Trials:
 
     # --- in the fork
 
-    def _run_mutated(self, file: Path, original: str, source: str, names: list[str], told: TextIO) -> None:
+    def _run_mutated(self, file: Path, original: str, source: str, names: list[str], pipe: TextIO) -> None:
         try:
-            put_in_place(file, original, source)
+            replace_code(file, original, source)
         except (SyntaxError, ValueError) as error:
-            _tell(told, {"verdict": "invalid", "why": str(error)})
+            _send(pipe, {"verdict": "invalid", "why": str(error)})
             return
-        self._run(names, told)
+        self._run(names, pipe)
 
-    def _run(self, names: list[str], told: TextIO) -> None:
+    def _run(self, names: list[str], pipe: TextIO) -> None:
         for name, following in self._in_order(names):
             if self._has_failed(name, following):
-                _tell(told, {"verdict": "killed", "by": name})
+                _send(pipe, {"verdict": "killed", "by": name})
                 return
-            _tell(told, {"passed": name})
-        _tell(told, {"verdict": "survived"})
+            _send(pipe, {"passed": name})
+        _send(pipe, {"verdict": "survived"})
 
     def _in_order(self, names: list[str]) -> Iterator[tuple[str, pytest.Item | None]]:
-        """Each test with its successor, for which the fixtures of a session stay."""
+        """Yield each test with the following one: pytest keeps the fixtures that the following one needs."""
         yield from zip(names, [*(self._items[name] for name in names[1:]), None], strict=True)
 
     def _has_failed(self, name: str, following: pytest.Item | None) -> bool:
@@ -128,15 +128,15 @@ class Trials:
         os.environ[RUN] = str(self._number)
         return any(report.failed for report in runtestprotocol(item, log=False, nextitem=following))
 
-    def _trace(self, names: list[str], told: TextIO) -> None:
-        """Run the tests on the unchanged code; for each its outcome, seconds, and the lines that it reached."""
+    def _trace(self, names: list[str], pipe: TextIO) -> None:
+        """Run the tests on the unchanged code; send outcome, seconds and reached lines of each."""
         traced = coverage.Coverage(data_file=None, config_file=False, include=self._modules)
         traced.start()
         for name, following in self._in_order(names):
             traced.switch_context(name)
             start = time.monotonic()
             failed = self._has_failed(name, following)
-            _tell(told, {"traced": name, "failed": failed, "seconds": round(time.monotonic() - start, 3)})
+            _send(pipe, {"traced": name, "failed": failed, "seconds": round(time.monotonic() - start, 3)})
         traced.stop()
         data = traced.get_data()
         lines = {
@@ -146,18 +146,18 @@ class Trials:
             }
             for file in data.measured_files()
         }
-        _tell(told, {"verdict": "traced", "lines": lines})
+        _send(pipe, {"verdict": "traced", "lines": lines})
 
 
-def _tell(told: TextIO, what: dict[str, Any]) -> None:
-    told.write(json.dumps(what) + "\n")
-    told.flush()
+def _send(pipe: TextIO, message: dict[str, Any]) -> None:
+    pipe.write(json.dumps(message) + "\n")
+    pipe.flush()
 
 
 def _listen(reading: int, limits: list[float]) -> dict[str, Any]:
-    """What the fork says in the end, with what it said of each test on the way."""
+    """Read the messages of a fork; return its verdict and the traces of its tests."""
     traced: list[dict[str, Any]] = []
-    heard, at = b"", 0
+    received, at = b"", 0
     while True:
         limit = limits[min(at, len(limits) - 1)]
         ready, _, _ = select.select([reading], [], [], limit)
@@ -166,45 +166,45 @@ def _listen(reading: int, limits: list[float]) -> dict[str, Any]:
         part = os.read(reading, 1 << 20)
         if not part:
             return {"verdict": "killed", "by": "the process died"}
-        *whole, heard = (heard + part).split(b"\n")
+        *whole, received = (received + part).split(b"\n")
         for line in whole:
-            said = json.loads(line)
-            if "verdict" in said:
-                return {**said, "traced": traced}
-            if "traced" in said:
-                traced.append(said)
+            message = json.loads(line)
+            if "verdict" in message:
+                return {**message, "traced": traced}
+            if "traced" in message:
+                traced.append(message)
             at += 1
 
 
 def _end_group(child: int) -> None:
-    """End a fork and whatever its tests have left running."""
+    """Kill a fork and all processes that its tests left running."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
-def put_in_place(file: Path, original: str, source: str) -> None:
-    """Give every function object of a module the code that it has in the mutant.
+def replace_code(file: Path, original: str, source: str) -> None:
+    """Replace the code of every function object of a module by the mutant's code.
 
     Raises:
-        SyntaxError, ValueError: the mutant cannot be compiled, or its function not be put in place.
+        SyntaxError, ValueError: the mutant cannot be compiled, or its function cannot be replaced.
     """
     mutated = compile(source, str(file), "exec", dont_inherit=True)
     before = dict(_functions(compile(original, str(file), "exec", dont_inherit=True)))
-    changed = {place: code for place, code in _functions(mutated) if before.get(place) != code}
+    changed = {name_and_line: code for name_and_line, code in _functions(mutated) if before.get(name_and_line) != code}
     if not changed:
-        raise ValueError("the compiler makes the same of it")
-    put = 0
-    for thing in gc.get_objects():
-        if isinstance(thing, FunctionType) and thing.__code__.co_filename == str(file):
-            code = changed.get((thing.__code__.co_qualname, thing.__code__.co_firstlineno))
+        raise ValueError("the mutant compiles to the same code")
+    replaced = 0
+    for item in gc.get_objects():
+        if isinstance(item, FunctionType) and item.__code__.co_filename == str(file):
+            code = changed.get((item.__code__.co_qualname, item.__code__.co_firstlineno))
             if code is not None:
-                thing.__code__ = code
-                put += 1
-        elif isinstance(thing, functools._lru_cache_wrapper) and thing.__module__.startswith("include."):  # noqa: SLF001
-            thing.cache_clear()  # what was remembered at import, the original has said
-    if not put:
-        raise ValueError("nobody has this function")
+                item.__code__ = code
+                replaced += 1
+        elif isinstance(item, functools._lru_cache_wrapper) and item.__module__.startswith("include."):  # noqa: SLF001
+            item.cache_clear()  # it may hold results of the original code
+    if not replaced:
+        raise ValueError("no function object has the changed code")
 
 
 def _functions(code: CodeType) -> list[tuple[tuple[str, int], CodeType]]:
@@ -217,20 +217,20 @@ def _functions(code: CodeType) -> list[tuple[tuple[str, int], CodeType]]:
 
 
 def main(folders: list[str], modules: list[str]) -> int:
-    """Serve until standard input ends. Started in the copy of the tree."""
-    orders, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
+    """Answer requests until standard input ends. Started in the copy of the tree."""
+    requests, answers = os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w")
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
     os.dup2(2, 1)
-    # The driver ends us by closing our input, or at once by this signal; the platform goes down in either case.
+    # The driver ends this process by closing its input, or at once by this signal; both stop the platform.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     base = Path.cwd().parent / f"{Path.cwd().name}-tmp"
-    told = [*folders, "-q", "-p", "no:cacheprovider", "-p", "no:timeout", "-o", "addopts=", f"--basetemp={base}"]
+    options = [*folders, "-q", "-p", "no:cacheprovider", "-p", "no:timeout", "-o", "addopts=", f"--basetemp={base}"]
     with contextlib.ExitStack() as stack:
         if any("integration" in folder for folder in folders):
             platform = stack.enter_context(own_platform())
             os.environ[PLATFORM_HOME] = str(platform.settings.platform_home)
-        return int(pytest.main(told, plugins=[Trials(orders, answers, modules)]))
+        return int(pytest.main(options, plugins=[Trials(requests, answers, modules)]))
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""A steady load for a while, and what grows meanwhile: `python -m proof.soak`."""
+"""Soak test: a steady load, and the resources that grow under it. `python -m proof.soak`."""

@@ -1,6 +1,6 @@
-"""`make soak`: starts a platform in a temporary folder, loads it steadily, prints what grew, writes the JSON.
+"""`make soak`: start a platform in a temporary folder, apply a steady load, print what grew, write the JSON.
 
-Exits with 1 if something grows without a reason, or a file is not settled in the end.
+The exit code is 1 if a resource grows without a reason, or a file is not settled in the end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from local import airflow, broker
 from local.airflow_api import ENDED, AirflowApi
 from local.platform import Platform
 from local.settings import PlatformSettings, temporary_settings
-from local.temporary import temporary_folder, told
+from local.temporary import patched_env, temporary_folder
 from proof.soak import accounts, idle
 from proof.soak.expectations import Work, expected, tolerance
 from proof.soak.judge import first_and_last_fifth, judge, latency
@@ -41,21 +41,21 @@ if TYPE_CHECKING:
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 _MAINTAIN = "maintain_platform"
-# Caches fill and pools open in the first part of the time; it is shown in latencies, and not judged as growth.
+# In the warm-up, caches fill and pools open: its samples count for latencies, but not for growth.
 _WARM_SHARE, _WARM_SECONDS = 0.2, 300.0
 _SETTLE_SECONDS, _MAINTAIN_SECONDS = 600.0, 600.0
 
 
 @app.command()
 def soak(
-    minutes: Annotated[float, typer.Option(help="of load")] = 30,
+    minutes: Annotated[float, typer.Option(help="minutes of load")] = 30,
     every: Annotated[float, typer.Option(help="seconds between two files")] = 4,
     large_rows: Annotated[int, typer.Option(help="rows of a large file")] = 100_000,
     sample: Annotated[float, typer.Option(help="seconds between two samples")] = 10,
     out: Annotated[Path | None, typer.Option(help="JSON of the result; soak.json in the platform's home")] = None,
     idle_only: Annotated[bool, typer.Option("--idle", help="no load: what an idle platform costs")] = False,
 ) -> None:
-    """Load, sample, judge."""
+    """Apply the load, take samples, judge them."""
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     if idle_only:
         _idle(console, minutes, sample, out or PlatformSettings().platform_home / "idle.json")
@@ -78,7 +78,7 @@ def soak(
 
 
 def _idle(console: Console, minutes: float, sample: float, out: Path) -> NoReturn:
-    """Start a platform with twenty datasets and measure what it costs while nothing comes."""
+    """Start a platform with twenty datasets and measure its costs while there is nothing to do."""
 
     def say(text: str) -> None:
         print(time.strftime("%H:%M:%S"), text, file=sys.stderr, flush=True)
@@ -86,13 +86,13 @@ def _idle(console: Console, minutes: float, sample: float, out: Path) -> NoRetur
     with temporary_folder("soak-") as folder:
         (folder / "contracts").mkdir()
         idle.write_contracts(folder / "contracts")
-        with told({"INGEST_CONTRACTS_DIR": str(folder / "contracts")}):
+        with patched_env({"INGEST_CONTRACTS_DIR": str(folder / "contracts")}):
             platform = Platform(temporary_settings(folder / "home", platform_start_seconds=900))
             try:
                 say("starting the platform")
                 platform.up()
                 if not idle.wait_until_idle(platform, _SETTLE_SECONDS, say):
-                    say("the platform did not come to rest; measuring nonetheless")
+                    say(f"the platform is not idle after {_SETTLE_SECONDS:.0f} s; it is measured anyway")
                 found = idle.measure(platform, minutes, sample, say)
             finally:
                 platform.down()
@@ -155,7 +155,7 @@ def _judgements(sampler: Sampler, load: Load, lasted: float) -> Iterator[Judgeme
         rows=sum(one.rows for one in later if one.kind in {Kind.SMALL, Kind.LARGE}) + messages,
         bad_rows=sum(one.bad_rows for one in later),
         messages=messages,
-        batches=messages // 5,  # a publication of 20 may come in two batches of each of two partitions
+        batches=messages // 5,  # 20 published messages may be two batches of each of two partitions
         shared_buffers_mb=sampler.shared_buffers(),
     )
     for series in sampler.series.values():
@@ -164,7 +164,7 @@ def _judgements(sampler: Sampler, load: Load, lasted: float) -> Iterator[Judgeme
 
 
 def _maintain(platform: Platform) -> dict[str, Any]:
-    """Trigger maintain_platform, wait for its end, and say what each task has deleted."""
+    """Trigger maintain_platform, wait for its end, and return the state and what each task has deleted."""
     credentials = platform.credentials
     login = (credentials.airflow_admin_user, credentials.airflow_admin_password)
     with AirflowApi(airflow.url(platform.settings), *login) as api:
@@ -173,7 +173,7 @@ def _maintain(platform: Platform) -> dict[str, Any]:
         while (state := api.run(_MAINTAIN, run_id)["state"]) not in ENDED and time.monotonic() < end:
             time.sleep(1)
         deleted = {
-            task["task_id"]: api.returned(_MAINTAIN, run_id, task["task_id"]) or task["state"]
+            task["task_id"]: api.return_value(_MAINTAIN, run_id, task["task_id"]) or task["state"]
             for task in api.tasks(_MAINTAIN, run_id)
         }
         return {"run": state, **deleted}
@@ -181,13 +181,13 @@ def _maintain(platform: Platform) -> dict[str, Any]:
 
 @contextmanager
 def _platform(minutes: float) -> Iterator[tuple[Platform, Path]]:
-    """A platform of its own, whose runs and details are old after a fifth of the time."""
-    wait = max(60.0, 6 * minutes)  # seconds; Airflow's runs are kept twice as long
+    """Yield a temporary platform and a folder for samples; its retention periods are a fifth of the load's time."""
+    wait = max(60.0, 6 * minutes)  # seconds; the retention periods are twice as long
     days = str(2 * wait / 86_400)
     kinds = ("AIRFLOW", "LOG_FILES", "REJECTED_ROWS", "FILE_RESULTS", "FILE_EVENTS", "ALERTS")
     variables = {"INGEST_WAIT_HOURS": str(wait / 3600), **{f"RETENTION_{kind}_DAYS": days for kind in kinds}}
-    with temporary_folder("soak-") as folder, told(variables):
-        # On a loaded machine, too: how long a start takes is not what is asked here.
+    with temporary_folder("soak-") as folder, patched_env(variables):
+        # A long limit for loaded machines: the soak does not measure the start.
         platform = Platform(temporary_settings(folder / "home", platform_start_seconds=900))
         (folder / "samples").mkdir()
         try:
@@ -197,5 +197,5 @@ def _platform(minutes: float) -> Iterator[tuple[Platform, Path]]:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us must not leave a platform behind
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a SIGTERM stops the platform, too
     app()

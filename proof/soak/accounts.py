@@ -1,4 +1,4 @@
-"""In the end: every file is settled as it should be, every row is there once.
+"""The final comparison: every file is settled with the expected status, and every row is loaded once.
 
 What belongs here: comparing what was dropped with the ledger and the tables. What does not: growth.
 """
@@ -23,14 +23,14 @@ _ENTRIES = (
     b"SELECT object_key, status, settled_at IS NOT NULL, rows_read, extract(epoch FROM loaded_at) "
     b"FROM ops.file_ingestion_log WHERE bucket = %s"
 )
-# Status, whether it is settled, rows that were read, seconds since the epoch when it was loaded.
+# Status, whether it is settled, number of rows read, time of the load (seconds since the epoch).
 Entry = tuple[object, ...]
 _GOOD = {Kind.SMALL, Kind.LARGE}
 
 
 def wait_until_settled(connection: Connection, load: Load, seconds: float, say: Callable[[str], None]) -> list[str]:
-    """Wait for the last file and the last message; what is missing then, in words."""
-    end, left = time.monotonic() + seconds, ["nobody has looked"]
+    """Wait until files and messages are settled; return what is missing after `seconds`, one sentence each."""
+    end, left = time.monotonic() + seconds, ["the ledger was not read"]
     while left and time.monotonic() < end:
         left = complaints(connection, load)
         if left:
@@ -40,7 +40,7 @@ def wait_until_settled(connection: Connection, load: Load, seconds: float, say: 
 
 
 def complaints(connection: Connection, load: Load) -> list[str]:
-    """What the ledger and the tables say otherwise than what was dropped."""
+    """Return the differences between what was dropped, and the ledger and tables."""
     entries = _originals_first(
         {row[0]: row[1:] for row in connection.execute(_ENTRIES, [BUCKET]).fetchall()}, load.dropped
     )
@@ -52,13 +52,13 @@ def complaints(connection: Connection, load: Load) -> list[str]:
 
 
 def latencies(connection: Connection, load: Load, begun: float) -> list[tuple[float, float]]:
-    """Of each loaded file when it was dropped, in seconds since `begun`, and how long it took until it was loaded."""
+    """Return for each loaded file the drop's time, in seconds since `begun`, and the seconds from drop to loaded."""
     loaded = {row[0]: float(row[4]) for row in connection.execute(_ENTRIES, [BUCKET]).fetchall() if row[4] is not None}
     return [(one.at - begun, loaded[one.key] - one.at) for one in load.dropped if one.key in loaded]
 
 
 def _originals_first(entries: dict[str, Entry], dropped: list[Dropped]) -> dict[str, Entry]:
-    """The entries, with those of a file and its duplicate exchanged where it is the duplicate that was loaded."""
+    """Return the entries; where the duplicate of a file was loaded, the two entries are exchanged."""
     exchanged = dict(entries)
     for one in dropped:
         status = entries.get(one.original, ("",))[0]
@@ -74,7 +74,7 @@ def _complaint(one: Dropped, entry: Entry | None) -> str:
     if not settled:
         return f"{one.key} is not settled ({status})"
     if status != STATUS[one.kind]:
-        return f"{one.key} ended as {status}, and not as {STATUS[one.kind]}"
+        return f"{one.key} ended as {status}; expected {STATUS[one.kind]}"
     if one.kind in _GOOD and rows_read != one.rows:
         return f"{one.key} has {one.rows} rows, and {rows_read} were read"
     return ""
@@ -82,7 +82,7 @@ def _complaint(one: Dropped, entry: Entry | None) -> str:
 
 def _difference(connection: Connection, dataset: str, rows: int) -> list[str]:
     if not connection.execute("SELECT to_regclass(%s)", [f"raw.{dataset}"]).fetchall()[0][0]:
-        return [f"raw.{dataset} is not there, and {rows:,} rows were dropped"] if rows else []
+        return [f"raw.{dataset} does not exist, and {rows:,} rows were dropped"] if rows else []
     query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier("raw", dataset))
     count = int(connection.execute(query).fetchall()[0][0])
     return [] if count == rows else [f"raw.{dataset} has {count:,} rows, and {rows:,} were dropped"]

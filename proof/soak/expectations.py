@@ -1,4 +1,4 @@
-"""What may grow, by how much, and why; and what is no growth yet.
+"""Expected growth and tolerances: which series may grow, by how much, and why.
 
 What belongs here: rules by the name of a series. What does not: arithmetic (`judge`).
 """
@@ -19,7 +19,7 @@ _TOLERANCES = {
     "rows": Tolerance(15, 0.02),
 }
 
-# At most so much of each for one run of a DAG, in rows or KB. A run of ingest has five tasks, one of dbt has twenty.
+# Upper limits for one run of a DAG, in rows or KB. An ingest run has five tasks, a dbt run has twenty.
 _OF_A_RUN = {
     "task_instance": 8,
     "xcom": 10,
@@ -36,7 +36,7 @@ _SECONDS_OF_A_CHECK = 30
 
 @dataclass(frozen=True)
 class Work:
-    """What was done within the time that is judged."""
+    """The work done within the time that is judged."""
 
     seconds: float
     runs: float
@@ -49,24 +49,24 @@ class Work:
 
 
 def tolerance(unit: str) -> Tolerance:
-    """What is no growth of a series in that unit."""
+    """Return the tolerance of a series in that unit."""
     return _TOLERANCES[unit]
 
 
 def expected(name: str, unit: str, work: Work) -> Expected | None:
-    """How much a series may grow by design, and why; None if it has to be flat."""
+    """Return how much a series may grow by design, and why; None if it has to be flat."""
     if (each := _OF_A_RUN.get(name)) is not None and unit in {"rows", "MB"}:
         reason = f"{work.runs:,.0f} runs of DAGs, {each} {'rows' if unit == 'rows' else 'KB'} each at most"
         return Expected(work.runs * each / (1024 if unit == "MB" else 1), f"{reason}, until maintain_platform")
     entries = work.files + work.batches
     known = {
-        ("rows", "dag_run"): Expected(work.runs, "runs that were started, until maintain_platform deletes them"),
-        ("rows", "ledger, files"): Expected(work.files, "one entry a file that was dropped; kept for ever", 0.02),
-        ("rows", "ledger, batches of messages"): Expected(work.batches, "one entry a batch; kept for ever"),
+        ("rows", "dag_run"): Expected(work.runs, "started runs, until maintain_platform deletes them"),
+        ("rows", "ledger, files"): Expected(work.files, "one entry per dropped file, never deleted", 0.02),
+        ("rows", "ledger, batches of messages"): Expected(work.batches, "one entry per batch, never deleted"),
         ("rows", "history of files"): Expected(
             entries * _EVENTS_OF_FILE, f"{entries:,} entries, {_EVENTS_OF_FILE} changes each at most"
         ),
-        ("rows", "rejected rows"): Expected(work.bad_rows, "one a bad row that was dropped"),
+        ("rows", "rejected rows"): Expected(work.bad_rows, "one per bad row that was dropped"),
         ("rows", "results of expectations"): Expected(
             entries * _RESULTS_OF_FILE, f"{entries:,} entries, {_RESULTS_OF_FILE} expectations each at most"
         ),

@@ -1,4 +1,4 @@
-"""What an idle platform costs: logs, processor and memory of every process, per service, scaled to an hour.
+"""Costs of an idle platform: logs, CPU time and memory of every process, per service, scaled to an hour.
 
 What belongs here: measuring, and the goals. What does not: a platform under load (`__main__`).
 """
@@ -40,7 +40,7 @@ _RUNNING = "SELECT count(*) FROM task_instance WHERE state IN ('running', 'queue
 
 @dataclass(frozen=True)
 class Cost:
-    """What a service costs while nothing is to do. `memory_slope` is in MB an hour; not `flat`, if that is growth."""
+    """Costs of an idle service. `memory_slope` is in MB an hour; `flat` is False if that is growth."""
 
     service: str
     log_mb_an_hour: float
@@ -52,7 +52,7 @@ class Cost:
 
 @dataclass(frozen=True)
 class Idle:
-    """The whole, and each service."""
+    """Costs of the platform and of each service."""
 
     minutes: float
     datasets: int
@@ -61,7 +61,7 @@ class Idle:
 
     @property
     def complaints(self) -> list[str]:
-        """The goals that are missed."""
+        """The goals that are missed, one sentence each."""
         total, found = self.total, []
         if total.log_mb_an_hour > LOG_MB_AN_HOUR:
             found.append(f"logs grow by {total.log_mb_an_hour:.2f} MB an hour; the goal is {LOG_MB_AN_HOUR:g}")
@@ -73,7 +73,7 @@ class Idle:
 
 
 def write_contracts(folder: Path) -> None:
-    """The contracts of the house, and copies of one of them up to twenty datasets."""
+    """Write the repository's contracts, and copies of one of them up to twenty datasets."""
     for file in CONTRACTS_DIR.glob("*.yaml"):
         (folder / file.name).write_text(file.read_text())
     text = (CONTRACTS_DIR / "inventory.yaml").read_text()
@@ -84,12 +84,12 @@ def write_contracts(folder: Path) -> None:
 
 
 def wait_until_idle(platform: Platform, seconds: float, say: Callable[[str], None]) -> bool:
-    """Wait until every dataset's sensor has handed over to its trigger and nothing runs; whether that came."""
+    """Wait until every dataset's sensor is deferred and no task runs; return whether that happened in time."""
     end = time.monotonic() + seconds
     with postgres.superuser_connection(platform.settings, platform.credentials, "airflow") as airflow:
         while time.monotonic() < end:
             waiting, running = _count(airflow, _WAITING), _count(airflow, _RUNNING)
-            say(f"{waiting} of {DATASETS} sensors wait, {running} tasks are under way")
+            say(f"{waiting} of {DATASETS} sensors are deferred, {running} tasks run")
             if waiting >= DATASETS and not running:
                 return True
             time.sleep(2)
@@ -102,7 +102,7 @@ def _count(connection: Any, query: str) -> int:
 
 
 class Meter:
-    """Samples of a platform that has nothing to do."""
+    """Takes samples of an idle platform."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform, self._layout = platform, platform.settings.layout
@@ -112,20 +112,20 @@ class Meter:
         self._logs: list[dict[str, float]] = []
 
     def take(self) -> None:
-        """One sample: memory and processor time by service, sizes of logs."""
+        """Take one sample: memory and CPU time by service, sizes of logs."""
         at, memory, processor = (
             time.time() - self._begun,
             defaultdict[str, float](float),
             defaultdict[str, float](float),
         )
-        states = self._platform._supervisor.states()  # noqa: SLF001 - status() would ask every service besides
+        states = self._platform._supervisor.states()  # noqa: SLF001 - status() would also call every service
         programs = {state.pid: name for name, state in states.items() if state.pid}
         for process in processes.find(self._layout, self._platform._session()):  # noqa: SLF001 - as the tests do
             with contextlib.suppress(psutil.Error, OSError):
                 service = service_of(process, programs)
                 service = _SCHEDULER if service in _TASKS else service
                 memory[service] += memory_of(process.pid)
-                # With that of the children that have ended: tasks are short.
+                # With the time of children that have ended: tasks are short.
                 processor[service] += sum(process.cpu_times()[:4])
         for service, value in memory.items():
             self._memory.setdefault(service, Series(service, "MB PSS")).add(at, value)
@@ -135,7 +135,7 @@ class Meter:
         self._logs.append(self._sizes())
 
     def cost(self, minutes: float) -> Idle:
-        """What was measured, scaled to an hour."""
+        """Return the measured costs, scaled to an hour."""
         lasted = self._memory[""].seconds[-1] - self._memory[""].seconds[0]
         services = [self._of(service, lasted) for service in sorted({*self._memory, *self._logs[-1]} - {""})]
         judged = judge(self._memory[""], tolerance("MB PSS"))
@@ -163,7 +163,7 @@ class Meter:
         )
 
     def _sizes(self) -> dict[str, float]:
-        """MB of logs by service; those of tasks together."""
+        """Return the MB of logs by service; logs of tasks are one sum."""
         sizes: dict[str, float] = defaultdict(float)
         for file in self._layout.logs.glob("*.log*"):
             sizes[file.name.partition(".log")[0]] += file.stat().st_size / 1024**2
@@ -172,7 +172,7 @@ class Meter:
 
 
 def measure(platform: Platform, minutes: float, sample: float, say: Callable[[str], None]) -> Idle:
-    """Sample an idle platform for so long."""
+    """Sample an idle platform for `minutes`, every `sample` seconds."""
     meter, end = Meter(platform), time.monotonic() + 60 * minutes
     meter.take()
     while (left := end - time.monotonic()) > 0:
@@ -183,7 +183,7 @@ def measure(platform: Platform, minutes: float, sample: float, say: Callable[[st
 
 
 def show(idle: Idle, console: Console) -> None:
-    """The table, and whether the goals are met."""
+    """Print the table, and whether the goals are met."""
     table = Table(
         "service", "logs, MB/h", "of one core", "memory, MB", "MB/h", "",
         title=f"idle with {idle.datasets} datasets, {idle.minutes:g} minutes scaled to an hour",
@@ -203,6 +203,6 @@ def show(idle: Idle, console: Console) -> None:
 
 
 def write(idle: Idle, path: Path) -> None:
-    """The same as JSON."""
+    """Write the result as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**asdict(idle), "complaints": idle.complaints}, indent=2) + "\n")

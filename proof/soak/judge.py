@@ -1,4 +1,4 @@
-"""Whether a series of samples is flat, grows as it should, or grows for no reason.
+"""Whether a series of samples is flat, grows as expected, or grows without a reason.
 
 What belongs here: arithmetic on numbers. What does not: where they come from, and how they are shown.
 """
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _HOUR = 3600.0
-# Of the whole, the part at either end whose median is the start and the end.
+# Start and end of a series are the medians of its first and its last fifth.
 _FIFTH = 0.2
-# More points than this are thinned before slopes are compared in pairs.
+# Longer series are thinned to about this number of points: slopes are computed for all pairs.
 _MOST_POINTS = 200
 
 
 class Verdict(StrEnum):
-    """What is said of a series."""
+    """The verdict on a series."""
 
     FLAT = "flat"
     EXPLAINED = "explained"
@@ -31,7 +31,7 @@ class Verdict(StrEnum):
 
 @dataclass
 class Series:
-    """A quantity over time: seconds since the load began, and values. `unit` is for people."""
+    """A quantity over time: seconds since the load began, and values. `unit` is for display."""
 
     name: str
     unit: str
@@ -39,31 +39,31 @@ class Series:
     values: list[float] = field(default_factory=list)
 
     def add(self, second: float, value: float) -> None:
-        """One more sample."""
+        """Add a sample."""
         self.seconds.append(second)
         self.values.append(value)
 
     def after(self, second: float) -> Series:
-        """The samples from then on."""
+        """Return the samples from that second on."""
         kept = [(at, value) for at, value in zip(self.seconds, self.values, strict=True) if at >= second]
         return Series(self.name, self.unit, [at for at, _ in kept], [value for _, value in kept])
 
 
 @dataclass(frozen=True)
 class Tolerance:
-    """What is no growth: less than `absolute` (in the series' unit), or than this share of the start."""
+    """The change that is not growth: up to `absolute` (in the series' unit), or up to `share` of the start."""
 
     absolute: float
     share: float = 0.1
 
     def around(self, start: float) -> float:
-        """The larger of the two."""
+        """Return the larger of the two, in the series' unit."""
         return max(self.absolute, self.share * abs(start))
 
 
 @dataclass(frozen=True)
 class Expected:
-    """Growth by design: at most `growth` over the time of the series, because of `reason`. `share` is let go beyond."""
+    """Growth by design: at most `growth` over the time of the series, plus `share` of it, because of `reason`."""
 
     growth: float
     reason: str
@@ -72,7 +72,7 @@ class Expected:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is said of one series. `slope` is the unit an hour."""
+    """The judgement of one series. `slope` is in units an hour."""
 
     name: str
     unit: str
@@ -84,7 +84,7 @@ class Judgement:
 
 
 def slope(seconds: Sequence[float], values: Sequence[float]) -> float:
-    """The median of the slopes between all pairs of points (Theil and Sen), per hour: single peaks do not move it."""
+    """Return the Theil-Sen slope per hour (the median of the slopes of all pairs): single peaks do not change it."""
     step = max(1, len(seconds) // _MOST_POINTS)
     points = list(zip(seconds, values, strict=True))[::step]
     slopes = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in combinations(points, 2) if b[0] > a[0]]
@@ -94,16 +94,17 @@ def slope(seconds: Sequence[float], values: Sequence[float]) -> float:
 def judge(series: Series, tolerance: Tolerance, expected: Expected | None = None) -> Judgement:
     """Judge a series.
 
-    It grows if all three say so: the slope over the whole time, the end against the start, and the slope of the second
-    half, by half as much. A peak at the end moves the second alone; a step to a level that stays, all but the third.
+    It grows if three values exceed the tolerance: the slope over the whole time, the end minus the start, and the slope
+    of the second half (half the tolerance). A peak at the end changes the second value only; a step to a constant level
+    changes the first two only.
 
     Args:
-        series: with its warming up cut off.
-        tolerance: what is no growth.
-        expected: growth by design, if there is some.
+        series: without its warm-up.
+        tolerance: the change that is not growth.
+        expected: growth by design, if any.
     """
     if not series.values:
-        return Judgement(series.name, series.unit, 0, 0, 0, Verdict.GROWS, "there is no sample: nothing is known")
+        return Judgement(series.name, series.unit, 0, 0, 0, Verdict.GROWS, "there is no sample")
     fifth = max(1, round(len(series.values) * _FIFTH))
     start, end = statistics.median(series.values[:fifth]), statistics.median(series.values[-fifth:])
     per_hour = slope(series.seconds, series.values)
@@ -133,7 +134,7 @@ class Latency:
 
 
 def latency(seconds: Sequence[float]) -> Latency | None:
-    """The three numbers of some files; None of none."""
+    """Return number, median, 95th percentile and maximum of some latencies; None without latencies."""
     if not seconds:
         return None
     ordered = sorted(seconds)
@@ -142,7 +143,7 @@ def latency(seconds: Sequence[float]) -> Latency | None:
 
 
 def first_and_last_fifth(drops: Sequence[tuple[float, float]], lasted: float) -> tuple[list[float], list[float]]:
-    """The latencies of the files dropped in the first and in the last fifth of the time.
+    """Return the latencies of the files dropped in the first and in the last fifth of the time.
 
     Args:
         drops: when each file was dropped, in seconds since the beginning, and its latency.
@@ -154,7 +155,7 @@ def first_and_last_fifth(drops: Sequence[tuple[float, float]], lasted: float) ->
 
 
 def slower(first: Latency | None, last: Latency | None, *, share: float = 0.5, seconds: float = 5.0) -> bool:
-    """Whether files wait longer in the end than at the beginning: by more than both, in the median."""
+    """Whether the median latency grew by more than `seconds` and by more than `share` of the first one."""
     if first is None or last is None:
         return False
     return last.median - first.median > max(seconds, share * first.median)

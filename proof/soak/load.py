@@ -1,6 +1,6 @@
 """The steady load: small, large, bad and duplicate files of several datasets and formats, and messages.
 
-What belongs here: what is dropped, when, and what has to become of it. What does not: looking at the platform.
+What belongs here: what is dropped, when, and its expected status. What does not: reading the platform's state.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ BUCKET, TOPIC = "landing", "transactions"
 DATASETS = ("sales", "inventory", "events")
 _FORMATS = (SampleFormat.CSV, SampleFormat.NDJSON, SampleFormat.PARQUET, SampleFormat.CSV_GZ)
 _SMALL_ROWS, _MESSAGES, _PARTITIONS = 200, 20, 2
-# Of so many files one is of that kind; what is none of them is small and good.
+# Every n-th file is large, bad or a duplicate; the other files are small and good.
 _LARGE_EVERY, _BAD_EVERY, _COPY_EVERY = 25, 6, 8
 
 
 class Kind(StrEnum):
-    """What a file is, and so what has to become of it."""
+    """The kind of a file; it decides the expected status."""
 
     SMALL = "small"
     LARGE = "large"
@@ -42,8 +42,8 @@ class Kind(StrEnum):
     COPY = "duplicate"
 
 
-# The ledger's last word on each kind. Of a file and its duplicate either may be the one that is loaded: they can be
-# claimed together.
+# The expected final status of each kind. Of a file and its duplicate either one may be loaded: they may be claimed
+# together.
 STATUS = {Kind.SMALL: "archived", Kind.LARGE: "archived", Kind.BAD: "validation_failed", Kind.COPY: "duplicate"}
 
 
@@ -84,14 +84,14 @@ class Load:
         self._last_good: tuple[Path, Dropped] | None = None
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Drop no more, and wait for the drop that is under way.
+        """Stop dropping, and wait for the current drop.
 
         Raises:
-            Exception: what stopped the load before.
+            Exception: the error that ended the load earlier.
         """
         self._stopped.set()
         self._thread.join()
@@ -100,7 +100,7 @@ class Load:
 
     @property
     def counts(self) -> Counter[Kind]:
-        """How many files of each kind."""
+        """The number of files of each kind."""
         return Counter(one.kind for one in self.dropped)
 
     def _run(self) -> None:
@@ -113,7 +113,7 @@ class Load:
                     self._publish(number)
                 number += 1
                 self._stopped.wait(max(0.0, self.every - (time.monotonic() - begun)))
-        except Exception as error:  # is raised where somebody waits for it
+        except Exception as error:  # `stop` raises it
             self.failure = error
 
     def _drop(self, number: int) -> None:
@@ -137,7 +137,7 @@ class Load:
     def _make(self, number: int, kind: Kind, dataset: str) -> tuple[Path, Dropped]:
         file_format = _FORMATS[number // len(DATASETS) % len(_FORMATS)]
         rows = self.large_rows if kind is Kind.LARGE else _SMALL_ROWS
-        # Half of the rows are not fit: no error budget bears that.
+        # Half of the rows are bad, which exceeds every error budget.
         bad = [Bad(BadKind.MISSING_KEY, rows // 2)] if kind is Kind.BAD else []
         path = self.folder / f"{dataset}_{number:05}.{file_format}"
         report = write_sample(
@@ -157,7 +157,7 @@ class Load:
 
 
 def kind_of(number: int) -> Kind:
-    """What the file of that number is: the same mix at any time."""
+    """Return the kind of the file with that number: the mix is the same at any time."""
     if number % _LARGE_EVERY == _LARGE_EVERY - 1:
         return Kind.LARGE
     if number % _BAD_EVERY == _BAD_EVERY - 1:

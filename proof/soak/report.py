@@ -1,4 +1,4 @@
-"""What the soak found, as a table and as JSON."""
+"""Findings of the soak, as a table and as JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _STYLES = {Verdict.FLAT: "green", Verdict.EXPLAINED: "yellow", Verdict.GROWS: "b
 
 @dataclass
 class Findings:
-    """All of it. `unsettled` are complaints about files and rows; `removed` is what maintain_platform told."""
+    """All findings. `unsettled` are complaints about files and rows; `removed` is what maintain_platform deleted."""
 
     minutes: float
     judgements: list[Judgement]
@@ -32,14 +32,14 @@ class Findings:
 
     @property
     def complaints(self) -> list[str]:
-        """Everything that is not as it should be."""
+        """All failures, one sentence each."""
         grows = [f"{one.name} ({one.unit}) grows" for one in self.judgements if one.verdict is Verdict.GROWS]
-        late = ["files wait longer in the end than at the beginning"] if slower(self.first, self.last) else []
+        late = ["files take longer at the end than at the beginning"] if slower(self.first, self.last) else []
         return [*grows, *late, *self.unsettled]
 
 
 def show(findings: Findings, console: Console) -> None:
-    """The tables."""
+    """Print the tables."""
     table = Table("what", "unit", "start", "end", "an hour", "verdict", "why", title=f"{findings.minutes:g} minutes")
     for column in table.columns[2:5]:
         column.justify = "right"
@@ -64,7 +64,7 @@ def show(findings: Findings, console: Console) -> None:
 
 
 def write(findings: Findings, path: Path) -> None:
-    """The same as JSON."""
+    """Write the findings as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({**asdict(findings), "complaints": findings.complaints}, indent=2, default=str) + "\n")
 

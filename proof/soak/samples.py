@@ -1,7 +1,7 @@
-"""What is measured every few seconds: processes, connections, rows, sizes.
+"""Samples that are taken every few seconds: processes, connections, rows, sizes.
 
-What belongs here: looking. What does not: judging (`judge`), and what is expected (`expectations`).
-Memory is PSS: a page that several processes share counts once in all, so that sums are true.
+What belongs here: measuring. What does not: judging (`judge`), and expected growth (`expectations`).
+Memory is PSS: a page that several processes share is counted once in their sum.
 """
 
 from __future__ import annotations
@@ -81,20 +81,20 @@ class Sampler:
 
     @property
     def begun(self) -> float:
-        """When the first sample could be taken, since the epoch."""
+        """When sampling began, in seconds since the epoch."""
         return self._begun
 
     @property
     def series(self) -> dict[str, Series]:
-        """What was sampled, by name."""
+        """The sampled series, by name and unit."""
         return self._series
 
     def shared_buffers(self) -> float:
-        """PostgreSQL's cache in MB: so much its processes take once they have read as much."""
+        """Return the size of PostgreSQL's cache in MB: its processes use that much memory once the cache is full."""
         return self._one(self._warehouse, _SHARED_BUFFERS) / _MB
 
     def take(self) -> None:
-        """One sample of everything."""
+        """Take one sample of everything."""
         at = time.time() - self._begun
         seen = dict(self._of_processes())
         for connection, queries in ((self._warehouse, _WAREHOUSE), (self._airflow, _AIRFLOW)):
@@ -112,7 +112,7 @@ class Sampler:
         for (unit, name), value in seen.items():
             key = f"{name} [{unit}]"
             if key not in self._series:
-                # What appears later was nothing before.
+                # A series that appears later was 0 before.
                 self._series[key] = Series(name, unit, self._times[:], [0.0] * len(self._times))
             self._series[key].add(at, float(value))
         for series in self._series.values():
@@ -121,7 +121,7 @@ class Sampler:
         self._times.append(at)
 
     def _of_processes(self) -> Iterator[tuple[tuple[str, str], float]]:
-        """Memory, open files and threads by service, and how many processes there are."""
+        """Yield memory, open files, threads and number of processes by service."""
         seen: dict[tuple[str, str], float] = defaultdict(float)
         programs = {state.pid: name for name, state in self._states().items() if state.pid}
         for process in processes.find(self._layout, self._platform._session()):  # noqa: SLF001 - as the tests do
@@ -132,16 +132,16 @@ class Sampler:
                 seen["threads", service] += process.num_threads()
                 seen["processes", service] += 1
             except (psutil.Error, OSError):
-                continue  # it has ended meanwhile
+                continue  # the process has ended
         if tasks := seen.pop(("processes", _TASKS), 0.0):
             self._of_a_task = {
                 (unit, "a task"): seen.pop((unit, _TASKS), 0.0) / tasks for unit in ("MB PSS", "open files", "threads")
             }
-        # How many tasks run at a time says how much there is to do, and nothing about growth.
+        # The number of running tasks depends on the load and is no growth: their values are averages of one task.
         yield from (seen | self._of_a_task).items()
 
     def _states(self) -> dict[str, ProgramState]:
-        return self._platform._supervisor.states()  # noqa: SLF001 - status() would ask every service besides
+        return self._platform._supervisor.states()  # noqa: SLF001 - status() would also call every service
 
     def _pairs(self, query: str) -> list[tuple[str, float]]:
         rows: list[tuple[Any, ...]] = self._warehouse.execute(query.encode()).fetchall()
@@ -154,7 +154,7 @@ class Sampler:
 
 
 def service_of(process: psutil.Process, programs: dict[int, str]) -> str:
-    """The program that a process descends from; tasks, and whoever watches over them, apart from their scheduler."""
+    """Return the program that a process descends from; tasks and the executor count apart from their scheduler."""
     line = [process, *process.parents()]
     owner = next((programs[one.pid] for one in line if one.pid in programs), "supervisor")
     if owner == SCHEDULER and process.pid not in programs:
@@ -164,7 +164,7 @@ def service_of(process: psutil.Process, programs: dict[int, str]) -> str:
 
 
 def memory_of(pid: int) -> float:
-    """The process's share of the memory (PSS) in MB."""
+    """Return the memory of a process (PSS) in MB."""
     with Path(f"/proc/{pid}/smaps_rollup").open() as file:
         for line in file:
             if line.startswith("Pss:"):
@@ -173,10 +173,10 @@ def memory_of(pid: int) -> float:
 
 
 def size_of(folder: Path) -> float:
-    """What the files of a folder hold, in MB."""
+    """Return the size of all files of a folder in MB."""
     total = 0
-    for place, _, names in os.walk(folder):
+    for directory, _, names in os.walk(folder):
         for name in names:
             with contextlib.suppress(OSError):
-                total += (Path(place) / name).lstat().st_size
+                total += (Path(directory) / name).lstat().st_size
     return total / _MB

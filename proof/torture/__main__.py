@@ -1,4 +1,4 @@
-"""`make torture`: faults at random moments, a verdict at the end; exit code 1 on any difference."""
+"""`make torture`: inject faults at random moments and check the result; exit code 1 if a check fails."""
 
 from __future__ import annotations
 
@@ -22,15 +22,13 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command()
 def main(
-    faults: Annotated[int, typer.Option(min=1, help="how many")] = 200,
-    seed: Annotated[int, typer.Option(help="of faults, files and messages")] = 1,
+    faults: Annotated[int, typer.Option(min=1, help="number of faults")] = 200,
+    seed: Annotated[int, typer.Option(help="seed of faults, files and messages")] = 1,
     large_rows: Annotated[int, typer.Option(min=1000, help="rows of each large file")] = 500_000,
-    out: Annotated[Path | None, typer.Option(help="folder of the report; the platform's home if none is given")] = None,
-    keep: Annotated[
-        bool, typer.Option(help="leave the tortured platform's folder for who looks into its logs")
-    ] = False,
+    out: Annotated[Path | None, typer.Option(help="folder of the report; by default the platform's home")] = None,
+    keep: Annotated[bool, typer.Option(help="keep the platform's folder with its logs")] = False,
 ) -> None:
-    """Torture a platform, then count."""
+    """Inject faults into a platform under load, then check the result."""
     folder = out or PlatformSettings().platform_home
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / LOG
@@ -55,7 +53,7 @@ def main(
 
 
 if __name__ == "__main__":
-    # Whoever ends us must not leave a platform behind.
+    # These signals stop the platform, too.
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.default_int_handler)
     enter_private_mounts()

@@ -1,8 +1,8 @@
-"""The warehouse's disk as a small file system of its own, which can be filled to the last block.
+"""A small file system for the warehouse's data, which can be filled to the last block.
 
-What belongs here: the private mount namespace, the mount, the ballast. PostgreSQL then meets the kernel's own ENOSPC,
-wherever it writes: tables, WAL, temporary files. A preloaded library that fails some calls (libfiu) was the other
-choice: PostgreSQL extends files by four system calls, its processes fork, and a limit (RLIMIT_FSIZE) says EFBIG.
+What belongs here: the private mount namespace, the mount, the ballast file. PostgreSQL gets ENOSPC from the kernel
+wherever it writes: tables, WAL, temporary files. Alternatives cover less: a preloaded library (libfiu) has to fail four
+system calls in all forks of PostgreSQL, and RLIMIT_FSIZE gives EFBIG.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 BALLAST = "ballast"
 _PRIVATE = "TORTURE_MOUNTS_ARE_PRIVATE"
 _SECONDS = 30
-_BLOCK, _GOES_BYTES = 4096, 256 * 1024
+_BLOCK, _RETRY_BYTES = 4096, 256 * 1024
 
 
 def enter_private_mounts() -> None:
-    """Begin the program again where mounts are its own: whatever ends it, the machine keeps none of them.
+    """Restart the program in a private mount namespace, so that no mount remains however the program ends.
 
-    Returns where it is so already, and where this machine does not let us.
+    Returns without a restart if the namespace is private already, or if this machine does not permit one.
     """
     unshare = shutil.which("unshare")
     if os.environ.get(_PRIVATE) or unshare is None or os.geteuid() != 0:
@@ -39,24 +39,24 @@ def enter_private_mounts() -> None:
 
 
 def why_not() -> str:
-    """Why the disk cannot be filled here; empty where it can."""
+    """Return the reason why the disk cannot be filled on this machine; empty if it can."""
     if os.geteuid() != 0:
         return "only root may mount a file system for the warehouse"
     if not os.environ.get(_PRIVATE):
-        return "this machine gives us no mount namespace of our own (unshare --mount)"
+        return "this machine permits no private mount namespace (unshare --mount)"
     if shutil.which("mount") is None:
         return "there is no program named mount"
     return ""
 
 
 class SmallDisk:
-    """A file system in memory, mounted over a folder, with what was in it."""
+    """A file system in memory that is mounted over a folder and holds the folder's files."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def mount(self, megabytes: int) -> str:
-        """Put the folder's content on a disk of that size; why that did not work, or an empty text."""
+        """Mount a disk of that size with the folder's files; return the error of `mount`, or an empty text."""
         aside = self._folder.with_name(self._folder.name + ".aside")
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(self._folder, aside, symlinks=True)
@@ -78,15 +78,15 @@ class SmallDisk:
         return done.stderr.strip() if done.returncode else ""
 
     def unmount(self) -> None:
-        """Take it away; what is on it is gone."""
+        """Unmount the disk; its files are deleted."""
         subprocess.run(["umount", str(self._folder)], capture_output=True, timeout=_SECONDS, check=False)  # noqa: S603, S607
 
     def free(self) -> int:
-        """Bytes that are left."""
+        """Return the free bytes."""
         return shutil.disk_usage(self._folder).free
 
     def fill(self, leave: int) -> int:
-        """Take all but so many bytes; how many were taken. Others write meanwhile, so it may take several goes."""
+        """Fill the disk but for `leave` bytes; return the size of the ballast. Retries, because others write too."""
         taken = 0
         with (self._folder / BALLAST).open("wb") as file:
             while (size := (self.free() - leave) // _BLOCK * _BLOCK) > 0:
@@ -95,11 +95,11 @@ class SmallDisk:
                 except OSError as error:
                     if error.errno != errno.ENOSPC:
                         raise
-                    leave += _GOES_BYTES
+                    leave += _RETRY_BYTES
                 else:
                     taken += size
         return taken
 
     def clear(self) -> None:
-        """Give them back."""
+        """Delete the ballast."""
         (self._folder / BALLAST).unlink(missing_ok=True)

@@ -1,7 +1,7 @@
-"""What the tables must hold in the end, by the oracle: each file judged alone, then the newest row of each key.
+"""The expected rows of the tables: the oracle judges each file alone, then the newest row of each key is kept.
 
-What belongs here: the way from bodies to rows that can be compared with the warehouse's. No two files tie (`workload`),
-so the order in which they were loaded does not matter, and the newest row wins.
+What belongs here: converting files and messages to rows that can be compared with the warehouse's. No two files have
+the same version of a key (`workload`), so the order of loads does not matter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from include.contracts.model import ColumnType, ErrorBudget
 from include.contracts.reader import read_contract
-from proof.torture.stand import TOPIC
+from proof.torture.proxied_platform import TOPIC
 from proof.torture.workload import Sort
 from tests.oracle.documents import Document
 from tests.oracle.judge import RESCUED, judge
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from proof.torture.workload import Drop
 
 Key = tuple[str, ...]
-# A row as far as it is compared: what decides which is newer, and a digest of all its values.
+# A row for comparison: the value of the newestBy column, and a digest of all its values.
 Row = tuple[datetime, str]
 
 _PROCESSES = 2
@@ -41,7 +41,7 @@ _NICE = 15
 
 @dataclass(frozen=True)
 class Judged:
-    """A file: why it is refused, if it is, how many rows it has and how many are refused; the rows it brings."""
+    """The oracle's verdict on a file: the code if it is refused, the numbers of rows read and rejected, the rows."""
 
     code: str
     read: int
@@ -50,52 +50,52 @@ class Judged:
 
 
 class Judges:
-    """Processes that judge files while others are dropped, in what time the platform leaves them."""
+    """A pool of processes with low priority that judge files while others are dropped."""
 
     def __init__(self, contracts: Path) -> None:
         self._contracts = contracts
-        self._pool = ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn"), initializer=_give_way)
+        self._pool = ProcessPoolExecutor(_PROCESSES, mp_context=get_context("spawn"), initializer=_lower_priority)
         self._judged: dict[Path, Future[Judged]] = {}
 
     def begin(self, drops: Iterable[Drop]) -> None:
-        """Judge what is not being judged yet."""
+        """Submit the files that are not submitted yet."""
         for drop in drops:
-            if drop.sort is not Sort.STRANGER and drop.path not in self._judged:
+            if drop.sort is not Sort.UNMATCHED and drop.path not in self._judged:
                 contract = self._contracts / f"{drop.dataset}.yaml"
                 self._judged[drop.path] = self._pool.submit(_judge_file, contract, drop.path)
 
     def of(self, drop: Drop) -> Judged:
-        """The verdict on a file; waits for it."""
+        """Wait for the verdict on a file and return it."""
         return self._judged[drop.path].result()
 
     @property
     def left(self) -> int:
-        """How many are not judged yet."""
+        """The number of files that are not judged yet."""
         return sum(not judged.done() for judged in self._judged.values())
 
     def close(self) -> None:
-        """End the processes, whatever they are at."""
-        for process in list((self._pool._processes or {}).values()):  # noqa: SLF001 - the pool has no way to end one
+        """Kill the processes."""
+        for process in list((self._pool._processes or {}).values()):  # noqa: SLF001 - the pool has no public method for this
             process.kill()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
 
 def messages_rows(contract: Contract, bodies: list[bytes]) -> Mapping[Key, Row]:
-    """What good messages bring. A batch has a budget, a message has none."""
+    """Return the rows of the good messages, judged without an error budget."""
     if not bodies:
         return {}
     return _judged(replace(contract, budget=ErrorBudget(share=1.0)), b"\n".join([*bodies, b""]), TOPIC).rows
 
 
 def merge(into: dict[Key, Row], rows: Mapping[Key, Row]) -> None:
-    """Newer rows win."""
+    """Add the rows to `into`; the newer row of a key is kept."""
     for key, row in rows.items():
         if key not in into or into[key][0] < row[0]:
             into[key] = row
 
 
 def row_of(contract: Contract, values: Mapping[str, object]) -> tuple[Key, Row]:
-    """A row of the oracle or of the warehouse as it is compared."""
+    """Return the key and the comparable form of a row of the oracle or of the warehouse."""
     names = [*(column.name for column in contract.columns if column.enriched is None), RESCUED]
     text = "\x1f".join(_text(values[name]) for name in names)
     newest = values[contract.newest_by or ""]
@@ -106,7 +106,7 @@ def row_of(contract: Contract, values: Mapping[str, object]) -> tuple[Key, Row]:
 
 
 def from_warehouse(contract: Contract, values: Mapping[str, object]) -> dict[str, object]:
-    """A row of the warehouse with its documents, selected as text, read as the oracle reads them."""
+    """Return a row of the warehouse with its documents, which were selected as text, parsed by the oracle."""
     documents = {column.name for column in contract.columns if column.type is ColumnType.JSON} | {RESCUED}
     return {
         name: Document.of_text(value) if name in documents and isinstance(value, str) else value
@@ -114,7 +114,7 @@ def from_warehouse(contract: Contract, values: Mapping[str, object]) -> dict[str
     }
 
 
-def _give_way() -> None:
+def _lower_priority() -> None:
     os.nice(_NICE)
 
 
@@ -147,7 +147,7 @@ def _text(value: object) -> str:
 
 
 def _stable(canonical: object) -> str:
-    """The same text for the same document in every process: sets have no order, and hashes differ."""
+    """Return the same text for the same document in every process: the order of sets depends on the hash seed."""
     match canonical:
         case frozenset():
             return "{" + ",".join(sorted(map(_stable, canonical))) + "}"

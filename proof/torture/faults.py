@@ -1,6 +1,6 @@
-"""Carries the faults out, one after the other, and notes each with its time, its target and what it did.
+"""Injects the faults one after the other, and records time, target and effect of each.
 
-What belongs here: signals, proxies, disk, the second scheduler. What does not: which comes when (`schedule`).
+What belongs here: signals, proxies, disk, the second scheduler. What does not: the order of faults (`schedule`).
 """
 
 from __future__ import annotations
@@ -23,32 +23,32 @@ from local.airflow import API_SERVER, SCHEDULER
 from local.errors import PlatformError
 from local.platform import POSTGRES, S3
 from proof.torture.half_put import begin_put
+from proof.torture.proxied_platform import BUCKET, DAG_PROCESSOR, TRIGGERER, end_group
 from proof.torture.schedule import Fault, Kind
-from proof.torture.stand import BUCKET, DAG_PROCESSOR, TRIGGERER, end_group
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from proof.torture.disk import SmallDisk
+    from proof.torture.proxied_platform import ProxiedPlatform
     from proof.torture.proxy import Proxy
-    from proof.torture.stand import Stand
     from proof.torture.stream import Stream
 
-_TASK_SECONDS = 20.0  # a task process is waited for as long; between two runs there may be none
+_TASK_SECONDS = 20.0  # limit of the wait for a task process: between two runs there may be none
 _PROCESS_SECONDS = 60.0
 _MOST_LEFT_BYTES = 1024**2
 _PUT_BYTES = 16 * 1024**2
 _SWEEP_SECONDS = 60.0
-_FULL_FOR = 2  # times as long as other faults: something must be written meanwhile
+_FULL_FOR = 2  # factor on the fault's duration: PostgreSQL has to write in that time
 _NO_SPACE = b"No space left on device"
 _STEP_SECONDS = 0.05
-_SECOND_SCHEDULER_SECONDS = 60.0  # until it takes part
+_SECOND_SCHEDULER_SECONDS = 60.0  # limit of the wait until it is registered
 
 
 @dataclass(frozen=True)
-class Done:
-    """A fault as it happened. `tried` is False where this machine or the moment did not allow it; `effect` says why."""
+class FaultResult:
+    """A fault as it happened. `tried` is False if the machine or the moment did not allow it; `effect` says why."""
 
     number: int
     kind: Kind
@@ -60,31 +60,31 @@ class Done:
 
 
 @dataclass
-class Tormentor:
-    """Carries out faults on a stand. `disk` is None, with the reason, where it cannot be filled."""
+class FaultInjector:
+    """Injects faults into a platform. `disk` is None if it cannot be filled; `no_disk` is the reason."""
 
-    stand: Stand
+    platform: ProxiedPlatform
     stream: Stream
     warehouse: Proxy
     bucket: Proxy
     disk: SmallDisk | None
     no_disk: str
     log: Path
-    done: list[Done] = field(default_factory=list)
+    done: list[FaultResult] = field(default_factory=list)
 
-    def carry_out(self, fault: Fault) -> Done:
-        """Do it, and leave nothing of it on."""
+    def inject(self, fault: Fault) -> FaultResult:
+        """Inject a fault, end it, and write the result to the log."""
         begun = time.time()
         try:
             target, effect, tried = self._act(fault)
         except (psutil.Error, OSError, psycopg.Error, PlatformError, RetryableError, HTTPException) as error:
-            # What the fault before has thrown over may not be up yet: then this one hits nothing.
+            # The target may still be down after the fault before.
             target, effect, tried = fault.kind.value, f"hit nothing: {type(error).__name__}: {error}".strip(), False
-        note = Done(fault.number, fault.kind, begun, time.time() - begun, target, effect, tried)
-        self.done.append(note)
+        result = FaultResult(fault.number, fault.kind, begun, time.time() - begun, target, effect, tried)
+        self.done.append(result)
         with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(note)) + "\n")
-        return note
+            file.write(json.dumps(asdict(result)) + "\n")
+        return result
 
     def _act(self, fault: Fault) -> tuple[str, str, bool]:
         match fault.kind:
@@ -126,35 +126,35 @@ class Tormentor:
     # --- processes
 
     def _signal(self, service: str, number: signal.Signals = signal.SIGKILL) -> tuple[str, str, bool]:
-        pid = self._wait_for(lambda: self.stand.state(service)[1], _PROCESS_SECONDS)
+        pid = self._wait_for(lambda: self.platform.state(service)[1], _PROCESS_SECONDS)
         if pid is None:
-            return service, f"not running: {self.stand.state(service)[0]}", False
+            return service, f"not running: {self.platform.state(service)[0]}", False
         os.kill(pid, number)
         return f"{service} (pid {pid})", number.name, True
 
     def _kill_in_puts(self, fault: Fault) -> tuple[str, str, bool]:
-        """Single PUTs that are never ended: nothing of them may be listed, claimed or loaded."""
+        """Kill the S3 server during single PUTs that never end: their objects must not be listed or claimed."""
         sent = [int(share * _PUT_BYTES) for share in (fault.draw, fault.draw / 2, 1 - 1 / _PUT_BYTES)]
         with ExitStack() as held:
             for at, count in enumerate(sent):
                 key = f"incoming/sales/{fault.number}_never_ended_{at}.csv"
-                put = begin_put(self.stand.s3_config, BUCKET, key, b"x" * _PUT_BYTES, count)
+                put = begin_put(self.platform.s3_config, BUCKET, key, b"x" * _PUT_BYTES, count)
                 held.enter_context(closing(put))
             target, effect, tried = self._signal(S3)
         return target, f"{effect} during {len(sent)} PUTs", tried
 
     def _kill_after_sweep(self, fault: Fault) -> tuple[str, str, bool]:
-        """The postmaster is killed as soon as a file of no dataset has left incoming/."""
-        drop = self.stream.drop_stranger(f"swept{fault.number}")
-        store = ObjectStore(self.stand.s3_config)
+        """Kill the postmaster as soon as the sweep has moved a file without a dataset out of incoming/."""
+        drop = self.stream.drop_unmatched(f"swept{fault.number}")
+        store = ObjectStore(self.platform.s3_config)
         swept = self._wait_for(lambda: store.head(BUCKET, drop.key) is None, _SWEEP_SECONDS)
         if not swept:
-            return "sweep", "it did not come", False
+            return "sweep", f"no sweep moved {drop.name} within {_SWEEP_SECONDS:.0f} s", False
         target, effect, tried = self._signal(POSTGRES)
         return target, f"{effect} right after the sweep of {drop.name}", tried
 
     def _kill_tasks(self, fault: Fault) -> tuple[str, str, bool]:
-        tasks = self._wait_for(self.stand.tasks, _TASK_SECONDS) or []
+        tasks = self._wait_for(self.platform.tasks, _TASK_SECONDS) or []
         if not tasks:
             return "task", "no task was running", False
         chosen = tasks if fault.kind is Kind.KILL_ALL_TASKS else [tasks[int(fault.draw * len(tasks)) % len(tasks)]]
@@ -166,22 +166,22 @@ class Tormentor:
         return f"task (pid {', '.join(names)})", f"SIGKILL, {len(tasks)} were running", bool(names)
 
     def _kill_backend(self, fault: Fault) -> tuple[str, str, bool]:
-        """One of PostgreSQL's processes, a loading one where there is one: the postmaster then restarts them all."""
+        """Kill one of PostgreSQL's backends, a loading one if possible: the postmaster then restarts all of them."""
         query = (
             "SELECT pid, usename || ': ' || left(query, 60) FROM pg_stat_activity "
             "WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() "
             "ORDER BY (usename = 'ingest' AND state = 'active') DESC, pid"
         )
-        with self.stand.superuser() as connection:
+        with self.platform.superuser() as connection:
             found = connection.execute(query).fetchall()
         if not found:
-            return "backend", "there was none", False
+            return "backend", "no client was connected", False
         pid, what = found[0] if fault.draw < 0.7 else found[int(fault.draw * len(found)) % len(found)]
         os.kill(pid, signal.SIGKILL)
         return f"backend (pid {pid})", f"SIGKILL at {' '.join(what.split())}", True
 
     def _two_schedulers(self, fault: Fault) -> tuple[str, str, bool]:
-        second = self.stand.second_scheduler()
+        second = self.platform.second_scheduler()
         try:
             query = (
                 "SELECT count(*) FROM job WHERE job_type = 'SchedulerJob' AND state = 'running' "
@@ -189,7 +189,7 @@ class Tormentor:
             )
 
             def both() -> bool:
-                with suppress(psycopg.Error), self.stand.superuser("airflow") as connection:
+                with suppress(psycopg.Error), self.platform.superuser("airflow") as connection:
                     return bool(connection.execute(query).fetchone()[0] >= 2)
                 return False
 
@@ -199,7 +199,7 @@ class Tormentor:
             if fault.draw < 0.5 or second.poll() is not None:
                 return "second scheduler", f"ran beside the first ({together=}), killed", together
             target, effect, tried = self._signal(SCHEDULER)
-            time.sleep(fault.lasts)  # the second one goes on alone, and with the first one's successor
+            time.sleep(fault.lasts)  # the second one runs alone, then beside the restarted first one
             return target, f"{effect} beside a second one ({together=})", tried and together
         finally:
             end_group(second)
@@ -232,7 +232,7 @@ class Tormentor:
     def _fill_disk(self, fault: Fault) -> tuple[str, str, bool]:
         if self.disk is None:
             return "disk of the warehouse", f"skipped: {self.no_disk}", False
-        log = self.stand.settings.layout.logs / f"{POSTGRES}.log"
+        log = self.platform.settings.layout.logs / f"{POSTGRES}.log"
         before = log.read_bytes().count(_NO_SPACE)
         try:
             taken = self.disk.fill(int(fault.draw * _MOST_LEFT_BYTES))
@@ -240,8 +240,8 @@ class Tormentor:
         finally:
             self.disk.clear()
         refused = max(0, log.read_bytes().count(_NO_SPACE) - before)
-        told = f"{taken / 1e6:.0f} MB taken for {_FULL_FOR * fault.lasts:.1f} s, {refused} writes refused"
-        return "disk of the warehouse", told, True
+        effect = f"{taken / 1e6:.0f} MB taken for {_FULL_FOR * fault.lasts:.1f} s, {refused} writes refused"
+        return "disk of the warehouse", effect, True
 
     @staticmethod
     def _wait_for(condition: Callable[[], Any], seconds: float) -> Any:

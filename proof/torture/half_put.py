@@ -1,4 +1,4 @@
-"""A single PUT that is begun and not ended: so many bytes of the body are sent, and the connection stays open."""
+"""An unfinished PUT: a part of the body is sent, and the connection stays open."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _SECONDS = 20
 
 
 def begin_put(config: S3Config, name: str, key: str, body: bytes, sent: int) -> http.client.HTTPConnection:
-    """Begin to put an object. Close the connection afterwards.
+    """Send the head and a part of the body of a PUT. The caller closes the connection.
 
     Args:
-        config: of the store.
+        config: of the object store.
         name: of the bucket.
         key: of the object.
-        body: all of it; its length is announced.
-        sent: how many bytes of it are sent.
+        body: the whole body; its length is the Content-Length.
+        sent: how many bytes of the body are sent.
     """
     client = bucket.client(config)
     url = urlsplit(client.generate_presigned_url("put_object", Params={"Bucket": name, "Key": key}))

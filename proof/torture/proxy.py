@@ -1,6 +1,6 @@
-"""A TCP proxy that misbehaves on command: it stands between the platform's workers and one of their stores.
+"""A TCP proxy between the platform's workers and one of their stores; it resets, stalls, slows or cuts connections.
 
-What belongs here: bytes and sockets. It knows no protocol, so a cut comes in the middle of whatever passes.
+What belongs here: bytes and sockets. It does not know the protocols, so a cut may be in the middle of a message.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _CHUNK = 64 * 1024
 _DRIP_BYTES, _DRIP_SECONDS = 512, 0.05
 _CONNECT_SECONDS = 10
 _STOP_SECONDS = 10
-# Closed with this, a socket tells the other side with a reset instead of an orderly end.
+# SO_LINGER with 0 seconds: closing the socket sends a reset.
 _NO_LINGER = struct.pack("ii", 1, 0)
 
 
@@ -45,7 +45,7 @@ class _Pair:
 
 
 class Proxy:
-    """Listens on a port of the loopback interface while the context lasts, in a thread of its own."""
+    """Listens on a port of the loopback interface while the context lasts, in a separate thread."""
 
     def __init__(self, target_port: int) -> None:
         self._target = target_port
@@ -71,24 +71,24 @@ class Proxy:
             self._loop.close()
 
     def reset(self) -> int:
-        """Reset every connection that is open now; how many."""
+        """Reset every open connection; return how many."""
         return self._run(self._reset()).result(_STOP_SECONDS)
 
     def stall(self, *, on: bool) -> None:
-        """Let nothing pass, or let it pass again. New connections are taken, and stall too."""
+        """Stop or resume forwarding. New connections are accepted, and stall too."""
         self._loop.call_soon_threadsafe(self._passing.clear if on else self._passing.set)
 
     def drip(self, *, on: bool) -> None:
-        """Let some hundred bytes pass at a time, with pauses, or everything as it comes again."""
+        """Forward a few hundred bytes at a time with pauses, or everything at once again."""
         self._dripping = on
 
     def cut(self, towards: str) -> int:
-        """Cut each connection that is open now in the middle of the next bytes towards `client` or `store`."""
+        """Cut each open connection in the middle of the next bytes towards `client` or `store`; return how many."""
         return self._run(self._arm(towards)).result(_STOP_SECONDS)
 
     @property
     def armed(self) -> int:
-        """How many connections wait for their cut; one that ended by itself does not."""
+        """The number of open connections that are not cut yet."""
         return sum(bool(pair.cut) for pair in tuple(self._pairs))
 
     def _run(self, coroutine: Coroutine[Any, Any, _Answer]) -> Future[_Answer]:
@@ -104,7 +104,7 @@ class Proxy:
         self._server.close()
         await self._reset()
         self._passing.set()
-        # They end by themselves now; one that is cancelled complains on the screen.
+        # The tasks end without being cancelled; asyncio would log a cancelled one.
         if others := asyncio.all_tasks() - {asyncio.current_task()}:
             await asyncio.wait(others, timeout=_STOP_SECONDS / 2)
 
@@ -152,7 +152,7 @@ class Proxy:
                 if pair.cut == towards:
                     pair.cut = ""
                     writer.write(data[: len(data) // 2])
-                    await asyncio.sleep(_DRIP_SECONDS)  # on its way before the reset overtakes it
+                    await asyncio.sleep(_DRIP_SECONDS)  # so that the bytes are sent before the reset
                     pair.reset()
                     return
                 await self._pass(writer, data)

@@ -1,6 +1,6 @@
-"""What a torture run prints and writes: faults by kind with the time to the next loaded file, and the checks.
+"""The report of a torture run: faults by kind with the time to the next loaded file, and the checks.
 
-What belongs here: tables and files. What does not: finding anything out.
+What belongs here: sums, tables and files. What does not: the checks themselves (`checks`).
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from proof.torture.checks import Check
-    from proof.torture.faults import Done
+    from proof.torture.checks import FinalCheck
+    from proof.torture.faults import FaultResult
 
 LOG, REPORT = "torture.jsonl", "torture.json"
 
 
 @dataclass(frozen=True)
-class OfKind:
-    """Faults of one kind: how many, how many could be tried, and seconds from each to the next loaded file."""
+class KindSummary:
+    """Faults of one kind: how many, how many were tried, and the seconds from a fault to the next loaded file."""
 
     kind: Kind
     faults: int
@@ -38,8 +38,8 @@ class OfKind:
     slowest: float | None
 
 
-def by_kind(done: Sequence[Done], loads: Sequence[float]) -> list[OfKind]:
-    """Sum the faults up.
+def by_kind(done: Sequence[FaultResult], loads: Sequence[float]) -> list[KindSummary]:
+    """Summarise the faults by kind.
 
     Args:
         done: the faults.
@@ -54,7 +54,7 @@ def by_kind(done: Sequence[Done], loads: Sequence[float]) -> list[OfKind]:
         seconds = [next((load - fault.at for load in loads if load > fault.at), None) for fault in tried]
         known = [one for one in seconds if one is not None]
         found.append(
-            OfKind(
+            KindSummary(
                 kind=kind,
                 faults=len(of_kind),
                 tried=len(tried),
@@ -65,8 +65,8 @@ def by_kind(done: Sequence[Done], loads: Sequence[float]) -> list[OfKind]:
     return found
 
 
-def longest_silence(done: Sequence[Done], loads: Sequence[float]) -> float:
-    """Seconds between the first fault and the last in which no file was loaded: the longest time.
+def longest_silence(done: Sequence[FaultResult], loads: Sequence[float]) -> float:
+    """Return the longest time, in seconds, without a loaded file between the first fault and the last.
 
     Args:
         done: the faults, in their order.
@@ -75,11 +75,11 @@ def longest_silence(done: Sequence[Done], loads: Sequence[float]) -> float:
     if not done:
         return 0.0
     first, last = done[0].at, done[-1].at
-    heard = [first, *(load for load in loads if first < load < last), last]
-    return max(later - earlier for earlier, later in pairwise(heard))
+    times = [first, *(load for load in loads if first < load < last), last]
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
-def show(console: Console, faults: Sequence[OfKind], checks: Sequence[Check]) -> None:
+def show(console: Console, faults: Sequence[KindSummary], checks: Sequence[FinalCheck]) -> None:
     """Print both tables."""
     table = _table("FAULT", "HAPPENED", "NEXT FILE LOADED AFTER, MEDIAN", "SLOWEST")
     for one in faults:
@@ -97,9 +97,9 @@ def show(console: Console, faults: Sequence[OfKind], checks: Sequence[Check]) ->
 
 
 def write(
-    folder: Path, seed: int, counts: dict[str, object], faults: Sequence[OfKind], checks: Sequence[Check]
+    folder: Path, seed: int, counts: dict[str, object], faults: Sequence[KindSummary], checks: Sequence[FinalCheck]
 ) -> Path:
-    """Write the same as JSON; where."""
+    """Write the report as JSON; return its path."""
     path = folder / REPORT
     body = {
         "seed": seed,

@@ -1,6 +1,6 @@
-"""One torture run from the first start to the last check.
+"""One torture run, from the start of the platform to the last check.
 
-What belongs here: the order. What each part does stands in its own module.
+What belongs here: the order of the steps. What does not: the steps, which have their own modules.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from include.stores.warehouse import connect
 from local import leftovers, processes
 from local.errors import PlatformError
 from local.settings import temporary_settings
-from local.temporary import temporary_folder, told
+from local.temporary import patched_env, temporary_folder
 from proof.torture import disk as disks
-from proof.torture.checks import Check, Checker
+from proof.torture.checks import Checker, FinalCheck
 from proof.torture.expectation import Judges
-from proof.torture.faults import Tormentor
+from proof.torture.faults import FaultInjector
+from proof.torture.proxied_platform import DAGS, DATASETS, PIPELINE, SERVICES, ProxiedPlatform, write_contracts
 from proof.torture.proxy import Proxy
 from proof.torture.report import longest_silence
 from proof.torture.schedule import schedule
-from proof.torture.stand import DAGS, DATASETS, PIPELINE, SERVICES, Stand, write_contracts
 from proof.torture.stream import Stream
 from proof.torture.topic import Messages
 from proof.torture.watch import reprocess, wait_for_services, wait_until_settled
@@ -37,79 +37,79 @@ if TYPE_CHECKING:
     import psutil
 
     from local.console import Progress
-    from proof.torture.faults import Done
+    from proof.torture.faults import FaultResult
 
     Say = Callable[[str], None]
 
 _DISK_MB = 3072
-_WAL = "512MB"  # of the three gigabytes: the rest of the disk is for tables
-_START_SECONDS = 900  # of a service; the machine may be busy with something else
+_WAL = "512MB"  # of the small disk; the remaining space is for tables
+_START_SECONDS = 900  # per service, for a loaded machine
 _DAG_SECONDS = 300.0
 _WARM_UP_SECONDS = 600.0
 _CALM_SECONDS = 60.0
-_SILENCE_SECONDS = 300.0  # some faults in a row, of which each takes a minute to get over
+_SILENCE_SECONDS = 300.0  # several faults in a row, with a minute of recovery each
 
 
 @dataclass
 class Outcome:
-    """What a run ended with. `loads` are seconds since the epoch, in order."""
+    """The result of a run. `loads` are the times of loads in seconds since the epoch, in order."""
 
-    done: list[Done] = field(default_factory=list)
+    done: list[FaultResult] = field(default_factory=list)
     loads: list[float] = field(default_factory=list)
-    checks: list[Check] = field(default_factory=list)
+    checks: list[FinalCheck] = field(default_factory=list)
     counts: dict[str, object] = field(default_factory=dict)
 
 
 def torture(
     faults: int, seed: int, large_rows: int, log: Path, progress: Progress, say: Say, *, keep: bool = False
 ) -> Outcome:
-    """Start a platform, torture it, wait for its rest, check, and take it down.
+    """Start a platform, inject faults under load, wait until all is settled, check, and stop the platform.
 
     Args:
         faults: how many.
         seed: of faults, files and messages.
-        large_rows: rows of the files that take long.
-        log: each fault is written there as it happens.
-        progress: is told of the start and the stop.
-        say: is told of the rest.
-        keep: leave the folder where it is, for who looks into the logs.
+        large_rows: rows of each large file.
+        log: file to which each fault is appended.
+        progress: shows the start and the stop of the platform.
+        say: prints the other steps.
+        keep: keep the platform's folder with its logs.
     """
     outcome, begun = Outcome(), time.monotonic()
     with ExitStack() as stack:
         home = stack.enter_context(temporary_folder("torture-", keep=keep))
-        stack.enter_context(told({**PIPELINE, "INGEST_CONTRACTS_DIR": str(home / "contracts")}))
+        stack.enter_context(patched_env({**PIPELINE, "INGEST_CONTRACTS_DIR": str(home / "contracts")}))
         write_contracts(home / "contracts")
         settings = temporary_settings(home / "home", platform_start_seconds=_START_SECONDS)
         warehouse = stack.enter_context(Proxy(settings.postgres_port))
         bucket = stack.enter_context(Proxy(settings.s3_port))
-        stand = Stand(settings, warehouse, bucket, progress)
-        disk, no_disk = _disk(stand, stack)
+        platform = ProxiedPlatform(settings, warehouse, bucket, progress)
+        disk, no_disk = _disk(platform, stack)
         if no_disk:
             say(f"The disk will not be filled: {no_disk}.")
-        stack.callback(stand.down)
-        stand.up(SERVICES)
-        _prepare(stand, say)
+        stack.callback(platform.down)
+        platform.up(SERVICES)
+        _prepare(platform, say)
         judges = Judges(home / "contracts")
         stack.callback(judges.close)
         contracts = {name: read_contract(home / "contracts" / f"{name}.yaml") for name in DATASETS}
         (home / "files").mkdir()
-        stream = Stream(stand, Workload(seed, contracts, home / "files", large_rows), seed)
-        messages = Messages(stand.kafka, seed)
-        tormentor = Tormentor(stand, stream, warehouse, bucket, disk, no_disk, log)
-        outcome.checks += _under_load(faults, seed, tormentor, stream, messages, judges, say)
-        outcome.done = tormentor.done
+        stream = Stream(platform, Workload(seed, contracts, home / "files", large_rows), seed)
+        messages = Messages(platform.kafka, seed)
+        injector = FaultInjector(platform, stream, warehouse, bucket, disk, no_disk, log)
+        outcome.checks += _under_load(faults, seed, injector, stream, messages, judges, say)
+        outcome.done = injector.done
         if all(check.ok for check in outcome.checks):
             say(f"judging {judges.left} files")
-            outcome.checks += Checker(stand, contracts, stream.dropped, messages, judges).run()
-        outcome.loads = _loads(stand)
-        outcome.checks += _standstill(stand, outcome)
-        session = stand.session
-        stand.down()
+            outcome.checks += Checker(platform, contracts, stream.dropped, messages, judges).run()
+        outcome.loads = _loads(platform)
+        outcome.checks += _standstill(platform, outcome)
+        session = platform.session
+        platform.down()
         outcome.checks.append(
-            _none_left("processes left after the stop", processes.find(stand.settings.layout, session))
+            _none_left("processes left after the stop", processes.find(platform.settings.layout, session))
         )
         outcome.counts |= {
-            "faults tried": sum(done.tried for done in tormentor.done),
+            "faults tried": sum(done.tried for done in injector.done),
             "files": len(stream.dropped),
             "megabytes": round(sum(drop.size for drop in stream.dropped) / 1e6),
             "uploads cut": len(stream.cut),
@@ -121,42 +121,42 @@ def torture(
 
 
 def _under_load(
-    faults: int, seed: int, tormentor: Tormentor, stream: Stream, messages: Messages, judges: Judges, say: Say
-) -> list[Check]:
-    """Load and faults, then rest; what of the platform did not come back, and what hangs."""
-    stand, gave_up = tormentor.stand, []
+    faults: int, seed: int, injector: FaultInjector, stream: Stream, messages: Messages, judges: Judges, say: Say
+) -> list[FinalCheck]:
+    """Run load and faults, then wait until all is settled; return checks of services and of unfinished work."""
+    platform, gave_up = injector.platform, []
     messages.start()
     stream.start()
-    _warm_up(stand, say)
+    _warm_up(platform, say)
     for fault in schedule(seed, faults):
-        if fault.calm and tormentor.done:
-            _wait_for_load(stand, tormentor.done[-1].at)
+        if fault.calm and injector.done:
+            _wait_for_load(platform, injector.done[-1].at)
         time.sleep(fault.pause)
-        done = tormentor.carry_out(fault)
+        done = injector.inject(fault)
         judges.begin(list(stream.dropped))
-        gave_up += [name for name in SERVICES if stand.state(name)[0] == "FATAL"]
+        gave_up += [name for name in SERVICES if platform.state(name)[0] == "FATAL"]
         say(f"{fault.number}/{faults} {done.kind.value}: {done.target}: {done.effect}; {len(stream.dropped)} files")
     stream.stop()
     messages.stop()
     judges.begin(stream.dropped)
-    complaints = wait_for_services(stand, say)
+    complaints = wait_for_services(platform, say)
     checks = [
-        Check("services that the supervisor gave up", "0", str(len(gave_up)), not gave_up, ", ".join(gave_up)),
-        Check("services that came back", "all", complaints or "all", not complaints, complaints),
+        FinalCheck("services that the supervisor gave up", "0", str(len(gave_up)), not gave_up, ", ".join(gave_up)),
+        FinalCheck("services that came back", "all", complaints or "all", not complaints, complaints),
     ]
-    hang = wait_until_settled(stand, stream, say)
-    returned = 0
+    hang = wait_until_settled(platform, stream, say)
+    requeued = 0
     if not hang:
-        returned, hang = reprocess(stand, stream, say)
+        requeued, hang = reprocess(platform, stream, say)
     judges.begin(stream.dropped)
-    checks.append(Check("everything is settled", "yes", "no" if hang else "yes", not hang, hang))
-    say(f"{returned} files were put back from quarantine")
+    checks.append(FinalCheck("everything is settled", "yes", "no" if hang else "yes", not hang, hang))
+    say(f"{requeued} files were requeued from quarantine")
     return checks
 
 
-def _disk(stand: Stand, stack: ExitStack) -> tuple[disks.SmallDisk | None, str]:
-    """The warehouse on a disk of its own, or why not."""
-    data = stand.prepare_cluster()
+def _disk(platform: ProxiedPlatform, stack: ExitStack) -> tuple[disks.SmallDisk | None, str]:
+    """Mount a small disk for the warehouse; return it, or None and the reason."""
+    data = platform.prepare_cluster()
     if reason := disks.why_not():
         return None, reason
     disk = disks.SmallDisk(data)
@@ -166,58 +166,62 @@ def _disk(stand: Stand, stack: ExitStack) -> tuple[disks.SmallDisk | None, str]:
     return disk, ""
 
 
-def _prepare(stand: Stand, say: Say) -> None:
-    """Little WAL, so that the small disk is for tables; and the DAGs that are wanted begin."""
-    with stand.superuser() as connection:
+def _prepare(platform: ProxiedPlatform, say: Say) -> None:
+    """Limit the WAL, so that the small disk has room for tables, and unpause the DAGs."""
+    with platform.superuser() as connection:
         connection.execute(f"ALTER SYSTEM SET max_wal_size = '{_WAL}'")
         connection.execute("SELECT pg_reload_conf()")
     say("waiting for the DAGs")
     end = time.monotonic() + _DAG_SECONDS
-    while missing := set(DAGS) - stand.dag_ids():
+    while missing := set(DAGS) - platform.dag_ids():
         if time.monotonic() > end:
-            raise PlatformError(f"Airflow does not know {', '.join(sorted(missing))}", "look into its logs")
+            raise PlatformError(
+                f"Airflow has no DAG {', '.join(sorted(missing))} after {_DAG_SECONDS:.0f} s", "look into its logs"
+            )
         time.sleep(1)
     for dag_id in DAGS:
-        stand.unpause(dag_id)
+        platform.unpause(dag_id)
 
 
-def _warm_up(stand: Stand, say: Say) -> None:
-    """Until the first file is loaded: before that, faults would only delay the start."""
+def _warm_up(platform: ProxiedPlatform, say: Say) -> None:
+    """Wait until the first file is loaded: earlier faults would only delay the start."""
     say("waiting for the first file")
     end = time.monotonic() + _WARM_UP_SECONDS
-    while not _loads(stand):
+    while not _loads(platform):
         if time.monotonic() > end:
-            raise PlatformError("no file was loaded before the first fault", "look into Airflow's logs")
+            raise PlatformError(
+                f"no file was loaded within {_WARM_UP_SECONDS:.0f} s before the first fault", "look into Airflow's logs"
+            )
         time.sleep(0.5)
 
 
-def _wait_for_load(stand: Stand, since: float) -> None:
-    """Until a file was loaded after that moment, or for a minute."""
+def _wait_for_load(platform: ProxiedPlatform, since: float) -> None:
+    """Wait until a file is loaded after that time, at most a minute."""
     end = time.monotonic() + _CALM_SECONDS
-    while time.monotonic() < end and not any(load > since for load in _loads(stand)[-1:]):
+    while time.monotonic() < end and not any(load > since for load in _loads(platform)[-1:]):
         time.sleep(0.5)
 
 
-def _loads(stand: Stand) -> list[float]:
+def _loads(platform: ProxiedPlatform) -> list[float]:
     query = b"SELECT extract(epoch FROM loaded_at)::float FROM ops.file_ingestion_log WHERE loaded_at > '-infinity'"
     try:
-        with connect(stand.warehouse_config()) as connection:
+        with connect(platform.warehouse_config()) as connection:
             return sorted(row[0] for row in connection.execute(query).fetchall())
     except PipelineError:
         return []
 
 
-def _standstill(stand: Stand, outcome: Outcome) -> Iterator[Check]:
-    """Whatever is hit, files are loaded again before long, and nobody is left who waits for a dead scheduler."""
+def _standstill(platform: ProxiedPlatform, outcome: Outcome) -> Iterator[FinalCheck]:
+    """Check that files were loaded again soon after each fault, and that no process waits for a dead scheduler."""
     silence = longest_silence(outcome.done, outcome.loads)
-    yield Check(
+    yield FinalCheck(
         "longest time in which no file was loaded", f"≤ {_SILENCE_SECONDS:.0f} s", f"{silence:.0f} s",
         silence <= _SILENCE_SECONDS,
     )  # fmt: skip
-    left = leftovers.leaderless(stand.session.id) if stand.session else []
+    left = leftovers.leaderless(platform.session.id) if platform.session else []
     yield _none_left("processes left by a killed service", left)
 
 
-def _none_left(name: str, left: list[psutil.Process]) -> Check:
+def _none_left(name: str, left: list[psutil.Process]) -> FinalCheck:
     names = ", ".join(f"{process.name()} (pid {process.pid})" for process in left)
-    return Check(name, "0", str(len(left)), not left, names)
+    return FinalCheck(name, "0", str(len(left)), not left, names)

@@ -1,4 +1,4 @@
-"""Which fault comes when: drawn from the seed before anything starts, so that a run can be repeated.
+"""The schedule of faults: drawn from the seed before the start, so that a run can be repeated.
 
 What belongs here: kinds, order, pauses, draws. What does not: processes, sockets, disks (`faults` and beside it).
 """
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """Every kind of fault. Those that last a while end by themselves."""
+    """Every kind of fault. Lasting ones are ended by the injector."""
 
     KILL_TASK = "kill-task"
     KILL_ALL_TASKS = "kill-all-tasks"
@@ -43,11 +43,12 @@ _SHORTEST, _LONGEST = 2.0, 8.0
 
 @dataclass(frozen=True)
 class Fault:
-    """One fault: `pause` seconds after the one before has ended, for `lasts` seconds where the kind lasts.
+    """One fault: `pause` seconds after the end of the one before, for `lasts` seconds if the kind lasts.
 
     Attributes:
-        draw: from 0 to 1, chooses the victim among those there are at the time, and how much.
-        calm: comes once a file was loaded after the one before, or a minute later; the others hit what is still down.
+        draw: from 0 to 1; chooses the target among the candidates, and amounts.
+        calm: wait until a file was loaded after the fault before, at most a minute; others may hit services that are
+            still down.
     """
 
     number: int
@@ -59,8 +60,8 @@ class Fault:
 
 
 def schedule(seed: int, faults: int) -> list[Fault]:
-    """So many faults. Every kind comes once before any comes twice; the same seed gives the same schedule."""
-    chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
+    """Return the faults. Every kind occurs once before any occurs twice; the same seed gives the same schedule."""
+    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     kinds: list[Kind] = []
     while len(kinds) < faults:
         round_of_all = list(Kind)

@@ -1,6 +1,6 @@
-"""The stream of messages, good and bad, and what the broker holds of them in the end.
+"""The stream of messages, good and bad, and the broker's final state.
 
-What belongs here: what is published, dead letters, offsets. The broker is in memory, so nothing is done to it itself.
+What belongs here: published messages, dead letters, offsets. The broker keeps messages in memory and gets no faults.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, TopicPartition
 
 from include.settings import StreamSettings
-from include.streams.broker import ensure_topic, raise_for, reader, spans
+from include.streams.broker import ensure_topic, partition_offsets, raise_for, reader
 from include.streams.dead_letters import OFFSET, PARTITION, dead_letter_topic
 from include.streams.messages import headers_of
 from include.streams.publish import publisher
-from proof.torture.stand import TOPIC
+from proof.torture.proxied_platform import TOPIC
 
 if TYPE_CHECKING:
     from include.settings import KafkaConfig
@@ -28,15 +28,15 @@ MARK = "torture-number"
 _AT_ONCE = (5, 40)
 _PAUSE = (0.5, 2.5)
 _KEYS = 400
-_BAD_EVERY = 43  # a batch of a hundred or more is stopped by one in twenty
+_BAD_EVERY = 43  # fewer than one in twenty, which would stop a batch of a hundred or more
 _JOIN_SECONDS = 120
 _BEGIN = datetime(2026, 3, 1, tzinfo=UTC)
-_GROUP_OF_OURS = "torture"
+_GROUP = "torture"
 
 
 @dataclass
 class Messages:
-    """A thread that publishes. `good` are the bodies in their order, `bad` the numbers of the others."""
+    """A thread that publishes messages. `good` are the bodies in order, `bad` the numbers of the bad messages."""
 
     kafka: KafkaConfig
     seed: int
@@ -46,24 +46,24 @@ class Messages:
 
     def __post_init__(self) -> None:
         self._stop = threading.Event()
-        self._chance = random.Random(f"messages {self.seed}")  # noqa: S311 - to be repeated, not to be secret
+        self._chance = random.Random(f"messages {self.seed}")  # noqa: S311 - repeatable, not secret
         self._thread = threading.Thread(target=self._run, name="messages", daemon=True)
 
     @property
     def published(self) -> int:
-        """All of them."""
+        """The number of published messages."""
         return len(self.good) + len(self.bad)
 
     def start(self) -> None:
-        """Make the topic, and begin."""
+        """Create the topic and start the thread."""
         ensure_topic(self.kafka, TOPIC, StreamSettings().partitions)
         self._thread.start()
 
     def stop(self) -> None:
-        """No more.
+        """Stop publishing.
 
         Raises:
-            Exception: the broker refused some.
+            Exception: the error that ended the thread, such as a refused message.
         """
         self._stop.set()
         self._thread.join(_JOIN_SECONDS)
@@ -85,7 +85,7 @@ class Messages:
 
     def _message(self, number: int) -> tuple[bytes, bytes]:
         key = f"M{self._chance.randrange(_KEYS):06}"
-        # Each number has a second of its own, and pairs of neighbours are swapped: the older one comes later, too.
+        # Each number has a unique time; neighbours are swapped, so that older messages also follow newer ones.
         fetched = _BEGIN + timedelta(seconds=number + 1 if number % 2 else number - 1)
         row: dict[str, object] = {
             "id": key,
@@ -111,34 +111,34 @@ class Messages:
 
 @dataclass(frozen=True)
 class DeadLetters:
-    """What is in the dead letter topic: numbers of messages and the places they came from, each once."""
+    """Content of the dead letter topic: distinct message numbers and distinct positions (partition, offset)."""
 
     letters: int = 0
     numbers: frozenset[int] = frozenset()
-    places: frozenset[tuple[int, int]] = frozenset()
+    positions: frozenset[tuple[int, int]] = frozenset()
 
 
-def waiting(kafka: KafkaConfig) -> int:
-    """Messages that the group has not committed."""
-    return sum(span.waiting for span in spans(kafka, TOPIC, StreamSettings().group_of(TOPIC)))
+def consumer_lag(kafka: KafkaConfig) -> int:
+    """Return the consumer group's lag, all partitions together."""
+    return sum(offsets.lag for offsets in partition_offsets(kafka, TOPIC, StreamSettings().group_of(TOPIC)))
 
 
-def end_of_topic(kafka: KafkaConfig) -> int:
-    """Messages of the topic, all partitions together."""
-    return sum(span.end for span in spans(kafka, TOPIC, StreamSettings().group_of(TOPIC)))
+def last_stable_total(kafka: KafkaConfig) -> int:
+    """Return the sum of the last stable offsets, which is the number of published messages."""
+    return sum(offsets.last_stable for offsets in partition_offsets(kafka, TOPIC, StreamSettings().group_of(TOPIC)))
 
 
 def dead_letters(kafka: KafkaConfig) -> DeadLetters:
     """Read the dead letter topic from its beginning to its end."""
     topic = dead_letter_topic(TOPIC)
-    found = spans(kafka, topic, _GROUP_OF_OURS)
+    found = partition_offsets(kafka, topic, _GROUP)
     if not found:
         return DeadLetters()
-    numbers, places, letters = set(), set(), 0
-    with reader(kafka, topic, _GROUP_OF_OURS, {"fetch.wait.max.ms": 50}) as consumer:
-        for span in found:
-            consumer.assign([TopicPartition(topic, span.partition, span.begin)])
-            at_end = span.begin >= span.end
+    numbers, positions, letters = set(), set(), 0
+    with reader(kafka, topic, _GROUP, {"fetch.wait.max.ms": 50}) as consumer:
+        for offsets in found:
+            consumer.assign([TopicPartition(topic, offsets.partition, offsets.low)])
+            at_end = offsets.low >= offsets.last_stable
             while not at_end:
                 for raw in consumer.consume(1000, 1.0):
                     error = raw.error()
@@ -146,8 +146,8 @@ def dead_letters(kafka: KafkaConfig) -> DeadLetters:
                         at_end = True
                         continue
                     raise_for(error)
-                    told = dict(headers_of(raw))
+                    headers = dict(headers_of(raw))
                     letters += 1
-                    numbers.add(int(told[MARK] or b""))
-                    places.add((int(told[PARTITION] or b""), int(told[OFFSET] or b"")))
-    return DeadLetters(letters, frozenset(numbers), frozenset(places))
+                    numbers.add(int(headers[MARK] or b""))
+                    positions.add((int(headers[PARTITION] or b""), int(headers[OFFSET] or b"")))
+    return DeadLetters(letters, frozenset(numbers), frozenset(positions))

@@ -1,6 +1,6 @@
-"""Waiting for the end, with a bound: everything settled, or what is open.
+"""Waiting, with a limit, until everything is settled; otherwise a description of the unfinished work.
 
-What belongs here: looking and waiting. What does not: whether the end is the right one (`checks`).
+What belongs here: reading the state and waiting. What does not: whether the final state is right (`checks`).
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ from include.errors import PipelineError
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 from local.errors import PlatformError
-from proof.torture.stand import BUCKET, DATASETS, SERVICES
-from proof.torture.topic import waiting
+from proof.torture.proxied_platform import BUCKET, DATASETS, SERVICES
+from proof.torture.topic import consumer_lag
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from proof.torture.stand import Stand
+    from proof.torture.proxied_platform import ProxiedPlatform
     from proof.torture.stream import Stream
 
-# What ends a file for a reason outside of it. The file is sound: its owner puts it back with `reprocess_failed`.
+# Codes of failures that are not caused by the file: its owner requeues it with `reprocess_failed`.
 OUTSIDE = (
     "worker-died", "target-locked", "warehouse-unavailable", "bucket-unavailable", "disk-full", "object-vanished",
 )  # fmt: skip
-_PATIENCE = 420.0  # without any change; a task whose scheduler died is tried again after some tens of seconds
+_TIMEOUT_SECONDS = 420.0  # without any change; a task of a killed scheduler is retried after some tens of seconds
 _LOOK_SECONDS = 1.0
 _ROUNDS = 5
 _RUN_SECONDS = 300.0
@@ -36,7 +36,7 @@ _RUN_SECONDS = 300.0
 
 @dataclass(frozen=True)
 class Open:
-    """What is not at its end yet."""
+    """The amount of unfinished work."""
 
     held: int
     incoming: int
@@ -45,105 +45,105 @@ class Open:
     messages: int
 
     @property
-    def nothing(self) -> bool:
+    def is_settled(self) -> bool:
         """Whether everything is settled."""
         return not (self.held or self.incoming or self.entries or self.messages)
 
     def __str__(self) -> str:
         return (
-            f"{self.incoming} files in incoming/, {self.entries} entries under way, {self.messages} messages, "
+            f"{self.incoming} files in incoming/, {self.entries} unsettled entries, {self.messages} messages, "
             f"{self.held} files held back"
         )
 
 
-def wait_for_services(stand: Stand, say: Callable[[str], None]) -> str:
-    """Wait until every service is well again; what some complain of if they do not come back."""
-    end = time.monotonic() + _PATIENCE
+def wait_for_services(platform: ProxiedPlatform, say: Callable[[str], None]) -> str:
+    """Wait until every service is healthy; return the complaints of those that are not, or an empty text."""
+    end = time.monotonic() + _TIMEOUT_SECONDS
     complaints: dict[str, str] = {}
-    told: Collection[str] = ()
+    reported: Collection[str] = ()
     while time.monotonic() < end:
         try:
-            complaints = stand.complaints()
+            complaints = platform.complaints()
         except PlatformError as error:
             complaints = {"supervisor": str(error)}
         if not complaints:
             return ""
-        if complaints.keys() != told:
+        if complaints.keys() != reported:
             say(f"waiting for {', '.join(complaints)}")
-            told = complaints.keys()
+            reported = complaints.keys()
         time.sleep(_LOOK_SECONDS)
-    return "; ".join(f"{name}: {said}" for name, said in complaints.items())
+    return "; ".join(f"{name}: {complaint}" for name, complaint in complaints.items())
 
 
-def wait_until_settled(stand: Stand, stream: Stream, say: Callable[[str], None]) -> str:
-    """Wait until nothing is under way; an account of what hangs if nothing changes for minutes."""
+def wait_until_settled(platform: ProxiedPlatform, stream: Stream, say: Callable[[str], None]) -> str:
+    """Wait until everything is settled; return a description of the unfinished work if nothing changes for minutes."""
     changed, last = time.monotonic(), None
-    while time.monotonic() - changed < _PATIENCE:
+    while time.monotonic() - changed < _TIMEOUT_SECONDS:
         try:
             stream.drop_held()
-            now = look(stand, stream)
+            now = look(platform, stream)
         except (PipelineError, PlatformError, psycopg.Error) as error:
-            say(f"cannot look: {error}")
+            say(f"the state cannot be read: {error}")
             time.sleep(_LOOK_SECONDS)
             continue
-        if now.nothing:
+        if now.is_settled:
             return ""
         if now != last:
             if str(now) != str(last):
                 say(str(now))
             last, changed = now, time.monotonic()
         time.sleep(_LOOK_SECONDS)
-    return account(stand)
+    return unfinished_work(platform)
 
 
-def look(stand: Stand, stream: Stream) -> Open:
-    """What is open now. `steps` only grows: it tells work that goes on from work that hangs."""
-    incoming = sum(1 for _ in ObjectStore(stand.s3_config).list(BUCKET, "incoming/"))
-    with connect(stand.warehouse_config()) as connection:
+def look(platform: ProxiedPlatform, stream: Stream) -> Open:
+    """Return the unfinished work. `steps` only grows; while it grows, the work is not stuck."""
+    incoming = sum(1 for _ in ObjectStore(platform.s3_config).list(BUCKET, "incoming/"))
+    with connect(platform.warehouse_config()) as connection:
         [[entries, steps]] = connection.execute(
             "SELECT (SELECT count(*) FROM ops.file_ingestion_log WHERE settled_at IS NULL), "
             "(SELECT coalesce(max(event_id), 0) FROM ops.file_event)"
         ).fetchall()
-    return Open(stream.held, incoming, int(entries), int(steps), waiting(stand.kafka))
+    return Open(stream.held, incoming, int(entries), int(steps), consumer_lag(platform.kafka))
 
 
-def reprocess(stand: Stand, stream: Stream, say: Callable[[str], None]) -> tuple[int, str]:
-    """Put back what an outage has quarantined, as its owner would, until all has loaded.
+def reprocess(platform: ProxiedPlatform, stream: Stream, say: Callable[[str], None]) -> tuple[int, str]:
+    """Requeue files that were quarantined because of an outage, until all are loaded.
 
     Returns:
-        How many files were put back, and what hangs.
+        How many files were requeued, and a description of unfinished work, empty if there is none.
     """
-    returned = 0
+    requeued = 0
     for _ in range(_ROUNDS):
-        quarantined = _quarantined(stand)
+        quarantined = _quarantined(platform)
         if not any(quarantined.values()):
-            return returned, ""
-        say(f"putting back {quarantined}")
-        returned += sum(quarantined.values())
+            return requeued, ""
+        say(f"requeueing {quarantined}")
+        requeued += sum(quarantined.values())
         for dataset in quarantined:
-            if error := _run(stand, dataset):
-                return returned, error
-        if hang := wait_until_settled(stand, stream, say):
-            return returned, hang
-    return returned, f"still quarantined after {_ROUNDS} rounds: {_quarantined(stand)}"
+            if error := _run(platform, dataset):
+                return requeued, error
+        if hang := wait_until_settled(platform, stream, say):
+            return requeued, hang
+    return requeued, f"still quarantined after {_ROUNDS} rounds: {_quarantined(platform)}"
 
 
-def account(stand: Stand) -> str:
-    """What a person would look at first: services, entries, runs with their tasks, sessions that wait."""
-    lines = ["services: " + ", ".join(f"{name} {stand.state(name)[0]}" for name in SERVICES)]
+def unfinished_work(platform: ProxiedPlatform) -> str:
+    """Describe the unfinished work: services, entries, runs with their tasks, sessions of the warehouse."""
+    lines = ["services: " + ", ".join(f"{name} {platform.state(name)[0]}" for name in SERVICES)]
     try:
-        lines += [f"complaint: {name}: {said}" for name, said in stand.complaints().items()]
-        with stand.superuser("warehouse") as connection:
-            for what, query in _ACCOUNT.items():
+        lines += [f"complaint: {name}: {complaint}" for name, complaint in platform.complaints().items()]
+        with platform.superuser("warehouse") as connection:
+            for what, query in _UNFINISHED.items():
                 lines += [f"{what}: {row[0]}" for row in connection.execute(query).fetchall()]
-        lines += [f"incoming: {item.key}" for item in ObjectStore(stand.s3_config).list(BUCKET, "incoming/")][:20]
-        lines += [f"run: {line}" for line in stand.unfinished()]
+        lines += [f"incoming: {item.key}" for item in ObjectStore(platform.s3_config).list(BUCKET, "incoming/")][:20]
+        lines += [f"run: {line}" for line in platform.unfinished()]
     except (PipelineError, PlatformError, psycopg.Error) as error:
-        lines.append(f"cannot look further: {error}")
+        lines.append(f"the state cannot be read further: {error}")
     return "\n".join(lines)
 
 
-_ACCOUNT = {
+_UNFINISHED = {
     "entry": (
         "SELECT concat_ws(' ', file_id, coalesce(object_key, topic), status, stage, attempts, error_code, run_id) "
         "FROM ops.file_ingestion_log WHERE settled_at IS NULL LIMIT 20"
@@ -156,8 +156,8 @@ _ACCOUNT = {
 }
 
 
-def _quarantined(stand: Stand) -> dict[str, int]:
-    with connect(stand.warehouse_config()) as connection:
+def _quarantined(platform: ProxiedPlatform) -> dict[str, int]:
+    with connect(platform.warehouse_config()) as connection:
         rows = connection.execute(
             "SELECT dataset, count(*) FROM ops.file_ingestion_log WHERE status LIKE '%%failed' "
             "AND error_code = ANY(%s) AND object_key IS NOT NULL AND dataset = ANY(%s) GROUP BY 1",
@@ -166,13 +166,13 @@ def _quarantined(stand: Stand) -> dict[str, int]:
     return {str(dataset): int(count) for dataset, count in rows}
 
 
-def _run(stand: Stand, dataset: str) -> str:
-    """Trigger `reprocess_failed` and wait for its end; why it did not come."""
+def _run(platform: ProxiedPlatform, dataset: str) -> str:
+    """Trigger `reprocess_failed` and wait for its end; return an error if it does not end in time."""
     conf = {"dataset": dataset, "stage": None, "name": "*"}
-    run_id = stand.trigger("reprocess_failed", conf)
+    run_id = platform.trigger("reprocess_failed", conf)
     end = time.monotonic() + _RUN_SECONDS
     while time.monotonic() < end:
-        if stand.run_state("reprocess_failed", run_id) in {"success", "failed"}:
+        if platform.run_state("reprocess_failed", run_id) in {"success", "failed"}:
             return ""
         time.sleep(_LOOK_SECONDS)
-    return f"reprocess_failed of {dataset} did not end\n{account(stand)}"
+    return f"reprocess_failed of {dataset} did not end within {_RUN_SECONDS:.0f} s\n{unfinished_work(platform)}"

@@ -1,10 +1,10 @@
-"""The files: file number N of a seed is always the same one, whatever befalls the platform meanwhile.
+"""The files: file number N of a seed is always the same, independent of the platform.
 
-What belongs here: what is dropped and under which name. What does not: when (`stream`), and what must become of it
+What belongs here: content and name of each file. What does not: when it is dropped (`stream`), and its expected outcome
 (`tests.oracle`).
 
-The final tables are well defined: all files of a dataset come from one seed and each has a version of its own, and a
-later version of a key is newer by the contract's own column. So no two files tie, in whichever order they load.
+The final tables do not depend on the order of loads: all files of a dataset come from one seed, each has a unique
+version, and a later version of a key is newer by the contract's newestBy column.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from include.samples.badness import Bad, BadKind, SampleFormat
 from include.samples.writer import write_sample
-from proof.torture.stand import DATASETS
+from proof.torture.proxied_platform import DATASETS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ _ROWS = (50, 2_000)
 _KEYS = 6_000  # of the small files together: most of them update rows of each other
 _LARGE_KEYS = 10_000_000  # the large files' keys begin here
 _LARGE_EVERY = 30
-_LAST = 5  # files that a race chooses among: they are at different phases
+_LAST = 5  # a race chooses among the last files, which are in different phases
 _PART_BYTES = 8 * 1024**2
 _WITHIN_BUDGET = {"inventory": 0.008, "events": 0.03}
 # A required column that is missing, a text that ends in the middle, and so on: each refuses the whole file.
@@ -43,28 +43,31 @@ _BAD_FILES = (BadKind.PNG, BadKind.EMPTY, BadKind.MISSING_COLUMN, BadKind.NOT_IN
 
 
 class Sort(StrEnum):
-    """What a file is for."""
+    """The purpose of a file."""
 
     GOOD = "good"
     LARGE = "large"
     BUDGET = "within-budget"
     BAD = "bad"
     COPY = "same content, other name"
-    NEWS = "same name, new content"
+    NEW_CONTENT = "same name, new content"
     RACE = "same name, new content, at once"
-    STRANGER = "of no dataset"
+    UNMATCHED = "of no dataset"
 
 
-_WEIGHTS = {Sort.GOOD: 48, Sort.BUDGET: 14, Sort.BAD: 12, Sort.COPY: 10, Sort.NEWS: 12, Sort.RACE: 10, Sort.STRANGER: 4}
+_WEIGHTS = {
+    Sort.GOOD: 48, Sort.BUDGET: 14, Sort.BAD: 12, Sort.COPY: 10, Sort.NEW_CONTENT: 12, Sort.RACE: 10,
+    Sort.UNMATCHED: 4,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Drop:
-    """A file and where it is dropped.
+    """A file and its object key.
 
     Attributes:
-        after: it is dropped once the earlier files of its key are settled. Without, an earlier one may be in any phase:
-            not claimed yet (then it is replaced, and has no entry), read, moved, or settled.
+        after: drop it only once the earlier files of its key are settled. If False, an earlier one may be in any phase:
+            not claimed (then it is overwritten and has no entry), read, moved, or settled.
     """
 
     number: int
@@ -87,7 +90,7 @@ class Workload:
 
     def __init__(self, seed: int, contracts: Mapping[str, Contract], folder: Path, large_rows: int) -> None:
         self._seed, self._contracts, self._folder, self._large_rows = seed, contracts, folder, large_rows
-        self._chance = random.Random(f"files {seed}")  # noqa: S311 - to be repeated, not to be secret
+        self._chance = random.Random(f"files {seed}")  # noqa: S311 - repeatable, not secret
         self._versions = dict.fromkeys(DATASETS, 0)
         self.made: list[Drop] = []
         self.raced: set[str] = set()
@@ -97,7 +100,7 @@ class Workload:
         number = len(self.made) + 1
         sort = self._sort(number)
         earlier = [drop for drop in self.made if drop.sort in {Sort.GOOD, Sort.BUDGET}]
-        if sort in {Sort.COPY, Sort.NEWS, Sort.RACE} and not earlier:
+        if sort in {Sort.COPY, Sort.NEW_CONTENT, Sort.RACE} and not earlier:
             sort = Sort.GOOD
         drop = self._make(number, sort, earlier)
         self.made.append(drop)
@@ -113,29 +116,29 @@ class Workload:
             of = self._chance.choice(earlier)
             key = f"incoming/{of.dataset}/copy{number}_{of.name.partition('_')[2]}"
             return Drop(number, sort, of.dataset, key, of.path, of.etag, of.size)
-        if sort is Sort.STRANGER:
-            return self.stranger(str(number), number)
-        if sort in {Sort.NEWS, Sort.RACE}:
+        if sort is Sort.UNMATCHED:
+            return self.unmatched(str(number), number)
+        if sort in {Sort.NEW_CONTENT, Sort.RACE}:
             of = self._earlier(sort, earlier)
             kind = next(kind for kind in _FORMATS[of.dataset] if of.name.endswith(f".{kind}"))
             path = self._write(number, sort, of.dataset, kind)
             if sort is Sort.RACE:
                 self.raced.add(of.key)
-            return self._dropped(number, sort, of.dataset, of.key, path, after=sort is Sort.NEWS)
+            return self._dropped(number, sort, of.dataset, of.key, path, after=sort is Sort.NEW_CONTENT)
         dataset = self._chance.choice(tuple(_WITHIN_BUDGET) if sort is Sort.BUDGET else DATASETS)
         dataset = "sales" if sort is Sort.LARGE else dataset
         kind = SampleFormat.CSV if sort in {Sort.LARGE, Sort.BAD} else self._chance.choice(_FORMATS[dataset])
         path = self._write(number, sort, dataset, kind)
         return self._dropped(number, sort, dataset, f"incoming/{dataset}/{path.name}", path)
 
-    def stranger(self, name: str, number: int = 0) -> Drop:
-        """A file of no dataset."""
-        path = self._folder / f"{name}_stranger.txt"
+    def unmatched(self, name: str, number: int = 0) -> Drop:
+        """Make a file without a dataset."""
+        path = self._folder / f"{name}_unmatched.txt"
         path.write_text(f"file {name} of {self._seed} belongs to no dataset\n")
-        return self._dropped(number, Sort.STRANGER, "unknown", f"incoming/nobody/{path.name}", path)
+        return self._dropped(number, Sort.UNMATCHED, "unknown", f"incoming/unknown/{path.name}", path)
 
     def _earlier(self, sort: Sort, earlier: list[Drop]) -> Drop:
-        """The file whose name is used again: one of the last for a race, whose key then has no file that waits."""
+        """Choose the file whose name is used again; for a race one of the last, with a key that no held file has."""
         waited_for = {drop.key for drop in self.made if drop.after}
         barred = waited_for if sort is Sort.RACE else self.raced
         free = [drop for drop in earlier if drop.key not in barred]
@@ -144,11 +147,11 @@ class Workload:
     def _write(self, number: int, sort: Sort, dataset: str, kind: SampleFormat) -> Path:
         path = self._folder / f"{number}_{dataset}.{kind}"
         self._versions[dataset] += 1
-        # Newer and older ones by turns: 2, 1, 4, 3, ...
+        # Newer and older versions in turn: 2, 1, 4, 3, ...
         turn = self._versions[dataset]
         version = turn + 1 if turn % 2 else turn - 1
         rows = self._large_rows if sort is Sort.LARGE else self._chance.randint(*_ROWS)
-        # A large one shares half of its keys with the one before.
+        # A large file shares half of its keys with the large file before.
         start = (
             _LARGE_KEYS + number // _LARGE_EVERY * rows // 2 if sort is Sort.LARGE else self._chance.randrange(_KEYS)
         )
@@ -182,7 +185,7 @@ class Workload:
 
 
 def etag_of(body: bytes) -> str:
-    """The ETag of an upload by boto3, which sends large files in parts."""
+    """Return the ETag of an upload by boto3, which sends large files in parts."""
     if len(body) < _PART_BYTES:
         return hashlib.md5(body, usedforsecurity=False).hexdigest()
     starts = range(0, len(body), _PART_BYTES)

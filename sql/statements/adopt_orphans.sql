@@ -1,5 +1,5 @@
--- Files that an earlier run began and did not finish, because its worker died or gave up: they become this run's.
--- In the order of their entries: an UPDATE returns its rows as they lie in the table.
+-- Assign files to this run that an earlier run did not finish, because its worker died or stopped.
+-- Sorted by entry: an UPDATE returns rows in their physical order.
 WITH adopted AS (
     UPDATE ops.file_ingestion_log SET run_id = %(run_id)s
     WHERE

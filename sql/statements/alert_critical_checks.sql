@@ -1,4 +1,4 @@
--- Critical checks of whole tables that failed since.
+-- Critical checks of whole tables that failed since a point in time.
 SELECT
     dataset,
     expectation,

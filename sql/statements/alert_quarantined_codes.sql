@@ -1,4 +1,4 @@
--- How many files of a dataset were quarantined since, by reason.
+-- Number of files of a dataset that were quarantined since a point in time, by reason code.
 SELECT
     error_code,
     count(*) AS files,

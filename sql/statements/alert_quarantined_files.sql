@@ -1,4 +1,4 @@
--- The newest of these files.
+-- The newest files of a dataset that were quarantined between two points in time.
 SELECT
     object_key,
     error_code,

@@ -1,9 +1,10 @@
--- What people were told of a thing: all causes, and the empty one for the thing as a whole. Ages are in seconds.
+-- The alerts about a subject: one row per cause, and one with an empty cause for the subject as a whole. Ages are in
+-- seconds.
 SELECT
     cause,
-    told_until,
+    told_until AS sent_until,
     held_back,
-    extract(EPOCH FROM now() - told_at)::float AS told_ago,
-    extract(EPOCH FROM now() - failed_at)::float AS failed_ago
+    extract(EPOCH FROM now() - told_at)::float AS sent_age,
+    extract(EPOCH FROM now() - failed_at)::float AS failed_age
 FROM ops.alert
 WHERE kind = %(kind)s AND about = %(about)s;

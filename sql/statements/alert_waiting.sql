@@ -1,4 +1,4 @@
--- Files and batches of a dataset that have waited for something outside of them for so long, by what they wait for.
+-- Files and batches of a dataset that wait longer than a limit because of an outage, by reason code.
 SELECT
     CASE WHEN status IN ('claimed', 'validated', 'processed') THEN error_code ELSE 'bucket-unavailable' END AS code,
     count(*) AS files,

@@ -1,5 +1,5 @@
--- A worker takes a file up: one more attempt, from the beginning, without what an earlier one found.
--- No row if there is nothing left to do with it.
+-- Begin a new attempt of a file from the first stage; delete the rejected rows of earlier attempts.
+-- No row if the file has its outcome already.
 WITH forgotten AS (
     DELETE FROM ops.rejected_rows
     WHERE file_id = %(file_id)s

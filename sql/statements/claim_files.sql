@@ -1,4 +1,4 @@
--- Enter new objects in the ledger and reopen settled failures that were put back. Objects in flight are left alone.
+-- Insert new objects into the ledger and reopen settled failures that were requeued. Objects in flight are not changed.
 WITH found AS (
     SELECT * FROM unnest(
         %(keys)s::text[], %(etags)s::text[], %(sizes)s::bigint[], %(modified)s::timestamptz[]

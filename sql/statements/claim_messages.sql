@@ -1,5 +1,5 @@
--- Enter a batch of messages. One that was not finished, or was refused, is begun again by the entry it has: no news of
--- a topic that stands still makes the ledger grow.
+-- Insert a batch of messages. A batch that was not finished, or was refused, reuses its entry: the ledger does not grow
+-- while the consumer's position does not change.
 WITH refused AS (
     UPDATE ops.file_ingestion_log AS entry SET
         status = 'claimed', stage = 'claim', attempts = 0, error_code = NULL, error_message = NULL,

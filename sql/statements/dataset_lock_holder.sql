@@ -1,5 +1,5 @@
--- The session that holds a dataset's lock. A row lock is the number of a transaction, and each transaction holds a lock
--- on its own number.
+-- The session that holds a dataset's lock. A row lock stores a transaction's id in xmax, and each transaction holds a
+-- lock on its own id.
 WITH held AS (
     SELECT xmax AS transaction_number FROM ops.dataset_lock
     WHERE dataset = %(dataset)s

@@ -1,4 +1,4 @@
--- Files that are not settled, of datasets that no contract describes any more.
+-- Unsettled files of datasets that have no contract any more.
 SELECT
     file_id,
     dataset,

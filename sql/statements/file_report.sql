@@ -1,4 +1,4 @@
--- All that the report of one file says, as one JSON document.
+-- The report of one file as one JSON document.
 SELECT jsonb_build_object(
     'file_id', log.file_id,
     'dataset', log.dataset,

@@ -1,4 +1,4 @@
--- Files of a dataset that are under way or wait, in the order in which they were written.
+-- Files of a dataset without an outcome, in the order in which they were written.
 SELECT
     file_id,
     size_bytes,

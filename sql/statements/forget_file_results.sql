@@ -1,4 +1,4 @@
--- What expectations saw in files that were settled long ago. Results of whole tables have QUALITY_KEEP_DAYS.
+-- Delete results of expectations of files that were settled long ago. Results of whole tables have QUALITY_KEEP_DAYS.
 WITH settled AS (
     SELECT file_id FROM ops.file_ingestion_log
     WHERE settled_at < now() - %(keep)s

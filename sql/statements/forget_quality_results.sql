@@ -1,2 +1,2 @@
--- Results of checks of the warehouse that are older than so many days are deleted; a file's own stay with the file.
+-- Delete results of warehouse checks that are older than a number of days; results of files are not deleted.
 SELECT ops.forget_quality_results(%(keep_days)s);

@@ -1,4 +1,5 @@
--- Rejected rows of files that were settled long ago, of some files at a time: the reject file in the bucket stays.
+-- Delete rejected rows of files that were settled long ago, a number of files at a time. The reject file stays in the
+-- bucket.
 DELETE FROM ops.rejected_rows
 WHERE file_id IN (
     SELECT entry.file_id FROM ops.file_ingestion_log AS entry

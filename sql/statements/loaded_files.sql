@@ -1,5 +1,5 @@
--- What the raw tables hold, as the ledger says: both numbers together change with every load, also with one that began
--- earlier and ended later. Read from the index of loaded entries alone.
+-- The state of the raw tables, from the ledger: at least one of the two values changes with every load, also if loads
+-- overlap. An index-only scan of loaded entries.
 SELECT
     count(*) AS loads,
     max(loaded_at) AS newest

@@ -1,4 +1,4 @@
--- What is known of the file stays; a row count is only changed where a new one is given.
+-- Note a failure. Known values stay; they are changed only where new ones are given.
 UPDATE ops.file_ingestion_log SET
     status = %(status)s, stage = 'settle', error_code = %(code)s, error_message = %(message)s,
     sha256 = coalesce(%(sha256)s, sha256), format = coalesce(%(format)s, format),

@@ -1,5 +1,5 @@
--- In the merge's transaction, which holds the dataset's lock. If another worker has begun the file, no row is changed
--- and the merge is rolled back.
+-- Runs in the merge's transaction, which holds the dataset's lock. If another worker has begun the file, no row is
+-- changed and the merge is rolled back.
 WITH noted AS (
     UPDATE ops.file_ingestion_log SET
         status = 'loaded', stage = 'settle', loaded_at = clock_timestamp(), rows_inserted = %(inserted)s,

@@ -1,10 +1,10 @@
--- Nobody was told, because they were a short while ago or because the message could not be sent.
+-- Note an alert that was not sent, because one was sent a short time ago or because sending failed.
 INSERT INTO ops.alert (kind, about, cause, told_until, failed_at, held_back)
 SELECT
     %(kind)s::text AS kind,
     %(about)s::text AS about,
     cause,
-    coalesce(%(since)s::timestamptz, now()) AS told_until,
+    coalesce(%(since)s::timestamptz, now()) AS sent_until,
     CASE WHEN %(failed)s THEN now() END AS failed_at,
     1 AS held_back
 FROM unnest(%(causes)s::text[]) AS cause

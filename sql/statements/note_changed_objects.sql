@@ -1,5 +1,5 @@
--- Entries that wait to be read, of objects that were overwritten since, by the same content or another: they are about
--- the new version now.
+-- Update claimed entries of objects that were overwritten before they were read, with the same content or another: the
+-- entry then describes the new version.
 WITH found AS (
     SELECT * FROM unnest(
         %(keys)s::text[], %(etags)s::text[], %(sizes)s::bigint[], %(modified)s::timestamptz[]

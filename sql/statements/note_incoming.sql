@@ -1,4 +1,4 @@
--- What lies in incoming/ now, by dataset; what was said of other datasets is forgotten.
+-- Save the number and size of files in incoming/ by dataset; delete the rows of other datasets.
 WITH seen AS (
     SELECT * FROM unnest(
         %(datasets)s::text[], %(files)s::bigint[], %(sizes)s::bigint[], %(oldest)s::timestamptz[]

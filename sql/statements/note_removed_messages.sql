@@ -1,5 +1,5 @@
--- Enter messages that the broker removed before the group had read them. They are named once: an entry of this code
--- that is the partition's latest was made by a run that ended before it could commit behind the range.
+-- Insert an entry for messages that the broker removed before the group had read them. Each range is recorded once: if
+-- the partition's latest entry has this code, its run ended before it could commit the position after the range.
 WITH latest AS (
     SELECT
         error_code,
@@ -10,15 +10,15 @@ WITH latest AS (
     LIMIT 1
 ),
 
-named AS (
+recorded AS (
     SELECT max(last_offset) + 1 AS next_offset
     FROM latest
     WHERE error_code = %(code)s AND last_offset >= %(first_offset)s
 ),
 
-unnamed AS (
+missing AS (
     SELECT coalesce(next_offset, %(first_offset)s) AS first_offset
-    FROM named
+    FROM recorded
 )
 
 INSERT INTO ops.file_ingestion_log
@@ -45,6 +45,6 @@ SELECT
     clock_timestamp() AS settled_at,
     %(dag_id)s,
     %(run_id)s
-FROM unnamed
+FROM missing
 WHERE first_offset <= %(last_offset)s
 RETURNING topic, partition, first_offset, last_offset;

@@ -1,5 +1,5 @@
--- Which of these objects no run can do anything about now: the store refuses to serve them, and the ledger says so; or,
--- where a back-off is given, their last try is less than that ago.
+-- Objects that a run skips: the store refused to serve them, as the ledger shows; or, with a back-off, their last try
+-- is more recent than the back-off.
 SELECT
     found.object_key,
     found.etag

@@ -1,3 +1,3 @@
--- Which of these files are not settled: somebody may be at work on them, or will be.
+-- The unsettled ones of these files: a worker processes them now or later.
 SELECT file_id FROM ops.file_ingestion_log
 WHERE file_id = any(%(file_ids)s::bigint[]) AND settled_at IS NULL;

@@ -1,4 +1,4 @@
--- The work stopped for a reason outside the file and will be tried again: the attempt does not count against it.
+-- Postpone a file because of an outage: it is retried later, and this attempt does not count.
 UPDATE ops.file_ingestion_log SET
     attempts = greatest(attempts - 1, 0), status = 'claimed', error_code = %(code)s, error_message = %(message)s,
     postponed_at = clock_timestamp()

@@ -1,5 +1,5 @@
--- What the ledger says of a dataset: entries that were loaded, those whose rows do not add up, rows that came in, and
--- when the last entry came. A delivery in which every message was refused, or nothing had changed, is an entry too.
+-- Totals of a dataset from the ledger: loaded entries, entries whose row counts do not add up, inserted rows, and the
+-- time of the last load. A batch without accepted or changed rows is an entry, too.
 SELECT
     count(*) AS entries,
     count(*) FILTER (

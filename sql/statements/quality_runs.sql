@@ -1,5 +1,5 @@
--- The newest checks of each table, with how they went. The index on dataset and time gives the tables' names one after
--- the other, and of each table only so many checks as are shown: what it costs does not grow with the results kept.
+-- The newest checks of each table with their results. Table names and checks are read from the index on dataset and
+-- time, so the cost does not grow with the number of stored results.
 WITH RECURSIVE tables AS (
     (
         SELECT dataset FROM ops.quality_result

@@ -1,4 +1,4 @@
--- A table as the catalogue knows it: its columns, and whether a unique index watches over just this key.
+-- A table in the system catalogue: its columns, and whether a unique index enforces exactly this key.
 SELECT
     array(
         SELECT a.attname::text FROM pg_attribute AS a

@@ -1,4 +1,4 @@
--- What a dataset's table is: one row per column, or one without a column name.
+-- The definition of a dataset's table: one row per column, or one row without a column name.
 WITH wanted AS (
     SELECT
         w.name,

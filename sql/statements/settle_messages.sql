@@ -1,4 +1,4 @@
--- Batches of a topic whose outcome is decided: there is nothing to move, so that is their end.
+-- Settle the batches of a partition that have their outcome: unlike files, they are not moved.
 UPDATE ops.file_ingestion_log SET
     settled_at = clock_timestamp(), status = CASE status WHEN 'loaded' THEN 'archived' ELSE status END
 WHERE

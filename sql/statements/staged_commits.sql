@@ -1,5 +1,5 @@
--- Which commits the features were built of: a number that changes with every row and with every version of one,
--- also when a long load brings older ones. `commits` and `newest` are for people.
+-- The state of the staged commits: `version` changes with every row and every version of a row, also with rows that
+-- have an older time. `commits` and `newest` are informative.
 SELECT
     count(*) AS commits,
     max(loaded_at) AS newest,

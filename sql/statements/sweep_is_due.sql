@@ -1,4 +1,4 @@
--- Whether a sweep has something to do although nothing lies in incoming/.
+-- Whether a sweep has work to do although incoming/ is empty.
 SELECT
     EXISTS (
         SELECT FROM ops.incoming_files

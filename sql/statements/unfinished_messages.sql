@@ -1,5 +1,5 @@
--- How often workers have begun the batch that starts at this offset and died; how many messages the last try had, and
--- whether that one ended in a death: what was given up has left its reason.
+-- The attempts of the batch that starts at this offset, the number of messages of the last attempt, and whether its
+-- worker died: an attempt that stopped otherwise has an error code.
 SELECT
     attempts,
     last_offset - first_offset + 1 AS messages,

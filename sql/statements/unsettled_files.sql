@@ -1,4 +1,4 @@
--- Files whose outcome is decided and which still lie in incoming/.
+-- Files that have their outcome and are still in incoming/.
 SELECT
     file_id,
     dataset,

@@ -1,4 +1,4 @@
-"""The DAG files as Airflow sees them: no connection, no server, a metadata database that nobody made."""
+"""The DAG files as Airflow parses them: without connections, without a server, without a metadata database."""
 
 import json
 import os
@@ -21,22 +21,22 @@ DATASETS = ["commits", "events", "inventory", "issues", "sales", "transactions"]
 INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
 CONSUME = {"consume_transactions"}
 UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
-# From an API to a model: what each is started by.
+# The DAGs from an API to a model, and the timetable of each.
 SIBLINGS = {
     "ingest_github": "DeltaTriggerTimetable",
     "transform_warehouse": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
-# A new DAG is listed here, or this test fails: none slips in unseen.
+# Every DAG must be listed here, otherwise a test fails.
 DAG_IDS = INGEST | CONSUME | UPKEEP | set(SIBLINGS)
 
-# Runs in a process of its own, since Airflow reads its configuration at import: prints what the bundle holds.
+# Runs in a separate process, since Airflow reads its configuration at import; prints the content of the bundle.
 LOOK = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1], load_op_links=False)
-def told(task):
+def properties(task):
     names = ("dataset", "poke_interval", "timeout", "connection_id", "topic", "group")
     return {
         "downstream": sorted(task.downstream_task_ids), "retries": task.retries,
@@ -63,7 +63,7 @@ print("BUNDLE" + json.dumps({
             name: {**param.schema, "default": param.value, "description": param.description}
             for name, param in dag.params.items()
         },
-        "tasks": {task.task_id: told(task) for task in dag.tasks},
+        "tasks": {task.task_id: properties(task) for task in dag.tasks},
     } for dag_id, dag in bag.dags.items()},
     "imported": sorted({name.partition(".")[0] for name in sys.modules}),
 }, default=str))
@@ -83,15 +83,15 @@ def manifest(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
-        told = (
+        prefixes = (
             "AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_", "DBT_", "AWS"
         )  # fmt: skip
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(told)}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
         environment = kept | {
             "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            # Nothing listens there: a DAG file that asks for a connection or a variable fails.
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
+            # Nothing listens there: a DAG file that reads a connection or a variable fails.
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://unused:x@127.0.0.1:1/none",
             "PYTHONPATH": str(ROOT),
             "DBT_MANIFEST": str(manifest),
             **settings,
@@ -123,9 +123,9 @@ def test_bundle_parses_without_connection_or_database(bundle: dict) -> None:
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS))
-def test_dag_says_what_it_is_and_runs_one_at_a_time(dags: dict, dag_id: str) -> None:
+def test_dag_has_its_runbook_and_runs_one_at_a_time(dags: dict, dag_id: str) -> None:
     dag = dags[dag_id]
-    for head in ("Purpose", "Trigger", "Reads", "Writes", "When it fails", "How to rerun"):
+    for head in ("Purpose", "Trigger", "Reads", "Writes", "On failure", "How to rerun"):
         assert head in dag["doc"], head
     assert dag["tags"]
     assert ("ingestion" in dag["tags"]) == (dag_id not in SIBLINGS)
@@ -189,7 +189,7 @@ def test_consume_dag_has_its_tasks_in_order(dags: dict, dag_id: str) -> None:
         "consume": ["announce_rows"],
         "announce_rows": [],
     }
-    # It runs after a failed `consume` too, which decides alone whether the run has failed.
+    # It also runs after a failed `consume`, and does not change the state of the run.
     assert [name for name, task in tasks.items() if task["teardown"]] == ["announce_rows"]
     assert {name: task["outlets"] for name, task in tasks.items() if task["outlets"]} == {
         "announce_rows": ["raw.transactions"]
@@ -219,15 +219,15 @@ def test_settings_change_where_and_how_messages_are_waited_for(look: Look) -> No
     assert (sensor["group"], sensor["poke_interval"], sensor["timeout"]) == ("others.transactions", 7.0, 7200.0)
 
 
-# The story from GitHub to a model
+# From GitHub to a model
 
 
 @pytest.mark.parametrize("dag_id", sorted(SIBLINGS))
-def test_sibling_starts_as_its_page_says(dags: dict, dag_id: str) -> None:
+def test_chained_dag_has_its_timetable(dags: dict, dag_id: str) -> None:
     assert dags[dag_id]["timetable"] == SIBLINGS[dag_id]
 
 
-def test_each_sibling_waits_for_the_news_of_the_one_before(dags: dict) -> None:
+def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dict) -> None:
     waits = {dag_id: set(dags[dag_id]["waits"]) for dag_id in SIBLINGS}
     assert waits == {
         "ingest_github": set(),
@@ -235,25 +235,31 @@ def test_each_sibling_waits_for_the_news_of_the_one_before(dags: dict) -> None:
         "check_quality": {"analytics.marts"},
         "train_commit_model": {"analytics.ml_features"},
     }
-    told = {
+    sources = {
         outlet: dag_id for dag_id, dag in dags.items() for task in dag["tasks"].values() for outlet in task["outlets"]
     }
     for dag_id in ("transform_warehouse", "check_quality", "train_commit_model"):
-        assert waits[dag_id] <= set(told), dag_id
-    assert told["analytics.marts"] == told["analytics.ml_features"] == "transform_warehouse"
-    assert told["raw.commits"] == "ingest_commits"
+        assert waits[dag_id] <= set(sources), dag_id
+    assert sources["analytics.marts"] == sources["analytics.ml_features"] == "transform_warehouse"
+    assert sources["raw.commits"] == "ingest_commits"
 
 
-def test_the_clock_of_the_siblings_is_a_setting(look: Look, dags: dict) -> None:
+def test_schedule_of_the_chained_dags_is_a_setting(look: Look, dags: dict) -> None:
     changed = look(GITHUB_SCHEDULE_MINUTES="7", QUALITY_SCHEDULE_MINUTES="9")["dags"]
     assert (dags["ingest_github"]["pause"], changed["ingest_github"]["pause"]) == (30 * 60, 7 * 60)
     assert (dags["check_quality"]["pause"], changed["check_quality"]["pause"]) == (15 * 60, 9 * 60)
 
 
-def test_transformation_has_a_task_for_each_model_in_the_order_of_their_needs(dags: dict) -> None:
+def test_transformation_has_a_task_for_each_model_in_dependency_order(dags: dict) -> None:
     tasks = {name.rpartition(".")[2]: task for name, task in dags["transform_warehouse"]["tasks"].items()}
     models = {path.stem for path in (ROOT / "dbt" / "models").rglob("*.sql")}
-    assert set(tasks) == models | {"find_new_rows", "prepare_tables", "announce_models", "announce_features", "rest"}
+    assert set(tasks) == models | {
+        "find_new_rows",
+        "prepare_tables",
+        "announce_models",
+        "announce_features",
+        "cool_down",
+    }
 
     def after(name: str) -> set[str]:
         return {below.rpartition(".")[2] for below in tasks[name]["downstream"]}
@@ -265,23 +271,23 @@ def test_transformation_has_a_task_for_each_model_in_the_order_of_their_needs(da
     assert "announce_features" in after("ml_features")
 
 
-def test_without_a_manifest_only_the_transformation_is_missing_and_the_remedy_is_told(look: Look) -> None:
+def test_without_a_manifest_only_the_transformation_is_missing_and_the_error_names_the_remedy(look: Look) -> None:
     bundle = look(DBT_MANIFEST="/nowhere/manifest.json")
     assert DAG_IDS - set(bundle["dags"]) == {"transform_warehouse"}
     [error] = bundle["errors"].values()
     assert "python -m local.dbt_manifest" in error
 
 
-def test_parsing_imports_no_client_of_what_only_tasks_need(bundle: dict) -> None:
+def test_parsing_imports_no_library_that_only_tasks_need(bundle: dict) -> None:
     heavy = {"confluent_kafka", "pyarrow", "great_expectations", "fastavro", "aiosmtplib"}
     assert set(bundle["imported"]) & heavy == set()
 
 
-def test_people_are_told_of_failed_runs_that_nothing_else_shows(dags: dict) -> None:
-    """Files, messages and checks are told of by the tasks that know more."""
-    told = {dag_id for dag_id, dag in dags.items() if dag["on_failure"] == "tell_of_failed_run"}
-    assert told == {"ingest_github", "maintain_platform", "transform_warehouse", "train_commit_model"}
-    assert {dag["on_failure"] for dag in dags.values()} == {"tell_of_failed_run", None}
+def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
+    """In the other DAGs a task sends the alert for files, messages or checks."""
+    notifying = {dag_id for dag_id, dag in dags.items() if dag["on_failure"] == "notify_failed_run"}
+    assert notifying == {"ingest_github", "maintain_platform", "transform_warehouse", "train_commit_model"}
+    assert {dag["on_failure"] for dag in dags.values()} == {"notify_failed_run", None}
 
 
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
@@ -291,7 +297,7 @@ def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
     assert dag["params"]["stage"]["enum"] == [None, "validate", "process", "load"]
 
 
-def test_contract_with_a_topic_gets_both_doors_and_one_without_gets_one(look: Look, contracts: Path) -> None:
+def test_contract_with_a_topic_gets_two_dags_and_one_without_gets_one(look: Look, contracts: Path) -> None:
     text = (CONTRACTS / "transactions.yaml").read_text()
     (contracts / "transactions.yaml").write_text(text.replace("topic: transactions", "topic: Bank.booked_v1-eu"))
     bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
@@ -312,12 +318,12 @@ def contracts(tmp_path: Path) -> Path:
 
 def test_new_contract_makes_a_dag_appear(look: Look, contracts: Path) -> None:
     text = (CONTRACTS / "inventory.yaml").read_text()
-    renamed = text.replace("id: inventory", "id: stock").replace("- name: inventory\n", "- name: stock\n")
-    (contracts / "stock.yaml").write_text(renamed.replace("inventory*", "stock*"))
+    renamed = text.replace("id: inventory", "id: returns").replace("- name: inventory\n", "- name: returns\n")
+    (contracts / "returns.yaml").write_text(renamed.replace("inventory*", "returns*"))
     bundle = look(INGEST_CONTRACTS_DIR=str(contracts))
     assert bundle["errors"] == {}
-    assert set(bundle["dags"]) == {"ingest_sales", "ingest_stock", *UPKEEP, *SIBLINGS}
-    assert bundle["dags"]["ingest_stock"]["tasks"]["wait_for_files"]["dataset"] == "stock"
+    assert set(bundle["dags"]) == {"ingest_sales", "ingest_returns", *UPKEEP, *SIBLINGS}
+    assert bundle["dags"]["ingest_returns"]["tasks"]["wait_for_files"]["dataset"] == "returns"
 
 
 def test_broken_contracts_make_no_dag_and_break_no_other(look: Look, contracts: Path) -> None:
@@ -330,7 +336,7 @@ def test_broken_contracts_make_no_dag_and_break_no_other(look: Look, contracts: 
     (path, trace), *others = bundle["errors"].items()
     assert not others
     assert path.endswith("broken_contracts.py")
-    # File, place in it, remedy.
+    # File, position in it, remedy.
     assert re.search(r"mistyped.yaml.*\n.*schema\[0\]\.properties\[\d+\]\.logicalType.*Remedy: .*'integer'", trace)
     assert re.search(r"no_yaml.yaml.*\n.*line \d+.*Remedy: ", trace)
 
@@ -351,7 +357,7 @@ def test_empty_catalogue_is_an_import_error_that_names_the_directory(look: Look,
     assert set(bundle["dags"]) == DAG_IDS - INGEST - CONSUME
 
 
-def test_contract_that_exhausts_its_check_takes_no_other_down(look: Look, contracts: Path, tmp_path: Path) -> None:
+def test_contract_that_exhausts_its_check_does_not_break_others(look: Look, contracts: Path, tmp_path: Path) -> None:
     expression = "sale_id::VARCHAR"
     for _ in range(32):
         expression = f"array_to_string([{expression}], ',')"

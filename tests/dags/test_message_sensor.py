@@ -1,4 +1,4 @@
-"""The sensor and the trigger that wait for messages, run by themselves: what a look at the broker finds is made up."""
+"""The sensor and the trigger that wait for messages, without an Airflow server; polls of the broker are stubs."""
 
 import json
 import os
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.dags
 ROOT = Path(__file__).parents[2]
 SECRET = "never-in-a-message"
 
-# In a process of its own, since Airflow reads its configuration at import. Prints what came of each scene.
+# Runs in a separate process, since Airflow reads its configuration at import. Prints the result of each scene.
 SCENES = f"""
 import asyncio, json, logging, os, threading, time
 from datetime import UTC, datetime, timedelta
@@ -25,24 +25,24 @@ from include.orchestration.stores import kafka_config
 
 AWAY = RetryableError("claim", Code.BROKER_UNAVAILABLE, "away")
 REFUSED = PermanentError("claim", Code.BROKER_REFUSED, "wrong password")
-told, looks = [], []
-class Told(logging.Handler):
+logged, polls = [], []
+class Logged(logging.Handler):
     def emit(self, record):
-        told.append(record.getMessage())
+        logged.append(record.getMessage())
 
 def trigger(answers, seconds=60, blocks=0):
-    left = list(answers)
-    def look(self):
-        looks.append(threading.current_thread() is threading.main_thread())
+    remaining = list(answers)
+    def poll(self):
+        polls.append(threading.current_thread() is threading.main_thread())
         time.sleep(blocks)
-        answer = left.pop(0) if len(left) > 1 else left[0]
+        answer = remaining.pop(0) if len(remaining) > 1 else remaining[0]
         if isinstance(answer, Exception):
             raise answer
         return answer
-    kind = type("Made", (MessagesWaitingTrigger,), {{"look": look}})
+    kind = type("StubTrigger", (MessagesWaitingTrigger,), {{"poll": poll}})
     one = kind("events_kafka", "orders", "shop", 0.01, datetime.now(UTC) + timedelta(seconds=seconds))
-    one._log = logging.Logger("told")
-    one._log.addHandler(Told())
+    one._log = logging.Logger("logged")
+    one._log.addHandler(Logged())
     return one
 
 def events(one):
@@ -57,17 +57,17 @@ def events(one):
         found = [event.payload async for event in one.run()]
         ticking.cancel()
         return found, ticks
-    told.clear(), looks.clear()
+    logged.clear(), polls.clear()
     found, ticks = asyncio.run(run())
-    return {{"events": found, "ticks": ticks, "told": list(told), "looks": len(looks), "in_loop": any(looks)}}
+    return {{"events": found, "ticks": ticks, "logged": list(logged), "polls": len(polls), "in_loop": any(polls)}}
 
 def outcome(act):
     try:
         return act()
     except TaskDeferred as deferred:
-        path, facts = deferred.trigger.serialize()
-        facts["until"] = (facts["until"] - datetime.now(UTC)).total_seconds()
-        return {{"deferred": path, "facts": facts, "method": deferred.method_name,
+        path, arguments = deferred.trigger.serialize()
+        arguments["until"] = (arguments["until"] - datetime.now(UTC)).total_seconds()
+        return {{"deferred": path, "arguments": arguments, "method": deferred.method_name,
                 "same": import_string(path) is MessagesWaitingTrigger}}
     except (AirflowFailException, AirflowSkipException, PermanentError, RetryableError) as error:
         return {{type(error).__name__: str(error)}}
@@ -75,16 +75,16 @@ def outcome(act):
 def sensed(answer):
     one = WaitForMessages(task_id="wait", connection_id="events_kafka", topic="orders", group="shop",
                           poke_interval=2, timeout=3600)
-    real = MessagesWaitingTrigger.look
-    def look(self):
+    real = MessagesWaitingTrigger.poll
+    def poll(self):
         if isinstance(answer, Exception):
             raise answer
         return answer
-    MessagesWaitingTrigger.look = look
+    MessagesWaitingTrigger.poll = poll
     try:
         return outcome(lambda: one.execute({{}}))
     finally:
-        MessagesWaitingTrigger.look = real
+        MessagesWaitingTrigger.poll = real
 
 def ended(event):
     one = WaitForMessages(task_id="wait", connection_id="events_kafka", topic="orders", group="shop")
@@ -101,16 +101,16 @@ print("SCENES" + json.dumps({{
     "time is up": events(trigger([0], seconds=0.1)),
     "away until time is up": events(trigger([AWAY], seconds=0.1)),
     "refused": events(trigger([REFUSED])),
-    "hanging look": events(trigger([3], blocks=0.5)),
-    "sensor finds": sensed(4), "sensor waits": sensed(0), "sensor finds nobody": sensed(AWAY),
+    "blocked poll": events(trigger([3], blocks=0.5)),
+    "sensor finds": sensed(4), "sensor waits": sensed(0), "sensor, broker away": sensed(AWAY),
     "sensor is refused": sensed(REFUSED),
-    "end found": ended({{"waiting": 9}}), "end in vain": ended({{"waiting": 0}}),
+    "end found": ended({{"waiting": 9}}), "end timed out": ended({{"waiting": 0}}),
     "end refused": ended({{"refusal": "no"}}),
     "options": configured({{"bootstrap.servers": "a:1,b:2", "sasl.username": "me", "socket.timeout.ms": 7}}),
     "no broker": configured({{"sasl.password": "{SECRET}"}}),
     "no option": configured({{"bootstrap.servers": "a:1", "sasl.password": ["{SECRET}"]}}),
-    "real look": configured(away) and outcome(
-        lambda: MessagesWaitingTrigger("events_kafka", "orders", "shop", 1.0, datetime.now(UTC)).look()),
+    "real poll": configured(away) and outcome(
+        lambda: MessagesWaitingTrigger("events_kafka", "orders", "shop", 1.0, datetime.now(UTC)).poll()),
 }}))
 """
 
@@ -131,65 +131,65 @@ def scenes(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("scene", "events", "looks"),
+    ("scene", "events", "polls"),
     [
         ("found later", [{"waiting": 5}], 3),
         ("away, then found", [{"waiting": 7}], 4),
-        ("hanging look", [{"waiting": 3}], 1),
+        ("blocked poll", [{"waiting": 3}], 1),
     ],
 )
-def test_trigger_looks_until_there_are_messages(scenes: dict, scene: str, events: list, looks: int) -> None:
-    assert (scenes[scene]["events"], scenes[scene]["looks"]) == (events, looks)
+def test_trigger_polls_until_there_are_messages(scenes: dict, scene: str, events: list, polls: int) -> None:
+    assert (scenes[scene]["events"], scenes[scene]["polls"]) == (events, polls)
 
 
 @pytest.mark.parametrize("scene", ["time is up", "away until time is up"])
 def test_trigger_ends_when_its_time_is_up(scenes: dict, scene: str) -> None:
     assert scenes[scene]["events"] == [{"waiting": 0}]
-    assert scenes[scene]["looks"] > 1
+    assert scenes[scene]["polls"] > 1
 
 
-def test_trigger_tells_of_a_broker_that_is_away_once_and_not_with_every_look(scenes: dict) -> None:
-    [line] = scenes["away, then found"]["told"]
+def test_trigger_logs_an_unavailable_broker_once_and_not_with_every_poll(scenes: dict) -> None:
+    [line] = scenes["away, then found"]["logged"]
     assert "broker-unavailable: away" in line
 
 
 def test_trigger_reports_a_refusal_and_stops(scenes: dict) -> None:
     assert scenes["refused"]["events"] == [{"refusal": "claim: broker-refused: wrong password"}]
-    assert scenes["refused"]["looks"] == 1
+    assert scenes["refused"]["polls"] == 1
 
 
-def test_trigger_leaves_the_event_loop_alone_while_a_look_hangs(scenes: dict) -> None:
-    assert scenes["hanging look"]["ticks"] > 5
-    assert not scenes["hanging look"]["in_loop"]
+def test_blocked_poll_does_not_block_the_event_loop(scenes: dict) -> None:
+    assert scenes["blocked poll"]["ticks"] > 5
+    assert not scenes["blocked poll"]["in_loop"]
 
 
-def test_sensor_that_finds_messages_waits_no_further(scenes: dict) -> None:
+def test_sensor_that_finds_messages_succeeds_at_once(scenes: dict) -> None:
     assert (scenes["sensor finds"], scenes["end found"]) == (4, 9)
 
 
-@pytest.mark.parametrize("scene", ["sensor waits", "sensor finds nobody"])
+@pytest.mark.parametrize("scene", ["sensor waits", "sensor, broker away"])
 def test_sensor_defers_to_a_trigger_that_another_process_can_make(scenes: dict, scene: str) -> None:
     deferred = scenes[scene]
     assert deferred["same"]
     assert deferred["method"] == "end_of_waiting"
-    until = deferred["facts"].pop("until")
+    until = deferred["arguments"].pop("until")
     assert 3500 < until <= 3600
-    assert deferred["facts"] == {
+    assert deferred["arguments"] == {
         "connection_id": "events_kafka", "topic": "orders", "group": "shop", "poke_seconds": 2.0,
         "alert_seconds": 600.0, "began": None, "again_seconds": 3600.0,
     }  # fmt: skip
 
 
-def test_sensor_fails_at_once_where_the_broker_refuses(scenes: dict) -> None:
+def test_sensor_fails_at_once_if_the_broker_refuses(scenes: dict) -> None:
     assert scenes["sensor is refused"] == {"AirflowFailException": "claim: broker-refused: wrong password"}
     assert scenes["end refused"] == {"AirflowFailException": "no"}
 
 
-def test_sensor_is_skipped_where_nothing_came(scenes: dict) -> None:
-    assert list(scenes["end in vain"]) == ["AirflowSkipException"]
+def test_sensor_is_skipped_if_it_times_out(scenes: dict) -> None:
+    assert list(scenes["end timed out"]) == ["AirflowSkipException"]
 
 
-def test_connection_says_how_to_reach_the_broker(scenes: dict) -> None:
+def test_connection_gives_the_broker_and_its_options(scenes: dict) -> None:
     assert scenes["options"] == {
         "bootstrap_servers": "a:1,b:2",
         "options": {"sasl.username": "me", "socket.timeout.ms": 7},
@@ -202,5 +202,5 @@ def test_unusable_connection_is_a_permanent_error(scenes: dict, scene: str, part
     assert "events_kafka" in scenes[scene]["PermanentError"]
 
 
-def test_look_at_a_broker_that_is_away_can_be_tried_again(scenes: dict) -> None:
-    assert "broker-unavailable" in scenes["real look"]["RetryableError"]
+def test_poll_of_an_unavailable_broker_is_retryable(scenes: dict) -> None:
+    assert "broker-unavailable" in scenes["real poll"]["RetryableError"]

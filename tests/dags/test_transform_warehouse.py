@@ -1,4 +1,4 @@
-"""transform_warehouse as Airflow sees it: from the manifest alone, with no warehouse and no dbt run."""
+"""transform_warehouse as Airflow parses it: only from the manifest, without a warehouse and without running dbt."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ MODELS = {
     "category_performance", "ingestion_health", "transactions_by_category", "daily_customer_sales",
 }  # fmt: skip
 
-# Runs in a process of its own, since Airflow reads its configuration at import. Nothing listens where it is told to
-# look for connections, and a dbt that is imported would be seen.
+# Runs in a separate process, since Airflow reads its configuration at import. Nothing listens at the address of its
+# metadata database, and an import of dbt would be visible.
 LOOK = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
 bag = DagBag(sys.argv[1], load_op_links=False)
 dag = bag.dags.get("transform_warehouse")
-told = {"errors": list(bag.import_errors.values()), "dbt": "dbt.cli.main" in sys.modules}
+parsed = {"errors": list(bag.import_errors.values()), "dbt": "dbt.cli.main" in sys.modules}
 if dag is not None:
-    told |= {
+    parsed |= {
         "doc": dag.doc_md, "runs": dag.max_active_runs, "tasks_at_once": dag.max_active_tasks,
         "schedule": sorted(asset.name for asset in dag.timetable.asset_condition.objects),
         "any": type(dag.timetable.asset_condition).__name__,
@@ -45,7 +45,7 @@ if dag is not None:
             for task in dag.tasks
         },
     }
-print("LOOK" + json.dumps(told, default=str))
+print("LOOK" + json.dumps(parsed, default=str))
 """
 
 
@@ -55,7 +55,7 @@ def look(home: Path, manifest: Path) -> dict[str, Any]:
         "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT), "DBT_MANIFEST": str(manifest),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__COSMOS__ENABLE_TELEMETRY": "False",
         "AIRFLOW__COSMOS__CACHE_DIR": str(home / "cosmos"),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://unused:x@127.0.0.1:1/none",
     }  # fmt: skip
     answer = subprocess.run(
         [sys.executable, "-c", LOOK, str(ROOT / "dags" / "transform_warehouse.py")],
@@ -63,8 +63,8 @@ def look(home: Path, manifest: Path) -> dict[str, Any]:
     )  # fmt: skip
     line = next((line for line in answer.stdout.splitlines() if line.startswith("LOOK")), None)
     assert line is not None, answer.stderr[-3000:]
-    said = [line for line in (answer.stdout + answer.stderr).splitlines() if "cosmos." in line and "LOOK" not in line]
-    return json.loads(line.removeprefix("LOOK")) | {"cosmos": said}
+    lines = [line for line in (answer.stdout + answer.stderr).splitlines() if "cosmos." in line and "LOOK" not in line]
+    return json.loads(line.removeprefix("LOOK")) | {"cosmos": lines}
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("airflow")
     manifest = home / "made" / "manifest.json"
     assert dbt_manifest.prepare(manifest)
-    # Made again only when there is news.
+    # The manifest is written again only if the project has changed.
     assert not dbt_manifest.prepare(manifest)
     assert [path.name for path in manifest.parent.iterdir()] == ["manifest.json"]
     return look(home, manifest)
@@ -81,20 +81,26 @@ def dag(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def test_dag_is_built_from_the_manifest_alone(dag: dict[str, Any]) -> None:
     assert dag["errors"] == []
     assert dag["dbt"] is False
-    for head in ("Purpose", "Trigger", "Reads", "Writes", "When it fails", "How to rerun"):
+    for head in ("Purpose", "Trigger", "Reads", "Writes", "On failure", "How to rerun"):
         assert head in dag["doc"], head
 
 
-def test_news_of_any_raw_table_start_it(dag: dict[str, Any]) -> None:
+def test_event_of_any_raw_table_starts_it(dag: dict[str, Any]) -> None:
     assert dag["any"] == "AssetAny"
     assert {"raw.sales", "raw.commits", "raw.transactions", "raw.inventory"} <= set(dag["schedule"])
     assert dag["runs"] == 1
     assert dag["tasks_at_once"] <= 2
 
 
-def test_each_model_is_a_task_behind_what_it_needs(dag: dict[str, Any]) -> None:
+def test_each_model_is_a_task_downstream_of_its_dependencies(dag: dict[str, Any]) -> None:
     tasks = dag["tasks"]
-    assert set(tasks) == MODELS | {"find_new_rows", "prepare_tables", "announce_models", "announce_features", "rest"}
+    assert set(tasks) == MODELS | {
+        "find_new_rows",
+        "prepare_tables",
+        "announce_models",
+        "announce_features",
+        "cool_down",
+    }
     assert set(tasks["prepare_tables"]["downstream"]) == {
         "stg_commits", "stg_sales", "stg_transactions", "ingestion_health"
     }  # fmt: skip
@@ -117,42 +123,42 @@ def test_models_are_announced(dag: dict[str, Any]) -> None:
     }
 
 
-def test_features_are_announced_by_what_was_told_last(dag: dict[str, Any]) -> None:
+def test_features_are_compared_with_their_last_asset_event(dag: dict[str, Any]) -> None:
     assert dag["tasks"]["announce_features"]["inlets"] == ["analytics.ml_features"]
 
 
-def test_run_rests_after_all_models_and_its_end_is_not_the_rests(dag: dict[str, Any]) -> None:
+def test_cooldown_follows_all_models_and_does_not_decide_the_state_of_the_run(dag: dict[str, Any]) -> None:
     tasks = dag["tasks"]
-    before = {name for name, task in tasks.items() if "rest" in task["downstream"]}
+    before = {name for name, task in tasks.items() if "cool_down" in task["downstream"]}
     assert before == {name for name, task in tasks.items() if "announce_models" in task["downstream"]}
-    assert tasks["rest"]["trigger"] == "all_done"
+    assert tasks["cool_down"]["trigger"] == "all_done"
     assert {name for name, task in tasks.items() if not task["downstream"]} == {
-        "announce_models", "announce_features", "rest"
+        "announce_models", "announce_features", "cool_down"
     }  # fmt: skip
     assert tasks["announce_models"]["trigger"] == tasks["announce_features"]["trigger"] == "all_success"
 
 
-def test_nothing_waits_for_ever(dag: dict[str, Any]) -> None:
+def test_every_task_and_statement_has_a_timeout(dag: dict[str, Any]) -> None:
     for model in MODELS:
         assert dag["tasks"][model]["env"]["PGOPTIONS"] == "-c lock_timeout=30s -c statement_timeout=3600s"
     assert {task["limit"] for task in dag["tasks"].values()} == {2 * 3600}
 
 
-def test_parse_says_nothing_of_cosmos(dag: dict[str, Any]) -> None:
+def test_parse_logs_no_lines_of_cosmos(dag: dict[str, Any]) -> None:
     assert dag["cosmos"] == []
 
 
-def test_tests_of_several_models_wait_for_the_last_and_unit_tests_stay_out(dag: dict[str, Any]) -> None:
+def test_tests_of_several_models_run_with_the_last_and_unit_tests_do_not_run(dag: dict[str, Any]) -> None:
     for model in MODELS:
         assert dag["tasks"][model]["selection"] == "buildable"
         assert dag["tasks"][model]["env"]["DBT_EXCLUDE_RESOURCE_TYPES"] == "unit_test"
 
 
-def test_files_go_before_models(dag: dict[str, Any]) -> None:
+def test_models_have_a_lower_priority_than_files(dag: dict[str, Any]) -> None:
     assert {task["rule"] for task in dag["tasks"].values()} == {"absolute"}
 
 
 def test_missing_manifest_names_the_remedy(tmp_path: Path) -> None:
-    told = look(tmp_path, tmp_path / "none.json")
-    (error,) = told["errors"]
-    assert "none.json is missing. Make it with: python -m local.dbt_manifest" in error
+    parsed = look(tmp_path, tmp_path / "none.json")
+    (error,) = parsed["errors"]
+    assert "none.json is missing. Create it with: python -m local.dbt_manifest" in error

@@ -1,4 +1,4 @@
-"""One running platform for all tests of this folder: all services, contracts of its own, short waits."""
+"""One running platform for all tests of this folder: all services, copied contracts, short waits."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from include.settings import CONTRACTS_DIR
 from local.platform import Platform
 from local.settings import temporary_settings
-from local.temporary import told
+from local.temporary import patched_env
 from tests.running_platform import SETTINGS, Running
 
 if TYPE_CHECKING:
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def running() -> Iterator[Running]:
-    """Everything, in a folder and on ports of its own."""
+    """A platform with all services, in a temporary folder and on free ports."""
     home = Path(tempfile.mkdtemp(prefix="platform-"))
     contracts, samples = home / "contracts", home / "samples"
     contracts.mkdir()
     samples.mkdir()
     for contract in CONTRACTS_DIR.glob("*.yaml"):
         shutil.copy(contract, contracts)
-    with told(SETTINGS | {"INGEST_CONTRACTS_DIR": str(contracts)}):
+    with patched_env(SETTINGS | {"INGEST_CONTRACTS_DIR": str(contracts)}):
         platform = Platform(temporary_settings(home / "home", airflow_new_files_seconds=30))
         try:
             platform.up()

@@ -1,7 +1,7 @@
-"""Looks for secrets in whatever a platform has written: files, folders, dumps, answers, command lines.
+"""Searches for secrets in the output of a platform: files, folders, dumps, answers, command lines.
 
-What belongs here: the forms in which a secret may have been written, and the search. What does not: where a running
-platform keeps what, and which of it is meant to hold secrets.
+What belongs here: the encodings of a secret, and the search. What does not: the files and databases of a platform, and
+the list of those that may contain secrets.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _SHORTEST = 8
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """A secret, by its name, where it must not be. The secret itself is not here: this ends in a test's output."""
+    """The name of a secret that was found, and where. It does not contain the secret, since tests print it."""
 
     where: str
     secret: str
@@ -34,10 +34,10 @@ class Finding:
 
 
 def forms(secret: str) -> dict[bytes, str]:
-    """Every spelling of a secret that is searched for, with its name.
+    """Every encoding of a secret that is searched for, with its name.
 
-    Within a longer text base64 has three spellings, by where the secret begins; the letters at its ends depend on what
-    stands beside it, so those are left away.
+    Within a longer text, base64 has three forms, depending on the offset of the secret. The characters at its ends
+    depend on the surrounding text, so they are left out.
     """
     raw = secret.encode()
     found = {raw.hex().encode(): "hexadecimal"}
@@ -52,10 +52,10 @@ def forms(secret: str) -> dict[bytes, str]:
 
 
 class SecretSearch:
-    """Searches for all of some secrets at once.
+    """Searches for several secrets at once.
 
     Args:
-        secrets: each by its name; short ones would be found everywhere, and are refused.
+        secrets: each by its name. Short ones are refused, because they would be found by chance.
     """
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
@@ -66,25 +66,25 @@ class SecretSearch:
         self._overlap = max(len(form) for _, form, _ in self._forms)
 
     def in_bytes(self, content: bytes, where: str) -> set[Finding]:
-        """What of the secrets is in a content."""
+        """Find the secrets in a content."""
         return {Finding(where, name, kind) for name, form, kind in self._forms if form in content}
 
     def in_text(self, text: object, where: str) -> set[Finding]:
-        """What of the secrets is in a text."""
+        """Find the secrets in a text."""
         return self.in_bytes(str(text).encode(errors="surrogateescape"), where)
 
     def in_chunks(self, chunks: Iterable[bytes], where: str) -> set[Finding]:
-        """The same for a content that comes in pieces: a secret may lie across two of them."""
+        """Find the secrets in a content that is read in chunks, also across two chunks."""
         found: set[Finding] = set()
-        rest = b""
+        tail = b""
         for chunk in chunks:
-            content = rest + chunk
+            content = tail + chunk
             found |= self.in_bytes(content, where)
-            rest = content[-self._overlap :]
+            tail = content[-self._overlap :]
         return found
 
     def in_file(self, path: Path, where: str) -> set[Finding]:
-        """What of the secrets is in a file, also if it is compressed. One that vanishes meanwhile is empty."""
+        """Find the secrets in a file, also if it is compressed. A file that is deleted meanwhile counts as empty."""
         try:
             with path.open("rb") as file:
                 magic = file.read(2)
@@ -95,13 +95,13 @@ class SecretSearch:
                     with opener(path) as unpacked:
                         found |= self.in_chunks(iter(lambda: unpacked.read(_CHUNK), b""), where)
                 except (OSError, EOFError, zlib.error):
-                    pass  # it only begins like one
+                    pass  # the file is not compressed
         except FileNotFoundError:
             return set()
         return found
 
     def in_folder(self, root: Path, exempt: Iterable[str] = ()) -> set[Finding]:
-        """What of the secrets is in names and contents of all files below a folder.
+        """Find the secrets in names and contents of all files below a folder.
 
         Args:
             root: the folder. Links are not followed.

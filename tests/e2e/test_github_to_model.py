@@ -1,4 +1,4 @@
-"""From the recorded API to a champion: nobody triggers anything, each DAG starts on the news of the one before."""
+"""From the recorded API to a champion model: each DAG starts at the asset event of the one before."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from include.stores.warehouse import connect
 from local import ml_api, mlflow, mlflow_accounts
 from local.addresses import for_library
 from local.airflow_api import AirflowApi
+from local.demo_models import CHAIN, COOL_DOWN, MODEL
 from local.errors import PlatformError
 from local.github_api.history import read
 from local.mlflow_api import champion
-from local.model_story import CHAIN, MODEL, REST
 from local.runs import follow
 from local.schedules import table
 
@@ -33,32 +33,32 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def api(running: Running) -> Iterator[AirflowApi]:
-    told = for_library(running.platform)
-    with AirflowApi(told["AIRFLOW_URL"], told["AIRFLOW_USER"], told["AIRFLOW_PASSWORD"]) as session:
+    variables = for_library(running.platform)
+    with AirflowApi(variables["AIRFLOW_URL"], variables["AIRFLOW_USER"], variables["AIRFLOW_PASSWORD"]) as session:
         yield session
-    # The other modules' files would start it again and again, and it takes both cores for half a minute.
+    # Files of the other modules would start it repeatedly, and each run takes both cores for half a minute.
     running.airflow("dags/transform_warehouse", {"is_paused": True}, method="PATCH")
 
 
 @pytest.fixture(scope="module")
-def crowned(running: Running) -> Any:
-    """The champion, once there is one."""
+def trained(running: Running) -> Any:
+    """Wait until there is a champion, and return it."""
     return running.until(lambda: champion_of(running), "a champion", 540)
 
 
 def champion_of(running: Running) -> Any:
-    """The champion, as the account that the ML service uses."""
+    """The champion, read with the account of the ML service."""
     login = (mlflow_accounts.READER, running.platform.credentials.mlflow_reader_password)
     return champion(mlflow.url(running.platform.settings), login, MODEL)
 
 
-def works_done(api: AirflowApi, dag_id: str) -> list[Any]:
-    """The runs in which every task has ended well, but for a rest that may be left."""
+def finished_runs(api: AirflowApi, dag_id: str) -> list[Any]:
+    """The runs in which every task has succeeded or was skipped, except the cool-down, which may still run."""
     tasks = {run["dag_run_id"]: api.tasks(dag_id, run["dag_run_id"]) for run in api.runs(dag_id, 20)}
     return [
         run_id
         for run_id, found in tasks.items()
-        if found and all(task["state"] in {"success", "skipped"} or task["task_id"] == REST for task in found)
+        if found and all(task["state"] in {"success", "skipped"} or task["task_id"] == COOL_DOWN for task in found)
     ]
 
 
@@ -69,18 +69,18 @@ def printed(page: object) -> str:
     return captured.get()
 
 
-def test_the_news_of_the_api_become_a_champion_without_a_hand(running: Running, api: AirflowApi, crowned: Any) -> None:
-    assert crowned.metrics["roc_auc"] > crowned.metrics["baseline_roc_auc"]
+def test_new_commits_become_a_champion_without_manual_triggers(running: Running, api: AirflowApi, trained: Any) -> None:
+    assert trained.metrics["roc_auc"] > trained.metrics["baseline_roc_auc"]
     for dag_id in CHAIN:
         runs = api.runs(dag_id, 20)
         assert {run["run_type"] for run in runs} <= {"scheduled", "asset_triggered"}, dag_id
         assert "failed" not in {run["state"] for run in runs}, dag_id
-        running.until(lambda dag_id=dag_id: works_done(api, dag_id), f"the work of {dag_id}", 60)
+        running.until(lambda dag_id=dag_id: finished_runs(api, dag_id), f"the work of {dag_id}", 60)
     for dag_id in ("transform_warehouse", "train_commit_model"):
         assert "asset_triggered" in {run["run_type"] for run in api.runs(dag_id, 20)}
 
 
-def test_every_commit_of_the_api_is_a_row_with_its_features(running: Running, crowned: Any) -> None:
+def test_every_commit_of_the_api_is_a_row_with_its_features(running: Running, trained: Any) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     watched = GithubSettings().repository_names
     there = {c.sha: len(c.parents) > 1 for name in watched for c in read()[name] if c.committed_at < now}
@@ -94,7 +94,7 @@ def test_every_commit_of_the_api_is_a_row_with_its_features(running: Running, cr
     assert balanced
 
 
-def test_the_answers_are_kept_as_they_came(running: Running, crowned: Any) -> None:
+def test_answers_are_stored_unchanged(running: Running, trained: Any) -> None:
     keys = [item.key for item in running.objects.list("raw-data", "github-commits/")]
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     assert all(key.startswith(f"github-commits/{day}/") and key.endswith(".json") for key in keys)
@@ -102,13 +102,13 @@ def test_the_answers_are_kept_as_they_came(running: Running, crowned: Any) -> No
     assert "commit" in json.loads(b"".join(chunks))[0]
 
 
-def test_the_warehouse_was_checked_and_has_pages_for_it(running: Running, api: AirflowApi, crowned: Any) -> None:
-    def good_check_on_news() -> Any:
+def test_the_warehouse_was_checked_and_has_pages_for_it(running: Running, api: AirflowApi, trained: Any) -> None:
+    def check_after_asset_event() -> Any:
         return [
             r for r in api.runs("check_quality", 20) if (r["run_type"], r["state"]) == ("asset_triggered", "success")
         ]
 
-    running.until(good_check_on_news, "a check on the news of the models")
+    running.until(check_after_asset_event, "a check after the asset event of the models")
 
     def checked() -> Any:
         return running.query("SELECT dataset FROM ops.quality_result WHERE file_id IS NULL AND dataset ~ 'commits$'")
@@ -119,31 +119,31 @@ def test_the_warehouse_was_checked_and_has_pages_for_it(running: Running, api: A
     )
 
 
-def test_the_service_classifies_a_commit_with_the_champion(running: Running, crowned: Any) -> None:
+def test_service_classifies_a_commit_with_the_champion(running: Running, trained: Any) -> None:
     address = f"{ml_api.url(running.platform.settings)}/classify-commit"
-    body = {"message": "Mend the rounding of totals", "authored_at": "2026-03-02T10:00:00Z", "author_commits_before": 3}
+    body = {"message": "Fix the rounding of totals", "authored_at": "2026-03-02T10:00:00Z", "author_commits_before": 3}
     headers = {
         "Content-Type": "application/json",
         "Authorization": f"Bearer {running.platform.credentials.ml_api_token}",
     }
     request = urllib.request.Request(address, json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=60) as answer:
-        told = json.load(answer)
-    assert (told["model_version"], told["is_merge"]) == (crowned.version, told["probability"] >= 0.5)
+        result = json.load(answer)
+    assert (result["model_version"], result["is_merge"]) == (trained.version, result["probability"] >= 0.5)
 
 
-def test_a_second_training_on_the_same_commits_changes_nothing(running: Running, api: AirflowApi, crowned: Any) -> None:
+def test_a_second_training_on_the_same_commits_changes_nothing(running: Running, api: AirflowApi, trained: Any) -> None:
     console = Console(width=200, force_terminal=False)
     with console.capture() as captured:
         assert follow(api, "train_commit_model", console), captured.get()
     text = captured.get()
     assert "train_commit_model: success" in text
-    assert "train_model: There is nothing new to train on" in text
-    assert champion_of(running).version == crowned.version
+    assert "train_model: There is no new data to train on" in text
+    assert champion_of(running).version == trained.version
 
 
 def test_a_champion_whose_alias_was_removed_comes_back_with_a_trigger(
-    running: Running, api: AirflowApi, crowned: Any
+    running: Running, api: AirflowApi, trained: Any
 ) -> None:
     server, login = mlflow.url(running.platform.settings), running.platform.credentials.mlflow_admin_password
     with httpx.Client(auth=(mlflow_accounts.ADMIN, login), trust_env=False) as client:
@@ -151,14 +151,14 @@ def test_a_champion_whose_alias_was_removed_comes_back_with_a_trigger(
         client.request("DELETE", address, json=alias).raise_for_status()
     assert champion_of(running) is None
     assert follow(api, "train_commit_model", Console(quiet=True))
-    assert champion_of(running).run_id == crowned.run_id
+    assert champion_of(running).run_id == trained.run_id
 
 
 def test_an_unpaused_transformation_builds_what_came_while_it_was_paused(
-    running: Running, api: AirflowApi, crowned: Any
+    running: Running, api: AirflowApi, trained: Any
 ) -> None:
-    """Airflow keeps no event for a paused DAG: the clock starts the run, within `catch_up.PAUSE`."""
-    running.until(lambda: not api.busy("transform_warehouse", aside=REST), "an idle transformation")
+    """Airflow keeps no event for a paused DAG: its time schedule starts the run, within `catch_up.PAUSE`."""
+    running.until(lambda: not api.busy("transform_warehouse", ignored_task=COOL_DOWN), "an idle transformation")
     running.airflow("dags/transform_warehouse", {"is_paused": True}, method="PATCH")
     running.sample("sales", "while_paused.csv", 50, start=77_000_000)
     running.drop("while_paused.csv", "incoming/sales/while_paused.csv")
@@ -176,17 +176,17 @@ def test_an_unpaused_transformation_builds_what_came_while_it_was_paused(
     assert "scheduled" in {run["run_type"] for run in newest}
 
 
-def test_the_schedule_page_tells_what_starts_each_dag(running: Running, api: AirflowApi, crowned: Any) -> None:
+def test_schedule_page_shows_what_starts_each_dag(running: Running, api: AirflowApi, trained: Any) -> None:
     lines = {line.split()[0]: line for line in printed(table(api, datetime.now(UTC))).splitlines()[1:] if line.strip()}
     assert set(lines) >= {*CHAIN, "reprocess_failed", "sweep_unmatched"}
     assert {f"ingest_{path.stem}" for path in CONTRACTS_DIR.glob("*.yaml")} <= set(lines)
-    assert "by hand" in lines["reprocess_failed"]
+    assert "manually" in lines["reprocess_failed"]
     assert "always: waits for files" in lines["ingest_commits"]
-    assert "news of analytics.ml_features" in lines["train_commit_model"]
+    assert "event of analytics.ml_features" in lines["train_commit_model"]
     assert "raw.commits" in lines["transform_warehouse"]
     assert "every 30 min" in lines["ingest_github"]
 
 
-def test_a_command_for_a_dag_that_is_not_there_says_so(api: AirflowApi) -> None:
+def test_command_for_an_unknown_dag_fails_with_its_name(api: AirflowApi) -> None:
     with pytest.raises(PlatformError, match="Airflow does not know dags/no_such_dag"):
         follow(api, "no_such_dag", Console())

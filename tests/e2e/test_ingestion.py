@@ -1,4 +1,4 @@
-"""Files dropped into the bucket of a running platform: what becomes of them, and of the platform."""
+"""Files dropped into the bucket of a running platform: their outcome, and the state of the platform afterwards."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def counts(entry: dict[str, Any]) -> tuple[int, ...]:
     return tuple(entry[name] for name in COUNTS)
 
 
-def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
+def test_dropped_file_of_each_outcome_is_moved_to_its_key(running: Running) -> None:
     running.sample("sales", "good.csv", 10_000, seed=1)
     running.sample("sales", "good.parquet", 10_000, "parquet", seed=1, start=10_000)
     running.sample("sales", "good.json", 10_000, "json", seed=1, start=20_000)
@@ -39,12 +39,12 @@ def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
     running.sample("sales", "good.csv.gz", 10_000, "csv.gz", seed=1, start=40_000)
     broken = running.sample("sales", "broken.csv", 10_000, bad=[Bad(BadKind.BAD_DATE, 1)], seed=2, start=50_000)
     running.sample("sales", "picture.csv", 10, bad=[Bad(BadKind.PNG)])
-    running.sample("inventory", "stock.csv", 10_000, bad=[Bad(BadKind.MISSING_KEY, 5)], seed=3)
+    running.sample("inventory", "inventory.csv", 10_000, bad=[Bad(BadKind.MISSING_KEY, 5)], seed=3)
     good = ("good.csv", "good.parquet", "good.json", "good.ndjson", "good.csv.gz")
     for name in (*good, "broken.csv", "picture.csv"):
         running.drop(name, f"incoming/sales/{name}")
-    running.drop("stock.csv", "incoming/inventory/stock.csv")
-    running.drop("picture.csv", "incoming/somebody/picture.png")
+    running.drop("inventory.csv", "incoming/inventory/inventory.csv")
+    running.drop("picture.csv", "incoming/no_dataset/picture.png")
 
     loaded = []
     for name in good:
@@ -55,9 +55,9 @@ def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
 
     entry = running.settled("incoming/sales/broken.csv")
     assert (entry["status"], entry["error_code"]) == ("validation_failed", "error-budget-exceeded")
-    place = f"failed/validation_failed/sales/{entry['file_id']}/broken.csv"
-    assert running.keys(place) == [place, f"{place}.rejects.csv", f"{place}.report.json"]
-    [reject] = json.loads(running.body(f"{place}.report.json"))["rejected_rows"]
+    failed_key = f"failed/validation_failed/sales/{entry['file_id']}/broken.csv"
+    assert running.keys(failed_key) == [failed_key, f"{failed_key}.rejects.csv", f"{failed_key}.report.json"]
+    [reject] = json.loads(running.body(f"{failed_key}.report.json"))["rejected_rows"]
     [bad] = broken.bad_rows
     assert (reject["source_row"], reject["source_line"], reject["column_name"], reject["code"]) == (
         bad.source_row,
@@ -68,9 +68,9 @@ def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
     assert "2026-02-30" in reject["message"]
 
     assert running.settled("incoming/sales/picture.csv")["error_code"] == "unknown-format"
-    entry = running.settled("incoming/inventory/stock.csv")
+    entry = running.settled("incoming/inventory/inventory.csv")
     assert (entry["status"], counts(entry)) == ("archived", (10_000, 9_995, 0, 0, 0, 5))
-    assert running.settled("incoming/somebody/picture.png")["error_code"] == "unknown-dataset"
+    assert running.settled("incoming/no_dataset/picture.png")["error_code"] == "unknown-dataset"
     assert [key for key in running.keys("incoming/") if not key.startswith("incoming/commits/")] == []
     assert running.keys("staging/") == []
     assert running.query("SELECT count(*) FROM raw.sales WHERE _file_id = ANY(%s)", [loaded]) == [(50_000,)]
@@ -79,8 +79,8 @@ def test_drop_each_outcome_is_found_where_it_belongs(running: Running) -> None:
     assert running.settled("incoming/sales/again.csv")["status"] == "duplicate"
 
 
-def test_file_waits_for_a_locked_table_and_loads_without_a_person(running: Running) -> None:
-    """The table is one that no model of dbt reads: the transformation would fail for the lock."""
+def test_file_waits_for_a_locked_table_and_is_loaded_afterwards(running: Running) -> None:
+    """No dbt model reads this table: otherwise the lock would make the transformation fail."""
     running.sample("inventory", "locked.csv", 1_000, seed=4, start=100_000)
     key = "incoming/inventory/locked.csv"
     owner = running.platform.warehouse_config("owner")
@@ -124,7 +124,7 @@ def test_reprocessing_takes_a_quarantined_file_through_the_pipeline_again(runnin
 
 
 @pytest.mark.parametrize("stage", ["validate", "load"])
-def test_killed_task_process_loses_and_doubles_nothing(running: Running, stage: str) -> None:
+def test_killed_task_process_loses_and_duplicates_nothing(running: Running, stage: str) -> None:
     start = {"validate": 1_000_000, "load": 2_000_000}[stage]
     running.sample("sales", f"killed_{stage}.csv", 400_000, seed=5, start=start)
     key = f"incoming/sales/killed_{stage}.csv"
@@ -145,7 +145,7 @@ def test_killed_scheduler_leaves_no_worker_that_holds_its_connections(running: R
     killed = scheduler().pid
     workers = running.until(lambda: psutil.Process(killed).children(), "the scheduler has workers")
     os.kill(killed, signal.SIGKILL)
-    # Left alone they would wait for work for ever.
+    # Without local.leftovers they would wait for work forever.
     running.until(lambda: not any(map(is_alive, workers)), "its workers are ended")
     assert scheduler().pid != killed
     running.sample("sales", "after_the_scheduler.csv", 100, seed=6, start=95_000_000)
@@ -153,11 +153,11 @@ def test_killed_scheduler_leaves_no_worker_that_holds_its_connections(running: R
     assert running.settled("incoming/sales/after_the_scheduler.csv")["status"] == "archived"
 
 
-def test_large_file_does_not_hold_up_another_dataset(running: Running) -> None:
+def test_large_file_does_not_delay_another_dataset(running: Running) -> None:
     running.sample("sales", "large.csv", 2_000_000, seed=6, start=10_000_000)
     running.sample("inventory", "small.csv", 1_000, seed=7, start=500_000)
     running.drop("large.csv", "incoming/sales/large.csv")
-    running.until(lambda: running.entry("incoming/sales/large.csv").get("attempts") == 1, "under way")
+    running.until(lambda: running.entry("incoming/sales/large.csv").get("attempts") == 1, "started")
     running.drop("small.csv", "incoming/inventory/small.csv")
     small = running.settled("incoming/inventory/small.csv")
     large = running.settled("incoming/sales/large.csv", 420)
@@ -165,7 +165,7 @@ def test_large_file_does_not_hold_up_another_dataset(running: Running) -> None:
     assert small["loaded_at"] < large["loaded_at"]
 
 
-def test_thousand_small_files_at_once_each_find_their_end(running: Running) -> None:
+def test_thousand_small_files_are_all_settled(running: Running) -> None:
     for number in range(1_000):
         bad = [Bad(BadKind.TEXT_IN_NUMBER, 1)] if number % 100 == 0 else []
         running.sample("sales", f"many_{number}.csv", 100, bad=bad, seed=number, start=20_000_000 + 100 * number)
@@ -224,7 +224,7 @@ def test_draft_waits_until_it_is_activated(running: Running) -> None:
 
     contract.write_text(text, encoding="utf-8")
 
-    moved = [keys[0], "incoming/returns/returns_january.csv"]  # of one content: whichever is first is loaded
+    moved = [keys[0], "incoming/returns/returns_january.csv"]  # same content: the first one is loaded
     assert {running.settled(key, 420)["status"] for key in moved} == {"archived", "duplicate"}
 
 

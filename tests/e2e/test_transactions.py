@@ -1,4 +1,4 @@
-"""Transactions through both doors of a running platform: files in the bucket, messages of a topic."""
+"""Transactions from both sources of a running platform: files in the bucket, messages of a topic."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from include.contracts.reader import read_contract
 from include.samples.badness import Bad, BadKind
 from include.settings import KafkaConfig, stream_settings
-from include.streams.broker import Span, spans
+from include.streams.broker import PartitionOffsets, partition_offsets
 from include.streams.dead_letters import dead_letter_topic
 from include.streams.produce import produce_file
 from include.streams.publish import publisher
@@ -38,7 +38,7 @@ def config(running: Running) -> KafkaConfig:
 
 
 def ids(running: Running, name: str) -> list[str]:
-    """The ids of a sample's rows, the bad ones' too."""
+    """The ids of all rows of a sample, including bad ones."""
     with (running.folder / name).open(encoding="utf-8", newline="") as stream:
         return [row["id"] for row in csv.DictReader(stream)]
 
@@ -49,28 +49,28 @@ def produce(running: Running, name: str) -> int:
 
 
 def send(running: Running, values: Iterable[bytes], key: bytes) -> int:
-    """Messages with one key are in one partition."""
+    """Publish messages with one key, which puts them into one partition. Return their number."""
     with publisher(config(running), TOPIC) as publishing:
         for value in values:
             publishing.send(value, key)
         return publishing.flush()
 
 
-def places(running: Running) -> list[Span]:
-    return spans(config(running), TOPIC, stream_settings().group_of(TOPIC))
+def group_offsets(running: Running) -> list[PartitionOffsets]:
+    return partition_offsets(config(running), TOPIC, stream_settings().group_of(TOPIC))
 
 
-def drained(running: Running, seconds: float = 60) -> list[Span]:
-    """How far the group has come, once it has come to the end."""
-    running.until(lambda: sum(span.waiting for span in places(running)) == 0, "everything committed", seconds)
-    return places(running)
+def drained(running: Running, seconds: float = 60) -> list[PartitionOffsets]:
+    """Wait until the group has no lag, and return its offsets."""
+    running.until(lambda: sum(offsets.lag for offsets in group_offsets(running)) == 0, "everything committed", seconds)
+    return group_offsets(running)
 
 
 def dead_letters(running: Running) -> list[Message]:
-    """All of them, read without a group."""
+    """All dead letters of the topic, read without committing offsets."""
     letters: list[Message] = []
-    if not spans(config(running), dead_letter_topic(TOPIC), "a-test"):
-        return letters  # no message has been refused yet
+    if not partition_offsets(config(running), dead_letter_topic(TOPIC), "a-test"):
+        return letters  # no message has been rejected yet
     reader = Consumer({"bootstrap.servers": config(running).bootstrap_servers, "group.id": "a-test",
                        "enable.auto.commit": False, "enable.partition.eof": True})  # fmt: skip
     try:
@@ -112,11 +112,11 @@ def entries(running: Running, since: dict[int, int]) -> list[dict[str, Any]]:
 
 
 def ends(running: Running) -> dict[int, int]:
-    return {span.partition: span.end for span in places(running)}
+    return {offsets.partition: offsets.last_stable for offsets in group_offsets(running)}
 
 
 def assert_settled(running: Running, since: dict[int, int], messages: int) -> list[dict[str, Any]]:
-    """From `since` to the topic's end every message is in one archived entry, and in one of its counts."""
+    """Check that from `since` to the topic's end, every message is in one archived entry and in one of its counts."""
     found = entries(running, since)
     assert {entry["status"] for entry in found} == {"archived"}
     for partition, end in ends(running).items():
@@ -141,8 +141,8 @@ def task(running: Running, run: dict[str, Any], name: str) -> dict[str, Any]:
     return running.airflow(f"dags/{DAG}/dagRuns/{run['dag_run_id']}/taskInstances/{name}")
 
 
-def wait_until_it_waits(running: Running) -> None:
-    """Until the newest run's sensor has handed over to its trigger: then nobody is taking messages."""
+def wait_until_the_sensor_is_deferred(running: Running) -> None:
+    """Wait until the sensor of the newest run is deferred: then no task consumes messages."""
 
     def waits() -> bool:
         run = newest_run(running, state="running")
@@ -179,15 +179,15 @@ def test_messages_become_rows_with_categories_and_bad_ones_dead_letters(running:
     since, before = ends(running), len(dead_letters(running))
     count = produce(running, "first.csv")
     drained(running)
-    wait_until_it_waits(running)
+    wait_until_the_sensor_is_deferred(running)
     count += produce(running, "second.csv")
-    # Delivered again, with the bad ones: 1,500 messages that change nothing.
+    # The same 1,500 messages again, including bad ones, change no row.
     count += produce(running, "first.csv")
     count += send(running, [b"{broken", b"[1]", b""], b"poison")
     assert count == 4_003
 
     at_end = drained(running)
-    assert all(span.committed == span.end for span in at_end)
+    assert all(offsets.committed == offsets.last_stable for offsets in at_end)
     found = assert_settled(running, since, count)
     assert sum(entry["rows_inserted"] for entry in found) == 2_473
     assert sum(entry["rows_rejected"] for entry in found) == 50
@@ -199,12 +199,12 @@ def test_messages_become_rows_with_categories_and_bad_ones_dead_letters(running:
     assert categories(running, [*ids(running, "first.csv"), *ids(running, "second.csv")]) == right_categories(good)
 
     letters = dead_letters(running)[before:]
-    told = [headers(letter) for letter in letters]
-    codes = [header["dlq-error-code"] for header in told]
+    letter_headers = [headers(letter) for letter in letters]
+    codes = [header["dlq-error-code"] for header in letter_headers]
     assert {code: codes.count(code) for code in codes} == {
         "bad-timestamp": 40, "not-in-list": 7, "bad-row-json": 1, "not-an-object": 1, "empty-message": 1
     }  # fmt: skip
-    for header in told:
+    for header in letter_headers:
         assert (header["dlq-source-topic"], header["dlq-attempt"]) == (TOPIC, "1")
         assert int(header["dlq-source-offset"]) < ends(running)[int(header["dlq-source-partition"])]
     assert {letter.value() for letter, code in zip(letters, codes, strict=True) if code == "bad-row-json"} == {
@@ -212,20 +212,20 @@ def test_messages_become_rows_with_categories_and_bad_ones_dead_letters(running:
     }
 
 
-def test_batch_over_the_threshold_stops_until_somebody_says_go_on(running: Running) -> None:
+def test_batch_over_the_threshold_stops_until_the_threshold_is_ignored(running: Running) -> None:
     running.sample("transactions", "stopped.csv", 100, seed=4, start=30_000)
     with (running.folder / "stopped.csv").open(encoding="utf-8", newline="") as stream:
         good = [json.dumps(row | {"amount": float(row["amount"])}).encode() for row in csv.DictReader(stream)]
     before = len(dead_letters(running))
-    wait_until_it_waits(running)
+    wait_until_the_sensor_is_deferred(running)
     since, earlier = ends(running), newest_run(running, state="failed")
-    send(running, [value for one in good for value in (one, b'{"id": "nobody"}')], b"stopped")
+    send(running, [value for one in good for value in (one, b'{"id": "invalid"}')], b"stopped")
 
     run = running.until(lambda: (r := newest_run(running, state="failed")) != earlier and r, "a failed run")
     [entry] = entries(running, since)
     assert (entry["status"], entry["error_code"]) == ("validation_failed", "error-budget-exceeded")
-    assert sum(span.waiting for span in places(running)) == 200
-    assert {span.committed for span in places(running)} == set(since.values())
+    assert sum(offsets.lag for offsets in group_offsets(running)) == 200
+    assert {offsets.committed for offsets in group_offsets(running)} == set(since.values())
     assert task(running, run, "consume")["state"] == "failed"
     assert task(running, run, "announce_rows")["state"] == "skipped"
     log = log_of(running, run, "consume")
@@ -233,17 +233,17 @@ def test_batch_over_the_threshold_stops_until_somebody_says_go_on(running: Runni
     assert "error-budget-exceeded" in log
 
     conf = {"ignore_threshold": True}
-    asked = running.airflow(f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": conf})
+    triggered = running.airflow(f"dags/{DAG}/dagRuns", {"logical_date": None, "conf": conf})
     drained(running)
-    running.until(lambda: newest_run(running, dag_run_id=asked["dag_run_id"], state="success"), "the run that goes on")
+    running.until(lambda: newest_run(running, dag_run_id=triggered["dag_run_id"], state="success"), "the triggered run")
     [entry] = assert_settled(running, since, 200)
     assert (entry["rows_inserted"], entry["rows_rejected"]) == (100, 100)
     assert len(dead_letters(running)) == before + 100
 
 
-def test_killed_consumer_loses_and_doubles_nothing(running: Running) -> None:
+def test_killed_consumer_loses_and_duplicates_nothing(running: Running) -> None:
     running.sample("transactions", "killed.csv", 80_000, seed=5, start=1_000_000)
-    wait_until_it_waits(running)
+    wait_until_the_sensor_is_deferred(running)
     since = ends(running)
     produce(running, "killed.csv")
     running.until(lambda: any(entry["attempts"] for entry in entries(running, since)), "a batch is begun")

@@ -1,4 +1,4 @@
-"""The whole platform with real Airflow: what runs, who may enter, what is reachable."""
+"""The whole platform with real Airflow: health of the services, logins, listening ports."""
 
 from __future__ import annotations
 
@@ -38,8 +38,9 @@ def ask(address: str, *, token: str = "", body: dict[str, str] | None = None) ->
 
 
 def log_in(platform: Platform, password: str) -> tuple[int, dict[str, object]]:
-    told = for_library(platform)
-    return ask(f"{told['AIRFLOW_URL']}/auth/token", body={"username": told["AIRFLOW_USER"], "password": password})
+    variables = for_library(platform)
+    login = {"username": variables["AIRFLOW_USER"], "password": password}
+    return ask(f"{variables['AIRFLOW_URL']}/auth/token", body=login)
 
 
 def test_every_service_is_healthy(whole: Platform) -> None:
@@ -60,7 +61,7 @@ def test_every_service_is_healthy(whole: Platform) -> None:
     )
 
 
-def test_airflow_opens_with_the_password_of_make_env_alone(whole: Platform) -> None:
+def test_airflow_accepts_only_the_password_of_make_env(whole: Platform) -> None:
     status, answer = log_in(whole, for_library(whole)["AIRFLOW_PASSWORD"])
     assert status == 201
     dags = f"{for_library(whole)['AIRFLOW_URL']}/api/v2/dags"
@@ -69,7 +70,7 @@ def test_airflow_opens_with_the_password_of_make_env_alone(whole: Platform) -> N
     assert ask(dags)[0] == 401
 
 
-def test_everything_listens_on_the_loopback_interface_alone(whole: Platform) -> None:
+def test_everything_listens_only_on_the_loopback_interface(whole: Platform) -> None:
     found = set()
     for process in processes.find(whole.settings.layout, whole._session()):
         with suppress(psutil.Error, FileNotFoundError):  # a task that has ended meanwhile

@@ -1,7 +1,7 @@
-"""No secret is in anything that a platform writes: the passwords it makes are searched for as they are.
+"""Nothing that a platform writes contains a secret: its generated passwords are searched for in all of its output.
 
-The last file of its folder by name: what the other tests made the platform do is searched, too. What holds secrets by
-purpose is named here, with the reason.
+This file is the last of its folder by name, so the output of the other tests is searched too. Files that contain
+secrets on purpose are listed here with the reason.
 """
 
 from __future__ import annotations
@@ -41,20 +41,20 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 NO_SECRETS = {"s3_access_key_id", "mlflow_s3_access_key_id", "airflow_admin_user"}  # names
-# Below the home, readable by its owner alone.
+# Files below the home that contain secrets on purpose, readable by their owner only.
 MEANT_TO_HOLD = {
-    "secrets.env": "where they are kept",
-    "run/*.sh": "from where each service takes its own",
+    "secrets.env": "the platform's secrets",
+    "run/*.sh": "the environment of each service",
     "run/supervisord.conf": "the password of the supervisor's socket",
-    "mlflow_auth.ini": "from where MLflow takes the address of its accounts' database",
-    "s3/identities.json": "from where the S3 server takes the keys that it accepts",
-    "airflow/simple_auth_manager_passwords.json.generated": "where Airflow looks the admin's up",
+    "mlflow_auth.ini": "the address of the database of MLflow's accounts",
+    "s3/identities.json": "the keys that the S3 server accepts",
+    "airflow/simple_auth_manager_passwords.json.generated": "the password of Airflow's admin",
 }
 SEARCHED_OTHERWISE = {
-    "postgres/**": "the server's own files: its databases are searched as dumps, its log as a file",
-    "s3/data/**": "objects in the S3 server's own form: they are searched over S3",
+    "postgres/**": "the server's data files: its databases are searched as dumps, its log as a file",
+    "s3/data/**": "objects in the S3 server's format: they are searched over S3",
 }
-# Given to Airflow by its API; it may keep them closed with its key, and must not show them.
+# Stored in Airflow through its API. Airflow may store them encrypted, and must not show them.
 PLANTED = {
     "a connection's password": "canary/password+0001",
     "a connection's extra": "canary/extra+0002",
@@ -115,7 +115,7 @@ def search(secrets: dict[str, str], driven: None) -> SecretSearch:
 
 @pytest.fixture(scope="module")
 def driven(running: Running) -> Iterator[None]:
-    """A good and a bad file, a model of dbt, a refused password, and secrets that somebody gives to Airflow."""
+    """Produce output: a good and a bad file, a dbt model, a refused password, and secrets stored in Airflow."""
     running.airflow(
         "connections",
         {
@@ -142,7 +142,7 @@ def driven(running: Running) -> Iterator[None]:
 
 @contextlib.contextmanager
 def refused_password(running: Running) -> Iterator[None]:
-    """For as long as this lasts the warehouse refuses the pipeline's password."""
+    """Make the warehouse refuse the pipeline's password inside the block."""
     credentials = running.platform.credentials
     statement = sql.SQL("ALTER ROLE ingest PASSWORD {}")
     with superuser_connection(running.platform.settings, credentials) as connection:
@@ -175,7 +175,7 @@ def test_files_hold_no_secret(running: Running, search: SecretSearch) -> None:
 
 
 def test_objects_hold_no_secret(running: Running, search: SecretSearch) -> None:
-    """All buckets, but for files as partners dropped them, moved there by the store."""
+    """All buckets are searched, except processed/, which has the partners' files."""
     platform = running.platform
     store = ObjectStore(bucket.admin_config(platform.settings, platform.credentials))
     searched = 0
@@ -191,20 +191,18 @@ def test_objects_hold_no_secret(running: Running, search: SecretSearch) -> None:
 
 
 @pytest.mark.parametrize("pattern", MEANT_TO_HOLD)
-def test_files_that_hold_secrets_are_for_their_owner_alone(
-    running: Running, search: SecretSearch, pattern: str
-) -> None:
+def test_files_with_secrets_are_private(running: Running, search: SecretSearch, pattern: str) -> None:
     found = list(running.platform.settings.platform_home.glob(pattern))
     assert {stat.S_IMODE(path.stat().st_mode) for path in found} == {0o600}
-    assert any(search.in_file(path, path.name) for path in found), "it holds none: the search need not spare it"
+    assert any(search.in_file(path, path.name) for path in found), "it contains no secret: remove it from MEANT_TO_HOLD"
 
 
 @pytest.mark.parametrize("database", [one.name for one in DATABASES])
 def test_databases_hold_no_secret(running: Running, search: SecretSearch, database: str) -> None:
-    """Airflow's XCom, rendered templates, audit log and connections; MLflow's runs; what the ledger says."""
+    """Airflow's XCom, rendered templates, audit log and connections; MLflow's runs; the ledger."""
     settings, password = running.platform.settings, running.platform.credentials.postgres_password
     command = [str(BINARIES / "pg_dump"), f"--port={settings.postgres_port}", "--host=127.0.0.1", "--no-password"]
-    # Rows of partners, as the files had them.
+    # raw has the partners' rows.
     command += [f"--username={SUPERUSER}", "--exclude-table-data=raw.*", f"--dbname={database}"]
     with subprocess.Popen(command, env={"PGPASSWORD": password}, stdout=subprocess.PIPE) as dump:
         assert dump.stdout
@@ -213,7 +211,7 @@ def test_databases_hold_no_secret(running: Running, search: SecretSearch, databa
     assert found == set()
 
 
-def test_airflow_keeps_what_it_is_given_closed(running: Running, search: SecretSearch) -> None:
+def test_airflow_encrypts_connections_and_variables(running: Running, search: SecretSearch) -> None:
     with superuser_connection(running.platform.settings, running.platform.credentials, "airflow") as connection:
         closed = connection.execute(
             "SELECT is_encrypted, is_extra_encrypted FROM connection WHERE conn_id = 'canary' "
@@ -242,7 +240,7 @@ def test_airflows_answers_hold_no_secret(running: Running, search: SecretSearch,
     assert search.in_text(json.dumps(running.airflow(path)), path) == set()
 
 
-def test_airflow_does_not_tell_its_configuration(running: Running) -> None:
+def test_airflow_does_not_show_its_configuration(running: Running) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         running.airflow("config")
     assert refused.value.code == 403
@@ -272,7 +270,7 @@ def test_pages_without_a_login_hold_no_secret(running: Running, search: SecretSe
 
 
 def test_command_lines_hold_no_secret(running: Running, search: SecretSearch) -> None:
-    """Every process of the machine, for everybody can list those."""
+    """Every process of the machine is checked, because any user can list them."""
     ours = {one.pid for one in processes.find(running.platform.settings.layout, running.platform._session())}
     assert len(ours) > 15
     seen = set()
@@ -285,9 +283,9 @@ def test_command_lines_hold_no_secret(running: Running, search: SecretSearch) ->
 
 @pytest.mark.parametrize("arguments", [("status",), ("schedules",), ("drop", "/no/such/file")], ids=" ".join)
 def test_commands_print_no_secret(running: Running, search: SecretSearch, arguments: tuple[str, ...]) -> None:
-    """`env` prints them: that is what it is for."""
-    told = os.environ | {"PLATFORM_HOME": str(running.platform.settings.platform_home)}
+    """`env` prints secrets on purpose, and is not in the list."""
+    environment = os.environ | {"PLATFORM_HOME": str(running.platform.settings.platform_home)}
     command = [sys.executable, "-m", "local", *arguments]
-    done = subprocess.run(command, env=told, cwd=REPOSITORY, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(command, env=environment, cwd=REPOSITORY, capture_output=True, check=False, timeout=120)
     assert done.stdout + done.stderr
     assert search.in_bytes(done.stdout + done.stderr, " ".join(arguments)) == set()

@@ -1,4 +1,4 @@
-"""One PostgreSQL and one S3 server for all integration tests, in a folder and on ports of their own."""
+"""One PostgreSQL and one S3 server for all integration tests, in a temporary folder and on free ports."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def platform() -> Iterator[Platform]:
-    """The stores, started and migrated; `warehouse_config(role)` and `s3_config` say how to reach them."""
+    """The stores, started and migrated; their addresses are `warehouse_config(role)` and `s3_config`."""
     with shared_platform() as running:
         yield running

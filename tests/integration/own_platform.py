@@ -1,4 +1,4 @@
-"""A platform for some tests alone, in a folder and on ports of its own."""
+"""A separate platform for some tests, in a temporary folder and on free ports."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-# Whoever runs these tests again and again, as the mutation check does, names the home of a platform that runs, and the
-# run: buckets and datasets of a test have another name in each.
+# The mutation check runs the tests many times on one platform: it sets the home of that platform, and the name of the
+# run, which becomes part of the names of buckets and datasets.
 PLATFORM_HOME, RUN = "TEST_PLATFORM_HOME", "TEST_RUN"
 
 
 @contextmanager
 def shared_platform() -> Iterator[Platform]:
-    """The running platform that the environment names; without one, a new one of our own."""
+    """The running platform in TEST_PLATFORM_HOME, or a new one."""
     home = os.environ.get(PLATFORM_HOME)
     if home:
         yield Platform(temporary_settings(Path(home)))
@@ -34,10 +34,10 @@ def shared_platform() -> Iterator[Platform]:
 
 @contextmanager
 def own_platform(services: tuple[str, ...] = STORES) -> Iterator[Platform]:
-    """Started, and migrated if the stores are there; stopped and deleted at the end."""
-    # Not pytest's own temporary folder: that is closed to other users, and PostgreSQL is one when we are root.
+    """Start a platform and migrate its stores; stop and delete it at the end."""
+    # Not pytest's temporary folder, which other users cannot enter: as root, PostgreSQL runs as another user.
     home = Path(tempfile.mkdtemp(prefix="platform-"))
-    # The buckets that tests make are opened to the pipelines' key, and to no other.
+    # The pipelines' key may use the buckets that tests create.
     platform = Platform(temporary_settings(home, s3_extra_buckets="*"))
     try:
         platform.up(services)

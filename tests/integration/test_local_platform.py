@@ -1,7 +1,7 @@
-"""The embedded stack with its stores alone: what survives, what is cleaned up, who may do what.
+"""The embedded platform with its stores only: durability, cleaning up, access rights.
 
-The order of a platform's life costs starts, so each test here says which start it needs: one for all that only look,
-one of its own for what breaks things.
+Starts are slow, so tests that only read share one platform (`platform`), and tests that break something start another
+one (`own`).
 """
 
 from __future__ import annotations
@@ -47,14 +47,14 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
-    """The stores and nothing beside them, which the platform of the other tests cannot promise."""
+    """A platform with no services but the stores, unlike the platform of the other tests."""
     with own_platform() as running:
         yield running
 
 
 @pytest.fixture
 def own() -> Iterator[Platform]:
-    """A platform to break. Its home is open to PostgreSQL's user, which pytest's own folders are not."""
+    """A platform that a test may break. PostgreSQL's user can enter its home, unlike pytest's folders."""
     home = Path(tempfile.mkdtemp(prefix="platform-"))
     platform = Platform(temporary_settings(home))
     try:
@@ -65,25 +65,25 @@ def own() -> Iterator[Platform]:
 
 
 def connect(config: WarehouseConfig, **changes: object) -> psycopg.Connection[tuple[object, ...]]:
-    told = {
+    parameters = {
         "host": config.host,
         "port": config.port,
         "dbname": config.database,
         "user": config.user,
         "password": config.password.get_secret_value(),
     }
-    return psycopg.connect(**(told | changes), autocommit=True)
+    return psycopg.connect(**(parameters | changes), autocommit=True)
 
 
 def left_over(settings: PlatformSettings) -> list[str]:
-    """Every process that still has to do with this platform, by what the system tells and not by our own search."""
+    """The command lines of all processes of this platform, found without `local.processes`."""
     home, found = str(settings.platform_home), []
     for process in psutil.process_iter():
         try:
-            told = [*process.cmdline(), process.cwd(), process.environ().get("PLATFORM_INSTANCE", "")]
+            texts = [*process.cmdline(), process.cwd(), process.environ().get("PLATFORM_INSTANCE", "")]
         except (psutil.Error, OSError):
             continue
-        if process.pid != os.getpid() and any(home in part for part in told):
+        if process.pid != os.getpid() and any(home in text for text in texts):
             found.append(" ".join(process.cmdline()))
     return found
 
@@ -102,7 +102,7 @@ def kill_supervisor(platform: Platform) -> None:
     os.kill(pid, signal.SIGKILL)
 
 
-# --- looking at the shared platform
+# --- reading the shared platform
 
 
 def test_the_warehouse_is_utf8_and_sorts_by_code_point(platform: Platform) -> None:
@@ -193,9 +193,9 @@ def test_services_listen_on_the_loopback_interface_alone(platform: Platform) -> 
     }
 
 
-def test_status_tells_what_runs_and_what_does_not(platform: Platform) -> None:
+def test_status_shows_running_and_stopped_services(platform: Platform) -> None:
     healthy = {service.name: service.healthy for service in platform.status()}
-    assert [name for name, well in healthy.items() if well] == list(STORES)
+    assert [name for name, is_healthy in healthy.items() if is_healthy] == list(STORES)
     done = subprocess.run(
         [sys.executable, "-m", "local", "status"],
         cwd=REPOSITORY,
@@ -209,7 +209,7 @@ def test_status_tells_what_runs_and_what_does_not(platform: Platform) -> None:
     assert (postgres[1], postgres[4]) == ("healthy", str(platform.settings.postgres_port))
 
 
-# --- a platform's life
+# --- starting and stopping
 
 
 def test_data_survives_down_and_the_second_up_is_idle(own: Platform) -> None:
@@ -238,7 +238,7 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing(own: Platform) -> N
         connection.execute("CREATE TABLE kept AS SELECT 42 AS answer")
     kill_supervisor(own)
     time.sleep(0.2)
-    assert listening(own.settings), "the services outlive their supervisor, or this test shows nothing"
+    assert listening(own.settings), "the services have ended with their supervisor: nothing is tested"
 
     assert own.down() > 0
     assert left_over(own.settings) == []
@@ -261,7 +261,7 @@ def test_up_after_everything_was_killed_recovers_the_data(own: Platform) -> None
         assert connection.execute("SELECT answer FROM kept").fetchone() == (42,)
 
 
-def test_down_works_after_the_folder_was_deleted_by_hand(own: Platform) -> None:
+def test_down_works_after_the_folder_was_deleted(own: Platform) -> None:
     own.up(STORES)
     settings = own.settings
     home = settings.platform_home
@@ -299,7 +299,7 @@ def test_a_taken_port_is_named_and_nothing_is_left(own: Platform) -> None:
     assert left_over(own.settings) == []
 
 
-def test_a_service_that_fails_shows_its_log_and_the_rest_is_stopped(own: Platform) -> None:
+def test_failed_service_shows_its_log_and_the_others_are_stopped(own: Platform) -> None:
     own.up(STORES)
     own.down()
     (own.settings.layout.postgres / "global" / "pg_control").rename(own.settings.layout.home / "pg_control")
@@ -319,12 +319,14 @@ def test_a_failed_addition_leaves_what_ran_before(own: Platform) -> None:
     assert [service.name for service in own.status() if service.healthy] == [S3]
 
 
-def test_second_start_goes_on_with_a_service_that_was_not_ready(own: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_second_start_continues_with_a_service_that_was_not_ready(
+    own: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     hasty = Platform(own.settings.model_copy(update={"platform_start_seconds": -1}))
     with pytest.raises(NotReadyError, match="PLATFORM_START_SECONDS"):
         hasty.up(STORES)
     assert {service.name for service in own.status() if service.pid} == set(STORES)
-    # Parts of the S3 server that read another certificate than the others would never find each other.
+    # Parts of the S3 server with different certificates could not connect to each other.
     certificate = (own.settings.layout.s3 / "certificate.pem").read_bytes()
 
     assert own.up(STORES)
@@ -344,7 +346,7 @@ def test_clean_deletes_everything(own: Platform) -> None:
     own.settings.platform_home.mkdir()  # for the fixture
 
 
-def test_the_running_ports_count_and_not_those_asked_for_later(own: Platform) -> None:
+def test_ports_of_the_running_platform_have_priority(own: Platform) -> None:
     own.up([S3])
     later = Platform(temporary_settings(own.settings.platform_home))
     assert later.settings == own.settings.model_copy()
@@ -363,7 +365,7 @@ def ask(address: str, body: bytes | None = None, token: str = "") -> tuple[int, 
         return error.code, error.read()
 
 
-def test_the_ml_service_runs_alone_predicts_and_ends_when_it_is_told(own: Platform) -> None:
+def test_ml_service_starts_alone_predicts_and_stops(own: Platform) -> None:
     assert own.up([ML_API])
     assert not own.up([ML_API])
     assert [service.name for service in own.status() if service.healthy] == [ML_API]

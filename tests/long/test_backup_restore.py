@@ -1,4 +1,4 @@
-"""A backup of a platform at work, its end, and the platform that comes back."""
+"""Backups of a platform while pipelines run, and their restore."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ import pytest
 from alembic import command
 
 from include.contracts.reader import read_contract
-from include.ingestion.batch import ingest_batch
-from include.ingestion.claim import Run, claim
+from include.ingestion.claim import AirflowRun, claim
 from include.ingestion.ledger import Ledger
-from include.ingestion.places import incoming_prefix
-from include.ingestion.road import open_stores
+from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.pipeline import ingest_batch, open_stores
 from include.ingestion.settle import settle
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
@@ -48,15 +47,15 @@ ROWS = 50
 
 
 class WorkerDiedError(BaseException):
-    """Nothing on the road catches it."""
+    """Raised to end a run; no pipeline code catches it."""
 
 
 class Sales:
-    """The dataset's road, as its DAG walks it."""
+    """Runs the pipeline of the dataset sales with the same calls as its DAG."""
 
     def __init__(self, platform: Platform, folder: Path) -> None:
         self._platform, self._folder, self._runs = platform, folder, 0
-        # Table-level expectations are another test's: the library behind them is slow to wake.
+        # Table-level expectations are tested elsewhere; their library is slow to import.
         self._contract = replace(read_contract(CONTRACTS_DIR / "sales.yaml"), expectations=())
         self._settings = IngestSettings(spool_dir=folder / "spool")
 
@@ -72,7 +71,7 @@ class Sales:
     def run(self) -> None:
         self._runs += 1
         with open_stores(self._platform.s3_config, self._platform.warehouse_config()) as stores:
-            run = Run("ingest_sales", f"run-{id(self)}-{self._runs}")
+            run = AirflowRun("ingest_sales", f"run-{id(self)}-{self._runs}")
             for batch in claim(self._contract, stores.objects, stores.ledger, run, self._settings):
                 ingest_batch(self._contract, batch, stores, self._settings)
             settle(self._contract, stores.objects, stores.ledger, self._settings)
@@ -87,7 +86,7 @@ class Sales:
         return self.query("SELECT sale_id, _file_id, _loaded_at FROM raw.sales ORDER BY sale_id")
 
     def files(self) -> dict[str, tuple[object, ...]]:
-        """Each file's name, how it stands and how many rows it brought; no name may be there twice."""
+        """Return status and inserted rows of each file by name; a name must not occur twice."""
         found = self.query(
             "SELECT split_part(object_key, '/', 3), status, rows_inserted FROM ops.file_ingestion_log "
             "WHERE dataset = 'sales' ORDER BY file_id"
@@ -96,8 +95,7 @@ class Sales:
         return {str(row[0]): row[1:] for row in found}
 
     def query(self, statement: str) -> list[tuple[object, ...]]:
-        reach = (self._platform.settings, self._platform.credentials, WAREHOUSE)
-        with superuser_connection(*reach) as connection:
+        with superuser_connection(self._platform.settings, self._platform.credentials, WAREHOUSE) as connection:
             return connection.execute(statement).fetchall()
 
 
@@ -106,7 +104,7 @@ def _die(*_: object, **__: object) -> None:
 
 
 class Busy:
-    """Listens to the steps of a backup, and lets the pipeline work between them."""
+    """Receives the steps of a backup, and runs the pipeline between them."""
 
     def __init__(self, *, at_end_of: dict[str, Callable[[], None]], at_begin_of: dict[str, Callable[[], None]]) -> None:
         self._at_end_of, self._at_begin_of = at_end_of, at_begin_of
@@ -122,13 +120,13 @@ class Busy:
 
 
 def objects(platform: Platform) -> list[ObjectInfo]:
-    """What lies in the landing bucket."""
+    """The objects of the landing bucket."""
     return list(ObjectStore(platform.s3_config).list("landing", ""))
 
 
 @dataclass
 class Site:
-    """A platform, a backup of it that was made while files were loaded, and what the ledger's snapshot saw."""
+    """A platform, a backup that was made while files were loaded, and the rows in the backup's snapshot."""
 
     platform: Platform
     sales: Sales
@@ -140,7 +138,7 @@ class Site:
 @pytest.fixture(scope="module")
 def site() -> Iterator[Site]:
     base = Path(tempfile.mkdtemp(prefix="platform-"))
-    base.chmod(0o755)  # PostgreSQL's user has to pass
+    base.chmod(0o755)  # PostgreSQL's user must be able to enter
     platform = Platform(temporary_settings(base / "home"))
     try:
         platform.up(STORES)
@@ -153,7 +151,7 @@ def site() -> Iterator[Site]:
 def _backed_up(platform: Platform, base: Path) -> Site:
     sales, seen = Sales(platform, base), list[tuple[object, ...]]()
     sales.drop("sales_before.csv", start=0)
-    sales.put("sales_bad.csv", b"no,header,of,ours\n1,2,3,4\n")
+    sales.put("sales_bad.csv", b"not,a,known,header\n1,2,3,4\n")
     sales.run()
     sales.drop("sales_early.csv", start=1000)
 
@@ -166,11 +164,11 @@ def _backed_up(platform: Platform, base: Path) -> Site:
 
     busy = Busy(at_end_of={"secrets": before_the_copy}, at_begin_of={"database warehouse": sales.run})
     manifest = back_up(platform, base / "backup", busy)
-    assert len(sales.rows()) == 4 * ROWS, "the pipeline went on"
+    assert len(sales.rows()) == 4 * ROWS, "the pipeline did not run during the backup"
     return Site(platform, sales, base / "backup", manifest, seen)
 
 
-def test_a_backup_tells_what_is_in_it_and_is_for_its_owner_alone(site: Site) -> None:
+def test_backup_lists_its_content_and_is_private(site: Site) -> None:
     assert site.manifest.rows["warehouse"]["raw.sales"] == 2 * ROWS
     assert site.manifest.unsettled == 1
     assert {path.name for path in site.backup.iterdir()} == {"manifest.json", "secrets.env", "databases", "s3"}
@@ -178,14 +176,14 @@ def test_a_backup_tells_what_is_in_it_and_is_for_its_owner_alone(site: Site) -> 
     assert not [path for path in site.backup.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
 
 
-def test_data_is_not_overwritten_unless_that_is_asked_for(site: Site) -> None:
+def test_data_is_overwritten_only_with_force(site: Site) -> None:
     before = objects(site.platform)
-    with pytest.raises(PlatformError, match=r"holds data already: .*make clean.* FORCE=1"):
+    with pytest.raises(PlatformError, match=r"contains data already: .*make clean.* FORCE=1"):
         restore(site.platform.settings, site.backup, force=False)
     assert objects(site.platform) == before
 
 
-def test_what_was_loaded_comes_back_and_what_was_not_is_loaded_once(site: Site) -> None:
+def test_restored_platform_has_loaded_rows_and_loads_the_others_once(site: Site) -> None:
     platform, sales = site.platform, site.sales
     platform.up(STORES)
     sales.query("DELETE FROM ops.file_event RETURNING 1")
@@ -247,7 +245,7 @@ def _restore_and_die(settings: PlatformSettings, backup: Path) -> None:
     restore(settings, backup, force=True)
 
 
-def test_a_restore_that_was_killed_is_in_nobodys_way(site: Site) -> None:
+def test_killed_restore_does_not_block_the_next_start(site: Site) -> None:
     platform = Platform(site.platform.settings)
     platform.up(STORES)
     before = site.sales.rows()
@@ -260,12 +258,12 @@ def test_a_restore_that_was_killed_is_in_nobodys_way(site: Site) -> None:
     assert platform.settings.layout.restoring.exists()
     assert processes.find(Layout(platform.settings.layout.restoring), session=None)
 
-    assert Platform(platform.settings).up(STORES), "its server has our port"
+    assert Platform(platform.settings).up(STORES), "the port is taken by the server of the killed restore"
     assert processes.find(Layout(platform.settings.layout.restoring), session=None) == []
     assert site.sales.rows() == before
 
 
-def test_nobody_starts_the_old_platform_while_the_new_one_is_made(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_platform_cannot_be_started_during_a_restore(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, refused = site.platform.settings, list[str]()
 
     def compare(*_: object) -> None:
@@ -284,7 +282,7 @@ def test_a_backup_of_an_older_version_is_migrated_by_the_next_start(site: Site) 
     settings = temporary_settings(home)
     with pytest.MonkeyPatch.context() as patch:
         newest = command.upgrade
-        patch.setattr(command, "upgrade", lambda told, _: newest(told, "0003"))
+        patch.setattr(command, "upgrade", lambda config, _: newest(config, "0003"))
         Platform(settings).up(STORES)
         back_up(Platform(settings), home.with_name("older-backup"))
     try:
@@ -299,14 +297,14 @@ def test_a_backup_of_an_older_version_is_migrated_by_the_next_start(site: Site) 
 
         sales.query("UPDATE public.alembic_version SET version_num = '9999' RETURNING 1")
         restored.down()
-        with pytest.raises(PlatformError, match="warehouse is of another version than this code"):
+        with pytest.raises(PlatformError, match="warehouse has another version than this code"):
             restored.up(STORES)
     finally:
         Platform(settings).down()
 
 
 def test_backup_of_an_earlier_version_is_restored_with_its_objects(site: Site) -> None:
-    """It held them as plain files below buckets/."""
+    """In an earlier version the objects are plain files below buckets/."""
     old, name, body = site.backup.with_name("format-1"), "buckets/landing/incoming/sales/sales_old.csv", b"sale_id\n1\n"
     shutil.copytree(site.backup, old)
     shutil.rmtree(old / "s3")
@@ -355,7 +353,7 @@ def test_a_backup_that_fails_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_before_anything_is_written(
+def test_full_disk_is_reported_before_anything_is_written(
     platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))

@@ -1,4 +1,4 @@
-"""The same DAGs on two Celery workers. One is killed in the middle of a load: nothing is lost, nothing doubled."""
+"""The same DAGs on two Celery workers. One is killed during a load: no row is missing and no row is duplicated."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 ROWS = 2_000
 FILES = {"sales": 4, "inventory": 2}
-PLACES = 2  # of each worker: of three loads that wait at a lock, one is at the other worker
+SLOTS = 2  # of each worker: of three loads that wait at a lock, one is at the other worker
 OTHERS = ("ingest_github", "transform_warehouse", "check_quality", "train_commit_model")
 COUNTS = ("rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "rows_rejected")
 
@@ -41,11 +41,11 @@ def scaled() -> Iterator[Running]:
     for dataset in FILES:
         shutil.copy(CONTRACTS_DIR / f"{dataset}.yaml", contracts)
     before = dict(os.environ)
-    # Loads wait for the lock that the test holds, each in a task of its own.
+    # Loads wait for the lock that the test holds, each in a separate task.
     patient = {"INGEST_LOCK_TIMEOUT_SECONDS": "600", "INGEST_BATCH_MAX_FILES": "1"}
     os.environ.update(SETTINGS | patient | {"INGEST_CONTRACTS_DIR": str(contracts)})
-    asked = temporary_settings(home / "home", airflow_executor="celery", celery_workers=2, celery_concurrency=PLACES)
-    platform = Platform(asked)
+    settings = temporary_settings(home / "home", airflow_executor="celery", celery_workers=2, celery_concurrency=SLOTS)
+    platform = Platform(settings)
     try:
         platform.up()
         running = Running(platform, contracts, samples)
@@ -60,7 +60,7 @@ def scaled() -> Iterator[Running]:
 
 
 def paused(running: Running, dag: str) -> bool:
-    """Pause a DAG that would only take places from the loads; False as long as it is not there yet."""
+    """Pause a DAG that would take task slots from the loads; False while the DAG does not exist yet."""
     try:
         running.airflow(f"dags/{dag}", {"is_paused": True}, "PATCH")
     except OSError:
@@ -77,9 +77,9 @@ def worker_tree(running: Running, name: str) -> list[psutil.Process]:
 
 
 def loads_of(running: Running, tree: list[psutil.Process]) -> set[int]:
-    """The ids of the processes among these that load a file, as Airflow knows them.
+    """The ids of the processes among these that load a file, according to Airflow's API.
 
-    An ordinary user cannot see which connections they hold: Airflow lets no other process look into its workers.
+    Their connections cannot be inspected: Airflow makes its workers undumpable, so other processes cannot inspect them.
     """
     found: set[int] = set()
     for dataset in FILES:
@@ -89,20 +89,20 @@ def loads_of(running: Running, tree: list[psutil.Process]) -> set[int]:
 
 
 def waiting_sessions(running: Running) -> int:
-    """How many sessions of the warehouse wait for a lock: loads that are surely under way."""
+    """The number of warehouse sessions that wait for a lock: loads that have certainly started."""
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     ((count,),) = running.query(query)
     return int(count)
 
 
 def kill_tree(tree: list[psutil.Process]) -> None:
-    """As when its machine goes away: nobody below has time to say good-bye."""
+    """Kill a worker and all of its processes, as if its machine failed."""
     for process in tree:
         with suppress(psutil.NoSuchProcess):
             process.kill()
 
 
-def test_worker_killed_in_the_middle_of_a_load_loses_and_doubles_nothing(scaled: Running) -> None:
+def test_worker_killed_during_a_load_loses_and_duplicates_nothing(scaled: Running) -> None:
     keys = []
     for dataset, count in FILES.items():
         for number in range(count):
@@ -120,7 +120,7 @@ def test_worker_killed_in_the_middle_of_a_load_loses_and_doubles_nothing(scaled:
     ) as blocker:
         for dataset in FILES:
             scaled.drop(f"{dataset}_0.csv", f"incoming/{dataset}/{dataset}_0.csv")
-        # The first file of a dataset makes its table.
+        # The first file of a dataset creates its table.
         for dataset in FILES:
             scaled.settled(f"incoming/{dataset}/{dataset}_0.csv")
         blocker.execute("LOCK TABLE raw.sales, raw.inventory IN ACCESS EXCLUSIVE MODE")
@@ -146,21 +146,21 @@ def test_worker_killed_in_the_middle_of_a_load_loses_and_doubles_nothing(scaled:
         files = sorted(entry["file_id"] for entry in entries.values() if entry["dataset"] == dataset)
         assert rows == [(file_id, ROWS) for file_id in files]
         assert len(files) == count
-    # Of these datasets: what comes from GitHub meanwhile has no contract here.
+    # Only these datasets: files from GitHub have no contract here.
     entered = "SELECT count(*) FROM ops.file_ingestion_log WHERE dataset = ANY(%s)"
     assert scaled.query(entered, [list(FILES)]) == [(len(keys),)]
     assert scaled.query("SELECT tablename FROM pg_tables WHERE schemaname = 'load'") == []
-    lying = [key for key in scaled.keys("") if {*FILES} & {*key.split("/")}]
-    assert lying == sorted(entry["settled_key"] for entry in entries.values())
+    keys_of_datasets = [key for key in scaled.keys("") if {*FILES} & {*key.split("/")}]
+    assert keys_of_datasets == sorted(entry["settled_key"] for entry in entries.values())
 
 
 def test_the_killed_worker_is_back_and_nothing_survives_the_end(scaled: Running) -> None:
-    """Last: it ends the platform."""
+    """The last test, because it ends the platform."""
 
-    def unwell() -> list[str]:
+    def unhealthy() -> list[str]:
         return [f"{status.name}: {status.complaint}" for status in scaled.platform.status() if not status.healthy]
 
-    scaled.until(lambda: not unwell(), "every service is well")
+    scaled.until(lambda: not unhealthy(), "every service is healthy")
     layout, session = scaled.platform.settings.layout, scaled.platform._session()
     assert processes.find(layout, session)
     scaled.platform.down()

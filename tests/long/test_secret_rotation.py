@@ -1,4 +1,4 @@
-"""New secrets for a platform with its stores alone: the old ones are refused, and no death in between locks us out."""
+"""Rotation of a platform's secrets: old ones are refused, and a killed rotation can be completed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.long
 
-# One process that has imported everything and is forked for each death.
+# One process that has imported everything is forked for each killed rotation.
 _PROCESSES = multiprocessing.get_context("forkserver")
 _PROCESSES.set_forkserver_preload(["local.rotation"])
 
@@ -54,7 +54,7 @@ def roles(credentials: Credentials) -> dict[str, str]:
     return {postgres.SUPERUSER: credentials.postgres_password, **postgres.role_passwords(credentials)}
 
 
-KEYS = ("key of the pipelines", "key of MLflow", "key of the broker", "key that opens all")
+KEYS = ("key of the pipelines", "key of MLflow", "key of the broker", "key of the administrator")
 
 
 def keys(settings: PlatformSettings, credentials: Credentials) -> dict[str, S3Config]:
@@ -77,7 +77,7 @@ def home_of(role: str) -> str:
 
 
 def accepted(settings: PlatformSettings, credentials: Credentials) -> set[str]:
-    """The roles, and the keys of the buckets, that take their secret of these."""
+    """The roles and the S3 keys for which the server accepts these secrets."""
     found = set()
     for role, password in roles(credentials).items():
         try:
@@ -115,20 +115,20 @@ def test_the_new_secrets_work_and_the_old_ones_are_refused(settings: PlatformSet
     assert not postgres.stale_passwords(settings.layout).exists()
 
 
-def test_what_airflow_has_encrypted_is_read_with_the_new_key_alone(settings: PlatformSettings) -> None:
+def test_airflows_encrypted_rows_are_read_with_the_new_key(settings: PlatformSettings) -> None:
     platform = Platform(settings)
     platform.up(STORES)
     airflow.prepare(settings, platform.credentials)
     old = Fernet(platform.credentials.airflow_fernet_key.split(",")[0])
-    closed, open_one = old.encrypt(b"told in secret").decode(), '{"bucket_name": "landing"}'
+    encrypted, plain = old.encrypt(b"a secret value").decode(), '{"bucket_name": "landing"}'
     with postgres.superuser_connection(settings, platform.credentials, "airflow") as connection:
         connection.execute(
             "INSERT INTO connection (conn_id, conn_type, password, is_encrypted, is_extra_encrypted) "
             "VALUES ('partner', 'http', %s, TRUE, FALSE)",
-            [closed],
+            [encrypted],
         )
-        connection.execute("INSERT INTO variable (key, val, is_encrypted) VALUES ('told', %s, TRUE)", [closed])
-        for kwargs in (open_one, old.encrypt(open_one.encode()).decode()):  # a deferred task's, an asset watcher's
+        connection.execute("INSERT INTO variable (key, val, is_encrypted) VALUES ('token', %s, TRUE)", [encrypted])
+        for kwargs in (plain, old.encrypt(plain.encode()).decode()):  # of a deferred task, of an asset watcher
             connection.execute(
                 "INSERT INTO trigger (classpath, kwargs, created_date) VALUES ('a.Trigger', %s, now())", [kwargs]
             )
@@ -140,13 +140,13 @@ def test_what_airflow_has_encrypted_is_read_with_the_new_key_alone(settings: Pla
     with postgres.superuser_connection(settings, credentials, "airflow") as connection:
         rows = connection.execute(
             "SELECT password FROM connection WHERE conn_id = 'partner' UNION ALL "
-            "SELECT val FROM variable WHERE key = 'told' UNION ALL SELECT kwargs FROM trigger"
+            "SELECT val FROM variable WHERE key = 'token' UNION ALL SELECT kwargs FROM trigger"
         ).fetchall()
-    told = [newest.decrypt(str(row[0]).encode()).decode() for row in rows]
-    assert told == ["told in secret", "told in secret", open_one, open_one]
+    values = [newest.decrypt(str(row[0]).encode()).decode() for row in rows]
+    assert values == ["a secret value", "a secret value", plain, plain]
 
 
-def test_nobody_starts_anything_while_the_secrets_are_replaced(
+def test_platform_cannot_be_started_during_a_rotation(
     settings: PlatformSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     platform, refused = Platform(settings), list[str]()
@@ -168,8 +168,8 @@ def _die(*_: object, **__: object) -> None:
 
 DEATHS = {
     "before the secrets are replaced": ("local.rotation.save", False),
-    "secrets replaced, the database knows nothing": ("local.platform.postgres.prepare_cluster", True),
-    "the superuser has its password, the roles do not": ("local.platform.postgres.prepare_databases", True),
+    "secrets replaced, no password of the database is set": ("local.platform.postgres.prepare_cluster", True),
+    "the superuser's password is set, those of the roles are not": ("local.platform.postgres.prepare_databases", True),
 }
 
 

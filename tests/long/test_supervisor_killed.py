@@ -1,4 +1,4 @@
-"""A platform whose supervisor was killed: `down` leaves nothing of it, and `up` works again."""
+"""A platform whose supervisor was killed: `down` ends all of its processes, and `up` works again."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(900)]
 
 @pytest.fixture(scope="module")
 def whole() -> Iterator[Platform]:
-    """Everything, in a folder and on ports of its own."""
+    """A platform with all services, in a temporary folder and on free ports."""
     home = Path(tempfile.mkdtemp(prefix="platform-"))
     platform = Platform(temporary_settings(home))
     try:
@@ -43,7 +43,7 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing_and_up_works_again(
     every = [supervisor, *supervisor.children(recursive=True)]
     assert len(every) > 15, "the scheduler's workers and PostgreSQL's are among them"
     supervisor.send_signal(signal.SIGKILL)
-    for process in every:  # a task may have come meanwhile
+    for process in every:  # a task may have started meanwhile
         if processes.is_alive(process):
             every.extend(process.children(recursive=True))
 
@@ -53,10 +53,10 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing_and_up_works_again(
     home = str(whole.settings.platform_home)
     for process in psutil.process_iter():
         try:
-            told = [*process.cmdline(), process.cwd(), process.environ().get("PLATFORM_INSTANCE", "")]
+            texts = [*process.cmdline(), process.cwd(), process.environ().get("PLATFORM_INSTANCE", "")]
         except (psutil.Error, OSError):
             continue
-        assert process.pid == os.getpid() or not any(home in part for part in told), told
+        assert process.pid == os.getpid() or not any(home in text for text in texts), texts
     for port in listening_ports(whole):
         with socket.create_server(("127.0.0.1", port)):
             pass

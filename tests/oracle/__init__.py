@@ -1,5 +1,5 @@
 """An independent reference: what must load, and what must be refused with which code.
 
-What belongs here: plain Python that judges a contract and the bytes of a file. What does not: DuckDB, Arrow for
-anything but opening Parquet, and any code of include/ingestion.
+What belongs here: plain Python that judges the bytes of a file by a contract. What does not: DuckDB, Arrow except for
+opening Parquet, and any code of include/ingestion.
 """

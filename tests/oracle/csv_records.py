@@ -1,4 +1,4 @@
-"""CSV into records, each of which stands or falls by itself.
+"""Splits CSV into records; a broken record does not affect the others.
 
 What belongs here: quotes, delimiters and lines of decoded text. What does not: contracts, encodings.
 """
@@ -19,7 +19,7 @@ BROKEN_BYTE = re.compile("[\udc80-\udcff]")
 
 
 class CsvRecord(NamedTuple):
-    """A record: on which line it starts, and its fields or why it has none."""
+    """A record: its first line, and its fields or the code of its fault."""
 
     line: int
     fields: tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class CsvRecord(NamedTuple):
 
 
 def records(text: str, delimiter: str) -> Iterator[CsvRecord]:
-    """The records of a text, the header among them. Blank lines are none; byte order marks before one are no part."""
+    """The records of a text, including the header. Blank lines and byte order marks before a record are skipped."""
     at, line = 0, 1
     while at < len(text):
         if text[at] == "\ufeff":
@@ -49,13 +49,13 @@ def records(text: str, delimiter: str) -> Iterator[CsvRecord]:
 
 
 def line_end(text: str, at: int) -> tuple[int, int]:
-    """Where the line ends, and where the next one begins."""
+    """The end of the line, and the start of the next one."""
     match = _LINE_END.search(text, at)
-    return match.span() if match else (len(text), len(text))
+    return (match.start(), match.end()) if match else (len(text), len(text))
 
 
 def _record(text: str, at: int, delimiter: str) -> tuple[tuple[str, ...], int] | None:
-    """The fields of the record at `at` and where the next one begins; None if its quotes are broken."""
+    """The fields of the record at `at` and the start of the next one; None if its quotes are broken."""
     fields: list[str] = []
     plain = re.compile(f"[^{re.escape(delimiter)}\r\n]*")
     quoted = re.compile('"((?:[^"]|"")*)"')

@@ -1,6 +1,6 @@
-"""Raw values as a file holds them, and JSON documents that are equal when PostgreSQL's jsonb says so.
+"""Raw values as a file holds them, and JSON documents that are equal if PostgreSQL's jsonb values are.
 
-What belongs here: JSON read with every digit kept, its spelling, its equality. What does not: columns.
+What belongs here: reading JSON with every digit, writing it, comparing it. What does not: columns.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class Number(str):
 
 
 class Text(str):
-    """A text of a JSON record, which is a value of a json column as it stands; a cell of CSV is JSON to be read."""
+    """A text of a JSON record, which is itself the value of a json column; a cell of CSV is parsed as JSON."""
 
     __slots__ = ()
 
@@ -32,7 +32,7 @@ Raw = Any
 
 
 class NotJsonError(ValueError):
-    """Broken JSON; `cut` tells that it only lacks its end."""
+    """Broken JSON; `cut` means that only its end is missing."""
 
     def __init__(self, *, cut: bool = False) -> None:
         super().__init__("not JSON")
@@ -44,7 +44,7 @@ def _refuse(_: str) -> None:
 
 
 class Repeated(dict[str, "Raw"]):
-    """An object that has a key twice: no value of it can be chosen."""
+    """An object with a duplicate key: neither of its values can be chosen."""
 
 
 def _members(pairs: list[tuple[str, Raw]]) -> dict[str, Raw]:
@@ -56,7 +56,7 @@ DECODER = json.JSONDecoder(parse_int=Number, parse_float=Number, parse_constant=
 
 
 def repeats(raw: Raw) -> bool:
-    """Whether an object in it has a key twice."""
+    """Whether an object in it has a duplicate key."""
     if isinstance(raw, dict):
         return isinstance(raw, Repeated) or any(map(repeats, raw.values()))
     return isinstance(raw, list) and any(map(repeats, raw))
@@ -68,10 +68,10 @@ def half_pair(raw: Raw) -> bool:
 
 
 def parse(text: str) -> Raw:
-    """One JSON value, with blanks around it.
+    """Parse one JSON value, with blanks around it.
 
     Raises:
-        NotJsonError: it is none.
+        NotJsonError: the text is not JSON.
     """
     value, end = parse_from(text, 0)
     if text[end:].strip(" \t\r\n"):
@@ -80,18 +80,18 @@ def parse(text: str) -> Raw:
 
 
 def parse_from(text: str, start: int) -> tuple[Raw, int]:
-    """The JSON value that begins at `start` or after blanks there, and where it ends.
+    """Parse the JSON value that begins at `start` or after blanks there; the value and its end.
 
     Raises:
-        NotJsonError: there is none.
+        NotJsonError: there is no valid value.
     """
     while start < len(text) and text[start] in " \t\r\n":
         start += 1
     try:
         return DECODER.raw_decode(text, start)
     except json.JSONDecodeError as error:
-        rest = text[error.pos :]
-        cut = not rest.strip() or error.msg.startswith("Unterminated string")
+        remainder = text[error.pos :]
+        cut = not remainder.strip() or error.msg.startswith("Unterminated string")
         raise NotJsonError(cut=cut) from error
     except RecursionError as error:
         raise NotJsonError from error
@@ -117,7 +117,7 @@ def spelled(raw: Raw) -> str:
 
 
 def keepable(raw: Raw) -> bool:
-    """Whether jsonb can keep it: no NUL, no half of a pair of surrogates, no key twice, no number beyond numeric."""
+    """Whether jsonb can store it: no NUL, no half of a surrogate pair, no duplicate key, no number beyond numeric."""
     match raw:
         case Number():
             if len(raw.lower().partition("e")[2].lstrip("+-0")) > 9:
@@ -137,7 +137,7 @@ def keepable(raw: Raw) -> bool:
 
 @dataclass(frozen=True)
 class Document:
-    """A JSON value. Two are equal if jsonb finds them so: 1.0 is 1, and true is not."""
+    """A JSON value. Two are equal if their jsonb values are: 1.0 equals 1, and true does not."""
 
     canonical: object
 

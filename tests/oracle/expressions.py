@@ -1,7 +1,7 @@
-"""Row rules and derived columns: the part of SQL that contracts use, evaluated over one row.
+"""Row rules and derived columns: evaluates the part of SQL that contracts use over one row.
 
-What belongs here: arithmetic, comparison, null logic and a few functions. What does not: DuckDB; an expression
-that needs more raises, so that nobody takes silence for agreement.
+What belongs here: arithmetic, comparison, null logic and a few functions. What does not: DuckDB. An expression that
+needs more raises an error, so that an unsupported expression is never taken for agreement.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ _FUNCTIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-class CannotCalculate(Exception):  # noqa: N818 - a verdict on its way, not an error
-    """A number grew beyond its type."""
+class CannotCalculate(Exception):  # noqa: N818 - it carries a verdict, not an error
+    """A number is beyond its type."""
 
 
 def evaluate(expression: str, row: Mapping[str, Any]) -> Any:
-    """The value of an expression over a row; None where a null makes it so.
+    """The value of an expression over a row; None for null.
 
     Raises:
         CannotCalculate: a whole number is beyond 64 bits.
-        NotImplementedError: the expression needs more SQL than is known here.
+        NotImplementedError: the expression uses SQL that this module does not support.
     """
     try:
         tree = ast.parse(_TOKEN.sub(_as_python, expression), mode="eval")

@@ -1,7 +1,7 @@
-"""The judge: a contract and the bytes of a file, or messages, into a verdict.
+"""Judges the bytes of a file, or messages, by a contract; the result is a verdict.
 
-What belongs here: the header's columns, the rows' faults, the error budget, in the order they count. What does
-not: what a value is (`values`), how a format is read (`readers`), what the table held before (`table`).
+What belongs here: the header's columns, the rows' faults, the error budget, in the order in which they count. What does
+not: what a value is (`values`), how a format is read (`readers`), the table's earlier rows (`table`).
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ MAX_COLUMNS = 500
 
 
 def judge(contract: Contract, body: bytes, name: str = "") -> Verdict:
-    """What must become of a file: which rows load, which records are refused and why, or why the whole file is.
+    """The expected verdict on a file: the rows that load, the refused records with reasons, or the file's refusal.
 
-    `name` is for the caller's convenience: the content decides what a file is. Enriched columns are left out, and
-    table-level expectations are not looked at.
+    `name` is ignored: the content determines the format. Enriched columns are left out, and table-level expectations
+    are not evaluated.
     """
     sha256 = hashlib.sha256(body).hexdigest()
     try:
@@ -44,10 +44,10 @@ def judge(contract: Contract, body: bytes, name: str = "") -> Verdict:
 
 
 def judge_source(contract: Contract, source: Source, sha256: str = "") -> Verdict:
-    """The same of a file that has been read.
+    """The expected verdict on a file that has been read.
 
     Raises:
-        FileRefused: for its header, or for having no rows.
+        FileRefused: its header is refused, or it has no rows.
     """
     columns = _mapped(contract, source)
     if not source.records:
@@ -78,9 +78,9 @@ def _verdict(contract: Contract, records: Sequence[Record], columns: Mapped, sha
 
 
 def judge_messages(contract: Contract, values: Sequence[bytes]) -> Verdict:
-    """What must become of a few messages in JSON: each stands or falls by itself, and bad ones stop nothing.
+    """The expected verdict on messages in JSON: each is judged on its own, and bad ones do not affect the others.
 
-    The faults' rows are the messages' places, from 1; a fault of a message makes it a dead letter.
+    The faults' rows are the positions of the messages, from 1; a message with a fault becomes a dead letter.
     """
     found = [message_record(row, value) for row, value in enumerate(values, 1)]
     header = tuple(dict.fromkeys(name for record in found for name in record.cells))
@@ -122,7 +122,7 @@ def _identical(one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
 
 
 class Mapped(NamedTuple):
-    """Which name of the file is which column of the contract, and the names that are none."""
+    """The contract's column of each name in the file, and the unknown names."""
 
     known: Mapping[str, Column]
     extra: tuple[str, ...]
@@ -138,7 +138,7 @@ def _mapped(contract: Contract, source: Source) -> Mapped:
     shown = list(map(letters, extra))
     if len(set(names)) < len(names) or len(set(shown)) < len(shown):
         raise FileRefused(Code.DUPLICATE_COLUMNS)
-    # Where no record could be read, none of them says which keys there are.
+    # If no record could be read, the keys of the file are unknown.
     unread = bool(source.records) and not source.header and all(record.code for record in source.records)
     if not unread and any(column.required and column.name not in names for column in contract.source_columns):
         raise FileRefused(Code.MISSING_COLUMNS)
@@ -171,7 +171,7 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
 
 
 def _kept(contract: Contract, names: Sequence[str], columns: Mapped) -> list[str]:
-    """Those of some columns that the contract keeps."""
+    """Those of the given columns that the contract keeps."""
     ignored = columns.extra if contract.unknown_columns is UnknownColumns.IGNORE else ()
     return [name for name in names if name not in ignored]
 
@@ -190,12 +190,12 @@ def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: d
                 return [(None, Code.BAD_JSON)]
             values[RESCUED] = Document.of(given) if given else None
         case UnknownColumns.REJECT if any(name in record.cells for name in columns.extra):
-            return [(None, Code.UNKNOWN_COLUMNS)]  # only of a message: a file with such columns is refused
+            return [(None, Code.UNKNOWN_COLUMNS)]  # only for messages: a file with such columns is refused
     return []
 
 
 def _as_sent(raw: Raw) -> Raw:
-    """A value of JSON as it stands; an empty cell of a table is null."""
+    """A value of JSON unchanged; an empty cell of a table is null."""
     return None if raw == "" and not isinstance(raw, Text) else raw
 
 

@@ -1,6 +1,6 @@
-"""Names of columns, by the rules of docs/contracts.md, said once more.
+"""Names of columns, by the rules of docs/values.md, implemented a second time.
 
-What belongs here: when two headers are one, and what a column of the table is called. What does not: values.
+What belongs here: when two headers name the same column, and the name of a column of the table. What does not: values.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _RESERVED = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 
 
 def letters(header: str) -> str:
-    """What a header is compared by: words in lower case, as NFC, with one underscore between them."""
+    """The normalised form for comparing headers: words in lower case, as NFC, with one underscore between them."""
     text = unicodedata.normalize("NFC", header.strip("\ufeff")).lower()
     words = "".join(" " if sign in _DASHES or sign == "_" or sign.isspace() else sign for sign in text).split()
     return unicodedata.normalize("NFC", "_".join(words))
 
 
 def column(header: str) -> str:
-    """The column that an unknown header becomes."""
+    """The name of the table's column for an unknown header."""
     own = letters(header)
     name = letters("".join(sign if unicodedata.category(sign)[0] in ("L", "M", "N") else " " for sign in own))
     prefixed = name in _RESERVED or not name or not name[0].isalpha()
@@ -35,12 +35,12 @@ def column(header: str) -> str:
 
 
 def _reads_as_made(own: str) -> bool:
-    """Whether a header is spelled like a name that is made of another header."""
+    """Whether a header looks like a name that is generated for another header."""
     *_, last = own.split("_")
     if "_" in own and len(last) == 8 and all(sign in "0123456789abcdef" for sign in last):
         return True
-    first, _, rest = own.partition("_")
+    first, _, remainder = own.partition("_")
     if not own.startswith("column"):
         return False
-    rest = rest if first == "column" else own[len("column") :]
-    return not rest or not rest[0].isalpha() or rest in _RESERVED
+    remainder = remainder if first == "column" else own[len("column") :]
+    return not remainder or not remainder[0].isalpha() or remainder in _RESERVED

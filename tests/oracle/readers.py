@@ -1,4 +1,4 @@
-"""From the bytes of a file to its header and records: format, compression, encoding, structure.
+"""Reads the bytes of a file into its header and records: format, compression, encoding, structure.
 
 What belongs here: everything about a file that needs no types. What does not: what a value is (`values`).
 """
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 DELIMITERS = (",", ";", "\t", "|")
 _BLANKS = " \t\r\n"
-# For the choice of the format: numbers of any length, and what only some parsers take for numbers.
+# For the choice of the format: accepts numbers of any length, and what only some parsers read as numbers.
 _LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)
-# An array of records: something else may stand before the first by mistake. "[id],name" is a header.
+# An array of records, possibly with other values before the first record by mistake. "[id],name" is a header.
 _ARRAY = re.compile(r'\[\s*((null|true|false|-?\d[\d.eE+-]*|"([^"\\]|\\.)*")\s*,\s*)*([{\[\]]|\Z)')
 _FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\xfd7zXZ\0",
             b"7z\xbc\xaf", b"Obj\x01", b"SQLite format 3\0", b"\x7fELF")  # fmt: skip
@@ -43,7 +43,7 @@ _FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its cells by the header's names, or why it is refused. `broken` are cells that hold no text."""
+    """One record: its cells by the header's names, or why it is refused. `broken` are cells that are not text."""
 
     row: int
     line: int | None
@@ -54,7 +54,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Source:
-    """A file as names and records. Names may be doubled: that is for the judge to refuse."""
+    """A file as names and records. Names may be duplicate: `judge` refuses them."""
 
     header: tuple[str, ...]
     records: tuple[Record, ...]
@@ -102,10 +102,10 @@ def _unzstd(body: bytes) -> bytes:
 
 
 def decoded(content: bytes) -> str:
-    """Text by its encoding. Bytes that are none in UTF-8 stay as lone surrogates.
+    """Decode text by its encoding. Bytes that are not UTF-8 become lone surrogates.
 
     Raises:
-        FileRefused: nothing says what the encoding is.
+        FileRefused: the text is not UTF-8 and has no byte order mark.
     """
     if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return content.decode("utf-32", "replace")
@@ -124,7 +124,7 @@ def decoded(content: bytes) -> str:
 
 
 def _reader(text: str, contract: Contract) -> Callable[[str, Contract], Source]:
-    """By the rules of docs/contracts.md: no single line decides."""
+    """The reader for a text by the rules of docs/values.md: no single line determines the format."""
     start = text.lstrip(_BLANKS)
     lines = [stripped for line in re.split(r"\r\n|\n|\r", start) if (stripped := line.strip(_BLANKS))]
     first, *later = lines or [""]
@@ -141,7 +141,7 @@ def _reader(text: str, contract: Contract) -> Callable[[str, Contract], Source]:
 
 
 def _whole_objects(text: str) -> bool:
-    """Whether a text is objects, one after another, and nothing else."""
+    """Whether a text consists of consecutive objects and nothing else."""
     at = 0
     while at < len(text) and text[at] == "{":
         try:
@@ -166,7 +166,7 @@ def _is_json(line: str) -> bool:
 
 
 def _has_records(first: str, later: list[str]) -> bool:
-    """Whether lines are records, and not parts of one broken document."""
+    """Whether lines are records, not parts of one broken document."""
     before = [first, *later]
     alone = (
         _whole_objects(line) and line.endswith("}") and (at == 0 or before[at][-1] not in ",[:")
@@ -221,7 +221,7 @@ def _ndjson(text: str, _: Contract) -> Source:
 
 
 def _line_records(content: str, row: int, line: int) -> list[Record]:
-    """One record, or objects one after another; one that is broken takes the rest of the line with it."""
+    """One record, or consecutive objects; a broken one refuses the remainder of the line."""
     found: list[Record] = []
     at = _skip(content, 0)
     while at < len(content):
@@ -302,7 +302,7 @@ def _source(found: list[Record]) -> Source:
 
 
 def message_record(row: int, value: bytes) -> Record:
-    """A message in JSON as a record; it has no lines but its own place."""
+    """A message in JSON as a record; its line is its position."""
     text = value.decode("utf-8", "surrogateescape")
     if not text.strip(" \t\r\n"):
         return Record(row, row, code=Code.EMPTY_MESSAGE)
@@ -340,7 +340,7 @@ def _row(at: int, names: tuple[str, ...], row: tuple[Any, ...]) -> Record:
 
 
 def _exact(column: Any) -> Any:
-    """Moments of nanoseconds as whole microseconds before them, floats of 32 bits as their text says."""
+    """Convert timestamps in nanoseconds to microseconds, rounded down, and 32-bit floats to the value of their text."""
     if pa.types.is_timestamp(column.type) and column.type.unit == "ns":
         counts = [None if count is None else count // 1000 for count in column.cast(pa.int64()).to_pylist()]
         return pa.array(counts, pa.int64()).cast(pa.timestamp("us", column.type.tz))

@@ -1,6 +1,6 @@
-"""A dataset's table after several files.
+"""The expected content of a dataset's table after several files.
 
-What belongs here: keys, which of two rows is newer, what a load counts. What does not: what a file holds (`judge`).
+What belongs here: keys, which of two rows is newer, the counts of a load. What does not: judging a file (`judge`).
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ class Table:
         return tuple(values[name] for name in self.contract.key)
 
     def apply(self, verdict: Verdict) -> Outcome:
-        """Load what a verdict lets load. A refused file changes nothing, nor does one that was loaded before.
+        """Load the good rows of a verdict. A refused file changes nothing, nor does one that was loaded before.
 
-        Where no column says which row is newer, a content may come again once another one was loaded after it.
+        Where no column says which row is newer, a content may be loaded again after another content was loaded.
         """
         before = self._loaded if self.contract.newest_by else {self._last}
         if verdict.sha256 and verdict.sha256 in before:
@@ -84,7 +84,7 @@ class Table:
         return winners
 
     def _is_late(self, row: Mapping[str, Value], known: Mapping[str, Value]) -> bool:
-        """Whether a row that comes now is older than the one that is there. Without a time it is the oldest."""
+        """Whether a new row is older than the known one. A row without a time is the oldest."""
         name = self.contract.newest_by
         if name is None:
             return False
@@ -95,7 +95,7 @@ class Table:
 
 
 def same(one: Value, other: Value) -> bool:
-    """Whether the warehouse sees no difference."""
+    """Whether two values are equal in the warehouse."""
     return one == other and isinstance(one, bool) is isinstance(other, bool)
 
 

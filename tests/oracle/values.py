@@ -1,6 +1,6 @@
-"""What counts as a value of each type: the table in docs/contracts.md, said once more.
+"""The valid values of each type, by the table in docs/values.md, implemented a second time.
 
-What belongs here: from a raw value to a typed one or a code. What does not: files, rules over several columns.
+What belongs here: converting a raw value to a typed one or a code. What does not: files, rules over several columns.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _UUID = re.compile(r"[0-9a-fA-F]{8}(-?)[0-9a-fA-F]{4}-?[0-9a-fA-F]{4}-?[0-9a-fA-
 _INT64 = (-(2**63), 2**63 - 1)
 
 
-class BadCell(Exception):  # noqa: N818 - a verdict on its way, not an error
-    """The cell is refused with this code. `value` is what it is otherwise, for rules that can still see it."""
+class BadCell(Exception):  # noqa: N818 - it carries a verdict, not an error
+    """The cell is refused with this code. `value` is its typed value if it has one, for rules that use it."""
 
     def __init__(self, code: Code, value: Value = None) -> None:
         super().__init__(code)
@@ -44,7 +44,7 @@ def judged(column: Column, raw: Raw) -> Value:
     """The value of a cell, cleaned and typed.
 
     Raises:
-        BadCell: it has none, or one that the contract does not allow.
+        BadCell: the cell has no value of the type, or one that the contract does not allow.
     """
     value = _typed(column, raw)
     if value is None:
@@ -56,7 +56,7 @@ def judged(column: Column, raw: Raw) -> Value:
 
 
 def text_of(raw: Raw) -> str | None:
-    """A raw value as CSV would hold it; nothing and an empty text are the same."""
+    """A raw value as CSV would hold it; null and an empty text are the same."""
     match raw:
         case None | "":
             return None
@@ -67,10 +67,10 @@ def text_of(raw: Raw) -> str | None:
 
 
 def parsed(column: Column, text: str) -> Value:
-    """A text that is not blank as the column's type.
+    """Parse a text that is not blank as the column's type.
 
     Raises:
-        BadCell: it is no value of that type.
+        BadCell: the text is no value of that type.
     """
     match column.type:
         case ColumnType.INTEGER:
@@ -212,7 +212,7 @@ def _offset(zone: str | None) -> timedelta:
     if minutes > 59:
         raise ValueError(zone)
     size = timedelta(hours=hours, minutes=minutes)
-    timezone(size)  # a day and more is no offset
+    timezone(size)  # raises for an offset of a day or more
     return -size if zone.startswith("-") else size
 
 

@@ -1,6 +1,6 @@
-"""What the reference says of a file.
+"""The verdicts of the reference on files.
 
-What belongs here: the shapes of its answers. What does not: how it comes to them.
+What belongs here: the types of its results. What does not: how they are computed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Value = object
 
 
 class Fault(NamedTuple):
-    """Why a record is refused: a place and a code, as in `ops.rejected_rows`."""
+    """One reason why a record is refused: row, line, column and code, as in `ops.rejected_rows`."""
 
     source_row: int
     source_line: int | None
@@ -35,12 +35,12 @@ class GoodRow(NamedTuple):
 
 @dataclass(frozen=True)
 class Verdict:
-    """What must become of a file.
+    """The expected outcome of a file before it is loaded.
 
-    `code` is why the file as a whole is refused, None if it loads. `rows` are the records that are in order, in the
-    file's order and before deduplication; of a refused file none load. `faults` are those of the others.
-    `read` counts the records; 0 where the file was refused before they were counted. `extra` are the columns that
-    the file adds to the table. `sha256` is of the bytes.
+    `code` is the reason why the whole file is refused, None if it loads. `rows` are the good records, in the file's
+    order and before deduplication; of a refused file none is loaded. `faults` are those of the other records. `read`
+    counts the records; 0 if the file was refused before they were counted. `extra` are the columns that the file adds
+    to the table. `sha256` is the digest of the bytes.
     """
 
     code: Code | None
@@ -52,13 +52,13 @@ class Verdict:
 
     @property
     def rejected(self) -> int:
-        """How many records are refused; one may have several faults."""
+        """The number of refused records; one may have several faults."""
         return len({fault.source_row for fault in self.faults})
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What a load did, as the ledger counts it."""
+    """The row counts of a load, as in the ledger."""
 
     read: int = 0
     inserted: int = 0
@@ -70,13 +70,13 @@ class Counts:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a file once it met the table: refused with a code, or loaded with counts."""
+    """The expected outcome of a file with the table's earlier content: refused with a code, or loaded with counts."""
 
     code: Code | None
     counts: Counts = field(default_factory=Counts)
 
 
-class FileRefused(Exception):  # noqa: N818 - a verdict on its way, not an error
+class FileRefused(Exception):  # noqa: N818 - it carries a verdict, not an error
     """The file as a whole is refused."""
 
     def __init__(self, code: Code) -> None:

@@ -1,4 +1,4 @@
-"""What the documents say and a machine can look up: where links lead, which commands and settings there are."""
+"""Checks of the pages: links, `make` commands and settings exist."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def named(path: Path) -> str:
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """A page without its code blocks."""
     return re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
 
 
@@ -30,22 +30,22 @@ def anchors(page: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
-def test_every_link_leads_somewhere(page: Path) -> None:
+def test_every_link_has_a_target(page: Path) -> None:
     for link in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
         if re.match(r"(https?|mailto):", link):
             continue
-        place, _, anchor = link.partition("#")
-        goal = (page.parent / place).resolve() if place else page
-        assert goal.exists(), f"{link}: there is no {place}"
-        assert not anchor or anchor in anchors(goal), f"{link}: no heading is called that"
+        file, _, anchor = link.partition("#")
+        target = (page.parent / file).resolve() if file else page
+        assert target.exists(), f"{link}: there is no {file}"
+        assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_make_command_exists(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    told = re.findall(r"(?m)(?:`|^\$ |^)make ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)(?=[`\s])", text)
+    commands = re.findall(r"(?m)(?:`|^\$ |^)make ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)(?=[`\s])", text)
 
-    assert {word for words in told for word in words.split()} <= TARGETS
+    assert {word for words in commands for word in words.split()} <= TARGETS
 
 
 def test_every_setting_is_explained() -> None:
@@ -54,3 +54,26 @@ def test_every_setting_is_explained() -> None:
 
     assert len(settings) > 50
     assert set(settings) <= set(explained)
+
+
+# Tables of every code and setting, which grow with the code.
+TABLES = {"configuration.md", "reason-codes.md"}
+DOCS = sorted((ROOT / "docs").glob("*.md"))
+
+
+def words(page: Path) -> int:
+    return len(page.read_text(encoding="utf-8").split())
+
+
+def test_documentation_stays_short() -> None:
+    pages = [page for page in DOCS if page.name not in TABLES]
+
+    assert 600 <= words(ROOT / "README.md") <= 900
+    assert {page.name: words(page) for page in pages if words(page) > 1_200} == {}
+    assert words(ROOT / "README.md") + sum(map(words, pages)) <= 15_000
+
+
+def test_readme_links_every_page() -> None:
+    linked = set(re.findall(r"\]\(docs/([a-z-]+\.md)", (ROOT / "README.md").read_text(encoding="utf-8")))
+
+    assert linked == {page.name for page in DOCS}

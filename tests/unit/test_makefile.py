@@ -1,4 +1,4 @@
-"""The Makefile: every command explains itself, and works as the first one in a clean clone."""
+"""The Makefile: every command has a line of help, and works as the first one in a clean clone."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def test_every_command_has_a_line_of_help() -> None:
 
 
 @pytest.mark.parametrize("target", sorted(set(TARGETS) - {"help"}))
-def test_every_command_sets_the_virtualenv_up_first(target: str) -> None:
+def test_every_command_sets_up_the_virtualenv_first(target: str) -> None:
     assert TARGETS[target].split() == ["$(STAMP)"]
 
 
-def test_parts_of_the_long_tests_hold_each_of_them_once() -> None:
+def test_parts_of_the_long_tests_contain_each_of_them_once() -> None:
     parts = re.findall(r"^LONG_(\d) := (.+)$", (REPOSITORY / "Makefile").read_text(), flags=re.MULTILINE)
     assert [number for number, _ in parts] == ["1", "2", "3", "4"]
     modules = [str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "tests" / "long").glob("test_*.py")]

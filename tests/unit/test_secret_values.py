@@ -1,4 +1,4 @@
-"""A secret that somebody sets is in no text that is made of settings, of credentials, or of an error about them."""
+"""A secret appears in no text of settings, of credentials, or of an error about them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ HELD = {
     "credentials": lambda: Credentials(**{field.name: CANARY for field in fields(Credentials)}),
 }
 
-# A setting, its class, and another setting that makes the first one's class refuse.
+# A setting, its class, and another setting that makes the class fail.
 SET = [
     pytest.param("S3_SECRET_ACCESS_KEY", CANARY, library.StoreSettings, "WAREHOUSE_PORT", id="key of the bucket"),
     pytest.param(
@@ -65,7 +65,7 @@ SET = [
 
 
 @pytest.mark.parametrize("make", HELD.values(), ids=HELD)
-def test_what_holds_a_secret_does_not_print_it(make: Callable[[], object]) -> None:
+def test_an_object_with_a_secret_does_not_print_it(make: Callable[[], object]) -> None:
     held = make()
     assert CANARY not in f"{held!r} {held!s} {[held]}"
 
@@ -80,7 +80,7 @@ def test_a_setting_that_holds_a_secret_does_not_print_it(
     monkeypatch.setenv(other, "wrong")
     with pytest.raises(ValidationError) as refused:
         kind()
-    assert CANARY not in _told(refused.value)
+    assert CANARY not in _shown(refused.value)
 
 
 def _plain(settings: library.BaseSettings) -> list[object]:
@@ -103,7 +103,7 @@ def test_a_refusal_of_the_secret_itself_does_not_print_it(
         monkeypatch.setenv(name, value)
     with pytest.raises(ValueError, match="error") as refused:
         kind()
-    assert CANARY not in _told(refused.value)
+    assert CANARY not in _shown(refused.value)
 
 
 def test_a_store_that_is_away_does_not_print_its_password(caplog: pytest.LogCaptureFixture) -> None:
@@ -111,7 +111,7 @@ def test_a_store_that_is_away_does_not_print_its_password(caplog: pytest.LogCapt
     warehouse = WarehouseConfig(host="127.0.0.1", port=port, database="d", user="u", password=SecretStr(CANARY))
     with caplog.at_level(logging.INFO), pytest.raises(PipelineError) as away, connect(warehouse):
         pass
-    assert CANARY not in _told(away.value) + caplog.text
+    assert CANARY not in _shown(away.value) + caplog.text
 
 
 def test_a_bucket_that_is_away_does_not_print_its_key(caplog: pytest.LogCaptureFixture) -> None:
@@ -121,13 +121,13 @@ def test_a_bucket_that_is_away_does_not_print_its_key(caplog: pytest.LogCaptureF
     )  # fmt: skip
     with caplog.at_level(logging.INFO), pytest.raises(PipelineError) as away:
         ObjectStore(bucket).head("landing", "a")
-    assert CANARY not in _told(away.value) + caplog.text
+    assert CANARY not in _shown(away.value) + caplog.text
 
 
 def test_mlflow_that_is_away_does_not_print_the_login_of_its_address(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """MLflow writes the whole address into its errors, so the login travels beside it."""
+    """MLflow writes the whole address into its errors, so the login is passed separately."""
     for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_URI"):
         monkeypatch.setenv(name, "")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -135,15 +135,15 @@ def test_mlflow_that_is_away_does_not_print_the_login_of_its_address(
     settings = library.TrainingSettings(tracking_uri=f"http://trainer:can%2Fary-8f3a@127.0.0.1:{port}")
     with caplog.at_level(logging.INFO), pytest.raises(PipelineError) as away:
         Tracking(settings).champion()
-    said = _told(away.value) + caplog.text
-    assert f"127.0.0.1:{port}" in said
-    assert "ary-8f3a" not in said
+    shown = _shown(away.value) + caplog.text
+    assert f"127.0.0.1:{port}" in shown
+    assert "ary-8f3a" not in shown
     assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == (
         "trainer",
         "can/ary-8f3a",
     )
 
 
-def _told(error: BaseException) -> str:
-    """All that a log could show of an error, those behind it included."""
+def _shown(error: BaseException) -> str:
+    """Everything that a log could show of an error and its causes."""
     return "".join(traceback.format_exception(error)) + repr(error)

@@ -5,7 +5,7 @@ SELECT
     message,
     author_email,
     comment_count,
-    -- The rank of the first of several equally old ones is given to all of them: they do not count each other.
+    -- Commits with equal times have equal ranks, so they do not count each other.
     rank() OVER history - 1 AS author_commits_before,
     (
         extract(EPOCH FROM authored_at - max(authored_at) OVER earlier) / 3600

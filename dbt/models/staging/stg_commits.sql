@@ -9,7 +9,7 @@
 WITH source_rows AS (
     SELECT
         *,
-        -- A commit may have no author: then it was written when it came into the history.
+        -- Without an author, the commit's time is that of the committer.
         coalesce(hour, extract(HOUR FROM committed_at AT TIME ZONE 'UTC')::bigint) AS hour_written,
         coalesce(weekday, extract(ISODOW FROM committed_at AT TIME ZONE 'UTC')::bigint) AS weekday_written
     FROM {{ source("raw", "commits") }}

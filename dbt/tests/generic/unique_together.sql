@@ -1,4 +1,4 @@
-{#- No two rows agree in all of these columns; nulls agree with nulls. -#}
+{#- No two rows have the same values in all of these columns; nulls count as equal. -#}
 {% test unique_together(model, columns) %}
 
 SELECT

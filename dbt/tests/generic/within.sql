@@ -1,4 +1,4 @@
-{#- Values lie between the bounds that are given, both inclusive. Nulls are for not_null to find. -#}
+{#- Values are within the given bounds, both inclusive. Nulls pass. -#}
 {% test within(model, column_name, at_least=none, at_most=none) %}
 
 SELECT *

@@ -1,1 +1,1 @@
-"""GitHub's REST API as a source: which endpoints there are, how they are asked, and what becomes of the answers."""
+"""GitHub's REST API as a batch source: its endpoints, how they are requested, and how responses become files."""

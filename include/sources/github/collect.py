@@ -1,21 +1,22 @@
-"""One run over one endpoint of one repository: ask, keep the answers, drop one file, note how far it was read.
+"""One run for one endpoint of one repository: read pages, store raw responses, write one file, store the state.
 
-The note comes last. A crash before it repeats the run, and the dataset's key makes repeated records harmless.
+The state is stored last. After a crash before that, the next run reads the same records again; the dataset's key merges
+them.
 
-The API lists the newest first, so a run that is stopped in the middle (by `max_pages`, a rate limit, a failure) has
-read the newest and not what lies between them and the last run's. The next run goes on at the last page that was
-read, until that listing is at its end, and only the one after asks for news: one gap at a time, and it closes.
-Going on by pages and not by `until` is what loses nothing: commits are not strictly in the order of their times, and
-any number may share one. Records that come meanwhile push older ones to later pages, where they are read again. Records
-that vanish (a force push) pull unread ones to earlier pages. So the last record that was read has to be met again, on
-the page that is read twice or behind it: all that was unread lies after it. Where the listing ends without it, or the
-page is empty or refused, the listing is read anew, from the time that its address holds.
+The API lists the newest records first, so a run that is stopped early (by `max_pages`, the rate limit, an error) has
+read the newest records but not those between them and the last run. The next run continues at the last page that was
+read, until that listing is complete; only the run after that requests new records. So there is never more than one gap.
+Continuing by page and not by time loses no record: commits are not strictly ordered by time, and several may have the
+same time. Records that are added meanwhile move older ones to later pages, where they are read again. Records that are
+removed (a force push) move unread ones to earlier pages. So the last record that was read must be found again, on the
+page that is read twice or on a later one: all unread records come after it. If the listing ends without it, or the page
+is empty or refused, the listing is read again from its first page, with the `since` of its request.
 
-Within a run the same is looked at after each page: the page before it is asked again with its ETag. Where it has
-changed, records came or went between the two requests; it is read again and so is the page after it, until both fit.
+Within a run the same is checked after each page: the page before it is requested again with its ETag. If it has
+changed, records were added or removed between the two requests; both pages are read again until they are consistent.
 
-Times that decide are the API's own: of the records, and of the answer's Date header. A wrong clock of this machine
-changes names of objects and no row.
+All decisions use times of the API: of the records, and of the Date header. A wrong clock of this machine only changes
+object keys.
 """
 
 from __future__ import annotations
@@ -45,23 +46,24 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NEWS, NO_NEWS, UNFINISHED, EMPTY = "news", "no news", "unfinished; the next run goes on", "empty repository"
-FORGOTTEN = "everything is to be asked for"
+NEW_RECORDS, NO_NEW_RECORDS, EMPTY = "new records", "no new records", "empty repository"
+UNFINISHED = "unfinished; the next run continues"
+RESET = "all records will be read"
 
-# So often two neighbouring pages are read again because records were added or removed between them.
-_MOST_LOOKS = 5
+# Maximum number of times that two neighbouring pages are read because records were added or removed between them.
+_MAX_PAGE_READS = 5
 
 _PAGE_GONE = {404, 410, 422}
 _OF_THE_SOURCE = {Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, Code.RATE_LIMITED}
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 class Collector:
-    """Reads endpoints of repositories, one after the other."""
+    """Collects records of one endpoint of one repository at a time."""
 
     def __init__(
         self,
@@ -75,16 +77,16 @@ class Collector:
         self._settings, self._clock = settings, clock
 
     def collect(self, repository: str, endpoint: Endpoint, *, full: bool = False, retry: bool = False) -> Collected:
-        """Ask for what is new, and write it down.
+        """Read the new records of an endpoint, write them to a file, and store the state.
 
         Args:
-            repository: as owner/name.
-            endpoint: of the table.
-            full: ask for everything there is, whatever was read before.
-            retry: an earlier try began with that: go on where it was stopped.
+            repository: owner/name.
+            endpoint: an entry of the table of endpoints.
+            full: read all records, whatever was read before.
+            retry: an earlier attempt started the full read: continue where it stopped.
 
         Raises:
-            RetryableError: the API, the bucket or the warehouse did not answer, or the limit is used up; what was
+            RetryableError: the API, the bucket or the warehouse did not respond, or the limit is used up; what was
                 read until then is kept.
             PermanentError: one of them refuses.
         """
@@ -92,9 +94,9 @@ class Collector:
         requests, waited = self._client.requests, self._client.waited_seconds
         before = self._states.read(repository, endpoint.name)
         if full and not (retry and _reads_everything(before, endpoint)):
-            # Noted beforehand: who comes next asks for everything too, if this run is stopped before it has an answer.
+            # Stored first: if this run stops before the first response, the next run reads all records too.
             before = State()
-            self._states.save(repository, endpoint.name, before, FORGOTTEN)
+            self._states.save(repository, endpoint.name, before, RESET)
         reading, failure = Reading(), None
         try:
             self._read(before, reading, endpoint, done)
@@ -105,15 +107,17 @@ class Collector:
         done.records = len(reading.lines)
         if reading.lines:
             done.file_key = self._objects.drop(endpoint, repository, begun_at, reading.body())
-        done.answer = str(failure) if failure else _in_words(reading)
-        self._note(repository, endpoint, before, reading, done)
+        done.answer = str(failure) if failure else _outcome(reading)
+        self._store_state(repository, endpoint, before, reading, done)
         if failure:
             log.warning("%s", done)
             raise failure
         log.info("%s", done)
         return done
 
-    def _note(self, repository: str, endpoint: Endpoint, before: State, reading: Reading, done: Collected) -> None:
+    def _store_state(
+        self, repository: str, endpoint: Endpoint, before: State, reading: Reading, done: Collected
+    ) -> None:
         if done.not_modified:
             self._states.save(repository, endpoint.name, before, done.answer)
         elif reading.finished or reading.last:
@@ -122,7 +126,7 @@ class Collector:
             self._states.failed(repository, endpoint.name, done.answer)
 
     def _read(self, state: State, reading: Reading, endpoint: Endpoint, done: Collected) -> None:
-        """Read pages into `reading`, until the listing ends or the run may read no more."""
+        """Read pages into `reading`, until the listing ends or the page limit of the run is reached."""
         since = None
         if state.newest_at:
             since = state.newest_at - timedelta(hours=self._settings.overlap_hours)
@@ -132,12 +136,12 @@ class Collector:
             return
         first = self._first(endpoint, done.repository, since)
         if state.request and state.etag:
-            answer = self._news(state.request, state.etag, first)
+            answer = self._if_modified(state.request, state.etag, first)
             if answer.status == 304:
                 done.not_modified = True
                 return
             if answer.next and answer.target != first:
-                # There is news. This listing reaches further back than it must: a narrower one has the same news.
+                # There are new records. This listing goes back further than needed: a shorter one has them too.
                 self._keep(answer, endpoint, done)
                 answer = get_page(self._client, first)
         else:
@@ -145,46 +149,48 @@ class Collector:
         try:
             self._follow(answer, reading, endpoint, done, self._settings.max_pages, since)
         except PagesMovedError:
-            self._read_anew(answer.target, reading, endpoint, done, self._settings.max_pages)
+            self._read_again(answer.target, reading, endpoint, done, self._settings.max_pages)
 
-    def _news(self, request: str, etag: str, first: str) -> Answer:
-        """The first page of the last listing, unless it is as it was; `first` where the API no longer takes that."""
+    def _if_modified(self, request: str, etag: str, first: str) -> Answer:
+        """Request the first page of the last listing with its ETag, or `first` if the API refuses that request."""
         try:
             return get_page(self._client, request, etag)
         except PermanentError as error:
-            if error.facts.get("status") not in _PAGE_GONE or request == first:
+            if error.details.get("status") not in _PAGE_GONE or request == first:
                 raise
-            log.warning("%s Asking anew.", error.message)
+            log.warning("%s Requesting the first page of a new listing.", error.message)
             return get_page(self._client, first)
 
     def _resume(self, request: str, reading: Reading, endpoint: Endpoint, done: Collected) -> None:
-        """Go on with a listing at the page that was read last."""
+        """Continue a listing at the last page that was read."""
         try:
             answer = get_page(self._client, request)
         except PermanentError as error:
-            if error.facts.get("status") not in _PAGE_GONE:
+            if error.details.get("status") not in _PAGE_GONE:
                 raise
             answer = None
         pages = self._settings.max_pages
         if answer and answer.body.strip() != b"[]":
-            # The page that is read twice does not count, or runs of one page would never get on.
+            # The page that is read twice does not count, otherwise runs of one page would make no progress.
             pages += 1
             with suppress(PagesMovedError):
                 self._follow(answer, reading, endpoint, done, pages, since=None, resumed=True)
                 if not reading.finished or reading.sought is None:
                     return
-        self._read_anew(request, reading, endpoint, done, pages)
+        self._read_again(request, reading, endpoint, done, pages)
 
-    def _read_anew(self, request: str, reading: Reading, endpoint: Endpoint, done: Collected, pages: int) -> None:
-        """Read the listing that a request is of from its first page; the next run does where this one may not."""
-        log.warning("%s %s: its pages have changed; reading it anew.", done.repository, done.endpoint)
+    def _read_again(self, request: str, reading: Reading, endpoint: Endpoint, done: Collected, pages: int) -> None:
+        """Read the listing of a request from its first page; at the page limit this is left to the next run."""
+        log.warning(
+            "%s %s: the pages have changed; reading the listing from its first page.", done.repository, done.endpoint
+        )
         first = self._first(endpoint, done.repository, _since_of(request, endpoint))
-        reading.begin_anew(first)
+        reading.restart(first)
         if done.pages < pages:
             try:
                 self._follow(get_page(self._client, first), reading, endpoint, done, pages, since=None)
             except PagesMovedError:
-                reading.begin_anew(first)
+                reading.restart(first)
 
     def _follow(
         self,
@@ -197,7 +203,10 @@ class Collector:
         *,
         resumed: bool = False,
     ) -> None:
-        """Take an answer and those that it links to. Stops early where the API cannot be asked for less."""
+        """Read a page and the pages after it.
+
+        Without a `since` parameter in the API, reading stops at a page whose records are all older than `since`.
+        """
         if not resumed:
             reading.opened = answer
         while True:
@@ -207,8 +216,8 @@ class Collector:
             times = self._take(answer, reading, endpoint, done)
             done.pages += 1
             reading.requests.add(answer.target)
-            outlived = bool(not endpoint.since and since and times and max(times) < since)
-            if not answer.next or outlived:
+            is_older = bool(not endpoint.since and since and times and max(times) < since)
+            if not answer.next or is_older:
                 reading.finished = True
                 return
             check_progress(answer, reading.requests)
@@ -221,17 +230,17 @@ class Collector:
             answer = following
 
     def _take(self, answer: Answer, reading: Reading, endpoint: Endpoint, done: Collected) -> list[datetime]:
-        """Keep a page and read its records; their times."""
+        """Store the raw page, add its records, and return their times."""
         return reading.take(answer, self._keep(answer, endpoint, done), endpoint, done.repository)
 
     def _following(self, answer: Answer, reading: Reading, endpoint: Endpoint, done: Collected) -> Answer | None:
-        """The page after, once it is sure that no record has moved from the one to the other unread; None at the end.
+        """Return the next page after checking that no record moved between both pages unread; None at the end.
 
         Raises:
-            PagesMovedError: so many records were removed that what was read is on no page near.
+            PagesMovedError: so many records were removed that no known record is on these pages.
             RetryableError: the pages change faster than they are read.
         """
-        for _ in range(_MOST_LOOKS):
+        for _ in range(_MAX_PAGE_READS):
             if not answer.next:
                 return None
             following = get_page(self._client, answer.next)
@@ -247,30 +256,32 @@ class Collector:
             elif not known:
                 raise PagesMovedError
             answer = again
-        message = f"The listing changed {_MOST_LOOKS} times while two of its pages were read. The next try goes on."
+        message = (
+            f"The listing changed {_MAX_PAGE_READS} times while two of its pages were read. The next attempt continues."
+        )
         raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, page=answer.target)
 
     def _keep(self, answer: Answer, endpoint: Endpoint, done: Collected) -> list[object]:
-        """Store an answer as it came; its records.
+        """Store a raw response, and return its records.
 
         Raises:
-            RetryableError: it is no JSON.
-            PermanentError: it is no list.
+            RetryableError: it is not JSON.
+            PermanentError: it is not a list.
         """
         key = self._objects.keep_answer(endpoint, self._clock(), answer.body)
         done.raw_keys.append(key)
-        facts = {"request": answer.target, "raw": key}
+        details = {"request": answer.target, "raw": key}
         try:
             records = json.loads(answer.body)
         except (ValueError, RecursionError) as error:
-            message = f"The API's answer is no JSON that can be read; it begins with: {excerpt(answer.body)}"
-            raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, **facts) from error
+            message = f"The API's response is not valid JSON; it begins with: {excerpt(answer.body)}"
+            raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, **details) from error
         if not isinstance(records, list):
             message = (
-                f"The API's answer is no list of records; it begins with: {excerpt(answer.body)}. Check that the "
-                "connection source_github leads to GitHub's API."
+                f"The API's response is not a list of records; it begins with: {excerpt(answer.body)}. Check that the "
+                "connection source_github has the address of GitHub's API."
             )
-            raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, **facts)
+            raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, **details)
         return records
 
     def _first(self, endpoint: Endpoint, repository: str, since: datetime | None) -> str:
@@ -285,12 +296,12 @@ def collect_all(
     full: bool = False,
     retry: bool = False,
 ) -> list[Collected]:
-    """Collect each endpoint of each repository; one that fails does not stop the others. See `Collector.collect`.
+    """Collect each endpoint of each repository; a failed one does not stop the others. See `Collector.collect`.
 
     Raises:
-        RetryableError: at least one failed in a way that a retry can mend, or (RATE_LIMITED) all that failed were
-            stopped by the limit alone; the message names each that failed.
-        PermanentError: one is refused, and a retry can mend no other.
+        RetryableError: a retry can help at least one failed endpoint, or (RATE_LIMITED) all of them were stopped by the
+            rate limit; the message names each failed one.
+        PermanentError: at least one was refused, and a retry can help none.
     """
     collected: list[Collected] = []
     failures: dict[str, PipelineError] = {}
@@ -303,39 +314,39 @@ def collect_all(
                 raise
             failures[f"{repository} {endpoint.name}"] = error
     if failures:
-        raise _together(failures, len(wanted))
+        raise _combined(failures, len(wanted))
     return collected
 
 
-def _together(failures: dict[str, PipelineError], wanted: int) -> PipelineError:
+def _combined(failures: dict[str, PipelineError], wanted: int) -> PipelineError:
     error = min(failures.values(), key=_rank)
     if wanted == 1:
         return error
-    told = "; ".join(f"{name}: {failure.message}" for name, failure in failures.items())
-    return type(error)(SOURCE, error.code, f"{len(failures)} of {wanted} failed: {told}")
+    messages = "; ".join(f"{name}: {failure.message}" for name, failure in failures.items())
+    return type(error)(SOURCE, error.code, f"{len(failures)} of {wanted} failed: {messages}")
 
 
 def _rank(error: PipelineError) -> int:
-    """What a retry can mend decides: the retry says again what it cannot. The limit never hides another failure."""
+    """Rank retryable errors first: the retry reports the others again. The rate limit never hides another failure."""
     if error.code is Code.RATE_LIMITED:
         return 2
     return 0 if isinstance(error, RetryableError) else 1
 
 
-def _in_words(reading: Reading) -> str:
+def _outcome(reading: Reading) -> str:
     if reading.empty:
         return EMPTY
     if reading.last and not reading.finished:
         return UNFINISHED
-    return NEWS if reading.lines else NO_NEWS
+    return NEW_RECORDS if reading.lines else NO_NEW_RECORDS
 
 
 def _reads_everything(state: State, endpoint: Endpoint) -> bool:
-    """Whether the next run goes on with a listing of everything, or begins one."""
+    """Return whether the next run continues or starts a listing of all records."""
     return state == State() or bool(state.unfinished and not _since_of(state.unfinished, endpoint))
 
 
 def _since_of(request: str, endpoint: Endpoint) -> datetime | None:
-    """The time that a request asks from."""
+    """Return the `since` time of a request; None if it has none."""
     values = parse_qs(urlsplit(request).query).get(endpoint.since or "", [])
     return datetime.fromisoformat(values[0]) if values else None

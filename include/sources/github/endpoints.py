@@ -1,10 +1,10 @@
-"""The table of endpoints: where records are asked for, and which column of the file is where in a record.
+"""The table of endpoints: the requests, and the path in a record for each column of the file.
 
-What belongs here: one entry an endpoint, as data. What does not: code for one endpoint alone; what an entry cannot
-say is a field that all entries get. The columns are those of the dataset's contract, without the derived ones.
+What belongs here: one entry per endpoint, as data. What does not: code for a single endpoint; add a field to all
+entries instead. The columns are those of the dataset's contract without the derived ones.
 
-The API calls every pull request an issue as well. They are kept, with the address of the pull request in a column:
-what is no issue to one question is work to another, and leaving records out would make counts differ from the API's.
+The API lists pull requests as issues too. They are kept, with the URL of the pull request in a column, so that counts
+match those of the API and each analysis can decide.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ _REPOSITORY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*/[A-Za-z0-9._-]+")
 
 @dataclass(frozen=True)
 class Endpoint:
-    """Where records of one kind come from, newest first.
+    """An endpoint that lists records, newest first.
 
     Args:
-        name: in the settings, in ops.source_state and in the folder of the raw answers.
-        dataset: whose folder under incoming/ gets the file.
-        path: below the API's address; `{repository}` is owner/name.
-        time: where a record has the time that the API sorts by; the watermark is the newest of them.
-        identity: where a record has what no other record has.
-        columns: of the file, each with its place in the record: see `flatten`.
-        query: what every request says.
-        since: the parameter that asks for records from a time on; None where the API has none, and pages are read
-            until all of one are older.
+        name: name in the settings, in ops.source_state and in the keys of raw responses.
+        dataset: dataset whose folder under incoming/ gets the file.
+        path: path below the API's address; `{repository}` is owner/name.
+        time: path in a record of the time that the API sorts by; the newest time is the watermark.
+        identity: path in a record of its unique identity.
+        columns: columns of the file, each with its path in the record: see `flatten`.
+        query: parameters of every request.
+        since: parameter for records from a time on; None if the API has none: then pages are read until all records of
+            a page are older.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Endpoint:
     since: str | None = "since"
 
     def request(self, repository: str, page_size: int, since: datetime | None) -> tuple[str, dict[str, str]]:
-        """Path and query of the first page, of what happened from `since` on; all if that is None."""
+        """Return path and query of the first page of records from `since` on; of all records if that is None."""
         query = {**self.query, "per_page": str(page_size)}
         if self.since and since:
             query[self.since] = since.strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -133,27 +133,27 @@ ENDPOINTS: Mapping[str, Endpoint] = MappingProxyType({one.name: one for one in (
 
 
 def endpoints_named(names: Iterable[str]) -> list[Endpoint]:
-    """The endpoints of these names, in order.
+    """Return the endpoints with these names, in order.
 
     Raises:
-        PermanentError: there is none of such a name.
+        PermanentError: a name is unknown.
     """
     wanted = list(names)
     unknown = [name for name in wanted if name not in ENDPOINTS]
     if unknown:
         known = ", ".join(ENDPOINTS)
         raise PermanentError(
-            SOURCE, Code.SOURCE_REFUSED, f"No endpoint is called {', '.join(unknown)}: GITHUB_ENDPOINTS takes {known}."
+            SOURCE, Code.SOURCE_REFUSED, f"Unknown endpoint {', '.join(unknown)}: GITHUB_ENDPOINTS can contain {known}."
         )
     return [ENDPOINTS[name] for name in wanted]
 
 
 def checked_repository(name: str) -> str:
-    """The name, which becomes part of addresses and object keys.
+    """Return the name if it is valid; it becomes part of URLs and object keys.
 
     Raises:
         PermanentError: it is not owner/name.
     """
     if not _REPOSITORY.fullmatch(name) or name.endswith(("/.", "/..")):
-        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, f"'{name}' is no repository: write owner/name.")
+        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, f"'{name}' is not a repository name: write owner/name.")
     return name

@@ -1,9 +1,9 @@
-"""Records of the API to lines of a file: each column from its place in the record, and nothing decided.
+"""Convert records of the API to lines of a file: each column is read from its path in the record, without validation.
 
-What belongs here: places, and values as they came. What does not: whether a value is good. A record without a sha, or
-a list's entry that is no object, is a line with nulls: the contract refuses it with a reason, and it can be found.
+What belongs here: paths, and unchanged values. What does not: whether a value is valid. A record without a sha, or a
+list entry that is not an object, becomes a line with nulls: the contract rejects it with a reason code.
 
-A place is names with dots between them, as in `commit.author.name`; `parents.#` is how many entries a list has.
+A path is a list of names separated by dots, for example `commit.author.name`; `parents.#` is the length of a list.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from include.sources.github.endpoints import Endpoint
 
 
-def value_at(record: object, place: str) -> object:
-    """What is at this place; None where a step of the way is missing or null."""
+def value_at(record: object, path: str) -> object:
+    """Return the value at this path; None if a step of the path is missing or null."""
     value = record
-    for step in place.split("."):
+    for step in path.split("."):
         if step == "#":
             value = len(value) if isinstance(value, list) else None
         else:
@@ -30,28 +30,28 @@ def value_at(record: object, place: str) -> object:
 
 
 def line(record: object, columns: Mapping[str, str], repository: str, fetched_at: datetime) -> bytes:
-    """A record as one line of NDJSON, with the repository it was asked of and when."""
+    """Return a record as one line of NDJSON, with the requested repository and the time of the request."""
     row = {
         "repository": repository,
-        **{column: value_at(record, place) for column, place in columns.items()},
-        "fetched_at": stamp(fetched_at),
+        **{column: value_at(record, path) for column, path in columns.items()},
+        "fetched_at": timestamp(fetched_at),
     }
-    # Everything outside ASCII as an escape: half a surrogate pair has no other way to be written.
+    # Non-ASCII characters are escaped: a lone surrogate cannot be written in UTF-8.
     return json.dumps(row, separators=(",", ":")).encode("ascii")
 
 
 def time_of(record: object, endpoint: Endpoint) -> datetime | None:
-    """When the record happened, as the API sorts; None if it does not say so in a way that can be read."""
+    """Return the time of a record by which the API sorts, in UTC; None if it is missing or cannot be parsed."""
     text = value_at(record, endpoint.time)
     if not isinstance(text, str):
         return None
     try:
-        moment = datetime.fromisoformat(text)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):  # the latter: in UTC it is before the year 1, or after 9999
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # OverflowError: in UTC it is before the year 1, or after 9999
         return None
 
 
-def stamp(moment: datetime) -> str:
-    """A time as the API writes it, to the second, in UTC."""
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+def timestamp(time: datetime) -> str:
+    """Return a time in the format of the API: UTC, to the second."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,4 +1,4 @@
-"""What an answer says about the API's rate limits. Pure: who waits is the client.
+"""Read the API's rate limits from a response. Pure functions: the client waits.
 
 The rules: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
 """
@@ -15,30 +15,30 @@ if TYPE_CHECKING:
 _LIMITED = {403, 429}
 # "Otherwise, wait for at least one minute before retrying."
 _LEAST_PAUSE_SECONDS = 60.0
-# The reset is told in whole seconds.
+# The reset time is in whole seconds.
 _AFTER_RESET_SECONDS = 1.0
-# Years: nobody waits for that, and a moment that far away can still be told.
+# About three years: longer than any wait, and short enough for datetime arithmetic.
 _LONGEST_PAUSE_SECONDS = 1e8
 _WORDS = ("secondary rate limit", "abuse detection", "rate limit exceeded")
 
 
 def pause(status: int, headers: Mapping[str, str], body: bytes, now: float, turn: int = 0) -> float | None:
-    """Seconds to wait before this request may be repeated; None if the answer is not about a limit.
+    """Return the seconds to wait before this request may be repeated; None if the response is not about a limit.
 
-    What the API tells is taken as it is. Where it tells nothing, the pause doubles with each turn.
+    The wait that the API requests is used unchanged. Without one, the pause doubles with each refusal.
 
     Args:
-        status: of the answer.
-        headers: of the answer, names in any case that the mapping understands.
-        body: says which limit it was.
+        status: status of the response.
+        headers: headers of the response, as a mapping that ignores case.
+        body: body of the response, which names the limit.
         now: seconds since the epoch.
-        turn: how often this request was refused before for a limit.
+        turn: how often this request was refused for a limit before.
     """
     if status not in _LIMITED:
         return None
-    asked = [seconds for seconds in (_retry_after(headers, now), used_up(headers, now)) if seconds is not None]
-    if asked:
-        return max(asked)
+    requested = [seconds for seconds in (_retry_after(headers, now), used_up(headers, now)) if seconds is not None]
+    if requested:
+        return max(requested)
     words = body[:2000].decode(errors="replace").lower()
     if status == 429 or any(word in words for word in _WORDS):
         return _LEAST_PAUSE_SECONDS * 2.0**turn
@@ -46,7 +46,7 @@ def pause(status: int, headers: Mapping[str, str], body: bytes, now: float, turn
 
 
 def used_up(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds until requests are allowed again, if this answer was the last one allowed."""
+    """Return the seconds until the next request is allowed, if no requests remain; else None."""
     if headers.get("x-ratelimit-remaining", "").strip() != "0":
         return None
     reset = headers.get("x-ratelimit-reset", "").strip()
@@ -56,21 +56,21 @@ def used_up(headers: Mapping[str, str], now: float) -> float | None:
 
 
 def _retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds, which the header has as a number or as a date: that one is compared with the API's own clock."""
+    """Return the seconds of the Retry-After header, a number or a date; a date is relative to the Date header."""
     text = headers.get("retry-after", "").strip()
     if text.isdecimal():
         return min(float(text), _LONGEST_PAUSE_SECONDS)
-    until = _moment(text)
+    until = _epoch_seconds(text)
     if until is None:
         return None
-    sent = _moment(headers.get("date", ""))
+    sent = _epoch_seconds(headers.get("date", ""))
     return min(max(until - (now if sent is None else sent), 0.0), _LONGEST_PAUSE_SECONDS)
 
 
-def _moment(date: str) -> float | None:
-    """Seconds since the epoch at an HTTP date; None where it is none."""
+def _epoch_seconds(date: str) -> float | None:
+    """Return the seconds since the epoch of an HTTP date; None if it cannot be parsed."""
     try:
-        moment = parsedate_to_datetime(date)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        time = parsedate_to_datetime(date)
+        return (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None

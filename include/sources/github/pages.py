@@ -1,7 +1,7 @@
-"""The pages of a listing: asked in smaller pieces where the API cannot make large ones, and never in a circle.
+"""The pages of a listing: request smaller pages if the API fails on large ones, and detect circular links.
 
-What belongs here: which request comes next. What does not: one request until it is answered (`client`), and what
-becomes of the records (`collect`).
+What belongs here: which page is requested next. What does not: sending a request with retries (`client`), and
+processing the records (`collect`).
 """
 
 from __future__ import annotations
@@ -20,39 +20,40 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-# What the API answers when a page takes it too long: one large record is enough. 200 is the status of an answer that
-# was too large or too slow for us.
+# Statuses for a page that takes the API too long, for example because of one large record. 200 is the status of a
+# response that exceeded the client's limit of size or time.
 _TOO_HEAVY = {200, 502, 504}
 _DEFAULT_SIZE = 30
 
 
 def get_page(client: GithubClient, target: str, etag: str | None = None) -> Answer:
-    """The answer to a request; where the API fails at a page of that size, the first part of it.
+    """Request a page; if the API fails on a page of that size, request the first part of it.
 
     Args:
-        client: asks.
+        client: the client.
         target: path and query.
-        etag: of an earlier answer to the same request.
+        etag: ETag of an earlier response to the same request.
 
     Raises:
-        RetryableError: the API does not answer through all tries, also for one record alone.
+        RetryableError: the API does not respond in all attempts, even for a page of one record.
         PermanentError: it refuses.
     """
     while True:
         try:
             return client.get(target, etag)
         except RetryableError as error:
-            smaller = smaller_page(target) if error.facts.get("status") in _TOO_HEAVY else None
+            smaller = smaller_page(target) if error.details.get("status") in _TOO_HEAVY else None
             if smaller is None:
                 raise
-            log.warning("%s Asking for a smaller page: %s", error.message, smaller)
+            log.warning("%s Requesting a smaller page: %s", error.message, smaller)
             target, etag = smaller, None
 
 
 def smaller_page(target: str) -> str | None:
-    """The request for the first part of a page; None where the page has one record.
+    """Return the request for the first part of a page; None if the page size is one record.
 
-    The new size divides the old one, so that pages begin where they began before: page 3 of 100 is page 5 of 50.
+    The new size divides the old one, so that pages start at the same records: page 3 of 100 records starts where page 5
+    of 50 records starts.
     """
     parts = urlsplit(target)
     query = dict(parse_qsl(parts.query, keep_blank_values=True))
@@ -67,29 +68,29 @@ def smaller_page(target: str) -> str | None:
 
 
 def check_progress(answer: Answer, read: Collection[str]) -> None:
-    """Whether the link to the next page leads on.
+    """Check that the link to the next page does not lead back.
 
     Args:
-        answer: a page, with the link.
-        read: the requests whose pages were read in this run.
+        answer: a page with its link.
+        read: the requests of the pages read in this run.
 
     Raises:
-        PermanentError: it leads back to a page that was read.
+        PermanentError: the link leads to a page that was already read.
     """
     if answer.next == answer.target or answer.next in read:
         message = (
-            "The API's link to the next page leads back to a page that was read. What was read is kept. Look whether "
-            "a proxy between here and the API rewrites its answers, and ask the API's operator."
+            "The API's link to the next page leads back to a page that was already read. What was read is kept. Check "
+            "whether a proxy rewrites the responses of the API, or ask the operator of the API."
         )
         raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, page=answer.target, link=answer.next)
 
 
 def check_difference(answer: Answer, following: Answer) -> None:
-    """Whether the next page is another one.
+    """Check that the next page differs from this one.
 
     Raises:
-        PermanentError: it has the same content, as from a server that does not know pages.
+        PermanentError: it has the same content, as from a server without pagination.
     """
     if following.body == answer.body and following.body.strip() != b"[]":
-        message = "The API answers the request for the next page with the same records. What was read is kept."
+        message = "The API returned the same records for the next page. What was read is kept."
         raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, page=answer.target, following=following.target)

@@ -1,6 +1,6 @@
-"""A listing as far as it was read: its records as lines, once each, and what the next run has to know.
+"""The state of a partly read listing: its records as lines without duplicates, and the state for the next run.
 
-What belongs here: what was read. What does not: which page is asked next (`collect`).
+What belongs here: what was read. What does not: which page is requested next (`collect`).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from include.sources.github.endpoints import Endpoint
 
 _LONG_LINE_BYTES = 16 * 1024
-_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class PagesMovedError(Exception):
-    """The pages have moved so far that none has a record which was read: nothing says what lies between."""
+    """The records have moved so far that no known record is found, so unread records cannot be located."""
 
 
 @dataclass
 class Collected:
-    """What a run did with one endpoint of one repository. `answer` is what it met, in words."""
+    """The result of a run for one endpoint of one repository. `answer` is the outcome in words."""
 
     repository: str
     endpoint: str
@@ -50,7 +50,7 @@ class Collected:
         return summary + (f", file {self.file_key}" if self.file_key else "")
 
     def summary(self) -> dict[str, Any]:
-        """Counts and the file's key: what one task may tell another."""
+        """Return the counts and the file's key, for XCom."""
         return {
             "answer": self.answer,
             "requests": self.requests,
@@ -64,13 +64,16 @@ class Collected:
 
 @dataclass
 class Reading:
-    """A listing as far as it was read.
+    """The state of a listing that is being read.
 
-    `opened` is its first page if that was read in this run, `last` the last page and `last_record` the last record on
-    it; `sought` is the record that an earlier run read last, until it is met.
+    Attributes:
+        opened: its first page, if that was read in this run.
+        last: request of the last page that was read.
+        last_record: identity of the last record on that page.
+        sought: identity of the last record that an earlier run read; None once it was found.
     """
 
-    lines: dict[object, bytes] = field(default_factory=dict)  # by identity: what is read twice is one line, the last
+    lines: dict[object, bytes] = field(default_factory=dict)  # by identity: of duplicates the last one is kept
     requests: set[str] = field(default_factory=set)
     newest_at: datetime | None = None
     opened: Answer | None = None
@@ -81,11 +84,11 @@ class Reading:
     empty: bool = False
 
     def body(self) -> bytes:
-        """The file: a line each. Long ones come last, since a file's format is found from its beginning."""
-        return b"\n".join([*sorted(self.lines.values(), key=lambda one: len(one) > _LONG_LINE_BYTES), b""])
+        """Return the file content, one line per record. Long lines are last: the format is detected from the start."""
+        return b"\n".join([*sorted(self.lines.values(), key=lambda line: len(line) > _LONG_LINE_BYTES), b""])
 
     def state(self, before: State) -> State:
-        """What the next run has to know."""
+        """Return the state for the next run."""
         newest_at = max((at for at in (before.newest_at, self.newest_at) if at), default=None)
         if not self.finished:
             return State(newest_at, self.last, last_record=self.sought or self.last_record)
@@ -93,19 +96,19 @@ class Reading:
             return State(newest_at, self.opened.target, self.opened.etag)
         return State(newest_at)
 
-    def begin_anew(self, first: str) -> None:
-        """The listing is to be read from this page on, in this run or, where it is stopped now, in the next."""
+    def restart(self, first: str) -> None:
+        """Restart the listing at this page, in this run or, if it is stopped before, in the next one."""
         self.last, self.last_record, self.sought, self.finished = first, None, None, False
         self.requests.clear()
 
     def take(self, answer: Answer, records: Sequence[object], endpoint: Endpoint, repository: str) -> list[datetime]:
-        """Add a page's records; their times, where they have one that can be read."""
+        """Add the records of a page, and return their times as far as they can be parsed."""
         times = [time for time in (time_of(record, endpoint) for record in records) if time]
-        at = answer.answered_at or max(times, default=_NEVER)
-        # A time that is ahead of the API's clock must not hide what comes after. One before 1970 is no clock's: nothing
-        # could be asked for from the hours before the year 1.
-        passed = [time for time in times if _NEVER <= time <= at]
-        self.newest_at = max(passed + ([self.newest_at] if self.newest_at else []), default=None)
+        at = answer.answered_at or max(times, default=_EPOCH)
+        # Times ahead of the API's clock would hide later records, so they do not set the watermark. Neither do times
+        # before 1970: subtracting the overlap could leave the valid range of dates.
+        valid = [time for time in times if _EPOCH <= time <= at]
+        self.newest_at = max(valid + ([self.newest_at] if self.newest_at else []), default=None)
         identities = [identity_of(record, endpoint) for record in records]
         self.last, self.last_record = answer.target, identities[-1] if identities else None
         if self.sought in identities:
@@ -118,13 +121,13 @@ class Reading:
 
 
 def identity_of(record: object, endpoint: Endpoint) -> str | None:
-    """What no other record of the endpoint has; None where this one does not have it."""
+    """Return the unique identity of a record within its endpoint; None if it has none."""
     value = value_at(record, endpoint.identity)
     return None if value is None else str(value)
 
 
 def identities_of(answer: Answer, endpoint: Endpoint) -> list[str | None]:
-    """Of a page's records, in their order; none where it is no list, which is refused when it is taken."""
+    """Return the identities of a page's records in order; empty if the page is not a list (refused later)."""
     try:
         records = json.loads(answer.body)
     except (ValueError, RecursionError):

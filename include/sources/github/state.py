@@ -1,10 +1,10 @@
 """How far each endpoint of each repository was read: the rows of ops.source_state.
 
-A row is in one of three states. Before the first answer `request_url` is null. After a listing was read to its end,
-`request_url` and `etag` are those of its first page: the next run asks it again, and a 304 says there is no news.
-While a listing is unfinished, `request_url` is the last page that was read, `last_record` the last record that was,
-and `etag` is null: the next run goes on there. `newest_at` is the newest record that was written in all three, since
-the unfinished rest has its own note.
+A row has one of three states. Before the first response `request_url` is null. After a listing was read completely,
+`request_url` and `etag` are those of its first page: the next run requests it again, and a 304 means that there are no
+new records. While a listing is unfinished, `request_url` is the last page that was read, `last_record` the last record
+on it, and `etag` is null: the next run continues there. In all three states `newest_at` is the time of the newest
+record that was written; the position in an unfinished listing is stored separately.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _NAMES_LOCK = {"name": "names of source files"}
 
 @dataclass(frozen=True)
 class State:
-    """One row; `request` is path and query, from the root of the API's server, which may move."""
+    """One row; `request` is path and query without the API's server, whose address may change."""
 
     newest_at: datetime | None = None
     request: str | None = None
@@ -35,25 +35,25 @@ class State:
 
     @property
     def unfinished(self) -> str | None:
-        """The page to go on at."""
+        """Return the request of the page to continue at; None if the listing was read completely."""
         return self.request if self.etag is None else None
 
 
 class States:
-    """Notes on one connection, which is in no transaction."""
+    """Reads and writes the states over one connection, which must not be in a transaction."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
     def read(self, repository: str, endpoint: str) -> State:
-        """The row as it stands."""
+        """Return the stored state."""
         with warehouse_errors(SOURCE), self._connection.cursor() as cursor:
             cursor.execute(statement("read_source_state"), _key(repository, endpoint))
             row = cursor.fetchone()
         return State(*row) if row else State()
 
     def save(self, repository: str, endpoint: str, state: State, answer: str) -> None:
-        """Note how far it was read by now, and what the run met."""
+        """Store how far the endpoint was read, and the outcome of the run."""
         values = {
             **_key(repository, endpoint),
             "newest_at": state.newest_at,
@@ -66,14 +66,14 @@ class States:
             cursor.execute(statement("save_source_state"), values)
 
     def failed(self, repository: str, endpoint: str, answer: str) -> None:
-        """Note why nothing was read."""
+        """Store why nothing was read; the position does not change."""
         values = {**_key(repository, endpoint), "answer": _text(answer)}
         with warehouse_errors(SOURCE), self._connection.cursor() as cursor:
             cursor.execute(statement("note_source_failure"), values)
 
     @contextmanager
     def naming(self) -> Iterator[None]:
-        """Be the only one, of all workers, who gives out names of objects."""
+        """Hold the lock under which object keys are chosen: only one worker at a time chooses them."""
         with warehouse_errors(SOURCE), self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(statement("add_work_lock"), _NAMES_LOCK)
             cursor.execute(statement("take_work_lock"), _NAMES_LOCK)

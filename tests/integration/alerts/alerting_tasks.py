@@ -1,6 +1,7 @@
-"""A process that tells of trouble as tasks do: a line of JSON says what, a line of JSON answers.
+"""A process that sends alerts as tasks do. Each line of standard input is a request in JSON; it prints each response.
 
-In a process of its own, since Airflow reads its configuration at import; one for all tests, since that takes seconds.
+It is a separate process, since Airflow reads its configuration at import; all tests share it, since the import takes
+seconds.
 """
 
 import io
@@ -20,7 +21,7 @@ from include.alerts.message import Alert, Item
 from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError
 from include.ingestion.records import TopicRange
-from include.orchestration import alerts, outside
+from include.orchestration import alerts, outages
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import CONTRACTS_DIR, alert_settings, ingest_settings
 from include.streams.consume import Consumed
@@ -40,21 +41,21 @@ def send(name: str) -> bool:
 
 def files(dataset: str, began: str, run_id: str = "run 1/é") -> None:
     alerts.get_current_context = lambda: context(f"ingest_{dataset}", run_id, began)
-    alerts.tell_of_quarantined_files(dataset)
+    alerts.notify_quarantined_files(dataset)
 
 
 def held_back() -> None:
-    alerts.tell_of_files_held_back()
+    alerts.notify_held_back_files()
 
 
 def waiting(dataset: str) -> None:
     alerts.get_current_context = lambda: context(f"ingest_{dataset}", "run-1")
-    outside.notify_waiting_files(dataset)
+    outages.notify_waiting_files(dataset)
 
 
 def outage(awaited: str, code: str, began: str) -> None:
     alerts.get_current_context = lambda: context("ingest_sales", "run-1")
-    outside.notify_outage(awaited, code, datetime.fromisoformat(began))
+    outages.notify_outage(awaited, code, datetime.fromisoformat(began))
 
 
 def messages(
@@ -62,7 +63,7 @@ def messages(
 ) -> None:
     alerts.get_current_context = lambda: context("consume_transactions", "run-1")
     contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
-    with alerts.telling_of_bad_messages(contract) as watched, no_retry_of_permanent_errors():
+    with alerts.alert_on_bad_messages(contract) as watched, no_retry_of_permanent_errors():
         batches = Counter({"stopped": stopped} if stopped else {})
         ranges = [TopicRange("transactions", *removed)] if removed else []
         watched.consumed = Consumed(batches, messages, dead_letters, removed=ranges)
@@ -72,12 +73,12 @@ def messages(
 
 def checks(code: str) -> None:
     alerts.get_current_context = lambda: context("check_quality", "run-1")
-    with alerts.telling_of_critical_checks(), no_retry_of_permanent_errors():
+    with alerts.alert_on_critical_checks(), no_retry_of_permanent_errors():
         raise PermanentError("quality", Code(code), "saw 4711 of Jane Doe")
 
 
 def run(dag_id: str, failed: list[str]) -> None:
-    """As the DAG processor calls the DAG of the bundle back."""
+    """Call the failure callback of a DAG of the bundle, as the DAG processor does."""
     from airflow.callbacks.callback_requests import DagCallbackRequest
     from airflow.dag_processing.dagbag import DagBag
     from airflow.dag_processing.processor import _execute_dag_callbacks
@@ -89,37 +90,37 @@ def run(dag_id: str, failed: list[str]) -> None:
         dag_id=dag_id, run_id="run-1", filepath=f"dags/{dag_id}.py", bundle_name="platform", bundle_version=None,
         msg="task_failure",
     )  # fmt: skip
-    quiet = SimpleNamespace(**dict.fromkeys(("info", "warning", "exception"), lambda *told, **facts: None))
+    quiet = SimpleNamespace(**dict.fromkeys(("info", "warning", "exception"), lambda *arguments, **options: None))
     _execute_dag_callbacks(bag, request, quiet)
 
 
 ACTIONS = {each.__name__: each for each in (send, files, held_back, waiting, outage, messages, checks, run)}
 
 
-def answer(told: dict) -> dict:
-    os.environ.update(told["environment"])
+def respond(request: dict) -> dict:
+    os.environ.update(request["environment"])
     for cached in (alert_settings, ingest_settings):
         cached.cache_clear()
-    said = io.StringIO()
-    handler = logging.StreamHandler(said)
+    logged = io.StringIO()
+    handler = logging.StreamHandler(logged)
     logging.getLogger().addHandler(handler)
     result, raised = None, ""
     try:
-        result = ACTIONS[told["action"]](**told["arguments"])
+        result = ACTIONS[request["action"]](**request["arguments"])
     except AirflowFailException as error:
         raised = type(error.__cause__).__name__
     finally:
         logging.getLogger().removeHandler(handler)
-        for name in told["environment"]:
+        for name in request["environment"]:
             os.environ.pop(name)
-    return {"result": result, "raised": raised, "log": said.getvalue()}
+    return {"result": result, "raised": raised, "log": logged.getvalue()}
 
 
 def main() -> None:
     logging.getLogger().setLevel(logging.INFO)
     for line in sys.stdin:
-        # Airflow writes to this pipe too.
-        print(f"ANSWER{json.dumps(answer(json.loads(line)))}", flush=True)
+        # The prefix marks responses, because Airflow writes to this pipe too.
+        print(f"RESPONSE{json.dumps(respond(json.loads(line)))}", flush=True)
 
 
 if __name__ == "__main__":

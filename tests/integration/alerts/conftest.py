@@ -1,4 +1,4 @@
-"""A mail server, and a process that tells of trouble as tasks do."""
+"""A mail server, and a process that sends alerts as tasks do."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def mail_server() -> Iterator[MailServer]:
 @pytest.fixture
 def mails(mail_server: MailServer) -> MailServer:
     """The server without the mail of other tests."""
-    mail_server.forget()
+    mail_server.reset()
     return mail_server
 
 
@@ -44,7 +44,7 @@ def alerting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Po
         "AIRFLOW_HOME": str(home),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__API__BASE_URL": "http://airflow.example:8080",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://unused:x@127.0.0.1:1/none",
         "PYTHONPATH": str(ROOT),
     }
     script = Path(__file__).with_name("alerting_tasks.py")
@@ -60,7 +60,7 @@ def alerting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Po
 
 @pytest.fixture
 def mailing(alerting: subprocess.Popen[str], mails: MailServer) -> Tasks:
-    """Tasks that tell somebody, and know no warehouse."""
+    """Tasks with recipients and without a warehouse."""
     return Tasks(
         alerting,
         {
@@ -74,7 +74,7 @@ def mailing(alerting: subprocess.Popen[str], mails: MailServer) -> Tasks:
 
 @pytest.fixture
 def owner(platform: Platform) -> Iterator[psycopg.Connection[dict[str, Any]]]:
-    """The warehouse as its owner, without alerts and files of other tests."""
+    """A connection to the warehouse as its owner, without alerts and files of other tests."""
     config = platform.warehouse_config("owner")
     with psycopg.connect(
         host=config.host, port=config.port, dbname=config.database, user=config.user,
@@ -88,7 +88,7 @@ def owner(platform: Platform) -> Iterator[psycopg.Connection[dict[str, Any]]]:
 
 @pytest.fixture
 def tasks(mailing: Tasks, platform: Platform, owner: psycopg.Connection[dict[str, Any]]) -> Tasks:
-    """The same with a warehouse."""
+    """Tasks with recipients and with a warehouse."""
     config = platform.warehouse_config()
     mailing.environment |= {
         "INGEST_LANDING_BUCKET": BUCKET,

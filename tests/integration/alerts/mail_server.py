@@ -1,4 +1,4 @@
-"""Mail servers on loopback: one that takes mail and can refuse it, and those that nobody can talk to."""
+"""Mail servers on loopback: one that accepts or refuses mail, and ports that do not respond as a mail server."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 USER, PASSWORD = "filegate", "correct horse battery"
-TAKEN = "250 OK"
+ACCEPTED = "250 OK"
 
 
 class MailServer:
-    """Keeps the mail it takes. `answers` are given to the next mails in place of taking them."""
+    """Stores accepted mail. `answers` are the replies to the next mails, which are then not accepted."""
 
     def __init__(self) -> None:
         self.mails: list[EmailMessage] = []
@@ -47,7 +47,7 @@ class MailServer:
         if address in self.unknown:
             return "550 unknown"
         envelope.rcpt_tos.append(address)
-        return TAKEN
+        return ACCEPTED
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
         self.tries += 1
@@ -56,10 +56,10 @@ class MailServer:
         self.mails.append(email.message_from_bytes(envelope.content, policy=email.policy.default))
         self.senders.append(envelope.mail_from)
         self.recipients.append(list(envelope.rcpt_tos))
-        return TAKEN
+        return ACCEPTED
 
-    def forget(self) -> None:
-        """As new."""
+    def reset(self) -> None:
+        """Delete stored mail and replies."""
         for kept in (self.mails, self.senders, self.recipients, self.answers, self.unknown):
             kept.clear()
         self.tries = 0
@@ -72,7 +72,7 @@ def _authenticated(server: Any, session: Any, envelope: Any, mechanism: str, dat
 
 @contextmanager
 def serving(*, password: bool = False, certificate: Path | None = None) -> Iterator[MailServer]:
-    """A server; with `password` it takes mail from those who know it, with a certificate only encrypted mail."""
+    """Run a server; with `password` it requires a login, with a certificate it requires encryption."""
     mails = MailServer()
     [mails.port] = free_ports(1)
     options: dict[str, Any] = (
@@ -91,7 +91,7 @@ def serving(*, password: bool = False, certificate: Path | None = None) -> Itera
 
 
 def write_certificate(path: Path) -> None:
-    """A key and a certificate for 127.0.0.1, signed by itself."""
+    """Write a key and a self-signed certificate for 127.0.0.1."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
     now = datetime.now(UTC)
@@ -109,23 +109,23 @@ def write_certificate(path: Path) -> None:
 
 
 @contextmanager
-def listening(*, dribbling: bool = False) -> Iterator[int]:
-    """A port that takes connections and says nothing, or a line that never ends, a byte at a time."""
+def listening(*, endless: bool = False) -> Iterator[int]:
+    """Open a port that accepts connections and sends nothing, or an endless line, one byte at a time."""
     stopped = Event()
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.settimeout(0.1)
-        thread = Thread(target=_dribble, args=(server, stopped), daemon=True)
-        if dribbling:
+        thread = Thread(target=_send_bytes, args=(server, stopped), daemon=True)
+        if endless:
             thread.start()
         try:
             yield server.getsockname()[1]
         finally:
             stopped.set()
-            if dribbling:
+            if endless:
                 thread.join()
 
 
-def _dribble(server: socket.socket, stopped: Event) -> None:
+def _send_bytes(server: socket.socket, stopped: Event) -> None:
     clients: list[socket.socket] = []
     while not stopped.wait(0.1):
         with suppress(TimeoutError):

@@ -1,4 +1,4 @@
-"""A message on its way to a real mail server: what arrives, what is refused, and servers that do not answer."""
+"""Sending messages to a real mail server: accepted and refused mail, and servers that do not respond."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 QUICK = {"ALERTS_ATTEMPTS": "2", "ALERTS_TIMEOUT_SECONDS": "1"}
 
 
-def test_mail_arrives_as_text_and_as_a_page(mailing: Tasks, mails: MailServer) -> None:
+def test_mail_has_a_text_part_and_an_html_part(mailing: Tasks, mails: MailServer) -> None:
     assert mailing.do("send", name="a.csv")["result"] is True
     [mail] = mails.mails
     assert mail["Subject"] == "[FileGate] sales: 1 file quarantined"
@@ -64,7 +64,7 @@ def test_hostile_name_changes_nothing_of_the_mail(mailing: Tasks, mails: MailSer
         pytest.param(["554 no"], False, 1, id="refused"),
     ],
 )
-def test_refused_mail_is_tried_again_only_if_that_can_help(
+def test_refused_mail_is_retried_only_if_the_refusal_is_temporary(
     mailing: Tasks, mails: MailServer, answers: list[str], sent: bool, tries: int
 ) -> None:
     mails.answers += answers
@@ -85,7 +85,7 @@ def test_server_that_asks_for_a_password(mailing: Tasks, password: str) -> None:
     assert password not in answer["log"]
 
 
-def test_server_without_encryption_is_not_given_a_password_unless_told_so(mailing: Tasks, mails: MailServer) -> None:
+def test_server_without_encryption_gets_no_password_unless_configured(mailing: Tasks, mails: MailServer) -> None:
     connection = smtp(mails.port, login=USER, password=PASSWORD, extra={"disable_ssl": True})
     answer = mailing.do("send", name="a.csv", AIRFLOW_CONN_ALERTS_SMTP=connection, **QUICK)
     assert (answer["result"], mails.mails) == (False, [])
@@ -93,7 +93,7 @@ def test_server_without_encryption_is_not_given_a_password_unless_told_so(mailin
 
 
 @pytest.mark.parametrize("trusted", [True, False], ids=["trusted", "not-trusted"])
-def test_mail_is_encrypted_by_default_and_the_server_must_be_who_it_says(
+def test_mail_is_encrypted_by_default_and_the_certificate_is_verified(
     mailing: Tasks, tmp_path: Path, trusted: bool
 ) -> None:
     certificate = tmp_path / "server.pem"
@@ -116,12 +116,12 @@ def test_address_that_the_server_does_not_know_is_named(mailing: Tasks, mails: M
 def test_server_that_is_away_is_logged(mailing: Tasks) -> None:
     answer = mailing.do("send", name="a.csv", AIRFLOW_CONN_ALERTS_SMTP=smtp(free_ports(1)[0]), **QUICK)
     assert answer["result"] is False
-    assert "try 1 of 2" in answer["log"]
+    assert "attempt 1 of 2" in answer["log"]
     assert "could not be sent. ConnectionRefusedError" in answer["log"]
 
 
 def test_silent_server_times_out(mailing: Tasks) -> None:
-    """Whatever the connection says: its own 30 seconds, six times, would be longer than the test may take."""
+    """Also if the connection has a long timeout and retries: with them the test would exceed its time limit."""
     with listening() as port:
         extra = {"disable_ssl": True, "disable_tls": True, "timeout": 3600, "retry_limit": 100}
         connection = smtp(port, extra=extra)
@@ -130,18 +130,18 @@ def test_silent_server_times_out(mailing: Tasks) -> None:
     assert "could not be sent" in answer["log"]
 
 
-def test_server_that_dribbles_is_given_up(mailing: Tasks) -> None:
-    """No timeout of a socket ends this: a byte comes before each."""
-    with listening(dribbling=True) as port:
-        told = {"ALERTS_DEADLINE_SECONDS": "1.5", "AIRFLOW_CONN_ALERTS_SMTP": smtp(port)}
-        answer = mailing.do("send", name="a.csv", **told)
+def test_server_that_sends_single_bytes_is_given_up(mailing: Tasks) -> None:
+    """A socket timeout does not end this: each byte arrives before the timeout."""
+    with listening(endless=True) as port:
+        environment = {"ALERTS_DEADLINE_SECONDS": "1.5", "AIRFLOW_CONN_ALERTS_SMTP": smtp(port)}
+        answer = mailing.do("send", name="a.csv", **environment)
     assert answer["result"] is False
     assert "given up" in answer["log"]
 
 
 def test_another_notifier_gets_the_fields_as_values(mailing: Tasks, mails: MailServer) -> None:
-    """Airflow's own notifier, with templates of the settings."""
-    told = {
+    """Airflow's SMTP notifier, with templates from the settings."""
+    kwargs = {
         "to": "chat@example.com", "from_email": "bot@example.com", "smtp_conn_id": "alerts_smtp",
         "subject": "{{ alert.about | upper }}", "html_content": "<pre>{{ alert.text | e }}</pre>{{ alert.causes }}",
     }  # fmt: skip
@@ -150,7 +150,7 @@ def test_another_notifier_gets_the_fields_as_values(mailing: Tasks, mails: MailS
         name="{{ 7 * 7 }}",
         ALERTS_TO="",
         ALERTS_NOTIFIER="airflow.providers.smtp.notifications.smtp.SmtpNotifier",
-        ALERTS_NOTIFIER_KWARGS=json.dumps(told),
+        ALERTS_NOTIFIER_KWARGS=json.dumps(kwargs),
     )
     assert answer["result"] is True
     [mail] = mails.mails
@@ -161,16 +161,16 @@ def test_another_notifier_gets_the_fields_as_values(mailing: Tasks, mails: MailS
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("environment", "message"),
     [
         pytest.param({"ALERTS_NOTIFIER": "no.such.Notifier"}, "No module named", id="no-module"),
-        pytest.param({"ALERTS_NOTIFIER": "json.loads"}, "no Airflow notifier", id="no-notifier"),
+        pytest.param({"ALERTS_NOTIFIER": "json.loads"}, "not an Airflow notifier", id="no-notifier"),
         pytest.param(
             {"ALERTS_NOTIFIER": "airflow.providers.smtp.notifications.smtp.SmtpNotifier"}, "'to'", id="no-arguments"
         ),
     ],
 )
-def test_notifier_that_is_none_is_logged(mailing: Tasks, told: dict[str, str], said: str) -> None:
-    answer = mailing.do("send", name="a.csv", **told, **QUICK)
+def test_invalid_notifier_is_logged(mailing: Tasks, environment: dict[str, str], message: str) -> None:
+    answer = mailing.do("send", name="a.csv", **environment, **QUICK)
     assert answer["result"] is False
-    assert said in answer["log"]
+    assert message in answer["log"]

@@ -1,4 +1,4 @@
-"""The playbook, run against a folder that looks like a host's checkout."""
+"""Runs the playbook against a folder that imitates a host's checkout."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSIBLE = Path(__file__).parents[3] / "ansible"
 
 @dataclass(frozen=True)
 class Host:
-    """A folder with a checkout in it that only has a Makefile, and with programs that are found before the system's."""
+    """A folder with a checkout that has only a Makefile, and with programs that come first on the PATH."""
 
     home: Path
 
@@ -26,11 +26,11 @@ class Host:
 
     @property
     def calls(self) -> list[str]:
-        """What the stand-ins were asked."""
+        """The recorded calls of the replacement programs."""
         return (self.home / "calls").read_text().splitlines()
 
     def play(self, tags: str, **variables: object) -> subprocess.CompletedProcess[str]:
-        told = {"filegate_path": str(self.checkout), "filegate_install_packages": False, **variables}
+        values = {"filegate_path": str(self.checkout), "filegate_install_packages": False, **variables}
         own = {
             "PATH": f"{self.home}{os.pathsep}{os.environ['PATH']}",
             "LC_ALL": "C.UTF-8",
@@ -41,7 +41,7 @@ class Host:
             [
                 str(Path(sys.executable).with_name("ansible-playbook")),
                 *("site.yml", "--inventory", "inventories/localhost.yml", "--tags", tags),
-                *("--extra-vars", json.dumps(told)),
+                *("--extra-vars", json.dumps(values)),
             ],
             cwd=ANSIBLE,
             env=os.environ | own,

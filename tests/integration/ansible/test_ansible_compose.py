@@ -1,6 +1,6 @@
-"""The playbook's variant for containers, against a stand-in for Docker: the real one cannot be had here.
+"""The playbook's container variant, with a replacement for Docker, which is not available here.
 
-It shows that the tasks ask what they should and judge the answers; not that the containers work.
+The tests check the commands of the tasks and their reactions to the answers, not the containers.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-# Answers as Docker does; what it was asked is kept in `calls`, and the ledger knows what was dropped.
+# Answers like Docker, and records its arguments in `calls`. The ledger's answer lists the dropped samples.
 DOCKER = """\
 #!{python}
 import json, pathlib, sys
 home = pathlib.Path({home!r})
-told = " ".join(sys.argv[1:])
+command = " ".join(sys.argv[1:])
 with (home / "calls").open("a") as calls:
-    calls.write(told + chr(10))
-if told.startswith("version"):
+    calls.write(command + chr(10))
+if command.startswith("version"):
     print("29.1.0")
-elif told == "compose version --short":
+elif command == "compose version --short":
     print((home / "version").read_text())
-elif told.startswith("compose up"):
+elif command.startswith("compose up"):
     print(" Container filegate-redis-1  " + ("Running" if (home / "up").exists() else "Started"), file=sys.stderr)
     (home / "up").touch()
-elif told.startswith("compose ps"):
+elif command.startswith("compose ps"):
     for line in json.loads((home / "containers").read_text()) if (home / "up").exists() else []:
         print(json.dumps(line))
-elif told.startswith("compose port"):
+elif command.startswith("compose port"):
     print("0.0.0.0:{port}")
-elif "psql" in told:
-    asked = sys.stdin.read()
+elif "psql" in command:
+    query = sys.stdin.read()
     dropped = [line.split() for line in (home / "calls").read_text().splitlines() if "include.samples" in line]
-    if "json_agg" in asked:
+    if "json_agg" in query:
         print(json.dumps([
             {{"name": words[words.index("--out") + 1].removeprefix("/tmp/"), "error_code": None, "error_message": None,
               "status": "validation_failed" if "bad-date:2" in words else "archived"}}
@@ -82,12 +82,12 @@ class Health(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
-        """Nothing."""
+        """Write no log."""
 
 
 @pytest.fixture
 def docker(host: Host) -> Iterator[Host]:
-    """The host with a stand-in for Docker, and a Makefile that only makes passwords."""
+    """The host with a replacement for Docker, and a Makefile that only generates passwords."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Health)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = host.home / "docker"
@@ -101,7 +101,7 @@ def docker(host: Host) -> Iterator[Host]:
     server.server_close()
 
 
-def test_everything_is_made_started_fed_and_verified(docker: Host) -> None:
+def test_all_roles_run_and_a_second_run_changes_nothing(docker: Host) -> None:
     done = docker.play("set_up,start,pipeline,verify", **VARIABLES)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "compose up --detach --quiet-pull" in docker.calls
@@ -130,8 +130,8 @@ def test_new_code_is_built_before_it_is_started(docker: Host, tmp_path: Path) ->
     shutil.rmtree(docker.checkout)
     from_repository = VARIABLES | {"filegate_repository": str(repository)}
 
-    def asked() -> list[str]:
-        """Since the last time."""
+    def commands() -> list[str]:
+        """The Compose commands since the last call."""
         calls = [call.split()[1] for call in docker.calls if call.startswith(("compose build", "compose up"))]
         (docker.home / "calls").write_text("")
         return calls
@@ -139,23 +139,23 @@ def test_new_code_is_built_before_it_is_started(docker: Host, tmp_path: Path) ->
     for reason, expected in (("the clone", ["build", "up"]), ("nothing new", ["up"])):
         done = docker.play("set_up,start", **from_repository)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert asked() == expected, reason
+        assert commands() == expected, reason
     subprocess.run(f"{commit}two", shell=True, check=True)
     done = docker.play("set_up,start", **from_repository)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert asked() == ["build", "up"]
+    assert commands() == ["build", "up"]
 
 
-def test_a_container_that_is_not_well_is_named_with_the_remedy(docker: Host) -> None:
+def test_unhealthy_container_is_named_with_the_remedy(docker: Host) -> None:
     (docker.home / "up").touch()
-    ill = {"Service": "kafka", "State": "running", "Health": "unhealthy", "ExitCode": 0}
+    unhealthy = {"Service": "kafka", "State": "running", "Health": "unhealthy", "ExitCode": 0}
     ended = {"Service": "minio-setup", "State": "exited", "Health": "", "ExitCode": 1}
-    (docker.home / "containers").write_text(json.dumps([*HEALTHY[:2], ended, ill]))
+    (docker.home / "containers").write_text(json.dumps([*HEALTHY[:2], ended, unhealthy]))
     done = docker.play("verify", **VARIABLES)
-    told = " ".join(done.stdout.split())
+    output = " ".join(done.stdout.split())
     assert done.returncode != 0
-    assert "kafka, minio-setup not well" in told
-    assert "docker compose up -d" in told
+    assert "kafka, minio-setup not healthy" in output
+    assert "docker compose up -d" in output
 
 
 def test_a_compose_plugin_that_is_too_old_is_refused(docker: Host) -> None:

@@ -1,6 +1,6 @@
-"""The playbook's variant without Docker, against a Makefile that only writes down what it was asked.
+"""The playbook's variant without Docker, with a Makefile that only records its targets.
 
-What takes a running platform is in the end-to-end tests.
+tests/long/test_ansible.py tests the playbook with a running platform.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ setup:
 status:
 	@exit 3
 up:
-	@echo "airflow-scheduler: last words" >&2; echo "error: port 5433 for postgres is taken: stop that" >&2; exit 1
+	@echo "airflow-scheduler: last log line" >&2; echo "error: port 5433 for postgres is taken: stop that" >&2; exit 1
 """
 
 
-def test_new_settings_restart_what_runs_and_keep_the_lines_of_people(host: Host) -> None:
+def test_new_settings_restart_the_platform_and_keep_other_lines(host: Host) -> None:
     (host.checkout / "Makefile").write_text(MAKEFILE)
     (host.checkout / ".env").write_text("INGEST_POKE_SECONDS=7\n")
     first = host.play("set_up,start", filegate_settings={"AIRFLOW_PORT": 18080})
@@ -51,36 +51,36 @@ def test_new_settings_restart_what_runs_and_keep_the_lines_of_people(host: Host)
     assert settings.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_start_that_fails_says_why_in_lines(host: Host) -> None:
+def test_failed_start_shows_the_reason(host: Host) -> None:
     (host.checkout / "Makefile").write_text(BROKEN_START)
     done = host.play("start")
     assert done.returncode != 0
-    message = [line.strip() for line in done.stdout.rsplit("Say why", maxsplit=1)[-1].splitlines()]
+    message = [line.strip() for line in done.stdout.rsplit("Report why", maxsplit=1)[-1].splitlines()]
     assert "error: port 5433 for postgres is taken: stop that" in message
-    assert any(line.startswith("What was started is stopped again. Mend") for line in message)
+    assert any(line.startswith("The started services are stopped again. Correct the cause") for line in message)
 
 
 @pytest.mark.parametrize(
     ("variables", "remedy"),
     [
-        pytest.param({}, "or filegate_repository to where it can be cloned from", id="no checkout"),
+        pytest.param({}, "or filegate_repository to the repository to clone", id="no checkout"),
         pytest.param({"filegate_variant": "docker"}, "set the first to embedded or compose", id="unknown variant"),
         pytest.param({"filegate_path": "relative"}, "the second to an absolute path", id="relative path"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_with_the_remedy(host: Host, variables: dict[str, object], remedy: str) -> None:
+def test_invalid_variable_is_refused_with_the_remedy(host: Host, variables: dict[str, object], remedy: str) -> None:
     done = host.play("set_up", **variables)
     assert done.returncode != 0
     assert remedy in " ".join((done.stdout + done.stderr).split())
 
 
-def test_a_host_without_python_is_told_what_to_install(host: Host) -> None:
+def test_host_without_python_gets_the_packages_to_install(host: Host) -> None:
     python = host.checkout / ".venv" / "bin" / "python"
     python.unlink()
     python.write_text("#!/bin/sh\nexit 127\n")
     python.chmod(0o755)
     done = host.play("set_up")
     assert done.returncode != 0
-    told = " ".join((done.stdout + done.stderr).split())
-    assert "Python 3.11 with its venv module is missing: install it" in told
-    assert "apt-get install git make python3.11 python3.11-venv" in told
+    output = " ".join((done.stdout + done.stderr).split())
+    assert "Python 3.11 with its venv module is missing: install it" in output
+    assert "apt-get install git make python3.11 python3.11-venv" in output

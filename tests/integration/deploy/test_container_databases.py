@@ -1,6 +1,7 @@
-"""The containers' PostgreSQL, as far as it is there without containers: roles, grants, configuration, migrations.
+"""The containers' PostgreSQL, tested without containers: roles, grants, configuration, migrations.
 
-A server of its own: the embedded platform fills it, then it is emptied and filled by the containers' script.
+A separate server is used: the embedded platform creates its roles and databases, which are then dropped and created by
+the containers' script.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ CATALOG = (
 
 @dataclass(frozen=True)
 class Server:
-    """The server, and who may say what on it."""
+    """A PostgreSQL server, and its catalog as the embedded platform creates it."""
 
     platform: Platform
     of_embedded: list[list[tuple[object, ...]]]  # CATALOG as local.postgres leaves it
@@ -70,7 +71,7 @@ class Server:
             return [connection.execute(query).fetchall() for query in CATALOG]
 
     def run_script(self, values: dict[str, str]) -> None:
-        """As the container `postgres-setup` does, with another address."""
+        """Run the script like the container `postgres-setup`, with another address."""
         program, *options = FILE.services["postgres-setup"]["entrypoint"]
         assert program == "psql"
         command = [str(BINARIES / "psql"), *(option.replace("/setup/roles.sql", str(ROLES_SQL)) for option in options)]
@@ -101,18 +102,20 @@ def server() -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def initialised(server: Server) -> Path:
-    """`airflow-init`, run against the server; its folder of passwords."""
+    """Run `airflow-init` against the server; return the folder with its password file."""
     folder = Path(tempfile.mkdtemp(dir=server.platform.settings.platform_home))
     (folder / "auth").mkdir()
-    told = {
+    environment = {
         name: value.replace("@postgres:5432/", f"@127.0.0.1:{server.port}/").replace("/opt/airflow", str(folder))
         for name, value in resolved(FILE, "airflow-init", VALUES).items()
     }
-    told |= {"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": str(server.port), "PYTHONPATH": str(REPOSITORY)}
-    told |= {"AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"), "PATH": os.environ["PATH"]}
-    program, *rest = FILE.services["airflow-init"]["entrypoint"]
+    environment |= {"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": str(server.port), "PYTHONPATH": str(REPOSITORY)}
+    environment |= {"AIRFLOW__CORE__PLUGINS_FOLDER": str(REPOSITORY / "plugins"), "PATH": os.environ["PATH"]}
+    program, *arguments = FILE.services["airflow-init"]["entrypoint"]
     assert program == "python"
-    done = subprocess.run([sys.executable, *rest], env=told, cwd=folder, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, *arguments], env=environment, cwd=folder, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr[-3000:]
     assert not any(secret in done.stdout + done.stderr for secret in VALUES.values()), "a secret is in the log"
     return folder
@@ -155,23 +158,23 @@ def test_no_password_is_in_the_servers_log(server: Server) -> None:
     [
         pytest.param("shared_buffers", "65536", id="the embedded platform's file is read"),
         pytest.param("listen_addresses", "*", id="other containers reach it"),
-        pytest.param("unix_socket_directories", "/var/run/postgresql", id="the image's own preparations find a socket"),
+        pytest.param("unix_socket_directories", "/var/run/postgresql", id="the image's init scripts find a socket"),
     ],
 )
 def test_postgres_understands_its_command(server: Server, name: str, expected: str) -> None:
-    """`postgres -C` tells a setting and starts nothing."""
+    """`postgres -C` prints a setting and starts no server."""
     command = FILE.services["postgres"]["command"]
     mounted = next(mount for mount in FILE.mounts() if mount.target == "/etc/postgresql/postgresql.conf")
     assert command[0] == "postgres"
     options = [one.replace(mounted.target, str(FILE.root / mounted.source)) for one in command[1:]]
     data = server.platform.settings.layout.postgres
-    told = subprocess.run(
+    done = subprocess.run(
         [str(BINARIES / "postgres"), "-C", name, "-D", str(data), *options], capture_output=True, text=True, check=True
     )
-    assert told.stdout.strip() == expected
+    assert done.stdout.strip() == expected
 
 
-# airflow-init, and what the roles may do afterwards
+# airflow-init, and the rights of the roles afterwards
 
 
 def test_init_writes_the_passwords_and_migrates_both_databases(server: Server, initialised: Path) -> None:
@@ -185,7 +188,7 @@ def test_init_writes_the_passwords_and_migrates_both_databases(server: Server, i
 
 @pytest.fixture(scope="module")
 def filled(server: Server, initialised: Path) -> None:
-    """A table of each kind that there is once files and models have come."""
+    """Create a table of each kind that files and models create."""
     columns = json.dumps([{"name": "id", "type": "text"}])
     with server.connect("ingest") as connection:
         connection.execute("SELECT ops.ensure_dataset('sales', %s::jsonb, %s)", [columns, ["id"]])
@@ -219,7 +222,7 @@ def test_the_reader_may_read_and_has_no_right_to_write_anything(server: Server) 
         assert connection.execute(RIGHTS, given | {"privileges": WRITING}).fetchall() == []
         creates = "SELECT nspname FROM pg_namespace WHERE has_schema_privilege('reader', oid, 'CREATE')"
         assert connection.execute(creates).fetchall() == []
-        # A function that acts with its owner's rights would be a way round.
+        # A function with its owner's rights would circumvent the restrictions.
         definers = (
             "SELECT proname FROM pg_proc WHERE prosecdef AND pronamespace::regnamespace::text = ANY(%s)"
             " AND has_function_privilege('reader', oid, 'EXECUTE')"

@@ -1,4 +1,4 @@
-"""The container's command for Redis, run with Debian's redis-server: what it obeys, hides and keeps."""
+"""The container's command for Redis, run with Debian's redis-server: signals, password, durability."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PASSWORD = "of-the-queue"
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """Starts the server by the command of docker-compose.yaml, in this test's folder and on a port of its own."""
+    """Starts the server with the command of docker-compose.yaml, in this test's folder and on a free port."""
     server = program("redis-server", "redis-server")
     *shell, script = ComposeFile.read(COMPOSE_FILE).services["redis"]["command"]
     [port] = free_ports(1)
@@ -53,7 +53,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 def test_redis_wants_the_password_and_hides_it(start: Start) -> None:
     process, client = start()
-    # The shell has become the server: the signal that stops a container reaches it.
+    # The shell is replaced by the server, which therefore gets the container's stop signal.
     assert Path(f"/proc/{process.pid}/comm").read_text().startswith("redis-server")
     assert PASSWORD not in Path(f"/proc/{process.pid}/cmdline").read_text()
     assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
@@ -62,7 +62,7 @@ def test_redis_wants_the_password_and_hides_it(start: Start) -> None:
         stranger.ping()
 
 
-def test_what_is_queued_outlives_a_stop(start: Start) -> None:
+def test_queued_messages_survive_a_stop(start: Start) -> None:
     process, client = start()
     client.rpush("queue", "task")
     process.terminate()

@@ -1,4 +1,4 @@
-"""A pipeline of its own for every test: bucket, dataset and table bear the test's name, so tests cannot meet."""
+"""A separate pipeline for every test: bucket, dataset and table have the test's name, so tests do not interfere."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class MakePipeline(Protocol):
 
 @pytest.fixture(scope="session")
 def contracts() -> dict[str, Contract]:
-    """The contracts of the house, by dataset."""
+    """The contracts of this repository, by dataset."""
     return {name: read_contract(CONTRACTS_DIR / f"{name}.yaml") for name in ("sales", "inventory")}
 
 
 @pytest.fixture(scope="session")
 def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
-    """The warehouse as its owner, to look at what the pipeline did."""
+    """A connection to the warehouse as its owner, to check what the pipeline did."""
     with direct(platform.warehouse_config("owner")) as connection:
         yield connection
 
 
 @pytest.fixture
 def own_name(request: pytest.FixtureRequest) -> str:
-    """The test's own name as far as a bucket and a dataset can bear it, told apart by a checksum of the whole."""
+    """The test's name, shortened to the limits of a bucket and a dataset, with a checksum that makes it unique."""
     node = request.node.nodeid + os.environ.get(RUN, "")
     words = re.sub(r"[^a-z0-9]+", "_", request.node.name.removeprefix("test_").lower()).strip("_")
     return f"{words[:36].rstrip('_')}_{zlib.crc32(node.encode()):08x}"
@@ -61,15 +61,13 @@ def make_pipeline(
     own_name: str,
     tmp_path: Path,
 ) -> Iterator[MakePipeline]:
-    """Makes pipelines of changed contracts. Without table-level expectations unless they are given: the library
-    that evaluates them is slow to wake, and the tests that are about them say so.
-    """
+    """Makes pipelines with changed contracts, by default without expectations: their library takes seconds to load."""
     made: list[Pipeline] = []
     name = own_name.replace("_", "-")
     local_bucket.client(platform.s3_config).create_bucket(Bucket=name)
 
     def make(base: str = "sales", *, settings: dict[str, Any] | None = None, **changes: Any) -> Pipeline:
-        told = {"dataset": own_name, "expectations": (), **changes}
+        fields = {"dataset": own_name, "expectations": (), **changes}
         chosen = {
             "landing_bucket": name,
             "spool_dir": tmp_path / "spool",
@@ -77,7 +75,7 @@ def make_pipeline(
             **(settings or {}),
         }
         pipeline = Pipeline(
-            contract=replace(contracts[base], **told),
+            contract=replace(contracts[base], **fields),
             settings=IngestSettings(**chosen),
             s3=platform.s3_config,
             warehouse=platform.warehouse_config(),
@@ -94,5 +92,5 @@ def make_pipeline(
 
 @pytest.fixture
 def pipeline(make_pipeline: MakePipeline) -> Pipeline:
-    """Sales, as its contract says."""
+    """A pipeline with the contract of sales."""
     return make_pipeline()

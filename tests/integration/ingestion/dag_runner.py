@@ -1,7 +1,7 @@
-"""Runs of one ingest DAG by Airflow itself, in a process of its own: each line of input is a run, each answers JSON.
+"""Runs one ingest DAG with Airflow in a separate process: each line of input starts a run, and each answer is JSON.
 
-`{"failed_looks": 25, "door": 4711}`: nothing listens on that port until the sensor has looked in vain so often; from
-then on connections to it reach the store.
+`{"failed_looks": 25, "port": 4711, "target": 9000}`: nothing listens on `port` until the sensor has failed so often.
+From then on connections to it are forwarded to `target`, the port of the store.
 """
 
 import importlib.util

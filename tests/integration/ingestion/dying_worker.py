@@ -1,4 +1,4 @@
-"""A worker process that kills itself, as a machine that runs out of memory does, at a named point of a file's road."""
+"""A worker process that is killed at a named point of the pipeline, as by a machine that runs out of memory."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from include.ingestion import load, road
+from include.ingestion import load
+from include.ingestion import pipeline as stages
 from include.ingestion import settle as settling
-from include.ingestion.batch import ingest_batch
 from include.ingestion.ledger import Ledger
+from include.ingestion.pipeline import ingest_batch
 from include.stores import object_moves
 from include.stores.object_store import ObjectStore
 
@@ -25,33 +26,33 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings, S3Config, WarehouseConfig
 
 SETTLES = {"between copy and delete", "after the move, before the note", "after the report, before the move"}
-# One process that has imported everything and is forked for each death: a fresh interpreter takes seconds.
+# One process that has imported everything and is forked for each worker: a new interpreter takes seconds.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["include.ingestion.batch", "include.ingestion.settle"])
+_PROCESSES.set_forkserver_preload(["include.ingestion.pipeline", "include.ingestion.settle"])
 
 
 def die(*_: object, **__: object) -> None:
-    """What kill -9 does: no handler, no finally, no goodbye to the database."""
+    """Kill this process with SIGKILL: no handler and no `finally` runs, and no connection is closed properly."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _after(owner: type | Any, name: str, *, calls: int = 1) -> None:
-    """Die when the function has returned for the given time."""
+    """Die after the given number of calls of the function."""
     original: Callable[..., Any] = getattr(owner, name)
     left = [calls]
 
-    def returned(*values: Any, **named: Any) -> Any:
+    def then_die(*values: Any, **named: Any) -> Any:
         answer = original(*values, **named)
         left[0] -= 1
         if left[0] == 0:
             die()
         return answer
 
-    setattr(owner, name, returned)
+    setattr(owner, name, then_die)
 
 
 def _instead(owner: type | Any, name: str) -> None:
-    """Die in place of the function."""
+    """Die instead of calling the function."""
     setattr(owner, name, die)
 
 
@@ -65,7 +66,7 @@ TRAPS: dict[str, Callable[[], None]] = {
     "copied and audited, not merged": lambda: _after(Ledger, "quality"),
     "merged, not committed": lambda: _after(Ledger, "loaded"),
     "committed, staging table not dropped": lambda: _after(load, "_publish"),
-    "committed": lambda: _after(road, "load"),
+    "committed": lambda: _after(stages, "load"),
     "between copy and delete": lambda: _instead(object_moves, "_remove"),
     "after the move, before the note": lambda: _after(settling, "move"),
     "after the report, before the move": lambda: _after(ObjectStore, "put"),
@@ -82,7 +83,7 @@ def _work(
     settings: IngestSettings,
 ) -> None:
     TRAPS[point]()
-    with road.open_stores(s3, warehouse) as stores:
+    with stages.open_stores(s3, warehouse) as stores:
         if point in SETTLES:
             settling.settle(contract, stores.objects, stores.ledger, settings)
         else:
@@ -90,10 +91,10 @@ def _work(
 
 
 def die_at(point: str, pipeline: Pipeline, file_ids: Sequence[int] = ()) -> None:
-    """Work on these files, or settle, in a process of its own until the point is reached.
+    """Ingest these files, or settle, in a separate process that dies at the point.
 
     Raises:
-        AssertionError: the process lived on.
+        AssertionError: the process did not reach the point.
     """
     process = _PROCESSES.Process(
         target=_work,

@@ -1,4 +1,4 @@
-"""The road of a dropped file as the DAG walks it, for tests, and what became of it."""
+"""Runs the stages of the ingest DAG for tests, and reads the results from ledger, table and bucket."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from include.ingestion.batch import BatchResult, ingest_batch
-from include.ingestion.claim import Run, claim
-from include.ingestion.places import REJECTS, REPORT, incoming_prefix
-from include.ingestion.road import Stores, open_stores
+from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
+from include.ingestion.pipeline import BatchResult, Stores, ingest_batch, open_stores
 from include.ingestion.settle import settle
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
@@ -36,7 +35,7 @@ Row = dict[str, Any]
 
 
 def direct(config: WarehouseConfig) -> psycopg.Connection[Row]:
-    """A plain connection that knows nothing of the pipeline's settings and errors."""
+    """A plain connection, without the pipeline's session settings and error translation."""
     return psycopg.connect(
         host=config.host, port=config.port, dbname=config.database, user=config.user,
         password=config.password.get_secret_value(), autocommit=True, row_factory=dict_row,
@@ -46,7 +45,7 @@ def direct(config: WarehouseConfig) -> psycopg.Connection[Row]:
 
 @dataclass
 class Pipeline:
-    """One dataset in a bucket of its own. Every claim belongs to a new run unless it is told otherwise."""
+    """One dataset in a separate bucket. By default, every claim belongs to a new run."""
 
     contract: Contract
     settings: IngestSettings
@@ -64,7 +63,7 @@ class Pipeline:
     def bucket(self) -> str:
         return self.settings.landing_bucket
 
-    # --- the road
+    # --- the stages
 
     @contextmanager
     def stores(self) -> Iterator[Stores]:
@@ -72,22 +71,22 @@ class Pipeline:
             yield stores
 
     def put(self, name: str, body: bytes | str) -> str:
-        """An object in the dataset's folder under incoming/; its key."""
+        """Put an object into the dataset's folder under incoming/; its key."""
         key = incoming_prefix(self.contract.dataset) + name
         self.objects.put(self.bucket, key, body.encode() if isinstance(body, str) else body)
         return key
 
     def sample(self, name: str, rows: int, file_format: SampleFormat = SampleFormat.CSV, **how: Any) -> SampleReport:
-        """A made-up file in the test's folder."""
+        """Write a generated file to the test's folder."""
         return write_sample(self.contract, self.folder / name, rows, file_format, **how)
 
     def claim(self, run_id: str | None = None) -> list[list[int]]:
         with self.stores() as stores:
-            run = Run("ingest_test", run_id or f"run-{next(self._runs)}")
+            run = AirflowRun("ingest_test", run_id or f"run-{next(self._runs)}")
             return claim(self.contract, stores.objects, stores.ledger, run, self.settings)
 
     def ingest(self, batches: Sequence[Sequence[int]]) -> BatchResult:
-        """All batches, each with stores of its own as in a task; their results added up."""
+        """Ingest all batches, each with separate stores as in a task; the sum of their results."""
         total = BatchResult()
         for batch in batches:
             with self.stores() as stores:
@@ -102,21 +101,21 @@ class Pipeline:
             return settle(self.contract, stores.objects, stores.ledger, self.settings)
 
     def run(self) -> BatchResult:
-        """What one run of the DAG does."""
+        """Claim, ingest and settle, as one run of the DAG does."""
         result = self.ingest(self.claim())
         self.settle()
         return result
 
     def send(self, name: str, body: bytes | str) -> Row:
-        """Drop a file, run once; its newest ledger entry."""
+        """Drop a file and run once; its newest ledger entry."""
         key = self.put(name, body)
         self.run()
         return self.entries(key)[-1]
 
-    # --- what became of it
+    # --- the results
 
     def sql(self, query: str, *values: object, **names: str) -> list[Row]:
-        """A statement as the warehouse's owner; `{table}` is the dataset's table."""
+        """Run a statement as the warehouse's owner; `{table}` is the dataset's table."""
         names_ = {
             "table": sql.Identifier("raw", self.contract.dataset),
             **{k: sql.Identifier(v) for k, v in names.items()},
@@ -137,19 +136,19 @@ class Pipeline:
         return self.sql("SELECT * FROM ops.file_ingestion_log WHERE file_id = %s", file_id)[0]
 
     def count(self) -> int:
-        """Rows in the table; 0 where there is none."""
+        """The number of rows in the table; 0 if there is no table."""
         if not self.sql("SELECT to_regclass(%s) AS there", f"raw.{self.contract.dataset}")[0]["there"]:
             return 0
         return self.sql("SELECT count(*) AS n FROM {table}")[0]["n"]
 
     def rows(self, *, lineage: bool = False) -> list[Row]:
-        """The table in key order, without lineage columns unless they are asked for."""
+        """The table's rows in key order, by default without lineage columns."""
         key = ", ".join(f'"{name}"' for name in self.contract.key)
         rows = self.sql(f"SELECT * FROM {{table}} ORDER BY {key}")
         return rows if lineage else [{k: v for k, v in row.items() if k not in LINEAGE} for row in rows]
 
     def versions(self) -> dict[str, str]:
-        """Which transaction wrote each row, by where it lies: equal answers mean that no row was touched."""
+        """The transaction that wrote each row, by the row's ctid: equal results mean that no row was written."""
         return {row["ctid"]: row["xmin"] for row in self.sql("SELECT ctid::text, xmin::text FROM {table}")}
 
     def rejected(self, file_id: int) -> list[Row]:
@@ -186,14 +185,14 @@ class Pipeline:
     # --- what must always hold
 
     def assert_tidy(self) -> None:
-        """Nothing is left on the road: no staging table, no staged object, no spooled file, nothing in incoming/."""
+        """Assert that nothing is left: no staging table, no staging object, no spooled file, nothing in incoming/."""
         assert self.staging_tables() == []
         assert self.keys("staging/") == []
         assert self.keys("incoming/") == []
         assert not self.settings.spool_dir.exists() or list(self.settings.spool_dir.iterdir()) == []
 
     def assert_archived(self, entry: Row, **rows: int) -> None:
-        """Loaded, balanced, moved to processed/; `rows` are the counts that must not be zero."""
+        """Assert that a file was loaded and moved, and its counts add up; `rows` are the counts that are not zero."""
         assert entry["status"] == "archived", (entry["error_code"], entry["error_message"])
         names = ("inserted", "updated", "unchanged", "duplicate", "rejected")
         counts = {name: entry[f"rows_{name}"] for name in names}
@@ -208,7 +207,7 @@ class Pipeline:
         assert times == sorted(times)
 
     def assert_refused(self, entry: Row, code: str, stage: str = "validation") -> dict[str, Any]:
-        """In quarantine with this reason, in words a person can use; its report."""
+        """Assert that a file is in quarantine with this code and a readable message; its report."""
         assert (entry["status"], entry["error_code"]) == (f"{stage}_failed", code), entry["error_message"]
         assert entry["settled_key"].startswith(f"failed/{stage}_failed/{entry['dataset']}/{entry['file_id']}/")
         assert self.objects.head(self.bucket, entry["settled_key"]) is not None

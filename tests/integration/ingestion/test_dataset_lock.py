@@ -1,4 +1,4 @@
-"""One loader a table: a row lock that only the pipeline can take, and readers that never wait behind a change."""
+"""One load per table at a time: only the pipeline can take its row lock, and readers never wait for a change."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from local.platform import Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]
 LOCK = "SELECT FROM ops.dataset_lock WHERE dataset = %s FOR UPDATE"
 SHOP = Column("shop", ColumnType.TEXT)
@@ -57,7 +57,7 @@ def holding(pipeline: Pipeline, name: str, connection: psycopg.Connection[Row]) 
 
 
 class Task:
-    """A task in a thread. `end` waits for it, and raises what it raised."""
+    """A task in a thread. `end` waits for it, and raises its error."""
 
     def __init__(self, task: Callable[[], Any]) -> None:
         self._pool = ThreadPoolExecutor(1)
@@ -148,7 +148,7 @@ def test_wait_for_a_session_that_loads_nothing_is_bounded(
     pipeline.assert_archived(pipeline.entries(key)[0], inserted=20)
 
 
-def test_advisory_locks_of_other_roles_hold_nothing_up(
+def test_advisory_locks_of_other_roles_block_nothing(
     waiting: tuple[Pipeline, list[list[int]], str], platform: Platform
 ) -> None:
     """CASES: role reader takes pg_advisory_lock(hashtextextended('raw.x', 0))."""
@@ -265,7 +265,7 @@ def test_ensure_dataset_takes_the_same_lock(pipeline: Pipeline, platform: Platfo
 def test_file_that_needs_no_new_column_is_copied_while_another_load_holds_the_lock(
     waiting: tuple[Pipeline, list[list[int]], str], platform: Platform
 ) -> None:
-    """Only the merge takes turns."""
+    """Only merges wait for each other."""
     pipeline, batches, _ = waiting
     with session(platform, "ingest") as other, holding(pipeline, "ingest file 1", other):
         task = Task(lambda: pipeline.ingest(batches))

@@ -1,4 +1,4 @@
-"""Files that are wrong as a whole: each has its code, a message and a remedy; none hangs, none shows a stack trace."""
+"""Files that are refused as a whole: each with code, message and remedy; none hangs, none shows a stack trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 CSV, JSON, NDJSON, PARQUET = SampleFormat.CSV, SampleFormat.JSON, SampleFormat.NDJSON, SampleFormat.PARQUET
 HEADER = b"sale_id,sale_date,customer_id,product,category,quantity,unit_price,total_amount,updated_at\n"
@@ -80,7 +80,7 @@ def parquet(**columns: Any) -> bytes:
 
 
 def damaged_parquet() -> bytes:
-    """Its footer is whole, its pages are not."""
+    """A Parquet file with an intact footer and damaged pages."""
     body = bytearray(parquet(sale_id=[f"S{n}" for n in range(5000)], sale_date=["2026-01-01"] * 5000))
     body[100:4000] = os.urandom(3900)
     return bytes(body)
@@ -128,7 +128,7 @@ def damaged_parquet() -> bytes:
         "deep object", "array of numbers", "array of words", "damaged Parquet", "other Parquet",
     ],
 )  # fmt: skip
-def test_pipeline_refuses_nonsense_without_a_trace(pipeline: Pipeline, body: bytes, code: str | None) -> None:
+def test_pipeline_refuses_nonsense_without_a_traceback(pipeline: Pipeline, body: bytes, code: str | None) -> None:
     entry = pipeline.send("nonsense.csv", body)
 
     pipeline.assert_refused(entry, code or entry["error_code"])
@@ -226,7 +226,7 @@ def test_pipeline_refuses_a_parquet_column_of_another_type(pipeline: Pipeline, c
     ],
     ids=["Parquet", "NDJSON", "JSON"],
 )
-def test_pipeline_believes_the_content_and_not_the_name(pipeline: Pipeline, body: Callable[[Pipeline], Any]) -> None:
+def test_pipeline_uses_the_content_and_not_the_name(pipeline: Pipeline, body: Callable[[Pipeline], Any]) -> None:
     entry = pipeline.send("sales.csv", body(pipeline).path.read_bytes())
 
     pipeline.assert_archived(entry, inserted=50)

@@ -1,4 +1,4 @@
-"""Files in company: no file takes another down, two loaders of one table take turns, the audit stops what it must."""
+"""Batches: a bad file does not stop the others, merges into one table do not overlap, the audit refuses files."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import pytest
 
 from include.contracts.model import Expectation, Severity
 from include.errors import Code, PermanentError, RetryableError
-from include.ingestion import load, road
-from include.ingestion.claim import Run, claim
-from include.ingestion.places import incoming_prefix
+from include.ingestion import load
+from include.ingestion import pipeline as stages
+from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.object_keys import incoming_prefix
 from include.ingestion.records import FileEntry
-from include.ingestion.reprocess import Selection, put_back
+from include.ingestion.upkeep.requeue import Selection, requeue
 from include.samples.badness import Bad, BadKind
 from include.stores.object_store import ObjectInfo, ObjectStore
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Contract
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def sent(pipeline: Pipeline, name: str, rows: int = 100, **how: Any) -> str:
@@ -39,7 +40,7 @@ def statuses(pipeline: Pipeline) -> dict[str, str]:
 
 
 def trap(name: str, error: Exception, original: Callable[..., Any]) -> Callable[..., Any]:
-    """A stage that meets this error with the file of this name."""
+    """The stage, but it raises this error for the file of this name."""
 
     def stage(*values: Any) -> Any:
         if any(isinstance(value, FileEntry) and value.name == name for value in values):
@@ -101,21 +102,21 @@ def claimed(pipeline: Pipeline) -> list[Any]:
 
 
 def test_claim_of_many_waiting_files_asks_the_store_once_for_each_thousand(pipeline: Pipeline) -> None:
-    """No request for each file: 10,000 of them are claimed in seconds."""
+    """The claim makes no request per file: 10,000 files are claimed in seconds."""
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda at: pipeline.put(f"{at:04}.csv", b"x"), range(2_100)))
     requests = list[str]()
     with pipeline.stores() as stores:
         events = stores.objects._client.meta.events
         events.register("before-call.s3", lambda model, **_: requests.append(model.name))
-        run = Run("ingest_test", "run-1")
+        run = AirflowRun("ingest_test", "run-1")
         batches = claim(pipeline.contract, stores.objects, stores.ledger, run, pipeline.settings)
 
     assert sum(len(batch) for batch in batches) == 2_100
     assert requests == ["ListObjectsV2"] * 3
 
 
-def test_claim_leaves_what_is_over_its_room_for_the_next_run(make_pipeline: MakePipeline) -> None:
+def test_claim_leaves_files_beyond_its_limit_for_the_next_run(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(settings={"batch_max_files": 2, "max_batches": 2, "batches_at_once": 1})
     for at in range(7):
         sent(pipeline, f"{at}.csv", 10, start=at * 10)
@@ -125,7 +126,7 @@ def test_claim_leaves_what_is_over_its_room_for_the_next_run(make_pipeline: Make
     assert pipeline.count() == 70
 
 
-def test_batch_knows_the_same_content_twice_in_itself(pipeline: Pipeline) -> None:
+def test_batch_finds_the_same_content_twice_in_itself(pipeline: Pipeline) -> None:
     sent(pipeline, "a.csv")
     pipeline.put("b.csv", (pipeline.folder / "a.csv").read_bytes())
 
@@ -137,11 +138,13 @@ def test_batch_knows_the_same_content_twice_in_itself(pipeline: Pipeline) -> Non
 
 
 @pytest.mark.parametrize("stage", ["fetch", "load"])
-def test_batch_goes_on_after_a_permanent_error(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, stage: str) -> None:
+def test_batch_continues_after_a_permanent_error(
+    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
     for at, name in enumerate("abc"):
         sent(pipeline, f"{name}.csv", start=at * 100)
     error = PermanentError("warehouse", Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.")
-    monkeypatch.setattr(road, stage, trap("b.csv", error, getattr(road, stage)))
+    monkeypatch.setattr(stages, stage, trap("b.csv", error, getattr(stages, stage)))
 
     result = pipeline.run()
 
@@ -152,13 +155,13 @@ def test_batch_goes_on_after_a_permanent_error(pipeline: Pipeline, monkeypatch: 
     pipeline.assert_tidy()
 
 
-def test_batch_calls_its_own_defect_internal_and_keeps_the_trace_out_of_the_ledger(
+def test_batch_notes_a_defect_as_internal_and_without_its_traceback(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for at, name in enumerate("abc"):
         sent(pipeline, f"{name}.csv", start=at * 100)
     defect = ZeroDivisionError("secret detail of line 42")
-    monkeypatch.setattr(road, "load", trap("b.csv", defect, road.load))
+    monkeypatch.setattr(stages, "load", trap("b.csv", defect, stages.load))
 
     result = pipeline.run()
 
@@ -171,7 +174,7 @@ def test_batch_calls_its_own_defect_internal_and_keeps_the_trace_out_of_the_ledg
     pipeline.assert_tidy()
 
 
-def test_batch_stops_at_what_a_retry_can_mend_and_goes_on_there(
+def test_batch_stops_at_a_retryable_error_and_continues_there(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for at, name in enumerate("abc"):
@@ -180,7 +183,7 @@ def test_batch_stops_at_what_a_retry_can_mend_and_goes_on_there(
     error = RetryableError("load", Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not answer.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(road, "load", trap("b.csv", error, road.load))
+        patch.setattr(stages, "load", trap("b.csv", error, stages.load))
         with pytest.raises(RetryableError):
             pipeline.ingest([[file_id for batch in batches for file_id in batch]])
 
@@ -193,7 +196,7 @@ def test_batch_stops_at_what_a_retry_can_mend_and_goes_on_there(
     pipeline.assert_tidy()
 
 
-def test_batch_of_a_file_that_is_done_touches_nothing(pipeline: Pipeline) -> None:
+def test_batch_of_a_finished_file_changes_nothing(pipeline: Pipeline) -> None:
     entry = pipeline.send("a.csv", pipeline.sample("a.csv", 50).path.read_bytes())
     before = pipeline.versions()
 
@@ -204,8 +207,8 @@ def test_batch_of_a_file_that_is_done_touches_nothing(pipeline: Pipeline) -> Non
 
 
 def test_claim_removes_folder_markers_and_leaves_files(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A console's stand-in for a folder would ring the sensor's bell for ever. This S3 server keeps none below a
-    folder, so the listing is helped along.
+    """The sensor would always find the marker object that an S3 console writes for a folder. This S3 server stores no
+    such objects below a folder, so the listing is patched.
     """
     key = sent(pipeline, "2026/sales.csv")
     marker = incoming_prefix(pipeline.contract.dataset) + "2025/"
@@ -237,7 +240,7 @@ def together(*tasks: Callable[[], Any]) -> list[Any]:
 
 
 def meet_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, parties: int, seconds: float = 30) -> None:
-    """The workers wait for each other before this step."""
+    """Let the workers wait for each other before this step."""
     original, barrier = getattr(owner, name), threading.Barrier(parties, timeout=seconds)
 
     def step(*values: Any, **named: Any) -> Any:
@@ -247,7 +250,7 @@ def meet_before(monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, parties:
     monkeypatch.setattr(owner, name, step)
 
 
-def test_two_loaders_of_one_table_take_turns(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_loads_into_one_table_run_one_after_the_other(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     sent(pipeline, "older.csv", 3_000, version=1)
     sent(pipeline, "newer.csv", 3_000, start=1_500, version=2)
     ids = sorted(file_id for batch in pipeline.claim() for file_id in batch)
@@ -259,7 +262,7 @@ def test_two_loaders_of_one_table_take_turns(pipeline: Pipeline, monkeypatch: py
     newer, older = sorted(pipeline.entries(), key=lambda entry: entry["object_key"])
     assert (newer["status"], older["status"]) == ("archived", "archived")
     assert newer["rows_inserted"] + older["rows_inserted"] == pipeline.count() == 4_500
-    # whoever came second found the other's rows: updated if it is the newer file, else left alone
+    # the load that came second found the rows of the first: updated by the newer file, unchanged by the older one
     assert (newer["rows_updated"], older["rows_unchanged"]) in {(1_500, 0), (0, 1_500)}
     stored = pipeline.sql("SELECT _file_id, count(*) AS n FROM {table} GROUP BY 1 ORDER BY 1")
     assert {row["_file_id"]: row["n"] for row in stored} == {newer["file_id"]: 3_000, older["file_id"]: 1_500}
@@ -269,7 +272,7 @@ def test_two_loaders_of_one_table_take_turns(pipeline: Pipeline, monkeypatch: py
 def test_same_content_in_two_batches_at_once_is_loaded_once(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Both pass the early look for duplicates; the ledger's unique index decides inside the merge's transaction."""
+    """Both pass the early check for duplicates; the ledger's unique index refuses one in the merge's transaction."""
     sent(pipeline, "a.csv", 500, bad=[])
     pipeline.put("b.csv", (pipeline.folder / "a.csv").read_bytes())
     ids = [file_id for batch in pipeline.claim() for file_id in batch]
@@ -289,12 +292,12 @@ def test_same_content_in_two_batches_at_once_is_loaded_once(
 def test_two_workers_with_the_same_file_never_load_it_twice(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker taken for dead that was only slow. Neither may be right about the file, but the table must be."""
+    """One attempt is stale: its worker was assumed dead and was only slow. The table must be correct in any case."""
     sent(pipeline, "a.csv", 500)
     ((file_id,),) = pipeline.claim()
-    # one of the two may never get there
+    # one of the two may never reach this step
     meet_before(monkeypatch, load, "_publish", 2, seconds=2)
-    monkeypatch.setattr(road, "clear_spool", lambda *_: None)
+    monkeypatch.setattr(stages, "clear_spool", lambda *_: None)
 
     def attempt() -> None:
         with suppress(RetryableError):
@@ -309,7 +312,7 @@ def test_two_workers_with_the_same_file_never_load_it_twice(
     assert pipeline.count() == (500 if entry["status"] == "archived" else 0)
     assert pipeline.staging_tables() == []
     with pipeline.stores() as stores:
-        put_back(Selection(entry["dataset"]), pipeline.bucket, stores.objects, stores.ledger, {entry["dataset"]})
+        requeue(Selection(entry["dataset"]), pipeline.bucket, stores.objects, stores.ledger, {entry["dataset"]})
     pipeline.run()
     pipeline.assert_archived(pipeline.entries()[0], inserted=500)
     assert pipeline.count() == 500
@@ -319,7 +322,7 @@ def test_first_files_of_a_new_dataset_make_its_table_once(pipeline: Pipeline, mo
     for at in range(3):
         sent(pipeline, f"{at}.csv", 200, start=at * 200)
     ids = [file_id for batch in pipeline.claim() for file_id in batch]
-    meet_before(monkeypatch, road, "load", 3)
+    meet_before(monkeypatch, stages, "load", 3)
 
     together(*(lambda at=at: pipeline.ingest([[at]]) for at in ids))
     pipeline.settle()
@@ -387,7 +390,7 @@ def test_sales_contract_warns_of_missing_regions(make_pipeline: MakePipeline, co
     assert [(r["column_name"], r["severity"]) for r in failed] == [("region", "warning")]
 
 
-def test_expectation_that_cannot_be_evaluated_is_no_verdict_on_the_file(make_pipeline: MakePipeline) -> None:
+def test_expectation_that_cannot_be_evaluated_does_not_refuse_the_file(make_pipeline: MakePipeline) -> None:
     broken = Expectation("expect_column_mean_to_be_between", (("column", "product"), ("min_value", 1)), Severity.INFO)
     pipeline = make_pipeline(expectations=(broken,))
     sent(pipeline, "a.csv", 20)

@@ -1,4 +1,4 @@
-"""Derived columns in the table: each value as the expression gives it, whatever type it gives; other rows refused."""
+"""Derived columns in the table: each value as the expression gives it, for every type; other rows are refused."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 SOURCES = (
     Column("id", ColumnType.TEXT, required=True),
@@ -87,7 +87,7 @@ def test_row_without_a_value_of_the_type_is_refused_alone(make_pipeline: MakePip
 
 
 def test_bits_of_another_type_are_not_copied(make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A defect of ours names the column, and nothing is loaded."""
+    """A defect of the pipeline is noted with the column, and nothing is loaded."""
     pipeline = made(make_pipeline)
     wrong = pa.schema([(name, pa.float64()) for name in ("id", "v", "n", "ts", "_rescued", "_source_row")])
     monkeypatch.setattr(Target, "arrow_schema", property(lambda _: wrong))

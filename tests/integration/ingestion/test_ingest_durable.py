@@ -1,4 +1,4 @@
-"""PostgreSQL is killed right after a sweep or a verdict: the ledger knows each object that was moved, by its number."""
+"""PostgreSQL is killed right after a sweep or an outcome: the ledger still has the file_id of each moved object."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from own_platform import own_platform
 
 from include.contracts.catalog import read_catalog
 from include.contracts.reserved import UNKNOWN
-from include.ingestion.claim import Run
+from include.ingestion.claim import AirflowRun
 from include.ingestion.ledger import Ledger
-from include.ingestion.road import open_stores
-from include.ingestion.sweep import sweep
+from include.ingestion.pipeline import open_stores
+from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectStore
 from local import bucket, postgres
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 
     from local.platform import Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 BUCKET = "durable"
 
 
 @pytest.fixture
 def fragile() -> Iterator[Platform]:
-    """A platform whose PostgreSQL writes to the disk only what must be there."""
+    """A platform whose PostgreSQL flushes only those commits to disk that wait for it."""
     with own_platform() as platform:
         with postgres.superuser_connection(platform.settings, platform.credentials) as superuser:
             superuser.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
@@ -48,7 +48,7 @@ def fragile() -> Iterator[Platform]:
 
 
 def kill_postgres(platform: Platform) -> None:
-    """kill -9 of the postmaster and all of its children, and wait until the supervisor has started it again."""
+    """Kill the postmaster and all its children with SIGKILL, and wait until the supervisor has restarted it."""
     postmaster = psutil.Process(platform._supervisor.states()["postgres"].pid or 0)
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
@@ -74,7 +74,7 @@ def drop_and_sweep(platform: Platform, name: str) -> None:
             lambda: read_catalog(CONTRACTS_DIR),
             stores.objects,
             stores.ledger,
-            Run("sweep_unmatched", "run-1"),
+            AirflowRun("sweep_unmatched", "run-1"),
             settings,
         )
 
@@ -93,7 +93,7 @@ def test_ledger_knows_a_swept_file_after_postgres_was_killed_and_gives_no_number
 
 
 @pytest.mark.parametrize("verdict", ["loaded", "refused", "duplicate"])
-def test_verdict_waits_for_the_disk_before_anything_is_moved(
+def test_outcome_is_on_disk_before_anything_is_moved(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch, verdict: str
 ) -> None:
     body = b"sale_id\nS1\n" if verdict == "refused" else pipeline.sample("s.csv", 10).path.read_bytes()

@@ -28,7 +28,7 @@ ID = Column("id", ColumnType.TEXT, required=True)
 
 @pytest.fixture
 def things(make_pipeline: MakePipeline) -> MakePipeline:
-    """Datasets of a key and the given columns."""
+    """Makes datasets with a key and the given columns."""
 
     def make(*columns: Column, **changes: object) -> Pipeline:
         defaults = {"key": ("id",), "newest_by": None, "row_rules": (), "budget": ErrorBudget(rows=99)}
@@ -101,7 +101,7 @@ def text_of(rng: random.Random, length: int, letters: str = string.ascii_letters
 def test_row_that_is_wider_than_a_page_is_refused_alone(
     things: MakePipeline, length: int, letters: str, *, fits: bool
 ) -> None:
-    """500 texts: the row either loads, or is refused before PostgreSQL could refuse the whole file."""
+    """500 texts: the row either loads, or is refused before PostgreSQL refuses the whole file."""
     rng = random.Random(7)
     columns = [Column(f"c{at}", ColumnType.TEXT) for at in range(499)]
     pipeline = things(*columns)
@@ -115,7 +115,7 @@ def test_row_that_is_wider_than_a_page_is_refused_alone(
 
 
 def test_row_size_is_the_one_that_postgresql_counts(things: MakePipeline) -> None:
-    """Rows of all types around the limit: none that passes is refused by the server, and the verdicts are both."""
+    """Rows of all types around the limit: the server refuses none that passes, and both outcomes occur."""
     rng = random.Random(3)
     kinds = (ColumnType.TEXT, ColumnType.TEXT, ColumnType.TEXT, ColumnType.NUMBER, ColumnType.DATE, ColumnType.UUID)
     columns = [Column(f"c{at}", kinds[at % 6], precision=38, scale=10) for at in range(499)]
@@ -156,7 +156,7 @@ def test_row_with_a_key_too_long_for_the_index_is_refused_alone(things: MakePipe
         assert (reject["source_line"], reject["column_name"], reject["code"]) == (2, "id", "key-too-long")
 
 
-def test_key_of_several_columns_is_as_long_as_all_of_them(things: MakePipeline) -> None:
+def test_length_of_a_key_is_that_of_all_its_columns(things: MakePipeline) -> None:
     rng = random.Random(5)
     part = Column("part", ColumnType.TEXT, required=True)
     pipeline = things(part, key=("id", "part"))
@@ -172,7 +172,7 @@ def test_key_of_several_columns_is_as_long_as_all_of_them(things: MakePipeline) 
 
 @pytest.mark.parametrize("width", [201, 301, 500])
 def test_wide_file_with_one_bad_row_loads_the_others(things: MakePipeline, width: int) -> None:
-    """Row by row, in the memory that a worker gives to the engine."""
+    """On the slow path, within the engine's memory limit."""
     kinds = (ColumnType.INTEGER, ColumnType.TEXT, ColumnType.NUMBER, ColumnType.DATE)
     columns = [Column(f"c{at}", kinds[at % 4]) for at in range(width - 1)]
     pipeline = things(*columns, settings={"max_columns": width})
@@ -191,7 +191,7 @@ def test_wide_file_with_one_bad_row_loads_the_others(things: MakePipeline, width
 
 
 def added(pipeline: Pipeline) -> dict[str, str]:
-    """The columns that files added to the table, with the header that the warehouse remembers."""
+    """The columns that files added to the table, with the header that the warehouse stores."""
     found = pipeline.sql(
         "SELECT column_name, source_name FROM ops.dataset_column WHERE dataset = %s ORDER BY added_at, column_name",
         pipeline.contract.dataset,
@@ -230,7 +230,7 @@ def test_headers_of_two_files_never_share_a_column(things: MakePipeline, headers
 
 
 def letters(count: int, first: str, last: str) -> str:
-    """Letters in no order, so that PostgreSQL cannot compress them."""
+    """Random letters, which PostgreSQL cannot compress."""
     chosen = random.Random(count)
     return "".join(chr(chosen.randint(ord(first), ord(last))) for _ in range(count))
 
@@ -264,7 +264,7 @@ def test_headers_of_other_spelling_are_the_same_column(things: MakePipeline, for
 
 
 def test_column_of_another_header_is_not_written_to(things: MakePipeline) -> None:
-    """Two headers of one hash: nothing but the memory of the first one tells them apart."""
+    """Two headers with one hash: only the stored header of the first one shows the difference."""
     pipeline = things(unknown_columns=UnknownColumns.EVOLVE)
     pipeline.sql(
         "INSERT INTO ops.dataset_column (dataset, column_name, source_name) VALUES (%s, 'price', 'Another price')",
@@ -276,7 +276,7 @@ def test_column_of_another_header_is_not_written_to(things: MakePipeline) -> Non
     assert pipeline.count() == 0
 
 
-def test_long_header_of_another_column_is_not_given_a_second_one(things: MakePipeline) -> None:
+def test_long_header_of_another_column_gets_no_second_column(things: MakePipeline) -> None:
     pipeline, header = things(unknown_columns=UnknownColumns.EVOLVE), letters(6_000, "a", "z")
     pipeline.sql(
         "INSERT INTO ops.dataset_column (dataset, column_name, source_name) VALUES (%s, 'other', %s)",

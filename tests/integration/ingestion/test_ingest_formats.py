@@ -1,4 +1,4 @@
-"""Good files of every format end as the same rows; what comes again changes nothing, or only what is newer."""
+"""Good files of every format give the same rows; a file that is sent again changes nothing, or only newer rows."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ def sale(key: str, updated_at: str = "2026-01-01T00:00:00Z", product: str = "Des
 def ten_thousand(
     contracts: dict[str, Contract], tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[list[Row], dict[str, int]]:
-    """The rows of the sample that every format is made from, read without the pipeline: in key order, and where each
-    stands in the file.
+    """The rows of the sample that every format is made from, read without the pipeline, in key order, and the position
+    of each in the file.
     """
     path = tmp_path_factory.mktemp("sample") / "sales.csv"
     write_sample(contracts["sales"], path, 10_000)
@@ -52,8 +52,8 @@ def ten_thousand(
         "updated_at": dt.datetime.fromisoformat,
     }
     rows = [{name: readers.get(name, str)(text) if text else None for name, text in row.items()} for row in found]
-    places = {row["sale_id"]: at for at, row in enumerate(found, start=1)}
-    return sorted(rows, key=lambda row: row["sale_id"].encode()), places
+    positions = {row["sale_id"]: at for at, row in enumerate(found, start=1)}
+    return sorted(rows, key=lambda row: row["sale_id"].encode()), positions
 
 
 @pytest.mark.parametrize("file_format", list(SampleFormat), ids=str)
@@ -71,9 +71,9 @@ def test_pipeline_loads_the_same_rows_from_every_format(
     pipeline.assert_archived(entry, inserted=10_000)
     pipeline.assert_tidy()
     stored = pipeline.rows(lineage=True)
-    expected, places = ten_thousand
+    expected, positions = ten_thousand
     assert [{name: row[name] for name in expected[0]} for row in stored] == expected
-    assert {row["sale_id"]: row["_source_row"] for row in stored} == places
+    assert {row["sale_id"]: row["_source_row"] for row in stored} == positions
     assert {row["_file_id"] for row in stored} == {entry["file_id"]}
     assert {row["_rescued"] for row in stored} == {None}
     assert entry["format"].startswith(file_format.value.split(".")[0].replace("tsv", "csv"))
@@ -88,7 +88,7 @@ def test_pipeline_loads_the_same_rows_from_every_format(
 @pytest.mark.parametrize(
     "second_name", ["first.csv", "another name.csv", "first.parquet"], ids=["same name", "other name", "wrong ending"]
 )
-def test_pipeline_leaves_every_row_alone_when_the_same_bytes_come_again(pipeline: Pipeline, second_name: str) -> None:
+def test_pipeline_changes_no_row_when_the_same_bytes_are_sent_again(pipeline: Pipeline, second_name: str) -> None:
     body = pipeline.sample("sales.csv", 500).path.read_bytes()
     first = pipeline.send("first.csv", body)
     before = pipeline.versions()
@@ -105,8 +105,8 @@ def test_pipeline_leaves_every_row_alone_when_the_same_bytes_come_again(pipeline
     pipeline.assert_tidy()
 
 
-def test_pipeline_knows_content_and_not_names_apart(pipeline: Pipeline) -> None:
-    """Compressed again the bytes differ: it is another file, and finds every row unchanged."""
+def test_pipeline_treats_the_same_rows_in_other_bytes_as_another_file(pipeline: Pipeline) -> None:
+    """A compressed copy has other bytes: it is another file, and its rows are unchanged."""
     body = pipeline.sample("sales.csv", 200).path.read_bytes()
     pipeline.send("sales.csv", body)
     before = pipeline.versions()
@@ -161,7 +161,7 @@ def test_pipeline_keeps_the_newer_row_when_an_older_version_arrives_later(pipeli
     ],
     ids=["later", "equal, the later file wins", "earlier", "earlier by its offset", "later by its offset"],
 )
-def test_pipeline_lets_the_newest_by_column_decide(
+def test_pipeline_keeps_the_newer_row_by_the_newest_by_column(
     pipeline: Pipeline, second: str, outcome: dict[str, int], product: str
 ) -> None:
     pipeline.send("1.csv", HEADER + sale("S1"))
@@ -176,8 +176,8 @@ def test_pipeline_lets_the_newest_by_column_decide(
 def test_pipeline_keeps_the_newest_of_duplicate_keys_and_counts_the_others(
     pipeline: Pipeline, file_format: SampleFormat
 ) -> None:
-    made = pipeline.sample(f"doubled.{file_format}", 2_000, file_format, bad=[Bad(BadKind.DUPLICATE_KEYS, 300)])
-    plain = pipeline.sample("doubled.csv", 2_000, bad=[Bad(BadKind.DUPLICATE_KEYS, 300)])
+    made = pipeline.sample(f"duplicates.{file_format}", 2_000, file_format, bad=[Bad(BadKind.DUPLICATE_KEYS, 300)])
+    plain = pipeline.sample("duplicates.csv", 2_000, bad=[Bad(BadKind.DUPLICATE_KEYS, 300)])
     newest: dict[str, tuple[str, int]] = {}
     with plain.path.open(newline="") as file:
         for at, row in enumerate(csv.DictReader(file), start=1):
@@ -214,7 +214,7 @@ def test_pipeline_takes_the_last_of_equally_new_duplicates_where_the_contract_sa
     ],
     ids=str,
 )
-def test_pipeline_loads_every_way_of_writing_csv(pipeline: Pipeline, kind: BadKind) -> None:
+def test_pipeline_loads_every_dialect_of_csv(pipeline: Pipeline, kind: BadKind) -> None:
     plain = pipeline.sample("plain.csv", 300)
     odd = pipeline.sample("odd.csv", 300, bad=[Bad(kind)])
     with plain.path.open(newline="") as file:

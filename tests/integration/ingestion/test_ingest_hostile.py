@@ -1,6 +1,6 @@
-"""Names, columns and cells that strangers chose to do harm: through an S3 server that bears every key, and PostgreSQL.
+"""Hostile names, columns and cells, with an S3 server that accepts every key, and with PostgreSQL.
 
-The platform's own S3 server refuses some of these keys at the upload; another one may take them all.
+The platform's own S3 server refuses some of these keys at the upload; another one may accept them all.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from include.contracts.catalog import Catalog
 from include.contracts.column_names import is_column_name, table_column
 from include.contracts.model import UnknownColumns
 from include.errors import PipelineError
-from include.ingestion.claim import Run
-from include.ingestion.places import MAX_KEY_BYTES, REJECTS, REPORT, incoming_prefix
-from include.ingestion.reprocess import Selection, put_back
-from include.ingestion.sweep import sweep
+from include.ingestion.claim import AirflowRun
+from include.ingestion.object_keys import MAX_KEY_BYTES, REJECTS, REPORT, incoming_prefix
+from include.ingestion.upkeep.requeue import Selection, requeue
+from include.ingestion.upkeep.sweep import sweep
 from include.samples.badness import Bad, BadKind
 from include.settings import S3Config
 from include.stores.object_store import ObjectStore
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 ROWS = 5
 NAMES = {
@@ -44,7 +44,7 @@ NAMES = {
     "climbs encoded": "..%2f..%2fb.csv",
     "ends in climbing": "a/..",
     "is climbing": "..",
-    "doubled slash": "a//b.csv",
+    "double slash": "a//b.csv",
     "slash first": "/etc/passwd",
     "dot": "./a.csv",
     "backslashes": "..\\..\\c:\\b.csv",
@@ -81,8 +81,8 @@ WITH_COMPANIONS = (
 
 
 @pytest.fixture(scope="module")
-def bears_all() -> Iterator[S3Config]:
-    """An S3 server that takes every key as it is, in memory."""
+def accepting_server() -> Iterator[S3Config]:
+    """An S3 server in memory that accepts every key unchanged."""
     chatter = logging.getLogger("werkzeug")
     level = chatter.level
     chatter.setLevel(logging.CRITICAL)
@@ -98,21 +98,21 @@ def bears_all() -> Iterator[S3Config]:
 
 @pytest.fixture
 def plain(make_pipeline: MakePipeline) -> MakePipeline:
-    """Pipelines of the platform's own stores."""
+    """Makes pipelines with the platform's own stores."""
     return make_pipeline
 
 
 @pytest.fixture
-def pipeline(make_pipeline: MakePipeline, bears_all: S3Config) -> Pipeline:
-    """Sales, in a bucket of that server."""
+def pipeline(make_pipeline: MakePipeline, accepting_server: S3Config) -> Pipeline:
+    """A pipeline with the contract of sales, in a bucket of that server."""
     pipeline = make_pipeline()
-    pipeline.s3, pipeline.objects = bears_all, ObjectStore(bears_all)
-    local_bucket.client(bears_all).create_bucket(Bucket=pipeline.bucket)
+    pipeline.s3, pipeline.objects = accepting_server, ObjectStore(accepting_server)
+    local_bucket.client(accepting_server).create_bucket(Bucket=pipeline.bucket)
     return pipeline
 
 
 def put_all(pipeline: Pipeline, *titles: str, bad: Sequence[Bad] = ()) -> dict[str, bytes]:
-    """A file of each name, each of other rows; what each holds, by its key."""
+    """Put a file of each name, each with other rows; the contents by key."""
     put = {}
     room = MAX_KEY_BYTES - len(incoming_prefix(pipeline.contract.dataset))
     for at, (title, sign) in enumerate((title, NAMES[title]) for title in titles):
@@ -122,8 +122,8 @@ def put_all(pipeline: Pipeline, *titles: str, bad: Sequence[Bad] = ()) -> dict[s
     return put
 
 
-def told(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Every line that the pipeline logged."""
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The messages that the pipeline logged."""
     return [record.getMessage() for record in caplog.records if record.name.startswith("include.")]
 
 
@@ -132,7 +132,7 @@ def files_below(folder: Path) -> set[str]:
 
 
 def assert_kept_once(pipeline: Pipeline, put: dict[str, bytes], prefix: str, *companions: str) -> None:
-    """Each content lies in one place, under a key that a store bears, with its companions and nothing else."""
+    """Assert that each content has exactly one object, with a valid key and its companions, and nothing else exists."""
     entries = pipeline.entries()
     settled = {entry["settled_key"] for entry in entries}
     assert len(entries) == len(settled) == len(put)
@@ -159,11 +159,11 @@ def test_files_of_hostile_names_are_loaded_and_archived(pipeline: Pipeline, capl
     assert pipeline.count() == ROWS * len(put)
     assert_kept_once(pipeline, put, "processed/")
     assert files_below(pipeline.folder) == before
-    assert [line for line in told(caplog) if not line.isprintable()] == []
+    assert [line for line in logged(caplog) if not line.isprintable()] == []
     pipeline.assert_tidy()
 
 
-# What the platform's server refuses at the upload, and what it stores under another key: docs/reliability.md.
+# The names that the platform's server refuses at the upload; docs/reliability.md also lists those that it changes.
 NOT_TAKEN = {"climbs", "climbs inside", "climbs to processed", "ends in climbing", "is climbing", "dot", "backslashes",
              "NUL", "NUL alone", "longest", "longest of wide signs"}  # fmt: skip
 
@@ -190,11 +190,11 @@ def test_files_of_hostile_names_are_loaded_from_the_platforms_server(
     assert {entry["status"] for entry in pipeline.entries()} == {"archived"}
     assert pipeline.count() == ROWS * len(put)
     assert_kept_once(pipeline, put, "processed/")
-    assert [line for line in told(caplog) if not line.isprintable()] == []
+    assert [line for line in logged(caplog) if not line.isprintable()] == []
     pipeline.assert_tidy()
 
 
-def test_bad_files_of_hostile_names_are_quarantined_with_reports_and_come_back(
+def test_bad_files_of_hostile_names_are_quarantined_with_reports_and_requeued(
     pipeline: Pipeline, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -206,20 +206,20 @@ def test_bad_files_of_hostile_names_are_quarantined_with_reports_and_come_back(
     assert_kept_once(pipeline, put, "failed/validation_failed/", REPORT, REJECTS)
 
     with pipeline.stores() as stores:
-        returned = put_back(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+        requeued = requeue(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
 
-    assert (set(returned.keys), returned.missing, returned.waiting) == (set(refused), (), ())
+    assert (set(requeued.keys), requeued.missing, requeued.waiting) == (set(refused), (), ())
     assert set(pipeline.keys()) == set(refused)
     pipeline.run()
     assert_kept_once(pipeline, put, "failed/validation_failed/", REPORT, REJECTS)
     for entry in pipeline.entries():
         pipeline.assert_refused(entry, "error-budget-exceeded")
         assert len(pipeline.reject_file(entry)) == 1
-    assert [line for line in told(caplog) if not line.isprintable()] == []
+    assert [line for line in logged(caplog) if not line.isprintable()] == []
     pipeline.assert_tidy()
 
 
-def test_sweep_bears_hostile_names(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
+def test_sweep_handles_hostile_names(pipeline: Pipeline, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     keys = {f"incoming/{name}" for name in NAMES.values()} | {"incoming/" + "\0" * (MAX_KEY_BYTES - 9)}
     for at, key in enumerate(sorted(keys)):
@@ -227,7 +227,7 @@ def test_sweep_bears_hostile_names(pipeline: Pipeline, caplog: pytest.LogCapture
     catalog = Catalog({pipeline.contract.dataset: pipeline.contract})
 
     with pipeline.stores() as stores:
-        run = Run("sweep_test", "run-1")
+        run = AirflowRun("sweep_test", "run-1")
         found = [sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings) for _ in range(3)]
 
     renamed = sum("\0" in key for key in keys)
@@ -237,7 +237,7 @@ def test_sweep_bears_hostile_names(pipeline: Pipeline, caplog: pytest.LogCapture
         str(at).encode() for at in range(len(keys))
     )
     assert {key.split("/")[0] for key in left} == {"failed"}
-    assert [line for line in told(caplog) if not line.isprintable()] == []
+    assert [line for line in logged(caplog) if not line.isprintable()] == []
 
 
 # --- columns and cells that try SQL
@@ -261,7 +261,7 @@ def csv_of(rows: list[list[str]]) -> str:
 
 
 def with_columns(pipeline: Pipeline, names: Sequence[str], cells: Sequence[str]) -> list[list[str]]:
-    """Five good rows with these columns beside them; a row's cells begin one further on in each row."""
+    """Five good rows with these columns added; each row starts one cell later in `cells`."""
     good = list(csv.reader(io.StringIO(pipeline.sample("sample.csv", ROWS).path.read_text())))
     added = [[cells[(row + at) % len(cells)] for at in range(len(names))] for row in range(ROWS)]
     return [[*good[0], *names], *([*row, *more] for row, more in zip(good[1:], added, strict=True))]
@@ -324,7 +324,7 @@ REFUSED: dict[str, tuple[list[str], UnknownColumns, str]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED.values(), ids=list(REFUSED))
-def test_columns_that_cannot_be_told_apart_or_borne_are_refused(
+def test_columns_that_are_alike_or_cannot_be_stored_are_refused(
     plain: MakePipeline, case: tuple[list[str], UnknownColumns, str]
 ) -> None:
     names, mode, code = case
@@ -350,8 +350,8 @@ def test_as_many_columns_as_the_limit_allows_are_taken(plain: MakePipeline) -> N
     assert len(extra_of(pipeline)) == 500 - own
 
 
-def test_table_that_is_full_of_columns_takes_no_more(plain: MakePipeline) -> None:
-    """PostgreSQL's own limit of 1,600: trying again changes nothing, and what is there stays."""
+def test_table_with_the_most_columns_gets_no_more(plain: MakePipeline) -> None:
+    """PostgreSQL's limit of 1,600 columns: the file is refused, and the table keeps its rows."""
     pipeline = plain(unknown_columns=UnknownColumns.EVOLVE)
     for turn in range(4):
         names = [f"c{turn}_{at}" for at in range(480)]

@@ -1,4 +1,4 @@
-"""What lies in incoming/ is noted by the sweep, for the monitoring: before a file is claimed, nothing else sees it."""
+"""The sweep notes the files in incoming/ for the monitoring: a file has no entry before it is claimed."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ import pytest
 from include.contracts.catalog import Catalog
 from include.contracts.model import Status
 from include.contracts.problems import ContractError, Problem, Remains
-from include.ingestion.claim import Run
-from include.ingestion.sweep import sweep
+from include.ingestion.claim import AirflowRun
+from include.ingestion.upkeep.sweep import sweep
 from include.ingestion.waiting import sweep_is_due
 
 if TYPE_CHECKING:
     from ingest_pipeline import Pipeline, Row
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def noted(pipeline: Pipeline, catalog: Catalog) -> dict[str, Row]:
-    """What the ledger says after a sweep, by dataset."""
+    """The noted files after a sweep, by dataset."""
     with pipeline.stores() as stores:
-        sweep(lambda: catalog, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
+        sweep(lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings)
     rows = pipeline.sql("SELECT * FROM ops.incoming_files WHERE bucket = %s", pipeline.bucket)
     return {row["dataset"]: row for row in rows}
 
 
-def test_sweep_notes_what_waits_and_forgets_it_when_it_is_gone(pipeline: Pipeline) -> None:
+def test_sweep_notes_waiting_files_and_updates_the_note_when_they_are_gone(pipeline: Pipeline) -> None:
     dataset = pipeline.contract.dataset
     catalog = Catalog({dataset: pipeline.contract}, ())
     first, second = pipeline.put("a.csv", "x" * 10), pipeline.put("b.csv", "y" * 5)
@@ -45,7 +45,7 @@ def test_sweep_notes_what_waits_and_forgets_it_when_it_is_gone(pipeline: Pipelin
     assert noted(pipeline, Catalog({}, ())) == {}
 
 
-def test_sweep_is_due_while_the_ledger_has_something_for_it(pipeline: Pipeline) -> None:
+def test_sweep_is_due_while_the_ledger_has_work_for_it(pipeline: Pipeline) -> None:
     catalog = Catalog({pipeline.contract.dataset: pipeline.contract}, ())
 
     def due() -> bool:
@@ -71,9 +71,9 @@ def test_sweep_is_due_while_the_ledger_has_something_for_it(pipeline: Pipeline) 
     assert not due()
 
 
-def test_sweep_notes_what_waits_for_a_broken_contract_and_no_stranger(pipeline: Pipeline) -> None:
+def test_sweep_notes_files_that_wait_for_a_broken_contract_and_no_unknown_file(pipeline: Pipeline) -> None:
     broken = ContractError.of(pipeline.folder / "orders.yaml", [Problem("kind", "is missing", "add it")])
-    for key in ("incoming/orders/a.csv", "incoming/nobody/a.csv", "incoming/top.csv"):
+    for key in ("incoming/orders/a.csv", "incoming/elsewhere/a.csv", "incoming/top.csv"):
         pipeline.objects.put(pipeline.bucket, key, b"a\n")
 
     found = noted(pipeline, Catalog({}, (broken,)))
@@ -82,17 +82,17 @@ def test_sweep_notes_what_waits_for_a_broken_contract_and_no_stranger(pipeline: 
 
 
 def test_sweep_leaves_top_level_files_of_a_broken_contract_and_notes_them(pipeline: Pipeline) -> None:
-    """Neither do they go to a dataset with a less specific pattern, nor are they quarantined."""
+    """They are neither routed to a dataset with a less specific pattern nor quarantined."""
     orders = replace(pipeline.contract, dataset="orders", file_patterns=("orders*.csv",))
     remains = Remains(("orders_eu*.csv", "eu_orders*.csv"), "orders_eu")
     broken = ContractError.of(pipeline.folder / "orders_eu.yaml", [Problem("kind", "is missing", "add it")], remains)
     odd = ContractError.of(pipeline.folder / "n\udcff.yaml", [Problem("", "not UTF-8", "save it as UTF-8")])
     waits = ["incoming/eu_orders_1.csv", "incoming/orders_eu/a.csv", "incoming/orders_eu_1.csv"]
-    for key in [*waits, "incoming/orders_us_1.csv", "incoming/stranger.csv"]:
+    for key in [*waits, "incoming/orders_us_1.csv", "incoming/unmatched.csv"]:
         pipeline.objects.put(pipeline.bucket, key, b"a\n")
 
     with pipeline.stores() as stores:
-        catalog, run = Catalog({"orders": orders}, (broken, odd)), Run("sweep_test", "run-1")
+        catalog, run = Catalog({"orders": orders}, (broken, odd)), AirflowRun("sweep_test", "run-1")
         swept = sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings)
 
     assert (swept.routed, swept.quarantined) == (1, 1)
@@ -108,11 +108,11 @@ def test_sweep_leaves_files_of_a_draft_and_lists_them(pipeline: Pipeline) -> Non
     draft = replace(pipeline.contract, dataset="visits", file_patterns=("visits*.csv",), status=Status.DRAFT)
     catalog = Catalog({pipeline.contract.dataset: pipeline.contract}, (), {"visits": draft})
     keys = ["incoming/visits/a.csv", "incoming/visits_1.csv"]
-    for key in [*keys, "incoming/stranger.csv"]:
+    for key in [*keys, "incoming/unmatched.csv"]:
         pipeline.objects.put(pipeline.bucket, key, b"a\n")
 
     with pipeline.stores() as stores:
-        run = Run("sweep_test", "run-1")
+        run = AirflowRun("sweep_test", "run-1")
         swept = sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings)
 
     assert (swept.routed, swept.quarantined, swept.waiting) == (0, 1, 2)
@@ -123,11 +123,11 @@ def test_sweep_leaves_files_of_a_draft_and_lists_them(pipeline: Pipeline) -> Non
     assert row["files"] == 2
 
 
-def test_activated_draft_takes_its_files(pipeline: Pipeline) -> None:
+def test_activated_draft_gets_its_files(pipeline: Pipeline) -> None:
     contract = replace(pipeline.contract, dataset="visits", file_patterns=("visits*.csv",))
     pipeline.objects.put(pipeline.bucket, "incoming/visits_1.csv", b"a\n")
     with pipeline.stores() as stores:
-        run = Run("sweep_test", "run-1")
+        run = AirflowRun("sweep_test", "run-1")
         for catalog in (Catalog({}, (), {"visits": contract}), Catalog({"visits": contract})):
             swept = sweep(iter([catalog]).__next__, stores.objects, stores.ledger, run, pipeline.settings)
     assert swept.routed == 1
@@ -141,7 +141,7 @@ def test_sweep_without_any_contract_quarantines_nothing(pipeline: Pipeline) -> N
     for key in keys:
         pipeline.objects.put(pipeline.bucket, key, b"a\n")
     with pipeline.stores() as stores:
-        run = Run("sweep_test", "run-1")
+        run = AirflowRun("sweep_test", "run-1")
         swept = sweep(lambda: Catalog({}), stores.objects, stores.ledger, run, pipeline.settings)
     assert (swept.routed, swept.quarantined) == (0, 0)
     assert {item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/")} == set(keys)

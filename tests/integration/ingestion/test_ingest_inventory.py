@@ -1,4 +1,4 @@
-"""Every type a contract can have, from every format into PostgreSQL and back; and contracts that grow."""
+"""Every type of a contract, loaded from every format into PostgreSQL; and contracts with new columns."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ TYPES = pa.schema(
         ("measured_at", pa.timestamp("us", "UTC")),
     ]
 )
-# beyond the house's inventory: a number that may be negative, a time with a zone
+# types that the contract of inventory lacks: a number that may be negative, a time with a zone
 MORE = (
     Column("correction", ColumnType.NUMBER, precision=14, scale=4),
     Column("measured_at", ColumnType.TIMESTAMPTZ),
@@ -54,7 +54,7 @@ NESTED: dict[str, Any] = {
     "shelf": {"aisle": -4, "level": None, "open": True, "weights": [0.1, 1e-7, 12345678901234567]},
     "empty": {},
 }
-STOCK: list[Row] = [
+INVENTORY: list[Row] = [
     {
         "warehouse_code": "WH-001", "sku": "CHR-00001", "product_name": "Stuhl „Łódź“ 椅", "on_hand": 10, "reserved": 4,
         "unit_weight_kg": 4.25, "is_active": True, "last_counted_on": dt.date(2000, 1, 1),
@@ -99,7 +99,7 @@ def as_csv(rows: list[Row]) -> bytes:
 
 
 def as_ndjson(rows: list[Row]) -> bytes:
-    """Nested values as they are, numbers as numbers."""
+    """Nested values unchanged, numbers as JSON numbers."""
     lines = []
     for row in rows:
         record = {n: v if isinstance(v, dict | list) else as_text(v) for n, v in row.items()}
@@ -120,19 +120,17 @@ def as_parquet(rows: list[Row]) -> bytes:
 
 
 @pytest.mark.parametrize("write", [as_csv, as_ndjson, as_json, as_parquet], ids=lambda f: f.__name__)
-def test_pipeline_brings_every_type_through_unchanged(
-    make_pipeline: MakePipeline, write: Callable[[list[Row]], bytes]
-) -> None:
+def test_pipeline_loads_every_type_unchanged(make_pipeline: MakePipeline, write: Callable[[list[Row]], bytes]) -> None:
     base = make_pipeline("inventory").contract
     pipeline = make_pipeline("inventory", columns=(*base.columns, *MORE))
 
-    entry = pipeline.send("stock", write(STOCK))
+    entry = pipeline.send("inventory", write(INVENTORY))
 
     pipeline.assert_archived(entry, inserted=3)
     stored = pipeline.rows()
     assert [row.pop("available") for row in stored] == [6, 0, 10_000_000]
     assert [row.pop("_rescued") for row in stored] == [None] * 3
-    assert stored == STOCK
+    assert stored == INVENTORY
     types = pipeline.sql(
         "SELECT attname, format_type(atttypid, atttypmod) AS type FROM pg_attribute "
         "WHERE attrelid = %s::regclass AND attnum > 0",
@@ -155,18 +153,18 @@ def test_pipeline_brings_every_type_through_unchanged(
 def test_pipeline_merges_by_the_whole_composite_key_across_formats(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline("inventory")
     names = [column.name for column in pipeline.contract.source_columns]
-    stock = [{name: row[name] for name in names} for row in STOCK]
+    loaded = [{name: row[name] for name in names} for row in INVENTORY]
     header = ",".join(names).encode()
-    pipeline.send("1.csv", as_csv(STOCK))
+    pipeline.send("1.csv", as_csv(INVENTORY))
     moved = dt.datetime(2027, 1, 1)  # noqa: DTZ001
-    later = {**STOCK[2], "on_hand": 7, "reserved": 7, "last_moved_at": moved}
+    later = {**INVENTORY[2], "on_hand": 7, "reserved": 7, "last_moved_at": moved}
 
     entry = pipeline.send("2.ndjson", as_ndjson([{n: later[n] for n in TYPES.names}]))
 
     pipeline.assert_archived(entry, updated=1)
     assert header
     rows = [{name: row[name] for name in names} for row in pipeline.rows()]
-    assert rows == [*stock[:2], {name: later[name] for name in names}]
+    assert rows == [*loaded[:2], {name: later[name] for name in names}]
     assert pipeline.rows()[2]["available"] == 0
 
 
@@ -176,15 +174,15 @@ def test_pipeline_merges_by_the_whole_composite_key_across_formats(make_pipeline
 def test_pipeline_loads_the_same_inventory_from_every_format(
     make_pipeline: MakePipeline, file_format: SampleFormat
 ) -> None:
-    """The sample as Parquet, read by pyarrow alone, says what the table must hold."""
+    """The sample as Parquet, read only by pyarrow, gives the expected rows."""
     pipeline = make_pipeline("inventory")
-    body = pipeline.sample(f"stock.{file_format}", 800, file_format).path.read_bytes()
+    body = pipeline.sample(f"inventory.{file_format}", 800, file_format).path.read_bytes()
     typed = pq.read_table(pipeline.sample("typed.parquet", 800, SampleFormat.PARQUET).path).to_pylist()
     for row in typed:
         row["attributes"] = row["attributes"] and json.loads(row["attributes"])
         row["supplier_id"] = row["supplier_id"] and uuid.UUID(str(row["supplier_id"]))
 
-    entry = pipeline.send(f"stock.{file_format}", body)
+    entry = pipeline.send(f"inventory.{file_format}", body)
 
     pipeline.assert_archived(entry, inserted=800)
     stored = {(row["warehouse_code"], row["sku"]): row for row in pipeline.rows(lineage=True)}
@@ -197,10 +195,10 @@ def test_pipeline_loads_the_same_inventory_from_every_format(
 
 def test_pipeline_finds_equal_json_unchanged_however_it_is_spelt(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline("inventory")
-    pipeline.send("1.ndjson", as_ndjson(STOCK))
+    pipeline.send("1.ndjson", as_ndjson(INVENTORY))
     before = pipeline.versions()
 
-    entry = pipeline.send("2.csv", as_csv(list(reversed(STOCK))))
+    entry = pipeline.send("2.csv", as_csv(list(reversed(INVENTORY))))
 
     pipeline.assert_archived(entry, unchanged=3)
     assert pipeline.versions() == before
@@ -226,12 +224,12 @@ def test_contract_version_with_new_columns_widens_the_table_and_leaves_old_rows_
     pipeline.assert_archived(entry, inserted=10, updated=10)
     assert [e["contract_version"] for e in pipeline.entries()] == ["1.0.0", "1.1.0"]
     with new.path.open(newline="") as file:
-        told = {
+        expected = {
             r["sale_id"]: (r["shop"] or None, int(r["points"]) if r["points"] else None) for r in csv.DictReader(file)
         }
     stored = {row["sale_id"]: (row["shop"], row["points"]) for row in pipeline.rows()}
-    assert stored == {key: told.get(key, (None, None)) for key in stored}
-    assert any(shop for shop, _ in told.values())
+    assert stored == {key: expected.get(key, (None, None)) for key in stored}
+    assert any(shop for shop, _ in expected.values())
 
     late = pipeline.send("late.csv", old_file)  # optional columns may be missing from a file
     pipeline.assert_archived(late, inserted=10)
@@ -301,7 +299,7 @@ def test_pipeline_refuses_unknown_columns_where_the_contract_does(
     assert "Till No." in pipeline.assert_refused(entry, "unknown-columns")["message"]
 
 
-def test_evolved_columns_stay_when_a_file_comes_without_them(make_pipeline: MakePipeline) -> None:
+def test_evolved_columns_stay_when_a_file_lacks_them(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(unknown_columns=UnknownColumns.EVOLVE)
     pipeline.send("more.csv", WITH_UNKNOWN["csv"])
 
@@ -315,8 +313,8 @@ def test_evolved_columns_stay_when_a_file_comes_without_them(make_pipeline: Make
 @pytest.mark.parametrize(
     "name", ["_file_id", "_Rescued", "ctid", "select", "sale_id ", "a" * 200, "Robert'); DROP--", "1st"]
 )
-def test_evolve_bears_column_names_that_mean_something_else(make_pipeline: MakePipeline, name: str) -> None:
-    """Refused or taken under a harmless name; never an error of PostgreSQL, never over a column of ours."""
+def test_evolve_handles_column_names_with_another_meaning(make_pipeline: MakePipeline, name: str) -> None:
+    """Refused, or added with a harmless name; never an error of PostgreSQL, and never in a column of the pipeline."""
     pipeline = make_pipeline(unknown_columns=UnknownColumns.EVOLVE)
 
     entry = pipeline.send("more.csv", f'{HEADER},"{name}"\n{LINE},99\n')

@@ -1,4 +1,4 @@
-"""Without a newest-by column: files load in the order in which they were written, and a content may come again."""
+"""Without a newest-by column, files load in the order in which they were written, and a content may be sent again."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, ErrorBudget, UnknownColumns
 from include.errors import Code, RetryableError
-from include.ingestion import load, road
+from include.ingestion import load
+from include.ingestion import pipeline as stages
 from include.ingestion.claim import in_turn
 from include.ingestion.fetch import ObjectChangedError
 from include.ingestion.records import FileEntry, Status
-from include.ingestion.reprocess import Selection, put_back
+from include.ingestion.upkeep.requeue import Selection, requeue
 from include.stores.object_store import ObjectInfo, ObjectStore
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 COLUMNS = (Column("id", ColumnType.TEXT, required=True), Column("n", ColumnType.INTEGER))
 A, B, C = "id,n\nx,1\n", "id,n\nx,2\n", "id,n\nx,3\n"
@@ -48,7 +49,7 @@ SHAPE: dict[str, Any] = {
 
 @pytest.fixture
 def written(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Seconds at which objects were written, by name: what the bucket says of them."""
+    """The seconds at which objects were written, by name, as the bucket lists them."""
     seconds: dict[str, int] = {}
     listed = ObjectStore.list
 
@@ -70,7 +71,7 @@ def value(pipeline: Pipeline) -> int:
     return row["n"]
 
 
-def test_aba_resend_one_after_the_other_ends_with_the_content_that_came_last(unordered: Pipeline) -> None:
+def test_aba_resend_one_after_the_other_ends_with_the_last_content(unordered: Pipeline) -> None:
     """CASES aba_resend_1..3."""
     entries = [unordered.send(f"{at}.csv", body) for at, body in enumerate((A, B, A), 1)]
 
@@ -80,7 +81,7 @@ def test_aba_resend_one_after_the_other_ends_with_the_content_that_came_last(uno
 
 
 @pytest.mark.parametrize("name", ["same.csv", None], ids=["one name", "three names"])
-def test_content_that_comes_again_and_again_is_counted(unordered: Pipeline, name: str | None) -> None:
+def test_content_that_is_sent_several_times_is_counted(unordered: Pipeline, name: str | None) -> None:
     bodies = (A, A, B, A, A, C, B, A)
     entries = [unordered.send(name or f"{at}.csv", body) for at, body in enumerate(bodies)]
 
@@ -162,7 +163,7 @@ def test_claim_takes_the_oldest_files_first_where_there_is_no_room_for_all(
     assert seen == [2, 1, 2]
 
 
-def test_file_put_on_top_of_a_waiting_one_with_the_same_content_comes_last(
+def test_file_that_replaces_a_waiting_one_with_the_same_content_is_loaded_last(
     unordered: Pipeline, written: dict[str, int]
 ) -> None:
     unordered.put("a.csv", A)
@@ -204,7 +205,7 @@ def test_later_file_waits_for_one_that_waits_for_a_retry(
         return RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "The store does not answer.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(road, stage, trap("2.csv", away, getattr(road, stage)))
+        patch.setattr(stages, stage, trap("2.csv", away, getattr(stages, stage)))
         with suppress(RetryableError):
             unordered.run()
         assert value(unordered) == 1
@@ -228,7 +229,7 @@ def test_later_file_waits_for_one_that_is_being_written(
         return ObjectChangedError("fetch", Code.OBJECT_REPLACED, "The object was replaced.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(road, "fetch", trap("2.csv", changed, road.fetch))
+        patch.setattr(stages, "fetch", trap("2.csv", changed, stages.fetch))
         result = unordered.run()
 
     assert (dict(result.files), len(result.waiting)) == ({"loaded": 1}, 2)
@@ -237,7 +238,7 @@ def test_later_file_waits_for_one_that_is_being_written(
     assert value(unordered) == 3
 
 
-def test_file_whose_worker_died_goes_alone_and_before_the_later_ones(
+def test_file_whose_worker_died_is_ingested_alone_and_before_the_later_ones(
     unordered: Pipeline, written: dict[str, int]
 ) -> None:
     put_three(unordered, written)
@@ -260,7 +261,7 @@ def test_file_whose_worker_died_goes_alone_and_before_the_later_ones(
 def test_later_file_is_not_loaded_by_another_worker_before_the_earlier_one(
     unordered: Pipeline, written: dict[str, int]
 ) -> None:
-    """However files are handed out, the holder of the lock looks whether it is this file's turn."""
+    """However files are assigned to workers, the load checks under the lock that all earlier files have an outcome."""
     put_three(unordered, written)
     ((first, second, third),) = unordered.claim()
 
@@ -277,7 +278,7 @@ def test_later_file_is_not_loaded_by_another_worker_before_the_earlier_one(
     assert value(unordered) == 3
 
 
-def test_refused_file_does_not_hold_later_ones_up_and_comes_last_when_reprocessed(
+def test_refused_file_does_not_block_later_ones_and_is_loaded_last_when_requeued(
     unordered: Pipeline, written: dict[str, int]
 ) -> None:
     unordered.put("1.csv", "id,n\nx,one\n")
@@ -291,17 +292,17 @@ def test_refused_file_does_not_hold_later_ones_up_and_comes_last_when_reprocesse
     written.clear()
     with unordered.stores() as stores:
         dataset = unordered.contract.dataset
-        put_back(Selection(dataset), unordered.bucket, stores.objects, stores.ledger, {dataset})
+        requeue(Selection(dataset), unordered.bucket, stores.objects, stores.ledger, {dataset})
     unordered.run()
     assert statuses(unordered)["1.csv"] == "archived"
 
 
 def test_two_workers_with_the_same_content_load_it_once(unordered: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both hold A and have passed the early look; the one that gets the lock later finds A loaded last."""
+    """Both have content A and passed the early check; the load that gets the lock later finds A loaded last."""
     unordered.put("a.csv", A)
     unordered.put("b.csv", A)
     ((first, second),) = unordered.claim()
-    monkeypatch.setattr(road, "_loaded_before", lambda *_: None)
+    monkeypatch.setattr(stages, "_find_duplicate", lambda *_: None)
     original, barrier = load._publish, threading.Barrier(2, timeout=30)
 
     def publish(*values: Any) -> Any:
@@ -349,7 +350,7 @@ def test_in_turn_makes_one_batch_that_ends_before_a_large_file_and_one_that_was_
 def test_content_is_not_called_a_duplicate_while_an_earlier_file_waits(
     unordered: Pipeline, written: dict[str, int]
 ) -> None:
-    """A is loaded, B waits, and A comes again to a worker that does not wait for B."""
+    """A is loaded, B waits, and A is sent again to a worker that does not wait for B."""
     for at, (name, body) in enumerate((("1.csv", A), ("2.csv", B), ("3.csv", A))):
         unordered.put(name, body)
         written[name] = at

@@ -1,4 +1,4 @@
-"""Bad rows: without a budget they stop the file and are explained, with one the good rows load and the bad are kept."""
+"""Bad rows: without an error budget they refuse the file, with one the good rows load and the bad ones are reported."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 CSV, JSON, NDJSON, PARQUET = SampleFormat.CSV, SampleFormat.JSON, SampleFormat.NDJSON, SampleFormat.PARQUET
-# What a person must find in the message or, where the line itself is the trouble, in the raw record.
+# What the message must contain or, for faults of the line itself, the raw record.
 VALUES = {
     BadKind.BAD_DATE: "2026-02-30",
     BadKind.TEXT_IN_NUMBER: "twelve",
@@ -41,7 +41,7 @@ OTHERS = [
 
 
 def assert_explained(row: Row, bad: BadRow) -> None:
-    """A refused row says where it stands, which column, which code, and shows what stood there."""
+    """Assert that a reject has row, line, column and code, and shows the value."""
     assert (row["source_row"], row["source_line"], row["column_name"], row["code"]) == (
         bad.source_row,
         bad.line,
@@ -68,18 +68,18 @@ def test_pipeline_refuses_a_file_for_one_bad_row_and_explains_it(
 
     entry = pipeline.send(report.path.name, report.path.read_bytes())
 
-    told = pipeline.assert_refused(entry, "error-budget-exceeded")
+    noted_report = pipeline.assert_refused(entry, "error-budget-exceeded")
     assert (entry["rows_read"], entry["rows_rejected"], entry["loaded_at"]) == (rows, 1, None)
     assert pipeline.count() == 0
     (bad,) = report.bad_rows
     (noted,) = pipeline.rejected(entry["file_id"])
     assert_explained(noted, bad)
-    assert [{**row, "file_id": entry["file_id"]} for row in told["rejected_rows"]] == [noted]
-    assert told["rejects_by_code"] == {bad.code: 1}
-    assert told["rows"]["rejected"] == 1
+    assert [{**row, "file_id": entry["file_id"]} for row in noted_report["rejected_rows"]] == [noted]
+    assert noted_report["rejects_by_code"] == {bad.code: 1}
+    assert noted_report["rows"]["rejected"] == 1
     (line,) = pipeline.reject_file(entry)
-    told_line = {name: "" if value is None else str(value) for name, value in noted.items() if name != "file_id"}
-    assert {**line, "raw_record": line["raw_record"].removeprefix("'")} == told_line
+    expected_line = {name: "" if value is None else str(value) for name, value in noted.items() if name != "file_id"}
+    assert {**line, "raw_record": line["raw_record"].removeprefix("'")} == expected_line
     assert f"1 of {rows:,} rows" in entry["error_message"]
     assert bad.code in entry["error_message"]
     if bad.line:
@@ -105,10 +105,10 @@ def test_pipeline_loads_the_good_rows_within_the_budget_and_keeps_the_bad_one(
     assert_explained(pipeline.rejected(entry["file_id"])[0], bad)
     stored = {row["_source_row"] for row in pipeline.rows(lineage=True)}
     assert stored == set(range(1, rows + 1)) - {bad.source_row}
-    told = pipeline.report(entry)
-    assert (told["status"], told["code"]) == ("loaded", None)
-    assert told["rows"]["rejected"] == 1
-    assert "Nothing must be done" in told["what_to_do"]
+    noted_report = pipeline.report(entry)
+    assert (noted_report["status"], noted_report["code"]) == ("loaded", None)
+    assert noted_report["rows"]["rejected"] == 1
+    assert "Nothing must be done" in noted_report["what_to_do"]
     assert [line["code"] for line in pipeline.reject_file(entry)] == [bad.code]
     pipeline.assert_tidy()
 
@@ -125,7 +125,7 @@ def test_pipeline_loads_the_good_rows_within_the_budget_and_keeps_the_bad_one(
     ],
     ids=["rows exactly", "one row over", "share exactly", "over the share", "rows yes, share no", "share yes, rows no"],
 )
-def test_pipeline_holds_both_bounds_of_the_budget(
+def test_pipeline_applies_both_bounds_of_the_budget(
     make_pipeline: MakePipeline, budget: ErrorBudget, loads: bool
 ) -> None:
     pipeline = make_pipeline(budget=budget)
@@ -161,7 +161,7 @@ def test_pipeline_explains_every_bad_row_of_a_file_and_keeps_the_first_in_the_le
     assert entry["rows_rejected"] == 50
 
 
-def test_pipeline_says_all_that_is_wrong_with_one_row(pipeline: Pipeline) -> None:
+def test_pipeline_reports_all_faults_of_a_row(pipeline: Pipeline) -> None:
     entry = pipeline.send(
         "bad.csv",
         "sale_id,sale_date,customer_id,customer_name,product,category,quantity,unit_price,total_amount,region,updated_at\n"
@@ -181,7 +181,7 @@ def test_pipeline_says_all_that_is_wrong_with_one_row(pipeline: Pipeline) -> Non
     }
 
 
-def test_pipeline_loads_the_mended_file_under_the_same_name(pipeline: Pipeline) -> None:
+def test_pipeline_loads_the_corrected_file_under_the_same_name(pipeline: Pipeline) -> None:
     bad = pipeline.sample("bad.csv", 300, bad=[Bad(BadKind.BAD_DATE)])
     good = pipeline.sample("good.csv", 300)
     refused = pipeline.send("sales.csv", bad.path.read_bytes())
@@ -194,7 +194,7 @@ def test_pipeline_loads_the_mended_file_under_the_same_name(pipeline: Pipeline) 
 
 
 def test_pipeline_keeps_a_nul_character_out_of_the_ledger(pipeline: Pipeline) -> None:
-    """PostgreSQL's text cannot hold one: the row is refused, and the refusal itself must not fail."""
+    """PostgreSQL's text type cannot store one: the row is refused, and noting the reject must not fail."""
     body = pipeline.sample("good.csv", 50).path.read_bytes().replace(b"Desk lamp", b"Desk\0lamp", 1)
     assert b"\0" in body
 

@@ -1,4 +1,4 @@
-"""What the roles may do, what the ledger refuses to hold, and what ops.ensure_dataset cannot be talked into."""
+"""The rights of the roles, the constraints of the ledger, and the input that ops.ensure_dataset refuses."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ ENSURE = "SELECT ops.ensure_dataset(%s, %s::jsonb, %s)"
 
 @pytest.fixture(scope="module")
 def ingest(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
-    """The pipeline's own role."""
+    """A connection as the pipeline's role."""
     with direct(platform.warehouse_config()) as connection:
         yield connection
 
 
 @pytest.fixture(scope="module")
 def table(ingest: psycopg.Connection[Row], owner: psycopg.Connection[Row]) -> Iterator[str]:
-    """A dataset's table with one row, as the pipeline makes it."""
+    """A dataset's table with one row, created as the pipeline does."""
     ingest.execute(ENSURE, ["rights_of_roles", json.dumps([{"name": "id", "type": "text"}]), ["id"]])
     ingest.execute("INSERT INTO raw.rights_of_roles (id, _file_id, _source_row, _loaded_at) VALUES ('a', 1, 1, now())")
     yield "raw.rights_of_roles"
@@ -175,17 +175,17 @@ def test_ensure_dataset_is_safe_to_repeat_and_only_adds(pipeline: Pipeline, inge
     ]  # fmt: skip
 
 
-# --- the ledger's own guards
+# --- constraints of the ledger
 
 COUNTS = ("rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "rows_rejected")
 
 
 def add(pipeline: Pipeline, **values: Any) -> int:
-    told = {"dataset": pipeline.contract.dataset, "bucket": "b", "object_key": "k", "etag": "e", **values}
-    names = ", ".join(told)
-    marks = ", ".join(["%s"] * len(told))
+    row = {"dataset": pipeline.contract.dataset, "bucket": "b", "object_key": "k", "etag": "e", **values}
+    names = ", ".join(row)
+    marks = ", ".join(["%s"] * len(row))
     rows = pipeline.sql(
-        f"INSERT INTO ops.file_ingestion_log ({names}) VALUES ({marks}) RETURNING file_id", *told.values()
+        f"INSERT INTO ops.file_ingestion_log ({names}) VALUES ({marks}) RETURNING file_id", *row.values()
     )
     return rows[0]["file_id"]
 
@@ -207,7 +207,7 @@ def counts(*values: int | None) -> dict[str, int | None]:
         ({"bucket": None}, "has_a_source"),
     ],
     ids=[
-        "a row lost",
+        "a row missing",
         "a row too many",
         "a count missing",
         "no counts",
@@ -246,8 +246,8 @@ def test_ledger_holds_an_object_in_flight_once(pipeline: Pipeline) -> None:
     assert caught.value.diag.constraint_name == "object_is_in_flight_once"
 
 
-def test_ledger_takes_a_topic_in_place_of_a_bucket(pipeline: Pipeline) -> None:
-    """For the other door: no file, a range of offsets."""
+def test_ledger_accepts_a_topic_instead_of_a_bucket(pipeline: Pipeline) -> None:
+    """A batch of Kafka messages has no file, but a range of offsets."""
     topic = {"topic": "sales", "partition": 0, "first_offset": 10, "last_offset": 19}
 
     assert add(pipeline, bucket=None, object_key=None, etag=None, **topic)

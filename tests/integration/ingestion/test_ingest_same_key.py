@@ -1,4 +1,4 @@
-"""Uploads to a key that is being moved: no version is lost, none is loaded twice, none shows again.
+"""Uploads to a key that is being moved: no version is deleted unread, loaded twice, or listed again.
 
 Three kinds of store: a versioned bucket, a store that checks If-Match, and one that ignores conditions.
 """
@@ -11,10 +11,10 @@ import pytest
 
 from include.contracts.catalog import Catalog
 from include.contracts.reserved import UNKNOWN
-from include.ingestion.claim import Run
-from include.ingestion.places import incoming_prefix
-from include.ingestion.reprocess import Selection, put_back
-from include.ingestion.sweep import Swept, sweep
+from include.ingestion.claim import AirflowRun
+from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.upkeep.requeue import Selection, requeue
+from include.ingestion.upkeep.sweep import Swept, sweep
 from include.samples.badness import Bad, BadKind
 from include.stores import object_moves
 from include.stores.object_moves import move_own, remove_own
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 VERSIONED, CONDITIONAL, UNCONDITIONAL = "versioned", "conditional", "unconditional"
 
@@ -39,7 +39,7 @@ def kind(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def pipeline(make_pipeline: MakePipeline, kind: str, monkeypatch: pytest.MonkeyPatch) -> Pipeline:
-    """A pipeline whose bucket lies on a store of this kind."""
+    """A pipeline with a bucket on a store of this kind."""
     made = make_pipeline(file_patterns=("sales*.csv",))
     if kind == VERSIONED:
         client = local_bucket.client(made.s3)
@@ -50,7 +50,7 @@ def pipeline(make_pipeline: MakePipeline, kind: str, monkeypatch: pytest.MonkeyP
 
 
 def ignore_conditions(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What rclone's server does: it takes the conditions, and does not check them."""
+    """Make the store accept conditions without checking them, as rclone's server does."""
 
     def copy(store: ObjectStore, bucket: str, source: ObjectInfo, target: str) -> None:
         store._client.copy_object(Bucket=bucket, Key=target, CopySource={"Bucket": bucket, "Key": source.key})
@@ -68,23 +68,23 @@ def versions(pipeline: Pipeline, key: str) -> int:
 
 
 def nothing_left(pipeline: Pipeline, key: str) -> None:
-    """Neither an object nor an old version that could show again."""
+    """Assert that there is neither an object nor an old version that could be listed again."""
     found = local_bucket.client(pipeline.s3).list_object_versions(Bucket=pipeline.bucket, Prefix=key)
     assert [version["Key"] for version in found.get("Versions", ())] == []
     assert pipeline.keys("incoming/") == []
 
 
 def once(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], object], *, after: bool, key: str) -> list[str]:
-    """Do something right before or after the first call of this method that is about this key."""
+    """Call `act` right before or after the first call of this method for this key."""
     original, done = getattr(ObjectStore, name), list[str]()
 
-    def wrapped(store: ObjectStore, bucket: str, what: Any, *rest: Any, **named: Any) -> Any:
+    def wrapped(store: ObjectStore, bucket: str, what: Any, *others: Any, **named: Any) -> Any:
         mine = not done and (what if isinstance(what, str) else what.key) == key
         if mine:
             done.append(name)
         if mine and not after:
             act()
-        answer = original(store, bucket, what, *rest, **named)
+        answer = original(store, bucket, what, *others, **named)
         if mine and after:
             act()
         return answer
@@ -114,7 +114,7 @@ def test_settle_never_deletes_what_was_uploaded_meanwhile(
     assert entry["status"] == "archived"
     if entry["settled_key"] is not None:
         assert pipeline.read(entry["settled_key"]) == first
-    # A version that is hidden by a newer one is still there to be kept; without versions it is gone with the upload.
+    # In a versioned bucket the older version still exists and is moved; without versions the upload has replaced it.
     copied = (call, after) == ("copy", True)
     assert (entry["settled_key"] is not None) == (kind == VERSIONED or copied)
 
@@ -130,7 +130,7 @@ def test_settle_never_deletes_what_was_uploaded_meanwhile(
 def test_settle_never_deletes_what_was_uploaded_right_before_the_delete(
     pipeline: Pipeline, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A store without conditions loses it here: see docs/reliability.md."""
+    """A store without conditions deletes the new upload here: see docs/reliability.md."""
     key = pipeline.put("sales.csv", body(pipeline, 0))
     pipeline.ingest(pipeline.claim())
     call = "delete_version" if kind == VERSIONED else "delete_if_match"
@@ -149,7 +149,7 @@ def test_settle_never_deletes_what_was_uploaded_right_before_the_delete(
 def test_settle_names_versions_that_were_replaced_before_the_claim_and_removes_them(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A, B on one key, B claimed and moved: the key lists nothing. C, uploaded meanwhile, stays and loads."""
+    """A and B are uploaded to one key, B is claimed and moved: no version is left. C, uploaded meanwhile, stays."""
     for start in (0, 100):
         key = pipeline.put("sales.csv", body(pipeline, start))
     pipeline.ingest(pipeline.claim())
@@ -204,7 +204,7 @@ def test_settle_killed_between_the_deletes_is_repeated(
 
 
 @pytest.mark.parametrize("kind", [VERSIONED], indirect=True)
-def test_settle_leaves_the_same_content_alone_that_was_uploaded_again(
+def test_settle_keeps_the_same_content_that_was_uploaded_again(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = body(pipeline, 0)
@@ -220,10 +220,10 @@ def test_settle_leaves_the_same_content_alone_that_was_uploaded_again(
     nothing_left(pipeline, key)
 
 
-def test_file_in_parts_is_moved_again_after_a_kill_behind_the_copy(
+def test_multipart_file_is_moved_again_after_a_kill_after_its_copy(
     pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The ETag of an upload in parts is not the one of its copy: the contents decide."""
+    """The ETag of a multipart upload differs from that of its copy, so the contents are compared."""
     client, key = local_bucket.client(pipeline.s3), incoming_prefix(pipeline.contract.dataset) + "sales.csv"
     upload = client.create_multipart_upload(Bucket=pipeline.bucket, Key=key)["UploadId"]
     where = {"Bucket": pipeline.bucket, "Key": key, "UploadId": upload}
@@ -241,13 +241,15 @@ def test_file_in_parts_is_moved_again_after_a_kill_behind_the_copy(
     nothing_left(pipeline, key)
 
 
-# --- routing and putting back: no key is ever overwritten
+# --- routing and requeue: no key is overwritten
 
 
 def swept(pipeline: Pipeline) -> Swept:
     catalog = Catalog({pipeline.contract.dataset: pipeline.contract}, ())
     with pipeline.stores() as stores:
-        return sweep(lambda: catalog, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
+        return sweep(
+            lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
+        )
 
 
 def test_sweep_routes_beside_a_file_of_the_same_name_and_both_load(pipeline: Pipeline) -> None:
@@ -280,7 +282,7 @@ def test_sweep_overwrites_nothing_that_was_dropped_while_it_routes(
     assert pipeline.count() == 40
 
 
-def test_sweep_killed_behind_its_copy_is_repeated(pipeline: Pipeline) -> None:
+def test_sweep_killed_after_its_copy_is_repeated(pipeline: Pipeline) -> None:
     pipeline.put("sales_n.csv", body(pipeline, 0))
     pipeline.objects.put(pipeline.bucket, "incoming/sales_n.csv", body(pipeline, 0))
 
@@ -308,7 +310,7 @@ def test_sweep_names_versions_that_were_replaced_before_it_routed_them(pipeline:
     nothing_left(pipeline, key)
 
 
-def test_put_back_overwrites_nothing_and_a_file_loads_after_it(pipeline: Pipeline) -> None:
+def test_requeue_overwrites_nothing_and_a_file_loads_after_it(pipeline: Pipeline) -> None:
     bad = pipeline.sample("s.csv", 50, bad=[Bad(BadKind.BAD_DATE, 3)]).path.read_bytes()
     pipeline.send("sales.csv", bad)
     key = pipeline.put("sales.csv", body(pipeline, 0))
@@ -316,8 +318,8 @@ def test_put_back_overwrites_nothing_and_a_file_loads_after_it(pipeline: Pipelin
     def back() -> tuple[int, int]:
         with pipeline.stores() as stores:
             selection = Selection(pipeline.contract.dataset)
-            returned = put_back(selection, pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
-        return len(returned.keys), len(returned.waiting)
+            requeued = requeue(selection, pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+        return len(requeued.keys), len(requeued.waiting)
 
     assert back() == (0, 1)
     assert pipeline.read(key) == body(pipeline, 0)
@@ -358,7 +360,9 @@ def test_sweep_ends_files_of_a_contract_that_was_deleted_after_they_were_claimed
 
     def sweeps() -> Swept:
         with pipeline.stores() as stores:
-            return sweep(lambda: others, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
+            return sweep(
+                lambda: others, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
+            )
 
     assert sweeps() == Swept(routed=0, quarantined=int(moment == "claimed"))
 
@@ -378,7 +382,7 @@ def test_sweep_ends_files_of_a_contract_that_was_deleted_after_they_were_claimed
 
 
 @pytest.mark.parametrize("kind", [VERSIONED], indirect=True)
-def test_sweep_quarantines_each_version_of_a_stranger_once(pipeline: Pipeline) -> None:
+def test_sweep_quarantines_each_version_of_an_unknown_file_once(pipeline: Pipeline) -> None:
     for content in (b"1", b"2"):
         pipeline.objects.put(pipeline.bucket, "incoming/notes.txt", content)
 
@@ -386,14 +390,14 @@ def test_sweep_quarantines_each_version_of_a_stranger_once(pipeline: Pipeline) -
     assert swept(pipeline) == Swept(0, 0)
 
     nothing_left(pipeline, "incoming/notes.txt")
-    (stranger,) = pipeline.sql(
+    (entry,) = pipeline.sql(
         "SELECT * FROM ops.file_ingestion_log WHERE dataset = %s AND bucket = %s", UNKNOWN, pipeline.bucket
     )
-    assert pipeline.read(stranger["settled_key"]) == b"2"
+    assert pipeline.read(entry["settled_key"]) == b"2"
 
 
-def test_object_of_our_own_that_was_written_twice_is_moved_whole(pipeline: Pipeline) -> None:
-    """A worker that died has written its reject file, and the next one has written the same once more."""
+def test_pipeline_object_that_was_written_twice_is_moved_with_all_versions(pipeline: Pipeline) -> None:
+    """A worker wrote its reject file and died, and the next worker wrote the same file again."""
     source, target = "staging/own/rejects.csv", "failed/own/rejects.csv"
     for content in (b"other", b"same", b"same"):
         pipeline.objects.put(pipeline.bucket, source, content)
@@ -406,7 +410,7 @@ def test_object_of_our_own_that_was_written_twice_is_moved_whole(pipeline: Pipel
     assert pipeline.read(target) == b"same"
 
 
-def test_object_of_our_own_that_was_written_twice_is_removed_whole(pipeline: Pipeline) -> None:
+def test_pipeline_object_that_was_written_twice_is_removed_with_all_versions(pipeline: Pipeline) -> None:
     for _ in range(2):
         pipeline.objects.put(pipeline.bucket, "failed/own/report.json", b"{}")
 

@@ -1,4 +1,4 @@
-"""The table and its contract are compared before anything is loaded; what loses nothing is widened."""
+"""The table is compared with its contract before anything is loaded; types are widened if no value changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, ErrorBudget, RowRule, UnknownColumns
 from include.ingestion.audit import Auditor
-from include.ingestion.reprocess import Selection, put_back
 from include.ingestion.target import Target
+from include.ingestion.upkeep.requeue import Selection, requeue
 
 if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline, Row
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 INTEGER = ColumnType.INTEGER
 ID = Column("id", ColumnType.TEXT, required=True)
@@ -97,7 +97,7 @@ def assert_differs(pipeline: Pipeline, entry: Row, *words: str) -> None:
 def test_column_of_another_type_is_refused_with_both_sides_and_the_remedy(
     make_pipeline: MakePipeline, old: str, new: str
 ) -> None:
-    """CASES: a contract's new version retypes a column. Back to the old contract, or on with a changed table."""
+    """CASES: a new version of a contract changes a column's type; the remedies are the old contract or a new table."""
     pipeline = made(make_pipeline, ID, column(old))
     pipeline.assert_archived(pipeline.send("1.csv", body(old, 1)), inserted=1)
     before, kind = pipeline.versions(), kind_of(pipeline)
@@ -109,7 +109,7 @@ def test_column_of_another_type_is_refused_with_both_sides_and_the_remedy(
     assert (pipeline.versions(), kind_of(pipeline)) == (before, kind)
 
 
-def test_refused_file_loads_once_the_remedy_was_carried_out(make_pipeline: MakePipeline) -> None:
+def test_refused_file_loads_after_the_remedy(make_pipeline: MakePipeline) -> None:
     pipeline = made(make_pipeline, ID, column("numeric(10,2)"))
     pipeline.send("1.csv", "id,v\na,1.25\n")
     pipeline.contract = replace(pipeline.contract, columns=(ID, column("numeric(12,4)")))
@@ -119,7 +119,7 @@ def test_refused_file_loads_once_the_remedy_was_carried_out(make_pipeline: MakeP
     pipeline.sql(remedy)
     with pipeline.stores() as stores:
         dataset = pipeline.contract.dataset
-        moved = put_back(Selection(dataset), pipeline.bucket, stores.objects, stores.ledger, {dataset})
+        moved = requeue(Selection(dataset), pipeline.bucket, stores.objects, stores.ledger, {dataset})
     assert len(moved.keys) == 1
     pipeline.run()
 
@@ -137,10 +137,8 @@ def test_refused_file_loads_once_the_remedy_was_carried_out(make_pipeline: MakeP
         ("numeric(10,2)", "numeric(12,2)", "numeric(12,2)"),
     ],
 )
-def test_type_is_widened_where_nothing_is_lost(
-    make_pipeline: MakePipeline, made_as: str, new: str, becomes: str
-) -> None:
-    """A table that was made, or altered, by hand; or a contract that has grown."""
+def test_type_is_widened_if_no_value_changes(make_pipeline: MakePipeline, made_as: str, new: str, becomes: str) -> None:
+    """The table was created or altered by its owner, or the contract has a wider type now."""
     pipeline = made(make_pipeline, ID, column(new))
     value = {"text": "'five!'", "bigint": "32767", "numeric(12,2)": "99999999.99"}[new]
     pipeline.send("1.csv", "id,v\nnone,\n")
@@ -179,7 +177,7 @@ def test_view_over_a_column_that_must_be_widened_is_named(make_pipeline: MakePip
 
     entry = pipeline.send("2.csv", "id,v\nb,2\n")
 
-    assert_differs(pipeline, entry, view, "drop what depends on the column")
+    assert_differs(pipeline, entry, view, "drop the objects that depend on the column")
     pipeline.sql(f"DROP VIEW {view}")
     pipeline.assert_archived(pipeline.send("3.csv", "id,v\nb,3\n"), inserted=1)
 
@@ -231,7 +229,7 @@ def test_new_key_column_that_the_table_lacks_is_not_added(make_pipeline: MakePip
     assert pipeline.sql("SELECT * FROM {table}")[0].keys() & {"id", "other"} == {"id"}
 
 
-# --- what a table demands
+# --- constraints of a table
 
 
 def test_required_column_that_becomes_optional_and_back_loads(make_pipeline: MakePipeline) -> None:
@@ -243,7 +241,7 @@ def test_required_column_that_becomes_optional_and_back_loads(make_pipeline: Mak
     pipeline.assert_archived(pipeline.send("3.csv", "id,v\nc,\n"), inserted=1)
 
 
-def test_column_that_leaves_the_contract_stays_and_comes_back_in_its_type_only(make_pipeline: MakePipeline) -> None:
+def test_column_that_leaves_the_contract_stays_and_may_return_with_its_type_only(make_pipeline: MakePipeline) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"), unknown_columns=UnknownColumns.EVOLVE)
     pipeline.send("1.csv", "id,v\na,1\n")
     pipeline.contract = replace(pipeline.contract, columns=(ID,))
@@ -279,7 +277,7 @@ def test_evolved_column_that_enters_the_contract_as_another_type_is_refused(make
     ],
     ids=["not null", "column of the owner's", "generated", "no lineage", "other lineage"],
 )
-def test_table_that_was_changed_by_hand_is_refused_with_what_it_demands(
+def test_table_that_its_owner_changed_is_refused_with_the_difference(
     make_pipeline: MakePipeline, change: str, words: str
 ) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"))
@@ -293,9 +291,7 @@ def test_table_that_was_changed_by_hand_is_refused_with_what_it_demands(
     "change", ["ADD COLUMN mine text", "ADD COLUMN mine text NOT NULL DEFAULT 'x'",
                "ADD COLUMN mine bigint GENERATED ALWAYS AS (v * 2) STORED"]
 )  # fmt: skip
-def test_columns_of_the_owner_that_ask_nothing_of_a_row_are_left_alone(
-    make_pipeline: MakePipeline, change: str
-) -> None:
+def test_columns_of_the_owner_that_may_be_empty_are_kept(make_pipeline: MakePipeline, change: str) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"))
     pipeline.send("1.csv", "id,v\na,1\n")
     pipeline.sql(f"ALTER TABLE {{table}} {change}")
@@ -303,7 +299,7 @@ def test_columns_of_the_owner_that_ask_nothing_of_a_row_are_left_alone(
     pipeline.assert_archived(pipeline.send("2.csv", "id,v\nb,2\n"), inserted=1)
 
 
-def test_table_that_a_crash_would_empty_is_refused(make_pipeline: MakePipeline) -> None:
+def test_unlogged_table_is_refused(make_pipeline: MakePipeline) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"))
     pipeline.send("1.csv", "id,v\na,1\n")
     pipeline.sql("ALTER TABLE {table} SET UNLOGGED")
@@ -343,7 +339,7 @@ def test_derived_column_of_another_type_is_refused(make_pipeline: MakePipeline) 
 
 
 def test_column_that_the_table_cannot_get_is_an_error_that_names_it(make_pipeline: MakePipeline) -> None:
-    """PostgreSQL has a system column of this name, so it adds none, and the catalogue lists none."""
+    """PostgreSQL has a system column of this name: it adds no column, and the catalogue lists none."""
     pipeline = made(make_pipeline, ID, Column("xmin", ColumnType.INTEGER))
 
     entry = pipeline.send("1.csv", "id,xmin\na,1\n")
@@ -352,7 +348,7 @@ def test_column_that_the_table_cannot_get_is_an_error_that_names_it(make_pipelin
     assert "xmin" in entry["error_message"]
 
 
-def test_column_that_the_table_loses_again_is_an_error_that_names_it(
+def test_column_that_the_table_still_lacks_after_a_change_is_an_error_that_names_it(
     make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"))
@@ -376,13 +372,13 @@ def test_table_without_a_key_is_refused(make_pipeline: MakePipeline) -> None:
     pipeline.assert_archived(pipeline.send("3.csv", "id\nc\n"), inserted=1)
 
 
-# --- rows of one file that contradict each other
+# --- conflicting rows of one file
 
 
 CONFLICT = "id,v\na,1\nb,2\na,3\nb,2\nc,4\n"
 
 
-def test_contradicting_rows_are_refused_and_the_others_load(make_pipeline: MakePipeline) -> None:
+def test_conflicting_rows_are_refused_and_the_others_load(make_pipeline: MakePipeline) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"))
     pipeline.contract = replace(pipeline.contract, budget=ErrorBudget(rows=2))
 
@@ -397,7 +393,7 @@ def test_contradicting_rows_are_refused_and_the_others_load(make_pipeline: MakeP
     assert {row["id"]: row["v"] for row in pipeline.rows()} == {"b": 2, "c": 4}
 
 
-def test_contradicting_rows_beyond_the_budget_refuse_the_file(make_pipeline: MakePipeline) -> None:
+def test_conflicting_rows_beyond_the_budget_refuse_the_file(make_pipeline: MakePipeline) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"))
 
     entry = pipeline.send("1.csv", CONFLICT)
@@ -407,7 +403,7 @@ def test_contradicting_rows_beyond_the_budget_refuse_the_file(make_pipeline: Mak
     assert "also in line 4" in report["message"]
 
 
-def test_file_of_contradicting_rows_alone_loads_nothing_within_the_budget(make_pipeline: MakePipeline) -> None:
+def test_file_of_conflicting_rows_only_loads_nothing_within_the_budget(make_pipeline: MakePipeline) -> None:
     pipeline = made(make_pipeline, ID, column("bigint"))
     pipeline.contract = replace(pipeline.contract, budget=ErrorBudget(share=1.0))
 
@@ -418,10 +414,10 @@ def test_file_of_contradicting_rows_alone_loads_nothing_within_the_budget(make_p
 # Names
 
 
-def test_settling_a_dataset_leaves_the_staging_table_of_one_whose_name_ends_in_digits(
+def test_settle_keeps_the_staging_table_of_a_dataset_whose_name_ends_in_digits(
     make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """File 9 of `a_8` is staged as `a_8_9_1`, which begins as the staging tables of file 8 of `a` do."""
+    """The staging table of file 9 of `a_8` is `a_8_9_1`, which begins like the staging tables of file 8 of `a`."""
     one = made(make_pipeline, ID, column("bigint"))
     one.put("one.csv", body("bigint", 1))
     [[file_id]] = one.claim()
@@ -447,9 +443,9 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("road", ["fast", "slow"])
-def test_columns_named_as_those_of_the_pipelines_own_queries_load(make_pipeline: MakePipeline, road: str) -> None:
-    """All names are columns of one table, three of them its key: repeated, contradicting, new and changed rows."""
+@pytest.mark.parametrize("path", ["fast", "slow"])
+def test_columns_named_as_those_of_the_pipelines_own_queries_load(make_pipeline: MakePipeline, path: str) -> None:
+    """All names are columns of one table, three of them its key: repeated, conflicting, new and changed rows."""
     columns = (*(Column(name, ColumnType.TEXT, required=True) for name in NAMES[:3]), Column("newest_by", INTEGER))
     columns += tuple(Column(name, ColumnType.TEXT) for name in NAMES[3:])
     columns += (Column("total", INTEGER, derived="newest_by + length(other_row)"),)
@@ -464,7 +460,7 @@ def test_columns_named_as_those_of_the_pipelines_own_queries_load(make_pipeline:
         lines = [f"k,k,{key},{newest}," + ",".join([value] * len(NAMES[3:])) for key, newest, value in rows]
         return "\n".join([header, *lines, ""])
 
-    bad = [("9", 1, "no")] if road == "slow" else []
+    bad = [("9", 1, "no")] if path == "slow" else []
     first = pipeline.send(
         "1.csv", file(("1", 1, "a"), ("1", 1, "a"), ("2", 1, "b"), ("2", 1, "c"), ("3", 1, "d"), *bad)
     )

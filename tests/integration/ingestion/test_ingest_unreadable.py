@@ -1,4 +1,4 @@
-"""Objects that a store lists and does not serve: each is one entry with a reason, and holds nothing else up."""
+"""Objects that a store lists and does not serve: each is one entry with a reason, and blocks no other file."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from botocore.awsrequest import AWSResponse
 
 from include.contracts.catalog import Catalog
 from include.errors import Code, PermanentError, RetryableError
-from include.ingestion.claim import Run
-from include.ingestion.reprocess import Returned, Selection, put_back
-from include.ingestion.sweep import Swept, sweep
+from include.ingestion.claim import AirflowRun
+from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
+from include.ingestion.upkeep.sweep import Swept, sweep
 from include.ingestion.waiting import any_to_claim
 from include.samples.badness import Bad, BadKind
 from include.stores import object_store
@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 
     from ingest_pipeline import Pipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 
 class Body(io.BytesIO):
-    """What botocore reads an answer from."""
+    """The body of a response, as botocore reads it."""
 
     def stream(self, **_: Any) -> Any:
         yield self.getvalue()
 
 
 def answers(monkeypatch: pytest.MonkeyPatch, key: str, status: int, code: str) -> None:
-    """From here on the store answers GET, HEAD and COPY of this object so, and everything else as always.
+    """Make the store answer GET, HEAD and COPY of this object with this error, and everything else as usual.
 
-    To HEAD there is no text: the client knows the number alone.
+    The answer to HEAD has no body: the client gets only the status.
     """
     original = ObjectStore.__init__
 
@@ -60,7 +60,7 @@ def answers(monkeypatch: pytest.MonkeyPatch, key: str, status: int, code: str) -
 
 
 def to_claim(pipeline: Pipeline) -> bool:
-    """What the sensor sees."""
+    """Whether the sensor would start a run."""
     return any_to_claim(pipeline.contract.dataset, ObjectStore(pipeline.s3), pipeline.warehouse, pipeline.settings)
 
 
@@ -88,12 +88,12 @@ def test_object_that_the_store_refuses_is_one_refused_entry_and_the_others_load(
         for key in (first, last):
             pipeline.assert_archived(pipeline.entries(key)[0], inserted=10)
         assert pipeline.claim() == []
-        assert not to_claim(pipeline), "nothing wakes the sensor"
+        assert not to_claim(pipeline), "nothing triggers the sensor"
         assert pipeline.keys("incoming/") == [refused]
 
     with pipeline.stores() as stores:
         selection = Selection(pipeline.contract.dataset)
-        assert put_back(selection, pipeline.bucket, stores.objects, stores.ledger, set()) == Returned((refused,), ())
+        assert requeue(selection, pipeline.bucket, stores.objects, stores.ledger, set()) == Requeued((refused,), ())
     assert to_claim(pipeline)
     pipeline.run()
     (entry,) = pipeline.entries(refused)
@@ -111,10 +111,10 @@ def test_quarantined_file_in_cold_storage_does_not_keep_the_others_in_quarantine
         answers(patch, cold, 403, "InvalidObjectState")
         with pipeline.stores() as stores:
             selection = Selection(pipeline.contract.dataset)
-            returned = put_back(selection, pipeline.bucket, stores.objects, stores.ledger, set())
+            requeued = requeue(selection, pipeline.bucket, stores.objects, stores.ledger, set())
 
-    assert (len(returned.keys), returned.refused) == (2, (cold,))
-    assert pipeline.entries()[0]["settled_key"] == cold, "it can be put back later"
+    assert (len(requeued.keys), requeued.refused) == (2, (cold,))
+    assert pipeline.entries()[0]["settled_key"] == cold, "it can be requeued later"
 
 
 @pytest.mark.parametrize("code", ["InvalidObjectState", "ObjectNotInActiveTierError"])
@@ -131,7 +131,9 @@ def test_file_at_the_top_that_the_store_refuses_is_one_refused_entry_and_the_oth
 
     def sweeps() -> Swept:
         with pipeline.stores() as stores:
-            return sweep(lambda: catalog, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
+            return sweep(
+                lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
+            )
 
     def entries() -> list[tuple[Any, ...]]:
         rows = pipeline.sql(
@@ -147,7 +149,7 @@ def test_file_at_the_top_that_the_store_refuses_is_one_refused_entry_and_the_oth
 
     with pipeline.stores() as stores:
         selection = Selection(name=keys[1].rsplit("/", maxsplit=1)[-1])
-        assert put_back(selection, pipeline.bucket, stores.objects, stores.ledger, {dataset}).keys == (keys[1],)
+        assert requeue(selection, pipeline.bucket, stores.objects, stores.ledger, {dataset}).keys == (keys[1],)
     assert sweeps().routed == 1
     pipeline.run()
     assert {entry["status"] for entry in pipeline.entries()} == {"archived"}
@@ -164,7 +166,7 @@ def test_object_that_is_never_served_waits_and_the_others_load(pipeline: Pipelin
         (entry,) = pipeline.entries(stuck)
         assert (entry["status"], entry["error_code"], entry["attempts"]) == ("claimed", "bucket-unavailable", 0)
         assert [pipeline.entries(key)[0]["status"] for key in (first, last)] == ["archived", "archived"]
-        assert not to_claim(pipeline), "it is let rest for a minute"
+        assert not to_claim(pipeline), "it has a back-off of a minute"
         another = pipeline.put("another.csv", pipeline.sample("s.csv", 10, start=500).path.read_bytes())
         assert to_claim(pipeline), "another file does not wait for that"
         pipeline.objects.delete(pipeline.bucket, another)
@@ -178,10 +180,8 @@ def test_object_that_is_never_served_waits_and_the_others_load(pipeline: Pipelin
     pipeline.assert_archived(pipeline.entries(stuck)[0], inserted=10)
 
 
-def test_file_waits_where_the_store_refuses_our_key_altogether(
-    pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The run fails, for a person has to act; the file is not blamed."""
+def test_file_waits_if_the_store_refuses_the_access_key(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The run fails, because an operator has to act; the file is not refused."""
     key = three_files(pipeline)[0]
     batches = pipeline.claim()
     there = pipeline.s3
@@ -200,7 +200,7 @@ def test_file_waits_where_the_store_refuses_our_key_altogether(
 
 @pytest.fixture
 def without_etag(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, timedelta], None]:
-    """Makes the store list an object without an ETag, written so long ago."""
+    """Makes the store list an object of this age without an ETag."""
     original = object_store._listed
 
     def hide(key: str, age: timedelta) -> None:
@@ -213,7 +213,7 @@ def without_etag(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, timedelta], 
     return hide
 
 
-def test_object_without_an_etag_is_named_after_minutes_and_wakes_nothing(
+def test_object_without_an_etag_is_refused_after_minutes_and_triggers_no_run(
     pipeline: Pipeline, without_etag: Callable[[str, timedelta], None]
 ) -> None:
     stuck = pipeline.put("stuck.csv", b"half")
@@ -222,11 +222,13 @@ def test_object_without_an_etag_is_named_after_minutes_and_wakes_nothing(
 
     def sweeps() -> Swept:
         with pipeline.stores() as stores:
-            return sweep(lambda: catalog, stores.objects, stores.ledger, Run("sweep_test", "run-1"), pipeline.settings)
+            return sweep(
+                lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
+            )
 
     without_etag(stuck, timedelta(minutes=1))
     sweeps()
-    assert pipeline.entries(stuck) == [], "it may still be on its way"
+    assert pipeline.entries(stuck) == [], "it may still be uploading"
     without_etag(stuck, timedelta(minutes=6))
     for _ in range(3):
         sweeps()
@@ -254,7 +256,7 @@ def test_one_call_lists_the_first_keys_and_says_that_they_are_all(pipeline: Pipe
     assert pipeline.objects.first_keys(pipeline.bucket, "incoming/") == (tuple(keys), True)
 
 
-def test_sensor_waits_where_files_lie_and_the_warehouse_is_away(pipeline: Pipeline) -> None:
+def test_sensor_waits_if_there_are_files_and_the_warehouse_is_unavailable(pipeline: Pipeline) -> None:
     three_files(pipeline)
     nowhere = pipeline.warehouse.model_copy(update={"port": 9})
 
@@ -262,8 +264,8 @@ def test_sensor_waits_where_files_lie_and_the_warehouse_is_away(pipeline: Pipeli
         any_to_claim(pipeline.contract.dataset, pipeline.objects, nowhere, pipeline.settings)
 
 
-def test_file_waits_for_a_bucket_that_is_away_however_often_it_is_tried(pipeline: Pipeline) -> None:
-    """Claimed before the outage: no try counts against it. The sensor's looks are in tests/dags."""
+def test_file_waits_for_a_bucket_that_is_unavailable_after_any_number_of_attempts(pipeline: Pipeline) -> None:
+    """The file is claimed before the outage: no attempt counts. tests/dags tests the sensor."""
     key = pipeline.put("sales.csv", pipeline.sample("s.csv", 10).path.read_bytes())
     batches = pipeline.claim()
     there = pipeline.s3

@@ -1,4 +1,4 @@
-"""Values in PostgreSQL as the file has them, and rows that PostgreSQL would refuse refused before it sees them."""
+"""Values in PostgreSQL are those of the file, and rows that PostgreSQL would refuse are refused before the load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from include.contracts.model import Column, ColumnType, ErrorBudget
-from include.ingestion.json_values import kept_by_jsonb
+from include.ingestion.readers.json_values import kept_by_jsonb
 
 if TYPE_CHECKING:
     from conftest import MakePipeline
@@ -72,7 +72,7 @@ def test_a_number_beyond_its_column_is_refused_alone(make_pipeline: MakePipeline
     assert [(row["id"], row["n"]) for row in found] == [("2", Decimal("7.00")), ("6", Decimal("12.30"))]
 
 
-def test_keys_that_come_twice_are_refused_with_the_row(make_pipeline: MakePipeline) -> None:
+def test_duplicate_keys_are_refused_with_the_row(make_pipeline: MakePipeline) -> None:
     pipeline = pipeline_of(make_pipeline, Column("n", ColumnType.INTEGER), Column("v", ColumnType.JSON))
     entry = pipeline.send(
         "n.ndjson", '{"id":"1","n":1,"n":2,"v":{}}\n{"id":"2","n":2,"v":{"k":1,"k":2}}\n{"id":"3","n":3,"v":{"k":1}}\n'
@@ -81,7 +81,7 @@ def test_keys_that_come_twice_are_refused_with_the_row(make_pipeline: MakePipeli
     assert rejected(pipeline, entry) == [(1, 1, None, "duplicate-columns"), (2, 2, None, "duplicate-columns")]
 
 
-def test_an_undeclared_encoding_is_refused_with_its_place(make_pipeline: MakePipeline) -> None:
+def test_an_undeclared_encoding_is_refused_with_line_and_byte(make_pipeline: MakePipeline) -> None:
     pipeline = pipeline_of(make_pipeline, Column("n", ColumnType.TEXT))
     entry = pipeline.send("n.csv", "id,n\n1,Сергей\n".encode("cp1251"))
     assert (entry["status"], entry["error_code"]) == ("validation_failed", "undeclared-encoding")
@@ -98,7 +98,7 @@ def test_an_undeclared_encoding_is_refused_with_its_place(make_pipeline: MakePip
     ],
     ids=lambda number: number[:20],
 )  # fmt: skip
-def test_jsonb_takes_a_number_if_and_only_if_it_is_kept(owner: psycopg.Connection[Row], number: str) -> None:
+def test_jsonb_accepts_a_number_if_and_only_if_kept_by_jsonb_does(owner: psycopg.Connection[Row], number: str) -> None:
     try:
         owner.execute("SELECT %s::jsonb", [f"[{number}]"])
         taken = True

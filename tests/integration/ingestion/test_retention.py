@@ -1,4 +1,4 @@
-"""What is forgotten, and what must stay: details of old files, leftovers of dead workers, old objects."""
+"""What is deleted and what is kept: details of old files, leftovers of dead workers, old objects."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from ingest_pipeline import direct
 
-from include.ingestion.retention import forget_details, remove_leftovers, remove_old_objects
+from include.ingestion.upkeep.purge import purge_expired, remove_leftovers, remove_old_objects
 from include.samples.badness import Bad, BadKind
 from include.settings import RetentionSettings
 from include.stores.warehouse import connect
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from local.platform import Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 SETTINGS = RetentionSettings()
 NOTHING = RetentionSettings(rejected_rows_days=0, file_results_days=0, file_events_days=0, alerts_days=0)
@@ -31,7 +31,7 @@ DETAILS = ("rejected_rows", "quality_result", "file_event")
 
 
 def refused(pipeline: Pipeline, name: str) -> int:
-    """A file that was refused, with something told about it in every table of details; its id."""
+    """Send a file that is refused, with rows about it in every table of details; its id."""
     body = pipeline.sample(name, 20, bad=[Bad(BadKind.TEXT_IN_NUMBER, 1)]).path.read_bytes()
     file_id = int(pipeline.send(name, body)["file_id"])
     pipeline.sql(
@@ -51,16 +51,16 @@ def age(pipeline: Pipeline, file_id: int, days: int) -> None:
     )
 
 
-def told(pipeline: Pipeline, file_id: int) -> dict[str, bool]:
-    """Of which tables of details the file still has rows."""
+def details(pipeline: Pipeline, file_id: int) -> dict[str, bool]:
+    """For each table of details, whether the file still has rows there."""
     return {
         table: bool(pipeline.sql(f"SELECT 1 FROM ops.{table} WHERE file_id = %s LIMIT 1", file_id)) for table in DETAILS
     }
 
 
-def forget(pipeline: Pipeline, settings: RetentionSettings = SETTINGS) -> dict[str, int]:
+def purge(pipeline: Pipeline, settings: RetentionSettings = SETTINGS) -> dict[str, int]:
     with connect(pipeline.warehouse) as connection:
-        return forget_details(connection, settings)
+        return purge_expired(connection, settings)
 
 
 @pytest.mark.parametrize(
@@ -71,43 +71,43 @@ def forget(pipeline: Pipeline, settings: RetentionSettings = SETTINGS) -> dict[s
         pytest.param(400, set(), id="very old: nothing but the entry"),
     ],
 )
-def test_details_of_settled_files_go_by_their_age_and_the_entry_stays(
+def test_details_of_settled_files_are_deleted_by_age_and_the_entry_stays(
     pipeline: Pipeline, days: int, left: set[str]
 ) -> None:
     file_id = refused(pipeline, "sales.csv")
     before = pipeline.entry(file_id)
     age(pipeline, file_id, days)
-    counts = forget(pipeline)
-    assert {table for table, there in told(pipeline, file_id).items() if there} == left
+    counts = purge(pipeline)
+    assert {table for table, there in details(pipeline, file_id).items() if there} == left
     assert pipeline.entry(file_id) | {"settled_at": None} == before | {"settled_at": None}
     assert (counts["rejected_rows"] > 0) == ("rejected_rows" not in left)
-    again = forget(pipeline)
+    again = purge(pipeline)
     assert set(again.values()) == {0}, "there was something left for a second run"
 
 
-def test_zero_keeps_for_ever(pipeline: Pipeline) -> None:
+def test_zero_days_keep_details_without_limit(pipeline: Pipeline) -> None:
     file_id = refused(pipeline, "sales.csv")
     age(pipeline, file_id, 4000)
-    assert set(forget(pipeline, NOTHING).values()) == {0}
-    assert all(told(pipeline, file_id).values())
+    assert set(purge(pipeline, NOTHING).values()) == {0}
+    assert all(details(pipeline, file_id).values())
 
 
-def test_details_of_a_file_that_is_not_settled_stay_whatever_their_age(pipeline: Pipeline) -> None:
+def test_details_of_a_file_that_is_not_settled_stay_at_any_age(pipeline: Pipeline) -> None:
     file_id = refused(pipeline, "sales.csv")
     age(pipeline, file_id, 4000)
     pipeline.sql("UPDATE ops.file_ingestion_log SET settled_at = NULL WHERE file_id = %s", file_id)
-    forget(pipeline)
-    assert all(told(pipeline, file_id).values())
+    purge(pipeline)
+    assert all(details(pipeline, file_id).values())
 
 
-def test_old_causes_of_alerts_go_and_what_is_not_told_of_yet_stays(pipeline: Pipeline, own_name: str) -> None:
+def test_old_causes_of_alerts_are_deleted_and_the_watermark_stays(pipeline: Pipeline, own_name: str) -> None:
     for cause, days in (("", 4000), ("bad-number", 4000), ("no-rows", 1)):
         pipeline.sql(
             "INSERT INTO ops.alert (kind, about, cause, told_until, told_at) "
             "SELECT 'run', %s, %s, t, t FROM (SELECT now() - make_interval(days => %s)) AS at (t)",
             own_name, cause, days,
         )  # fmt: skip
-    assert forget(pipeline)["alerts"] == 1
+    assert purge(pipeline)["alerts"] == 1
     left = pipeline.sql("SELECT cause FROM ops.alert WHERE about = %s ORDER BY cause", own_name)
     assert [row["cause"] for row in left] == ["", "no-rows"]
 
@@ -116,7 +116,7 @@ def test_old_causes_of_alerts_go_and_what_is_not_told_of_yet_stays(pipeline: Pip
     "call",
     ["ops.forget_file_events('1 second', 10)", "ops.forget_file_events(NULL, 10)", "ops.forget_alerts('-1 day')"],
 )
-def test_functions_refuse_to_forget_what_is_of_now(platform: Platform, call: str) -> None:
+def test_purge_functions_refuse_recent_data(platform: Platform, call: str) -> None:
     with (
         direct(platform.warehouse_config()) as ingest,
         pytest.raises(psycopg.errors.RaiseException, match="not a time"),
@@ -125,7 +125,7 @@ def test_functions_refuse_to_forget_what_is_of_now(platform: Platform, call: str
 
 
 @pytest.mark.parametrize("role", ["reader", "transform"])
-def test_only_the_role_of_the_pipeline_may_forget(platform: Platform, role: str) -> None:
+def test_only_the_role_ingest_may_purge(platform: Platform, role: str) -> None:
     with direct(platform.warehouse_config(role)) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
         other.execute("SELECT ops.forget_file_events('400 days', 10)")
 
@@ -136,7 +136,7 @@ def test_only_the_role_of_the_pipeline_may_forget(platform: Platform, role: str)
 def leftovers(pipeline: Pipeline, hours: float = 24.0) -> dict[str, int]:
     with pipeline.stores() as stores:
         settings = RetentionSettings(leftover_hours=hours)
-        return remove_leftovers(stores.ledger.connection, stores.objects, pipeline.settings, settings)
+        return remove_leftovers(stores.connection, stores.objects, pipeline.settings, settings)
 
 
 @pytest.fixture
@@ -148,7 +148,9 @@ def settled_and_open(pipeline: Pipeline) -> tuple[int, int]:
     return settled, waiting
 
 
-def test_staging_tables_of_settled_and_unknown_files_go(pipeline: Pipeline, settled_and_open: tuple[int, int]) -> None:
+def test_staging_tables_of_settled_and_unknown_files_are_dropped(
+    pipeline: Pipeline, settled_and_open: tuple[int, int]
+) -> None:
     settled, waiting = settled_and_open
     dataset = pipeline.contract.dataset
     names = {f"{dataset}_{settled}_1": False, f"{dataset}_{waiting}_1": True, f"{dataset}_99999999_2": False,
@@ -172,13 +174,15 @@ def test_staging_table_in_use_is_left_for_the_next_run(pipeline: Pipeline, settl
         with other.transaction():
             other.execute(f'SELECT FROM load."{name}"')
             with pipeline.stores() as stores:
-                stores.ledger.connection.execute("SET lock_timeout = '50ms'")
-                remove_leftovers(stores.ledger.connection, stores.objects, pipeline.settings, SETTINGS)
+                stores.connection.execute("SET lock_timeout = '50ms'")
+                remove_leftovers(stores.connection, stores.objects, pipeline.settings, SETTINGS)
             assert ingest.execute("SELECT FROM pg_tables WHERE tablename = %s", [name]).fetchall()
         assert leftovers(pipeline)["staging_tables"] == 1
 
 
-def test_old_staging_objects_of_files_not_under_way_go(pipeline: Pipeline, settled_and_open: tuple[int, int]) -> None:
+def test_old_staging_objects_of_files_not_in_progress_are_deleted(
+    pipeline: Pipeline, settled_and_open: tuple[int, int]
+) -> None:
     settled, waiting = settled_and_open
     dataset = pipeline.contract.dataset
     keys = {f"staging/{dataset}/{settled}/rejects.csv": False, f"staging/{dataset}/{waiting}/rejects.csv": True,
@@ -191,7 +195,9 @@ def test_old_staging_objects_of_files_not_under_way_go(pipeline: Pipeline, settl
     assert {key: key in pipeline.keys("staging/") for key in keys} == keys
 
 
-def test_old_spool_folders_of_files_not_under_way_go(pipeline: Pipeline, settled_and_open: tuple[int, int]) -> None:
+def test_old_spool_folders_of_files_not_in_progress_are_deleted(
+    pipeline: Pipeline, settled_and_open: tuple[int, int]
+) -> None:
     settled, waiting = settled_and_open
     spool: Path = pipeline.settings.spool_dir
     names = {f"sales-{settled}-abc": False, f"sales-{waiting}-abc": True, "sales-99999999-x_y": False,
@@ -213,7 +219,7 @@ def test_old_spool_folders_of_files_not_under_way_go(pipeline: Pipeline, settled
 # --- objects
 
 
-def test_objects_are_kept_unless_the_settings_ask_otherwise(pipeline: Pipeline) -> None:
+def test_objects_are_kept_by_default(pipeline: Pipeline) -> None:
     good: Row = pipeline.send("good.csv", pipeline.sample("good.csv", 5).path.read_bytes())
     refused(pipeline, "bad.csv")
     with pipeline.stores() as stores:

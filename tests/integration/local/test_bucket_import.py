@@ -1,4 +1,4 @@
-"""A home of an earlier version, with the objects as plain files: they are imported once, and compared."""
+"""The objects of a home of an earlier version, which are plain files, are imported once and compared."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from local.settings import temporary_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
 OBJECTS = {
     "landing/incoming/sales/sales_1.csv": b"sale_id\n1\n",
@@ -52,7 +52,7 @@ def old() -> Iterator[Platform]:
 def stored(platform: Platform) -> dict[str, bytes]:
     s3 = bucket.client(bucket.admin_config(platform.settings, platform.credentials))
     found = {}
-    for name in {entry["Name"] for entry in s3.list_buckets()["Buckets"]} - {"health"}:  # what the probe reads
+    for name in {entry["Name"] for entry in s3.list_buckets()["Buckets"]} - {"health"}:  # the bucket of the probe
         for item in s3.list_objects_v2(Bucket=name).get("Contents", ()):
             body = s3.get_object(Bucket=name, Key=item["Key"])["Body"].read()
             assert item["ETag"].strip('"') == hashlib.md5(body, usedforsecurity=False).hexdigest()
@@ -77,8 +77,8 @@ def test_objects_are_imported_once_and_the_folder_is_kept(old: Platform) -> None
     assert files(old) == OBJECTS
 
 
-def test_import_that_was_interrupted_is_taken_up(old: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken, real = list[str](), bucket_import._Bucket._take
+def test_interrupted_import_is_continued(old: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken, real = list[str](), bucket_import._Bucket._import_file
 
     def take(self: bucket_import._Bucket, name: str, existing: str | None) -> None:
         if len(taken) == 3:
@@ -87,7 +87,7 @@ def test_import_that_was_interrupted_is_taken_up(old: Platform, monkeypatch: pyt
         real(self, name, existing)
 
     with monkeypatch.context() as patch:
-        patch.setattr(bucket_import._Bucket, "_take", take)
+        patch.setattr(bucket_import._Bucket, "_import_file", take)
         with pytest.raises(KeyboardInterrupt):
             old.up([S3])
     old.up([S3])
@@ -100,6 +100,6 @@ def test_object_that_differs_from_its_file_is_named(old: Platform) -> None:
     bucket.client(old.s3_config).put_object(Bucket="landing", Key="incoming/sales/sales_1.csv", Body=b"other")
     old.down()
     aside.rename(old.settings.layout.old_buckets)
-    with pytest.raises(PlatformError, match=r"the object 'incoming/sales/sales_1.csv' of the bucket landing is not"):
+    with pytest.raises(PlatformError, match=r"the object 'incoming/sales/sales_1.csv' of the bucket landing differs"):
         old.up([S3])
     assert files(old) == OBJECTS

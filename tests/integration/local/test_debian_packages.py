@@ -1,4 +1,4 @@
-"""Programs of Debian, fetched for real from the machine's own package mirror."""
+"""Programs of Debian, downloaded from the machine's package mirror."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = [
 _UNMET = "Package: broken\nStatus: install ok installed\nArchitecture: all\nVersion: 1\nDepends: is-not-there\n"
 
 
-def test_program_is_fetched_while_the_packages_of_the_machine_are_not_in_order(
+def test_program_is_fetched_while_packages_of_the_machine_are_broken(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     status = tmp_path / "status"

@@ -1,4 +1,4 @@
-"""What other users of the machine could read of a platform's folder: nothing that a partner dropped, and no secret."""
+"""Other users of the machine can read neither partners' files nor secrets in a platform's folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-# They say that the folder is a platform's, and who starts, stops, backs up or restores it.
+# The marker of a platform's home, and lock files.
 HARMLESS = {".platform", "lock", "upkeep.lock"}
 
 
@@ -31,21 +31,21 @@ def open_to_others(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def test_others_can_read_nothing_that_matters(platform: Platform) -> None:
+def test_other_users_cannot_read_data_or_secrets(platform: Platform) -> None:
     home = platform.settings.platform_home
-    ObjectStore(platform.s3_config).put("landing", "somebody/private.csv", b"name\nAlice\n")
+    ObjectStore(platform.s3_config).put("landing", "unknown/private.csv", b"name\nAlice\n")
     try:
         assert list((home / "s3" / "data").glob("*.dat"))
         assert {path.name for path in open_to_others(home)} - HARMLESS == set()
     finally:
-        ObjectStore(platform.s3_config).delete("landing", "somebody/private.csv")
+        ObjectStore(platform.s3_config).delete("landing", "unknown/private.csv")
 
 
-def test_what_a_service_writes_is_its_own_even_in_an_open_folder(platform: Platform) -> None:
-    """The folder is what a person may open; the files in it do not follow."""
+def test_files_of_a_service_are_private_even_in_an_open_folder(platform: Platform) -> None:
+    """If a user opens the folder, the files in it stay private."""
     ObjectStore(platform.s3_config).put("landing", "umask.csv", b"name\nAlice\n")
     try:
-        # A volume's version, which the server writes with rights of its own choice; no object.
+        # A .vif file has the version of a volume and no object; the server sets its mode.
         files = [path for path in platform.settings.layout.s3.rglob("*") if path.is_file() and path.suffix != ".vif"]
         assert files
         assert [path.name for path in files if stat.S_IMODE(path.stat().st_mode) & 0o077] == []

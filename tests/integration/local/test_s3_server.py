@@ -1,4 +1,4 @@
-"""The platform's S3 server: who gets in, what a crash leaves, which conditions it holds, what it keeps of messages."""
+"""The platform's S3 server: access rights, state after a crash, conditional requests, topics of the broker."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from proof.torture.workload import etag_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.integration
 
-NOBODY = 65534
+UNPRIVILEGED = 65534
 MB = 2**20
 MAX_RESIDENT = 300 * MB
 
 
 @pytest.fixture(scope="module")
 def platform() -> Iterator[Platform]:
-    """With the keys as users have them, and topics in their bucket."""
+    """A platform with restricted keys as users have them, and with topics in a bucket."""
     home = Path(tempfile.mkdtemp(prefix="platform-"))
     running = Platform(temporary_settings(home, kafka_storage="bucket"))
     try:
@@ -102,7 +102,7 @@ def kill(platform: Platform, *names: str) -> None:
     pytest.fail(f"{names} did not come back")
 
 
-# --- who gets in
+# --- access rights
 
 OWN_BUCKETS = {
     "pipelines": {"landing", "raw-data", "lake", "quality-docs"},
@@ -120,7 +120,7 @@ def test_key_lists_its_own_buckets(platform: Platform, name: str) -> None:
 
 @pytest.mark.parametrize("target", ALL_BUCKETS)
 @pytest.mark.parametrize("name", OWN_BUCKETS)
-def test_key_opens_its_own_buckets_alone(platform: Platform, admin: Any, name: str, target: str) -> None:
+def test_key_may_use_only_its_own_buckets(platform: Platform, admin: Any, name: str, target: str) -> None:
     own, key = next(iter(OWN_BUCKETS[name])), "access/test"
     admin.put_object(Bucket=target, Key=key, Body=b"of the owner")
     client = bucket.client(config_of(platform, name))
@@ -146,7 +146,7 @@ def test_key_makes_no_bucket(platform: Platform, name: str) -> None:
 
 
 def answer(port: int, request: bytes, context: ssl.SSLContext | None) -> bytes:
-    """What a port sends to a client without a certificate; nothing if it hangs up."""
+    """Return the answer of a port to a client without a certificate; empty if it closes the connection."""
     with ExitStack() as held:
         connection: socket.socket = held.enter_context(socket.create_connection(("127.0.0.1", port), timeout=5))
         try:
@@ -160,7 +160,7 @@ def answer(port: int, request: bytes, context: ssl.SSLContext | None) -> bytes:
 
 @pytest.mark.parametrize("at", range(INTERNAL_S3_PORTS))
 def test_internal_port_answers_nothing_without_the_certificate(platform: Platform, at: int) -> None:
-    """As delivered, `/col/delete?collection=landing` on one of them deletes a bucket's content without a key."""
+    """By default, `/col/delete?collection=landing` on one of these ports deletes a bucket's content without a key."""
     port = seaweedfs.internal_ports(platform.settings)[at]
     strange = ssl.create_default_context()
     strange.check_hostname, strange.verify_mode = False, ssl.CERT_NONE
@@ -171,17 +171,17 @@ def test_internal_port_answers_nothing_without_the_certificate(platform: Platfor
             assert b"landing" not in found
 
 
-def test_strangers_shell_sees_nothing(platform: Platform) -> None:
-    """The program's own shell talks to the internal ports over gRPC."""
+def test_shell_without_the_certificate_sees_nothing(platform: Platform) -> None:
+    """The program's shell uses the internal ports over gRPC."""
     ports = seaweedfs._ports(platform.settings)
     master, filer = (f"127.0.0.1:{ports[f'{part}.port']}.{ports[f'{part}.port.grpc']}" for part in ("master", "filer"))
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o777)
-        as_nobody = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
+        as_other_user = {"user": UNPRIVILEGED, "group": UNPRIVILEGED, "extra_groups": []} if os.geteuid() == 0 else {}
         process = subprocess.Popen(
             [str(seaweedfs.PROGRAM), "shell", f"-master={master}", f"-filer={filer}"],
             cwd=folder, env={"HOME": folder, "TMPDIR": folder}, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **as_nobody,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, **as_other_user,
         )  # fmt: skip
         try:
             found, _ = process.communicate("fs.ls /buckets\nbucket.list\ncollection.list\n", timeout=8)
@@ -232,12 +232,12 @@ def test_conditions_are_held(platform: Platform) -> None:
 
 
 def test_older_version_shows_again_when_the_newer_one_is_deleted_alone(platform: Platform) -> None:
-    """Why a claimed object's older versions are deleted before it."""
-    client, place = bucket.client(platform.s3_config), {"Bucket": "landing", "Key": "versions/a"}
-    versions = [client.put_object(**place, Body=body)["VersionId"] for body in (b"A", b"B")]
-    client.delete_object(**place, VersionId=versions[1])
-    assert client.get_object(**place)["Body"].read() == b"A"
-    client.delete_object(**place, VersionId=versions[0])
+    """This is the reason why older versions of a claimed object are deleted before it."""
+    client, address = bucket.client(platform.s3_config), {"Bucket": "landing", "Key": "versions/a"}
+    versions = [client.put_object(**address, Body=body)["VersionId"] for body in (b"A", b"B")]
+    client.delete_object(**address, VersionId=versions[1])
+    assert client.get_object(**address)["Body"].read() == b"A"
+    client.delete_object(**address, VersionId=versions[0])
     assert "Contents" not in client.list_objects_v2(Bucket="landing", Prefix="versions/")
 
 
@@ -258,16 +258,16 @@ def test_old_versions_are_removed_and_nothing_shows_again(platform: Platform, ad
     assert client.get_object(Bucket="landing", Key="old/replaced")["Body"].read() == b"C"
 
 
-# --- keys that it refuses or changes: docs/reliability.md
+# --- keys that the server refuses or changes: docs/reliability.md
 
 WHOLE = "stored as sent"
 KEYS = {
-    "climbing": ("incoming/sales/../b.csv", "refused"),
+    "parent folder": ("incoming/sales/../b.csv", "refused"),
     "dot": ("incoming/sales/./b.csv", "refused"),
-    "climbing by backslashes": ("incoming/sales/a\\..\\b.csv", "refused"),
+    "parent folder with backslashes": ("incoming/sales/a\\..\\b.csv", "refused"),
     "backslash": ("incoming/sales/a\\b.csv", "incoming/sales/a/b.csv"),
     "NUL": ("incoming/sales/a\0b.csv", "refused"),
-    "doubled slash": ("incoming/sales//b.csv", "incoming/sales/b.csv"),
+    "double slash": ("incoming/sales//b.csv", "incoming/sales/b.csv"),
     "slash last": ("incoming/sales/a/", "without content"),
     "folder of versions": ("incoming/sales/x.versions/a.csv", "not listed"),
     "folder of uploads": ("incoming/sales/.uploads/a.csv", "not listed"),
@@ -297,7 +297,7 @@ def test_key_is_stored_as_documented(platform: Platform, admin: Any, key: str, e
     assert (found if body else "without content") == expected
 
 
-def test_long_name_is_taken_by_a_versioned_bucket_alone(platform: Platform, admin: Any) -> None:
+def test_long_name_is_accepted_only_by_a_versioned_bucket(platform: Platform, admin: Any) -> None:
     client, key = bucket.client(platform.s3_config), "incoming/sales/" + "x" * 256
     client.put_object(Bucket="landing", Key=key, Body=b"content")
     with pytest.raises(ClientError, match="KeyTooLongError"):
@@ -312,14 +312,14 @@ def _empty(client: Any, name: str) -> None:
 
 
 def test_many_buckets_take_objects(admin: Any) -> None:
-    """More than the disk has room for files of 1 GB, which is what the server counts for each by itself."""
+    """The number of buckets exceeds the free disk space in GB, which is the server's default limit."""
     free = shutil.disk_usage(tempfile.gettempdir()).free // 2**30
     for number in range(min(free, 100) + 10):
         admin.create_bucket(Bucket=f"many-{number}")
         admin.put_object(Bucket=f"many-{number}", Key="a", Body=b"content")
 
 
-# --- what a crash leaves
+# --- state after a crash
 
 LENGTH = 24 * MB
 SENT = {
@@ -332,8 +332,8 @@ SENT = {
 }
 
 
-def test_killed_server_lists_whole_objects_alone(platform: Platform) -> None:
-    """kill -9 in the middle of single PUTs, over new keys and over one that has a content already."""
+def test_killed_server_lists_only_complete_objects(platform: Platform) -> None:
+    """kill -9 during single PUTs of new keys and of an existing key."""
     client, body = bucket.client(platform.s3_config), os.urandom(LENGTH)
     before = client.put_object(Bucket="landing", Key="killed/replaced", Body=b"before")["ETag"]
     for turn in range(3):
@@ -366,7 +366,7 @@ def test_etag_of_an_upload_is_as_the_torture_expects(platform: Platform, tmp_pat
     assert found.etag == etag_of(body)
 
 
-def test_acknowledged_put_outlives_a_kill(platform: Platform) -> None:
+def test_acknowledged_put_survives_a_kill(platform: Platform) -> None:
     client, kept = bucket.client(platform.s3_config), {}
     for turn in range(3):
         for at in range(20):
@@ -378,7 +378,7 @@ def test_acknowledged_put_outlives_a_kill(platform: Platform) -> None:
 
 
 def test_memory_stays_below_its_limit_after_a_large_put(platform: Platform) -> None:
-    kill(platform, S3)  # what other tests made of it does not count
+    kill(platform, S3)  # so that other tests have no influence
     client = bucket.client(platform.s3_config)
     body = os.urandom(MB) * 200
     for _ in range(2):
@@ -409,7 +409,7 @@ def consumed(platform: Platform, topic: str, count: int) -> list[int]:
     return [int(message.value()) for message in messages if not message.error()]
 
 
-def test_messages_outlive_kills_and_a_stop(platform: Platform) -> None:
+def test_messages_survive_kills_and_a_stop(platform: Platform) -> None:
     produce(platform, "kept", 300)
     kill(platform, S3, KAFKA)
     produce(platform, "kept", 300)

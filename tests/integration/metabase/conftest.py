@@ -1,4 +1,4 @@
-"""A warehouse that the pipeline has filled and dbt has built, for every question that is asked of it."""
+"""A warehouse with rows that the pipeline has loaded and models that dbt has built, for every question."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 
 TESTS = Path(__file__).parents[2]
-sys.path[1:1] = [str(TESTS / place) for place in ("integration/warehouse", "unit/stores")]
+sys.path[1:1] = [str(TESTS / folder) for folder in ("integration/warehouse", "unit/stores")]
 
 from dbt_project import Warehouse  # noqa: E402
 from faulty_ml_service import FaultyMlService  # noqa: E402
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 NIGHT = datetime(2026, 3, 1, tzinfo=UTC)
-# A name that would be a script, if a page let it be one.
+# A name that is a script, unless the page escapes it.
 NASTY = '<script>alert("x")</script><a href="https://elsewhere.example">Ada</a>'
 
 
 @pytest.fixture(scope="package")
 def empty() -> Iterator[Platform]:
-    """The stores, migrated: there is a ledger, and no model yet."""
+    """The migrated stores: the ledger exists, models do not."""
     with own_platform() as platform:
         yield platform
 
 
 @pytest.fixture(scope="package")
 def filled(empty: Platform, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """Sales, commits and transactions have come, one file of sales was refused, and the models are built."""
+    """Sales, commits and transactions are loaded, one file of sales was refused, and the models are built."""
     warehouse = Warehouse(empty, tmp_path_factory.mktemp("dbt"))
     with pytest.MonkeyPatch.context() as patch, FaultyMlService() as service:
         patch.setenv("ML_SERVICE_URL", service.url)
@@ -73,11 +73,11 @@ def sales() -> list[Row]:
 
 def commits() -> list[Row]:
     chance = random.Random(7)
-    people = [("Ada", "ada@acme.org"), ("Bob", "bob@gmail.com"), ("Ada", "ada@home.example"), ("Cy", None)]
+    authors = [("Ada", "ada@acme.org"), ("Bob", "bob@gmail.com"), ("Ada", "ada@home.example"), ("Cy", None)]
     rows = []
     for number in range(60):
         at = NIGHT + timedelta(hours=chance.randrange(200))
-        name, address = people[min(chance.randrange(5), 3)]
+        name, address = authors[min(chance.randrange(5), 3)]
         rows.append({
             "sha": f"{number:040x}", "repository": ("o/one", "o/two")[number % 2], "author_name": name,
             "author_email": address, "authored_at": at.isoformat(), "committed_at": at.isoformat(),

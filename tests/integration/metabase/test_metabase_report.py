@@ -28,13 +28,13 @@ QUESTIONS = read_questions()
 
 
 def card(page: str, name: str) -> str:
-    """What stands in a question's place."""
+    """Return the content of a question's card."""
     [found] = re.findall(rf'data-question="{name}">(.*?)</article>', page, flags=re.DOTALL)
     return html.unescape(found)
 
 
 # First in the folder: the fixture `filled`, which all other tests share, fills the warehouse that this one finds empty.
-def test_questions_without_their_models_are_notes(empty: Platform, tmp_path: Path) -> None:
+def test_questions_without_their_models_show_notes(empty: Platform, tmp_path: Path) -> None:
     written = write(tmp_path / "new" / "report.html", empty.warehouse_config("reader"))
     page = written.path.read_text()
     assert set(written.failed) == {name for name, each in QUESTIONS.items() if "analytics." in each.sql}
@@ -48,14 +48,14 @@ def test_questions_without_their_models_are_notes(empty: Platform, tmp_path: Pat
 def test_report_shows_every_question(filled: Warehouse, tmp_path: Path) -> None:
     out = tmp_path / "report.html"
     config = filled.platform.warehouse_config("reader")
-    told = {
+    environment = {
         "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(ROOT), "WAREHOUSE_HOST": config.host,
         "WAREHOUSE_PORT": str(config.port), "WAREHOUSE_DATABASE": config.database,
         "WAREHOUSE_READER_USER": config.user, "WAREHOUSE_READER_PASSWORD": config.password.get_secret_value(),
     }  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "metabase", "report", "--out", str(out)],
-        env=told, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert (done.stdout, done.stderr, done.returncode) == (f"{out}\n", "", 0)
     page = out.read_text()

@@ -1,4 +1,4 @@
-"""Every question on a warehouse that the pipeline has filled, as the role that Metabase has."""
+"""Every question on a filled warehouse, as the role of Metabase."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ QUESTIONS = read_questions()
 VALUES: dict[str, Any] = {
     "start_date": date(2020, 1, 1), "end_date": date(2099, 1, 1), "dataset": "sales", "repository": "o/one",
 }  # fmt: skip
-# A value that leaves nothing over, for each filter.
+# For each filter a value that matches no row.
 NOTHING: dict[str, Any] = {
-    "start_date": date(2099, 1, 1), "end_date": date(2000, 1, 1), "dataset": "nobody's", "repository": "no/body's",
+    "start_date": date(2099, 1, 1), "end_date": date(2000, 1, 1), "dataset": "unknown's", "repository": "un/known's",
 }  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def ask(warehouse: Warehouse, question: Question, values: dict[str, Any]) -> tup
 
 @pytest.mark.parametrize("name", QUESTIONS)
 @pytest.mark.parametrize("values", [{}, VALUES], ids=["unfiltered", "filtered"])
-def test_question_gives_rows_with_the_columns_that_its_chart_shows(
+def test_question_returns_rows_with_the_columns_of_its_chart(
     filled: Warehouse, name: str, values: dict[str, Any]
 ) -> None:
     question = QUESTIONS[name]
@@ -53,7 +53,7 @@ def test_question_gives_rows_with_the_columns_that_its_chart_shows(
 @pytest.mark.parametrize(
     ("name", "filter_name"), [(name, each) for name, question in QUESTIONS.items() for each in question.filters]
 )
-def test_filter_leaves_rows_out(filled: Warehouse, name: str, filter_name: str) -> None:
+def test_filter_excludes_rows(filled: Warehouse, name: str, filter_name: str) -> None:
     question = QUESTIONS[name]
     _, rows = ask(filled, question, {filter_name: NOTHING[filter_name]})
     assert not [row for row in rows if any(row[column] for column in question.y or question.columns)]
@@ -67,9 +67,7 @@ def test_filter_leaves_rows_out(filled: Warehouse, name: str, filter_name: str) 
         pytest.param(date(2026, 2, 3), date(2026, 2, 3), id="of-one-day"),
     ],
 )
-def test_top_customers_are_those_who_paid_most_on_the_days_chosen(
-    filled: Warehouse, first: date | None, last: date | None
-) -> None:
+def test_top_customers_paid_most_on_the_chosen_days(filled: Warehouse, first: date | None, last: date | None) -> None:
     paid: dict[str, Decimal] = defaultdict(Decimal)
     for each in filled.sql("SELECT * FROM raw.sales", role="owner"):
         if (first or date.min) <= each["sale_date"] <= (last or date.max):
@@ -81,7 +79,7 @@ def test_top_customers_are_those_who_paid_most_on_the_days_chosen(
     assert [(row["customer"], row["revenue"]) for row in rows] == most
 
 
-def test_authors_of_one_name_are_told_apart(filled: Warehouse) -> None:
+def test_authors_of_one_name_are_distinguished(filled: Warehouse) -> None:
     _, rows = ask(filled, QUESTIONS["commits_by_author"], {})
     counts = Counter(
         f"Ada ({each['author_email']})" if each["author_name"] == "Ada" else each["author_name"]
@@ -93,7 +91,7 @@ def test_authors_of_one_name_are_told_apart(filled: Warehouse) -> None:
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_metabase_can_prepare_the_question(filled: Warehouse, name: str) -> None:
-    """Metabase sends a date as a parameter of its statement: the server has to find out its type."""
+    """Metabase sends a date as a parameter of its statement: the server has to infer its type."""
     question = QUESTIONS[name]
     text = question.for_metabase()
     for number, (filter_name, kind) in enumerate(question.filters.items(), start=1):
@@ -105,7 +103,7 @@ def test_metabase_can_prepare_the_question(filled: Warehouse, name: str) -> None
 
 
 def schemas(plan: object) -> set[str]:
-    """The schemas of all tables and views in a plan."""
+    """Return the schemas of all tables and views in a plan."""
     if isinstance(plan, list):
         return set().union(*map(schemas, plan))
     if isinstance(plan, dict):
@@ -119,7 +117,7 @@ def test_question_reads_analytics_and_ops_only(filled: Warehouse, name: str) -> 
     question = QUESTIONS[name]
     given = {each: VALUES[each] for each in question.filters}
     with filled.connect("reader") as connection:
-        # Rows that cannot be there are planned away, and their tables with them: the filters are those that let all in.
+        # The planner removes tables that cannot give rows, so the filters have values that match all rows.
         [row] = connection.execute(b"EXPLAIN (VERBOSE, FORMAT JSON) " + question.for_postgres(given), given).fetchall()
     assert schemas(row["QUERY PLAN"])
     assert schemas(row["QUERY PLAN"]) <= {"analytics", "ops"}

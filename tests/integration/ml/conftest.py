@@ -1,4 +1,4 @@
-"""The features' table as dbt makes it, and an MLflow server beside the stores."""
+"""The table of features as dbt builds it, and an MLflow server next to the stores."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from include.stores.warehouse import connect
 from local import mlflow
 from local.services import shared_environment
 
-sys.path.append(str(Path(__file__).parents[2] / "unit" / "ml"))  # the made commits
+sys.path.append(str(Path(__file__).parents[2] / "unit" / "ml"))  # for sample_commits
 
-from made_commits import made_commits
+from sample_commits import sample_commits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,7 +46,7 @@ _INTEGERS = {"comment_count", "author_commits_before"}
 
 @pytest.fixture(scope="module")
 def server(platform: Platform) -> Iterator[str]:
-    """The address of an MLflow server, run by the platform's own declaration of it."""
+    """Run an MLflow server as the platform declares it; yield its URL."""
     service = mlflow.service(platform.settings, platform.credentials)
     environment = shared_environment(platform.settings.layout.home) | dict(service.environment)
     log = platform.settings.layout.logs / "mlflow.log"
@@ -74,7 +74,7 @@ def server(platform: Platform) -> Iterator[str]:
 
 @pytest.fixture
 def settings(server: str, platform: Platform, monkeypatch: pytest.MonkeyPatch) -> TrainingSettings:
-    """Small, for speed; as the account of the training."""
+    """Settings of a small, fast training with the account of the training."""
     for name, value in mlflow.variables(platform.settings, platform.credentials).items():
         monkeypatch.setenv(name, value)
     return TrainingSettings(trees=40, folds=3)
@@ -82,10 +82,10 @@ def settings(server: str, platform: Platform, monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture(scope="module")
 def fill(platform: Platform) -> Callable[[int], None]:
-    """Make analytics.ml_features anew, with so many commits, the oldest of the history."""
+    """Return a function that recreates analytics.ml_features with the oldest `count` commits."""
 
     def filled(count: int) -> None:
-        frame = made_commits(count)
+        frame = sample_commits(count)
         with connect(platform.warehouse_config("owner")) as connection:
             connection.execute(_TABLE)
             copy = f"COPY analytics.ml_features ({', '.join(_COLUMNS)}) FROM STDIN"

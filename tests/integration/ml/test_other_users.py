@@ -1,6 +1,6 @@
-"""What another user of the machine gets of MLflow and of the ML service: 401, whatever is asked.
+"""MLflow and the ML service return 401 for every request of another OS user of the machine.
 
-The requests run as the OS user `nobody`, who reaches every port on loopback and can read no file of the platform.
+The requests run as the OS user `nobody`, which can connect to every loopback port and cannot read the platform's files.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-# Method, address and body. Each was possible without a login.
+# Method, address and body. Without authentication each request would succeed.
 MLFLOW = [
     pytest.param("GET", "/", None, id="its pages"),
     pytest.param("POST", "/api/2.0/mlflow/experiments/create", {"name": "mine"}, id="make an experiment"),
@@ -53,7 +53,7 @@ MLFLOW = [
     pytest.param("GET", f"/model-versions/get-artifact?name={MODEL}&version=1&path=sales.csv", None,
                  id="download partners' files"),
     pytest.param("GET", f"/ajax-api/2.0/mlflow/model-versions/get-download-uri?name={MODEL}&version=1", None,
-                 id="where a version lies"),
+                 id="the location of a version"),
     pytest.param("GET", "/api/2.0/mlflow-artifacts/artifacts/0/x/artifacts/model.pkl", None, id="download a file"),
     pytest.param("GET", "/api/2.0/mlflow-artifacts/artifacts?path=", None, id="list files"),
     pytest.param("GET", "/get-artifact?run_uuid=0&path=model.pkl", None, id="download a run's file"),
@@ -67,12 +67,12 @@ LOGINS = {
     "the shipped default": "admin:password1234",
     "an empty password": "admin:",
     "the training without a password": "training:",
-    "another account": "nobody:nobody",
+    "another account": "other:other",
 }
 
 
-def as_nobody(work: Callable[[], Any]) -> Any:
-    """What a function returns in a child process that has become the OS user `nobody`."""
+def as_other_user(work: Callable[[], Any]) -> Any:
+    """Run a function in a child process as the OS user `nobody`, and return its result."""
     if os.geteuid() != 0:
         pytest.skip("needs root, to become the OS user nobody")
     other = pwd.getpwnam("nobody")
@@ -95,7 +95,7 @@ def as_nobody(work: Callable[[], Any]) -> Any:
 
 
 def ask(method: str, address: str, body: object = None, login: str | None = None) -> int:
-    """The status of the answer."""
+    """Send a request and return the status of the response."""
     headers = {"Content-Type": "application/json"}
     if login:
         headers["Authorization"] = "Basic " + base64.b64encode(login.encode()).decode()
@@ -109,25 +109,25 @@ def ask(method: str, address: str, body: object = None, login: str | None = None
 
 
 @pytest.mark.parametrize(("method", "address", "body"), MLFLOW)
-def test_mlflow_asks_another_user_for_a_login(server: str, method: str, address: str, body: object) -> None:
+def test_mlflow_requires_a_login_of_another_os_user(server: str, method: str, address: str, body: object) -> None:
     def attack() -> dict[str, int]:
         return {name: ask(method, server + address, body, login) for name, login in LOGINS.items()}
 
-    assert as_nobody(attack) == dict.fromkeys(LOGINS, 401)
+    assert as_other_user(attack) == dict.fromkeys(LOGINS, 401)
 
 
 @pytest.mark.parametrize(
     "address", ["/predict", "/predict/batch", "/classify-commit", "/classify-commit/batch", "/anything", "/docs/x"]
 )
-def test_the_ml_service_asks_another_user_for_its_token(platform: Platform, address: str) -> None:
+def test_the_ml_service_requires_its_token_of_another_os_user(platform: Platform, address: str) -> None:
     platform.up((ML_API,))
     url = ml_api.url(platform.settings)
-    assert as_nobody(lambda: [ask(method, url + address, {}) for method in ("GET", "POST")]) == [401, 401]
-    assert as_nobody(lambda: ask("GET", f"{url}/health")) == 200
+    assert as_other_user(lambda: [ask(method, url + address, {}) for method in ("GET", "POST")]) == [401, 401]
+    assert as_other_user(lambda: ask("GET", f"{url}/health")) == 200
 
 
-def test_every_page_of_mlflow_but_the_public_ones_asks_for_a_login(server: str) -> None:
-    """Of the version that is installed: a page that a later one adds is found here."""
+def test_every_page_of_mlflow_except_the_public_ones_requires_a_login(server: str) -> None:
+    """Checks all pages of the installed version, so pages that a later version adds are checked too."""
     from mlflow.server import app as flask_app
     from mlflow.server.fastapi_app import app as fastapi_app
 
@@ -161,16 +161,16 @@ def test_no_password_is_in_the_list_of_processes_or_in_an_open_file(server: str,
             found += [str(file) for secret in secrets if secret in text]
         return found
 
-    assert as_nobody(look) == []
+    assert as_other_user(look) == []
     configuration = platform.settings.layout.mlflow_configuration
     assert configuration.stat().st_mode & 0o777 == 0o600
-    assert as_nobody(lambda: os.access(configuration, os.R_OK)) is False
+    assert as_other_user(lambda: os.access(configuration, os.R_OK)) is False
 
 
 def test_the_account_of_the_ml_service_reads_and_writes_nothing(
     server: str, settings: TrainingSettings, platform: Platform
 ) -> None:
-    """With its own login: the pages of the alias and of versions are refused, those that it needs are not."""
+    """With its login, changes of aliases and versions are refused, and the reads that it needs are allowed."""
     from mlflow import MlflowClient
 
     Tracking(settings)
@@ -203,7 +203,7 @@ print(json.dumps([store.authenticate_user(*login) for login in json.loads(sys.ar
 
 
 def test_a_start_sets_the_passwords_of_a_rotation(server: str, platform: Platform, tmp_path: Path) -> None:
-    """Without the old ones, and without a server: it only has to be the next start."""
+    """It needs neither the old passwords nor a running server, only the next start."""
     old, new = platform.credentials, rotated(platform.credentials)
     logins = [
         (account, getattr(credentials, f"mlflow_{account}_password"))
@@ -213,7 +213,7 @@ def test_a_start_sets_the_passwords_of_a_rotation(server: str, platform: Platfor
 
     def started_with(credentials: Credentials) -> list[bool]:
         environment = shared_environment(tmp_path) | dict(mlflow.service(platform.settings, credentials).environment)
-        # The roles of PostgreSQL keep theirs in this test.
+        # The passwords of the PostgreSQL roles do not change in this test.
         environment["MLFLOW_BACKEND_STORE_URI"] = mlflow.service(platform.settings, old).environment[
             "MLFLOW_BACKEND_STORE_URI"
         ]
@@ -230,8 +230,8 @@ def test_a_start_sets_the_passwords_of_a_rotation(server: str, platform: Platfor
     assert (tmp_path / "auth.ini").stat().st_mode & 0o777 == 0o600
 
 
-def test_mlflows_key_opens_its_own_bucket_and_no_other(platform: Platform) -> None:
-    """So a version with a source in another bucket cannot be read, even if the training's account registers it."""
+def test_key_of_mlflow_grants_access_to_its_own_bucket_only(platform: Platform) -> None:
+    """A version whose source is in another bucket cannot be read, even if the training's account registers it."""
     from botocore.exceptions import ClientError
 
     environment = mlflow.service(platform.settings, platform.credentials).environment

@@ -1,4 +1,4 @@
-"""From the features' table to the champion, with the real warehouse, bucket and MLflow server."""
+"""From the table of features to the champion, with the real warehouse, bucket and MLflow server."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_commits import made_commits
 from pydantic import SecretStr
+from sample_commits import sample_commits
 
 from include.errors import Code, PermanentError
 from include.ml.champion import Training, promote_model, train_model
@@ -25,27 +25,27 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-LEARNT = with_text(made_commits(600))
-ROWS = len(LEARNT)
+USABLE = with_text(sample_commits(600))
+ROWS = len(USABLE)
 
 
-def test_models_become_champion_only_by_being_better(
+def test_model_becomes_champion_only_if_it_is_better(
     platform: Platform, fill: Callable[[int], None], settings: TrainingSettings
 ) -> None:
-    """One story, since every step needs the one before: first, the same again, a worse one."""
+    """One test, because each step depends on the one before: the first model, the same data again, a worse model."""
     warehouse = platform.warehouse_config("transform")
 
     fill(600)
     first = train_model(warehouse, settings)
     assert (first.rows, first.reused, first.decided) == (ROWS, False, False)
-    assert count(warehouse) == Examples(ROWS, int(LEARNT["is_merge"].sum()), 600 - ROWS)
-    crowned = promote_model(first.run_id, warehouse, settings)
-    assert (crowned.version, crowned.champion_version, crowned.moved) == (1, 1, True)
-    assert "first that beats the baseline" in crowned.reason
+    assert count(warehouse) == Examples(ROWS, int(USABLE["is_merge"].sum()), 600 - ROWS)
+    promoted = promote_model(first.run_id, warehouse, settings)
+    assert (promoted.version, promoted.champion_version, promoted.moved) == (1, 1, True)
+    assert "first to beat the baseline" in promoted.reason
     assert_written_down(first.run_id, settings, platform)
 
-    # a retry of the promotion, and a run without news
-    assert promote_model(first.run_id, warehouse, settings) == crowned
+    # a retry of the promotion, and a run without new data
+    assert promote_model(first.run_id, warehouse, settings) == promoted
     assert train_model(warehouse, settings) == Training(first.run_id, ROWS, reused=True, decided=True)
 
     # a crash after the registration, before the decision
@@ -63,7 +63,7 @@ def test_models_become_champion_only_by_being_better(
     decision = tracking.run(second.run_id).decision
     assert decision is not None
     assert decision["candidate_roc_auc"] < decision["champion_roc_auc"]
-    shas = with_text(made_commits(700))["sha"]
+    shas = with_text(sample_commits(700))["sha"]
     assert decision["compared_rows"] == held_back(shas, settings.seed, settings.test_share).sum()
 
 
@@ -71,7 +71,7 @@ def test_models_become_champion_only_by_being_better(
 def trained(
     platform: Platform, fill: Callable[[int], None], settings: TrainingSettings
 ) -> Iterator[Callable[[int], Training]]:
-    """Trains with so many trees on the same commits. The alias is nobody's before and afterwards."""
+    """Return a function that trains on the same commits. No version has the alias before and afterwards."""
     fill(600)
 
     def train(trees: int) -> Training:
@@ -97,8 +97,8 @@ def client(settings: TrainingSettings) -> MlflowClient:
 @pytest.mark.parametrize(
     ("parameters", "words"),
     [
-        pytest.param({"seed": 42, "test_share": 0.2}, "Version {} .* cannot score .* take the alias off", id="score"),
-        pytest.param({}, "Run .* does not say by which seed .* take the alias off", id="not-ours"),
+        pytest.param({"seed": 42, "test_share": 0.2}, "Version {} .* cannot score .* remove its alias", id="score"),
+        pytest.param({}, "Run .* has no valid parameters seed .* remove the alias", id="not-ours"),
     ],
 )
 def test_a_champion_that_cannot_be_compared_is_named(
@@ -108,15 +108,15 @@ def test_a_champion_that_cannot_be_compared_is_named(
     parameters: dict[str, float],
     words: str,
 ) -> None:
-    """It loads, and then wants an input that there is not."""
+    """It loads, but requires an input column that does not exist."""
     from sklearn.linear_model import LogisticRegression
 
     candidate, tracking = trained(5), Tracking(settings)
-    example = LEARNT[["comment_count"]].head(4).rename(columns={"comment_count": "stars"}).reset_index(drop=True)
+    example = USABLE[["comment_count"]].head(4).rename(columns={"comment_count": "stars"}).reset_index(drop=True)
     model = LogisticRegression().fit(example, [0, 1, 0, 1])
     run = tracking.log(Report("of-old", "old", model, example, parameters, {"roc_auc": 1.0}, {}, {"a.png": b""}))
     version = tracking.register(run)
-    tracking.crown(version, None)
+    tracking.promote(version, None)
     with pytest.raises(PermanentError, match=words.format(version)) as caught:
         promote_model(candidate.run_id, platform.warehouse_config("transform"), settings)
     assert caught.value.code is Code.TRACKING_REFUSED
@@ -124,25 +124,25 @@ def test_a_champion_that_cannot_be_compared_is_named(
     assert tracking.run(candidate.run_id).decision is None
 
 
-@pytest.mark.parametrize("by_hand", [False, True], ids=["by-the-dag", "by-hand"])
-def test_a_crash_after_the_coronation_forgets_no_predecessor(
-    platform: Platform, trained: Callable[[int], Training], settings: TrainingSettings, by_hand: bool
+@pytest.mark.parametrize("manual", [False, True], ids=["by-the-dag", "manually"])
+def test_crash_after_the_promotion_keeps_the_previous_champion_version(
+    platform: Platform, trained: Callable[[int], Training], settings: TrainingSettings, manual: bool
 ) -> None:
-    tracking, run = Tracking(settings), trained(7 + by_hand)
+    tracking, run = Tracking(settings), trained(7 + manual)
     version = tracking.register(tracking.run(run.run_id))
-    if by_hand:
+    if manual:
         client(settings).set_registered_model_alias(MODEL, "champion", str(version))
     else:
-        tracking.crown(version, 1)
+        tracking.promote(version, 1)
     decided = promote_model(run.run_id, platform.warehouse_config("transform"), settings)
     assert (decided.champion_version, decided.moved) == (version, True)
     decision = tracking.run(run.run_id).decision
     assert decision is not None
-    assert decision["champion_before"] == (None if by_hand else 1)
+    assert decision["champion_before"] == (None if manual else 1)
 
 
-def test_runs_that_trainings_left_are_ended(trained: Callable[[int], Training], settings: TrainingSettings) -> None:
-    """Also those of data that have changed since; what a person has open in the same experiment stays open."""
+def test_unfinished_runs_of_trainings_are_ended(trained: Callable[[int], Training], settings: TrainingSettings) -> None:
+    """Also runs on older data; runs that a user started in the same experiment are not ended."""
     trained(5)
     mlflow, tracking = client(settings), Tracking(settings)
     experiment = mlflow.get_experiment_by_name(EXPERIMENT).experiment_id
@@ -199,13 +199,13 @@ def test_training_on_the_same_data_brings_a_deleted_champion_back(
     back = promote_model(again.run_id, warehouse, settings)
     assert back.moved
     assert Tracking(settings).champion() == (back.version, first.run_id)
-    # Only a deleted model starts to count at 1 again; the other versions of this module's tests have gone with it.
+    # Only a deleted model starts again at version 1; the versions of the other tests were deleted with it.
     assert back.version == {"alias": before.version, "version": before.version + 1, "model": 1}[deleted]
     assert trained(trees).decided
 
 
-def log_by_hand(settings: TrainingSettings, model: Any, serialization_format: str, **options: Any) -> int:
-    """A version that a person with the right to do so has registered, as MLflow's own functions do it."""
+def log_manually(settings: TrainingSettings, model: Any, serialization_format: str, **options: Any) -> int:
+    """Register a version with MLflow's functions, as a user with the permission can."""
     import mlflow
 
     Tracking(settings)
@@ -232,7 +232,7 @@ def test_a_champion_that_training_has_not_registered_is_replaced(
 
     model = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     candidate = trained(21 + (serialization_format == "skops"))
-    version = log_by_hand(settings, model, serialization_format)
+    version = log_manually(settings, model, serialization_format)
     client(settings).set_registered_model_alias(MODEL, "champion", str(version))
     with pytest.raises(PermanentError, match=words) as refused:
         Tracking(settings).load(version)
@@ -243,11 +243,11 @@ def test_a_champion_that_training_has_not_registered_is_replaced(
 
 
 def test_a_signed_pickle_is_refused(trained: Callable[[int], Training], settings: TrainingSettings) -> None:
-    """Even one with a signature that was copied from a model of ours."""
+    """Also with a signature that was copied from a model of this platform."""
     from sklearn.linear_model import LogisticRegression
 
     ours = Tracking(settings).run(trained(5).run_id)
-    version = log_by_hand(settings, LogisticRegression().fit([[0.0], [1.0]], [0, 1]), "cloudpickle")
+    version = log_manually(settings, LogisticRegression().fit([[0.0], [1.0]], [0, 1]), "cloudpickle")
     client(settings).set_model_version_tag(MODEL, str(version), "signature", ours.signature)
     with pytest.raises(PermanentError, match=r"it has no model\.skops but model\.pkl: only skops files are read"):
         Tracking(settings).load(version)

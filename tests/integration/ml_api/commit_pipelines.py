@@ -1,4 +1,4 @@
-"""Small pipelines of the form that training saves: the first step computes features from commits as they come."""
+"""Small pipelines in the form that training saves: the first step computes features from commits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 from sklearn.ensemble import RandomForestClassifier  # noqa: TID253
-from sklearn.linear_model import LinearRegression  # noqa: TID253 - a class of scikit-learn's
+from sklearn.linear_model import LinearRegression  # noqa: TID253
 from sklearn.pipeline import Pipeline, make_pipeline  # noqa: TID253
 
 from include.ml.commit_features import CommitFeatures
@@ -15,7 +15,7 @@ MESSAGES = ["Merge the totals", "Correct the rounding of totals"] * 10
 
 
 def commits() -> pd.DataFrame:
-    """Commits that differ by their message alone."""
+    """Return commits that differ only in their message."""
     count = len(MESSAGES)
     return pd.DataFrame(
         {
@@ -31,11 +31,11 @@ def commits() -> pd.DataFrame:
 
 
 def forest(word: str = "Merge") -> Pipeline:
-    """Takes commits with that word for merges."""
+    """Return a pipeline that classifies commits with that word as merges."""
     pipeline = make_pipeline(CommitFeatures(), RandomForestClassifier(10, random_state=1, n_jobs=-1))
     return pipeline.fit(commits(), [word in message for message in MESSAGES])
 
 
 def regression() -> Any:
-    """Has no probabilities."""
+    """Return a pipeline without probabilities."""
     return make_pipeline(CommitFeatures(), LinearRegression()).fit(commits(), [0, 1] * (len(MESSAGES) // 2))

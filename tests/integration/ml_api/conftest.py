@@ -1,4 +1,4 @@
-"""A real MLflow server with files of its own, which tests may stop, and what they need to register models in it."""
+"""A real MLflow server with its own files, which tests may stop, and methods to register models in it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KEY, TOKEN = "key-of-the-tests", "token-of-the-tests"
 
 
 class MlflowServer:
-    """The server on a port of its own; it keeps what it has when it is stopped and started again."""
+    """The server on a free port; it keeps its data when it is stopped and started again."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -56,14 +56,14 @@ class MlflowServer:
             time.sleep(0.05)
 
     def kill(self) -> None:
-        """End it and all that it started."""
+        """Kill it and its child processes."""
         if self._process is not None:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait(30)
             self._process = None
 
     def register(self, pipeline: Any, *, key: str = KEY, serialization_format: str = "skops") -> str:
-        """A new version of the model, which is not the champion yet; signed, if there is a key."""
+        """Register a new version of the model, without the alias; it is signed if there is a key."""
         import mlflow
 
         mlflow.set_tracking_uri(self.url)
@@ -83,13 +83,13 @@ class MlflowServer:
             self.client.set_model_version_tag(MODEL, version, model_file.SIGNATURE_TAG, signature)
         return version
 
-    def crown(self, version: str) -> None:
-        """Make it the champion."""
+    def set_champion(self, version: str) -> None:
+        """Set the alias to this version."""
         self.client.set_registered_model_alias(MODEL, ALIAS, version)
 
     @property
     def client(self) -> Any:
-        """MLflow's own, for what else a test does."""
+        """MLflow's client."""
         from mlflow import MlflowClient
 
         return MlflowClient(self.url, self.url)
@@ -108,7 +108,7 @@ def _mlflow_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         for name, value in CLIENT_ENVIRONMENT.items():
             patch.setenv(name, value)
-        patch.setenv("MLFLOW_TRACKING_URI", server.url)  # MLflow's own clients write it: put back at the end
+        patch.setenv("MLFLOW_TRACKING_URI", server.url)  # MLflow's clients change it: restored at the end
         try:
             yield server
         finally:
@@ -121,6 +121,6 @@ def _mlflow_of_the_module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def mlflow_server(_mlflow_of_the_module: MlflowServer) -> MlflowServer:
-    """MLflow, running, whatever the test before did to it."""
+    """MLflow, started again if the test before stopped it."""
     _mlflow_of_the_module.start()
     return _mlflow_of_the_module

@@ -1,4 +1,4 @@
-"""`/classify-commit` with a real MLflow: no champion, a champion, another one, one that does not fit, MLflow away."""
+"""`/classify-commit` with a real MLflow: no champion, a champion, a new one, an unfit one, MLflow down."""
 
 from __future__ import annotations
 
@@ -42,21 +42,21 @@ CORRECT = {
 
 
 def service(server: MlflowServer, **settings: Any) -> TestClient:
-    """A new service beside an MLflow, and a client with its token."""
+    """Return a client, with the token, of a new service that uses this MLflow."""
     known = {"mlflow_tracking_uri": server.url, "token": TOKEN, "model_signing_key": KEY}
     return TestClient(create_app(MlApiSettings(**known | settings)), headers={"Authorization": f"Bearer {TOKEN}"})
 
 
 @pytest.fixture
 def client(mlflow_server: MlflowServer) -> Iterator[TestClient]:
-    """A service that looks for another version with every request."""
+    """A service that checks for another version with every request."""
     with service(mlflow_server, model_refresh=0.001) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def versions(_mlflow_of_the_module: MlflowServer) -> dict[str, str]:
-    """Registered models, by what they are."""
+    """Versions of registered models, by kind."""
     _mlflow_of_the_module.start()
     kinds = {"merge": forest("Merge"), "correct": forest("Correct"), "regression": regression()}
     return {kind: _mlflow_of_the_module.register(pipeline) for kind, pipeline in kinds.items()}
@@ -69,16 +69,16 @@ def classified(client: TestClient, *commits: dict[str, str]) -> list[tuple[bool,
 
 
 def until(client: TestClient, true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    """Ask with commits until the health page says so of the model."""
+    """Send commits until the condition is true for the model's health; return the health."""
     deadline = time.monotonic() + 60
-    while not true(told := client.get("/health").json()["commit_model"]):
-        assert time.monotonic() < deadline, told
+    while not true(health := client.get("/health").json()["commit_model"]):
+        assert time.monotonic() < deadline, health
         client.post("/classify-commit", json=MERGE)
         time.sleep(0.02)
-    return dict(told)
+    return dict(health)
 
 
-def test_before_the_first_training_it_says_to_train(client: TestClient) -> None:
+def test_without_a_registered_model_the_answer_says_to_train(client: TestClient) -> None:
     """The first test of the module: nothing is registered."""
     answer = client.post("/classify-commit", json=MERGE)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
@@ -87,7 +87,7 @@ def test_before_the_first_training_it_says_to_train(client: TestClient) -> None:
     )
 
 
-def test_a_version_without_the_alias_does_not_serve(client: TestClient, versions: dict[str, str]) -> None:
+def test_version_without_the_alias_is_not_used(client: TestClient, versions: dict[str, str]) -> None:
     answer = client.post("/classify-commit", json=MERGE)
     assert answer.status_code == 503
     assert "train one first" in answer.json()["detail"]
@@ -103,7 +103,7 @@ def test_eight_first_requests_load_the_champion_once(
         return loads[-1][1]
 
     monkeypatch.setattr(model_file, "load", watched)
-    mlflow_server.crown(versions["merge"])
+    mlflow_server.set_champion(versions["merge"])
     with service(mlflow_server) as client:
         with ThreadPoolExecutor(8) as pool:
             found = list(pool.map(lambda _: classified(client, MERGE, CORRECT), range(8)))
@@ -114,37 +114,35 @@ def test_eight_first_requests_load_the_champion_once(
     assert pipeline[-1].n_jobs == 1, "each request would use all processors"
 
 
-def test_when_the_alias_moves_the_new_version_serves(
+def test_when_the_alias_moves_the_new_version_is_used(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
 ) -> None:
-    mlflow_server.crown(versions["merge"])
+    mlflow_server.set_champion(versions["merge"])
     assert classified(client, MERGE, CORRECT) == [(True, versions["merge"]), (False, versions["merge"])]
-    mlflow_server.crown(versions["correct"])
-    until(client, lambda told: told["version"] == versions["correct"])
+    mlflow_server.set_champion(versions["correct"])
+    until(client, lambda health: health["version"] == versions["correct"])
     assert classified(client, MERGE, CORRECT) == [(False, versions["correct"]), (True, versions["correct"])]
 
 
-def test_a_version_that_does_not_fit_never_serves(
-    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
-) -> None:
-    mlflow_server.crown(versions["regression"])
+def test_unfit_version_is_never_used(client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]) -> None:
+    mlflow_server.set_champion(versions["regression"])
     answer = client.post("/classify-commit", json=MERGE)
     assert answer.status_code == 503
     reason = f"version {versions['regression']} of commit-classifier does not fit this service (AttributeError: "
     assert answer.json()["detail"].startswith(reason)
-    mlflow_server.crown(versions["merge"])
-    until(client, lambda told: told["version"] == versions["merge"])
-    mlflow_server.crown(versions["regression"])
-    told = until(client, lambda told: told["problem"] is not None)
-    assert told["problem"].startswith(reason)
+    mlflow_server.set_champion(versions["merge"])
+    until(client, lambda health: health["version"] == versions["merge"])
+    mlflow_server.set_champion(versions["regression"])
+    health = until(client, lambda health: health["problem"] is not None)
+    assert health["problem"].startswith(reason)
     assert classified(client, MERGE) == [(True, versions["merge"])]
 
 
 @pytest.mark.parametrize("gone", ["", "*/models/*/artifacts/model.skops"], ids=["all", "the-pipeline"])
-def test_files_that_are_gone_are_told_and_may_come_back(
+def test_missing_files_are_reported_and_loaded_once_they_are_back(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], gone: str
 ) -> None:
-    mlflow_server.crown(versions["correct"])
+    mlflow_server.set_champion(versions["correct"])
     files = mlflow_server.home / "files"
     moved = [(found, found.with_name("hidden")) for found in (files.glob(gone) if gone else [files])]
     for found, hidden in moved:
@@ -157,10 +155,13 @@ def test_files_that_are_gone_are_told_and_may_come_back(
     assert moved
     assert answer.status_code == 503
     assert answer.json()["detail"].startswith(f"version {versions['correct']} of commit-classifier cannot be fetched")
-    assert until(client, lambda told: told["version"] is not None) == {"version": versions["correct"], "problem": None}
+    assert until(client, lambda health: health["version"] is not None) == {
+        "version": versions["correct"],
+        "problem": None,
+    }
 
 
-def test_a_commit_that_breaks_the_model_is_told_and_logged(
+def test_error_of_the_model_is_reported_and_logged(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
@@ -171,7 +172,7 @@ def test_a_commit_that_breaks_the_model_is_told_and_logged(
 
     transform = CommitFeatures.transform
     monkeypatch.setattr(CommitFeatures, "transform", broken)
-    mlflow_server.crown(versions["merge"])
+    mlflow_server.set_champion(versions["merge"])
     answer = client.post("/classify-commit", json=MERGE | {"message": "boom"})
     assert answer.status_code == 500
     assert answer.json()["detail"].startswith(f"version {versions['merge']} of the model fails at these commits")
@@ -190,11 +191,10 @@ def ask(address: str, body: object = None) -> tuple[int, bytes]:
         return error.code, error.read()
 
 
-def test_the_service_itself_loads_the_champion(
+def test_service_process_loads_the_champion_and_ends_with_sigterm(
     mlflow_server: MlflowServer, versions: dict[str, str], tmp_path: Path
 ) -> None:
-    """As a process of its own, which ends when it is asked to."""
-    mlflow_server.crown(versions["merge"])
+    mlflow_server.set_champion(versions["merge"])
     [port] = free_ports(1)
     url, log = f"http://127.0.0.1:{port}", tmp_path / "log"
     environment = {
@@ -202,9 +202,9 @@ def test_the_service_itself_loads_the_champion(
         "ML_API_PORT": str(port), "MLFLOW_TRACKING_URI": mlflow_server.url,
         "ML_API_TOKEN": TOKEN, "MODEL_SIGNING_KEY": KEY,
     }  # fmt: skip
-    with log.open("wb") as told:
+    with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "ml_api"], env=environment, cwd=tmp_path, stdout=told, stderr=told
+            [sys.executable, "-m", "ml_api"], env=environment, cwd=tmp_path, stdout=output, stderr=output
         )
     try:
         deadline = time.monotonic() + 30
@@ -221,83 +221,83 @@ def test_the_service_itself_loads_the_champion(
     assert "Traceback" not in log.read_text()
     assert TOKEN not in log.read_text()
     assert KEY not in log.read_text()
-    assert [found.name for found in tmp_path.iterdir()] == ["log"], "the model's files, or something of MLflow's"
+    assert [found.name for found in tmp_path.iterdir()] == ["log"], "files of the model or of MLflow were not deleted"
 
 
 @pytest.mark.parametrize(
     ("key", "serialization_format", "reason"),
     [
         pytest.param(
-            "", "skops", "it has no signature: it was not registered by this platform's training", id="by-hand"
+            "", "skops", "it has no signature: it was not registered by this platform's training", id="unsigned"
         ),
         pytest.param("another", "skops", "its signature is not valid", id="of-another-platform"),
         pytest.param("", "cloudpickle", "it has no signature", id="pickle"),
         pytest.param(KEY, "cloudpickle", "it has no model.skops but model.pkl", id="pickle-with-a-signature"),
     ],
 )
-def test_a_model_that_training_has_not_registered_never_serves(
+def test_model_that_training_has_not_registered_is_never_used(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], key: str, serialization_format: str,
     reason: str,
 ) -> None:  # fmt: skip
-    stranger = mlflow_server.register(forest(), key=key, serialization_format=serialization_format)
-    mlflow_server.crown(stranger)
+    version = mlflow_server.register(forest(), key=key, serialization_format=serialization_format)
+    mlflow_server.set_champion(version)
     answer = client.post("/classify-commit", json=MERGE)
     assert answer.status_code == 503
-    assert f"version {stranger} of commit-classifier does not fit this service ({reason}" in answer.json()["detail"]
-    mlflow_server.crown(versions["merge"])
-    until(client, lambda told: told["version"] == versions["merge"])
+    assert f"version {version} of commit-classifier does not fit this service ({reason}" in answer.json()["detail"]
+    mlflow_server.set_champion(versions["merge"])
+    until(client, lambda health: health["version"] == versions["merge"])
 
 
-def test_without_the_key_no_model_serves(mlflow_server: MlflowServer, versions: dict[str, str]) -> None:
-    mlflow_server.crown(versions["merge"])
+def test_without_the_key_no_model_is_used(mlflow_server: MlflowServer, versions: dict[str, str]) -> None:
+    mlflow_server.set_champion(versions["merge"])
     with service(mlflow_server, model_signing_key="") as client:
         answer = client.post("/classify-commit", json=MERGE)
     assert (answer.status_code, "MODEL_SIGNING_KEY is not set" in answer.text) == (503, True)
 
 
-def test_without_the_alias_the_last_champion_serves_on_and_says_so(
+def test_without_the_alias_the_last_champion_stays_in_use_and_health_has_the_problem(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
 ) -> None:
-    mlflow_server.crown(versions["merge"])
+    mlflow_server.set_champion(versions["merge"])
     assert classified(client, MERGE) == [(True, versions["merge"])]
     mlflow_server.client.delete_registered_model_alias("commit-classifier", "champion")
-    told = until(client, lambda told: told["problem"] is not None)
-    assert (told["version"], "train one first" in told["problem"]) == (versions["merge"], True)
+    health = until(client, lambda health: health["problem"] is not None)
+    assert (health["version"], "train one first" in health["problem"]) == (versions["merge"], True)
 
 
-def test_a_model_deleted_and_trained_again_serves_although_it_is_version_1_again(
+def test_model_that_is_deleted_and_trained_again_is_used_although_it_is_version_1_again(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
 ) -> None:
     """The last but one of the module: it deletes the versions of the others."""
     mlflow_server.client.delete_registered_model("commit-classifier")
     first = mlflow_server.register(forest("Merge"))
-    mlflow_server.crown(first)
-    until(client, lambda told: told["version"] == first)
+    mlflow_server.set_champion(first)
+    until(client, lambda health: health["version"] == first)
     assert classified(client, MERGE, CORRECT) == [(True, "1"), (False, "1")]
 
     mlflow_server.client.delete_registered_model("commit-classifier")
     again = mlflow_server.register(forest("Correct"))
-    mlflow_server.crown(again)
+    mlflow_server.set_champion(again)
     assert first == again == "1"
     deadline = time.monotonic() + 60
     while classified(client, MERGE, CORRECT) != [(False, "1"), (True, "1")]:
-        assert time.monotonic() < deadline, "the deleted model serves on"
+        assert time.monotonic() < deadline, "the deleted model is still used"
         time.sleep(0.02)
     versions["merge"] = mlflow_server.register(forest("Merge"))
 
 
-def test_when_mlflow_is_gone_the_old_model_serves_and_a_new_service_says_so(
+def test_when_mlflow_is_down_the_old_model_is_used_and_a_new_service_has_the_problem(
     client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str]
 ) -> None:
-    mlflow_server.crown(versions["merge"])
+    mlflow_server.set_champion(versions["merge"])
     assert classified(client, MERGE) == [(True, versions["merge"])]
     mlflow_server.kill()
-    told = until(client, lambda told: told["problem"] is not None)
-    assert told["version"] == versions["merge"]
+    health = until(client, lambda health: health["problem"] is not None)
+    assert health["version"] == versions["merge"]
     assert classified(client, MERGE, CORRECT) == [(True, versions["merge"]), (False, versions["merge"])]
     with service(mlflow_server) as other:
         answer = other.post("/classify-commit", json=MERGE)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "5")
-        assert answer.json()["detail"] == told["problem"]
-        assert "MLFLOW_TRACKING_URI" in told["problem"]
+        assert answer.json()["detail"] == health["problem"]
+        assert "MLFLOW_TRACKING_URI" in health["problem"]
         assert other.get("/health").json()["status"] == "ok"

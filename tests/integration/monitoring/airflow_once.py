@@ -1,6 +1,7 @@
-"""One round of Airflow in one process: its scheduler on an empty database, and what its other services beat and tell.
+"""Runs Airflow once in one process: its scheduler on an empty database, and the metrics of its other services.
 
-The environment says where the metrics go. Run as a program, for Airflow sets up a process once and for all.
+The environment sets the receiver of the metrics. It is a separate program, because Airflow can be set up only once per
+process.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ def main() -> None:
     job = Job()
     scheduler = SchedulerJobRunner(job, num_runs=1, scheduler_idle_sleep_time=0)
     run_job(job=job, execute_callable=scheduler._execute)
-    # What needs hours, or processes of its own, is told by the functions that those call.
+    # Metrics that need hours or other processes are sent by calling the functions that emit them.
     scheduler.heartbeat_callback()
     scheduler._emit_pool_metrics()
     service: Any = SimpleNamespace(team_name=None, job=job, capacity=10, running_triggers=set())

@@ -1,4 +1,4 @@
-"""One dataset whose ledger holds one of everything that is measured, brought there by the pipeline where it can."""
+"""A dataset whose ledger has an entry for every metric, written by the pipeline where possible."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import psycopg
 
 from include.contracts.catalog import Catalog
 from include.contracts.reader import read_contract
-from include.ingestion.batch import ingest_batch
-from include.ingestion.claim import Run, claim
-from include.ingestion.places import incoming_prefix
-from include.ingestion.road import open_stores
+from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.pipeline import ingest_batch, open_stores
 from include.ingestion.settle import settle
-from include.ingestion.sweep import sweep
+from include.ingestion.upkeep.sweep import sweep
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
@@ -30,13 +29,13 @@ if TYPE_CHECKING:
 DATASET, BUCKET, TOPIC = "observed_sales", "observed", "observed-topic"
 ROWS, TWICE_REJECTED, GONE = 40, 2, 1
 
-# What no file brings about: a batch of messages, an entry under way, checks of a table and of a file, a row that
-# somebody deletes by hand.
-_BY_HAND = f"""
+# Changes that ingesting files does not make: a batch of messages, an unsettled entry, checks of a table and of a file,
+# a row deleted from the table.
+_DIRECT_CHANGES = f"""
 INSERT INTO ops.file_ingestion_log (dataset, status, stage, topic, partition, first_offset, last_offset,
     rows_read, rows_inserted, rows_updated, rows_unchanged, rows_duplicate, rows_rejected, loaded_at, settled_at)
 VALUES ('{DATASET}', 'archived', 'settle', '{TOPIC}', 0, 0, 9, 10, 0, 0, 7, 0, 3, now(), now());
-INSERT INTO ops.file_ingestion_log (dataset, bucket, object_key) VALUES ('{DATASET}', '{BUCKET}', 'under way');
+INSERT INTO ops.file_ingestion_log (dataset, bucket, object_key) VALUES ('{DATASET}', '{BUCKET}', 'unsettled');
 INSERT INTO ops.quality_result (dataset, expectation, severity, success, checked_at) VALUES
     ('{DATASET}', 'old', 'critical', FALSE, now() - interval '1 day'),
     ('{DATASET}', 'unique', 'critical', TRUE, now()), ('{DATASET}', 'fresh', 'warning', FALSE, now());
@@ -47,28 +46,28 @@ DELETE FROM raw.{DATASET} WHERE _source_row <= {GONE};
 
 
 def fill(platform: Platform, folder: Path) -> None:
-    """One good file, one refused file, one that waits; then what is done by hand."""
+    """Ingest a good file and a bad file, leave a waiting file, then change the database directly."""
     contract = replace(read_contract(CONTRACTS_DIR / "sales.yaml"), dataset=DATASET, expectations=())
     settings = IngestSettings(landing_bucket=BUCKET, spool_dir=folder / "spool")
     local_bucket.client(platform.s3_config).create_bucket(Bucket=BUCKET)
-    objects, place = ObjectStore(platform.s3_config), incoming_prefix(DATASET)
+    objects, prefix = ObjectStore(platform.s3_config), incoming_prefix(DATASET)
     sample = write_sample(contract, folder / "sample.csv", ROWS, SampleFormat.CSV).path.read_bytes()
     header, first, *_ = sample.splitlines()
-    objects.put(BUCKET, f"{place}good.csv", sample)
-    objects.put(BUCKET, f"{place}bad.csv", b"\n".join([header, *[first.rpartition(b",")[0]] * TWICE_REJECTED, b""]))
-    run = Run("ingest_observed", "run-1")
+    objects.put(BUCKET, f"{prefix}good.csv", sample)
+    objects.put(BUCKET, f"{prefix}bad.csv", b"\n".join([header, *[first.rpartition(b",")[0]] * TWICE_REJECTED, b""]))
+    run = AirflowRun("ingest_observed", "run-1")
     with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
         for batch in claim(contract, stores.objects, stores.ledger, run, settings):
             ingest_batch(contract, batch, stores, settings)
         settle(contract, stores.objects, stores.ledger, settings)
-        objects.put(BUCKET, f"{place}waits.csv", sample)
+        objects.put(BUCKET, f"{prefix}waits.csv", sample)
         sweep(lambda: Catalog({DATASET: contract}, ()), stores.objects, stores.ledger, run, settings)
     with connected(platform.warehouse_config("owner")) as connection:
-        connection.execute(_BY_HAND)
+        connection.execute(_DIRECT_CHANGES)
 
 
 def connected(config: WarehouseConfig) -> psycopg.Connection[tuple[object, ...]]:
-    """The warehouse as one of its roles, as a stranger would connect."""
+    """Connect to the warehouse as one of its roles, without the library."""
     return psycopg.connect(
         host=config.host, port=config.port, dbname=config.database, user=config.user,
         password=config.password.get_secret_value(), autocommit=True, options="-c statement_timeout=60s",

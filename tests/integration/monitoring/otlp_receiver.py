@@ -1,4 +1,4 @@
-"""Takes metrics by OTLP over HTTP as Prometheus does, and gives them the names that Prometheus gives them."""
+"""Receives metrics by OTLP over HTTP like Prometheus, and translates their names like Prometheus."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _UNITS = {"ms": "milliseconds", "s": "seconds", "By": "bytes"}
 
 
 class Received:
-    """What came: the labels of each metric under Prometheus' name, and the services that sent."""
+    """The received metrics with their labels, by Prometheus' name, and the names of the services."""
 
     def __init__(self) -> None:
         self.metrics: dict[str, set[str]] = {}
@@ -41,7 +41,7 @@ class Received:
 
 
 def prometheus_name(metric: Metric) -> str:
-    """The strategy UnderscoreEscapingWithSuffixes, which is Prometheus' default, as far as Airflow needs it.
+    """Translate a name with Prometheus' default strategy UnderscoreEscapingWithSuffixes, as far as Airflow needs it.
 
     Source: Prometheus' guide to OpenTelemetry, and the specification "Prometheus and OpenMetrics compatibility".
     """
@@ -59,7 +59,7 @@ def _labels(metric: Metric) -> set[str]:
 
 @contextmanager
 def receiving() -> Iterator[tuple[str, Received]]:
-    """The address to send to, and what came."""
+    """Start a receiver; yield its address and the received metrics."""
     received = Received()
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,6 +1,6 @@
-"""Prometheus and the SQL exporter of Debian, started with the shipped configuration on ports of their own.
+"""Starts Debian's Prometheus and SQL exporter with the shipped configuration on free ports.
 
-Changed are addresses and pauses, and nothing else: a test does not wait a quarter of a minute for a scrape.
+Only addresses and intervals are changed, so that a test does not wait 15 seconds for a scrape.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
     from include.settings import WarehouseConfig
 
-SECONDS = 90  # a machine under load; nothing here waits that long otherwise
+SECONDS = 90  # for a machine under load; usually the waits here are much shorter
 
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A server that runs, asked over HTTP."""
+    """A client of a running server."""
 
     address: str
 
     def get(self, path: str, **parameters: str) -> Any:
         with urlopen(f"{self.address}/api/v1/{path}?{urlencode(parameters)}", timeout=30) as answer:
-            told = json.load(answer)
-        assert told["status"] == "success"
-        return told["data"]
+            content = json.load(answer)
+        assert content["status"] == "success"
+        return content["data"]
 
     def values(self, expression: str) -> dict[str, float]:
         """The samples of an instant query, by their labels without name, job and instance: `a=1,b=2`."""
@@ -58,7 +58,7 @@ class Prometheus:
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
-    """Look again and again until it holds."""
+    """Poll a condition until it is true."""
     deadline = time.monotonic() + SECONDS
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come within {SECONDS} s"
@@ -67,23 +67,23 @@ def wait_for(condition: Callable[[], object], what: str) -> None:
 
 @contextmanager
 def sql_exporter(warehouse: WarehouseConfig, log: Path) -> Iterator[int]:
-    """The SQL exporter with the shipped file; its port."""
+    """Start the SQL exporter with the shipped file; yield its port."""
     found = debian.program("prometheus-sql-exporter", "prometheus-sql-exporter")
     (port,) = free_ports(1)
     password = quote(warehouse.password.get_secret_value(), safe="")
-    place = f"{warehouse.host}:{warehouse.port}/{warehouse.database}"
-    told = {"WAREHOUSE_READER_URL": f"postgres://{warehouse.user}:{password}@{place}?sslmode=disable"}
+    server = f"{warehouse.host}:{warehouse.port}/{warehouse.database}"
+    variables = {"WAREHOUSE_READER_URL": f"postgres://{warehouse.user}:{password}@{server}?sslmode=disable"}
     flags = ["-config.file", str(EXPORTER), "-web.listen-address", f"127.0.0.1:{port}"]
-    with _process([str(found.path), *flags], found.environment | told, log):
+    with _process([str(found.path), *flags], found.environment | variables, log):
         yield port
 
 
 @contextmanager
 def prometheus(targets: Mapping[str, int], folder: Path) -> Iterator[Prometheus]:
-    """Prometheus with the shipped file and rules, once it answers.
+    """Start Prometheus with the shipped file and rules; yield it when it answers.
 
     Args:
-        targets: the port on loopback for each target of the file, as `sql-exporter:9237`; others are not there.
+        targets: the port on loopback for each target of the file, as `sql-exporter:9237`; others do not answer.
         folder: for its data and its log.
     """
     found = debian.program("prometheus", "prometheus")

@@ -1,4 +1,4 @@
-"""Airflow's metrics by OTLP: what a real scheduler sends, and whether rules and dashboards name nothing else."""
+"""Airflow's metrics by OTLP: rules and dashboards use only metrics that a real scheduler sends."""
 
 from __future__ import annotations
 
@@ -11,36 +11,36 @@ from typing import TYPE_CHECKING
 import pytest
 from otlp_receiver import Received, receiving
 
-from tests.monitoring_files import ROOM, Expression, promql, selectors
+from tests.monitoring_files import MONITORING, Expression, promql, selectors
 
 if TYPE_CHECKING:
     from pytest import TempPathFactory  # noqa: PT013 a type
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 PROGRAM = Path(__file__).with_name("airflow_once.py")
 OF_AIRFLOW = [expression for expression in promql() if "airflow_" in expression.text]
 
 
-def told_in_readme() -> dict[str, str]:
-    """What monitoring/README.md tells Airflow to be told: `NAME=value` lines, without their remarks."""
-    lines = (ROOM / "README.md").read_text(encoding="utf-8").splitlines()
+def variables_of_readme() -> dict[str, str]:
+    """The variables for Airflow in monitoring/README.md: `NAME=value` lines, without their comments."""
+    lines = (MONITORING / "README.md").read_text(encoding="utf-8").splitlines()
     pairs = (line.split(" #")[0].strip().partition("=") for line in lines if line.startswith(("AIRFLOW__", "OTEL_")))
     return {name: value for name, _, value in pairs}
 
 
 @pytest.fixture(scope="module")
 def sent(tmp_path_factory: TempPathFactory) -> Received:
-    """What one round of Airflow sends, told what the README says but for the address."""
+    """The metrics of one run of Airflow, with the variables of the README except the address."""
     home = tmp_path_factory.mktemp("airflow")
     with receiving() as (address, received):
-        told = told_in_readme()
-        assert told["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"].endswith(address.partition("/api/")[2])
+        variables = variables_of_readme()
+        assert variables["OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"].endswith(address.partition("/api/")[2])
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(home), "AIRFLOW_HOME": str(home),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__CORE__PARALLELISM": "1",
             "AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST": "[]",
-            **told, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": address,
+            **variables, "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": address,
         }  # fmt: skip
         done = subprocess.run(
             [sys.executable, str(PROGRAM)], env=environment, cwd=home, capture_output=True, text=True, timeout=240,
@@ -50,7 +50,7 @@ def sent(tmp_path_factory: TempPathFactory) -> Received:
     return received
 
 
-def test_airflow_sends_to_the_path_and_under_the_name_that_it_was_told(sent: Received) -> None:
+def test_airflow_uses_the_configured_path_and_name(sent: Received) -> None:
     assert sent.refused == []
     assert sent.services == {"airflow-scheduler"}
 
@@ -63,6 +63,6 @@ def test_airflow_sends_what_an_expression_names(sent: Received, expression: Expr
 
 
 def test_legacy_names_are_off(sent: Received) -> None:
-    """They hold pools and DAGs in the name: a metric for each."""
+    """Legacy names contain pools and DAGs, which makes a metric for each."""
     assert "airflow_pool_open_slots" in sent.metrics
     assert [name for name in sent.metrics if "default_pool" in name] == []

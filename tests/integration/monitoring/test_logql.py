@@ -1,4 +1,4 @@
-"""Every LogQL expression before Grafana's own parser, the one in its query editor. It needs Node and npm."""
+"""Checks every LogQL expression with the parser of Grafana's query editor. It needs Node and npm."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.integration
 PACKAGES = ("@grafana/lezer-logql@0.4.2", "@lezer/lr@1.4.10")
 FOLDER = Path(sys.prefix) / "node" / "logql"
 
-# Prints, for each query of the list on stdin, the places at which the parser had to guess.
+# Prints the positions of parse errors for each query of the list on stdin.
 PROGRAM = """
 const { parser } = require("@grafana/lezer-logql");
 const queries = JSON.parse(require("fs").readFileSync(0, "utf8"));
@@ -33,10 +33,10 @@ process.stdout.write(JSON.stringify(queries.map(errors)));
 
 @pytest.fixture(scope="module")
 def parser() -> str:
-    """The path of node, with the parser beside the virtualenv; fetched once."""
+    """The path of node; the parser is installed once into the virtualenv."""
     node, npm = shutil.which("node"), shutil.which("npm")
     if not (node and npm):
-        pytest.skip("no Node on this machine: test_monitoring_files reads LogQL with a reader of our own")
+        pytest.skip("no Node on this machine: test_monitoring_files checks LogQL with its own parser")
     FOLDER.mkdir(parents=True, exist_ok=True)
     with FileLock(str(FOLDER.with_suffix(".lock"))):
         if not (FOLDER / ".complete").exists():
@@ -58,7 +58,7 @@ def parser() -> str:
 
 
 def parsed(node: str, *queries: str) -> list[list[int]]:
-    """Where the parser stumbles in each query."""
+    """Return the positions of parse errors in each query."""
     done = subprocess.run(
         [node, "-e", PROGRAM], input=json.dumps(queries), cwd=FOLDER, capture_output=True, text=True, timeout=60,
         check=True,
@@ -68,9 +68,9 @@ def parsed(node: str, *queries: str) -> list[list[int]]:
 
 
 def test_grafanas_parser_understands_each_expression(parser: str) -> None:
-    asked = expressions("loki")
-    found = parsed(parser, *(expression.text for expression in asked))
-    assert dict(zip(map(str, asked), found, strict=True)) == {str(expression): [] for expression in asked}
+    queries = expressions("loki")
+    found = parsed(parser, *(expression.text for expression in queries))
+    assert dict(zip(map(str, queries), found, strict=True)) == {str(expression): [] for expression in queries}
 
 
 def test_grafanas_parser_refuses_what_is_not_logql(parser: str) -> None:

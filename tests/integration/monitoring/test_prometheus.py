@@ -1,4 +1,4 @@
-"""Prometheus and the SQL exporter for real: after an ingestion the metrics are there, with the ledger's values."""
+"""The metrics of real Prometheus and SQL exporter processes agree with the ledger after an ingestion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from running_prometheus import Prometheus, prometheus, sql_exporter, wait_for
 
 from include.settings import KafkaConfig, StreamSettings
 from include.streams import lag
-from include.streams.broker import Span
+from include.streams.broker import PartitionOffsets
 from ml_api.metrics import Metrics
 from tests.monitoring_files import BUILT_IN, Expression, exporter_queries, expressions, mailed_alerts, promql, selectors
 
@@ -21,11 +21,14 @@ if TYPE_CHECKING:
 
     from local.platform import Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.integration
 
 OWN = f'{{dataset="{DATASET}"}}'
-# Of the real code, with a broker's answer: how that is asked is proved in tests/integration/streams.
-SPANS = [Span(partition=0, begin=0, end=10, committed=4), Span(partition=1, begin=0, end=5, committed=5)]
+# The broker's answer for the lag exporter; tests/integration/streams tests the query of the broker.
+OFFSETS = [
+    PartitionOffsets(partition=0, low=0, last_stable=10, committed=4),
+    PartitionOffsets(partition=1, low=0, last_stable=5, committed=5),
+]
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +44,7 @@ def filled(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 @pytest.fixture(scope="module")
 def served(filled: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]:
-    """Prometheus that has scraped all exporters once the ledger's metrics are in."""
+    """A Prometheus that has scraped all exporters, including the ledger's metrics."""
     folder = tmp_path_factory.mktemp("prometheus")
     metrics = Metrics()
     metrics.count_request("/predict", 200, 0.01)
@@ -52,7 +55,7 @@ def served(filled: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         pytest.MonkeyPatch.context() as patch,
         sql_exporter(filled.warehouse_config("reader"), folder / "sql.log") as port,
     ):
-        patch.setattr(lag, "spans", lambda *_: SPANS)
+        patch.setattr(lag, "partition_offsets", lambda *_: OFFSETS)
         servers = [start_http_server(0, addr="127.0.0.1", registry=registry) for registry in (metrics.registry, lags)]
         (ml_api, _), (kafka_lag, _) = servers
         targets = {
@@ -102,13 +105,13 @@ def served(filled: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_metric_says_what_the_ledger_says(served: Prometheus, metric: str, expected: dict[str, float]) -> None:
+def test_metric_agrees_with_the_ledger(served: Prometheus, metric: str, expected: dict[str, float]) -> None:
     found = served.values(metric + OWN)
 
     assert {labels.replace(f"dataset={DATASET}", "").strip(","): value for labels, value in found.items()} == expected
 
 
-def test_ages_and_durations_count_from_what_the_ledger_noted(served: Prometheus) -> None:
+def test_ages_and_durations_come_from_the_ledgers_times(served: Prometheus) -> None:
     for metric in (
         "filegate_incoming_oldest_seconds",
         "filegate_freshness_seconds",
@@ -185,10 +188,8 @@ def test_exporters_sql_answers_with_texts_and_one_float(filled: Platform, query:
 
 
 @pytest.mark.parametrize("query", exporter_queries("ledger"), ids=lambda query: query["name"])
-def test_what_is_asked_every_few_seconds_does_not_read_the_whole_ledger(
-    filled: Platform, query: dict[str, object]
-) -> None:
-    """A scan that is forbidden is planned only where no index can answer; no index is searched for a volatile time."""
+def test_frequent_queries_do_not_read_the_whole_ledger(filled: Platform, query: dict[str, object]) -> None:
+    """With sequential scans off, one is planned only without a suitable index. Volatile functions use no index."""
     with connected(filled.warehouse_config("reader")) as connection:
         connection.execute("SET enable_seqscan = off")
         plan = "\n".join(str(line) for (line,) in connection.execute(f"EXPLAIN {query['query']}").fetchall())

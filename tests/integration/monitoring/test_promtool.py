@@ -1,4 +1,4 @@
-"""Prometheus' own tool on the shipped files: configuration, rules, and the rules' unit tests."""
+"""promtool on the shipped files: configuration, rules, and the unit tests of the rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytestmark = pytest.mark.integration
 
 
 def promtool(*arguments: object) -> str:
-    """What it says; the tests of it fail where it does."""
+    """Run promtool and return its output; fail if it fails."""
     found = debian.program("promtool", "prometheus")
     done = subprocess.run(
         [found.path, *map(str, arguments)], env={"PATH": "/usr/bin:/bin", **found.environment}, capture_output=True,
@@ -24,12 +24,12 @@ def promtool(*arguments: object) -> str:
 
 
 def test_configuration_is_valid_and_finds_all_rules() -> None:
-    said = promtool("check", "config", PROMETHEUS / "prometheus.yml")
+    output = promtool("check", "config", PROMETHEUS / "prometheus.yml")
 
-    assert f"{len(RULES)} rule files found" in said
+    assert f"{len(RULES)} rule files found" in output
 
 
 @pytest.mark.parametrize("rules", RULES, ids=lambda path: path.stem)
 def test_alerts_fire_when_they_should_and_not_before(rules) -> None:
-    """tests/<name>.yml; a test of the unit tests sees to it that each alert is in one."""
+    """Runs tests/<name>.yml; a unit test checks that each alert is in one of them."""
     assert "SUCCESS" in promtool("test", "rules", PROMETHEUS / "tests" / rules.name)

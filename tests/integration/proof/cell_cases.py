@@ -1,4 +1,4 @@
-"""Cells as partners send them, by type: usual ones, ones at the edge, broken ones.
+"""Cells as partners send them, by type: usual values, edge cases, broken values.
 
 What belongs here: strategies for the text of a cell. What does not: contracts, files.
 """

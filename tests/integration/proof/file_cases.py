@@ -1,6 +1,6 @@
 """Files of every format for a contract, one to three into one table; and messages.
 
-What belongs here: strategies for the bytes of a file. What does not: what must become of them (the oracle).
+What belongs here: strategies for the bytes of a file. What does not: the expected results (the oracle).
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _ARROW = {
 
 @dataclass(frozen=True)
 class File:
-    """A dropped file, and in which format it was written."""
+    """A file to drop: its name and bytes."""
 
     name: str
     body: bytes
@@ -44,7 +44,7 @@ class File:
 
 @dataclass(frozen=True)
 class Case:
-    """A contract and the files that come for it, one after the other."""
+    """A contract and its files, which are loaded one after the other."""
 
     contract: Contract
     files: tuple[File, ...]
@@ -52,7 +52,7 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A contract with one to three files; a later one may be an earlier one again."""
+    """A contract with one to three files; a later one may repeat an earlier one."""
     contract = draw(contracts())
     few = {column.name: draw(st.lists(cells(column, odd=5), min_size=1, max_size=3)) for column in _keys(contract)}
     files: list[File] = []
@@ -69,7 +69,7 @@ def _keys(contract: Contract) -> list[Column]:
 
 @st.composite
 def rows(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]], odd: int) -> list[Cells]:
-    """Up to eight records whose keys are of few values, so that they meet."""
+    """Up to eight records whose keys have few values, so that records share keys."""
     strategies = {
         column.name: st.sampled_from(few[column.name])
         if column.name in few and draw(st.integers(0, 5))
@@ -96,7 +96,7 @@ def _bodies(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]]) -> b
 
 
 def _fault(draw: Callable[..., Any], body: bytes) -> bytes:
-    """A file that is not there, or only in part."""
+    """A file that is empty, cut off or of another format."""
     kinds = [b"", b" \n\n", b"\x89PNG\r\n\x1a\n" + bytes(64)]
     if body.startswith((b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
         kinds.append(body[: len(body) // 2])
@@ -115,7 +115,7 @@ def _csv(draw: Callable[..., Any], contract: Contract, header: dict[str, str], f
         return '"' + text.replace('"', '""') + '"' if (needed and text) or (needed and len(header) == 1) else text
 
     lines = [delimiter.join(map(field, header.values()))]
-    again = draw(st.integers(0, len(found) * 9))  # now and then the header comes again before that row
+    again = draw(st.integers(0, len(found) * 9))  # sometimes the header is repeated before that row
     for at, row in enumerate(found, 1):
         lines += [draw(st.sampled_from(["", "", "\ufeff"])) + lines[0]] if at == again else []
         line = delimiter.join(field(row[name]) for name in header)
@@ -147,7 +147,7 @@ def _packed(draw: Callable[..., Any], body: bytes) -> bytes:
 
 
 def _object(draw: Callable[..., Any], contract: Contract, header: dict[str, str], row: Cells) -> str:
-    """A record as JSON: numbers, booleans and documents bare or as text, empties as null, as text or left out."""
+    """A record as JSON: numbers, booleans and documents as such or as text; empty cells as null, text or left out."""
     parts = []
     for name, shown in header.items():
         text = row[name]
@@ -241,7 +241,7 @@ def _array(draw: Callable[..., Any], column: Column | None, texts: Sequence[str 
 
 
 def _with_bad_bytes(texts: pa.Array) -> pa.Array:
-    """The same as bytes, of which the last is no text."""
+    """The same values as bytes; the last one is not UTF-8."""
     return pa.array([*(text.encode() if text else text for text in texts.to_pylist()[:-1]), b"\xff"], pa.binary())
 
 
@@ -260,7 +260,7 @@ def _of_other_width(draw: Callable[..., Any], array: pa.Array) -> pa.Array:
 
 @st.composite
 def message_cases(draw: st.DrawFn) -> tuple[Contract, tuple[bytes, ...]]:
-    """A contract and messages in JSON for it, some of which are none."""
+    """A contract and JSON messages for it, some of them broken."""
     contract = draw(contracts())
     few = {column.name: draw(st.lists(cells(column, odd=5), min_size=1, max_size=3)) for column in _keys(contract)}
     header = {column.name: column.name for column in contract.source_columns}

@@ -1,4 +1,4 @@
-"""Mutations that know nothing of a format: bytes flipped, cut, doubled and moved; compression, whole and damaged.
+"""Mutations without knowledge of a format: bytes flipped, cut, repeated and moved; compression, whole and damaged.
 
 What belongs here: from bytes to bytes. What does not: anything that reads what the bytes mean.
 """
@@ -23,7 +23,7 @@ _INSERTED = (
 
 
 def flipped(body: bytes, rng: Random) -> bytes:
-    """Some bits the other way."""
+    """Flip some bits."""
     data = bytearray(body)
     for _ in range(rng.choice((1, 1, 2, 8, 64))):
         data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
@@ -31,20 +31,20 @@ def flipped(body: bytes, rng: Random) -> bytes:
 
 
 def cut(body: bytes, rng: Random) -> bytes:
-    """Only the beginning, only the end, or without a middle."""
+    """Keep only the beginning, only the end, or remove the middle."""
     begin, end = sorted((rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
     near_the_end = len(body) - rng.randint(1, min(40, len(body)))
     return rng.choice((body[:begin], body[:near_the_end], body[end:], body[:begin] + body[end:]))
 
 
-def doubled(body: bytes, rng: Random) -> bytes:
-    """A piece, or all of it, twice."""
+def repeated(body: bytes, rng: Random) -> bytes:
+    """Repeat a piece or the whole."""
     begin, end = sorted((rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
     return rng.choice((body + body, body[:end] + body[begin:], body + body[begin:end]))
 
 
 def inserted(body: bytes, rng: Random) -> bytes:
-    """Bytes that mean something to somebody, where they do not belong."""
+    """Insert bytes that have a meaning in some format."""
     for _ in range(rng.choice((1, 1, 2, 6))):
         at = rng.choice((0, len(body), rng.randrange(len(body) + 1), rng.randrange(len(body) + 1)))
         body = body[:at] + rng.choice(_INSERTED) * rng.choice((1, 1, 1, 3, 500)) + body[at:]
@@ -52,13 +52,13 @@ def inserted(body: bytes, rng: Random) -> bytes:
 
 
 def moved(body: bytes, rng: Random) -> bytes:
-    """A piece at another place."""
+    """Move a piece."""
     begin, end, to = sorted(rng.randrange(len(body) + 1) for _ in range(3))
     return body[:begin] + body[end:to] + body[begin:end] + body[to:]
 
 
 def filled(body: bytes, rng: Random) -> bytes:
-    """A piece overwritten by one byte."""
+    """Overwrite a piece with one byte."""
     begin = rng.randrange(len(body))
     length = min(rng.choice((1, 4, 16, 256, 5000)), len(body) - begin)
     return (
@@ -66,21 +66,21 @@ def filled(body: bytes, rng: Random) -> bytes:
     )
 
 
-MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (flipped, cut, doubled, inserted, moved, filled)
+MUTATIONS: tuple[Callable[[bytes, Random], bytes], ...] = (flipped, cut, repeated, inserted, moved, filled)
 
 
 def mutated(body: bytes, rng: Random) -> bytes:
-    """One mutation by chance."""
+    """Apply one mutation chosen at random."""
     return rng.choice(MUTATIONS)(body, rng) if body else body
 
 
 def packed(body: bytes, rng: Random) -> tuple[bytes, str]:
-    """Compressed, and now and then damaged; and what was done."""
+    """Compress, and sometimes damage the result. Also returns what was done."""
     kind = rng.choice(("gzip", "zstd"))
     press = gzipped if kind == "gzip" else zstandard.ZstdCompressor(write_checksum=rng.random() < 0.5).compress
     whole = press(body)
     half = len(body) // 2
-    ways: dict[str, Callable[[], bytes]] = {
+    variants: dict[str, Callable[[], bytes]] = {
         "whole": lambda: whole,
         "damaged": lambda: mutated(whole, rng),
         "several members": lambda: press(body[:half]) + press(body[half:]),
@@ -95,10 +95,10 @@ def packed(body: bytes, rng: Random) -> tuple[bytes, str]:
         "a flag": lambda: whole[:3] + bytes([rng.randrange(256)]) + whole[4:],
         "the wrong sum": lambda: whole[:-8] + bytes(8),
     }
-    way = rng.choice([*ways, "whole", "whole", "whole", "damaged", "damaged"])
-    return ways[way](), f"{kind}: {way}"
+    variant = rng.choice([*variants, "whole", "whole", "whole", "damaged", "damaged"])
+    return variants[variant](), f"{kind}: {variant}"
 
 
 def gzipped(body: bytes) -> bytes:
-    """The same bytes every time: gzip would note the hour."""
+    """Compress to the same bytes every time, without gzip's timestamp."""
     return gzip.compress(body, mtime=0)

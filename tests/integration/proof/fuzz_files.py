@@ -1,6 +1,6 @@
-"""A file for every number: `mutant(seed)` is the same bytes each time.
+"""A file for every seed: `mutant(seed)` returns the same bytes each time.
 
-What belongs here: which mutations come together. What does not: the mutations themselves.
+What belongs here: which mutations are combined. What does not: the mutations themselves.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file, what was done to make it, and the name it is dropped under."""
+    """A file with its name, and `story`: the mutations that made it."""
 
     seed: int
     name: str
@@ -41,7 +41,7 @@ class Mutant:
 
 
 def good_file(dataset: str, seed: int, count: int = 20) -> tuple[bytes, int]:
-    """A file that loads, as CSV, and its number of rows."""
+    """A CSV file that loads, and its number of rows."""
     rng = Random(f"good {seed}")
     rows = good_rows(dataset, rng, count)
     lines = [list(rows[0]), *(["" if value is None else str(value) for value in row.values()] for row in rows)]
@@ -49,7 +49,7 @@ def good_file(dataset: str, seed: int, count: int = 20) -> tuple[bytes, int]:
 
 
 def mutant(dataset: str, seed: int) -> Mutant:
-    """The file of that number for a dataset."""
+    """The file of that seed for a dataset."""
     rng = Random(seed)
     kind = rng.choice(FORMATS)
     rows = good_rows(dataset, rng, rng.choice((1, 2, 5, 20, 60)))
@@ -75,10 +75,10 @@ def mutant(dataset: str, seed: int) -> Mutant:
 
 
 def _written(kind: str, rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]:
-    ways: dict[str, Callable[[], tuple[bytes, str]]] = {
+    writers: dict[str, Callable[[], tuple[bytes, str]]] = {
         "csv": lambda: csv_file(rows, rng, wrong=wrong),
         "json": lambda: json_file(rows, rng, wrong=wrong, lines=False),
         "ndjson": lambda: json_file(rows, rng, wrong=wrong, lines=True),
         "parquet": lambda: parquet_file(rows, rng, wrong=wrong),
     }
-    return ways[kind]()
+    return writers[kind]()

@@ -1,4 +1,4 @@
-"""JSON and NDJSON for the fuzzer: every record a list of keys and raw texts, so that it can be wrong in every way.
+"""JSON and NDJSON for the fuzzer: a record is a list of keys and raw texts, so that any part of it can be broken.
 
 What belongs here: from rows to JSON text. What does not: values (`fuzz_values`), damage to bytes (`fuzz_bytes`).
 """
@@ -30,7 +30,7 @@ _TOP = (
 
 
 def record_of(row: Row, rng: Random) -> Record:
-    """A good row as keys and raw values: numbers and documents now and then as they are, else as texts."""
+    """A good row as keys and raw values: numbers and documents sometimes as such, else as texts."""
     record = []
     for key, value in row.items():
         raw = isinstance(value, str) and key in DOCUMENT_COLUMNS and rng.random() < 0.7
@@ -46,7 +46,7 @@ def spelled(record: Record) -> str:
 
 
 def json_file(rows: list[Row], rng: Random, *, wrong: bool, lines: bool) -> tuple[bytes, str]:
-    """NDJSON (`lines`) or an array; `wrong` puts its structure wrong. Also what was done."""
+    """NDJSON (`lines`) or an array; `wrong` breaks its structure. Also returns what was done."""
     records = [record_of(row, rng) for row in rows]
     kind, done = "ndjson" if lines else "json", []
     if wrong:
@@ -95,7 +95,7 @@ def _value_edge(record: Record, rng: Random) -> None:
         record[at] = (key, json.dumps(edge(key.strip('"'), rng), ensure_ascii=rng.random() < 0.5))
 
 
-def _key_doubled(record: Record, rng: Random) -> None:
+def _key_repeated(record: Record, rng: Random) -> None:
     if record:
         key, value = rng.choice(record)
         record.insert(rng.randrange(len(record) + 1), (key, rng.choice((value, "null", '"other"', "1"))))
@@ -136,7 +136,7 @@ def _emptied(record: Record, rng: Random) -> None:
 
 
 CHANGES: tuple[Callable[[Record, Random], None], ...] = (
-    _value_raw, _value_raw, _value_raw, _value_edge, _key_doubled, _key_respelled, _key_dropped, _key_unknown,
+    _value_raw, _value_raw, _value_raw, _value_edge, _key_repeated, _key_respelled, _key_dropped, _key_unknown,
     _key_unknown,
     _key_broken, _keys_many, _emptied,
 )  # fmt: skip

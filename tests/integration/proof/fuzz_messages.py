@@ -1,4 +1,4 @@
-"""A message for every number: JSON and Avro, broken as files are, and schemas that strangers might register.
+"""A message for every seed: JSON and Avro, broken like files, and schemas that other producers might register.
 
 What belongs here: single messages. What does not: files (`fuzz_files`), and how messages are consumed.
 """
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Put = Callable[[str], int]  # stores a schema in the registry; its id
 
 _ENDS = (-(2**63), 2**63 - 1, 0, -1, 253402300800000, 253402300800000000, -62135596800001)
-# Types that a column may come in, each with what makes a value of it.
+# Types that a column may have in a message, each with a function that makes a value.
 _TYPES: tuple[tuple[Any, Callable[[Random], Any]], ...] = (
     ("long", lambda rng: rng.choice(_ENDS)),
     ({"type": "long", "logicalType": "timestamp-millis"}, lambda rng: rng.choice(_ENDS)),
@@ -59,7 +59,7 @@ _ODD = (
 
 
 def message(contract: Contract, seed: int, put: Put) -> bytes | None:
-    """The message of that number."""
+    """The message of that seed."""
     rng = Random(f"message {seed}")
     chance = rng.random()
     if chance < 0.1:
@@ -69,7 +69,7 @@ def message(contract: Contract, seed: int, put: Put) -> bytes | None:
 
 
 def good_messages(contract: Contract, seed: int, count: int) -> list[bytes]:
-    """Messages that land."""
+    """Messages that load."""
     rng = Random(f"good messages {seed}")
     return [spelled(record_of(row, rng)).encode() for row in good_rows("fuzzed", rng, count)]
 
@@ -95,7 +95,7 @@ def _avro(contract: Contract, rng: Random, put: Put) -> bytes:
             field = rng.choice(schema["fields"])
             kind, make = rng.choice(_TYPES)
             field.pop("default", None)
-            # Bytes as they are, not what the library would make of them: an edge need not be a time.
+            # The raw value, without the library's conversion: an edge case need not be a valid time.
             field["type"], values[field["name"]] = kind, make(rng)
     stream = BytesIO()
     try:
@@ -111,7 +111,7 @@ def _framed(schema_id: int, record: bytes) -> bytes:
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
-    """Without the logical types of changed fields, which would judge what is to be written."""
+    """Remove the logical types of changed fields, which would check the values to be written."""
     fields = [
         {**field, "type": {name: value for name, value in field["type"].items() if name != "logicalType"}}
         if isinstance(field["type"], dict) and "default" not in field and field["name"] not in {"code", "part", "stamp"}

@@ -1,6 +1,6 @@
-"""Parquet for the fuzzer: columns of every Arrow type, files written in every way, footers that lie.
+"""Parquet for the fuzzer: columns of every Arrow type, all writer options, broken footers.
 
-What belongs here: from rows to Parquet. What does not: values (`fuzz_values`), damage without aim (`fuzz_bytes`).
+What belongs here: from rows to Parquet. What does not: values (`fuzz_values`), damage at random (`fuzz_bytes`).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ _NAMES = (
 
 
 def parquet_file(rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]:
-    """A Parquet file; `wrong` changes columns, layout or bytes. Also what was done."""
+    """A Parquet file; `wrong` changes columns, layout or bytes. Also returns what was done."""
     table = _typed(rows, rng)
     done = []
     if wrong:
@@ -69,18 +69,18 @@ def parquet_file(rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, s
 
 
 def _typed(rows: list[Row], rng: Random) -> pa.Table:
-    """The rows, each column typed as people do it; edges stay texts, for a column has one type."""
+    """The rows with usual column types; a column with edge cases becomes text, for a column has one type."""
     arrays = []
     for name in rows[0]:
         values = [row[name] for row in rows]
         try:
-            arrays.append(_as_people_do(name, values, rng))
+            arrays.append(_usual_array(name, values, rng))
         except (pa.ArrowException, ValueError, ArithmeticError, TypeError):
             arrays.append(pa.array([None if value is None else str(value) for value in values], pa.string()))
     return pa.Table.from_arrays(arrays, names=list(rows[0]))
 
 
-def _as_people_do(name: str, values: list[Any], rng: Random) -> pa.Array:
+def _usual_array(name: str, values: list[Any], rng: Random) -> pa.Array:
     if rng.random() < 0.2:
         return pa.array([None if value is None else str(value) for value in values], pa.string())
     match name:
@@ -108,7 +108,7 @@ def _as_people_do(name: str, values: list[Any], rng: Random) -> pa.Array:
 
 
 def _any_array(count: int, rng: Random) -> pa.Array:
-    """An array of any type at all, of values at its edges."""
+    """An array of a random type, with values at the limits of the type."""
 
     def some(make: Callable[[], Any]) -> list[Any]:
         return [None if rng.random() < 0.1 else make() for _ in range(count)]
@@ -132,7 +132,7 @@ def _any_array(count: int, rng: Random) -> pa.Array:
         )
 
     texts = [text for text in TEXTS if len(text) < 5000]
-    ways: tuple[Callable[[], pa.Array], ...] = (
+    makers: tuple[Callable[[], pa.Array], ...] = (
         integers, decimals, timestamps, timestamps,
         lambda: pa.array(some(lambda: rng.choice(_FLOATS)), rng.choice((pa.float64(), pa.float32()))),
         lambda: pa.array(some(lambda: rng.choice((0.5, -1.0, 2.0))), pa.float64()).cast(pa.float16()),
@@ -154,7 +154,7 @@ def _any_array(count: int, rng: Random) -> pa.Array:
         lambda: pa.array(some(lambda: [1, 2]), pa.list_(pa.int16(), 2)),
         lambda: pa.nulls(count),
     )  # fmt: skip
-    return rng.choice(ways)()
+    return rng.choice(makers)()
 
 
 def _column_of_any_type(table: pa.Table, rng: Random) -> pa.Table:
@@ -181,7 +181,7 @@ def _column_dropped(table: pa.Table, rng: Random) -> pa.Table:
     return table.remove_column(rng.randrange(table.num_columns)) if table.num_columns else table
 
 
-def _column_doubled(table: pa.Table, rng: Random) -> pa.Table:
+def _column_repeated(table: pa.Table, rng: Random) -> pa.Table:
     return table.append_column(table.schema.names[0], table.column(0)) if table.num_columns else table
 
 
@@ -209,7 +209,7 @@ def _nulls_in_a_column(table: pa.Table, rng: Random) -> pa.Table:
 _CHANGES: tuple[Callable[[pa.Table, Random], pa.Table], ...] = (
     _column_of_any_type, _column_of_any_type, _column_of_any_type, _column_of_any_type, _column_of_edges,
     _column_of_edges,
-    _column_unknown, _column_unknown, _column_dropped, _column_doubled, _columns_many, _columns_gone, _rows_gone,
+    _column_unknown, _column_unknown, _column_dropped, _column_repeated, _columns_many, _columns_gone, _rows_gone,
     _nulls_in_a_column,
 )  # fmt: skip
 
@@ -229,7 +229,7 @@ def _written(table: pa.Table, rng: Random) -> bytes:
     sink = io.BytesIO()
     try:
         pq.write_table(table, sink, **how)
-    except (pa.ArrowException, OSError):  # a type that this version of the format has not
+    except (pa.ArrowException, OSError):  # this version of the format does not have the type
         sink = io.BytesIO()
         pq.write_table(_storable(table), sink)
     return sink.getvalue()

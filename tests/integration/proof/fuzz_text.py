@@ -1,4 +1,4 @@
-"""CSV for the fuzzer: records written in every dialect, and structure put wrong.
+"""CSV for the fuzzer: records written in every dialect, and broken structure.
 
 What belongs here: from rows to text to bytes. What does not: values (`fuzz_values`), damage to bytes (`fuzz_bytes`).
 """
@@ -23,7 +23,7 @@ _ENCODINGS = ("utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "latin-1
 
 
 def csv_file(rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]:
-    """A CSV file; `wrong` puts its structure wrong. Also what was done."""
+    """A CSV file; `wrong` breaks its structure. Also returns what was done."""
     records = [list(rows[0]), *([_text(value) for value in row.values()] for row in rows)]
     done = []
     if wrong:
@@ -49,7 +49,7 @@ def _text(value: object) -> str:
 
 
 def _encoded(text: str, encoding: str) -> bytes:
-    # What the encoding lacks is written as a question mark; utf-8 keeps lone surrogates, which no reader may take.
+    # Characters outside the encoding become question marks; utf-8 keeps lone surrogates, which readers must refuse.
     return text.encode(encoding, "surrogatepass" if encoding.startswith("utf-") else "replace")
 
 
@@ -78,7 +78,7 @@ def _column_dropped(records: Records, rng: Random) -> None:
         del record[at : at + 1]
 
 
-def _column_doubled(records: Records, rng: Random) -> None:
+def _column_repeated(records: Records, rng: Random) -> None:
     at = rng.randrange(max(1, len(records[0])))
     for record in records:
         record[at:at] = record[at : at + 1]
@@ -158,7 +158,7 @@ def _quotes_moved(records: Records, rng: Random) -> None:
 
 
 _STRUCTURE: tuple[Callable[[Records, Random], None], ...] = (
-    _column_dropped, _column_doubled, _column_unknown, _columns_many, _columns_shuffled, _header_renamed,
+    _column_dropped, _column_repeated, _column_unknown, _columns_many, _columns_shuffled, _header_renamed,
     _header_broken,
     _header_gone, _rows_gone, _header_again, _record_ragged, _record_foreign, _surrogate, _quotes_moved,
 )  # fmt: skip

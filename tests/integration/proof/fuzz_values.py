@@ -1,4 +1,4 @@
-"""Cells for the fuzzer: good rows of its datasets, and values at the edges of every type.
+"""Cells for the fuzzer: good rows of its datasets, and edge cases of every type.
 
 What belongs here: single values and good rows, as texts. What does not: how a format writes them (`fuzz_text`,
 `fuzz_json`, `fuzz_parquet`).
@@ -89,14 +89,14 @@ _ALL = (NUMBERS, TIMES, TEXTS, DOCUMENTS, BOOLEANS, IDENTS)
 
 
 def good_rows(dataset: str, rng: Random, count: int) -> list[Row]:
-    """Rows that the dataset's contract takes, with keys of their own."""
+    """Rows that satisfy the dataset's contract, with different keys."""
     make = _sale if dataset == "sales" else _fuzzed
     start = rng.randrange(10**9)
     return [make(start + at, rng) for at in range(count)]
 
 
 def edge(column: str, rng: Random) -> str:
-    """A value at the edge of the column's type, or of another one; now and then any characters at all."""
+    """An edge case of the column's type, or of another type; sometimes random characters."""
     chance = rng.random()
     if chance < 0.6:
         return rng.choice(_KINDS.get(column, TEXTS))
@@ -106,14 +106,14 @@ def edge(column: str, rng: Random) -> str:
 
 
 def noise(rng: Random) -> str:
-    """A few characters of every plane, lone surrogates left out: those are for who writes bytes."""
+    """A few characters of every plane, without lone surrogates, which cannot be encoded."""
     ends = (0x80, 0x800, 0xD800, 0x10000, 0x110000)
     points = [rng.randrange(rng.choice(ends)) for _ in range(rng.randint(1, 12))]
     return "".join(chr(point) for point in points if not 0xD800 <= point < 0xE000)
 
 
 def with_edges(rows: list[Row], rng: Random) -> None:
-    """Put edges into some cells."""
+    """Put edge cases into some cells."""
     for _ in range(rng.choice((1, 1, 2, 5, 20))):
         row = rng.choice(rows)
         column = rng.choice(sorted(row))

@@ -1,6 +1,6 @@
-"""A worker process for hostile files: watched for time and memory, and killed and replaced where it must be.
+"""A worker process for hostile files: its time and memory are watched, and it is killed and replaced if necessary.
 
-What belongs here: the process and the watch over it. What does not: the files, and what their outcome should be.
+What belongs here: the process and its limits. What does not: the files and their expected outcomes.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from include.ingestion import batch
-from include.ingestion.road import open_stores
+from include.ingestion import pipeline as stages
+from include.ingestion.pipeline import open_stores
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
     from ingest_pipeline import Pipeline
 
     from include.contracts.model import Contract
+    from include.ingestion.pipeline import Stores
     from include.ingestion.records import FileEntry, Loaded
-    from include.ingestion.road import Stores
     from include.settings import IngestSettings, S3Config, WarehouseConfig
 
 FILE_SECONDS = 60
 GROWTH_BYTES = 700 * 1024**2
 _LOOK_SECONDS = 0.1
-# One process that has imported everything and is forked for each worker: a fresh interpreter takes seconds.
+# A process with all imports is forked for each worker: a new interpreter takes seconds.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["include.ingestion.batch"])
+_PROCESSES.set_forkserver_preload(["include.ingestion.pipeline"])
 
 
 @dataclass
 class Watched:
-    """What was seen of the files of a batch: how long each took, and which ended their worker, and how."""
+    """Measurements of a batch: seconds by file, the reason by file that ended its worker, and growth of memory."""
 
     seconds: dict[int, float] = field(default_factory=dict)
     ended: dict[int, str] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class Watched:
 
 
 def work_through(pipeline: Pipeline, file_ids: list[int]) -> Watched:
-    """Ingest the files in workers; a file that ends its worker is left out, and the next worker takes the rest."""
+    """Ingest the files in workers; a file that ends its worker is left out, and a new worker takes the others."""
     watched = Watched()
     left = list(file_ids)
     while left:
@@ -75,17 +75,17 @@ def _one_worker(pipeline: Pipeline, file_ids: list[int], watched: Watched) -> bo
 
 
 def _watch(pipe: Connection, process: psutil.Process, watched: Watched) -> tuple[str, int | None]:
-    """Until the worker is done or must be ended: the reason, and the file it was at."""
+    """Watch until the worker is done or must be ended. Returns the reason and the file under way."""
     base: int | None = None
     at_work: int | None = None
     begun = time.monotonic()
     while True:
         try:
             if pipe.poll(_LOOK_SECONDS):
-                told, file_id = pipe.recv()
-                if told == "done":
+                event, file_id = pipe.recv()
+                if event == "done":
                     return "", None
-                if told == "begin":
+                if event == "begin":
                     at_work, begun = file_id, time.monotonic()
                     base = base or process.memory_info().rss
                 else:
@@ -110,17 +110,19 @@ def _work(
     warehouse: WarehouseConfig,
     settings: IngestSettings,
 ) -> None:
-    ingest_file = batch.ingest_file
+    ingest_file = stages.ingest_file
 
-    def told(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
+    def report_and_ingest(
+        contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings
+    ) -> Loaded | None:
         pipe.send(("begin", entry.file_id))
         try:
             return ingest_file(contract, entry, stores, settings)
         finally:
             pipe.send(("end", entry.file_id))
 
-    replaced: Any = batch
-    replaced.ingest_file = told
+    replaced: Any = stages
+    replaced.ingest_file = report_and_ingest
     with open_stores(s3, warehouse) as stores:
-        batch.ingest_batch(contract, file_ids, stores, settings)
+        stages.ingest_batch(contract, file_ids, stores, settings)
     pipe.send(("done", 0))

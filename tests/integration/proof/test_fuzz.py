@@ -1,7 +1,7 @@
-"""Files that are broken in every way somebody thought of: each ends loaded or refused, with a reason for people.
+"""Files with mutations of every kind: each is loaded or refused with a reason that a user understands.
 
-TEST_EXAMPLES says how many (seeds 1 to N); FUZZ_FIRST_SEED begins elsewhere. With -s a table of the outcomes is
-printed. A failure names the seeds and writes their files to a folder that it names.
+TEST_EXAMPLES is the number of files (seeds 1 to N); FUZZ_FIRST_SEED is the first seed. With -s a table of the outcomes
+is printed. A failure names the seeds and the folder with their files.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "100"))
 FIRST = int(os.environ.get("FUZZ_FIRST_SEED", "1"))
 BATCH = 25
 ROOT = Path(__file__).parents[3]
-# What a person cannot do anything with: our engines' own words for our own queries, and names of Python's.
+# Words that do not help a user: the engines' messages about FileGate's queries, and names of Python.
 INNER_WORDS = re.compile(
     r"INTERNAL Error|Binder Error|Parser Error|Catalog Error|LINE 1|SELECT |TRY_CAST|CAST\(|pyarrow|duckdb|Traceback"
     r"|object at 0x|text of |_cells\[|\bc\d+\b.*column"
@@ -59,7 +59,7 @@ def documented_codes(*headings: str) -> set[str]:
     return {name for cell in cells for name in re.findall(r"`([a-z-]+)`", cell)} & set(Code)
 
 
-# What a file may end with, or a row of it.
+# The codes that a file, or a row of it, may have.
 CODES = documented_codes("A cell", "A row", "A file")
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {}),
@@ -75,14 +75,14 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
 
 @pytest.fixture(scope="module")
 def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
-    """The warehouse as its owner, to look at what the pipeline did."""
+    """A connection to the warehouse as its owner, to check the pipeline's results."""
     with direct(platform.warehouse_config("owner")) as connection:
         yield connection
 
 
 @dataclass
 class Batch:
-    """Files of one contract, into a table and a bucket of their own."""
+    """Files of one contract, with their own table and bucket."""
 
     pipeline: Pipeline
     base: str
@@ -94,7 +94,7 @@ class Batch:
     messages: list[str] = field(default_factory=list)
 
     def run(self) -> None:
-        """Ingest all, settle, judge each, and load a good file after them."""
+        """Ingest all files, settle and check each, and load a good file after them."""
         claimed = [file_id for files in self.pipeline.claim() for file_id in files]
         assert len(claimed) == len(self.mutants)
         self.watched = work_through(self.pipeline, claimed)
@@ -130,9 +130,9 @@ class Batch:
     def _outcome(self, entry: Row) -> str:
         if entry["status"] in {"archived", "duplicate"}:
             if entry["error_code"] not in {None, "duplicate-content"}:
-                return "loaded, and yet with a code"
+                return "loaded, but with a code"
         elif entry["status"] not in {"validation_failed", "processing_failed"}:
-            return "not at an end that a file may come to"
+            return "not a final status of a file"
         elif entry["error_code"] not in CODES:
             return "a code that no file has"
         elif not (entry["settled_key"] or "").startswith("failed/"):
@@ -141,7 +141,7 @@ class Batch:
 
 
 def _balance(entry: Row) -> str:
-    """Once loaded every row is accounted for."""
+    """Check that the counts of a loaded file add up."""
     if entry["status"] != "archived":
         return ""
     parts = sum(entry[f"rows_{name}"] for name in ("inserted", "updated", "unchanged", "duplicate", "rejected"))
@@ -149,11 +149,11 @@ def _balance(entry: Row) -> str:
 
 
 def _explained(entry: Row, rejected: list[Row]) -> str:
-    """Every refusal has a code, and words that a person can use; every row of a text has its line."""
-    told = [row["message"] for row in rejected] + ([entry["error_message"]] if entry["error_code"] else [])
-    for message in told:
+    """Check that every refusal has a code and a helpful message, and every refused row of a text has its line."""
+    messages = [row["message"] for row in rejected] + ([entry["error_message"]] if entry["error_code"] else [])
+    for message in messages:
         if not message or len(message) < 15 or INNER_WORDS.search(message):
-            return f"words that help nobody: {message!r}"
+            return f"a message that does not help: {message!r}"
         if re.search(r"[\x00-\x08\x0a-\x1f]", message):
             return f"control characters in {message!r}"
     if strange := {row["code"] for row in rejected} - CODES:
@@ -200,7 +200,7 @@ def _pipeline(
 
 
 def _kept(faults: list[tuple[Mutant, str]]) -> str:
-    """Write the files that are findings to a folder; what is to be said of them."""
+    """Write the files of the findings to a folder and describe them."""
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     lines = []
     for one, fault in faults:
@@ -225,10 +225,12 @@ def test_every_mutant_ends_loaded_or_refused_for_a_reason(
     print(f"\n{'code of the row':44} rows")
     print("\n".join(f"{code:44}{count:5}" for code, count in sorted(rows.items())))
     print(f"\nslowest file {slowest:.1f} s, a worker grew by {growth:.0f} MB at most")
-    if (told := os.environ.get("FUZZ_MESSAGES")) is not None:
-        Path(told).write_text("\n".join(message for one in done for message in one.messages), "utf-8", "replace")
+    if (messages_file := os.environ.get("FUZZ_MESSAGES")) is not None:
+        Path(messages_file).write_text(
+            "\n".join(message for one in done for message in one.messages), "utf-8", "replace"
+        )
     faults = [fault for one in done for fault in one.faults]
     assert not faults, _kept(faults)
     assert sum(outcomes.values()) == EXAMPLES
-    # What the files are for: most are bad, and not all for the same reason.
+    # Most files must be bad, and for different reasons.
     assert len(outcomes) >= min(5, EXAMPLES // 10)

@@ -1,6 +1,6 @@
-"""Messages that are broken in every way somebody thought of: each lands as a row or is a dead letter with a reason.
+"""Messages with mutations of every kind: each is loaded as a row or is a dead letter with a reason.
 
-TEST_EXAMPLES // 5 messages. They are consumed in a process of its own, which is given up after a while.
+TEST_EXAMPLES // 5 messages. They are consumed in another process, which is killed after a timeout.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 TESTS = Path(__file__).parents[2]
-sys.path[1:1] = [str(TESTS / "integration" / place) for place in ("transactions", "streams", "ingestion")]
+sys.path[1:1] = [str(TESTS / "integration" / folder) for folder in ("transactions", "streams", "ingestion")]
 
 from fuzz_messages import good_messages, message  # noqa: E402
 from ingest_pipeline import direct  # noqa: E402
@@ -45,7 +45,7 @@ RUN_SECONDS = 300
 GOOD = 10
 MODES = (UnknownColumns.RESCUE, UnknownColumns.EVOLVE, UnknownColumns.REJECT, UnknownColumns.IGNORE)
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["include.streams.consume", "include.streams.intake"])
+_PROCESSES.set_forkserver_preload(["include.streams.consume", "include.streams.batch_consumer"])
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +77,7 @@ def pipelines(platform: Platform, registry: RegistryServer, folder: Path) -> Ite
 
 
 def consume(pipeline: TopicPipeline) -> None:
-    """One run, in a process that may crash or hang without taking the tests with it."""
+    """Run once in another process, which may crash or hang without ending the tests."""
     process = _PROCESSES.Process(target=replace(pipeline, owner=None).consume)
     process.start()
     process.join(2 * RUN_SECONDS)
@@ -92,11 +92,11 @@ def fault(letter: Letter, known: set[str]) -> str:
         return "a code that no message has"
     text = letter.headers["dlq-error-message"]
     if len(text) < 15 or INNER_WORDS.search(text) or not text.isprintable():
-        return "words that help nobody"
+        return "a message that does not help"
     return ""
 
 
-def test_every_message_lands_or_is_a_dead_letter_for_a_reason(
+def test_every_message_is_loaded_or_a_dead_letter_with_a_reason(
     platform: Platform, registry: RegistryServer, tmp_path: Path
 ) -> None:
     platform.up((KAFKA,))
@@ -118,7 +118,7 @@ def test_every_message_lands_or_is_a_dead_letter_for_a_reason(
                 faults.append((first + offset, letter.code, found, letter.headers["dlq-error-message"], letter.value))
             samples.append(f"{first + offset} {letter.code}: {letter.headers['dlq-error-message']}")
         codes.update(letter.code for letter in letters)
-        codes["(landed)"] += len(values) - len(letters)
+        codes["(loaded)"] += len(values) - len(letters)
         archived = [entry for entry in pipeline.assert_settled() if entry["status"] == "archived"]
         counts = ("rows_inserted", "rows_updated", "rows_unchanged", "rows_duplicate", "deletes_ignored")
         seen = sum(entry[name] for entry in archived for name in counts)
@@ -128,8 +128,8 @@ def test_every_message_lands_or_is_a_dead_letter_for_a_reason(
         assert pipeline.assert_settled()[-1]["rows_inserted"] == GOOD
         assert len(pipeline.letters()) == len(letters)
     print("\n" + "\n".join(f"{code:30}{count:5}" for code, count in sorted(codes.items())))
-    if told := os.environ.get("FUZZ_MESSAGES"):
-        Path(told).write_text("\n".join(samples), "utf-8", "replace")
+    if messages_file := os.environ.get("FUZZ_MESSAGES"):
+        Path(messages_file).write_text("\n".join(samples), "utf-8", "replace")
     if faults:
         folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
         for number, *_, value in faults:

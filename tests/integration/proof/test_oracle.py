@@ -1,4 +1,4 @@
-"""The pipeline and the independent reference agree on rows, counts, codes, columns and lines, whatever is sent."""
+"""The pipeline and the oracle agree on rows, counts, codes, columns and lines, for any file."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from both_roads import Roads
+from both_paths import BothPaths
 from file_cases import Case, cases
 from hypothesis import HealthCheck, given, settings
 from ingest_pipeline import direct
 
 from include.ingestion.engine import engine
-from include.ingestion.road import open_stores
+from include.ingestion.pipeline import open_stores
 from include.settings import IngestSettings
 from local import bucket as local_bucket
 
@@ -38,29 +38,29 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(max(600, 6 * EXAMPLES
 
 
 @pytest.fixture(scope="module")
-def roads(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Roads]:
+def both_paths(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BothPaths]:
     """Connections and a bucket that all examples share."""
     local_bucket.client(platform.s3_config).create_bucket(Bucket=BUCKET)
     folder = tmp_path_factory.mktemp("proof")
-    how = IngestSettings(landing_bucket=BUCKET, spool_dir=folder / "spool", lock_timeout_seconds=10)
+    ingest = IngestSettings(landing_bucket=BUCKET, spool_dir=folder / "spool", lock_timeout_seconds=10)
     s3, warehouse = platform.s3_config, platform.warehouse_config()
-    how.spool_dir.mkdir()
+    ingest.spool_dir.mkdir()
     with (
         direct(platform.warehouse_config("owner")) as owner,
         open_stores(s3, warehouse) as stores,
-        engine(how.spool_dir, how),
+        engine(ingest.spool_dir, ingest),
     ):
-        yield Roads(stores, how, s3, warehouse, owner, folder)
+        yield BothPaths(stores, ingest, s3, warehouse, owner, folder)
 
 
 @given(case=cases())
 @BUDGET
-def test_pipeline_and_oracle_agree(roads: Roads, case: Case) -> None:
-    assert not roads.differences(case), told(case)
+def test_pipeline_and_oracle_agree(both_paths: BothPaths, case: Case) -> None:
+    assert not both_paths.differences(case), described(case)
 
 
-def told(case: Case) -> str:
-    """The case as a person reads it."""
+def described(case: Case) -> str:
+    """The case as readable text."""
     contract = case.contract
     lines = [f"key {contract.key}, newest by {contract.newest_by}, unknown columns: {contract.unknown_columns}, "
              f"{contract.budget}"]  # fmt: skip
@@ -69,6 +69,6 @@ def told(case: Case) -> str:
 
 
 def short(part: Any) -> str:
-    """A part of a contract without what it leaves to its defaults."""
-    told = [f"{f.name}={getattr(part, f.name)!r}" for f in fields(part) if getattr(part, f.name) not in (f.default, "")]
-    return ", ".join(told)
+    """A part of a contract without the fields that have their defaults."""
+    values = ((field, getattr(part, field.name)) for field in fields(part))
+    return ", ".join(f"{field.name}={value!r}" for field, value in values if value not in (field.default, ""))

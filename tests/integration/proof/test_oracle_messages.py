@@ -1,4 +1,4 @@
-"""The Kafka door and the independent reference agree on rows, counts and dead letters, whatever is sent."""
+"""The pipeline of a topic and the oracle agree on rows, counts and dead letters, for any messages."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import pytest
-from both_roads import COUNTS, table_differences
+from both_paths import COUNTS, table_differences
 from file_cases import message_cases
 from hypothesis import given, settings
 from ingest_pipeline import direct
 from test_oracle import BUDGET, EXAMPLES, short
 from topic_pipeline import TopicPipeline
 
-from include.ingestion.claim import Run
+from include.ingestion.claim import AirflowRun
 from include.ingestion.engine import engine
-from include.ingestion.road import open_stores
+from include.ingestion.pipeline import open_stores
 from include.settings import IngestSettings, KafkaConfig, MlServiceSettings, StreamSettings
+from include.streams.batch_consumer import BatchConsumer
 from include.streams.consume import TopicConsumer
 from include.streams.decode import Decoder
-from include.streams.intake import Intake
 from local import broker as local_broker
 from local.platform import KAFKA
 from tests.oracle.judge import judge_messages
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.ingestion.road import Stores
+    from include.ingestion.pipeline import Stores
     from local.platform import Platform
     from tests.oracle.verdict import Verdict
 
@@ -39,18 +39,18 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(max(600, 2 * EXAMPLES
 
 
 @dataclass
-class Door:
-    """One topic and one member of its group for all examples; each example has a dataset of its own."""
+class KafkaPath:
+    """One topic and one member of its group for all examples; each example has its own dataset."""
 
     pipeline: TopicPipeline
     stores: Stores
-    intake: Intake
+    consumer: BatchConsumer
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     _letters: int = 0
     _messages: int = 0
 
     def differences(self, contract: Contract, values: tuple[bytes, ...]) -> list[str]:
-        """Where the pipeline and the oracle disagree, in words; nothing if they agree."""
+        """Describe where the pipeline and the oracle differ; empty if they agree."""
         number = next(self._numbers)
         contract = replace(contract, dataset=f"proof_messages_{number}", topic=TOPIC)
         pipeline = replace(self.pipeline, contract=contract)
@@ -58,51 +58,55 @@ class Door:
         counts = table.apply(verdict).counts
         first, self._messages = self._messages, self._messages + pipeline.produce(values)
         consumer = TopicConsumer(
-            contract, self.intake, Decoder(None), self.stores, pipeline.kafka, pipeline.settings, pipeline.streams,
-            Run("proof", str(number)),
+            contract, self.consumer, Decoder(None), self.stores, pipeline.kafka, pipeline.settings, pipeline.streams,
+            AirflowRun("proof", str(number)),
         )  # fmt: skip
         try:
             consumer.consume()
             (entry,) = pipeline.entries()
             expected = [getattr(counts, name) for name in COUNTS]
             found = [entry[f"rows_{name}"] for name in COUNTS]
-            told = [] if found == expected else [f"{COUNTS}: {found}, expected {expected}, {entry['error_message']}"]
-            return [*told, *self._letter_differences(pipeline, verdict, first), *table_differences(pipeline, table)]
+            wrong = [] if found == expected else [f"{COUNTS}: {found}, expected {expected}, {entry['error_message']}"]
+            return [*wrong, *self._letter_differences(pipeline, verdict, first), *table_differences(pipeline, table)]
         finally:
             pipeline.sql("DROP TABLE IF EXISTS {table}")
 
     def _letter_differences(self, pipeline: TopicPipeline, verdict: Verdict, first: int) -> list[str]:
         letters = pipeline.letters()
-        fresh, self._letters = letters[self._letters :], len(letters)
+        new, self._letters = letters[self._letters :], len(letters)
         expected: dict[int, set[str]] = {}
         for fault in verdict.faults:
             expected.setdefault(fault.source_row, set()).add(fault.code.value)
-        found = {int(letter.headers["dlq-source-offset"]) - first + 1: letter.code for letter in fresh}
+        found = {int(letter.headers["dlq-source-offset"]) - first + 1: letter.code for letter in new}
         agree = found.keys() == expected.keys() and all(found[row] in expected[row] for row in found)
-        return [] if agree and len(fresh) == len(found) else [f"dead letters {found}, expected {expected}"]
+        return [] if agree and len(new) == len(found) else [f"dead letters {found}, expected {expected}"]
 
 
 @pytest.fixture(scope="module")
-def door(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Door]:
+def kafka_path(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KafkaPath]:
     """Connections, a topic and a consumer that all examples share."""
     platform.up((KAFKA,))
     kafka = KafkaConfig(bootstrap_servers=local_broker.bootstrap(platform.settings))
     folder = tmp_path_factory.mktemp("messages") / "spool"
     folder.mkdir()
-    how = IngestSettings(spool_dir=folder, lock_timeout_seconds=10)
+    ingest = IngestSettings(spool_dir=folder, lock_timeout_seconds=10)
     streams = StreamSettings(group=TOPIC, run_seconds=60).model_copy(update={"session_timeout_ms": 1000})
     s3, warehouse = platform.s3_config, platform.warehouse_config()
     with direct(platform.warehouse_config("owner")) as owner:
         placeholder = TopicPipeline(
-            _nothing(), kafka, streams, how, MlServiceSettings(), s3, warehouse, owner
-        )  # each example puts its own contract there
+            _placeholder_contract(), kafka, streams, ingest, MlServiceSettings(), s3, warehouse, owner
+        )  # each example replaces the contract
         placeholder.make_topic()
-        with open_stores(s3, warehouse) as stores, engine(folder, how), Intake(kafka, TOPIC, TOPIC, streams) as intake:
-            yield Door(placeholder, stores, intake)
+        with (
+            open_stores(s3, warehouse) as stores,
+            engine(folder, ingest),
+            BatchConsumer(kafka, TOPIC, TOPIC, streams) as consumer,
+        ):
+            yield KafkaPath(placeholder, stores, consumer)
 
 
-def _nothing() -> Contract:
-    """A contract that has a topic and is never used."""
+def _placeholder_contract() -> Contract:
+    """A contract with the topic that is never used for loading."""
     from pathlib import Path
 
     from include.contracts.model import Contract
@@ -112,7 +116,7 @@ def _nothing() -> Contract:
 
 @given(case=message_cases())
 @settings(BUDGET, max_examples=max(1, EXAMPLES // 10))
-def test_messages_and_oracle_agree(door: Door, case: tuple[Contract, tuple[bytes, ...]]) -> None:
+def test_messages_and_oracle_agree(kafka_path: KafkaPath, case: tuple[Contract, tuple[bytes, ...]]) -> None:
     contract, values = case
-    told = [short(part) for part in (contract, *contract.columns, *contract.row_rules)]
-    assert not door.differences(contract, values), "\n".join([*told, *map(repr, values)])
+    parts = [short(part) for part in (contract, *contract.columns, *contract.row_rules)]
+    assert not kafka_path.differences(contract, values), "\n".join([*parts, *map(repr, values)])

@@ -1,4 +1,4 @@
-"""The proxy that misbehaves on command: what passes, what is reset, held, cut."""
+"""The torture test's proxy on command: connections that pass, are reset, stalled, slowed or cut."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from proof.torture.proxy import Proxy
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 _SECONDS = 30
 
 
 @pytest.fixture
 def proxy() -> Iterator[Proxy]:
-    """A proxy before a server that says everything back."""
+    """A proxy in front of an echo server."""
 
     def serve(server: socket.socket) -> None:
         while True:
@@ -55,7 +55,7 @@ def connected(proxy: Proxy) -> Iterator[socket.socket]:
 
 
 def received(client: socket.socket, most: int) -> bytes:
-    """So many bytes, or fewer where the connection ends."""
+    """Receive so many bytes, or fewer if the connection ends."""
     found = b""
     while len(found) < most:
         try:
@@ -68,7 +68,7 @@ def received(client: socket.socket, most: int) -> bytes:
     return found
 
 
-def test_everything_passes_when_nothing_is_on(proxy: Proxy) -> None:
+def test_everything_passes_without_a_fault(proxy: Proxy) -> None:
     body = bytes(range(256)) * 4096
     with connected(proxy) as client:
         sender = threading.Thread(target=client.sendall, args=(body,))
@@ -87,7 +87,7 @@ def test_reset_ends_every_open_connection_with_a_reset_and_takes_new_ones(proxy:
         pass
 
 
-def test_stalled_bytes_come_later_and_none_is_lost(proxy: Proxy) -> None:
+def test_stalled_bytes_all_arrive_later(proxy: Proxy) -> None:
     with connected(proxy) as client:
         proxy.stall(on=True)
         client.settimeout(0.3)
@@ -107,7 +107,7 @@ def test_dripping_bytes_all_arrive(proxy: Proxy) -> None:
 
 
 @pytest.mark.parametrize("towards", ["client", "store"])
-def test_cut_lets_half_of_what_comes_next_pass_and_then_resets(proxy: Proxy, towards: str) -> None:
+def test_cut_passes_half_of_the_next_bytes_and_then_resets(proxy: Proxy, towards: str) -> None:
     with connected(proxy) as client:
         assert proxy.cut(towards) == 1
         assert proxy.armed == 1
@@ -116,8 +116,8 @@ def test_cut_lets_half_of_what_comes_next_pass_and_then_resets(proxy: Proxy, tow
         assert proxy.armed == 0
 
 
-def test_store_that_is_away_ends_the_connection() -> None:
+def test_store_that_is_down_ends_the_connection() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        nobody = server.getsockname()[1]
-    with Proxy(nobody) as proxy, socket.create_connection(("127.0.0.1", proxy.port), timeout=_SECONDS) as client:
+        unused_port = server.getsockname()[1]
+    with Proxy(unused_port) as proxy, socket.create_connection(("127.0.0.1", proxy.port), timeout=_SECONDS) as client:
         assert received(client, 1) == b""

@@ -1,4 +1,4 @@
-"""The check of the warehouse on real tables: a sound one passes, and each breach is found as what it is."""
+"""The check of the warehouse on real tables: a sound table passes, and each breach fails the expected check."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from include.contracts.model import Column, ColumnType, Contract, Expectation, S
 from include.errors import Code, PermanentError, RetryableError
 from include.quality import check
 from include.quality.evaluate import Evaluator
-from include.quality.facts import Facts, UnreadableTableError
 from include.quality.marts import Mart
 from include.quality.plan import plan
 from include.quality.results import read_runs
+from include.quality.table_stats import TableStats, UnreadableTableError
 from include.settings import QualitySettings
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import statement
@@ -67,7 +67,7 @@ Failure = tuple[str, str | None, str]
 
 @dataclass
 class House:
-    """The warehouse and the bucket, and what the check makes of them."""
+    """The warehouse and the bucket, with methods that run the check."""
 
     platform: Platform
     owner: psycopg.Connection[Any]
@@ -81,18 +81,18 @@ class House:
         return check.check_warehouse(contracts or (ORDERS,), warehouse, s3, SETTINGS, marts=marts)
 
     def failures(self, *contracts: Contract, marts: tuple[Mart, ...] = ()) -> set[Failure]:
-        """What failed, read from ops.quality_result: a critical failure is an error that comes after it."""
-        told: PermanentError | None = None
+        """Return the failed checks from ops.quality_result; a critical failure is raised after they are written."""
+        raised: PermanentError | None = None
         try:
             self.check(*contracts, marts=marts)
         except PermanentError as error:
-            told = error
+            raised = error
         rows = self.sql(
             "SELECT expectation, column_name, severity FROM ops.quality_result"
             " WHERE NOT success AND file_id IS NULL"
         )  # fmt: skip
         is_critical = "critical" in {severity for _, _, severity in rows}
-        assert (told.code if told else None) == (Code.QUALITY_CRITICAL if is_critical else None)
+        assert (raised.code if raised else None) == (Code.QUALITY_CRITICAL if is_critical else None)
         return {(expectation, column, severity) for expectation, column, severity in rows}
 
     def results(self, contract: Contract = ORDERS) -> dict[str, CheckResult]:
@@ -115,7 +115,7 @@ def bucket(platform: Platform) -> Any:
 
 @pytest.fixture
 def house(platform: Platform, owner: psycopg.Connection[Any], bucket: Any) -> Iterator[House]:
-    """A sound table of a few loads, one an hour, and an empty bucket."""
+    """A sound table with a few loads, one per hour, and an empty bucket."""
     house = House(platform, owner)
     columns = [{"name": c.name, "type": c.postgres_type, "required": c.required} for c in ORDERS.columns]
     clean(house)
@@ -155,7 +155,7 @@ def connected(platform: Platform, role: str) -> Iterator[psycopg.Connection[Any]
         yield connection
 
 
-def test_sound_warehouse_passes_and_every_check_is_written_down(house: House) -> None:
+def test_sound_warehouse_passes_and_every_result_is_stored(house: House) -> None:
     [report] = house.check()
     assert report.failed() == []
     written = house.sql(
@@ -238,7 +238,7 @@ LATEST = f"{OWN} AND object_key = 'f0'"
         pytest.param(
             "DELETE FROM {t} WHERE order_id = 'O7'",
             {("rows_are_accounted_for", None, "warning")},
-            id="a row deleted by hand",
+            id="a row deleted manually",
         ),
         pytest.param(
             "ALTER TABLE {t} DROP CONSTRAINT quality_orders_pkey; UPDATE {t} SET order_id = 'O7' WHERE order_id = 'O8'",
@@ -257,12 +257,12 @@ LATEST = f"{OWN} AND object_key = 'f0'"
         ),
     ],
 )
-def test_breach_is_found_as_what_it_is(house: House, breach: str, found: set[Failure]) -> None:
+def test_breach_fails_the_expected_check(house: House, breach: str, found: set[Failure]) -> None:
     house.sql(breach.replace("{t}", f"raw.{DATASET}"))
     assert house.failures() == found
 
 
-def test_ledger_that_does_not_add_up_is_critical(house: House) -> None:
+def test_unbalanced_ledger_is_critical(house: House) -> None:
     table, rule = "ops.file_ingestion_log", "loaded_rows_balance"
     [[definition]] = house.sql("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", rule)
     house.sql(f"ALTER TABLE {table} DROP CONSTRAINT {rule}")
@@ -275,7 +275,7 @@ def test_ledger_that_does_not_add_up_is_critical(house: House) -> None:
 
 
 @pytest.mark.parametrize("table", ["missing", "empty"])
-def test_dataset_that_never_got_data_is_no_failure(house: House, table: str) -> None:
+def test_dataset_without_data_is_no_failure(house: House, table: str) -> None:
     house.sql("DELETE FROM ops.file_ingestion_log WHERE dataset = %s", DATASET)
     house.sql(f"{'DROP TABLE' if table == 'missing' else 'TRUNCATE'} raw.{DATASET}")
     [report] = house.check()
@@ -294,7 +294,7 @@ def test_locked_table_is_a_warning_and_others_are_checked(house: House, monkeypa
     assert [result.expectation for result in untouched.results] == ["has_data"]
 
 
-def test_table_that_is_locked_only_when_the_library_comes_is_unreadable_too(house: House) -> None:
+def test_table_that_is_locked_only_for_the_library_is_unreadable_too(house: House) -> None:
     config = house.platform.warehouse_config("transform").model_copy(update={"lock_timeout": 1})
     columns = [column.name for column in ORDERS.columns]
     checks = plan(ORDERS, columns, key_is_enforced=True, patterns=())
@@ -331,14 +331,14 @@ def test_expectation_that_cannot_be_evaluated_fails_alone(house: House) -> None:
     assert failed.observed.startswith("not evaluated: ")
 
 
-def test_pattern_of_another_dialect_is_told_and_harms_no_other_check(house: House) -> None:
+def test_pattern_of_another_dialect_is_reported_and_breaks_no_other_check(house: House) -> None:
     columns = (replace(ORDERS.columns[0], pattern=r"\pL[0-9]+"), *ORDERS.columns[1:])
     [report] = house.check(replace(ORDERS, columns=columns))
     assert [(r.expectation, r.severity) for r in report.failed()] == [("pattern_is_usable", Severity.INFO)]
 
 
 def delivered(house: House, name: str, run: str, ago: str, **rows: int) -> None:
-    """Note a load of so many rows, by kind, in the ledger."""
+    """Add a load with these row counts by kind to the ledger."""
     kinds = {"inserted": 0, "updated": 0, "unchanged": 0, "duplicate": 0, "rejected": 0, **rows}
     house.sql(
         "INSERT INTO ops.file_ingestion_log (dataset, bucket, object_key, sha256, status, rows_read, rows_inserted,"
@@ -369,10 +369,10 @@ def test_loads_of_one_run_count_together_and_new_ones_are_all_judged(house: Hous
 @pytest.mark.parametrize(
     ("ago", "later", "judged"),
     [
-        pytest.param("1 minute", None, False, id="it may still go on"),
-        pytest.param("6 minutes", None, True, id="it has been quiet"),
-        pytest.param("1 minute", "loaded", True, id="a newer run has brought something"),
-        pytest.param("1 minute", "claimed", True, id="a newer run has begun"),
+        pytest.param("1 minute", None, False, id="it may not have finished"),
+        pytest.param("6 minutes", None, True, id="it was inactive"),
+        pytest.param("1 minute", "loaded", True, id="a newer run has loaded rows"),
+        pytest.param("1 minute", "claimed", True, id="a newer run has started"),
     ],
 )
 def test_run_is_judged_once_it_has_ended(house: House, ago: str, later: str | None, judged: bool) -> None:
@@ -411,13 +411,13 @@ DAILY = Mart("quality_daily", ("day",), ("staging", "stg_quality"))
 
 
 def build_mart(house: House) -> None:
-    """Both tables of an ordinary first day: the transformations made them when there were no rows yet."""
+    """Create both tables, empty, as the first run of the transformations does."""
     for table in ("staging.stg_quality", "analytics.quality_daily"):
         house.sql(f"CREATE TABLE {table} (day date)")
         house.sql(f"GRANT SELECT ON {table} TO transform")
 
 
-def test_mart_is_judged_by_what_it_is_built_on_and_not_by_what_was_loaded_since(house: House) -> None:
+def test_mart_is_judged_by_its_source_and_not_by_later_loads(house: House) -> None:
     assert house.check(marts=(DAILY,))[1:] == []
     build_mart(house)
     [_, early] = house.check(marts=(DAILY,))
@@ -448,7 +448,7 @@ def test_breach_of_a_mart_is_critical(house: House, breach: str, found: Failure)
     assert house.failures(marts=(DAILY,)) == {found}
 
 
-def test_queries_to_look_with_run_where_a_column_is_called_order(house: House) -> None:
+def test_remedy_queries_run_if_a_column_is_called_order(house: House) -> None:
     house.sql(f'ALTER TABLE raw.{DATASET} RENAME COLUMN customer TO "order"')
     house.sql(f"""UPDATE raw.{DATASET} SET "order" = NULL WHERE order_id = 'O7'""")
     columns = (ORDERS.columns[0], replace(ORDERS.columns[1], name="order"), *ORDERS.columns[2:])
@@ -460,15 +460,15 @@ def test_queries_to_look_with_run_where_a_column_is_called_order(house: House) -
             assert len(house.sql(query.remedy)) == (query.column == "order"), query.remedy
 
 
-def test_connection_that_is_lost_while_a_pattern_is_tried_is_worth_a_retry(house: House) -> None:
+def test_disconnect_during_a_pattern_check_is_retryable(house: House) -> None:
     with connected(house.platform, "transform") as connection:
         connection.close()
         with pytest.raises(RetryableError) as caught:
-            Facts(connection).usable_patterns({"a"})
+            TableStats(connection).usable_patterns({"a"})
     assert caught.value.code is Code.WAREHOUSE_UNAVAILABLE
 
 
-def test_pages_show_every_check_and_need_nothing_from_elsewhere(house: House, bucket: Any) -> None:
+def test_pages_show_every_check_and_are_self_contained(house: House, bucket: Any) -> None:
     house.sql(f"UPDATE raw.{DATASET} SET quantity = 101 WHERE order_id = 'O7'")
     house.check()
     keys = [item["Key"] for item in bucket.list_objects_v2(Bucket=BUCKET)["Contents"]]
@@ -486,7 +486,7 @@ def test_pages_show_every_check_and_need_nothing_from_elsewhere(house: House, bu
     assert "stylesheet" not in page
 
 
-def test_pages_of_old_checks_are_taken_away(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_of_old_checks_are_deleted(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "KEPT", 2)
     checked = [house.check()[0].checked_at for _ in range(3)]
     stamps = [f"{DATASET}/{moment:%Y-%m-%dT%H-%M-%S-%f}.html" for moment in checked]
@@ -496,14 +496,14 @@ def test_pages_of_old_checks_are_taken_away(house: House, monkeypatch: pytest.Mo
 
 def test_critical_failure_comes_after_results_and_pages(house: House) -> None:
     house.sql(f"UPDATE raw.{DATASET} SET customer = NULL WHERE order_id = 'O7'")
-    with pytest.raises(PermanentError, match="customer: expected holds, saw 1 of 80 rows unexpected") as caught:
+    with pytest.raises(PermanentError, match="customer: expected holds, observed 1 of 80 rows unexpected") as caught:
         house.check()
     assert caught.value.code is Code.QUALITY_CRITICAL
     assert house.sql("SELECT count(*) FROM ops.quality_result WHERE NOT success AND dataset = %s", DATASET) == [(1,)]
     assert ObjectStore(house.platform.s3_config).head(BUCKET, "index.html") is not None
 
 
-def test_critical_failure_does_not_hide_behind_a_bucket_that_refuses(house: House) -> None:
+def test_critical_failure_is_raised_if_the_bucket_refuses(house: House) -> None:
     house.sql(f"UPDATE raw.{DATASET} SET customer = NULL WHERE order_id = 'O7'")
     settings = SETTINGS.model_copy(update={"docs_bucket": "no-such-bucket-for-pages"})
     warehouse, s3 = house.platform.warehouse_config("transform"), house.platform.s3_config
@@ -528,7 +528,7 @@ def test_transform_cannot_change_the_tables_it_checks(house: House) -> None:
 
 
 def remember(house: House, age: str, file_id: int | None = None, tables: int = 1) -> None:
-    """Two results of each of so many tables, checked so long ago."""
+    """Add two results for each of `tables` tables with this age."""
     house.sql(
         "INSERT INTO ops.quality_result (dataset, file_id, expectation, severity, success, checked_at)"
         " SELECT 'quality_old_' || g, %s, 'any', 'info', true, now() - %s::interval"
@@ -537,7 +537,7 @@ def remember(house: House, age: str, file_id: int | None = None, tables: int = 1
     )  # fmt: skip
 
 
-def test_results_are_forgotten_in_time_and_those_of_files_are_not(house: House) -> None:
+def test_old_results_of_tables_are_deleted_and_those_of_files_are_kept(house: House) -> None:
     [[file_id]] = house.sql(f"SELECT file_id FROM {LEDGER} {LATEST}")
     remember(house, "89 days")
     remember(house, "91 days")
@@ -549,13 +549,13 @@ def test_results_are_forgotten_in_time_and_those_of_files_are_not(house: House) 
 
 
 @pytest.mark.parametrize("days", [0, -1, None])
-def test_all_results_are_never_forgotten_at_once(house: House, days: int | None) -> None:
+def test_last_results_are_never_deleted(house: House, days: int | None) -> None:
     with connected(house.platform, "transform") as transform, pytest.raises(psycopg.errors.RaiseException):
         transform.execute("SELECT ops.forget_quality_results(%s)", [days])
 
 
 @pytest.mark.parametrize("role", ["ingest", "reader"])
-def test_other_roles_forget_nothing(house: House, role: str) -> None:
+def test_other_roles_cannot_delete_results(house: House, role: str) -> None:
     with connected(house.platform, role) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
         other.execute("SELECT ops.forget_quality_results(90)")
 
@@ -570,7 +570,7 @@ def test_earlier_checks_are_read_by_the_index_and_no_further_than_they_are_shown
         [[[plan_of_query]]] = transform.execute(query, {"kept": 3}).fetchall()
     scans = [node for node in nodes(plan_of_query["Plan"]) if node.get("Relation Name") == "quality_result"]
     assert {node.get("Index Name") for node in scans} == {"checks_of_table"}
-    # Two results of each of three checks of forty tables, a few more to see where the third one ends, and the names.
+    # Two results per check, three checks, forty tables; a few more to find the end of the third check, and the names.
     assert sum(node["Actual Rows"] * node["Actual Loops"] for node in scans) < 500
 
 

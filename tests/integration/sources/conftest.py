@@ -1,4 +1,4 @@
-"""One replay of the API for all tests of sources, and a collector for each, with datasets and buckets of its own."""
+"""One replay of the API for all tests of sources; each test has its own datasets, buckets and collector."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def running_api() -> Iterator[GithubApi]:
 def world(
     platform: Platform, running_api: GithubApi, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[World]:
-    """Everything between the API and the table; no test sees another's."""
+    """The parts between the API and the table, separate for each test."""
     name = f"github_{zlib.crc32(request.node.nodeid.encode()):08x}"
     client = local_bucket.client(platform.s3_config)
     buckets = [f"{name.replace('_', '-')}-{kind}" for kind in ("raw", "landing")]

@@ -1,4 +1,4 @@
-"""The road of news from the replay of the API to the table, for tests, and what was left on the way."""
+"""The pipeline from the replay of the API to the table, for tests, with access to its objects and rows."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from include.contracts.reader import read_contract
-from include.ingestion.batch import ingest_batch
-from include.ingestion.claim import Run, claim
-from include.ingestion.road import open_stores
+from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.pipeline import ingest_batch, open_stores
 from include.ingestion.settle import settle
 from include.settings import CONTRACTS_DIR, GithubSettings, IngestSettings
 from include.sources.github.client import Address, GithubClient
@@ -42,7 +41,7 @@ LEDGER, BEACON = "harbour/ledger", "harbour/beacon"
 
 @dataclass
 class World:
-    """`now` is the collector's clock, which stands still unless a test moves it."""
+    """`now` is the time of the collector's clock, which only tests change."""
 
     api: GithubApi
     platform: Platform
@@ -60,12 +59,12 @@ class World:
     # --- collecting
 
     def endpoint(self, name: str = "commits") -> Endpoint:
-        """An endpoint whose dataset is the test's own."""
+        """Return an endpoint with a dataset of this test."""
         return replace(ENDPOINTS[name], dataset=f"{self.name}_{name}")
 
     @contextmanager
     def collector(self, token: str = "secret", **settings: Any) -> Iterator[Collector]:
-        told = {
+        values = {
             "raw_bucket": self.raw_bucket,
             "attempts": 2,
             "backoff_seconds": 0,
@@ -73,7 +72,7 @@ class World:
             "page_size": 30,
             **settings,
         }
-        chosen = GithubSettings(**told)
+        chosen = GithubSettings(**values)
         with ExitStack() as stack:
             client = stack.enter_context(
                 GithubClient(Address(self.api.url, SecretStr(token)), chosen, sleep=self.slept.append)
@@ -91,11 +90,11 @@ class World:
         retry: bool = False,
         **settings: Any,
     ) -> Collected:
-        """What one run does."""
+        """Run the collector once."""
         with self.collector(**settings) as collector:
             return collector.collect(repository, self.endpoint(endpoint), full=full, retry=retry)
 
-    # --- what was left
+    # --- objects, rows and state
 
     def keys(self, bucket: str) -> list[str]:
         return [item.key for item in self.objects.list(bucket, "")]
@@ -112,12 +111,12 @@ class World:
         return b"".join(self.objects.read(bucket, key)[1])
 
     def rows_of(self, key: str | None) -> list[Row]:
-        """The lines of a file under incoming/."""
+        """Return the rows of a file under incoming/."""
         assert key is not None
         return [json.loads(line) for line in self.body(self.landing_bucket, key).splitlines()]
 
     def shas(self) -> list[str]:
-        """Of all files under incoming/."""
+        """Return the shas of all files under incoming/."""
         return [row["sha"] for key in self.incoming for row in self.rows_of(key)]
 
     def state(self, repository: str = BEACON, endpoint: str = "commits") -> Row:
@@ -127,23 +126,23 @@ class World:
         return cursor.fetchone() or {}
 
     def happened(self, repository: str = BEACON) -> list[Any]:
-        """The commits that the API knows by now, oldest first."""
+        """Return the commits that the API lists at its current time, oldest first."""
         until = self.api.now.strftime("%Y-%m-%dT%H:%M:%SZ")
         return [commit for commit in self.api.replay.history[repository] if commit.committed_at <= until]
 
-    # --- the road
+    # --- loading
 
     def contract(self, endpoint: str) -> Contract:
-        """The shipped contract, with the test's own table and without slow expectations."""
+        """Return the shipped contract with a table of this test and without slow expectations."""
         contract = read_contract(CONTRACTS_DIR / f"{ENDPOINTS[endpoint].dataset}.yaml")
         return replace(contract, dataset=self.endpoint(endpoint).dataset, expectations=())
 
     def load(self, endpoint: str = "commits") -> list[Row]:
-        """What ingest_<dataset> does with the files; the dataset's ledger, the oldest first."""
+        """Load the files as ingest_<dataset> does; return the ledger entries of the dataset, oldest first."""
         contract = self.contract(endpoint)
         settings = IngestSettings(landing_bucket=self.landing_bucket, spool_dir=self.folder / "spool")
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
-            for batch in claim(contract, stores.objects, stores.ledger, Run("ingest_test", "run"), settings):
+            for batch in claim(contract, stores.objects, stores.ledger, AirflowRun("ingest_test", "run"), settings):
                 ingest_batch(contract, batch, stores, settings)
             settle(contract, stores.objects, stores.ledger, settings)
         return self.owner.execute(

@@ -1,4 +1,4 @@
-"""From the replay of the API into the real bucket and warehouse: nothing lost, and nothing twice in the table."""
+"""From the replay of the API into the real bucket and warehouse: no missing and no duplicate records."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def test_first_run_brings_everything_to_the_table(world: World) -> None:
+def test_first_run_loads_all_records_into_the_table(world: World) -> None:
     done = world.collect(LEDGER, page_size=100)
     happened = world.happened(LEDGER)
-    assert (done.answer, done.not_modified) == ("news", False)
+    assert (done.answer, done.not_modified) == ("new records", False)
     assert done.records == len(happened) > 1000
     assert done.pages == len(done.raw_keys) == -(-len(happened) // 100)
-    assert done.requests == 2 * done.pages - 1, "each page but the last is asked once more, with its ETag"
+    assert done.requests == 2 * done.pages - 1, "each page except the last is requested again, with its ETag"
     assert world.raw == sorted(done.raw_keys)
     assert done.raw_keys[:3] == [f"github-commits/2026-11-21/10-00-00{n}.json" for n in ("", "-002", "-003")]
     assert world.incoming == [done.file_key]
@@ -51,11 +51,11 @@ def test_first_run_brings_everything_to_the_table(world: World) -> None:
     assert (row["is_merge"], row["source"]) == (len(newest.parents) > 1, "github")
     assert row["fetched_at"] == world.api.now
     state = world.state(LEDGER)
-    assert (state["source"], state["answer"], state["newest_at"]) == ("github", "news", row["committed_at"])
+    assert (state["source"], state["answer"], state["newest_at"]) == ("github", "new records", row["committed_at"])
     assert state["request_url"] == "/repos/harbour/ledger/commits?per_page=100"
 
 
-def test_raw_answer_is_kept_byte_for_byte(world: World) -> None:
+def test_raw_response_is_stored_byte_for_byte(world: World) -> None:
     done = world.collect(max_pages=1)
     request = Request(f"{world.api.url}/repos/{BEACON}/commits?per_page=30", headers={"Authorization": "Bearer secret"})
     with urlopen(request, timeout=10) as answer:
@@ -67,7 +67,7 @@ def test_nothing_new_costs_one_request_and_writes_nothing(world: World) -> None:
     before = (world.raw, world.incoming, world.state())
     world.api.requests.clear()
     done = world.collect()
-    assert (done.answer, done.not_modified, done.requests) == ("no news", True, 1)
+    assert (done.answer, done.not_modified, done.requests) == ("no new records", True, 1)
     assert (done.pages, done.records, done.file_key, done.raw_keys) == (0, 0, None, [])
     [asked] = world.api.requests
     assert asked.headers["if-none-match"] == before[2]["etag"]
@@ -77,7 +77,7 @@ def test_nothing_new_costs_one_request_and_writes_nothing(world: World) -> None:
     assert world.state()["asked_at"] > before[2]["asked_at"]
 
 
-def test_news_are_asked_from_the_watermark_and_then_not_modified(world: World) -> None:
+def test_new_records_are_requested_from_the_watermark_and_then_not_modified(world: World) -> None:
     world.collect()
     known = {commit.sha for commit in world.happened()}
     newest = datetime.fromisoformat(world.happened()[-1].committed_at)
@@ -86,26 +86,26 @@ def test_news_are_asked_from_the_watermark_and_then_not_modified(world: World) -
     world.now += timedelta(days=3)
     done = world.collect(overlap_hours=6)
     since = (newest - timedelta(hours=6)).strftime("%Y-%m-%dT%H:%M:%SZ")
-    # The first listing has many pages: that it has changed is all that is taken from it.
+    # The first listing has many pages: its first page is only used to detect a change.
     assert [asked.query.get("since") for asked in world.api.requests] == [None, since]
     expected = {commit.sha for commit in world.happened() if commit.committed_at >= since}
     assert {row["sha"] for row in world.rows_of(done.file_key)} == expected
     assert expected - known
-    assert (done.answer, done.records, len(done.raw_keys)) == ("news", len(expected), 2)
+    assert (done.answer, done.records, len(done.raw_keys)) == ("new records", len(expected), 2)
     world.api.requests.clear()
     assert world.collect().not_modified
     world.api.now += timedelta(days=3)
     world.now += timedelta(days=3)
     world.api.requests.clear()
-    assert world.collect().answer == "news"
-    assert len(world.api.requests) == 1, "a listing of one page is its own answer"
+    assert world.collect().answer == "new records"
+    assert len(world.api.requests) == 1, "a listing of one page needs no second request"
     first, second, third = world.load()
     counts = [entry["rows_inserted"] for entry in (first, second, third)]
     assert sum(counts) == len(world.happened()) == len(world.table())
     assert [entry["rows_rejected"] for entry in (first, second, third)] == [0, 0, 0]
 
 
-def test_full_run_asks_for_everything_again(world: World) -> None:
+def test_full_run_requests_all_records_again(world: World) -> None:
     world.collect()
     world.now += timedelta(hours=1)
     world.api.requests.clear()
@@ -116,7 +116,7 @@ def test_full_run_asks_for_everything_again(world: World) -> None:
     assert world.collect().not_modified
 
 
-def test_full_run_that_is_stopped_is_gone_on_with_by_its_retry(world: World) -> None:
+def test_stopped_full_run_is_continued_by_its_retry(world: World) -> None:
     world.collect(page_size=60)
     world.now += timedelta(hours=1)
     world.api.faults += [Fault(status=None, times=5), Fault(times=2)]
@@ -126,12 +126,12 @@ def test_full_run_that_is_stopped_is_gone_on_with_by_its_retry(world: World) -> 
     world.now += timedelta(hours=1)
     world.api.requests.clear()
     world.collect(full=True, retry=True, page_size=60)
-    assert world.api.requests[0].query.get("page") == "3", "and not all from the beginning"
+    assert world.api.requests[0].query.get("page") == "3", "the read must not start at the first page"
     again = {row["sha"] for key in (first, world.incoming[-1]) for row in world.rows_of(key)}
     assert again == {commit.sha for commit in world.happened()}
 
 
-def test_full_run_without_an_answer_is_made_up_for_by_the_next(world: World) -> None:
+def test_full_run_without_a_response_is_repeated_by_the_next_run(world: World) -> None:
     world.collect(page_size=100)
     world.now += timedelta(hours=1)
     world.api.faults.append(Fault(times=2))
@@ -140,22 +140,22 @@ def test_full_run_without_an_answer_is_made_up_for_by_the_next(world: World) -> 
     assert world.collect(page_size=100).records == len(world.happened())
 
 
-def test_retry_whose_first_try_did_not_begin_asks_for_everything(world: World) -> None:
+def test_retry_whose_first_attempt_did_not_start_requests_all_records(world: World) -> None:
     world.collect(page_size=100)
     world.now += timedelta(hours=1)
     assert world.collect(full=True, retry=True, page_size=100).records == len(world.happened())
 
 
-# Stopped in the middle
+# Stopped runs
 
 
 def run_until_done(world: World, most: int = 40, **settings: Any) -> int:
-    """How many runs it took."""
+    """Run the collector until the listing is complete, and return the number of runs."""
     for run in range(1, most):
         world.now += timedelta(minutes=30)
-        if world.collect(**settings).answer != "unfinished; the next run goes on":
+        if world.collect(**settings).answer != "unfinished; the next run continues":
             return run
-    raise AssertionError("it never ends")
+    raise AssertionError("the listing is not complete after the last run")
 
 
 @pytest.mark.parametrize("max_pages", [1, 3], ids=["one page", "three pages"])
@@ -163,14 +163,14 @@ def test_runs_of_few_pages_reach_the_end_of_the_history(world: World, max_pages:
     pages = -(-len(world.happened()) // 60)
     assert run_until_done(world, max_pages=max_pages, page_size=60) == -(-pages // max_pages)
     assert set(world.shas()) == {commit.sha for commit in world.happened()}
-    # What lies behind the newest is in; the next run asks for what came since.
+    # The history is complete; the next run requests only newer records.
     world.api.requests.clear()
     world.collect()
     assert "since" in world.api.requests[0].query
     assert world.collect().not_modified
 
 
-def test_news_that_come_while_a_listing_is_unfinished_are_not_lost(world: World) -> None:
+def test_records_added_while_a_listing_is_unfinished_are_read(world: World) -> None:
     world.collect(max_pages=3)
     for _ in range(6):
         world.api.now += timedelta(days=10)
@@ -180,10 +180,10 @@ def test_news_that_come_while_a_listing_is_unfinished_are_not_lost(world: World)
     assert set(world.shas()) == {commit.sha for commit in world.happened()}
 
 
-def test_watermark_and_the_unread_rest_are_noted_together(world: World) -> None:
+def test_watermark_and_unread_position_are_stored_together(world: World) -> None:
     done = world.collect(max_pages=2)
     state = world.state()
-    assert done.answer == state["answer"] == "unfinished; the next run goes on"
+    assert done.answer == state["answer"] == "unfinished; the next run continues"
     assert (state["request_url"], state["etag"]) == ("/repos/harbour/beacon/commits?per_page=30&page=2", None)
     assert state["newest_at"] == datetime.fromisoformat(world.happened()[-1].committed_at)
     assert done.records == 60
@@ -199,11 +199,11 @@ STOPS = {
 
 
 @pytest.mark.parametrize(("fault", "kind", "code"), STOPS.values(), ids=STOPS)
-def test_what_was_read_before_a_stop_is_kept_and_gone_on_with(
+def test_records_read_before_a_stop_are_kept_and_the_listing_continues(
     world: World, fault: Fault, kind: type[PipelineError], code: Code
 ) -> None:
     world.collect(max_pages=3)
-    # Two pages pass (the one that is read again, and a new one; then the first once more), then it happens.
+    # The fault occurs after three requests: the page that is read again, a new page, and the first one with its ETag.
     world.api.faults += [
         Fault(status=None, times=3, path_contains="commits"),
         Fault(fault.status, fault.times, fault.headers, fault.body),
@@ -224,12 +224,12 @@ def test_what_was_read_before_a_stop_is_kept_and_gone_on_with(
     [(b"<html>Maintenance</html>", "it begins with: <html>Maintenance"), (b'{"hello": 1}', 'begins with: {"hello"')],
     ids=["no JSON", "no list"],
 )
-def test_answer_that_makes_no_sense_is_kept_and_shown(world: World, body: bytes, words: str) -> None:
+def test_invalid_response_is_stored_and_shown(world: World, body: bytes, words: str) -> None:
     world.api.faults.append(Fault(status=200, body=body))
     with pytest.raises(PipelineError, match=words) as failure:
         world.collect()
     [key] = world.raw
-    assert failure.value.facts["raw"] == key
+    assert failure.value.details["raw"] == key
     assert world.body(world.raw_bucket, key) == body
     assert world.incoming == []
     assert world.state()["answer"] == str(failure.value)
@@ -241,7 +241,7 @@ def test_answer_that_makes_no_sense_is_kept_and_shown(world: World, body: bytes,
     [Fault(status=422), Fault(status=404), Fault(status=200, body=b"[]")],
     ids=["too deep", "gone", "empty"],
 )
-def test_listing_whose_pages_are_gone_is_read_anew_from_its_own_time(world: World, fault: Fault) -> None:
+def test_listing_whose_pages_are_gone_is_read_again_from_its_since_time(world: World, fault: Fault) -> None:
     world.collect()
     world.api.now += timedelta(days=60)
     world.now += timedelta(days=60)
@@ -256,38 +256,38 @@ def test_listing_whose_pages_are_gone_is_read_anew_from_its_own_time(world: Worl
 
 
 def after_a_force_push(world: World, kind: str) -> list[Any]:
-    """The history, of which 90 commits are read and the 90th is `[-90]`, as it is after one."""
+    """Return the history after a force push; 90 commits were read before it, and the 90th is `[-90]`."""
     history = world.happened()
     return {
         "a page and more is gone": history[:-75],
         "some are gone": history[:-20],
-        "what was read last is gone": history[:-90] + history[-89:],
-        "all that was read is gone": history[:-90],
+        "the last record that was read is gone": history[:-90] + history[-89:],
+        "all records that were read are gone": history[:-90],
     }[kind]
 
 
 @pytest.mark.parametrize(
-    ("kind", "anew", "max_pages"),
+    ("kind", "restarted", "max_pages"),
     [
         ("a page and more is gone", True, 200),
         ("a page and more is gone", True, 2),
         ("some are gone", False, 200),
-        ("what was read last is gone", True, 200),
-        ("all that was read is gone", True, 200),
+        ("the last record that was read is gone", True, 200),
+        ("all records that were read are gone", True, 200),
     ],
 )
-def test_force_push_behind_an_unfinished_listing_hides_nothing(
-    world: World, monkeypatch: pytest.MonkeyPatch, kind: str, anew: bool, max_pages: int
+def test_force_push_during_an_unfinished_listing_hides_no_record(
+    world: World, monkeypatch: pytest.MonkeyPatch, kind: str, restarted: bool, max_pages: int
 ) -> None:
     world.collect(max_pages=3)
     monkeypatch.setitem(world.api.replay.history, BEACON, after_a_force_push(world, kind))
     world.api.requests.clear()
     run_until_done(world, max_pages=max_pages)
     assert {commit.sha for commit in world.happened()} <= set(world.shas())
-    assert any("page" not in asked.query for asked in world.api.requests) == anew
+    assert any("page" not in asked.query for asked in world.api.requests) == restarted
 
 
-def test_news_of_more_than_a_page_are_no_force_push(world: World) -> None:
+def test_more_new_records_than_a_page_are_no_force_push(world: World) -> None:
     world.collect(max_pages=3)
     world.api.now += timedelta(days=60)
     world.now += timedelta(days=60)
@@ -296,13 +296,13 @@ def test_news_of_more_than_a_page_are_no_force_push(world: World) -> None:
     assert all("page" in asked.query for asked in world.api.requests)
 
 
-def test_reading_anew_that_is_stopped_at_once_is_begun_by_the_next_run(
+def test_restarted_listing_that_is_stopped_at_once_is_read_by_the_next_run(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     world.collect(max_pages=3)
     monkeypatch.setitem(world.api.replay.history, BEACON, after_a_force_push(world, "a page and more is gone"))
-    rest = -(-len(world.happened()) // 30) - 2
-    world.api.faults += [Fault(status=None, times=2 * rest - 1), Fault(times=2)]
+    remaining = -(-len(world.happened()) // 30) - 2
+    world.api.faults += [Fault(status=None, times=2 * remaining - 1), Fault(times=2)]
     with pytest.raises(RetryableError):
         world.collect()
     assert world.state()["request_url"] == "/repos/harbour/beacon/commits?per_page=30"
@@ -311,21 +311,21 @@ def test_reading_anew_that_is_stopped_at_once_is_begun_by_the_next_run(
 
 
 @pytest.mark.parametrize("status", [404, 422])
-def test_first_page_whose_address_is_gone_is_asked_anew(world: World, status: int) -> None:
+def test_first_page_whose_address_is_gone_is_replaced_by_a_new_request(world: World, status: int) -> None:
     world.collect(page_size=100)
     world.api.requests.clear()
     world.api.faults.append(Fault(status=status))
-    assert world.collect(page_size=100).answer == "news"
+    assert world.collect(page_size=100).answer == "new records"
     asked = [("since" in asked.query, "if-none-match" in asked.headers) for asked in world.api.requests]
     assert asked == [(False, True), (True, False)]
-    # What is asked now is what would be asked anew: this time it is the repository that is gone.
+    # Now the last request equals a new one, so there is no other request to try: the repository is gone.
     world.api.faults.append(Fault(status=status))
     with pytest.raises(PermanentError, match=f"status {status}"):
         world.collect(page_size=100)
     assert len(world.api.requests) == 3
 
 
-def test_failure_at_the_first_request_moves_nothing(world: World) -> None:
+def test_failure_at_the_first_request_keeps_the_state(world: World) -> None:
     world.collect()
     before = world.state()
     world.api.faults.append(Fault(times=2))
@@ -337,14 +337,16 @@ def test_failure_at_the_first_request_moves_nothing(world: World) -> None:
     assert world.collect().not_modified
 
 
-# CrashErrores
+# Crashes
 
 
 class CrashError(Exception):
-    """The worker's end."""
+    """A simulated crash of the worker."""
 
 
-def test_crash_before_the_note_repeats_harmlessly(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crash_before_the_state_is_stored_repeats_without_duplicates(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def dying(self: SourceObjects, *args: Any) -> str:
         drop(self, *args)
         raise CrashError
@@ -357,17 +359,17 @@ def test_crash_before_the_note_repeats_harmlessly(world: World, monkeypatch: pyt
     assert len(world.incoming) == 1
     monkeypatch.undo()
     again = world.collect()
-    assert len(world.incoming) == 2, "in the same second, and not over the other"
+    assert len(world.incoming) == 2, "the second file of the same second must not overwrite the first"
     assert again.file_key is not None
     assert again.file_key.endswith("T100000Z-002.ndjson")
     entries = world.load()
-    # The clock stands still here, so that both files are the same bytes; else the second one's rows are updates.
+    # The clock does not move here, so both files have the same bytes; otherwise the rows of the second were updates.
     assert sorted(entry["status"] for entry in entries) == ["archived", "duplicate"]
     assert len(world.table()) == len(world.happened())
 
 
 @pytest.mark.parametrize("bucket", ["raw", "landing"])
-def test_note_is_not_written_without_the_objects(world: World, bucket: str) -> None:
+def test_state_is_not_stored_without_the_objects(world: World, bucket: str) -> None:
     setattr(world, f"{bucket}_bucket", "none-of-this-name")
     with pytest.raises(PermanentError) as refusal:
         world.collect()
@@ -375,11 +377,11 @@ def test_note_is_not_written_without_the_objects(world: World, bucket: str) -> N
     assert world.state().get("newest_at") is None
 
 
-def test_two_at_once_give_out_no_name_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both would look before either puts, were they not to take turns."""
+def test_concurrent_runs_use_no_object_key_twice(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the lock, both would check for the key before either writes it."""
     meeting = Barrier(2)
 
-    def look(self: ObjectStore, bucket: str, key: str) -> ObjectInfo | None:
+    def synchronised_head(self: ObjectStore, bucket: str, key: str) -> ObjectInfo | None:
         found = head(self, bucket, key)
         with suppress(BrokenBarrierError):
             meeting.wait(timeout=2)
@@ -391,7 +393,7 @@ def test_two_at_once_give_out_no_name_twice(world: World, monkeypatch: pytest.Mo
             objects.keep_answer(world.endpoint(), world.now, body)
 
     head = ObjectStore.head
-    monkeypatch.setattr(ObjectStore, "head", look)
+    monkeypatch.setattr(ObjectStore, "head", synchronised_head)
     threads = [Thread(target=keep, args=[body]) for body in (b"one", b"two")]
     for thread in threads:
         thread.start()
@@ -400,7 +402,7 @@ def test_two_at_once_give_out_no_name_twice(world: World, monkeypatch: pytest.Mo
     assert sorted(world.body(world.raw_bucket, key) for key in world.raw) == [b"one", b"two"]
 
 
-# What stands in a record
+# Records
 
 
 def test_bad_record_is_written_and_refused_by_the_contract(world: World) -> None:
@@ -413,7 +415,7 @@ def test_bad_record_is_written_and_refused_by_the_contract(world: World) -> None
     world.api.faults.append(Fault(status=200, body=json.dumps(page).encode()))
     done = world.collect(full=True)
     assert done.records == 100
-    assert world.state()["newest_at"] < world.now, "a clock that runs ahead hides nothing"
+    assert world.state()["newest_at"] < world.now, "a time in the future must not become the watermark"
     _, entry = world.load()
     assert (entry["status"], entry["rows_read"], entry["rows_rejected"]) == ("archived", 100, 2)
     rejects = world.owner.execute(
@@ -429,10 +431,10 @@ def test_repository_without_commits_is_no_failure(world: World) -> None:
         assert (done.answer, done.records, done.file_key, done.raw_keys) == ("empty repository", 0, None, [])
 
 
-def test_answer_without_records_drops_no_file(world: World) -> None:
+def test_response_without_records_writes_no_file(world: World) -> None:
     world.api.now = datetime(2026, 1, 1, tzinfo=UTC)
     done = world.collect()
-    assert (done.answer, done.records, done.file_key, len(done.raw_keys)) == ("no news", 0, None, 1)
+    assert (done.answer, done.records, done.file_key, len(done.raw_keys)) == ("no new records", 0, None, 1)
     assert world.incoming == []
     assert world.collect().not_modified
 
@@ -457,12 +459,12 @@ def test_further_endpoint_is_an_entry_of_the_table(world: World, name: str) -> N
     assert world.collect(endpoint=name).not_modified
     world.api.now += timedelta(days=8)
     world.now += timedelta(days=8)
-    news = world.collect(endpoint=name)
-    assert 0 < news.records < done.records
+    new = world.collect(endpoint=name)
+    assert 0 < new.records < done.records
     assert world.load(name)[-1]["rows_inserted"] > 0
 
 
-def test_issues_and_pull_requests_are_told_apart(world: World) -> None:
+def test_issues_and_pull_requests_are_distinguished(world: World) -> None:
     world.collect(endpoint="issues")
     world.load("issues")
     rows = world.table("issues")
@@ -483,20 +485,20 @@ def test_missing_repository_does_not_stop_the_others(world: World) -> None:
     assert "Check the repository's name" in world.state("harbour/none")["answer"]
 
 
-def test_refusal_of_the_only_one_is_told_as_it_is(world: World) -> None:
+def test_refusal_of_the_only_repository_is_raised_unchanged(world: World) -> None:
     with world.collector() as collector, pytest.raises(PermanentError, match="status 404: Not Found") as refusal:
         collect_all(collector, ["harbour/none"], [world.endpoint()])
-    assert refusal.value.facts["status"] == 404
+    assert refusal.value.details["status"] == 404
 
 
-def test_retry_is_worth_it_if_it_helps_one(world: World) -> None:
+def test_error_is_retryable_if_a_retry_helps_one_repository(world: World) -> None:
     world.api.faults.append(Fault(times=2, path_contains="beacon"))
     with world.collector() as collector, pytest.raises(RetryableError, match="harbour/none") as failure:
         collect_all(collector, ["harbour/none", "harbour/beacon"], [world.endpoint()])
     assert failure.value.code is Code.SOURCE_UNAVAILABLE
 
 
-def test_limit_is_not_run_into_by_the_others(world: World) -> None:
+def test_used_up_limit_stops_the_other_repositories(world: World) -> None:
     world.api.limit = 5
     with world.collector() as collector, pytest.raises(RetryableError, match="2 of 2 failed") as failure:
         collect_all(collector, [BEACON, LEDGER], [world.endpoint()])
@@ -523,15 +525,15 @@ def test_limit_does_not_hide_another_failure(world: World, fault: Fault, kind: t
     assert failure.value.code is code
 
 
-def test_result_says_in_one_line_what_was_done(world: World, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_result_is_summarised_in_one_line(world: World, caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     caplog.set_level("INFO", logger="include.sources")
     done = world.collect(max_pages=2)
-    [said] = [record.message for record in caplog.records if record.name == "include.sources.github.collect"]
+    [line] = [record.message for record in caplog.records if record.name == "include.sources.github.collect"]
     assert (
-        said
+        line
         == str(done)
         == (
-            f"harbour/beacon commits: unfinished; the next run goes on: 3 requests, 2 pages, 60 records, "
+            f"harbour/beacon commits: unfinished; the next run continues: 3 requests, 2 pages, 60 records, "
             f"file {done.file_key}"
         )
     )

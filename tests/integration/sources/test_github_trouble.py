@@ -1,4 +1,4 @@
-"""What goes wrong between the API and the table: strange records, moving pages, new names, wrong clocks."""
+"""Problems between the API and the table: unusual records, moving pages, renamed repositories, wrong clocks."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from local.github_api.answers import Record
     from local.github_api.server import Asked
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(autouse=True)
 def replay_as_before(world: World) -> Iterator[None]:
-    """What a test changes at the shared replay is taken back."""
+    """Reset the shared replay after each test."""
     replay = world.api.replay
     yield
     replay.edit, replay.before, replay.heaviest_page = None, None, None
     replay.renamed.clear()
 
 
-# Records as Git allows them, and stranger ones
+# Unusual records that Git allows, and invalid ones
 
 
 def author_of(record: Record) -> Any:
     return record["commit"]["author"]
 
 
-# What is done to a commit, and whether it loads; all others must.
+# The change of a commit, and whether it loads; all other commits must load.
 STRANGE: dict[str, tuple[Callable[[Record], Any], bool]] = {
     "empty message": (lambda record: record["commit"].update(message=""), True),
     "blank message": (lambda record: record["commit"].update(message=" \n"), True),
@@ -64,7 +64,7 @@ STRANGE: dict[str, tuple[Callable[[Record], Any], bool]] = {
 
 
 def strange(kinds: list[str]) -> Callable[[str, list[Record]], list[Record]]:
-    """Makes the newest records strange, one of each kind."""
+    """Change the newest records, one for each kind."""
 
     def edit(_endpoint: str, records: list[Record]) -> list[Record]:
         for record, kind in zip(records, kinds, strict=False):
@@ -75,11 +75,11 @@ def strange(kinds: list[str]) -> Callable[[str, list[Record]], list[Record]]:
 
 
 @pytest.mark.parametrize("kind", STRANGE)
-def test_strange_commit_does_not_hold_back_the_others(world: World, kind: str) -> None:
+def test_unusual_commit_does_not_block_the_others(world: World, kind: str) -> None:
     """A file of two commits, so that an error budget or a check of the whole file would refuse it."""
     world.api.replay.edit = lambda endpoint, records: strange([kind])(endpoint, records)[:2]
     done = world.collect()
-    assert (done.records, done.answer) == (2, "news")
+    assert (done.records, done.answer) == (2, "new records")
 
     (entry,) = world.load()
 
@@ -88,7 +88,7 @@ def test_strange_commit_does_not_hold_back_the_others(world: World, kind: str) -
     assert len(world.table()) == 2 - (not loads)
 
 
-def test_all_strange_commits_at_once_leave_the_rest_of_the_repository(world: World) -> None:
+def test_all_unusual_commits_together_do_not_block_the_others(world: World) -> None:
     kinds = list(STRANGE)
     world.api.replay.edit = strange(kinds)
     done = world.collect(page_size=100)
@@ -102,7 +102,7 @@ def test_all_strange_commits_at_once_leave_the_rest_of_the_repository(world: Wor
 
 
 def test_commit_of_the_year_0_is_refused_alone_or_loads(world: World) -> None:
-    """Git cannot hold such a date. Whichever way it ends, the others load."""
+    """Git has no such date. The commit may be rejected or not; the others must load."""
     world.api.replay.edit = lambda _, records: [author_of(records[0]).update(date="0000-01-01T00:00:00Z"), records][1]
     done = world.collect(page_size=100)
     (entry,) = world.load()
@@ -110,7 +110,7 @@ def test_commit_of_the_year_0_is_refused_alone_or_loads(world: World) -> None:
     assert len(world.table()) >= done.records - 1
 
 
-def test_text_that_is_empty_is_null_and_counts_nothing(world: World) -> None:
+def test_empty_text_is_null_and_counts_nothing(world: World) -> None:
     world.api.replay.edit = strange(["empty message", "author is null"])
     world.collect(page_size=100)
     world.load()
@@ -124,11 +124,11 @@ def test_text_that_is_empty_is_null_and_counts_nothing(world: World) -> None:
 
 
 def remove_when(
-    world: World, monkeypatch: pytest.MonkeyPatch, page: str, places: slice, repository: str = LEDGER
+    world: World, monkeypatch: pytest.MonkeyPatch, page: str, removed: slice, repository: str = LEDGER
 ) -> list[Any]:
-    """Before the first request for this page, commits are removed, counted from the newest; those that stay."""
+    """Remove commits, counted from the newest, before the first request for this page; return the others."""
     history = list(reversed(world.happened(repository)))
-    gone = {commit.sha for commit in history[places]}
+    gone = {commit.sha for commit in history[removed]}
     later = [commit for commit in world.api.replay.history[repository] if commit.sha not in gone]
 
     def before(asked: Asked) -> None:
@@ -140,7 +140,7 @@ def remove_when(
 
 
 @pytest.mark.parametrize(
-    ("page", "places"),
+    ("page", "removed"),
     [
         ("2", slice(1)), ("2", slice(40, 41)), ("2", slice(99, 100)), ("2", slice(30)), ("2", slice(100)),
         ("2", slice(250)), ("3", slice(1)), ("3", slice(150, 160)), ("3", slice(120)), ("4", slice(5, 25)),
@@ -155,9 +155,9 @@ def test_records_that_are_removed_between_pages_hide_no_other(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
     page: str,
-    places: slice,
+    removed: slice,
 ) -> None:
-    stay = remove_when(world, monkeypatch, page, places)
+    stay = remove_when(world, monkeypatch, page, removed)
     done = world.collect(LEDGER, page_size=100)
     shas = [row["sha"] for row in world.rows_of(done.file_key)]
     assert {commit.sha for commit in stay} <= set(shas)
@@ -170,12 +170,12 @@ def test_newest_record_that_is_removed_between_page_1_and_2_is_noticed(
 ) -> None:
     stay = remove_when(world, monkeypatch, "2", slice(1))
     done = world.collect(LEDGER, page_size=100)
-    assert stay[99].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "the first of page 2, as it was"
-    assert stay[148].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "the 150th of before"
+    assert stay[99].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "page 2 started with it"
+    assert stay[148].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "the 150th record before the change"
 
 
-def test_commits_that_are_pushed_between_pages_are_no_gap(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One more before each of the first pages."""
+def test_commits_pushed_between_pages_cause_no_gap(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One commit is pushed before each of the first pages."""
     known = world.happened(LEDGER)
     monkeypatch.setitem(world.api.replay.history, LEDGER, known[:-3])
     pushed = iter(known[-3:])
@@ -192,7 +192,7 @@ def test_commits_that_are_pushed_between_pages_are_no_gap(world: World, monkeypa
     assert {commit.sha for commit in known} <= set(world.shas())
 
 
-def test_listing_that_never_stands_still_ends_the_run_and_goes_on_with_the_next(
+def test_constantly_changing_listing_ends_the_run_and_the_next_continues(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     history = world.happened(LEDGER)
@@ -238,8 +238,8 @@ def test_renamed_repository_is_followed_and_its_rows_are_there_once(world: World
 
 
 @pytest.mark.parametrize("endpoint", ["commits", "issues", "events"])
-def test_clock_of_this_machine_decides_nothing(world: World, endpoint: str) -> None:
-    """A year ahead in the first run: its rows must not be frozen until then."""
+def test_local_clock_changes_no_row(world: World, endpoint: str) -> None:
+    """The clock is a year ahead in the first run; later changes of its rows must still be loaded."""
     right = world.now
     world.now = right + timedelta(days=365)
     world.collect(endpoint=endpoint)
@@ -274,7 +274,7 @@ def test_answer_without_a_date_is_as_old_as_its_newest_record(world: World) -> N
     assert world.state()["newest_at"] == newest
 
 
-# Pages that are too heavy, and links that lead nowhere
+# Pages that are too large for the API, and circular links
 
 
 @pytest.mark.parametrize("heaviest", [99, 50, 30, 7, 1], ids=lambda size: f"{size} at most")
@@ -285,7 +285,7 @@ def test_page_that_is_too_heavy_is_read_in_smaller_ones(world: World, heaviest: 
     assert [row["sha"] for row in world.rows_of(done.file_key)] == [
         commit.sha for commit in reversed(world.happened()[-230:])
     ]
-    assert done.answer == "news"
+    assert done.answer == "new records"
 
 
 def test_answer_that_is_too_large_is_read_in_smaller_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -308,10 +308,10 @@ def test_record_that_is_too_heavy_alone_ends_the_run(world: World) -> None:
     world.api.replay.heaviest_page = 0
     with pytest.raises(RetryableError) as failure:
         world.collect(page_size=100)
-    assert (failure.value.code, failure.value.facts["status"]) == (Code.SOURCE_UNAVAILABLE, 502)
+    assert (failure.value.code, failure.value.details["status"]) == (Code.SOURCE_UNAVAILABLE, 502)
 
 
-def test_unfinished_listing_of_smaller_pages_is_gone_on_with(world: World) -> None:
+def test_unfinished_listing_of_smaller_pages_is_continued(world: World) -> None:
     world.api.replay.heaviest_page = 50
     assert world.collect(page_size=100, max_pages=3).records == 150
     world.api.replay.heaviest_page = None
@@ -332,15 +332,15 @@ def test_link_that_leads_back_ends_the_run_with_an_error(world: World, page: str
         back = f'<{world.api.url}/repos/harbour/beacon/commits?per_page=30>; rel="next"'
     for _ in range(2):
         world.api.requests.clear()
-        with pytest.raises(PermanentError, match="leads back to a page that was read") as refusal:
+        with pytest.raises(PermanentError, match="leads back to a page that was already read") as refusal:
             world.collect()
         assert refusal.value.code is Code.SOURCE_REFUSED
         assert len(world.api.requests) <= 6
     assert len(set(world.shas())) == 90, "what was read is kept"
 
 
-def test_server_that_knows_no_pages_is_stopped(world: World) -> None:
-    """It answers each page with the first one."""
+def test_server_without_pagination_is_refused(world: World) -> None:
+    """It returns the first page for every request."""
     world.api.replay.edit = lambda _, records: records[:30] * 50
     with pytest.raises(PermanentError, match="the same records"):
         world.collect()

@@ -1,4 +1,4 @@
-"""One broker for all tests of messages, in a folder and on a port of its own. Each test has topics of its own."""
+"""One broker for all tests of messages, in its own folder and on its own port. Each test has its own topics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
-    """A broker of our own: some tests kill it, and it forgets its topics."""
+    """A broker for these tests alone: some tests kill it, and it loses its topics."""
     home = Path(tempfile.mkdtemp(prefix="broker-"))
     running = Platform(temporary_settings(home))
     try:
@@ -42,12 +42,12 @@ def kafka(broker: Broker) -> KafkaConfig:
 
 @pytest.fixture
 def topic(request: pytest.FixtureRequest) -> str:
-    """A name of the test's own; nothing has made the topic yet."""
+    """A topic name for this test; the topic does not exist yet."""
     words = re.sub(r"[^a-z0-9]+", "-", request.node.name.removeprefix("test_").lower())[:40].strip("-")
     return f"{words}-{zlib.crc32(request.node.nodeid.encode()):08x}"
 
 
 @pytest.fixture
 def streams() -> StreamSettings:
-    """Quick to join a group; and a batch is never closed by time, so what depends on time hangs and is seen."""
+    """A group is joined quickly. A batch is never closed by time, so a test that depends on time hangs and fails."""
     return StreamSettings(session_timeout_ms=1000, batch_seconds=3600)

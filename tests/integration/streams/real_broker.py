@@ -1,4 +1,4 @@
-"""The broker under test: what tests do to it, and reading what is in it."""
+"""The broker under test: restarting and suspending it, and reading its topics."""
 
 from __future__ import annotations
 
@@ -26,24 +26,24 @@ if TYPE_CHECKING:
 
 @dataclass
 class Broker:
-    """The broker under test, and what is done to it."""
+    """The broker under test, with ways to publish, restart and suspend."""
 
     platform: Platform
     config: KafkaConfig
 
     def send(self, topic: str, values: Iterable[bytes | None], key: bytes | None = None) -> int:
-        """Publish these, and wait until they are there. With a key they are all in one partition."""
+        """Publish messages and wait for the acknowledgements. With a key they are all in one partition."""
         with publisher(self.config, topic) as publishing:
             for value in values:
                 publishing.send(value, key)
             return publishing.flush()
 
     def topics(self) -> set[str]:
-        """What there is, asked for so that nothing is made by asking."""
+        """The topics that exist. Asking creates none."""
         return set(self._admin().list_topics(timeout=5).topics)
 
     def restart(self) -> None:
-        """Kill it; the supervisor starts it again, without any topic."""
+        """Kill the broker; the supervisor starts it again, without any topic."""
         killed = self._process()
         killed.kill()
         killed.wait(10)
@@ -58,7 +58,7 @@ class Broker:
 
     @contextmanager
     def hanging(self) -> Iterator[None]:
-        """It is there and does not answer."""
+        """Suspend the broker: it accepts connections and does not answer."""
         process = self._process()
         process.suspend()
         while any(_state(process.pid, thread.id) != "T" for thread in process.threads()):
@@ -78,12 +78,12 @@ class Broker:
 
 
 def _state(process: int, thread: int) -> str:
-    """What the kernel says of a thread: a stop reaches each one on its own."""
+    """The kernel's state of a thread: threads are stopped one by one."""
     return Path(f"/proc/{process}/task/{thread}/stat").read_text().rpartition(") ")[2][0]
 
 
 def values(batches: Iterable[MessageBatch]) -> list[bytes | None]:
-    """What the messages say, in the order of delivery."""
+    """The messages' values, in the order of delivery."""
     return [message.value for batch in batches for message in batch.messages]
 
 

@@ -1,7 +1,7 @@
-"""A schema registry on loopback: Confluent's protocol, with compatibility really worked out, and troubles on demand.
+"""A schema registry on loopback: Confluent's protocol with real compatibility checks, and failures on demand.
 
-It stands in for the registry of the Compose set-up, which no package index offers. Levels NONE, BACKWARD and FORWARD
-and FULL with their transitive forms; Avro is checked, other schema types are only stored.
+It replaces the registry of the Compose set-up, which no package index offers. It knows the levels NONE, BACKWARD,
+FORWARD and FULL with their transitive forms; Avro is checked, other schema types are only stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Mode(StrEnum):
 
 
 class RefusedError(Exception):
-    """An answer that is an error, in the registry's own codes."""
+    """An error answer, with the registry's codes."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -49,12 +49,12 @@ class RefusedError(Exception):
 
 @dataclass
 class RegistryServer:
-    """The registry's state and what it was asked."""
+    """The registry's state and the requests it received."""
 
     port: int = 0
     mode: Mode = Mode.UP
     delay_seconds: float = 0.0
-    failures_left: int | None = None  # after so many troubled answers all is well again; None: never
+    failures_left: int | None = None  # after so many failures the mode is UP again; None: never
     credentials: str | None = None
     level: str = "BACKWARD"
     levels: dict[str, str] = field(default_factory=dict)
@@ -65,11 +65,11 @@ class RegistryServer:
 
     @property
     def url(self) -> str:
-        """Where clients find it."""
+        """The registry's address."""
         return f"http://127.0.0.1:{self.port}"
 
     def put(self, text: str, kind: str = "AVRO", subject: str = "anything") -> int:
-        """Store a schema without any check; its id."""
+        """Store a schema without any check and return its id."""
         schema = {"schemaType": kind, "schema": text}
         known = next((number for number, other in self.schemas.items() if other == schema), None)
         number = known or len(self.schemas) + 1
@@ -156,9 +156,9 @@ class RegistryServer:
                 if level.startswith((wanted, "FULL")):
                     result = ReaderWriterCompatibilityChecker().get_compatibility(reader, writer)
                     if result.compatibility is SchemaCompatibilityType.incompatible:
-                        places = ", ".join(sorted(result.locations - {"/"})) or "/"
+                        locations = ", ".join(sorted(result.locations - {"/"})) or "/"
                         kinds = ", ".join(sorted({kind.name for kind in result.incompatibilities}))
-                        reasons.append(f"{wanted}: {kinds} at {places}: {', '.join(sorted(result.messages))}")
+                        reasons.append(f"{wanted}: {kinds} at {locations}: {', '.join(sorted(result.messages))}")
         return reasons
 
 
@@ -179,7 +179,7 @@ ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
 
 @contextmanager
 def registry_server() -> Iterator[RegistryServer]:
-    """A registry on a free port of loopback, down again at the end."""
+    """A registry on a free port of loopback, stopped at the end."""
     state = RegistryServer()
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(state))
     server.daemon_threads = True
@@ -202,7 +202,7 @@ def _handler(state: RegistryServer) -> type[BaseHTTPRequestHandler]:
         def respond(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length)
-            mode = self.noted()
+            mode = self.record_request()
             if mode is Mode.HUNG_UP:
                 self.close_connection = True
                 return
@@ -212,12 +212,12 @@ def _handler(state: RegistryServer) -> type[BaseHTTPRequestHandler]:
                 self.send(500, {"error_code": 50001, "message": "Error in the backend data store"})
             elif mode is Mode.NO_REGISTRY:
                 self.send(200, "<html>It works!</html>")
-            elif not self.is_known():
+            elif not self.is_authorized():
                 self.send(401, {"error_code": 401, "message": "Unauthorized"})
             else:
-                self.send(*self.worked_out(body))
+                self.send(*self.answer(body))
 
-        def noted(self) -> Mode:
+        def record_request(self) -> Mode:
             with state.lock:
                 state.requests.append(f"{self.command} {self.path}")
                 mode = state.mode
@@ -227,13 +227,13 @@ def _handler(state: RegistryServer) -> type[BaseHTTPRequestHandler]:
                         state.mode, state.failures_left = Mode.UP, None
             return mode
 
-        def is_known(self) -> bool:
+        def is_authorized(self) -> bool:
             if state.credentials is None:
                 return True
             expected = "Basic " + base64.b64encode(state.credentials.encode()).decode()
             return self.headers.get("Authorization") == expected
 
-        def worked_out(self, body: bytes) -> tuple[int, Any]:
+        def answer(self, body: bytes) -> tuple[int, Any]:
             parts = urlsplit(self.path)
             try:
                 with state.lock:
@@ -252,7 +252,7 @@ def _handler(state: RegistryServer) -> type[BaseHTTPRequestHandler]:
                 self.end_headers()
                 self.wfile.write(answer)
             except ConnectionError:
-                self.close_connection = True  # a client that has not waited
+                self.close_connection = True  # the client has closed its connection
 
         do_GET = do_POST = do_PUT = respond  # noqa: N815 (names of the library)
 

@@ -1,4 +1,4 @@
-"""Headers that no Python client would write, on the real broker: names are bytes to Kafka, and text to us."""
+"""Headers that no Python client would write, on the real broker: names are bytes in Kafka, and text in the client."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from real_broker import contents
 
 from include.errors import Code
+from include.streams.batch_consumer import BatchConsumer
 from include.streams.broker import ensure_topic
 from include.streams.dead_letters import DeadLetter, publish, replay
-from include.streams.intake import Intake
 
 if TYPE_CHECKING:
     from real_broker import Broker
@@ -33,11 +33,11 @@ def send(broker: Broker, topic: str, value: bytes, name: bytes, held: bytes) -> 
     library = ctypes.CDLL(str(found))
     library.rd_kafka_conf_new.restype = ctypes.c_void_p
     library.rd_kafka_new.restype = ctypes.c_void_p
-    said = ctypes.create_string_buffer(512)
+    error_text = ctypes.create_string_buffer(512)
     conf = ctypes.c_void_p(library.rd_kafka_conf_new())
     servers = broker.config.bootstrap_servers.encode()
-    library.rd_kafka_conf_set(conf, b"bootstrap.servers", servers, said, ctypes.c_size_t(512))
-    client = ctypes.c_void_p(library.rd_kafka_new(0, conf, said, ctypes.c_size_t(512)))
+    library.rd_kafka_conf_set(conf, b"bootstrap.servers", servers, error_text, ctypes.c_size_t(512))
+    client = ctypes.c_void_p(library.rd_kafka_new(0, conf, error_text, ctypes.c_size_t(512)))
     size = ctypes.c_size_t
     error = library.rd_kafka_producev(
         client, _TOPIC, topic.encode(), _VALUE, value, size(len(value)), _FLAGS, _COPY,
@@ -48,32 +48,32 @@ def send(broker: Broker, topic: str, value: bytes, name: bytes, held: bytes) -> 
     library.rd_kafka_destroy(client)
 
 
-def test_a_name_that_is_no_text_holds_nobody_up(
+def test_a_header_name_that_is_not_utf8_stops_no_message(
     broker: Broker, topic: str, streams: StreamSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """After a hundred good ones, too: the interpreter treats a call that it has seen often in another way."""
+    """Also after a hundred good messages, when the interpreter has specialised the call."""
     ensure_topic(broker.config, topic, 1)
     broker.send(topic, [b"good"] * 100)
     send(broker, topic, b"one", b"trace", b"1")
     send(broker, topic, b"two", b"tr\xff\xfe", b"2")
     send(broker, topic, b"three", "spür".encode(), b"3")
-    with Intake(broker.config, topic, topic, streams) as intake:
-        (batch,) = intake.take()
+    with BatchConsumer(broker.config, topic, topic, streams) as consumer:
+        (batch,) = consumer.poll()
     last = batch.messages[100:]
     assert [message.value for message in last] == [b"one", b"two", b"three"]
     assert [message.headers for message in last] == [(("trace", b"1"),), (), (("spür", b"3"),)]
     assert f"{topic} [0] at 101: its headers' names are not UTF-8" in caplog.text
 
 
-def test_a_dead_letter_with_such_a_name_comes_back(broker: Broker, topic: str) -> None:
+def test_a_dead_letter_with_such_a_header_name_is_replayed(broker: Broker, topic: str) -> None:
     ensure_topic(broker.config, f"{topic}.dlq", 1)
     send(broker, f"{topic}.dlq", b"two", b"tr\xff\xfe", b"2")
     assert replay(broker.config, topic) == 1
-    (back,) = contents(broker, topic)
-    assert (back.value, back.headers) == (b"two", (("dlq-attempt", b"0"),))
+    (replayed,) = contents(broker, topic)
+    assert (replayed.value, replayed.headers) == (b"two", (("dlq-attempt", b"0"),))
 
 
-def test_headers_of_almost_a_megabyte_go_with_the_dead_letter(broker: Broker, topic: str) -> None:
+def test_headers_of_almost_a_megabyte_are_kept_in_the_dead_letter(broker: Broker, topic: str) -> None:
     ensure_topic(broker.config, topic, 1)
     name, held = b"n" * 100_000, b"h" * 850_000
     send(broker, topic, b"{", name, held)

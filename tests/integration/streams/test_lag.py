@@ -17,9 +17,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from include.settings import KafkaConfig
+from include.streams.batch_consumer import BatchConsumer
 from include.streams.broker import ensure_topic
 from include.streams.dead_letters import dead_letter_topic
-from include.streams.intake import Intake
 from include.streams.lag import LagCollector
 from local.settings import free_ports
 
@@ -50,29 +50,29 @@ def registry_of(config: KafkaConfig, streams: StreamSettings, *topics: str) -> C
 
 def test_lag_falls_with_what_the_group_commits(broker: Broker, topic: str, streams: StreamSettings) -> None:
     ensure_topic(broker.config, topic, 1)
-    registry = registry_of(broker.config, streams, topic, "nobody-has-made-it")
+    registry = registry_of(broker.config, streams, topic, "missing-topic")
     broker.send(topic, [b"x"] * 10)
     broker.send(dead_letter_topic(topic), [b"bad"] * 3)
     expected = {
         "broker_up": 1, f"topic_lag_messages {topic} 0": 10, f"topic_published_messages_total {topic} 0": 10,
         f"topic_committed_messages_total {topic} 0": 0, f"dead_letters_waiting {topic}": 3,
-        "dead_letters_waiting nobody-has-made-it": 0,
+        "dead_letters_waiting missing-topic": 0,
     }  # fmt: skip
     assert samples(registry) == expected
 
     few = streams.model_copy(update={"batch_messages": 4})
-    with Intake(broker.config, topic, streams.group_of(topic), few) as intake:
-        batch = next(iter(intake.take()))
-        assert intake.commit(batch)
+    with BatchConsumer(broker.config, topic, streams.group_of(topic), few) as consumer:
+        batch = next(iter(consumer.poll()))
+        assert consumer.commit(batch)
 
     assert samples(registry) == expected | {
         f"topic_lag_messages {topic} 0": 6, f"topic_committed_messages_total {topic} 0": 4,
     }  # fmt: skip
 
 
-def test_broker_that_is_away_is_told_and_breaks_no_scrape(streams: StreamSettings) -> None:
-    (nobody,) = free_ports(1)
-    config = KafkaConfig(bootstrap_servers=f"127.0.0.1:{nobody}")
+def test_broker_that_is_down_is_reported_and_breaks_no_scrape(streams: StreamSettings) -> None:
+    (unused_port,) = free_ports(1)
+    config = KafkaConfig(bootstrap_servers=f"127.0.0.1:{unused_port}")
 
     assert samples(registry_of(config, streams, "sales", "events")) == {"broker_up": 0}
 
@@ -91,14 +91,14 @@ def test_command_answers_for_the_topics_of_the_contracts_until_it_is_stopped(bro
     try:
         found = scraped(port, process)
         process.terminate()
-        _, said = process.communicate(timeout=60)
+        _, output = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
     assert found["filegate_broker_up"] == [{}]
     assert {"topic": "transactions"} in found["filegate_dead_letters_waiting"]
-    assert process.returncode == 0, said
-    assert re.search(rf"http://127\.0\.0\.1:{port}/metrics", said)
+    assert process.returncode == 0, output
+    assert re.search(rf"http://127\.0\.0\.1:{port}/metrics", output)
 
 
 def scraped(port: int, process: subprocess.Popen[str]) -> dict[str, list[dict[str, str]]]:

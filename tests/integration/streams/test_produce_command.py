@@ -62,7 +62,7 @@ def test_made_up_rows_are_the_same_for_the_same_seed(broker: Broker, topic: str)
     assert found[0] == found[1] != found[2]
 
 
-def test_another_encoding_gets_the_row_with_exact_numbers(broker: Broker, topic: str, tmp_path: Path) -> None:
+def test_another_encoder_gets_the_row_with_exact_numbers(broker: Broker, topic: str, tmp_path: Path) -> None:
     from include.contracts.reader import read_contract
     from include.settings import CONTRACTS_DIR
 
@@ -76,16 +76,16 @@ def test_another_encoding_gets_the_row_with_exact_numbers(broker: Broker, topic:
     assert message.value == f"{{'sale_id': 'S1', '{amount}': Decimal('1.10')}}".encode()
 
 
-def test_dead_letters_go_back(broker: Broker, topic: str) -> None:
+def test_dead_letters_are_replayed(broker: Broker, topic: str) -> None:
     ensure_topic(broker.config, topic, 1)
     message = Message(topic, 0, 0, 0, None, b"{")
     publish(broker.config, [DeadLetter(message, Code.BAD_ROW_JSON, "Not JSON.", "validate")] * 3)
-    assert run("replay-dlq", "--topic", topic, "--limit", "1").startswith(f"{topic}: 1 dead letters put back")
-    assert run("replay-dlq", "--topic", topic).startswith(f"{topic}: 2 dead letters put back")
+    assert run("replay-dlq", "--topic", topic, "--limit", "1").startswith(f"{topic}: 1 dead letters replayed")
+    assert run("replay-dlq", "--topic", topic).startswith(f"{topic}: 2 dead letters replayed")
     assert len(contents(broker, topic)) == 3
 
 
-def test_without_a_broker_the_command_says_so_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_broker_the_command_fails_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_module, "METADATA_SECONDS", 0.5)
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
     store_settings.cache_clear()
@@ -96,7 +96,7 @@ def test_without_a_broker_the_command_says_so_in_one_line(monkeypatch: pytest.Mo
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("replay-dlq", "--topic", "nonsense"), "There is no topic nonsense and no nonsense.dlq."),
         (("produce", "--topic", "nonsense", "--rows", "5"), "no contract has the topic 'nonsense'"),
@@ -114,15 +114,15 @@ def test_without_a_broker_the_command_says_so_in_one_line(monkeypatch: pytest.Mo
         "long name", "no file", "a directory", "neither file nor rows",
     ],
 )  # fmt: skip
-def test_nonsense_is_one_clear_line_and_makes_no_topic(
-    broker: Broker, tmp_path: Path, arguments: tuple[str, ...], said: str
+def test_wrong_arguments_are_one_line_and_create_no_topic(
+    broker: Broker, tmp_path: Path, arguments: tuple[str, ...], message: str
 ) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("id\n1\n")
     before = broker.topics()
     result = CliRunner().invoke(app, [str(file) if one == "FILE" else one for one in arguments])
     assert result.exit_code == 1
-    assert said in result.output
+    assert message in result.output
     assert len(result.output.splitlines()) == 1
     assert broker.topics() == before
 

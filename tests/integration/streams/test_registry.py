@@ -64,7 +64,7 @@ def envelope(schema_id: int, body: bytes = b"") -> bytes:
 # Registering and looking up
 
 
-def test_registered_schema_comes_back_by_id_and_is_asked_for_once(server: RegistryServer, registry: Registry) -> None:
+def test_registered_schema_is_found_by_id_and_requested_once(server: RegistryServer, registry: Registry) -> None:
     schema_id = registry.register("sales-value", text_of(SALES))
     assert registry.register("sales-value", text_of(SALES)) == schema_id
     assert registry.version("sales-value", text_of(SALES)) == 1
@@ -76,7 +76,7 @@ def test_registered_schema_comes_back_by_id_and_is_asked_for_once(server: Regist
     assert server.requests.count(f"GET /schemas/ids/{schema_id}") == 1
 
 
-def test_what_the_registry_does_not_have_is_none_and_no_error(registry: Registry) -> None:
+def test_missing_schema_is_none_and_no_error(registry: Registry) -> None:
     assert registry.schema_of(4711) is None
     assert registry.version("sales-value", text_of(SALES)) is None
     assert registry.compatible("sales-value", text_of(SALES)) == (True, [])
@@ -109,13 +109,13 @@ def test_compatibility_follows_the_contracts_change(registry: Registry, contract
         assert caught.value.code is Code.CONTRACT_INVALID
 
 
-def test_broken_schema_is_refused_for_good(registry: Registry) -> None:
+def test_broken_schema_is_a_permanent_error(registry: Registry) -> None:
     with pytest.raises(PermanentError, match="broken") as caught:
         registry.register("sales-value", '{"type": "recrod"}')
     assert caught.value.code is Code.CONTRACT_INVALID
 
 
-# Trouble
+# Failures
 
 CALLS: list[Any] = [
     pytest.param(lambda registry: registry.schema_of(1), id="schema_of"),
@@ -127,7 +127,9 @@ CALLS: list[Any] = [
 
 @pytest.mark.parametrize("call", CALLS)
 @pytest.mark.parametrize("mode", [Mode.BROKEN, Mode.HUNG_UP, Mode.SLOW])
-def test_trouble_can_be_tried_again_later(server: RegistryServer, mode: Mode, call: Callable[[Registry], Any]) -> None:
+def test_failure_of_the_registry_is_retryable(
+    server: RegistryServer, mode: Mode, call: Callable[[Registry], Any]
+) -> None:
     server.mode, server.delay_seconds = mode, 2.0
     with pytest.raises(RetryableError) as caught:
         call(impatient(server.url, timeout_seconds=1.0 if mode is Mode.SLOW else 60.0, retries=1))
@@ -136,7 +138,7 @@ def test_trouble_can_be_tried_again_later(server: RegistryServer, mode: Mode, ca
     assert len(server.requests) == 2
 
 
-def test_registry_that_is_away_can_be_tried_again_later() -> None:
+def test_registry_that_is_down_is_retryable() -> None:
     with registry_server() as gone:
         pass
     with pytest.raises(RetryableError, match="does not answer") as caught:
@@ -145,7 +147,7 @@ def test_registry_that_is_away_can_be_tried_again_later() -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.BROKEN, Mode.HUNG_UP])
-def test_passing_trouble_is_not_noticed(server: RegistryServer, registry: Registry, mode: Mode) -> None:
+def test_request_is_retried_until_the_registry_answers(server: RegistryServer, registry: Registry, mode: Mode) -> None:
     schema_id = server.put(text_of(SALES))
     server.mode, server.failures_left = mode, 2
     found = registry.schema_of(schema_id)
@@ -155,7 +157,7 @@ def test_passing_trouble_is_not_noticed(server: RegistryServer, registry: Regist
 
 
 @pytest.mark.parametrize("path", ["", "/registry"], ids=["a web page", "nothing there"])
-def test_what_is_no_registry_is_called_so(server: RegistryServer, path: str) -> None:
+def test_server_that_is_no_registry_is_refused(server: RegistryServer, path: str) -> None:
     server.mode = Mode.UP if path else Mode.NO_REGISTRY
     with pytest.raises(PermanentError, match="is no schema registry"):
         impatient(server.url + path).schema_of(1)
@@ -179,7 +181,7 @@ def test_credentials_are_sent_and_never_shown(server: RegistryServer, caplog: py
 
 
 @pytest.mark.parametrize("url", ["here", "ftp://127.0.0.1", "http://", "http://[::1", "http://secret@"])
-def test_address_that_is_none_is_refused_without_showing_it(url: str) -> None:
+def test_invalid_address_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(PermanentError, match="SCHEMA_REGISTRY_URL is not an address") as caught:
         Registry(url)
     assert "secret" not in str(caught.value)
@@ -201,7 +203,7 @@ def test_encoded_row_is_decoded_by_the_registrys_schema(server: RegistryServer, 
     assert server.requests.count(f"GET /schemas/ids/{encoder.schema_id}") == 1
 
 
-def test_batch_of_old_and_new_versions_keeps_what_each_one_has(registry: Registry) -> None:
+def test_batch_of_old_and_new_versions_keeps_the_fields_of_each(registry: Registry) -> None:
     old = Encoder(registry, "sales-value", SALES)
     new = Encoder(registry, "sales-value", changed(add=Column("till", ColumnType.TEXT)))
     lines, errors = Decoder(registry).decode_batch([old.encode(SALE), new.encode(SALE | {"till": "T7"}), b"{}"])
@@ -215,7 +217,7 @@ def test_encoder_does_not_start_with_an_incompatible_schema(registry: Registry) 
         Encoder(registry, "sales-value", changed(add=Column("till", ColumnType.TEXT, required=True)))
 
 
-def test_unknown_id_is_asked_for_once_a_batch_and_again_in_the_next(server: RegistryServer, registry: Registry) -> None:
+def test_unknown_id_is_requested_once_a_batch_and_again_in_the_next(server: RegistryServer, registry: Registry) -> None:
     decoder = Decoder(registry)
     lines, errors = decoder.decode_batch([envelope(1, b"\x02a")] * 50)
     assert lines == [b"null"] * 50
@@ -234,7 +236,7 @@ def test_unknown_id_is_asked_for_once_a_batch_and_again_in_the_next(server: Regi
         pytest.param("AVRO", '"string"', "is of type string; a record is expected", id="no record"),
     ],
 )
-def test_schema_of_another_type_is_no_way_to_read_a_record(
+def test_schema_that_is_no_avro_record_is_refused(
     server: RegistryServer, registry: Registry, kind: str, text: str, message: str
 ) -> None:
     schema_id = server.put(text, kind)
@@ -243,7 +245,7 @@ def test_schema_of_another_type_is_no_way_to_read_a_record(
     assert caught.value.code is Code.BAD_AVRO
 
 
-def test_batch_stops_when_the_registry_is_away(server: RegistryServer, registry: Registry) -> None:
+def test_batch_stops_when_the_registry_is_down(server: RegistryServer, registry: Registry) -> None:
     server.mode = Mode.BROKEN
     with pytest.raises(RetryableError):
         Decoder(registry).decode_batch([b"{}", envelope(1)])
@@ -283,7 +285,7 @@ def test_incompatible_contract_fails_with_reasons(
 
 
 @pytest.mark.parametrize("action", ["check", "register"])
-def test_registry_in_trouble_is_one_line(server: RegistryServer, command: Callable[..., Any], action: str) -> None:
+def test_failure_of_the_registry_is_one_line(server: RegistryServer, command: Callable[..., Any], action: str) -> None:
     server.mode = Mode.BROKEN
     result = command(action, "sales")
     assert result.exit_code == 1

@@ -1,4 +1,4 @@
-"""A topic, a dataset and a consumer group of its own for every test, on the session's stores, broker and ML service."""
+"""Every test has its own topic, dataset and consumer group, on the session's stores, broker and ML service."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pytest
 
 TESTS = Path(__file__).parents[2]
-# Stand-ins of other parts: the ML service that misbehaves, the schema registry, the owner's connection.
-sys.path[1:1] = [str(TESTS / place) for place in ("unit/stores", "integration/streams", "integration/ingestion")]
+# Helpers of other folders: the ML service that misbehaves, the schema registry, the owner's connection.
+sys.path[1:1] = [str(TESTS / folder) for folder in ("unit/stores", "integration/streams", "integration/ingestion")]
 
 from faulty_ml_service import FaultyMlService  # noqa: E402
 from ingest_pipeline import direct  # noqa: E402
@@ -62,7 +62,7 @@ def ml_service_url(platform: Platform) -> str:
 
 @pytest.fixture(scope="session")
 def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
-    """The warehouse as its owner, to look at what the pipeline did."""
+    """A connection to the warehouse as its owner, to check the pipeline's results."""
     with direct(platform.warehouse_config("owner")) as connection:
         yield connection
 
@@ -75,7 +75,7 @@ def faulty() -> Iterator[FaultyMlService]:
 
 
 class Topics:
-    """Makes pipelines, and drops their tables."""
+    """Creates pipelines, and drops their tables."""
 
     def __init__(self, platform: Platform, broker: Broker, url: str, owner: psycopg.Connection[Row], folder: Path):
         self._platform, self._broker, self._url, self._owner, self._folder = platform, broker, url, owner, folder
@@ -93,14 +93,14 @@ class Topics:
     ) -> TopicPipeline:
         name = own_name(name)
         contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
-        told = {"group": name, "max_poll_interval_ms": 30_000, "run_seconds": 60}
+        defaults = {"group": name, "max_poll_interval_ms": 30_000, "run_seconds": 60}
         token = self._platform.credentials.ml_api_token
         ml = {"url": self._url, "token": token, "attempts": 3, "backoff_seconds": 0.01, "backoff_max_seconds": 0.02}
         pipeline = TopicPipeline(
             contract=replace(contract, **{"dataset": name, "topic": name, **changes}),
             kafka=self._broker.config,
-            # Shorter than the settings allow: the group makes everybody wait for half of it.
-            streams=StreamSettings(**{**told, **(streams or {})}).model_copy(update={"session_timeout_ms": 1000}),
+            # Shorter than the settings allow: each join of the group takes half of it.
+            streams=StreamSettings(**{**defaults, **(streams or {})}).model_copy(update={"session_timeout_ms": 1000}),
             settings=IngestSettings(**{"spool_dir": self._folder / name, **(settings or {})}),
             ml_service=MlServiceSettings(**{**ml, **(ml_service or {})}),
             s3=self._platform.s3_config,

@@ -1,4 +1,4 @@
-"""Consumers that die: of kill -9 in a process of their own, at a named point of a batch's road, or of one message."""
+"""Consumers that die: by kill -9 in their own process, at a named point of the pipeline, or from one message."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ import pytest
 from include.ingestion import load
 from include.ingestion.ledger import Ledger
 from include.streams import consume
-from include.streams.consume import TopicConsumer, _MessageDoor
-from include.streams.intake import Intake
+from include.streams.batch_consumer import BatchConsumer
+from include.streams.consume import KafkaBatchSource, TopicConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -25,30 +25,27 @@ if TYPE_CHECKING:
 
     from include.ingestion.records import SpooledFile
 
-# One process that has imported everything and is forked for each death: a fresh interpreter takes seconds.
+# A process with all imports is forked for each consumer: a new interpreter takes seconds.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["include.streams.consume", "include.streams.intake", "include.stores.ml_service"])
+_PROCESSES.set_forkserver_preload(
+    ["include.streams.consume", "include.streams.batch_consumer", "include.stores.ml_service"]
+)
 
 
 def die(*_: object, **__: object) -> None:
-    """What kill -9 does: no handler, no finally, no goodbye to the database or the broker."""
+    """End the process as kill -9 does: no handler, no finally, no closed connections."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _after(owner: type | Any, name: str) -> None:
-    """Die when the function has returned."""
+    """Die right after the function."""
     original: Callable[..., Any] = getattr(owner, name)
 
-    def returned(*values: Any, **named: Any) -> None:
+    def call_and_die(*values: Any, **named: Any) -> None:
         original(*values, **named)
         die()
 
-    setattr(owner, name, returned)
-
-
-def _instead(owner: type | Any, name: str) -> None:
-    """Die in place of the function."""
-    setattr(owner, name, die)
+    setattr(owner, name, call_and_die)
 
 
 TRAPS: dict[str, Callable[[], None]] = {
@@ -60,8 +57,8 @@ TRAPS: dict[str, Callable[[], None]] = {
     "merged, not committed": lambda: _after(Ledger, "loaded"),
     "committed, staging table not dropped": lambda: _after(load, "_publish"),
     "committed in the warehouse, not in the broker": lambda: _after(consume, "ingest"),
-    "committed in the broker, not settled": lambda: _after(Intake, "commit"),
-    "killer set aside, not noted": lambda: _after(TopicConsumer, "_set_aside"),
+    "committed in the broker, not settled": lambda: _after(BatchConsumer, "commit"),
+    "poison message published, not noted": lambda: _after(TopicConsumer, "_dead_letter"),
 }
 
 
@@ -71,10 +68,10 @@ def _work(point: str, pipeline: TopicPipeline) -> None:
 
 
 def die_at(point: str, pipeline: TopicPipeline) -> None:
-    """Consume in a process of its own until it dies.
+    """Consume in another process until it dies at this point.
 
     Raises:
-        AssertionError: the process lived on.
+        AssertionError: the process did not die.
     """
     process = _PROCESSES.Process(target=_work, args=(point, replace(pipeline, owner=None)))
     process.start()
@@ -83,26 +80,26 @@ def die_at(point: str, pipeline: TopicPipeline) -> None:
 
 
 class KilledError(BaseException):
-    """The end of a worker, without the wait until the broker has given a killed process up."""
+    """Ends a worker in this process: unlike after a kill, the broker notices at once that the consumer has left."""
 
 
 @contextmanager
 def deadly(value: bytes) -> Iterator[None]:
-    """Until the end of the block, a batch with this message ends its worker."""
-    original = _MessageDoor.spool
+    """In the block, a batch with this message ends its worker."""
+    original = KafkaBatchSource.spool
 
-    def spool(door: _MessageDoor, folder: Path) -> SpooledFile:
-        if any(one.value == value for one in door.batch.messages):
+    def spool(source: KafkaBatchSource, folder: Path) -> SpooledFile:
+        if any(one.value == value for one in source.batch.messages):
             raise KilledError
-        return original(door, folder)
+        return original(source, folder)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_MessageDoor, "spool", spool)
+        patch.setattr(KafkaBatchSource, "spool", spool)
         yield
 
 
 def deaths_until_consumed(pipeline: TopicPipeline, most: int = 20) -> list[int]:
-    """Consume again and again until no worker dies of it; with how many messages each died."""
+    """Consume until no worker dies any more. Returns the number of messages in the batch of each death."""
     died_with: list[int] = []
     while len(died_with) < most:
         try:

@@ -14,7 +14,7 @@ from topic_pipeline import Letter, category_by_rule, message, messages, transact
 from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code, PermanentError
 from include.streams import consume
-from include.streams.broker import spans
+from include.streams.broker import partition_offsets
 from include.streams.decode import SCHEMA_ID_HEADER
 from include.streams.encode import Encoder
 from include.streams.registry import Registry, subject_of
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from topic_pipeline import TopicPipeline
 
     from include.contracts.model import Contract
+    from include.ingestion.pipeline import Stores
     from include.ingestion.records import FileEntry
-    from include.ingestion.road import Stores
     from include.settings import IngestSettings
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 LONG = message(900, description="x" * 1_000_000)
 # The message, its code, a part of what is said, and the column where it is about one.
@@ -46,7 +46,7 @@ BAD: dict[str, tuple[bytes | None, str, str, str | None]] = {
     "amount is a list": (message(906, amount=[1]), "bad-number", "[1]", "amount"),
     "amount is negative": (message(907, amount=-1), "out-of-range", "-1", "amount"),
     "amount has three decimals": (message(908, amount=1.005), "too-many-decimals", "1.005", "amount"),
-    "id is none": (message(909, id="nobody"), "bad-uuid", "nobody", "id"),
+    "id is none": (message(909, id="missing"), "bad-uuid", "missing", "id"),
     "time is none": (message(910, timestamp="soon"), "bad-timestamp", "soon", "timestamp"),
     "side is unknown": (message(911, side="sideways"), "not-in-list", "sideways", "side"),
     "field is missing": (message(912, amount=...), "missing-value", "amount", "amount"),
@@ -63,7 +63,7 @@ BAD: dict[str, tuple[bytes | None, str, str, str | None]] = {
 
 @pytest.fixture(scope="module")
 def mixed(module_topics: Topics) -> tuple[TopicPipeline, dict[bytes | None, list[Letter]]]:
-    """Good messages, in JSON and Avro, around one of each kind of bad ones, consumed; the dead letters by value."""
+    """A consumed topic: good messages, in JSON and Avro, around one of each bad kind; and the dead letters by value."""
     with registry_server() as server:
         pipeline = module_topics.make("mixed", settings={"max_row_bytes": 1_000_000})
         pipeline.registry_url = server.url
@@ -94,12 +94,12 @@ def test_bad_message_is_a_dead_letter_with_its_bytes_and_its_reason(
     mixed: tuple[TopicPipeline, dict[bytes | None, list[Letter]]], kind: str
 ) -> None:
     pipeline, letters = mixed
-    value, code, said, column = BAD[kind]
+    value, code, reason, column = BAD[kind]
     offset = str(20 + list(BAD).index(kind))
     (letter,) = [letter for letter in letters[value] if letter.headers["dlq-source-offset"] == offset]
     headers = letter.headers
     assert headers["dlq-error-code"] == code
-    assert said in headers["dlq-error-message"]
+    assert reason in headers["dlq-error-message"]
     assert headers.get("dlq-error-column") == column
     assert (headers["dlq-stage"], headers["dlq-attempt"]) == ("validate", "1")
     assert (headers["dlq-source-topic"], headers["dlq-source-partition"]) == (pipeline.topic, "0")
@@ -117,10 +117,10 @@ def test_schema_id_in_a_header_reads_the_record(pipeline: TopicPipeline) -> None
     assert pipeline.letters() == []
 
 
-# How many are too many
+# The threshold
 
 
-def test_small_batch_of_nothing_but_bad_messages_does_not_stop(pipeline: TopicPipeline) -> None:
+def test_small_batch_of_only_bad_messages_does_not_stop(pipeline: TopicPipeline) -> None:
     pipeline.produce([b"{}", b"", b"{}", b" "])
 
     result = pipeline.consume()
@@ -133,7 +133,7 @@ def test_small_batch_of_nothing_but_bad_messages_does_not_stop(pipeline: TopicPi
     assert (entry["rows_read"], entry["rows_rejected"]) == (4, 4)
 
 
-def test_batch_over_the_threshold_stops_and_says_why_until_it_is_told_to_go_on(make_topic: MakeTopic) -> None:
+def test_batch_over_the_threshold_stops_with_the_reason_until_the_threshold_is_ignored(make_topic: MakeTopic) -> None:
     pipeline = make_topic(streams={"threshold_messages": 20})
     pipeline.produce([*messages(18), b"one", b"two"])  # a tenth; the contract allows a twentieth
 
@@ -161,7 +161,7 @@ def test_batch_over_the_threshold_stops_and_says_why_until_it_is_told_to_go_on(m
     assert pipeline.committed() == {0: 20}
 
 
-def test_batch_at_the_threshold_goes_on(make_topic: MakeTopic) -> None:
+def test_batch_at_the_threshold_is_loaded(make_topic: MakeTopic) -> None:
     pipeline = make_topic(streams={"threshold_messages": 20})
     pipeline.produce([*messages(19), b"one"])
 
@@ -169,7 +169,7 @@ def test_batch_at_the_threshold_goes_on(make_topic: MakeTopic) -> None:
     pipeline.assert_rows(range(19))
 
 
-def test_stopped_batch_holds_up_its_partition_and_no_other(make_topic: MakeTopic) -> None:
+def test_stopped_batch_blocks_its_partition_and_no_other(make_topic: MakeTopic) -> None:
     pipeline = make_topic(partitions=2, streams={"threshold_messages": 20, "batch_messages": 20})
     pipeline.produce([b"bad"] * 20 + messages(10, 200), 0)
     pipeline.produce(messages(50), 1)
@@ -185,7 +185,7 @@ def test_stopped_batch_holds_up_its_partition_and_no_other(make_topic: MakeTopic
     assert pipeline.committed() == {0: 30, 1: 50}
 
 
-# Back from the dead letters
+# Replay of dead letters
 
 
 def with_operations(contract: Contract, *operations: str) -> Contract:
@@ -211,24 +211,30 @@ def test_dead_letters_load_after_the_contract_was_widened(pipeline: TopicPipelin
     pipeline.assert_rows([0, 1])
     letters = [(letter.value, letter.headers["dlq-attempt"]) for letter in pipeline.letters()]
     assert letters == [(refund, "1"), (still_bad, "1"), (still_bad, "2")]
-    assert sum(span.waiting for span in spans(pipeline.kafka, f"{pipeline.topic}.dlq", f"{pipeline.group}.replay")) == 1
+    assert (
+        sum(
+            offsets.lag
+            for offsets in partition_offsets(pipeline.kafka, f"{pipeline.topic}.dlq", f"{pipeline.group}.replay")
+        )
+        == 1
+    )
     pipeline.assert_settled()
 
 
-# One message that the whole batch is refused for
+# Poison messages
 
 
-def test_message_with_an_unknown_column_is_found_and_set_aside_alone(make_topic: MakeTopic) -> None:
+def test_message_with_an_unknown_column_is_found_and_becomes_the_only_dead_letter(make_topic: MakeTopic) -> None:
     pipeline = make_topic(unknown_columns=UnknownColumns.REJECT, partitions=2)
     values = messages(100)
     values[61] = message(61, colour="red")
     values[90] = message(90, colour="blue")
     pipeline.produce(values)
-    pipeline.produce(messages(100, 100), 1)  # taken in the same call, and not disturbed
+    pipeline.produce(messages(100, 100), 1)  # polled in the same call, and not affected
 
     result = pipeline.consume()
 
-    assert result.batches["set aside"] == 2
+    assert result.batches["dead letter"] == 2
     pipeline.assert_rows(number for number in range(200) if number not in {61, 90})
     letters = pipeline.letters()
     assert [(letter.value, letter.code) for letter in letters] == [
@@ -244,7 +250,7 @@ def test_message_with_an_unknown_column_is_found_and_set_aside_alone(make_topic:
     assert covered == list(range(100))
 
 
-def test_too_many_messages_that_are_refused_alone_stop_until_told_to_go_on(make_topic: MakeTopic) -> None:
+def test_too_many_poison_messages_stop_the_batch_until_the_threshold_is_ignored(make_topic: MakeTopic) -> None:
     pipeline = make_topic(unknown_columns=UnknownColumns.REJECT, streams={"threshold_messages": 3})
     pipeline.produce(message(number, colour="red") for number in range(8))
 
@@ -259,7 +265,7 @@ def test_too_many_messages_that_are_refused_alone_stop_until_told_to_go_on(make_
     pipeline.assert_settled()
 
 
-def test_message_whose_derived_column_cannot_be_calculated_is_set_aside_alone(make_topic: MakeTopic) -> None:
+def test_message_whose_derived_column_cannot_be_calculated_is_the_only_dead_letter(make_topic: MakeTopic) -> None:
     pipeline = make_topic()
     derived = Column("number", ColumnType.INTEGER, derived="replace(description, 'Payment ', '')::BIGINT")
     pipeline.contract = replace(pipeline.contract, columns=(*pipeline.contract.columns, derived))
@@ -276,8 +282,8 @@ def test_message_whose_derived_column_cannot_be_calculated_is_set_aside_alone(ma
     pipeline.assert_settled()
 
 
-def test_messages_that_the_service_refuses_are_set_aside_until_they_are_too_many(make_topic: MakeTopic) -> None:
-    """The contract allows what the service does not know: of a few messages bad luck, of more a wrong contract."""
+def test_messages_that_the_service_refuses_become_dead_letters_up_to_a_limit(make_topic: MakeTopic) -> None:
+    """The contract allows a value that the service refuses: with many such messages the contract is wrong."""
     pipeline = make_topic(streams={"batch_messages": 16})
     pipeline.contract = with_operations(pipeline.contract, "card", "gift")
     values = messages(16)
@@ -295,17 +301,17 @@ def test_messages_that_the_service_refuses_are_set_aside_until_they_are_too_many
     pipeline.assert_settled()
 
 
-def test_message_that_meets_a_defect_of_ours_is_set_aside_alone(
+def test_message_that_causes_a_defect_is_the_only_dead_letter(
     pipeline: TopicPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     values = messages(20)
     pipeline.produce(values)
     original = consume.ingest
 
-    def ingest(contract: Contract, entry: FileEntry, door: Any, stores: Stores, settings: IngestSettings) -> Any:
-        if values[0] in {one.value for one in door.batch.messages}:
+    def ingest(contract: Contract, entry: FileEntry, source: Any, stores: Stores, settings: IngestSettings) -> Any:
+        if values[0] in {one.value for one in source.batch.messages}:
             raise PermanentError("process", Code.INTERNAL, "The pipeline itself failed (KeyError).")
-        return original(contract, entry, door, stores, settings)
+        return original(contract, entry, source, stores, settings)
 
     monkeypatch.setattr(consume, "ingest", ingest)
     pipeline.consume()
@@ -316,7 +322,7 @@ def test_message_that_meets_a_defect_of_ours_is_set_aside_alone(
     pipeline.assert_settled()
 
 
-# Each with what becomes of it.
+# Each with its outcome.
 STRANGE = {
     "key given twice": (message(800)[:-1] + b', "amount": 2}', "duplicate-columns"),
     "keys that differ in case": (message(801)[:-1] + b', "Amount": 2}', "duplicate-columns"),
@@ -332,7 +338,7 @@ STRANGE = {
     "NUL in an unknown field": (message(808, extra="a\0b"), "bad-json"),
     "NUL in an unknown name": (message(809, **{"a\0b": 1}), "bad-json"),
     "empty name": (message(810, **{"": 1}), "loaded"),
-    "name of ours": (message(811, _rescued="x", _file_id=7, _source_row=9), "loaded"),
+    "reserved name": (message(811, _rescued="x", _file_id=7, _source_row=9), "loaded"),
     "category sent along": (message(812, category="housing"), "loaded"),
     "600 unknown fields": (message(813, **{f"field {at}": at for at in range(600)}), "too-many-columns"),
     "long name": (message(814, **{"n" * 5000: 1}), "loaded"),
@@ -344,7 +350,7 @@ STRANGE = {
 }
 
 
-def test_whatever_is_strange_is_loaded_or_set_aside_and_takes_nothing_with_it(pipeline: TopicPipeline) -> None:
+def test_strange_messages_are_loaded_or_dead_letters_and_affect_no_other(pipeline: TopicPipeline) -> None:
     pipeline.produce([*messages(20), *(value for value, _ in STRANGE.values()), *messages(20, 20)])
 
     pipeline.consume()
@@ -354,10 +360,10 @@ def test_whatever_is_strange_is_loaded_or_set_aside_and_takes_nothing_with_it(pi
     loaded = {str(row["id"]) for row in pipeline.sql("SELECT id FROM {table}")}
     assert {transaction(number)["id"] for number in range(40)} <= loaded
     letters = {letter.value: letter.code for letter in pipeline.letters()}
-    became = {
-        kind: letters.get(value, "loaded" if transaction(800 + at)["id"] in loaded else "lost")
+    outcomes = {
+        kind: letters.get(value, "loaded" if transaction(800 + at)["id"] in loaded else "missing")
         for at, (kind, (value, _)) in enumerate(STRANGE.items())
     }
-    assert became == {kind: outcome for kind, (_, outcome) in STRANGE.items()}
+    assert outcomes == {kind: outcome for kind, (_, outcome) in STRANGE.items()}
     categories = pipeline.sql("SELECT id, category FROM {table}")
     assert [row for row in categories if row["category"] != category_by_rule(row["id"])] == []

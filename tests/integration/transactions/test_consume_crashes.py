@@ -1,4 +1,4 @@
-"""kill -9 at every point of a batch's road: the next consumer finishes it, no row twice, none lost, nothing open."""
+"""kill -9 at every point of a batch: the next consumer finishes it, no row twice, none missing, nothing unfinished."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from include.streams.consume import Consumed
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 BAD = message(7, side="sideways")
 BEFORE_COMMIT = [
@@ -37,7 +37,7 @@ LETTERS_TWICE = {"dead letters published", "merged, not committed"}
 
 @dataclass
 class Finished:
-    """A batch whose worker was killed: what was there then, and what the next consumer made of it."""
+    """A batch whose worker was killed: the offsets and rows at that time, and the next consumer's result."""
 
     pipeline: TopicPipeline
     committed: dict[int, int]
@@ -47,7 +47,7 @@ class Finished:
 
 @pytest.fixture(scope="module")
 def finished(module_topics: Topics) -> dict[str, Finished]:
-    """A topic for each point. All at once: the broker is slow to give killed consumers up."""
+    """A topic for each point. All in parallel: the broker takes time to remove killed consumers."""
     pipelines = {point: module_topics.make(point) for point in [*BEFORE_COMMIT, *AFTER_COMMIT]}
     values = messages(10)
     values[7] = BAD
@@ -79,8 +79,8 @@ def test_next_consumer_finishes_a_batch_whose_worker_was_killed(finished: dict[s
     assert [letter.value for letter in pipeline.letters()] == [BAD] * (2 if point in LETTERS_TWICE else 1)
 
 
-def test_only_the_message_that_kills_its_workers_is_set_aside(make_topic: MakeTopic) -> None:
-    """Taken in ever smaller parts, down to one. Those before it died as often, and never alone."""
+def test_only_the_poison_message_becomes_a_dead_letter(make_topic: MakeTopic) -> None:
+    """It is read in smaller and smaller batches, down to one. Messages before it die as often, and never alone."""
     pipeline = make_topic(settings={"max_attempts": 2})
     values = messages(400)
     pipeline.produce(values)
@@ -105,7 +105,7 @@ def test_only_the_message_that_kills_its_workers_is_set_aside(make_topic: MakeTo
     pipeline.assert_rows(range(400))
 
 
-def test_worker_that_is_killed_before_it_has_noted_a_dead_letter_loses_nothing(make_topic: MakeTopic) -> None:
+def test_worker_that_is_killed_before_it_notes_a_dead_letter_loses_nothing(make_topic: MakeTopic) -> None:
     pipeline = make_topic(settings={"max_attempts": 1})
     values = messages(6)
     pipeline.produce(values[:1])
@@ -113,7 +113,7 @@ def test_worker_that_is_killed_before_it_has_noted_a_dead_letter_loses_nothing(m
         pipeline.consume()
     pipeline.produce(values[1:])
 
-    die_at("killer set aside, not noted", pipeline)
+    die_at("poison message published, not noted", pipeline)
     pipeline.consume()
 
     pipeline.assert_rows(range(1, 6))

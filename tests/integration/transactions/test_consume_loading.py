@@ -1,4 +1,4 @@
-"""From a topic to rows: what is loaded, how often, in which version, and what the ledger says of it."""
+"""From a topic to rows: which rows are loaded, how often, in which version, and the ledger's entries."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from conftest import MakeTopic
     from topic_pipeline import TopicPipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def test_messages_become_rows_with_a_category_and_an_archived_entry(pipeline: TopicPipeline) -> None:
@@ -36,7 +36,7 @@ def test_messages_become_rows_with_a_category_and_an_archived_entry(pipeline: To
 
 
 @pytest.mark.parametrize("exists", [True, False], ids=["empty topic", "no such topic"])
-def test_nothing_to_consume_is_no_work(pipeline: TopicPipeline, exists: bool) -> None:
+def test_empty_topic_makes_no_entry(pipeline: TopicPipeline, exists: bool) -> None:
     if exists:
         pipeline.make_topic()
 
@@ -46,11 +46,11 @@ def test_nothing_to_consume_is_no_work(pipeline: TopicPipeline, exists: bool) ->
     assert pipeline.entries() == []
 
 
-# The same again
+# Repeated messages
 
 
-def test_first_message_of_a_topic_that_was_made_again_is_no_message_loaded_before(make_topic: MakeTopic) -> None:
-    """Same offset and same value as the first message of the old topic: the message that is read last wins."""
+def test_first_message_of_a_recreated_topic_is_loaded(make_topic: MakeTopic) -> None:
+    """It has the offset and the value of the old topic's first message: the message that is read last wins."""
     pipeline = make_topic(newest_by=None)
     for description in ("first", "second"):
         pipeline.produce([message(1, description=description)])
@@ -67,8 +67,8 @@ def test_first_message_of_a_topic_that_was_made_again_is_no_message_loaded_befor
     assert pipeline.committed() == {0: 1}
 
 
-def test_offsets_sent_back_to_the_beginning_change_no_row(make_topic: MakeTopic) -> None:
-    """Cut as before, the batches are known by their content; cut otherwise, the merge finds nothing to change."""
+def test_group_that_is_reset_to_the_beginning_changes_no_row(make_topic: MakeTopic) -> None:
+    """The same batches are known by their content; with other batches the merge finds only unchanged rows."""
     pipeline = make_topic(streams={"batch_messages": 50})
     pipeline.produce(messages(100))
     pipeline.consume()
@@ -78,10 +78,10 @@ def test_offsets_sent_back_to_the_beginning_change_no_row(make_topic: MakeTopic)
     again = pipeline.consume()
     pipeline.reset()
     pipeline.streams = pipeline.streams.model_copy(update={"batch_messages": 80})
-    otherwise = pipeline.consume()
+    other_batches = pipeline.consume()
 
     assert (again.batches, again.rows) == ({"loaded before": 2}, 0)
-    assert otherwise.batches == {"loaded": 2}
+    assert other_batches.batches == {"loaded": 2}
     assert pipeline.rows() == before
     assert pipeline.committed() == {0: 100}
     pipeline.assert_settled()
@@ -107,7 +107,7 @@ def test_messages_that_were_produced_twice_are_rows_once(make_topic: MakeTopic) 
     assert counts == [[60, 50, 10, 0], [40, 0, 0, 40]]
 
 
-VERSIONS = {  # of one transaction, in the order of sending; the one that stays
+VERSIONS = {  # of one transaction, in the order of sending; and the one in the table afterwards
     "in order": (["08:00", "09:00"], "09:00"),
     "older one late": (["09:00", "08:00"], "09:00"),
     "newest in the middle": (["08:00", "10:00", "09:00"], "10:00"),
@@ -135,7 +135,7 @@ def test_newest_version_of_a_row_stays(make_topic: MakeTopic, batch_messages: in
 # Several partitions, several consumers
 
 
-def test_partitions_are_consumed_side_by_side_in_bounded_batches(make_topic: MakeTopic) -> None:
+def test_partitions_are_consumed_together_in_bounded_batches(make_topic: MakeTopic) -> None:
     pipeline = make_topic(partitions=3, streams={"batch_messages": 30})
     for partition in range(3):
         pipeline.produce(messages(50, partition * 50), partition)
@@ -150,7 +150,7 @@ def test_partitions_are_consumed_side_by_side_in_bounded_batches(make_topic: Mak
 
 
 def test_two_consumers_of_a_group_share_the_partitions_and_load_each_row_once(make_topic: MakeTopic) -> None:
-    """They also make the table at the same time."""
+    """They also create the table at the same time."""
     pipeline = make_topic(partitions=2, streams={"batch_messages": 100})
     for partition in range(2):
         pipeline.produce(messages(500, partition * 500), partition)
@@ -160,7 +160,7 @@ def test_two_consumers_of_a_group_share_the_partitions_and_load_each_row_once(ma
     def work(name: str) -> None:
         try:
             with pipeline.consumer(name) as consumer:
-                consumer.intake.join()
+                consumer.consumer.join()
                 start.wait()
                 consumer.consume()
         except BaseException as error:
@@ -182,7 +182,7 @@ def test_two_consumers_of_a_group_share_the_partitions_and_load_each_row_once(ma
 
 
 def test_twenty_thousand_messages_each_get_their_own_category(pipeline: TopicPipeline) -> None:
-    """More than one record batch and more than one request at once."""
+    """They need several record batches and several parallel requests."""
     pipeline.produce(messages(20_000))
 
     assert pipeline.consume().rows == 20_000

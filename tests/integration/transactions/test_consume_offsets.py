@@ -1,4 +1,4 @@
-"""What is no row: deletes, ranges that retention removed, and a dead letter topic that others made."""
+"""Deletes, offsets that retention removed, and a dead letter topic that another program created."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from topic_pipeline import message, messages, transaction
 
-from include.streams import intake as intake_module
-from include.streams.broker import commit, ensure_topic, spans, waiting
+from include.streams import batch_consumer
+from include.streams.broker import commit, ensure_topic, group_lag, partition_offsets
 from include.streams.consume import TopicConsumer
 from include.streams.dead_letters import dead_letter_topic
 from include.streams.topics import topic_options
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from conftest import MakeTopic
     from topic_pipeline import Row, TopicPipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def counts(entry: Row) -> tuple[Any, ...]:
@@ -28,7 +28,7 @@ def counts(entry: Row) -> tuple[Any, ...]:
 # Deletes
 
 
-def test_deletes_are_counted_apart_and_the_messages_load(pipeline: TopicPipeline) -> None:
+def test_deletes_are_counted_separately_and_the_messages_load(pipeline: TopicPipeline) -> None:
     values = [value for number in range(10) for value in (*messages(10, 10 * number), None)]
     pipeline.produce(values)
 
@@ -56,7 +56,7 @@ def test_batch_of_deletes_alone_is_loaded_with_no_row(pipeline: TopicPipeline) -
     assert pipeline.committed() == {0: 6}
 
 
-def test_bad_message_behind_deletes_is_the_dead_letter(pipeline: TopicPipeline) -> None:
+def test_bad_message_after_deletes_is_the_dead_letter(pipeline: TopicPipeline) -> None:
     bad = message(5, side="sideways")
     pipeline.produce([None, None, *messages(3), None, bad, *messages(1, 3)])
 
@@ -68,7 +68,7 @@ def test_bad_message_behind_deletes_is_the_dead_letter(pipeline: TopicPipeline) 
     assert (letter.value, letter.headers["dlq-source-offset"]) == (bad, "6")
 
 
-def test_deletes_are_no_part_of_the_error_budget(make_topic: MakeTopic) -> None:
+def test_deletes_do_not_count_in_the_error_budget(make_topic: MakeTopic) -> None:
     """Of 20 records 10 % are bad, of 120 messages under 2 %: the budget of 5 % is judged on the records."""
     pipeline = make_topic(streams={"threshold_messages": 20})
     pipeline.produce([*messages(18), message(50, side="no"), message(51, side="no"), *[None] * 100])
@@ -81,7 +81,7 @@ def test_deletes_are_no_part_of_the_error_budget(make_topic: MakeTopic) -> None:
     assert [entry["deletes_ignored"] for entry in pipeline.assert_settled()] == [100]
 
 
-def test_delete_leaves_the_row_of_its_key(pipeline: TopicPipeline) -> None:
+def test_delete_does_not_delete_the_row_of_its_key(pipeline: TopicPipeline) -> None:
     pipeline.produce([message(1), None])
     pipeline.consume()
     pipeline.assert_rows([1])
@@ -100,17 +100,17 @@ def removed(pipeline: TopicPipeline) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def retention(pipeline: TopicPipeline, monkeypatch: pytest.MonkeyPatch) -> dict[int, int]:
-    """The low watermark by partition. The embedded broker removes nothing: only its answer about that is changed."""
-    begin: dict[int, int] = {}
+    """The low watermark by partition. The embedded broker removes nothing: only its answer is changed."""
+    low: dict[int, int] = {}
 
-    def seen(*which: Any) -> Any:
-        return [replace(span, begin=begin.get(span.partition, span.begin)) for span in spans(*which)]
+    def changed(*asked: Any) -> Any:
+        return [replace(offsets, low=low.get(offsets.partition, offsets.low)) for offsets in partition_offsets(*asked)]
 
-    monkeypatch.setattr(intake_module, "spans", seen)
-    return begin
+    monkeypatch.setattr(batch_consumer, "partition_offsets", changed)
+    return low
 
 
-def test_removed_range_is_named_once_in_the_ledger(pipeline: TopicPipeline, retention: dict[int, int]) -> None:
+def test_removed_offsets_are_noted_once_in_the_ledger(pipeline: TopicPipeline, retention: dict[int, int]) -> None:
     pipeline.produce(messages(10))
     pipeline.consume()
     pipeline.produce(messages(10, 10))
@@ -128,7 +128,7 @@ def test_removed_range_is_named_once_in_the_ledger(pipeline: TopicPipeline, rete
     assert pipeline.committed() == {0: 20}
 
 
-def test_removed_range_up_to_the_end_is_named_and_leaves_no_lag(
+def test_removed_offsets_up_to_the_end_are_noted_and_leave_no_lag(
     pipeline: TopicPipeline, retention: dict[int, int]
 ) -> None:
     pipeline.produce(messages(10))
@@ -140,10 +140,10 @@ def test_removed_range_up_to_the_end_is_named_and_leaves_no_lag(
 
     assert removed(pipeline) == [(0, 10, 14, "validation_failed", False)]
     assert pipeline.committed() == {0: 15}
-    assert waiting(pipeline.kafka, pipeline.topic, pipeline.group) == 0
+    assert group_lag(pipeline.kafka, pipeline.topic, pipeline.group) == 0
 
 
-def test_removed_range_is_named_once_by_a_run_that_died_and_the_next(
+def test_removed_offsets_are_noted_once_by_a_run_that_died_and_the_next(
     pipeline: TopicPipeline, retention: dict[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.produce(messages(20))
@@ -164,19 +164,19 @@ def test_removed_range_is_named_once_by_a_run_that_died_and_the_next(
     pipeline.assert_rows(range(17, 20))
 
 
-@pytest.mark.parametrize("begin", [0, 10], ids=["nothing removed", "only what was read"])
-def test_nothing_is_named_where_nothing_unread_was_removed(
-    pipeline: TopicPipeline, retention: dict[int, int], begin: int
+@pytest.mark.parametrize("low", [0, 10], ids=["nothing removed", "only what was read"])
+def test_nothing_is_noted_if_no_unread_message_was_removed(
+    pipeline: TopicPipeline, retention: dict[int, int], low: int
 ) -> None:
     pipeline.produce(messages(20))
     commit_position(pipeline, 10)
-    retention[0] = begin
+    retention[0] = low
     assert pipeline.consume().removed == []
     assert removed(pipeline) == []
     pipeline.assert_rows(range(10, 20))
 
 
-def test_group_that_never_committed_has_missed_nothing(pipeline: TopicPipeline, retention: dict[int, int]) -> None:
+def test_group_without_a_commit_has_no_removed_offsets(pipeline: TopicPipeline, retention: dict[int, int]) -> None:
     pipeline.produce(messages(20))
     retention[0] = 15
     assert pipeline.consume().removed == []
@@ -208,9 +208,9 @@ def commit_position(pipeline: TopicPipeline, offset: int) -> None:
             {"retention.ms": "-1", "max.message.bytes": str(128 * 1024**2)},
         ),
     ],
-    ids=["the broker's defaults", "what would remove letters", "larger than ours"],
+    ids=["the broker's defaults", "options that remove letters", "larger than required"],
 )  # fmt: skip
-def test_dead_letter_topic_of_others_is_corrected_by_a_run(
+def test_dead_letter_topic_of_another_program_is_corrected_by_a_run(
     pipeline: TopicPipeline, options: dict[str, str], expected: dict[str, str]
 ) -> None:
     ensure_topic(pipeline.kafka, dead_letter_topic(pipeline.topic), 1, options)
@@ -219,13 +219,13 @@ def test_dead_letter_topic_of_others_is_corrected_by_a_run(
     assert topic_options(pipeline.kafka, dead_letter_topic(pipeline.topic)) == expected
 
 
-def test_run_without_bad_messages_makes_no_dead_letter_topic(pipeline: TopicPipeline) -> None:
+def test_run_without_bad_messages_creates_no_dead_letter_topic(pipeline: TopicPipeline) -> None:
     pipeline.produce([message(1), None])
     pipeline.consume()
     assert topic_options(pipeline.kafka, dead_letter_topic(pipeline.topic)) is None
 
 
-# What a message says
+# Content of messages
 
 
 def test_key_twice_in_an_object_is_a_dead_letter_and_the_others_load(pipeline: TopicPipeline) -> None:

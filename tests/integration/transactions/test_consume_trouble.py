@@ -1,4 +1,4 @@
-"""The ML service, the warehouse or the broker is in trouble: nothing is lost, and a later run finishes the work."""
+"""The ML service, the warehouse or the broker fails: nothing is lost, and a later run finishes the work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from topic_pipeline import message, messages, transaction
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion import load
 from include.ingestion.ledger import Ledger
-from include.streams.intake import Intake
+from include.streams.batch_consumer import BatchConsumer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,22 +24,22 @@ if TYPE_CHECKING:
     from real_broker import Broker
     from topic_pipeline import TopicPipeline
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 def with_faulty(make_topic: MakeTopic, faulty: FaultyMlService, **ml_service: Any) -> TopicPipeline:
-    told = {"url": faulty.url, "batch_size": 10, **ml_service}
-    return make_topic(ml_service=told, settings={"max_attempts": 1})
+    settings = {"url": faulty.url, "batch_size": 10, **ml_service}
+    return make_topic(ml_service=settings, settings={"max_attempts": 1})
 
 
 # The ML service
 
 
 @pytest.mark.parametrize("mode", [Mode.SLOW, Mode.EVERY_THIRD_FAILS])
-def test_messages_are_loaded_in_the_end_by_a_service_that_is(
+def test_messages_are_loaded_despite_a_service_that_is(
     make_topic: MakeTopic, faulty: FaultyMlService, mode: Mode
 ) -> None:
-    # Four requests at once: by chance every third answer may be the same one's, three times.
+    # Of four parallel requests, every third answer may by chance belong to the same one, three times.
     pipeline = with_faulty(make_topic, faulty, attempts=10)
     pipeline.produce(messages(100))
     faulty.mode = mode
@@ -51,8 +51,8 @@ def test_messages_are_loaded_in_the_end_by_a_service_that_is(
     pipeline.assert_settled()
 
 
-def test_nothing_is_loaded_without_a_category_and_nothing_lost(make_topic: MakeTopic, faulty: FaultyMlService) -> None:
-    """One message alone, which has one try: an outage is no death of its worker."""
+def test_message_without_a_category_waits_in_the_topic(make_topic: MakeTopic, faulty: FaultyMlService) -> None:
+    """One message with one attempt: an outage does not count as a death of its worker."""
     pipeline = with_faulty(make_topic, faulty)
     pipeline.produce([message(1)])
 
@@ -74,10 +74,8 @@ def test_nothing_is_loaded_without_a_category_and_nothing_lost(make_topic: MakeT
     assert pipeline.committed() == {0: 1}
 
 
-def test_open_circuit_says_so_and_bad_messages_wait_for_the_good_ones(
-    make_topic: MakeTopic, faulty: FaultyMlService
-) -> None:
-    """Dead letters of a batch that does not load would be there again with each try."""
+def test_open_circuit_is_an_error_and_publishes_no_dead_letters(make_topic: MakeTopic, faulty: FaultyMlService) -> None:
+    """Otherwise the dead letters of a batch that does not load would be published again at each try."""
     pipeline = with_faulty(make_topic, faulty, circuit_failures=2, circuit_reset_seconds=0.2, requests_at_once=1)
     pipeline.produce([*messages(20), b"bad"])
     faulty.mode = Mode.DOWN
@@ -119,10 +117,10 @@ MOMENTS: dict[str, tuple[Any, str]] = {
 }
 
 
-def test_nothing_is_lost_when_the_connection_to_the_warehouse_is_ended(
+def test_message_is_loaded_after_the_connection_to_the_warehouse_was_ended(
     make_topic: MakeTopic, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One message alone, which has one try: a lost connection is no death of its worker."""
+    """One message with one attempt: a closed connection does not count as a death of its worker."""
     pipeline = make_topic(settings={"max_attempts": 1})
     pipeline.produce([message(1)])
 
@@ -144,7 +142,7 @@ def test_nothing_is_lost_when_the_connection_to_the_warehouse_is_ended(
 
 
 def then_end_the_session(original: Callable[..., Any], pipeline: TopicPipeline) -> Callable[..., Any]:
-    """The function, after which the worker's connection is ended as by a restart."""
+    """Wrap the function: after it the worker's connection is ended, as by a restart."""
 
     def then_end(*values: Any, **named: Any) -> Any:
         answer = original(*values, **named)
@@ -156,7 +154,7 @@ def then_end_the_session(original: Callable[..., Any], pipeline: TopicPipeline) 
     return then_end
 
 
-def test_other_partitions_of_the_same_call_come_again_after_an_error(
+def test_other_partitions_of_the_same_call_are_read_again_after_an_error(
     make_topic: MakeTopic, faulty: FaultyMlService
 ) -> None:
     pipeline = with_faulty(make_topic, faulty)
@@ -177,7 +175,7 @@ def test_other_partitions_of_the_same_call_come_again_after_an_error(
 # Another consumer
 
 
-def test_table_that_differs_from_the_contract_stops_the_batch_and_sets_no_message_aside(
+def test_table_that_differs_from_the_contract_stops_the_batch_without_dead_letters(
     pipeline: TopicPipeline,
 ) -> None:
     pipeline.produce(messages(20))
@@ -198,10 +196,10 @@ def test_table_that_differs_from_the_contract_stops_the_batch_and_sets_no_messag
     pipeline.assert_settled()
 
 
-def test_batch_that_another_worker_has_begun_meanwhile_is_taken_again(
+def test_batch_that_another_worker_has_begun_meanwhile_is_read_again(
     pipeline: TopicPipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Where it is still ours, it is done in the same run."""
+    """If the partition is still assigned, the same run finishes the batch."""
     pipeline.produce(messages(10))
     original = Ledger.validated
     calls = []
@@ -225,7 +223,7 @@ def test_batch_that_another_worker_has_begun_meanwhile_is_taken_again(
 # The broker
 
 
-def test_consumer_goes_on_after_the_broker_has_forgotten_everything(pipeline: TopicPipeline, broker: Broker) -> None:
+def test_consumer_continues_after_a_restart_without_topics(pipeline: TopicPipeline, broker: Broker) -> None:
     pipeline.produce(messages(10))
     pipeline.consume()
 
@@ -241,18 +239,18 @@ def test_consumer_goes_on_after_the_broker_has_forgotten_everything(pipeline: To
     assert pipeline.committed() == {0: 5}
 
 
-def test_rows_stay_when_the_broker_goes_away_before_it_hears_of_them(
+def test_rows_stay_when_the_broker_restarts_before_the_commit(
     pipeline: TopicPipeline, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline.produce(messages(10))
-    original = Intake.commit
+    original = BatchConsumer.commit
 
-    def commit(intake: Intake, batch: Any) -> bool:
+    def commit(consumer: BatchConsumer, batch: Any) -> bool:
         broker.restart()
-        return original(intake, batch)
+        return original(consumer, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Intake, "commit", commit)
+        patch.setattr(BatchConsumer, "commit", commit)
         with suppress(RetryableError):
             pipeline.consume()
     pipeline.produce(messages(10, 10))

@@ -1,4 +1,4 @@
-"""Transactions by the other door, as files: the same categories, and what becomes of a file without the service."""
+"""Transactions as files: the same categories as from the topic, and a file waits while the service is down."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from topic_pipeline import message, messages, own_name, transaction
 
 from include.contracts.reader import read_contract
 from include.errors import Code, RetryableError
-from include.ingestion import road
+from include.ingestion import pipeline as stages
 from include.settings import CONTRACTS_DIR, IngestSettings, MlServiceSettings
 from local import bucket as local_bucket
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from local.platform import Platform
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(120)]
+pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def files(
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
 ) -> Iterator[Pipeline]:
-    """Files of transactions, in a dataset and a bucket of the test's own, with a service that misbehaves on command."""
+    """Files of transactions, in a dataset and a bucket for this test, with a service that misbehaves on command."""
     name = own_name(request.node.nodeid)
     bucket = name.replace("_", "-")
     local_bucket.client(platform.s3_config).create_bucket(Bucket=bucket)
@@ -50,7 +50,7 @@ def files(
         backoff_max_seconds=0.02,
         batch_size=10,
     )
-    monkeypatch.setattr(road, "ml_service_settings", lambda: service)
+    monkeypatch.setattr(stages, "ml_service_settings", lambda: service)
     pipeline = Pipeline(
         contract=replace(read_contract(CONTRACTS_DIR / "transactions.yaml"), dataset=name, topic=name),
         settings=IngestSettings(landing_bucket=bucket, spool_dir=tmp_path / "spool"),
@@ -78,12 +78,12 @@ def assert_loaded(files: Pipeline, key: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("mode", [Mode.HEALTHY, Mode.SLOW, Mode.EVERY_THIRD_FAILS])
-def test_file_is_loaded_in_the_end_by_a_service_that_is(
+def test_file_is_loaded_despite_a_service_that_is(
     files: Pipeline, faulty: FaultyMlService, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Four requests at once: by chance every third answer may be the same one's, three times.
-    patient = road.ml_service_settings().model_copy(update={"attempts": 10})
-    monkeypatch.setattr(road, "ml_service_settings", lambda: patient)
+    # Of four parallel requests, every third answer may by chance belong to the same one, three times.
+    patient = stages.ml_service_settings().model_copy(update={"attempts": 10})
+    monkeypatch.setattr(stages, "ml_service_settings", lambda: patient)
     faulty.mode = mode
 
     entry = files.send("transactions.ndjson", body(100))
@@ -94,8 +94,8 @@ def test_file_is_loaded_in_the_end_by_a_service_that_is(
 def test_file_waits_for_the_service_however_often_it_is_tried(
     files: Pipeline, faulty: FaultyMlService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = road.ml_service_settings().model_copy(update={"circuit_failures": 1_000})
-    monkeypatch.setattr(road, "ml_service_settings", lambda: closed)
+    closed = stages.ml_service_settings().model_copy(update={"circuit_failures": 1_000})
+    monkeypatch.setattr(stages, "ml_service_settings", lambda: closed)
     key = files.put("transactions.ndjson", body(30))
     faulty.mode = Mode.DOWN
     batches = files.claim()
@@ -116,7 +116,7 @@ def test_file_waits_for_the_service_however_often_it_is_tried(
     assert files.keys("failed/") == []
 
 
-def test_file_that_the_service_refuses_is_set_aside_with_the_services_words(
+def test_file_that_the_service_refuses_is_quarantined_with_the_services_reason(
     files: Pipeline, faulty: FaultyMlService
 ) -> None:
     faulty.mode = Mode.REFUSING
@@ -129,7 +129,7 @@ def test_file_that_the_service_refuses_is_set_aside_with_the_services_words(
 
 
 def test_file_and_topic_make_the_same_row(files: Pipeline, make_topic: MakeTopic, faulty: FaultyMlService) -> None:
-    """The same id is the same row, whichever way it comes, and the newest version stays."""
+    """Rows with the same id from a file and from the topic are the same row, and the newest version stays."""
     name = files.contract.dataset
     topic = make_topic(dataset=name, topic=name, ml_service={"url": faulty.url})
     files.send("transactions.ndjson", body(10))

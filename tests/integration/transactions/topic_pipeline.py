@@ -1,4 +1,4 @@
-"""The road of a topic's messages as the DAG walks it, for tests, and what became of them."""
+"""Runs the pipeline of a topic as the DAG does, for tests, and reads its results."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from include.ingestion.claim import Run
-from include.ingestion.road import Stores, open_stores
-from include.streams.broker import ensure_topic, spans
+from include.ingestion.claim import AirflowRun
+from include.ingestion.pipeline import Stores, open_stores
+from include.streams.batch_consumer import BatchConsumer
+from include.streams.broker import ensure_topic, partition_offsets
 from include.streams.consume import Consumed, TopicConsumer
 from include.streams.dead_letters import dead_letter_topic, replay
 from include.streams.decode import Decoder
-from include.streams.intake import Intake
 from include.streams.registry import Registry
 from ml_api.categories import CATEGORIES
 
@@ -39,7 +39,7 @@ NAMESPACE = UUID("6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21")
 
 
 def own_name(node: str) -> str:
-    """A test's name as far as a topic and a dataset can bear it, told apart by a checksum of the whole."""
+    """A name for a test's topic and dataset: the test's name, shortened, with a checksum of the whole name."""
     words = re.sub(r"[^a-z0-9]+", "_", node.rpartition("test_")[2].lower()).strip("_")
     return f"{words[:36].strip('_')}_{zlib.crc32(node.encode()):08x}"
 
@@ -60,7 +60,7 @@ def transaction(number: int, **changes: Any) -> Row:
 
 
 def message(number: int, **changes: Any) -> bytes:
-    """The same as a message in JSON."""
+    """The transaction of that number as a JSON message."""
     return json.dumps(transaction(number, **changes)).encode()
 
 
@@ -70,7 +70,7 @@ def messages(count: int, start: int = 0, **changes: Any) -> list[bytes]:
 
 
 def category_by_rule(transaction_id: object) -> str:
-    """What the service must answer, said once more."""
+    """The category that the service must answer."""
     return CATEGORIES[hash(UUID(str(transaction_id))) % len(CATEGORIES)]
 
 
@@ -88,7 +88,7 @@ class Letter:
 
 @dataclass
 class TopicPipeline:
-    """One dataset with a topic and a consumer group of its own. Every run opens what a task opens."""
+    """One dataset with its own topic and consumer group. Every run opens the same stores as a task."""
 
     contract: Contract
     kafka: KafkaConfig
@@ -109,13 +109,13 @@ class TopicPipeline:
     def group(self) -> str:
         return self.streams.group
 
-    # --- the road
+    # --- running
 
     def make_topic(self) -> None:
         ensure_topic(self.kafka, self.topic, self.partitions)
 
     def delete_topic(self) -> None:
-        """Delete the topic. The next `produce` makes it again, with no messages."""
+        """Delete the topic. The next `produce` creates it again, without messages."""
         admin = AdminClient({"bootstrap.servers": self.kafka.bootstrap_servers})
         admin.delete_topics([self.topic])[self.topic].result(10)
         while self.topic in admin.list_topics(timeout=5).topics:
@@ -124,7 +124,7 @@ class TopicPipeline:
     def produce(
         self, values: Iterable[bytes | None], partition: int = 0, headers: dict[str, bytes] | None = None
     ) -> int:
-        """Publish these, in their order, to one partition; how many they were."""
+        """Publish messages to one partition, in order, and return their number."""
         self.make_topic()
         count = 0
         producer = Producer(
@@ -140,35 +140,35 @@ class TopicPipeline:
 
     @contextmanager
     def consumer(self, run_id: str = "run", *, ignore_threshold: bool = False) -> Iterator[TopicConsumer]:
-        """A member of the group with stores of its own, as in a task."""
+        """A member of the group with its own stores, as in a task."""
         registry = Registry(self.registry_url, timeout_seconds=30, retries=0) if self.registry_url else None
         with (
             open_stores(self.s3, self.warehouse, self.ml_service) as stores,
-            Intake(self.kafka, self.topic, self.group, self.streams) as intake,
+            BatchConsumer(self.kafka, self.topic, self.group, self.streams) as consumer,
         ):
-            yield self.made(stores, intake, Decoder(registry), run_id, ignore_threshold=ignore_threshold)
+            yield self.made(stores, consumer, Decoder(registry), run_id, ignore_threshold=ignore_threshold)
 
     def made(
-        self, stores: Stores, intake: Intake, decoder: Decoder, run_id: str, *, ignore_threshold: bool = False
+        self, stores: Stores, consumer: BatchConsumer, decoder: Decoder, run_id: str, *, ignore_threshold: bool = False
     ) -> TopicConsumer:
-        run = Run("consume_test", run_id)
+        run = AirflowRun("consume_test", run_id)
         return TopicConsumer(
-            self.contract, intake, decoder, stores, self.kafka, self.settings, self.streams, run, ignore_threshold
+            self.contract, consumer, decoder, stores, self.kafka, self.settings, self.streams, run, ignore_threshold
         )
 
     def consume(self, run_id: str = "run", *, ignore_threshold: bool = False) -> Consumed:
-        """What one run of the DAG does."""
+        """Run the pipeline once, as the DAG does."""
         with self.consumer(run_id, ignore_threshold=ignore_threshold) as consumer:
             return consumer.consume()
 
     def replay(self) -> int:
-        """Put the dead letters back into the topic."""
+        """Replay the dead letters of the topic."""
         return replay(self.kafka, self.topic, group=f"{self.group}.replay")
 
-    # --- what became of it
+    # --- results
 
     def sql(self, query: str, *values: object) -> list[Row]:
-        """A statement as the warehouse's owner; `{table}` is the dataset's table."""
+        """Run a statement as the warehouse's owner; `{table}` is the dataset's table."""
         assert self.owner is not None
         table = sql.Identifier("raw", self.contract.dataset)
         with self.owner.cursor() as cursor:
@@ -176,7 +176,7 @@ class TopicPipeline:
             return cursor.fetchall() if cursor.description else []
 
     def rows(self) -> dict[str, Row]:
-        """The table, by id; nothing where there is none."""
+        """The table's rows by id; empty if there is no table."""
         if not self.sql("SELECT to_regclass(%s) AS there", f"raw.{self.contract.dataset}")[0]["there"]:
             return {}
         rows = self.sql("SELECT * FROM {table}")
@@ -221,28 +221,31 @@ class TopicPipeline:
             consumer.close()
 
     def committed(self) -> dict[int, int]:
-        """Behind which message the group stands, by partition; 0 where it has committed nothing."""
-        return {span.partition: span.committed or 0 for span in spans(self.kafka, self.topic, self.group)}
+        """The group's committed offset by partition; 0 before the first commit."""
+        return {
+            offsets.partition: offsets.committed or 0
+            for offsets in partition_offsets(self.kafka, self.topic, self.group)
+        }
 
     def reset(self) -> None:
-        """Send the group back to the beginning."""
+        """Commit offset 0 in every partition."""
         with_group = {"bootstrap.servers": self.kafka.bootstrap_servers, "group.id": self.group, "log_level": 0}
         consumer = Consumer({**with_group, "enable.auto.commit": False})
-        places = [TopicPartition(self.topic, partition, 0) for partition in range(self.partitions)]
-        consumer.commit(offsets=places, asynchronous=False)
+        beginning = [TopicPartition(self.topic, partition, 0) for partition in range(self.partitions)]
+        consumer.commit(offsets=beginning, asynchronous=False)
         consumer.close()
 
-    # --- what must always hold
+    # --- invariants
 
     def assert_rows(self, numbers: Iterable[int], rule: Callable[[object], str] = category_by_rule) -> dict[str, Row]:
-        """These transactions are in the table, once each, and no other; each with the category of the rule."""
+        """Assert that the table has exactly these transactions, once each, with the category of the rule."""
         rows = self.rows()
         assert set(rows) == {transaction(number)["id"] for number in numbers}
         assert {one: row["category"] for one, row in rows.items()} == {one: rule(one) for one in rows}
         return rows
 
     def assert_settled(self) -> list[Row]:
-        """Every entry has found its end, and those that were loaded balance; these, by offsets."""
+        """Assert that every entry is settled and the counts of loaded ones balance. Returns those, by offsets."""
         entries = self.entries()
         assert [entry for entry in entries if entry["settled_at"] is None] == []
         archived = [entry for entry in entries if entry["status"] == "archived"]

@@ -1,4 +1,4 @@
-"""A platform of its own: the models see all of raw and the ledger, and other tests write there."""
+"""A separate platform for these tests: the models read all of raw and the ledger, to which other tests write."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="package")
 def warehouse(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warehouse]:
-    """A migrated warehouse in which no load has made a table yet."""
+    """A migrated warehouse without raw tables."""
     with own_platform() as platform:
         yield Warehouse(platform, tmp_path_factory.mktemp("dbt"))
 
 
 @pytest.fixture
 def rolled_back(platform: Platform) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """The warehouse's owner in a transaction: everything is rolled back."""
+    """A connection of the warehouse's owner in a transaction that is rolled back."""
     config = platform.warehouse_config("owner")
     with (
         psycopg.connect(

@@ -1,4 +1,4 @@
-"""The dbt project on a platform of its own: files take the real road into raw, and `dbt build` runs as `transform`."""
+"""The dbt project on a separate platform: the real pipeline loads files, and `dbt build` runs as `transform`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ import psycopg
 from psycopg.rows import dict_row
 
 from include.contracts.catalog import read_catalog
-from include.ingestion.batch import ingest_batch
-from include.ingestion.claim import Run, claim
-from include.ingestion.places import incoming_prefix
-from include.ingestion.road import open_stores
+from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.pipeline import ingest_batch, open_stores
 from include.ingestion.settle import settle
 from include.ingestion.target import Target
 from include.settings import CONTRACTS_DIR, IngestSettings
@@ -31,29 +30,29 @@ Row = dict[str, Any]
 
 @dataclass
 class Warehouse:
-    """A warehouse, what drops files into it, and what builds its models."""
+    """A warehouse, with methods that load files and build the models."""
 
     platform: Platform
     folder: Path
 
     def __post_init__(self) -> None:
-        # Without table-level expectations: the library that evaluates them takes seconds to wake.
+        # Without table-level expectations: the library that evaluates them takes seconds to import.
         contracts = read_catalog(CONTRACTS_DIR).contracts
         self.contracts = {name: replace(contract, expectations=()) for name, contract in contracts.items()}
         self.settings = IngestSettings(spool_dir=self.folder / "spool")
 
     def make_tables(self) -> None:
-        """What the DAG's first task does."""
+        """Create the raw tables, as the DAG's task `prepare_tables` does."""
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
             for contract in self.contracts.values():
-                Target(contract, file_id=0, attempt=0).ensure(stores.ledger.connection)
+                Target(contract, file_id=0, attempt=0).ensure(stores.connection)
 
     def send(self, dataset: str, name: str, rows: list[Row]) -> None:
-        """A file of these rows on its road."""
+        """Drop a file with these rows and load it."""
         contract, body = self.contracts[dataset], "".join(json.dumps(row) + "\n" for row in rows)
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
             stores.objects.put(self.settings.landing_bucket, incoming_prefix(dataset) + name, body.encode())
-            for batch in claim(contract, stores.objects, stores.ledger, Run("test", name), self.settings):
+            for batch in claim(contract, stores.objects, stores.ledger, AirflowRun("test", name), self.settings):
                 ingest_batch(contract, batch, stores, self.settings)
             settle(contract, stores.objects, stores.ledger, self.settings)
 
@@ -71,14 +70,14 @@ class Warehouse:
             return cursor.fetchall() if cursor.description else []
 
     def build(self, *arguments: str, options: str = "") -> dict[str, Row]:
-        """`dbt build` from the checkout, with nothing written into it; each node's result by its short name.
+        """Run `dbt build` without writing into the checkout; return each node's result by its short name.
 
         Args:
-            arguments: of dbt.
-            options: of its sessions, in PostgreSQL's own words.
+            arguments: arguments of dbt.
+            options: PostgreSQL options of its sessions (PGOPTIONS).
         """
         config = self.platform.warehouse_config("transform")
-        told = {
+        environment = {
             "WAREHOUSE_HOST": config.host, "WAREHOUSE_PORT": str(config.port), "WAREHOUSE_DATABASE": config.database,
             "WAREHOUSE_TRANSFORM_USER": config.user,
             "WAREHOUSE_TRANSFORM_PASSWORD": config.password.get_secret_value(), "PGOPTIONS": options,
@@ -87,7 +86,7 @@ class Warehouse:
             [str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "build", *arguments,
              "--project-dir", str(ROOT / "dbt"), "--profiles-dir", str(ROOT / "dbt"),
              "--target-path", str(self.folder / "target"), "--log-path", str(self.folder / "logs")],
-            env=os.environ | told, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
+            env=os.environ | environment, cwd=self.folder, capture_output=True, text=True, timeout=120, check=False,
         )  # fmt: skip
         assert done.returncode in {0, 1}, done.stdout[-3000:]
         results = json.loads((self.folder / "target" / "run_results.json").read_text())["results"]

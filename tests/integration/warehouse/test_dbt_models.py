@@ -1,7 +1,7 @@
-"""The models on files that took the real road, against what Python computes from the same rows.
+"""The models on files loaded by the real pipeline, compared with what Python computes from the same rows.
 
-A build takes seconds, so the tests of this module share three, in this order: over the first files, over late and
-corrected ones, and over a row that breaks a rule while somebody reads in an open transaction.
+A build takes seconds, so the tests of this module share three builds, in this order: of the first files, of late and
+corrected ones, and of a row that violates a rule while a reader has an open transaction.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ AUTHORS = [("Ada", "ada@acme.org"), ("Bob", "bob@gmail.com"), ("Cy", None), ("Cy
 NIGHT = datetime(2026, 3, 1, tzinfo=UTC)
 
 
-# What is dropped
+# Input rows
 
 
 def commit(number: int, repository: str, author: tuple[str, str | None], at: datetime, **changes: Any) -> Row:
@@ -66,7 +66,7 @@ def sale(number: int, day: date, cents: int, **changes: Any) -> Row:
 
 
 def first_commits() -> list[Row]:
-    """On a coarse grid of hours, so that many are equally old."""
+    """Return commits on a coarse grid of hours, so that many have the same time."""
     chance = random.Random(7)
     return [
         commit(
@@ -78,7 +78,7 @@ def first_commits() -> list[Row]:
 
 
 def first_sales() -> list[Row]:
-    """With days, and more than a week, on which nothing is sold."""
+    """Return sales with days, and a period of more than a week, without sales."""
     chance = random.Random(8)
     days = [day for day in range(60) if day % 4 and not 20 <= day < 30]
     return [sale(n, date(2026, 1, 5) + timedelta(chance.choice(days)), chance.randrange(1, 99999)) for n in range(150)]
@@ -88,7 +88,7 @@ FIRST_COMMITS, FIRST_SALES = first_commits(), first_sales()
 LATE_COMMITS = [
     commit(900, "o/one", AUTHORS[0], NIGHT - timedelta(days=1)),  # before all others of its author
     FIRST_COMMITS[3] | {"message": "Corrected, fixes #12", "fetched_at": "2026-06-02T00:00:00+00:00"},
-    # As Git allows it: no author, and nothing said.
+    # As Git allows it: no author and an empty message.
     commit(901, "o/one", ("", None), NIGHT + timedelta(hours=3), authored_at=None, message=""),
     commit(902, "o/one", ("", None), datetime(2106, 2, 7, tzinfo=UTC), message=""),
 ]
@@ -103,7 +103,7 @@ def latest(rows: list[Row], key: str) -> list[Row]:
     return list({row[key]: row for row in rows}.values())
 
 
-# What Python makes of it
+# Expected results, computed in Python
 
 
 def expected_days(sales: list[Row]) -> list[Row]:
@@ -163,12 +163,12 @@ def expected_health(ledger: list[Row]) -> dict[str, Row]:
     return found
 
 
-# What is there
+# Builds
 
 
 @pytest.fixture(scope="module")
 def first_build(warehouse: Warehouse) -> dict[str, Row]:
-    """Commits and sales have come, one file of sales was refused, and nobody has sent a transaction yet."""
+    """The first build: commits and sales are loaded, one file of sales was rejected, there are no transactions yet."""
     warehouse.send("commits", "commits_1.ndjson", FIRST_COMMITS)
     warehouse.send("sales", "sales_1.ndjson", FIRST_SALES)
     warehouse.send("sales", "sales_bad.ndjson", BAD_FILE)
@@ -182,11 +182,11 @@ def versions(warehouse: Warehouse, table: str, key: str) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def touched(warehouse: Warehouse, first_build: dict[str, Row]) -> dict[str, set[str]]:
-    """Late and corrected rows have come, and the models were built again: the staged rows that this has written."""
+    """The second build, after late and corrected rows; returns the staged rows that it has written."""
     before = {name: versions(warehouse, *name) for name in (("stg_commits", "sha"), ("stg_sales", "sale_id"))}
     warehouse.send("commits", "commits_2.ndjson", LATE_COMMITS)
     warehouse.send("sales", "sales_2.ndjson", LATE_SALES)
-    # A long load: its transaction began before one that the first build has seen.
+    # A long load: its transaction started before one that the first build included.
     warehouse.sql(
         "UPDATE raw.sales SET _loaded_at = _loaded_at - interval '10 minutes' WHERE sale_id = 'S900'", role="owner"
     )
@@ -264,22 +264,22 @@ def test_second_build_writes_only_what_is_new_to_it(touched: dict[str, set[str]]
     }
 
 
-def test_ingestion_health_says_what_the_ledger_says(warehouse: Warehouse, touched: dict[str, set[str]]) -> None:
+def test_ingestion_health_matches_the_ledger(warehouse: Warehouse, touched: dict[str, set[str]]) -> None:
     expected = expected_health(warehouse.sql("SELECT * FROM ops.file_ingestion_log"))
     assert set(expected) == {"commits", "sales"}
     assert (expected["sales"]["files_failed"], expected["sales"]["rows_rejected"]) == (1, 1)
     rows = warehouse.sql("SELECT * FROM analytics.ingestion_health")
-    # A run over midnight has two days: the counts add up all the same.
-    for dataset, told in expected.items():
+    # A run over midnight has rows on two days: the sums are compared.
+    for dataset, values in expected.items():
         own = [row for row in rows if row["dataset"] == dataset]
         for name in ("files", "files_loaded", "files_failed", "rows_read", "rows_inserted", "rows_updated"):
-            assert sum(row[name] for row in own) == told[name], (dataset, name)
-        assert sum(row["rows_rejected"] for row in own) == told["rows_rejected"]
-        assert {row["dataset_last_loaded_at"] for row in own} == {told["last_loaded_at"]}
+            assert sum(row[name] for row in own) == values[name], (dataset, name)
+        assert sum(row["rows_rejected"] for row in own) == values["rows_rejected"]
+        assert {row["dataset_last_loaded_at"] for row in own} == {values["last_loaded_at"]}
         assert all(0 <= row["hours_since_load"] < 1 for row in own)
         if len(own) == 1:
-            assert own[0]["reject_share"] == told["reject_share"]
-            assert own[0]["median_load_seconds"] == pytest.approx(told["seconds"])
+            assert own[0]["reject_share"] == values["reject_share"]
+            assert own[0]["median_load_seconds"] == pytest.approx(values["seconds"])
 
 
 def staged_commits(warehouse: Warehouse) -> Row:
@@ -287,13 +287,13 @@ def staged_commits(warehouse: Warehouse) -> Row:
     return row
 
 
-def test_staged_commits_are_told_apart_by_every_row_and_version(
+def test_staged_commits_version_changes_with_every_row_and_version(
     warehouse: Warehouse, touched: dict[str, set[str]]
 ) -> None:
     before = staged_commits(warehouse)
     assert before["commits"] == len(latest(FIRST_COMMITS + LATE_COMMITS, "sha"))
     assert before == staged_commits(warehouse)
-    # As a long load does, which began before the newest one.
+    # As by a long load that started before the newest one.
     with warehouse.connect("transform") as connection, connection.transaction(force_rollback=True):
         connection.execute(
             "UPDATE staging.stg_commits SET loaded_at = loaded_at - interval '1 minute' WHERE sha = %s",
@@ -327,7 +327,7 @@ def test_features_that_are_not_those_of_the_staged_commits_are_found(
 
 @pytest.fixture(scope="module")
 def troubled(warehouse: Warehouse, touched: dict[str, set[str]]) -> dict[str, Row]:
-    """A sale breaks a rule, and somebody reads the features in a transaction that stays open."""
+    """The third build: a sale violates a rule, and a reader of the features has an open transaction."""
     warehouse.sql("UPDATE raw.sales SET category = 'Nonsense', _loaded_at = now() WHERE sale_id = 'S1'", role="owner")
     with warehouse.connect("reader") as reader, reader.transaction():
         reader.execute("SELECT count(*) FROM analytics.ml_features")
@@ -337,7 +337,7 @@ def troubled(warehouse: Warehouse, touched: dict[str, set[str]]) -> dict[str, Ro
         )  # fmt: skip
 
 
-def test_reader_in_an_open_transaction_does_not_hold_dbt_up_for_ever(troubled: dict[str, Row]) -> None:
+def test_reader_in_an_open_transaction_does_not_block_dbt_without_limit(troubled: dict[str, Row]) -> None:
     assert troubled["ml_features"]["status"] == "error"
     assert "lock timeout" in troubled["ml_features"]["message"]
 
@@ -352,16 +352,16 @@ def test_failing_test_stops_what_depends_on_it_and_names_its_query(
 ) -> None:
     broken = "accepted_values_stg_sales_category"
     assert [result["status"] for name, result in troubled.items() if name.startswith(broken)] == ["fail"]
-    behind = ("daily_sales", "daily_customer_sales", "top_customers", "category_performance")
-    assert {troubled[name]["status"] for name in behind} == {"skipped"}
+    downstream = ("daily_sales", "daily_customer_sales", "top_customers", "category_performance")
+    assert {troubled[name]["status"] for name in downstream} == {"skipped"}
 
-    said = report(warehouse.folder, tmp_path)
-    assert "AirflowFailException" in said["kind"]
-    assert "transformation-failed" in said["message"]
-    assert broken in said["message"]
-    assert "found 1 row" in said["message"]
-    assert len(said["logged"]) == 1
-    query = said["logged"][0].split("\n", maxsplit=1)[1]
+    reported = report(warehouse.folder, tmp_path)
+    assert "AirflowFailException" in reported["kind"]
+    assert "transformation-failed" in reported["message"]
+    assert broken in reported["message"]
+    assert "found 1 row" in reported["message"]
+    assert len(reported["logged"]) == 1
+    query = reported["logged"][0].split("\n", maxsplit=1)[1]
     assert [row["value_field"] for row in warehouse.sql(query)] == ["Nonsense"]
 
 
@@ -376,17 +376,17 @@ transform.log.addHandler(Kept())
 try:
     transform.report_failed_tests(sys.argv[1], {})
 except Exception as error:
-    print("SAID" + json.dumps({"kind": type(error).__name__, "message": str(error), "logged": logged}))
+    print("REPORT" + json.dumps({"kind": type(error).__name__, "message": str(error), "logged": logged}))
 """
 
 
 def report(project: Path, home: Path) -> dict[str, Any]:
-    """What the task does with the results, in a process of its own: Airflow reads its configuration at import."""
+    """Run the task's callback on the results, in a separate process: Airflow reads its configuration at import."""
     done = subprocess.run(
         [sys.executable, "-c", REPORT, str(project)],
         env={"PATH": os.environ["PATH"], "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT)},
         cwd=home, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
-    line = next((line for line in done.stdout.splitlines() if line.startswith("SAID")), None)
+    line = next((line for line in done.stdout.splitlines() if line.startswith("REPORT")), None)
     assert line is not None, done.stderr[-2000:]
-    return json.loads(line.removeprefix("SAID"))
+    return json.loads(line.removeprefix("REPORT"))

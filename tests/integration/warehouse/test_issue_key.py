@@ -1,4 +1,4 @@
-"""The migration that makes issues known by the API's own number, on a table of before."""
+"""The migration that changes the key of issues to the API's id, on a table of the previous version."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SCRIPT = REPOSITORY / "sql" / "migrations" / "versions" / "0011_messages.sql"
 
 @pytest.fixture
 def owner(rolled_back: Connection) -> Connection:
-    """The warehouse's owner, with a table of before; everything is rolled back."""
+    """A connection of the owner, with a table of the previous version; everything is rolled back."""
     rolled_back.execute("DROP TABLE IF EXISTS raw.issues")
     rolled_back.execute(
         "CREATE TABLE raw.issues (repository text, number bigint, issue_id bigint, fetched_at timestamptz, "
@@ -30,7 +30,7 @@ def migrate(connection: Connection) -> None:
         cursor.execute(script[script.index("DO $$") :].encode())
 
 
-def test_issues_that_are_there_twice_are_there_once_under_the_last_name(owner: Connection) -> None:
+def test_duplicate_issues_are_merged_under_the_last_name(owner: Connection) -> None:
     owner.execute(
         "INSERT INTO raw.issues VALUES ('o/old', 1, 11, '2026-01-01Z', 1, 1), ('o/old', 2, 12, '2026-01-01Z', 1, 2), "
         "('o/new', 1, 11, '2026-02-01Z', 2, 1), ('o/new', 3, 13, '2026-02-01Z', 2, 3)"

@@ -1,4 +1,4 @@
-"""The migration that indexes the hash of a header, on a table of before."""
+"""The migration that indexes the hash of a header, on a table of the previous version."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ pytestmark = pytest.mark.integration
 Connection = psycopg.Connection[tuple[object, ...]]
 SCRIPT = REPOSITORY / "sql" / "migrations" / "versions" / "0012_long_headers.sql"
 INSERT = "INSERT INTO ops.dataset_column (dataset, column_name, source_name) VALUES ('d', %s, %s)"
-# Random digits: what PostgreSQL can compress is no long key of an index.
+# Random digits, because PostgreSQL compresses repetitive text to a short index key.
 LONG = "SELECT string_agg(md5(n::text), '') FROM generate_series(1, 200) AS n"
 
 
 @pytest.fixture
 def owner(rolled_back: Connection) -> Connection:
-    """The warehouse's owner, with the table as it was before and a header in it; everything is rolled back."""
+    """A connection of the owner, with a table of the previous version and a header; everything is rolled back."""
     rolled_back.execute("DROP INDEX ops.dataset_column_dataset_source_name_key")
     rolled_back.execute("DROP FUNCTION ops.header_hash")
-    # Other tests left headers that this constraint refuses.
+    # Headers of other tests would violate this constraint.
     rolled_back.execute("TRUNCATE ops.dataset_column")
     rolled_back.execute("ALTER TABLE ops.dataset_column ADD UNIQUE (dataset, source_name)")
     rolled_back.execute(INSERT, ["price", "Price"])
@@ -31,7 +31,7 @@ def owner(rolled_back: Connection) -> Connection:
 
 
 @pytest.mark.parametrize(("column", "header"), [("price", "Other"), ("other", "Price")], ids=["column", "header"])
-def test_what_was_there_is_still_unique_both_ways(owner: Connection, column: str, header: str) -> None:
+def test_existing_columns_and_headers_are_still_unique(owner: Connection, column: str, header: str) -> None:
     with pytest.raises(psycopg.errors.UniqueViolation), owner.transaction():
         owner.execute(INSERT, [column, header])
     owner.execute(f"{INSERT} ON CONFLICT DO NOTHING", [column, header])

@@ -1,7 +1,7 @@
-"""What each role of the real server may not do, whatever it says; and that no function lends a caller its rights.
+"""What each role of the real server must not do, and that no function gives its rights to the caller.
 
-What `ingest` may do with the tables of datasets and the ledger stands in tests/integration/ingestion; that the
-containers' server is the same one, in tests/integration/deploy.
+What `ingest` may do with raw tables and the ledger is tested in tests/integration/ingestion; that the server of the
+containers has the same roles, in tests/integration/deploy.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Connection = psycopg.Connection[tuple[object, ...]]
 HOMES = {role: one.name for one in DATABASES for role in (one.owner, *one.guests)}
 GUESTS = ("ingest", "transform", "reader")
 
-# Of the server as a whole: for no role of ours, owners included.
+# Actions on the whole server: forbidden for all roles of the platform, including owners.
 OF_THE_SERVER = [
     pytest.param("SELECT rolpassword FROM pg_authid", id="password hashes"),
     pytest.param("SELECT * FROM pg_hba_file_rules", id="who may log in"),
@@ -46,14 +46,14 @@ OF_THE_SERVER = [
     pytest.param("GRANT pg_read_all_data TO {role}", id="a ready-made role"),
     pytest.param("SET session_replication_role = 'replica'", id="switching triggers off"),
     pytest.param("ALTER SYSTEM SET log_statement = 'all'", id="the configuration"),
-    pytest.param("SELECT pg_reload_conf()", id="reading it anew"),
+    pytest.param("SELECT pg_reload_conf()", id="reloading the configuration"),
     pytest.param("LOAD 'auto_explain'", id="a library"),
     pytest.param("CREATE FUNCTION pg_temp.f() RETURNS int LANGUAGE c AS 'libc', 'getpid'", id="a function in C"),
     pytest.param("CREATE EVENT TRIGGER t ON sql_drop EXECUTE FUNCTION pg_catalog.now()", id="an event trigger"),
     pytest.param("CREATE FOREIGN DATA WRAPPER other", id="a foreign data wrapper"),
 ]
 
-# Of the warehouse: for those who did not make it.
+# Actions on the warehouse that only its owner may do.
 OF_THE_OWNER = [
     pytest.param("CREATE TABLE public.mine (a int)", id="a table in public"),
     pytest.param("CREATE FUNCTION public.f() RETURNS int LANGUAGE sql AS 'SELECT 1'", id="a function in public"),
@@ -79,7 +79,7 @@ OF_THE_OWNER = [
     pytest.param("UPDATE ops.rejected_rows SET code = 'x'", id="rewriting rejects"),
     pytest.param("ALTER FUNCTION ops.keep_history() RESET ALL", id="a function's path"),
     pytest.param("ALTER FUNCTION ops.ensure_dataset OWNER TO {role}", id="a function's owner"),
-    pytest.param("SELECT ops.keep_history()", id="writing history by hand"),
+    pytest.param("SELECT ops.keep_history()", id="calling the history trigger"),
     pytest.param("SELECT * FROM public.alembic_version", id="the migrations' state"),
     pytest.param("UPDATE public.alembic_version SET version_num = '0'", id="undoing a migration"),
     pytest.param("ALTER DATABASE warehouse SET log_statement = 'all'", id="the database's settings"),
@@ -88,7 +88,7 @@ OF_THE_OWNER = [
 
 @pytest.fixture(scope="module")
 def sessions(platform: Platform) -> Iterator[dict[str, Connection]]:
-    """Each role in its database."""
+    """Connections of each role to its database."""
     opened = {role: enter(platform, role, database) for role, database in HOMES.items()}
     yield opened
     for connection in opened.values():
@@ -103,14 +103,14 @@ def enter(platform: Platform, role: str, database: str) -> Connection:
 
 
 @pytest.mark.parametrize("statement", OF_THE_SERVER)
-def test_no_role_rules_the_server(sessions: dict[str, Connection], statement: str) -> None:
+def test_no_role_can_administer_the_server(sessions: dict[str, Connection], statement: str) -> None:
     for role, connection in sessions.items():
         with pytest.raises(pg.InsufficientPrivilege):
             connection.execute(statement.replace("{role}", role))
 
 
 @pytest.mark.parametrize("statement", OF_THE_OWNER)
-def test_no_guest_rules_the_warehouse(sessions: dict[str, Connection], statement: str) -> None:
+def test_no_other_role_administers_the_warehouse(sessions: dict[str, Connection], statement: str) -> None:
     for role in GUESTS:
         with pytest.raises(pg.InsufficientPrivilege):
             sessions[role].execute(statement.replace("{role}", role))
@@ -125,8 +125,8 @@ def test_a_role_is_in_no_other(platform: Platform, role: str) -> None:
     assert others in ([], [("pg_database_owner",)])
 
 
-def test_every_function_that_lends_rights_looks_into_the_callers_schema_last(platform: Platform) -> None:
-    """Also those of migrations to come: without `pg_temp` at its end, a path begins with it."""
+def test_every_security_definer_function_searches_the_callers_schema_last(platform: Platform) -> None:
+    """Also functions of later migrations: without an explicit `pg_temp` at the end, PostgreSQL searches it first."""
     with superuser_connection(platform.settings, platform.credentials, "warehouse") as connection:
         found = connection.execute(
             "SELECT proname, proconfig, has_function_privilege('public', oid, 'EXECUTE') FROM pg_proc "
@@ -136,7 +136,7 @@ def test_every_function_that_lends_rights_looks_into_the_callers_schema_last(pla
     assert [row for row in found if row[1:] != (["search_path=pg_catalog, pg_temp"], False)] == []
 
 
-def test_a_new_function_is_not_everybodys(platform: Platform) -> None:
+def test_a_new_function_is_not_executable_by_public(platform: Platform) -> None:
     owner = enter(platform, "warehouse_owner", "warehouse")
     with owner, owner.transaction(force_rollback=True):
         owner.execute("CREATE FUNCTION ops.new() RETURNS int LANGUAGE sql AS 'SELECT 1'")
@@ -146,7 +146,7 @@ def test_a_new_function_is_not_everybodys(platform: Platform) -> None:
 
 @pytest.mark.parametrize("catalogue", ["pg_attribute", "pg_constraint"])
 def test_ensure_dataset_cannot_be_made_to_run_the_callers_code(platform: Platform, catalogue: str) -> None:
-    """A view by the catalogue's name in the caller's own temporary schema, which calls the caller's own function."""
+    """The attack: a view with the name of the catalogue in the caller's temporary schema, which calls a function."""
     columns = json.dumps([{"name": "id", "type": "text"}])
     with enter(platform, "ingest", "warehouse") as ingest, ingest.transaction(force_rollback=True):
         ingest.execute("CREATE TABLE load.caught (who text)")
@@ -167,8 +167,8 @@ def test_ensure_dataset_cannot_be_made_to_run_the_callers_code(platform: Platfor
 
 
 @pytest.mark.parametrize("role", ["ingest", "transform", "reader"])
-def test_the_raw_tables_are_the_owners(platform: Platform, sessions: dict[str, Connection], role: str) -> None:
-    """Whoever owns a table may drop it, whatever is granted: it is not the role that asked for it."""
+def test_the_raw_tables_belong_to_the_owner(platform: Platform, sessions: dict[str, Connection], role: str) -> None:
+    """An owner can always drop its table, so the table must not belong to the role that requested it."""
     columns = json.dumps([{"name": "id", "type": "text"}])
     with enter(platform, "ingest", "warehouse") as ingest, ingest.transaction(force_rollback=True):
         ingest.execute("SELECT ops.ensure_dataset('owned_by_whom', %s::jsonb, ARRAY['id'])", [columns])
@@ -181,7 +181,7 @@ def test_the_raw_tables_are_the_owners(platform: Platform, sessions: dict[str, C
     assert owned == []
 
 
-def test_ingest_makes_and_drops_what_a_load_needs_for_itself(sessions: dict[str, Connection]) -> None:
+def test_ingest_creates_and_drops_the_tables_of_a_load(sessions: dict[str, Connection]) -> None:
     sessions["ingest"].execute("CREATE UNLOGGED TABLE load.rights_1 (id text)")
     for role in ("transform", "reader"):
         with pytest.raises(pg.InsufficientPrivilege):
@@ -191,7 +191,7 @@ def test_ingest_makes_and_drops_what_a_load_needs_for_itself(sessions: dict[str,
 
 @pytest.mark.parametrize("role", ["airflow", "warehouse_owner", "mlflow", "metabase"])
 @pytest.mark.parametrize("database", [*COMMON_DATABASES, *(one.name for one in DATABASES)])
-def test_an_owner_enters_its_own_database_alone(platform: Platform, role: str, database: str) -> None:
+def test_an_owner_connects_to_its_own_database_only(platform: Platform, role: str, database: str) -> None:
     if database == HOMES[role]:
         enter(platform, role, database).close()
         return
@@ -200,13 +200,13 @@ def test_an_owner_enters_its_own_database_alone(platform: Platform, role: str, d
 
 
 @pytest.mark.parametrize("role", GUESTS)
-def test_a_guest_cannot_enter_the_servers_template(platform: Platform, role: str) -> None:
-    """Whoever sits in it holds up every new database."""
+def test_other_roles_cannot_connect_to_the_template_database(platform: Platform, role: str) -> None:
+    """A session in the template database blocks the creation of databases."""
     with pytest.raises(psycopg.OperationalError, match="permission denied for database"):
         enter(platform, role, "template1")
 
 
-def test_no_role_can_take_all_sessions(platform: Platform) -> None:
+def test_no_role_can_use_all_connections(platform: Platform) -> None:
     with superuser_connection(platform.settings, platform.credentials) as connection:
         limits = dict(
             connection.execute(
@@ -219,7 +219,7 @@ def test_no_role_can_take_all_sessions(platform: Platform) -> None:
 
 
 @pytest.mark.parametrize("role", GUESTS)
-def test_a_forgotten_session_is_ended(sessions: dict[str, Connection], role: str) -> None:
+def test_an_idle_session_is_ended(sessions: dict[str, Connection], role: str) -> None:
     settings = ROLE_SETTINGS[role]
     assert settings["idle_in_transaction_session_timeout"]
     found = {name: sessions[role].execute("SELECT current_setting(%s)", [name]).fetchone() for name in settings}

@@ -1,4 +1,4 @@
-"""Tries, refusals and the deadline of a message."""
+"""Attempts, refusals and the deadline of sending a message."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BUSY = smtplib.SMTPDataError(451, b"later")
 
 
 class Channel:
-    """Answers with these errors first, and takes the message then."""
+    """Raises these errors first, then accepts the message."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors, self.tries = list(errors), 0
@@ -50,35 +50,35 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param([ValueError("no notifier")] * 3, 3, False, id="broken-notifier"),
     ],
 )
-def test_tries_end_with_success_or_with_what_no_try_helps(errors: list[Exception], tries: int, sent: bool) -> None:
+def test_attempts_end_with_success_or_a_final_error(errors: list[Exception], tries: int, sent: bool) -> None:
     channel = Channel(*errors)
     assert deliver(channel, AlertSettings(attempts=3)) is sent
     assert channel.tries == tries
 
 
-def test_what_went_wrong_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+def test_errors_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        deliver(Channel(OSError("nobody listens"), REFUSED), AlertSettings())
+        deliver(Channel(OSError("connection refused"), REFUSED), AlertSettings())
     assert [record.levelname for record in caplog.records] == ["WARNING", "ERROR"]
-    assert "nobody listens" in caplog.messages[0]
+    assert "connection refused" in caplog.messages[0]
     assert "554" in caplog.messages[1]
 
 
 @pytest.fixture
 def released() -> Iterator[Event]:
-    """Lets a channel that hangs go on at the end."""
+    """Releases a blocked channel at the end of the test."""
     event = Event()
     yield event
     event.set()
 
 
-def test_channel_that_hangs_is_given_up(released: Event, caplog: pytest.LogCaptureFixture) -> None:
-    """Without the deadline this would hang until pytest's own timeout."""
+def test_blocked_channel_is_given_up(released: Event, caplog: pytest.LogCaptureFixture) -> None:
+    """Without the deadline this would block until the timeout of pytest."""
     assert not deliver(released.wait, AlertSettings(deadline_seconds=0.05))
     assert "given up" in caplog.text
 
 
-def test_no_try_follows_after_the_deadline(released: Event, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_attempt_follows_after_the_deadline(released: Event, monkeypatch: pytest.MonkeyPatch) -> None:
     threads: list[Thread] = []
     tries: list[int] = []
 
@@ -111,7 +111,7 @@ def test_no_try_follows_after_the_deadline(released: Event, monkeypatch: pytest.
         pytest.param(TimeoutError(), False, id="timeout"),
     ],
 )
-def test_refusals_that_stay(error: Exception, final: bool) -> None:
+def test_final_errors_are_recognised(error: Exception, final: bool) -> None:
     assert is_final(error) is final
 
 
@@ -121,11 +121,11 @@ def test_refusals_that_stay(error: Exception, final: bool) -> None:
         pytest.param("404 Client Error for url: https://hooks.example/services/T0/canary-8f3a", id="the whole address"),
         pytest.param("Max retries exceeded with url: /services/T0/canary-8f3a (refused)", id="its path alone"),
         pytest.param("x" * 290 + "https://hooks.example/services/T0/canary-8f3a", id="where the text is cut"),
-        pytest.param("invalid token: canary-8f3a", id="a token among other things"),
+        pytest.param("invalid token: canary-8f3a", id="a token within a text"),
     ],
 )
-def test_what_a_notifier_was_given_is_not_logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
-    """An address to post to is as good as a password."""
+def test_arguments_of_a_notifier_are_not_logged(caplog: pytest.LogCaptureFixture, words: str) -> None:
+    """A webhook URL is a secret."""
     given = {"url": "https://hooks.example/services/T0/canary-8f3a", "more": [{"token": "canary-8f3a"}], "level": "url"}
     with caplog.at_level(logging.WARNING):
         assert not deliver(Channel(*[OSError(words)] * 2), AlertSettings(attempts=2, notifier_kwargs=given))

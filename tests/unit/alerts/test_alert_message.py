@@ -1,4 +1,4 @@
-"""What a message says, and that a name in it can do no harm."""
+"""The text of a message, and that hostile names in it are harmless."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ALERT = Alert(
     causes={"missing-columns": 41, "empty-file": 1},
     items=(Item("a.csv", "missing-columns", "s3://landing/failed/a.csv.report.json"), Item("b.csv", "empty-file")),
     more=40,
-    facts=(("since", "noon"),),
-    advice="Mend it.",
+    details=(("since", "noon"),),
+    advice="Correct it.",
     run_url="http://127.0.0.1:8080/dags/ingest_sales/runs/1",
     held_back=3,
 )
@@ -36,37 +36,37 @@ and 40 more
 
 This happened 3 times more since the last message.
 
-Mend it.
+Correct it.
 
 Run: http://127.0.0.1:8080/dags/ingest_sales/runs/1
 """
 
 
 class Page(HTMLParser):
-    """Which elements a page has, and what it says."""
+    """The elements and the text of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
         self.elements: list[str] = []
-        self.said = ""
+        self.shown = ""
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.elements.append(tag)
 
     def handle_data(self, data: str) -> None:
-        self.said += data
+        self.shown += data
 
 
-def test_text_says_everything() -> None:
+def test_text_contains_all_parts() -> None:
     assert ALERT.text == TEXT
 
 
-def test_page_says_the_same() -> None:
+def test_html_contains_the_same_parts() -> None:
     page = Page(ALERT.html)
     for line in TEXT.splitlines():
         for part in line.removeprefix("- ").split(": ", maxsplit=1) if "http" not in line else []:
-            assert part.strip() in page.said, part
+            assert part.strip() in page.shown, part
     assert 'href="http://127.0.0.1:8080/dags/ingest_sales/runs/1"' in ALERT.html
 
 
@@ -79,7 +79,7 @@ def test_bare_message_has_no_empty_parts() -> None:
 @pytest.mark.parametrize(
     ("held_back", "said"), [(0, ""), (1, "once more"), (2, "2 times more"), (1200, "1,200 times more")]
 )
-def test_repeats_are_told_with_their_number(held_back: int, said: str) -> None:
+def test_repeats_are_shown_with_their_number(held_back: int, said: str) -> None:
     alert = Alert("sales", "1 file quarantined", {}, held_back=held_back)
     assert said in alert.repeats
     assert alert.repeats in alert.text
@@ -107,14 +107,14 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_name_stays_a_name(name: str) -> None:
-    def told(item: str) -> Alert:
+    def alert_for(item: str) -> Alert:
         return Alert("sales", "1 file quarantined", {item: 1}, (Item(item, "empty-file", f"s3://landing/{item}"),))
 
-    alert, harmless = told(name), told("a.csv")
+    alert, harmless = alert_for(name), alert_for("a.csv")
     assert len(alert.text.splitlines()) == len(harmless.text.splitlines())
     assert Page(alert.html).elements == Page(harmless.html).elements
     assert cleaned(name) in alert.text
-    assert cleaned(name) in Page(alert.html).said
+    assert cleaned(name) in Page(alert.html).shown
     (alert.text + alert.html + alert.subject).encode()
 
 

@@ -1,4 +1,4 @@
-"""The playbook as text: its syntax, its style, and that each variable is explained, used and has a default."""
+"""Static checks of the playbook: syntax, style, and that each variable is explained, is used and has a default."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def run(program: str, *arguments: str, folder: Path = ANSIBLE) -> subprocess.Com
 
 
 def variables(path: Path) -> dict[str, Any]:
-    told = yaml.safe_load(path.read_text())
-    assert isinstance(told, dict)
-    return told
+    content = yaml.safe_load(path.read_text())
+    assert isinstance(content, dict)
+    return content
 
 
 @pytest.mark.parametrize("inventory", ["localhost.yml", "remote.example.yml"])
@@ -64,7 +64,7 @@ def test_each_role_has_the_tag_of_its_name() -> None:
 def test_each_variable_is_explained_and_used(name: str) -> None:
     head = EXPLAINED.read_text().split(f"\n{name}:", maxsplit=1)[0]
     block = head.rsplit("\n\n", maxsplit=1)[-1]
-    assert block.startswith("#"), "a comment stands above it, or above those it belongs to"
+    assert block.startswith("#"), "the variable or its group has no comment"
     assert any(re.search(rf"\b{name}\b", path.read_text()) for path in SOURCES if path != EXPLAINED)
 
 
@@ -74,8 +74,8 @@ def test_no_variable_is_without_a_default() -> None:
     assert used - known == set()
 
 
-def test_everything_comes_with_ansible_itself() -> None:
-    """No collection of Galaxy: a control host needs ansible-core and nothing else."""
+def test_only_builtin_modules_are_used() -> None:
+    """No collection of Galaxy is used: a control host needs only ansible-core."""
     modules = {name for path in SOURCES for name in re.findall(r"^ +(\w+\.\w+\.\w+):", path.read_text(), re.MULTILINE)}
     assert modules
     assert {name for name in modules if not name.startswith("ansible.builtin.")} == set()
@@ -84,7 +84,7 @@ def test_everything_comes_with_ansible_itself() -> None:
 def test_the_unit_starts_and_stops_the_platform_as_its_user(tmp_path: Path) -> None:
     unit = tmp_path / "filegate.service"
     arguments = f"src=roles/start/templates/filegate.service.j2 dest={unit} mode=0644"
-    told = {
+    variables_of_play = {
         "start_user": {"stdout": "filegate"},
         "filegate_path": "/opt/filegate",
         "ansible_python_interpreter": sys.executable,
@@ -92,7 +92,7 @@ def test_the_unit_starts_and_stops_the_platform_as_its_user(tmp_path: Path) -> N
     rendered = run(
         "ansible",
         *("localhost", "--inventory", "inventories/localhost.yml", "--module-name", "template"),
-        *("--args", arguments, "--extra-vars", json.dumps(told)),
+        *("--args", arguments, "--extra-vars", json.dumps(variables_of_play)),
     )
     assert rendered.returncode == 0, rendered.stdout + rendered.stderr
     lines = unit.read_text().splitlines()

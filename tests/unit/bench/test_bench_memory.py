@@ -1,4 +1,4 @@
-"""The peak that the bench tells is the worker's own."""
+"""The peak memory of a benchmark is that of its worker process."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from local.settings import REPOSITORY
 pytestmark = pytest.mark.unit
 
 
-def test_what_the_parent_has_used_does_not_count() -> None:
+def test_peak_mb_does_not_count_memory_of_the_parent() -> None:
     assert len(bytearray(400 * 1024**2).replace(b"\0", b"\1")) > 0
     command = [sys.executable, "-c", "from bench.memory import peak_mb; print(peak_mb())"]
-    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
-    assert float(told) < 200
+    printed = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    assert float(printed) < 200
     assert peak_mb() > 400

@@ -1,4 +1,4 @@
-"""Files of a contract that cannot be used wait for it, and those of all other datasets do not."""
+"""Files of a broken contract wait for it, and those of other datasets do not."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from include.contracts.problems import Remains
 from include.contracts.remains import read_remains
 from include.settings import CONTRACTS_DIR, IngestSettings
 
-pytestmark = [pytest.mark.unit, pytest.mark.timeout(180)]
+pytestmark = pytest.mark.unit
 
 SALES = (CONTRACTS_DIR / "sales.yaml").read_text()
 
@@ -54,15 +54,15 @@ def read(folder: Path, **contracts: str) -> Catalog:
     return read_catalog(directory)
 
 
-@pytest.mark.parametrize("spoil", [refused, cut, exhausting])
-def test_file_patterns_of_a_broken_contract_keep_their_files(tmp_path: Path, spoil) -> None:
+@pytest.mark.parametrize("break_contract", [refused, cut, exhausting])
+def test_files_that_match_a_broken_contract_wait_for_it(tmp_path: Path, break_contract) -> None:
     for attempt in range(2):  # from the child, and from the cache
         folder = tmp_path / str(attempt)
         folder.mkdir()
         catalog = read(
             folder,
             orders=contract("orders", "orders*.csv"),
-            orders_eu=spoil(contract("orders_eu", "orders_eu*.csv, eu_orders*.csv")),
+            orders_eu=break_contract(contract("orders_eu", "orders_eu*.csv, eu_orders*.csv")),
         )
         assert sorted(catalog.contracts) == ["orders"]
         waits = {"orders_eu_1.csv": "orders_eu", "eu_orders_1.csv": "orders_eu"}
@@ -81,13 +81,13 @@ def test_more_specific_pattern_of_a_sound_contract_takes_its_file(tmp_path: Path
 @pytest.mark.parametrize(
     "text", ["kind: [", "customProperties: *b\n", "\0", "- a", "customProperties:\n- {property: ingestion, value: {"]
 )
-def test_file_name_stands_in_for_patterns_that_cannot_be_read(tmp_path: Path, text: str) -> None:
+def test_file_name_replaces_patterns_that_cannot_be_read(tmp_path: Path, text: str) -> None:
     catalog = read(tmp_path, orders=text, sales=SALES)
     assert catalog.match_broken("orders_1.csv") == "orders"
     assert catalog.match_broken("sales_1.csv") is None
 
 
-def test_broken_contract_without_patterns_keeps_no_file(tmp_path: Path) -> None:
+def test_no_file_waits_for_a_broken_contract_without_patterns(tmp_path: Path) -> None:
     assert read(tmp_path, orders="kind: DataContract\n").match_broken("orders_1.csv") is None
 
 
@@ -98,14 +98,14 @@ def test_broken_draft_takes_nothing_from_an_active_dataset(tmp_path: Path) -> No
 
 
 def test_copy_of_a_contract_takes_nothing_from_its_original(tmp_path: Path) -> None:
-    """It is broken because it still has the original's name; what it has beside the original's patterns waits."""
+    """It is broken because it still has the original's name; only files of its other patterns wait for it."""
     catalog = read(tmp_path, a_copy=contract("sales", "sales*.csv, sales_eu*.csv"), sales=SALES)
     assert [error.dataset for error in catalog.broken] == ["a_copy"]
     assert catalog.match_broken("sales_1.csv") is None
     assert catalog.match_broken("sales_eu_1.csv") == "a_copy"
 
 
-def test_second_dataset_of_a_topic_keeps_its_files(tmp_path: Path) -> None:
+def test_files_of_the_second_dataset_of_a_topic_wait(tmp_path: Path) -> None:
     text = (CONTRACTS_DIR / "transactions.yaml").read_text()
     copy = text.replace("name: transactions", "name: transfers").replace("[transactions*.csv,", "[transfers*.csv,")
     assert read(tmp_path, transactions=text, transfers=copy).match_broken("transfers_1.csv") == "transfers"

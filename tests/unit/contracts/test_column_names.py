@@ -1,4 +1,4 @@
-"""Names of columns: two headers share one only if they differ in nothing but case, spaces, dashes and underscores."""
+"""Names of columns: two headers share one only if they differ in case, spaces, dashes and underscores alone."""
 
 import unicodedata
 
@@ -64,7 +64,7 @@ def test_table_column_is_a_name_that_a_contract_may_use(header: str) -> None:
 @pytest.mark.parametrize(
     "name", ["Price", "2024", "", "a b", "u\u0308", "x" * 64, "_id", "price$", "Ü", "xmin", "ctid"], ids=repr
 )
-def test_is_column_name_refuses_what_a_header_could_not_match(name: str) -> None:
+def test_is_column_name_refuses_names_that_no_header_matches(name: str) -> None:
     assert not is_column_name(name)
 
 
@@ -76,7 +76,7 @@ def test_avro_name_is_the_name_itself_or_has_its_hash() -> None:
 
 @given(HEADERS)
 @budget(max_examples=300, deadline=None)
-def test_table_column_is_the_one_that_the_reference_gives(header: str) -> None:
+def test_table_column_is_the_oracles(header: str) -> None:
     assert (matching(header), table_column(header)) == (names.letters(header), names.column(header))
 
 

@@ -22,7 +22,7 @@ def test_shipped_contracts_are_all_sound(catalog: Catalog) -> None:
     assert catalog.broken == ()
 
 
-def test_broken_contract_breaks_no_other(tmp_path: Path) -> None:
+def test_broken_contract_affects_no_other(tmp_path: Path) -> None:
     copy(CONTRACTS_DIR / "sales.yaml", tmp_path)
     (tmp_path / "broken.yaml").write_text("kind: DataContract\n")
     (tmp_path / "notes.txt").write_text("no contract")
@@ -94,7 +94,7 @@ def test_files_that_do_not_mention_a_word_are_not_read(tmp_path: Path) -> None:
     assert read_catalog(tmp_path, mentions="invent").contracts == {}
 
 
-def test_draft_is_known_and_no_contract_of_a_dag(tmp_path: Path) -> None:
+def test_draft_is_known_and_makes_no_dag(tmp_path: Path) -> None:
     text = (CONTRACTS_DIR / "sales.yaml").read_text().replace("status: active", "status: draft")
     (tmp_path / "sales.yaml").write_text(text)
     copy(CONTRACTS_DIR / "inventory.yaml", tmp_path)
@@ -109,7 +109,7 @@ def test_draft_is_known_and_no_contract_of_a_dag(tmp_path: Path) -> None:
     assert found.match_draft("inventory_1.csv") is None
 
 
-def test_draft_never_pushes_an_active_contract_out(tmp_path: Path) -> None:
+def test_draft_never_replaces_an_active_contract(tmp_path: Path) -> None:
     text = (CONTRACTS_DIR / "transactions.yaml").read_text()
     copy(CONTRACTS_DIR / "transactions.yaml", tmp_path)
     draft = text.replace("name: transactions", "name: a_draft").replace("status: active", "status: draft")
@@ -120,7 +120,7 @@ def test_draft_never_pushes_an_active_contract_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("name", "is_empty"), [(None, True), ("sales", False), ("broken", False), ("draft", False)])
-def test_catalogue_without_any_contract_is_empty(tmp_path: Path, name: str | None, is_empty: bool) -> None:
+def test_catalog_without_any_contract_is_empty(tmp_path: Path, name: str | None, is_empty: bool) -> None:
     text = (CONTRACTS_DIR / "sales.yaml").read_text()
     contents = {"sales": text, "broken": "kind: x", "draft": text.replace("status: active", "status: draft")}
     (tmp_path / "notes.txt").write_text("no contract")

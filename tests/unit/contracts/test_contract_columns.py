@@ -1,4 +1,4 @@
-"""What a property's options become in the compiled column, and where the reader says that it acts on none."""
+"""A property's options in the compiled column, and the refusal of options without an effect."""
 
 from pathlib import Path
 from typing import Any
@@ -66,13 +66,13 @@ def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
         "dimension", "cleaning", "examples", "another vendor's property",
     ],
 )  # fmt: skip
-def test_an_option_arrives_in_the_column(tmp_path: Path, prop: dict[str, Any], expected: dict[str, Any]) -> None:
+def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, Any], expected: dict[str, Any]) -> None:
     column = read_contract(contract_with(tmp_path, prop)).by_name["x"]
     assert {name: getattr(column, name) for name in expected} == expected
 
 
 @pytest.mark.parametrize(
-    ("prop", "schema", "path", "said"),
+    ("prop", "schema", "path", "message"),
     [
         ({"semanticType": "measure"}, {}, f"{WHERE}.semanticType", "a measure is no column"),
         ({"physicalName": "y"}, {}, f"{WHERE}.physicalName", "differs from the name 'x'"),
@@ -115,10 +115,10 @@ def test_an_option_arrives_in_the_column(tmp_path: Path, prop: dict[str, Any], e
         "broken pattern", "time zone", "cleaning is no list", "empty expression", "format of another kind",
     ],
 )  # fmt: skip
-def test_what_nothing_acts_on_is_refused_at_its_place(
-    tmp_path: Path, prop: dict[str, Any], schema: dict[str, Any], path: str, said: str
+def test_option_without_an_effect_is_refused_with_its_path(
+    tmp_path: Path, prop: dict[str, Any], schema: dict[str, Any], path: str, message: str
 ) -> None:
     with pytest.raises(ContractError) as caught:
         read_contract(contract_with(tmp_path, prop, **schema))
-    told = {problem.path: problem.what for problem in caught.value.problems}
-    assert said in told[path]
+    problems = {problem.path: problem.what for problem in caught.value.problems}
+    assert message in problems[path]

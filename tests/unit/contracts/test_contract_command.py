@@ -1,4 +1,4 @@
-"""`python -m include.contracts` from the outside."""
+"""The command `python -m include.contracts`."""
 
 import re
 from pathlib import Path
@@ -12,14 +12,14 @@ from include.settings import CONTRACTS_DIR, IngestSettings
 pytestmark = pytest.mark.unit
 
 
-def test_check_is_content_with_the_shipped_contracts() -> None:
+def test_check_accepts_the_shipped_contracts() -> None:
     result = CliRunner().invoke(app, ["check"])
     assert result.exit_code == 0, result.output
     assert result.output.count("sound ") == len(list(CONTRACTS_DIR.glob("*.yaml")))
     assert re.search(r"sales\.yaml\s+\(\d+ columns, key sale_id, \d+ row rules, \d+ checks\)", result.output)
 
 
-def test_check_names_what_is_broken_and_fails(tmp_path: Path) -> None:
+def test_check_names_the_problems_and_fails(tmp_path: Path) -> None:
     path = tmp_path / "sales.yaml"
     path.write_text((CONTRACTS_DIR / "sales.yaml").read_text().replace("newestBy", "newestby"))
     result = CliRunner().invoke(app, ["check", str(path), str(CONTRACTS_DIR / "inventory.yaml")])
@@ -29,7 +29,7 @@ def test_check_names_what_is_broken_and_fails(tmp_path: Path) -> None:
     assert "sound   " in result.output
 
 
-def test_describe_prints_markdown_or_says_which_datasets_there_are() -> None:
+def test_describe_prints_markdown_or_lists_the_datasets() -> None:
     result = CliRunner().invoke(app, ["describe", "sales"])
     assert result.exit_code == 0
     assert result.output.startswith("# sales\n")
@@ -54,7 +54,7 @@ def test_draft_writes_a_sound_contract_and_never_overwrites(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("name", ["Things", "../things"])
-def test_draft_refuses_a_name_that_is_none(tmp_path: Path, name: str) -> None:
+def test_draft_refuses_an_invalid_name(tmp_path: Path, name: str) -> None:
     sample = tmp_path / "sample.csv"
     sample.write_text("id\n1\n")
     result = CliRunner().invoke(app, ["draft", str(sample), "--name", name, "--out", str(tmp_path / "out.yaml")])
@@ -78,7 +78,7 @@ def test_check_of_an_empty_directory_fails(tmp_path: Path, monkeypatch: pytest.M
         pytest.param(b"PK\x03\x04\x14\x00\x00\x00", "is a binary file", id="an archive"),
     ],
 )
-def test_draft_refuses_what_is_no_table(tmp_path: Path, content: bytes | None, reason: str) -> None:
+def test_draft_refuses_a_file_that_is_no_table(tmp_path: Path, content: bytes | None, reason: str) -> None:
     file = tmp_path / "given"
     if content is not None:
         file.write_bytes(content)
@@ -89,7 +89,7 @@ def test_draft_refuses_what_is_no_table(tmp_path: Path, content: bytes | None, r
 
 
 @pytest.mark.parametrize("name", ["unknown", "github"])
-def test_draft_refuses_a_name_that_no_contract_may_have(tmp_path: Path, name: str) -> None:
+def test_draft_refuses_a_reserved_name(tmp_path: Path, name: str) -> None:
     (tmp_path / "x.csv").write_text("id,v\n1,2\n")
     out = tmp_path / f"{name}.yaml"
     result = CliRunner().invoke(app, ["draft", str(tmp_path / "x.csv"), "--name", name, "--out", str(out)])
@@ -98,7 +98,7 @@ def test_draft_refuses_a_name_that_no_contract_may_have(tmp_path: Path, name: st
     assert not out.exists()
 
 
-def test_draft_says_where_it_cannot_write(tmp_path: Path) -> None:
+def test_draft_names_the_path_that_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_text("id,v\n1,2\n")
     out = tmp_path / "x.csv" / "y.yaml"
     result = CliRunner().invoke(app, ["draft", str(tmp_path / "x.csv"), "--name", "y", "--out", str(out)])

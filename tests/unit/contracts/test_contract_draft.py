@@ -38,7 +38,7 @@ FORMATS = [
 
 @pytest.mark.parametrize("file_format", FORMATS)
 @pytest.mark.parametrize("name", ["sales", "inventory"])
-def test_draft_from_a_sample_resembles_the_contract_it_was_made_from(
+def test_draft_from_a_sample_has_the_columns_of_the_samples_contract(
     tmp_path: Path, name: str, file_format: SampleFormat
 ) -> None:
     origin = read_contract(CONTRACTS_DIR / f"{name}.yaml")
@@ -117,7 +117,7 @@ def test_json_numbers_in_quotes_stay_text(tmp_path: Path) -> None:
     }
 
 
-def test_draft_proposes_what_it_does_not_dare_to_demand(tmp_path: Path) -> None:
+def test_draft_proposes_uncertain_rules_as_comments(tmp_path: Path) -> None:
     sample = tmp_path / "sample.csv"
     rows = "".join(f"{i},{'red' if i % 2 else 'blue'},01/02/2026\n" for i in range(60))
     sample.write_text("Part No,Colour,Made On\n" + rows)
@@ -157,14 +157,14 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize(("content", "message"), HOSTILE.values(), ids=list(HOSTILE))
-def test_sample_without_a_contract_in_it_is_refused(tmp_path: Path, content: str, message: str) -> None:
+def test_sample_that_gives_no_contract_is_refused(tmp_path: Path, content: str, message: str) -> None:
     sample = tmp_path / "sample.csv"
     sample.write_text(content)
     with pytest.raises(ContractError, match=message):
         draft_contract(sample, "things")
 
 
-def test_text_of_the_sample_cannot_become_yaml(tmp_path: Path) -> None:
+def test_text_of_the_sample_cannot_inject_yaml(tmp_path: Path) -> None:
     sample = tmp_path / "odd.csv"
     nasty = ['"x"": [1]', "- a: b", "# no", "{a}", "a\nb", "*x", "ü"]
     cells = ['"' + value.replace('"', '""') + '"' for value in nasty]
@@ -174,7 +174,7 @@ def test_text_of_the_sample_cannot_become_yaml(tmp_path: Path) -> None:
     assert quoted(contract.columns[1].name) == '"cell_x_842f2cc7"'
 
 
-def test_description_tells_everything_a_partner_needs() -> None:
+def test_description_has_key_rules_and_columns() -> None:
     text = describe(read_contract(CONTRACTS_DIR / "inventory.yaml"))
     for part in (
         "`raw.inventory`",
@@ -200,7 +200,7 @@ NO_KEYS = {
     "money in the first column": "total,day\n150,2026-01-01\n225,2026-01-01\n",
     "measure": "day,reading\n2026-01-01,17\n2026-01-01,21\n",
     "measure of an unknown name": "day,zaehlerstand\n2026-01-01,17\n2026-01-01,21\n",
-    "place": "day,latitude\n2026-01-01,52.5\n2026-01-01,53.5\n",
+    "position": "day,latitude\n2026-01-01,52.5\n2026-01-01,53.5\n",
     "free text": "day,remarks\n2026-01-01,paid\n2026-01-01,open\n",
     "text of several words": "day,thing\n2026-01-01,a red one\n2026-01-01,a blue one\n",
     "long text": f"day,thing\n2026-01-01,{'a' * 80}\n2026-01-01,{'b' * 80}\n",
@@ -226,7 +226,7 @@ KEYS = {
 
 
 @pytest.mark.parametrize(("content", "key"), KEYS.values(), ids=list(KEYS))
-def test_what_identifies_rows_is_proposed_as_key(tmp_path: Path, content: str, key: tuple[str, ...]) -> None:
+def test_column_that_identifies_rows_is_proposed_as_key(tmp_path: Path, content: str, key: tuple[str, ...]) -> None:
     assert key_of(tmp_path, content) == key
 
 

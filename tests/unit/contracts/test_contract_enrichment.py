@@ -1,4 +1,4 @@
-"""Which enriched columns the contract reader takes, and what it says about the others."""
+"""Enriched columns that the contract reader accepts, and its messages about the others."""
 
 from pathlib import Path
 
@@ -42,9 +42,9 @@ def test_category_of_transactions_is_enriched_and_not_sent() -> None:
 def test_unknown_enrichment_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
     contract = document()
     column(contract, "category")["customProperties"][0]["value"] = "transaction-categories"
-    said = problems(tmp_path, contract)
-    assert "'transaction-categories' is no enrichment" in said
-    assert "transaction-category" in said.replace("transaction-categories", "")
+    message = problems(tmp_path, contract)
+    assert "'transaction-categories' is no enrichment" in message
+    assert "transaction-category" in message.replace("transaction-categories", "")
 
 
 @pytest.mark.parametrize("value", [None, 7, True, ["transaction-category"], {"name": "transaction-category"}])
@@ -58,9 +58,9 @@ def test_enrichment_that_is_no_name_is_refused(tmp_path: Path, value: object) ->
 def test_missing_input_is_refused_by_name(tmp_path: Path, name: str) -> None:
     contract = document()
     contract["schema"][0]["properties"].remove(column(contract, name))
-    said = problems(tmp_path, contract)
-    assert f"transaction-category needs a column {name} (" in said
-    assert f"add a column {name} of type" in said
+    message = problems(tmp_path, contract)
+    assert f"transaction-category needs a column {name} (" in message
+    assert f"add a column {name} of type" in message
 
 
 @pytest.mark.parametrize(
@@ -89,8 +89,8 @@ def test_input_of_another_type_is_refused(tmp_path: Path, name: str, change: dic
     assert f"transaction-category needs a column {name} ({wanted})" in problems(tmp_path, contract)
 
 
-def test_input_that_is_made_here_is_refused(tmp_path: Path) -> None:
-    """A derived value may be known in time, but nothing says in which order columns are made."""
+def test_input_that_is_derived_is_refused(tmp_path: Path) -> None:
+    """The order of derived and enriched columns is not defined."""
     contract = document()
     merchant = column(contract, "merchant")
     merchant["customProperties"] = [{"property": "derived", "value": "upper(description)"}]
@@ -113,6 +113,6 @@ def test_enriched_column_that_must_be_known_before_is_refused(tmp_path: Path, ro
         contract["customProperties"][0]["value"]["newestBy"] = "category"
     else:
         category["customProperties"].append({"property": "derived", "value": "upper(description)"})
-    said = problems(tmp_path, contract)
-    assert "'category' must be known before rows are enriched" in said
-    assert "choose another column" in said
+    message = problems(tmp_path, contract)
+    assert "'category' must be known before rows are enriched" in message
+    assert "choose another column" in message

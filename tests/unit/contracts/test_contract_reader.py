@@ -1,4 +1,4 @@
-"""Which contracts the reader takes, and what it says about the others."""
+"""Contracts that the reader accepts, and its messages about broken ones."""
 
 import pickle
 from decimal import Decimal
@@ -72,12 +72,12 @@ def refusal(path: Path) -> ContractError:
 
 
 @pytest.mark.parametrize("name", ["sales", "inventory"])
-def test_shipped_contract_is_the_same_from_the_child_and_compiled_here(name: str) -> None:
+def test_shipped_contract_is_the_same_from_the_child_and_from_this_process(name: str) -> None:
     path = CONTRACTS_DIR / f"{name}.yaml"
     assert read_contract(path) == compile_contract(path, path.read_bytes())
 
 
-def test_sales_is_what_the_issue_asks_for() -> None:
+def test_sales_has_the_required_key_types_and_budget() -> None:
     sales = read_contract(CONTRACTS_DIR / "sales.yaml")
     assert sales.key == ("sale_id",)
     assert sales.newest_by == "updated_at"
@@ -110,7 +110,7 @@ def test_inventory_has_other_types_a_composite_key_and_a_derived_column() -> Non
     assert inventory.budget == ErrorBudget(share=0.01)
 
 
-def test_a_sound_contract_is_compiled_whole(tmp_path: Path) -> None:
+def test_a_sound_contract_is_compiled_completely(tmp_path: Path) -> None:
     contract = read_contract(written(tmp_path, SOUND))
     assert (contract.dataset, contract.version, contract.owner) == ("parts", "1.2.0", "stores")
     assert contract.freshness_hours == 48
@@ -154,7 +154,7 @@ P = "schema[0].properties"
 Q = "schema[0].quality[0]"
 I = "customProperties[0].value"  # noqa: E741
 BROKEN = {
-    # typos, wherever they stand
+    # typos at any level
     "typo at the top": ([("", "verion", "1")], "verion", "write 'version'"),
     "typo in a property": ([(WEIGHT, "requird", True)], f"{P}[1].requird", "write 'required'"),
     "typo in options": (
@@ -209,7 +209,7 @@ BROKEN = {
     "no key": ([(PART_ID, "primaryKey", False)], "schema[0].properties", "primaryKey: true"),
     "key not required": ([(PART_ID, "required", False)], f"{P}[0]", "required: true"),
     "key of JSON": ([(DETAILS, "primaryKey", True), (DETAILS, "required", True)], f"{P}[7].primaryKey", "key of text"),
-    "positions of the key doubled": (
+    "position of the key given twice": (
         [(PART_ID, "primaryKeyPosition", 1), (SEEN_AT, "primaryKey", True), (SEEN_AT, "primaryKeyPosition", 1)],
         "schema[0].properties",
         "1, 2, 3",
@@ -252,7 +252,7 @@ BROKEN = {
     "pattern that is none": (
         [(COLOUR, "logicalTypeOptions", {"pattern": "("})],
         f"{P}[5].logicalTypeOptions.pattern",
-        "mend the regular expression",
+        "correct the regular expression",
     ),
     "pattern only Python takes": (
         [(COLOUR, "logicalTypeOptions", {"pattern": "(?=red).*"})],
@@ -264,7 +264,7 @@ BROKEN = {
         f"{P}[5].logicalTypeOptions.minLength",
         "exchange",
     ),
-    "format nobody checks": (
+    "format that is not checked": (
         [(COLOUR, "logicalTypeOptions", {"format": "email"})],
         f"{P}[5].logicalTypeOptions.format",
         "pattern",
@@ -274,12 +274,12 @@ BROKEN = {
         f"{P}[4].logicalTypeOptions.format",
         "%d.%m.%Y",
     ),
-    "option nobody acts on": (
+    "option without an effect": (
         [(PIECES, "logicalTypeOptions", {"multipleOf": 5})],
         f"{P}[3].logicalTypeOptions.multipleOf",
         "rowRule",
     ),
-    "key nobody acts on": ([(COLOUR, "transformLogic", "upper(x)")], f"{P}[5].transformLogic", "derived"),
+    "key without an effect": ([(COLOUR, "transformLogic", "upper(x)")], f"{P}[5].transformLogic", "derived"),
     "list of numbers for text": (
         [(COLOUR, "enum", [{"value": 1}, {"value": "red"}])],
         f"{P}[5].enum[0]",
@@ -351,14 +351,14 @@ BROKEN = {
     ),
     "rule without a name": ([("schema.0.quality.0", "name", "")], Q, "add name"),
     "rule with a severity": ([("schema.0.quality.0", "severity", "info")], f"{Q}.severity", "remove it"),
-    "engine nobody has": ([("schema.0.quality.0", "engine", "soda")], f"{Q}.engine", "greatExpectations"),
+    "unknown engine": ([("schema.0.quality.0", "engine", "soda")], f"{Q}.engine", "greatExpectations"),
     # expectations
     "expectation with a typo": (
         [gx("expect_column_mean_to_be_betwen")],
         f"{P}[3].quality[0].implementation.type",
         "'expect_column_mean_to_be_between'",
     ),
-    "severity nobody knows": (
+    "unknown severity": (
         [gx("expect_column_mean_to_be_between", severity="error")],
         f"{P}[3].quality[0].severity",
         "critical",
@@ -461,7 +461,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize(("steps", "path", "remedy"), BROKEN.values(), ids=list(BROKEN))
-def test_broken_contract_is_refused_with_place_and_remedy(
+def test_broken_contract_is_refused_with_path_and_remedy(
     tmp_path: Path, steps: list[tuple], path: str, remedy: str
 ) -> None:
     error = refusal(written(tmp_path, changed(*steps)))
@@ -487,7 +487,7 @@ NO_DOCUMENT = {
 
 
 @pytest.mark.parametrize(("text", "what"), NO_DOCUMENT.values(), ids=list(NO_DOCUMENT))
-def test_what_is_no_document_is_refused(tmp_path: Path, text: str, what: str) -> None:
+def test_file_that_is_no_document_is_refused(tmp_path: Path, text: str, what: str) -> None:
     error = refusal(written(tmp_path, text))
     assert what in error.problems[0].what
 
@@ -522,7 +522,7 @@ def test_lists_of_an_expectation_stay_hashable(tmp_path: Path) -> None:
     assert hash(expectation)
 
 
-def test_message_names_file_place_and_remedy(tmp_path: Path) -> None:
+def test_message_names_file_path_and_remedy(tmp_path: Path) -> None:
     path = written(tmp_path, changed((WEIGHT, "requird", True)))
     text = str(refusal(path))
     assert str(path) in text
@@ -566,7 +566,7 @@ def test_type_is_compiled(tmp_path: Path, keys: dict, postgres: str) -> None:
     assert contract.by_name["colour"].postgres_type == postgres
 
 
-def test_a_column_may_say_that_it_is_one(tmp_path: Path) -> None:
+def test_semantic_type_column_is_accepted(tmp_path: Path) -> None:
     assert read_contract(written(tmp_path, changed((COLOUR, "semanticType", "column")))).by_name["colour"]
 
 
@@ -665,7 +665,7 @@ def test_expectation_about_no_column_is_refused(tmp_path: Path) -> None:
     assert "'pieces'" in error.problems[0].remedy
 
 
-def test_documentation_and_other_vendors_are_let_through(tmp_path: Path) -> None:
+def test_documentation_and_properties_of_other_vendors_are_accepted(tmp_path: Path) -> None:
     document = changed(
         ("", "tags", ["x"]),
         ("", "price", {"priceAmount": 1}),
@@ -694,26 +694,26 @@ def test_documentation_and_other_vendors_are_let_through(tmp_path: Path) -> None
     ],
     ids=str,
 )
-def test_budget_holds_both_bounds_exactly(budget: ErrorBudget, rejected: int, read: int, allowed: bool) -> None:
+def test_budget_applies_both_bounds_exactly(budget: ErrorBudget, rejected: int, read: int, allowed: bool) -> None:
     assert budget.allows(rejected, read) is allowed
     assert Decimal(rejected) / read <= 1
 
 
-def test_error_budget_none_has_no_limit_and_says_so(tmp_path: Path) -> None:
+def test_error_budget_none_has_no_limit_and_is_described_so(tmp_path: Path) -> None:
     contract = read_contract(written(tmp_path, changed(ingestion(errorBudget="none"))))
     assert contract.budget == ErrorBudget(unlimited=True)
     assert "no limit: bad rows are rejected" in describe(contract)
 
 
 @pytest.mark.parametrize("name", ["commits", "issues", "events"])
-def test_contracts_of_our_own_collectors_have_no_limit(name: str) -> None:
+def test_contracts_of_the_collectors_have_no_limit(name: str) -> None:
     assert read_contract(CONTRACTS_DIR / f"{name}.yaml").budget.unlimited
 
 
 @pytest.mark.parametrize(
     ("status", "is_draft"), [("draft", True), ("proposed", True), ("active", False), ("deprecated", False)]
 )
-def test_status_decides_about_the_dag(tmp_path: Path, status: str, is_draft: bool) -> None:
+def test_status_decides_whether_there_is_a_dag(tmp_path: Path, status: str, is_draft: bool) -> None:
     contract = read_contract(written(tmp_path, changed(("", "status", status))))
     assert contract.is_draft is is_draft
     assert ("no DAG until it is active" in describe(contract)) is is_draft
@@ -772,14 +772,14 @@ def test_expectation_that_reads_more_than_columns_of_the_table_is_refused(tmp_pa
     ],
     ids=str,
 )
-def test_expectation_over_columns_is_taken(tmp_path: Path, kind: str, kwargs: dict) -> None:
+def test_expectation_over_columns_is_accepted(tmp_path: Path, kind: str, kwargs: dict) -> None:
     (found,) = read_contract(written(tmp_path, gx_with(kind, **kwargs))).expectations
     assert found.type == kind
     assert set(dict(found.kwargs)) == set(kwargs)
 
 
 @pytest.mark.parametrize("value", OnDuplicate)
-def test_contract_says_what_happens_to_rows_that_contradict_each_other(tmp_path: Path, value: OnDuplicate) -> None:
+def test_on_duplicate_is_read_and_described(tmp_path: Path, value: OnDuplicate) -> None:
     assert OnDuplicate.REFUSE is _read(tmp_path, SOUND).on_duplicate
 
     contract = _read(tmp_path, SOUND.replace("{newestBy: seen_at", f"{{newestBy: seen_at, onDuplicate: {value}"))

@@ -1,4 +1,4 @@
-"""Formats that a contract adds: which are taken, and that a text fits only with all its digits."""
+"""Formats that a contract adds: which are accepted, and that a text fits only with all its digits."""
 
 import re
 from datetime import datetime
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.unit
         ("%Y-%m-%dT%H:%M:%S%z", ColumnType.TIMESTAMPTZ),
     ],
 )
-def test_format_problem_has_nothing_against_a_whole_date(form: str, kind: ColumnType) -> None:
+def test_format_problem_accepts_a_complete_date(form: str, kind: ColumnType) -> None:
     assert format_problem(form, kind) is None
 
 
@@ -49,13 +49,13 @@ def test_format_problem_has_nothing_against_a_whole_date(form: str, kind: Column
         pytest.param("%d.%m.%Y %", ColumnType.DATE, "% is not read", id="lone-percent"),
     ],
 )
-def test_format_problem_names_what_would_change_a_value(form: str, kind: ColumnType, word: str) -> None:
+def test_format_problem_names_the_reason(form: str, kind: ColumnType, word: str) -> None:
     assert word in (format_problem(form, kind) or "")
 
 
 @pytest.mark.parametrize("form", ["%d%m%Y", "%Y%m%d%H%M%S", "%d.%m.%Y", "%y%m%d", "%d.%m.%y", "%Y-%m-%d %H:%M:%S.%f"])
-def test_format_pattern_leaves_strptime_one_reading(form: str) -> None:
-    """What fits is the same date written in full: no digit went to another field, and none was added."""
+def test_format_pattern_allows_strptime_only_one_reading(form: str) -> None:
+    """A text that fits is read as the date of its fields: no digit goes to another field, and none is added."""
     pattern = re.compile(format_pattern(form), re.ASCII)
     digits = [part for part in re.split("([^%a-zA-Z])", form) if part]
     assert digits

@@ -1,4 +1,4 @@
-"""No dataset or topic has a name that is one of the platform's own."""
+"""No dataset or topic has a name that the platform uses itself."""
 
 import ast
 import re
@@ -11,7 +11,7 @@ from include.contracts.ingestion_options import _TOPIC
 from include.contracts.problems import ContractError
 from include.contracts.reader import DATASET_NAME, compile_contract
 from include.contracts.reserved import RESERVED_DATASETS, UNKNOWN
-from include.ingestion import sweep
+from include.ingestion.upkeep import sweep
 from tests.unit.contracts.test_contract_hostile import document
 
 pytestmark = pytest.mark.unit
@@ -22,11 +22,11 @@ GENERATED = {"ingest_datasets.py": "ingest_", "consume_topics.py": "consume_"}
 
 
 def decorated(path: Path) -> list[str]:
-    """The ids of the DAGs that a file defines by itself: the functions that are decorated with `@dag`."""
+    """The ids of the DAGs that a file defines: the functions with the decorator `@dag`."""
 
     def is_dag(decorator: ast.expr) -> bool:
-        named = decorator.func if isinstance(decorator, ast.Call) else decorator
-        return isinstance(named, ast.Name) and named.id == "dag"
+        name = decorator.func if isinstance(decorator, ast.Call) else decorator
+        return isinstance(name, ast.Name) and name.id == "dag"
 
     functions = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
     return [function.name for function in functions if any(map(is_dag, function.decorator_list))]
@@ -41,19 +41,19 @@ def test_dag_files_are_read_as_expected() -> None:
     assert not any("dag_id=" in path.read_text() for path in DAGS.glob("*.py")), "an id that is no function's name"
 
 
-def test_every_dataset_whose_dag_would_be_one_of_ours_is_reserved() -> None:
+def test_every_dataset_whose_dag_id_is_taken_is_reserved() -> None:
     taken = {dag_id.removeprefix("ingest_") for dag_id in own_dag_ids() if dag_id.startswith("ingest_")}
     assert {name for name in taken if DATASET_NAME.fullmatch(name)} | {UNKNOWN} == set(RESERVED_DATASETS)
 
 
-def test_no_topic_makes_a_dag_of_ours() -> None:
+def test_no_topic_has_a_dag_id_that_is_taken() -> None:
     """The reader would have to reserve topics too."""
     taken = {dag_id.removeprefix("consume_") for dag_id in own_dag_ids() if dag_id.startswith("consume_")}
     assert not {name for name in taken if _TOPIC.fullmatch(name)}
 
 
 @pytest.mark.parametrize(("file", "prefix"), GENERATED.items(), ids=list(GENERATED))
-def test_no_dag_replaces_a_name_of_the_file_that_makes_it(file: str, prefix: str) -> None:
+def test_no_generated_dag_replaces_a_name_of_its_dag_file(file: str, prefix: str) -> None:
     """Each DAG is a global variable under its id: a dataset `dag` would be the function `ingest_dag`."""
     tree = ast.parse((DAGS / file).read_text())
     imported = [

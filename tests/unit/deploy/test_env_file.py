@@ -1,4 +1,4 @@
-"""The file of secrets: private, never overwritten, and without effect on the embedded platform but for ports."""
+"""The `.env` file: private, never overwritten, and without effect on the embedded platform except for ports."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def env_file(tmp_path: Path) -> Path:
     return path
 
 
-def told(path: Path) -> dict[str, str]:
+def values_of(path: Path) -> dict[str, str]:
     return {name: value for name, value in dotenv_values(path).items() if value}
 
 
@@ -58,26 +58,26 @@ def test_a_file_that_is_there_is_never_overwritten(env_file: Path) -> None:
 
 def test_every_secret_is_new_and_differs_from_the_others(env_file: Path, tmp_path: Path) -> None:
     write_env_file(tmp_path / "second")
-    one, two = told(env_file), told(tmp_path / "second")
+    one, two = values_of(env_file), values_of(tmp_path / "second")
     assert len({one[name] for name in SECRETS} | {two[name] for name in SECRETS}) == 2 * len(SECRETS)
 
 
 def test_secrets_need_no_quoting_anywhere(env_file: Path) -> None:
-    secrets = told(env_file)
+    secrets = values_of(env_file)
     key = secrets.pop("AIRFLOW_FERNET_KEY")
     assert len(base64.urlsafe_b64decode(key)) == 32
     assert all(re.fullmatch(r"[0-9a-f]{32,}", secrets[name]) for name in SECRETS if name in secrets)
 
 
 def test_compose_can_fill_every_variable_from_the_file(env_file: Path) -> None:
-    values = told(env_file)
+    values = values_of(env_file)
     for _, text in FILE.texts():
         interpolate(text, values)
 
 
 @pytest.mark.parametrize("name", sorted(SECRETS))
 def test_a_missing_secret_stops_compose_with_the_remedy(env_file: Path, name: str) -> None:
-    values = told(env_file) | {name: ""}
+    values = values_of(env_file) | {name: ""}
     everything = " ".join(text for _, text in FILE.texts())
     with pytest.raises(MissingValueError, match=f"{name}: make env-file"):
         interpolate(everything, values)
@@ -104,11 +104,11 @@ def test_an_unknown_profile_is_refused_before_anything_is_written(tmp_path: Path
     assert not (tmp_path / ".env").exists()
 
 
-# Beside the embedded platform
+# The embedded platform reads the same file
 
 
 def test_the_embedded_platform_starts_the_same_beside_the_file(env_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in (*told(env_file), *map(str.upper, PlatformSettings.model_fields)):
+    for name in (*values_of(env_file), *map(str.upper, PlatformSettings.model_fields)):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(local_settings, "ENV_FILE", env_file.with_name("none"))
     without = PlatformSettings(_env_file=None), pipeline_variables()
@@ -121,13 +121,13 @@ def test_a_port_in_the_file_moves_both(env_file: Path, monkeypatch: pytest.Monke
     env_file.write_text(env_file.read_text().replace("#AIRFLOW_PORT=8080", "AIRFLOW_PORT=18080"))
     assert PlatformSettings(_env_file=env_file).airflow_port == 18080
     published = FILE.services["airflow-apiserver"]["ports"][0]
-    assert interpolate(published, told(env_file)) == "127.0.0.1:18080:8080"
+    assert interpolate(published, values_of(env_file)) == "127.0.0.1:18080:8080"
 
 
-def test_shared_secrets_bear_the_embedded_platforms_names() -> None:
+def test_shared_secrets_have_the_embedded_platforms_names() -> None:
     embedded = {field.name.upper() for field in fields(Credentials)}
-    # The supervisor and two keys of the bucket are the embedded platform's alone, and the replay asks for no token in
-    # a network of its own.
+    # Only the embedded platform has the supervisor and two more S3 keys. In the containers' network, the replay needs
+    # no token.
     assert embedded - set(SECRETS) == {
         "SUPERVISOR_PASSWORD", "GITHUB_REPLAY_TOKEN", "S3_ACCESS_KEY_ID", "AIRFLOW_ADMIN_USER",
         "S3_ADMIN_SECRET_ACCESS_KEY", "MLFLOW_S3_ACCESS_KEY_ID", "KAFKA_S3_SECRET_ACCESS_KEY",
@@ -152,5 +152,5 @@ def test_the_command_refuses_a_second_time(tmp_path: Path) -> None:
     )
     assert (first.returncode, second.returncode) == (0, 1)
     assert "not overwritten" in second.stderr
-    secrets = [value for value in told(tmp_path / ".env").values() if len(value) >= 32]
+    secrets = [value for value in values_of(tmp_path / ".env").values() if len(value) >= 32]
     assert not any(secret in first.stdout + first.stderr + second.stdout + second.stderr for secret in secrets)

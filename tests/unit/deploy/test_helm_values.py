@@ -1,4 +1,4 @@
-"""The values for the Helm chart: keys that the chart has, and the names that the embedded platform gives."""
+"""The values for the Helm chart: keys that exist in the chart, and variables of the embedded platform."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ pytestmark = pytest.mark.unit
 VALUES: dict[str, Any] = yaml.safe_load((REPOSITORY / "deploy" / "helm" / "values.yaml").read_text())
 CHART: dict[str, Any] = yaml.safe_load((REPOSITORY / "tests" / "resources" / "helm" / "chart_keys.yaml").read_text())
 
-# What the embedded platform tells Airflow, and a cluster does otherwise.
+# Variables of the embedded platform that are set in another manner in a cluster.
 ELSEWHERE = {
-    "AIRFLOW_HOME": "the image's",
+    "AIRFLOW_HOME": "set by the image",
     "AIRFLOW__API__BASE_URL": "the ingress's address",
     "AIRFLOW__API__HOST": "a pod listens on its own address",
-    "AIRFLOW__API__PORT": "the chart's",
-    "AIRFLOW__CELERY__RESULT_BACKEND": "the chart makes it of the metadata database's address",
+    "AIRFLOW__API__PORT": "set by the chart",
+    "AIRFLOW__CELERY__RESULT_BACKEND": "derived by the chart from the metadata database's address",
     "AIRFLOW__CORE__EXECUTOR": "the chart's key executor",
 }
-# What only a cluster needs.
+# Variables that only a cluster needs.
 ADDED = {
-    "AIRFLOW__CORE__AUTH_MANAGER": "the chart's own choice is not installed",
+    "AIRFLOW__CORE__AUTH_MANAGER": "the chart's default is not installed",
     "AIRFLOW__LOGGING__DELETE_LOCAL_LOGS": "logs in the bucket",
     "AIRFLOW__LOGGING__REMOTE_BASE_LOG_FOLDER": "logs in the bucket",
     "AIRFLOW__LOGGING__REMOTE_LOGGING": "logs in the bucket",
@@ -62,8 +62,8 @@ def _known() -> list[str]:
     return [*CHART["keys"], *(key for keys in CHART["since"].values() for key in keys)]
 
 
-def _told() -> set[str]:
-    """Every variable that these values come to, whichever way it takes."""
+def _variables() -> set[str]:
+    """Every environment variable that these values set."""
     options = [f"AIRFLOW__{section}__{name}".upper() for section, below in VALUES["config"].items() for name in below]
     named = [entry["name"] for entry in VALUES["env"]] + [entry["envName"] for entry in VALUES["secret"]]
     return {*options, *named, *(variable for key, variable in CHART["secrets"].items() if _at(key))}
@@ -83,26 +83,26 @@ def test_every_key_is_one_that_the_chart_has() -> None:
     assert unknown == []
 
 
-def test_every_name_is_one_that_the_embedded_platform_gives(provided: set[str]) -> None:
-    assert _told() - set(ADDED) - provided == set()
+def test_every_variable_exists_on_the_embedded_platform(provided: set[str]) -> None:
+    assert _variables() - set(ADDED) - provided == set()
 
 
-def test_everything_that_the_embedded_platform_tells_is_told_here_too(provided: set[str]) -> None:
-    assert provided - set(ELSEWHERE) - _told() == set()
+def test_every_variable_of_the_embedded_platform_is_set(provided: set[str]) -> None:
+    assert provided - set(ELSEWHERE) - _variables() == set()
 
 
-def test_the_exceptions_are_exceptions(provided: set[str]) -> None:
-    assert set(ELSEWHERE) <= provided - _told()
-    assert set(ADDED) <= _told() - provided
+def test_listed_exceptions_are_needed(provided: set[str]) -> None:
+    assert set(ELSEWHERE) <= provided - _variables()
+    assert set(ADDED) <= _variables() - provided
 
 
-def test_every_connection_that_the_library_asks_for_is_given() -> None:
+def test_every_connection_that_the_library_uses_is_set() -> None:
     asked = set[str]()
     for path in [*(REPOSITORY / "dags").glob("*.py"), *(REPOSITORY / "include" / "orchestration").glob("*.py")]:
         text = path.read_text()
         asked.update(re.findall(r'^[A-Z_]+ = "((?:[a-z]+_(?:s3|pg|kafka|smtp))|source_[a-z]+)"', text, re.MULTILINE))
     assert asked
-    given = {name.removeprefix("AIRFLOW_CONN_").lower() for name in _told() if name.startswith("AIRFLOW_CONN_")}
+    given = {name.removeprefix("AIRFLOW_CONN_").lower() for name in _variables() if name.startswith("AIRFLOW_CONN_")}
     assert asked <= given
 
 
@@ -110,7 +110,10 @@ def test_every_option_is_one_that_airflow_or_a_provider_knows() -> None:
     celery = _installed("airflow.providers.celery", "get_provider_info.py")
     sections = yaml.safe_load(_installed("airflow", "config_templates", "config.yml"))
     for section, options in VALUES["config"].items():
-        if section in {"cosmos", "usage_data_collection"}:  # in no list: Cosmos reads it itself; core dropped the other
+        if section in {
+            "cosmos",
+            "usage_data_collection",
+        }:  # not listed: Cosmos reads its own section; core has dropped the other
             continue
         known = sections.get(section, {}).get("options", {})
         assert [name for name in options if name not in known and f'"{name}": {{' not in celery] == [], section
@@ -154,9 +157,9 @@ def test_the_bundle_is_where_the_image_has_it() -> None:
     assert VALUES["config"]["core"]["plugins_folder"] == f"{variables['PYTHONPATH']}/plugins"
 
 
-def test_scaling_counts_with_the_places_that_a_worker_has() -> None:
-    """KEDA divides by this value; one in the environment would win in the worker and be unknown to KEDA."""
+def test_scaling_uses_the_task_slots_of_a_worker() -> None:
+    """KEDA divides by this value; it does not know a value in the worker's environment, which has priority there."""
     assert VALUES["config"]["celery"]["worker_concurrency"] > 0
     assert "AIRFLOW__CELERY__WORKER_CONCURRENCY" not in {entry["name"] for entry in VALUES["env"]}
-    places = VALUES["config"]["celery"]["worker_concurrency"] * VALUES["workers"]["celery"]["keda"]["maxReplicaCount"]
-    assert VALUES["config"]["core"]["parallelism"] >= places
+    slots = VALUES["config"]["celery"]["worker_concurrency"] * VALUES["workers"]["celery"]["keda"]["maxReplicaCount"]
+    assert VALUES["config"]["core"]["parallelism"] >= slots

@@ -1,4 +1,4 @@
-"""Variables as the Compose specification has them."""
+"""Interpolation of variables according to the Compose specification."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ VALUES = {"SET": "x", "EMPTY": "", "OTHER": "y"}
         pytest.param("${UNSET:-${OTHER:-z}}", "y", id="default within a default"),
         pytest.param("${SET:+${UNSET:-}}|${UNSET:+${SET}}", "|", id="alternative within"),
         pytest.param("${UNSET:-http://a:1}", "http://a:1", id="colon in a default"),
-        pytest.param("${SET:?say}${EMPTY?say}", "x", id="demand that is met"),
+        pytest.param("${SET:?say}${EMPTY?say}", "x", id="required and set"),
     ],
 )
-def test_interpolate_puts_values_in_place(text: str, expected: str) -> None:
+def test_interpolate_substitutes_values(text: str, expected: str) -> None:
     assert interpolate(text, VALUES) == expected
 
 
 @pytest.mark.parametrize("text", ["${UNSET:?make it}", "${EMPTY:?make it}", "${UNSET?make it}"])
-def test_interpolate_says_what_is_demanded(text: str) -> None:
+def test_interpolate_raises_for_a_required_variable(text: str) -> None:
     with pytest.raises(MissingValueError, match=r"(UNSET|EMPTY): make it"):
         interpolate(text, VALUES)
 

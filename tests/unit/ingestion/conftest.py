@@ -1,4 +1,4 @@
-"""What the tests of the stages share: a file on disk stands in for the bucket, the stages themselves are real."""
+"""Fixtures for the tests of stages. A file on disk replaces the bucket; the stages themselves are real."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from include.ingestion.engine import add_functions
 from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import fetch
 from include.ingestion.process import process
+from include.ingestion.readers.vectorised import FallBackToSlowPath
 from include.ingestion.records import FileEntry, FileRefusedError, Status, Validated
-from include.ingestion.typed_batches import Doubt
 from include.settings import IngestSettings, MlServiceSettings
 from include.stores.object_store import ObjectInfo
 
@@ -24,7 +24,7 @@ ETAG = "the-etag"
 
 @dataclass
 class FileStore:
-    """An object store of one object, which is a local file."""
+    """An object store with one object, which is a local file."""
 
     path: Path
     etag: str = ETAG
@@ -42,7 +42,7 @@ class FileStore:
 
 
 class Stages:
-    """Runs validate and process on content or on a file, each time in a folder of its own."""
+    """Runs validate and process on content or on a file, each time in a new folder."""
 
     def __init__(self, make_folder: Callable[[], Path]) -> None:
         self._make_folder = make_folder
@@ -52,9 +52,9 @@ class Stages:
         contract: Contract,
         content: bytes | Path,
         settings: IngestSettings | None = None,
-        loaded_before: Callable[[str], int | None] = lambda _: None,
+        find_duplicate: Callable[[str], int | None] = lambda _: None,
         *,
-        thorough: bool = False,
+        slow: bool = False,
     ) -> Validated:
         folder = self._make_folder()
         if isinstance(content, bytes):
@@ -67,11 +67,11 @@ class Stages:
             Stage.VALIDATE, 1,
         )  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
-            if thorough:
-                patch.setattr(stage_one, "_fast", _doubt)
+            if slow:
+                patch.setattr(stage_one, "_fast_path", _fall_back)
             settings = settings or IngestSettings()
             raw = fetch(entry, FileStore(path), folder, settings)
-            return stage_one.validate(contract, raw, folder, settings, loaded_before)
+            return stage_one.validate(contract, raw, folder, settings, find_duplicate)
 
     def refusal(
         self, contract: Contract, content: bytes | Path, settings: IngestSettings | None = None, **options: bool
@@ -96,8 +96,8 @@ class Stages:
         return self.processed(contract, self.validate(contract, content, **options))
 
 
-def _doubt(*_: object) -> Iterator[None]:
-    raise Doubt
+def _fall_back(*_: object) -> Iterator[None]:
+    raise FallBackToSlowPath
     yield
 
 
@@ -108,7 +108,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
 
 @pytest.fixture(scope="session")
 def contract_of() -> Callable[..., Contract]:
-    """A contract with the given columns; without any, one column of every type beside the key `id`."""
+    """Makes a contract with the given columns; by default, one column of every type and the key `id`."""
 
     def make(*columns: Column, **options: object) -> Contract:
         defaults: dict = {

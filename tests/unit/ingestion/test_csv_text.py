@@ -1,4 +1,4 @@
-"""Every CSV record stands or falls by itself, on the line it begins on."""
+"""Every CSV record is accepted or refused on its own, with its first line."""
 
 import tracemalloc
 from pathlib import Path
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from include.contracts.model import Column, ColumnType
 from include.errors import Code
-from include.ingestion.csv_text import CsvRecord, read_records, sniff
+from include.ingestion.readers.csv_text import CsvRecord, read_records, sniff
 from include.ingestion.records import FileRefusedError
 
 pytestmark = pytest.mark.unit
@@ -21,7 +21,7 @@ def records(tmp_path: Path, content: bytes, width: int | None = 2, limit: int = 
     return list(read_records(path, ",", width, limit))
 
 
-def told(found: list[CsvRecord]) -> list[tuple]:
+def lines_and_fields(found: list[CsvRecord]) -> list[tuple]:
     return [(record.line, record.fields or record.code) for record in found]
 
 
@@ -36,11 +36,11 @@ def told(found: list[CsvRecord]) -> list[tuple]:
         pytest.param(b'a,b\n"x\ny",2\n3,4\n', [(1, ["a", "b"]), (2, ["x\ny", "2"]), (4, ["3", "4"])], id="newline"),
         pytest.param(b'a,b\r\n"x\r\ny",2\r\n3,4', [(1, ["a", "b"]), (2, ["x\r\ny", "2"]), (4, ["3", "4"])], id="in"),
         pytest.param(b'"a,b",c\n', [(1, ["a,b", "c"])], id="delimiter-in-quotes"),
-        pytest.param(b'"say ""hi""",c\n', [(1, ['say "hi"', "c"])], id="doubled-quote"),
+        pytest.param(b'"say ""hi""",c\n', [(1, ['say "hi"', "c"])], id="escaped-quote"),
         pytest.param(b'"",\n', [(1, ["", ""])], id="empty-quotes"),
         pytest.param(b"a,b\n1,2,3\n4,5\n", [(1, ["a", "b"]), (2, Code.TOO_MANY_FIELDS), (3, ["4", "5"])], id="many"),
         pytest.param(b"a,b\n1\n4,5\n", [(1, ["a", "b"]), (2, Code.TOO_FEW_FIELDS), (3, ["4", "5"])], id="too-few"),
-        pytest.param(b'1,"x"y\n3,4\n', [(1, Code.BROKEN_QUOTE), (2, ["3", "4"])], id="goes-on-after-its-quote"),
+        pytest.param(b'1,"x"y\n3,4\n', [(1, Code.BROKEN_QUOTE), (2, ["3", "4"])], id="text-after-its-quote"),
         pytest.param(b'1,"x\n3,4\n5,6\n', [(1, Code.BROKEN_QUOTE), (2, ["3", "4"]), (3, ["5", "6"])], id="open"),
         pytest.param(
             b'1,"x\n3,4\n5,"y"\n7,8\n',
@@ -62,11 +62,11 @@ def told(found: list[CsvRecord]) -> list[tuple]:
     ],
 )  # fmt: skip
 def test_read_records_gives_line_and_fields_or_the_reason(tmp_path: Path, content: bytes, expected: list) -> None:
-    assert told(records(tmp_path, content)) == expected
+    assert lines_and_fields(records(tmp_path, content)) == expected
 
 
 @pytest.mark.parametrize("over", range(-3, 4))
-def test_read_records_counts_one_line_where_the_limit_parts_cr_from_lf(tmp_path: Path, over: int) -> None:
+def test_read_records_counts_one_line_if_the_limit_is_between_cr_and_lf(tmp_path: Path, over: int) -> None:
     found = records(tmp_path, b"1," + b"x" * (98 + over) + b"\r\n3,4\r\n", limit=100)
     assert (found[-1].line, found[-1].fields) == (2, ["3", "4"])
 
@@ -88,7 +88,7 @@ RECORD = st.one_of(
 
 @given(lines=st.lists(RECORD, min_size=1, max_size=8))
 @settings(max_examples=60, deadline=None)
-def test_read_records_lets_no_bad_record_touch_another(tmp_path_factory, lines: list) -> None:
+def test_read_records_refuses_bad_records_only(tmp_path_factory, lines: list) -> None:
     content = "".join(text + "\n" for text, _ in lines).encode()
     found = records(tmp_path_factory.mktemp("csv"), content)
     assert [record.fields for record in found] == [fields for _, fields in lines]
@@ -98,7 +98,7 @@ def test_read_records_lets_no_bad_record_touch_another(tmp_path_factory, lines: 
     assert [record.line for record in found] == starts
 
 
-def test_read_records_passes_a_huge_line_in_bounded_memory(tmp_path: Path) -> None:
+def test_read_records_skips_a_huge_line_in_bounded_memory(tmp_path: Path) -> None:
     path = tmp_path / "text"
     with path.open("wb") as stream:
         stream.write(b"1,")
@@ -106,7 +106,7 @@ def test_read_records_passes_a_huge_line_in_bounded_memory(tmp_path: Path) -> No
             stream.write(b"x" * 1024**2)
         stream.write(b"\n3,4\n")
     tracemalloc.start()
-    found = told(list(read_records(path, ",", 2, 1024**2)))
+    found = lines_and_fields(list(read_records(path, ",", 2, 1024**2)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [(1, Code.ROW_TOO_LONG), (2, ["3", "4"])]

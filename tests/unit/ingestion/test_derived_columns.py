@@ -1,4 +1,4 @@
-"""Derived columns: the value in the column's type without any change, or the row is refused alone."""
+"""Derived columns: the value fits the column's type unchanged, or only its row is refused."""
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -158,9 +158,9 @@ def test_derived_value_outside_of_the_contracts_limits_refuses_its_row(
     assert values == ([1] if options.get("required") else [])
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
-def test_row_whose_derived_column_cannot_be_calculated_is_refused_alone(stages, contract_of, thorough) -> None:
-    """The error of a bad zone is none that TRY catches."""
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
+def test_row_whose_derived_column_cannot_be_calculated_is_refused_alone(stages, contract_of, slow) -> None:
+    """DuckDB's TRY does not catch the error of a bad time zone."""
     contract = contract_of(
         ID,
         Column("note", ColumnType.TEXT),
@@ -170,7 +170,7 @@ def test_row_whose_derived_column_cannot_be_calculated_is_refused_alone(stages, 
     )
     content = "id,note,zone\n" + "".join(f"k{n},{n},UTC\n" for n in range(50))
     content += "bad,none,UTC\nzone,7,nowhere\nboth,none,nowhere\n"
-    validated = stages.validate(contract, content.encode(), thorough=thorough)
+    validated = stages.validate(contract, content.encode(), slow=slow)
     rows = stages.processed(contract, validated)
     assert [row["x"] for row in rows] == list(range(50))
     found = [(r.source_row, r.source_line, r.column, r.code) for r in validated.rejects.first]
@@ -180,7 +180,7 @@ def test_row_whose_derived_column_cannot_be_calculated_is_refused_alone(stages, 
     assert (first.message, first.raw) == ("x cannot be calculated as note::BIGINT: note = none.", "bad,none,UTC")
 
 
-def test_rejects_of_derived_columns_stand_among_the_others(stages, contract_of) -> None:
+def test_rejects_of_derived_columns_are_in_row_order_with_the_others(stages, contract_of) -> None:
     contract = contract_of(ID, Column("v", ColumnType.INTEGER), Column("x", ColumnType.INTEGER, derived="v / 2"))
     validated = stages.validate(contract, b"id,v\na,word\nb,3\nc,4\nd,word\nc,4\nc,6\n")
     found = [(r.source_row, r.code) for r in validated.rejects.first]
@@ -193,7 +193,7 @@ def test_rejects_of_derived_columns_stand_among_the_others(stages, contract_of) 
 
 
 def test_value_that_needs_no_cast_is_not_cast(contract_of) -> None:
-    """The fast path: an expression of the column's own type costs what it cost before."""
+    """An expression of the column's own type needs neither a cast nor a check."""
     contract = contract_of(ID, Column("v", ColumnType.INTEGER), Column("x", ColumnType.INTEGER, derived="v - 1"))
     with duckdb.connect() as connection:
         (one,) = derivations(contract, connection)

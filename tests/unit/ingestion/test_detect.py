@@ -1,4 +1,4 @@
-"""The content decides what a file is; its name is never looked at."""
+"""The content determines the format of a file; its name is not used."""
 
 import gzip
 import random
@@ -12,8 +12,8 @@ import zstandard
 
 from include.contracts.model import Column, ColumnType, Contract
 from include.errors import Code
-from include.ingestion.detect import HEAD_BYTES, detect
-from include.ingestion.encoding import refuse_other_than_utf_8
+from include.ingestion.readers.detect import HEAD_BYTES, detect
+from include.ingestion.readers.encoding import refuse_other_than_utf_8
 from include.ingestion.records import FileFormat, FileRefusedError, Layout
 from include.settings import IngestSettings
 
@@ -41,7 +41,7 @@ def parquet() -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def looked_at(tmp_path: Path, content: bytes, name: str = "dropped") -> Layout:
+def detected(tmp_path: Path, content: bytes, name: str = "dropped") -> Layout:
     path = tmp_path / name
     path.write_bytes(content)
     return detect(path, CONTRACT, LIMITS)
@@ -49,7 +49,7 @@ def looked_at(tmp_path: Path, content: bytes, name: str = "dropped") -> Layout:
 
 def refused(tmp_path: Path, content: bytes) -> FileRefusedError:
     with pytest.raises(FileRefusedError) as caught:
-        looked_at(tmp_path, content)
+        detected(tmp_path, content)
     return caught.value
 
 
@@ -71,10 +71,8 @@ LONG = b"x" * HEAD_BYTES
         ),
     ],
 )
-def test_detect_goes_by_the_content_whatever_the_name(
-    tmp_path: Path, name: str, content: bytes, layout: Layout
-) -> None:
-    assert looked_at(tmp_path, content, name) == layout
+def test_detect_uses_the_content_and_not_the_name(tmp_path: Path, name: str, content: bytes, layout: Layout) -> None:
+    assert detected(tmp_path, content, name) == layout
 
 
 @pytest.mark.parametrize(
@@ -96,8 +94,8 @@ def test_detect_goes_by_the_content_whatever_the_name(
         pytest.param(b"PAR1,name\n1,Ada\n", FileFormat.CSV, id="csv-that-begins-like-parquet"),
     ],
 )
-def test_detect_tells_text_formats_apart(tmp_path: Path, content: bytes, kind: FileFormat) -> None:
-    assert looked_at(tmp_path, content).format is kind
+def test_detect_distinguishes_text_formats(tmp_path: Path, content: bytes, kind: FileFormat) -> None:
+    assert detected(tmp_path, content).format is kind
 
 
 BAD_LINES = {
@@ -125,17 +123,17 @@ BAD_LINES = {
 
 @pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"], ids=["lf", "crlf", "cr"])
 @pytest.mark.parametrize("line", BAD_LINES.values(), ids=list(BAD_LINES))
-def test_detect_knows_ndjson_whatever_its_first_line_is(tmp_path: Path, line: bytes, line_end: bytes) -> None:
+def test_detect_recognises_ndjson_with_any_first_line(tmp_path: Path, line: bytes, line_end: bytes) -> None:
     content = (line + b'\n\n{"id":"2","x":2}\n').replace(b"\n", line_end)
-    assert looked_at(tmp_path, content).format is FileFormat.NDJSON
-    assert looked_at(tmp_path, content + NDJSON * HEAD_BYTES).format is FileFormat.NDJSON
+    assert detected(tmp_path, content).format is FileFormat.NDJSON
+    assert detected(tmp_path, content + NDJSON * HEAD_BYTES).format is FileFormat.NDJSON
 
 
 @pytest.mark.parametrize("around", [b'{"id":%s}\n{"id":2}\n', b'{\n{"id":%s}\n', b'ERROR\n{"id":%s}\n'])
 def test_detect_reads_no_number(tmp_path: Path, around: bytes) -> None:
     """Python's parser refuses integers of over 4,300 digits."""
     for number in (b"9" * 5_000, b"1e999999999"):
-        assert looked_at(tmp_path, around % number).format is FileFormat.NDJSON
+        assert detected(tmp_path, around % number).format is FileFormat.NDJSON
 
 
 @pytest.mark.parametrize(
@@ -161,10 +159,10 @@ def test_detect_reads_no_number(tmp_path: Path, around: bytes) -> None:
         pytest.param(b'a,b\n{"c":1}\n', FileFormat.CSV, id="csv-of-nothing-known"),
     ],
 )
-def test_detect_knows_documents_and_csv_in_which_lines_are_objects(
+def test_detect_recognises_documents_and_csv_in_which_lines_are_objects(
     tmp_path: Path, content: bytes, kind: FileFormat
 ) -> None:
-    assert looked_at(tmp_path, content).format is kind
+    assert detected(tmp_path, content).format is kind
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
@@ -181,10 +179,10 @@ def test_detect_knows_documents_and_csv_in_which_lines_are_objects(
         pytest.param(b"id," + LONG + b'\n{"id":"2"}\n', FileFormat.CSV, id="header"),
     ],
 )
-def test_detect_judges_a_first_line_beyond_the_head_with_those_that_follow(
+def test_detect_considers_the_lines_after_a_first_line_beyond_the_head(
     tmp_path: Path, content: bytes, kind: FileFormat, encoding: str
 ) -> None:
-    assert looked_at(tmp_path, content.decode().encode(encoding)).format is kind
+    assert detected(tmp_path, content.decode().encode(encoding)).format is kind
 
 
 CONTROLS = {
@@ -210,11 +208,11 @@ CONTROLS = {
 def test_detect_takes_controls_in_a_small_text_for_text(
     tmp_path: Path, around: bytes, kind: FileFormat, cell: bytes
 ) -> None:
-    assert looked_at(tmp_path, around % cell) == Layout(kind)
+    assert detected(tmp_path, around % cell) == Layout(kind)
 
 
 def test_detect_takes_few_controls_under_an_unknown_header_for_text(tmp_path: Path) -> None:
-    assert looked_at(tmp_path, b"a,b\n1,\x02\x02\n2,\xc3\xa9\n") == Layout(FileFormat.CSV)
+    assert detected(tmp_path, b"a,b\n1,\x02\x02\n2,\xc3\xa9\n") == Layout(FileFormat.CSV)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +230,7 @@ def test_detect_takes_few_controls_under_an_unknown_header_for_text(tmp_path: Pa
     ],
 )
 def test_detect_finds_the_encoding(tmp_path: Path, content: bytes, encoding: str) -> None:
-    assert looked_at(tmp_path, content).encoding == encoding
+    assert detected(tmp_path, content).encoding == encoding
 
 
 def russian(encoding: str) -> bytes:
@@ -306,7 +304,7 @@ def test_detect_finds_a_bad_byte_in_the_last_line_in_flat_memory(tmp_path: Path)
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 100])
-def test_refuse_other_than_utf_8_sees_characters_that_lie_in_two_pieces(size: int) -> None:
+def test_refuse_other_than_utf_8_finds_characters_split_between_two_chunks(size: int) -> None:
     def pieces(text: bytes) -> list[bytes]:
         return [text[at : at + size] for at in range(0, len(text), size)]
 
@@ -341,7 +339,7 @@ def test_refuse_other_than_utf_8_sees_characters_that_lie_in_two_pieces(size: in
         pytest.param(gzip.compress(b"ORC\x01id,x" + bytes(64)), "ORC", id="orc-inside-gzip"),
     ],
 )
-def test_detect_names_what_a_foreign_file_is(tmp_path: Path, content: bytes, word: str) -> None:
+def test_detect_names_the_format_of_a_foreign_file(tmp_path: Path, content: bytes, word: str) -> None:
     refusal = refused(tmp_path, content)
     assert refusal.code is Code.UNKNOWN_FORMAT
     assert word in refusal.message
@@ -395,7 +393,7 @@ def test_detect_refuses_a_file_that_was_cut_off(tmp_path: Path, content: bytes) 
         pytest.param(zstandard.compress(CSV) + b"tail", id="zstd-and-a-tail"),
     ],
 )
-def test_detect_tells_damage_from_a_missing_end(tmp_path: Path, content: bytes) -> None:
+def test_detect_distinguishes_damage_from_a_missing_end(tmp_path: Path, content: bytes) -> None:
     refusal = refused(tmp_path, content)
     assert refusal.code is Code.UNREADABLE_FILE
     assert "is damaged: " in refusal.message

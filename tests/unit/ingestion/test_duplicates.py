@@ -1,4 +1,4 @@
-"""Rows of one file with the same key: identical ones, newer ones, and those that contradict each other."""
+"""Rows of one file with the same key: identical, newer, and conflicting ones."""
 
 import csv
 import io
@@ -64,12 +64,12 @@ def test_conflicting_rows_are_all_refused_and_name_each_other(stages, contract_o
 
     lines = {"csv": (2, 3, 4, 5), "ndjson": (1, 2, 3, 4), "json": (2, 6, 10, 14), "parquet": (None,) * 4}[form]
     kind = "row" if form == "parquet" else "line"
-    places = [line or row for row, line in enumerate(lines, 1)]
+    positions = [line or row for row, line in enumerate(lines, 1)]
     assert [(r.source_row, r.source_line, r.column, r.code) for r in validated.rejects.first] == [
         (row, lines[row - 1], None, Code.CONFLICTING_DUPLICATE) for row in (1, 3, 4)
     ]
     assert [r.message for r in validated.rejects.first] == [
-        f"The key id = a is also in {kind} {places[other - 1]}, with other values and no column that says which is "
+        f"The key id = a is also in {kind} {positions[other - 1]}, with other values and no column that says which is "
         "newer."
         for other in (3, 1, 3)
     ]
@@ -79,7 +79,7 @@ def test_conflicting_rows_are_all_refused_and_name_each_other(stages, contract_o
     assert notes(stages, contract, validated) == ["y"]
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 @pytest.mark.parametrize(
     ("newest_by", "rows", "conflicts", "superseded", "stay"),
     [
@@ -99,11 +99,11 @@ def test_conflicting_rows_are_all_refused_and_name_each_other(stages, contract_o
     ],
 )
 def test_duplicates_are_judged_by_key_newest_and_values(
-    stages, contract_of, newest_by, rows, conflicts, superseded, stay, thorough
+    stages, contract_of, newest_by, rows, conflicts, superseded, stay, slow
 ) -> None:
     contract = contract_of(ID, AT, NOTE, newest_by=newest_by)
 
-    validated = stages.validate(contract, f"id,at,note\n{rows}\n".encode(), thorough=thorough)
+    validated = stages.validate(contract, f"id,at,note\n{rows}\n".encode(), slow=slow)
 
     assert refused(validated) == [(row, Code.CONFLICTING_DUPLICATE) for row in conflicts]
     assert (validated.rejects.rows, validated.duplicates.superseded) == (len(conflicts), superseded)

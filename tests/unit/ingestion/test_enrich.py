@@ -1,4 +1,4 @@
-"""Stage 2, where another system gives values: which rows it is asked about, and that each gets its own answer."""
+"""Stage 2 of an enriched dataset: which rows are sent to the other system, and that each gets its own value."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ HEADER = "id,description,amount,timestamp,merchant,operation_type,side\n"
 
 @dataclass
 class Asked:
-    """Stands where the enricher does, and answers with the row's own id."""
+    """Replaces the enricher, and gives a value made of the row's own id."""
 
     failure: Exception | None = None
     batches: list[list[str]] = field(default_factory=list)
@@ -74,7 +74,7 @@ def test_each_row_gets_its_own_value_over_many_record_batches(stages, transactio
     assert [row["category"] for row in rows] == [f"of {row['id']}" for row in rows]
 
 
-def test_refused_and_replaced_rows_are_not_asked_about(stages, transactions: Contract) -> None:
+def test_refused_and_superseded_rows_are_not_sent_to_the_service(stages, transactions: Contract) -> None:
     asked = Asked()
     lines = [line(1), line(2, side="sideways"), line(1, "09:00"), line(3), line(3, "07:00"), "nothing\n"]
     rows = enriched(stages, transactions, lines, asked)
@@ -82,7 +82,7 @@ def test_refused_and_replaced_rows_are_not_asked_about(stages, transactions: Con
     assert [(row["id"], row["_source_row"]) for row in rows] == [(uuid(1), 3), (uuid(3), 4)]
 
 
-def test_nobody_is_asked_where_no_row_is_left(stages, transactions: Contract) -> None:
+def test_service_is_not_called_if_no_row_is_left(stages, transactions: Contract) -> None:
     asked = Asked()
     assert enriched(stages, transactions, [line(1, side="sideways")], asked) == []
     assert asked.batches == []
@@ -114,14 +114,14 @@ def test_values_of_the_row_reach_the_service_cleaned_and_typed(
     }
 
 
-def test_trouble_of_the_service_ends_the_stage(stages, transactions: Contract) -> None:
-    trouble = RetryableError("process", Code.SERVICE_UNAVAILABLE, "The ML service did not answer.")
+def test_failure_of_the_service_ends_the_stage(stages, transactions: Contract) -> None:
+    failure = RetryableError("process", Code.SERVICE_UNAVAILABLE, "The ML service did not answer.")
     with pytest.raises(RetryableError) as caught:
-        enriched(stages, transactions, [line(1)], Asked(trouble))
-    assert caught.value is trouble
+        enriched(stages, transactions, [line(1)], Asked(failure))
+    assert caught.value is failure
 
 
-def test_answers_that_are_too_few_are_never_given_to_rows(stages, transactions: Contract) -> None:
+def test_too_few_values_from_the_service_raise_an_error(stages, transactions: Contract) -> None:
     class Forgetful(Asked):
         def values(self, kind: Enrichment, rows: pa.RecordBatch) -> Sequence[str]:
             return super().values(kind, rows)[1:]
@@ -130,7 +130,7 @@ def test_answers_that_are_too_few_are_never_given_to_rows(stages, transactions: 
         enriched(stages, transactions, [line(1), line(2)], Forgetful())
 
 
-def test_service_is_connected_to_with_the_first_question_and_once(
+def test_service_is_connected_once_with_the_first_request(
     monkeypatch: pytest.MonkeyPatch, transactions: Contract
 ) -> None:
     made, closed = [], []

@@ -1,4 +1,4 @@
-"""From the store to the worker's disk: hashed, marked, refused when it is another object."""
+"""Downloading a file to the worker's disk, plain text, batches, and messages."""
 
 import hashlib
 from pathlib import Path
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.unit
     chunks=st.lists(st.text(st.sampled_from(list('0xX"\0a')), max_size=3).map(str.encode), max_size=8),
 )
 @settings(max_examples=150, deadline=None)
-def test_spool_marks_what_occurs_also_across_chunks(tmp_path_factory, chunks: list[bytes]) -> None:
+def test_spool_finds_special_bytes_across_chunks(tmp_path_factory, chunks: list[bytes]) -> None:
     whole = b"".join(chunks)
     spooled = fetching._spool(chunks, tmp_path_factory.mktemp("spool") / "raw")
     assert (spooled.has_nul, spooled.has_quote) == (b"\0" in whole, b'"' in whole)
@@ -31,7 +31,7 @@ def test_spool_marks_what_occurs_also_across_chunks(tmp_path_factory, chunks: li
     assert spooled.path.read_bytes() == whole
 
 
-def test_spool_calls_a_full_disk_something_that_a_retry_can_mend(tmp_path: Path) -> None:
+def test_spool_raises_a_retryable_error_if_the_disk_is_full(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
@@ -47,7 +47,7 @@ def test_plain_text_is_utf_8_without_a_mark(tmp_path: Path, encoding: str) -> No
     assert fetching.plain_text(raw, layout, IngestSettings()).path.read_text("utf-8") == "id,näme\n"
 
 
-def test_a_mark_is_left_out_where_the_file_begins_and_nowhere_else() -> None:
+def test_unmarked_removes_a_byte_order_mark_only_at_the_start_of_the_file() -> None:
     mark = "\ufeff".encode()
     assert list(fetching._unmarked([mark + b"id,name", mark + b"a"])) == [b"id,name", mark + b"a"]
 

@@ -1,4 +1,4 @@
-"""Which column of a file is which of the contract."""
+"""Mapping the columns of a file to the columns of the contract."""
 
 import pytest
 

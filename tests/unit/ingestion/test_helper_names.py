@@ -1,4 +1,4 @@
-"""Contracts whose columns have the names that the pipeline's own queries use, or that DuckDB gives to its own columns.
+"""Contracts whose columns have names that the pipeline's own queries use, or that DuckDB gives to its own columns.
 
 A file is read twice, with these names and with plain ones: rows and rejects must be the same.
 """
@@ -66,7 +66,7 @@ Outcome = tuple[list[list[object]], list[tuple[object, ...]], int, str]
 
 
 def outcome(stages, contract: Contract, names: tuple[str, ...], rows: str) -> Outcome:
-    """The rows, the rejects with plain names, how many rows another one replaces, and which path the file took."""
+    """The rows, the rejects with plain names, the number of superseded rows, and the path that read the file."""
     header = ",".join([*names[:6], names[7]])
     validated = stages.validate(contract, f"{header}{rows}".encode())
     plain = dict(zip(names, PLAIN, strict=True))
@@ -78,7 +78,7 @@ def outcome(stages, contract: Contract, names: tuple[str, ...], rows: str) -> Ou
         [str(value).replace(f'"{names[-1]}"', '"more"') if name == "_rescued" else value for name, value in row.items()]
         for row in stages.processed(contract, validated)
     ]
-    return loaded, rejects, validated.duplicates.superseded, validated.road
+    return loaded, rejects, validated.duplicates.superseded, validated.path_taken
 
 
 KINDS = {
@@ -86,17 +86,17 @@ KINDS = {
     "last wins on the fast path": (
         GOOD, {"unknown_columns": UnknownColumns.RESCUE, "on_duplicate": OnDuplicate.LAST_WINS}, "fast", 0, 5,
     ),
-    "conflicts on the slow path": (GOOD + BAD, {"unknown_columns": UnknownColumns.EVOLVE}, "thorough", 9, 2),
-    "conflicts of rescued values": (GOOD + BAD, {"unknown_columns": UnknownColumns.RESCUE}, "thorough", 9, 2),
+    "conflicts on the slow path": (GOOD + BAD, {"unknown_columns": UnknownColumns.EVOLVE}, "slow", 9, 2),
+    "conflicts of rescued values": (GOOD + BAD, {"unknown_columns": UnknownColumns.RESCUE}, "slow", 9, 2),
 }  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest, stages, contract_of) -> tuple[str, dict[str, Any], Outcome]:
-    """Rows, the contract's options, and what becomes of them under plain names."""
-    rows, options, road, rejected, superseded = KINDS[request.param]
+    """Rows, the contract's options, and their outcome with plain names."""
+    rows, options, path, rejected, superseded = KINDS[request.param]
     expected = outcome(stages, named(contract_of, PLAIN, options), PLAIN, rows)
-    assert (len(expected[1]), *expected[2:]) == (rejected, superseded, road)
+    assert (len(expected[1]), *expected[2:]) == (rejected, superseded, path)
     return rows, options, expected
 
 

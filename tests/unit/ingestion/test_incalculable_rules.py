@@ -1,4 +1,4 @@
-"""Row rules that cannot be calculated with the values of a row refuse this row alone, whatever DuckDB raises."""
+"""Row rules that cannot be calculated with the values of a row refuse only this row, whatever DuckDB raises."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""JSON records with their numbers and lines, held against a reader that keeps the whole text in memory."""
+"""JSON records with their numbers and lines, compared with a reader that has the whole text in memory."""
 
 import json
 from pathlib import Path
@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from include.contracts.model import Column, ColumnType
 from include.errors import Code
-from include.ingestion import json_text
-from include.ingestion.json_text import document_records, ndjson_records
+from include.ingestion.readers import json_text
+from include.ingestion.readers.json_text import document_records, ndjson_records
 
 pytestmark = pytest.mark.unit
 
@@ -83,7 +83,7 @@ def test_document_records_finds_every_element_and_its_line(tmp_path_factory, ele
 
 
 @pytest.mark.parametrize("cut", range(1, 10))
-def test_document_records_reads_the_same_wherever_its_pieces_end(tmp_path: Path, cut: int) -> None:
+def test_document_records_do_not_depend_on_where_its_chunks_end(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "text"
     path.write_bytes(b"[1.5e+3,\r\r\n0.10 ,-2E-7,\r\n{}]")
     with pytest.MonkeyPatch.context() as patch:
@@ -129,7 +129,7 @@ def things(contract_of):
                      [(1, 1, Code.MISSING_VALUE), (3, 3, Code.MISSING_VALUE)], id="ndjson-null-and-absent"),
     ],
 )  # fmt: skip
-def test_validate_places_json_rejects(stages, things, content: bytes, good: list, bad: list) -> None:
+def test_validate_gives_row_and_line_of_json_rejects(stages, things, content: bytes, good: list, bad: list) -> None:
     validated = stages.validate(things, content)
     assert [row["id"] for row in stages.processed(things, validated)] == good
     assert [(r.source_row, r.source_line, r.code) for r in validated.rejects.first] == bad

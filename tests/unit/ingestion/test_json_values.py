@@ -1,4 +1,4 @@
-"""JSON read without losing a digit, and what PostgreSQL's jsonb keeps of it."""
+"""JSON read with all digits, and the values that PostgreSQL's jsonb can store."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.ingestion.json_values import (
+from include.ingestion.readers.json_values import (
     MAX_JSON_DEPTH,
     DuplicateKeyError,
     NestedTooDeepError,
@@ -44,7 +44,7 @@ DOCUMENTS = st.recursive(
 
 @given(document=DOCUMENTS, indent=st.sampled_from([None, 1]))
 @settings(max_examples=100, deadline=None)
-def test_spelled_says_the_same_as_what_was_read(document: object, indent: int | None) -> None:
+def test_spelled_writes_the_value_that_was_read(document: object, indent: int | None) -> None:
     text = json.dumps(document, indent=indent)
     assert json.loads(spelled(read_value(text)[0])) == document
     if isinstance(document, dict | list):
@@ -79,7 +79,7 @@ def test_read_value_refuses_what_is_not_json(text: str, reason: str, *, cut: boo
 
 
 @pytest.mark.parametrize("text", ['{"k":1,"k":1}', '{"a":[{"k":1,"x":2,"k":3}]}', r'{"k":1,"\u006b":2}', '{"":1,"":2}'])
-def test_read_value_refuses_a_key_that_comes_twice_however_it_is_spelled(text: str) -> None:
+def test_read_value_refuses_a_duplicate_key_in_any_spelling(text: str) -> None:
     with pytest.raises(DuplicateKeyError):
         read_value(text)
     assert not kept_by_jsonb(text)
@@ -127,7 +127,7 @@ def test_read_value_survives_any_depth() -> None:
     ids=lambda value: str(value)[:30].replace("\\", "/"),
 )
 def test_kept_by_jsonb_is_what_postgresql_keeps(text: str, *, kept: bool) -> None:
-    """Numbers are held against PostgreSQL in the integration tests."""
+    """The integration tests compare the limits of numbers with PostgreSQL."""
     assert kept_by_jsonb(text) is kept
     assert kept_by_jsonb_column(pa.chunked_array([[None, text]])).to_pylist() == [None, kept]
 

@@ -1,4 +1,4 @@
-"""Ranges of keys: together they hold every row once, and one after the other they are in order."""
+"""Ranges of keys: together they hold every row once, and they are in order."""
 
 from __future__ import annotations
 

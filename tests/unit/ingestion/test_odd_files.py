@@ -1,4 +1,4 @@
-"""Files that the fuzzer brought up: whole, and odd enough that a library inside stumbled over them."""
+"""Valid but unusual files that the fuzzer found, and that a library could not read."""
 
 import io
 from decimal import Decimal
@@ -67,7 +67,7 @@ def test_parquet_keeps_unknown_columns_of_any_name(stages, contract_of, names: t
     [b"id,a\0b\n" + b"1,2\n" * 20, parquet(**{"id": pa.array(["1"]), "a\0b": pa.array([2])})],
     ids=["csv", "parquet"],
 )
-def test_a_nul_in_a_columns_name_is_the_files_fault(stages, contract_of, content: bytes) -> None:
+def test_file_with_a_nul_in_a_column_name_is_refused(stages, contract_of, content: bytes) -> None:
     refusal = stages.refusal(contract_of(KEY), content)
     assert refusal.code is Code.UNREADABLE_FILE
     assert r"NUL character: a\x00b" in refusal.message
@@ -83,7 +83,7 @@ def test_a_null_among_lists_of_a_fixed_size_is_refused_with_a_remedy_that_helps(
 
 
 @pytest.mark.parametrize("content", [b'[{"id": "1"}]\n[{"id": "2"}]', b"[] []"], ids=["rows", "empty"])
-def test_arrays_one_after_another_are_a_broken_document(stages, contract_of, content: bytes) -> None:
+def test_consecutive_arrays_are_a_broken_document(stages, contract_of, content: bytes) -> None:
     assert stages.refusal(contract_of(KEY), content).code is Code.UNREADABLE_FILE
 
 

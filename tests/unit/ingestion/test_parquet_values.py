@@ -1,4 +1,4 @@
-"""Parquet of every type: each value is the one that CSV would give, on both validation paths, or refuses its row."""
+"""Parquet of every type: on both paths, each value is the one that CSV would give, or its row is refused."""
 
 import datetime as dt
 import io
@@ -15,8 +15,8 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code
-from include.ingestion.int96 import without_wrapped
-from include.ingestion.parquet_text import UnwritableError, _exact, parquet_text
+from include.ingestion.readers.int96 import without_wrapped
+from include.ingestion.readers.parquet_text import UnwritableError, _exact, parquet_text
 
 pytestmark = pytest.mark.unit
 
@@ -39,7 +39,7 @@ def parquet(x: pa.Array, **options: object) -> bytes:
 
 
 def of_bytes(*values: bytes, kind: pa.DataType) -> pa.Array:
-    """An array of text with whatever bytes: nothing looks at them before they are read."""
+    """An array of text with any bytes: Arrow does not check them."""
     return pa.Array.from_buffers(kind, len(values), pa.array(values, pa.binary()).buffers())
 
 
@@ -47,9 +47,9 @@ def moments(kind: pa.DataType, *counts: int) -> pa.Array:
     return pa.array(counts, pa.int64()).cast(kind)
 
 
-def loaded(stages, contract_of, column: Column, content: bytes, *, thorough: bool = False) -> dict[int, object]:
+def loaded(stages, contract_of, column: Column, content: bytes, *, slow: bool = False) -> dict[int, object]:
     """The values of column x by id, and the code of each refused row."""
-    validated = stages.validate(contract_of(KEY, column), content, thorough=thorough)
+    validated = stages.validate(contract_of(KEY, column), content, slow=slow)
     found = {row["id"]: row["x"] for row in pq.read_table(validated.path).to_pylist()}
     return found | {reject.source_row: reject.code for reject in validated.rejects.first}
 
@@ -226,12 +226,12 @@ BOTH: dict[str, tuple[Column, bytes, list[object]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["either path", "slow path"])
+@pytest.mark.parametrize("slow", [False, True], ids=["either path", "slow path"])
 @pytest.mark.parametrize(("column", "content", "values"), BOTH.values(), ids=list(BOTH))
 def test_parquet_values_are_those_of_csv_on_both_paths(
-    stages, contract_of, column: Column, content: bytes, values: list[object], *, thorough: bool
+    stages, contract_of, column: Column, content: bytes, values: list[object], *, slow: bool
 ) -> None:
-    found = loaded(stages, contract_of, column, content, thorough=thorough)
+    found = loaded(stages, contract_of, column, content, slow=slow)
     assert [found[at] for at in sorted(found)] == values
 
 
@@ -353,14 +353,14 @@ def int96(*moments_of_two: tuple[int, int], inside: str = "") -> bytes:
 INT96 = ((1_500, 2_440_589), (1, 215_944_670), (0, 109_192_579), (0, 109_192_580), (0, 2**31 - 1), (0, -(2**31)))
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["either path", "slow path"])
-def test_parquet_int96_that_wraps_around_refuses_its_row(stages, contract_of, *, thorough: bool) -> None:
-    found = loaded(stages, contract_of, TIMESTAMP, int96(*INT96), thorough=thorough)
+@pytest.mark.parametrize("slow", [False, True], ids=["either path", "slow path"])
+def test_parquet_int96_that_wraps_around_refuses_its_row(stages, contract_of, *, slow: bool) -> None:
+    found = loaded(stages, contract_of, TIMESTAMP, int96(*INT96), slow=slow)
     assert found == {
         1: dt.datetime(1970, 1, 2, 0, 0, 0, 1), 3: Code.BAD_TIMESTAMP,  # noqa: DTZ001
         **dict.fromkeys((2, 4, 5, 6), Code.OUT_OF_RANGE),
     }  # fmt: skip
-    found = loaded(stages, contract_of, TEXT, int96(*INT96), thorough=thorough)
+    found = loaded(stages, contract_of, TEXT, int96(*INT96), slow=slow)
     assert found == {
         1: "1970-01-02 00:00:00.000001", 3: "294247-01-10 00:00:00",
         **dict.fromkeys((2, 4, 5, 6), Code.OUT_OF_RANGE),
@@ -424,8 +424,8 @@ LEAVES: dict[pa.DataType, list[object]] = {
 
 
 @pytest.mark.parametrize(("kind", "values"), LEAVES.items(), ids=str)
-def test_parquet_nested_row_is_written_the_same_whatever_rows_are_beside_it(kind: pa.DataType, values: list) -> None:
-    """A map that has a key twice, or a structure without fields, makes the whole batch be written another way."""
+def test_parquet_nested_row_is_written_the_same_beside_any_rows(kind: pa.DataType, values: list) -> None:
+    """If a map has a duplicate key, or a structure no fields, the whole batch is written differently."""
     leaf = pa.array(values, kind)
     texts = pa.array(["k"] * len(leaf))
     ones, offsets = pa.array([1] * len(leaf)), pa.array(range(len(leaf) + 1), pa.int32())
@@ -484,15 +484,15 @@ def test_parquet_page_that_does_not_match_its_checksum_refuses_the_file(stages, 
     )
     at = body.index((200).to_bytes(8, "little"))
     body[at] = 136
-    for thorough in (False, True):
-        refusal = stages.refusal(contract_of(KEY, Column("x", ColumnType.INTEGER)), bytes(body), thorough=thorough)
+    for slow in (False, True):
+        refusal = stages.refusal(contract_of(KEY, Column("x", ColumnType.INTEGER)), bytes(body), slow=slow)
         assert refusal.code is Code.UNREADABLE_FILE
         assert "CRC checksum" in refusal.message
 
 
 def test_parquet_delta_texts_are_read_a_few_rows_at_a_time(stages, contract_of, tmp_path: Path) -> None:
-    """A value may repeat the whole of the one before: a small file of long texts."""
-    from include.ingestion.parquet_file import bounded_batches, open_parquet
+    """A value may repeat the whole value before it: a small file holds long texts."""
+    from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
     from include.settings import IngestSettings
 
     texts = pa.array(["x" * 100_000] * 2_000)

@@ -1,4 +1,4 @@
-"""Stage 2: cleaning, derived columns, and which of the rows with one key stays."""
+"""Stage 2: cleaning, derived columns, and which of the rows with one key is loaded."""
 
 import pytest
 
@@ -58,7 +58,7 @@ def test_process_compares_uuids_whatever_their_case(stages, contract_of) -> None
     assert kept(stages, contract, f"id,note\n{one},x\n{one.upper()},y\n".encode()) == ["y"]
 
 
-def test_process_leaves_out_rejected_rows_before_it_looks_for_duplicates(stages, contract_of) -> None:
+def test_process_excludes_rejected_rows_before_it_compares_keys(stages, contract_of) -> None:
     contract = contract_of(ID, AT, NOTE, newest_by="at")
     assert kept(stages, contract, b"id,at,note\na,1,good\na,late,bad\n") == ["good"]
 
@@ -77,12 +77,12 @@ def test_process_leaves_out_rejected_rows_before_it_looks_for_duplicates(stages,
     ],
     ids=lambda value: "+".join(value) or "nothing" if isinstance(value, tuple) else repr(value),
 )
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 def test_process_cleans_as_the_contract_says(
-    stages, contract_of, steps: tuple, given: str, cleaned: str | None, thorough: bool
+    stages, contract_of, steps: tuple, given: str, cleaned: str | None, slow: bool
 ) -> None:
     contract = contract_of(ID, Column("note", ColumnType.TEXT, cleaning=steps))
-    (row,) = stages.rows(contract, f'id,note\na,"{given}"\n'.encode(), thorough=thorough)
+    (row,) = stages.rows(contract, f'id,note\na,"{given}"\n'.encode(), slow=slow)
     assert row["note"] == cleaned
 
 

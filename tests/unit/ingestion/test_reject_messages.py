@@ -1,4 +1,4 @@
-"""What a person is told: on one line, visible, in whole sentences."""
+"""Messages of rejects and errors: on one line, printable, in whole sentences."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_refusal_for_missing_columns_says_that_there_were_none(contract_of) -> N
     assert "Required columns are missing: day. The file has: none." in str(refusal.value)
 
 
-def test_error_of_a_file_is_told_on_one_line() -> None:
+def test_error_of_a_file_is_on_one_line() -> None:
     error = PermanentError("bucket", Code.BUCKET_REFUSED, "Refused.", key="a\nINFO all is well\x1b[2J\u202e.csv")
     assert str(error).isprintable()
     assert r"key=a\nINFO" in str(error)

@@ -1,4 +1,4 @@
-"""Rejected rows: counted once a row, harmless in a spreadsheet."""
+"""Rejected rows: each is counted once, and none is a formula in a spreadsheet."""
 
 import csv
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""How many bytes PostgreSQL needs: figures that the server gave, and contracts for which nothing need be asked."""
+"""The bytes that PostgreSQL needs for a row: figures measured on a server, and contracts that need no check."""
 
 from decimal import Decimal
 
@@ -27,7 +27,7 @@ def texts(count: int, **options: object) -> list[Column]:
      ([NUMBER_KEY, *(Column(f"n{at}", ColumnType.BOOLEAN) for at in range(499))], False)],
     ids=["250 texts", "short key", "text key", "400 texts", "400 short texts", "499 booleans"],
 )  # fmt: skip
-def test_row_size_is_asked_only_where_the_contract_allows_too_much(contract_of, columns: list, *, asked: bool) -> None:
+def test_row_size_is_checked_only_if_the_contract_allows_large_rows(contract_of, columns: list, *, asked: bool) -> None:
     assert (RowSize(contract_of(*columns)).oversized is not None) == asked
 
 

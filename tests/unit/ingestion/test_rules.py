@@ -1,4 +1,4 @@
-"""Each rule names the column that it is about: without it nobody could tell which cell of a row to mend."""
+"""Each check names its column, so that the owner of a file knows which cell of a row to correct."""
 
 import pytest
 
@@ -45,7 +45,7 @@ def connection(tmp_path_factory):
 
 
 @pytest.mark.parametrize("case", READ)
-def test_a_cell_that_cannot_be_read_is_told_of_its_column(connection, case: str) -> None:
+def test_reading_check_names_the_column_of_an_unreadable_cell(connection, case: str) -> None:
     column, cell, code = READ[case]
     value = typed(column, '"x"')
     broken = broken_checks(connection, reading_checks(column, '"x"', value), f"SELECT {literal(cell)} AS x")
@@ -53,7 +53,7 @@ def test_a_cell_that_cannot_be_read_is_told_of_its_column(connection, case: str)
 
 
 @pytest.mark.parametrize("case", KEPT)
-def test_a_value_that_breaks_a_rule_is_told_of_its_column(connection, case: str) -> None:
+def test_value_check_names_the_column_of_a_broken_rule(connection, case: str) -> None:
     column, cell, code = KEPT[case]
     row = f"SELECT {typed(column, 'cell')} AS {quoted('x')} FROM (SELECT {literal(cell)} AS cell)"
     if column.type is ColumnType.FLOAT:

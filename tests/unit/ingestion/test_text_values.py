@@ -1,4 +1,4 @@
-"""Values of CSV and JSON that other pipelines change without a word: kept as the file has them, or refused."""
+"""Values of CSV and JSON that other pipelines change silently: kept as the file has them, or refused."""
 
 import json
 import math
@@ -170,7 +170,7 @@ def test_document_that_is_not_json_is_refused(stages, contract_of, content: byte
         pytest.param(b'{"id":"1",\n"n":1}{"id":"2",\n"n":2}\n{"id":"3","n":3}', id="over-lines"),
     ],
 )
-def test_objects_one_after_another_are_rows(stages, contract_of, content: bytes) -> None:
+def test_consecutive_objects_are_rows(stages, contract_of, content: bytes) -> None:
     contract = contract_of(ID, Column("n", ColumnType.INTEGER))
     assert outcome(stages, contract, content) == ([1, 2, 3], [])
 
@@ -229,7 +229,7 @@ def test_decimals_are_exact_and_one_bad_row_is_refused_alone(
         assert outcome(stages, contract, content) == ([expected] * (1 if kind == "csv" else 2) + [Decimal(7)], [])
 
 
-def test_two_digit_years_are_no_years(stages, contract_of) -> None:
+def test_two_digit_years_are_refused(stages, contract_of) -> None:
     contract = contract_of(ID, Column("n", ColumnType.DATE, formats=("%d.%m.%Y",)))
     content = b"id,n\n1,31.1.26\n2,31.01.2026\n3,1.1.226\n"
     bad = [(1, 2, "n", Code.BAD_DATE), (3, 4, "n", Code.BAD_DATE)]
@@ -242,7 +242,7 @@ def test_two_digit_years_are_no_years(stages, contract_of) -> None:
     [TEXT, Column("n", ColumnType.TEXT, cleaning=(Cleaning.UPPER,)), Column("n", ColumnType.INTEGER)],
     ids=["text", "cleaned", "integer"],
 )
-def test_header_that_comes_again_is_refused(stages, contract_of, column: Column, mark: str) -> None:
+def test_repeated_header_is_refused(stages, contract_of, column: Column, mark: str) -> None:
     contract = contract_of(ID, column)
     content = f'id,n\na,1\n{mark}id,n\nn,id\nb,2\n"id","n"\n'.encode()
     _, rejects = outcome(stages, contract, content)
@@ -265,12 +265,12 @@ def test_header_that_comes_again_is_refused(stages, contract_of, column: Column,
     ],
 )
 @pytest.mark.parametrize("unknown", [UnknownColumns.RESCUE, UnknownColumns.IGNORE], ids=["rescue", "ignore"])
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
-def test_header_that_comes_again_is_seen_by_both_roads(
-    stages, contract_of, thorough: bool, unknown: UnknownColumns, content: str, values: list, bad: list
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
+def test_repeated_header_is_refused_on_both_paths(
+    stages, contract_of, slow: bool, unknown: UnknownColumns, content: str, values: list, bad: list
 ) -> None:
     contract = contract_of(ID, TEXT, unknown_columns=unknown)
-    validated = stages.validate(contract, content.encode(), thorough=thorough)
+    validated = stages.validate(contract, content.encode(), slow=slow)
     rows = stages.processed(contract, validated)
     assert [row["n"] for row in rows] == values
     assert all("\ufeff" not in row["id"] and '"' not in row["id"] for row in rows)
@@ -280,19 +280,19 @@ def test_header_that_comes_again_is_seen_by_both_roads(
 
 
 def test_mark_before_a_record_is_no_part_of_its_key(stages, contract_of) -> None:
-    """Files put together without their headers: each file begins with a mark."""
+    """Files that were concatenated without their headers: each file begins with a byte order mark."""
     rows = stages.rows(contract_of(ID, TEXT), 'id,n\n1,a\n\ufeff2,b\n\ufeff"3",c\n'.encode())
     assert [row["id"] for row in rows] == ["1", "2", "3"]
 
 
 @pytest.mark.parametrize("content", [b"id\na\nid\nb\n", b"ID\nid\nb\nID\n"])
-def test_header_of_one_column_that_comes_again_is_refused(stages, contract_of, content: bytes) -> None:
+def test_repeated_header_of_one_column_is_refused(stages, contract_of, content: bytes) -> None:
     validated = stages.validate(contract_of(ID), content)
     assert [one.code for one in validated.rejects.first] == [Code.REPEATED_HEADER]
 
 
 def test_floats_without_a_fraction_are_whole_numbers(tmp_path, stages, contract_of) -> None:
-    """pandas keeps whole numbers as floats where some are missing, and writes them with a point."""
+    """pandas stores whole numbers as floats if some are missing, and writes them with a decimal point."""
     contract = contract_of(ID, Column("n", ColumnType.INTEGER))
     assert outcome(stages, contract, b"id,n\na,1.0\nb,\nc,1.5\n") == ([1, None], [(3, 4, "n", Code.BAD_INTEGER)])
     assert outcome(stages, contract, b'{"id":"a","n":1.0}\n{"id":"b","n":1e3}\n') == (
@@ -374,7 +374,7 @@ def test_derived_numbers_are_exact(stages, contract_of) -> None:
     [("1e-400", Code.OUT_OF_RANGE), ("-2e-324", Code.OUT_OF_RANGE), ("0." + "0" * 330 + "1", Code.OUT_OF_RANGE),
      ("1e400", Code.OUT_OF_RANGE), ("4.9e-324", 5e-324), ("0e-400", 0.0), ("0.000", 0.0)],
 )  # fmt: skip
-def test_double_is_not_made_zero_of_a_number_that_is_none(
+def test_number_too_small_for_a_double_is_refused_and_not_zero(
     tmp_path, stages, contract_of, kind: str, written: str, expected: object
 ) -> None:
     contract = contract_of(ID, Column("n", ColumnType.FLOAT))
@@ -392,4 +392,4 @@ def test_double_is_not_made_zero_of_a_number_that_is_none(
     assert [(one.source_row, one.code) for one in validated.rejects.first] == (
         [(2, expected)] if isinstance(expected, Code) else []
     )
-    assert validated.road == ("fast" if kind == "csv" and not isinstance(expected, Code) else "thorough")
+    assert validated.path_taken == ("fast" if kind == "csv" and not isinstance(expected, Code) else "slow")

@@ -1,4 +1,4 @@
-"""Stage 1 on whole files: every named badness ends as the row, line, column and code that the sample reports."""
+"""Stage 1 on whole files: every kind of bad row is found with the row, line, column and code of the sample report."""
 
 import gzip
 import hashlib
@@ -16,7 +16,7 @@ import pytest
 from include.contracts.model import Column, ColumnType, ErrorBudget, RowRule, UnknownColumns
 from include.contracts.reader import read_contract
 from include.errors import Code
-from include.ingestion import diagnose
+from include.ingestion.readers import row_by_row
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Validated
 from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
 from include.samples.report import SampleReport
@@ -72,10 +72,10 @@ def test_validate_names_row_line_column_and_code(
     validated = stages.validate(CONTRACTS[dataset], report.path)
     assert len(report.bad_rows) == 3
     named = {(bad.source_row, bad.line, bad.column, bad.code) for bad in report.bad_rows}
-    # Less than nothing on hand is less than what is reserved, too.
+    # A negative number on hand is also less than the number reserved.
     if kind is BadKind.OUT_OF_RANGE:
         assert {code for *_, code in found(validated) - named} <= {Code.RULE_BROKEN}
-        named |= {place for place in found(validated) if place[0] in {bad.source_row for bad in report.bad_rows}}
+        named |= {fault for fault in found(validated) if fault[0] in {bad.source_row for bad in report.bad_rows}}
     assert found(validated) == named
     assert (validated.rows_read, validated.rejects.rows) == (120, 3)
     kept = pq.read_table(validated.path).column("_source_row").to_pylist()
@@ -141,7 +141,7 @@ def test_validate_gives_each_kind_of_file_its_outcome(
 
 
 def assert_human(refusal: FileRefusedError) -> None:
-    """A sentence and a remedy for somebody who has never seen the code."""
+    """The message and the remedy are sentences without names from the code."""
     for text in (refusal.message, refusal.remedy):
         assert text[0].isupper() or text[0].isdigit() or text[0] == "'", text
         assert len(text) < 1_500, text
@@ -172,18 +172,18 @@ def test_validate_reads_every_format_to_the_same_rows(tmp_path: Path, stages, da
 
 
 def without_spelling(rows: list[dict]) -> list[dict]:
-    """JSON with the spaces of one writer equals JSON with those of another; jsonb keeps neither."""
+    """The rows without the spaces in JSON, which differ between writers and which jsonb does not store."""
     return [row | {"attributes": re.sub(r"\s+", "", row.get("attributes") or "")} for row in rows]
 
 
-def test_validate_takes_good_files_by_the_fast_road_and_bad_ones_by_the_thorough(tmp_path: Path, stages) -> None:
+def test_validate_reads_good_files_on_the_fast_path_and_bad_ones_on_the_slow_path(tmp_path: Path, stages) -> None:
     good = sample(tmp_path, "sales", SampleFormat.CSV)
-    assert stages.validate(SALES, good.path).road == "fast"
+    assert stages.validate(SALES, good.path).path_taken == "fast"
     bad = sample(tmp_path, "sales", SampleFormat.CSV, Bad(BadKind.BAD_DATE))
-    assert stages.validate(SALES, bad.path).road == "thorough"
+    assert stages.validate(SALES, bad.path).path_taken == "slow"
 
 
-def test_validate_reads_fifty_megabytes_in_one_line_without_holding_many_of_them(tmp_path: Path, stages) -> None:
+def test_validate_reads_a_line_of_fifty_megabytes_in_bounded_memory(tmp_path: Path, stages) -> None:
     report = sample(tmp_path, "sales", SampleFormat.CSV, Bad(BadKind.LONG_LINE))
     tracemalloc.start()
     validated = stages.validate(SALES, report.path)
@@ -274,7 +274,7 @@ def test_validate_refuses_rows_whose_unknown_values_no_column_can_keep(
 def test_validate_knows_the_lines_of_a_documents_rejects_in_every_chunk(
     stages, contract_of, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(diagnose, "CHUNK_ROWS", 7)
+    monkeypatch.setattr(row_by_row, "CHUNK_ROWS", 7)
     contract = contract_of(Column("id", ColumnType.INTEGER, required=True), budget=ErrorBudget(share=1.0))
     records = ",\n".join('{"id": %s}' % ('"x"' if at % 5 == 0 else at) for at in range(1, 5001))
     validated = stages.validate(contract, f"[\n{records}\n]".encode())
@@ -305,14 +305,14 @@ def test_validate_refuses_content_that_was_loaded_before(tmp_path: Path, stages)
     content = sample(tmp_path, "sales", SampleFormat.CSV).path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     with pytest.raises(DuplicateContentError) as caught:
-        stages.validate(SALES, content, loaded_before=lambda sha256: 41 if sha256 == digest else None)
+        stages.validate(SALES, content, find_duplicate=lambda sha256: 41 if sha256 == digest else None)
     assert (caught.value.of, caught.value.sha256) == (41, digest)
 
 
 # What a contract may ask for
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 @pytest.mark.parametrize(
     ("mode", "rescued"),
     [
@@ -328,15 +328,15 @@ def test_validate_refuses_content_that_was_loaded_before(tmp_path: Path, stages)
     ids=["csv", "ndjson", "json"],
 )  # fmt: skip
 def test_validate_treats_unknown_columns_as_the_contract_says(
-    stages, contract_of, mode: UnknownColumns, rescued: str | Code | None, content: bytes, thorough: bool
+    stages, contract_of, mode: UnknownColumns, rescued: str | Code | None, content: bytes, slow: bool
 ) -> None:
     contract = contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
     if isinstance(rescued, Code):
-        refusal = stages.refusal(contract, content, thorough=thorough)
+        refusal = stages.refusal(contract, content, slow=slow)
         assert refusal.code is rescued
         assert "Odd One" in refusal.message
         return
-    validated = stages.validate(contract, content, thorough=thorough)
+    validated = stages.validate(contract, content, slow=slow)
     (row,) = stages.processed(contract, validated)
     evolved = ("odd_one",) if mode is UnknownColumns.EVOLVE else ()
     assert validated.extra_columns == evolved
@@ -363,7 +363,7 @@ WITHOUT_KEY = {"rows": [b'{"x": 1}'] * 20_000, "characters": [b'{"x": "%s"}' % (
 @pytest.mark.parametrize("shape", ["ndjson", "json"])
 @pytest.mark.parametrize("order", ["first", "last"])
 @pytest.mark.parametrize("size", WITHOUT_KEY)
-def test_validate_refuses_rows_without_a_required_key_wherever_the_others_stand(
+def test_validate_refuses_rows_without_a_required_key_before_and_after_the_others(
     stages, contract_of, size: str, order: str, shape: str, mode: UnknownColumns
 ) -> None:
     contract = contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
@@ -400,14 +400,14 @@ def test_validate_treats_late_unknown_keys_as_early_ones(stages, contract_of, mo
     assert [row["odd"] for row in stages.processed(contract, validated)[-2:]] == [None, "late"]
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
-def test_validate_refuses_a_row_whose_rule_cannot_be_calculated(stages, contract_of, thorough: bool) -> None:
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
+def test_validate_refuses_a_row_whose_rule_cannot_be_calculated(stages, contract_of, slow: bool) -> None:
     contract = contract_of(
         Column("id", ColumnType.TEXT, required=True),
         Column("a", ColumnType.INTEGER),
         row_rules=(RowRule("square", "a * a >= 0", "The square is known"),),
     )
-    validated = stages.validate(contract, b"id,a\n1,2\n2,9000000000000000000\n3,\n", thorough=thorough)
+    validated = stages.validate(contract, b"id,a\n1,2\n2,9000000000000000000\n3,\n", slow=slow)
     assert found(validated) == {(2, 3, None, Code.RULE_BROKEN)}
     assert "9000000000000000000" in validated.rejects.first[0].message
 
@@ -437,7 +437,7 @@ def test_validate_rounds_no_number_however_wide_its_type_is(
     assert [reject.code for reject in validated.rejects.first] == ([] if code is None else [code])
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 @pytest.mark.parametrize(
     ("scale", "bounds", "kept"),
     [
@@ -449,26 +449,22 @@ def test_validate_rounds_no_number_however_wide_its_type_is(
     ids=["wide", "bounds-between", "exclusive", "fine"],
 )
 def test_validate_compares_the_widest_numbers_with_bounds_of_any_scale(
-    stages, contract_of, scale: int, bounds: dict, kept: list[str], thorough: bool
+    stages, contract_of, scale: int, bounds: dict, kept: list[str], slow: bool
 ) -> None:
     column = Column("x", ColumnType.NUMBER, precision=38, scale=scale, **bounds)
     numbers = ["9" * 38, "0", "1", "-1"] if scale == 0 else ["0", "1"]
     content = "".join(f"{at},{number}\n" for at, number in enumerate(numbers))
-    rows = stages.rows(
-        contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n{content}".encode(), thorough=thorough
-    )
+    rows = stages.rows(contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n{content}".encode(), slow=slow)
     assert [str(row["x"].normalize() if scale else row["x"]) for row in rows] == kept
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 @pytest.mark.parametrize("kind", [ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ], ids=str)
-def test_validate_takes_no_word_for_a_moment_whatever_the_format(
-    stages, contract_of, kind: ColumnType, thorough: bool
-) -> None:
+def test_validate_refuses_words_as_timestamps_in_any_format(stages, contract_of, kind: ColumnType, slow: bool) -> None:
     contract = contract_of(Column("id", ColumnType.INTEGER), Column("at", kind, formats=("%d/%m/%Y %H:%M",)))
     words = ["infinity", "-infinity", "Epoch", " infinity ", "today", "31/12/2025 00:00"]
     content = "id,at\n" + "".join(f"{at},{word}\n" for at, word in enumerate(words))
-    validated = stages.validate(contract, content.encode(), thorough=thorough)
+    validated = stages.validate(contract, content.encode(), slow=slow)
     assert [reject.source_row for reject in validated.rejects.first] == [1, 2, 3, 4, 5]
     assert {reject.code for reject in validated.rejects.first} <= {Code.BAD_DATE, Code.BAD_TIMESTAMP}
 
@@ -489,17 +485,17 @@ def test_validate_takes_an_empty_text_in_a_json_column_for_no_value(
 
 
 @pytest.mark.parametrize("offset", ["Z", "+02:00", "-05:00"])
-def test_validate_takes_the_fast_road_for_times_with_an_offset(
+def test_validate_reads_times_with_an_offset_on_the_fast_path(
     stages, contract_of, offset: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("include.ingestion.validate._thorough", None)
+    monkeypatch.setattr("include.ingestion.validate._slow_path", None)
     contract = contract_of(Column("id", ColumnType.INTEGER), Column("at", ColumnType.TIMESTAMPTZ))
     (row,) = stages.rows(contract, f"id,at\n1,2026-03-01T12:00:00{offset}\n".encode())
     hours = {"Z": 12, "+02:00": 10, "-05:00": 17}[offset]
     assert row["at"].astimezone(UTC) == datetime(2026, 3, 1, hours, tzinfo=UTC)
 
 
-def test_validate_shows_row_rules_no_rounded_number(stages, contract_of) -> None:
+def test_validate_gives_row_rules_no_rounded_number(stages, contract_of) -> None:
     contract = contract_of(
         Column("id", ColumnType.INTEGER),
         Column("x", ColumnType.NUMBER, precision=5, scale=0),
@@ -509,7 +505,7 @@ def test_validate_shows_row_rules_no_rounded_number(stages, contract_of) -> None
     assert [reject.code for reject in validated.rejects.first] == [Code.TOO_MANY_DECIMALS]
 
 
-@pytest.mark.parametrize("thorough", [False, True], ids=["fast", "thorough"])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 @pytest.mark.parametrize("mode", [UnknownColumns.EVOLVE, UnknownColumns.RESCUE], ids=str)
 @pytest.mark.parametrize(
     "content",
@@ -518,14 +514,14 @@ def test_validate_shows_row_rules_no_rounded_number(stages, contract_of) -> None
     ids=["csv", "ndjson", "parquet"],
 )  # fmt: skip
 def test_validate_takes_an_empty_text_of_an_unknown_column_for_null(
-    stages, contract_of, mode: UnknownColumns, content: bytes, thorough: bool
+    stages, contract_of, mode: UnknownColumns, content: bytes, slow: bool
 ) -> None:
     contract = contract_of(Column("id", ColumnType.INTEGER, required=True), unknown_columns=mode)
-    rows = stages.rows(contract, content, thorough=thorough)
+    rows = stages.rows(contract, content, slow=slow)
     kept = [row["odd" if mode is UnknownColumns.EVOLVE else "_rescued"] for row in rows]
     if mode is UnknownColumns.EVOLVE:
         assert kept == [None, None, "x"]
-    else:  # JSON is kept as it was sent; a cell of a table has no other way to be empty
+    else:  # JSON is kept as it was sent; an empty cell of a table is null
         first = '{"odd":""}' if content.startswith(b"{") else '{"odd":null}'
         assert kept == [first, '{"odd":null}', '{"odd":"x"}']
 

@@ -1,4 +1,4 @@
-"""Content made to exhaust whoever reads it: refused with a code, in bounded memory, and the rows beside it load."""
+"""Content made to exhaust its reader: refused with a code, in bounded memory, and the other rows load."""
 
 import io
 import struct
@@ -12,12 +12,12 @@ import zstandard
 
 from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code
-from include.ingestion import parquet_file
-from include.ingestion.csv_text import CsvRecord
-from include.ingestion.diagnose import CHUNK_CHARACTERS, _next_records
-from include.ingestion.json_text import ndjson_records
-from include.ingestion.json_values import MAX_JSON_DEPTH
-from include.ingestion.text_lines import RAW_SHOWN
+from include.ingestion.readers import parquet_file
+from include.ingestion.readers.csv_text import CsvRecord
+from include.ingestion.readers.json_text import ndjson_records
+from include.ingestion.readers.json_values import MAX_JSON_DEPTH
+from include.ingestion.readers.row_by_row import CHUNK_CHARACTERS, _next_records
+from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.settings import IngestSettings
 
 pytestmark = pytest.mark.unit
@@ -50,7 +50,9 @@ def test_validate_refuses_the_rows_whose_json_is_nested_too_deep(stages, contrac
 
 @pytest.mark.parametrize("shape", ["ndjson", "document"])
 @pytest.mark.parametrize("depth", [400, 900])
-def test_validate_judges_by_itself_a_record_of_hundreds_of_levels(stages, contract_of, depth: int, shape: str) -> None:
+def test_validate_checks_each_record_of_hundreds_of_levels_on_its_own(
+    stages, contract_of, depth: int, shape: str
+) -> None:
     names = ("t", "j", "unknown")
     rows = [f'{{"id": "{name}", "{name}": {nested(depth)}}}' for name in names] + ['{"id": "last"}']
     content = "[" + ",".join(rows) + "]" if shape == "document" else "\n".join(rows)
@@ -86,7 +88,7 @@ def one_long_text(rows: int, length: int, **more: object) -> bytes:
 
 
 def claiming(rows: int) -> bytes:
-    """A file of a thousand rows whose footer claims others, as Thrift writes a number: in sevens of bits."""
+    """A file of a thousand rows whose footer claims `rows` rows (a Thrift varint: seven bits per byte)."""
 
     def number(value: int) -> bytes:
         value, written = value * 2, b""
@@ -104,7 +106,7 @@ RATIO = {"max_expansion_ratio": 20, "expansion_free_bytes": 200_000}
 BOMBS: dict[str, tuple[Callable[[], bytes], Code]] = {
     "zstd": (lambda: zstandard.compress(b"id,t\n" + b"1,x\n" * 100_000), Code.TOO_LARGE),
     "one text in many rows": (lambda: one_long_text(5_000, 10_000), Code.TOO_LARGE),
-    "the same by the thorough road": (lambda: one_long_text(5_000, 10_000, i=["x"] * 5_000), Code.TOO_LARGE),
+    "one text in many rows on the slow path": (lambda: one_long_text(5_000, 10_000, i=["x"] * 5_000), Code.TOO_LARGE),
     "one short text in many rows": (lambda: parquet(pa.table({"id": ["a"] * 500_000})), Code.TOO_LARGE),
     "footer of too many rows": (lambda: claiming(2**40), Code.UNREADABLE_FILE),
 }
@@ -117,13 +119,13 @@ def test_validate_refuses_what_expands_too_much(stages, contract_of, content: Ca
 
 
 @pytest.mark.parametrize("content", ["csv", "parquet"])
-def test_validate_asks_no_ratio_of_a_small_file(stages, contract_of, content: str) -> None:
+def test_validate_applies_no_expansion_ratio_to_a_small_file(stages, contract_of, content: str) -> None:
     body = zstandard.compress(b"id\n" + b"a\n" * 10_000) if content == "csv" else one_long_text(10, 10_000)
     assert stages.validate(contract_of(), body, IngestSettings(**RATIO)).rejects.rows == 0
 
 
 def test_batches_of_long_texts_have_few_rows(tmp_path) -> None:
-    """The whole of a batch is in memory: what a dictionary holds once, it holds once a row."""
+    """A whole batch is in memory: a text that a dictionary holds once is there once per row."""
     path = tmp_path / "x.parquet"
     path.write_bytes(one_long_text(1_000, 10_000))
     with pq.ParquetFile(path) as file:
@@ -148,7 +150,7 @@ def test_chunks_of_long_csv_records_have_few_rows() -> None:
     assert max(sizes) <= CHUNK_CHARACTERS // 500_000 + 1
 
 
-# What is endless in itself
+# Records and keys without an end
 
 ENDLESS: dict[str, tuple[bytes, Code, int]] = {
     "CSV line": (b"id,t\n1," + b"x" * 2_000_000, Code.ROW_TOO_LONG, 1),
@@ -164,8 +166,8 @@ ENDLESS: dict[str, tuple[bytes, Code, int]] = {
 
 
 @pytest.mark.parametrize(("content", "code", "row"), ENDLESS.values(), ids=list(ENDLESS))
-def test_validate_refuses_what_is_endless_in_itself(stages, contract_of, content: bytes, code: Code, row: int) -> None:
-    """As a line of 500 MB is at the limits that are set: one row where there is one, else the file."""
+def test_validate_refuses_endless_records_and_keys(stages, contract_of, content: bytes, code: Code, row: int) -> None:
+    """A small version of a line of 500 MB: the row is refused if the file has rows, else the file."""
     settings = IngestSettings(max_row_bytes=10_000)
     if row:
         rejects = stages.validate(contract_of(COLUMNS[0]), content, settings).rejects.first

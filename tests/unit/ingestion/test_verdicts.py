@@ -1,4 +1,4 @@
-"""What a list of results means for a file."""
+"""Whether a file is refused by the results of its expectations."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What Airflow and its tasks are told."""
+"""The environment of Airflow and its tasks."""
 
 from __future__ import annotations
 
@@ -30,36 +30,36 @@ def credentials(tmp_path: Path) -> Credentials:
 def test_a_task_does_not_know_the_passwords_of_other_roles(
     settings: PlatformSettings, credentials: Credentials
 ) -> None:
-    told = " ".join(airflow.environment(settings, credentials).values())
-    assert credentials.warehouse_ingest_password in told
+    values = " ".join(airflow.environment(settings, credentials).values())
+    assert credentials.warehouse_ingest_password in values
     for name in ("postgres", "warehouse_owner", "warehouse_reader", "mlflow_db", "metabase_db"):
-        assert getattr(credentials, f"{name}_password") not in told, name
+        assert getattr(credentials, f"{name}_password") not in values, name
 
 
 def test_connections_lead_to_the_stores_as_the_ingest_role(
     settings: PlatformSettings, credentials: Credentials
 ) -> None:
-    told = airflow.environment(settings, credentials)
-    landing = json.loads(told["AIRFLOW_CONN_LANDING_S3"])
-    warehouse = json.loads(told["AIRFLOW_CONN_WAREHOUSE_PG"])
+    environment = airflow.environment(settings, credentials)
+    landing = json.loads(environment["AIRFLOW_CONN_LANDING_S3"])
+    warehouse = json.loads(environment["AIRFLOW_CONN_WAREHOUSE_PG"])
     assert landing["extra"]["endpoint_url"] == f"http://127.0.0.1:{settings.s3_port}"
     assert (warehouse["login"], warehouse["port"]) == ("ingest", settings.postgres_port)
-    transform = json.loads(told["AIRFLOW_CONN_WAREHOUSE_TRANSFORM"])
+    transform = json.loads(environment["AIRFLOW_CONN_WAREHOUSE_TRANSFORM"])
     assert (transform["login"], transform["password"]) == ("transform", credentials.warehouse_transform_password)
-    github = json.loads(told["AIRFLOW_CONN_SOURCE_GITHUB"])
+    github = json.loads(environment["AIRFLOW_CONN_SOURCE_GITHUB"])
     assert github["host"] == f"http://127.0.0.1:{settings.github_replay_port}"
-    assert json.loads(told["AIRFLOW_CONN_EVENTS_KAFKA"]) == {
+    assert json.loads(environment["AIRFLOW_CONN_EVENTS_KAFKA"]) == {
         "conn_type": "kafka",
         "extra": {"bootstrap.servers": f"127.0.0.1:{settings.kafka_port}"},
     }
 
 
-def test_mail_goes_where_the_settings_say(
+def test_mail_connection_comes_from_the_settings(
     settings: PlatformSettings, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def connection() -> dict[str, object]:
-        told = json.loads(airflow.environment(settings, credentials)["AIRFLOW_CONN_ALERTS_SMTP"])
-        return {**told.pop("extra"), **told}
+        fields = json.loads(airflow.environment(settings, credentials)["AIRFLOW_CONN_ALERTS_SMTP"])
+        return {**fields.pop("extra"), **fields}
 
     for name in ("HOST", "PORT", "SECURITY", "USER", "PASSWORD"):
         monkeypatch.delenv(f"ALERTS_SMTP_{name}", raising=False)
@@ -67,8 +67,8 @@ def test_mail_goes_where_the_settings_say(
         "conn_type": "smtp", "host": "127.0.0.1", "port": 587, "login": "", "password": "",
         "disable_ssl": True, "disable_tls": False,
     }  # fmt: skip
-    told = {"HOST": "mail.example.com", "PORT": "465", "SECURITY": "ssl", "USER": "u", "PASSWORD": "p"}
-    for name, value in told.items():
+    mail = {"HOST": "mail.example.com", "PORT": "465", "SECURITY": "ssl", "USER": "u", "PASSWORD": "p"}
+    for name, value in mail.items():
         monkeypatch.setenv(f"ALERTS_SMTP_{name}", value)
     assert connection() == {
         "conn_type": "smtp", "host": "mail.example.com", "port": 465, "login": "u", "password": "p",
@@ -77,8 +77,8 @@ def test_mail_goes_where_the_settings_say(
 
 
 def test_the_bundle_is_the_checkout(settings: PlatformSettings, credentials: Credentials) -> None:
-    told = airflow.environment(settings, credentials)
-    [bundle] = json.loads(told["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
+    environment = airflow.environment(settings, credentials)
+    [bundle] = json.loads(environment["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
     assert bundle["kwargs"] == {"path": str(REPOSITORY)}
 
 
@@ -86,10 +86,10 @@ def test_ingest_settings_of_the_environment_reach_the_tasks(
     settings: PlatformSettings, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("INGEST_RETRIES", "9")
-    told = airflow.environment(settings, credentials)
-    assert told["INGEST_RETRIES"] == "9"
-    assert told["INGEST_SPOOL_DIR"] == str(settings.layout.spool)
-    assert told["INGEST_CONTRACTS_CACHE_DIR"] == str(settings.layout.contracts_cache)
+    environment = airflow.environment(settings, credentials)
+    assert environment["INGEST_RETRIES"] == "9"
+    assert environment["INGEST_SPOOL_DIR"] == str(settings.layout.spool)
+    assert environment["INGEST_CONTRACTS_CACHE_DIR"] == str(settings.layout.contracts_cache)
 
 
 def test_a_slow_parse_is_not_cut_off(settings: PlatformSettings, credentials: Credentials) -> None:
@@ -101,19 +101,17 @@ def test_a_slow_parse_is_not_cut_off(settings: PlatformSettings, credentials: Cr
 def test_tasks_call_the_ml_service_of_their_own_platform(
     settings: PlatformSettings, credentials: Credentials, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A shell that has the exports of another platform must not send this one's tasks there."""
+    """Exports of another platform in the shell must not redirect the tasks of this one."""
     monkeypatch.setenv("ML_SERVICE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("ML_SERVICE_ATTEMPTS", "2")
     monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
-    told = airflow.environment(settings, credentials)
-    assert told["ML_SERVICE_URL"] == f"http://127.0.0.1:{settings.ml_api_port}"
-    assert told["ML_SERVICE_ATTEMPTS"] == "2"
-    assert told["KAFKA_BOOTSTRAP"] == f"127.0.0.1:{settings.kafka_port}"
+    environment = airflow.environment(settings, credentials)
+    assert environment["ML_SERVICE_URL"] == f"http://127.0.0.1:{settings.ml_api_port}"
+    assert environment["ML_SERVICE_ATTEMPTS"] == "2"
+    assert environment["KAFKA_BOOTSTRAP"] == f"127.0.0.1:{settings.kafka_port}"
 
 
-def test_the_password_file_is_what_airflow_would_have_made(
-    settings: PlatformSettings, credentials: Credentials
-) -> None:
+def test_password_file_has_airflows_format_and_is_private(settings: PlatformSettings, credentials: Credentials) -> None:
     settings.layout.airflow.mkdir()
     airflow._write_password_file(settings.layout, credentials)
     path = settings.layout.airflow / "simple_auth_manager_passwords.json.generated"
@@ -124,7 +122,9 @@ def test_the_password_file_is_what_airflow_would_have_made(
 @pytest.mark.parametrize(
     ("health", "complaint"),
     [
-        pytest.param({"status": "healthy", "latest_scheduler_heartbeat": "2026-01-01T00:00:10+00:00"}, None, id="well"),
+        pytest.param(
+            {"status": "healthy", "latest_scheduler_heartbeat": "2026-01-01T00:00:10+00:00"}, None, id="healthy"
+        ),
         pytest.param(
             {"status": "healthy", "latest_scheduler_heartbeat": "2025-12-31T23:59:59+00:00"},
             "scheduler has no heartbeat yet",
@@ -134,7 +134,7 @@ def test_the_password_file_is_what_airflow_would_have_made(
         pytest.param({}, "scheduler is unknown", id="not-mentioned"),
     ],
 )
-def test_health_is_of_this_start(
+def test_health_needs_a_heartbeat_of_this_start(
     health: dict[str, str], complaint: str | None, settings: PlatformSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(airflow, "get_json", lambda _address: {"scheduler": health})

@@ -1,4 +1,4 @@
-"""A backup is believed only if every file is there and as it was written, and no other."""
+"""A backup is accepted only if it has exactly the files of its manifest with their checksums."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_a_whole_backup_is_believed(folder: Path) -> None:
+def test_complete_backup_is_accepted(folder: Path) -> None:
     assert read_verified(folder).files[OBJECT].bytes == 1
     assert (folder / "manifest.json").stat().st_mode & 0o777 == 0o600
 
@@ -44,11 +44,11 @@ def test_a_whole_backup_is_believed(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        pytest.param(lambda path: (path / OBJECT).write_text("b"), "is damaged: .*a.csv is not what", id="changed"),
-        pytest.param(lambda path: (path / OBJECT).write_text("aa"), "is damaged: .*a.csv is not what", id="longer"),
+        pytest.param(lambda path: (path / OBJECT).write_text("b"), "is damaged: .*a.csv differs from", id="changed"),
+        pytest.param(lambda path: (path / OBJECT).write_text("aa"), "is damaged: .*a.csv differs from", id="longer"),
         pytest.param(lambda path: (path / OBJECT).unlink(), "is damaged: .*a.csv is missing", id="missing"),
         pytest.param(lambda path: (path / "new").touch(), "is damaged: new is not in the manifest", id="added"),
-        pytest.param(lambda path: (path / "secrets.env").unlink(), "lacks secrets.env: put the", id="secrets"),
+        pytest.param(lambda path: (path / "secrets.env").unlink(), "lacks secrets.env: copy the", id="secrets"),
         pytest.param(lambda path: (path / "manifest.json").unlink(), "is no backup: it has no", id="no manifest"),
         pytest.param(lambda path: (path / "manifest.json").write_text("{"), "cannot be read", id="cut manifest"),
     ],

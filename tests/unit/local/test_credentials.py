@@ -1,4 +1,4 @@
-"""The platform's secrets: made once, kept privately."""
+"""The platform's secrets: generated once, stored in a private file."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_a_rotation_replaces_every_secret_and_no_name(tmp_path: Path) -> None:
 
 def test_airflow_reads_with_every_key_until_all_is_rewritten(tmp_path: Path) -> None:
     made = load_or_make(tmp_path / "secrets.env")
-    twice = rotated(rotated(made))  # the first one was killed before it rewrote anything
+    twice = rotated(rotated(made))  # the first rotation was killed before it rewrote any row
     keys = twice.airflow_fernet_key.split(",")
     assert (len(keys), len(set(keys)), keys[-1]) == (3, 3, made.airflow_fernet_key)
     assert without_old_keys(twice).airflow_fernet_key.split(",") == keys[:2]

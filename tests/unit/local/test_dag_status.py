@@ -1,4 +1,4 @@
-"""What `make status` says about DAGs: import errors, missing DAGs, an empty catalogue."""
+"""The problems of DAGs that `make status` shows: import errors, missing DAGs, an empty catalogue."""
 
 import os
 import shutil
@@ -24,7 +24,7 @@ contract: contract-invalid: orders.yaml has 1 problem (/x/orders.yaml)
 
 
 class Listing:
-    """What Airflow lists."""
+    """A replacement for Airflow's API with fixed lists."""
 
     def __init__(self, *dag_ids: str, errors: tuple[Answer, ...] = ()) -> None:
         self._dags, self._errors = dag_ids, errors
@@ -42,7 +42,7 @@ def api(*dag_ids: str, errors: tuple[Answer, ...] = ()) -> AirflowApi:
 
 @pytest.fixture
 def contracts(tmp_path: Path) -> Path:
-    """Sales and the topic of transactions, saved a while ago."""
+    """Contracts of sales and of the topic transactions, saved an hour ago."""
     for name in ("sales", "transactions"):
         shutil.copy(CONTRACTS_DIR / f"{name}.yaml", tmp_path)
         os.utime(tmp_path / f"{name}.yaml", (time.time() - 3600,) * 2)
@@ -94,7 +94,7 @@ def test_empty_catalogue_and_missing_directory_are_problems(tmp_path: Path) -> N
 
 
 def test_list_of_dags_is_read_page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Airflow gives at most 100 at once, whatever it is asked for."""
+    """Airflow returns at most 100 entries per page, whatever the limit."""
     names = [f"dag_{number:03}" for number in range(250)]
 
     def answer(_: AirflowApi, __: str, path: str) -> Answer:

@@ -1,4 +1,4 @@
-"""When the manifest is made again, and what becomes of it when it cannot be made. dbt itself is in the DAG tests."""
+"""When the manifest is generated again, and what happens if that fails. dbt itself is tested in the DAG tests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project, all of it old, and a dbt that copies one file of it."""
+    """A small project with old files, and a replacement for dbt that copies one of them."""
     folder = tmp_path / "project"
     (folder / "models").mkdir(parents=True)
     (folder / "dbt_project.yml").write_text("name: small\n")
@@ -82,7 +82,7 @@ def test_what_dbt_writes_is_no_change(project: Path, tmp_path: Path) -> None:
     assert not dbt_manifest.prepare(target)
 
 
-def test_mistake_leaves_the_old_manifest_and_says_what_dbt_says(project: Path, tmp_path: Path) -> None:
+def test_mistake_keeps_the_old_manifest_and_shows_dbts_output(project: Path, tmp_path: Path) -> None:
     target = tmp_path / "made" / "manifest.json"
     dbt_manifest.prepare(target)
     (project / "models" / "one.sql").write_text("BROKEN")
@@ -93,15 +93,15 @@ def test_mistake_leaves_the_old_manifest_and_says_what_dbt_says(project: Path, t
 
 
 @pytest.mark.parametrize(
-    ("told", "meant"),
+    ("variable", "expected"),
     [
-        pytest.param("", "project/target/manifest.json", id="nothing told"),
+        pytest.param("", "project/target/manifest.json", id="not set"),
         pytest.param("kept/m.json", "kept/m.json", id="relative to the checkout"),
         pytest.param("/var/m.json", "/var/m.json", id="absolute"),
     ],
 )
-def test_place_of_the_manifest(
-    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: str, meant: str
+def test_path_of_the_manifest(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, expected: str
 ) -> None:
-    monkeypatch.setenv("DBT_MANIFEST", told)
-    assert dbt_manifest.default_target() == tmp_path / meant
+    monkeypatch.setenv("DBT_MANIFEST", variable)
+    assert dbt_manifest.default_target() == tmp_path / expected

@@ -1,4 +1,4 @@
-"""Programs of Debian: the machine's own first, then an unpacked package, else a word about what to install."""
+"""Programs of Debian: found on the PATH first, then in an unpacked package, else an error with the remedy."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ def fake(folder: Path, name: str, text: str) -> Path:
 
 @pytest.fixture
 def unpacked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine whose PATH holds nothing but what the test puts into bin/."""
+    """A machine whose PATH has only the programs that the test puts into bin/."""
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", str(tmp_path / "bin"))
     monkeypatch.setattr(debian, "_UNPACKED", tmp_path / "debian")
@@ -36,14 +36,14 @@ def test_program_of_the_machine_comes_first(unpacked: Path, tmp_path: Path) -> N
     assert not unpacked.exists()
 
 
-def test_machine_without_apt_is_told_what_to_install(unpacked: Path) -> None:
+def test_machine_without_apt_gets_the_package_to_install(unpacked: Path) -> None:
     with pytest.raises(PlatformError, match="redis-server is not installed") as caught:
         debian.program("redis-server", "redis-server")
 
     assert "Debian: redis-server" in caught.value.remedy
 
 
-def test_failed_download_leaves_nothing_that_looks_whole(unpacked: Path, tmp_path: Path) -> None:
+def test_failed_download_leaves_no_complete_package(unpacked: Path, tmp_path: Path) -> None:
     fake(tmp_path / "bin", "dpkg-deb", "exit 0")
     fake(tmp_path / "bin", "apt-get", "echo 'E: no such mirror' >&2; exit 100")
 

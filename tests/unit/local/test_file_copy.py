@@ -1,4 +1,4 @@
-"""Copies of files: with checksum and time, for their owner alone."""
+"""Copies of files: with checksum and time, readable by their owner only."""
 
 from __future__ import annotations
 

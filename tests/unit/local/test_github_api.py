@@ -1,4 +1,4 @@
-"""The replay behaves as GitHub's API documentation says, limits and failures included."""
+"""The replay behaves according to GitHub's API documentation, including rate limits and errors."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def served() -> Iterator[GithubApi]:
 
 @pytest.fixture
 def api(served: GithubApi) -> GithubApi:
-    """The server as new."""
+    """The server in its initial state."""
     served.now, served.limit = NOW, None
     served.faults.clear()
     served.requests.clear()
@@ -107,7 +107,7 @@ def test_the_limit_is_counted_for_each_caller_and_refuses(api: GithubApi) -> Non
     assert httpx.get(f"{api.url}/rate_limit", headers=TOKEN).json()["resources"]["core"]["remaining"] == 0
 
 
-def test_the_limit_begins_anew_after_an_hour() -> None:
+def test_limit_is_reset_after_an_hour() -> None:
     clock = [1000.0]
     limit = RateLimit(1, lambda: clock[0])
     assert (limit.take(), limit.take()) == (True, False)
@@ -183,7 +183,7 @@ def test_issues_and_events_are_served_too(api: GithubApi) -> None:
     assert get(api, "/repos/harbour/ledger/events?per_page=100&page=4").json() == []
 
 
-def test_faults_come_in_place_of_answers(api: GithubApi) -> None:
+def test_faults_replace_answers(api: GithubApi) -> None:
     api.faults += [Fault(503, times=2, headers={"retry-after": "1"}), Fault(200, truncate=True, body=b"[{")]
     assert [get(api, COMMITS).status_code for _ in range(2)] == [503, 503]
     with pytest.raises(httpx.RemoteProtocolError):

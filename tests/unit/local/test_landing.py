@@ -1,4 +1,4 @@
-"""Where a dropped file ends up in the bucket."""
+"""The object key of a dropped file."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def made(tmp_path: Path, name: str) -> Path:
         pytest.param("x.csv", "sales", "y z.csv", "incoming/sales/y z.csv", id="another-name"),
         pytest.param("sales_2024.csv", "", "", "incoming/sales/sales_2024.csv", id="dataset-from-the-name"),
         pytest.param("sales_returns_1.csv", "", "", "incoming/sales_returns/sales_returns_1.csv", id="longest-wins"),
-        pytest.param("sales.csv", "inventory", "", "incoming/inventory/sales.csv", id="told-wins"),
+        pytest.param("sales.csv", "inventory", "", "incoming/inventory/sales.csv", id="given-dataset-wins"),
     ],
 )
 def test_a_file_goes_to_its_dataset(tmp_path: Path, file: str, dataset: str, name: str, key: str) -> None:

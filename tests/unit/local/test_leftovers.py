@@ -1,4 +1,4 @@
-"""What a killed service leaves behind is ended, and nothing else."""
+"""The left-over processes of a killed service are ended, and no others."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from local.processes import is_alive
 
 pytestmark = pytest.mark.unit
 
-# A service with a child, and the child's child, which has a group of its own as Airflow's tasks have.
+# A service with a child, and a grandchild in its own process group, like Airflow's tasks.
 SERVICE = """
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", '''
@@ -25,15 +25,15 @@ time.sleep(600)
 print(child.pid, child.stdout.readline().strip(), flush=True)
 time.sleep(600)
 """
-# A supervisor with two services, of which one is killed; then what its successor would run first.
+# A supervisor with two services, one of which is killed; then the command that runs before its restart.
 SUPERVISOR = """
 import subprocess, sys
 started = [subprocess.Popen([sys.executable, "-c", sys.argv[1]], process_group=0, stdout=subprocess.PIPE, text=True)
            for _ in range(2)]
-told = [service.stdout.readline().split() for service in started]
+children = [service.stdout.readline().split() for service in started]
 started[0].kill()
 started[0].wait()
-print(started[1].pid, *told[0], *told[1], flush=True)
+print(started[1].pid, *children[0], *children[1], flush=True)
 subprocess.run([sys.executable, "-m", "local.leftovers"], process_group=0, check=True)
 sys.stdin.read()
 """

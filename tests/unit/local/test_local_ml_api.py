@@ -1,4 +1,4 @@
-"""The ML service as the platform starts it and looks at it."""
+"""The ML service: its environment and its probe."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def settings(tmp_path: Path) -> PlatformSettings:
 
 @pytest.fixture
 def health(settings: PlatformSettings) -> Iterator[dict[str, object]]:
-    """The answer of what listens on the service's port: status and body, to be changed by the test."""
-    told: dict[str, object] = {}
+    """The answer of a server on the service's port: status code and body, set by the test."""
+    page: dict[str, object] = {}
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            self.send_response(int(str(told["code"])))
+            self.send_response(int(str(page["code"])))
             self.end_headers()
-            self.wfile.write(str(told["body"]).encode())
+            self.wfile.write(str(page["body"]).encode())
 
         def log_message(self, *_arguments: object) -> None:
             pass
@@ -43,7 +43,7 @@ def health(settings: PlatformSettings) -> Iterator[dict[str, object]]:
     with HTTPServer(("127.0.0.1", settings.ml_api_port), Page) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield told
+        yield page
         server.shutdown()
         thread.join()
 
@@ -51,14 +51,14 @@ def health(settings: PlatformSettings) -> Iterator[dict[str, object]]:
 @pytest.mark.parametrize(
     ("code", "body", "complaint"),
     [
-        pytest.param(200, json.dumps({"status": "ok"}), None, id="well"),
-        pytest.param(200, json.dumps({"status": "tired"}), "it is tired", id="unwell"),
-        pytest.param(200, "{}", "it is unknown", id="says-nothing"),
+        pytest.param(200, json.dumps({"status": "ok"}), None, id="healthy"),
+        pytest.param(200, json.dumps({"status": "failing"}), "it is failing", id="unhealthy"),
+        pytest.param(200, "{}", "it is unknown", id="no-status"),
         pytest.param(200, "Welcome", "it does not answer (Expecting value", id="another-program"),
         pytest.param(500, "{}", "it does not answer (HTTP Error 500", id="broken"),
     ],
 )
-def test_the_health_page_is_believed(
+def test_probe_reads_the_health_page(
     settings: PlatformSettings, health: dict[str, object], code: int, body: str, complaint: str | None
 ) -> None:
     health.update(code=code, body=body)
@@ -70,14 +70,14 @@ def test_a_service_that_does_not_listen_is_not_ready(settings: PlatformSettings)
     assert "Connection refused" in str(ml_api.service(settings, load_or_make(settings.layout.secrets)).probe(0))
 
 
-def test_it_is_told_its_port_on_the_loopback_interface(settings: PlatformSettings) -> None:
+def test_environment_has_the_port_on_the_loopback_interface(settings: PlatformSettings) -> None:
     service = ml_api.service(settings, load_or_make(settings.layout.secrets))
     assert service.environment["ML_API_HOST"] == "127.0.0.1"
     assert service.environment["ML_API_PORT"] == str(settings.ml_api_port)
     assert (service.port, service.port_variable) == (settings.ml_api_port, "ML_API_PORT")
 
 
-def test_it_is_told_where_the_models_are(settings: PlatformSettings) -> None:
+def test_environment_has_the_address_of_the_models(settings: PlatformSettings) -> None:
     credentials = load_or_make(settings.layout.secrets)
     environment = ml_api.service(settings, credentials).environment
     assert environment["MLFLOW_TRACKING_URI"] == f"http://127.0.0.1:{settings.mlflow_port}"
@@ -87,8 +87,8 @@ def test_it_is_told_where_the_models_are(settings: PlatformSettings) -> None:
     assert environment["ML_API_TOKEN"] == credentials.ml_api_token
 
 
-def test_make_env_tells_where_it_is(settings: PlatformSettings) -> None:
+def test_make_env_has_its_address(settings: PlatformSettings) -> None:
     load_or_make(settings.layout.secrets)
-    told = addresses.for_library(Platform(settings))
-    assert told["ML_API_URL"] == told["ML_SERVICE_URL"] == f"http://127.0.0.1:{settings.ml_api_port}"
-    assert told["KAFKA_BOOTSTRAP"] == f"127.0.0.1:{settings.kafka_port}"
+    environment = addresses.for_library(Platform(settings))
+    assert environment["ML_API_URL"] == environment["ML_SERVICE_URL"] == f"http://127.0.0.1:{settings.ml_api_port}"
+    assert environment["KAFKA_BOOTSTRAP"] == f"127.0.0.1:{settings.kafka_port}"

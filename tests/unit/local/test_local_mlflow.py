@@ -1,4 +1,4 @@
-"""The MLflow server as the platform starts it and looks at it."""
+"""The MLflow server: its arguments, its environment and its probe."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def test_clients_get_a_login_of_their_own_and_no_key_of_the_bucket(
     assert credentials.mlflow_admin_password not in environment.values()
 
 
-def test_it_is_unwell_when_nothing_answers(settings: PlatformSettings, credentials: Credentials) -> None:
+def test_probe_fails_when_nothing_answers(settings: PlatformSettings, credentials: Credentials) -> None:
     assert "does not answer" in (mlflow.service(settings, credentials).probe(0.0) or "")
 
 
 @pytest.mark.parametrize(
     ("code", "body", "complaint"),
     [
-        pytest.param(200, b"OK", None, id="well"),
+        pytest.param(200, b"OK", None, id="healthy"),
         pytest.param(200, b"Welcome", "another program answers on its port: 'Welcome'", id="another-program"),
         pytest.param(500, b"OK", "it does not answer (HTTP Error 500", id="broken"),
     ],

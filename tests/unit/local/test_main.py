@@ -1,4 +1,4 @@
-"""The commands as a user meets them: exit codes and one clear line."""
+"""The commands of the platform: exit codes, and errors of one line."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_missing_file_cannot_be_dropped(tmp_path: Path) -> None:
 
 @pytest.fixture
 def credentials() -> Credentials:
-    """Those of a platform that was started once."""
+    """The secrets of a platform that was started once."""
     layout = PlatformSettings().layout
     layout.home.mkdir()
     return load_or_make(layout.secrets)

@@ -1,4 +1,4 @@
-"""What the platform refuses before it starts anything."""
+"""Checks of the platform before it starts a service."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def test_a_full_disk_is_refused(tmp_path: Path) -> None:
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").touch()
     platform = Platform(temporary_settings(tmp_path))
-    with pytest.raises(PlatformError, match="holds something else"):
+    with pytest.raises(PlatformError, match="contains other files"):
         platform.up()
     with pytest.raises(PlatformError, match="nothing was deleted"):
         platform.clean()
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_a_home_that_a_killed_restore_has_moved_away_is_not_begun_anew(tmp_path: Path) -> None:
+def test_home_moved_by_a_killed_restore_is_not_created_again(tmp_path: Path) -> None:
     (tmp_path / "home.replaced").mkdir()
     platform = Platform(temporary_settings(tmp_path / "home"))
     with pytest.raises(PlatformError, match=r"a restore was killed .*make restore.* it is .*home\.replaced"):
@@ -58,9 +58,9 @@ def test_what_an_older_version_has_started_can_be_stopped(tmp_path: Path) -> Non
     assert Platform(temporary_settings(tmp_path)).down() == 0
 
 
-def test_nothing_is_started_while_everything_has_to_rest(tmp_path: Path) -> None:
+def test_nothing_is_started_while_the_platform_is_held_stopped(tmp_path: Path) -> None:
     platform = Platform(temporary_settings(tmp_path / "home"))
-    with platform.at_rest():
+    with platform.stopped():
         platform.down()
         with pytest.raises(PlatformError, match="another command"):
             Platform(platform.settings).down()
@@ -69,7 +69,7 @@ def test_nothing_is_started_while_everything_has_to_rest(tmp_path: Path) -> None
 
 def test_an_unknown_service_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        PlatformError, match=r"no such service: oracle: choose of postgres, s3, kafka, ml-api, .*airflow"
+        PlatformError, match=r"no such service: oracle: choose from postgres, s3, kafka, ml-api, .*airflow"
     ):
         Platform(temporary_settings(tmp_path / "home")).up(["oracle"])
 

@@ -1,4 +1,4 @@
-"""Finding and ending processes: by each of the signs, and only ours."""
+"""Finding and ending the processes of a platform by each criterion, and no others."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def pids(found: list[psutil.Process]) -> set[int]:
     return {process.pid for process in found}
 
 
-def test_a_process_with_the_mark_is_found(tmp_path: Path) -> None:
+def test_process_with_the_marker_is_found(tmp_path: Path) -> None:
     with started(SLEEP, marker=tmp_path) as process:
         assert pids(find(Layout(tmp_path), None)) == {process.pid}
 
@@ -66,19 +66,19 @@ def test_a_process_of_another_platform_is_not_found(tmp_path: Path) -> None:
         assert find(Layout(tmp_path), None) == []
 
 
-def test_a_process_that_lost_the_mark_is_found_by_its_session(tmp_path: Path) -> None:
+def test_process_without_the_marker_is_found_by_its_session(tmp_path: Path) -> None:
     with started(SLEEP, own_session=True) as process:
         assert find(Layout(tmp_path), None) == []
         assert pids(find(Layout(tmp_path), session_of(process))) == {process.pid}
 
 
-def test_a_later_session_of_the_same_id_is_not_ours(tmp_path: Path) -> None:
+def test_later_session_of_the_same_id_is_ignored(tmp_path: Path) -> None:
     with started(SLEEP, own_session=True) as process:
         long_ago = Session(id=process.pid, leader_started=psutil.Process(process.pid).create_time() - 3600)
         assert find(Layout(tmp_path), long_ago) == []
 
 
-def test_the_children_of_a_process_with_the_mark_are_found_wherever_they_hide(tmp_path: Path) -> None:
+def test_children_of_a_process_with_the_marker_are_found_in_other_sessions(tmp_path: Path) -> None:
     hide = "import subprocess, sys; p = subprocess.Popen(['sleep', '600'], env={}, start_new_session=True); "
     command = [sys.executable, "-c", hide + "print(p.pid, flush=True); p.wait()"]
     with started(command, marker=tmp_path) as process:
@@ -88,7 +88,7 @@ def test_the_children_of_a_process_with_the_mark_are_found_wherever_they_hide(tm
         assert not is_alive(child)
 
 
-def test_we_do_not_find_ourselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_current_process_is_not_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [
         sys.executable,
         "-c",
@@ -100,14 +100,14 @@ def test_we_do_not_find_ourselves(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_a_process_that_ignores_the_request_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("local.processes._TERM_SECONDS", 0.2)
     with started(STUBBORN, marker=tmp_path) as process:
         assert end_all(Layout(tmp_path), None) == 1
         assert process.wait(timeout=60) == -9
 
 
-def test_a_process_that_listens_to_the_request_is_not_killed(tmp_path: Path) -> None:
+def test_process_that_ends_on_sigterm_is_not_killed(tmp_path: Path) -> None:
     with started(SLEEP, marker=tmp_path) as process:
         end_all(Layout(tmp_path), None)
         assert process.wait(timeout=60) == -15
@@ -125,5 +125,5 @@ def test_a_zombie_counts_as_gone() -> None:
     process.wait()
 
 
-def test_nobody_listens_on_a_free_port() -> None:
+def test_free_port_has_no_listener() -> None:
     assert listener(1) == ""

@@ -1,4 +1,4 @@
-"""Waiting for services: as long as they make progress, and no longer."""
+"""Waiting for services as long as they make progress."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ WRITING = "import time\nwhile True: print('at work', flush=True); time.sleep(.05
 
 @dataclass
 class OneProcess:
-    """Stands for the supervisor: runs one program, says how it is, and keeps its log."""
+    """A replacement for the supervisor: runs one program, reports its state, and writes its log."""
 
     code: str
     folder: Path
@@ -90,7 +90,7 @@ def test_start_and_wait_names_the_setting_that_limits_it(supervisor: OneProcess,
 
 
 @pytest.mark.parametrize("supervisor", ["raise SystemExit('no licence')"], indirect=True)
-def test_start_and_wait_says_that_a_service_ended(supervisor: OneProcess, tmp_path: Path) -> None:
+def test_start_and_wait_fails_when_a_service_ends(supervisor: OneProcess, tmp_path: Path) -> None:
     with pytest.raises(PlatformError, match="one ends right after its start") as caught:
         start_and_wait([ready_after(60, tmp_path)], supervisor, Silence(), 60)
 
@@ -98,7 +98,7 @@ def test_start_and_wait_says_that_a_service_ended(supervisor: OneProcess, tmp_pa
 
 
 @pytest.mark.parametrize("supervisor", [WRITING], indirect=True)
-def test_start_and_wait_goes_on_with_a_service_that_runs_already(supervisor: OneProcess, tmp_path: Path) -> None:
+def test_start_and_wait_continues_with_a_running_service(supervisor: OneProcess, tmp_path: Path) -> None:
     with pytest.raises(NotReadyError):
         start_and_wait([ready_after(2, tmp_path)], supervisor, Silence(), 0)
 

@@ -1,4 +1,4 @@
-"""What a restore compares before it lets the new home take the old one's place."""
+"""The checks of a restore before it replaces the home."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ def test_a_backup_in_the_home_that_it_would_replace_is_refused(tmp_path: Path) -
     (tmp_path / "home" / "backup").mkdir(parents=True)
     settings.layout.marker.touch()
     (tmp_path / "link").symlink_to(tmp_path / "home" / "backup")
-    with pytest.raises(PlatformError, match=r"lies in .*home, which is replaced: move the backup"):
+    with pytest.raises(PlatformError, match=r"is inside .*home, which is replaced: move the backup"):
         restore.restore(settings, tmp_path / "link", force=True)
 
 
 def test_a_mount_point_is_refused_before_anything_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     settings = temporary_settings(tmp_path / "home")
     monkeypatch.setattr("pathlib.Path.is_mount", lambda path: path == settings.platform_home)
-    with pytest.raises(PlatformError, match=r"is a mount point.*set PLATFORM_HOME to a folder below it"):
+    with pytest.raises(PlatformError, match=r"is a mount point .*set PLATFORM_HOME to a folder below it"):
         restore.restore(settings, tmp_path / "backup", force=True)

@@ -1,4 +1,4 @@
-"""What `make schedules` and the runs' tables say, from what Airflow answers."""
+"""The formatting of `make schedules` and of the table of a run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NOW = datetime(2026, 3, 2, 10, 0, tzinfo=UTC)
     ],
     ids=str,
 )
-def test_a_duration_reads_at_a_glance(seconds: float | None, text: str) -> None:
+def test_duration_is_formatted(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
 
 
@@ -42,7 +42,7 @@ def test_a_duration_reads_at_a_glance(seconds: float | None, text: str) -> None:
         ("0 4 * * *", "0 4 * * *"),
     ],
 )
-def test_a_pause_is_told_in_words(summary: str, text: str) -> None:
+def test_interval_is_formatted(summary: str, text: str) -> None:
     assert every(summary) == text
 
 
@@ -60,7 +60,7 @@ def test_the_assets_of_an_expression_are_named_in_their_order() -> None:
     ("dag", "text"),
     [
         pytest.param({"is_paused": True, "next_dagrun_run_after": None}, "paused", id="paused"),
-        pytest.param({"is_paused": False, "next_dagrun_run_after": None}, "", id="by-hand"),
+        pytest.param({"is_paused": False, "next_dagrun_run_after": None}, "", id="manual"),
         pytest.param({"is_paused": False, "next_dagrun_run_after": "2026-03-02T10:05:00Z"}, "in 5 min", id="later"),
         pytest.param({"is_paused": False, "next_dagrun_run_after": "2026-03-02T09:59:00Z"}, "now", id="due"),
         pytest.param(
@@ -70,7 +70,7 @@ def test_the_assets_of_an_expression_are_named_in_their_order() -> None:
         ),
     ],
 )
-def test_the_next_run_is_told_where_a_clock_decides_it(dag: dict[str, Any], text: str) -> None:
+def test_next_run_of_a_time_schedule(dag: dict[str, Any], text: str) -> None:
     assert next_run(dag, NOW) == text
 
 
@@ -84,10 +84,10 @@ def test_the_next_run_is_told_where_a_clock_decides_it(dag: dict[str, Any], text
         pytest.param("moved", "moved", id="text"),
     ],
 )
-def test_what_a_task_returned_is_told_briefly(value: object, text: str) -> None:
+def test_return_value_is_formatted(value: object, text: str) -> None:
     assert shown(value) == text
 
 
-def test_a_run_that_did_not_end_took_no_time_yet() -> None:
+def test_run_without_an_end_has_no_duration() -> None:
     assert seconds_between("2026-03-02T10:00:00Z", None) is None
     assert seconds_between("2026-03-02T10:00:00Z", "2026-03-02T10:00:01.5Z") == 1.5

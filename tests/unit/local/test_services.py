@@ -1,4 +1,4 @@
-"""What a service inherits from the shell that started it."""
+"""The environment that a service inherits from the user's shell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_a_service_does_not_depend_on_the_shell(name: str, monkeypatch: pytest.M
     assert name not in shared_environment(Path("/srv/home"))
 
 
-def test_a_service_carries_the_mark_of_its_platform() -> None:
+def test_service_has_the_marker_of_its_platform() -> None:
     assert shared_environment(Path("/srv/home"))["PLATFORM_INSTANCE"] == "/srv/home"
 
 

@@ -1,4 +1,4 @@
-"""The settings of the embedded stack: what is read, what is refused, where things end up."""
+"""The settings of the embedded platform: sources, validation, paths and ports."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ pytestmark = pytest.mark.unit
 
 EXAMPLE = REPOSITORY / ".env.example"
 
-# Defaults that depend on the machine: what .env.example says in their place.
+# Defaults that depend on the machine, with their value in .env.example.
 ELSEWHERE = {
     "PLATFORM_HOME": ".local",
     "INGEST_CONTRACTS_DIR": "include/contracts",
@@ -86,7 +86,7 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
     assert (found.s3_port, found.kafka_port) == (9201, 9102)
 
 
-def test_a_relative_home_is_meant_from_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_relative_home_starts_from_the_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert PlatformSettings(_env_file=None, platform_home=Path("state")).platform_home == REPOSITORY / "state"
 
@@ -98,8 +98,8 @@ def test_a_relative_home_is_meant_from_the_checkout(tmp_path: Path, monkeypatch:
         pytest.param({"s3_port": 70_000}, id="port-too-high"),
         pytest.param({"s3_port": 9092, "kafka_port": 9092}, id="two-services-on-one-port"),
         pytest.param({"ml_api_port": 8080}, id="the-default-port-of-another-service"),
-        pytest.param({"s3_internal_ports": 9086}, id="the-row-of-the-bucket-reaches-another-service"),
-        pytest.param({"s3_internal_ports": 65530}, id="the-row-of-the-bucket-ends-too-high"),
+        pytest.param({"s3_internal_ports": 9086}, id="internal-ports-overlap-another-service"),
+        pytest.param({"s3_internal_ports": 65530}, id="internal-ports-too-high"),
         pytest.param({"kafka_storage": "disk"}, id="a-storage-that-the-broker-does-not-have"),
         pytest.param({"platform_home": "/tmp/50%"}, id="percent-in-the-folder"),
         pytest.param({"platform_home": "/tmp/a ;b"}, id="semicolon-in-the-folder"),

@@ -1,4 +1,4 @@
-"""supervisor's configuration: what it says, and what it must not show."""
+"""supervisor's configuration, and that it shows no secret."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def configuration(tmp_path: Path, *services: Service) -> configparser.RawConfigP
     return found
 
 
-def test_a_service_gets_its_environment_to_the_letter() -> None:
+def test_service_gets_its_environment_unchanged() -> None:
     script = _script(service(command=("printenv", "NASTY"), environment={"NASTY": NASTY}))
     assert subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout == NASTY + "\n"
 
 
-def test_what_comes_before_a_service_is_over_when_it_starts_and_may_fail() -> None:
+def test_before_command_ends_before_the_service_starts_and_may_fail() -> None:
     before = ("sh", "-c", "echo first; exit 1")
     script = _script(service(command=("echo", "second"), before=before, environment={"A": "b"}))
     assert subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True).stdout == (
@@ -64,10 +64,10 @@ def test_the_signal_of_a_fast_shutdown_goes_to_the_postmaster_alone(tmp_path: Pa
     assert (found["program:two"]["stopsignal"], found["program:two"]["stopasgroup"]) == ("TERM", "true")
 
 
-def test_a_folder_of_somebody_else_is_not_trusted(tmp_path: Path) -> None:
+def test_folder_of_another_user_is_refused(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(PlatformError, match="not a folder of ours"):
+    with pytest.raises(PlatformError, match="not a folder of the current user"):
         _private_folder(tmp_path / "run")
 
 

@@ -1,4 +1,4 @@
-"""The Celery workers and their queue: what is started, what they are told, and when they count as well."""
+"""The Celery workers and their queue: services, environment and probe."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def credentials(tmp_path: Path) -> Credentials:
 
 @pytest.fixture(autouse=True)
 def no_debian(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is fetched: the program is not started here."""
+    """No package is downloaded: the program is not started here."""
     monkeypatch.setattr(redis, "program", lambda name, package: Program(tmp_path / name))
 
 
@@ -51,51 +51,49 @@ def test_workers_and_their_queue_are_there_only_when_chosen(tmp_path: Path) -> N
     assert _shape(tmp_path, airflow_executor="celery", celery_workers=3) == SCALE_OUT
 
 
-def test_a_running_platform_keeps_its_shape_whatever_is_asked_for_meanwhile(tmp_path: Path) -> None:
+def test_running_platform_keeps_the_services_of_its_start(tmp_path: Path) -> None:
     layout = temporary_settings(tmp_path).layout
     layout.run.mkdir()
     layout.instance.write_text(json.dumps({"shape": {"airflow_executor": "celery", "celery_workers": 1}}))
     assert _shape(tmp_path) == ["redis", "airflow-worker-1"]
 
 
-def test_the_scheduler_and_the_workers_are_told_of_the_same_queue(
-    settings: PlatformSettings, credentials: Credentials
-) -> None:
-    told = airflow.environment(settings, credentials)
-    assert told["AIRFLOW__CORE__EXECUTOR"].endswith(".CeleryExecutor")
-    assert told["AIRFLOW__CELERY__BROKER_URL"] == redis.url(settings, credentials)
-    assert told["AIRFLOW__CELERY__RESULT_BACKEND"] == "db+" + told["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
-    for service in workers.services(settings, credentials, told):
-        assert told.items() <= dict(service.environment).items()
+def test_scheduler_and_workers_use_the_same_queue(settings: PlatformSettings, credentials: Credentials) -> None:
+    environment = airflow.environment(settings, credentials)
+    assert environment["AIRFLOW__CORE__EXECUTOR"].endswith(".CeleryExecutor")
+    assert environment["AIRFLOW__CELERY__BROKER_URL"] == redis.url(settings, credentials)
+    assert environment["AIRFLOW__CELERY__RESULT_BACKEND"] == "db+" + environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"]
+    for service in workers.services(settings, credentials, environment):
+        assert environment.items() <= dict(service.environment).items()
 
 
-def test_the_local_executor_is_told_of_no_queue(tmp_path: Path, credentials: Credentials) -> None:
-    told = airflow.environment(temporary_settings(tmp_path), credentials)
-    assert told["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
-    assert credentials.redis_password not in " ".join(told.values())
-    assert not [name for name in told if "CELERY" in name]
+def test_local_executor_has_no_queue(tmp_path: Path, credentials: Credentials) -> None:
+    environment = airflow.environment(temporary_settings(tmp_path), credentials)
+    assert environment["AIRFLOW__CORE__EXECUTOR"] == "LocalExecutor"
+    assert credentials.redis_password not in " ".join(environment.values())
+    assert not [name for name in environment if "CELERY" in name]
 
 
 def test_the_executor_is_one_that_can_be_imported(settings: PlatformSettings, credentials: Credentials) -> None:
-    """A celery that the provider does not know fails here, and not in a scheduler that starts for ever."""
-    told = shared_environment(settings.platform_home) | airflow.environment(settings, credentials)
+    """A version of Celery that the provider does not support fails here, not in an endlessly restarting scheduler."""
+    environment = shared_environment(settings.platform_home) | airflow.environment(settings, credentials)
     module, _, name = workers.executor(settings).rpartition(".")
     command = [sys.executable, "-c", f"from {module} import {name}"]
-    done = subprocess.run(command, env=told, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-500:]
 
 
 @pytest.mark.parametrize(
-    ("places", "seconds"),
+    ("slots", "seconds"),
     [
-        pytest.param(8, "120", id="a-place-for-each-task: what is queued for long is lost"),
-        pytest.param(7, "600", id="fewer-places: a task may wait"),
+        pytest.param(8, "120", id="a-slot-for-each-task"),
+        pytest.param(7, "600", id="fewer-slots-than-tasks"),
     ],
 )
-def test_a_task_lost_with_the_queue_is_sent_again_soon_where_none_has_to_wait(
-    places: int, seconds: str, tmp_path: Path, credentials: Credentials
+def test_queued_timeout_depends_on_the_task_slots(
+    slots: int, seconds: str, tmp_path: Path, credentials: Credentials
 ) -> None:
-    asked = temporary_settings(tmp_path, airflow_executor="celery", celery_workers=1, celery_concurrency=places)
+    asked = temporary_settings(tmp_path, airflow_executor="celery", celery_workers=1, celery_concurrency=slots)
     assert airflow.environment(asked, credentials)["AIRFLOW__SCHEDULER__TASK_QUEUED_TIMEOUT"] == seconds
 
 
@@ -110,9 +108,9 @@ def test_the_queue_listens_on_loopback_and_asks_for_a_password_that_ps_does_not_
     assert credentials.redis_password not in " ".join(redis.service(settings, credentials).command)
 
 
-def test_a_worker_whose_queue_is_away_is_not_well(settings: PlatformSettings, credentials: Credentials) -> None:
-    told = airflow.environment(settings, credentials)
-    complaint = workers.services(settings, credentials, told)[0].probe(0)
+def test_worker_without_its_queue_is_not_healthy(settings: PlatformSettings, credentials: Credentials) -> None:
+    environment = airflow.environment(settings, credentials)
+    complaint = workers.services(settings, credentials, environment)[0].probe(0)
     assert complaint
     assert "the queue does not answer" in complaint
     assert credentials.redis_password not in complaint

@@ -1,4 +1,4 @@
-"""Schema of Metabase's requests, and small questions and dashboards to write into folders."""
+"""The schema of Metabase's requests."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ SCHEMA = json.loads((Path(__file__).parents[2] / "resources" / "metabase_request
 
 @pytest.fixture(scope="session")
 def requests_schema() -> dict[str, Any]:
-    """What Metabase takes, as closed objects."""
+    """The bodies that Metabase accepts, as closed objects."""
     return dict(SCHEMA)

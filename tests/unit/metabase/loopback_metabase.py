@@ -1,7 +1,7 @@
-"""A Metabase on loopback that keeps state and answers as the real one does, its silence about unknown keys included.
+"""A Metabase server on loopback that keeps state and answers like the real one; it drops unknown keys silently, too.
 
-Every body that it gets is held against the schema of Metabase's requests; what does not fit is in `complaints`.
-`faults` are given out to the next requests that they fit, one each.
+Every body is validated against the schema of Metabase's requests; violations are in `complaints`. Each of `faults` is
+the answer to one matching request.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _DASHBOARD_KEYS = {
 
 @dataclass
 class Fault:
-    """What the next request of this method and path is answered with. `after` means: once its work is done."""
+    """The answer to the next request of this method and path. With `after`, the request is carried out before."""
 
     method: str
     path: str
@@ -128,18 +128,20 @@ class Metabase:
             return 200, {"id": self._session()}
         if session not in self.sessions:
             return 401, "Unauthenticated"
-        return self._things(method, path, query, body)
+        return self._objects(method, path, query, body)
 
     def _session(self) -> str:
         session = f"session-{self.number()}"
         self.sessions.add(session)
         return session
 
-    def _things(self, method: str, path: str, query: str, body: Any) -> tuple[int, Any]:
-        _, _, kind, *rest = path.split("/")
-        if kind == "collection" and rest[1:] == ["items"]:
+    def _objects(self, method: str, path: str, query: str, body: Any) -> tuple[int, Any]:
+        _, _, kind, *parts = path.split("/")
+        if kind == "collection" and parts[1:] == ["items"]:
             own = [
-                one for one in self.dashboards.values() if one["collection_id"] == int(rest[0]) and "dashboard" in query
+                one
+                for one in self.dashboards.values()
+                if one["collection_id"] == int(parts[0]) and "dashboard" in query
             ]
             return 200, {
                 "data": [{"id": one["id"], "name": one["name"], "model": "dashboard"} for one in own],
@@ -148,13 +150,13 @@ class Metabase:
         kept = {
             "database": self.databases, "collection": self.collections, "card": self.cards, "dashboard": self.dashboards
         }[kind]  # fmt: skip
-        if not rest:
+        if not parts:
             return (200, self._listed(kind)) if method == "GET" else self._created(kind, kept, body)
-        found = next((one for one in kept.values() if rest[0] in {str(one["id"]), one.get("entity_id")}), None)
+        found = next((one for one in kept.values() if parts[0] in {str(one["id"]), one.get("entity_id")}), None)
         if found is None:
             return 404, "Not found."
         if method == "PUT":
-            if not rest[0].isdigit():
+            if not parts[0].isdigit():
                 return 400, {"errors": {"id": "value must be an integer greater than zero."}}
             self._change(kind, found, self._kept_keys(kind, body, update=True))
         return 200, self._shown(kind, found)
@@ -178,7 +180,7 @@ class Metabase:
         return 200, self._shown(kind, made)
 
     def _kept_keys(self, kind: str, body: Body, *, update: bool) -> Body:
-        """The server keeps what it knows, and says nothing of the rest."""
+        """Return the keys that the server knows; it drops others silently."""
         known = set(body)
         if kind == "card":
             known = _CARD_KEYS - ({"entity_id"} if update else {"archived"})
@@ -221,7 +223,7 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
     def do_GET(self) -> None:
         self._respond(None)

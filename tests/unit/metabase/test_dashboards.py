@@ -1,4 +1,4 @@
-"""Dashboards as files: what is read, and what Metabase would take without a word."""
+"""Dashboards as files: reading, and errors that Metabase would accept silently."""
 
 from __future__ import annotations
 
@@ -34,23 +34,23 @@ def read(folder: Path, text: str) -> Dashboard:
     return found
 
 
-def test_cards_that_touch_are_taken(tmp_path: Path) -> None:
+def test_adjacent_cards_are_accepted(tmp_path: Path) -> None:
     assert [card.question for card in read(tmp_path, DASHBOARD).cards] == [
         "revenue_total", "revenue_by_day", "top_customers",
     ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ("row: 3, col: 0, width: 6", "row: 2, col: 0, width: 6", "revenue_total and top_customers overlap"),
         ("row: 3, col: 0, width: 6", "row: 5, col: 0, width: 7", "revenue_by_day and top_customers overlap"),
         ("width: 18", "width: 19", "ends at column 25; the grid has 24"),
-        ("question: top_customers", "question: revenue_total", "revenue_total is there twice"),
+        ("question: top_customers", "question: revenue_total", "question revenue_total occurs twice"),
         ("question: top_customers", "question: nonsense", "no such question: nonsense"),
         ("question: top_customers", "heading: Customers", "heading"),
-        ("start_date, label: From", "dataset, label: Dataset", "the filter dataset acts on no question"),
-        ("type: date", "type: text", "the filter start_date acts on no question, or on one of another type"),
+        ("start_date, label: From", "dataset, label: Dataset", "the filter dataset applies to no question"),
+        ("type: date", "type: text", "the filter start_date applies to no question, or to one with another type"),
         ("height: 6", "height: 0", "height"),
         ("title: Sales", "titel: Sales", "title: Field required"),
         (DASHBOARD, "- just\n- a list\n", "not a list of names"),
@@ -58,16 +58,16 @@ def test_cards_that_touch_are_taken(tmp_path: Path) -> None:
     ],
 )
 def test_broken_dashboard_is_refused_with_its_file_and_the_reason(
-    tmp_path: Path, old: str, new: str, words: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     assert old in DASHBOARD
     with pytest.raises(PermanentError) as caught:
         read(tmp_path, DASHBOARD.replace(old, new, 1))
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert "sales.yaml" in caught.value.message
 
 
-def test_dashboards_of_ours_show_every_question_in_their_order() -> None:
+def test_dashboards_of_this_project_are_in_order_and_show_every_question() -> None:
     dashboards = read_dashboards(QUESTIONS)
     assert [dashboard.title for dashboard in dashboards] == ["Sales", "Ingestion", "Engineering", "Transactions"]
     assert {card.question for dashboard in dashboards for card in dashboard.cards} == set(QUESTIONS)

@@ -1,4 +1,4 @@
-"""What Metabase is told about a chart, and when what it holds counts as the same."""
+"""Bodies of requests: settings of charts, and the comparison with the server's objects."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ QUESTIONS = read_questions()
 
 
 def columns_named(settings: dict[str, Any]) -> set[str]:
-    """Every column that a chart's settings speak of."""
+    """Return every column that a chart's settings name."""
     named = {json.loads(key)[1] for key in settings["column_settings"]}
     named |= set(settings.get("graph.dimensions", [])) | set(settings.get("graph.metrics", []))
     named |= set(settings.get("series_settings", {})) | {one["name"] for one in settings.get("table.columns", [])}
@@ -25,11 +25,11 @@ def columns_named(settings: dict[str, Any]) -> set[str]:
 
 @pytest.mark.parametrize("question", QUESTIONS.values(), ids=lambda question: question.name)
 def test_settings_name_the_columns_of_the_answer_and_no_other(question: Question) -> None:
-    """That the answer has just these columns is asked of the warehouse."""
+    """An integration test checks that the query returns these columns."""
     assert columns_named(bodies.visualization(question)) == set(question.columns)
 
 
-def test_breakdown_is_a_second_dimension() -> None:
+def test_series_is_a_second_dimension() -> None:
     settings = bodies.visualization(QUESTIONS["category_revenue_by_month"])
     assert settings["graph.dimensions"] == ["sale_month", "category"]
     assert settings["stackable.stack_type"] == "stacked"
@@ -52,18 +52,18 @@ def test_each_chart_has_its_settings(name: str, key: str, value: object) -> None
 
 def test_entity_ids_are_fixed_and_differ() -> None:
     ids = {name: bodies.entity_id(question) for name, question in QUESTIONS.items()}
-    # A new value would make every question anew in a Metabase that has them.
+    # A new value would create every question a second time in an existing Metabase.
     assert ids["revenue_by_day"] == bodies.entity_id(QUESTIONS["revenue_by_day"].model_copy(update={"title": "Other"}))
     assert len(set(ids.values())) == len(ids)
     assert {len(each) for each in ids.values()} == {21}
 
 
-def test_every_kind_of_chart_is_used_that_the_reader_knows() -> None:
+def test_every_kind_of_chart_is_used() -> None:
     assert {question.chart for question in QUESTIONS.values()} == set(Chart)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "held", "places"),
+    ("wanted", "held", "paths"),
     [
         ({"a": 1}, {"a": 1, "b": 2}, []),
         ({"a": None}, {}, []),
@@ -79,5 +79,5 @@ def test_every_kind_of_chart_is_used_that_the_reader_knows() -> None:
         ({"a": "x"}, {"a": {"x": 1}}, ["a"]),
     ],
 )
-def test_differences_name_places(wanted: dict[str, Any], held: dict[str, Any], places: list[str]) -> None:
-    assert bodies.differences(wanted, held) == places
+def test_differences_are_paths(wanted: dict[str, Any], held: dict[str, Any], paths: list[str]) -> None:
+    assert bodies.differences(wanted, held) == paths

@@ -1,4 +1,4 @@
-"""The commands: what they print, and one line for what goes wrong."""
+"""The commands: what they print, and errors of one line."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ pytestmark = pytest.mark.unit
 SECRETS = {"METABASE_ADMIN_PASSWORD": "s3cret-admin-1", "METABASE_WAREHOUSE_PASSWORD": "s3cret-reader-2"}
 
 
-def test_provision_says_what_it_did_and_no_secret(requests_schema: dict[str, Any]) -> None:
+def test_provision_prints_actions_and_no_secret(requests_schema: dict[str, Any]) -> None:
     with Metabase(requests_schema) as server:
-        told = {**SECRETS, "METABASE_URL": server.url, "COLUMNS": "200"}
-        first = CliRunner().invoke(app, ["provision"], env=told)
-        second = CliRunner().invoke(app, ["provision"], env=told)
+        environment = {**SECRETS, "METABASE_URL": server.url, "COLUMNS": "200"}
+        first = CliRunner().invoke(app, ["provision"], env=environment)
+        second = CliRunner().invoke(app, ["provision"], env=environment)
     assert (first.exit_code, second.exit_code) == (0, 0)
     assert "Revenue by day" in first.output
     assert "created" in first.output
@@ -31,23 +31,23 @@ def test_provision_says_what_it_did_and_no_secret(requests_schema: dict[str, Any
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("environment", "message"),
     [
         ({"METABASE_ADMIN_PASSWORD": ""}, "METABASE_ADMIN_PASSWORD is empty"),
         ({"METABASE_WAREHOUSE_PORT": "many"}, "warehouse_port"),
     ],
     ids=["no password", "no number"],
 )
-def test_provision_explains_settings_that_cannot_work(told: dict[str, str], words: str) -> None:
-    answer = CliRunner().invoke(app, ["provision"], env={**SECRETS, **told})
+def test_provision_explains_invalid_settings(environment: dict[str, str], message: str) -> None:
+    answer = CliRunner().invoke(app, ["provision"], env={**SECRETS, **environment})
     assert answer.exit_code == 1
-    assert words in answer.stderr
+    assert message in answer.stderr
     assert answer.stdout == ""
 
 
-def test_report_explains_that_nobody_answers(tmp_path: Path) -> None:
-    told = {"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": "1"}
-    answer = CliRunner().invoke(app, ["report", "--out", str(tmp_path / "report.html")], env=told)
+def test_report_explains_that_the_warehouse_does_not_answer(tmp_path: Path) -> None:
+    environment = {"WAREHOUSE_HOST": "127.0.0.1", "WAREHOUSE_PORT": "1"}
+    answer = CliRunner().invoke(app, ["report", "--out", str(tmp_path / "report.html")], env=environment)
     assert answer.exit_code == 1
     assert "warehouse-unavailable" in answer.stderr
     assert "Traceback" not in answer.output

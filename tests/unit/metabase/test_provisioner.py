@@ -1,4 +1,4 @@
-"""The provisioner against a Metabase on loopback: what it makes, what it mends, and what it leaves alone."""
+"""The provisioner against a Metabase on loopback: what it creates, corrects and leaves unchanged."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ pytestmark = pytest.mark.unit
 
 QUESTIONS = read_questions()
 DASHBOARDS = read_dashboards(QUESTIONS)
-# Three questions on one dashboard, one of them without a filter, are enough for most of what can happen.
+# Three questions on one dashboard, one of them without a filter, are enough for most tests.
 SOME = ("revenue_total", "revenue_by_day", "top_customers")
 SALES = [DASHBOARDS[0].model_copy(update={"cards": tuple(c for c in DASHBOARDS[0].cards if c.question in SOME)})]
 ASKED = {card.question: QUESTIONS[card.question] for card in SALES[0].cards}
 PASSWORDS = {"admin_password": "s3cret-admin-1", "warehouse_password": "s3cret-reader-2"}
-THINGS = 3 + len(ASKED) + len(SALES)  # admin, connection, collection
+OBJECTS = 3 + len(ASKED) + len(SALES)  # admin, connection, collection
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def metabase(requests_schema: dict[str, Any]) -> Iterator[Metabase]:
 
 
 def run(server: Metabase, *, renew_password: bool = False, everything: bool = False, **changes: Any) -> list[Outcome]:
-    """One run, in which waiting takes no time: each look at the clock is a second after the one before."""
+    """Provision without real pauses: each call of the clock returns a second more than the one before."""
     settings = MetabaseSettings(**{"url": server.url, **PASSWORDS, "attempts": 4, "start_seconds": 20, **changes})
     seconds = itertools.count()
     questions, dashboards = (QUESTIONS, DASHBOARDS) if everything else (ASKED, SALES)
@@ -55,7 +55,7 @@ def changed(outcomes: list[Outcome]) -> list[tuple[str, str]]:
     return [(outcome.kind, outcome.name) for outcome in outcomes if outcome.action is not Action.UNCHANGED]
 
 
-def test_first_run_makes_everything_on_an_empty_server_and_the_second_writes_nothing(metabase: Metabase) -> None:
+def test_first_run_creates_everything_on_an_empty_server_and_the_second_writes_nothing(metabase: Metabase) -> None:
     outcomes = run(metabase, everything=True)
     assert actions(outcomes) == {Action.CREATED}
     assert len(outcomes) == 3 + len(QUESTIONS) + len(DASHBOARDS)
@@ -114,7 +114,7 @@ def other_host(server: Metabase) -> None:
     next(iter(server.databases.values()))["details"]["host"] = "elsewhere"
 
 
-def other_words(server: Metabase) -> None:
+def other_description(server: Metabase) -> None:
     next(iter(server.collections.values()))["description"] = None
 
 
@@ -129,13 +129,11 @@ def other_words(server: Metabase) -> None:
         (lose_mapping, "dashboard", "Sales"),
         (rename_filter, "dashboard", "Sales"),
         (other_host, "connection", "FileGate warehouse"),
-        (other_words, "collection", "FileGate"),
+        (other_description, "collection", "FileGate"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
-def test_what_was_changed_by_hand_is_put_back_by_one_write(
-    metabase: Metabase, spoil: Any, kind: str, name: str
-) -> None:
+def test_manual_change_is_reverted_by_one_write(metabase: Metabase, spoil: Any, kind: str, name: str) -> None:
     run(metabase)
     spoil(metabase)
     metabase.requests.clear()
@@ -167,28 +165,28 @@ def test_reader_password_is_sent_again_on_demand_only(metabase: Metabase) -> Non
 # Faults
 
 
-def test_server_that_is_starting_is_waited_for(metabase: Metabase) -> None:
+def test_provision_waits_for_a_starting_server(metabase: Metabase) -> None:
     metabase.initializing = 7
     assert actions(run(metabase)) == {Action.CREATED}
 
 
-def test_server_that_does_not_start_is_given_up(metabase: Metabase) -> None:
+def test_server_that_does_not_start_is_an_error(metabase: Metabase) -> None:
     metabase.initializing = 10_000
     with pytest.raises(RetryableError, match=r"not started within 20 seconds.*initializing") as caught:
         run(metabase)
     assert caught.value.code is Code.SERVICE_UNAVAILABLE
 
 
-def test_nobody_there_is_given_up() -> None:
-    with Metabase({}) as gone:
+def test_address_without_a_server_is_an_error() -> None:
+    with Metabase({}) as stopped:
         pass
-    settings = MetabaseSettings(url=gone.url, **PASSWORDS, start_seconds=3)
+    settings = MetabaseSettings(url=stopped.url, **PASSWORDS, start_seconds=3)
     seconds = itertools.count()
     with (
         MetabaseClient(settings, sleep=lambda _: None, clock=lambda: next(seconds)) as client,
         pytest.raises(RetryableError, match="not started"),
     ):
-        client.enter()
+        client.start_session()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +195,7 @@ def test_nobody_there_is_given_up() -> None:
     ids=["admin", "connection", "collection", "question", "dashboard"],
 )
 @pytest.mark.parametrize("after", [True, False], ids=["done", "not done"])
-def test_create_that_fails_is_tried_again_and_makes_no_second_one(metabase: Metabase, path: str, after: bool) -> None:
+def test_create_that_fails_is_retried_and_creates_no_duplicate(metabase: Metabase, path: str, after: bool) -> None:
     metabase.faults.append(Fault("POST", path, 502, after=after))
     run(metabase)
     assert metabase.faults == []
@@ -210,26 +208,26 @@ def test_create_that_fails_is_tried_again_and_makes_no_second_one(metabase: Meta
 
 
 @pytest.mark.parametrize("status", [404, 500, 503])
-def test_thing_that_is_not_there_right_after_it_was_made_is_looked_for_again(metabase: Metabase, status: int) -> None:
+def test_get_of_a_new_object_is_retried(metabase: Metabase, status: int) -> None:
     metabase.faults += [Fault("GET", r"/api/dashboard/\d+", status), Fault("GET", r"/api/card/\d+", status)]
-    assert len(run(metabase)) == THINGS
+    assert len(run(metabase)) == OBJECTS
     assert metabase.faults == []
 
 
-def test_update_that_fails_is_tried_again(metabase: Metabase) -> None:
+def test_update_that_fails_is_retried(metabase: Metabase) -> None:
     metabase.faults += [Fault("PUT", r"/api/dashboard/\d+", 500), Fault("PUT", r"/api/dashboard/\d+", 502, after=True)]
-    assert len(run(metabase)) == THINGS
+    assert len(run(metabase)) == OBJECTS
 
 
-def test_server_that_keeps_failing_is_given_up_after_all_tries(metabase: Metabase) -> None:
+def test_server_that_fails_in_all_tries_is_an_error(metabase: Metabase) -> None:
     metabase.faults += [Fault("POST", "/api/collection", 500) for _ in range(4)]
     with pytest.raises(RetryableError, match="status 500"):
         run(metabase)
 
 
-def test_session_that_ends_is_begun_anew(metabase: Metabase) -> None:
+def test_expired_session_is_renewed(metabase: Metabase) -> None:
     metabase.faults.append(Fault("POST", "/api/card", 401))
-    assert len(run(metabase)) == THINGS
+    assert len(run(metabase)) == OBJECTS
     assert len(metabase.cards) == len(ASKED)
 
 
@@ -254,15 +252,15 @@ def test_secrets_are_in_no_log_and_no_outcome(metabase: Metabase, caplog: pytest
         assert secret not in caplog.text + repr(outcomes)
 
 
-def test_connection_that_metabase_cannot_open_is_refused_with_its_words(metabase: Metabase) -> None:
-    words = {"errors": {"host": "check your host settings"}, "message": f"not with {PASSWORDS['warehouse_password']}"}
-    metabase.faults.append(Fault("POST", "/api/database", 400, body=words))
+def test_connection_that_metabase_cannot_open_is_refused_with_its_message(metabase: Metabase) -> None:
+    body = {"errors": {"host": "check your host settings"}, "message": f"not with {PASSWORDS['warehouse_password']}"}
+    metabase.faults.append(Fault("POST", "/api/database", 400, body=body))
     with pytest.raises(PermanentError, match="check your host settings") as caught:
         run(metabase)
     assert PASSWORDS["warehouse_password"] not in str(caught.value)
 
 
-def test_somebody_else_who_sets_it_up_first_is_no_trouble(metabase: Metabase) -> None:
+def test_setup_by_another_process_is_no_error(metabase: Metabase) -> None:
     metabase.faults.append(Fault("POST", "/api/setup", 403, after=True))
     assert run(metabase)[0].kind == "admin"
 
@@ -283,26 +281,28 @@ def test_setup_that_is_refused_is_an_error(metabase: Metabase) -> None:
         ("width", "dashboard"),
     ],
 )
-def test_key_that_the_server_drops_silently_is_found_by_the_read_back(metabase: Metabase, key: str, kind: str) -> None:
+def test_key_that_the_server_drops_silently_is_detected_by_the_read_back(
+    metabase: Metabase, key: str, kind: str
+) -> None:
     metabase.dropped = {key}
-    with pytest.raises(PermanentError, match=rf"took the {kind} .*{key}"):
+    with pytest.raises(PermanentError, match=rf"accepted the {kind} .*{key}"):
         run(metabase)
 
 
 @pytest.mark.parametrize("kept", ["databases", "collections", "dashboards"])
-def test_name_that_is_there_twice_is_refused_before_anything_is_written(metabase: Metabase, kept: str) -> None:
+def test_duplicate_name_is_refused_before_anything_is_written(metabase: Metabase, kept: str) -> None:
     run(metabase)
-    things: dict[int, dict[str, Any]] = getattr(metabase, kept)
-    number, thing = next(iter(things.items()))
-    things[number + 1000] = {**thing, "id": number + 1000}
+    objects: dict[int, dict[str, Any]] = getattr(metabase, kept)
+    number, first = next(iter(objects.items()))
+    objects[number + 1000] = {**first, "id": number + 1000}
     metabase.requests.clear()
-    with pytest.raises(PermanentError, match=f"has 2 .*{thing['name']}"):
+    with pytest.raises(PermanentError, match=f"has 2 .*{first['name']}"):
         run(metabase)
     assert metabase.writes == []
 
 
 @pytest.mark.parametrize(
-    ("changes", "words"),
+    ("changes", "message"),
     [
         ({"url": "metabase:3000"}, "METABASE_URL"),
         ({"url": "http://admin:secret@127.0.0.1:3000"}, "without user and password"),
@@ -311,7 +311,7 @@ def test_name_that_is_there_twice_is_refused_before_anything_is_written(metabase
     ],
     ids=["no scheme", "password in the address", "no admin password", "no reader password"],
 )
-def test_settings_that_cannot_work_are_refused(changes: dict[str, str], words: str) -> None:
-    with pytest.raises(PermanentError, match=words) as caught:
+def test_invalid_settings_are_refused(changes: dict[str, str], message: str) -> None:
+    with pytest.raises(PermanentError, match=message) as caught:
         MetabaseClient(MetabaseSettings(**{**PASSWORDS, **changes}))
     assert "secret@" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""Questions as files: what is read, what is refused, and the two forms of their SQL."""
+"""Questions as files: reading, errors, and the two forms of their SQL."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_postgres_gets_the_lines_of_given_filters(tmp_path: Path, given: tuple[s
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "words"),
+    ("old", "new", "message"),
     [
         ("-- title: Revenue by day\n", "", "title: Field required"),
         ("-- chart: line", "-- chart: lines", "chart: Input should be 'line'"),
@@ -82,31 +82,31 @@ def test_postgres_gets_the_lines_of_given_filters(tmp_path: Path, given: tuple[s
         ("-- chart: line", "-- chart: scalar", "needs other columns"),
         ("-- chart: line", "-- chart: line\n-- stacked: true", "cannot be stacked"),
         ("-- chart: line", "-- chart: [", "revenue_by_day.sql"),
-        ("shop: text}", "shop: text, end_date: date}", "end_date: in the SQL or under filters"),
-        (", shop: text}", "}", "shop: in the SQL or under filters"),
+        ("shop: text}", "shop: text, end_date: date}", "end_date: must be in the SQL and under filters"),
+        (", shop: text}", "}", "shop: must be in the SQL and under filters"),
         ("AND shop = %(shop)s", "AND shop = {{shop}}", "Metabase's signs"),
         ("AND shop = %(shop)s", "[[AND shop = %(shop)s]]", "Metabase's signs"),
-        ("AND shop = %(shop)s", "OR shop = %(shop)s", "line of its own that begins with AND"),
-        ("AND shop = %(shop)s", "AND shop = %(shop)s -- theirs", "line of its own"),
-        ("'a%%'", "'a%'", "has to be doubled"),
+        ("AND shop = %(shop)s", "OR shop = %(shop)s", "separate line that begins with AND"),
+        ("AND shop = %(shop)s", "AND shop = %(shop)s -- theirs", "separate line"),
+        ("'a%%'", "'a%'", "write a % that is no placeholder as %%"),
         ("%(shop)s\n", "%(shop)s;\n", "without a semicolon"),
         (HEADER, "", "begins with a header"),
         (HEADER, "-- just words\n", "not a list of names"),
     ],
 )
 def test_broken_question_is_refused_with_its_file_and_the_reason(
-    tmp_path: Path, old: str, new: str, words: str
+    tmp_path: Path, old: str, new: str, message: str
 ) -> None:
     text = (HEADER + SQL).replace(old, new, 1)
     assert text != HEADER + SQL
     with pytest.raises(PermanentError) as caught:
         read(tmp_path, text)
-    assert words in caught.value.message
+    assert message in caught.value.message
     assert "revenue_by_day.sql" in caught.value.message
 
 
 @pytest.mark.parametrize("question", read_questions().values(), ids=lambda question: question.name)
-def test_question_of_ours_has_metabases_signs_around_every_filter(question: Question) -> None:
+def test_question_of_this_project_has_metabases_signs_around_every_filter(question: Question) -> None:
     text = question.for_metabase()
     assert {name: text.count("{{" + name + "}}") for name in question.filters} == dict.fromkeys(question.filters, 1)
     assert text.count("[[AND ") == text.count("]]") == len(question.filters)

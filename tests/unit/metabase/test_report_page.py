@@ -1,4 +1,4 @@
-"""The page: what stands where, and that nothing from the warehouse is more than text."""
+"""The report page: its content, and that values from the warehouse are escaped."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def question(chart: Chart, **changes: Any) -> Question:
     axes: dict[str, Any] = {Chart.TABLE: {}, Chart.SCALAR: {"y": ("amount",)}}.get(
         chart, {"x": "who", "y": ("amount",)}
     )
-    told = {
+    settings = {
         "name": "q",
         "title": "Some question",
         "chart": chart,
@@ -46,7 +46,7 @@ def question(chart: Chart, **changes: Any) -> Question:
         **axes,
         **changes,
     }
-    return Question.model_validate(told)
+    return Question.model_validate(settings)
 
 
 def rows(count: int = 2, who: str = NASTY) -> tuple[tuple[Any, ...], ...]:
@@ -64,7 +64,7 @@ def page(answer: Answer) -> str:
 
 
 class Elements(HTMLParser):
-    """Every element with its attributes, and the text of those that are no scripts."""
+    """Every element with its attributes, and the text outside of scripts and styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -86,14 +86,14 @@ class Elements(HTMLParser):
 
 
 @pytest.mark.parametrize("chart", Chart)
-def test_nothing_from_the_warehouse_becomes_an_element(chart: Chart) -> None:
+def test_values_from_the_warehouse_add_no_elements(chart: Chart) -> None:
     harmless, nasty = (page(Answer(question(chart), rows(who=who))) for who in ("Ada", NASTY))
     assert [tag for tag, _ in Elements(nasty).found] == [tag for tag, _ in Elements(harmless).found]
     assert "elsewhere.example" not in [attributes.get("href") for _, attributes in Elements(nasty).found]
 
 
 @pytest.mark.parametrize("chart", [Chart.LINE, Chart.AREA, Chart.BAR, Chart.ROW, Chart.PIE])
-def test_plotly_gets_no_html_either(chart: Chart) -> None:
+def test_figure_has_no_html(chart: Chart) -> None:
     figure = charts.figure(Answer(question(chart), rows()))
     assert "<a" not in figure
     assert "&lt;a href" in figure
@@ -106,13 +106,13 @@ def test_name_of_a_series_is_escaped() -> None:
 
 
 @pytest.mark.parametrize("chart", [Chart.LINE, Chart.AREA, Chart.BAR, Chart.ROW, Chart.PIE])
-def test_chart_holds_the_numbers(chart: Chart) -> None:
+def test_chart_has_the_numbers(chart: Chart) -> None:
     [trace] = json.loads(charts.figure(Answer(question(chart), rows())))["data"]
     values = {Chart.PIE: "values", Chart.ROW: "x"}.get(chart, "y")
     assert trace[values] == [1234.5, 1235.5]
 
 
-def test_series_are_apart() -> None:
+def test_each_value_of_series_has_a_trace() -> None:
     drawn = json.loads(charts.figure(Answer(question(Chart.BAR, x="day", series="kind"), rows(3))))["data"]
     assert [(trace["name"], trace["x"], trace["y"]) for trace in drawn] == [
         ("a", ["2026-01-01", "2026-01-03"], [1234.5, 1236.5]),
@@ -133,7 +133,7 @@ def test_series_are_apart() -> None:
         ("<b>", Format.TEXT, "<b>"),
     ],
 )
-def test_values_are_written_for_people(value: object, kind: Format, shown: str) -> None:
+def test_values_are_formatted(value: object, kind: Format, shown: str) -> None:
     assert charts.text(value, Column(label="x", format=kind)) == shown
 
 
@@ -143,20 +143,20 @@ def test_empty_answer_says_so(chart: Chart, answered: tuple[Any, ...]) -> None:
     assert "Nothing yet" in Elements(page(Answer(question(chart), answered))).text
 
 
-def test_failed_question_is_a_note_in_its_place() -> None:
-    text = Elements(page(Answer(question(Chart.BAR), note="Not there <yet>", failed=True))).text
+def test_failed_question_shows_its_note() -> None:
+    text = Elements(page(Answer(question(Chart.BAR), note="Not built <yet>", failed=True))).text
     assert "Some question" in text
-    assert "Not there <yet>" in text
+    assert "Not built <yet>" in text
     assert "Nothing yet" not in text
 
 
-def test_page_says_what_it_is_and_when_it_was_made() -> None:
+def test_page_has_title_and_date() -> None:
     text = Elements(page(Answer(question(Chart.TABLE), rows()))).text
-    for words in ("FileGate report", "21 November 2026 at 17:05 UTC", "Sales <b>", "All & everything", "1,234.50"):
-        assert words in text
+    for expected in ("FileGate report", "21 November 2026 at 17:05 UTC", "Sales <b>", "All & everything", "1,234.50"):
+        assert expected in text
 
 
-def test_page_asks_nobody_for_anything() -> None:
+def test_page_sends_no_requests() -> None:
     elements = Elements(page(Answer(question(Chart.BAR), rows())))
     links = [attributes.get(name) for _, attributes in elements.found for name in ("src", "href", "action")]
     assert {link for link in links if link} == {"#sales"}
@@ -166,7 +166,7 @@ def test_page_asks_nobody_for_anything() -> None:
     assert not re.search(r"https?:", policy)
 
 
-def test_plotly_is_in_the_page_packed_and_only_where_there_is_a_chart() -> None:
+def test_plotly_is_compressed_in_the_page_and_only_with_a_chart() -> None:
     with_chart = page(Answer(question(Chart.BAR), rows()))
     found = re.search(r'id="plotly">([^<]+)</script>', with_chart)
     assert found
@@ -175,13 +175,13 @@ def test_plotly_is_in_the_page_packed_and_only_where_there_is_a_chart() -> None:
     assert len(page(Answer(question(Chart.TABLE), rows()))) < 20_000
 
 
-def test_no_sign_of_a_figure_can_end_its_element() -> None:
+def test_figure_cannot_end_its_element() -> None:
     [figure] = re.findall(r'class="figure">(.*?)</script>', page(Answer(question(Chart.BAR), rows())), flags=re.DOTALL)
     assert not set("<>&") & set(figure)
     assert json.loads(figure)["data"][0]["hovertemplate"].endswith("<extra></extra>")
 
 
-def test_page_replaces_a_file_and_no_pipe_or_device(tmp_path: Path) -> None:
+def test_page_replaces_a_file_but_no_pipe_or_device(tmp_path: Path) -> None:
     page, pipe = tmp_path / "page.html", tmp_path / "pipe"
     page.write_text("old")
     os.mkfifo(pipe)

@@ -1,4 +1,4 @@
-"""The rule by which a model becomes the champion, and when a training would only repeat another."""
+"""The promotion rule, and when a training would repeat an earlier one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def model(roc_auc: float, f1: float) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("candidate", "champion", "moved", "words"),
     [
-        pytest.param(model(0.8, 0.6), None, True, "the first that beats the baseline", id="first"),
+        pytest.param(model(0.8, 0.6), None, True, "the first to beat the baseline", id="first"),
         pytest.param(model(0.5, 0.0), None, False, "does not beat the baseline", id="first-as-bad-as-guessing"),
         pytest.param(model(0.4, 0.9), None, False, "does not beat the baseline", id="first-worse-than-guessing"),
         pytest.param(model(0.9, 0.5), model(0.8, 0.6), True, "beats version 3", id="better"),

@@ -1,4 +1,4 @@
-"""The features: what they hold, that they never fail, and that none of them tells whether a commit is a merge."""
+"""The features: their values, that they never fail, and that none of them reveals whether a commit is a merge."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
-from made_commits import made_commits
-from sklearn.metrics import roc_auc_score  # noqa: TID253 - this is no DAG file
+from sample_commits import sample_commits
+from sklearn.metrics import roc_auc_score  # noqa: TID253 - this is not a DAG file
 
 from include.ml import commit_features
-from include.ml.commit_features import BUSINESS_HOURS, FEATURES, INPUTS, CommitFeatures, chosen_text, has_text
+from include.ml.commit_features import BUSINESS_HOURS, FEATURES, INPUTS, CommitFeatures, has_text, personal_text
 from include.ml.examples import with_text
 from include.ml.training import cross_validated
 from include.settings import TrainingSettings
@@ -27,7 +27,7 @@ from include.settings import TrainingSettings
 pytestmark = pytest.mark.unit
 
 ORDINARY: dict[str, Any] = {
-    "message": "Mend the totals",
+    "message": "Move the totals",
     "authored_at": "2026-03-02T09:30:00Z",  # a Monday
     "author_email": "ada@example.com",
     "comment_count": 0.0,
@@ -42,7 +42,7 @@ def commit(**changes: object) -> pd.DataFrame:
 
 
 def fitted() -> CommitFeatures:
-    texts = ("Mend", "Mend the totals", "Mend the order of the prices #3 #4")
+    texts = ("Move", "Move the totals", "Move the order of the prices #3 #4")
     return CommitFeatures().fit(pd.concat([commit(message=text) for text in texts]))
 
 
@@ -50,18 +50,18 @@ def features(frame: pd.DataFrame) -> dict[str, float]:
     return dict(zip(FEATURES, fitted().transform(frame)[0], strict=True))
 
 
-# What they hold
+# Values
 
 
 @pytest.mark.parametrize(
     ("message", "expected"),
     [
-        pytest.param("Mend it", {"words": 2, "lines": 1, "characters": 7, "has_body": 0, "references": 0}, id="short"),
-        pytest.param("Mend it\n\nIt was wrong.", {"words": 5, "lines": 3, "has_body": 1}, id="body"),
-        pytest.param("Mend it\n\nFixes #12, see GH-7 and ABC-3", {"references": 3}, id="references"),
+        pytest.param("Move it", {"words": 2, "lines": 1, "characters": 7, "has_body": 0, "references": 0}, id="short"),
+        pytest.param("Move it\n\nIt was wrong.", {"words": 5, "lines": 3, "has_body": 1}, id="body"),
+        pytest.param("Move it\n\nFixes #12, see GH-7 and ABC-3", {"references": 3}, id="references"),
         pytest.param("Take C#7 and &#39; as they are", {"references": 0}, id="no-references"),
-        pytest.param("fix(api)!: mend it", {"is_conventional": 1}, id="conventional"),
-        pytest.param("fixed: mend it", {"is_conventional": 0}, id="not-conventional"),
+        pytest.param("fix(api)!: move it", {"is_conventional": 1}, id="conventional"),
+        pytest.param("fixed: move it", {"is_conventional": 0}, id="not-conventional"),
     ],
 )
 def test_text_is_counted(message: str, expected: dict[str, float]) -> None:
@@ -82,7 +82,7 @@ def test_text_is_counted(message: str, expected: dict[str, float]) -> None:
         pytest.param("2026-03-08T23:30:00-02:00", (0, 0, 0), id="sunday-there-monday-in-utc"),
     ],
 )
-def test_time_is_told_in_utc(moment: str, expected: tuple[float, ...]) -> None:
+def test_time_features_are_in_utc(moment: str, expected: tuple[float, ...]) -> None:
     found = features(commit(authored_at=moment))
     assert tuple(found[name] for name in ("weekday", "is_weekend", "is_business_hours")) == expected
 
@@ -96,11 +96,11 @@ def test_time_is_told_in_utc(moment: str, expected: tuple[float, ...]) -> None:
         pytest.param(pd.to_datetime(["2026-03-02T10:30:00+01:00"]), id="another-zone"),
     ],
 )
-def test_times_may_come_in_several_forms(moments: object) -> None:
+def test_times_may_have_several_formats(moments: object) -> None:
     assert features(commit().assign(authored_at=moments)) == features(commit())
 
 
-def test_midnight_is_near_on_both_sides() -> None:
+def test_hours_around_midnight_are_close() -> None:
     late, early = (
         features(commit(authored_at="2026-03-02T23:59:00Z")),
         features(commit(authored_at="2026-03-03T00:01Z")),
@@ -136,7 +136,7 @@ def test_names_belong_to_the_columns() -> None:
     assert fitted().transform(commit()).shape == (1, len(FEATURES))
 
 
-def test_before_anything_was_learnt_nothing_is_told() -> None:
+def test_transform_before_fit_is_an_error() -> None:
     with pytest.raises(ValueError, match="not fitted"):
         CommitFeatures().transform(commit())
 
@@ -161,14 +161,14 @@ ANY_NUMBER = st.none() | st.floats() | st.integers(-(2**70), 2**70).map(float)
         max_size=3,
     )
 )
-def test_whatever_comes_in_numbers_come_out(commits: list[dict[str, object]]) -> None:
+def test_any_input_gives_finite_numbers(commits: list[dict[str, object]]) -> None:
     inputs = pd.DataFrame(commits, columns=list(INPUTS))
     for found in (fitted().transform(inputs), CommitFeatures().fit(inputs).transform(inputs)):
         assert found.shape == (len(commits), len(FEATURES))
         assert np.isfinite(found).all()
 
 
-# Each as a message of the longest that callers may send, and shorter behind what the patterns begin with.
+# Each piece is repeated to the maximum length of a message, and to a shorter one after each start of a pattern.
 _PIECES = (
     "\n", " ", "\t", "#", "'", '"', "/", ":", "(", "-", "a", "A", "1", " \n", "#\n", "# \n", "\n#\ta", "\u00a0", "\r",
     "Merge ", "merge #1 ", "merge #1\n", "merge ''\n", "merge a into ", "merge branch 'x'\n", "merged pr 1 ",
@@ -178,14 +178,14 @@ _HEADS = ("", "merge ", "merge branch '", "conflicts:\n", "merge pull request #"
 
 
 def test_long_texts_do_not_stop_the_service() -> None:
-    """In a process of its own, which is killed if a pattern is not linear: `re` lets no other thread work meanwhile."""
+    """Run in a separate process, which is killed if a pattern is not linear: `re` blocks all threads of a process."""
     script = (
         "import sys, pandas as pd\n"
         "from include.ml.commit_features import INPUTS, CommitFeatures\n"
         "heads, pieces = eval(sys.stdin.read())\n"
         "def commits(messages):\n"
         "    return pd.DataFrame({'message': messages}).reindex(columns=list(INPUTS))\n"
-        "known = CommitFeatures().fit(commits(['Mend it']))\n"
+        "known = CommitFeatures().fit(commits(['Move it']))\n"
         "for head in heads:\n"
         "    size = 50_000 if head else 500_000\n"
         "    texts = [(head + piece * (size // len(piece) + 1))[:size - 1] + 'x' for piece in pieces]\n"
@@ -198,18 +198,18 @@ def test_long_texts_do_not_stop_the_service() -> None:
     assert answer.stdout.count(str(len(_PIECES))) == len(_HEADS), answer.stderr[-2000:]
 
 
-# That none tells the answer
+# No feature reveals the label
 
 
 @pytest.mark.parametrize(
-    ("message", "chosen"),
+    ("message", "personal"),
     [
         pytest.param("Merge pull request #12 from ada/fix-login", "", id="github-no-title"),
         pytest.param(
-            "Merge pull request #12 from ada/fix-login\n\nMend it\n\nAt last", "Mend it\n\nAt last", id="github"
+            "Merge pull request #12 from ada/fix-login\n\nMove it\n\nAt last", "Move it\n\nAt last", id="github"
         ),
         pytest.param(
-            "Merge pull request #12 in P/repo from fix/x to main\n\nMend it", "Mend it", id="bitbucket-server"
+            "Merge pull request #12 in P/repo from fix/x to main\n\nMove it", "Move it", id="bitbucket-server"
         ),
         pytest.param("Merge branch 'fix_login' into main", "", id="branch"),
         pytest.param("Merge branch 'main' of https://git.example/a/b into x", "", id="pulled-branch"),
@@ -219,29 +219,29 @@ def test_long_texts_do_not_stop_the_service() -> None:
         pytest.param("Merge commit 'abc123'", "", id="commit"),
         pytest.param("Merge dev into main", "", id="by-hand"),
         pytest.param("Merged in feat/x (pull request #4)\n\nApproved-by: Ada", "", id="bitbucket"),
-        pytest.param("Merged PR 12: Mend it", "Mend it", id="azure"),
-        pytest.param("Merge #12: Mend it\n\nAt last", "Mend it\n\nAt last", id="bors"),
-        pytest.param("Auto merge of #12 - ada:fix-x, r=bob\n\nMend it", "Mend it", id="homu"),
-        pytest.param("Merge branch 'x' into 'y'\n\nMend it\n\nSee merge request a/b!7", "Mend it", id="gitlab"),
+        pytest.param("Merged PR 12: Move it", "Move it", id="azure"),
+        pytest.param("Merge #12: Move it\n\nAt last", "Move it\n\nAt last", id="bors"),
+        pytest.param("Auto merge of #12 - ada:fix-x, r=bob\n\nMove it", "Move it", id="homu"),
+        pytest.param("Merge branch 'x' into 'y'\n\nMove it\n\nSee merge request a/b!7", "Move it", id="gitlab"),
         pytest.param("Merge branch 'x'\n\n# Conflicts:\n#\ta.py\n#\tb.py", "", id="conflicts"),
-        pytest.param("Merge branch 'x'\n\nConflicts:\n\ta.py\n\nMend it", "Mend it", id="old-conflicts"),
+        pytest.param("Merge branch 'x'\n\nConflicts:\n\ta.py\n\nMove it", "Move it", id="old-conflicts"),
         pytest.param("Merge branch 'x' into y\n\nMerge branch 'z' into x", "", id="merge-of-a-merge"),
         pytest.param("Merge branch 'x'\n\nconflicts:\n\ta.py", "", id="conflicts-alone"),
         pytest.param("", "", id="empty"),
         pytest.param("Merge equal rows before loading", "Merge equal rows before loading", id="a-persons-own-word"),
-        pytest.param("Mend it\n\nMerge branch 'x'", "Mend it\n\nMerge branch 'x'", id="only-the-subject"),
+        pytest.param("Move it\n\nMerge branch 'x'", "Move it\n\nMerge branch 'x'", id="only-the-subject"),
     ],
 )
-def test_what_is_generated_for_a_merge_is_cut_off(message: str, chosen: str) -> None:
-    assert chosen_text(message) == chosen
-    assert has_text(pd.Series([message])).tolist() == [chosen != ""]
+def test_generated_text_of_a_merge_is_removed(message: str, personal: str) -> None:
+    assert personal_text(message) == personal
+    assert has_text(pd.Series([message])).tolist() == [personal != ""]
 
 
 @pytest.mark.parametrize("subject", ["Merge #1 ", "Merge #1\n"], ids=["in-a-line", "line-by-line"])
-def test_subjects_are_not_cut_off_for_ever(subject: str) -> None:
-    """Each costs a look at the whole text, so that their number may not grow with it."""
-    assert chosen_text(subject * 9 + "Mend it") == "Mend it"
-    assert chosen_text(subject * 500 + "Mend it").count("Merge") > 450
+def test_number_of_removed_subjects_is_limited(subject: str) -> None:
+    """Each removal scans the whole text, so their number must not grow with its length."""
+    assert personal_text(subject * 9 + "Move it") == "Move it"
+    assert personal_text(subject * 500 + "Move it").count("Merge") > 450
 
 
 @pytest.mark.parametrize(
@@ -256,12 +256,12 @@ def test_subjects_are_not_cut_off_for_ever(subject: str) -> None:
     ],
 )
 def test_without_a_text_a_commit_looks_like_the_usual_one(message: str | None) -> None:
-    assert features(commit(message=message)) == features(commit(message="Mend the totals"))
+    assert features(commit(message=message)) == features(commit(message="Move the totals"))
 
 
-def test_what_is_usual_is_learnt_from_commits_with_a_text() -> None:
+def test_medians_are_fitted_on_commits_with_text() -> None:
     known = CommitFeatures().fit(
-        pd.concat([commit(message=text) for text in ("Mend it\n\nNow", "Mend that\n\nNow", *["Merge branch 'x'"] * 9)])
+        pd.concat([commit(message=text) for text in ("Move it\n\nNow", "Move that\n\nNow", *["Merge branch 'x'"] * 9)])
     )
     found = dict(zip(FEATURES, known.transform(commit(message=""))[0], strict=True))
     assert (found["has_body"], round(np.expm1(found["words"]))) == (1, 3)
@@ -279,7 +279,7 @@ def test_the_line_of_a_merge_changes_no_feature(message: str) -> None:
 
 
 @pytest.mark.parametrize("column", ["is_merge", "parent_count", "is_verified", "committer_name", "label", "sha"])
-def test_what_gives_the_label_away_is_no_input(column: str) -> None:
+def test_values_that_reveal_the_label_are_no_input(column: str) -> None:
     assert column not in INPUTS
     assert features(commit(**{column: 0})) == features(commit(**{column: 2}))
 
@@ -288,8 +288,8 @@ def test_no_feature_is_called_after_the_label() -> None:
     assert not [name for name in FEATURES if "merge" in name or "parent" in name]
 
 
-def test_no_feature_alone_tells_merges_from_others() -> None:
-    history = with_text(made_commits(2000))
+def test_no_single_feature_separates_merges_from_others() -> None:
+    history = with_text(sample_commits(2000))
     columns = CommitFeatures().fit_transform(history).T
     areas = {name: roc_auc_score(history["is_merge"], values) for name, values in zip(FEATURES, columns, strict=True)}
     best = {name: max(area, 1 - area) for name, area in areas.items()}
@@ -298,9 +298,9 @@ def test_no_feature_alone_tells_merges_from_others() -> None:
 
 
 def pure_ranges(frame: pd.DataFrame, least: int = 20) -> list[str]:
-    """Single values, and ends of a feature's range, that so many commits hold and all of them are merges.
+    """Return single values and ends of feature ranges that at least `least` commits have, all of them merges.
 
-    An area cannot see them: a feature may say nothing but in one range, and give the label away there.
+    The area under the ROC curve cannot show them: a feature may reveal the label only in one range.
     """
     merges, found = frame["is_merge"].to_numpy(), []
     for name, values in zip(FEATURES, CommitFeatures().fit_transform(frame).T, strict=True):
@@ -312,39 +312,39 @@ def pure_ranges(frame: pd.DataFrame, least: int = 20) -> list[str]:
     return found
 
 
-def test_no_range_of_a_feature_holds_merges_alone() -> None:
-    history = made_commits(2000)
-    assert (~has_text(history["message"])).sum() > 50, "there is nothing to leave out"
+def test_no_range_of_a_feature_contains_only_merges() -> None:
+    history = sample_commits(2000)
+    assert (~has_text(history["message"])).sum() > 50, "the history has too few commits without text"
     assert pure_ranges(with_text(history)) == []
 
 
-def test_a_range_of_merges_alone_would_be_seen() -> None:
-    history = with_text(made_commits(2000))
+def test_a_range_of_only_merges_is_detected() -> None:
+    history = with_text(sample_commits(2000))
     merge = history["is_merge"] & (history.groupby("is_merge").cumcount() < 20)
     history["message"] = history["message"].where(~merge, "main")
     assert any(text.startswith("words") for text in pure_ranges(history))
 
 
-def test_business_hours_are_the_warehouses() -> None:
+def test_business_hours_match_the_warehouse() -> None:
     model = Path(commit_features.__file__).parents[2] / "dbt/models/staging/stg_commits.sql"
-    said = re.search(r"hour\w* BETWEEN (\d+) AND (\d+) AS is_business_hours", model.read_text())
-    assert said is not None
-    first, last = map(int, said.groups())
+    found = re.search(r"hour\w* BETWEEN (\d+) AND (\d+) AS is_business_hours", model.read_text())
+    assert found is not None
+    first, last = map(int, found.groups())
     assert range(first, last + 1) == BUSINESS_HOURS
 
 
 def test_shuffled_labels_cannot_be_learnt() -> None:
-    history = with_text(made_commits(700))
+    history = with_text(sample_commits(700))
     history["is_merge"] = history["is_merge"].sample(frac=1, random_state=1).to_numpy()
     found = cross_validated(history, TrainingSettings(trees=30, folds=3))
     assert 0.42 < found["cv_roc_auc_mean"] < 0.58
 
 
-# Where it is loaded
+# Loading in the ML service
 
 
-def test_a_model_is_read_with_the_modules_that_the_image_of_the_service_holds(tmp_path: Path) -> None:
-    """Its Dockerfile copies these files of the project, and no others."""
+def test_a_model_loads_with_only_the_modules_of_the_service_image(tmp_path: Path) -> None:
+    """The Dockerfile of the service copies only these files of the project."""
     import skops.io
 
     root = Path(commit_features.__file__).parents[2]
@@ -370,11 +370,11 @@ def test_a_model_is_read_with_the_modules_that_the_image_of_the_service_holds(tm
     assert answer.stdout.strip() == f"{len(FEATURES)} {names}", answer.stderr
 
 
-def test_changed_numbers_get_a_new_version() -> None:
-    """A saved model computes with the code of its reader: it has to be that of its training.
+def test_changed_values_require_a_new_version() -> None:
+    """A loaded model runs the code of the loading process, which must match that of its training.
 
-    If this fails, raise VERSION in the module, and note both here.
+    If this fails, increase VERSION in the module, and change both values here.
     """
-    commits = made_commits(400)
+    commits = sample_commits(400)
     numbers = CommitFeatures().fit(commits).transform(commits).round(6) + 0.0  # no negative zeros
-    assert (commit_features.VERSION, hashlib.sha256(numbers.tobytes()).hexdigest()[:16]) == (1, "b41ecb4fff4c50b0")
+    assert (commit_features.VERSION, hashlib.sha256(numbers.tobytes()).hexdigest()[:16]) == (1, "ff8a3d5f948e77fd")

@@ -1,11 +1,11 @@
-"""Which commits are learnt from: enough of them, always on the same side, recognised when they come again."""
+"""The training examples: minimum counts, the stable split into training and test set, the fingerprint."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from made_commits import made_commits
+from sample_commits import sample_commits
 
 from include.errors import Code, PermanentError
 from include.ml.examples import Examples, fingerprint, held_back, require_enough, with_text
@@ -19,7 +19,7 @@ SHAS = [f"{number:040x}" for number in range(5000)]
 
 @pytest.fixture
 def history() -> pd.DataFrame:
-    return made_commits(300)
+    return sample_commits(300)
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def history() -> pd.DataFrame:
         pytest.param(100, 40, None, id="just-enough"),
     ],
 )
-def test_too_few_are_refused_with_the_numbers(rows: int, merges: int, words: str | None) -> None:
+def test_too_few_examples_are_refused_with_their_counts(rows: int, merges: int, words: str | None) -> None:
     complaint = Examples(rows, merges).complaint(SETTINGS)
     assert (complaint is None) == (words is None)
     assert (words or "") in (complaint or "")
 
 
-def test_a_refusal_tells_of_the_commits_without_a_text() -> None:
+def test_a_refusal_counts_the_commits_without_a_text() -> None:
     assert "7 more have no text" in (Examples(99, 40, 7).complaint(SETTINGS) or "")
     assert "7 more have no text" in (Examples(1000, 11, 7).complaint(SETTINGS) or "")
     assert "no text" not in (Examples(99, 40).complaint(SETTINGS) or "")
@@ -65,7 +65,7 @@ def test_a_test_of_one_kind_is_refused(history: pd.DataFrame) -> None:
         require_enough(history[~(tested & history["is_merge"])], SETTINGS)
 
 
-def test_a_commit_stays_on_its_side_as_others_come() -> None:
+def test_a_commit_stays_in_its_set_as_others_are_added() -> None:
     before, after = held_back(SHAS[::3], 42, 0.2), held_back(SHAS, 42, 0.2)
     assert (before == after[::3]).all()
 
@@ -76,7 +76,7 @@ def test_the_test_gets_its_share(share: float) -> None:
 
 
 def test_each_class_gives_its_share() -> None:
-    history = made_commits(4000)
+    history = sample_commits(4000)
     tested = held_back(history["sha"], 42, 0.2)
     assert history.loc[tested, "is_merge"].mean() == pytest.approx(history["is_merge"].mean(), abs=0.05)
 

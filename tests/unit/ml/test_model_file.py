@@ -1,4 +1,4 @@
-"""Which files of models are read, and which are refused with what words."""
+"""Which model files are loaded, and which are refused with which message."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import zipfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_commits import made_commits
+from sample_commits import sample_commits
 
 from include.ml import model_file, training
 from include.ml.commit_features import VERSION
@@ -24,7 +24,7 @@ RUN, KEY = "0123456789abcdef", "a-key"
 
 @pytest.fixture(scope="module")
 def pipeline() -> Any:
-    parts = training.split(made_commits(300), TrainingSettings())
+    parts = training.split(sample_commits(300), TrainingSettings())
     return training.pipeline(training._forest(TrainingSettings(trees=3))).fit(
         parts.training, parts.training["is_merge"]
     )
@@ -37,7 +37,7 @@ def dump(model: Any, folder: Path) -> Path:
     return folder
 
 
-class Stranger:
+class Untrusted:
     """A type that is not on the list."""
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Stranger:
 
 
 def test_a_model_computes_the_same_after_it_was_saved(pipeline: Any, tmp_path: Path) -> None:
-    commits, loaded = made_commits(50), model_file.load(dump(pipeline, tmp_path))
+    commits, loaded = sample_commits(50), model_file.load(dump(pipeline, tmp_path))
     assert training.probabilities(loaded, commits).tolist() == training.probabilities(pipeline, commits).tolist()
 
 
@@ -57,14 +57,14 @@ def test_the_trusted_types_are_those_that_a_model_needs(pipeline: Any, tmp_path:
 
 
 def test_a_type_that_is_not_trusted_is_refused_by_name(tmp_path: Path) -> None:
-    with pytest.raises(RefusedModelError, match=r"it holds the types .*Stranger, which are not trusted; trusted are"):
-        model_file.load(dump(Stranger(), tmp_path))
+    with pytest.raises(RefusedModelError, match=r"it contains the types .*Untrusted, which are not trusted; besides"):
+        model_file.load(dump(Untrusted(), tmp_path))
 
 
-def test_what_a_model_says_it_trusts_counts_for_nothing(tmp_path: Path) -> None:
-    dump(Stranger(), tmp_path)
+def test_trusted_types_of_a_model_are_ignored(tmp_path: Path) -> None:
+    dump(Untrusted(), tmp_path)
     (tmp_path / "MLmodel").write_text(
-        f"flavors: {{sklearn: {{skops_trusted_types: [{Stranger.__module__}.Stranger]}}}}"
+        f"flavors: {{sklearn: {{skops_trusted_types: [{Untrusted.__module__}.Untrusted]}}}}"
     )
     with pytest.raises(RefusedModelError, match="not trusted"):
         model_file.load(tmp_path)
@@ -116,7 +116,7 @@ def test_a_model_of_other_features_is_refused(pipeline: Any, tmp_path: Path) -> 
 
 
 def test_a_missing_file_is_no_refusal(tmp_path: Path) -> None:
-    """It may come back: the bucket was away."""
+    """It may be a temporary error of the bucket, so it can be retried."""
     with pytest.raises(FileNotFoundError, match=r"no file model\.skops"):
         model_file.load(tmp_path)
 

@@ -1,4 +1,4 @@
-"""What MLflow's silence and its refusals become."""
+"""The errors for an MLflow server that does not respond or refuses."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 
 
 @pytest.fixture
 def answers() -> Iterator[dict[str, object]]:
     """A server whose status and body the test chooses; `url` is its address."""
-    told: dict[str, object] = {}
+    chosen: dict[str, object] = {}
 
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = json.dumps(told["body"]).encode()
-            self.send_response(int(str(told["code"])))
+            body = json.dumps(chosen["body"]).encode()
+            self.send_response(int(str(chosen["code"])))
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -42,10 +42,10 @@ def answers() -> Iterator[dict[str, object]]:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Page) as server:
-        told["url"] = f"http://127.0.0.1:{server.server_port}"
+        chosen["url"] = f"http://127.0.0.1:{server.server_port}"
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield told
+        yield chosen
         server.shutdown()
         thread.join()
 
@@ -54,7 +54,7 @@ def tracking(url: object) -> Tracking:
     return Tracking(TrainingSettings(tracking_uri=str(url)))
 
 
-def test_a_server_that_is_away_is_tried_again_later() -> None:
+def test_an_unavailable_server_is_retryable() -> None:
     with pytest.raises(RetryableError) as caught:
         tracking(f"http://127.0.0.1:{free_ports(1)[0]}").champion()
     assert caught.value.code is Code.TRACKING_UNAVAILABLE
@@ -75,7 +75,7 @@ def test_a_server_that_is_away_is_tried_again_later() -> None:
         pytest.param(404, "ENDPOINT_NOT_FOUND", PermanentError, Code.TRACKING_REFUSED, "so it is", id="not-mlflow"),
     ],
 )
-def test_an_answer_says_whether_a_retry_can_help(
+def test_the_status_decides_whether_an_error_is_retryable(
     answers: dict[str, object], status: int, error_code: str, kind: type[PipelineError], code: Code, words: str
 ) -> None:
     answers |= {"code": status, "body": {"error_code": error_code, "message": "so it is"}}

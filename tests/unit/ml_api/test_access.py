@@ -1,4 +1,4 @@
-"""Who gets an answer of the ML service: requests with its token, and health checks."""
+"""Access control of the ML service: requests need its token, health checks do not."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def test_every_route_but_the_open_ones_needs_the_token(client: TestClient, path:
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/predict/", "//predict", "/health/", "/health/../predict", "/metrics/x"])
-def test_other_addresses_need_it_as_well(client: TestClient, path: str) -> None:
+def test_unknown_paths_need_the_token(client: TestClient, path: str) -> None:
     assert client.post(path).status_code == 401
 
 
 @pytest.mark.parametrize("path", sorted(OPEN_PATHS))
-def test_open_pages_answer_without_it(client: TestClient, path: str) -> None:
+def test_open_paths_answer_without_the_token(client: TestClient, path: str) -> None:
     assert client.get(path).status_code == 200
 
 
@@ -68,7 +68,7 @@ def test_another_token_is_refused(client: TestClient, header: str) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
-def test_the_token_lets_in(client: TestClient, scheme: str) -> None:
+def test_the_token_is_accepted_with_any_case_of_the_scheme(client: TestClient, scheme: str) -> None:
     assert client.post("/predict", content=b"{", headers={"Authorization": f"{scheme} {TOKEN}"}).status_code == 422
 
 
@@ -80,16 +80,18 @@ def test_a_service_without_a_token_refuses_all(header: dict[str, str]) -> None:
     assert "set ML_API_TOKEN" in answer.json()["detail"]
 
 
-def test_refusals_are_counted_and_the_token_is_nowhere(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+def test_refusals_are_counted_and_the_token_is_never_shown(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
     with caplog.at_level(logging.DEBUG):
         answers = [client.post("/predict", headers={"Authorization": f"Bearer {given}"}) for given in (TOKEN, "no")]
     metrics = client.get("/metrics").text
     assert 'ml_api_requests_total{path="/predict",status="401"} 1.0' in metrics
-    told = caplog.text + metrics + client.get("/health").text + "".join(answer.text for answer in answers)
-    assert TOKEN not in told + repr(MlApiSettings(token=TOKEN))
+    output = caplog.text + metrics + client.get("/health").text + "".join(answer.text for answer in answers)
+    assert TOKEN not in output + repr(MlApiSettings(token=TOKEN))
 
 
-def test_the_documentation_says_how_to_send_it(client: TestClient) -> None:
+def test_openapi_describes_the_token(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     assert schema["components"]["securitySchemes"] == {"HTTPBearer": {"type": "http", "scheme": "bearer"}}
     closed = {path for path, methods in schema["paths"].items() if all("security" in one for one in methods.values())}

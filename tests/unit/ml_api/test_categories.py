@@ -1,4 +1,4 @@
-"""The rule: which category an id has, and that no process sees it differently."""
+"""The category rule: each id has one category, the same in every process."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def in_another_process(hash_seed: str) -> dict[str, object]:
     return dict(json.loads(done.stdout))
 
 
-def test_processes_with_different_hash_seeds_agree() -> None:
+def test_category_of_is_the_same_with_different_hash_seeds() -> None:
     first, second = in_another_process("1"), in_another_process("2")
-    assert first["text"] != second["text"], "the seeds do not differ, or this test shows nothing"
+    assert first["text"] != second["text"], "PYTHONHASHSEED has no effect, so this test proves nothing"
     assert first["categories"] == second["categories"] == [category_of(one) for one in IDS]
 
 
-def test_the_rule_is_the_agreed_one() -> None:
+def test_category_of_is_the_hash_modulo_the_number_of_categories() -> None:
     assert [category_of(one) for one in IDS] == [CATEGORIES[hash(one) % len(CATEGORIES)] for one in IDS]
 
 
@@ -60,15 +60,15 @@ def test_the_rule_is_the_agreed_one() -> None:
         pytest.param("7f0c2b9e-5a3d-4e52-9a0f-0f6d3c1b8a11", "restaurants", id="random"),
     ],
 )
-def test_what_was_answered_once_stays(text: str, category: str) -> None:
-    """Rows in warehouses were given these: a new order or a new category would give them others."""
+def test_category_of_known_ids_is_unchanged(text: str, category: str) -> None:
+    """Rows in warehouses have these categories: a new order or a new category would change them."""
     assert category_of(UUID(text)) == category
 
 
-def test_every_category_is_given() -> None:
+def test_every_category_occurs() -> None:
     assert {category_of(one) for one in IDS} == set(CATEGORIES)
 
 
-def test_categories_are_lower_case_words_and_different() -> None:
+def test_categories_are_distinct_lower_case_words() -> None:
     assert len(set(CATEGORIES)) == len(CATEGORIES) == 12
     assert [name for name in CATEGORIES if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)] == []

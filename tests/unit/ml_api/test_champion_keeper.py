@@ -1,4 +1,4 @@
-"""The keeper of the model: loads once, serves on, looks for news; and what a model must be able to do."""
+"""ChampionKeeper: it loads once, keeps a version in use, checks for new ones; and the requirements for a model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NOON = datetime(2026, 3, 2, 12, tzinfo=UTC)
 
 
 class Fixed:
-    """A pipeline that always answers the same."""
+    """A pipeline with a fixed answer."""
 
     def __init__(self, answer: Any) -> None:
         self.answer = answer
@@ -35,15 +35,15 @@ class Fixed:
 
 
 class Registry:
-    """What MLflow would be: a version with the alias, which tests move, and a door that they may close."""
+    """A registry in place of MLflow: tests set the version with the alias, and block loads with `may_load`."""
 
     def __init__(self) -> None:
         self.version: str | Version | Exception = "1"
         self.unfit: set[str] = set()
         self.asked: list[str] = []
         self.loaded: list[str] = []
-        self.door = threading.Event()
-        self.door.set()
+        self.may_load = threading.Event()
+        self.may_load.set()
 
     def champion_version(self) -> Version:
         self.asked.append(str(self.version))
@@ -53,38 +53,38 @@ class Registry:
 
     def load(self, version: Version) -> Champion:
         self.loaded.append(version.number)
-        assert self.door.wait(30)
+        assert self.may_load.wait(30)
         if version.number in self.unfit:
             raise UnfitModelError(version.number, "it is a regressor")
         return Champion(version.number, pipeline=None)
 
 
 class Watched:
-    """A keeper with its registry, its counters, and how often it said that it loaded."""
+    """A keeper with its registry, its metrics, and the number of calls of `loaded`."""
 
-    def __init__(self, *, refresh: float = 0, patience: float = 30, off: bool = False) -> None:
-        self.registry, self.metrics, self.said = Registry(), Metrics(), 0
+    def __init__(self, *, refresh: float = 0, load_timeout: float = 30, off: bool = False) -> None:
+        self.registry, self.metrics, self.loads = Registry(), Metrics(), 0
         self.keeper = ChampionKeeper(
             None if off else self.registry,
-            refresh=refresh, patience=patience, metrics=self.metrics, loaded=self._count,
+            refresh=refresh, load_timeout=load_timeout, metrics=self.metrics, loaded=self._count,
         )  # fmt: skip
 
     def _count(self) -> None:
-        self.said += 1
+        self.loads += 1
 
     async def version(self) -> str:
         return (await self.keeper.champion()).version
 
     async def settled(self) -> None:
-        """Until nothing is being looked for."""
-        while self.keeper._looking is not None:
-            await asyncio.wait({self.keeper._looking}, timeout=30)
+        """Wait until no check is running."""
+        while self.keeper._check is not None:
+            await asyncio.wait({self.keeper._check}, timeout=30)
 
     def counted(self, name: str) -> str:
         return next(line for line in self.metrics.text().decode().splitlines() if line.startswith(name)).split()[-1]
 
 
-def away(detail: str = "MLflow is away") -> ModelUnavailableError:
+def unavailable(detail: str = "MLflow is down") -> ModelUnavailableError:
     return ModelUnavailableError(detail)
 
 
@@ -97,22 +97,22 @@ async def refusal(watched: Watched) -> ModelUnavailableError:
 # --- the keeper
 
 
-def test_many_first_requests_load_once() -> None:
-    async def story() -> None:
+def test_concurrent_first_requests_load_once() -> None:
+    async def scenario() -> None:
         watched = Watched(refresh=1000)
         assert watched.keeper.health() == {
             "version": None, "problem": "no request has asked for it yet: the first one loads it",
         }  # fmt: skip
         assert await asyncio.gather(*(watched.version() for _ in range(8))) == ["1"] * 8
         assert await watched.version() == "1"
-        assert (watched.registry.asked, watched.registry.loaded, watched.said) == (["1"], ["1"], 1)
+        assert (watched.registry.asked, watched.registry.loaded, watched.loads) == (["1"], ["1"], 1)
         assert watched.keeper.health() == {"version": "1", "problem": None}
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_nothing_is_asked_before_the_first_request_and_while_it_is_off() -> None:
-    async def story() -> None:
+def test_registry_is_not_asked_before_the_first_request_and_while_scoring_is_off() -> None:
+    async def scenario() -> None:
         assert Watched().registry.asked == []
         watched = Watched(off=True)
         refused = await refusal(watched)
@@ -120,26 +120,26 @@ def test_nothing_is_asked_before_the_first_request_and_while_it_is_off() -> None
         assert refused.retry_after is None
         assert watched.keeper.health() == {"version": None, "problem": refused.detail}
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_the_old_version_serves_until_the_new_one_is_loaded() -> None:
-    async def story() -> None:
+def test_old_version_is_used_until_the_new_one_is_loaded() -> None:
+    async def scenario() -> None:
         watched = Watched()
         assert await watched.version() == "1"
         watched.registry.version = "2"
-        watched.registry.door.clear()
+        watched.registry.may_load.clear()
         assert [await watched.version() for _ in range(3)] == ["1"] * 3
-        watched.registry.door.set()
+        watched.registry.may_load.set()
         await watched.settled()
         assert await watched.version() == "2"
         await watched.settled()
         assert watched.registry.loaded == ["1", "2"]
-        assert watched.said == 2
+        assert watched.loads == 2
         lines = [one for one in watched.metrics.text().decode().splitlines() if one.startswith("ml_api_model_info")]
         assert lines == ['ml_api_model_info{model="commit-classifier",version="2"} 1.0']
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize(
@@ -150,10 +150,10 @@ def test_the_old_version_serves_until_the_new_one_is_loaded() -> None:
         pytest.param({"signature": "another"}, id="signed-again"),
     ],
 )
-def test_the_same_number_of_another_registration_is_loaded(change: dict[str, Any]) -> None:
-    """A deleted model counts from 1 again."""
+def test_version_with_the_same_number_of_another_registration_is_loaded(change: dict[str, Any]) -> None:
+    """After a model was deleted, MLflow counts its versions from 1 again."""
 
-    async def story() -> None:
+    async def scenario() -> None:
         watched = Watched()
         watched.registry.version = first = Version("1", "run", 1, "signed")
         await watched.version()
@@ -163,24 +163,24 @@ def test_the_same_number_of_another_registration_is_loaded(change: dict[str, Any
         await watched.version()
         await watched.settled()
         assert watched.registry.loaded == ["1", "1"]
-        assert watched.said == 2
+        assert watched.loads == 2
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_refused_registration_is_not_the_one_that_follows_under_its_number() -> None:
-    async def story() -> None:
+def test_new_registration_with_the_number_of_an_unfit_one_is_loaded() -> None:
+    async def scenario() -> None:
         watched = Watched()
         watched.registry.version, watched.registry.unfit = Version("1", "run", 1), {"1"}
         await refusal(watched)
         watched.registry.version, watched.registry.unfit = Version("1", "run", 2), set()
         assert await watched.version() == "1"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_the_alias_may_move_back() -> None:
-    async def story() -> None:
+def test_alias_that_moves_back_loads_the_earlier_version_again() -> None:
+    async def scenario() -> None:
         watched = Watched()
         for version in ("1", "2", "1"):
             watched.registry.version = version
@@ -190,18 +190,18 @@ def test_the_alias_may_move_back() -> None:
         await watched.settled()
         assert watched.registry.loaded == ["1", "2", "1"]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_the_old_version_serves_while_mlflow_is_away(caplog: pytest.LogCaptureFixture) -> None:
-    async def story() -> None:
+def test_old_version_is_used_while_mlflow_is_down(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
         watched = Watched()
         await watched.version()
-        watched.registry.version = away()
+        watched.registry.version = unavailable()
         for _ in range(3):
             assert await watched.version() == "1"
             await watched.settled()
-        assert watched.keeper.health() == {"version": "1", "problem": "MLflow is away"}
+        assert watched.keeper.health() == {"version": "1", "problem": "MLflow is down"}
         assert watched.counted("ml_api_model_load_failures_total") == "3.0"
         watched.registry.version = "1"
         await watched.version()
@@ -209,52 +209,52 @@ def test_the_old_version_serves_while_mlflow_is_away(caplog: pytest.LogCaptureFi
         assert watched.keeper.health() == {"version": "1", "problem": None}
         assert watched.registry.loaded == ["1"]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    assert warnings == ["MLflow is away; version 1 serves on"], "once, however often it is asked"
+    assert warnings == ["MLflow is down; version 1 stays in use"], "one line, also for several failures"
 
 
-def test_without_a_model_it_says_why_and_when_to_ask_again_and_heals() -> None:
-    async def story() -> None:
+def test_without_a_model_the_error_has_reason_and_retry_after_until_one_is_loaded() -> None:
+    async def scenario() -> None:
         watched = Watched()
-        watched.registry.version = away("train first")
+        watched.registry.version = unavailable("train first")
         refused = await refusal(watched)
         assert (refused.detail, refused.retry_after) == ("train first", 1)
         watched.registry.version = "1"
         assert await watched.version() == "1"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_failure_is_remembered_for_a_while() -> None:
-    async def story() -> None:
+def test_failure_is_not_retried_before_retry_after() -> None:
+    async def scenario() -> None:
         watched = Watched(refresh=1000)
-        watched.registry.version = away()
+        watched.registry.version = unavailable()
         for _ in range(5):
             assert (await refusal(watched)).retry_after == 5
-        assert watched.registry.asked == ["MLflow is away"]
+        assert watched.registry.asked == ["MLflow is down"]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_who_waits_too_long_is_told_and_the_load_goes_on() -> None:
-    async def story() -> None:
-        watched = Watched(refresh=1000, patience=0.01)
-        watched.registry.door.clear()
+def test_request_that_waits_too_long_gets_an_error_and_the_load_continues() -> None:
+    async def scenario() -> None:
+        watched = Watched(refresh=1000, load_timeout=0.01)
+        watched.registry.may_load.clear()
         for _ in range(3):
             refused = await refusal(watched)
             assert (refused.detail, refused.retry_after) == ("the model is being loaded: ask again", 5)
         assert watched.keeper.health()["problem"] == refused.detail
-        watched.registry.door.set()
+        watched.registry.may_load.set()
         await watched.settled()
         assert await watched.version() == "1"
         assert watched.registry.loaded == ["1"]
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_version_that_does_not_fit_is_not_loaded_again_but_another_is() -> None:
-    async def story() -> None:
+def test_unfit_version_is_not_loaded_again_but_another_is() -> None:
+    async def scenario() -> None:
         watched = Watched()
         watched.registry.unfit.add("1")
         for _ in range(3):
@@ -266,43 +266,45 @@ def test_a_version_that_does_not_fit_is_not_loaded_again_but_another_is() -> Non
         watched.registry.version = "2"
         assert await watched.version() == "2"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
 
-def test_a_defect_of_the_load_is_told_without_its_words_and_logged_with_them(caplog: pytest.LogCaptureFixture) -> None:
-    async def story() -> None:
+def test_unexpected_load_error_is_logged_but_not_shown(caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
         watched = Watched()
         watched.registry.version = RuntimeError("line 7 of something")
         assert (await refusal(watched)).detail == "the model cannot be loaded: the log of this service says why"
 
-    asyncio.run(story())
+    asyncio.run(scenario())
     assert "line 7 of something" in caplog.text
 
 
-# --- what a model must be able to do
+# --- requirements for a model
 
 
 @pytest.mark.parametrize(
     ("answer", "reason"),
     [
         pytest.param(RuntimeError("no such column"), "RuntimeError: no such column", id="raises"),
-        pytest.param(lambda frame: np.zeros(len(frame)), "where 2 rows of 2 are due", id="one-column"),
-        pytest.param(lambda frame: np.full((len(frame), 3), 0.3), "where 2 rows of 2 are due", id="three-classes"),
+        pytest.param(lambda frame: np.zeros(len(frame)), "2 rows of 2 columns are expected", id="one-column"),
+        pytest.param(
+            lambda frame: np.full((len(frame), 3), 0.3), "2 rows of 2 columns are expected", id="three-classes"
+        ),
         pytest.param(lambda frame: [[0.5, 0.5]] * len(frame), "<class 'list'>", id="a-list"),
-        pytest.param(lambda frame: np.full((len(frame), 2), np.nan), "probabilities that are none", id="nan"),
-        pytest.param(lambda frame: np.full((len(frame), 2), 1.5), "probabilities that are none", id="above-1"),
+        pytest.param(lambda frame: np.full((len(frame), 2), np.nan), "probabilities outside 0 to 1", id="nan"),
+        pytest.param(lambda frame: np.full((len(frame), 2), 1.5), "probabilities outside 0 to 1", id="above-1"),
     ],
 )
-def test_a_model_that_does_not_fit_is_found_out(answer: Any, reason: str) -> None:
+def test_check_refuses_an_unfit_model(answer: Any, reason: str) -> None:
     with pytest.raises(UnfitModelError) as caught:
-        Champion("7", Fixed(answer)).prove()
+        Champion("7", Fixed(answer)).check()
     assert reason in caught.value.detail
     assert "train_commit_model" in caught.value.detail
 
 
-def test_what_has_no_probabilities_does_not_fit() -> None:
+def test_check_refuses_a_model_without_probabilities() -> None:
     with pytest.raises(UnfitModelError, match="predict_proba"):
-        Champion("7", object()).prove()
+        Champion("7", object()).check()
 
 
 def test_probabilities_are_those_of_the_second_class_in_order() -> None:
@@ -314,10 +316,10 @@ def test_probabilities_are_those_of_the_second_class_in_order() -> None:
     assert Champion("1", Fixed(by_length)).merge_probabilities(commits) == [0.7, 0.0, 1.0]
 
 
-# --- the table that models are given
+# --- the table for the model
 
 FULL = Commit(
-    message="Mend", authored_at=NOON.astimezone(timezone(timedelta(hours=-5))), author_email="ada@example.com",
+    message="Fix", authored_at=NOON.astimezone(timezone(timedelta(hours=-5))), author_email="ada@example.com",
     comment_count=2, author_commits_before=41, hours_since_author_commit=3.5, is_company_email=True,
 )  # fmt: skip
 BARE = Commit(message="", authored_at=datetime(2099, 12, 31, tzinfo=UTC))
@@ -326,16 +328,16 @@ BARE = Commit(message="", authored_at=datetime(2099, 12, 31, tzinfo=UTC))
 @pytest.mark.parametrize(
     "commits", [[FULL, BARE], [BARE], [FULL], [BARE] * 1000], ids=["mixed", "bare", "full", "many"]
 )
-def test_the_columns_are_the_agreed_ones_whatever_is_missing(commits: list[Commit]) -> None:
+def test_frame_has_the_columns_of_training_for_missing_values_too(commits: list[Commit]) -> None:
     frame = _frame(commits)
     assert {name: str(kind) for name, kind in frame.dtypes.items()} == INPUTS | {"author_email": "object"}
     assert len(frame) == len(commits)
 
 
-def test_values_arrive_as_they_were_sent() -> None:
+def test_frame_keeps_the_values_of_commits() -> None:
     full, bare = _frame([FULL, BARE]).to_dict("records")
     assert full == {
-        "message": "Mend", "authored_at": NOON, "author_email": "ada@example.com", "comment_count": 2.0,
+        "message": "Fix", "authored_at": NOON, "author_email": "ada@example.com", "comment_count": 2.0,
         "author_commits_before": 41.0, "hours_since_author_commit": 3.5, "is_company_email": True,
     }  # fmt: skip
     assert bare["author_email"] is None
@@ -344,7 +346,7 @@ def test_values_arrive_as_they_were_sent() -> None:
     assert bare["is_company_email"] is False
 
 
-def test_the_features_of_training_can_be_had_from_it() -> None:
+def test_frame_is_accepted_by_the_features_of_training() -> None:
     found = CommitFeatures().fit_transform(_frame([FULL, BARE]))
     assert found.shape == (2, len(FEATURES))
     assert np.isfinite(found).all()

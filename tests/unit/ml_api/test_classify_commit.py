@@ -1,4 +1,4 @@
-"""`/classify-commit` as its callers meet it: answers, refusals, limits, documentation. The model is a stand-in."""
+"""`/classify-commit` over HTTP: answers, refusals, limits, documentation. The model is a stand-in."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SHA = "3f1c5a0e9b7d4c2a8e6f0b1d2c3a4f5e6d7c8b9a"
 
 
 class Pipeline:
-    """The share of the message's first ten letters that are `m` is the probability; `!` breaks it."""
+    """The probability is the share of `m` among the message's first ten letters; `!` raises an error."""
 
     def __init__(self) -> None:
         self.threads: set[str] = set()
@@ -40,7 +40,7 @@ class Pipeline:
 
 
 class Registry:
-    """Has version 4, unless a test puts an error in its place."""
+    """Has version 4, or raises the error that a test sets."""
 
     def __init__(self) -> None:
         self.pipeline = Pipeline()
@@ -105,7 +105,7 @@ def test_a_batch_is_answered_in_its_order(client: TestClient, count: int) -> Non
     }
 
 
-def test_the_model_does_not_work_on_the_event_loop(client: TestClient, registry: Registry) -> None:
+def test_model_runs_in_a_thread_of_the_pool(client: TestClient, registry: Registry) -> None:
     client.post("/classify-commit", json=commit())
     assert [name.partition("_")[0] for name in registry.pipeline.threads] == ["classify"]
 
@@ -123,13 +123,13 @@ def test_the_model_does_not_work_on_the_event_loop(client: TestClient, registry:
         pytest.param({"branch": 12, "parents": []}, id="unknown-fields"),
     ],
 )
-def test_what_is_allowed(client: TestClient, changes: dict[str, object]) -> None:
+def test_optional_and_extreme_values_are_accepted(client: TestClient, changes: dict[str, object]) -> None:
     one = commit(**changes)
     answer = client.post("/classify-commit", json=one)
     assert (answer.status_code, answer.json()) == (200, answered(0.5, one["sha"]))  # type: ignore[arg-type]
 
 
-def test_two_fields_are_enough(client: TestClient) -> None:
+def test_message_and_authored_at_are_sufficient(client: TestClient) -> None:
     answer = client.post("/classify-commit", json={"message": "", "authored_at": "2026-03-01T12:30:00Z"})
     assert (answer.status_code, answer.json()) == (200, answered(0.0, None))
 
@@ -160,9 +160,9 @@ BAD = [
 def test_a_bad_field_is_named(client: TestClient, changes: dict[str, object], field: str, message: str) -> None:
     answer = client.post("/classify-commit", json=commit(**changes))
     assert answer.status_code == 422
-    [(place, told)] = problems(answer)
-    assert place == ["body", field]
-    assert message in told
+    [(location, reason)] = problems(answer)
+    assert location == ["body", field]
+    assert message in reason
 
 
 @pytest.mark.parametrize("spelled", ["NaN", "Infinity", "-Infinity"])
@@ -171,11 +171,11 @@ def test_hours_are_finite(client: TestClient, spelled: str) -> None:
     assert client.post("/classify-commit", content=body).status_code == 422
 
 
-def test_bad_commits_of_a_batch_are_named_by_their_place(client: TestClient) -> None:
+def test_bad_commits_of_a_batch_are_named_by_their_index(client: TestClient) -> None:
     batch = [commit(), commit(message=3), commit(), {"message": "m"}]
     answer = client.post("/classify-commit/batch", json={"commits": batch})
     assert answer.status_code == 422
-    assert [place for place, _ in problems(answer)] == [
+    assert [location for location, _ in problems(answer)] == [
         ["body", "commits", 1, "message"],
         ["body", "commits", 3, "authored_at"],
     ]
@@ -188,9 +188,9 @@ def test_bad_commits_of_a_batch_are_named_by_their_place(client: TestClient) -> 
 def test_a_batch_has_1_to_1000_commits(client: TestClient, count: int, message: str) -> None:
     answer = client.post("/classify-commit/batch", json={"commits": [commit()] * count})
     assert answer.status_code == 422
-    [(place, told)] = problems(answer)
-    assert place == ["body", "commits"]
-    assert message in told
+    [(location, reason)] = problems(answer)
+    assert location == ["body", "commits"]
+    assert message in reason
 
 
 def test_a_body_has_a_limit(client: TestClient) -> None:
@@ -201,7 +201,7 @@ def test_a_body_has_a_limit(client: TestClient) -> None:
     assert "fewer commits" in answer.json()["detail"]
 
 
-def test_a_refusal_does_not_repeat_what_was_sent_and_loads_no_model(client: TestClient) -> None:
+def test_refusal_does_not_repeat_the_request_and_loads_no_model(client: TestClient) -> None:
     answer = client.post("/classify-commit", json=commit(message=["my secret"]))
     assert answer.status_code == 422
     assert "my secret" not in answer.text
@@ -212,7 +212,7 @@ def test_a_refusal_does_not_repeat_what_was_sent_and_loads_no_model(client: Test
 
 
 @pytest.mark.parametrize("path", ["/classify-commit", "/classify-commit/batch"])
-def test_without_a_model_it_says_what_to_do_and_when_to_ask_again(
+def test_without_a_model_the_answer_has_a_remedy_and_retry_after(
     client: TestClient, registry: Registry, path: str
 ) -> None:
     registry.error = ModelUnavailableError("train one first (DAG train_commit_model)")
@@ -226,7 +226,7 @@ def test_without_a_model_it_says_what_to_do_and_when_to_ask_again(
     assert "ml_api_model_load_failures_total 1.0" in client.get("/metrics").text.splitlines()
 
 
-def test_without_mlflow_scoring_is_off_and_the_rest_works() -> None:
+def test_without_mlflow_scoring_is_off_and_health_works() -> None:
     with TestClient(
         application.create_app(MlApiSettings(mlflow_tracking_uri="", token="t")), headers={"Authorization": "Bearer t"}
     ) as client:
@@ -237,7 +237,7 @@ def test_without_mlflow_scoring_is_off_and_the_rest_works() -> None:
         assert client.get("/health").json()["commit_model"]["problem"] == answer.json()["detail"]
 
 
-def test_a_model_that_fails_at_a_commit_is_told_and_logged_and_goes_on(
+def test_model_error_is_answered_with_500_and_logged_and_later_requests_work(
     client: TestClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = client.post("/classify-commit", json=commit(message="boom!"))
@@ -254,9 +254,7 @@ def test_a_model_that_fails_at_a_commit_is_told_and_logged_and_goes_on(
 
 
 @pytest.mark.parametrize("path", ["/classify-commit", "/classify-commit/batch"])
-def test_the_examples_of_the_documentation_are_taken_and_have_the_form_of_answers(
-    client: TestClient, path: str
-) -> None:
+def test_examples_of_the_documentation_are_accepted_and_have_the_form_of_answers(client: TestClient, path: str) -> None:
     described = client.get("/openapi.json").json()
     schemas, operation = described["components"]["schemas"], described["paths"][path]["post"]
 

@@ -1,4 +1,4 @@
-"""The service stands alone: its own pins, the same as the platform's, and settings of its own."""
+"""The ML service is independent: its own pinned requirements, with the platform's versions, and its own settings."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def pins(path: Path) -> dict[str, str]:
     return dict(re.findall(r"^([a-z0-9-]+)==(\S+)$", path.read_text(), flags=re.MULTILINE))
 
 
-def test_the_service_runs_with_the_versions_that_are_tested() -> None:
+def test_requirements_have_the_versions_of_the_platform() -> None:
     own, platform = pins(ROOT / "ml_api" / "requirements.txt"), pins(ROOT / "requirements.txt")
     assert own
     assert own == {name: platform.get(name) for name in own}
 
 
-def test_what_it_needs_is_pinned() -> None:
+def test_every_requirement_is_pinned() -> None:
     wanted = re.findall(r"^([a-z0-9-]+)", (ROOT / "ml_api" / "requirements.in").read_text(), flags=re.MULTILINE)
     assert wanted
     assert set(wanted) <= set(pins(ROOT / "ml_api" / "requirements.txt"))
 
 
-def test_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_and_port_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("ML_API_HOST", raising=False)
     monkeypatch.delenv("ML_API_PORT", raising=False)
     assert (MlApiSettings().host, MlApiSettings().port) == ("127.0.0.1", 8100)
@@ -42,8 +42,8 @@ def test_where_it_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     assert (MlApiSettings().host, MlApiSettings().port) == ("0.0.0.0", 9100)
 
 
-def test_the_image_holds_what_the_service_takes_of_the_platform() -> None:
-    """Two modules, which import nothing of it. The class is imported by the name that a model's file gives."""
+def test_image_has_the_modules_that_the_service_shares_with_the_platform() -> None:
+    """Two modules, which import no other module of the platform. A model's file names the class to import."""
     taken = {"include.ml.model_file", "include.ml.commit_features"}
     named = {type_.rpartition(".")[0] for type_ in TRUSTED_TYPES if type_.startswith("include.")}
     imported = set()
@@ -68,7 +68,7 @@ def test_a_service_without_a_token_does_not_start(tmp_path: Path) -> None:
     )
 
 
-def test_a_port_that_is_none_is_one_line(tmp_path: Path) -> None:
+def test_invalid_port_gives_a_message_of_one_line(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ml_api"],
         env={"ML_API_PORT": "eighty", "PYTHONPATH": str(ROOT)},
@@ -83,7 +83,7 @@ def test_a_port_that_is_none_is_one_line(tmp_path: Path) -> None:
     assert done.stderr.count("\n") == 1
 
 
-def test_where_the_models_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_of_models_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("MLFLOW_TRACKING_URI", "ML_API_MODEL_REFRESH", "ML_API_MODEL_LOAD_SECONDS"):
         monkeypatch.delenv(name, raising=False)
     basics = MlApiSettings()
@@ -104,7 +104,7 @@ def test_where_the_models_are(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.param("http://ada:pass/word@mlflow:5000", "http://...@mlflow:5000", id="a-password-is-not-shown"),
     ],
 )
-def test_an_address_that_is_no_server_is_one_line(tmp_path: Path, given: str, shown: str) -> None:
+def test_invalid_tracking_uri_gives_a_message_of_one_line(tmp_path: Path, given: str, shown: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "ml_api"],
         env={"MLFLOW_TRACKING_URI": given, "PYTHONPATH": str(ROOT)},
@@ -120,8 +120,8 @@ def test_an_address_that_is_no_server_is_one_line(tmp_path: Path, given: str, sh
     assert done.stderr.count("\n") == 1
 
 
-def test_the_start_imports_nothing_that_only_models_need(tmp_path: Path) -> None:
-    """A service that only predicts stays as small as it is, and is up at once."""
+def test_start_does_not_import_libraries_that_only_models_need(tmp_path: Path) -> None:
+    """A service without a model of commits needs little memory and starts fast."""
     script = (
         "import sys, ml_api.__main__\n"
         "ml_api.__main__.create_app()\n"

@@ -1,4 +1,4 @@
-"""The ML service as its callers meet it: answers, refusals, limits, documentation."""
+"""`/predict` over HTTP: answers, refusals, limits, documentation."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SETTINGS = MlApiSettings(token="t")
 
 
 def application(app: FastAPI | None = None, **options: Any) -> TestClient:
-    """A client with the token of a new application."""
+    """Return a client of a new application, with its token."""
     app = app or create_app(SETTINGS)
     return TestClient(app, headers={"Authorization": "Bearer t"}, **options)
 
@@ -83,7 +83,7 @@ def test_the_same_id_twice_is_answered_twice(client: TestClient) -> None:
 
 
 @pytest.mark.parametrize("spelled", [str.upper, lambda text: text.replace("-", "")], ids=["upper-case", "no-hyphens"])
-def test_an_id_is_a_number_and_not_its_spelling(client: TestClient, spelled: Any) -> None:
+def test_category_does_not_depend_on_the_spelling_of_an_id(client: TestClient, spelled: Any) -> None:
     one = transaction()
     assert client.post("/predict", json=one | {"id": spelled(one["id"])}).json() == expected(one)
 
@@ -101,7 +101,7 @@ def test_an_id_is_a_number_and_not_its_spelling(client: TestClient, spelled: Any
         pytest.param({"branch": 12, "extra": {"deep": []}}, id="unknown-fields"),
     ],
 )
-def test_what_is_allowed(client: TestClient, changes: dict[str, object]) -> None:
+def test_optional_and_unusual_values_are_accepted(client: TestClient, changes: dict[str, object]) -> None:
     one = transaction(**changes)
     assert client.post("/predict", json=one).json() == expected(one)
 
@@ -134,9 +134,9 @@ BAD = [
 def test_a_bad_field_is_named(client: TestClient, changes: dict[str, object], field: str, message: str) -> None:
     answer = client.post("/predict", json=transaction(**changes))
     assert answer.status_code == 422
-    [(place, told)] = problems(answer)
-    assert place == ["body", field]
-    assert message in told
+    [(location, reason)] = problems(answer)
+    assert location == ["body", field]
+    assert message in reason
 
 
 @pytest.mark.parametrize("field", ["id", "description", "amount", "timestamp", "operation_type", "side"])
@@ -148,11 +148,11 @@ def test_a_missing_field_is_named(client: TestClient, field: str) -> None:
     assert problems(answer) == [(["body", field], "Field required")]
 
 
-def test_bad_transactions_of_a_batch_are_named_by_their_place(client: TestClient) -> None:
+def test_bad_transactions_of_a_batch_are_named_by_their_index(client: TestClient) -> None:
     batch = [transaction(), transaction(side="left"), transaction(), transaction(amount=None)]
     answer = client.post("/predict/batch", json={"transactions": batch})
     assert answer.status_code == 422
-    assert [place for place, _ in problems(answer)] == [
+    assert [location for location, _ in problems(answer)] == [
         ["body", "transactions", 1, "side"],
         ["body", "transactions", 3, "amount"],
     ]
@@ -165,9 +165,9 @@ def test_bad_transactions_of_a_batch_are_named_by_their_place(client: TestClient
 def test_a_batch_has_1_to_1000_transactions(client: TestClient, count: int, message: str) -> None:
     answer = client.post("/predict/batch", json={"transactions": [transaction()] * count})
     assert answer.status_code == 422
-    [(place, told)] = problems(answer)
-    assert place == ["body", "transactions"]
-    assert message in told
+    [(location, reason)] = problems(answer)
+    assert location == ["body", "transactions"]
+    assert message in reason
 
 
 @pytest.mark.parametrize(
@@ -183,14 +183,14 @@ def test_a_batch_has_1_to_1000_transactions(client: TestClient, count: int, mess
     ],
 )
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-def test_a_body_that_is_no_request_is_refused(client: TestClient, path: str, body: bytes, message: str) -> None:
+def test_invalid_body_is_refused(client: TestClient, path: str, body: bytes, message: str) -> None:
     answer = client.post(path, content=body)
     assert answer.status_code == 422
-    assert all(place[0] == "body" for place, _ in problems(answer))
+    assert all(location[0] == "body" for location, _ in problems(answer))
     assert message in problems(answer)[0][1]
 
 
-def test_a_refusal_does_not_repeat_what_was_sent(client: TestClient) -> None:
+def test_refusal_does_not_repeat_the_request(client: TestClient) -> None:
     answer = client.post("/predict", json=transaction(description=["my secret"], amount="my secret"))
     assert answer.status_code == 422
     assert "my secret" not in answer.text
@@ -210,7 +210,7 @@ def test_a_body_has_a_limit(client: TestClient, size: int, status: int, in_piece
     assert status == 200 or "send fewer transactions at once" in answer.json()["detail"]
 
 
-def test_a_caller_that_goes_away_is_no_error() -> None:
+def test_disconnected_client_is_no_error() -> None:
     app, sent = create_app(SETTINGS), []
     incoming = iter([
         {"type": "http.request", "body": b"{", "more_body": True},
@@ -233,12 +233,12 @@ def test_a_caller_that_goes_away_is_no_error() -> None:
     assert sent[0]["status"] == 499
 
 
-def test_other_methods_and_places_are_refused(client: TestClient) -> None:
+def test_unknown_methods_and_paths_are_refused(client: TestClient) -> None:
     assert client.get("/predict").status_code == 405
     assert client.post("/classify", json={}).status_code == 404
 
 
-def test_a_route_without_a_body_is_a_mistake() -> None:
+def test_json_route_refuses_an_endpoint_without_a_body() -> None:
     router = APIRouter(route_class=JsonRoute)
     with pytest.raises(TypeError, match="forgotten must take one model as its body"):
 
@@ -251,12 +251,12 @@ def test_a_route_without_a_body_is_a_mistake() -> None:
 
 def test_the_health_page_says_ok(client: TestClient) -> None:
     answer = client.get("/health")
-    told = answer.json()
-    assert (answer.status_code, told["status"], told["categories"]) == (200, "ok", list(CATEGORIES))
+    health = answer.json()
+    assert (answer.status_code, health["status"], health["categories"]) == (200, "ok", list(CATEGORIES))
 
 
 @pytest.mark.parametrize("path", ["/predict", "/predict/batch"])
-def test_the_examples_of_the_documentation_are_true(client: TestClient, path: str) -> None:
+def test_examples_of_the_documentation_are_correct(client: TestClient, path: str) -> None:
     described = client.get("/openapi.json").json()
     schemas, operation = described["components"]["schemas"], described["paths"][path]["post"]
 
@@ -303,7 +303,7 @@ def test_applications_do_not_share_counters(client: TestClient) -> None:
         assert 'ml_api_requests_total{path="/predict"' not in other.get("/metrics").text
 
 
-def test_a_request_that_breaks_the_service_is_counted() -> None:
+def test_request_that_raises_an_error_is_counted() -> None:
     app = create_app(SETTINGS)
 
     @app.get("/openapi.json/broken")

@@ -1,6 +1,6 @@
-"""A strict reader of the part of LogQL that the dashboards use. What it does not know it refuses.
+"""A strict parser for the part of LogQL that the dashboards use. It rejects everything else.
 
-tests/integration/monitoring/test_logql.py asks Grafana's own parser, where Node is at hand; this one is always there.
+tests/integration/monitoring/test_logql.py uses Grafana's parser if Node is installed; this one needs no Node.
 
     query    = metric | log
     metric   = aggregation [by (labels)] ( metric ) | range ( log [ duration ] )
@@ -20,7 +20,7 @@ _RANGES = {"count_over_time", "rate", "bytes_rate", "bytes_over_time"}
 
 
 class LogQLError(ValueError):
-    """It is not LogQL, or more of it than this reader knows."""
+    """The text is not LogQL, or uses parts of LogQL that this parser does not know."""
 
 
 class _Reader:
@@ -38,7 +38,7 @@ class _Reader:
     def next(self, kind: str, *wanted: str) -> str:
         found, text = self.tokens.pop(0)
         if found != kind or (wanted and text not in wanted):
-            raise LogQLError(f"{' or '.join(wanted) or kind} is wanted, not {text!r}")
+            raise LogQLError(f"{' or '.join(wanted) or kind} is expected, not {text!r}")
         return text
 
     def sees(self, *wanted: str) -> bool:
@@ -88,10 +88,10 @@ class _Reader:
 
 
 def check(text: str) -> None:
-    """Read a query to its end.
+    """Parse a whole query.
 
     Raises:
-        LogQLError: it cannot be read.
+        LogQLError: the query is invalid.
     """
     reader = _Reader(text)
     reader.query()

@@ -1,4 +1,4 @@
-"""What monitoring/ promises, read from its files: alerts help, dashboards say what they show, parts fit together."""
+"""Static checks of monitoring/: alerts are complete, dashboards are described, and the files agree with each other."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from logql_grammar import LogQLError, check
 from tests.monitoring_files import (
     ALERTING,
     DASHBOARDS,
+    MONITORING,
     PROMETHEUS,
-    ROOM,
     Expression,
     alerts,
     dashboards,
@@ -24,17 +24,17 @@ from tests.monitoring_files import (
 
 pytestmark = pytest.mark.unit
 
-ROOT = ROOM.parent
+ROOT = MONITORING.parent
 ALERTS = [rule for _, rule in alerts()]
 PANELS = [(board["title"], panel) for board in dashboards() for panel in board["panels"]]
-README = (ROOM / "README.md").read_text(encoding="utf-8")
+README = (MONITORING / "README.md").read_text(encoding="utf-8")
 
 
 # Alerts
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_alert_says_how_bad_it_is_what_happened_and_what_to_do(rule) -> None:
+def test_alert_has_severity_summary_and_description(rule) -> None:
     assert rule["labels"]["severity"] in {"critical", "warning"}
     summary, description = rule["annotations"]["summary"], rule["annotations"]["description"]
     assert summary.endswith(".")
@@ -43,7 +43,7 @@ def test_alert_says_how_bad_it_is_what_happened_and_what_to_do(rule) -> None:
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_runbook_is_a_section_that_there_is(rule) -> None:
+def test_runbook_links_to_an_existing_section(rule) -> None:
     path, _, anchor = rule["annotations"]["runbook"].partition("#")
     headings = re.findall(r"^#+ (.+)$", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
     assert anchor in {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
@@ -61,7 +61,7 @@ def test_alert_fires_in_a_unit_test(file, rule) -> None:
 # The SQL exporter and Prometheus
 
 
-def test_each_metric_is_asked_for_once() -> None:
+def test_metric_names_are_unique() -> None:
     names = [query["name"] for query in exporter_queries()]
     assert len(names) == len(set(names))
 
@@ -75,7 +75,7 @@ def test_metric_of_the_ledger_is_named_described_and_survives_an_empty_ledger(qu
 
 
 def test_every_connection_has_a_time_limit_and_no_password() -> None:
-    for job in read_yaml(ROOM / "sql_exporter" / "config.yml")["jobs"]:
+    for job in read_yaml(MONITORING / "sql_exporter" / "config.yml")["jobs"]:
         (connection,) = job["connections"]
         assert connection.startswith("{{WAREHOUSE_READER_URL}}&statement_timeout=")
 
@@ -103,7 +103,7 @@ def test_metrics_of_an_expression_are_found(text: str, expected: dict[str, set[s
 
 
 def test_sources_have_the_names_that_panels_use_and_take_secrets_from_the_environment() -> None:
-    sources = read_yaml(ROOM / "grafana/provisioning/datasources/datasources.yml")["datasources"]
+    sources = read_yaml(MONITORING / "grafana/provisioning/datasources/datasources.yml")["datasources"]
     known = {source["uid"]: source["type"] for source in sources}
     used = {(target["datasource"]["uid"], target["datasource"]["type"]) for _, p in PANELS for target in p["targets"]}
     assert used == set(known.items())
@@ -113,24 +113,24 @@ def test_sources_have_the_names_that_panels_use_and_take_secrets_from_the_enviro
         assert name in README
 
 
-def test_alerts_are_mailed_to_the_people_of_the_settings_and_no_part_is_missing() -> None:
+def test_alerts_are_mailed_to_the_configured_recipients() -> None:
     """Grafana does not start with a contact point or a rule that it cannot read."""
-    told = read_yaml(ALERTING)
-    (point,), (policy,), (group,) = told["contactPoints"], told["policies"], told["groups"]
+    alerting = read_yaml(ALERTING)
+    (point,), (policy,), (group,) = alerting["contactPoints"], alerting["policies"], alerting["groups"]
     (receiver,), (rule,) = point["receivers"], group["rules"]
     assert receiver["settings"]["addresses"] == "$ALERTS_TO"
     assert policy["receiver"] == point["name"]
     assert "alert" in policy["group_by"]
-    asked, condition = rule["data"]
-    assert asked["datasourceUid"] in {panel["datasource"]["uid"] for _, p in PANELS for panel in p["targets"]}
-    assert (condition["model"]["expression"], rule["condition"]) == (asked["refId"], condition["refId"])
+    firing, condition = rule["data"]
+    assert firing["datasourceUid"] in {panel["datasource"]["uid"] for _, p in PANELS for panel in p["targets"]}
+    assert (condition["model"]["expression"], rule["condition"]) == (firing["refId"], condition["refId"])
     assert all(query["model"]["refId"] == query["refId"] for query in rule["data"])
     grafana = read_yaml(ROOT / "docker-compose.yaml")["services"]["grafana"]["environment"]
-    assert grafana["ALERTS_TO"] == "${ALERTS_TO:-nobody@localhost}"  # not empty: that is refused, too
+    assert grafana["ALERTS_TO"] == "${ALERTS_TO:-unset@localhost}"  # not empty: Grafana refuses an empty address
     assert grafana["GF_SMTP_ENABLED"] == "${ALERTS_TO:+true}"
 
 
-def test_dashboards_are_the_four_that_were_asked_for_under_names_that_stay() -> None:
+def test_dashboards_have_stable_uids() -> None:
     assert {path.stem: board["uid"] for path, board in zip(DASHBOARDS, dashboards(), strict=True)} == {
         name: f"filegate-{name}" for name in ("airflow", "ingestion", "logs", "streaming")
     }
@@ -143,7 +143,7 @@ def test_dashboards_are_the_four_that_were_asked_for_under_names_that_stay() -> 
 @pytest.mark.parametrize(
     ("board", "panel"), PANELS, ids=lambda value: value if isinstance(value, str) else value["title"]
 )
-def test_panel_is_described_has_a_unit_and_its_own_place(board: str, panel) -> None:
+def test_panel_has_a_description_a_unit_and_no_overlap(board: str, panel) -> None:
     assert len(panel["description"]) > 20
     if panel["type"] not in {"table", "logs"}:
         assert panel["fieldConfig"]["defaults"]["unit"]
@@ -158,15 +158,15 @@ def test_panel_is_described_has_a_unit_and_its_own_place(board: str, panel) -> N
 
 
 @pytest.mark.parametrize("board", dashboards(), ids=lambda board: board["title"])
-def test_variables_of_a_dashboard_are_used_and_there(board) -> None:
+def test_dashboard_variables_are_defined_and_used(board) -> None:
     own = {variable["name"] for variable in board["templating"]["list"]}
-    told = str(board["panels"])
-    used = {name for name in re.findall(r"\$\{?(\w+)", told) if not name.startswith("__")}
+    panels = str(board["panels"])
+    used = {name for name in re.findall(r"\$\{?(\w+)", panels) if not name.startswith("__")}
     assert used == own
 
 
-def test_rates_of_what_is_scraped_seldom_span_enough_samples() -> None:
-    """Grafana takes four times the step; the source's own is that of the other targets."""
+def test_rates_of_rarely_scraped_metrics_cover_enough_samples() -> None:
+    """Grafana's rate interval is four times the step; the step of the data source is that of the other targets."""
     (job,) = (
         job for job in read_yaml(PROMETHEUS / "prometheus.yml")["scrape_configs"] if job["job_name"] == "kafka-lag"
     )
@@ -190,21 +190,21 @@ def test_logql_can_be_read(expression: Expression) -> None:
 @pytest.mark.parametrize(
     "text", ['{a="b"', '{a="b"} |= c', 'sum by (a) ({a="b"})', '{a="b"} | yaml', "{}", 'rate({a="b"})']
 )
-def test_reader_of_logql_refuses_what_it_is_not(text: str) -> None:
+def test_logql_reader_rejects_invalid_queries(text: str) -> None:
     with pytest.raises(LogQLError):
         check(text)
 
 
-# Loki and Alloy: neither program can be had here, so their files are held to what their documentation names
+# Loki and Alloy are not available for tests, so their files are checked against names from their documentation
 
 
-def test_loki_keeps_a_week_in_one_process_and_reports_nowhere() -> None:
-    loki = read_yaml(ROOM / "loki" / "loki.yml")
+def test_loki_keeps_a_week_in_one_process_and_sends_no_reports() -> None:
+    loki = read_yaml(MONITORING / "loki" / "loki.yml")
     assert set(loki) <= {
         "auth_enabled", "server", "common", "schema_config", "limits_config", "compactor", "analytics",
     }  # fmt: skip
     assert loki["limits_config"]["retention_period"] == "168h"
-    # Loki does not start where retention is on and nobody said where its requests are kept.
+    # Loki does not start if retention is on and delete_request_store is not set.
     assert loki["compactor"]["retention_enabled"]
     assert loki["compactor"]["delete_request_store"] == loki["schema_config"]["configs"][0]["object_store"]
     assert (loki["schema_config"]["configs"][0]["store"], loki["schema_config"]["configs"][0]["schema"]) == (
@@ -214,7 +214,7 @@ def test_loki_keeps_a_week_in_one_process_and_reports_nowhere() -> None:
     assert not loki["analytics"]["reporting_enabled"]
 
 
-ALLOY = re.sub(r"(?m)^\s*//.*$", "", (ROOM / "alloy" / "config.alloy").read_text(encoding="utf-8"))
+ALLOY = re.sub(r"(?m)^\s*//.*$", "", (MONITORING / "alloy" / "config.alloy").read_text(encoding="utf-8"))
 COMPONENTS = re.findall(r'(?m)^([a-z_.]+) "([a-z_]+)" \{', ALLOY)
 EXPORTS = {
     "local.file_match": "targets", "discovery.docker": "targets", "discovery.relabel": "output",
@@ -235,7 +235,7 @@ def test_blocks_of_alloy_are_closed() -> None:
     assert bare.count('"') % 2 == 0
 
 
-def test_components_of_alloy_refer_to_what_there_is_and_each_is_used() -> None:
+def test_alloy_components_exist_and_are_used() -> None:
     kinds = "|".join(map(re.escape, EXPORTS))
     used = set(re.findall(rf"\b({kinds})\.([a-z_]+)\.([a-z]+)", ALLOY))
     assert used == {(kind, name, EXPORTS[kind]) for kind, name in COMPONENTS if kind in EXPORTS}
@@ -243,7 +243,7 @@ def test_components_of_alloy_refer_to_what_there_is_and_each_is_used() -> None:
 
 
 def test_labels_of_logs_are_few() -> None:
-    """A label per run or task try would make a stream of each."""
+    """A label per run or task try would create a stream for each."""
     labels = set(re.findall(r'target_label\s*= "(\w+)"', ALLOY)) | {"level"}
     assert labels == {"service", "dag_id", "level"}
     assert re.findall(r"stage\.labels \{\s*values = \{([^}]*)\}", ALLOY) == ['"level" = "level"'] * 2

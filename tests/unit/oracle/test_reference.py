@@ -1,4 +1,4 @@
-"""The reference itself, held by cases written by hand: it is wrong with nobody's help but its own."""
+"""The reference itself, checked with written cases: it shares no code with the pipeline."""
 
 import gzip
 import io
@@ -276,14 +276,14 @@ def test_reference_table_counts_what_each_file_does() -> None:
 
 
 @pytest.mark.parametrize(("contract", "again"), [(THINGS, Counts(1, updated=1)), (NEWEST, Code.DUPLICATE_CONTENT)])
-def test_reference_table_takes_a_content_again_after_another(contract: Contract, again: Counts | Code) -> None:
+def test_reference_table_loads_a_content_again_after_another(contract: Contract, again: Counts | Code) -> None:
     table = Table(contract)
     for body in (b"id,n,at\n1,1,2026-01-01\n", b"id,n,at\n1,2,2026-01-01\n"):
         outcome(table, body)
     assert outcome(table, b"id,n,at\n1,1,2026-01-01\n") == again
 
 
-CONFLICTS = [  # a contract, rows, those that are refused
+CONFLICTS = [  # a contract, rows, the numbers of the refused rows
     (THINGS, "1,1,\n1,2,\n2,1,", [1, 2]),
     (THINGS, "1,1,\n1,1.0,", []),
     (THINGS, "1,1,\n1,,\n1,1,", [1, 2, 3]),
@@ -295,7 +295,7 @@ CONFLICTS = [  # a contract, rows, those that are refused
 
 
 @pytest.mark.parametrize(("contract", "rows", "refused"), CONFLICTS)
-def test_reference_refuses_all_rows_of_a_key_that_contradict_each_other(
+def test_reference_refuses_all_rows_of_a_key_with_conflicting_rows(
     contract: Contract, rows: str, refused: list[int]
 ) -> None:
     verdict = judge(contract, f"id,n,at\n{rows}\n".encode())
@@ -305,7 +305,7 @@ def test_reference_refuses_all_rows_of_a_key_that_contradict_each_other(
     )
 
 
-def test_reference_table_keeps_newer_rows_whatever_comes_late() -> None:
+def test_reference_table_keeps_newer_rows_when_older_ones_come_later() -> None:
     table = Table(NEWEST)
     outcome(table, b"id,n,at\n1,2,2026-01-02\n1,1,2026-01-01\n")
     assert table.rows[(1,)]["n"] == 2

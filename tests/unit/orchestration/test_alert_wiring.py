@@ -1,6 +1,6 @@
-"""Which tasks tell people of what. What they do besides is made up.
+"""Which alerts each task sends. The work of the tasks is replaced by stubs.
 
-In a process of its own, since Airflow reads its configuration at import.
+The script runs in a separate process, since Airflow reads its configuration at import.
 """
 
 import json
@@ -20,50 +20,51 @@ from contextlib import contextmanager
 from types import SimpleNamespace
 from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError, RetryableError
-from include.ingestion import settle, sweep
+from include.ingestion import settle
+from include.ingestion.upkeep import sweep
 from include.orchestration import alerts, consume, ingest, quality, stores, upkeep
 from include.quality import check
 from include.settings import CONTRACTS_DIR
 from include.streams.consume import Consumed
 
-told, outcomes = [], {}
+sent, outcomes = [], {}
 SETTINGS = SimpleNamespace(on=True)
 alerts.alert_settings = lambda: SETTINGS
-alerts._tell_of_messages = lambda contract, consumed, code, settings: told.append(
+alerts._notify_messages = lambda contract, consumed, code, settings: sent.append(
     ["messages", contract.topic, consumed.dead_letters, code])
-alerts._tell_of_checks = lambda began, settings: told.append(["checks"])
+alerts._notify_checks = lambda began, settings: sent.append(["checks"])
 ingest.notify_waiting_files = consume.notify_waiting_files = lambda dataset: None
-ingest.tell_of_quarantined_files = upkeep.tell_of_quarantined_files = lambda dataset: told.append(["files", dataset])
-upkeep.tell_of_files_held_back = lambda: told.append(["held back"])
+ingest.notify_quarantined_files = upkeep.notify_quarantined_files = lambda dataset: sent.append(["files", dataset])
+upkeep.notify_held_back_files = lambda: sent.append(["held back"])
 context = {"dag": SimpleNamespace(dag_id="d"), "run_id": "r", "params": {"ignore_threshold": False},
-           "ti": SimpleNamespace(try_number=1, xcom_push=lambda *told: None)}
+           "ti": SimpleNamespace(try_number=1, xcom_push=lambda *values: None)}
 for module in (ingest, consume, upkeep):
     module.get_current_context = lambda: context
 
 @contextmanager
-def connected(*things, **options):
+def connected(*arguments, **options):
     yield SimpleNamespace(objects=None, ledger=None)
 stores.connected_stores = connected
 stores.s3_config = stores.warehouse_transform_config = lambda: None
 
 def outcome(name, call, *arguments):
-    told.clear()
+    sent.clear()
     try:
         end = call(*arguments)
     except Exception as error:
         end = type(error).__name__
-    outcomes[name] = {"end": end, "told": list(told)}
+    outcomes[name] = {"end": end, "sent": list(sent)}
 
 def task(dag, name):
     return dag.get_task(name).python_callable
 
 sales = read_contract(CONTRACTS_DIR / "sales.yaml")
-settle.settle_decided = lambda *given: settle.Settled({"validation_failed": 2})
+settle.settle_dataset = lambda *given: settle.Settled({"validation_failed": 2})
 outcome("settle", task(ingest.ingest_dag(sales), "settle"))
 away = RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "away")
-settle.settle_decided = lambda *given: settle.Settled({"archived": 2}, [away])
+settle.settle_dataset = lambda *given: settle.Settled({"archived": 2}, [away])
 outcome("settle but one", task(ingest.ingest_dag(sales), "settle"))
-settle.settle_decided = lambda *given: settle.Settled({"archived": 2}, [away, ValueError("a defect")])
+settle.settle_dataset = lambda *given: settle.Settled({"archived": 2}, [away, ValueError("a defect")])
 outcome("settle and meet a defect", task(ingest.ingest_dag(sales), "settle"))
 
 def failing(code):
@@ -71,10 +72,10 @@ def failing(code):
         raise PermanentError("stage", code, "no")
     return fail
 
-settle.settle_decided = failing(Code.BUCKET_REFUSED)
+settle.settle_dataset = failing(Code.BUCKET_REFUSED)
 outcome("settle and fail", task(ingest.ingest_dag(sales), "settle"))
 
-for name, quarantined in (("sweep of a stranger", 1), ("sweep of nothing", 0)):
+for name, quarantined in (("sweep of an unknown file", 1), ("sweep of nothing", 0)):
     sweep.sweep = lambda *given: sweep.Swept(0, quarantined)
     outcome(name, upkeep.sweep_incoming.function)
 sweep.sweep = failing(Code.BUCKET_REFUSED)
@@ -92,7 +93,7 @@ transactions = read_contract(CONTRACTS_DIR / "transactions.yaml")
 for name, fail in (("consume", None), ("consume and stop", failing(Code.ERROR_BUDGET_EXCEEDED))):
     consumer = Consumer(fail)
     @contextmanager
-    def connected_consumer(*things, **options):
+    def connected_consumer(*arguments, **options):
         yield consumer
     stores.connected_consumer = connected_consumer
     outcome(name, task(consume.consume_dag(transactions), "consume"))
@@ -111,7 +112,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict:
     environment = {
         "PATH": "/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://nobody:x@127.0.0.1:1/none",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://unused:x@127.0.0.1:1/none",
     }  # fmt: skip
     answer = subprocess.run(
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, cwd=home, timeout=300,
@@ -123,14 +124,15 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict:
 
 
 @pytest.mark.parametrize(
-    ("task", "end", "told"),
+    ("task", "end", "sent"),
     [
         pytest.param("settle", {"validation_failed": 2}, [["files", "sales"]], id="settle"),
         pytest.param("settle but one", {"archived": 2}, [["files", "sales"]], id="settle-but-one-that-waits"),
         pytest.param("settle and meet a defect", "ValueError", [["files", "sales"]], id="settle-and-meet-a-defect"),
         pytest.param("settle and fail", "AirflowFailException", [["files", "sales"]], id="settle-and-fail"),
         pytest.param(
-            "sweep of a stranger", {"routed": 0, "quarantined": 1}, [["files", "unknown"], ["held back"]], id="sweep"
+            "sweep of an unknown file", {"routed": 0, "quarantined": 1}, [["files", "unknown"], ["held back"]],
+            id="sweep",
         ),
         pytest.param(
             "sweep of nothing", {"routed": 0, "quarantined": 0}, [["files", "unknown"], ["held back"]],
@@ -151,5 +153,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict:
         pytest.param("refused", "AirflowFailException", [], id="no-check-was-made"),
     ],
 )  # fmt: skip
-def test_task_tells_people_and_ends_as_without_them(outcomes: dict, task: str, end: object, told: list) -> None:
-    assert outcomes[task] == {"end": end, "told": told}
+def test_task_sends_its_alerts_and_its_outcome_does_not_change(
+    outcomes: dict, task: str, end: object, sent: list
+) -> None:
+    assert outcomes[task] == {"end": end, "sent": sent}

@@ -1,4 +1,4 @@
-"""What the connection source_github says, read in a process of its own: Airflow keeps what it found at its start."""
+"""The connection source_github, read in a separate process: Airflow caches connections of its environment."""
 
 import json
 import subprocess
@@ -22,17 +22,17 @@ CONNECTIONS: dict[str, dict[str, Any]] = {
 SCRIPT = f"""
 import json, os
 from include.orchestration.github import github_address
-told = {{}}
+results = {{}}
 for name, connection in json.loads({json.dumps(CONNECTIONS)!r}).items():
     os.environ["AIRFLOW_CONN_SOURCE_GITHUB"] = json.dumps({{"conn_type": "http", **connection}})
     address = github_address()
-    told[name] = [address.url, address.token.get_secret_value(), "s3cret" in repr(address)]
-print("TOLD" + json.dumps(told))
+    results[name] = [address.url, address.token.get_secret_value(), "s3cret" in repr(address)]
+print("RESULTS" + json.dumps(results))
 """
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     home = tmp_path_factory.mktemp("airflow")
     environment = {
         "PATH": "/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT),
@@ -42,8 +42,8 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, cwd=home, check=False
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
-    [line] = [line for line in answer.stdout.splitlines() if line.startswith("TOLD")]
-    found: dict[str, list[Any]] = json.loads(line.removeprefix("TOLD"))
+    [line] = [line for line in answer.stdout.splitlines() if line.startswith("RESULTS")]
+    found: dict[str, list[Any]] = json.loads(line.removeprefix("RESULTS"))
     return found
 
 
@@ -59,5 +59,5 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Any]]:
     ],
     ids=CONNECTIONS,
 )
-def test_connection_gives_address_and_token(told: dict[str, list[Any]], name: str, url: str, token: str) -> None:
-    assert told[name] == [url, token, False]
+def test_connection_gives_address_and_token(results: dict[str, list[Any]], name: str, url: str, token: str) -> None:
+    assert results[name] == [url, token, False]

@@ -1,6 +1,6 @@
-"""The tasks of ingest_github: what becomes of a failure, a retry, a name that is none. What collects is made up.
+"""The tasks of ingest_github: failures, retries, invalid repository names. The collector is a stub.
 
-In a process of its own, since Airflow reads its configuration at import.
+The script runs in a separate process, since Airflow reads its configuration at import.
 """
 
 import json
@@ -23,7 +23,7 @@ from include.errors import Code, PermanentError, RetryableError
 from include.orchestration import github
 
 FAILURES = {
-    "limited": RetryableError("github", Code.RATE_LIMITED, "used up until 10:00; the next run goes on"),
+    "limited": RetryableError("github", Code.RATE_LIMITED, "used up until 10:00; the next run continues"),
     "unavailable": RetryableError("github", Code.SOURCE_UNAVAILABLE, "away"),
     "refused": PermanentError("github", Code.SOURCE_REFUSED, "wrong token"),
 }
@@ -52,23 +52,23 @@ def outcome(repository="harbour/ledger", failure=None, try_number=1, **params):
         end = [type(error).__name__, str(error)]
     return {"end": end, "asked": list(asked), "label": context["repository_label"]}
 
-told = {name: outcome(failure=name) for name in FAILURES}
-told["good"] = outcome()
-told["no name"] = outcome("no name")
-told["full"] = outcome(full=True)
-told["full, again"] = outcome(full=True, try_number=2)
+results = {name: outcome(failure=name) for name in FAILURES}
+results["good"] = outcome()
+results["no name"] = outcome("no name")
+results["full"] = outcome(full=True)
+results["full, again"] = outcome(full=True, try_number=2)
 github.get_current_context = lambda: {"params": {"repositories": ["no name", " a/b ", "a/b"]}}
-told["listed"] = github.list_repositories.function()
-with DAG("made"):
-    told["at once"] = github.collect_repository.expand(repository=["a/b"]).operator.partial_kwargs.get(
+results["listed"] = github.list_repositories.function()
+with DAG("example"):
+    results["at once"] = github.collect_repository.expand(repository=["a/b"]).operator.partial_kwargs.get(
         "max_active_tis_per_dagrun"
     )
-print("TOLD" + json.dumps(told))
+print("RESULTS" + json.dumps(results))
 """
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("airflow")
     environment = {
         "PATH": "/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT),
@@ -78,13 +78,13 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         [sys.executable, "-c", SCRIPT], capture_output=True, text=True, env=environment, cwd=home, check=False
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
-    [line] = [line for line in answer.stdout.splitlines() if line.startswith("TOLD")]
-    found: dict[str, Any] = json.loads(line.removeprefix("TOLD"))
+    [line] = [line for line in answer.stdout.splitlines() if line.startswith("RESULTS")]
+    found: dict[str, Any] = json.loads(line.removeprefix("RESULTS"))
     return found
 
 
-def test_good_task_tells_counts(told: dict[str, Any]) -> None:
-    assert told["good"] == {
+def test_successful_task_returns_counts(results: dict[str, Any]) -> None:
+    assert results["good"] == {
         "end": {"commits": {"records": 3}},
         "asked": [["harbour/ledger", {"full": False, "retry": False}]],
         "label": "harbour/ledger: 3 records",
@@ -94,29 +94,29 @@ def test_good_task_tells_counts(told: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("failure", "ends_as", "words"),
     [
-        pytest.param("limited", "AirflowSkipException", "used up until 10:00; the next run goes on", id="skipped"),
+        pytest.param("limited", "AirflowSkipException", "used up until 10:00; the next run continues", id="skipped"),
         pytest.param("unavailable", "RetryableError", "away", id="retried"),
         pytest.param("refused", "AirflowFailException", "wrong token", id="failed"),
     ],
 )
-def test_failure_ends_the_task_as_it_should(told: dict[str, Any], failure: str, ends_as: str, words: str) -> None:
-    kind, message = told[failure]["end"]
+def test_failure_has_the_matching_task_outcome(results: dict[str, Any], failure: str, ends_as: str, words: str) -> None:
+    kind, message = results[failure]["end"]
     assert kind == ends_as
     assert words in message
 
 
-def test_retry_of_a_full_run_is_known_as_one(told: dict[str, Any]) -> None:
-    assert told["full"]["asked"] == [["harbour/ledger", {"full": True, "retry": False}]]
-    assert told["full, again"]["asked"] == [["harbour/ledger", {"full": True, "retry": True}]]
+def test_retry_of_a_full_run_continues_it(results: dict[str, Any]) -> None:
+    assert results["full"]["asked"] == [["harbour/ledger", {"full": True, "retry": False}]]
+    assert results["full, again"]["asked"] == [["harbour/ledger", {"full": True, "retry": True}]]
 
 
-def test_name_that_is_none_fails_its_own_task_alone(told: dict[str, Any]) -> None:
-    assert told["listed"] == ["no name", "a/b"]
-    kind, message = told["no name"]["end"]
+def test_invalid_name_fails_only_its_own_task(results: dict[str, Any]) -> None:
+    assert results["listed"] == ["no name", "a/b"]
+    kind, message = results["no name"]["end"]
     assert kind == "AirflowFailException"
-    assert "'no name' is no repository: write owner/name" in message
-    assert told["no name"]["asked"] == []
+    assert "'no name' is not a repository name: write owner/name" in message
+    assert results["no name"]["asked"] == []
 
 
-def test_repositories_are_asked_one_after_the_other(told: dict[str, Any]) -> None:
-    assert told["at once"] == 1
+def test_repositories_are_collected_one_after_the_other(results: dict[str, Any]) -> None:
+    assert results["at once"] == 1

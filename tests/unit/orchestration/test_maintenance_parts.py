@@ -1,4 +1,4 @@
-"""Upkeep without a platform: log files, how long runs are kept, and who starts the cleaning of Airflow's database."""
+"""Maintenance without a platform: log files, retention of runs, start of the cleaning of Airflow's database."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from include.orchestration.airflow_database import kept
+from include.orchestration.airflow_database import retention_period
 from include.orchestration.task_logs import remove_log_files
 from include.settings import IngestSettings, RetentionSettings
 
@@ -28,14 +28,14 @@ def log_file(base: Path, name: str, days_old: float) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("x" * 1024)
     when = time.time() - days_old * DAY
-    for one in (path, *path.parents):
-        if one == base:
+    for each in (path, *path.parents):
+        if each == base:
             break
-        os.utime(one, (when, when))
+        os.utime(each, (when, when))
     return path
 
 
-def test_only_folders_of_runs_without_a_young_file_go(tmp_path: Path) -> None:
+def test_only_folders_of_runs_without_a_recent_file_are_removed(tmp_path: Path) -> None:
     old = log_file(tmp_path, "dag_id=a/run_id=old/task_id=t/attempt=1.log", 40)
     parsed = log_file(tmp_path, "dag_processor/2026-01-01/platform/dags/a.py.log", 40)
     waiting = log_file(tmp_path, "dag_id=a/run_id=waits/task_id=t/attempt=1.log", 40)
@@ -49,7 +49,7 @@ def test_only_folders_of_runs_without_a_young_file_go(tmp_path: Path) -> None:
     assert remove_log_files(tmp_path, timedelta(days=30))["folders"] == 0
 
 
-def test_a_symlink_in_the_place_of_a_run_is_left_alone(tmp_path: Path) -> None:
+def test_a_symlink_instead_of_a_run_folder_is_not_followed(tmp_path: Path) -> None:
     outside = log_file(tmp_path, "outside/keep.log", 400)
     base = tmp_path / "logs" / "dag_id=a"
     base.mkdir(parents=True)
@@ -69,11 +69,11 @@ def test_no_folder_of_logs_is_no_error(tmp_path: Path) -> None:
         pytest.param(0.01, 24.0, timedelta(days=2), id="never less than a waiting run lasts"),
     ],
 )
-def test_runs_are_kept_longer_than_any_waits(days: float, wait_hours: float, expected: timedelta) -> None:
-    assert kept(RetentionSettings(airflow_days=days), IngestSettings(wait_hours=wait_hours)) == expected
+def test_runs_are_kept_longer_than_any_run_waits(days: float, wait_hours: float, expected: timedelta) -> None:
+    assert retention_period(RetentionSettings(airflow_days=days), IngestSettings(wait_hours=wait_hours)) == expected
 
 
-# In a process of its own, since Airflow reads its configuration at import.
+# Runs in a separate process, since Airflow reads its configuration at import.
 SCRIPT = """
 import importlib.util, json, sys
 from types import SimpleNamespace
@@ -94,28 +94,28 @@ plugin.subprocess.Popen = popen
 for dag_id, run_id in (("maintain_platform", "--help"), ("sweep_unmatched", "x")):
     plugin.on_dag_run_running(SimpleNamespace(dag_id=dag_id, run_id=run_id), "started")
 
-def answered(told):
-    maintenance.Variable.get = lambda *_, **__: told
+def poke(result):
+    maintenance.Variable.get = lambda *_, **__: result
     try:
-        answer = maintenance.clean_airflow_database.function()
+        outcome = maintenance.clean_airflow_database.function()
     except AirflowFailException as error:
         return str(error)
-    return [answer.is_done, answer.xcom_value]
+    return [outcome.is_done, outcome.xcom_value]
 
 maintenance.get_current_context = lambda: {"run_id": "mine"}
 print("SEEN" + json.dumps({
     "started": started,
-    "nothing told": answered(None),
-    "of another run": answered({"run_id": "yesterday", "deleted": {"dag_run": 7}, "error": ""}),
-    "of this run": answered({"run_id": "mine", "deleted": {"dag_run": 3}, "error": ""}),
-    "failed": answered({"run_id": "mine", "deleted": {}, "error": "OperationalError: no room"}),
+    "no result": poke(None),
+    "of another run": poke({"run_id": "yesterday", "deleted": {"dag_run": 7}, "error": ""}),
+    "of this run": poke({"run_id": "mine", "deleted": {"dag_run": 3}, "error": ""}),
+    "failed": poke({"run_id": "mine", "deleted": {}, "error": "OperationalError: no room"}),
 }))
 """
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the plugin starts, and what the task says to what it is told."""
+    """The processes that the plugin starts, and the outcome of the task for each result of the cleaning."""
     home = tmp_path_factory.mktemp("airflow")
     environment = os.environ | {"AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT)}
     done = subprocess.run(
@@ -132,14 +132,12 @@ def test_plugin_starts_the_cleaning_for_runs_of_maintain_platform_alone(seen: di
 
 
 @pytest.mark.parametrize(
-    ("told", "answer"),
-    [("nothing told", [False, None]), ("of another run", [False, None]), ("of this run", [True, {"dag_run": 3}])],
+    ("result", "outcome"),
+    [("no result", [False, None]), ("of another run", [False, None]), ("of this run", [True, {"dag_run": 3}])],
 )
-def test_task_waits_until_the_cleaning_of_its_own_run_is_told(
-    seen: dict[str, Any], told: str, answer: list[object]
-) -> None:
-    assert seen[told] == answer
+def test_task_waits_for_the_result_of_its_own_run(seen: dict[str, Any], result: str, outcome: list[object]) -> None:
+    assert seen[result] == outcome
 
 
-def test_task_fails_with_what_the_cleaning_has_met(seen: dict[str, Any]) -> None:
+def test_task_fails_with_the_error_of_the_cleaning(seen: dict[str, Any]) -> None:
     assert "no room" in seen["failed"]

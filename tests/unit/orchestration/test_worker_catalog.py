@@ -1,4 +1,4 @@
-"""What a worker reads of the contracts, before it runs one task of one DAG."""
+"""Which contracts a worker reads before it runs a task."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,7 +54,7 @@ def test_a_worker_reads_the_contract_of_its_dag_alone(
 
 
 def test_a_task_finds_all_contracts(read: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """As the first task of transform_warehouse asks for them, whose name ends with no dataset's."""
+    """For example the first task of transform_warehouse: this DAG id does not end with the name of a dataset."""
     monkeypatch.setattr(catalog, "get_parsing_context", lambda: AirflowParsingContext("transform_warehouse", None))
 
     contracts = catalog.sound_contracts()
@@ -63,7 +63,7 @@ def test_a_task_finds_all_contracts(read: list[str], monkeypatch: pytest.MonkeyP
 
 
 def test_a_worker_runs_no_expression_that_was_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither the cache knows the content, nor has the DAG processor seen it."""
+    """The content is neither in the cache nor checked by the DAG processor."""
     rule = "abs(total_amount - quantity * unit_price) <= 0.01"
     text = (CONTRACTS_DIR / "sales.yaml").read_text()
     (tmp_path / "sales.yaml").write_text(text.replace(rule, "random() > 0.5"))

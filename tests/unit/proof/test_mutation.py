@@ -1,4 +1,4 @@
-"""The mutation check itself: which changes it makes, which it leaves, and that a change is put in place."""
+"""Mutation testing: which changes it makes, what it excludes, and that changed code runs."""
 
 import sys
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 
 from proof.mutation.mutants import mutants_of
 from proof.mutation.results import Result, Results, interval, score, table
-from proof.mutation.worker import put_in_place
+from proof.mutation.worker import replace_code
 
 pytestmark = pytest.mark.unit
 
@@ -34,7 +34,7 @@ def changed_lines(source: str) -> set[str]:
         ("return 'code'", "return 'XXcodeXX'"),
     ],
 )
-def test_a_function_is_changed(body: str, wanted: str) -> None:
+def test_mutants_of_changes_a_function(body: str, wanted: str) -> None:
     assert wanted in changed_lines(f"def f(a, b):\n    {body}\n")
 
 
@@ -51,25 +51,25 @@ def test_a_function_is_changed(body: str, wanted: str) -> None:
     ],
     ids=["constant", "default", "assertion", "bare raise", "imports for types", "log call", "wording"],
 )
-def test_what_no_test_should_notice_is_left(source: str) -> None:
+def test_mutants_of_excludes_code_that_no_test_checks(source: str) -> None:
     assert mutants_of("m.py", source) == []
 
 
-def test_a_mutant_takes_the_place_of_a_function_that_others_imported(tmp_path: Path) -> None:
+def test_replace_code_changes_a_function_that_was_imported_before(tmp_path: Path) -> None:
     file = tmp_path / "under_test.py"
     source = "class A:\n    def f(self, a):\n        return a + 1\n"
     file.write_text(source)
     module = ModuleType("under_test")
     exec(compile(source, str(file), "exec"), module.__dict__)
     imported = module.A().f
-    put_in_place(file, source, source.replace("a + 1", "a - 1"))
+    replace_code(file, source, source.replace("a + 1", "a - 1"))
     assert imported(1) == 0
-    with pytest.raises(ValueError, match="the same"):
-        put_in_place(file, source, source + "# no change\n")
+    with pytest.raises(ValueError, match="the same code"):
+        replace_code(file, source, source + "# no change\n")
     assert "under_test" not in sys.modules
 
 
-def test_what_was_noticed_is_kept_and_the_rest_is_asked_again_of_new_tests(tmp_path: Path) -> None:
+def test_results_keep_detected_mutants_and_survivors_of_the_same_tests_only(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     old = Results(file, "old")
     old.add(Result("1", "m.py", "f", "killed", "test_a", "old"))
@@ -78,7 +78,7 @@ def test_what_was_noticed_is_kept_and_the_rest_is_asked_again_of_new_tests(tmp_p
     assert [Results(file, "new").get(key) is not None for key in "12"] == [True, False]
 
 
-def test_the_score_counts_what_no_test_reaches_and_not_what_cannot_run() -> None:
+def test_score_counts_mutants_without_a_test_and_not_invalid_ones() -> None:
     verdicts = ("killed", "timeout", "survived", "no test", "invalid")
     results = [Result(str(n), "m.py", "f", verdict) for n, verdict in enumerate(verdicts)]
     assert score(results) == (2, 4)

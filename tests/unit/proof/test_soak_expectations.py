@@ -1,4 +1,4 @@
-"""What the soak drops, what it says may grow, and when it ends with a complaint."""
+"""The soak: the mix of files, the expected growth, and when it ends with a complaint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ GROWS = Judgement("scheduler", "MB PSS", 300, 900, 3600, Verdict.GROWS)
 QUICK, SLOW = Latency(10, 5, 6, 7), Latency(10, 50, 60, 70)
 
 
-def test_mix_is_the_same_at_any_time_and_has_every_kind() -> None:
+def test_kind_of_gives_the_same_mix_at_any_time_with_every_kind() -> None:
     first, later = (Counter(kind_of(at) for at in range(begin, begin + 600)) for begin in (0, 6000))
     assert first == later
     assert set(first) == set(Kind)
@@ -45,7 +45,7 @@ def test_mix_is_the_same_at_any_time_and_has_every_kind() -> None:
         pytest.param("MB PSS", "postgres", 128, id="the cache"),
     ],
 )
-def test_growth_by_design_is_computed_from_the_work(unit: str, name: str, growth: float) -> None:
+def test_expected_growth_is_computed_from_the_work(unit: str, name: str, growth: float) -> None:
     found = expected(name, unit, WORK)
     assert found is not None
     assert found.growth == growth
@@ -64,7 +64,7 @@ def test_growth_by_design_is_computed_from_the_work(unit: str, name: str, growth
         ("MB", "spool"),
     ],
 )
-def test_what_is_not_known_to_grow_has_to_be_flat(unit: str, name: str) -> None:
+def test_series_without_expected_growth_has_to_be_flat(unit: str, name: str) -> None:
     assert expected(name, unit, WORK) is None
     assert tolerance(unit).absolute > 0
 
@@ -72,14 +72,16 @@ def test_what_is_not_known_to_grow_has_to_be_flat(unit: str, name: str) -> None:
 @pytest.mark.parametrize(
     ("entry", "complaint"),
     [
-        pytest.param(None, "is not in the ledger", id="lost"),
+        pytest.param(None, "is not in the ledger", id="missing entry"),
         pytest.param(("loaded", False, 200, 1.0), "is not settled", id="open"),
         pytest.param(("validation_failed", True, 200, None), "ended as validation_failed", id="other end"),
-        pytest.param(("archived", True, 199, 1.0), "has 200 rows, and 199 were read", id="a row lost"),
+        pytest.param(("archived", True, 199, 1.0), "has 200 rows, and 199 were read", id="a missing row"),
         pytest.param(("archived", True, 200, 1.0), "", id="as it should be"),
     ],
 )
-def test_each_file_must_end_as_its_kind_does(entry: tuple[object, ...] | None, complaint: str) -> None:
+def test_complaint_names_a_file_with_another_outcome_than_its_kind(
+    entry: tuple[object, ...] | None, complaint: str
+) -> None:
     found = _complaint(Dropped("incoming/sales/a.csv", "sales", Kind.SMALL, 0.0, 200, 0), entry)
     assert (complaint in found) if complaint else not found
 
@@ -97,7 +99,7 @@ ARCHIVED, DUPLICATE, OPEN = ("archived", True, 200, 1.0), ("duplicate", True, 0,
         pytest.param(DUPLICATE, OPEN, 1, id="not yet"),
     ],
 )
-def test_of_a_file_and_its_duplicate_one_is_loaded(of_file: Entry, of_copy: Entry, complaints: int) -> None:
+def test_exactly_one_of_a_file_and_its_duplicate_is_loaded(of_file: Entry, of_copy: Entry, complaints: int) -> None:
     dropped = [
         Dropped("incoming/sales/a.csv", "sales", Kind.SMALL, 0.0, 200, 0),
         Dropped("incoming/sales/b.csv", "sales", Kind.COPY, 1.0, 200, 0, "incoming/sales/a.csv"),
@@ -112,7 +114,7 @@ def test_of_a_file_and_its_duplicate_one_is_loaded(of_file: Entry, of_copy: Entr
         pytest.param([FLAT], QUICK, [], 0, id="all is well"),
         pytest.param([FLAT, GROWS], QUICK, [], 1, id="something grows"),
         pytest.param([FLAT], SLOW, [], 1, id="files wait longer"),
-        pytest.param([FLAT], QUICK, ["a is not settled"], 1, id="a file is left"),
+        pytest.param([FLAT], QUICK, ["a is not settled"], 1, id="a file is not settled"),
     ],
 )
 def test_findings_complain_and_are_written(
@@ -125,6 +127,6 @@ def test_findings_complain_and_are_written(
     assert "scheduler" in printed.getvalue()
     assert ("NOT flat" in printed.getvalue()) == bool(complaints)
     write(findings, tmp_path / "new" / "soak.json")
-    told = json.loads((tmp_path / "new" / "soak.json").read_text())
-    assert told["complaints"] == findings.complaints
-    assert told["judgements"][0]["verdict"] == "flat"
+    written = json.loads((tmp_path / "new" / "soak.json").read_text())
+    assert written["complaints"] == findings.complaints
+    assert written["judgements"][0]["verdict"] == "flat"

@@ -1,4 +1,4 @@
-"""The idle figure: twenty datasets, and when its goals are missed."""
+"""Costs of an idle platform: twenty datasets, and when the goals are missed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def idle(log: float = 0.5, share: float = 0.1, *, flat: bool = True) -> Idle:
     return Idle(10, DATASETS, total, [Cost("postgres", log, share, 200.0, 1.0, flat=True)])
 
 
-def test_contracts_of_the_idle_platform_are_twenty_and_sound(tmp_path: Path) -> None:
+def test_write_contracts_writes_twenty_valid_contracts(tmp_path: Path) -> None:
     write_contracts(tmp_path)
 
     catalog = read_catalog(tmp_path)

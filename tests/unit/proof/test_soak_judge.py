@@ -1,4 +1,4 @@
-"""What the soak says of a series of samples."""
+"""The soak's judgement of a series of samples."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def series(values: list[float]) -> Series:
         pytest.param([0.0] * 10 + [float(at) for at in range(90)], Verdict.GROWS, id="grows from nothing"),
     ],
 )
-def test_verdict_is_of_the_trend_and_not_of_the_noise(values: list[float], verdict: Verdict) -> None:
+def test_verdict_depends_on_the_trend_and_not_on_noise(values: list[float], verdict: Verdict) -> None:
     assert judge(series(values), Tolerance(absolute=30, share=0.1)).verdict is verdict
 
 
@@ -74,18 +74,18 @@ def test_slope_ignores_single_peaks_and_needs_two_points() -> None:
         pytest.param(0, Verdict.GROWS, id="nothing was expected"),
     ],
 )
-def test_growth_by_design_is_compared_with_what_was_expected(growth: float, verdict: Verdict) -> None:
+def test_growth_is_compared_with_the_expected_growth(growth: float, verdict: Verdict) -> None:
     found = judge(series([10.0 * at for at in range(100)]), Tolerance(5), Expected(growth, "one row per file"))
     assert found.verdict is verdict
     assert "one row per file" in found.explained
     assert f"{growth:,.0f}" in found.explained
 
 
-def test_series_without_samples_is_no_success() -> None:
+def test_series_without_samples_counts_as_growth() -> None:
     assert judge(Series("memory", "MB"), Tolerance(1)).verdict is Verdict.GROWS
 
 
-def test_warming_up_can_be_cut_off() -> None:
+def test_after_cuts_off_the_warm_up() -> None:
     cut = series([float(at) for at in range(100)]).after(500)
     assert (cut.seconds[0], cut.values[0], len(cut.values)) == (500, 50, 50)
 
@@ -110,5 +110,7 @@ def test_latencies_of_the_ends() -> None:
         pytest.param([], [30.0], False, id="nothing to compare with"),
     ],
 )
-def test_slower_needs_a_difference_that_people_notice(first: list[float], last: list[float], is_slower: bool) -> None:
+def test_slower_needs_a_difference_in_seconds_and_in_share(
+    first: list[float], last: list[float], is_slower: bool
+) -> None:
     assert slower(latency(first), latency(last)) is is_slower

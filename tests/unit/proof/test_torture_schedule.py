@@ -1,4 +1,4 @@
-"""The schedule of faults: repeatable, and none of the kinds is left out."""
+"""The schedule of faults: repeatable, with every kind."""
 
 from collections import Counter
 
@@ -13,12 +13,12 @@ def test_same_seed_gives_the_same_schedule() -> None:
     assert schedule(7, 60) == schedule(7, 60)
 
 
-def test_longer_schedule_of_a_seed_has_other_moments_for_another_seed() -> None:
+def test_another_seed_gives_another_schedule() -> None:
     assert schedule(1, 40) != schedule(2, 40)
 
 
 @pytest.mark.parametrize("seed", [1, 2, 99])
-def test_every_kind_comes_before_any_comes_twice(seed: int) -> None:
+def test_every_kind_occurs_before_any_occurs_twice(seed: int) -> None:
     first = schedule(seed, len(Kind))
     assert {fault.kind for fault in first} == set(Kind)
     assert set(Counter(fault.kind for fault in schedule(seed, 10 * len(Kind))).values()) == {10}
@@ -30,7 +30,7 @@ def test_faults_are_numbered_from_one_and_within_their_limits() -> None:
     assert all(1 <= fault.pause <= 8 and 2 <= fault.lasts <= 8 and 0 <= fault.draw <= 1 for fault in faults)
 
 
-def test_some_faults_come_in_the_calm_and_some_hit_what_is_down() -> None:
+def test_some_faults_wait_for_a_load_and_some_do_not() -> None:
     assert {fault.calm for fault in schedule(1, 20)} == {True, False}
 
 

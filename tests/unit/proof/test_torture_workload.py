@@ -1,4 +1,4 @@
-"""The files of a torture: the same for the same seed, and with no tie between two files of a dataset."""
+"""The files of a torture run: the same for the same seed, and no key has the same version in two files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.contracts.reader import read_contract
-from proof.torture.stand import DATASETS, TOPIC, write_contracts
+from proof.torture.proxied_platform import DATASETS, TOPIC, write_contracts
 from proof.torture.workload import Drop, Sort, Workload
 from tests.oracle.judge import judge
 
@@ -41,9 +41,9 @@ def test_same_seed_makes_the_same_files(contracts: dict[str, Contract], tmp_path
     assert [(drop.key, drop.etag, drop.sort) for drop in one] == [(drop.key, drop.etag, drop.sort) for drop in two]
 
 
-def test_no_two_files_of_a_dataset_tie(contracts: dict[str, Contract], tmp_path: Path) -> None:
+def test_no_key_has_the_same_version_in_two_files(contracts: dict[str, Contract], tmp_path: Path) -> None:
     newest: dict[tuple[object, ...], str] = {}
-    files = {drop.etag: drop for drop in made(contracts, tmp_path, 25) if drop.sort is not Sort.STRANGER}
+    files = {drop.etag: drop for drop in made(contracts, tmp_path, 25) if drop.sort is not Sort.UNMATCHED}
     for drop in files.values():
         contract = contracts[drop.dataset]
         of_file = {
@@ -55,7 +55,7 @@ def test_no_two_files_of_a_dataset_tie(contracts: dict[str, Contract], tmp_path:
     assert len(newest) > 1_000
 
 
-def test_file_of_the_same_name_waits_and_a_copy_has_the_same_content(
+def test_file_of_a_used_name_waits_and_a_copy_has_the_same_content(
     contracts: dict[str, Contract], tmp_path: Path
 ) -> None:
     drops = made(contracts, tmp_path, 60, seed=1)
@@ -63,18 +63,16 @@ def test_file_of_the_same_name_waits_and_a_copy_has_the_same_content(
     etags = [drop.etag for drop in drops]
     for drop in drops:
         before = drop.number - 1
-        assert (drop.sort in {Sort.NEWS, Sort.RACE}) == (drop.key in keys[:before])
-        assert drop.after == (drop.sort is Sort.NEWS)
+        assert (drop.sort in {Sort.NEW_CONTENT, Sort.RACE}) == (drop.key in keys[:before])
+        assert drop.after == (drop.sort is Sort.NEW_CONTENT)
         if drop.sort is Sort.COPY:
             assert drop.etag in etags[:before]
     assert {drop.sort for drop in drops} == set(Sort)
 
 
-def test_key_of_a_race_has_no_file_that_waits_for_an_earlier_one(
-    contracts: dict[str, Contract], tmp_path: Path
-) -> None:
+def test_key_of_a_race_has_no_file_that_is_held(contracts: dict[str, Contract], tmp_path: Path) -> None:
     drops = made(contracts, tmp_path, 120, seed=1)
-    raced, waited = ({drop.key for drop in drops if drop.sort is sort} for sort in (Sort.RACE, Sort.NEWS))
+    raced, waited = ({drop.key for drop in drops if drop.sort is sort} for sort in (Sort.RACE, Sort.NEW_CONTENT))
     assert raced
     assert waited
     assert not raced & waited

@@ -1,4 +1,4 @@
-"""What is made of what the warehouse knows: deliveries in time, and marts that are there, empty or gone."""
+"""Judging freshness, and marts that exist, are empty or are missing."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.contracts.model import Contract, Severity
-from include.quality.facts import Shape
 from include.quality.inspection import Inspector, judge_freshness
 from include.quality.marts import MARTS, STAGING_SCHEMA
 from include.quality.records import CheckResult
+from include.quality.table_stats import Shape
 from include.settings import QualitySettings
 
 if TYPE_CHECKING:
-    from include.quality.records import Check
+    from include.quality.records import TableCheck
 
 pytestmark = pytest.mark.unit
 
@@ -41,7 +41,7 @@ ROWS = "expect_table_row_count_to_be_between"
         pytest.param(18.1, [Severity.WARNING, Severity.CRITICAL], id="beyond that"),
     ],
 )
-def test_freshness_is_a_warning_beyond_the_promise_and_critical_beyond_three_times_it(
+def test_freshness_is_a_warning_beyond_the_limit_and_critical_beyond_three_times_the_limit(
     hours: float, failed: list[Severity]
 ) -> None:
     results = list(judge_freshness(ORDERS, NOW - timedelta(hours=hours), NOW))
@@ -49,23 +49,23 @@ def test_freshness_is_a_warning_beyond_the_promise_and_critical_beyond_three_tim
     assert [result.severity for result in results if not result.success] == failed
 
 
-def test_freshness_tells_when_the_last_delivery_came() -> None:
+def test_freshness_shows_the_time_of_the_last_delivery() -> None:
     result, _ = judge_freshness(ORDERS, NOW - timedelta(hours=7), NOW)
     assert result.observed == "2026-03-02 05:00:00 UTC, 7.0 hours ago"
     assert result.expected == "a delivery within 6 hours"
 
 
-def test_rows_that_no_delivery_brought_are_not_fresh() -> None:
+def test_rows_without_a_delivery_are_not_fresh() -> None:
     assert not any(result.success for result in judge_freshness(ORDERS, None, NOW))
 
 
-def test_no_promise_no_freshness() -> None:
+def test_contract_without_freshness_has_no_freshness_check() -> None:
     assert list(judge_freshness(replace(ORDERS, freshness_hours=None), None, NOW)) == []
 
 
 @dataclass
 class Known:
-    """A warehouse in which a mart and its source are there or not, instead of the one that is asked."""
+    """A stub of the warehouse, in which a mart and its source exist or not."""
 
     mart: bool
     source: bool
@@ -80,22 +80,22 @@ class Known:
     def has_tables(self, schema: str) -> bool:
         return schema == "analytics" and self.others
 
-    def evaluate(self, checks: list[Check], *_: object) -> list[Any]:
-        """What the library would say: here all fails, and only the names count."""
+    def evaluate(self, checks: list[TableCheck], *_: object) -> list[Any]:
+        """Return a failed result for each check; the test only compares names."""
         return [(failing(check), None) for check in checks]
 
 
-def failing(check: Check) -> CheckResult:
+def failing(check: TableCheck) -> CheckResult:
     return CheckResult(check.expectation, None, check.severity, success=False, observed="", expected="")
 
 
 @pytest.mark.parametrize(
-    ("mart", "known", "told"),
+    ("mart", "known", "expected"),
     [
         pytest.param("daily_sales", Known(mart=True, source=True), (ROWS, False), id="there: judged"),
         pytest.param("daily_sales", Known(mart=True, source=False), ("has_data", True), id="empty like its source"),
         pytest.param("daily_sales", Known(mart=False, source=True), ("table_is_there", False), id="gone"),
-        pytest.param("daily_sales", Known(mart=False, source=False), None, id="nothing to make it of yet"),
+        pytest.param("daily_sales", Known(mart=False, source=False), None, id="no source rows yet"),
         pytest.param("ingestion_health", Known(mart=True, source=False), ("has_data", True), id="an empty ledger"),
         pytest.param("ingestion_health", Known(mart=True, source=True), (ROWS, False), id="a ledger: judged"),
         pytest.param("ingestion_health", Known(mart=False, source=True), None, id="files, no transformation yet"),
@@ -104,15 +104,15 @@ def failing(check: Check) -> CheckResult:
         ),
     ],
 )  # fmt: skip
-def test_mart_is_judged_by_the_table_it_is_built_on(mart: str, known: Known, told: tuple[str, bool] | None) -> None:
+def test_mart_is_judged_by_the_table_it_is_built_on(mart: str, known: Known, expected: tuple[str, bool] | None) -> None:
     inspector = Inspector(known, known, QualitySettings(), NOW)  # type: ignore[arg-type]
     report = inspector.mart(BY_NAME[mart])
     first = report.results[0] if report else None
-    assert (first and (first.expectation, first.success)) == told
+    assert (first and (first.expectation, first.success)) == expected
 
 
 @pytest.mark.parametrize("mart", MARTS, ids=[mart.table for mart in MARTS])
-def test_mart_is_built_on_the_source_that_is_named(mart: Any) -> None:
+def test_mart_names_the_source_of_its_model(mart: Any) -> None:
     schema, table = mart.source
     used = f'ref("{table}")' if schema == STAGING_SCHEMA else f'source("{schema}", "{table}")'
     assert used in (MODELS / f"{mart.table}.sql").read_text()

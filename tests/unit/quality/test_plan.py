@@ -1,4 +1,4 @@
-"""The checks that a contract implies for its table."""
+"""The checks of a table that follow from its contract."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime
@@ -9,7 +9,7 @@ import pytest
 from include.contracts.model import Column, ColumnType, Contract, Expectation, Severity
 from include.quality.marts import Mart, plan_of_mart
 from include.quality.plan import pattern_of, plan
-from include.quality.records import Check
+from include.quality.records import TableCheck
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +30,7 @@ ORDERS = Contract(
 DAILY = Mart("daily", ("day", "shop"), ("staging", "stg_orders"))
 
 
-def planned(contract: Contract, *, enforced: bool = True, lacking: tuple[str, ...] = ()) -> list[Check]:
+def planned(contract: Contract, *, enforced: bool = True, lacking: tuple[str, ...] = ()) -> list[TableCheck]:
     present = [column.name for column in contract.columns if column.name not in lacking]
     patterns = {pattern for column in contract.columns if (pattern := pattern_of(column))}
     return plan(contract, present, key_is_enforced=enforced, patterns=patterns)
@@ -95,12 +95,12 @@ def test_pattern_holds_for_the_whole_text_and_is_a_warning() -> None:
     ]
 
 
-def test_pattern_that_the_warehouse_does_not_understand_is_left_out() -> None:
+def test_pattern_that_the_warehouse_does_not_accept_is_left_out() -> None:
     checks = plan(ORDERS, ["order_id", "note"], key_is_enforced=True, patterns=set())
     assert "expect_column_values_to_match_regex" not in {check.expectation for check in checks}
 
 
-def test_query_to_look_with_quotes_what_it_shows() -> None:
+def test_remedy_query_quotes_values() -> None:
     column = Column("n", ColumnType.TEXT, allowed=("it's",))
     [check] = planned(replace(ORDERS, columns=(column,), key=()))
     assert check.remedy == """SELECT * FROM "raw"."orders" WHERE "n" NOT IN ('it''s')"""
@@ -115,12 +115,12 @@ def test_query_to_look_with_quotes_what_it_shows() -> None:
         pytest.param(Column("Group", ColumnType.INTEGER, allowed=("1",)), '"Group" NOT IN (1)', id="list"),
     ],
 )
-def test_query_to_look_with_quotes_columns_that_are_words_of_sql(column: Column, condition: str) -> None:
+def test_remedy_query_quotes_columns_that_are_reserved_words(column: Column, condition: str) -> None:
     [check] = planned(replace(ORDERS, columns=(column,), key=()))
     assert check.remedy == f'SELECT * FROM "raw"."orders" WHERE {condition}'
 
 
-def test_query_for_duplicates_quotes_the_key() -> None:
+def test_remedy_query_for_duplicates_quotes_the_key() -> None:
     columns = (Column("order", ColumnType.TEXT), Column("user", ColumnType.TEXT))
     [check] = planned(replace(ORDERS, columns=columns, key=("order", "user")), enforced=False)
     assert check.remedy.startswith('SELECT "order", "user", count(*) FROM "raw"."orders" GROUP BY "order", "user" ')
@@ -133,7 +133,7 @@ def test_query_for_duplicates_quotes_the_key() -> None:
         pytest.param(("order_id", "note"), "expect_compound_columns_to_be_unique", id="two columns"),
     ],
 )
-def test_duplicates_are_looked_for_where_no_index_watches(key: tuple[str, ...], expectation: str) -> None:
+def test_duplicates_are_checked_if_the_key_has_no_unique_index(key: tuple[str, ...], expectation: str) -> None:
     contract = replace(ORDERS, key=key)
     watched = {check.expectation for check in planned(contract)}
     unwatched = {check.expectation: check.severity for check in planned(contract, enforced=False)}
@@ -141,7 +141,7 @@ def test_duplicates_are_looked_for_where_no_index_watches(key: tuple[str, ...], 
     assert unwatched[expectation] is Severity.CRITICAL
 
 
-def test_column_that_the_table_lacks_yet_is_not_checked() -> None:
+def test_column_that_the_table_does_not_have_yet_is_not_checked() -> None:
     assert "order_id" not in {check.column for check in planned(ORDERS, enforced=False, lacking=("order_id",))}
 
 
@@ -174,13 +174,13 @@ def expecting(kind: str, **kwargs: object) -> list[dict[str, object]]:
         pytest.param("expect_column_values_to_be_unique", {"column": "later"}, [], id="of a column still to come"),
     ],
 )  # fmt: skip
-def test_own_expectations_are_asked_of_the_whole_table(
+def test_expectations_of_the_contract_are_checked_on_the_whole_table(
     kind: str, kwargs: dict[str, object], kept: list[dict[str, object]]
 ) -> None:
     assert expecting(kind, **kwargs) == kept
 
 
-def test_mart_must_have_rows_and_each_once() -> None:
+def test_mart_must_have_rows_and_a_unique_key() -> None:
     rows, unique = plan_of_mart(DAILY, ("day", "shop", "sum"))
     assert (rows.expectation, dict(rows.kwargs)) == ("expect_table_row_count_to_be_between", {"min_value": 1})
     assert dict(unique.kwargs) == {"column_list": ["day", "shop"]}
@@ -188,5 +188,5 @@ def test_mart_must_have_rows_and_each_once() -> None:
     assert unique.remedy.startswith('SELECT "day", "shop", count(*) FROM "analytics"."daily" GROUP BY "day", "shop" ')
 
 
-def test_mart_with_other_columns_is_not_asked_for_its_key() -> None:
+def test_key_of_a_mart_with_other_columns_is_not_checked() -> None:
     assert len(plan_of_mart(DAILY, ("day",))) == 1

@@ -1,10 +1,10 @@
-"""Whether a load is as large as usual: the arithmetic and what is said of it."""
+"""Whether a load has the usual size: the arithmetic and the result of the check."""
 
 import pytest
 
 from include.contracts.model import Severity
-from include.quality.facts import Loads
 from include.quality.inspection import judge_volume
+from include.quality.table_stats import Loads
 from include.quality.volume import compare, farthest
 from include.settings import QualitySettings
 
@@ -48,7 +48,7 @@ def test_deviation_is_counted_in_scaled_median_deviations() -> None:
     assert volume.deviation == pytest.approx(3 / 1.4826, rel=0.001)
 
 
-def test_bounds_are_the_rows_that_would_still_pass() -> None:
+def test_bounds_are_the_rows_that_still_pass() -> None:
     volume = compare(1000, VARIED, 5.0)
     assert volume.low < min(VARIED)
     assert volume.high > max(VARIED)
@@ -56,7 +56,7 @@ def test_bounds_are_the_rows_that_would_still_pass() -> None:
     assert compare(volume.low, VARIED, 5.0).deviation == pytest.approx(-5.0, abs=0.01)
 
 
-def test_of_several_new_loads_the_farthest_is_told() -> None:
+def test_of_several_new_loads_the_farthest_is_reported() -> None:
     assert farthest((1000, 3, 1100), VARIED, 5.0).rows == 3
 
 

@@ -1,4 +1,4 @@
-"""`python -m include.samples` from the outside."""
+"""The command `python -m include.samples`."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ from include.samples.badness import DESCRIPTIONS, BadKind
 pytestmark = pytest.mark.unit
 
 
-def test_command_writes_the_file_and_says_what_is_bad(tmp_path: Path) -> None:
+def test_command_writes_the_file_and_reports_its_faults(tmp_path: Path) -> None:
     out = tmp_path / "x.csv"
     result = CliRunner().invoke(app, ["sales", "--rows", "100", "--bad", "bad-date:2,bom", "--out", str(out)])
     assert result.exit_code == 0, result.output
@@ -51,7 +51,7 @@ def test_list_names_every_kind() -> None:
         assert kind in result.stdout
 
 
-def test_command_says_where_it_cannot_write(tmp_path: Path) -> None:
+def test_command_names_the_path_that_it_cannot_write(tmp_path: Path) -> None:
     (tmp_path / "a_file").touch()
     result = CliRunner().invoke(app, ["sales", "--rows", "1", "--out", str(tmp_path / "a_file" / "x.csv")])
     assert result.exit_code == 1
@@ -59,7 +59,7 @@ def test_command_says_where_it_cannot_write(tmp_path: Path) -> None:
     assert "a_file" in result.output
 
 
-def test_command_does_not_write_over_a_folder(tmp_path: Path) -> None:
+def test_command_does_not_overwrite_a_folder(tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["sales", "--rows", "1", "--out", str(tmp_path)], env={"COLUMNS": "300"})
     assert result.exit_code == 2
     assert "is a folder; give the path of a file" in result.output

@@ -1,4 +1,4 @@
-"""Samples satisfy their contract, are the same again, and are bad exactly where the report says."""
+"""Samples satisfy their contract, are reproducible, and have faults exactly where the report says."""
 
 import csv
 import gzip
@@ -87,7 +87,7 @@ def test_good_rows_satisfy_the_contract(tmp_path: Path, contract: Contract, kind
     assert set(counts[2:]) == {0}
 
 
-def test_optional_columns_have_gaps_and_lists_are_used_up(tmp_path: Path) -> None:
+def test_optional_columns_have_nulls_and_all_listed_values_occur(tmp_path: Path) -> None:
     rows = table(sample(tmp_path, rows=3_000), SALES)
     gaps, regions, categories = duckdb.sql(
         f"SELECT count(*) FILTER (region IS NULL), count(DISTINCT region), count(DISTINCT category) FROM {rows}"
@@ -112,7 +112,7 @@ def test_all_formats_hold_the_same_rows(tmp_path: Path, contract: Contract) -> N
 
 
 @pytest.mark.parametrize("kind", [kind.value for kind in SampleFormat])
-def test_same_seed_same_bytes_other_seed_other_rows(tmp_path: Path, kind: str) -> None:
+def test_same_seed_gives_the_same_bytes_and_another_seed_other_rows(tmp_path: Path, kind: str) -> None:
     bad = [Bad(BadKind.MISSING_KEY, 2)]
     first, again = (sample(tmp_path, rows=200, kind=kind, seed=7, bad=bad) for _ in range(2))
     other = sample(tmp_path, rows=200, kind=kind, seed=8, bad=bad)
@@ -127,12 +127,12 @@ def test_compressed_files_hold_the_plain_bytes(tmp_path: Path) -> None:
     assert zstandard.ZstdDecompressor().stream_reader(sample(tmp_path, kind="csv.zst").path.open("rb")).read() == plain
 
 
-def test_keys_are_scattered_not_sorted(tmp_path: Path) -> None:
+def test_keys_are_not_sorted(tmp_path: Path) -> None:
     keys = [
         row[0] for row in duckdb.sql(f"SELECT sale_id FROM {table(sample(tmp_path, rows=1_000), SALES)}").fetchall()
     ]
-    climbs = sum(a < b for a, b in pairwise(keys))
-    assert 250 < climbs < 750
+    ascending = sum(a < b for a, b in pairwise(keys))
+    assert 250 < ascending < 750
 
 
 def test_update_file_shares_half_its_keys_and_is_newer(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_update_file_shares_half_its_keys_and_is_newer(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("contract", CONTRACTS.values(), ids=list(CONTRACTS))
-def test_duplicates_are_as_many_as_asked_and_newer(tmp_path: Path, contract: Contract) -> None:
+def test_duplicates_have_the_requested_number_and_are_newer(tmp_path: Path, contract: Contract) -> None:
     report = sample(tmp_path, contract, 2_000, duplicates=0.01)
     key = ", ".join(map(quoted, contract.key))
     newest = quoted(contract.newest_by)
@@ -188,16 +188,16 @@ def test_only_the_reported_row_differs_from_the_good_file(
     tmp_path: Path, contract: Contract, kind: str, bad: BadKind
 ) -> None:
     good = sample(tmp_path, contract, 50, kind)
-    spoilt = sample(tmp_path, contract, 50, kind, bad=[Bad(bad)])
-    (row,) = spoilt.bad_rows
+    faulty = sample(tmp_path, contract, 50, kind, bad=[Bad(bad)])
+    (row,) = faulty.bad_rows
     if kind == "parquet":
-        before, after = (pq.read_table(report.path).to_pylist() for report in (good, spoilt))
+        before, after = (pq.read_table(report.path).to_pylist() for report in (good, faulty))
         differing = [i + 1 for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         assert differing == [row.source_row]
         cells = {name for name in after[0] if before[row.source_row - 1][name] != after[row.source_row - 1][name]}
         assert cells == {row.column}
     else:
-        before, after = (report.path.read_bytes().split(b"\n") for report in (good, spoilt))
+        before, after = (report.path.read_bytes().split(b"\n") for report in (good, faulty))
         differing = [i + 1 for i, (a, b) in enumerate(zip(before, after, strict=True)) if a != b]
         assert differing == [row.line]
         assert row.line == row.source_row + (kind == "csv")
@@ -213,13 +213,13 @@ def test_only_the_reported_row_differs_from_the_good_file(
         (BadKind.RULE_BROKEN, Code.RULE_BROKEN, "NOT abs(total_amount - quantity * unit_price) <= 0.01"),
     ],
 )
-def test_bad_value_is_bad_in_the_way_its_name_says(tmp_path: Path, bad: BadKind, code: Code, broken: str) -> None:
+def test_bad_value_has_the_fault_of_its_kind(tmp_path: Path, bad: BadKind, code: Code, broken: str) -> None:
     report = sample(tmp_path, rows=300, bad=[Bad(bad, 3)])
     assert {row.code for row in report.bad_rows} == {code}
     assert duckdb.sql(f"SELECT count(*) FROM {table(report, SALES)} WHERE {broken}").fetchone() == (3,)
 
 
-def test_field_counts_and_quotes_are_bad_as_named(tmp_path: Path) -> None:
+def test_bad_lines_have_the_faults_of_their_kinds(tmp_path: Path) -> None:
     report = sample(tmp_path, rows=100, bad=parse_bad("too-many-fields,too-few-fields,broken-quote,not-utf8"))
     lines = report.path.read_bytes().splitlines()
     by_kind = {row.kind: lines[row.line - 1] for row in report.bad_rows}
@@ -319,7 +319,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("contract", "kind", "options", "message"), REFUSED.values(), ids=list(REFUSED))
-def test_what_cannot_be_made_is_refused_and_leaves_no_file(
+def test_impossible_sample_is_refused_and_leaves_no_file(
     tmp_path: Path, contract: Contract, kind: str, options: dict, message: str
 ) -> None:
     path = tmp_path / options.pop("path", f"x.{kind}")
@@ -338,17 +338,17 @@ def test_bad_is_parsed() -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(rows=st.integers(2, 4_000), share=st.floats(0, 0.9), start=st.integers(0, 10**6))
-def test_any_number_of_rows_has_exactly_the_distinct_keys_asked_for(rows: int, share: float, start: int) -> None:
-    doubled = int(rows * share)
-    plan = _Plan(SALES, Vintage(), rows, start, doubled, [], {}, (), ())
+def test_any_number_of_rows_has_exactly_the_requested_distinct_keys(rows: int, share: float, start: int) -> None:
+    repeated = int(rows * share)
+    plan = _Plan(SALES, Vintage(), rows, start, repeated, [], {}, (), ())
     distinct, low, high, pairs = duckdb.sql(
         f"SELECT count(DISTINCT o), min(o), max(o), count(DISTINCT (o, r)) FROM {plan.rows_from(f'range({rows}) t(p)')}"
     ).fetchone()
-    assert (distinct, low, high, pairs) == (rows - doubled, start, start + rows - doubled - 1, rows)
+    assert (distinct, low, high, pairs) == (rows - repeated, start, start + rows - repeated - 1, rows)
 
 
 @pytest.mark.parametrize(
-    ("pattern", "spelled"),
+    ("pattern", "text"),
     [
         ("WH-[0-9]{3}", "WH-000"),
         ("(a|b)c?", "ac"),
@@ -356,8 +356,8 @@ def test_any_number_of_rows_has_exactly_the_distinct_keys_asked_for(rows: int, s
         ("[^a]", "b"),
     ],
 )
-def test_patterns_are_spelled(pattern: str, spelled: str) -> None:
-    assert "".join(choice[0] for choice in positions(pattern)) == spelled
+def test_text_of_a_pattern_is_generated(pattern: str, text: str) -> None:
+    assert "".join(choice[0] for choice in positions(pattern)) == text
 
 
 T = ColumnType
@@ -396,7 +396,7 @@ def small(*columns: Column, key: tuple[str, ...] = ("k",)) -> Contract:
 
 
 @pytest.mark.parametrize("column", ODD_COLUMNS.values(), ids=list(ODD_COLUMNS))
-def test_odd_columns_get_values_they_allow(tmp_path: Path, column: Column) -> None:
+def test_odd_columns_get_allowed_values(tmp_path: Path, column: Column) -> None:
     rows = table(sample(tmp_path, small(KEYS[T.TEXT], column), 500), small(KEYS[T.TEXT], column))
     conditions = " OR ".join(f"({violation})" for violation in violations(column))
     assert duckdb.sql(f"SELECT count(*), count(*) FILTER ({conditions}) FROM {rows}").fetchone() == (500, 0)
@@ -410,7 +410,7 @@ def test_keys_of_every_type_are_unique(tmp_path: Path, key: Column) -> None:
     assert found == (1_000, 0)
 
 
-def test_composite_key_of_small_parts_is_used_to_its_last_value(tmp_path: Path) -> None:
+def test_composite_key_of_small_parts_is_used_up_to_its_last_value(tmp_path: Path) -> None:
     parts = (
         Column("a", T.BOOLEAN, required=True),
         Column("b", T.TEXT, required=True, allowed=("x", "y", "z")),

@@ -1,4 +1,4 @@
-"""The client against the replay of the API, which fails in every way the real one does."""
+"""The client with the replay of the API, which simulates the failures of the real one."""
 
 import gzip
 import json
@@ -40,7 +40,7 @@ def api(running: GithubApi) -> GithubApi:
 
 @pytest.fixture
 def slept() -> list[float]:
-    """How long the client has waited, without waiting."""
+    """The waits of the client in seconds; the tests do not really wait."""
     return []
 
 
@@ -52,8 +52,8 @@ def connect(api: GithubApi, slept: list[float]) -> Iterator[Connect]:
         def sleep(seconds: float) -> None:
             slept.append(seconds)
 
-        told = {"attempts": 3, "read_timeout_seconds": 5.0, **settings}
-        client = GithubClient(Address(url, SecretStr(token)), GithubSettings(**told), sleep, clock)
+        values = {"attempts": 3, "read_timeout_seconds": 5.0, **settings}
+        client = GithubClient(Address(url, SecretStr(token)), GithubSettings(**values), sleep, clock)
         clients.append(client)
         return client
 
@@ -62,7 +62,7 @@ def connect(api: GithubApi, slept: list[float]) -> Iterator[Connect]:
         client.__exit__(None, None, None)
 
 
-def test_request_says_who_asks_and_in_which_version(connect: Connect, api: GithubApi) -> None:
+def test_request_has_user_agent_and_api_version(connect: Connect, api: GithubApi) -> None:
     client = connect()
     answer = client.get(client.target(PATH, {"per_page": "2", "since": "2026-03-02T10:00:00Z"}))
     [asked] = api.requests
@@ -102,11 +102,11 @@ def test_same_etag_is_answered_with_not_modified(connect: Connect, api: GithubAp
     assert client.get(PATH, 'W/"another"').status == 200
 
 
-# What a retry mends, and what it does not
+# Retryable errors and others
 
 
-def patience(fault: dict[str, Any]) -> float:
-    """Seconds to wait for an answer: below the fault's delay, far above what a busy machine takes for a good one."""
+def read_timeout(fault: dict[str, Any]) -> float:
+    """Return a timeout in seconds below the fault's delay, and far above the response time of a busy machine."""
     return float(fault.get("delay", 60.5)) - 0.5
 
 
@@ -122,26 +122,28 @@ def patience(fault: dict[str, Any]) -> float:
         pytest.param({"status": None, "delay": 2.5}, id="too slow"),
     ],
 )
-class TestTroubleOfTheApi:
-    def test_passes_after_a_pause(self, connect: Connect, api: GithubApi, slept: list[float], fault: Any) -> None:
+class TestFailingApi:
+    def test_temporary_failure_is_retried(
+        self, connect: Connect, api: GithubApi, slept: list[float], fault: Any
+    ) -> None:
         api.faults.append(Fault(**fault, times=2))
-        client = connect(read_timeout_seconds=patience(fault), backoff_seconds=0.5, backoff_max_seconds=0.75)
+        client = connect(read_timeout_seconds=read_timeout(fault), backoff_seconds=0.5, backoff_max_seconds=0.75)
         assert client.get(PATH).status == 200
         assert client.requests == len(api.requests) == 3
         assert len(slept) == 2
         assert 0 <= max(slept) <= 0.75
         assert client.waited_seconds == sum(slept)
 
-    def test_lasts(self, connect: Connect, api: GithubApi, fault: Any) -> None:
+    def test_lasting_failure_is_a_retryable_error(self, connect: Connect, api: GithubApi, fault: Any) -> None:
         api.faults.append(Fault(**fault, times=9))
-        with pytest.raises(RetryableError, match="did not answer as it should, at the last try") as failure:
-            connect(read_timeout_seconds=patience(fault), attempts=2).get(PATH)
+        with pytest.raises(RetryableError, match=r"did not return a valid response\. Last attempt") as failure:
+            connect(read_timeout_seconds=read_timeout(fault), attempts=2).get(PATH)
         assert failure.value.code is Code.SOURCE_UNAVAILABLE
-        assert failure.value.facts["attempts"] == 2
+        assert failure.value.details["attempts"] == 2
         assert len(api.requests) == 2
 
 
-def test_nobody_listens(connect: Connect, slept: list[float]) -> None:
+def test_connection_refused_is_retryable(connect: Connect, slept: list[float]) -> None:
     client = connect(url=f"http://127.0.0.1:{free_ports(1)[0]}")
     with pytest.raises(RetryableError, match="ConnectError") as failure:
         client.get(PATH)
@@ -154,30 +156,32 @@ def test_nobody_listens(connect: Connect, slept: list[float]) -> None:
     [
         (400, "documentation"),
         (401, "Check the token"),
-        (403, "may read"),
+        (403, "Check the permissions"),
         (404, "Check the repository's name"),
-        (410, "switched off"),
+        (410, "disabled this feature"),
         (422, "trigger ingest_github with `full`"),
         (451, "legal reasons"),
     ],
 )
-def test_refusal_has_the_apis_words_and_a_remedy(connect: Connect, api: GithubApi, status: int, remedy: str) -> None:
+def test_refusal_has_the_message_of_the_api_and_a_remedy(
+    connect: Connect, api: GithubApi, status: int, remedy: str
+) -> None:
     api.faults.append(Fault(status=status, body=b'{"message": "These are the words."}'))
     with pytest.raises(PermanentError, match=remedy) as refusal:
         connect().get(PATH + "?per_page=2")
     assert refusal.value.code is Code.SOURCE_REFUSED
     assert "These are the words. " in refusal.value.message
-    assert refusal.value.facts == {"status": status, "url": api.url + PATH}
+    assert refusal.value.details == {"status": status, "url": api.url + PATH}
     assert len(api.requests) == 1
 
 
-def test_not_modified_without_a_question_is_refused(connect: Connect, api: GithubApi) -> None:
+def test_not_modified_without_an_etag_is_refused(connect: Connect, api: GithubApi) -> None:
     api.faults.append(Fault(status=304, body=b""))
     with pytest.raises(PermanentError, match="status 304"):
         connect().get(PATH)
 
 
-def test_empty_repository_is_an_answer(connect: Connect) -> None:
+def test_empty_repository_is_no_error(connect: Connect) -> None:
     assert connect().get("/repos/harbour/empty/commits").status == 409
 
 
@@ -192,7 +196,7 @@ def test_renamed_repository_is_followed(connect: Connect, caplog: pytest.LogCapt
 
 def test_redirects_in_a_circle_end(connect: Connect, api: GithubApi) -> None:
     api.faults.append(Fault(status=301, times=9, headers={"location": PATH}, body=b""))
-    with pytest.raises(PermanentError, match="in a circle"):
+    with pytest.raises(PermanentError, match="redirects too often"):
         connect().get(PATH)
     assert len(api.requests) == 4
 
@@ -208,14 +212,14 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("link", ELSEWHERE.values(), ids=ELSEWHERE)
 @pytest.mark.parametrize("by", ["link", "redirect"])
-def test_another_server_is_not_asked(connect: Connect, api: GithubApi, link: str, by: str) -> None:
+def test_link_to_another_server_is_refused(connect: Connect, api: GithubApi, link: str, by: str) -> None:
     address = link.format(path=PATH, own=api.url.removeprefix("http://"))
     if by == "link":
         fault = Fault(status=200, headers={"link": f'<{address}>; rel="next"'}, body=b"[]")
     else:
         fault = Fault(status=302, headers={"location": address}, body=b"")
     api.faults.append(fault)
-    with pytest.raises(PermanentError, match="leads to another server") as refusal:
+    with pytest.raises(PermanentError, match="links to another server") as refusal:
         connect().get(PATH)
     assert refusal.value.code is Code.SOURCE_REFUSED
     assert "pass" not in str(refusal.value).replace("password", "")
@@ -256,7 +260,7 @@ def test_secondary_limit_is_waited_for_longer_each_time(connect: Connect, api: G
     assert slept == [60.0, 120.0]
 
 
-def test_pause_that_is_told_is_not_made_longer(connect: Connect, api: GithubApi, slept: list[float]) -> None:
+def test_pause_requested_by_the_api_does_not_grow(connect: Connect, api: GithubApi, slept: list[float]) -> None:
     api.faults.append(Fault(status=429, times=2, headers={"retry-after": "7"}))
     api.faults.append(Fault(status=429, headers={"retry-after": "1700"}))
     with pytest.raises(RetryableError, match=r"used up until 2026-01-01 00:28:34 UTC"):
@@ -267,7 +271,7 @@ def test_pause_that_is_told_is_not_made_longer(connect: Connect, api: GithubApi,
 def test_all_waits_of_a_run_count_together(connect: Connect, api: GithubApi, slept: list[float]) -> None:
     api.faults.append(Fault(status=429, times=9, headers={"retry-after": "70"}))
     client = connect(clock=lambda: 1000.0 + sum(slept), max_wait_seconds=150, attempts=5)
-    with pytest.raises(RetryableError, match="70 s ahead, and a run waits 150 s at most and has waited 140 s before"):
+    with pytest.raises(RetryableError, match="in 70 s, and a run waits at most 150 s and has already waited 140 s"):
         client.get(PATH)
     with pytest.raises(RetryableError, match="rate limit"):
         client.get(PATH)
@@ -296,7 +300,7 @@ def test_limit_that_never_ends_is_given_up(connect: Connect, api: GithubApi, sle
     [{"x-ratelimit-remaining": "0", "x-ratelimit-reset": "1767226100"}, {"retry-after": "1700"}],
     ids=["primary", "secondary"],
 )
-def test_long_limit_ends_the_run_and_says_until_when(
+def test_long_limit_ends_the_run_and_names_its_reset_time(
     connect: Connect, api: GithubApi, slept: list[float], headers: dict[str, str]
 ) -> None:
     api.faults.append(Fault(status=403, headers=headers, body=b'{"message": "API rate limit exceeded"}'))
@@ -307,10 +311,10 @@ def test_long_limit_ends_the_run_and_says_until_when(
     assert slept == []
     with pytest.raises(RetryableError, match="rate limit"):
         client.get(PATH)
-    assert len(api.requests) == 1, "nothing is sent while nothing is left"
+    assert len(api.requests) == 1, "no request is sent while the limit is used up"
 
 
-def test_last_request_of_the_hour_is_answered_and_no_other_sent(connect: Connect, api: GithubApi) -> None:
+def test_after_the_last_request_of_the_hour_no_other_is_sent(connect: Connect, api: GithubApi) -> None:
     api.limit = 2
     client = connect()
     assert [client.get(PATH).status, client.get(PATH).status] == [200, 200]
@@ -324,7 +328,7 @@ def test_last_request_of_the_hour_is_answered_and_no_other_sent(connect: Connect
 
 
 @pytest.mark.parametrize("given", ["ghp_do_not_show", "ghp_do_not_show\n", " ghp_do_not_show "])
-def test_token_shows_up_nowhere(connect: Connect, api: GithubApi, caplog: pytest.LogCaptureFixture, given: str) -> None:
+def test_token_is_in_no_message(connect: Connect, api: GithubApi, caplog: pytest.LogCaptureFixture, given: str) -> None:
     caplog.set_level(logging.DEBUG)
     token = "ghp_do_not_show"
     client = connect(token=given)
@@ -334,22 +338,22 @@ def test_token_shows_up_nowhere(connect: Connect, api: GithubApi, caplog: pytest
     with pytest.raises(PipelineError) as failure:
         client.get(PATH)
     assert api.requests[0].headers["authorization"] == f"Bearer {token}"
-    said = [caplog.text, repr(Address(api.url, SecretStr(token)))]
+    texts = [caplog.text, repr(Address(api.url, SecretStr(token)))]
     for error in (refusal.value, failure.value):
-        said += [everything_said(error), repr(pickle.loads(pickle.dumps(error)))]
-    assert all(token not in text for text in said)
+        texts += [full_text(error), repr(pickle.loads(pickle.dumps(error)))]
+    assert all(token not in text for text in texts)
 
 
 @pytest.mark.parametrize("token", ["se cret", "se\ncret", "se\x00cret", "secreté"], ids=ascii)
-def test_token_that_no_header_can_hold_is_refused(
+def test_token_that_is_not_valid_in_a_header_is_refused(
     connect: Connect, api: GithubApi, caplog: pytest.LogCaptureFixture, token: str
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    with pytest.raises(PermanentError, match="is no token") as refusal:
+    with pytest.raises(PermanentError, match="is not a token") as refusal:
         connect(token=token).get(PATH)
     assert refusal.value.code is Code.SOURCE_REFUSED
-    said = everything_said(refusal.value) + repr(pickle.loads(pickle.dumps(refusal.value))) + caplog.text
-    assert "cret" not in said.replace("SecretStr", "")
+    text = full_text(refusal.value) + repr(pickle.loads(pickle.dumps(refusal.value))) + caplog.text
+    assert "cret" not in text.replace("SecretStr", "")
     assert api.requests == []
 
 
@@ -357,19 +361,19 @@ def test_header_that_cannot_be_sent_is_not_shown(connect: Connect, caplog: pytes
     caplog.set_level(logging.DEBUG)
     with pytest.raises(RetryableError, match="LocalProtocolError") as failure:
         connect().get(PATH, "do_not\nshow")
-    assert "not\\nshow" not in everything_said(failure.value) + caplog.text
+    assert "not\\nshow" not in full_text(failure.value) + caplog.text
 
 
-def everything_said(error: BaseException) -> str:
-    """As a log shows it: with what it came of, which has a text of its own."""
-    told = "".join(line for line in traceback.format_exception(error) if not line.startswith("  File"))
-    return told + str(error)
+def full_text(error: BaseException) -> str:
+    """Return the text of an error as a log shows it, with the texts of its causes."""
+    lines = "".join(line for line in traceback.format_exception(error) if not line.startswith("  File"))
+    return lines + str(error)
 
 
-# --- answers that mean harm
+# --- hostile responses
 
 DEEP = b'{"message":' + b"[" * 200_000 + b"}"
-PACKED = {"Content-Encoding": "gzip"}
+GZIP = {"Content-Encoding": "gzip"}
 
 
 @pytest.mark.parametrize(
@@ -381,20 +385,20 @@ PACKED = {"Content-Encoding": "gzip"}
             r"a\nINFO well\x1b[2J\ud800", id="words of several lines",
         ),
         pytest.param(
-            Fault(429, headers={"Retry-After": "9" * 400}), RetryableError, Code.RATE_LIMITED, "120 s at most",
+            Fault(429, headers={"Retry-After": "9" * 400}), RetryableError, Code.RATE_LIMITED, "at most 120 s",
             id="wait for ever",
         ),
         pytest.param(
-            Fault(200, 9, PACKED, gzip.compress(bytes(65 * 1024**2), 1)), RetryableError, Code.SOURCE_UNAVAILABLE,
+            Fault(200, 9, GZIP, gzip.compress(bytes(65 * 1024**2), 1)), RetryableError, Code.SOURCE_UNAVAILABLE,
             "over 67108864 bytes", id="bomb",
         ),
         pytest.param(
             Fault(200, 9, {"Content-Encoding": "gzip, gzip"}), RetryableError, Code.SOURCE_UNAVAILABLE,
-            "packed as gzip, gzip", id="bomb in a bomb",
+            "encoding gzip, gzip", id="bomb in a bomb",
         ),
         pytest.param(
-            Fault(200, 9, {"Content-Encoding": "br"}), RetryableError, Code.SOURCE_UNAVAILABLE, "packed as br",
-            id="packed otherwise",
+            Fault(200, 9, {"Content-Encoding": "br"}), RetryableError, Code.SOURCE_UNAVAILABLE, "encoding br",
+            id="another encoding",
         ),
         pytest.param(
             Fault(200, headers={"Link": '<file:///etc/passwd>; rel="next"'}), PermanentError, Code.SOURCE_REFUSED,
@@ -402,7 +406,7 @@ PACKED = {"Content-Encoding": "gzip"}
         ),
     ],
 )  # fmt: skip
-def test_hostile_answer_is_an_error_of_ours(
+def test_hostile_response_is_a_pipeline_error(
     connect: Connect, api: GithubApi, fault: Fault, kind: type[PipelineError], code: Code, words: str
 ) -> None:
     api.faults.append(fault)
@@ -413,8 +417,8 @@ def test_hostile_answer_is_an_error_of_ours(
     assert str(caught.value).isprintable()
 
 
-def test_headers_of_other_signs_are_borne(connect: Connect, api: GithubApi) -> None:
-    """What is sent back is ASCII, whatever came."""
+def test_headers_with_non_ascii_characters_are_accepted(connect: Connect, api: GithubApi) -> None:
+    """The client only sends ASCII back."""
     api.faults.append(Fault(200, headers={"ETag": '"\xff"', "Link": '</\xff>; rel="next"'}, body=b"[]"))
     client = connect()
     answer = client.get(PATH)
@@ -446,7 +450,7 @@ def test_link_to_the_next_page_is_found_in_every_form_of_the_standard(
 
 
 @pytest.mark.parametrize("link", ['</1>; rel="prev"', '</1>; title="next"', "</1>", "", '</1>; rel="nextpage"'])
-def test_link_of_another_relation_leads_nowhere(connect: Connect, api: GithubApi, link: str) -> None:
+def test_link_of_another_relation_is_ignored(connect: Connect, api: GithubApi, link: str) -> None:
     api.faults.append(Fault(200, headers={"Link": link}, body=b"[]"))
 
     assert connect().get(PATH).next is None

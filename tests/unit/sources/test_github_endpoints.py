@@ -1,4 +1,4 @@
-"""The table of endpoints and what its places find in a record; names that become addresses."""
+"""The table of endpoints, the paths of columns in a record, and repository names."""
 
 import json
 from datetime import UTC, datetime
@@ -34,23 +34,23 @@ def test_watermark_is_a_column_of_the_file(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "value"),
+    ("path", "value"),
     [
         pytest.param("sha", "3f1c", id="top"),
         pytest.param("commit.author.name", "Ada", id="deep"),
         pytest.param("parents.#", 2, id="count"),
-        pytest.param("author.login", None, id="null on the way"),
-        pytest.param("commit.verification.verified", None, id="missing on the way"),
-        pytest.param("words.login", None, id="text on the way"),
+        pytest.param("author.login", None, id="null within the path"),
+        pytest.param("commit.verification.verified", None, id="missing within the path"),
+        pytest.param("words.login", None, id="text within the path"),
         pytest.param("words.#", None, id="count of no list"),
     ],
 )
-def test_value_at_finds_the_place(place: str, value: object) -> None:
-    assert value_at(RECORD, place) == value
+def test_value_at_finds_the_path(path: str, value: object) -> None:
+    assert value_at(RECORD, path) == value
 
 
 @pytest.mark.parametrize("record", [{}, None, "text", [1]], ids=["empty", "null", "text", "list"])
-def test_line_of_what_is_no_record_has_nulls(record: object) -> None:
+def test_line_of_an_invalid_record_has_nulls(record: object) -> None:
     row = json.loads(line(record, ENDPOINTS["commits"].columns, "harbour/ledger", AT))
     assert row.pop("repository") == "harbour/ledger"
     assert row.pop("fetched_at") == "2026-03-02T10:00:00Z"
@@ -76,7 +76,7 @@ def test_line_writes_any_text_on_one_line_of_ascii() -> None:
         pytest.param(None, None, id="null"),
     ],
 )
-def test_time_of_reads_what_can_be_read(text: object, moment: datetime | None) -> None:
+def test_time_of_parses_valid_times(text: object, moment: datetime | None) -> None:
     assert time_of({"commit": {"committer": {"date": text}}}, ENDPOINTS["commits"]) == moment
 
 
@@ -89,17 +89,17 @@ def test_time_of_reads_what_can_be_read(text: object, moment: datetime | None) -
             {"per_page": "50", "since": "2026-03-02T10:00:00Z", "state": "all", "sort": "updated", "direction": "desc"},
             id="issues",
         ),
-        pytest.param("events", {"per_page": "50"}, id="events know no since"),
+        pytest.param("events", {"per_page": "50"}, id="events have no since"),
     ],
 )
-def test_request_asks_from_the_watermark(name: str, query: dict[str, str]) -> None:
+def test_request_starts_at_the_watermark(name: str, query: dict[str, str]) -> None:
     assert ENDPOINTS[name].request("harbour/ledger", 50, AT) == (f"/repos/harbour/ledger/{name}", query)
 
 
 def test_endpoints_named_keeps_order_and_refuses_others() -> None:
     assert [one.name for one in endpoints_named(["events", "commits"])] == ["events", "commits"]
     with pytest.raises(
-        PermanentError, match=r"called stars: GITHUB_ENDPOINTS takes commits, issues, events"
+        PermanentError, match=r"Unknown endpoint stars: GITHUB_ENDPOINTS can contain commits, issues, events"
     ) as refusal:
         endpoints_named(["commits", "stars"])
     assert refusal.value.code is Code.SOURCE_REFUSED
@@ -126,12 +126,12 @@ def test_default_settings_are_usable() -> None:
         "",
     ],
 )
-def test_checked_repository_refuses_what_is_no_name(name: str) -> None:
+def test_checked_repository_refuses_invalid_names(name: str) -> None:
     with pytest.raises(PermanentError, match="write owner/name") as refusal:
         checked_repository(name)
     assert refusal.value.code is Code.SOURCE_REFUSED
 
 
 @pytest.mark.parametrize("name", ["harbour/ledger", "a-b/c.d_e-f", "a/.github", "name_company/ledger"])
-def test_checked_repository_takes_what_is_one(name: str) -> None:
+def test_checked_repository_accepts_valid_names(name: str) -> None:
     assert checked_repository(name) == name

@@ -1,4 +1,4 @@
-"""What headers and words say about how long to wait."""
+"""How long to wait according to headers and messages of the API."""
 
 import httpx
 import pytest
@@ -24,14 +24,14 @@ def left(remaining: str, reset: str = "1000030") -> dict[str, str]:
         pytest.param(429, left("0"), b"", 31.0, id="primary, as 429"),
         pytest.param(403, left("0", "999000"), b"", 0.0, id="reset has passed"),
         pytest.param(403, left("0", "soon"), b"", 60.0, id="reset cannot be read"),
-        pytest.param(403, {"Retry-After": "7"}, SECONDARY, 7.0, id="secondary, told for how long"),
-        pytest.param(429, {"Retry-After": "7"}, b"", 7.0, id="429, told for how long"),
+        pytest.param(403, {"Retry-After": "7"}, SECONDARY, 7.0, id="secondary, with Retry-After"),
+        pytest.param(429, {"Retry-After": "7"}, b"", 7.0, id="429, with Retry-After"),
         pytest.param(403, left("0") | {"Retry-After": "50"}, b"", 50.0, id="both: the longer"),
         pytest.param(403, left("4000"), SECONDARY, 60.0, id="secondary, by its words"),
         pytest.param(403, {}, b"abuse detection mechanism", 60.0, id="its older words"),
         pytest.param(429, {}, b"", 60.0, id="429 alone"),
-        pytest.param(403, left("0", "9" * 400), b"", 1e8, id="reset in no time that there is"),
-        pytest.param(429, {"Retry-After": "9" * 400}, b"", 1e8, id="told for ever"),
+        pytest.param(403, left("0", "9" * 400), b"", 1e8, id="reset beyond any date"),
+        pytest.param(429, {"Retry-After": "9" * 400}, b"", 1e8, id="Retry-After beyond any date"),
         pytest.param(403, {"Retry-After": DATE}, b"", 90.0, id="by a date"),
         pytest.param(429, {"Retry-After": DATE, "Date": SENT}, b"", 30.0, id="by a date, of the API's own clock"),
         pytest.param(429, {"Retry-After": SENT, "Date": DATE}, b"", 0.0, id="by a date that has passed"),
@@ -43,7 +43,7 @@ def left(remaining: str, reset: str = "1000030") -> dict[str, str]:
         pytest.param(500, {"Retry-After": "7"}, b"", None, id="a failure"),
     ],
 )
-def test_pause_is_what_the_answer_asks_for(
+def test_pause_is_the_wait_that_the_response_requests(
     status: int, headers: dict[str, str], body: bytes, seconds: float | None
 ) -> None:
     assert pause(status, httpx.Headers(headers), body, NOW) == seconds
@@ -52,17 +52,17 @@ def test_pause_is_what_the_answer_asks_for(
 @pytest.mark.parametrize(
     ("headers", "body", "seconds"),
     [
-        pytest.param({"Retry-After": "7"}, SECONDARY, 7.0, id="secondary, told for how long"),
+        pytest.param({"Retry-After": "7"}, SECONDARY, 7.0, id="secondary, with Retry-After"),
         pytest.param(left("0"), b"", 31.0, id="primary"),
-        pytest.param(left("4000"), SECONDARY, 240.0, id="secondary, told nothing"),
+        pytest.param(left("4000"), SECONDARY, 240.0, id="secondary, without Retry-After"),
     ],
 )
-def test_only_a_pause_that_the_api_does_not_tell_grows(headers: dict[str, str], body: bytes, seconds: float) -> None:
+def test_only_a_pause_without_a_requested_wait_grows(headers: dict[str, str], body: bytes, seconds: float) -> None:
     assert pause(403, httpx.Headers(headers), body, NOW, turn=2) == seconds
 
 
 @pytest.mark.parametrize(
-    ("headers", "seconds"), [(left("0"), 31.0), (left("1"), None), ({}, None)], ids=["last", "one left", "untold"]
+    ("headers", "seconds"), [(left("0"), 31.0), (left("1"), None), ({}, None)], ids=["last", "one left", "no header"]
 )
-def test_used_up_knows_the_last_answer(headers: dict[str, str], seconds: float | None) -> None:
+def test_used_up_detects_the_last_allowed_response(headers: dict[str, str], seconds: float | None) -> None:
     assert used_up(httpx.Headers(headers), NOW) == seconds

@@ -1,4 +1,4 @@
-"""Which request comes next: smaller pages that begin where the larger one did, and no circle."""
+"""Which page is requested next: smaller pages that start at the same record, and no circular links."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_smaller_page_begins_where_the_larger_one_does(target: str, smaller: str
 
 @pytest.mark.parametrize("size", range(2, 101))
 @pytest.mark.parametrize("page", [1, 2, 7])
-def test_smaller_pages_reach_one_record_at_the_same_place(size: int, page: int) -> None:
+def test_smaller_pages_reach_one_record_at_the_same_position(size: int, page: int) -> None:
     target: str | None = f"/c?per_page={size}&page={page}"
     last = ""
     while target is not None:
@@ -58,7 +58,7 @@ def test_link_that_leads_back_is_refused(following: str, read: set[str]) -> None
         check_progress(answer("/c?page=2", following), read)
 
 
-def test_link_that_leads_on_is_taken() -> None:
+def test_link_to_an_unread_page_is_accepted() -> None:
     check_progress(answer("/c?page=2", "/c?page=3"), {"/c?page=1", "/c?page=2"})
 
 
@@ -70,7 +70,7 @@ def test_next_page_with_the_same_records_is_refused_and_an_empty_one_is_not() ->
 
 
 @pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0999-12-31T00:00:00Z"])
-def test_time_before_1970_is_no_time_to_go_on_from(date: str) -> None:
+def test_time_before_1970_is_no_watermark(date: str) -> None:
     reading = Reading()
     record = {"sha": "a", "commit": {"committer": {"date": date}}}
     answer = Answer("/commits", 200, '"tag"', b"[]", None, datetime(2026, 1, 1, tzinfo=UTC))
@@ -81,7 +81,7 @@ def test_time_before_1970_is_no_time_to_go_on_from(date: str) -> None:
     assert reading.newest_at is None
 
 
-def test_time_beyond_the_calendar_in_utc_is_none_without_the_date_of_the_answer() -> None:
+def test_time_out_of_range_in_utc_is_none_without_a_date_header() -> None:
     reading = Reading()
     record = {"sha": "a", "commit": {"committer": {"date": "9999-12-31T23:59:59-01:00"}}}
 

@@ -1,9 +1,9 @@
-"""A stand-in for the ML service, on loopback, that misbehaves on command.
+"""A stand-in for the ML service, on loopback, that fails on command.
 
 with FaultyMlService() as service:
     service.mode = Mode.DOWN  # from here on; may be changed at any time
 
-It takes any `id` that is a UUID and answers `category_of(id)`. Healthy means: as ml_api answers.
+It accepts any `id` that is a UUID and answers `category_of(id)`. When healthy it answers as ml_api does.
 """
 
 import json
@@ -33,13 +33,13 @@ class Mode(StrEnum):
     NOT_FOUND = "not found"  # 404, not even JSON
     WRONG_TOKEN = "wrong token"  # 401
     GARBAGE = "garbage"  # 200, not JSON
-    OTHER_JSON = "other JSON"  # 200, not the promised shape
+    OTHER_JSON = "other JSON"  # 200, not the expected structure
     WRONG_ORDER = "wrong order"
     ONE_TOO_FEW = "one too few"
     NO_CATEGORY = "no category"
     HANGING = "hanging"  # takes the request, never answers
-    DRIBBLING = "dribbling"  # a byte now and then, for ever
-    DROPPING = "dropping"  # hangs up in the middle of the answer
+    DRIBBLING = "dribbling"  # a byte from time to time, for ever
+    DROPPING = "dropping"  # closes the connection inside the answer
 
 
 def category_of(transaction_id: object) -> str:
@@ -59,7 +59,7 @@ class FaultyMlService:
         self.last_request: Any = None
         self.last_authorization: str | None = None
         self._mode = mode
-        self._under_way = 0
+        self._running = 0
         self._lock = Lock()
         self._mode_changed = Event()
         self._server: _Server | None = None
@@ -75,7 +75,7 @@ class FaultyMlService:
 
     @mode.setter
     def mode(self, mode: Mode) -> None:
-        """Requests that wait in the old mode are let go: answered if they were SLOW, else dropped."""
+        """Release requests that wait in the old mode: they are answered if it was SLOW, else dropped."""
         with self._lock:
             self._mode = mode
             self._mode_changed.set()
@@ -110,17 +110,17 @@ class FaultyMlService:
     def arrived(self, request: Any) -> int:
         with self._lock:
             self.calls += 1
-            self._under_way += 1
-            self.most_at_once = max(self.most_at_once, self._under_way)
+            self._running += 1
+            self.most_at_once = max(self.most_at_once, self._running)
             self.last_request = request
             return self.calls
 
     def left(self) -> None:
         with self._lock:
-            self._under_way -= 1
+            self._running -= 1
 
     def now(self) -> tuple[Mode, Event]:
-        """The mode, and what is set when it ends."""
+        """The mode, and the event that is set when it ends."""
         with self._lock:
             return self._mode, self._mode_changed
 
@@ -149,10 +149,10 @@ class _Server(ThreadingHTTPServer):
             try:
                 connection.shutdown(socket.SHUT_RDWR)
             except OSError:
-                continue  # the other side was faster
+                continue  # the client was faster
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Clients that hang up are part of the game."""
+        """Ignore errors of clients that close their connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -186,7 +186,7 @@ class _Handler(BaseHTTPRequestHandler):
         right = {"predictions": predictions}
         wait = {"Retry-After": service.retry_after}
         mode, ended = service.now()
-        what: dict[Mode, Callable[[], object]] = {
+        answers: dict[Mode, Callable[[], object]] = {
             Mode.HEALTHY: lambda: self.answer(200, right),
             Mode.SLOW: lambda: (ended.wait(service.delay_seconds), self.answer(200, right)),
             Mode.EVERY_THIRD_FAILS: lambda: self.answer(200, right) if call % 3 else self.answer(500, {}),
@@ -209,7 +209,7 @@ class _Handler(BaseHTTPRequestHandler):
             Mode.DROPPING: lambda: self.drop(right),
             Mode.DOWN: lambda: self.hang(ended),
         }
-        what[mode]()
+        answers[mode]()
 
     def answer(self, status: int, content: Any, headers: dict[str, str] | None = None) -> None:
         body = content.encode() if isinstance(content, str) else json.dumps(content).encode()

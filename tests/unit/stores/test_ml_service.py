@@ -1,4 +1,4 @@
-"""The client of the ML service against a stand-in that misbehaves: right categories, or an error that says why."""
+"""The client of the ML service against a stand-in that fails: correct categories, or an error with the reason."""
 
 import json
 import logging
@@ -42,7 +42,7 @@ def service() -> Iterator[FaultyMlService]:
 
 @pytest.fixture
 def connect(service: FaultyMlService) -> Iterator[Connect]:
-    """Clients of the stand-in with tiny pauses and a circuit that keeps out of the way, unless told otherwise."""
+    """Clients of the stand-in with tiny pauses and a circuit that does not open, unless the settings change that."""
     clients = []
 
     def connected(**settings: Any) -> MlService:
@@ -54,14 +54,14 @@ def connect(service: FaultyMlService) -> Iterator[Connect]:
         return clients[-1]
 
     yield connected
-    service.mode = Mode.HEALTHY  # lets go of what hangs
+    service.mode = Mode.HEALTHY  # releases hanging requests
     for client in clients:
         client.close()
 
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses that were to be kept, without keeping them."""
+    """The pauses that the client chooses, without waiting for them."""
     kept: list[float] = []
     choose = MlService._pause
 
@@ -105,11 +105,11 @@ def wait_until(true: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-# What goes right
+# Success
 
 
 @pytest.mark.parametrize(("count", "calls"), [(0, 0), (1, 1), (9, 1), (10, 1), (11, 2), (95, 10)], ids=str)
-def test_categories_come_in_order_whatever_the_number_of_requests(
+def test_categories_are_in_order_for_any_number_of_requests(
     service: FaultyMlService, connect: Connect, count: int, calls: int
 ) -> None:
     rows = transactions(count)
@@ -123,7 +123,7 @@ def test_each_body_has_its_own_list(connect: Connect, sizes: list[int]) -> None:
     assert list(connect().categorise(bodies)) == [right(body) for body in bodies]
 
 
-def test_requests_run_at_once_and_answers_keep_their_order(service: FaultyMlService, connect: Connect) -> None:
+def test_requests_run_in_parallel_and_answers_keep_their_order(service: FaultyMlService, connect: Connect) -> None:
     service.mode, service.delay_seconds = Mode.SLOW, FAR
     client, rows = connect(requests_at_once=4, read_timeout_seconds=FAR), transactions(160)
     got: list[str] = []
@@ -144,7 +144,7 @@ def test_order_is_kept_when_some_requests_are_repeated(service: FaultyMlService,
     assert service.calls > 5 * 4
 
 
-def test_bodies_are_read_only_when_there_is_room_for_a_request(service: FaultyMlService, connect: Connect) -> None:
+def test_bodies_are_read_only_when_a_request_can_be_sent(service: FaultyMlService, connect: Connect) -> None:
     read, rows = [], [transactions(10) for _ in range(20)]
 
     def bodies() -> Iterator[Transactions]:
@@ -166,7 +166,7 @@ def test_bodies_are_read_only_when_there_is_room_for_a_request(service: FaultyMl
     assert got == [right(body) for body in rows]
 
 
-def test_a_slow_reader_of_the_answers_is_not_run_ahead_of(service: FaultyMlService, connect: Connect) -> None:
+def test_no_more_bodies_are_read_than_a_slow_caller_needs(service: FaultyMlService, connect: Connect) -> None:
     read = []
 
     def bodies() -> Iterator[Transactions]:
@@ -197,7 +197,7 @@ def test_several_threads_share_a_client(connect: Connect) -> None:
     assert got == {number: right(body) for number, body in enumerate(rows)}
 
 
-def test_values_arrive_exactly(service: FaultyMlService, connect: Connect) -> None:
+def test_values_are_sent_exactly(service: FaultyMlService, connect: Connect) -> None:
     row = {
         "id": UUID("7F0C2B9E-5A3D-4E52-9A0F-0F6D3C1B8A11"),
         "amount": Decimal("-12345678901234567890.10"),
@@ -227,7 +227,7 @@ def test_decimals_are_exact_json_numbers(amount: str) -> None:
 
 
 @pytest.mark.parametrize("value", [Decimal("NaN"), Decimal("-Infinity"), b"bytes", object()], ids=lambda v: str(v)[:9])
-def test_what_json_cannot_hold_is_refused_before_it_is_sent(
+def test_value_that_json_cannot_hold_is_refused_before_the_request(
     service: FaultyMlService, connect: Connect, value: object
 ) -> None:
     error = failure_of(lambda: connect().categories([{"id": uuid4(), "amount": value}]))
@@ -245,7 +245,7 @@ def test_an_answer_may_write_ids_in_another_form() -> None:
     assert _checked_categories(orjson.dumps(answer), [one, other]) == ["a", "b"]
 
 
-# What is tried again
+# Retries
 
 
 @pytest.mark.parametrize(
@@ -254,8 +254,8 @@ def test_an_answer_may_write_ids_in_another_form() -> None:
         (Mode.FAILING, "status 500"),
         (Mode.BUSY, "status 503"),
         (Mode.THROTTLING, "status 429"),
-        (Mode.GARBAGE, "not the promised JSON"),
-        (Mode.OTHER_JSON, "not the promised JSON"),
+        (Mode.GARBAGE, "not the expected JSON"),
+        (Mode.OTHER_JSON, "not the expected JSON"),
         (Mode.WRONG_ORDER, "not in the order"),
         (Mode.ONE_TOO_FEW, "9 predictions for 10"),
         (Mode.NO_CATEGORY, "without a category"),
@@ -265,7 +265,7 @@ def test_an_answer_may_write_ids_in_another_form() -> None:
     ],
     ids=str,
 )
-def test_failed_tries_are_repeated_and_then_given_up(
+def test_failed_tries_are_repeated_up_to_the_limit(
     service: FaultyMlService, connect: Connect, mode: Mode, reason: str
 ) -> None:
     service.mode, service.retry_after = mode, "0"
@@ -273,11 +273,11 @@ def test_failed_tries_are_repeated_and_then_given_up(
     error = failure_of(lambda: connect(read_timeout_seconds=patience, attempts=3).categories(transactions(10)))
     assert (type(error), error.stage, error.code) == (RetryableError, "process", Code.SERVICE_UNAVAILABLE)
     assert reason in str(error)
-    assert (error.facts["attempts"], service.calls) == (3, 3)
+    assert (error.details["attempts"], service.calls) == (3, 3)
 
 
 @pytest.mark.parametrize("mode", [Mode.FAILING, Mode.GARBAGE, Mode.WRONG_ORDER, Mode.DROPPING, Mode.HANGING], ids=str)
-def test_a_service_that_comes_back_between_two_tries_is_enough(
+def test_a_service_that_recovers_between_two_tries_is_enough(
     service: FaultyMlService, connect: Connect, caplog: pytest.LogCaptureFixture, mode: Mode
 ) -> None:
     service.mode = mode
@@ -293,14 +293,14 @@ def test_a_service_that_comes_back_between_two_tries_is_enough(
     assert "try 1 of 1000 failed" in caplog.text
 
 
-def test_a_service_that_is_down_is_tried_and_then_said_to_be(
+def test_a_service_that_is_down_is_tried_and_then_reported(
     service: FaultyMlService, connect: Connect, caplog: pytest.LogCaptureFixture
 ) -> None:
     service.mode = Mode.DOWN
     error = failure_of(lambda: connect(attempts=3).categories(transactions(1)))
     assert (type(error), error.code) == (RetryableError, Code.SERVICE_UNAVAILABLE)
     assert "refused" in str(error)
-    assert error.facts == {"url": service.url, "attempts": 3}
+    assert error.details == {"url": service.url, "attempts": 3}
     assert [record.levelname for record in caplog.records if "failed" in record.message] == ["WARNING"] * 2
 
 
@@ -314,7 +314,7 @@ def test_a_restarted_service_is_found_again(service: FaultyMlService, connect: C
 
 
 def test_no_connection_in_time_is_a_failed_try(connect: Connect) -> None:
-    """A socket that listens, and whose queue is full: the system does not even finish the handshake."""
+    """The socket listens and its queue is full: the system does not finish the handshake."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
         address = full.getsockname()
         fillers = [socket.socket() for _ in range(4)]
@@ -325,7 +325,7 @@ def test_no_connection_in_time_is_a_failed_try(connect: Connect) -> None:
         error = failure_of(lambda: client.categories(transactions(1)))
         for filler in fillers:
             filler.close()
-    assert (error.code, error.facts["attempts"]) == (Code.SERVICE_UNAVAILABLE, 2)
+    assert (error.code, error.details["attempts"]) == (Code.SERVICE_UNAVAILABLE, 2)
     assert "no connection within 0.1 seconds" in str(error)
 
 
@@ -333,7 +333,7 @@ def test_no_connection_in_time_is_a_failed_try(connect: Connect) -> None:
 @pytest.mark.parametrize(
     ("retry_after", "least"), [("7", 7.0), ("86400", 30.0), ("soon", 0.0)], ids=["seconds", "too long", "unreadable"]
 )
-def test_the_pause_that_the_service_asks_for_is_kept_within_reason(
+def test_retry_after_of_the_service_is_kept_up_to_a_limit(
     service: FaultyMlService, connect: Connect, pauses: list[float], mode: Mode, retry_after: str, least: float
 ) -> None:
     service.mode, service.retry_after = mode, retry_after
@@ -370,7 +370,7 @@ def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds
     assert _retry_after(header) == seconds
 
 
-# What is not tried again
+# Refusals
 
 
 def test_a_refusal_names_the_transaction_and_the_field(service: FaultyMlService, connect: Connect) -> None:
@@ -379,7 +379,7 @@ def test_a_refusal_names_the_transaction_and_the_field(service: FaultyMlService,
     error = failure_of(lambda: connect().categories(rows))
     assert (type(error), error.stage, error.code) == (PermanentError, "process", Code.SERVICE_REFUSED)
     assert "status 422: amount: Input should be a valid decimal" in error.message
-    assert error.facts == {
+    assert error.details == {
         "url": service.url, "status": 422, "transaction": str(rows[3]["id"]), "field": "amount", "complaints": 2
     }  # fmt: skip
     assert service.calls == 1
@@ -393,7 +393,7 @@ def test_a_refusal_names_the_transaction_and_the_field(service: FaultyMlService,
     ],
     ids=str,
 )
-def test_other_refusals_say_what_to_do(service: FaultyMlService, connect: Connect, mode: Mode, words: str) -> None:
+def test_other_refusals_have_a_remedy(service: FaultyMlService, connect: Connect, mode: Mode, words: str) -> None:
     service.mode = mode
     error = failure_of(lambda: connect().categories(transactions(10)))
     assert (type(error), error.code, service.calls) == (PermanentError, Code.SERVICE_REFUSED, 1)
@@ -424,7 +424,7 @@ def test_a_refused_token_is_named_by_its_setting_and_not_shown(
 
 
 @pytest.mark.parametrize("url", ["", "nonsense", "ftp://host", "http://", "http://[::1", "host:8100"])
-def test_what_is_no_url_is_refused_at_once(url: str) -> None:
+def test_invalid_url_is_refused_at_once(url: str) -> None:
     error = failure_of(lambda: MlService(MlServiceSettings(url=url)))
     assert (type(error), error.code) == (PermanentError, Code.SERVICE_REFUSED)
     assert "ML_SERVICE_URL" in error.message
@@ -439,16 +439,16 @@ def test_errors_and_logs_have_no_credentials_and_errors_survive_pickling(
     client = connect(url=service.url.replace("//", "//me:s3cret@"), circuit_failures=3)
     error = failure_of(lambda: client.categories(transactions(10)))
     assert "s3cret" not in str(error) + caplog.text
-    assert error.facts["url"] == service.url
+    assert error.details["url"] == service.url
     assert str(pickle.loads(pickle.dumps(error))) == str(error)
 
 
-# What is given up with the rest
+# Cancelled requests
 
 
 @pytest.mark.timeout(30)
 def test_an_error_ends_the_tries_of_the_other_requests(service: FaultyMlService, connect: Connect) -> None:
-    """The second request waits an hour for its next try when the first turns out to be hopeless."""
+    """The second request waits an hour for its next try when the first fails permanently."""
     second_waits = Event()
 
     class Hopeless:
@@ -495,7 +495,7 @@ def states(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
     return [(record.levelname, record.message.partition(":")[0]) for record in records]
 
 
-def let_its_time_pass(client: MlService) -> None:
+def expire_reset_time(client: MlService) -> None:
     client._circuit._storage.opened_at = datetime.now(UTC) - timedelta(seconds=2 * FAR)
 
 
@@ -517,10 +517,10 @@ def test_the_circuit_opens_after_failed_tries_in_a_row_and_stays_open(
     assert service.calls == 3, "nothing is sent while it is open"
     assert (type(first), first.code, first.stage) == (RetryableError, Code.CIRCUIT_OPEN, "process")
     assert "failed 3 times in a row" in first.message
-    assert first.facts == {"url": service.url, "reason": "it answered with status 500"}
-    said = re.search(r"tried again at (\S+ \S+) UTC", first.message)
-    assert said
-    again = datetime.fromisoformat(f"{said[1]}+00:00")
+    assert first.details == {"url": service.url, "reason": "it answered with status 500"}
+    match = re.search(r"tried again at (\S+ \S+) UTC", first.message)
+    assert match
+    again = datetime.fromisoformat(f"{match[1]}+00:00")
     assert -1 <= (again - before).total_seconds() - FAR <= 20
     assert states(caplog) == [OPENED]
 
@@ -540,7 +540,7 @@ def test_refusals_do_not_open_it(service: FaultyMlService, connect: Connect) -> 
     assert service.calls == 5
 
 
-def test_a_refusal_ends_a_row_of_failures(service: FaultyMlService, connect: Connect) -> None:
+def test_a_refusal_ends_a_series_of_failures(service: FaultyMlService, connect: Connect) -> None:
     client = connect(circuit_failures=2, attempts=1)
     for mode in (Mode.FAILING, Mode.REFUSING, Mode.FAILING, Mode.REFUSING):
         service.mode = mode
@@ -548,7 +548,7 @@ def test_a_refusal_ends_a_row_of_failures(service: FaultyMlService, connect: Con
 
 
 @pytest.mark.parametrize("last", [Mode.HEALTHY, Mode.REFUSING], ids=str)
-def test_after_its_time_one_try_goes_through_and_decides(
+def test_after_the_reset_time_one_trial_decides(
     service: FaultyMlService, connect: Connect, caplog: pytest.LogCaptureFixture, last: Mode
 ) -> None:
     caplog.set_level(logging.INFO, logger="include.stores.circuit")
@@ -556,12 +556,12 @@ def test_after_its_time_one_try_goes_through_and_decides(
     client = connect(circuit_failures=3, circuit_reset_seconds=FAR)
     failure_of(lambda: client.categories(transactions(1)))
     for calls in (4, 5):
-        let_its_time_pass(client)
+        expire_reset_time(client)
         assert failure_of(lambda: client.categories(transactions(40))).code == Code.CIRCUIT_OPEN
         assert failure_of(lambda: client.categories(transactions(40))).code == Code.CIRCUIT_OPEN
         assert service.calls == calls, "one try, although four requests wanted to go"
     service.mode = last
-    let_its_time_pass(client)
+    expire_reset_time(client)
     if last is Mode.HEALTHY:
         client.categories(transactions(1))
     else:
@@ -572,7 +572,9 @@ def test_after_its_time_one_try_goes_through_and_decides(
     assert states(caplog) == [OPENED, HALF_OPEN, OPENED, HALF_OPEN, OPENED, HALF_OPEN, CLOSED]
 
 
-def test_it_is_tried_again_by_itself_after_the_time_of_the_settings(service: FaultyMlService, connect: Connect) -> None:
+def test_the_service_is_tried_again_after_the_reset_time_of_the_settings(
+    service: FaultyMlService, connect: Connect
+) -> None:
     service.mode = Mode.FAILING
     client, rows = connect(circuit_failures=1, circuit_reset_seconds=0.1), transactions(1)
     failure_of(lambda: client.categories(rows))
@@ -588,14 +590,12 @@ def test_it_is_tried_again_by_itself_after_the_time_of_the_settings(service: Fau
     assert service.calls == 2
 
 
-def test_requests_wait_for_the_one_that_is_tried_and_go_out_when_it_succeeds(
-    service: FaultyMlService, connect: Connect
-) -> None:
+def test_requests_wait_for_the_trial_and_are_sent_when_it_succeeds(service: FaultyMlService, connect: Connect) -> None:
     service.mode = Mode.FAILING
     client, rows = connect(circuit_failures=1, circuit_reset_seconds=FAR), transactions(40)
     failure_of(lambda: client.categories(rows[:1]))
     service.mode = Mode.SLOW
-    let_its_time_pass(client)
+    expire_reset_time(client)
     assert client.categories(rows) == right(rows)
     assert service.calls == 1 + 4
 
@@ -614,11 +614,11 @@ def test_clients_of_one_url_share_their_circuit_and_others_do_not(service: Fault
         assert connect(url=other.url, **limits).categories(rows) == right(rows)
 
 
-@pytest.mark.parametrize("time_has_passed", [False, True], ids=["still open", "its time has come"])
+@pytest.mark.parametrize("time_has_passed", [False, True], ids=["still open", "reset time is over"])
 def test_an_answer_from_before_it_opened_does_not_close_it(
     service: FaultyMlService, connect: Connect, caplog: pytest.LogCaptureFixture, time_has_passed: bool
 ) -> None:
-    """Two requests at once: one hangs, the other opens the circuit, then the first is answered after all."""
+    """Two parallel requests: one hangs, the other opens the circuit, then the first is answered."""
     caplog.set_level(logging.INFO, logger="include.stores.circuit")
     service.mode, service.delay_seconds = Mode.SLOW, FAR
     client = connect(circuit_failures=1, circuit_reset_seconds=FAR, read_timeout_seconds=FAR)
@@ -630,7 +630,7 @@ def test_an_answer_from_before_it_opened_does_not_close_it(
     with pytest.raises(RetryableError), client._circuit.trying():
         raise FailedTryError("meanwhile")
     if time_has_passed:
-        let_its_time_pass(client)
+        expire_reset_time(client)
     service.mode = Mode.HEALTHY
     slow.join(20)
     assert got == right(rows)

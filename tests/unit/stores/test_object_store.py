@@ -1,4 +1,4 @@
-"""The bucket's errors become ours, by whether a retry can help."""
+"""The bucket's errors as retryable or permanent errors."""
 
 from pathlib import Path
 
@@ -34,13 +34,15 @@ def store() -> ObjectStore:
         ("InternalError", RetryableError, Code.BUCKET_UNAVAILABLE),
     ],
 )
-def test_read_says_by_type_whether_a_retry_can_help(store: ObjectStore, answer: str, kind: type, code: Code) -> None:
+def test_read_raises_an_error_whose_type_says_whether_to_retry(
+    store: ObjectStore, answer: str, kind: type, code: Code
+) -> None:
     with Stubber(store._client) as stub:
         stub.add_client_error("get_object", answer)
         with pytest.raises(kind) as caught:
             store.read("landing", "incoming/x")
     assert type(caught.value) is kind
-    assert (caught.value.code, caught.value.facts["key"]) == (code, "incoming/x")
+    assert (caught.value.code, caught.value.details["key"]) == (code, "incoming/x")
     assert "s3cret" not in str(caught.value)
 
 
@@ -56,15 +58,15 @@ def test_list_gives_etags_without_quotes(store: ObjectStore) -> None:
         assert list(store.list("landing", "")) == [ObjectInfo("a", "e", 3)]
 
 
-def test_list_leaves_out_what_is_still_being_written(store: ObjectStore) -> None:
-    """A server over a folder shows it with the bytes so far and no ETag; one whose sender gives up vanishes again."""
+def test_list_leaves_out_objects_that_are_still_being_written(store: ObjectStore) -> None:
+    """A server over a folder lists it with the bytes so far and no ETag; it vanishes if its sender gives up."""
     with Stubber(store._client) as stub:
         contents = [{"Key": "a", "ETag": '""', "Size": 3}, {"Key": "b", "ETag": '"e"', "Size": 3}]
         stub.add_response("list_objects_v2", {"Contents": contents})
         assert [item.key for item in store.list("landing", "")] == ["b"]
 
 
-def test_list_shows_what_has_no_etag_if_it_is_asked_for(store: ObjectStore) -> None:
+def test_list_includes_objects_without_an_etag_on_request(store: ObjectStore) -> None:
     with Stubber(store._client) as stub:
         stub.add_response(
             "list_objects_v2", {"Contents": [{"Key": "a", "Size": 3}, {"Key": "b", "ETag": '""', "Size": 3}]}
@@ -83,7 +85,7 @@ def test_versions_are_those_of_the_key_alone_and_not_of_longer_ones(store: Objec
 
 
 def test_version_of_a_bucket_without_versioning_is_none(store: ObjectStore) -> None:
-    """It is called `null` where versioning was switched off later: such an object is overwritten in place."""
+    """Its id is `null` if versioning was switched off later: such an object is overwritten."""
     with Stubber(store._client) as stub:
         stub.add_response("head_object", {"ETag": '"e"', "ContentLength": 3, "VersionId": "null"})
         info = store.head("landing", "a")
@@ -97,14 +99,14 @@ COPY = {
 }  # fmt: skip
 
 
-def test_copy_is_of_one_version_and_onto_nothing(store: ObjectStore) -> None:
+def test_copy_is_of_one_version_and_never_replaces_an_object(store: ObjectStore) -> None:
     with Stubber(store._client) as stub:
         stub.add_response("copy_object", {}, COPY | {"IfNoneMatch": "*"})
         store.copy("landing", ObjectInfo("a", "e", 3, version_id="7"), "processed/a")
         stub.assert_no_pending_responses()
 
 
-def test_copy_goes_on_where_the_store_knows_no_condition_on_the_target(store: ObjectStore) -> None:
+def test_copy_works_if_the_store_does_not_support_a_condition_on_the_target(store: ObjectStore) -> None:
     with Stubber(store._client) as stub:
         stub.add_client_error("copy_object", "NotImplemented", http_status_code=501)
         stub.add_response("copy_object", {}, COPY)
@@ -112,7 +114,7 @@ def test_copy_goes_on_where_the_store_knows_no_condition_on_the_target(store: Ob
         stub.assert_no_pending_responses()
 
 
-def test_condition_that_failed_is_an_error_of_its_own(store: ObjectStore) -> None:
+def test_failed_condition_is_a_separate_error(store: ObjectStore) -> None:
     with Stubber(store._client) as stub:
         stub.add_client_error("delete_object", "PreconditionFailed", http_status_code=412)
         with pytest.raises(ConditionFailedError):
@@ -139,24 +141,24 @@ def test_refusal_is_of_one_object_if_the_same_key_may_list_it(
 @pytest.mark.parametrize(
     "error",
     [
-        pytest.param(EndpointConnectionError(endpoint_url="http://x"), id="nobody-answers"),
+        pytest.param(EndpointConnectionError(endpoint_url="http://x"), id="no-answer"),
         pytest.param(ConnectionResetError(104, "reset"), id="connection-reset"),
         pytest.param(S3UploadFailedError("failed"), id="upload-failed"),
     ],
 )
-def test_network_trouble_is_worth_a_retry(error: Exception) -> None:
+def test_network_error_is_retryable(error: Exception) -> None:
     with pytest.raises(RetryableError) as caught, _translated("landing", "x"):
         raise error
     assert caught.value.code is Code.BUCKET_UNAVAILABLE
 
 
-def test_an_upload_tells_what_the_store_said() -> None:
+def test_error_of_an_upload_has_the_stores_reason() -> None:
     refusal = ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
     with pytest.raises(PermanentError), _translated("landing", "x"):
         raise S3UploadFailedError("failed") from refusal
 
 
-def test_trouble_with_the_local_disk_is_not_the_stores(tmp_path: Path) -> None:
+def test_error_of_the_local_disk_is_not_translated(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), _translated("landing", "x"):
         (tmp_path / "none").open()
 
@@ -172,14 +174,14 @@ def test_trouble_with_the_local_disk_is_not_the_stores(tmp_path: Path) -> None:
         ("max_batches", "1001"), ("engine_memory_mb", "1"), ("max_row_bytes", "0"),
     ],
 )  # fmt: skip
-def test_settings_refuse_nonsense_and_name_it(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+def test_settings_refuse_invalid_values_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"INGEST_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         IngestSettings()
 
 
 @pytest.mark.parametrize("port", [0, 65536])
-def test_warehouse_config_refuses_a_port_that_is_none(port: int) -> None:
+def test_warehouse_config_refuses_an_invalid_port(port: int) -> None:
     with pytest.raises(ValidationError, match="port"):
         WarehouseConfig(host="x", port=port, database="d", user="u", password=SecretStr("p"))
 

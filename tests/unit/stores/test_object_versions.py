@@ -1,4 +1,4 @@
-"""Which versions of a key may go: those that are not current for long enough, and markers with nothing below."""
+"""Which versions of a key are deleted: those replaced long ago, and markers without versions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEFORE = datetime(2026, 1, 10, tzinfo=UTC)
 
 
 def versions(*days: int, marker: bool = False) -> list[Version]:
-    """Versions of one key, the newest first, written on these days of January; the newest may be a marker."""
+    """Versions of one key, the newest first, written on these days of January; the newest may be a delete marker."""
     first = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(days=1)
     return [
         Version("a.csv", f"v{day}", first + timedelta(days=day), is_latest=at == 0, is_marker=marker and at == 0)

@@ -1,4 +1,4 @@
-"""A dataset's Avro schema follows from its contract, and rows fit it exactly or not at all."""
+"""A dataset's Avro schema is derived from its contract, and rows fit it exactly or are refused."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_each_type_of_the_sales_contract() -> None:
     assert types["updated_at"] == {"type": "long", "logicalType": "timestamp-micros"}
 
 
-def test_each_type_of_the_inventory_contract_without_what_is_derived() -> None:
+def test_each_type_of_the_inventory_contract_without_derived_columns() -> None:
     types = field_types(INVENTORY)
     assert "available" not in types
     assert types["unit_weight_kg"] == ["null", "double"]
@@ -115,7 +115,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize(("kind", "given", "read"), VALUES)
-def test_value_arrives_through_avro(kind: ColumnType, given: Any, read: Any) -> None:
+def test_value_is_the_same_after_avro(kind: ColumnType, given: Any, read: Any) -> None:
     contract = contract_of(Column("v", kind, precision=10, scale=2, formats=("%d.%m.%Y",)))
     schema = parse_schema(avro_schema(contract))
     stream = BytesIO()
@@ -168,7 +168,7 @@ def test_row_that_does_not_fit_is_refused(make_row: Callable[[dict], dict], mess
 # Columns of other scripts
 
 
-def test_columns_of_other_scripts_have_a_hash_for_a_name_and_their_own_in_doc() -> None:
+def test_columns_of_other_scripts_are_named_by_a_hash_with_their_name_in_doc() -> None:
     contract = contract_of(
         Column("id", ColumnType.TEXT, required=True),
         Column("цена", ColumnType.INTEGER, description="Net price."),

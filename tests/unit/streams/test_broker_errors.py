@@ -1,4 +1,4 @@
-"""What Kafka's errors become, options of clients, and how far a group has come. No broker is asked."""
+"""Kafka's errors as pipeline errors, options of clients, and offsets of a group. No broker is needed."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException
 
 from include.errors import Code, PermanentError, RetryableError, Stage
 from include.settings import KafkaConfig, StreamSettings
-from include.streams.broker import Span, client_options, ensure_topic, pipeline_error, translated, waiting
-from include.streams.intake import Intake
+from include.streams.batch_consumer import BatchConsumer
+from include.streams.broker import PartitionOffsets, client_options, ensure_topic, group_lag, pipeline_error, translated
 
 pytestmark = pytest.mark.unit
 
@@ -33,40 +33,40 @@ CONFIG = KafkaConfig(bootstrap_servers="broker:9092", options={"sasl.password": 
 )
 def test_errors_say_whether_a_retry_can_help(code: int, kind: type, reason: Code) -> None:
     with pytest.raises(kind) as caught, translated(CONFIG, topic="t"):
-        raise KafkaException(KafkaError(code, "told"))
+        raise KafkaException(KafkaError(code, "reason"))
     assert (caught.value.stage, caught.value.code) == (Stage.CLAIM, reason)
-    assert caught.value.facts["topic"] == "t"
+    assert caught.value.details["topic"] == "t"
     assert "geheim" not in str(caught.value)
     assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
 
 
-def test_a_wrong_password_is_told_on_the_side_and_counts() -> None:
-    complaints = [KafkaError(KafkaError._AUTHENTICATION, "wrong password"), KafkaError(KafkaError._ALL_BROKERS_DOWN)]
-    with pytest.raises(PermanentError, match="wrong password"), translated(CONFIG, complaints):
+def test_a_wrong_password_in_the_error_callback_is_the_cause() -> None:
+    client_errors = [KafkaError(KafkaError._AUTHENTICATION, "wrong password"), KafkaError(KafkaError._ALL_BROKERS_DOWN)]
+    with pytest.raises(PermanentError, match="wrong password"), translated(CONFIG, client_errors):
         raise KafkaException(KafkaError(KafkaError._TRANSPORT, "timed out"))
 
 
-def test_what_was_told_on_the_side_does_not_hide_a_refusal() -> None:
-    complaints = [KafkaError(KafkaError._TRANSPORT, "connection refused")]
-    with pytest.raises(PermanentError, match="no such topic"), translated(CONFIG, complaints):
+def test_errors_of_the_callback_do_not_hide_a_refusal() -> None:
+    client_errors = [KafkaError(KafkaError._TRANSPORT, "connection refused")]
+    with pytest.raises(PermanentError, match="no such topic"), translated(CONFIG, client_errors):
         raise KafkaException(KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "no such topic"))
 
 
-@pytest.mark.parametrize("call", [lambda c: ensure_topic(c, "t", 1), lambda c: waiting(c, "t", "g")])
+@pytest.mark.parametrize("call", [lambda c: ensure_topic(c, "t", 1), lambda c: group_lag(c, "t", "g")])
 def test_an_option_that_the_client_does_not_know_is_refused_at_once(call) -> None:
     with pytest.raises(PermanentError, match="nonsense"):
         call(KafkaConfig(bootstrap_servers="127.0.0.1:1", options={"nonsense": 1}))
 
 
-def test_options_of_the_settings_beat_our_defaults_and_not_what_is_required() -> None:
+def test_options_of_the_settings_override_defaults_and_not_required_options() -> None:
     config = KafkaConfig(bootstrap_servers="b:1", options={"a": "set", "b": "set", "bootstrap.servers": "no"})
-    options = client_options(config, preferred={"a": "ours", "c": "ours"}, required={"b": "must"})
-    assert {name: options[name] for name in ("a", "b", "c")} == {"a": "set", "b": "must", "c": "ours"}
+    options = client_options(config, preferred={"a": "default", "c": "default"}, required={"b": "must"})
+    assert {name: options[name] for name in ("a", "b", "c")} == {"a": "set", "b": "must", "c": "default"}
     assert options["bootstrap.servers"] == "b:1"
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "committed", "start", "waiting_there"),
+    ("low", "last_stable", "committed", "position", "lag"),
     [
         (0, 10, None, 0, 10),
         (0, 10, 4, 4, 6),
@@ -78,13 +78,15 @@ def test_options_of_the_settings_beat_our_defaults_and_not_what_is_required() ->
     ],
     ids=["never", "in the middle", "all", "deleted since", "beyond the end", "empty", "emptied"],
 )
-def test_where_a_group_goes_on(begin: int, end: int, committed: int | None, start: int, waiting_there: int) -> None:
-    span = Span(0, begin, end, committed)
-    assert (span.start, span.waiting) == (start, waiting_there)
+def test_position_and_lag_of_a_group(
+    low: int, last_stable: int, committed: int | None, position: int, lag: int
+) -> None:
+    offsets = PartitionOffsets(0, low, last_stable, committed)
+    assert (offsets.position, offsets.lag) == (position, lag)
 
 
 @pytest.mark.parametrize(
-    ("begin", "end", "committed", "removed"),
+    ("low", "last_stable", "committed", "removed"),
     [
         (15, 20, 10, (10, 14)),
         (15, 15, 10, (10, 14)),
@@ -97,21 +99,21 @@ def test_where_a_group_goes_on(begin: int, end: int, committed: int | None, star
     ],
     ids=["some", "all", "one", "none", "nothing", "group is new", "topic is new", "topic is new and was cleaned"],
 )
-def test_span_names_what_was_removed_unread(
-    begin: int, end: int, committed: int | None, removed: tuple[int, int] | None
+def test_removed_names_the_offsets_that_were_removed_unread(
+    low: int, last_stable: int, committed: int | None, removed: tuple[int, int] | None
 ) -> None:
-    assert Span(0, begin, end, committed).removed == removed
+    assert PartitionOffsets(0, low, last_stable, committed).removed == removed
 
 
-def test_offsets_that_are_removed_while_they_are_read_end_the_run_for_another_try() -> None:
-    """By itself librdkafka would go on at the beginning, without a trace."""
+def test_offsets_that_are_removed_while_they_are_read_end_the_run_with_a_retryable_error() -> None:
+    """By default librdkafka would continue at the low watermark without an error."""
     config = KafkaConfig(bootstrap_servers="b:1")
-    intake = Intake(config, "sales", "filegate.sales", StreamSettings())
-    assert intake._options()["auto.offset.reset"] == "error"
-    assert intake._options()["isolation.level"] == "read_committed"
+    consumer = BatchConsumer(config, "sales", "filegate.sales", StreamSettings())
+    assert consumer._options()["auto.offset.reset"] == "error"
+    assert consumer._options()["isolation.level"] == "read_committed"
     removed = KafkaError(KafkaError._AUTO_OFFSET_RESET, "Offset out of range")
     with pytest.raises(KafkaException):
-        intake._note(removed, 0, 5)
+        consumer._note(removed, 0, 5)
     error = pipeline_error(removed, config)
     assert isinstance(error, RetryableError)
     assert "the ledger names the removed ones" in error.message

@@ -18,7 +18,7 @@ MESSAGE = Message("sales", 1, 42, 1_700_000_000_123, b"k", b"{", (("trace", b"\x
 LETTER = DeadLetter(MESSAGE, Code.BAD_ROW_JSON, "Not JSON: ü", "validate")
 
 
-def test_headers_say_why_where_and_when_after_the_messages_own() -> None:
+def test_headers_of_the_message_come_before_reason_source_and_time() -> None:
     assert dead_letter_headers(LETTER, NOW) == [
         ("trace", b"\x00\xff"),
         ("trace", None),
@@ -34,11 +34,11 @@ def test_headers_say_why_where_and_when_after_the_messages_own() -> None:
     ]
 
 
-def test_column_is_named_where_one_is_to_blame() -> None:
+def test_column_is_named_if_the_reason_is_about_one() -> None:
     assert ("dlq-error-column", b"amount") in dead_letter_headers(replace(LETTER, column="amount"), NOW)
 
 
-def test_a_second_failure_counts_on_and_keeps_nothing_of_the_first() -> None:
+def test_a_second_failure_increases_the_count_and_replaces_the_first_reason() -> None:
     first = dead_letter_headers(LETTER, NOW)
     again = replace(LETTER, message=MESSAGE._replace(offset=43, headers=tuple(first)), code=Code.NOT_AN_OBJECT)
     second = dead_letter_headers(again, NOW)
@@ -51,13 +51,13 @@ def test_a_second_failure_counts_on_and_keeps_nothing_of_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    "told", [None, b"", b"x", b"-1", b"1.5", b"\xb2", b"9" * 10, b"9" * 5_000], ids=lambda told: repr(told)[:20]
+    "value", [None, b"", b"x", b"-1", b"1.5", b"\xb2", b"9" * 10, b"9" * 5_000], ids=lambda value: repr(value)[:20]
 )
-def test_a_count_that_is_none_counts_as_zero(told: bytes | None) -> None:
-    assert attempts([("dlq-attempt", told)]) == 0
+def test_an_attempt_header_that_is_no_number_counts_as_zero(value: bytes | None) -> None:
+    assert attempts([("dlq-attempt", value)]) == 0
 
 
-def test_a_time_that_the_broker_does_not_have_is_left_empty() -> None:
+def test_a_missing_timestamp_is_empty() -> None:
     headers = dead_letter_headers(replace(LETTER, message=MESSAGE._replace(timestamp_ms=-1)), NOW)
     assert dict(headers)["dlq-source-timestamp"] == b""
 
@@ -72,7 +72,7 @@ def test_topic_of_dead_letters() -> None:
 
 
 @pytest.mark.parametrize("sent", [2**48, 2**63 - 1])
-def test_a_time_that_no_calendar_has_is_told_as_it_came(sent: int) -> None:
-    """Producers choose it: one must not stop the topic."""
+def test_a_timestamp_out_of_range_is_shown_as_a_number(sent: int) -> None:
+    """Producers choose it: it must not stop the topic."""
     headers = dead_letter_headers(replace(LETTER, message=MESSAGE._replace(timestamp_ms=sent)), NOW)
     assert dict(headers)["dlq-source-timestamp"] == str(sent).encode()

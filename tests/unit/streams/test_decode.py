@@ -1,4 +1,4 @@
-"""Messages become lines of JSON, whatever is in them, or a reason why not."""
+"""Any message is decoded to a line of JSON, or refused with a reason."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from include.contracts.reader import read_contract
 from include.errors import Code
-from include.ingestion.json_text import ndjson_records
+from include.ingestion.readers.json_text import ndjson_records
 from include.settings import CONTRACTS_DIR
 from include.streams.avro_reader import MAX_DEPTH, RecordError, RecordReader, SchemaRefusedError
 from include.streams.avro_schema import avro_schema, schema_text
@@ -41,8 +41,8 @@ INVENTORY = read_contract(CONTRACTS_DIR / "inventory.yaml")
 
 
 @dataclass
-class Shelf:
-    """A registry of schemas that lie ready."""
+class FixedRegistry:
+    """A registry with fixed schemas."""
 
     schemas: dict[int, WriterSchema] = field(default_factory=dict)
 
@@ -55,8 +55,8 @@ class Shelf:
 
 def decoder_of(*schemas: Any) -> Decoder:
     """A decoder that knows the schemas under the ids 1, 2, ..."""
-    ready = {number: WriterSchema("AVRO", json.dumps(schema), False) for number, schema in enumerate(schemas, start=1)}
-    return Decoder(Shelf(ready))  # type: ignore[arg-type]
+    known = {number: WriterSchema("AVRO", json.dumps(schema), False) for number, schema in enumerate(schemas, start=1)}
+    return Decoder(FixedRegistry(known))  # type: ignore[arg-type]
 
 
 def record(**fields: Any) -> dict[str, Any]:
@@ -75,11 +75,11 @@ def envelope(body: bytes, schema_id: int = 1) -> bytes:
 
 def long(number: int) -> bytes:
     """A number in Avro's zigzag encoding."""
-    rest, encoded = (number << 1) ^ (number >> 63), b""
-    while rest > 0x7F:
-        encoded += bytes([rest & 0x7F | 0x80])
-        rest >>= 7
-    return encoded + bytes([rest])
+    remaining, encoded = (number << 1) ^ (number >> 63), b""
+    while remaining > 0x7F:
+        encoded += bytes([remaining & 0x7F | 0x80])
+        remaining >>= 7
+    return encoded + bytes([remaining])
 
 
 def refusal(decoder: Decoder, value: bytes | None) -> UndecodableError:
@@ -105,12 +105,12 @@ def refusal(decoder: Decoder, value: bytes | None) -> UndecodableError:
         pytest.param("{\"a\": \"\u2028\x85\x0c\"}".encode(), id="other line ends"),
     ],
 )  # fmt: skip
-def test_one_line_of_text_passes_untouched(value: bytes) -> None:
+def test_one_line_of_text_is_not_changed(value: bytes) -> None:
     assert Decoder(None).decode(value) == value
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["lf", "crlf", "cr"])
-def test_json_over_several_lines_becomes_one_of_the_same_meaning(end: str) -> None:
+def test_json_over_several_lines_becomes_one_line_with_the_same_value(end: str) -> None:
     row = {"a": [1, {"b": "ü"}], "c": "one\ntwo\r"}
     text = json.dumps(row, indent=2, ensure_ascii=False).replace("\n", end) + end
     line = Decoder(None).decode(text.encode())
@@ -119,7 +119,7 @@ def test_json_over_several_lines_becomes_one_of_the_same_meaning(end: str) -> No
     assert json.loads(line) == row
 
 
-def test_line_break_inside_a_string_stays_an_error_for_the_core_to_explain() -> None:
+def test_line_break_inside_a_string_stays_an_error_for_validation() -> None:
     line = Decoder(None).decode(b'{"a": "one\ntwo"}')
     assert len(line.splitlines()) == 1
     assert duckdb.execute("SELECT json_valid(?)", [line.decode()]).fetchone() == (False,)
@@ -140,7 +140,7 @@ def test_byte_order_mark_is_dropped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "place"),
+    ("value", "message"),
     [
         pytest.param(b'{"a": "caf\xe9"}', "Byte 0xe9 at position 11 of 13 is not UTF-8.", id="latin-1"),
         pytest.param('{"a": 1}'.encode("utf-16"), "Byte 0xff at position 1 of 18 is not UTF-8.", id="utf-16"),
@@ -148,12 +148,12 @@ def test_byte_order_mark_is_dropped() -> None:
         pytest.param(b'{"a": "\xc3', "Byte 0xc3 at position 8 of 8 is not UTF-8.", id="cut inside a character"),
     ],
 )
-def test_broken_encoding_is_refused_with_the_place(value: bytes, place: str) -> None:
+def test_broken_encoding_is_refused_with_the_position(value: bytes, message: str) -> None:
     error = refusal(Decoder(None), value)
-    assert (error.code, error.message) == (Code.BAD_ENCODING, place)
+    assert (error.code, error.message) == (Code.BAD_ENCODING, message)
 
 
-def test_error_says_itself_and_travels() -> None:
+def test_error_has_a_text_and_survives_pickling() -> None:
     error = pickle.loads(pickle.dumps(UndecodableError(Code.BAD_AVRO, "why")))
     assert (error.code, error.message, str(error)) == (Code.BAD_AVRO, "why", "bad-avro: why")
 
@@ -173,7 +173,7 @@ AWKWARD = st.one_of(
 
 
 @given(st.lists(AWKWARD))
-def test_any_batch_is_as_many_records_for_the_core_as_messages(values: list[bytes]) -> None:
+def test_any_batch_has_as_many_records_for_validation_as_messages(values: list[bytes]) -> None:
     lines, errors = decoder_of(record(a="string", n="long")).decode_batch(values)
     assert len(lines) == len(values)
     assert all(lines[index] == b"null" for index in errors)
@@ -187,7 +187,7 @@ def test_any_batch_is_as_many_records_for_the_core_as_messages(values: list[byte
 # Avro
 
 
-def test_row_of_the_contract_arrives_exactly() -> None:
+def test_row_of_the_contract_is_decoded_exactly() -> None:
     schema = json.loads(schema_text(avro_schema(INVENTORY)))
     row = {
         "warehouse_code": "WH-007", "sku": "CHR-00042", "product_name": "Eiche\n\"木\"", "on_hand": 2**62,
@@ -212,8 +212,8 @@ def decimal(precision: int, scale: int) -> dict[str, Any]:
     [
         pytest.param(decimal(12, 2), b"\x04\x07\xcf", "19.99", id="decimal"),
         pytest.param(decimal(12, 2), b"\x02\xff", "-0.01", id="negative decimal"),
-        pytest.param(decimal(12, 0), b"\x02\x05", "5", id="decimal without places"),
-        pytest.param(decimal(4, 2), b"\x08\x07\x5b\xcd\x15", "1234567.89", id="more digits than promised"),
+        pytest.param(decimal(12, 0), b"\x02\x05", "5", id="decimal without a scale"),
+        pytest.param(decimal(4, 2), b"\x08\x07\x5b\xcd\x15", "1234567.89", id="more digits than the precision"),
         pytest.param(
             {"type": "fixed", "name": "f", "size": 2, "logicalType": "decimal", "precision": 4, "scale": 1},
             b"\x00\x0f", "1.5", id="fixed decimal",
@@ -226,7 +226,7 @@ def decimal(precision: int, scale: int) -> dict[str, Any]:
         pytest.param({"type": "long", "logicalType": "local-timestamp-micros"}, long(0), "1970-01-01T00:00:00",
                      id="local timestamp"),
         pytest.param({"type": "int", "logicalType": "time-millis"}, long(1000), "00:00:01", id="time"),
-        pytest.param({"type": "long", "logicalType": "nobody-knows"}, long(7), 7, id="unknown logical type"),
+        pytest.param({"type": "long", "logicalType": "made-up"}, long(7), 7, id="unknown logical type"),
         pytest.param("bytes", b"\x04\xff\x00", "/wA=", id="bytes"),
         pytest.param({"type": "fixed", "name": "f", "size": 1}, b"\xff", "/w==", id="fixed"),
         pytest.param("double", b"\0\0\0\0\0\0\xf8\x7f", "nan", id="nan"),
@@ -258,7 +258,7 @@ def test_messages_of_several_schemas_are_read_by_their_own() -> None:
     assert (lines, errors) == ([b'{"a":"x"}', b'{"b":1}', b'{"a":"y"}', b'{"c": 1}'], {})
 
 
-def test_schemas_that_name_a_type_twice_and_live_in_a_namespace_are_read() -> None:
+def test_schema_that_reuses_a_named_type_in_a_namespace_is_read() -> None:
     point = {"type": "record", "name": "Point", "fields": [{"name": "x", "type": "double"}]}
     schema = record(a=point, b=["null", "Point"], c={"type": "array", "items": "deep.space.Point"})
     schema["namespace"] = "deep.space"
@@ -275,7 +275,7 @@ def test_schema_with_a_default_that_does_not_fit_still_reads_messages() -> None:
 # Avro that cannot be read
 
 
-def test_avro_without_a_registry_says_what_to_set() -> None:
+def test_avro_without_a_registry_names_the_setting() -> None:
     error = refusal(Decoder(None), envelope(b"\x02a"))
     assert error.code is Code.BAD_AVRO
     assert "SCHEMA_REGISTRY_URL is not set" in error.message
@@ -300,8 +300,8 @@ def test_schema_that_a_header_names_reads_the_bare_record(header: bytes) -> None
 
 @pytest.mark.parametrize("header", [BY_ID, BY_GUID], ids=["id", "GUID"])
 def test_json_with_a_schema_in_a_header_is_read_as_json(header: bytes) -> None:
-    shelf = Shelf({1: WriterSchema("JSON", '{"type": "object"}', False)})
-    assert Decoder(shelf).decode(b'{"v": 1}', header) == b'{"v": 1}'  # type: ignore[arg-type]
+    registry = FixedRegistry({1: WriterSchema("JSON", '{"type": "object"}', False)})
+    assert Decoder(registry).decode(b'{"v": 1}', header) == b'{"v": 1}'  # type: ignore[arg-type]
     assert Decoder(None).decode(b' {"v": 1}', header) == b' {"v": 1}'
 
 
@@ -316,14 +316,14 @@ def test_json_with_a_schema_in_a_header_is_read_as_json(header: bytes) -> None:
         pytest.param(b"", Code.BAD_AVRO, "__value_schema_id holds 0 bytes", id="empty"),
     ],
 )
-def test_header_that_names_no_schema_is_said_to(header: bytes, code: Code, reason: str) -> None:
+def test_header_without_a_valid_schema_id_is_refused(header: bytes, code: Code, reason: str) -> None:
     decoder = decoder_of(record(v="long"))
     lines, errors = decoder.decode_batch([long(3)], [header])
     assert (lines, errors[0].code) == ([b"null"], code)
     assert reason in errors[0].message
 
 
-def test_avro_with_its_schema_in_a_header_and_no_registry_says_what_to_set() -> None:
+def test_avro_with_its_schema_in_a_header_and_no_registry_names_the_setting() -> None:
     _, errors = Decoder(None).decode_batch([b"\x02a"], [BY_GUID])
     assert errors[0].code is Code.BAD_AVRO
     assert "SCHEMA_REGISTRY_URL is not set" in errors[0].message
@@ -336,7 +336,7 @@ def test_batch_mixes_schemas_in_headers_and_in_front() -> None:
     assert (lines, errors) == ([b'{"v":1}', b'{"v":2}', b'{"v": 3}'], {})
 
 
-def meant(number: float) -> float:
+def shortest(number: float) -> float:
     """The number of the shortest text; from 2^24 on, where each is whole, the number itself."""
     single = np.float32(number)
     return float(single) if abs(single) >= 2**24 else float(str(single))
@@ -346,14 +346,14 @@ def meant(number: float) -> float:
 def test_float_of_32_bits_is_its_shortest_decimal(number: float) -> None:
     schema = record(v="float")
     line = decoder_of(schema).decode(message(schema, {"v": number}))
-    assert json.loads(line)["v"] == meant(number)
+    assert json.loads(line)["v"] == shortest(number)
 
 
 @pytest.mark.parametrize("number", [12.9, 0.1, -3.14, 1e-30, 1e-45, 3.4028234663852886e38, 16777216.0, 0.0, 1.1e10])
-def test_float_of_32_bits_keeps_what_was_meant(number: float) -> None:
+def test_float_of_32_bits_keeps_the_written_decimal(number: float) -> None:
     schema = record(v="float")
     found = json.loads(decoder_of(schema).decode(message(schema, {"v": number})))["v"]
-    assert found == meant(number)
+    assert found == shortest(number)
 
 
 STRING, LONGS = record(v="string"), record(v={"type": "array", "items": "long"})
@@ -362,7 +362,7 @@ STRING, LONGS = record(v="string"), record(v={"type": "array", "items": "long"})
 @pytest.mark.parametrize(
     ("schema", "value", "reason"),
     [
-        pytest.param(STRING, b"\0", "ends after 1 bytes, inside the schema id", id="nothing behind the magic byte"),
+        pytest.param(STRING, b"\0", "ends after 1 bytes, inside the schema id", id="nothing after the magic byte"),
         pytest.param(STRING, b"\0\0\0\0", "ends after 4 bytes, inside the schema id", id="cut in the schema id"),
         pytest.param(STRING, envelope(b""), "ends before its record does", id="no record"),
         pytest.param(STRING, envelope(long(4) + b"abc"), "ends before its record does", id="cut off"),
@@ -399,8 +399,8 @@ def nested(levels: int) -> Any:
     return "long" if levels == 0 else {"type": "array", "items": nested(levels - 1)}
 
 
-def doubled(levels: int) -> list[dict[str, Any]]:
-    """Fields of which each holds the one before ten times: thousands of millions of values out of no bytes."""
+def tenfold(levels: int) -> list[dict[str, Any]]:
+    """Nested records, each with ten fields of the inner one: thousands of millions of values from no bytes."""
     kinds: list[Any] = ["null"]
     for level in range(levels):
         inner = kinds[-1]
@@ -411,7 +411,7 @@ def doubled(levels: int) -> list[dict[str, Any]]:
 
 
 def chained(links: int) -> dict[str, Any]:
-    """Records side by side, of which each holds the one before by its name."""
+    """A record of records, each of which refers to the previous one by its name."""
     kinds = [record(x="long") | {"name": "n0"}]
     kinds += [record(x=f"n{at - 1}") | {"name": f"n{at}"} for at in range(1, links)]
     return record(**{f"f{at}": kind for at, kind in enumerate(kinds)})
@@ -452,16 +452,16 @@ REFUSED = [
         json.dumps(record(v={"type": "array", "items": {"type": "fixed", "name": "f", "size": 0}})), "take no bytes",
         id="array of empty fixed",
     ),
-    pytest.param(json.dumps(doubled(9)), "more than 10000 types", id="a thousand million laughs"),
+    pytest.param(json.dumps(tenfold(9)), "more than 10000 types", id="a thousand million laughs"),
     pytest.param(json.dumps(record(v=decimal(10**9, 10**9))), "decimals of more than 100", id="endless decimals"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("schema", "reason"), REFUSED)
-def test_schema_that_is_not_safe_to_read_by_is_refused(schema: str, reason: str) -> None:
+def test_unsafe_schema_is_refused(schema: str, reason: str) -> None:
     with pytest.raises(SchemaRefusedError, match=reason):
         RecordReader(schema)
-    error = refusal(Decoder(Shelf({1: WriterSchema("AVRO", schema, False)})), envelope(b"\x02" * 100))  # type: ignore[arg-type]
+    error = refusal(Decoder(FixedRegistry({1: WriterSchema("AVRO", schema, False)})), envelope(b"\x02" * 100))  # type: ignore[arg-type]
     assert error.code is Code.BAD_AVRO
 
 
@@ -475,7 +475,7 @@ def test_schema_that_is_not_safe_to_read_by_is_refused(schema: str, reason: str)
     ],
 )
 def test_schema_of_another_kind_is_refused(schema: WriterSchema, reason: str) -> None:
-    error = refusal(Decoder(Shelf({1: schema})), envelope(b"\x02a"))  # type: ignore[arg-type]
+    error = refusal(Decoder(FixedRegistry({1: schema})), envelope(b"\x02a"))  # type: ignore[arg-type]
     assert error.code is Code.BAD_AVRO
     assert reason in error.message
 
@@ -539,8 +539,8 @@ for kind in ('"string"', '"bytes"', '{"type": "fixed", "name": "f", "size": 1099
 """
 
 
-def test_promised_gigabytes_are_not_allocated() -> None:
-    """In a process that has one gigabyte of addresses: an attempt would be a MemoryError, which is another reason."""
+def test_declared_gigabytes_are_not_allocated() -> None:
+    """In a process with one gigabyte of address space, where such an allocation is a MemoryError: another reason."""
     answer = subprocess.run(
         [sys.executable, "-c", HOSTILE], cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False
     )

@@ -29,12 +29,12 @@ def offsets(messages: tuple[Message, ...] | list[Message]) -> list[int]:
     return [one.offset for one in messages]
 
 
-def test_batch_knows_its_offsets_also_across_holes() -> None:
+def test_batch_has_its_offsets_also_with_gaps() -> None:
     one = batch(message(3), message(7))
     assert (one.first_offset, one.last_offset, len(one), one.size) == (3, 7, 2, 20)
 
 
-def test_hash_is_the_same_for_the_same_delivery_whatever_key_and_headers_are() -> None:
+def test_hash_does_not_depend_on_key_and_headers() -> None:
     again = [Message("t", 0, 3, 0, b"k", b"x", (("h", b"1"),)), Message("t", 0, 4, 0, None, None)]
     assert batch(message(3, b"x"), message(4, None)).sha256 == batch(*again).sha256
 
@@ -64,11 +64,11 @@ def test_hash_differs(other: MessageBatch) -> None:
     assert other.sha256 != batch(message(3, b"a"), message(4, b"b")).sha256
 
 
-def test_hash_tells_an_empty_value_from_none() -> None:
+def test_hash_differs_for_an_empty_value_and_none() -> None:
     assert batch(message(0, b"")).sha256 != batch(message(0, None)).sha256
 
 
-def test_size_counts_all_that_a_message_holds_in_memory() -> None:
+def test_size_counts_key_value_and_headers() -> None:
     assert Message("t", 0, 0, 0, b"key", b"value", (("name", b"held"), ("b", None))).size == 17
     assert Message("t", 0, 0, 0, None, None).size == 0
 
@@ -81,7 +81,7 @@ def test_header_gives_the_last_of_several() -> None:
 @pytest.mark.parametrize(
     ("most_messages", "most_bytes", "cut"),
     [(10, 1000, 5), (5, 50, 5), (3, 1000, 3), (10, 30, 3), (10, 39, 3), (2, 39, 2), (10, 1, 1), (1, 1, 1)],
-    ids=["all", "just all", "messages", "bytes", "bytes between", "both", "larger than allowed", "one"],
+    ids=["all", "exactly all", "messages", "bytes", "bytes between", "both", "larger than allowed", "one"],
 )
 def test_backlog_cuts_by_messages_and_bytes(most_messages: int, most_bytes: int, cut: int) -> None:
     five = backlog(5)
@@ -90,7 +90,7 @@ def test_backlog_cuts_by_messages_and_bytes(most_messages: int, most_bytes: int,
     assert five.size == 10 * (5 - cut)
 
 
-def test_backlog_counts_keys_and_survives_tombstones() -> None:
+def test_backlog_counts_keys_and_accepts_tombstones() -> None:
     made = Backlog()
     made.add(message(0, None, b"key"))
     made.add(message(1, None, None))
@@ -100,10 +100,10 @@ def test_backlog_counts_keys_and_survives_tombstones() -> None:
     assert not made.holds(3, 4)
 
 
-def test_what_is_put_back_comes_first() -> None:
+def test_requeued_messages_come_first() -> None:
     five = backlog(5)
     head = five.cut(2, 1000)
-    five.put_back(head)
+    five.requeue(head)
     assert offsets(five.messages) == [0, 1, 2, 3, 4]
     assert five.size == 50
 

@@ -1,4 +1,4 @@
-"""Rows of a file as messages, and the commands' refusals. No broker is asked."""
+"""Rows of a file as messages, and the commands' error messages. No broker is needed."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_values_have_the_contracts_types(tmp_path: Path, contract: Contract) -> 
     ("column", "value"),
     [("n", "1,5"), ("n", "007"), ("amount", "NaN"), ("amount", "+1"), ("f", ".5"), ("yes", "yes"), ("more", "{a")],
 )
-def test_what_is_not_of_its_type_stays_text_for_the_other_side_to_find(
+def test_value_of_another_type_stays_text_for_the_consumer_to_refuse(
     tmp_path: Path, contract: Contract, column: str, value: str
 ) -> None:
     assert json.loads(one(tmp_path, f'id,{column}\n1,"{value}"\n', contract)) == {"id": "1", column: value}
@@ -92,9 +92,9 @@ def test_numbers_lose_no_digit(tmp_path: Path, contract: Contract) -> None:
 
 
 def test_text_is_escaped(tmp_path: Path, contract: Contract) -> None:
-    told = 'a "quote", ü,\n\\ and a line'
-    quoted = told.replace('"', '""')
-    assert json.loads(one(tmp_path, f'id,"a ""name"""\n1,"{quoted}"\n', contract)) == {"id": "1", 'a "name"': told}
+    text = 'a "quote", ü,\n\\ and a line'
+    quoted = text.replace('"', '""')
+    assert json.loads(one(tmp_path, f'id,"a ""name"""\n1,"{quoted}"\n', contract)) == {"id": "1", 'a "name"': text}
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_key_is_the_contracts(tmp_path: Path, contract: Contract, key: tuple[str
     assert found == expected
 
 
-def test_without_a_contract_all_is_text_and_there_is_no_key(tmp_path: Path) -> None:
+def test_without_a_contract_all_values_are_text_and_there_is_no_key(tmp_path: Path) -> None:
     ((key, value),) = read(written(tmp_path, "id,n\na,1\n"), None)
     assert (key, value) == (None, b'{"id": "a", "n": "1"}')
 
@@ -121,7 +121,7 @@ def test_rows_come_in_order_in_chunks_also_compressed(tmp_path: Path, contract: 
 @pytest.mark.parametrize(
     ("content", "match"),
     [(None, "no such file"), (b"id,n\n" + b"1,2\n" * 9000 + b"1,2,3\n", "Line"), (b"\xff\xfe\x00id\n1\n", "cannot be")],
-    ids=["missing", "too many fields far behind", "not UTF-8"],
+    ids=["missing", "too many fields in a late row", "not UTF-8"],
 )
 def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, contract: Contract, content, match: str) -> None:
     path = tmp_path / "rows.csv"
@@ -138,8 +138,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, contract: Contrac
         (["produce", "--rows", "1"], "give --topic"),
         (["produce", "--topic", "sales"], "one of --file and --rows"),
         (["produce", "--topic", "sales", "--rows", "1", "--file", "x"], "one of --file and --rows"),
-        (["produce", "--topic", "nobody", "--rows", "1"], "one of: commits, events, inventory, issues, sales"),
-        (["produce", "--topic", "x", "--dataset", "nobody", "--file", "x"], "no contract for 'nobody'"),
+        (["produce", "--topic", "absent", "--rows", "1"], "one of: commits, events, inventory, issues, sales"),
+        (["produce", "--topic", "x", "--dataset", "absent", "--file", "x"], "no contract for 'absent'"),
         (["produce", "--topic", "sales", "--file", "absent.csv"], "no such file"),
         (["produce", "--topic", "sales", "--rows", "1", "--avro"], "SCHEMA_REGISTRY_URL is not set"),
     ],

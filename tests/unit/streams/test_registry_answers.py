@@ -1,4 +1,4 @@
-"""What a registry says to schema ids and GUIDs that a stranger made up, and what that means."""
+"""Answers of a registry to unknown schema ids and GUIDs, and their meaning."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GUID = "00000000-0000-0000-0000-000000000001"
 
 
 class NoSuchPath(BaseHTTPRequestHandler):
-    """Answers 404 without a code of the registry's own, as registries do to paths that they do not know."""
+    """Answers 404 without a registry's error code, as registries do for unknown paths."""
 
     types: bytes | None = None
 
@@ -58,12 +58,12 @@ def test_an_id_of_more_than_31_bits_is_no_schema(address: str, schema_id: int) -
 
 
 @pytest.mark.parametrize("address", [A_REGISTRY], indirect=True, ids=["a registry"])
-def test_a_guid_is_no_schema_where_the_registry_knows_no_guids(address: str) -> None:
+def test_a_guid_is_no_schema_if_the_registry_does_not_support_guids(address: str) -> None:
     assert Registry(address).schema_by_guid(GUID) is None
 
 
 @pytest.mark.parametrize("address", [NO_REGISTRY], indirect=True, ids=["no registry"])
-def test_a_wrong_address_is_not_blamed_on_the_message(address: str) -> None:
+def test_a_wrong_address_is_an_error_and_no_missing_schema(address: str) -> None:
     with pytest.raises(PermanentError, match="no schema registry"):
         Registry(address).schema_by_guid(GUID)
     with pytest.raises(PermanentError, match="no schema registry"):

@@ -1,4 +1,4 @@
-"""The commands about schemas, as far as they go without a registry."""
+"""The commands for schemas, without a registry."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_show_prints_the_schema_and_nothing_else() -> None:
 
 
 @pytest.mark.parametrize("action", ["show", "check", "register"])
-def test_unknown_dataset_is_one_line_with_those_there_are(action: str) -> None:
+def test_unknown_dataset_is_one_line_with_the_known_ones(action: str) -> None:
     result = CliRunner().invoke(app, [action, "slaes"])
     assert result.exit_code == 1
     assert result.stdout == ""
@@ -65,7 +65,7 @@ def test_missing_registry_is_one_line(
     assert message in result.stderr
 
 
-def test_broken_contract_says_what_is_broken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_broken_contract_is_reported_with_its_problem(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "sales.yaml").write_text((CONTRACTS_DIR / "sales.yaml").read_text().replace("newestBy", "newestby"))
     monkeypatch.setenv("INGEST_CONTRACTS_DIR", str(tmp_path))
     result = CliRunner().invoke(app, ["show", "sales"])

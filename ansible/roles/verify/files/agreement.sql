@@ -1,5 +1,5 @@
--- One line each: what | as the ledger counts it | as it is found. All of one snapshot, so that a load under way
--- changes neither: rows and ledger are committed together.
+-- Each line: subject | count of the ledger | actual count. All queries use one snapshot, so that a running load does not
+-- cause a difference: rows and ledger are committed together.
 BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;
 SELECT 'files whose counts do not add up', 0, count(*)
 FROM ops.file_ingestion_log

@@ -1,0 +1,54 @@
+"""The entry of `filegate`: the table of its commands, and how they find the stores.
+
+Exit codes: 0 done; 1 the command failed, or what it looked at is not in order; 2 wrong usage; 3 the platform is not
+healthy; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+
+import typer
+
+from include.cli.lazy_group import Command, lazy_group
+
+_FILES, _CONTRACTS, _STREAMS = "Files", "Contracts and datasets", "Streams"
+_COMMANDS = (
+    Command(_FILES, "files", "include.cli.files:app.files", "the newest files and what became of them"),
+    Command(_FILES, "show", "include.cli.files:app.show", "everything the ledger holds of a file"),
+    Command(_FILES, "errors", "include.cli.files:app.errors", "why a file's rows were refused"),
+    Command(_FILES, "reprocess", "include.cli.files:app.reprocess", "move quarantined files back to incoming/"),
+    Command(_FILES, "generate", "include.samples.__main__:app.generate", "write a sample file for a dataset"),
+    Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe or activate a contract"),
+    Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
+    Command(_STREAMS, "produce", "include.streams.__main__:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
+    Command(
+        _STREAMS,
+        "replay-dlq",
+        "include.streams.__main__:app.replay-dlq",
+        "publish dead letters again",
+        "KAFKA_BOOTSTRAP",
+    ),
+    Command(_STREAMS, "schema", "include.streams.schema_command:app", "a dataset's Avro schema and the registry"),
+)
+# The embedded platform's commands; a container has the library alone.
+_PLATFORM = "local.commands"
+
+
+def commands() -> tuple[Command, ...]:
+    """The commands that this installation has."""
+    if importlib.util.find_spec(_PLATFORM.partition(".")[0]) is None:
+        return _COMMANDS
+    table: tuple[Command, ...] = importlib.import_module(_PLATFORM).COMMANDS
+    return (*table, *_COMMANDS)
+
+
+def main() -> None:
+    """Run the command that the arguments name."""
+    app = typer.Typer(
+        cls=lazy_group(commands()), no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+        help="FileGate: files and messages into PostgreSQL, every refused row explained.",
+    )  # fmt: skip
+    app.callback()(lambda: None)
+    app(prog_name="filegate")

@@ -1,0 +1,32 @@
+"""`filegate datasets`: every dataset, by its contract and by what the ledger and the bucket hold of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from include.cli.output import print_rows
+from include.cli.stores import query
+
+_COLUMNS = ("dataset", "contract", "files", "rows", "failed", "waiting", "last_loaded")
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def datasets(as_json: Annotated[bool, typer.Option("--json", help="JSON instead of a table.")] = False) -> None:
+    """List every dataset: its contract, files and rows loaded, files in quarantine and waiting, the last load."""
+    from include.contracts.catalog import read_catalog
+    from include.settings import ingest_settings
+
+    catalog = read_catalog(ingest_settings().contracts_dir)
+    contracts = {name: f"{contract.version} {contract.status}" for name, contract in catalog.known.items()}
+    contracts |= {error.file.stem: "broken" for error in catalog.broken}
+    found = {row["dataset"]: row for row in query("list_datasets", {})}
+    empty: dict[str, Any] = {"files": 0, "rows": 0, "failed": 0, "waiting": 0, "last_loaded": None}
+    rows = [
+        {"dataset": name, "contract": contracts.get(name, "none")} | empty | found.get(name, {})
+        for name in sorted({*contracts, *found})
+    ]
+    print_rows(rows, _COLUMNS, as_json=as_json)

@@ -1,0 +1,38 @@
+"""The warehouse as a command reads it, and errors of the library as one line."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from psycopg.rows import dict_row
+
+from include.cli.output import fail
+from include.cli.platform_access import use_platform
+from include.errors import PipelineError
+from include.settings import store_settings
+from include.stores.warehouse import connect, statement, warehouse_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+
+def query(name: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
+    """The rows of sql/statements/<name>.sql, in a session that may only read.
+
+    Raises:
+        typer.Exit: the warehouse does not answer or refuses.
+    """
+    use_platform()
+    with explained(), connect(store_settings().warehouse()) as connection, warehouse_errors():
+        connection.execute(b"SET default_transaction_read_only = on")
+        return connection.cursor(row_factory=dict_row).execute(statement(name), values).fetchall()
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn what stops the library into one line on stderr and exit code 1."""
+    try:
+        yield
+    except PipelineError as error:
+        fail(str(error))

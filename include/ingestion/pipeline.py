@@ -1,0 +1,364 @@
+"""The pipeline: runs the stages for a file or a batch of messages, and notes the result of each in the ledger.
+
+The files of a batch are ingested one after the other; a bad file does not stop the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from collections import Counter
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Protocol
+
+from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
+from include.ingestion.audit import Auditor
+from include.ingestion.claim import worker_died
+from include.ingestion.engine import engine
+from include.ingestion.enrich import Enricher
+from include.ingestion.fetch import ObjectChangedError, fetch
+from include.ingestion.ledger import Ledger, StaleAttemptError
+from include.ingestion.load import load
+from include.ingestion.object_keys import clear_spool, rejects_key, spool_prefix
+from include.ingestion.process import process
+from include.ingestion.records import (
+    DuplicateContentError,
+    FileEntry,
+    FileRefusedError,
+    Loaded,
+    Rejects,
+    SpooledFile,
+)
+from include.ingestion.validate import validate
+from include.settings import ml_service_settings
+from include.stores.object_store import ObjectStore
+from include.stores.warehouse import Connection, connect
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings, MlServiceSettings, S3Config, WarehouseConfig
+
+log = logging.getLogger(__name__)
+
+# A batch ends after so many objects that the bucket lists and does not serve: each may take minutes of timeouts.
+_MOST_UNSERVED = 3
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The connections of a worker: opened once, used for a whole batch."""
+
+    objects: ObjectStore
+    ledger: Ledger
+    warehouse: WarehouseConfig
+    auditor: Auditor
+    enricher: Enricher
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to the warehouse, which the ledger uses too."""
+        return self.ledger.connection
+
+    @contextmanager
+    def answering_ledger(self) -> Iterator[Ledger]:
+        """The ledger; on a new connection if its own is closed.
+
+        It is used to note that a file waits: without that note the attempt would count as a death of its worker.
+        """
+        if not self.connection.closed:
+            yield self.ledger
+            return
+        with connect(self.warehouse) as connection:
+            yield Ledger(connection)
+
+
+class BatchSource(Protocol):
+    """Reads an entry's content and keeps its refused rows: the two steps that differ between files and messages."""
+
+    def spool(self, folder: Path) -> SpooledFile:
+        """Write the content into the folder."""
+
+    def store_rejects(self, rejects: Rejects) -> None:
+        """Store the reject file outside the worker."""
+
+    def publish_rejects(self, rejects: Rejects) -> None:
+        """Publish the refused rows; called before the good rows are published."""
+
+
+@contextmanager
+def open_stores(
+    s3: S3Config, warehouse: WarehouseConfig, ml_service: MlServiceSettings | None = None
+) -> Iterator[Stores]:
+    """Connect to the bucket and the warehouse. The address of the ML service is that of the settings by default."""
+    auditor, enricher = Auditor(warehouse), Enricher(ml_service or ml_service_settings())
+    with closing(auditor), closing(enricher), connect(warehouse) as connection:
+        yield Stores(ObjectStore(s3), Ledger(connection), warehouse, auditor, enricher)
+
+
+def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
+    """Ingest a file of the bucket that this worker has begun: see `ingest`."""
+    return ingest(contract, entry, ObjectBatchSource(entry, stores.objects, settings), stores, settings)
+
+
+def ingest(
+    contract: Contract, entry: FileEntry, source: BatchSource, stores: Stores, settings: IngestSettings
+) -> Loaded | None:
+    """Validate, process and load an entry that this worker has begun. Bad data is noted in the ledger, not raised.
+
+    Returns:
+        The row counts of the merge; None if the content was refused or is a duplicate.
+
+    Raises:
+        RetryableError: nothing was changed, and the entry can be begun again.
+        StaleAttemptError: another worker has begun the entry.
+        PermanentError: a retry does not help before the cause is removed.
+    """
+    current = _CurrentStage()
+    try:
+        with _folder(settings, entry) as folder:
+            try:
+                loaded = run_stages(contract, entry, source, stores, folder, settings, current)
+            except FileRefusedError as refusal:
+                _refuse(entry, current.stage, refusal, source, stores.ledger)
+                return None
+    except PipelineError as error:
+        error.stage = current.stage
+        raise
+    except Exception as error:
+        # A defect of the pipeline. The log gets its traceback, the ledger one sentence.
+        log.exception(
+            "File %s (%s) failed in stage %s by a defect of the pipeline.",
+            entry.file_id,
+            entry.shown_key,
+            current.stage,
+        )
+        raise PermanentError(
+            current.stage,
+            Code.INTERNAL,
+            f"The pipeline itself failed ({type(error).__name__}); the task's log has more.",
+        ) from error
+    log.info("File %s (%s): %s", entry.file_id, entry.shown_key, loaded)
+    return loaded
+
+
+@dataclass(frozen=True)
+class ObjectBatchSource:
+    """An object in the bucket; its reject file is kept under staging/ until the file is settled."""
+
+    entry: FileEntry
+    objects: ObjectStore
+    settings: IngestSettings
+
+    def spool(self, folder: Path) -> SpooledFile:
+        """Download the object."""
+        return fetch(self.entry, self.objects, folder, self.settings)
+
+    def store_rejects(self, rejects: Rejects) -> None:
+        """Upload the reject file under staging/."""
+        if rejects.path:
+            self.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
+
+    def publish_rejects(self, rejects: Rejects) -> None:
+        """Do nothing: `store_rejects` has uploaded the reject file."""
+
+
+@dataclass
+class _CurrentStage:
+    """The stage that an entry is in."""
+
+    stage: Stage = Stage.VALIDATE
+
+
+def run_stages(
+    contract: Contract,
+    entry: FileEntry,
+    source: BatchSource,
+    stores: Stores,
+    folder: Path,
+    settings: IngestSettings,
+    current: _CurrentStage,
+) -> Loaded:
+    """Validate, process and load, and note the result of each stage in the ledger."""
+    ledger = stores.ledger
+    raw = source.spool(folder)
+    validated = validate(
+        contract, raw, folder, settings, lambda sha256: _find_duplicate(contract, entry, ledger, sha256)
+    )
+    source.store_rejects(validated.rejects)
+    ledger.validated(entry, validated)
+    current.stage = Stage.PROCESS
+    processed = process(contract, validated, folder, settings, stores.enricher)
+    ledger.processed(entry, processed)
+    source.publish_rejects(validated.rejects)
+    current.stage = Stage.LOAD
+    return load(contract, entry, validated, processed, ledger, stores.auditor, folder, settings)
+
+
+def _find_duplicate(contract: Contract, entry: FileEntry, ledger: Ledger, sha256: str) -> int | None:
+    """The file that was loaded with the same content, if the content needs no second load."""
+    in_order = contract.loads_in_order and entry.is_object
+    if in_order:
+        ledger.check_turn(entry)
+    return ledger.find_duplicate(entry, sha256, allow_resend=in_order)
+
+
+def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, source: BatchSource, ledger: Ledger) -> None:
+    source.store_rejects(refusal.rejects)
+    # A failed critical expectation counts as a failed validation, though it is evaluated on the staging table.
+    if refusal.code is Code.EXPECTATION_FAILED:
+        stage = Stage.VALIDATE
+    ledger.refused(entry, stage, refusal)
+    level = logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING
+    log.log(level, "File %s (%s): %s: %s", entry.file_id, entry.shown_key, refusal.code, refusal)
+
+
+@contextmanager
+def _folder(settings: IngestSettings, entry: FileEntry) -> Iterator[Path]:
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    clear_spool(settings.spool_dir, entry)
+    folder = Path(mkdtemp(prefix=spool_prefix(entry), dir=settings.spool_dir))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@dataclass
+class BatchResult:
+    """The number of files per outcome, and the rows that the table holds of them.
+
+    `waiting` are left for the next run, `stale` for the worker that has begun them since.
+    """
+
+    files: Counter[str] = field(default_factory=Counter)
+    rows: int = 0
+    waiting: list[int] = field(default_factory=list)
+    stale: list[int] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        files = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.files.items())) or "no files"
+        return f"{files}, {self.rows:,} rows"
+
+
+def ingest_batch(contract: Contract, file_ids: Sequence[int], stores: Stores, settings: IngestSettings) -> BatchResult:
+    """Ingest each file of a batch.
+
+    A file that was begun before and not finished may have killed its worker: in a batch with other files it is left for
+    the next run, which ingests it alone. A permanent error or a defect of the pipeline refuses that one file. An
+    outside failure (bucket, warehouse, lock, disk, service) refuses no file: the file waits, with the reason in the
+    ledger.
+
+    Raises:
+        RetryableError: the first outside failure. It stops the batch, unless the bucket still serves other objects:
+            then these are tried first. Files that are not finished wait.
+    """
+    result = BatchResult()
+    with _shared_engine(len(file_ids), settings):
+        failure = _ingest_each(contract, file_ids, stores, settings, result)
+    if failure is not None:
+        log.warning("%s; waiting: %s. %s", result, len(result.waiting), failure)
+        raise failure
+    return result
+
+
+@contextmanager
+def _shared_engine(files: int, settings: IngestSettings) -> Iterator[None]:
+    """One engine for a batch of many small files. A single file opens one per stage: each frees its memory."""
+    if files == 1:
+        yield
+        return
+    settings.spool_dir.mkdir(parents=True, exist_ok=True)
+    with engine(settings.spool_dir, settings):
+        yield
+
+
+def _ingest_each(
+    contract: Contract, file_ids: Sequence[int], stores: Stores, settings: IngestSettings, result: BatchResult
+) -> PipelineError | None:
+    """Ingest each file; the first outside failure, if there was one.
+
+    Where files must be loaded in the order in which they were written, none is loaded before a file that waits.
+    """
+    failures: list[PipelineError] = []
+    for at, file_id in enumerate(file_ids):
+        entry = stores.ledger.read(file_id)
+        if entry is None or (entry.attempts > 0 and len(file_ids) > 1):
+            result.waiting.append(file_id)
+        elif entry.attempts >= settings.max_attempts:
+            reason = worker_died(entry.attempts, entry.stage)
+            stores.ledger.failed(file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
+            result.files["refused"] += 1
+        elif (failure := _ingest_one(contract, file_id, stores, settings, result)) is not None:
+            failures.append(failure)
+            if len(failures) >= _MOST_UNSERVED or not _is_of_one_object(entry, failure, stores.objects):
+                break
+        if contract.loads_in_order and (file_id in result.waiting or file_id in result.stale):
+            result.waiting.extend(file_ids[at + 1 :])
+            break
+    return failures[0] if failures else None
+
+
+def _ingest_one(
+    contract: Contract, file_id: int, stores: Stores, settings: IngestSettings, result: BatchResult
+) -> PipelineError | None:
+    """Ingest a file; the outside failure that it waits for, if there was one."""
+    try:
+        _ingest(contract, file_id, stores, settings, result)
+    except StaleAttemptError as error:
+        log.warning("File %s: %s This attempt is stale; that worker notes the outcome.", file_id, error.message)
+        result.stale.append(file_id)
+        result.files["stale attempt"] += 1
+    except PipelineError as error:
+        result.waiting.append(file_id)
+        return error
+    return None
+
+
+def _is_of_one_object(entry: FileEntry, error: PipelineError, objects: ObjectStore) -> bool:
+    """Whether the store works, and only fails to serve this object."""
+    if error.code is not Code.BUCKET_UNAVAILABLE:
+        return False
+    try:
+        next(iter(objects.list(entry.bucket, entry.object_key)), None)
+    except PipelineError:
+        return False
+    return True
+
+
+def _ingest(contract: Contract, file_id: int, stores: Stores, settings: IngestSettings, result: BatchResult) -> None:
+    entry = stores.ledger.begin(file_id)
+    if entry is None:
+        log.info("File %s has an outcome already.", file_id)
+        result.files["finished before"] += 1
+        return
+    try:
+        loaded = ingest_file(contract, entry, stores, settings)
+    except ObjectChangedError as error:
+        stores.ledger.postponed(entry, error.code, error.message)
+        result.waiting.append(file_id)
+    except RetryableError as error:
+        _postpone(entry, error, stores)
+        raise
+    except PermanentError as error:
+        if error.code is Code.BUCKET_REFUSED:  # the key or the bucket, not the file
+            _postpone(entry, error, stores)
+            raise
+        log.error("File %s: %s", file_id, error)
+        stores.ledger.failed(file_id, entry.attempts, error.stage, error.code, str(error))
+        result.files["refused"] += 1
+    else:
+        result.files["loaded" if loaded is not None else "refused"] += 1
+        if loaded is not None:
+            result.rows += loaded.inserted + loaded.updated + loaded.unchanged
+
+
+def _postpone(entry: FileEntry, error: PipelineError, stores: Stores) -> None:
+    # If the load was committed and only the answer did not arrive, the file is not postponed. The caller still raises
+    # the error, for the other files of the batch.
+    with stores.answering_ledger() as ledger, suppress(StaleAttemptError):
+        ledger.postponed(entry, error.code, str(error))

@@ -1,0 +1,165 @@
+"""CSV as text, for the slow path: records with their first line, their raw text, and the faults of their structure.
+
+Each record is accepted or refused on its own: after a broken quote, reading continues with the next line, so that one
+bad record does not consume the remaining file.
+"""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from include.errors import Code
+from include.ingestion.header import count_known
+from include.ingestion.readers.text_lines import BYTE_ORDER_MARK, RAW_SHOWN, Lines, broken_character, readable
+from include.ingestion.records import FileRefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from include.contracts.model import Contract
+
+DELIMITERS = (",", ";", "\t", "|")
+
+
+@dataclass(frozen=True)
+class CsvRecord:
+    """One record. `fields` is None where `code` says that its structure is broken."""
+
+    line: int
+    fields: list[str] | None
+    raw: str
+    code: Code | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """The delimiter and the header of a CSV file."""
+
+    delimiter: str
+    header: tuple[str, ...]
+
+
+def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
+    """Find the delimiter with which the header names most columns of the contract.
+
+    Raises:
+        FileRefusedError: the header cannot be read, or is longer than a row may be.
+    """
+    best: tuple[int, int, Dialect] | None = None
+    for delimiter in DELIMITERS:
+        first = next(read_records(path, delimiter, None, max_row_bytes), None)
+        if first is None:
+            raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
+        if first.fields is None:
+            problem = FileRefusedError(
+                first.code or Code.UNREADABLE_FILE,
+                f"The header cannot be read: {first.message}",
+                "Correct the first line.",
+            )
+            if first.code is Code.ROW_TOO_LONG:
+                raise problem
+            continue
+        candidate = (count_known(first.fields, contract), len(first.fields), Dialect(delimiter, tuple(first.fields)))
+        if best is None or candidate[:2] > best[:2]:
+            best = candidate
+    if best is None:
+        raise problem
+    return best[2]
+
+
+def data_records(path: Path, dialect: Dialect, max_row_bytes: int) -> Iterator[CsvRecord]:
+    """The records after the header. A record of another width, or that repeats the header, is refused."""
+    records = read_records(path, dialect.delimiter, len(dialect.header), max_row_bytes)
+    next(records)
+    header = list(dialect.header)
+    for record in records:
+        if record.fields is not None and is_header_again(record.fields, header):
+            message = "The record is the header again: the file was put together from several."
+            yield CsvRecord(record.line, None, record.raw, Code.REPEATED_HEADER, message)
+        else:
+            yield record
+
+
+def is_header_again(fields: list[str], header: list[str]) -> bool:
+    """Whether a record repeats the header, with or without a byte order mark inside its first quotes."""
+    return fields[0].removeprefix(BYTE_ORDER_MARK) == header[0] and fields[1:] == header[1:]
+
+
+def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: int) -> Iterator[CsvRecord]:
+    """Every record of the file, including the header. Blank lines are no records.
+
+    A byte order mark before a record is not part of it: a quote right after it opens a field.
+
+    Args:
+        path: plain UTF-8 text.
+        delimiter: one character.
+        width: how many fields a record must have; None accepts any number.
+        max_row_bytes: a record longer than this is refused.
+    """
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        lines = Lines(stream, max_row_bytes)
+        while (line := lines.next()) is not None:
+            number = lines.number
+            line = line.lstrip(BYTE_ORDER_MARK)
+            if not line.rstrip("\r\n"):
+                continue
+            if lines.cut:
+                yield CsvRecord(
+                    number, None, line[:RAW_SHOWN], Code.ROW_TOO_LONG, f"The record has over {max_row_bytes:,} bytes."
+                )
+                continue
+            if not line.isascii() and (bad := broken_character(line)):
+                raw = readable(line).rstrip("\r\n")
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, bad)
+                continue
+            if '"' in line:
+                fields, raw, problem = _quoted_record(line, lines, delimiter, max_row_bytes)
+            else:
+                raw = line.rstrip("\r\n")
+                fields, problem = raw.split(delimiter), ""
+            if fields is None:
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BROKEN_QUOTE, problem)
+            elif problem:
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, problem)
+            elif width is not None and len(fields) != width:
+                code = Code.TOO_MANY_FIELDS if len(fields) > width else Code.TOO_FEW_FIELDS
+                message = f"The record has {len(fields)} field{'s' * (len(fields) != 1)}; the header has {width}."
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], code, message)
+            else:
+                yield CsvRecord(number, fields, raw)
+
+
+def _quoted_record(line: str, lines: Lines, delimiter: str, max_row_bytes: int) -> tuple[list[str] | None, str, str]:
+    """Fields (None if a quote is broken), raw text and fault of a record that has quotes and may have several lines."""
+    taken = [line]
+    size = len(line)
+
+    def more() -> Iterator[str]:
+        nonlocal size
+        yield line
+        while size <= max_row_bytes and (following := lines.next()) is not None:
+            taken.append(following)
+            size += len(following)
+            yield following
+
+    try:
+        fields = next(csv.reader(more(), delimiter=delimiter, strict=True))
+    except (csv.Error, StopIteration) as error:
+        lines.give_back(taken[1:])
+        problem = (
+            "A quote is opened and not closed."
+            if len(taken) > 1 or "end of data" in str(error)
+            else 'A quote is inside a field and not escaped; quote the field and write "" for the quote.'
+        )
+        return None, line.rstrip("\r\n"), problem
+    raw = "".join(taken).rstrip("\r\n")
+    if len(taken) > 1 and (bad := broken_character(raw)):
+        return fields, readable(raw), bad
+    return fields, raw, ""
+
+
+csv.field_size_limit(2**31 - 1)  # `max_row_bytes` limits records instead

@@ -1,0 +1,145 @@
+"""Detects format, compression and encoding of a file by its content. The file's name is not used."""
+
+from __future__ import annotations
+
+import codecs
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from include.errors import Code
+from include.ingestion.expansion import allowed_bytes
+from include.ingestion.fetch import DAMAGES, bounded, damaged, expanded, open_expanded
+from include.ingestion.readers.encoding import marked_encoding, refuse_other_than_utf_8, refuse_utf_16_without_mark
+from include.ingestion.readers.text_format import LINE_END, begins_as_text, text_format
+from include.ingestion.records import FileFormat, FileRefusedError, Layout
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.contracts.model import Contract
+    from include.settings import IngestSettings
+
+HEAD_BYTES = 256 * 1024
+_LOOKED_AT = 4096
+_PARQUET = b"PAR1"
+_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
+# A frame that is skipped, as pzstd writes before each frame (RFC 8878, section 3.1.2).
+_COMPRESSED |= {bytes([first]) + b"\x2a\x4d\x18": "zstd" for first in range(0x50, 0x60)}
+_FOREIGN = {
+    b"\x89PNG": "a PNG image",
+    b"\xff\xd8\xff": "a JPEG image",
+    b"GIF8": "a GIF image",
+    b"%PDF": "a PDF document",
+    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word document",
+    b"BZh": "a bzip2 archive",
+    b"\xfd7zXZ": "an xz archive",
+    b"7z\xbc\xaf": "a 7-Zip archive",
+    b"ORC": "an ORC file",
+    b"Obj\x01": "an Avro file",
+    b"SQLite format 3": "an SQLite database",
+    b"\x7fELF": "a program",
+}
+_TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x1a\x1b")
+# A tenth of random bytes are such control characters.
+_BINARY_SHARE = 0.05
+# In a small file a single cell may exceed that share: up to so many control characters do not make a file binary.
+_FEW_CONTROLS = 8
+# Bytes of a character in UTF-16 and UTF-32, at most.
+_WIDEST = 4
+_REMEDY = "Send CSV, JSON, NDJSON or Parquet, plain or compressed by gzip or zstd."
+
+
+def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
+    """Detect the layout of a file.
+
+    The contract's column names distinguish a header from a bad line, and text with control characters from a binary
+    file.
+
+    Raises:
+        FileRefusedError: the file is empty, cut off, or of a format that cannot be read.
+    """
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    if start.startswith(_PARQUET) and not _is_text(_head(path, "none"), contract):
+        return _parquet(path)
+    compression = next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), "none")
+    head = _head(path, compression)
+    mark, declared = marked_encoding(head) or (b"", None)
+    if not head[len(mark) :].strip(b" \t\r\n\0"):
+        raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
+    for magic, name in _FOREIGN.items():
+        # A header may begin with such letters, as in ORCID.
+        if head.startswith(magic) and not (magic.isalnum() and _is_text(head, contract)):
+            raise FileRefusedError(Code.UNKNOWN_FORMAT, f"The content is {name}.", _REMEDY)
+    if head.startswith(_PARQUET) and not _is_text(head, contract):
+        raise FileRefusedError(
+            Code.UNKNOWN_FORMAT, f"The content is Parquet inside {compression}.", "Send the Parquet file as it is."
+        )
+    if declared is None:
+        _refuse_binary(head, contract)
+        # `plain_text` reports damaged data.
+        with suppress(*DAMAGES):
+            most = allowed_bytes(path.stat().st_size, settings)
+            refuse_other_than_utf_8(lambda: bounded(expanded(path, compression), most))
+    encoding = declared or "utf-8"
+    text, is_whole = _text(head, encoding), len(head) < HEAD_BYTES
+    if not (is_whole or text.startswith("[") or LINE_END.search(text)):
+        # Read enough to have the whole first line and the lines after it, unless it is longer than a row may be.
+        most = (HEAD_BYTES + settings.max_row_bytes) * (1 if encoding == "utf-8" else _WIDEST)
+        head = _head(path, compression, most)
+        text, is_whole = _text(head, encoding), len(head) < most
+    return Layout(text_format(text, contract, is_whole=is_whole), compression, encoding)
+
+
+def _parquet(path: Path) -> Layout:
+    with path.open("rb") as stream:
+        stream.seek(-min(4, path.stat().st_size), 2)
+        if stream.read(4) != _PARQUET or path.stat().st_size < 12:
+            raise FileRefusedError(
+                Code.TRUNCATED_FILE, "The Parquet file has no end: it was cut off.", "Upload the whole file again."
+            )
+    return Layout(FileFormat.PARQUET)
+
+
+def _head(path: Path, compression: str, most: int = HEAD_BYTES) -> bytes:
+    try:
+        with open_expanded(path, compression) as stream:
+            return stream.read(most)
+    except DAMAGES as error:
+        raise damaged(compression, error) from error
+
+
+def _text(head: bytes, encoding: str) -> str:
+    return head.decode(encoding, errors="replace").lstrip("\ufeff").lstrip()
+
+
+def _refuse_binary(head: bytes, contract: Contract) -> None:
+    """Raise if the content is binary, or text in UTF-16 or UTF-32 without a byte order mark."""
+    if begins_as_text(_text(head[:_LOOKED_AT], "utf-8"), contract):
+        return
+    refuse_utf_16_without_mark(head, lambda text: begins_as_text(text, contract))
+    sample = head[:_LOOKED_AT]
+    controls = _controls(sample)
+    is_text = controls <= min(_FEW_CONTROLS, len(sample) // 2) and _is_utf_8(sample)
+    if controls > len(sample) * _BINARY_SHARE and not is_text:
+        raise FileRefusedError(Code.UNKNOWN_FORMAT, "The content is binary, of no format known here.", _REMEDY)
+
+
+def _controls(head: bytes) -> int:
+    return sum(byte < ord(" ") and byte not in _TEXT_CONTROLS for byte in head[:_LOOKED_AT])
+
+
+def _is_utf_8(sample: bytes) -> bool:
+    """Whether a sample, whose last character may be cut, is UTF-8."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_text(head: bytes, contract: Contract) -> bool:
+    return len(head) > len(_PARQUET) and (
+        _controls(head) == 0 or begins_as_text(_text(head[:_LOOKED_AT], "utf-8"), contract)
+    )

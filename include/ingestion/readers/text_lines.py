@@ -1,0 +1,71 @@
+"""Reads the physical lines of a text that may be broken anywhere: numbered, bounded in length, and readable again."""
+
+from __future__ import annotations
+
+import re
+from typing import TextIO
+
+# Skipped before a record, where files were concatenated. Inside quotes, or later in a record, it is part of a value.
+BYTE_ORDER_MARK = "\ufeff"
+RAW_SHOWN = 10_000  # characters of a raw record that are kept
+# Half of a surrogate pair in three bytes, each decoded to a surrogate that represents a broken byte.
+_HALF_PAIR = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
+
+
+class Lines:
+    """Physical lines with their numbers and a length limit. Lines can be given back, to read them again."""
+
+    def __init__(self, stream: TextIO, limit: int) -> None:
+        self._stream, self._limit = stream, limit
+        self._again: list[str] = []
+        self.number = 0
+        self.cut = False
+
+    def next(self) -> str | None:
+        """The next line with its end, or None at the end of the file. `cut` says that it was over the limit."""
+        self.cut = False
+        if self._again:
+            self.number += 1
+            return self._again.pop()
+        line = self._stream.readline(self._limit)
+        if not line:
+            return None
+        self.number += 1
+        if len(line) >= self._limit and line[-1] not in "\r\n":
+            self.cut = True
+            while (remainder := self._stream.readline(1024**2)) and remainder[-1] not in "\r\n":
+                pass
+            self._end_line(remainder, 1024**2)
+        return self._end_line(line, self._limit)
+
+    def _end_line(self, line: str, limit: int) -> str:
+        """The line with its line feed, if the limit cut the line between carriage return and line feed."""
+        if len(line) < limit or line[-1] != "\r":
+            return line
+        at = self._stream.tell()
+        if self._stream.read(1) == "\n":
+            return line + "\n"
+        self._stream.seek(at)
+        return line
+
+    def give_back(self, lines: list[str]) -> None:
+        """Put lines back, in their order: they are read again."""
+        self._again.extend(reversed(lines))
+        self.number -= len(lines)
+
+
+def broken_character(line: str) -> str:
+    """The fault of a line that was decoded with surrogates for broken bytes; empty if it has none."""
+    try:
+        line.encode("utf-8")
+    except UnicodeEncodeError as error:
+        if _HALF_PAIR.match(line, error.start):
+            return f"Half of a surrogate pair at character {error.start + 1} is no character."
+        byte = ord(line[error.start]) - 0xDC00
+        return f"Byte 0x{byte:02x} at character {error.start + 1} is not UTF-8."
+    return ""
+
+
+def readable(line: str) -> str:
+    r"""The line with its broken bytes as escapes, as in `caf\xe9`."""
+    return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

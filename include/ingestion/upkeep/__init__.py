@@ -1,0 +1,1 @@
+"""Maintenance of the bucket and the ledger beside the pipeline: sweep, requeue, purge."""

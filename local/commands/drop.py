@@ -1,0 +1,85 @@
+"""`filegate drop`: put a file into the landing bucket, and wait for the verdict if asked."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from include.cli.files import errors
+from include.cli.output import fail
+from include.cli.stores import query
+from include.stores.object_store import ObjectStore
+from local import landing
+from local.errors import PlatformError
+from local.platform import Platform
+from local.settings import PlatformSettings, ingest_settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.settings import S3Config
+
+_POLL_SECONDS = 0.5
+_GOOD = {"archived", "duplicate"}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+@app.command()
+def drop(
+    file: Annotated[str, typer.Argument(help="The file on this machine.")],
+    dataset: Annotated[str, typer.Option(help="Its dataset; found by the file's name if left out.")] = "",
+    name: Annotated[str, typer.Option(help="Its name in the bucket; the same if left out.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Wait for the verdict; exit code 1 if refused.")] = False,
+    seconds: Annotated[int, typer.Option(min=1, help="With --wait: how long at most.")] = 600,
+) -> None:
+    """Put a file into the landing bucket, as a partner would."""
+    try:
+        path = landing.existing_file(file)
+        key = landing.object_key(path, dataset, name)
+        config = Platform(PlatformSettings()).s3_config
+        _upload(config, path, key)
+    except PlatformError as error:
+        fail(str(error))
+    typer.echo(key)
+    if wait:
+        _wait(config, key, seconds)
+
+
+def _upload(config: S3Config, path: Path, key: str) -> None:
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    console = Console(stderr=True, highlight=False)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(path.name, total=path.stat().st_size)
+        landing.upload(config, path, key, sent=lambda count: bar.advance(task, count))
+
+
+def _wait(config: S3Config, key: str, seconds: int) -> None:
+    """Follow the file's entry until it is settled, then print the verdict.
+
+    Raises:
+        typer.Exit: the file was refused, or is not settled in time.
+    """
+    dropped = ObjectStore(config).head(ingest_settings().landing_bucket, key)
+    etag = dropped.etag if dropped else None  # claimed and settled already: the newest entry of the key is its own
+    end = time.monotonic() + seconds
+    console = Console(stderr=True, highlight=False)
+    with console.status("waiting to be claimed") as spinner:
+        while time.monotonic() < end:
+            found = query("entry_of_object", {"key": key, "etag": etag})
+            if found and found[0]["settled"]:
+                break
+            spinner.update(found[0]["status"] if found else "waiting to be claimed")
+            time.sleep(_POLL_SECONDS)
+        else:
+            fail(f"{key} is not settled after {seconds} s; see: filegate files, filegate status")
+    typer.echo(f"file {found[0]['file_id']}: {found[0]['status']}")
+    errors(found[0]["file_id"])
+    sys.stdout.flush()
+    if found[0]["status"] not in _GOOD:
+        raise typer.Exit(1)

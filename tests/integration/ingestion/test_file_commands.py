@@ -1,0 +1,138 @@
+"""`filegate files`, `show`, `errors`, `reprocess` and `datasets`, on a ledger with a loaded and a refused file."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from include.contracts.model import ErrorBudget
+from include.samples.badness import Bad, BadKind
+from local import addresses
+
+if TYPE_CHECKING:
+    from conftest import MakePipeline
+    from ingest_pipeline import Pipeline
+
+    from local.platform import Platform
+
+pytestmark = pytest.mark.integration
+
+
+class Filegate:
+    """The command, run with the addresses of the tests' platform and the bucket of one test."""
+
+    def __init__(self, platform: Platform, pipeline: Pipeline) -> None:
+        self._environment = os.environ | addresses.for_library(platform) | {"INGEST_LANDING_BUCKET": pipeline.bucket}
+
+    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "include.cli", *map(str, arguments)]
+        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False, timeout=120)
+
+    def json(self, *arguments: object) -> Any:
+        done = self(*arguments, "--json")
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
+
+
+@pytest.fixture
+def pipeline(make_pipeline: MakePipeline) -> Pipeline:
+    return make_pipeline(budget=ErrorBudget(share=0.1))
+
+
+@pytest.fixture
+def filegate(platform: Platform, pipeline: Pipeline) -> Filegate:
+    return Filegate(platform, pipeline)
+
+
+@pytest.fixture
+def sent(pipeline: Pipeline) -> tuple[int, int]:
+    """The ids of a file that was loaded and of one that was refused, with rows refused in both."""
+    good = pipeline.sample("good.csv", 500, bad=[Bad(BadKind.BAD_DATE, 2)]).path.read_bytes()
+    bad = pipeline.sample("bad.csv", 50, bad=[Bad(BadKind.BAD_DATE, 20)], seed=2).path.read_bytes()
+    entries = [pipeline.send("good.csv", good), pipeline.send("bad.csv", bad)]
+    assert [entry["status"] for entry in entries] == ["archived", "validation_failed"]
+    return entries[0]["file_id"], entries[1]["file_id"]
+
+
+def test_files_lists_the_newest_first_and_failed_ones_alone(
+    filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]
+) -> None:
+    dataset = pipeline.contract.dataset
+    found = filegate.json("files", "--dataset", dataset)
+    assert [(row["id"], row["status"]) for row in found] == [(sent[1], "validation_failed"), (sent[0], "archived")]
+    assert (found[1]["read"], found[1]["loaded"], found[1]["rejected"]) == (500, 498, 2)
+    assert [row["id"] for row in filegate.json("files", "--dataset", dataset, "--failed")] == [sent[1]]
+    assert filegate("files", "--dataset", "nothing").stdout == "no files of nothing\n"
+
+
+def test_files_is_plain_text_in_a_pipe(filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]) -> None:
+    shown = filegate("files", "--dataset", pipeline.contract.dataset).stdout
+    assert "\x1b" not in shown
+    assert "incoming/" in shown
+    assert "error-budget-exceeded" in shown
+
+
+def test_show_and_errors_explain_a_refused_file(filegate: Filegate, sent: tuple[int, int]) -> None:
+    shown = filegate("show", sent[1])
+    assert shown.returncode == 0
+    assert "validation_failed" in shown.stdout
+    assert "bad-date 20" in shown.stdout
+    errors = filegate.json("errors", sent[1])
+    assert len(errors) == 20
+    assert {error["code"] for error in errors} == {"bad-date"}
+    assert all(error["line"] and error["column"] and error["message"] for error in errors)
+    assert "error-budget-exceeded" in filegate("errors", sent[1]).stdout
+
+
+@pytest.mark.parametrize("command", ["show", "errors"])
+def test_unknown_file_ends_with_1_and_the_next_step(filegate: Filegate, command: str) -> None:
+    done = filegate(command, 10**9)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the ledger has no file 1000000000; see: filegate files" in done.stderr
+
+
+def test_reprocess_without_a_choice_names_the_choices_and_moves_nothing(
+    filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]
+) -> None:
+    done = filegate("reprocess")
+    assert done.returncode == 2
+    assert f"{pipeline.contract.dataset} 1" in done.stderr
+    assert pipeline.keys("incoming/") == []
+
+
+def test_reprocess_moves_the_chosen_file_and_a_dry_run_moves_none(
+    filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]
+) -> None:
+    listed = filegate("reprocess", "--dataset", pipeline.contract.dataset, "--dry-run")
+    assert listed.returncode == 0
+    assert str(sent[1]) in listed.stdout
+    assert pipeline.keys("incoming/") == []
+
+    refused = filegate("reprocess", "--file", sent[0])
+    assert refused.returncode == 1
+    assert f"not in quarantine: {sent[0]}" in refused.stderr
+
+    done = filegate("reprocess", "--file", sent[1])
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 files moved" in done.stdout
+    assert [key.rsplit("/", 1)[-1] for key in pipeline.keys("incoming/")] == ["bad.csv"]
+
+
+def test_datasets_counts_files_and_rows(filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]) -> None:
+    found = {row["dataset"]: row for row in filegate.json("datasets")}
+    row = found[pipeline.contract.dataset]
+    assert (row["contract"], row["files"], row["rows"], row["failed"]) == ("none", 1, 498, 1)
+    assert found["sales"]["contract"].endswith("active")
+
+
+def test_warehouse_that_does_not_answer_is_one_line(filegate: Filegate) -> None:
+    filegate._environment |= {"WAREHOUSE_PORT": "1"}
+    done = filegate("files")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,63 @@
+"""`filegate contract activate`: from draft to active, by one line of the file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from include.cli import contracts
+from include.cli.contracts import app
+from include.contracts.reader import read_contract
+from include.settings import CONTRACTS_DIR, IngestSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(contracts, "ingest_settings", lambda: IngestSettings(contracts_dir=tmp_path))
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "sales.yaml"
+    path.write_text(text.replace("status: active", "status: draft  # until it was looked at"), encoding="utf-8")
+    return path
+
+
+def activate(*arguments: str):
+    return CliRunner().invoke(app, ["activate", *arguments])
+
+
+def test_activate_changes_the_status_and_nothing_else(draft: Path) -> None:
+    before = draft.read_text(encoding="utf-8")
+    done = activate("sales")
+    assert done.exit_code == 0, done.output
+    assert draft.read_text(encoding="utf-8") == before.replace("status: draft", "status: active")
+    assert not read_contract(draft).is_draft
+    assert "active already" in activate("sales").output
+
+
+def test_activate_refuses_lines_that_are_marked_for_review(draft: Path) -> None:
+    text = draft.read_text(encoding="utf-8")
+    draft.write_text(text + "# REVIEW: is this the key?\n", encoding="utf-8")
+    refused = activate("sales")
+    assert refused.exit_code == 1
+    assert f"1 lines are marked REVIEW: {len(text.splitlines()) + 1}" in refused.output
+    assert read_contract(draft).is_draft
+    assert activate("sales", "--reviewed").exit_code == 0
+
+
+def test_activate_of_an_unknown_dataset_names_the_nearest(draft: Path) -> None:
+    refused = activate("sale")
+    assert refused.exit_code == 1
+    assert "did you mean sales?" in refused.output
+
+
+def test_activate_leaves_a_broken_contract_as_it_is(draft: Path) -> None:
+    broken = draft.read_text(encoding="utf-8").replace("status: draft", "status: [draft")
+    draft.write_text(broken, encoding="utf-8")
+    assert activate("sales").exit_code == 1
+    assert draft.read_text(encoding="utf-8") == broken

@@ -1,0 +1,59 @@
+"""`filegate`: what it lists, that every command can be imported, and what it does not import for its help."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from include.cli.app import commands
+from include.cli.lazy_group import _imported
+
+pytestmark = pytest.mark.unit
+
+HEAVY = ("airflow", "duckdb", "great_expectations", "pyarrow", "boto3", "mlflow")
+
+
+def filegate(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "include.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+
+@pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
+def test_command_of_the_table_can_be_imported_and_explains_itself(command) -> None:
+    assert (_imported(command).help or "").strip()
+
+
+def test_names_of_commands_are_there_once() -> None:
+    names = [command.name for command in commands()]
+    assert sorted(set(names)) == sorted(names)
+
+
+def test_help_lists_every_command_within_80_columns() -> None:
+    shown = filegate("--help")
+    assert shown.returncode == 0
+    for command in commands():
+        assert f"  {command.name} " in shown.stdout
+    assert max(map(len, shown.stdout.splitlines())) <= 80
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys\nfrom include.cli.app import main\nsys.argv = ['filegate', '--help']\n"
+        f"try: main()\nexcept SystemExit: pass\nprint([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert shown.stdout.splitlines()[-1] == "[]"
+
+
+def test_unknown_command_names_the_nearest_ones() -> None:
+    shown = filegate("fils")
+    assert (shown.returncode, shown.stdout) == (2, "")
+    assert "there is no command 'fils'. Did you mean files" in shown.stderr
+
+
+def test_wrong_option_is_refused_without_a_traceback() -> None:
+    shown = filegate("files", "--limit", "none")
+    assert shown.returncode == 2
+    assert "Traceback" not in shown.stderr

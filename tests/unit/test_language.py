@@ -1,0 +1,220 @@
+"""Plain language: words that no tracked text file may contain, and words that no name in Python and SQL may contain.
+
+Names in snake_case and CamelCase are split into words. Use the words of Airflow, Kafka, PostgreSQL and dbt instead.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from local.settings import REPOSITORY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.unit
+
+# Forbidden everywhere: in prose, messages, names, and names of files.
+WORDS = frozenset({
+    "told", "tells", "road", "roads", "door", "doors", "mend", "mends", "mended", "mending", "mender", "anew",
+    "whoever", "somebody", "loser", "losers", "doubled", "news",
+})  # fmt: skip
+# Forbidden in names of Python and SQL: they do not say what a value is. In prose they are ordinary English.
+NAMES = frozenset({
+    "way", "place", "rest", "facts", "stock", "suspect", "killer", "lost", "returned", "span", "people",
+})  # fmt: skip
+
+EXEMPT = (
+    "sql/migrations/",  # applied: must not change
+    "tests/resources/",  # recorded and foreign data
+    "local/github_api/recording.",  # recorded data
+    "deploy/compose-spec.json",  # the Compose specification
+    "requirements.txt",  # lock files
+    "ml_api/requirements.txt",
+    "LICENSE",
+    "tests/unit/test_language.py",
+)
+# Columns of ops.alert, which an applied migration has created.
+COLUMNS = re.compile(r"\b(told_until|told_at)\b")
+
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_SQL_SKIPPED = re.compile(r"--[^\n]*|/\*.*?\*/|\{#.*?#\}|'(?:[^']|'')*'", re.DOTALL)
+_SQL_NAME = re.compile(r"[A-Za-z_]\w*")
+
+
+def words_of(text: str) -> Iterator[str]:
+    """Yield the words of a text in lower case; names are split at underscores and capitals."""
+    yield from (found[0].lower() for found in _WORD.finditer(text))
+
+
+def words_in_text(text: str) -> list[tuple[int, str]]:
+    """Return line and word of each forbidden word."""
+    lines = enumerate(text.splitlines(), start=1)
+    return [(number, word) for number, line in lines for word in words_of(COLUMNS.sub("", line)) if word in WORDS]
+
+
+def names_in_python(source: str) -> list[tuple[int, str]]:
+    """Return line and name of each name with a forbidden word that a Python source defines."""
+    return [(line, name) for line, name in _defined_names(ast.parse(source)) if not NAMES.isdisjoint(words_of(name))]
+
+
+def _defined_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()):
+                yield node.lineno, name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield node.lineno, name
+            case ast.arg(arg=name):
+                yield node.lineno, name
+            case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)):
+                yield node.lineno, name
+            case ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)) | ast.MatchMapping(rest=str(name)):
+                yield node.lineno, name
+
+
+def names_in_sql(statement: str) -> list[tuple[int, str]]:
+    """Return line and name of each identifier with a forbidden word; comments and literals are skipped."""
+    # Blanks instead of skipped text keep the numbers of lines.
+    code = _SQL_SKIPPED.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), statement)
+    return [
+        (code.count("\n", 0, found.start()) + 1, found[0])
+        for found in _SQL_NAME.finditer(code)
+        if not NAMES.isdisjoint(words_of(found[0]))
+    ]
+
+
+@cache
+def tracked_texts() -> dict[str, str]:
+    """Return path and text of every tracked text file that is not exempt."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    ).stdout
+    texts = {}
+    for name in filter(None, listed.split("\0")):
+        path = REPOSITORY / name
+        if name.startswith(EXEMPT) or path.is_symlink() or not path.is_file():
+            continue
+        try:
+            texts[name] = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            continue  # an image or another binary file
+    return texts
+
+
+def failures(found: dict[str, list[tuple[int, str]]]) -> str:
+    return "\n".join(f"{path}:{line}: {word}" for path, hits in found.items() for line, word in hits)
+
+
+def test_tracked_text_has_no_forbidden_word() -> None:
+    found = failures({path: words_in_text(text) for path, text in tracked_texts().items()})
+    assert not found, f"Use a word of the style guide instead.\n{found}"
+
+
+def test_file_names_have_no_forbidden_word() -> None:
+    found = [
+        f"{path}: {word}"
+        for path in tracked_texts()
+        for word in words_of(path)
+        if word in WORDS or (word in NAMES and Path(path).suffix in {".py", ".sql"})
+    ]
+    assert not found, "Rename the file.\n" + "\n".join(found)
+
+
+def test_python_names_have_no_forbidden_word() -> None:
+    found = failures({path: names_in_python(text) for path, text in tracked_texts().items() if path.endswith(".py")})
+    assert not found, f"Say in the name what the value is.\n{found}"
+
+
+def test_sql_names_have_no_forbidden_word() -> None:
+    found = failures(
+        {path: names_in_sql(text) for path, text in tracked_texts().items() if ".sql" in Path(path).suffixes}
+    )
+    assert not found, f"Say in the name what the value is.\n{found}"
+
+
+def test_scan_covers_every_kind_of_text_file() -> None:
+    suffixes = {Path(path).suffix for path in tracked_texts()}
+    assert {".py", ".sql", ".md", ".yml", ".yaml", ".j2", ".html", ".toml", ".json"} <= suffixes
+    assert len(tracked_texts()) > 500
+
+
+# --- planted words
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        pytest.param("one\nthe user was told", [(2, "told")], id="prose"),
+        pytest.param("is_told = 1", [(1, "told")], id="snake case"),
+        pytest.param("class ToldUser: ...", [(1, "told")], id="camel case"),
+        pytest.param("BATCH_DOOR_ROWS", [(1, "door")], id="constant"),
+        pytest.param("parseDOORFile", [(1, "door")], id="capitals in camel case"),
+        pytest.param("Mend it; News.", [(1, "mend"), (1, "news")], id="capital letter"),
+        pytest.param("SELECT told_until, told_at, told_ago", [(1, "told")], id="columns of ops.alert"),
+        pytest.param("recommend, newsletter, roadmap, indoors, untold", [], id="parts of other words"),
+    ],
+)
+def test_words_in_text_finds_planted_words(text: str, found: list[tuple[int, str]]) -> None:
+    assert words_in_text(text) == found
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("place = 1", "place"),
+        ("for one_way in []: ...", "one_way"),
+        ("def f(*, rest): ...", "rest"),
+        ("def find_people(): ...", "find_people"),
+        ("async def f_lost(): ...", "f_lost"),
+        ("class StockReader: ...", "StockReader"),
+        ("self.facts = 1", "facts"),
+        ("import re as span", "span"),
+        ("try: ...\nexcept OSError as suspect: ...", "suspect"),
+        ("match 1:\n    case killer: ...", "killer"),
+        ("match []:\n    case [*rest]: ...", "rest"),
+        ("match {}:\n    case {**rest}: ...", "rest"),
+        ("first, *rest = []", "rest"),
+        ("class A:\n    returned: int", "returned"),
+        ("lambda way: 1", "way"),
+        ("[place for place in []]", "place"),
+    ],
+)
+def test_names_in_python_finds_planted_names(source: str, name: str) -> None:
+    assert [found for _, found in names_in_python(source)] == [name]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "# the place of people\n'rest'",
+        "found.span()",
+        "replaced = restore = spanned = 1",
+        "from x import place",
+    ],
+    ids=["prose", "attribute of a library", "other words", "name of a library"],
+)
+def test_names_in_python_ignores_what_a_source_does_not_name(source: str) -> None:
+    assert names_in_python(source) == []
+
+
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("SELECT\n    row_number() AS place\nFROM t", [(2, "place")]),
+        ("SELECT %(lost_rows)s", [(1, "lost_rows")]),
+        ("-- the place\nSELECT 'in place', /* rest */ a\nFROM people", [(3, "people")]),
+        ("SELECT 'it''s a way' AS a", []),
+        ("{#- the\nrest -#}\nSELECT span FROM {{ ref('stock') }}", [(3, "span")]),
+    ],
+    ids=["alias", "placeholder", "comments and literals", "quote in a literal", "template"],
+)
+def test_names_in_sql_finds_planted_names(statement: str, found: list[tuple[int, str]]) -> None:
+    assert names_in_sql(statement) == found
