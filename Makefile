@@ -230,7 +230,7 @@ help: ## this list
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # A python3.11 on the PATH may be a shim of a version manager that does not work: each candidate is tested.
-$(STAMP): requirements.txt
+$(STAMP): requirements.txt include/cli/install.py
 	@{ python=""; \
 	for candidate in $(PYTHON) python3.11 python3 python; do \
 	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +59,9 @@ def test_wrong_option_is_refused_without_a_traceback() -> None:
     shown = filegate("files", "--limit", "none")
     assert shown.returncode == 2
     assert "Traceback" not in shown.stderr
+
+
+def test_every_command_is_in_the_reference() -> None:
+    text = (Path(__file__).parents[3] / "docs" / "commands.md").read_text(encoding="utf-8")
+    mentioned = {words.split()[0] for words in re.findall(r"`([a-z][^`]*)`", text)}
+    assert {command.name for command in commands()} <= mentioned
