@@ -1,6 +1,7 @@
 """The pipeline: runs the stages for a file or a batch of messages, and notes the result of each in the ledger.
 
-The files of a batch are ingested one after the other; a bad file does not stop the others.
+The order is validate, process, load; the DAG claims before and settles after (`errors.Stage` has all five). The files
+of a batch are ingested one after the other; a bad file does not stop the others.
 """
 
 from __future__ import annotations

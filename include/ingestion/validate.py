@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import Code
-from include.ingestion.duplicates import with_duplicates
+from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.engine import engine
 from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.fetch import plain_text

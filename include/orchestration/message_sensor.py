@@ -50,7 +50,7 @@ class MessagesWaitingTrigger(PollingTrigger):
 
     def poll(self) -> int:
         """Return the lag of the group, or 0 while a batch backs off after an outage."""
-        from include.streams.broker import group_lag
+        from include.streams.offsets import group_lag
 
         # The connection is read once, and again after an error: a password may have changed.
         kafka = self._kafka or kafka_config(self.connection_id)

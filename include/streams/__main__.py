@@ -90,7 +90,7 @@ def lag(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
 ) -> None:
     """Serve each topic's lag to Prometheus until the command is stopped."""
-    from include.streams.lag import LagCollector, serve
+    from include.streams.lag_metrics import LagCollector, serve
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     stopped = Event()

@@ -20,12 +20,12 @@ from include.streams.broker import (
     group_options,
     is_refusal,
     known_topics,
-    partition_offsets,
     recreate_group,
     translated,
 )
 from include.streams.commits import Commits
 from include.streams.messages import Message, MessageBatch, headers_of
+from include.streams.offsets import partition_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

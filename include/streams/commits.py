@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer
 
-    from include.streams.broker import PartitionOffsets
+    from include.streams.offsets import PartitionOffsets
 
 _COMMIT_SECONDS = 10.0
 _ANSWER_POLL_SECONDS = 0.005

@@ -16,14 +16,9 @@ from confluent_kafka import KafkaError, TopicPartition
 
 from include.errors import Code, PermanentError, RetryableError, Stage
 from include.settings import stream_settings
-from include.streams.broker import (
-    commit,
-    ensure_topic,
-    partition_offsets,
-    raise_for,
-    reader,
-)
+from include.streams.broker import commit, ensure_topic, raise_for, reader
 from include.streams.messages import headers_of
+from include.streams.offsets import partition_offsets
 from include.streams.publish import publisher
 from include.streams.topics import set_topic_options, topic_names, topic_options
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, TopicPartition
 
 from include.settings import StreamSettings
-from include.streams.broker import ensure_topic, partition_offsets, raise_for, reader
+from include.streams.broker import ensure_topic, raise_for, reader
 from include.streams.dead_letters import OFFSET, PARTITION, dead_letter_topic
 from include.streams.messages import headers_of
+from include.streams.offsets import partition_offsets
 from include.streams.publish import publisher
 from proof.torture.proxied_platform import TOPIC
 

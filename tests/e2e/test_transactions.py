@@ -13,8 +13,8 @@ from confluent_kafka import Consumer, KafkaError, TopicPartition
 from include.contracts.reader import read_contract
 from include.samples.badness import Bad, BadKind
 from include.settings import KafkaConfig, stream_settings
-from include.streams.broker import PartitionOffsets, partition_offsets
 from include.streams.dead_letters import dead_letter_topic
+from include.streams.offsets import PartitionOffsets, partition_offsets
 from include.streams.produce import produce_file
 from include.streams.publish import publisher
 from local import broker

@@ -1,7 +1,7 @@
 """CSV as text, for the slow path: records with their first line, their raw text, and the faults of their structure.
 
-Each record is accepted or refused on its own: after a broken quote, reading continues with the next line, so that one
-bad record does not consume the remaining file.
+The fast path, for files without faults, is `vectorised`; `sniff` serves both. Each record is accepted or refused on its
+own: after a broken quote, reading continues with the next line, so that one bad record does not consume the others.
 """
 
 from __future__ import annotations

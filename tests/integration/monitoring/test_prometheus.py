@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry, start_http_server
 from running_prometheus import Prometheus, prometheus, sql_exporter, wait_for
 
 from include.settings import KafkaConfig, StreamSettings
-from include.streams import lag
-from include.streams.broker import PartitionOffsets
+from include.streams import lag_metrics
+from include.streams.offsets import PartitionOffsets
 from ml_api.metrics import Metrics
 from tests.monitoring_files import BUILT_IN, Expression, exporter_queries, expressions, mailed_alerts, promql, selectors
 
@@ -50,12 +50,12 @@ def served(filled: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     metrics.count_request("/predict", 200, 0.01)
     lags = CollectorRegistry()
     config = KafkaConfig(bootstrap_servers="127.0.0.1:1")
-    lags.register(lag.LagCollector(config, StreamSettings(), lambda: [TOPIC]))
+    lags.register(lag_metrics.LagCollector(config, StreamSettings(), lambda: [TOPIC]))
     with (
         pytest.MonkeyPatch.context() as patch,
         sql_exporter(filled.warehouse_config("reader"), folder / "sql.log") as port,
     ):
-        patch.setattr(lag, "partition_offsets", lambda *_: OFFSETS)
+        patch.setattr(lag_metrics, "partition_offsets", lambda *_: OFFSETS)
         servers = [start_http_server(0, addr="127.0.0.1", registry=registry) for registry in (metrics.registry, lags)]
         (ml_api, _), (kafka_lag, _) = servers
         targets = {

@@ -21,7 +21,8 @@ from include.streams import batch_consumer
 from include.streams import broker as broker_module
 from include.streams import commits as commits_module
 from include.streams.batch_consumer import BatchConsumer
-from include.streams.broker import commit, ensure_topic, group_lag
+from include.streams.broker import commit, ensure_topic
+from include.streams.offsets import group_lag
 
 if TYPE_CHECKING:
     from real_broker import Broker

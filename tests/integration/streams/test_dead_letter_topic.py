@@ -11,9 +11,10 @@ from include.errors import Code, PermanentError, RetryableError, Stage
 from include.settings import KafkaConfig
 from include.streams import broker as broker_module
 from include.streams import dead_letters
-from include.streams.broker import ensure_topic, group_lag
+from include.streams.broker import ensure_topic
 from include.streams.dead_letters import DeadLetter, publish, replay
 from include.streams.messages import Message
+from include.streams.offsets import group_lag
 from include.streams.topics import topic_options
 
 if TYPE_CHECKING:

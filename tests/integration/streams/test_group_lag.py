@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.streams.batch_consumer import BatchConsumer
-from include.streams.broker import ensure_topic, group_lag, partition_offsets
+from include.streams.broker import ensure_topic
+from include.streams.offsets import group_lag, partition_offsets
 
 if TYPE_CHECKING:
     from real_broker import Broker

@@ -10,7 +10,8 @@ from confluent_kafka import Producer
 from real_broker import values
 
 from include.streams.batch_consumer import BatchConsumer
-from include.streams.broker import ensure_topic, group_lag, partition_offsets
+from include.streams.broker import ensure_topic
+from include.streams.offsets import group_lag, partition_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -14,9 +14,9 @@ from topic_pipeline import Letter, category_by_rule, message, messages, transact
 from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code, PermanentError
 from include.streams import consume
-from include.streams.broker import partition_offsets
 from include.streams.decode import SCHEMA_ID_HEADER
 from include.streams.encode import Encoder
+from include.streams.offsets import partition_offsets
 from include.streams.registry import Registry, subject_of
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ import pytest
 from topic_pipeline import message, messages, transaction
 
 from include.streams import batch_consumer
-from include.streams.broker import commit, ensure_topic, group_lag, partition_offsets
+from include.streams.broker import commit, ensure_topic
 from include.streams.consume import TopicConsumer
 from include.streams.dead_letters import dead_letter_topic
+from include.streams.offsets import group_lag, partition_offsets
 from include.streams.topics import topic_options
 
 if TYPE_CHECKING:

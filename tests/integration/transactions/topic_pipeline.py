@@ -18,10 +18,11 @@ from psycopg import sql
 from include.ingestion.claim import AirflowRun
 from include.ingestion.pipeline import Stores, open_stores
 from include.streams.batch_consumer import BatchConsumer
-from include.streams.broker import ensure_topic, partition_offsets
+from include.streams.broker import ensure_topic
 from include.streams.consume import Consumed, TopicConsumer
 from include.streams.dead_letters import dead_letter_topic, replay
 from include.streams.decode import Decoder
+from include.streams.offsets import partition_offsets
 from include.streams.registry import Registry
 from ml_api.categories import CATEGORIES
 

@@ -286,8 +286,8 @@ def test_the_image_holds_what_the_programs_import() -> None:
 
 # The modules that entrypoints and health checks of docker-compose.yaml run.
 STARTED = (
-    "deploy.start", "deploy.health", "deploy.replay", "deploy.__main__", "deploy.initialise", "metabase.__main__",
-    "include.streams.__main__", "local.dbt_manifest",
+    "deploy.start", "deploy.health", "deploy.github_replay", "deploy.__main__", "deploy.initialise",
+    "metabase.__main__", "include.streams.__main__", "local.dbt_manifest",
 )  # fmt: skip
 
 

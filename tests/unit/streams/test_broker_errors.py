@@ -10,7 +10,8 @@ from confluent_kafka import KafkaError, KafkaException
 from include.errors import Code, PermanentError, RetryableError, Stage
 from include.settings import KafkaConfig, StreamSettings
 from include.streams.batch_consumer import BatchConsumer
-from include.streams.broker import PartitionOffsets, client_options, ensure_topic, group_lag, pipeline_error, translated
+from include.streams.broker import client_options, ensure_topic, pipeline_error, translated
+from include.streams.offsets import PartitionOffsets, group_lag
 
 pytestmark = pytest.mark.unit
 

@@ -20,7 +20,7 @@ from include.settings import KafkaConfig
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.broker import ensure_topic
 from include.streams.dead_letters import dead_letter_topic
-from include.streams.lag import LagCollector
+from include.streams.lag_metrics import LagCollector
 from local.settings import free_ports
 
 if TYPE_CHECKING:

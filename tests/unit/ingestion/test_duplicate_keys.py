@@ -11,7 +11,7 @@ import pytest
 from include.contracts.model import Cleaning, Column, ColumnType, Contract, ErrorBudget, OnDuplicate, UnknownColumns
 from include.errors import Code
 from include.ingestion import validate as stage_one
-from include.ingestion.duplicates import canonical
+from include.ingestion.duplicate_keys import canonical
 from include.ingestion.records import Validated
 from include.settings import IngestSettings
 
@@ -214,7 +214,7 @@ def test_many_conflicts_keep_the_first_rows_for_the_ledger(stages, contract_of) 
 
 
 def test_file_is_not_read_again_where_nothing_conflicts(stages, contract_of, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("include.ingestion.duplicates.raw_records", None)
+    monkeypatch.setattr("include.ingestion.duplicate_keys.raw_records", None)
 
     validated = stages.validate(contract_of(ID, NOTE), b"id,note\na,x\na,x\nb,y\n")
 

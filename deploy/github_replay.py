@@ -1,4 +1,4 @@
-"""`python -m deploy.replay`: the replay of GitHub's API for the other containers, on port 8200.
+"""`python -m deploy.github_replay`: the replay of GitHub's API for the other containers, on port 8200.
 
 It needs no token: only containers reach it, and the rate limit without a token is enough for the two repositories.
 """

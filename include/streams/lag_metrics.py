@@ -1,6 +1,6 @@
 """The lag of the consumer groups for Prometheus: the broker is asked at each scrape.
 
-What belongs here: the metrics and the server that returns them. What does not: the requests to the broker (`broker`).
+What belongs here: the metrics and the server that returns them. What does not: reading the offsets (`offsets`).
 Positions are the offsets that the groups commit to the broker, the same that a consumer starts from.
 """
 
@@ -14,8 +14,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from include.errors import PipelineError
-from include.streams.broker import partition_offsets
 from include.streams.dead_letters import dead_letter_topic, replay_group
+from include.streams.offsets import partition_offsets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
