@@ -5,15 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shlex
-import signal
 import sys
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
@@ -26,6 +23,7 @@ from local import restore as restoring
 from local import schedules as schedule_page
 from local.airflow_api import AirflowApi
 from local.backup import back_up, default_folder
+from local.commands.explained import explained
 from local.console import Report
 from local.errors import PlatformError
 from local.platform import KAFKA, ML_API, MLFLOW, POSTGRES, S3, Platform
@@ -34,12 +32,9 @@ from local.runs import follow
 from local.settings import PlatformSettings, ingest_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from local.status import ServiceStatus
 
 NOT_HEALTHY = 3
-INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -53,7 +48,7 @@ def _console(*, errors: bool = False) -> Console:
 @app.command()
 def up() -> None:
     """Start the services that do not run yet, and wait until they are ready."""
-    with _explained():
+    with explained():
         with Report(_console()) as report:
             platform = Platform(PlatformSettings(), report)
             started = platform.up()
@@ -64,7 +59,7 @@ def up() -> None:
 @app.command()
 def down() -> None:
     """Stop every service and every left-over process of a killed supervisor. The data stays."""
-    with _explained():
+    with explained():
         with Report(_console()) as report:
             stopped = Platform(PlatformSettings(), report).down()
         typer.echo("The platform is down." if stopped else "Nothing was running.")
@@ -73,7 +68,7 @@ def down() -> None:
 @app.command()
 def status() -> None:
     """Show the state of each service. Exit code 0 if all are healthy and every contract has its DAGs, else 3."""
-    with _explained():
+    with explained():
         platform = Platform(PlatformSettings())
         services = platform.status()
         console = _console()
@@ -98,7 +93,7 @@ def env(
     services: Annotated[bool, typer.Option("--services", help="also the keys and roles of the services")] = False,
 ) -> None:
     """Print addresses and logins as `export NAME=value`, for: eval "$(make env)"."""
-    with _explained():
+    with explained():
         platform = Platform(PlatformSettings())
         for name, value in addresses.for_users(platform, owner=owner, aws=aws, services=services).items():
             typer.echo(f"export {name}={shlex.quote(value)}")
@@ -111,7 +106,7 @@ def execute(
     unless: Annotated[str, typer.Option(help="a variable; if it is set, the environment stays as it is")] = "",
 ) -> None:
     """Run a program with the addresses and keys of this platform in its environment. None of them is printed."""
-    with _explained():
+    with explained():
         if not (unless and os.environ.get(unless)):
             platform = Platform(PlatformSettings())
             if start:
@@ -127,7 +122,7 @@ def drop(
     name: Annotated[str, typer.Option(help="its name in the bucket; its own when left out")] = "",
 ) -> None:
     """Put a file into the landing bucket, as a partner would."""
-    with _explained():
+    with explained():
         path = landing.existing_file(file)
         key = landing.object_key(path, dataset, name)
         config = Platform(PlatformSettings()).s3_config
@@ -145,7 +140,7 @@ def list_keys(
     bucket: Annotated[str, typer.Option(help="the landing bucket when left out")] = "",
 ) -> None:
     """Print the keys of a bucket."""
-    with _explained():
+    with explained():
         config = Platform(PlatformSettings()).s3_config
         for key in landing.keys(config, bucket or ingest_settings().landing_bucket, prefix):
             typer.echo(key)
@@ -157,7 +152,7 @@ def print_object(
     bucket: Annotated[str, typer.Option(help="the landing bucket when left out")] = "",
 ) -> None:
     """Write an object of a bucket to standard output, as it is."""
-    with _explained():
+    with explained():
         config = Platform(PlatformSettings()).s3_config
         landing.write_to(sys.stdout.buffer, config, bucket or ingest_settings().landing_bucket, key)
 
@@ -167,7 +162,7 @@ def demo() -> None:
     """Start the platform, drop good and bad sample files, and print the outcome of each."""
     from metabase.report import write  # plotly: no other command needs it
 
-    with _explained():
+    with explained():
         console = _console()
         with Report(console) as report:
             platform = Platform(PlatformSettings(), report)
@@ -187,7 +182,7 @@ def run(
     conf: Annotated[str, typer.Option(help="its parameters, as a JSON object")] = "{}",
 ) -> None:
     """Start the platform if it is down, trigger a DAG, wait for its end, and print the result of each task."""
-    with _explained():
+    with explained():
         console, parameters = _console(), _parameters(conf)
         with Report(console) as report:
             platform = Platform(PlatformSettings(), report)
@@ -201,7 +196,7 @@ def run(
 @app.command()
 def schedules() -> None:
     """Show every DAG: what starts it, the states of its last runs, when the next run begins."""
-    with _explained(), _airflow(Platform(PlatformSettings())) as api:
+    with explained(), _airflow(Platform(PlatformSettings())) as api:
         _console().print(schedule_page.table(api, datetime.now(UTC)))
 
 
@@ -210,7 +205,7 @@ def backup(
     folder: Annotated[Path | None, typer.Argument(help="a new folder; backups/<time> when left out")] = None,
 ) -> None:
     """Write databases, buckets and secrets of the running platform to a folder. Pipelines may run meanwhile."""
-    with _explained():
+    with explained():
         target = (folder or default_folder()).absolute()
         with Report(_console()) as report:
             manifest = back_up(Platform(PlatformSettings()), target, report)
@@ -226,7 +221,7 @@ def restore(
     force: Annotated[bool, typer.Option("--force", help="replace a platform that holds data")] = False,
 ) -> None:
     """Replace the platform's home with the content of a backup. The platform is stopped afterwards."""
-    with _explained():
+    with explained():
         settings = PlatformSettings()
         with Report(_console()) as report:
             manifest = restoring.restore(settings, folder.absolute(), report, force=force)
@@ -241,7 +236,7 @@ def restore(
 @app.command(name="rotate-secrets")
 def rotate_secrets() -> None:
     """Give every role, key and user a new secret, and restart the running services."""
-    with _explained():
+    with explained():
         with Report(_console()) as report:
             started = rotate(Platform(PlatformSettings()), report)
         typer.echo("Every secret is new; the old ones are refused. See them with `make env`.")
@@ -251,7 +246,7 @@ def rotate_secrets() -> None:
 @app.command()
 def clean() -> None:
     """Stop everything and delete the platform's home with all data in it."""
-    with _explained():
+    with explained():
         with Report(_console()) as report:
             platform = Platform(PlatformSettings(), report)
             deleted = platform.clean()
@@ -298,7 +293,7 @@ def _print_addresses(platform: Platform) -> None:
     typer.echo(f"  ML service {at[ML_API]}/docs")
     typer.echo(f"  MLflow     {at[MLFLOW]}")
     typer.echo(f"  Logs       {settings.layout.logs}")
-    typer.echo("Next: make drop FILE=path DATASET=name, make status, make env, make down")
+    typer.echo("Next: .venv/bin/filegate drop FILE --wait, filegate status, filegate env, make down")
 
 
 def _status_table(services: list[ServiceStatus], *, plain: bool) -> Table:
@@ -324,41 +319,6 @@ def _duration(seconds: float | None) -> str:
     minutes, second = divmod(int(seconds), 60)
     hours, minute = divmod(minutes, 60)
     return f"{hours}:{minute:02}:{second:02}"
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Turn an error that ends a command into one line on stderr and an exit code, instead of a stack trace."""
-    signal.signal(signal.SIGTERM, _interrupt)  # so that an interrupted start stops what it has started
-    try:
-        yield
-    except PlatformError as error:
-        _fail(str(error), error.context)
-    except ValidationError as error:
-        _fail(_refused_setting(error))
-    except OSError as error:
-        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _refused_setting(error: ValidationError) -> str:
-    first = error.errors(include_url=False)[0]
-    name = ".".join(map(str, first["loc"])).upper()
-    problem = f"{name}={first['input']}: {first['msg']}" if name else first["msg"]
-    return f"a setting cannot be used: {problem}: correct it in the environment or in .env"
-
-
-def _interrupt(_number: int, _frame: object) -> NoReturn:
-    raise KeyboardInterrupt
-
-
-def _fail(message: str, context: tuple[str, ...] = ()) -> NoReturn:
-    for line in context:
-        typer.echo(f"  {line}", err=True)
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

@@ -29,9 +29,9 @@ def existing_file(given: str) -> Path:
         PlatformError: no file was given, or the path is no file.
     """
     if not given:
-        raise PlatformError("no file was given", "make drop FILE=path")
+        raise PlatformError("no file was given", "filegate drop FILE")
     if not (path := Path(given)).is_file():
-        raise PlatformError(f"{path} is not a file", "make drop FILE=path of the file to drop")
+        raise PlatformError(f"{path} is not a file", "filegate drop FILE, with the path of a file")
     return path
 
 
@@ -112,7 +112,7 @@ def _dataset_of(file: Path) -> str:
     if not fitting:
         raise PlatformError(
             f"the name {file.name} begins with no dataset's name",
-            f"add DATASET=, one of: {', '.join(known) or 'none yet'}",
+            f"add --dataset NAME (make: DATASET=NAME), one of: {', '.join(known) or 'none yet'}",
         )
     return max(fitting, key=len)
 

@@ -58,5 +58,5 @@ def check_disk(home: Path, least_mb: int) -> None:
     if free < least_mb:
         raise PlatformError(
             f"only {free} MB are free at {home}, {least_mb} are needed",
-            "delete files, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
+            "free disk space, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
         )

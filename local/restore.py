@@ -129,7 +129,7 @@ def _check_room(manifest: Manifest, folder: Path) -> None:
     free = shutil.disk_usage(folder).free
     if free < wanted:
         raise PlatformError(
-            f"the restore may need {wanted // 2**20} MB, and {free // 2**20} MB are free at {folder}", "delete files"
+            f"the restore may need {wanted // 2**20} MB, and {free // 2**20} MB are free at {folder}", "free disk space"
         )
 
 

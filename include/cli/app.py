@@ -7,11 +7,11 @@ healthy; 130 interrupted.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 
 import typer
 
 from include.cli.lazy_group import Command, lazy_group
+from include.cli.platform_access import has_platform
 
 _FILES, _CONTRACTS, _STREAMS = "Files", "Contracts and datasets", "Streams"
 _COMMANDS = (
@@ -32,15 +32,13 @@ _COMMANDS = (
     ),
     Command(_STREAMS, "schema", "include.streams.schema_command:app", "a dataset's Avro schema and the registry"),
 )
-# The embedded platform's commands; a container has the library alone.
-_PLATFORM = "local.commands"
 
 
 def commands() -> tuple[Command, ...]:
     """The commands that this installation has."""
-    if importlib.util.find_spec(_PLATFORM.partition(".")[0]) is None:
+    if not has_platform():
         return _COMMANDS
-    table: tuple[Command, ...] = importlib.import_module(_PLATFORM).COMMANDS
+    table: tuple[Command, ...] = importlib.import_module("local.commands").COMMANDS
     return (*table, *_COMMANDS)
 
 

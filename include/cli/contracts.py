@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
 from difflib import get_close_matches
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +15,11 @@ from include.contracts.problems import ContractError
 from include.contracts.reader import read_contract
 from include.settings import ingest_settings
 
-_STATUS = re.compile(r"^status:[ \t]*[\"']?draft[\"']?(?=[ \t]*(?:#|$))", re.MULTILINE)
-_REVIEW = re.compile(r"^.*\bREVIEW\b.*$", re.MULTILINE)
+_STATUS = re.compile(r"^status:[ \t]*[\"']?(?:draft|proposed)[\"']?(?=[ \t]*(?:#|$))", re.MULTILINE)
+_REVIEW = re.compile(r"#[ \t]*REVIEW\b")
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["app"]
 
@@ -40,16 +44,27 @@ def activate(
     if not contract.is_draft:
         typer.echo(f"{path}: is active already")
         return
-    text = path.read_text(encoding="utf-8")
+    with path.open(encoding="utf-8", newline="") as stream:  # line ends stay as they are
+        text = stream.read()
     marked = [text.count("\n", 0, found.start()) + 1 for found in _REVIEW.finditer(text)]
     if marked and not reviewed:
         lines = ", ".join(map(str, marked[:10]))
-        fail(
-            f"{path}: {len(marked)} lines are marked REVIEW: {lines}. "
-            "Look at them and remove the mark, or use --reviewed"
-        )
+        fail(f"{path}: marked REVIEW: line {lines}. Look at each and remove the mark, or use --reviewed")
     changed, count = _STATUS.subn("status: active", text, count=1)
     if not count:
-        fail(f"{path}: the line `status: draft` was not found at the top level; write `status: active` there")
-    path.write_text(changed, encoding="utf-8")
+        fail(f"{path}: no top-level line `status: draft` or `status: proposed`; write `status: active`")
+    _replace(path, changed)
     typer.echo(f"{path}: active. Airflow shows ingest_{dataset} within a minute.")
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write the file in one step: Airflow may read it at any moment."""
+    draft = path.with_name(f".{path.name}.new")
+    try:
+        with draft.open("w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        shutil.copymode(path, draft)
+        draft.replace(path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        fail(f"cannot write {path}: {error.strerror}")

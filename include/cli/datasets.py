@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from include.cli.output import print_rows
-from include.cli.stores import query
+from include.cli.platform_access import use_platform
+from include.cli.stores import explained, query
 
 _COLUMNS = ("dataset", "contract", "files", "rows", "failed", "waiting", "last_loaded")
 
@@ -20,7 +21,9 @@ def datasets(as_json: Annotated[bool, typer.Option("--json", help="JSON instead 
     from include.contracts.catalog import read_catalog
     from include.settings import ingest_settings
 
-    catalog = read_catalog(ingest_settings().contracts_dir)
+    use_platform()  # first: its environment says where the contracts are
+    with explained():
+        catalog = read_catalog(ingest_settings().contracts_dir)
     contracts = {name: f"{contract.version} {contract.status}" for name, contract in catalog.known.items()}
     contracts |= {error.file.stem: "broken" for error in catalog.broken}
     found = {row["dataset"]: row for row in query("list_datasets", {})}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
@@ -10,11 +12,21 @@ import typer
 from include.cli.output import fail, print_rows
 from include.cli.platform_access import use_platform
 from include.cli.stores import explained, query
-from include.errors import Stage
+from include.errors import visible
 
 _COLUMNS = ("id", "status", "dataset", "file", "read", "loaded", "rejected", "code")
-_ERROR_COLUMNS = ("row", "line", "column", "code", "message")
+_ERROR_COLUMNS = ("source_row", "source_line", "column_name", "code", "message")
 _QUARANTINED_COLUMNS = ("id", "dataset", "status", "code", "file")
+_COUNTED = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected")
+
+
+class FailedStage(StrEnum):
+    """The stages that refuse files."""
+
+    VALIDATE = "validate"
+    PROCESS = "process"
+    LOAD = "load"
+
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -40,54 +52,47 @@ def files(
 @app.command()
 def show(file_id: FileId, as_json: AsJson = False) -> None:
     """Show everything that the ledger holds of a file: status, counts, times, where it is now."""
-    report = _report(file_id)
+    entry = _entry(file_id)
     if as_json:
-        typer.echo(json.dumps(report, ensure_ascii=False, indent=2))
+        typer.echo(json.dumps(entry, indent=2))
         return
-    counts = ", ".join(f"{name} {count:,}" for name, count in report["rows"].items() if count is not None)
-    times = [f"{name} {moment}" for name, moment in report["times"].items() if moment]
+    counts = [f"{name} {entry[f'rows_{name}']:,}" for name in _COUNTED if entry[f"rows_{name}"] is not None]
+    rejects = [f"{code} {count:,}" for code, count in sorted((entry["rejects_by_code"] or {}).items())]
+    messages = f"{entry['topic']} partition {entry['partition']}, {entry['first_offset']} to {entry['last_offset']}"
     lines = {
-        "file": report["file"],
-        "dataset": f"{report['dataset']}, contract {report['contract_version'] or 'unknown'}",
-        "status": report["status"],
-        "code": report["code"],
-        "message": report["message"],
-        "rows": counts,
-        "rejected": ", ".join(f"{code} {count:,}" for code, count in report["rejects_by_code"].items()),
-        "times": "\n           ".join(times),
-        "run": f"{report['run']['dag_id']} {report['run']['run_id']}",
-        "attempts": report["attempts"],
+        "file": entry["object_key"],
+        "messages": messages if entry["topic"] else None,
+        "now at": entry["settled_key"],
+        "dataset": f"{entry['dataset']}, contract {entry['contract_version'] or 'unknown'}",
+        "status": entry["status"],
+        "code": entry["error_code"],
+        "message": entry["error_message"],
+        "rows": ", ".join(counts),
+        "rejected": ", ".join(rejects),
+        "attempts": entry["attempts"],
+        "run": f"{entry['dag_id']} {entry['run_id']}",
+        **{moment.removesuffix("_at"): entry[moment] for moment in sorted(entry) if moment.endswith("_at")},
     }
     for name, value in lines.items():
         if value not in {None, ""}:
-            typer.echo(f"{name:<10} {value}")
-    if report["rejected_rows"]:
+            typer.echo(f"{name:<10} {visible(str(value))}")
+    if rejects:
         typer.echo(f"\nThe refused rows: filegate errors {file_id}")
 
 
 @app.command()
 def errors(file_id: FileId, as_json: AsJson = False) -> None:
-    """List why rows of a file were refused: line, column, code and value. The ledger keeps the first of each file."""
-    report = _report(file_id)
-    rows = [
-        {
-            "row": row["source_row"],
-            "line": row["source_line"],
-            "column": row["column_name"],
-            "code": row["code"],
-            "message": row["message"],
-            "record": row["raw_record"],
-        }
-        for row in report["rejected_rows"]
-    ]
+    """List why a file or its rows were refused: line, column, code, message. The ledger keeps the first rows."""
+    entry, rows = _entry(file_id), query("list_rejected_rows", {"file_id": file_id})
     if as_json:
-        print_rows(rows, (), as_json=True)
+        refusal = {name: entry[name] for name in ("status", "error_code", "error_message")}
+        typer.echo(json.dumps(refusal | {"rows": rows}, indent=2))
         return
-    if report["message"]:
-        typer.echo(f"{report['status']}: {report['code']}: {report['message']}")
+    if entry["error_message"]:
+        typer.echo(visible(f"{entry['status']}: {entry['error_code']}: {entry['error_message']}"))
     if rows:
         print_rows(rows, _ERROR_COLUMNS, as_json=False)
-    elif not report["message"]:
+    elif not entry["error_message"]:
         typer.echo("no row was refused")
 
 
@@ -95,21 +100,35 @@ def errors(file_id: FileId, as_json: AsJson = False) -> None:
 def reprocess(
     file: Annotated[list[int] | None, typer.Option(min=1, help="The file of this id; may be given again.")] = None,
     dataset: Annotated[str, typer.Option(help="All quarantined files of this dataset; `all` for every dataset.")] = "",
-    stage: Annotated[Stage | None, typer.Option(help="Only those that this stage refused.")] = None,
+    stage: Annotated[FailedStage | None, typer.Option(help="Only those that this stage refused.")] = None,
     name: Annotated[str, typer.Option(help="Only names of this pattern, as sales_2026-*.csv.")] = "*",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List them and move nothing.")] = False,
 ) -> None:
     """Move quarantined files back to incoming/, where they are ingested again. Their history stays in the ledger."""
-    values = {"dataset": None if dataset == "all" else dataset or None, "file_ids": file or None, "stage": stage}
-    chosen = query("list_quarantined_files", values)
+    chosen = _quarantined(file, dataset, stage, name)
     if not (file or dataset):
         _choices(chosen)
     if missing := sorted({*(file or ())} - {row["id"] for row in chosen}):
         fail(f"not in quarantine: {', '.join(map(str, missing))}; see: filegate files --failed")
-    if dry_run:
+    if not chosen:
+        typer.echo("nothing in quarantine matches; nothing was moved")
+    elif dry_run:
         print_rows(chosen, _QUARANTINED_COLUMNS, as_json=False)
-        return
-    _requeue([row["id"] for row in chosen], name)
+    else:
+        _requeue([row["id"] for row in chosen])
+
+
+def _quarantined(file: list[int] | None, dataset: str, stage: FailedStage | None, name: str) -> list[dict[str, Any]]:
+    from include.ingestion.records import Status
+
+    stages = [stage] if stage else list(FailedStage)
+    values = {
+        "dataset": None if dataset == "all" else dataset or None,
+        "file_ids": file or None,
+        "statuses": [Status.failed_in(one).value for one in stages],
+    }
+    found = query("list_quarantined_files", values)
+    return [row for row in found if fnmatch.fnmatchcase(row["settled_key"].rsplit("/", maxsplit=1)[-1], name)]
 
 
 def _choices(quarantined: list[dict[str, Any]]) -> None:
@@ -117,11 +136,16 @@ def _choices(quarantined: list[dict[str, Any]]) -> None:
     counts: dict[str, int] = {}
     for row in quarantined:
         counts[row["dataset"]] = counts.get(row["dataset"], 0) + 1
-    listed = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "none"
+    listed = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items())) or "nothing"
     fail(f"choose: --dataset NAME, --dataset all, or --file ID. In quarantine: {listed}", code=2)
 
 
-def _requeue(file_ids: list[int], name: str) -> None:
+def _requeue(file_ids: list[int]) -> None:
+    """Move the files of these entries.
+
+    Raises:
+        typer.Exit: some stay in quarantine; each is named with the reason.
+    """
     from include.contracts.catalog import read_catalog
     from include.ingestion.ledger import Ledger
     from include.ingestion.upkeep.requeue import Selection, requeue
@@ -133,14 +157,14 @@ def _requeue(file_ids: list[int], name: str) -> None:
     settings = ingest_settings()
     with explained(), connect(store_settings().warehouse()) as connection:
         done = requeue(
-            Selection(name=name, file_ids=tuple(file_ids)),
+            Selection(file_ids=tuple(file_ids)),
             settings.landing_bucket,
             ObjectStore(store_settings().s3()),
             Ledger(connection),
             set(read_catalog(settings.contracts_dir).known),
         )
     for key in done.keys:
-        typer.echo(f"moved to {key}")
+        typer.echo(f"moved to {visible(key)}")
     left = {
         "not in quarantine any more": done.missing,
         "waits for another file of its name; run this again": done.waiting,
@@ -148,13 +172,20 @@ def _requeue(file_ids: list[int], name: str) -> None:
     }
     for reason, keys in left.items():
         for key in keys:
-            typer.echo(f"left {key}: {reason}", err=True)
+            typer.echo(f"left {visible(key)}: {reason}", err=True)
     typer.echo(f"{len(done.keys):,} of {len(file_ids):,} files moved")
+    if any(left.values()):
+        raise typer.Exit(1)
 
 
-def _report(file_id: int) -> dict[str, Any]:
-    rows = query("file_report", {"file_id": file_id})
+def _entry(file_id: int) -> dict[str, Any]:
+    """The ledger's entry of a file, as JSON has it.
+
+    Raises:
+        typer.Exit: there is none.
+    """
+    rows = query("ledger_entry", {"file_id": file_id})
     if not rows:
         fail(f"the ledger has no file {file_id}; see: filegate files")
-    report: dict[str, Any] = rows[0]["jsonb_build_object"]
-    return report
+    entry: dict[str, Any] = rows[0]["entry"]
+    return entry

@@ -9,7 +9,10 @@ import sys
 import sysconfig
 from pathlib import Path
 
-_SCRIPT = """#!{python}
+# A shell starts the interpreter: its path may be longer, or have spaces, than a first line of a script allows.
+_SCRIPT = """#!/bin/sh
+'''exec' "{python}" "$0" "$@"
+' '''
 import sys
 
 from include.cli.app import main

@@ -11,17 +11,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from include.errors import visible
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 FAILED = 1
-_PIPE_WIDTH = 240  # no line is broken where the output goes into a file or a program
+_PIPE_WIDTH = 100_000  # no line is broken where the output goes into a file or a program
+_COUNTS = {"read", "loaded", "rejected", "files", "rows", "failed", "waiting"}
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_json: bool) -> None:
     """Print rows as a table of the given columns, or all their fields as a JSON array."""
     if as_json:
-        typer.echo(json.dumps(list(rows), ensure_ascii=False, indent=2, default=str))
+        typer.echo(json.dumps(list(rows), indent=2, default=str))
         return
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold" if console.is_terminal else "")
@@ -29,7 +32,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_
     for column in columns:
         table.add_column(column.upper().replace("_", " "), overflow="fold")
     for row in rows:
-        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+        table.add_row(*(Text(_cell(row.get(column), is_count=column in _COUNTS)) for column in columns))
     console.print(table)
 
 
@@ -44,10 +47,7 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     raise typer.Exit(code)
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, *, is_count: bool) -> str:
     if value is None:
         return "-"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return f"{value:,}"
-    text = str(value)
-    return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    return f"{value:,}" if is_count else visible(str(value))

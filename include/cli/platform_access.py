@@ -6,17 +6,27 @@ import importlib
 import importlib.util
 import os
 
-_ENVIRONMENT = "local.commands.environment"
+_PLATFORM = "local.commands"
+_ENVIRONMENT = f"{_PLATFORM}.environment"
 
 
-def use_platform(unless: str = "WAREHOUSE_HOST") -> None:
+def has_platform() -> bool:
+    """Whether this installation has the embedded platform beside the library."""
+    try:
+        return importlib.util.find_spec(_PLATFORM) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def use_platform(unless: str = "WAREHOUSE_INGEST_PASSWORD") -> None:
     """Take the addresses and keys of the embedded platform into this process's environment.
 
     Args:
-        unless: a variable; if the environment has it, it stays as it is.
+        unless: a variable; if it has a value, the environment stays as it is. `filegate env` exports addresses and the
+            reader's login, not this password.
 
     Raises:
         typer.Exit: the platform was never started.
     """
-    if unless not in os.environ and importlib.util.find_spec("local") is not None:
+    if not os.environ.get(unless) and has_platform():
         os.environ.update(importlib.import_module(_ENVIRONMENT).variables())

@@ -9,7 +9,7 @@ from psycopg.rows import dict_row
 
 from include.cli.output import fail
 from include.cli.platform_access import use_platform
-from include.errors import PipelineError
+from include.errors import PipelineError, visible
 from include.settings import store_settings
 from include.stores.warehouse import connect, statement, warehouse_errors
 
@@ -35,4 +35,4 @@ def explained() -> Iterator[None]:
     try:
         yield
     except PipelineError as error:
-        fail(str(error))
+        fail(visible(str(error)))

@@ -72,7 +72,7 @@ def kafka_config(connection_id: str = EVENTS) -> KafkaConfig:
     options = dict(Connection.get(connection_id).extra_dejson)
     servers = options.pop(_BOOTSTRAP, None)
     if not servers or not isinstance(servers, str):
-        raise _unusable(connection_id, f'names no broker: set it to {{"{_BOOTSTRAP}": "host:port"}}')
+        raise _unusable(connection_id, f'names no broker: add to it {{"{_BOOTSTRAP}": "host:port"}}')
     wrong = sorted(name for name, value in options.items() if not isinstance(value, str | int | float | bool))
     if wrong:
         raise _unusable(connection_id, f"holds {', '.join(wrong)}: an option must be a text, a number, true or false")

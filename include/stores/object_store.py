@@ -257,7 +257,10 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
             raise ObjectMissingError("bucket", Code.OBJECT_VANISHED, "The object is not there.", **details) from error
         if code in _CONDITION_FAILED:
             raise ConditionFailedError(
-                "bucket", Code.OBJECT_REPLACED, "The object was replaced a moment ago.", **details
+                "bucket",
+                Code.OBJECT_REPLACED,
+                "The object was replaced a moment ago, or the target key is taken.",
+                **details,
             ) from error
         if code in _REFUSED | _OF_ONE_OBJECT or code.startswith(_OF_ONE_OBJECT_PREFIX):
             raise PermanentError(

@@ -210,7 +210,7 @@ class TopicConsumer:
         reason = worker_died(entry.attempts, entry.stage)
         self._dead_letter(batch, entry.stage, Code.WORKER_DIED, reason)
         ledger.failed(file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
-        self._done(batch, "dead letter")
+        self._done(batch, "dead-lettered")
 
     def _refused(self, batch: MessageBatch, stage: Stage, code: Code, message: str, file_id: int) -> str | None:
         """Search the message that the whole batch is refused for; stop the batch if it cannot be one message."""
@@ -236,7 +236,7 @@ class TopicConsumer:
             self._settle(batch.partition)
             return None
         self._dead_letter(batch, stage, code, message)
-        return "dead letter"
+        return "dead-lettered"
 
     def _dead_letter(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> None:
         """Publish the poison message, which is alone in its batch, and end the search."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -15,7 +14,7 @@ from include.cli.output import fail
 from include.cli.stores import query
 from include.stores.object_store import ObjectStore
 from local import landing
-from local.errors import PlatformError
+from local.commands.explained import explained
 from local.platform import Platform
 from local.settings import PlatformSettings, ingest_settings
 
@@ -39,16 +38,15 @@ def drop(
     seconds: Annotated[int, typer.Option(min=1, help="With --wait: how long at most.")] = 600,
 ) -> None:
     """Put a file into the landing bucket, as a partner would."""
-    try:
+    with explained():
         path = landing.existing_file(file)
         key = landing.object_key(path, dataset, name)
         config = Platform(PlatformSettings()).s3_config
+        since = query("current_time", {})[0]["now"] if wait else None
         _upload(config, path, key)
-    except PlatformError as error:
-        fail(str(error))
-    typer.echo(key)
-    if wait:
-        _wait(config, key, seconds)
+        typer.echo(key)
+        if wait:
+            _wait(config, key, since, seconds)
 
 
 def _upload(config: S3Config, path: Path, key: str) -> None:
@@ -59,27 +57,37 @@ def _upload(config: S3Config, path: Path, key: str) -> None:
         landing.upload(config, path, key, sent=lambda count: bar.advance(task, count))
 
 
-def _wait(config: S3Config, key: str, seconds: int) -> None:
+def _wait(config: S3Config, key: str, since: object, seconds: int) -> None:
     """Follow the file's entry until it is settled, then print the verdict.
 
     Raises:
-        typer.Exit: the file was refused, or is not settled in time.
+        typer.Exit: the file was refused, was replaced by another upload, or is not settled in time.
     """
-    dropped = ObjectStore(config).head(ingest_settings().landing_bucket, key)
-    etag = dropped.etag if dropped else None  # claimed and settled already: the newest entry of the key is its own
+    bucket = ingest_settings().landing_bucket
+    dropped = ObjectStore(config).head(bucket, key)
+    entry = _settled(bucket, key, since, seconds)
+    if dropped is not None and dropped.etag != entry["etag"]:
+        fail(f"{key} was replaced by another upload; its verdict: filegate errors {entry['file_id']}")
+    typer.echo(f"file {entry['file_id']}: {entry['status']}")
+    errors(entry["file_id"])
+    if entry["status"] not in _GOOD:
+        raise typer.Exit(1)
+
+
+def _settled(bucket: str, key: str, since: object, seconds: int) -> dict[str, Any]:
+    """The entry of the key that was claimed after `since`, once it is settled.
+
+    Raises:
+        typer.Exit: it is not settled in time.
+    """
     end = time.monotonic() + seconds
     console = Console(stderr=True, highlight=False)
     with console.status("waiting to be claimed") as spinner:
-        while time.monotonic() < end:
-            found = query("entry_of_object", {"key": key, "etag": etag})
+        while True:
+            found = query("entry_of_object", {"bucket": bucket, "key": key, "since": since})
             if found and found[0]["settled"]:
-                break
+                return found[0]
+            if time.monotonic() > end:
+                fail(f"{key} is not settled after {seconds} s; see: filegate files, filegate status")
             spinner.update(found[0]["status"] if found else "waiting to be claimed")
             time.sleep(_POLL_SECONDS)
-        else:
-            fail(f"{key} is not settled after {seconds} s; see: filegate files, filegate status")
-    typer.echo(f"file {found[0]['file_id']}: {found[0]['status']}")
-    errors(found[0]["file_id"])
-    sys.stdout.flush()
-    if found[0]["status"] not in _GOOD:
-        raise typer.Exit(1)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import typer
-
 from local import addresses
-from local.errors import PlatformError
+from local.commands.explained import explained
 from local.platform import Platform
 from local.settings import PlatformSettings
 
@@ -16,8 +14,5 @@ def variables() -> dict[str, str]:
     Raises:
         typer.Exit: the platform was never started.
     """
-    try:
+    with explained():
         return addresses.for_library(Platform(PlatformSettings()))
-    except PlatformError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None

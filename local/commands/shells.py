@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from local.errors import PlatformError
+from include.cli.output import fail
+from local.commands.explained import explained
 from local.platform import Platform
 from local.postgres import BINARIES
 from local.settings import PlatformSettings
@@ -49,12 +50,11 @@ def psql(
     """Open psql in the warehouse, by default as the role that may only read."""
     roles = ("reader", "ingest", "transform", "owner")
     if role not in roles:
-        _fail(f"there is no role {role}; roles: {', '.join(roles)}")
-    try:
+        fail(f"there is no role {role}; roles: {', '.join(roles)}")
+    with explained():
         config = Platform(PlatformSettings()).warehouse_config(role)
-    except PlatformError as error:
-        _fail(str(error))
-    # The password is in the environment of psql alone, not in its command line.
+    # Variables of a shell that name another server would send it this password. It is in the environment of psql
+    # alone, not in its command line.
     login = {
         "PGHOST": config.host,
         "PGPORT": str(config.port),
@@ -63,7 +63,8 @@ def psql(
         "PGPASSWORD": config.password.get_secret_value(),
     }
     program = str(BINARIES / "psql")
-    os.execve(program, [program, *(arguments or [])], os.environ | login)  # noqa: S606
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    os.execve(program, [program, *(arguments or [])], kept | login)  # noqa: S606
 
 
 def _log_of(service: str) -> Path:
@@ -72,16 +73,12 @@ def _log_of(service: str) -> Path:
     Raises:
         typer.Exit: there is no such log.
     """
-    folder = Platform(PlatformSettings()).settings.layout.logs
+    with explained():
+        folder = Platform(PlatformSettings()).settings.layout.logs
     known = sorted(path.stem for path in folder.glob("*.log"))
     path = folder / f"{service}.log"
     if service not in known:
         near = get_close_matches(service, known, n=3)
         meant = f"did you mean {' or '.join(near)}? " if near else ""
-        _fail(f"there is no log of {service} in {folder}; {meant}logs: {', '.join(known) or 'none yet'}")
+        fail(f"there is no log of {service} in {folder}; {meant}logs: {', '.join(known) or 'none yet'}")
     return path
-
-
-def _fail(message: str) -> None:
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(1)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from include.cli.output import fail
 from local import addresses
-from local.errors import PlatformError
+from local.commands.explained import explained
+from local.console import Report
 from local.platform import Platform
 from local.settings import REPOSITORY, PlatformSettings
 
@@ -27,7 +28,8 @@ def dbt(
     arguments: Annotated[list[str] | None, typer.Argument(help="Passed to dbt; `build` if left out.")] = None,
 ) -> None:
     """Run dbt on the warehouse as the role `transform`."""
-    platform = _started()
+    with explained():
+        platform = _started()
     home = platform.settings.platform_home / "dbt"
     settings = {
         "DBT_PROJECT_DIR": str(_PROJECT),
@@ -50,23 +52,19 @@ def report(
     """Write the dashboards as one page with charts, for any browser."""
     from metabase.report import write  # plotly takes a second to import
 
-    platform = _started()
-    try:
+    with explained():
+        platform = _started()
         page = write(out or platform.settings.layout.report, platform.warehouse_config("reader"))
-    except OSError as error:
-        fail(f"cannot write {error.filename}: {error.strerror}")
-    typer.echo(str(page.path))
+        typer.echo(str(page.path))
 
 
 def _started() -> Platform:
     """The platform, started if it was not.
 
     Raises:
-        typer.Exit: it does not start.
+        PlatformError: it does not start.
     """
-    platform = Platform(PlatformSettings())
-    try:
+    with Report(Console(stderr=True, highlight=False)) as report:
+        platform = Platform(PlatformSettings(), report)
         platform.up()
-    except PlatformError as error:
-        fail(str(error))
     return platform

@@ -1,9 +1,10 @@
--- The newest entry of an object, by its key and content.
+-- The newest entry of an object that was claimed since a moment, by its key.
 SELECT
     file_id,
     status,
+    etag,
     settled_at IS NOT NULL AS settled
 FROM ops.file_ingestion_log
-WHERE object_key = %(key)s AND (%(etag)s::text IS NULL OR etag = %(etag)s)
+WHERE bucket = %(bucket)s AND object_key = %(key)s AND claimed_at >= %(since)s
 ORDER BY file_id DESC
 LIMIT 1;

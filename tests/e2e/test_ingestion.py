@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -226,6 +227,43 @@ def test_draft_waits_until_it_is_activated(running: Running) -> None:
 
     moved = [keys[0], "incoming/returns/returns_january.csv"]  # same content: the first one is loaded
     assert {running.settled(key, 420)["status"] for key in moved} == {"archived", "duplicate"}
+
+
+def test_drop_waits_for_the_verdict(running: Running) -> None:
+    running.sample("inventory", "waited.csv", 500, seed=10, start=7_000_000)
+    loaded = filegate(running, "drop", running.folder / "waited.csv", "--dataset", "inventory", "--wait")
+    assert (loaded.returncode, loaded.stderr) == (0, "")
+    assert re.search(r"^file \d+: archived$", loaded.stdout, re.MULTILINE)
+    again = filegate(running, "drop", running.folder / "waited.csv", "--dataset", "inventory", "--wait")
+    assert (again.returncode, "duplicate" in again.stdout) == (0, True)
+
+    (running.folder / "refused.csv").write_text("no,header,of,ours\n1,2,3,4\n")
+    refused = filegate(running, "drop", running.folder / "refused.csv", "--dataset", "inventory", "--wait")
+    assert refused.returncode == 1
+    assert "validation_failed: missing-columns" in refused.stdout
+
+
+def test_psql_and_logs_look_into_the_platform(running: Running) -> None:
+    counted = filegate(running, "psql", "--", "-Atc", "SELECT current_user, count(*) > 0 FROM raw.sales")
+    assert counted.stdout.split() == ["reader|t"]
+    assert filegate(running, "logs", "airflow-scheduler", "--lines", "5").stdout
+    unknown = filegate(running, "logs", "airflow-schedular")
+    assert unknown.returncode == 1
+    assert "did you mean airflow-scheduler?" in unknown.stderr
+
+
+def filegate(running: Running, *arguments: object) -> subprocess.CompletedProcess[str]:
+    """The command, for the running platform."""
+    settings = {"PLATFORM_HOME": str(running.platform.settings.platform_home)}
+    return subprocess.run(
+        [sys.executable, "-m", "include.cli", *map(str, arguments)],
+        cwd=REPOSITORY,
+        env=os.environ | settings | {"INGEST_CONTRACTS_DIR": str(running.contracts)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
 
 
 def status(running: Running) -> subprocess.CompletedProcess[str]:

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class Selection:
     """The files to requeue; by default all of them. `name` is a pattern such as `sales_2026-*.csv`.
 
-    `file_ids` are entries of the ledger; empty means all.
+    `file_ids` are entries of the ledger; None means that the other conditions alone choose.
     """
 
     dataset: str = ""
     stage: str = ""
     name: str = "*"
-    file_ids: tuple[int, ...] = ()
+    file_ids: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     values = {
         "dataset": selection.dataset or None,
         "bucket": bucket,
-        "file_ids": list(selection.file_ids) or None,
+        "file_ids": None if selection.file_ids is None else list(selection.file_ids),
         "statuses": [Status.failed_in(stage).value for stage in stages],
     }
     with warehouse_errors("reprocess"), ledger.connection.cursor() as cursor:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.contracts.model import ErrorBudget
+from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
 from include.samples.badness import Bad, BadKind
 from local import addresses
 
@@ -82,10 +83,12 @@ def test_show_and_errors_explain_a_refused_file(filegate: Filegate, sent: tuple[
     assert shown.returncode == 0
     assert "validation_failed" in shown.stdout
     assert "bad-date 20" in shown.stdout
-    errors = filegate.json("errors", sent[1])
-    assert len(errors) == 20
-    assert {error["code"] for error in errors} == {"bad-date"}
-    assert all(error["line"] and error["column"] and error["message"] for error in errors)
+    assert "failed/validation_failed/" in shown.stdout, "where it is now"
+    refusal = filegate.json("errors", sent[1])
+    assert (refusal["status"], refusal["error_code"]) == ("validation_failed", "error-budget-exceeded")
+    assert len(refusal["rows"]) == 20
+    assert {row["code"] for row in refusal["rows"]} == {"bad-date"}
+    assert all(row["source_line"] and row["column_name"] and row["message"] for row in refusal["rows"])
     assert "error-budget-exceeded" in filegate("errors", sent[1]).stdout
 
 
@@ -136,3 +139,43 @@ def test_warehouse_that_does_not_answer_is_one_line(filegate: Filegate) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_reprocess_of_a_dataset_without_quarantined_files_moves_none_of_another(
+    filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]
+) -> None:
+    for arguments in (("--dataset", "sales_2"), ("--dataset", pipeline.contract.dataset, "--stage", "load")):
+        done = filegate("reprocess", *arguments)
+        assert done.returncode == 0, done.stderr
+        assert "nothing in quarantine matches" in done.stdout
+    named = filegate("reprocess", "--dataset", pipeline.contract.dataset, "--name", "january*")
+    assert "nothing in quarantine matches" in named.stdout
+    assert pipeline.keys("incoming/") == []
+    assert filegate("reprocess", "--dataset", pipeline.contract.dataset, "--stage", "validate").returncode == 0
+    assert len(pipeline.keys("incoming/")) == 1
+
+
+def test_nothing_chosen_is_nothing(pipeline: Pipeline, sent: tuple[int, int]) -> None:
+    with pipeline.stores() as stores:
+        done = requeue(Selection(file_ids=()), pipeline.bucket, stores.objects, stores.ledger, set())
+    assert done == Requeued((), ())
+
+
+def test_control_characters_of_a_name_reach_no_terminal(filegate: Filegate, pipeline: Pipeline) -> None:
+    entry = pipeline.send("a\x1b[31m.csv", b"no,header,of,ours\n1,2,3,4\n")
+    for arguments in (("show", entry["file_id"]), ("errors", entry["file_id"]), ("files", "--limit", 5)):
+        done = filegate(*arguments)
+        assert done.returncode == 0
+        assert "\x1b" not in done.stdout
+
+
+def test_shell_with_the_exported_addresses_still_gets_the_keys(platform: Platform, pipeline: Pipeline) -> None:
+    """`filegate env` exports the reader's login alone; a command asks the platform for what it needs beyond that."""
+    own = {"PLATFORM_HOME": str(platform.settings.platform_home)}
+    for name in ("postgres_port", "s3_port", "airflow_port"):
+        own[name.upper()] = str(getattr(platform.settings, name))
+    environment = os.environ | addresses.for_users(platform) | own
+    command = [sys.executable, "-m", "include.cli", "files", "--json"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert isinstance(json.loads(done.stdout), list)

@@ -234,7 +234,7 @@ def test_message_with_an_unknown_column_is_found_and_becomes_the_only_dead_lette
 
     result = pipeline.consume()
 
-    assert result.batches["dead letter"] == 2
+    assert result.batches["dead-lettered"] == 2
     pipeline.assert_rows(number for number in range(200) if number not in {61, 90})
     letters = pipeline.letters()
     assert [(letter.value, letter.code) for letter in letters] == [

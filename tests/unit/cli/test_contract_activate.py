@@ -45,7 +45,7 @@ def test_activate_refuses_lines_that_are_marked_for_review(draft: Path) -> None:
     draft.write_text(text + "# REVIEW: is this the key?\n", encoding="utf-8")
     refused = activate("sales")
     assert refused.exit_code == 1
-    assert f"1 lines are marked REVIEW: {len(text.splitlines()) + 1}" in refused.output
+    assert f"marked REVIEW: line {len(text.splitlines()) + 1}." in refused.output
     assert read_contract(draft).is_draft
     assert activate("sales", "--reviewed").exit_code == 0
 

@@ -57,7 +57,9 @@ def test_a_name_cannot_leave_its_folder(tmp_path: Path, dataset: str, name: str)
 
 @pytest.mark.usefixtures("contracts")
 def test_a_name_of_no_dataset_is_refused_with_the_choice(tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match="add DATASET=, one of: inventory, sales, sales_returns"):
+    with pytest.raises(
+        PlatformError, match=r"add --dataset NAME \(make: DATASET=NAME\), one of: inventory, sales, sales_returns"
+    ):
         object_key(made(tmp_path, "x.csv"))
 
 
@@ -79,5 +81,5 @@ def test_unknown_dataset_is_refused_with_the_nearest_name(tmp_path: Path, datase
 
 @pytest.mark.parametrize("given", ["", ".", "none.csv"], ids=["nothing", "a folder", "no such file"])
 def test_what_is_no_file_is_refused(given: str) -> None:
-    with pytest.raises(PlatformError, match="make drop FILE=path"):
+    with pytest.raises(PlatformError, match="filegate drop FILE"):
         existing_file(given)

@@ -1,0 +1,2 @@
+-- The warehouse's clock.
+SELECT clock_timestamp() AS now;
