@@ -94,9 +94,9 @@ def draft(
         _fail(f"cannot write {target}: {error.strerror}")
     reviews = text.count("REVIEW")
     console.print(f"{target}: drafted; {reviews} lines are marked REVIEW. Look at them, then run:", markup=False)
-    console.print(f"  python -m include.contracts check {target}", markup=False)
+    console.print(f"  filegate contract check {target}", markup=False)
     console.print(
-        "It is a draft: its DAG appears once you have changed `status: draft` to `status: active`.", markup=False
+        "It is a draft: its DAG appears after `filegate contract activate`.", markup=False
     )
 
 

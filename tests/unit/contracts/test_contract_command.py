@@ -44,7 +44,7 @@ def test_draft_writes_a_sound_contract_and_never_overwrites(tmp_path: Path) -> N
     arguments = ["draft", str(sample), "--name", "things", "--out", str(out)]
     drafted = CliRunner().invoke(app, arguments)
     assert drafted.exit_code == 0
-    assert f"python -m include.contracts check {out}" in "".join(drafted.output.splitlines())
+    assert f"filegate contract check {out}" in "".join(drafted.output.splitlines())
     assert CliRunner().invoke(app, ["check", str(out)]).exit_code == 0
     checked = CliRunner().invoke(app, ["check", str(out)])
     assert "status: draft: no DAG until it is `status: active`" in checked.output
