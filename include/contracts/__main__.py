@@ -95,9 +95,7 @@ def draft(
     reviews = text.count("REVIEW")
     console.print(f"{target}: drafted; {reviews} lines are marked REVIEW. Look at them, then run:", markup=False)
     console.print(f"  filegate contract check {target}", markup=False)
-    console.print(
-        "It is a draft: its DAG appears after `filegate contract activate`.", markup=False
-    )
+    console.print("It is a draft: its DAG appears after `filegate contract activate`.", markup=False)
 
 
 def _no_table(file: Path) -> str:

@@ -189,6 +189,6 @@ def _utf8(value: bytes) -> bytes:
     marked = text.startswith(_BYTE_ORDER_MARK)
     if marked:
         text = text.lstrip(_BYTE_ORDER_MARK)
-    if not text or text.isspace():
+    if not text.replace(_BYTE_ORDER_MARK, "").strip():
         raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty.")
     return text.encode() if marked else value

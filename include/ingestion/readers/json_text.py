@@ -50,12 +50,18 @@ class JsonRecord(NamedTuple):
 
 
 def ndjson_records(path: Path, max_row_bytes: int, *, one_per_line: bool = False) -> Iterator[JsonRecord]:
-    """The records of each line that is not blank: one, or objects one after another unless `one_per_line`."""
+    """The records of each line that is not blank: one, or objects one after another.
+
+    With `one_per_line` every line is one record, also a blank one: it is refused, and the numbers of the records are
+    those of the lines.
+    """
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
         lines = Lines(stream, max_row_bytes)
         while (line := lines.next()) is not None:
             text = line.strip(_BETWEEN_RECORDS)
             if not text:
+                if one_per_line:
+                    yield JsonRecord(lines.number, "", None, Code.BAD_ROW_JSON, "The line holds no record.")
                 continue
             if lines.cut:
                 message = "The record is longer than a record may be (INGEST_MAX_ROW_BYTES)."

@@ -43,9 +43,9 @@ def forward(port: int, target: int) -> None:
 
 
 def count_failed_looks(until: int, port: int, target: int) -> None:
-    original = FilesWaitingTrigger.look
+    original = FilesWaitingTrigger.poll
 
-    def look(trigger: FilesWaitingTrigger) -> int:
+    def poll(trigger: FilesWaitingTrigger) -> int:
         try:
             return original(trigger)
         except RetryableError:
@@ -54,7 +54,7 @@ def count_failed_looks(until: int, port: int, target: int) -> None:
                 forward(port, target)
             raise
 
-    FilesWaitingTrigger.look = look  # type: ignore[method-assign]
+    FilesWaitingTrigger.poll = poll  # type: ignore[method-assign]
 
 
 def load(path: Path) -> object:

@@ -339,7 +339,7 @@ def test_store_is_asked_once_whether_it_checks_conditions(
         answers = {object_moves.takes_if_match(pipeline.objects, pipeline.bucket) for _ in range(3)}
 
     assert answers == {kind != UNCONDITIONAL}
-    assert caplog.text.count("Switch versioning") == (kind == UNCONDITIONAL)
+    assert caplog.text.count("Switch on versioning") == (kind == UNCONDITIONAL)
     assert pipeline.keys() == []
 
 

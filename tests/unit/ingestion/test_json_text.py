@@ -162,3 +162,10 @@ def test_validate_refuses_a_json_document(stages, things, content: bytes, code: 
     refusal = stages.refusal(things, content)
     assert refusal.code is code
     assert word in refusal.message
+
+
+def test_blank_line_is_a_refused_record_where_each_line_is_one(tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(b'{"a":1}\n \xef\xbb\xbf\n{"a":2}\n')
+    found = [(record.line, record.code or record.raw) for record in ndjson_records(path, 1000, one_per_line=True)]
+    assert found == [(1, '{"a":1}'), (2, Code.BAD_ROW_JSON), (3, '{"a":2}')]

@@ -20,7 +20,7 @@ import duckdb
 import numpy as np
 import pytest
 from fastavro import parse_schema, schemaless_writer
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from include.contracts.reader import read_contract
@@ -173,6 +173,7 @@ AWKWARD = st.one_of(
 
 
 @given(st.lists(AWKWARD))
+@example([b" \xef\xbb\xbf", b"{}"])
 def test_any_batch_has_as_many_records_for_validation_as_messages(values: list[bytes]) -> None:
     lines, errors = decoder_of(record(a="string", n="long")).decode_batch(values)
     assert len(lines) == len(values)
