@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -23,6 +22,7 @@ from local import restore as restoring
 from local import schedules as schedule_page
 from local.airflow_api import AirflowApi
 from local.backup import back_up, default_folder
+from local.commands.drop import drop
 from local.commands.explained import explained
 from local.console import Report
 from local.errors import PlatformError
@@ -39,10 +39,9 @@ NOT_HEALTHY = 3
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
 
-def _console(*, errors: bool = False) -> Console:
+def _console() -> Console:
     """Make a console as wide as the terminal; in a pipe, wide enough that lines do not wrap."""
-    stream = sys.stderr if errors else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 240, highlight=False)
+    return Console(width=None if sys.stdout.isatty() else 240, highlight=False)
 
 
 @app.command()
@@ -115,23 +114,7 @@ def execute(
         os.execvp(command[0], command)  # noqa: S606 - as it was given, without a shell
 
 
-@app.command()
-def drop(
-    file: Annotated[str, typer.Argument(help="the file on this machine")],
-    dataset: Annotated[str, typer.Option(help="its dataset; found by the file's name when left out")] = "",
-    name: Annotated[str, typer.Option(help="its name in the bucket; its own when left out")] = "",
-) -> None:
-    """Put a file into the landing bucket, as a partner would."""
-    with explained():
-        path = landing.existing_file(file)
-        key = landing.object_key(path, dataset, name)
-        config = Platform(PlatformSettings()).s3_config
-        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-        console = _console(errors=True)
-        with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-            task = bar.add_task(path.name, total=path.stat().st_size)
-            landing.upload(config, path, key, sent=lambda count: bar.advance(task, count))
-        typer.echo(key)
+app.command()(drop)
 
 
 @app.command("ls")

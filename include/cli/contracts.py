@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import shutil
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.cli.output import fail
+from include.cli.output import did_you_mean, fail
 from include.contracts.__main__ import app
 from include.contracts.problems import ContractError
 from include.contracts.reader import read_contract
@@ -34,9 +33,7 @@ def activate(
     path = folder / f"{dataset}.yaml"
     if not path.is_file():
         known = sorted(found.stem for found in folder.glob("*.yaml"))
-        near = get_close_matches(dataset, known, n=3)
-        meant = f"did you mean {' or '.join(near)}? " if near else ""
-        fail(f"there is no contract {path}; {meant}datasets: {', '.join(known) or 'none'}")
+        fail(f"there is no contract {path}; {did_you_mean(dataset, known)}datasets: {', '.join(known) or 'none'}")
     try:
         contract = read_contract(path)
     except ContractError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import json
 from enum import StrEnum
 from typing import Annotated, Any
@@ -16,7 +15,7 @@ from include.errors import visible
 
 _COLUMNS = ("id", "status", "dataset", "file", "read", "loaded", "rejected", "code")
 _ERROR_COLUMNS = ("source_row", "source_line", "column_name", "code", "message")
-_QUARANTINED_COLUMNS = ("id", "dataset", "status", "code", "file")
+_QUARANTINED_COLUMNS = ("file_id", "dataset", "status", "error_code", "object_key")
 _COUNTED = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected")
 
 
@@ -108,27 +107,30 @@ def reprocess(
     chosen = _quarantined(file, dataset, stage, name)
     if not (file or dataset):
         _choices(chosen)
-    if missing := sorted({*(file or ())} - {row["id"] for row in chosen}):
+    if missing := sorted({*(file or ())} - {row["file_id"] for row in chosen}):
         fail(f"not in quarantine: {', '.join(map(str, missing))}; see: filegate files --failed")
     if not chosen:
         typer.echo("nothing in quarantine matches; nothing was moved")
     elif dry_run:
         print_rows(chosen, _QUARANTINED_COLUMNS, as_json=False)
     else:
-        _requeue([row["id"] for row in chosen])
+        _requeue([row["file_id"] for row in chosen])
 
 
 def _quarantined(file: list[int] | None, dataset: str, stage: FailedStage | None, name: str) -> list[dict[str, Any]]:
     from include.ingestion.records import Status
+    from include.ingestion.upkeep.requeue import has_name
+    from include.settings import ingest_settings
 
+    use_platform()
     stages = [stage] if stage else list(FailedStage)
     values = {
         "dataset": None if dataset == "all" else dataset or None,
+        "bucket": ingest_settings().landing_bucket,
         "file_ids": file or None,
         "statuses": [Status.failed_in(one).value for one in stages],
     }
-    found = query("list_quarantined_files", values)
-    return [row for row in found if fnmatch.fnmatchcase(row["settled_key"].rsplit("/", maxsplit=1)[-1], name)]
+    return [row for row in query("quarantined_files", values) if has_name(row["settled_key"], name)]
 
 
 def _choices(quarantined: list[dict[str, Any]]) -> None:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
 from typer.core import TyperGroup
 
+from include.cli.output import did_you_mean, fail
 from include.cli.platform_access import use_platform
 
 if TYPE_CHECKING:
@@ -63,10 +63,8 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command. An unknown name ends with exit code 2 and the nearest names."""
         if args[0] not in self.table and not args[0].startswith("-"):
-            near = get_close_matches(args[0], self.table, n=3)
-            meant = f"Did you mean {' or '.join(near)}? " if near else ""
-            typer.echo(f"error: there is no command {args[0]!r}. {meant}See: filegate --help", err=True)
-            raise typer.Exit(WRONG_USAGE)
+            near = did_you_mean(args[0], self.table).capitalize()
+            fail(f"there is no command {args[0]!r}. {near}See: filegate --help", WRONG_USAGE)
         return super().resolve_command(ctx, args)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -45,6 +46,12 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     """
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(code)
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`did you mean a or b? `, with the nearest known names; empty if none is near."""
+    near = get_close_matches(word, list(known), n=3)
+    return f"did you mean {' or '.join(near)}? " if near else ""
 
 
 def _cell(value: Any, *, is_count: bool) -> str:

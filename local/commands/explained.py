@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 import typer
 from pydantic import ValidationError
 
+from include.cli.output import fail
 from include.errors import PipelineError, visible
 from local.errors import PlatformError
 
@@ -25,13 +26,15 @@ def explained() -> Iterator[None]:
     try:
         yield
     except PlatformError as error:
-        _fail(str(error), error.context)
+        for line in error.context:
+            typer.echo(f"  {line}", err=True)
+        fail(str(error))
     except ValidationError as error:
-        _fail(_refused_setting(error))
+        fail(_refused_setting(error))
     except OSError as error:
-        _fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        fail(f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
     except PipelineError as error:
-        _fail(visible(str(error)))
+        fail(visible(str(error)))
     except KeyboardInterrupt:
         typer.echo("interrupted", err=True)
         raise typer.Exit(INTERRUPTED) from None
@@ -46,10 +49,3 @@ def _refused_setting(error: ValidationError) -> str:
 
 def _interrupt(_number: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
-
-
-def _fail(message: str, context: tuple[str, ...] = ()) -> NoReturn:
-    for line in context:
-        typer.echo(f"  {line}", err=True)
-    typer.echo(f"error: {message}", err=True)
-    raise typer.Exit(1)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.cli.output import fail
+from include.cli.output import did_you_mean, fail
 from local.commands.explained import explained
 from local.platform import Platform
 from local.postgres import BINARIES
@@ -78,7 +77,6 @@ def _log_of(service: str) -> Path:
     known = sorted(path.stem for path in folder.glob("*.log"))
     path = folder / f"{service}.log"
     if service not in known:
-        near = get_close_matches(service, known, n=3)
-        meant = f"did you mean {' or '.join(near)}? " if near else ""
-        fail(f"there is no log of {service} in {folder}; {meant}logs: {', '.join(known) or 'none yet'}")
+        near = did_you_mean(service, known)
+        fail(f"there is no log of {service} in {folder}; {near}logs: {', '.join(known) or 'none yet'}")
     return path

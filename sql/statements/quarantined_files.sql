@@ -2,7 +2,10 @@
 SELECT
     dataset,
     object_key,
-    settled_key
+    settled_key,
+    file_id,
+    status,
+    error_code
 FROM ops.file_ingestion_log
 WHERE
     bucket = %(bucket)s AND status = ANY(%(statuses)s) AND settled_key IS NOT NULL

@@ -70,10 +70,10 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
         cursor.execute(statement("quarantined_files"), values)
         rows = cursor.fetchall()
     keys, missing, waiting, refused = [], [], [], []
-    for dataset, object_key, settled_key in rows:
-        name = settled_key.rsplit("/", maxsplit=1)[-1]
-        if not fnmatch.fnmatchcase(name, selection.name or "*"):
+    for dataset, object_key, settled_key, *_ in rows:
+        if not has_name(settled_key, selection.name or "*"):
             continue
+        name = settled_key.rsplit("/", maxsplit=1)[-1]
         if settled_key == object_key:  # the store refused to serve it, so it never left
             ledger.requeue(bucket, settled_key)
             keys.append(settled_key)
@@ -103,3 +103,8 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
         ledger.requeue(bucket, settled_key)
         keys.append(target)
     return Requeued(tuple(keys), tuple(missing), tuple(waiting), tuple(refused))
+
+
+def has_name(key: str, pattern: str) -> bool:
+    """Whether the last part of an object's key matches a pattern such as `sales_2026-*.csv`; upper case counts."""
+    return fnmatch.fnmatchcase(key.rsplit("/", maxsplit=1)[-1], pattern)
