@@ -214,9 +214,9 @@ format: $(STAMP) ## format the code
 
 bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [SCALING=1]
 ifdef SCALING
-	@$(PYTHON) -m bench.scaling $${FILES:+--files "$$FILES"} $${ROWS:+--rows "$$ROWS"}
+	@$(PYTHON) -m proof.bench.scaling $${FILES:+--files "$$FILES"} $${ROWS:+--rows "$$ROWS"}
 else
-	@$(PYTHON) -m bench $${ROWS:+--rows "$$ROWS"} $${MEMORY_ROWS:+--memory-rows "$$MEMORY_ROWS"} \
+	@$(PYTHON) -m proof.bench $${ROWS:+--rows "$$ROWS"} $${MEMORY_ROWS:+--memory-rows "$$MEMORY_ROWS"} \
 	  $${MESSAGES:+--messages "$$MESSAGES"} $${DROPS:+--drops "$$DROPS"} $${FILES:+--files "$$FILES"}
 endif
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.long, pytest.mark.timeout(1800)]
 
 REPOSITORY = Path(__file__).parents[2]
-NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "bench", "logs", "target")
+NOT_COPIED = shutil.ignore_patterns(".*", "__pycache__", "tests", "docs", "logs", "target")
 KEPT = (".airflowignore", ".env.example", ".gitignore")
 
 

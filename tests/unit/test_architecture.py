@@ -86,7 +86,7 @@ def imports(path: Path) -> set[str]:
 
 
 def own_packages(path: Path) -> set[str]:
-    own = {*PACKAGES, "tests", "bench"}
+    own = {*PACKAGES, "tests"}
     return {package_of(module) for module in imports(path) if module.split(".")[0] in own}
 
 

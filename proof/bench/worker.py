@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-from bench.memory import peak_mb
 from include.contracts.reader import read_contract
 from include.ingestion import pipeline
 from include.ingestion.audit import load_library
@@ -19,6 +18,7 @@ from include.ingestion.ledger import Ledger
 from include.settings import CONTRACTS_DIR, S3Config, WarehouseConfig, ingest_settings
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
+from proof.bench.memory import peak_mb
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bench.results import Measurement, show, write
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
@@ -26,12 +25,13 @@ from local.platform import Platform
 from local.services import shared_environment
 from local.settings import REPOSITORY, PlatformSettings, temporary_settings
 from local.temporary import patched_env, temporary_folder
+from proof.bench.results import Measurement, show, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bench.core import Say
+    from proof.bench.core import Say
 
 DATASETS = 4
 CONTRACTS = (10, 50, 200)
@@ -132,7 +132,7 @@ def _parsing(folder: Path, say: Say) -> Iterator[Measurement]:
 
 def _parse_seconds(dag_file: str, environment: dict[str, str]) -> float:
     done = subprocess.run(  # noqa: S603 - this interpreter
-        [sys.executable, "-m", "bench.parse_worker", str(REPOSITORY / "dags" / f"{dag_file}.py")],
+        [sys.executable, "-m", "proof.bench.parse_worker", str(REPOSITORY / "dags" / f"{dag_file}.py")],
         env=environment,
         capture_output=True,
         text=True,

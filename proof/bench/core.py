@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from bench import baseline
-from bench.results import Measurement
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, WarehouseConfig
 from include.stores.object_store import ObjectStore
+from proof.bench import baseline
+from proof.bench.results import Measurement
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,11 @@ def ingest(platform: Platform, path: Path, folder: Path) -> dict[str, Any]:
         "warehouse": {**warehouse.model_dump(), "password": warehouse.password.get_secret_value()},
     }
     done = subprocess.run(
-        [sys.executable, "-m", "bench.worker"], input=json.dumps(task), capture_output=True, text=True, check=False
+        [sys.executable, "-m", "proof.bench.worker"],
+        input=json.dumps(task),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     store.delete("landing", key)
     if done.returncode:

@@ -7,20 +7,20 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from bench.results import Measurement
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, KafkaConfig
 from include.streams.produce import produce_sample
 from local.broker import bootstrap
 from local.ml_api import url
 from local.platform import KAFKA, ML_API, STORES
+from proof.bench.results import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bench.core import Say
     from local.platform import Platform
+    from proof.bench.core import Say
 
 MESSAGES_A_SECOND = 15_000
 
@@ -54,7 +54,7 @@ def _consume(platform: Platform, kafka: KafkaConfig, folder: Path) -> dict[str, 
         "warehouse": {**warehouse.model_dump(), "password": warehouse.password.get_secret_value()},
     }
     done = subprocess.run(
-        [sys.executable, "-m", "bench.stream_worker"],
+        [sys.executable, "-m", "proof.bench.stream_worker"],
         input=json.dumps(task),
         capture_output=True,
         text=True,

@@ -7,20 +7,20 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from bench.results import Measurement
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import Connection, connect
+from proof.bench.results import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bench.core import Say
     from local.platform import Platform
+    from proof.bench.core import Say
 
 LATENCY_LIMIT = 8.0
 TRANSACTIONS_LIMIT = 12.0

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from bench import airflow, core, streams
-from bench.results import Measurement, show, write
 from local.platform import STORES, Platform
 from local.settings import PlatformSettings, temporary_settings
 from local.temporary import temporary_folder
+from proof.bench import airflow, core, streams
+from proof.bench.results import Measurement, show, write
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,7 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-from bench.memory import peak_mb
 from include.contracts.reader import read_contract
 from include.ingestion.audit import load_library
 from include.ingestion.claim import AirflowRun
@@ -28,6 +27,7 @@ from include.settings import (
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.consume import TopicConsumer
 from include.streams.decode import Decoder
+from proof.bench.memory import peak_mb
 
 
 def main() -> None:
