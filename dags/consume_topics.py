@@ -1,4 +1,4 @@
-"""Defines one DAG `consume_<topic>` for each data contract in include/contracts that has a topic.
+"""Defines one DAG `consume_<topic>` for each data contract in contracts/ that has a topic.
 
 Purpose: load the messages of the topic into the warehouse, through the same pipeline as files.
 Trigger: continuous; a run starts when the topic has messages that the consumer group has not committed.

@@ -1,4 +1,4 @@
-"""Defines one DAG `ingest_<dataset>` for each data contract in include/contracts.
+"""Defines one DAG `ingest_<dataset>` for each data contract in contracts/.
 
 Purpose: load the files that are dropped into the bucket into the warehouse.
 Trigger: continuous; a run starts when there are files under incoming/<dataset>/.

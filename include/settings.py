@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-CONTRACTS_DIR = Path(__file__).parent / "contracts"
+CONTRACTS_DIR = Path(__file__).parents[1] / "contracts"
 
 
 class S3Config(BaseModel):

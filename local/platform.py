@@ -29,6 +29,7 @@ from local.console import Progress, Silence, step
 from local.credentials import Credentials, load, load_or_make, supervisor_password
 from local.errors import PlatformError
 from local.github_api import service as github
+from local.old_contracts import move_old_contracts
 from local.preflight import check_disk, check_port, check_program
 from local.processes import Session
 from local.readiness import NotReadyError, start_and_wait
@@ -117,6 +118,7 @@ class Platform:
         """
         self._make_home()
         with self._alone():
+            move_old_contracts(self._progress)
             load_or_make(self._layout.secrets)
             if postgres.stale_passwords(self._layout).exists():
                 self._stop_everything()  # a rotation was killed: running services may have the old secrets

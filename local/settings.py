@@ -25,6 +25,9 @@ from include.settings import IngestSettings
 REPOSITORY = Path(__file__).resolve().parents[1]
 ENV_FILE = REPOSITORY / ".env"
 
+# An earlier release kept the contracts here: `local.old_contracts`.
+OLD_CONTRACTS_DIR = REPOSITORY / "include" / "contracts"
+
 # The path of a unix socket has at most 107 bytes, and supervisor first binds a longer temporary name.
 _MAX_SOCKET_PATH = 90
 
@@ -271,12 +274,25 @@ def pipeline_variables() -> dict[str, str]:
     """Return the pipelines' settings from the environment and `.env`, for the services. The environment has priority.
 
     Relative folders start from the checkout; they are made absolute, since services have other working directories.
+    The earlier folder of the contracts is left out, so that the present one is used.
     """
-    named = {**dotenv_values(ENV_FILE), **os.environ}
+    named = _named_variables()
     own = {name.upper() for name in PlatformSettings.model_fields}
     names = [name for name in named if name.startswith(_OF_PIPELINES) and name not in own]
     variables = {name: value for name in names if (value := named[name])}
+    if names_old_contracts():
+        del variables["INGEST_CONTRACTS_DIR"]
     return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in variables.items()}
+
+
+def names_old_contracts() -> bool:
+    """Whether INGEST_CONTRACTS_DIR names the folder in which an earlier release kept the contracts."""
+    folder = _named_variables().get("INGEST_CONTRACTS_DIR")
+    return bool(folder) and (REPOSITORY / folder).resolve() == OLD_CONTRACTS_DIR
+
+
+def _named_variables() -> dict[str, str | None]:
+    return {**dotenv_values(ENV_FILE), **os.environ}
 
 
 def ingest_settings() -> IngestSettings:

@@ -1,5 +1,5 @@
-"""One Open Data Contract Standard YAML per dataset, and the reader that compiles it.
+"""Reads the Open Data Contract Standard YAML of each dataset, and compiles it.
 
-What belongs here: contracts, and reading, checking, drafting and describing them. What does not: processing data
-(`include.ingestion`) or generating it (`include.samples`).
+What belongs here: reading, checking, drafting and describing contracts. What does not: the contracts themselves
+(`contracts/` at the top), processing data (`include.ingestion`) or generating it (`include.samples`).
 """

@@ -250,7 +250,7 @@ def test_pipeline_setting_is_passed_on_only_if_it_is_set() -> None:
 
 
 def test_contracts_are_mounted_beside_the_images_code_and_not_over_it() -> None:
-    mounts = [mount for mount in FILE.mounts() if mount.source == "./include/contracts"]
+    mounts = [mount for mount in FILE.mounts() if mount.source == "./contracts"]
     # airflow-init reads none.
     assert {mount.service for mount in mounts} == {*FILE.airflow, "kafka-lag"}
     for mount in mounts:

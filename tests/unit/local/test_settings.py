@@ -38,7 +38,7 @@ EXAMPLE = REPOSITORY / ".env.example"
 # Defaults that depend on the machine, with their value in .env.example.
 ELSEWHERE = {
     "PLATFORM_HOME": ".local",
-    "INGEST_CONTRACTS_DIR": "include/contracts",
+    "INGEST_CONTRACTS_DIR": "contracts",
     "INGEST_CONTRACTS_CACHE_DIR": ".local/contracts-cache",
     "INGEST_SPOOL_DIR": ".local/spool",
     "ALERTS_SMTP_PASSWORD": "",
