@@ -66,7 +66,7 @@ rotate-secrets: $(STAMP) ## replace all passwords and keys; restarts the running
 	@$(PYTHON) -m local rotate-secrets
 
 # The playbook calls make on the host, which may be this machine: it must not inherit the variables of this make.
-FOR_ANSIBLE = cd ansible && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" \
+FOR_ANSIBLE = cd deploy/ansible && PATH="$(CURDIR)/$(VENV)/bin:$$PATH" VIRTUAL_ENV="$(CURDIR)/$(VENV)" \
   env -u MAKEFLAGS -u MAKELEVEL -u PYTHONPATH
 
 ansible: $(STAMP) ## set a host up, start, feed and verify it: make ansible [ARGS="-i inventories/hosts.yml --tags verify"]

@@ -53,7 +53,7 @@ def env_file(
 
 @app.command()
 def roles() -> None:
-    """Generate docker/postgres/roles.sql from the roles and databases of the embedded platform."""
+    """Generate deploy/docker/postgres/roles.sql from the roles and databases of the embedded platform."""
     from deploy.databases import ROLES_SQL, roles_sql
 
     ROLES_SQL.write_text(roles_sql())

@@ -1,7 +1,7 @@
 """The roles, databases and grants of the embedded PostgreSQL as a script for the container's psql.
 
 What belongs here: generating SQL from `local.postgres`, the one source for both platforms. The contents of the
-warehouse belong to its migrations. `python -m deploy roles` writes docker/postgres/roles.sql.
+warehouse belong to its migrations. `python -m deploy roles` writes deploy/docker/postgres/roles.sql.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from local.settings import REPOSITORY
 if TYPE_CHECKING:
     from local.postgres import Database
 
-ROLES_SQL = REPOSITORY / "docker" / "postgres" / "roles.sql"
+ROLES_SQL = REPOSITORY / "deploy" / "docker" / "postgres" / "roles.sql"
 
 _HEAD = """\
 -- Written by `python -m deploy roles` from local/postgres.py: change it there. Run by psql at every start.

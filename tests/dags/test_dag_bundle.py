@@ -16,7 +16,7 @@ from local.dbt_manifest import prepare
 pytestmark = pytest.mark.dags
 
 ROOT = Path(__file__).parents[2]
-CONTRACTS = ROOT / "include" / "contracts"
+CONTRACTS = ROOT / "contracts"
 DATASETS = ["commits", "events", "inventory", "issues", "sales", "transactions"]
 INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
 CONSUME = {"consume_transactions"}

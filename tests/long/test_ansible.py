@@ -67,7 +67,7 @@ class Host:
                 *("site.yml", "--inventory", "inventories/localhost.yml", "--tags", ",".join(tags)),
                 *("--extra-vars", json.dumps(defaults | variables)),
             ],
-            cwd=REPOSITORY / "ansible",
+            cwd=REPOSITORY / "deploy" / "ansible",
             env=self.environment,
             capture_output=True,
             text=True,

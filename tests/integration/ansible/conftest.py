@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ANSIBLE = Path(__file__).parents[3] / "ansible"
+ANSIBLE = Path(__file__).parents[3] / "deploy" / "ansible"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import yaml
 
 pytestmark = pytest.mark.unit
 
-ANSIBLE = Path(__file__).parents[3] / "ansible"
+ANSIBLE = Path(__file__).parents[3] / "deploy" / "ansible"
 PROGRAMS = Path(sys.executable).parent
 EXPLAINED = ANSIBLE / "group_vars" / "all" / "main.yml"
 SOURCES = [

@@ -71,7 +71,7 @@ BREAKS = [
     ("mounted_paths_exist", with_key("redis", "volumes", ["unknown:/data"]), "redis mounts the volume unknown"),
     ("mounted_paths_exist", with_key("redis", "volumes", []), "redis-data is declared and not used"),
     ("mounted_paths_exist", with_key("redis", "volumes", [{"type": "bind", "source": "./x", "target": "/y"}]), "./x"),
-    ("mounted_paths_exist", with_key("mlflow", "build", {"context": "docker/none"}), "mlflow is built from"),
+    ("mounted_paths_exist", with_key("mlflow", "build", {"context": "deploy/docker/none"}), "mlflow is built from"),
     ("dependencies_can_be_met", without_key("redis", "healthcheck"), "redis has no health check"),
     ("dependencies_can_be_met", waiting("redis", "unknown", "service_healthy"), "unknown, which does not exist"),
     ("dependencies_can_be_met", waiting("redis", "minio", "service_started"), "minio to be started only"),

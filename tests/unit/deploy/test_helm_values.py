@@ -150,7 +150,7 @@ def test_the_api_server_may_write_its_file_of_passwords() -> None:
 def test_the_bundle_is_where_the_image_has_it() -> None:
     variables = {entry["name"]: entry["value"] for entry in VALUES["env"]}
     [bundle] = json.loads(variables["AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST"])
-    image = (REPOSITORY / "docker" / "airflow" / "Dockerfile").read_text()
+    image = (REPOSITORY / "deploy" / "docker" / "airflow" / "Dockerfile").read_text()
     assert bundle["kwargs"]["path"] == variables["PYTHONPATH"]
     assert f"PYTHONPATH={variables['PYTHONPATH']}" in image
     assert f"DBT_MANIFEST={variables['DBT_MANIFEST']}" in image
