@@ -1,6 +1,6 @@
 """The roles, databases and grants of the embedded PostgreSQL as a script for the container's psql.
 
-What belongs here: generating SQL from `local.postgres`, the one source for both platforms. The contents of the
+What belongs here: generating SQL from `local.services.postgres`, the one source for both platforms. The contents of the
 warehouse belong to its migrations. `python -m deploy roles` writes deploy/docker/postgres/roles.sql.
 """
 
@@ -10,16 +10,16 @@ from dataclasses import fields
 from typing import TYPE_CHECKING
 
 from local.credentials import Credentials
-from local.postgres import COMMON_DATABASES, DATABASES, ROLE_SETTINGS, SESSIONS, role_passwords
+from local.services.postgres import COMMON_DATABASES, DATABASES, ROLE_SETTINGS, SESSIONS, role_passwords
 from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
-    from local.postgres import Database
+    from local.services.postgres import Database
 
 ROLES_SQL = REPOSITORY / "deploy" / "docker" / "postgres" / "roles.sql"
 
 _HEAD = """\
--- Written by `python -m deploy roles` from local/postgres.py: change it there. Run by psql at every start.
+-- Written by `python -m deploy roles` from local/services/postgres.py: change it there. Run by psql at every start.
 -- Passwords come from the environment; psql quotes them, and the server's log does not show them.
 SET log_statement = 'none';
 SET log_min_duration_statement = -1;

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uvicorn
 
-from local.github_api.server import Replay, create_app
+from local.services.github_api.server import Replay, create_app
 
 PORT = 8200
 

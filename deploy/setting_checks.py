@@ -1,7 +1,7 @@
 """Checks of the environments in docker-compose.yaml: variables, secrets, connections, names of settings.
 
-What belongs here: the agreement with `include.settings`, `local.settings` and `local.airflow`, so that DAGs find the
-same settings on the embedded platform and in the containers. A check returns its problems.
+What belongs here: the agreement with `include.settings`, `local.settings` and `local.services.airflow`, so that DAGs
+find the same settings on the embedded platform and in the containers. A check returns its problems.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import include.settings as library
 from deploy.env_file import SECRETS, env_text
 from deploy.interpolation import interpolate, variables
 from deploy.start import computed_variables
-from local import airflow as embedded_airflow
 from local.credentials import Credentials
+from local.services import airflow as embedded_airflow
 from local.settings import PlatformSettings
 
 if TYPE_CHECKING:

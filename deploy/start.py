@@ -9,7 +9,7 @@ import json
 import os
 import sys
 
-from local import mail
+from local.services import mail
 
 
 def computed_variables() -> dict[str, str]:

@@ -16,23 +16,25 @@ from rich.table import Table
 from rich.text import Text
 
 from include.stores.warehouse import connect
-from local import addresses, airflow, dag_status, demo_models, landing
-from local import demo as showcase
-from local import restore as restoring
-from local import schedules as schedule_page
+from local import addresses
 from local.airflow_api import AirflowApi
-from local.backup import back_up, default_folder
+from local.commands import dag_status, demo_models, landing
+from local.commands import demo as showcase
+from local.commands import restore as restoring
+from local.commands import schedules as schedule_page
+from local.commands.backup import back_up, default_folder
 from local.commands.drop import drop
 from local.commands.explained import explained
+from local.commands.rotation import rotate
+from local.commands.runs import follow
 from local.console import Report
 from local.errors import PlatformError
-from local.platform import KAFKA, ML_API, MLFLOW, POSTGRES, S3, Platform
-from local.rotation import rotate
-from local.runs import follow
+from local.services import airflow
 from local.settings import PlatformSettings, ingest_settings
+from local.supervisor.platform import KAFKA, ML_API, MLFLOW, POSTGRES, S3, Platform
 
 if TYPE_CHECKING:
-    from local.status import ServiceStatus
+    from local.supervisor.status import ServiceStatus
 
 NOT_HEALTHY = 3
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from psycopg.conninfo import make_conninfo
 
-from local import airflow, bucket, ml_api, mlflow, mlflow_accounts
+from local.services import airflow, bucket, ml_api, mlflow, mlflow_accounts
 from local.settings import ingest_settings
 
 if TYPE_CHECKING:
     from include.settings import WarehouseConfig
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 
 def for_users(platform: Platform, *, owner: bool = False, aws: bool = False, services: bool = False) -> dict[str, str]:

@@ -39,7 +39,7 @@ PORTS = (
     "airflow_port",
 )  # fmt: skip
 
-# One for each part of the S3 server over HTTP, one more for each over gRPC: `local.seaweedfs`.
+# One for each part of the S3 server over HTTP, one more for each over gRPC: `local.services.seaweedfs`.
 INTERNAL_S3_PORTS = 7
 
 # Settings that determine the services. The values of the start are kept as long as the services run.
@@ -194,7 +194,7 @@ class Layout:
 
     @property
     def old_buckets(self) -> Path:
-        """The folder in which an earlier version kept objects as plain files: `local.bucket_import`."""
+        """The folder in which an earlier version kept objects as plain files: `local.services.bucket_import`."""
         return self.home / "buckets"
 
     @property
@@ -221,6 +221,11 @@ class Layout:
     def spool(self) -> Path:
         """Temporary files of the ingestion stages."""
         return self.home / "spool"
+
+    @property
+    def private_folders(self) -> tuple[Path, ...]:
+        """The folders that only their owner may read."""
+        return self.logs, self.s3, self.airflow, self.spool, self.manifest.parent
 
     @property
     def contracts_cache(self) -> Path:
@@ -288,7 +293,7 @@ def pipeline_variables() -> dict[str, str]:
 def names_old_contracts() -> bool:
     """Whether INGEST_CONTRACTS_DIR names the folder in which an earlier release kept the contracts."""
     folder = _named_variables().get("INGEST_CONTRACTS_DIR")
-    return bool(folder) and (REPOSITORY / folder).resolve() == OLD_CONTRACTS_DIR
+    return folder is not None and (REPOSITORY / folder).resolve() == OLD_CONTRACTS_DIR
 
 
 def _named_variables() -> dict[str, str | None]:

@@ -17,10 +17,10 @@ from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
-from local import processes
 from local.addresses import for_library
-from local.seaweedfs import internal_ports
+from local.services.seaweedfs import internal_ports
 from local.settings import PORTS
+from local.supervisor import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from include.samples.badness import Bad
     from include.samples.report import SampleReport
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 SETTINGS = {
     "INGEST_RETRIES": "1",

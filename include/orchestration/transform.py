@@ -65,7 +65,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
         raise PermanentError(
             STAGE,
             Code.TRANSFORMATION_FAILED,
-            f"The dbt manifest {manifest} is missing. Create it with: python -m local.dbt_manifest",
+            f"The dbt manifest {manifest} is missing. Create it with: python -m local.services.dbt_manifest",
         )
     with _quiet_parse():
         group = _task_group(group_id, manifest)

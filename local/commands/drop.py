@@ -13,10 +13,10 @@ from include.cli.files import errors
 from include.cli.output import fail
 from include.cli.stores import query
 from include.stores.object_store import ObjectStore
-from local import landing
+from local.commands import landing
 from local.commands.explained import explained
-from local.platform import Platform
 from local.settings import PlatformSettings, ingest_settings
+from local.supervisor.platform import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from local import addresses
 from local.commands.explained import explained
-from local.platform import Platform
 from local.settings import PlatformSettings
+from local.supervisor.platform import Platform
 
 
 def variables() -> dict[str, str]:

@@ -10,9 +10,9 @@ import typer
 
 from include.cli.output import did_you_mean, fail
 from local.commands.explained import explained
-from local.platform import Platform
-from local.postgres import BINARIES
+from local.services.postgres import BINARIES
 from local.settings import PlatformSettings
+from local.supervisor.platform import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path

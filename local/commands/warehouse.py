@@ -13,8 +13,8 @@ from rich.console import Console
 from local import addresses
 from local.commands.explained import explained
 from local.console import Report
-from local.platform import Platform
 from local.settings import REPOSITORY, PlatformSettings
+from local.supervisor.platform import Platform
 
 _PROJECT = REPOSITORY / "dbt"
 # A model that waits for a lock or runs for an hour fails instead of holding the others up.

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from local.platform import STORES, Platform
 from local.settings import PlatformSettings, temporary_settings
+from local.supervisor.platform import STORES, Platform
 from local.temporary import temporary_folder
 from proof.bench import airflow, core, streams
 from proof.bench.results import Measurement, show, write

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
     from proof.bench.core import Say
 
 LATENCY_LIMIT = 8.0

@@ -22,7 +22,7 @@ from proof.bench.results import Measurement
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 RATIO_LIMIT = 1.5
 MEMORY_LIMIT_MB = 600

@@ -21,9 +21,9 @@ from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
-from local.platform import Platform
-from local.services import shared_environment
+from local.services.service import shared_environment
 from local.settings import REPOSITORY, PlatformSettings, temporary_settings
+from local.supervisor.platform import Platform
 from local.temporary import patched_env, temporary_folder
 from proof.bench.results import Measurement, show, write
 

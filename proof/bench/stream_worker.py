@@ -12,7 +12,6 @@ import time
 from pathlib import Path
 
 from include.contracts.reader import read_contract
-from include.ingestion.audit import load_library
 from include.ingestion.claim import AirflowRun
 from include.ingestion.pipeline import open_stores
 from include.settings import (
@@ -24,6 +23,7 @@ from include.settings import (
     ml_service_settings,
     stream_settings,
 )
+from include.stores.expectations import load_library
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.consume import TopicConsumer
 from include.streams.decode import Decoder

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, KafkaConfig
 from include.streams.produce import produce_sample
-from local.broker import bootstrap
-from local.ml_api import url
-from local.platform import KAFKA, ML_API, STORES
+from local.services.broker import bootstrap
+from local.services.ml_api import url
+from local.supervisor.platform import KAFKA, ML_API, STORES
 from proof.bench.results import Measurement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
     from proof.bench.core import Say
 
 MESSAGES_A_SECOND = 15_000

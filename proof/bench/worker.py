@@ -13,9 +13,9 @@ from pathlib import Path
 
 from include.contracts.reader import read_contract
 from include.ingestion import pipeline
-from include.ingestion.audit import load_library
 from include.ingestion.ledger import Ledger
 from include.settings import CONTRACTS_DIR, S3Config, WarehouseConfig, ingest_settings
+from include.stores.expectations import load_library
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 from proof.bench.memory import peak_mb

@@ -19,10 +19,10 @@ from rich.console import Console
 from include.settings import KafkaConfig
 from include.stores.warehouse import connect
 from include.streams.broker import ensure_topic
-from local import airflow, broker
 from local.airflow_api import ENDED, AirflowApi
-from local.platform import Platform
+from local.services import airflow, broker
 from local.settings import PlatformSettings, temporary_settings
+from local.supervisor.platform import Platform
 from local.temporary import patched_env, temporary_folder
 from proof.soak import accounts, idle
 from proof.soak.expectations import Work, expected, tolerance

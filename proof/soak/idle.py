@@ -16,7 +16,8 @@ import psutil
 from rich.table import Table
 
 from include.settings import CONTRACTS_DIR
-from local import postgres, processes
+from local.services import postgres
+from local.supervisor import processes
 from proof.soak.expectations import tolerance
 from proof.soak.judge import Series, Verdict, judge
 from proof.soak.samples import memory_of, service_of, size_of
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 DATASETS = 20
 LOG_MB_AN_HOUR, CORE_SHARE = 1.0, 0.15

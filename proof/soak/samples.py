@@ -15,16 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from local import postgres, processes
-from local.airflow import SCHEDULER
+from local.services import postgres
+from local.services.airflow import SCHEDULER
+from local.supervisor import processes
 from proof.soak.judge import Series
 from proof.soak.load import BUCKET
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
-    from local.supervision import ProgramState
+    from local.supervisor.platform import Platform
+    from local.supervisor.supervision import ProgramState
 
 _MB = 1024**2
 _TASKS = "tasks"

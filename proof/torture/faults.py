@@ -19,9 +19,9 @@ import psycopg
 
 from include.errors import RetryableError
 from include.stores.object_store import ObjectStore
-from local.airflow import API_SERVER, SCHEDULER
 from local.errors import PlatformError
-from local.platform import POSTGRES, S3
+from local.services.airflow import API_SERVER, SCHEDULER
+from local.supervisor.platform import POSTGRES, S3
 from proof.torture.half_put import begin_put
 from proof.torture.proxied_platform import BUCKET, DAG_PROCESSOR, TRIGGERER, end_group
 from proof.torture.schedule import Fault, Kind

@@ -6,7 +6,7 @@ import http.client
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from local import bucket
+from local.services import bucket
 
 if TYPE_CHECKING:
     from include.settings import S3Config

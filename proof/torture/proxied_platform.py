@@ -15,21 +15,22 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from include.settings import CONTRACTS_DIR, KafkaConfig
-from local import broker, postgres, processes
 from local.addresses import for_library
-from local.airflow import API_SERVER, SCHEDULER
 from local.airflow_api import AirflowApi
 from local.credentials import load_or_make
-from local.platform import KAFKA, POSTGRES, S3, Platform
-from local.services import Service, shared_environment
+from local.services import broker, postgres
+from local.services.airflow import API_SERVER, SCHEDULER
+from local.services.service import Service, shared_environment
+from local.supervisor import processes
+from local.supervisor.platform import KAFKA, POSTGRES, S3, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from local.console import Progress
-    from local.processes import Session
     from local.settings import PlatformSettings
+    from local.supervisor.processes import Session
     from proof.torture.proxy import Proxy
 
 TRIGGERER, DAG_PROCESSOR = "airflow-triggerer", "airflow-dag-processor"

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from include.contracts.reader import read_contract
 from include.errors import PipelineError
 from include.stores.warehouse import connect
-from local import leftovers, processes
 from local.errors import PlatformError
 from local.settings import temporary_settings
+from local.supervisor import leftovers, processes
 from local.temporary import patched_env, temporary_folder
 from proof.torture import disk as disks
 from proof.torture.checks import Checker, FinalCheck

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from include.settings import IngestSettings, StreamSettings
-from local.dbt_manifest import prepare
+from local.services.dbt_manifest import prepare
 
 pytestmark = pytest.mark.dags
 
@@ -275,7 +275,7 @@ def test_without_a_manifest_only_the_transformation_is_missing_and_the_error_nam
     bundle = look(DBT_MANIFEST="/nowhere/manifest.json")
     assert DAG_IDS - set(bundle["dags"]) == {"transform_warehouse"}
     [error] = bundle["errors"].values()
-    assert "python -m local.dbt_manifest" in error
+    assert "python -m local.services.dbt_manifest" in error
 
 
 def test_parsing_imports_no_library_that_only_tasks_need(bundle: dict) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from local import dbt_manifest
+from local.services import dbt_manifest
 
 pytestmark = pytest.mark.dags
 
@@ -161,4 +161,4 @@ def test_models_have_a_lower_priority_than_files(dag: dict[str, Any]) -> None:
 def test_missing_manifest_names_the_remedy(tmp_path: Path) -> None:
     parsed = look(tmp_path, tmp_path / "none.json")
     (error,) = parsed["errors"]
-    assert "none.json is missing. Create it with: python -m local.dbt_manifest" in error
+    assert "none.json is missing. Create it with: python -m local.services.dbt_manifest" in error

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.settings import CONTRACTS_DIR
-from local.platform import Platform
 from local.settings import temporary_settings
+from local.supervisor.platform import Platform
 from local.temporary import patched_env
 from tests.running_platform import SETTINGS, Running
 

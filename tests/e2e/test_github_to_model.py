@@ -13,15 +13,15 @@ from rich.console import Console
 
 from include.settings import CONTRACTS_DIR, GithubSettings
 from include.stores.warehouse import connect
-from local import ml_api, mlflow, mlflow_accounts
 from local.addresses import for_library
 from local.airflow_api import AirflowApi
-from local.demo_models import CHAIN, COOL_DOWN, MODEL
+from local.commands.demo_models import CHAIN, COOL_DOWN, MODEL
+from local.commands.runs import follow
+from local.commands.schedules import table
 from local.errors import PlatformError
-from local.github_api.history import read
 from local.mlflow_api import champion
-from local.runs import follow
-from local.schedules import table
+from local.services import ml_api, mlflow, mlflow_accounts
+from local.services.github_api.history import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,12 +15,12 @@ import psycopg
 import pytest
 
 from include.samples.badness import Bad, BadKind
-from local.airflow import SCHEDULER
-from local.processes import is_alive
+from local.services.airflow import SCHEDULER
 from local.settings import REPOSITORY
+from local.supervisor.processes import is_alive
 
 if TYPE_CHECKING:
-    from local.status import ServiceStatus
+    from local.supervisor.status import ServiceStatus
     from tests.running_platform import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -146,7 +146,7 @@ def test_killed_scheduler_leaves_no_worker_that_holds_its_connections(running: R
     killed = scheduler().pid
     workers = running.until(lambda: psutil.Process(killed).children(), "the scheduler has workers")
     os.kill(killed, signal.SIGKILL)
-    # Without local.leftovers they would wait for work forever.
+    # Without local.supervisor.leftovers they would wait for work forever.
     running.until(lambda: not any(map(is_alive, workers)), "its workers are ended")
     assert scheduler().pid != killed
     running.sample("sales", "after_the_scheduler.csv", 100, seed=6, start=95_000_000)

@@ -17,7 +17,7 @@ from include.streams.dead_letters import dead_letter_topic
 from include.streams.offsets import PartitionOffsets, partition_offsets
 from include.streams.produce import produce_file
 from include.streams.publish import publisher
-from local import broker
+from local.services import broker
 from ml_api.categories import CATEGORIES
 
 if TYPE_CHECKING:

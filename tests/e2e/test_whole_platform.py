@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from local import processes
 from local.addresses import for_library
+from local.supervisor import processes
 from tests.running_platform import listening_ports
 
 if TYPE_CHECKING:
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
     from tests.running_platform import Running
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]

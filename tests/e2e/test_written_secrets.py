@@ -27,10 +27,11 @@ from secret_search import SecretSearch
 
 from include.samples.badness import Bad, BadKind
 from include.stores.object_store import ObjectStore
-from local import bucket, processes
 from local.addresses import for_library
-from local.postgres import BINARIES, DATABASES, SUPERUSER, superuser_connection
+from local.services import bucket
+from local.services.postgres import BINARIES, DATABASES, SUPERUSER, superuser_connection
 from local.settings import REPOSITORY
+from local.supervisor import processes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ from own_platform import shared_platform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 
 @pytest.fixture(scope="session")

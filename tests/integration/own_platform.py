@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from local.platform import STORES, Platform
 from local.settings import temporary_settings
+from local.supervisor.platform import STORES, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -28,12 +28,14 @@ import pytest
 from own_platform import own_platform
 from pydantic import SecretStr
 
-from local import bucket, landing, ml_api, processes, seaweedfs
+from local.commands import landing
 from local.errors import PlatformError
-from local.platform import ML_API, S3, STORES, Platform
-from local.postgres import superuser_connection
-from local.readiness import NotReadyError
+from local.services import bucket, ml_api, seaweedfs
+from local.services.postgres import superuser_connection
 from local.settings import PORTS, REPOSITORY, temporary_settings
+from local.supervisor import processes
+from local.supervisor.platform import ML_API, S3, STORES, Platform
+from local.supervisor.readiness import NotReadyError
 from ml_api.categories import CATEGORIES
 from ml_api.json_route import MAX_BODY_BYTES
 
@@ -77,7 +79,7 @@ def connect(config: WarehouseConfig, **changes: object) -> psycopg.Connection[tu
 
 
 def left_over(settings: PlatformSettings) -> list[str]:
-    """The command lines of all processes of this platform, found without `local.processes`."""
+    """The command lines of all processes of this platform, found without `local.supervisor.processes`."""
     home, found = str(settings.platform_home), []
     for process in psutil.process_iter():
         try:

@@ -11,7 +11,7 @@ from tests.integration.own_platform import shared_platform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 
 @pytest.fixture(scope="session")

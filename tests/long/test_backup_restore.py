@@ -26,19 +26,20 @@ from include.ingestion.settle import settle
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectInfo, ObjectStore
-from local import backup, backup_manifest, dumps, processes
-from local import restore as restoring
-from local.backup import alone, back_up
+from local.commands import backup, backup_manifest, dumps
+from local.commands import restore as restoring
+from local.commands.backup import alone, back_up
+from local.commands.restore import restore
 from local.errors import PlatformError
-from local.platform import S3, STORES, Platform
-from local.postgres import WAREHOUSE, superuser_connection
-from local.restore import restore
+from local.services.postgres import WAREHOUSE, superuser_connection
 from local.settings import Layout, temporary_settings
+from local.supervisor import processes
+from local.supervisor.platform import S3, STORES, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local.backup_manifest import Manifest
+    from local.commands.backup_manifest import Manifest
     from local.settings import PlatformSettings
 
 pytestmark = pytest.mark.long

@@ -14,9 +14,10 @@ import psycopg
 import pytest
 
 from include.settings import CONTRACTS_DIR
-from local import processes, workers
-from local.platform import Platform
+from local.services import workers
 from local.settings import temporary_settings
+from local.supervisor import processes
+from local.supervisor.platform import Platform
 from tests.running_platform import SETTINGS, Running
 
 if TYPE_CHECKING:

@@ -16,12 +16,13 @@ import pytest
 from cryptography.fernet import Fernet
 from pydantic import SecretStr
 
-from local import airflow, bucket, postgres, rotation
 from local import credentials as credentials_module
+from local.commands import rotation
 from local.credentials import load
 from local.errors import PlatformError
-from local.platform import STORES, Platform
+from local.services import airflow, bucket, postgres
 from local.settings import temporary_settings
+from local.supervisor.platform import STORES, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,7 +35,7 @@ pytestmark = pytest.mark.long
 
 # One process that has imported everything is forked for each killed rotation.
 _PROCESSES = multiprocessing.get_context("forkserver")
-_PROCESSES.set_forkserver_preload(["local.rotation"])
+_PROCESSES.set_forkserver_preload(["local.commands.rotation"])
 
 
 @pytest.fixture(scope="module")
@@ -167,9 +168,15 @@ def _die(*_: object, **__: object) -> None:
 
 
 DEATHS = {
-    "before the secrets are replaced": ("local.rotation.save", False),
-    "secrets replaced, no password of the database is set": ("local.platform.postgres.prepare_cluster", True),
-    "the superuser's password is set, those of the roles are not": ("local.platform.postgres.prepare_databases", True),
+    "before the secrets are replaced": ("local.commands.rotation.save", False),
+    "secrets replaced, no password of the database is set": (
+        "local.supervisor.platform.postgres.prepare_cluster",
+        True,
+    ),
+    "the superuser's password is set, those of the roles are not": (
+        "local.supervisor.platform.postgres.prepare_databases",
+        True,
+    ),
 }
 
 

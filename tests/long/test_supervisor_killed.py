@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from local import processes
-from local.platform import Platform
 from local.settings import temporary_settings
+from local.supervisor import processes
+from local.supervisor.platform import Platform
 from tests.running_platform import listening_ports
 
 if TYPE_CHECKING:

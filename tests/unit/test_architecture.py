@@ -53,8 +53,8 @@ MAY_IMPORT = {
     "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
     "local": {"local", "include.cli", "include.contracts", "include.errors", "include.orchestration", "include.samples",
               "include.settings", "include.stores", "metabase"},
-    "proof": {"proof", "include.contracts", "include.errors", "include.samples", "include.settings", "include.stores",
-              "include.streams", "local", "tests"},
+    "proof": {"proof", "include.contracts", "include.errors", "include.ingestion", "include.samples",
+              "include.settings", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip
 
 

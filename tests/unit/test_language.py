@@ -34,7 +34,7 @@ NAMES = frozenset({
 EXEMPT = (
     "sql/migrations/",  # applied: must not change
     "tests/resources/",  # recorded and foreign data
-    "local/github_api/recording.",  # recorded data
+    "local/services/github_api/recording.",  # recorded data
     "deploy/compose-spec.json",  # the Compose specification
     "requirements.txt",  # lock files
     "ml_api/requirements.txt",

@@ -1,4 +1,4 @@
--- Written by `python -m deploy roles` from local/postgres.py: change it there. Run by psql at every start.
+-- Written by `python -m deploy roles` from local/services/postgres.py: change it there. Run by psql at every start.
 -- Passwords come from the environment; psql quotes them, and the server's log does not show them.
 SET log_statement = 'none';
 SET log_min_duration_statement = -1;

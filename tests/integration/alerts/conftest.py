@@ -18,7 +18,7 @@ from psycopg.rows import dict_row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 ROOT = Path(__file__).parents[3]
 

@@ -16,7 +16,7 @@ from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.alert_memory import Subject, open_memory
 from include.stores.object_store import ObjectStore
-from local import bucket
+from local.services import bucket
 from local.settings import free_ports
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from alerting_world import Tasks
     from mail_server import MailServer
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
     Warehouse = psycopg.Connection[dict[str, Any]]
 

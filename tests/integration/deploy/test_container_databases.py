@@ -25,9 +25,9 @@ from deploy.compose_file import COMPOSE_FILE, ComposeFile
 from deploy.databases import ROLES_SQL, password_variables
 from deploy.env_file import SECRETS
 from deploy.setting_checks import resolved
-from local.platform import POSTGRES, Platform
-from local.postgres import BINARIES, DATABASES, SUPERUSER
+from local.services.postgres import BINARIES, DATABASES, SUPERUSER
 from local.settings import REPOSITORY
+from local.supervisor.platform import POSTGRES, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ class Server:
     """A PostgreSQL server, and its catalog as the embedded platform creates it."""
 
     platform: Platform
-    of_embedded: list[list[tuple[object, ...]]]  # CATALOG as local.postgres leaves it
+    of_embedded: list[list[tuple[object, ...]]]  # CATALOG as local.services.postgres leaves it
 
     @property
     def port(self) -> int:

@@ -13,7 +13,7 @@ from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixe
 
 from deploy.compose_file import COMPOSE_FILE, ComposeFile
 from deploy.interpolation import interpolate
-from local.debian import program
+from local.services.debian import program
 from local.settings import free_ports
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ingest_pipeline import Pipeline, Row, direct
 
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, IngestSettings
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 from tests.integration.own_platform import RUN
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import psycopg
 
     from include.contracts.model import Contract
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 
 class MakePipeline(Protocol):

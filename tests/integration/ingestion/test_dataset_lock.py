@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import psycopg
     from ingest_pipeline import Pipeline, Row
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 ROOT = Path(__file__).parents[3]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

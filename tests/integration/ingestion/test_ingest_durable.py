@@ -21,7 +21,7 @@ from include.ingestion.pipeline import open_stores
 from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectStore
-from local import bucket, postgres
+from local.services import bucket, postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from ingest_pipeline import Pipeline
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -25,7 +25,7 @@ from include.ingestion.upkeep.sweep import sweep
 from include.samples.badness import Bad, BadKind
 from include.settings import S3Config
 from include.stores.object_store import ObjectStore
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -16,14 +16,14 @@ from include.errors import Code, PermanentError, RetryableError
 from include.ingestion import load
 from include.ingestion.ledger import Ledger
 from include.stores.object_store import ObjectStore
-from local import postgres
+from local.services import postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ingest_pipeline import Pipeline
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from ingest_pipeline import Pipeline, Row
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 ENSURE = "SELECT ops.ensure_dataset(%s, %s::jsonb, %s)"

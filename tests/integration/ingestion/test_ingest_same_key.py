@@ -19,7 +19,7 @@ from include.samples.badness import Bad, BadKind
 from include.stores import object_moves
 from include.stores.object_moves import move_own, remove_own
 from include.stores.object_store import ObjectInfo, ObjectStore
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,14 +14,14 @@ from include.ingestion.upkeep.purge import purge_expired, remove_leftovers, remo
 from include.samples.badness import Bad, BadKind
 from include.settings import RetentionSettings
 from include.stores.warehouse import connect
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ingest_pipeline import Pipeline, Row
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

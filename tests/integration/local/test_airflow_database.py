@@ -15,7 +15,7 @@ from local.settings import REPOSITORY
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import bucket, bucket_import
 from local.errors import PlatformError
-from local.platform import S3, Platform
+from local.services import bucket, bucket_import
 from local.settings import temporary_settings
+from local.supervisor.platform import S3, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import debian
+from local.services import debian
 
 if TYPE_CHECKING:
     from pathlib import Path

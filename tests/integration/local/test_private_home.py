@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -24,10 +24,10 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from include.settings import S3Config
 from include.stores.object_store import ObjectStore
 from include.stores.object_versions import remove_old_versions
-from local import bucket, seaweedfs
 from local.errors import PlatformError
-from local.platform import KAFKA, S3, Platform
+from local.services import bucket, seaweedfs
 from local.settings import INTERNAL_S3_PORTS, temporary_settings
+from local.supervisor.platform import KAFKA, S3, Platform
 from proof.torture.half_put import begin_put
 from proof.torture.workload import etag_of
 

@@ -23,7 +23,7 @@ from include.settings import ml_service_settings  # noqa: E402
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 Row = dict[str, Any]
 NIGHT = datetime(2026, 3, 1, tzinfo=UTC)

@@ -19,7 +19,7 @@ from metabase.report import write
 if TYPE_CHECKING:
     from dbt_project import Warehouse
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

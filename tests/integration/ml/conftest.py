@@ -14,8 +14,8 @@ import pytest
 
 from include.settings import TrainingSettings
 from include.stores.warehouse import connect
-from local import mlflow
-from local.services import shared_environment
+from local.services import mlflow
+from local.services.service import shared_environment
 
 sys.path.append(str(Path(__file__).parents[2] / "unit" / "ml"))  # for sample_commits
 
@@ -24,7 +24,7 @@ from sample_commits import sample_commits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 _TABLE = """
 CREATE SCHEMA IF NOT EXISTS analytics;

@@ -21,17 +21,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.ml.tracking import MODEL, Tracking
-from local import bucket, ml_api, mlflow
 from local.credentials import rotated
-from local.platform import ML_API
-from local.services import shared_environment
+from local.services import bucket, ml_api, mlflow
+from local.services.service import shared_environment
+from local.supervisor.platform import ML_API
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from include.settings import TrainingSettings
     from local.credentials import Credentials
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 
@@ -218,7 +218,7 @@ def test_a_start_sets_the_passwords_of_a_rotation(server: str, platform: Platfor
             "MLFLOW_BACKEND_STORE_URI"
         ]
         environment["MLFLOW_AUTH_CONFIG_PATH"] = str(tmp_path / "auth.ini")
-        command = ["-m", "local.mlflow_accounts", sys.executable, "-c", AUTHENTICATE, json.dumps(logins)]
+        command = ["-m", "local.services.mlflow_accounts", sys.executable, "-c", AUTHENTICATE, json.dumps(logins)]
         done = subprocess.run(
             [sys.executable, *command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
         )

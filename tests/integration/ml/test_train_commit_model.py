@@ -13,7 +13,7 @@ from include.errors import Code, PermanentError
 from include.ml.champion import Training, promote_model, train_model
 from include.ml.examples import Examples, count, held_back, with_text
 from include.ml.tracking import EXPERIMENT, MODEL, Report, Tracking
-from local import bucket
+from local.services import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
     from include.settings import TrainingSettings
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

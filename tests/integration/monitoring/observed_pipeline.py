@@ -18,13 +18,13 @@ from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectStore
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from include.settings import WarehouseConfig
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 DATASET, BUCKET, TOPIC = "observed_sales", "observed", "observed-topic"
 ROWS, TWICE_REJECTED, GONE = 40, 2, 1

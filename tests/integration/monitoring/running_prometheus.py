@@ -18,7 +18,7 @@ from urllib.request import urlopen
 
 import yaml
 
-from local import debian
+from local.services import debian
 from local.settings import free_ports
 from tests.monitoring_files import EXPORTER, PROMETHEUS, read_yaml
 

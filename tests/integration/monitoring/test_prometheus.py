@@ -19,7 +19,7 @@ from tests.monitoring_files import BUILT_IN, Expression, exporter_queries, expre
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from local import debian
+from local.services import debian
 from tests.monitoring_files import PROMETHEUS, RULES
 
 pytestmark = pytest.mark.integration

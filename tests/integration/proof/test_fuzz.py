@@ -28,14 +28,14 @@ from include.contracts.model import Contract, ErrorBudget, UnknownColumns  # noq
 from include.contracts.reader import read_contract  # noqa: E402
 from include.errors import Code  # noqa: E402
 from include.settings import CONTRACTS_DIR, IngestSettings  # noqa: E402
-from local import bucket as local_bucket  # noqa: E402
+from local.services import bucket as local_bucket  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(7200)]
 

@@ -29,13 +29,13 @@ from topic_pipeline import Letter, TopicPipeline  # noqa: E402
 from include.contracts.model import UnknownColumns  # noqa: E402
 from include.contracts.reader import read_contract  # noqa: E402
 from include.settings import IngestSettings, KafkaConfig, MlServiceSettings, StreamSettings  # noqa: E402
-from local import broker as local_broker  # noqa: E402
-from local.platform import KAFKA  # noqa: E402
+from local.services import broker as local_broker  # noqa: E402
+from local.supervisor.platform import KAFKA  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(3600)]
 

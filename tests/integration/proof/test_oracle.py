@@ -15,12 +15,12 @@ from ingest_pipeline import direct
 from include.ingestion.engine import engine
 from include.ingestion.pipeline import open_stores
 from include.settings import IngestSettings
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "100"))
 LONG = EXAMPLES > 100

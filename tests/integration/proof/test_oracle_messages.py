@@ -21,8 +21,8 @@ from include.settings import IngestSettings, KafkaConfig, MlServiceSettings, Str
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.consume import TopicConsumer
 from include.streams.decode import Decoder
-from local import broker as local_broker
-from local.platform import KAFKA
+from local.services import broker as local_broker
+from local.supervisor.platform import KAFKA
 from tests.oracle.judge import judge_messages
 from tests.oracle.table import Table
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Contract
     from include.ingestion.pipeline import Stores
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
     from tests.oracle.verdict import Verdict
 
 TOPIC = "proof_oracle"

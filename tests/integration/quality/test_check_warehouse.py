@@ -24,13 +24,13 @@ from include.quality.table_stats import TableStats, UnreadableTableError
 from include.settings import QualitySettings
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import statement
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.quality.records import CheckResult, TableReport
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -10,14 +10,14 @@ import pytest
 from github_world import World
 from psycopg.rows import dict_row
 
-from local import bucket as local_bucket
-from local.github_api.server import GithubApi
+from local.services import bucket as local_bucket
+from local.services.github_api.server import GithubApi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 
 @pytest.fixture(scope="session")

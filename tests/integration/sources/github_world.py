@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     import psycopg
 
     from include.contracts.model import Contract
-    from local.github_api.server import GithubApi
-    from local.platform import Platform
+    from local.services.github_api.server import GithubApi
+    from local.supervisor.platform import Platform
 
 Row = dict[str, Any]
 LEDGER, BEACON = "harbour/ledger", "harbour/beacon"

@@ -18,7 +18,7 @@ from include.sources.github.objects import SourceObjects
 from include.sources.github.state import States
 from include.stores.object_store import ObjectInfo, ObjectStore
 from include.stores.warehouse import connect
-from local.github_api.server import Fault
+from local.services.github_api.server import Fault
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,15 +11,15 @@ from github_world import LEDGER
 
 from include.errors import Code, PermanentError, RetryableError
 from include.sources.github import client as client_module
-from local.github_api.server import Fault
+from local.services.github_api.server import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from github_world import World
 
-    from local.github_api.answers import Record
-    from local.github_api.server import Asked
+    from local.services.github_api.answers import Record
+    from local.services.github_api.server import Asked
 
 pytestmark = pytest.mark.integration
 

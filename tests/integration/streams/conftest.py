@@ -13,9 +13,9 @@ import pytest
 from real_broker import Broker
 
 from include.settings import KafkaConfig, StreamSettings
-from local import broker as local_broker
-from local.platform import KAFKA, Platform
+from local.services import broker as local_broker
 from local.settings import temporary_settings
+from local.supervisor.platform import KAFKA, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

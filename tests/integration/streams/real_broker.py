@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from include.streams.broker import reader
 from include.streams.messages import Message, headers_of
 from include.streams.publish import publisher
-from local.platform import KAFKA, Platform
+from local.supervisor.platform import KAFKA, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

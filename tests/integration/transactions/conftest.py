@@ -20,16 +20,16 @@ from topic_pipeline import Row, TopicPipeline, own_name  # noqa: E402
 
 from include.contracts.reader import read_contract  # noqa: E402
 from include.settings import CONTRACTS_DIR, IngestSettings, KafkaConfig, MlServiceSettings, StreamSettings  # noqa: E402
-from local import broker as local_broker  # noqa: E402
-from local import ml_api as local_ml_api  # noqa: E402
-from local.platform import KAFKA, ML_API  # noqa: E402
+from local.services import broker as local_broker  # noqa: E402
+from local.services import ml_api as local_ml_api  # noqa: E402
+from local.supervisor.platform import KAFKA, ML_API  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import psycopg
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 
 class MakeTopic(Protocol):

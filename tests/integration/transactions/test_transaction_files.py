@@ -14,7 +14,7 @@ from include.contracts.reader import read_contract
 from include.errors import Code, RetryableError
 from include.ingestion import pipeline as stages
 from include.settings import CONTRACTS_DIR, IngestSettings, MlServiceSettings
-from local import bucket as local_bucket
+from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from faulty_ml_service import FaultyMlService
     from topic_pipeline import Row
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -12,7 +12,7 @@ from own_platform import own_platform
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 
 @pytest.fixture(scope="package")

@@ -22,7 +22,7 @@ from include.ingestion.target import Target
 from include.settings import CONTRACTS_DIR, IngestSettings
 
 if TYPE_CHECKING:
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 ROOT = Path(__file__).parents[3]
 Row = dict[str, Any]

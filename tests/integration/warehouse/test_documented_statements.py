@@ -12,7 +12,7 @@ import pytest
 from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

@@ -13,12 +13,19 @@ import psycopg
 import pytest
 from psycopg import errors as pg
 
-from local.postgres import COMMON_DATABASES, DATABASES, ROLE_SETTINGS, SESSIONS, role_passwords, superuser_connection
+from local.services.postgres import (
+    COMMON_DATABASES,
+    DATABASES,
+    ROLE_SETTINGS,
+    SESSIONS,
+    role_passwords,
+    superuser_connection,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from local.platform import Platform
+    from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 

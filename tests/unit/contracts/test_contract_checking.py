@@ -98,7 +98,7 @@ def test_memory_of_the_child_is_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     check_child = Path(checking.__file__).with_name("check_child.py").read_text()
     assert "_limit(resource.RLIMIT_AS, _address_space() + MEMORY_BYTES)" in check_child
     root = tmp_path / "copy"
-    shutil.copytree(CONTRACTS_DIR.parents[1] / "include", root / "include")
+    shutil.copytree(CONTRACTS_DIR.parent / "include", root / "include")
     (root / "include" / "contracts" / "check_child.py").write_text(
         check_child.replace("MEMORY_BYTES = 512 * 1024**2", "MEMORY_BYTES = -64 * 1024**2")
     )

@@ -28,9 +28,9 @@ from deploy.setting_checks import resolved
 from deploy.start import computed_variables
 from include.contracts.catalog import read_catalog
 from include.settings import CONTRACTS_DIR, IngestSettings
-from local.bucket import OTHER_BUCKETS
 from local.errors import PlatformError
-from local.github_api.server import Replay, create_app
+from local.services.bucket import OTHER_BUCKETS
+from local.services.github_api.server import Replay, create_app
 from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -287,7 +287,7 @@ def test_the_image_holds_what_the_programs_import() -> None:
 # The modules that entrypoints and health checks of docker-compose.yaml run.
 STARTED = (
     "deploy.start", "deploy.health", "deploy.github_replay", "deploy.__main__", "deploy.initialise",
-    "metabase.__main__", "include.streams.__main__", "local.dbt_manifest",
+    "metabase.__main__", "include.streams.__main__", "local.services.dbt_manifest",
 )  # fmt: skip
 
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from local import airflow
 from local.credentials import load_or_make
+from local.services import airflow
 from local.settings import REPOSITORY, temporary_settings
 
 if TYPE_CHECKING:

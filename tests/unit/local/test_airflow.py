@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import airflow
 from local.credentials import Credentials, load_or_make
+from local.services import airflow
 from local.settings import REPOSITORY, PlatformSettings, temporary_settings
 
 if TYPE_CHECKING:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import backup_manifest
-from local.backup_manifest import Manifest, read_verified, stored
+from local.commands import backup_manifest
+from local.commands.backup_manifest import Manifest, read_verified, stored
+from local.commands.file_copy import checksum
 from local.errors import PlatformError
-from local.file_copy import checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,7 +10,7 @@ import pytest
 
 from include.settings import CONTRACTS_DIR
 from local.airflow_api import AirflowApi, Answer
-from local.dag_status import contract_problems, dag_problems
+from local.commands.dag_status import contract_problems, dag_problems
 
 pytestmark = pytest.mark.unit
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import dbt_manifest
 from local.errors import PlatformError
+from local.services import dbt_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from local import debian
 from local.errors import PlatformError
+from local.services import debian
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.file_copy import checksum, copy_file, names_below
+from local.commands.file_copy import checksum, copy_file, names_below
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from local.credentials import load_or_make
-from local.github_api import service
-from local.github_api.history import lines, read
-from local.github_api.limits import RateLimit
-from local.github_api.server import EMPTY, MOVED, NOW, Fault, GithubApi
+from local.services.github_api import service
+from local.services.github_api.history import lines, read
+from local.services.github_api.limits import RateLimit
+from local.services.github_api.server import EMPTY, MOVED, NOW, Fault, GithubApi
 from local.settings import temporary_settings
 
 if TYPE_CHECKING:

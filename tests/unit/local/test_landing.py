@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from local.commands.landing import existing_file, object_key
 from local.errors import PlatformError
-from local.landing import existing_file, object_key
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from local.processes import is_alive
+from local.supervisor.processes import is_alive
 
 pytestmark = pytest.mark.unit
 
@@ -34,7 +34,7 @@ children = [service.stdout.readline().split() for service in started]
 started[0].kill()
 started[0].wait()
 print(started[1].pid, *children[0], *children[1], flush=True)
-subprocess.run([sys.executable, "-m", "local.leftovers"], process_group=0, check=True)
+subprocess.run([sys.executable, "-m", "local.supervisor.leftovers"], process_group=0, check=True)
 sys.stdin.read()
 """
 

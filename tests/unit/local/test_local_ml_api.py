@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import addresses, ml_api
+from local import addresses
 from local.credentials import load_or_make
-from local.platform import Platform
+from local.services import ml_api
 from local.settings import PlatformSettings, temporary_settings
+from local.supervisor.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import mlflow
 from local.credentials import Credentials, load_or_make
+from local.services import mlflow
 from local.settings import PlatformSettings, temporary_settings
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.errors import PlatformError
-from local.platform import Platform
-from local.preflight import check_program
-from local.services import Service
+from local.services.service import Service
 from local.settings import temporary_settings
-from local.status import log_tail
+from local.supervisor.platform import Platform
+from local.supervisor.preflight import check_program
+from local.supervisor.status import log_tail
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from local.processes import Session, end_all, find, is_alive, listener
-from local.services import INSTANCE_VARIABLE
+from local.services.service import INSTANCE_VARIABLE
 from local.settings import Layout
+from local.supervisor.processes import Session, end_all, find, is_alive, listener
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,7 +92,7 @@ def test_the_current_process_is_not_found(tmp_path: Path, monkeypatch: pytest.Mo
     command = [
         sys.executable,
         "-c",
-        "import sys, pathlib; from local.processes import find; from local.settings import Layout;"
+        "import sys, pathlib; from local.supervisor.processes import find; from local.settings import Layout;"
         "print(find(Layout(pathlib.Path(sys.argv[1])), None))",
         str(tmp_path),
     ]
@@ -101,7 +101,7 @@ def test_the_current_process_is_not_found(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_process_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("local.processes._TERM_SECONDS", 0.2)
+    monkeypatch.setattr("local.supervisor.processes._TERM_SECONDS", 0.2)
     with started(STUBBORN, marker=tmp_path) as process:
         assert end_all(Layout(tmp_path), None) == 1
         assert process.wait(timeout=60) == -9

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import readiness
 from local.console import Silence
 from local.errors import PlatformError
-from local.readiness import NotReadyError, start_and_wait
-from local.services import Service
-from local.supervision import ProgramState
+from local.services.service import Service
+from local.supervisor import readiness
+from local.supervisor.readiness import NotReadyError, start_and_wait
+from local.supervisor.supervision import ProgramState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import restore
+from local.commands import restore
 from local.errors import PlatformError
-from local.postgres import Database
+from local.services.postgres import Database
 from local.settings import temporary_settings
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from local.runs import seconds_between, shown
-from local.schedules import duration, every, names, next_run
+from local.commands.runs import seconds_between, shown
+from local.commands.schedules import duration, every, names, next_run
 
 pytestmark = pytest.mark.unit
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from local.errors import PlatformError
-from local.services import package_folder, shared_environment
+from local.services.service import package_folder, shared_environment
 
 pytestmark = pytest.mark.unit
 

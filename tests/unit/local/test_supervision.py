@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from local.errors import PlatformError
-from local.services import Service
+from local.services.service import Service
 from local.settings import Layout
-from local.supervision import Supervisor, _private_folder, _script
+from local.supervisor.supervision import Supervisor, _private_folder, _script
 
 pytestmark = pytest.mark.unit
 

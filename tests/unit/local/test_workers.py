@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local import airflow, redis, workers
 from local.credentials import Credentials, load_or_make
-from local.debian import Program
-from local.platform import Platform
-from local.services import shared_environment
+from local.services import airflow, redis, workers
+from local.services.debian import Program
+from local.services.service import shared_environment
 from local.settings import PlatformSettings, temporary_settings
+from local.supervisor.platform import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path

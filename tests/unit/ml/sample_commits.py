@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from local.github_api.history import read
+from local.services.github_api.history import read
 
 
 @lru_cache(maxsize=1)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.settings import GithubSettings
 from include.sources.github.client import Address, GithubClient
-from local.github_api.server import Fault, GithubApi
+from local.services.github_api.server import Fault, GithubApi
 from local.settings import free_ports
 
 pytestmark = pytest.mark.unit

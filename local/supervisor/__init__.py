@@ -1,0 +1,1 @@
+"""Starts, watches and stops the services: order, readiness, recovery, left-over processes."""
