@@ -191,9 +191,11 @@ mutation: $(STAMP) ## change the core's code and check that a test fails: make m
 setup: $(STAMP) ## create the virtualenv and install the locked versions
 
 # Tests without the whole platform run in two processes, each with its own PostgreSQL and S3 server.
+# A process that dies is not replaced: pytest-xdist would wait for ever for the rest of its file.
 test: $(STAMP) ## run the tests: unit, DAGs, integration, end to end
 	@code=0; \
-	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder tests/unit tests/dags tests/integration \
+	$(PYTHON) -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder \
+	  --max-worker-restart=0 tests/unit tests/dags tests/integration \
 	  || code=$$?; \
 	$(PYTHON) -m pytest tests/e2e || code=$$?; \
 	exit $$code
