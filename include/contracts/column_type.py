@@ -70,8 +70,8 @@ class ColumnType:
 
     Attributes:
         name: as messages and compiled contracts write it.
-        logical: its names as the standard's logicalType; a draft writes the first.
-        physical: its names as physicalType.
+        logical: its names as the standard's logicalType; a draft writes the first of them.
+        physical: its names as physicalType; a draft writes the first of them, with precision and scale if it has those.
         is_default: whether it is the type of its logicalType alone, without physicalType.
         formats: values of logicalTypeOptions.format that mean this type.
         postgres: the type in the warehouse.

@@ -123,7 +123,7 @@ def _head(sample: Path, dataset: str, profile: Profile, newest: str | None) -> l
 
 def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT001 - the position in the key, or whether it is one
     logical = column.type.logical[0]
-    physical = column.type.postgres.format(precision=column.precision, scale=column.scale)
+    physical = column.type.physical[0] + (f"({column.precision},{column.scale})" if column.type.has_scale else "")
     called = "" if column.name == column.source_name else f" (in the file: {column.source_name})"
     lines = [
         f"      - name: {column.name}",
