@@ -105,6 +105,21 @@ def test_bad_text_of_the_type_is_refused_with_its_code(connection: duckdb.DuckDB
 
 
 @every_type
+def test_bad_text_in_a_string_column_of_parquet_stops_the_fast_path(
+    connection: duckdb.DuckDBPyConnection, kind: ColumnType
+) -> None:
+    column = column_of(kind)
+    if not pa.types.is_string(arrow_type(column)):
+        return
+    text = kind.bad[0] if kind.bad else "a\0b"
+    contract = Contract("t", "1.0.0", "", (column,), ("v",), None, Path("t.yaml"))
+    connection.register("checked", pa.table({"v": [text]}))
+    violated = violations_sql(contract, {"v"}, [], check_nul=True)
+    assert connection.execute(f"SELECT {violated} FROM checked").fetchone() == (True,)
+    connection.unregister("checked")
+
+
+@every_type
 def test_type_has_an_arrow_type_that_parquet_files_may_have(kind: ColumnType) -> None:
     assert kind.fits_arrow(pa.types, arrow_type(column_of(kind)))
     assert not kind.fits_arrow(pa.types, pa.list_(pa.int64()))
