@@ -43,16 +43,6 @@ def bare(text: str) -> str:
 # Values: the typed value of a text, null where it cannot be read.
 
 
-def read_text(_: Column, text: str) -> str:
-    """A text as it is."""
-    return f"nullif({text}, '')"
-
-
-def read_document(_: Column, text: str) -> str:
-    """JSON as text."""
-    return bare(text)
-
-
 def read_integer(_: Column, text: str) -> str:
     """A whole number."""
     given = bare(text)
@@ -115,11 +105,6 @@ def read_timestamptz(column: Column, text: str) -> str:
 def unreadable(code: Code) -> FindFaults:
     """The one fault of most types: a text that is not blank gives no value."""
     return lambda _, text, value: [(code, _unread(text, value))]
-
-
-def text_faults(_: Column, text: str, __: str) -> list[Fault]:
-    """The faults of a text."""
-    return [(Code.BAD_TEXT, has_nul(text))]
 
 
 def number_faults(code: Code, shape: str) -> FindFaults:
