@@ -87,9 +87,10 @@ def _without_physical(
     prop: SchemaProperty, kinds: list[ColumnType], path: str, findings: Findings
 ) -> ResolvedType | None:
     options = prop.logicalTypeOptions or {}
-    zoned = [kind for kind in kinds if kind.has_zone and options.get("timezone") is True]
-    for kind in [kind for kind in kinds if options.get("format") in kind.formats] + zoned:
-        return ResolvedType(kind)
+    zoned = options.get("timezone") is True
+    for kind in kinds:
+        if options.get("format") in kind.formats or (zoned and kind.has_zone):
+            return ResolvedType(kind)
     for kind in kinds:
         if kind.is_default:
             return ResolvedType(kind, integer_range=_integer_range(prop, kind.physical[0]))
