@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from include.contracts.catalog import read_catalog
+from include.contracts.catalog import UnknownDatasetError, read_catalog
 from include.contracts.describe import describe as in_words
 from include.contracts.problems import ContractError
 from include.contracts.reader import read_contract
@@ -59,12 +59,11 @@ def check(
 def describe(dataset: Annotated[str, typer.Argument(help="A dataset that has a contract.")]) -> None:
     """Print a contract as Markdown."""
     catalog = read_catalog(ingest_settings().contracts_dir)
-    for error in catalog.broken:
-        if error.file.stem == dataset:
-            _fail(str(error))
-    if dataset not in catalog.known:
-        _fail(f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.known))}")
-    typer.echo(in_words(catalog.known[dataset]), nl=False)
+    try:
+        contract = catalog.find(dataset)
+    except (ContractError, UnknownDatasetError) as error:
+        _fail(str(error))
+    typer.echo(in_words(contract), nl=False)
 
 
 @app.command()

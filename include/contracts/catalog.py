@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+class UnknownDatasetError(LookupError):
+    """No contract describes a dataset; the message lists those that have one."""
+
+
 @dataclass(frozen=True)
 class Catalog:
     """The active contracts by dataset name, the broken files, and the drafts by dataset name, which make no DAG."""
@@ -38,6 +42,25 @@ class Catalog:
     def is_empty(self) -> bool:
         """Whether the directory has no contract at all."""
         return not (self.contracts or self.drafts or self.broken)
+
+    def find(self, dataset: str, *, drafts: bool = True) -> Contract:
+        """The contract of a dataset, by its name.
+
+        Args:
+            dataset: the name.
+            drafts: whether a contract may be a draft.
+
+        Raises:
+            ContractError: the contract is broken.
+            UnknownDatasetError: there is none.
+        """
+        for error in self.broken:
+            if error.file.stem == dataset:
+                raise error
+        known = self.known if drafts else self.contracts
+        if dataset not in known:
+            raise UnknownDatasetError(f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(known))}")
+        return known[dataset]
 
     def match(self, relative_key: str) -> Contract | None:
         """The active contract of a file by its key below `incoming/`; None when there is none.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin, get_type_hints
 
 from include.contracts import model
 from include.contracts.model import Contract
+from include.contracts.types import TYPES, ColumnType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,6 +39,8 @@ def decoded(data: dict[str, Any], path: Path) -> Contract:
 
 
 def _encoded(value: Any) -> Any:
+    if isinstance(value, ColumnType):
+        return value.name
     if is_dataclass(value):
         given = ((field, getattr(value, field.name)) for field in fields(value))
         return {field.name: _encoded(one) for field, one in given if _default(field) != one}
@@ -68,6 +71,8 @@ def _decoder(kind: type) -> Converter:
 def _converter(hint: Any) -> Converter | None:
     """The function that converts a JSON value to this type; None if no conversion is needed."""
     arguments = get_args(hint)
+    if hint is ColumnType:
+        return TYPES.__getitem__
     if isinstance(hint, type) and is_dataclass(hint):
         return _decoder(hint)
     if isinstance(hint, type) and issubclass(hint, Enum):

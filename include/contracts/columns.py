@@ -14,7 +14,7 @@ from include.contracts.column_names import SYSTEM_COLUMNS, is_column_name
 from include.contracts.date_formats import format_problem
 from include.contracts.enrichments import read_enrichment
 from include.contracts.logical_types import ResolvedType, bound_text, parse_bound, resolve
-from include.contracts.model import Cleaning, Column, ColumnType
+from include.contracts.model import Cleaning, Column
 from include.contracts.problems import nearest
 from include.contracts.quality import allowed_values
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from include.contracts.problems import Findings
 
 _CUSTOM = ("cleaning", "derived", "enriched", "formats", "sample")
-_TEMPORAL = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
 # Keys for a behaviour that this pipeline does not have, with what to write instead.
 _REFUSED = {
@@ -91,21 +90,21 @@ def _with_options(
     column: Column, resolved: ResolvedType, options: dict[str, Any], path: str, findings: Findings
 ) -> Column:
     _check_format(column, options, path, findings)
-    if column.type is ColumnType.TEXT:
+    if column.type.is_text:
         return _with_text_options(column, resolved, options, path, findings)
-    if column.type is ColumnType.UUID:
+    if column.type.canonical:
         for key in ("minLength", "maxLength", "pattern"):
             if key in options:
-                findings.add(f"{path}.{key}", "a uuid has a fixed shape", "remove it")
+                findings.add(f"{path}.{key}", f"a {column.type} has a fixed shape", "remove it")
         return column
     return _with_bounds(column, resolved, options, path, findings) if column.is_ordered else column
 
 
 def _check_format(column: Column, options: dict[str, Any], path: str, findings: Findings) -> None:
     form = options.get("format")
-    if form is not None and column.type is ColumnType.TEXT:
+    if form is not None and column.type.is_text:
         findings.add(f"{path}.format", f"'{form}' is not checked", "write it as logicalTypeOptions.pattern")
-    if form is not None and column.type in _TEMPORAL:
+    if form is not None and column.type.is_temporal:
         remedy = 'remove it: ISO 8601 is always read. Others go into the custom property formats, as ["%d.%m.%Y"]'
         findings.add(f"{path}.format", "date patterns of the JDK are not read", remedy)
     if form in {"i128", "u64", "u128"}:
@@ -203,7 +202,7 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
 
 
 def _cleaning(column: Column, value: object, path: str, findings: Findings) -> tuple[Cleaning, ...]:
-    if column.type is not ColumnType.TEXT:
+    if not column.type.is_text:
         findings.add(path, f"a {column.type} column is not cleaned", "remove it; only text is cleaned")
         return ()
     steps = _texts(value)
@@ -219,7 +218,7 @@ def _cleaning(column: Column, value: object, path: str, findings: Findings) -> t
 
 def _formats(column: Column, value: object, path: str, findings: Findings) -> tuple[str, ...]:
     forms = _texts(value)
-    if column.type not in _TEMPORAL:
+    if not column.type.is_temporal:
         findings.add(path, f"a {column.type} column has no formats", "remove it; only dates and times have formats")
         return ()
     if forms is None or not all("%" in form for form in forms):

@@ -1,6 +1,6 @@
 """The strptime formats that a contract may add for dates and times, and which text fits one.
 
-What belongs here: the allowed specifiers, and how many digits each takes. What does not: reading a value (`rules`).
+What belongs here: the allowed specifiers, and how many digits each takes. What does not: reading a value (`type_sql`).
 
 strptime alone accepts too much: 26 for the year of %Y, day 366 of any year, an hour of %I without %p; and a format
 without a day gives the first of the month.
@@ -9,8 +9,10 @@ without a day gives the first of the month.
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from include.contracts.model import ColumnType
+if TYPE_CHECKING:
+    from include.contracts.types import ColumnType
 
 _ONE_OR_TWO = "[0-9]{1,2}"
 _FIELDS = {
@@ -45,7 +47,7 @@ def format_problem(form: str, kind: ColumnType) -> str | None:
     for field in fields:
         if field is None or field not in _FIELDS:
             return f"%{field or ''} is not read in formats; known are {', '.join('%' + name for name in _FIELDS)}"
-    if "z" in fields and kind is not ColumnType.TIMESTAMPTZ:
+    if "z" in fields and not kind.has_zone:
         return "a value with an offset (%z) is a moment, and only a timestamptz column keeps it"
     if missing := [name for names, name in _DAY if not set(names) & set(fields)]:
         return f"it has no {' and no '.join(missing)}, which would be made up"

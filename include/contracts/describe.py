@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.contracts.model import ColumnType, OnDuplicate, UnknownColumns
+from include.contracts.model import OnDuplicate, UnknownColumns
 
 if TYPE_CHECKING:
     from include.contracts.model import Column, Contract, ErrorBudget
@@ -99,7 +99,7 @@ def _rules(column: Column) -> list[str]:
         found.append(f"also as {_listed(list(column.formats))}")
     if column.cleaning:
         found.append(f"cleaned: {', '.join(column.cleaning)}")
-    if column.type is ColumnType.TIMESTAMPTZ:
+    if column.type.has_zone:
         found.append("with a time zone, else UTC")
     return found
 

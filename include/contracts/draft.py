@@ -9,7 +9,6 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from include.contracts.model import ColumnType
 from include.contracts.problems import ContractError, Problem
 from include.contracts.profile import ColumnProfile, Profile, profile_sample
 from include.contracts.reader import DATASET_NAME
@@ -18,18 +17,6 @@ from include.contracts.reserved import RESERVED_DATASETS
 if TYPE_CHECKING:
     from pathlib import Path
 
-_LOGICAL = {
-    ColumnType.TEXT: ("string", "text"),
-    ColumnType.INTEGER: ("integer", "bigint"),
-    ColumnType.FLOAT: ("number", "double precision"),
-    ColumnType.BOOLEAN: ("boolean", "boolean"),
-    ColumnType.DATE: ("date", "date"),
-    ColumnType.TIMESTAMP: ("timestamp", "timestamp"),
-    ColumnType.TIMESTAMPTZ: ("timestamp", "timestamptz"),
-    ColumnType.UUID: ("string", "uuid"),
-    ColumnType.JSON: ("object", "jsonb"),
-}
-_TIMES = (ColumnType.TIMESTAMPTZ, ColumnType.TIMESTAMP, ColumnType.DATE)
 _NEWEST = re.compile(r"(updat|modif|chang|version|edited)")
 _ENDINGS = ("csv", "csv.gz", "csv.zst", "tsv", "json", "ndjson", "jsonl", "parquet")
 
@@ -90,12 +77,11 @@ def _key(sample: Path, profile: Profile) -> tuple[tuple[str, ...], str]:
 
 def _newest(profile: Profile) -> str | None:
     """The column that most likely orders versions of a row: by its name, or the only time column without gaps."""
-    able = [column for column in profile.columns if column.type in _TIMES and not column.has_nulls]
-    for kind in _TIMES:
-        for column in able:
-            if column.type is kind and _NEWEST.search(column.name):
-                return column.name
-    moments = [column for column in able if column.type is not ColumnType.DATE]
+    able = [column for column in profile.columns if column.type.is_temporal and not column.has_nulls]
+    for column in sorted(able, key=lambda column: (column.type.has_zone, column.type.has_time), reverse=True):
+        if _NEWEST.search(column.name):
+            return column.name
+    moments = [column for column in able if column.type.has_time]
     return moments[0].name if len(moments) == 1 else None
 
 
@@ -136,7 +122,8 @@ def _head(sample: Path, dataset: str, profile: Profile, newest: str | None) -> l
 
 
 def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT001 - the position in the key, or whether it is one
-    logical, physical = _LOGICAL.get(column.type, ("number", f"numeric({column.precision},{column.scale})"))
+    logical = column.type.logical[0]
+    physical = column.type.physical[0] + (f"({column.precision},{column.scale})" if column.type.has_scale else "")
     called = "" if column.name == column.source_name else f" (in the file: {column.source_name})"
     lines = [
         f"      - name: {column.name}",
@@ -150,7 +137,7 @@ def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT
         lines.append(f"        primaryKeyPosition: {key}")
     if not column.has_nulls:
         lines.append("        required: true" + ("" if key else "  # REVIEW no gaps in the sample"))
-    if column.type is ColumnType.TEXT and column.longest:
+    if column.type.is_text and column.longest:
         lines.append(f"        # REVIEW logicalTypeOptions: {{maxLength: ...}}  (longest here: {column.longest})")
     lines += [f"        # REVIEW {_comment(note)}" for note in column.notes]
     if column.few_values and not key:
@@ -162,9 +149,9 @@ def _property(column: ColumnProfile, key: int | bool) -> list[str]:  # noqa: FBT
             + values
             + "]}}",
         ]
-    if column.examples and column.type is not ColumnType.JSON:
+    if column.examples and not column.type.is_document:
         lines.append(f"        examples: [{', '.join(map(_text, column.examples))}]")
-    if column.type is ColumnType.TEXT:
+    if column.type.is_text:
         lines += ["        customProperties:", "          - {property: cleaning, value: [trim]}"]
     elif column.formats:
         forms = ", ".join(map(_text, column.formats))

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.contracts.model import ColumnType, Enrichment
+from include.contracts.model import Enrichment
 from include.contracts.problems import nearest
+from include.contracts.types import ColumnType
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,7 @@ def check_enriched(contract: Contract, paths: Mapping[str, str], findings: Findi
         if column.enriched is None:
             continue
         path = f"{paths[column.name]}.customProperties"
-        if column.type is not ColumnType.TEXT:
+        if not column.type.is_text:
             findings.add(path, f"{column.enriched} gives text, not {column.type}", "use logicalType: string")
         if column.name in {*contract.key, contract.newest_by} or column.derived:
             findings.add(path, f"'{column.name}' must be known before rows are enriched", "choose another column")

@@ -12,23 +12,10 @@ from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from include.contracts.types import ColumnType as ColumnType  # noqa: PLC0414, TC001 (a name of the model; `codec` reads it)
+
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-class ColumnType(StrEnum):
-    """The logical types a column can have."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    NUMBER = "number"
-    FLOAT = "float"
-    BOOLEAN = "boolean"
-    DATE = "date"
-    TIMESTAMP = "timestamp"
-    TIMESTAMPTZ = "timestamptz"
-    JSON = "json"
-    UUID = "uuid"
 
 
 class UnknownColumns(StrEnum):
@@ -120,42 +107,30 @@ class Column:
     @property
     def duckdb_type(self) -> str:
         """The column's type where expressions are evaluated."""
-        match self.type:
-            case ColumnType.NUMBER:
-                return f"DECIMAL({self.precision},{self.scale})"
-            case ColumnType.INTEGER:
-                return "BIGINT"
-            case ColumnType.FLOAT:
-                return "DOUBLE"
-            case ColumnType.TEXT:
-                return "VARCHAR"
-            case _:
-                return self.type.value.upper()
+        return self._sized(self.type.duckdb)
+
+    @property
+    def bound_type(self) -> str:
+        """The DuckDB type of its minimum and maximum."""
+        return self._sized(self.type.bound or self.type.duckdb)
 
     @property
     def carried_type(self) -> str:
-        """The column's DuckDB type between the stages, where JSON and UUID are text."""
-        return "VARCHAR" if self.type in {ColumnType.JSON, ColumnType.UUID} else self.duckdb_type
+        """The column's DuckDB type between the stages, where some types are text."""
+        return "VARCHAR" if self.type.is_carried_as_text else self.duckdb_type
 
     @property
     def postgres_type(self) -> str:
         """The column's type in the warehouse."""
-        match self.type:
-            case ColumnType.NUMBER:
-                return f"numeric({self.precision},{self.scale})"
-            case ColumnType.INTEGER:
-                return "bigint"
-            case ColumnType.FLOAT:
-                return "double precision"
-            case ColumnType.JSON:
-                return "jsonb"
-            case _:
-                return self.type.value
+        return self._sized(self.type.postgres)
 
     @property
     def is_ordered(self) -> bool:
         """Whether values have a natural order that minimum and maximum can bound."""
-        return self.type not in {ColumnType.TEXT, ColumnType.BOOLEAN, ColumnType.JSON, ColumnType.UUID}
+        return self.type.is_ordered
+
+    def _sized(self, type_name: str) -> str:
+        return type_name.format(precision=self.precision, scale=self.scale)
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,13 @@ import duckdb
 from include.contracts.column_names import matching, table_column
 from include.contracts.date_formats import format_pattern
 from include.contracts.expressions import literal, quoted
-from include.contracts.model import ColumnType
 from include.contracts.problems import ContractError, Problem
+from include.contracts.types import TYPES, ColumnType
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from include.contracts.column_type import Fit
 
 MOST_LISTED = 12
 REPEATED = 20
@@ -41,13 +43,6 @@ _NO_KEY_NAME = re.compile(
 )
 _VERSION_NAME = re.compile(r"(^|_)(version|release|build|revision)(_|$)")
 _LONGEST_KEY = 64
-_DATE = r"\d{4}-\d{2}-\d{2}"
-_TIME = _DATE + r"[ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?"
-_ZONE = r"(Z|[+-]\d{2}(:?\d{2})?)"
-_UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
-_INTEGER = r"-?(0|[1-9]\d{0,17})"
-_NUMBER = r"-?(0|[1-9]\d*)(\.\d+)?"
-_FLOAT = r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?"
 
 
 @dataclass(frozen=True)
@@ -74,17 +69,16 @@ class ColumnProfile:
     @property
     def may_be_key(self) -> bool:
         """Whether the column can identify rows: it is no money, measure or free text, and has no nulls."""
-        if self.has_nulls or self.type in {ColumnType.JSON, ColumnType.FLOAT, ColumnType.BOOLEAN}:
+        if self.has_nulls or not self.type.draft.may_be_key:
             return False
-        if self.type is ColumnType.NUMBER and self.scale > 0:
+        if self.type.has_scale and self.scale > 0:
             return False
-        if self.type is ColumnType.TEXT and (self.has_blanks or self.longest > _LONGEST_KEY):
+        if self.type.is_text and (self.has_blanks or self.longest > _LONGEST_KEY):
             return False
         if self.is_named_as_key:
             return True
         # A number without a key's name is most likely a measure, except in the first column of a table.
-        is_number = self.type in {ColumnType.INTEGER, ColumnType.NUMBER}
-        return _NO_KEY_NAME.search(self.name) is None and (self.is_first or not is_number)
+        return _NO_KEY_NAME.search(self.name) is None and (self.is_first or not self.type.is_number)
 
     @property
     def is_named_as_key(self) -> bool:
@@ -158,19 +152,10 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
     name = quoted(source_name)
     text = f"json_extract_string({name}, '$')" if source_type == "JSON" else f"CAST({name} AS VARCHAR)"
     kinds = f"string_agg(DISTINCT json_type({name}), ',')" if source_type == "JSON" else "NULL"
-    fits = {
-        "integer": _fits(_INTEGER),
-        "number": _fits(_NUMBER),
-        "float": _fits(_FLOAT),
-        "boolean": "bool_and(lower(v) IN ('true', 'false'))",
-        "date": f"{_fits(_DATE)} AND bool_and(v IS NULL OR TRY_CAST(v AS DATE) IS NOT NULL)",
-        "time": f"{_fits(_TIME)} AND bool_and(v IS NULL OR TRY_CAST(v AS TIMESTAMP) IS NOT NULL)",
-        "zoned": f"{_fits(_TIME + _ZONE)} AND bool_and(v IS NULL OR TRY_CAST(v AS TIMESTAMPTZ) IS NOT NULL)",
-        "mixed": f"{_fits(_TIME + _ZONE + '?')} AND bool_and(v IS NULL OR TRY_CAST(v AS TIMESTAMPTZ) IS NOT NULL)",
-        "uuid": _fits(_UUID),
-        "json": "bool_and(left(v, 1) IN ('{', '[') AND json_valid(v))",
-    } | {
-        form: f"{_fits(format_pattern(form))} AND bool_and(v IS NULL OR try_strptime(v, {literal(form)}) IS NOT NULL)"
+    fits: dict[Fit | str, str] = {fit: fit.sql for kind in TYPES.values() for fit in kind.draft.fits}
+    fits |= {
+        form: f"bool_and(regexp_full_match(v, {literal(format_pattern(form))})) "
+        f"AND bool_and(v IS NULL OR try_strptime(v, {literal(form)}) IS NOT NULL)"
         for form in _FORMATS
     }
     statistics = ", ".join(
@@ -198,16 +183,16 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
     )
     true = {test for test, fit in zip(fits, passed, strict=True) if fit}
     if _VERSION_NAME.search(table_column(source_name)):
-        true -= {"number", "float", "date", *_FORMATS}
+        true -= {*(fit for kind in TYPES.values() if kind.draft.is_version for fit in kind.draft.fits), *_FORMATS}
     kind, formats, notes = _infer(source_type, set((kinds_seen or "").split(",")) - {"", "NULL"}, true)
-    if zeros and kind is ColumnType.TEXT:
+    if zeros and kind.is_text:
         notes = (*notes, "has digits with leading zeros, so it stays text")
     precision, scale = _precision(source_type, whole, fraction)
-    if kind is ColumnType.NUMBER and fraction > _MAX_SCALE:
+    if kind.has_scale and fraction > _MAX_SCALE:
         kind = ColumnType.FLOAT
     if not values:
         notes = (*notes, "the sample has no value here; the type is a guess")
-    few = kind is ColumnType.TEXT and 1 < distinct <= MOST_LISTED and values >= REPEATED * distinct
+    few = kind.is_text and 1 < distinct <= MOST_LISTED and values >= REPEATED * distinct
     frequent = (
         f"SELECT v FROM (SELECT {text} AS v FROM sample) WHERE v IS NOT NULL "
         f"GROUP BY v ORDER BY count(*) DESC, v LIMIT {MOST_LISTED}"
@@ -225,73 +210,40 @@ def _column(connection: duckdb.DuckDBPyConnection, source_name: str, source_type
         scale=scale,
         formats=formats,
         has_blanks=has_blanks,
-        is_guessed=source_type in {"VARCHAR", "JSON"} and kind is not ColumnType.TEXT,
+        is_guessed=source_type in {"VARCHAR", "JSON"} and not kind.is_text,
         few_values=tuple(sorted(shown)) if few else (),
         examples=tuple(value for value in shown[:2] if len(value) <= 200),
         notes=notes,
     )
 
 
-def _fits(pattern: str) -> str:
-    return f"bool_and(regexp_full_match(v, {literal(pattern)}))"
-
-
-_DECLARED = {
-    "BOOLEAN": ColumnType.BOOLEAN,
-    "DATE": ColumnType.DATE,
-    "TIMESTAMP": ColumnType.TIMESTAMP,
-    "TIMESTAMP_S": ColumnType.TIMESTAMP,
-    "TIMESTAMP_MS": ColumnType.TIMESTAMP,
-    "TIMESTAMP_NS": ColumnType.TIMESTAMP,
-    "TIMESTAMP WITH TIME ZONE": ColumnType.TIMESTAMPTZ,
-    "UUID": ColumnType.UUID,
-    "FLOAT": ColumnType.FLOAT,
-    "DOUBLE": ColumnType.FLOAT,
-}
-_INTEGERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER"}
-
-
 def _infer(
-    source_type: str, json_kinds: set[str], fits: set[str]
+    source_type: str, json_kinds: set[str], fits: set[Fit | str]
 ) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
     """Type, accepted formats and notes. A declared type (Parquet) is used; for text the values decide."""
-    if source_type in _INTEGERS:
-        return ColumnType.INTEGER, (), ()
-    if source_type.startswith("DECIMAL") or source_type in {"UBIGINT", "HUGEINT", "UHUGEINT"}:
-        return ColumnType.NUMBER, (), ()
-    if source_type in _DECLARED:
-        return _DECLARED[source_type], (), ()
-    if source_type.startswith(("STRUCT", "MAP")) or source_type.endswith("]"):
-        return ColumnType.JSON, (), ()
+    for kind in TYPES.values():
+        if re.fullmatch(kind.draft.declared, source_type, re.DOTALL):
+            return kind, (), ()
     if source_type not in {"VARCHAR", "JSON"}:
         return ColumnType.TEXT, (), (f"the sample's type {source_type} is not one of a contract's; check how it loads",)
     if json_kinds & {"OBJECT", "ARRAY"}:
         return ColumnType.JSON, (), ()
     if "VARCHAR" in json_kinds or len(json_kinds & {"BOOLEAN", "DOUBLE"}) > 1:
-        fits = fits - {"integer", "number", "float", "boolean"}  # written in quotes, so meant as text
+        # Written in quotes, so meant as text.
+        fits = fits - {fit for kind in TYPES.values() if kind.is_bare_in_json for fit in kind.draft.fits}
     return _infer_text(fits)
 
 
-def _infer_text(fits: set[str]) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
-    for test, kind in (
-        ("uuid", ColumnType.UUID),
-        ("boolean", ColumnType.BOOLEAN),
-        ("integer", ColumnType.INTEGER),
-        ("number", ColumnType.NUMBER),
-        ("float", ColumnType.FLOAT),
-        ("date", ColumnType.DATE),
-        ("time", ColumnType.TIMESTAMP),
-        ("zoned", ColumnType.TIMESTAMPTZ),
-    ):
-        if test in fits:
-            return kind, (), ()
-    if "mixed" in fits:
-        return ColumnType.TIMESTAMPTZ, (), ("some times have no zone and are read as UTC",)
+def _infer_text(fits: set[Fit | str]) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
+    for kind in TYPES.values():
+        for fit in kind.draft.fits:
+            if fit in fits:
+                return kind, (), (fit.note,) if fit.note else ()
     formats = [form for form in _FORMATS if form in fits]
     if formats:
         doubt = (f"dates fit {' and '.join(formats)} alike; the first is assumed",) if len(formats) > 1 else ()
         return ColumnType.DATE, (formats[0],), doubt
-    return (ColumnType.JSON if "json" in fits else ColumnType.TEXT), (), ()
+    return ColumnType.TEXT, (), ()
 
 
 def _precision(source_type: str, whole: int, fraction: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.expectation_types import COLUMN_ARGUMENTS, check_expectation
-from include.contracts.model import Column, ColumnType, Expectation, RowRule, Severity
+from include.contracts.model import Column, Expectation, RowRule, Severity
 from include.contracts.problems import nearest
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def allowed_values(prop: SchemaProperty, column: Column, path: str, findings: Fi
     if len(lists) > 1:
         findings.add(lists[1][0], "a second list of allowed values", "keep one list")
     where, values = lists[0]
-    if column.type not in {ColumnType.TEXT, ColumnType.INTEGER}:
+    wanted = column.type.listed_as
+    if wanted is None:
         findings.add(where, f"a {column.type} column has no list of values", "use minimum and maximum, or a rowRule")
         return ()
-    wanted: type = int if column.type is ColumnType.INTEGER else str
     for index, value in enumerate(values):
         if not isinstance(value, wanted) or isinstance(value, bool):
             remedy = "write it in quotes" if wanted is str else "write a whole number"

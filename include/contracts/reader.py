@@ -19,7 +19,7 @@ from include.contracts.columns import compile_column
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_ingestion_options
-from include.contracts.model import Column, ColumnType, Contract, Expectation, RowRule, Severity, Status
+from include.contracts.model import Column, Contract, Expectation, RowRule, Severity, Status
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
 from include.contracts.reserved import RESERVED_DATASETS
@@ -34,7 +34,6 @@ DATASET_NAME = re.compile(r"[a-z][a-z0-9_]{0,49}")
 _API_VERSIONS = {"v3.1.0", "v3.2.0"}
 _HOURS = {"h": 1.0, "hr": 1.0, "hour": 1.0, "hours": 1.0, "d": 24.0, "day": 24.0, "days": 24.0}
 _HOURS |= {"m": 1 / 60, "min": 1 / 60, "minute": 1 / 60, "minutes": 1 / 60}
-_UNORDERED_KEYS = {ColumnType.JSON, ColumnType.FLOAT}
 
 
 @dataclass(frozen=True)
@@ -203,7 +202,7 @@ def _check_key_types(properties: list[SchemaProperty], columns: tuple[Column, ..
     types = {column.name: column.type for column in columns}
     for index, prop in enumerate(properties):
         kind = types.get(prop.name or "")
-        if prop.primaryKey and kind in _UNORDERED_KEYS:
+        if prop.primaryKey and kind is not None and not kind.may_be_key:
             remedy = "choose a key of text, numbers, dates or uuids"
             findings.add(f"schema[0].properties[{index}].primaryKey", f"a {kind} column cannot be a key", remedy)
 

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.contracts.expressions import literal, quoted
-from include.contracts.model import ColumnType, Contract, OnDuplicate
+from include.contracts.model import Contract, OnDuplicate
 from include.errors import Code, visible
 from include.ingestion.loaded_rows import as_loaded, parquet_rows
 from include.ingestion.readers.raw_records import Raw, raw_records
@@ -206,9 +206,7 @@ class _Search:
         tied = f"(SELECT * FROM {self._file} SEMI JOIN tied USING (_source_row))"
         rows = as_loaded(self._contract, tied, self._connection)
         documents = self._write_documents(rows)
-        is_document = {column.name for column in self._contract.columns if column.type is ColumnType.JSON} | {
-            "_rescued"
-        }
+        is_document = {column.name for column in self._contract.columns if column.type.is_document} | {"_rescued"}
         names = [column.name for column in self._contract.source_columns if column.name not in is_document]
         values = [f"r.{quoted(name)}" for name in [*names, *self._validated.extra_columns]]
         self._make(
@@ -220,7 +218,7 @@ class _Search:
 
     def _write_documents(self, rows: str) -> Path:
         """Write the JSON values of rows in canonical form: equal values have equal texts. Skip rows without JSON."""
-        names = [column.name for column in self._contract.source_columns if column.type is ColumnType.JSON]
+        names = [column.name for column in self._contract.source_columns if column.type.is_document]
         columns = [quoted(name) for name in [*names, "_rescued"]]
         given = " OR ".join(f"{name} IS NOT NULL" for name in columns)
         path = self._validated.path.with_name("documents.parquet")

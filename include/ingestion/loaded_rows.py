@@ -12,21 +12,20 @@ from secrets import token_hex
 from typing import TYPE_CHECKING
 
 from include.contracts.expressions import literal, quoted
-from include.contracts.model import Column, ColumnType
+from include.contracts.types import ColumnType
 from include.ingestion.readers.parquet_text import MOST_DIGITS, WRITTEN_IN_FULL
-from include.ingestion.rules import cleaned, is_known_moment, reading_checks, typed, value_checks
+from include.ingestion.rules import cleaned, reading_checks, typed, value_checks
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
 
-    from include.contracts.model import Contract
+    from include.contracts.model import Column, Contract
 
 _FLOATS = {"FLOAT", "DOUBLE"}
 # Decimal types within a type. The names of its members are in quotes where they could look like a type.
 _DECIMALS = re.compile(r'"(?:[^"]|"")*"|DECIMAL\((\d+),(\d+)\)')
-_MOMENTS = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
 
 def parquet_rows(path: Path) -> str:
@@ -63,17 +62,15 @@ class Derivation:
     def value(self) -> str:
         """The raw value in the column's type; null where it cannot be converted."""
         column, raw = self.column, self.raw
-        match column.type:
-            case ColumnType.TEXT:
-                return f"{raw}::VARCHAR"
-            case ColumnType.JSON if self.source_type != "VARCHAR":
-                return _json_text(raw, self.source_type)
-            case _ if self._is_read:
-                return typed(column, self._text)
-            case ColumnType.FLOAT if self._name == "DECIMAL":
-                return f"TRY_CAST({self._text} AS DOUBLE)"  # DuckDB's own cast is not exact to the last digit
-            case _:
-                return raw if self.source_type == column.carried_type else f"TRY_CAST({raw} AS {column.carried_type})"
+        if column.type.is_text:
+            return f"{raw}::VARCHAR"
+        if column.type.is_document and self.source_type != "VARCHAR":
+            return _json_text(raw, self.source_type)
+        if self._is_read:
+            return typed(column, self._text)
+        if column.type.is_double and self._name == "DECIMAL":
+            return f"TRY_CAST({self._text} AS DOUBLE)"  # DuckDB's own cast is not exact to the last digit
+        return raw if self.source_type == column.carried_type else f"TRY_CAST({raw} AS {column.carried_type})"
 
     @property
     def broken(self) -> str | None:
@@ -82,12 +79,10 @@ class Derivation:
         conditions = []
         if self._is_read:
             conditions += [check.broken for check in reading_checks(column, self._text, value)]
-        elif self.source_type != column.carried_type and column.type not in {ColumnType.TEXT, ColumnType.JSON}:
+        elif self.source_type != column.carried_type and not (column.type.is_text or column.type.is_document):
             conditions.append(f"{self._back(value)} IS DISTINCT FROM {self.raw}")
-        if column.type is ColumnType.TEXT:
-            conditions.append(f"contains({value}, chr(0))")
-        if column.type in _MOMENTS:
-            conditions.append(f"NOT {is_known_moment(value)}")
+        if column.type.misfit:
+            conditions.append(column.type.misfit(value))
         conditions += [check.broken for check in value_checks(column, value)]
         if column.required:
             conditions.append(f"{value} IS NULL")
@@ -107,17 +102,14 @@ class Derivation:
 
         A double is the number of its shortest text: 0.1 becomes 0.10 in numeric(10,2), and 0.1 + 0.2 fits no scale.
         """
-        if self.column.type is ColumnType.UUID:
+        kind = self.column.type
+        if kind.canonical or (kind.has_scale and self._name in _FLOATS):
             return True
-        if self.column.type is ColumnType.NUMBER and self._name in _FLOATS:
-            return True
-        return self.source_type == "VARCHAR" and self.column.type is not ColumnType.TEXT
+        return self.source_type == "VARCHAR" and not kind.is_text
 
     def _back(self, value: str) -> str:
         """The value converted back to the type of the expression."""
-        if self.column.type is ColumnType.FLOAT and (
-            found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", self.source_type)
-        ):
+        if self.column.type.is_double and (found := re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", self.source_type)):
             number = replace(self.column, type=ColumnType.NUMBER, precision=int(found[1]), scale=int(found[2]))
             return typed(number, f"{value}::VARCHAR")
         return f"TRY_CAST({value} AS {self.source_type})"
@@ -131,10 +123,10 @@ def derivations(contract: Contract, connection: duckdb.DuckDBPyConnection) -> li
     row = ", ".join(f"CAST(NULL AS {c.carried_type}) AS {quoted(c.name)}" for c in contract.source_columns)
     values = ", ".join(f"({column.derived})" for column in derived)
     types = [str(found[1]) for found in connection.execute(f"DESCRIBE SELECT {values} FROM (SELECT {row})").fetchall()]
-    has_documents = any(column.type is ColumnType.JSON for column in contract.source_columns)
+    has_documents = any(column.type.is_document for column in contract.source_columns)
     found = []
     for column, kind in zip(derived, types, strict=True):
-        is_document = has_documents and ("JSON" in kind or (column.type is ColumnType.JSON and kind == "VARCHAR"))
+        is_document = has_documents and ("JSON" in kind or (column.type.is_document and kind == "VARCHAR"))
         # DuckDB gives a null without a type the type INTEGER in the next relation.
         found.append(Derivation(column, "INTEGER" if kind == '"NULL"' else kind, is_document))
     return found
@@ -169,10 +161,14 @@ def with_raw(contract: Contract, relation: str, found: list[Derivation], *, as_l
         as_lists: each raw value as a list of this one value, which is null where it cannot be calculated.
     """
     rows = cleaned(relation, contract.source_columns)
-    uuids = [quoted(column.name) for column in contract.source_columns if column.type is ColumnType.UUID]
-    if uuids:
-        rows = f"(SELECT * REPLACE ({', '.join(f'lower({name}) AS {name}' for name in uuids)}) FROM {rows})"
-    documents = [quoted(column.name) for column in contract.source_columns if column.type is ColumnType.JSON]
+    respelled = [
+        f"{column.type.canonical(quoted(column.name))} AS {quoted(column.name)}"
+        for column in contract.source_columns
+        if column.type.canonical
+    ]
+    if respelled:
+        rows = f"(SELECT * REPLACE ({', '.join(respelled)}) FROM {rows})"
+    documents = [quoted(column.name) for column in contract.source_columns if column.type.is_document]
     if not found or not documents:
         made = [_calculated(derivation, "", as_lists=as_lists) for derivation in found]
         return f"(SELECT *, {', '.join(made)} FROM {rows})" if made else rows

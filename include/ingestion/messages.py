@@ -72,7 +72,7 @@ def _cell_message(code: Code, column: Column, value: str) -> str:
         case Code.BAD_DATE:
             return f"{value} is not a date; write YYYY-MM-DD{_or_formats(column)}."
         case Code.BAD_TIMESTAMP:
-            zone = " with an offset such as Z or +02:00" if column.type.value == "timestamptz" else " without an offset"
+            zone = " with an offset such as Z or +02:00" if column.type.has_zone else " without an offset"
             return f"{value} is not a time; write YYYY-MM-DDTHH:MM:SS{zone}{_or_formats(column)}."
         case Code.BAD_UUID:
             return f"{value} is not a UUID."

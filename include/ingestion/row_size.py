@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.expressions import quoted
-from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
+from include.contracts.model import Column, Contract, UnknownColumns
 from include.errors import Code
 from include.ingestion.pglz import compressed_size
 
@@ -34,14 +34,6 @@ _COMPRESSED_HEADER = 8
 _IN_INDEX_AS_IT_IS = 510  # bytes with the header
 _WIDEST_TEXT = _STAYS + 3  # a compressed value is aligned
 _SYSTEM_COLUMNS = ("_file_id", "_source_row", "_loaded_at")
-_FIXED = {
-    ColumnType.INTEGER: 8,
-    ColumnType.FLOAT: 8,
-    ColumnType.BOOLEAN: 1,
-    ColumnType.DATE: 4,
-    ColumnType.TIMESTAMP: 8,
-    ColumnType.TIMESTAMPTZ: 8,
-}
 _Piece = tuple[int, int]  # alignment and bytes
 
 
@@ -138,23 +130,20 @@ class RowSize:
 
 def _varies(column: Column) -> bool:
     """Whether the size of a value depends on the value. Derived values count with their largest size."""
-    return column.type is ColumnType.TEXT and column.is_sent
+    return column.type.is_text and column.is_sent
 
 
 def _most_bytes(column: Column) -> int:
     """The most bytes that a value takes in a row, including the padding before it."""
-    match column.type:
-        case ColumnType.TEXT:
-            longest = 4 * column.max_length if column.max_length is not None else _COMPRESSIBLE
-            return longest + 1 if longest < _STAYS else _STAYS if longest < _COMPRESSIBLE else _WIDEST_TEXT
-        case ColumnType.NUMBER:
-            return 3 + 2 * (-(-(column.precision - column.scale) // 4) - (-column.scale // 4))
-        case ColumnType.JSON:
-            return _WIDEST_TEXT
-        case ColumnType.UUID:
-            return _POINTER
-        case kind:
-            return 2 * _FIXED[kind] - 1
+    if column.type.is_text:
+        longest = 4 * column.max_length if column.max_length is not None else _COMPRESSIBLE
+        return longest + 1 if longest < _STAYS else _STAYS if longest < _COMPRESSIBLE else _WIDEST_TEXT
+    if column.type.has_scale:
+        return 3 + 2 * (-(-(column.precision - column.scale) // 4) - (-column.scale // 4))
+    if column.type.postgres_size is None:
+        return _WIDEST_TEXT
+    alignment, size = column.type.postgres_size
+    return max(alignment - 1 + size, _POINTER if column.type.is_carried_as_text else 0)
 
 
 def _size_in_row(text: str) -> str:
@@ -170,21 +159,15 @@ def _stored(column: Column, value: Any) -> _Piece | None:
         return 1, _most_bytes(column)
     if value is None:
         return None
-    match column.type:
-        case ColumnType.TEXT:
-            return _text(value)
-        case ColumnType.NUMBER:
-            return 1, _numeric_bytes(value)
-        case ColumnType.JSON:
-            return _document(value)
-        case ColumnType.UUID:
-            return 1, 16
-        case kind:
-            return _FIXED[kind], _FIXED[kind]
+    if column.type.is_text:
+        return _text(value)
+    if column.type.has_scale:
+        return 1, _numeric_bytes(value)
+    return column.type.postgres_size or _document(value)
 
 
 def _staged(column: Column, value: Any) -> _Piece | None:
-    as_text = column.type in {ColumnType.JSON, ColumnType.UUID} and column.is_sent
+    as_text = column.type.is_carried_as_text and column.is_sent
     return _text(value) if as_text else _stored(column, value)
 
 
@@ -200,7 +183,7 @@ def _text(value: str | None) -> _Piece | None:
 
 
 def _document(value: str | None) -> _Piece | None:
-    """A document, which jsonb stores in its own format: counted with the largest size that cannot be moved out."""
+    """A value with a format of its own, such as jsonb: counted with the largest size that cannot be moved out."""
     return None if value is None else (4, _STAYS)
 
 
@@ -226,7 +209,7 @@ def _numeric_bytes(value: Decimal) -> int:
 
 
 def _indexed(column: Column, value: Any) -> _Piece | None:
-    if column.type is not ColumnType.TEXT or value is None:
+    if not column.type.is_text or value is None:
         return _stored(column, value)
     source = value.encode()
     if len(source) < 127:

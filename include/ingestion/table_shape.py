@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from psycopg import sql
 
+from include.contracts.types import TYPES
 from include.errors import Code
 from include.ingestion.records import FileRefusedError
 from include.stores.warehouse import Connection, statement
@@ -19,7 +20,6 @@ from include.stores.warehouse import Connection, statement
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_CATALOGUE_NAMES = {"timestamp": "timestamp without time zone", "timestamptz": "timestamp with time zone"}
 _TABLE_KINDS = {"r", "p"}
 LINEAGE = {"_file_id": "bigint", "_source_row": "bigint", "_loaded_at": "timestamptz", "_rescued": "jsonb"}
 
@@ -177,7 +177,7 @@ def _key_difference(dataset: str, table: dict[str, _TableColumn], key: tuple[str
 
 
 def _catalogue_name(kind: str) -> str:
-    return _CATALOGUE_NAMES.get(kind, kind)
+    return next((one.catalogue for one in TYPES.values() if one.postgres == kind and one.catalogue), kind)
 
 
 def _quoted(name: str) -> str:

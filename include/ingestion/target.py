@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from psycopg import sql
 
-from include.contracts.model import ColumnType, Contract
 from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.table_shape import Shape, WantedColumn, compare
 
 if TYPE_CHECKING:
+    from include.contracts.model import Contract
     from include.stores.warehouse import Connection
 
 SCHEMA = "raw"
@@ -135,8 +135,7 @@ class Target:
 
     def _staged(self) -> list[tuple[str, str]]:
         """Columns and types of the staging table. Types without a binary form in Arrow are copied as text."""
-        as_text = {ColumnType.JSON, ColumnType.UUID}
-        columns = [(c.name, "text" if c.type in as_text else c.postgres_type) for c in self.contract.columns]
+        columns = [(c.name, "text" if c.type.is_carried_as_text else c.postgres_type) for c in self.contract.columns]
         return [
             *columns,
             *((name, "text") for name in self.extra_columns),

@@ -11,7 +11,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.logical_types import parse_bound
-from include.contracts.model import Column, ColumnType, Contract, Expectation, Severity
+from include.contracts.model import Column, Contract, Expectation, Severity
 from include.quality import quoting
 from include.quality.records import TableCheck
 
@@ -91,7 +91,7 @@ def _column_checks(dataset: str, column: Column, patterns: Collection[str]) -> I
             regex=pattern,
         )
     if column.allowed:
-        values: list[Any] = [int(v) if column.type is ColumnType.INTEGER else v for v in column.allowed]
+        values: list[Any] = [int(v) if column.type.is_whole else v for v in column.allowed]
         listed = ", ".join(str(v) if isinstance(v, int) else quoting.text(v) for v in values)
         yield _check(
             "expect_column_values_to_be_in_set",
@@ -114,14 +114,11 @@ def _between(column: Column, query: Any) -> TableCheck:
         kwargs[f"{side}_value"] = _comparable(bound, column)
         if exclusive:
             kwargs[f"strict_{side}"] = True
-        literal = quoting.text(bound) if column.type in _TEMPORAL else bound
+        literal = quoting.text(bound) if column.type.is_temporal else bound
         outside.append(f"{quoting.name(column.name)} {sign}{'=' if exclusive else ''} {literal}")
     return _check(
         "expect_column_values_to_be_between", Severity.WARNING, query(" OR ".join(outside)), **kwargs
     )  # fmt: skip
-
-
-_TEMPORAL = {ColumnType.DATE, ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}
 
 
 def _comparable(bound: str, column: Column) -> date | int | float:

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from include.contracts.catalog import read_catalog
+from include.contracts.catalog import UnknownDatasetError, read_catalog
 from include.errors import PipelineError
 from include.samples.badness import DESCRIPTIONS, FILE_KINDS, BadKind, SampleError, SampleFormat, parse_bad
 from include.samples.writer import write_sample
@@ -85,14 +85,10 @@ def generate(
 
 def _contract(dataset: str) -> Contract:
     """The dataset's contract, or an error if there is none or it is broken."""
-    catalog = read_catalog(ingest_settings().contracts_dir)
-    for broken in catalog.broken:
-        if broken.file.stem == dataset:
-            raise broken
-    if dataset not in catalog.known:
-        message = f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.known))}"
-        raise SampleError.because(message)
-    return catalog.known[dataset]
+    try:
+        return read_catalog(ingest_settings().contracts_dir).find(dataset)
+    except UnknownDatasetError as error:
+        raise SampleError.because(str(error)) from error
 
 
 def _bar() -> Progress:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 from include.contracts.expressions import literal
 from include.contracts.logical_types import parse_bound
-from include.contracts.model import Column, ColumnType
+from include.contracts.types import SampleKind
 from include.samples.badness import SampleError
 from include.samples.patterns import UnsupportedPatternError, positions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from include.contracts.model import Contract
+    from include.contracts.model import Column, Contract
 
 FIRST_DAY = date(2024, 1, 1)
 UNBOUNDED = 2**62
@@ -50,45 +50,49 @@ def key_expression(contract: Contract, column: Column) -> str:
     number = f"(o // {divisor})" if divisor > 1 else "o"
     if capacity < UNBOUNDED:
         number = f"({number} % {capacity})"
-    match column.type:
-        case ColumnType.TEXT if column.allowed:
+    match column.type.samples:
+        case SampleKind.TEXT if column.allowed:
             return f"{sql_list(column.allowed)}[1 + {number}]"
-        case ColumnType.TEXT if column.pattern:
+        case SampleKind.TEXT if column.pattern:
             spread = f"(({number} * {_coprime(capacity)}) % {capacity})" if capacity < 2**31 else number
             return spelled(column, spread)
-        case ColumnType.TEXT:
+        case SampleKind.TEXT:
             return f"{literal(prefix(column))} || lpad(({number})::VARCHAR, {_digits(column)}, '0')"
-        case ColumnType.UUID:
+        case SampleKind.UUID:
             return f"md5(concat('key ', {number}))::UUID"
-        case ColumnType.DATE:
+        case SampleKind.DAY:
             return f"DATE '{FIRST_DAY}' + ({number})::INTEGER"
-        case ColumnType.TIMESTAMP | ColumnType.TIMESTAMPTZ:
+        case SampleKind.MOMENT:
             return f"make_timestamp(({epoch_seconds(FIRST_DAY)} + {number}) * 1000000)"
-        case ColumnType.BOOLEAN:
+        case SampleKind.BOOLEAN:
             return f"{number} = 1"
+        case SampleKind.LISTED:
+            return f"{sql_list(column.type.examples)}[1 + {number}]"
         case _:
             low, _ = bounds(column, 0)
             return f"{low} + {number}"
 
 
 def _capacity(column: Column) -> int:
-    low, high = bounds(column, 0) if column.type in {ColumnType.INTEGER, ColumnType.NUMBER} else (0, None)
-    match column.type:
-        case ColumnType.TEXT if column.allowed:
+    low, high = bounds(column, 0) if column.type.is_whole or column.type.has_scale else (0, None)
+    match column.type.samples:
+        case SampleKind.TEXT if column.allowed:
             return len(column.allowed)
-        case ColumnType.TEXT if column.pattern:
+        case SampleKind.TEXT if column.pattern:
             return min(prod(len(choice) for choice in _choices(column)), UNBOUNDED)
-        case ColumnType.TEXT:
+        case SampleKind.TEXT:
             return int(min(10 ** _digits(column), UNBOUNDED))
-        case ColumnType.BOOLEAN:
+        case SampleKind.BOOLEAN:
             return 2
-        case ColumnType.DATE:
+        case SampleKind.DAY:
             return _KEY_DAYS
-        case ColumnType.NUMBER:
+        case SampleKind.DECIMAL if column.type.has_scale:
             most = 10 ** (column.precision - column.scale) - 1
             return int(min(min(high, most) if high is not None else most, UNBOUNDED) - low + 1)
-        case ColumnType.INTEGER:
+        case SampleKind.INTEGER:
             return min((high if high is not None else UNBOUNDED) - low + 1, UNBOUNDED)
+        case SampleKind.LISTED:
+            return len(column.type.examples)
         case _:
             return UNBOUNDED
 

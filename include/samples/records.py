@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.contracts.expressions import literal, quoted
-from include.contracts.model import Column, ColumnType
+from include.contracts.types import ColumnType
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_NUMBERS = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT, ColumnType.BOOLEAN}
+    from include.contracts.model import Column
 
 
 @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class TextFormat:
     def field_sql(self, column: FileColumn) -> str:
         """SQL for one field as text, never null."""
         name = quoted(column.name)
-        text = _text_sql(column.type, name)
+        text = column.type.written(name)
         if self.delimiter is None:
             return f"coalesce({_json_sql(column.type, name, text)}, 'null')"
-        if column.type not in {ColumnType.TEXT, ColumnType.JSON}:
+        if not (column.type.is_text or column.type.is_document):
             return f"coalesce({text}, '')"
         special = " OR ".join(f"contains({text}, {literal(mark)})" for mark in (self.delimiter, '"', "\n"))
         quote = f"""'"' || replace({text}, '"', '""') || '"'"""
@@ -96,7 +96,7 @@ class TextFormat:
         if self.delimiter is None:
             if value is None:
                 return "null"
-            return value if kind in _NUMBERS | {ColumnType.JSON} and _is_json(value) else json.dumps(value)
+            return value if kind.to_json and _is_json(value) else json.dumps(value)
         text = value or ""
         special = any(mark in text for mark in (self.delimiter, '"', "\n"))
         return '"' + text.replace('"', '""') + '"' if special else text
@@ -107,23 +107,10 @@ class TextFormat:
         return ("{" if index == 0 else ", ") + json.dumps(column.name) + ": "
 
 
-def _text_sql(kind: ColumnType, name: str) -> str:
-    text = f"CAST({name} AS VARCHAR)"
-    match kind:
-        case ColumnType.TEXT:
-            return name
-        case ColumnType.TIMESTAMP:
-            return f"replace({text}, ' ', 'T')"
-        case ColumnType.TIMESTAMPTZ:
-            return f"replace(replace({text}, ' ', 'T'), '+00', 'Z')"
-        case _:
-            return text
-
-
 def _json_sql(kind: ColumnType, name: str, text: str) -> str:
-    if kind is ColumnType.TEXT:
+    if kind.is_text:
         return f"CAST(to_json({name}) AS VARCHAR)"
-    return text if kind in _NUMBERS | {ColumnType.JSON} else f"""'"' || {text} || '"'"""
+    return text if kind.to_json else f"""'"' || {text} || '"'"""
 
 
 def _is_json(value: str) -> bool:

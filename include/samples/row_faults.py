@@ -16,15 +16,17 @@ import duckdb
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.logical_types import parse_bound
-from include.contracts.model import Column, ColumnType, Contract
+from include.contracts.types import ColumnType
 from include.errors import Code
 from include.samples.badness import DESCRIPTIONS, BadKind, SampleError
 
 if TYPE_CHECKING:
+    from include.contracts.model import Column, Contract
     from include.samples.records import FileColumn, TextFormat
 
 LONG_LINE_BYTES = 50 * 1024**2
 Row: TypeAlias = Mapping[str, str | None]  # a row's values as text, by column
+MakeFault: TypeAlias = "Callable[[Contract, Column, Row], CellFault | None]"
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,7 @@ LINE_KINDS = frozenset(_CODES_OF_LINES)
 def line_fault(kind: BadKind, columns: list[FileColumn], fields: list[str], form: TextFormat) -> tuple[bytes, Code]:
     """A whole bad record: its bytes and the expected code, which is about the row and not about a column."""
     code = _CODES_OF_LINES[kind]
-    texts = [index for index, column in enumerate(columns) if column.type is ColumnType.TEXT]
+    texts = [index for index, column in enumerate(columns) if column.type.is_text]
     if kind in {BadKind.BROKEN_QUOTE, BadKind.NOT_UTF8, BadKind.LONG_LINE} and not texts:
         raise _not_possible(kind, "it has no text column")
     free = [index for index in texts if (known := columns[index].column) and not known.allowed and not known.pattern]
@@ -101,46 +103,22 @@ def cell_fault(kind: BadKind, contract: Contract, names: set[str], row: Row) -> 
     raise _not_possible(kind, "none of its columns can")
 
 
-def _bad_date(_: Contract, column: Column, __: Row) -> CellFault | None:
-    if column.type is not ColumnType.DATE:
-        return None
-    return CellFault(column.name, "2026-02-30", Code.BAD_DATE)
+def _unreadable(*codes: Code) -> MakeFault:
+    """A text that is not of the column's type, for types whose code is one of `codes`."""
 
+    def make(_: Contract, column: Column, __: Row) -> CellFault | None:
+        bad = column.type.bad
+        return CellFault(column.name, *bad) if bad and bad[1] in codes else None
 
-def _bad_timestamp(_: Contract, column: Column, __: Row) -> CellFault | None:
-    if column.type not in {ColumnType.TIMESTAMP, ColumnType.TIMESTAMPTZ}:
-        return None
-    return CellFault(column.name, "yesterday", Code.BAD_TIMESTAMP)
-
-
-def _text_in_number(_: Contract, column: Column, __: Row) -> CellFault | None:
-    codes = {
-        ColumnType.INTEGER: Code.BAD_INTEGER,
-        ColumnType.NUMBER: Code.BAD_NUMBER,
-        ColumnType.FLOAT: Code.BAD_NUMBER,
-    }
-    return CellFault(column.name, "twelve", codes[column.type]) if column.type in codes else None
+    return make
 
 
 def _too_many_decimals(__: Contract, column: Column, row: Row) -> CellFault | None:
-    if column.type is not ColumnType.NUMBER:
+    if not column.type.has_scale:
         return None
     # the value still rounds to the good one, so nothing else is wrong with the row
     whole, _, fraction = (row[column.name] or "1").partition(".")
     return CellFault(column.name, f"{whole}.{fraction.ljust(column.scale, '0')}01", Code.TOO_MANY_DECIMALS)
-
-
-def _bad_boolean(_: Contract, column: Column, __: Row) -> CellFault | None:
-    return CellFault(column.name, "perhaps", Code.BAD_BOOLEAN) if column.type is ColumnType.BOOLEAN else None
-
-
-def _bad_uuid(_: Contract, column: Column, __: Row) -> CellFault | None:
-    bad = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e2xx"
-    return CellFault(column.name, bad, Code.BAD_UUID) if column.type is ColumnType.UUID else None
-
-
-def _bad_json(_: Contract, column: Column, __: Row) -> CellFault | None:
-    return CellFault(column.name, '{"level": ', Code.BAD_JSON) if column.type is ColumnType.JSON else None
 
 
 def _missing_key(contract: Contract, column: Column, __: Row) -> CellFault | None:
@@ -150,7 +128,7 @@ def _missing_key(contract: Contract, column: Column, __: Row) -> CellFault | Non
 def _not_in_list(_: Contract, column: Column, __: Row) -> CellFault | None:
     if not column.allowed:
         return None
-    return CellFault(column.name, "Nonsense" if column.type is ColumnType.TEXT else "-999999", Code.NOT_IN_LIST)
+    return CellFault(column.name, "Nonsense" if column.type.is_text else "-999999", Code.NOT_IN_LIST)
 
 
 def _too_long(_: Contract, column: Column, __: Row) -> CellFault | None:
@@ -172,7 +150,7 @@ def _out_of_range(_: Contract, column: Column, __: Row) -> CellFault | None:
     below = column.minimum is not None
     bound = parse_bound((column.minimum if below else column.maximum) or "", column)
     if isinstance(bound, Decimal):
-        step = Decimal(1).scaleb(-column.scale) if column.type is ColumnType.NUMBER else Decimal(1)
+        step = Decimal(1).scaleb(-column.scale) if column.type.has_scale else Decimal(1)
         return CellFault(column.name, format(bound - step if below else bound + step, "f"), Code.OUT_OF_RANGE)
     day = timedelta(days=1)
     return CellFault(column.name, _outside(bound, -day if below else day), Code.OUT_OF_RANGE)
@@ -182,14 +160,14 @@ def _outside(bound: date, step: timedelta) -> str:
     return (bound + step).isoformat()
 
 
-_CELLS: dict[BadKind, Callable[[Contract, Column, Row], CellFault | None]] = {
-    BadKind.BAD_DATE: _bad_date,
-    BadKind.BAD_TIMESTAMP: _bad_timestamp,
-    BadKind.TEXT_IN_NUMBER: _text_in_number,
+_CELLS: dict[BadKind, MakeFault] = {
+    BadKind.BAD_DATE: _unreadable(Code.BAD_DATE),
+    BadKind.BAD_TIMESTAMP: _unreadable(Code.BAD_TIMESTAMP),
+    BadKind.TEXT_IN_NUMBER: _unreadable(Code.BAD_INTEGER, Code.BAD_NUMBER),
     BadKind.TOO_MANY_DECIMALS: _too_many_decimals,
-    BadKind.BAD_BOOLEAN: _bad_boolean,
-    BadKind.BAD_UUID: _bad_uuid,
-    BadKind.BAD_JSON: _bad_json,
+    BadKind.BAD_BOOLEAN: _unreadable(Code.BAD_BOOLEAN),
+    BadKind.BAD_UUID: _unreadable(Code.BAD_UUID),
+    BadKind.BAD_JSON: _unreadable(Code.BAD_JSON),
     BadKind.MISSING_KEY: _missing_key,
     BadKind.NOT_IN_LIST: _not_in_list,
     BadKind.OUT_OF_RANGE: _out_of_range,
@@ -214,18 +192,17 @@ def _broken_rule(contract: Contract, names: set[str], row: Row) -> CellFault:
 
 def _candidates(column: Column, contract: Contract, row: Row) -> list[str]:
     """Other values of a column that its own bounds allow."""
-    numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
     found: list[str] = []
-    if column.type in numbers:
-        known = [Decimal(value) for name, value in row.items() if value and contract.by_name[name].type in numbers]
+    if column.type.is_number:
+        known = [Decimal(value) for name, value in row.items() if value and contract.by_name[name].type.is_number]
         good = Decimal(row[column.name] or 0)
         found = [format(value, "f") for value in (good + 1, good - 1, *(n + 1 for n in known), *(n - 1 for n in known))]
-        if column.type is ColumnType.INTEGER:
+        if column.type.is_whole:
             found = [text for text in found if Decimal(text) == int(Decimal(text))]
-    elif column.type is ColumnType.DATE:
-        known_days = [value for name, value in row.items() if value and contract.by_name[name].type is ColumnType.DATE]
+    elif column.type.is_day:
+        known_days = [value for name, value in row.items() if value and contract.by_name[name].type.is_day]
         found = [_outside(date.fromisoformat(d), timedelta(days=s)) for d in known_days for s in (1, -1)]
-    elif column.type is ColumnType.TEXT:
+    elif column.type.is_text:
         found = list(column.allowed)
     return [text for text in found if _within(text, column)]
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.logical_types import parse_bound
-from include.contracts.model import Column, ColumnType
+from include.contracts.types import SampleKind
 from include.samples.keys import (
     FIRST_DAY,
     UNBOUNDED,
@@ -29,7 +29,7 @@ from include.samples.keys import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from include.contracts.model import Contract
+    from include.contracts.model import Column, Contract
 
 DAYS = 700
 REVISIONS = 16  # rows of one key in a file; with more, a revision would be newer than the next version
@@ -128,10 +128,10 @@ def _newest(column: Column, vintage: Vintage) -> str:
     """Strictly later for every later version and revision of the same ordinal."""
     later = f"{REVISIONS * vintage.version} + r"
     drawn = f"hash(o, {vintage.seed})"
-    match column.type:
-        case ColumnType.DATE:
+    match column.type.samples:
+        case SampleKind.DAY:
             return f"DATE '{FIRST_DAY}' + ({later} + {bigint(f'{drawn} % {DAYS}')})::INTEGER"
-        case ColumnType.TIMESTAMP | ColumnType.TIMESTAMPTZ:
+        case SampleKind.MOMENT:
             start = epoch_seconds(FIRST_DAY)
             seconds = f"({later}) * 43200 + {bigint(f'{drawn} % 43200')}"
             return f"make_timestamp(({start} + {seconds}) * 1000000)"
@@ -140,32 +140,34 @@ def _newest(column: Column, vintage: Vintage) -> str:
 
 
 def _value(column: Column, drawn: str) -> str:
-    match column.type:
-        case ColumnType.TEXT:
+    match column.type.samples:
+        case SampleKind.TEXT:
             return _text(column, drawn)
-        case ColumnType.INTEGER:
+        case SampleKind.INTEGER:
             low, high = bounds(column, 0)
             top = min(high, low + _INTEGER_RANGE - 1) if high is not None else low + _INTEGER_RANGE - 1
             if column.allowed:
                 return f"{sql_list(column.allowed)}[1 + {bigint(f'{drawn} % {len(column.allowed)}')}]"
             return f"{low} + {bigint(f'{drawn} % {max(top - low + 1, 1)}')}"
-        case ColumnType.NUMBER | ColumnType.FLOAT:
+        case SampleKind.DECIMAL:
             return _number(column, drawn)
-        case ColumnType.BOOLEAN:
+        case SampleKind.BOOLEAN:
             return f"{drawn} % 2 = 0"
-        case ColumnType.DATE:
+        case SampleKind.DAY:
             first, days = _days(column)
             return f"DATE '{first}' + {bigint(f'{drawn} % {days}')}::INTEGER"
-        case ColumnType.TIMESTAMP | ColumnType.TIMESTAMPTZ:
+        case SampleKind.MOMENT:
             first, days = _days(column)
             start = epoch_seconds(first)
             return f"make_timestamp(({start} + {bigint(f'{drawn} % {days * 86400}')}) * 1000000)"
-        case ColumnType.UUID:
+        case SampleKind.UUID:
             return f"md5({drawn}::VARCHAR)::UUID"
-        case ColumnType.JSON:
+        case SampleKind.DOCUMENT:
             if column.examples:
                 return f"{sql_list(column.examples)}[1 + {bigint(f'{drawn} % {len(column.examples)}')}]"
             return f"json_object('level', {drawn} % 9, 'colour', {_one_of(_WORDS, drawn)}, 'tags', ['new', 'heavy'])"
+        case SampleKind.LISTED:
+            return _one_of(column.type.examples, drawn)
 
 
 def _text(column: Column, drawn: str) -> str:
@@ -189,10 +191,10 @@ def _text(column: Column, drawn: str) -> str:
 
 
 def _number(column: Column, drawn: str) -> str:
-    digits = min(column.scale, 6) if column.type is ColumnType.NUMBER else 3
+    digits = min(column.scale, 6) if column.type.has_scale else 3
     low, high = bounds(column, digits)
     top = low + _NUMBER_RANGE * 10**digits
-    if column.type is ColumnType.NUMBER:
+    if column.type.has_scale:
         top = min(top, 10 ** (column.precision - column.scale + digits) - 1)
     if high is not None:
         top = min(top, high)

@@ -14,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from include.contracts.catalog import read_catalog
+from include.contracts.catalog import UnknownDatasetError, read_catalog
 from include.errors import PipelineError, visible
 from include.settings import KafkaConfig, ingest_settings, store_settings, stream_settings
 from include.streams import dead_letters, schema_command
@@ -115,14 +115,12 @@ def _config() -> KafkaConfig:
 def _contract(dataset: str, topic: str) -> Contract:
     """The dataset's contract, or without a dataset the one with the topic. A broken contract is an error."""
     catalog = read_catalog(ingest_settings().contracts_dir)
-    for broken in catalog.broken:
-        if broken.file.stem == (dataset or topic):
-            raise broken
+    if dataset or any(error.file.stem == topic for error in catalog.broken):
+        try:
+            return catalog.find(dataset or topic, drafts=False)
+        except UnknownDatasetError as error:
+            _fail(str(error))
     contracts = catalog.contracts
-    if dataset:
-        if dataset not in contracts:
-            _fail(f"there is no contract for '{dataset}'; give --dataset, one of: {', '.join(sorted(contracts))}")
-        return contracts[dataset]
     found = next((contract for contract in contracts.values() if contract.topic == topic), contracts.get(topic))
     if found is None:
         topics = ", ".join(sorted(contract.topic for contract in contracts.values() if contract.topic))

@@ -20,7 +20,7 @@ import orjson
 from fastavro import parse_schema, schemaless_reader
 from fastavro.read import LOGICAL_READERS
 
-from include.streams.avro_schema import JSON_LOGICAL_TYPE
+from include.contracts.types import JSON_LOGICAL_TYPE
 
 MAX_DEPTH = 32
 MAX_TYPES = 10_000

@@ -7,25 +7,17 @@ schemas that others have written (`avro_reader`), the registry.
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
-
-import orjson
 
 from include.contracts.column_names import avro_name
-from include.contracts.model import Column, ColumnType
-from include.ingestion.rules import FALSE_WORDS, TRUE_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-from include.contracts.model import Contract
+    from include.contracts.model import Column, Contract
 
 NAMESPACE = "filegate"
-# Not part of Avro's specification, which lets readers ignore unknown logical types: it marks text that is JSON.
-JSON_LOGICAL_TYPE = "json"
 
 
 class RowValueError(ValueError):
@@ -84,27 +76,10 @@ def _field(column: Column) -> dict[str, Any]:
 
 
 def _type(column: Column) -> str | dict[str, Any]:
-    match column.type:
-        case ColumnType.TEXT:
-            return "string"
-        case ColumnType.INTEGER:
-            return "long"
-        case ColumnType.NUMBER:
-            return {"type": "bytes", "logicalType": "decimal", "precision": column.precision, "scale": column.scale}
-        case ColumnType.FLOAT:
-            return "double"
-        case ColumnType.BOOLEAN:
-            return "boolean"
-        case ColumnType.DATE:
-            return {"type": "int", "logicalType": "date"}
-        case ColumnType.TIMESTAMP:
-            return {"type": "long", "logicalType": "local-timestamp-micros"}
-        case ColumnType.TIMESTAMPTZ:
-            return {"type": "long", "logicalType": "timestamp-micros"}
-        case ColumnType.UUID:
-            return {"type": "string", "logicalType": "uuid"}
-        case ColumnType.JSON:
-            return {"type": "string", "logicalType": JSON_LOGICAL_TYPE}
+    kind = column.type.avro
+    if isinstance(kind, str):
+        return kind
+    return kind | ({"precision": column.precision, "scale": column.scale} if column.type.has_scale else {})
 
 
 def _cell(column: Column, value: Any) -> Any:
@@ -113,92 +88,6 @@ def _cell(column: Column, value: Any) -> Any:
             raise RowValueError(f"{column.name} is required and empty")
         return None
     try:
-        return _value(column, value)
+        return column.type.to_python(column, value)
     except (ValueError, TypeError, InvalidOperation) as error:
         raise RowValueError(f"{column.name}: {str(value)[:80]!r} is no {column.type}") from error
-
-
-def _value(column: Column, value: Any) -> Any:
-    match column.type:
-        case ColumnType.TEXT:
-            return str(value)
-        case ColumnType.INTEGER:
-            return _whole(value)
-        case ColumnType.NUMBER:
-            return _decimal(column, value)
-        case ColumnType.FLOAT:
-            return float(value)
-        case ColumnType.BOOLEAN:
-            return _truth(value)
-        case ColumnType.DATE:
-            return _date(column, value)
-        case ColumnType.TIMESTAMP | ColumnType.TIMESTAMPTZ:
-            return _moment(column, value)
-        case ColumnType.UUID:
-            return str(UUID(str(value)))
-        case ColumnType.JSON:
-            return _document(value)
-
-
-def _whole(value: Any) -> int:
-    number = int(value)
-    if number != value and not isinstance(value, str):
-        raise ValueError(value)
-    if not -(2**63) <= number < 2**63:
-        raise ValueError(value)
-    return number
-
-
-def _decimal(column: Column, value: Any) -> Decimal:
-    number = Decimal(str(value))
-    sign, digits, exponent = number.as_tuple()
-    if not isinstance(exponent, int):
-        raise TypeError(value)  # NaN or infinite
-    # Trailing zeros after the point do not count: 1.500 fits a scale of 2.
-    while exponent < -column.scale and digits[-1:] == (0,):
-        digits, exponent = digits[:-1], exponent + 1
-    if exponent < -column.scale or len(digits) + exponent > column.precision - column.scale:
-        raise ValueError(value)
-    return Decimal((sign, digits or (0,), exponent))
-
-
-def _truth(value: Any) -> bool:
-    word = str(value).strip().lower()
-    if word in TRUE_WORDS or word in FALSE_WORDS:
-        return word in TRUE_WORDS
-    raise ValueError(value)
-
-
-def _date(column: Column, value: Any) -> date:
-    if isinstance(value, date) and not isinstance(value, datetime):
-        return value
-    moment = _parsed(column, value)
-    if moment.time() != time.min:
-        raise ValueError(value)  # the schema would drop its time of day
-    return moment.date()
-
-
-def _moment(column: Column, value: Any) -> datetime:
-    moment = _parsed(column, value)
-    if (moment.tzinfo is None) != (column.type is ColumnType.TIMESTAMP):
-        raise ValueError(value)  # the writer would assume the machine's time zone
-    return moment
-
-
-def _parsed(column: Column, value: Any) -> datetime:
-    if isinstance(value, datetime):
-        return value
-    text = str(value).strip()
-    for form in column.formats:
-        try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 (the format decides whether there is a zone)
-        except ValueError:
-            continue
-    return datetime.fromisoformat(text)
-
-
-def _document(value: Any) -> str:
-    if not isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False, allow_nan=False)
-    orjson.loads(value)
-    return value

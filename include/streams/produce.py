@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import duckdb
 
 from include.contracts.expressions import literal, quoted
-from include.contracts.model import ColumnType
+from include.contracts.types import ColumnType
 from include.errors import Code, PermanentError, Stage
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 _CHUNK_ROWS = 5_000
 _TICK_SECONDS = 0.02
-_NUMBERS = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
-_JSON_NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?"
 
 
 @dataclass(frozen=True)
@@ -177,12 +175,8 @@ def _object_sql(names: Sequence[str], contract: Contract | None) -> str:
 
 def _value_sql(name: str, kind: ColumnType) -> str:
     text = f"CAST(to_json({name}) AS VARCHAR)"
-    if kind in _NUMBERS:
-        text = f"CASE WHEN regexp_full_match({name}, {literal(_JSON_NUMBER)}) THEN {name} ELSE {text} END"
-    elif kind is ColumnType.BOOLEAN:
-        text = f"CASE WHEN lower({name}) IN ('true', 'false') THEN lower({name}) ELSE {text} END"
-    elif kind is ColumnType.JSON:
-        text = f"CASE WHEN json_valid({name}) THEN {name} ELSE {text} END"
+    if kind.to_json:
+        text = kind.to_json(name, text)
     return f"CASE WHEN {name} IS NULL OR {name} = '' THEN 'null' ELSE {text} END"
 
 

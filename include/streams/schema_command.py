@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 from rich.console import Console
 
-from include.contracts.catalog import read_catalog
+from include.contracts.catalog import UnknownDatasetError, read_catalog
 from include.contracts.problems import ContractError
 from include.errors import PipelineError
 from include.settings import ingest_settings, stream_settings
@@ -76,15 +76,9 @@ def _registry() -> Registry:
 
 def _contract(dataset: str) -> Contract:
     try:
-        catalog = read_catalog(ingest_settings().contracts_dir)
-    except ContractError as error:
+        return read_catalog(ingest_settings().contracts_dir).find(dataset, drafts=False)
+    except (ContractError, UnknownDatasetError) as error:
         _fail(str(error))
-    for broken in catalog.broken:
-        if broken.file.stem == dataset:
-            _fail(str(broken))
-    if dataset not in catalog.contracts:
-        _fail(f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(catalog.contracts))}")
-    return catalog.contracts[dataset]
 
 
 @contextmanager

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from include.contracts.model import ColumnType
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 from proof.torture.expectation import Key, Row, from_warehouse, merge, messages_rows, row_of
@@ -214,7 +213,7 @@ class Checker:
 
 def _rows(connection: Connection, contract: Contract) -> Iterator[tuple[Key, Row]]:
     """Yield the table's rows, with documents read as text, in batches of `_FETCH`."""
-    documents = {column.name for column in contract.columns if column.type is ColumnType.JSON} | {RESCUED}
+    documents = {column.name for column in contract.columns if column.type.is_document} | {RESCUED}
     names = [*(column.name for column in contract.columns if column.enriched is None), RESCUED]
     columns = sql.SQL(", ").join(
         sql.SQL("{0}::text AS {0}" if name in documents else "{0}").format(sql.Identifier(name)) for name in names

@@ -15,7 +15,7 @@ from decimal import Decimal
 from multiprocessing import get_context
 from typing import TYPE_CHECKING
 
-from include.contracts.model import ColumnType, ErrorBudget
+from include.contracts.model import ErrorBudget
 from include.contracts.reader import read_contract
 from proof.torture.proxied_platform import TOPIC
 from proof.torture.workload import Sort
@@ -107,7 +107,7 @@ def row_of(contract: Contract, values: Mapping[str, object]) -> tuple[Key, Row]:
 
 def from_warehouse(contract: Contract, values: Mapping[str, object]) -> dict[str, object]:
     """Return a row of the warehouse with its documents, which were selected as text, parsed by the oracle."""
-    documents = {column.name for column in contract.columns if column.type is ColumnType.JSON} | {RESCUED}
+    documents = {column.name for column in contract.columns if column.type.is_document} | {RESCUED}
     return {
         name: Document.of_text(value) if name in documents and isinstance(value, str) else value
         for name, value in values.items()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from include.contracts.model import ColumnType, Contract, UnknownColumns
+from include.contracts.model import Contract, UnknownColumns
 from include.errors import Code
 from include.ingestion.header import ColumnMap, column_of, wanted_columns
 from include.ingestion.readers.json_values import json_cell, spelled, text_cell
@@ -77,7 +77,7 @@ def json_table(batch: Sequence[JsonRecord], first: int, columns: ColumnMap, cont
         pa.array([record.raw for _, record in kept], pa.string()),
     ]
     for key, name in zip(columns.given, columns.names, strict=True):
-        is_json = name is not None and contract.by_name[name].type is ColumnType.JSON
+        is_json = name is not None and contract.by_name[name].type.is_document
         cell = json_cell if is_json else text_cell
         arrays.append(pa.array([cell(record.get(key)) for record in members], pa.string()))
     unknown = {columns.given[at] for at, _ in columns.extra}

@@ -17,7 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from include.contracts.expressions import literal, quoted
-from include.contracts.model import Column, ColumnType, Contract
+from include.contracts.type_sql import NOT_ZERO
+from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
 from include.ingestion.readers.csv_text import Dialect, read_records
@@ -25,12 +26,13 @@ from include.ingestion.readers.parquet_file import MOST_CELLS, bounded_batches, 
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
 from include.ingestion.readers.text_lines import BYTE_ORDER_MARK
 from include.ingestion.row_size import RowSize
-from include.ingestion.rules import FALSE_WORDS, NOT_ZERO, TRUE_WORDS, cleaned, unknown_checks, violations_sql
+from include.ingestion.rules import cleaned, unknown_checks, violations_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from include.contracts.model import Column, Contract
     from include.ingestion.records import SpooledFile
     from include.settings import IngestSettings
 
@@ -46,15 +48,7 @@ class FallBackToSlowPath(Exception):  # noqa: N818 - not an error: the file may 
 
 def arrow_type(column: Column) -> pa.DataType:
     """The Arrow type of a column in validated files."""
-    return {
-        ColumnType.INTEGER: pa.int64(),
-        ColumnType.NUMBER: pa.decimal128(column.precision, column.scale),
-        ColumnType.FLOAT: pa.float64(),
-        ColumnType.BOOLEAN: pa.bool_(),
-        ColumnType.DATE: pa.date32(),
-        ColumnType.TIMESTAMP: pa.timestamp("us"),
-        ColumnType.TIMESTAMPTZ: pa.timestamp("us", "UTC"),
-    }.get(column.type, pa.string())
+    return column.type.arrow(pa, column)
 
 
 def validated_schema(contract: Contract, added: Mapping[str, str] | None = None) -> pa.Schema:
@@ -86,9 +80,9 @@ def typed_csv(
     """
     refuse_nul(dialect.header)
     columns = map_columns(dialect.header, contract, settings.max_columns)
-    kinds = {contract.by_name[name].type for name in columns.present}
+    has_integers = any(contract.by_name[name].type.is_whole for name in columns.present)
     # Arrow reads 0x1F as a whole number; no text column stores a NUL; a stray quote may hide a broken record.
-    if text.has_nul or (text.has_hex and ColumnType.INTEGER in kinds):
+    if text.has_nul or (text.has_hex and has_integers):
         raise FallBackToSlowPath
     if text.has_quote and _has_stray_quotes(text.path, dialect.delimiter):
         raise FallBackToSlowPath
@@ -150,7 +144,7 @@ def typed_parquet(
         refuse_nul(file.schema_arrow.names)
         columns = map_columns(file.schema_arrow.names, contract, settings.max_columns)
         for name, entry in zip(columns.names, file.schema_arrow, strict=True):
-            if name is not None and not _fits(contract.by_name[name], entry.type):
+            if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, entry.type):
                 raise FallBackToSlowPath
         if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
             raise FallBackToSlowPath
@@ -338,28 +332,6 @@ def _csv_types(
             kind = kind if has_offset else pa.timestamp("us")
         types[given] = kind
     return types
-
-
-def _fits(column: Column, kind: pa.DataType) -> bool:
-    """Whether Arrow can cast the file's type to the contract's without loss of meaning."""
-    t = pa.types
-    match column.type:
-        case ColumnType.INTEGER:
-            return bool(t.is_integer(kind))
-        case ColumnType.NUMBER:
-            return bool(t.is_decimal(kind) or t.is_integer(kind))
-        case ColumnType.FLOAT:
-            return bool(t.is_floating(kind) or t.is_integer(kind))
-        case ColumnType.BOOLEAN:
-            return bool(t.is_boolean(kind))
-        case ColumnType.DATE:
-            return bool(t.is_date(kind))
-        case ColumnType.TIMESTAMP:
-            return bool(t.is_timestamp(kind) and kind.tz is None)
-        case ColumnType.TIMESTAMPTZ:
-            return bool(t.is_timestamp(kind))
-        case _:
-            return bool(t.is_string(kind) or t.is_large_string(kind))
 
 
 def _spellings(words: tuple[str, ...]) -> list[str]:

@@ -10,6 +10,7 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, ErrorBudget
 from include.ingestion.readers.json_values import kept_by_jsonb
+from tests import added_type
 
 if TYPE_CHECKING:
     from conftest import MakePipeline
@@ -70,6 +71,18 @@ def test_a_number_beyond_its_column_is_refused_alone(make_pipeline: MakePipeline
     ]
     found = pipeline.sql("SELECT id, n FROM {table} ORDER BY id")
     assert [(row["id"], row["n"]) for row in found] == [("2", Decimal("7.00")), ("6", Decimal("12.30"))]
+
+
+def test_type_added_to_the_registry_is_loaded_and_its_bad_values_are_rejected(
+    make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    added_type.register(monkeypatch)
+    pipeline = pipeline_of(make_pipeline, Column("n", added_type.COUNTRY))
+    pipeline.assert_archived(pipeline.send("1.csv", "id,n\na,DE\nb,\n"), inserted=2)
+    entry = pipeline.send("2.csv", "id,n\nb,FR\nc,Germany\n")
+    pipeline.assert_archived(entry, updated=1, rejected=1)
+    assert rejected(pipeline, entry) == [(2, 3, "n", "pattern-mismatch")]
+    assert [row["n"] for row in pipeline.sql("SELECT n FROM {table} ORDER BY id")] == ["DE", "FR"]
 
 
 def test_duplicate_keys_are_refused_with_the_row(make_pipeline: MakePipeline) -> None:

@@ -21,6 +21,7 @@ from include.contracts.model import (
     RowRule,
     UnknownColumns,
 )
+from include.contracts.types import TYPES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,7 +57,7 @@ _BUDGETS = st.sampled_from(
 @st.composite
 def columns(draw: st.DrawFn, name: str, kind: ColumnType | None = None) -> Column:
     """A column of any type, with some of the rules its type can have."""
-    column = Column(name, kind or draw(st.sampled_from(ColumnType)), required=draw(st.integers(0, 3)) == 0)
+    column = Column(name, kind or draw(st.sampled_from(list(TYPES.values()))), required=draw(st.integers(0, 3)) == 0)
     options: dict[str, Any] = {}
     if column.type is ColumnType.NUMBER:
         options["precision"], options["scale"] = draw(

@@ -69,7 +69,7 @@ def test_another_encoder_gets_the_row_with_exact_numbers(broker: Broker, topic: 
     file = tmp_path / "rows.csv"
     file.write_text("sale_id,amount\nS1,1.10\n")
     contract = read_contract(CONTRACTS_DIR / "sales.yaml")
-    amount = next(column.name for column in contract.columns if column.type.value == "number")
+    amount = next(column.name for column in contract.columns if column.type.has_scale)
     file.write_text(f"sale_id,{amount}\nS1,1.10\n")
     produce_file(broker.config, topic, file, contract, partitions=1, rate=1000, encode=lambda row: repr(row).encode())
     (message,) = contents(broker, topic)

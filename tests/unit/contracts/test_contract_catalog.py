@@ -5,7 +5,7 @@ from shutil import copy
 
 import pytest
 
-from include.contracts.catalog import Catalog, read_catalog
+from include.contracts.catalog import Catalog, UnknownDatasetError, read_catalog
 from include.contracts.problems import ContractError
 from include.settings import CONTRACTS_DIR
 
@@ -107,6 +107,22 @@ def test_draft_is_known_and_makes_no_dag(tmp_path: Path) -> None:
         assert draft is not None
         assert draft.dataset == "sales"
     assert found.match_draft("inventory_1.csv") is None
+
+
+def test_contract_is_found_by_the_name_of_its_dataset(tmp_path: Path) -> None:
+    copy(CONTRACTS_DIR / "sales.yaml", tmp_path)
+    (tmp_path / "broken.yaml").write_text("kind: DataContract\n")
+    text = (CONTRACTS_DIR / "inventory.yaml").read_text().replace("status: active", "status: draft")
+    (tmp_path / "inventory.yaml").write_text(text)
+    found = read_catalog(tmp_path)
+    assert found.find("sales") is found.contracts["sales"]
+    assert found.find("inventory") is found.drafts["inventory"]
+    with pytest.raises(UnknownDatasetError, match=r"no contract for 'inventory'; datasets: sales$"):
+        found.find("inventory", drafts=False)
+    with pytest.raises(UnknownDatasetError, match=r"no contract for 'slaes'; datasets: inventory, sales$"):
+        found.find("slaes")
+    with pytest.raises(ContractError, match=r"broken\.yaml"):
+        found.find("broken")
 
 
 def test_draft_never_replaces_an_active_contract(tmp_path: Path) -> None:
