@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench.memory import peak_mb
 from include.contracts.reader import read_contract
+from include.ingestion.attempt import open_stores
 from include.ingestion.audit import load_library
-from include.ingestion.claim import AirflowRun
-from include.ingestion.pipeline import open_stores
+from include.ingestion.records import AirflowRun
 from include.settings import (
     CONTRACTS_DIR,
     KafkaConfig,

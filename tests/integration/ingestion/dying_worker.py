@@ -12,6 +12,7 @@ import psycopg
 from include.ingestion import load
 from include.ingestion import pipeline as stages
 from include.ingestion import settle as settling
+from include.ingestion.attempt import open_stores
 from include.ingestion.ledger import Ledger
 from include.ingestion.pipeline import ingest_batch
 from include.stores import object_moves
@@ -83,9 +84,9 @@ def _work(
     settings: IngestSettings,
 ) -> None:
     TRAPS[point]()
-    with stages.open_stores(s3, warehouse) as stores:
+    with open_stores(s3, warehouse) as stores:
         if point in SETTLES:
-            settling.settle(contract, stores.objects, stores.ledger, settings)
+            settling.settle(contract, stores, settings)
         else:
             ingest_batch(contract, file_ids, stores, settings)
 

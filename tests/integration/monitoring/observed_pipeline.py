@@ -9,9 +9,11 @@ import psycopg
 
 from include.contracts.catalog import Catalog
 from include.contracts.reader import read_contract
-from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.attempt import open_stores
+from include.ingestion.claim import claim
 from include.ingestion.object_keys import incoming_prefix
-from include.ingestion.pipeline import ingest_batch, open_stores
+from include.ingestion.pipeline import ingest_batch
+from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.ingestion.upkeep.sweep import sweep
 from include.samples.badness import SampleFormat
@@ -57,11 +59,11 @@ def fill(platform: Platform, folder: Path) -> None:
     objects.put(BUCKET, f"{prefix}bad.csv", b"\n".join([header, *[first.rpartition(b",")[0]] * TWICE_REJECTED, b""]))
     run = AirflowRun("ingest_observed", "run-1")
     with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
-        for batch in claim(contract, stores.objects, stores.ledger, run, settings):
+        for batch in claim(contract, stores, run, settings):
             ingest_batch(contract, batch, stores, settings)
-        settle(contract, stores.objects, stores.ledger, settings)
+        settle(contract, stores, settings)
         objects.put(BUCKET, f"{prefix}waits.csv", sample)
-        sweep(lambda: Catalog({DATASET: contract}, ()), stores.objects, stores.ledger, run, settings)
+        sweep(lambda: Catalog({DATASET: contract}, ()), stores, run, settings)
     with connected(platform.warehouse_config("owner")) as connection:
         connection.execute(_DIRECT_CHANGES)
 

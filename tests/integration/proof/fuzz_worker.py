@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from include.ingestion import pipeline as stages
-from include.ingestion.pipeline import open_stores
+from include.ingestion.attempt import open_stores
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ingest_pipeline import Pipeline
 
     from include.contracts.model import Contract
-    from include.ingestion.pipeline import Stores
+    from include.ingestion.attempt import Stores
     from include.ingestion.records import FileEntry, Loaded
     from include.settings import IngestSettings, S3Config, WarehouseConfig
 

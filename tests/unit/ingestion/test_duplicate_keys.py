@@ -99,9 +99,9 @@ def test_conflicting_rows_are_all_refused_and_name_each_other(stages, contract_o
     ],
 )
 def test_duplicates_are_judged_by_key_newest_and_values(
-    stages, contract_of, newest_by, rows, conflicts, superseded, stay, slow
+    stages, newest_by, rows, conflicts, superseded, stay, slow
 ) -> None:
-    contract = contract_of(ID, AT, NOTE, newest_by=newest_by)
+    contract = stages.contract_of(ID, AT, NOTE, newest_by=newest_by)
 
     validated = stages.validate(contract, f"id,at,note\n{rows}\n".encode(), slow=slow)
 
