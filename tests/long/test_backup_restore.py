@@ -25,7 +25,7 @@ from include.ingestion.object_keys import incoming_prefix
 from include.ingestion.pipeline import ingest_batch
 from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectInfo, ObjectStore
 from local import backup, backup_manifest, dumps, processes
@@ -63,7 +63,7 @@ class Sales:
 
     def drop(self, name: str, start: int, *, rows: int = ROWS) -> None:
         file = self._folder / name
-        write_sample(self._contract, file, rows, start=start)
+        write_sample(Sample(self._contract, rows, start=start), file)
         self.put(name, file.read_bytes())
 
     def put(self, name: str, body: bytes) -> None:

@@ -44,7 +44,8 @@ MAY_IMPORT = {
         "include.settings",
     },
     "include.cli": {
-        "include.cli", "include.ingestion", "include.contracts", "include.stores", "include.errors", "include.settings"
+        "include.cli", "include.ingestion", "include.streams", "include.samples", "include.contracts", "include.stores",
+        "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},

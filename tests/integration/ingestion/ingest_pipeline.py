@@ -21,7 +21,7 @@ from include.ingestion.pipeline import BatchResult, ingest_batch
 from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.stores.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Pipeline:
 
     def sample(self, name: str, rows: int, file_format: SampleFormat = SampleFormat.CSV, **how: Any) -> SampleReport:
         """Write a generated file to the test's folder."""
-        return write_sample(self.contract, self.folder / name, rows, file_format, **how)
+        return write_sample(Sample(self.contract, rows, **how), self.folder / name, file_format)
 
     def claim(self, run_id: str | None = None) -> list[list[int]]:
         with self.stores() as stores:

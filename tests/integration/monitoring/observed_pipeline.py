@@ -16,8 +16,7 @@ from include.ingestion.pipeline import ingest_batch
 from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.ingestion.upkeep.sweep import sweep
-from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectStore
 from local import bucket as local_bucket
@@ -53,7 +52,7 @@ def fill(platform: Platform, folder: Path) -> None:
     settings = IngestSettings(landing_bucket=BUCKET, spool_dir=folder / "spool")
     local_bucket.client(platform.s3_config).create_bucket(Bucket=BUCKET)
     objects, prefix = ObjectStore(platform.s3_config), incoming_prefix(DATASET)
-    sample = write_sample(contract, folder / "sample.csv", ROWS, SampleFormat.CSV).path.read_bytes()
+    sample = write_sample(Sample(contract, ROWS), folder / "sample.csv").path.read_bytes()
     header, first, *_ = sample.splitlines()
     objects.put(BUCKET, f"{prefix}good.csv", sample)
     objects.put(BUCKET, f"{prefix}bad.csv", b"\n".join([header, *[first.rpartition(b",")[0]] * TWICE_REJECTED, b""]))

@@ -31,18 +31,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def files(
-    platform: Platform,
-    owner: psycopg.Connection[Row],
-    faulty: FaultyMlService,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Pipeline]:
-    """Files of transactions, in a dataset and a bucket for this test, with a service that misbehaves on command."""
-    name = own_name(request.node.nodeid)
-    bucket = name.replace("_", "-")
-    local_bucket.client(platform.s3_config).create_bucket(Bucket=bucket)
+def service(faulty: FaultyMlService, monkeypatch: pytest.MonkeyPatch) -> MlServiceSettings:
+    """The settings that a worker reads: those of a service that misbehaves on command."""
     service = MlServiceSettings(
         url=faulty.url,
         attempts=3,
@@ -51,6 +41,21 @@ def files(
         batch_size=10,
     )
     monkeypatch.setattr(attempt, "ml_service_settings", lambda: service)
+    return service
+
+
+@pytest.fixture
+def files(
+    platform: Platform,
+    owner: psycopg.Connection[Row],
+    service: MlServiceSettings,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> Iterator[Pipeline]:
+    """Files of transactions, in a dataset and a bucket for this test."""
+    name = own_name(request.node.nodeid)
+    bucket = name.replace("_", "-")
+    local_bucket.client(platform.s3_config).create_bucket(Bucket=bucket)
     pipeline = Pipeline(
         contract=replace(read_contract(CONTRACTS_DIR / "transactions.yaml"), dataset=name, topic=name),
         settings=IngestSettings(landing_bucket=bucket, spool_dir=tmp_path / "spool"),

@@ -252,23 +252,24 @@ def test_repeated_header_is_refused(stages, contract_of, column: Column, mark: s
 
 
 @pytest.mark.parametrize(
-    ("content", "values", "bad"),
+    ("content", "expected"),
     [
-        pytest.param('"id","n"\na,1\n\ufeff"id","n"\nb,2\n', ["1", "2"], [2], id="quoted-behind-a-mark"),
-        pytest.param('id,n\na,1\n\ufeff"id",n\n\ufeff"b","2"\n', ["1", "2"], [2], id="data-behind-a-mark"),
-        pytest.param('id,n\na,1\n"\ufeffid",n\n', ["1"], [2], id="mark-inside-quotes"),
-        pytest.param("\ufeff\ufeff\ufeffid,n\na,01\n\ufeffid,n\nb,2\n", ["01", "2"], [2], id="several-marks"),
-        pytest.param("id,n,\na,1,\nb,2,\nid,n,\n", ["1", "2"], [3], id="column-without-a-name"),
-        pytest.param(",id,n\n0,a,1\n,id,n\n1,b,2\n", ["1", "2"], [2], id="first-column-without-a-name"),
-        pytest.param('id,n,\na,1,\nid,n,""\n', ["1"], [2], id="empty-quotes-for-no-name"),
-        pytest.param("id,n,\na,1,\nid,n,x\nb,n,\n", ["1", "n", "n"], [], id="not-the-header"),
+        pytest.param('"id","n"\na,1\n\ufeff"id","n"\nb,2\n', (["1", "2"], [2]), id="quoted-behind-a-mark"),
+        pytest.param('id,n\na,1\n\ufeff"id",n\n\ufeff"b","2"\n', (["1", "2"], [2]), id="data-behind-a-mark"),
+        pytest.param('id,n\na,1\n"\ufeffid",n\n', (["1"], [2]), id="mark-inside-quotes"),
+        pytest.param("\ufeff\ufeff\ufeffid,n\na,01\n\ufeffid,n\nb,2\n", (["01", "2"], [2]), id="several-marks"),
+        pytest.param("id,n,\na,1,\nb,2,\nid,n,\n", (["1", "2"], [3]), id="column-without-a-name"),
+        pytest.param(",id,n\n0,a,1\n,id,n\n1,b,2\n", (["1", "2"], [2]), id="first-column-without-a-name"),
+        pytest.param('id,n,\na,1,\nid,n,""\n', (["1"], [2]), id="empty-quotes-for-no-name"),
+        pytest.param("id,n,\na,1,\nid,n,x\nb,n,\n", (["1", "n", "n"], []), id="not-the-header"),
     ],
 )
 @pytest.mark.parametrize("unknown", [UnknownColumns.RESCUE, UnknownColumns.IGNORE], ids=["rescue", "ignore"])
 @pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 def test_repeated_header_is_refused_on_both_paths(
-    stages, slow: bool, unknown: UnknownColumns, content: str, values: list, bad: list
+    stages, slow: bool, unknown: UnknownColumns, content: str, expected: tuple[list, list]
 ) -> None:
+    values, bad = expected
     contract = stages.contract_of(ID, TEXT, unknown_columns=unknown)
     validated = stages.validate(contract, content.encode(), slow=slow)
     rows = stages.processed(contract, validated)

@@ -20,7 +20,7 @@ from include.ingestion.readers import row_by_row
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Validated
 from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
 from include.samples.report import SampleReport
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 
 pytestmark = pytest.mark.unit
@@ -57,7 +57,7 @@ ROW_CASES = [
 
 
 def sample(folder: Path, contract: str, file_format: SampleFormat, *bad: Bad, rows: int = 120) -> SampleReport:
-    return write_sample(CONTRACTS[contract], folder / f"sample.{file_format}", rows, file_format, bad=bad)
+    return write_sample(Sample(CONTRACTS[contract], rows, bad=bad), folder / f"sample.{file_format}", file_format)
 
 
 def found(validated: Validated) -> set[tuple]:
