@@ -83,7 +83,7 @@ contract: $(STAMP) ## draft a data contract from a sample: make contract FILE=pa
 
 generate: $(STAMP) ## make sample data: make generate DATASET=sales [ROWS=] [FORMAT=] [BAD=] [SEED=] [OUT=]
 	@$(call renamed,generate DATASET)
-	@$(PYTHON) -m include.samples $${ROWS:+--rows "$$ROWS"} $${FORMAT:+--format "$$FORMAT"} $${BAD:+--bad "$$BAD"} \
+	@$(PYTHON) -m include.cli generate $${ROWS:+--rows "$$ROWS"} $${FORMAT:+--format "$$FORMAT"} $${BAD:+--bad "$$BAD"} \
 	  $${SEED:+--seed "$$SEED"} $${OUT:+--out "$$OUT"} -- "$${DATASET:-sales}"
 
 schema: $(STAMP) ## a dataset's Avro schema and the registry: make schema DATASET=sales [ACTION=show|check|register] [TOPIC=]
@@ -97,14 +97,14 @@ WITH_BROKER = $(PYTHON) -m local exec --unless KAFKA_BOOTSTRAP -- $(PYTHON)
 produce: $(STAMP) ## publish rows: make produce TOPIC=sales FILE=path or ROWS=1000 [RATE=a second] [DATASET=] [SEED=]
 	@$(call renamed,produce --topic TOPIC)
 	@$(call required,TOPIC,name)
-	@$(WITH_BROKER) -m include.streams produce --topic "$$TOPIC" \
+	@$(WITH_BROKER) -m include.cli produce --topic "$$TOPIC" \
 	  $${FILE:+--file "$$FILE"} $${ROWS:+--rows "$$ROWS"} $${RATE:+--rate "$$RATE"} $${SEED:+--seed "$$SEED"} \
 	  $${DATASET:+--dataset "$$DATASET"}
 
 replay-dlq: $(STAMP) ## put dead letters back into their topic: make replay-dlq TOPIC=sales [LIMIT=]
 	@$(call renamed,replay-dlq --topic TOPIC)
 	@$(call required,TOPIC,name)
-	@$(WITH_BROKER) -m include.streams replay-dlq --topic "$$TOPIC" \
+	@$(WITH_BROKER) -m include.cli replay-dlq --topic "$$TOPIC" \
 	  $${LIMIT:+--limit "$$LIMIT"}
 
 ##@ From GitHub to a model

@@ -14,7 +14,7 @@ import psutil
 
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 from local.addresses import for_library
@@ -57,7 +57,7 @@ class Running:
         self, dataset: str, name: str, rows: int, kind: str = "csv", bad: Sequence[Bad] = (), **options: Any
     ) -> SampleReport:
         contract = read_contract(self.contracts / f"{dataset}.yaml")
-        return write_sample(contract, self.folder / name, rows, SampleFormat(kind), bad=bad, **options)
+        return write_sample(Sample(contract, rows, bad=bad, **options), self.folder / name, SampleFormat(kind))
 
     def drop(self, name: str, key: str) -> None:
         self.objects.upload(self.folder / name, BUCKET, key)

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from include.contracts.expressions import VALUE_ERRORS, literal, quoted
 from include.errors import Code
 from include.ingestion.halving import by_halves
-from include.ingestion.messages import explain
+from include.ingestion.messages import explain, explain_rule
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import arrow_type, validated_schema
 from include.ingestion.records import Reject
@@ -186,7 +186,10 @@ class ChunkQuery:
 
     def _reject(self, source: dict[str, Any], row: dict[str, Any], violation: dict[str, Any]) -> Reject:
         code, column = Code(violation["code"]), violation["column"]
-        message = explain(code, self.contract, column, violation["text"], violation["rule"], row)
+        if code is Code.RULE_BROKEN:
+            message = explain_rule(self.contract, violation["rule"], row)
+        else:
+            message = explain(code, self.contract, column, violation["text"])
         return Reject(source["_source_row"], source["_source_line"], column, code, message, source["_raw"][:RAW_SHOWN])
 
     def _without_oversized(

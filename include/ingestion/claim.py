@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import nsmallest
 from itertools import islice
@@ -20,9 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.ingestion.ledger import Ledger
+    from include.ingestion.attempt import Stores
+    from include.ingestion.records import AirflowRun
     from include.settings import IngestSettings
     from include.stores.object_store import ObjectInfo, ObjectStore
+    from include.stores.warehouse import Connection
 
 log = logging.getLogger(__name__)
 
@@ -30,17 +31,7 @@ _LOOKED_UP_AT_ONCE = 1_000
 _BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class AirflowRun:
-    """The Airflow run that claims files. The ledger keeps it, so that an operator finds the logs."""
-
-    dag_id: str
-    run_id: str
-
-
-def claim(
-    contract: Contract, objects: ObjectStore, ledger: Ledger, run: AirflowRun, settings: IngestSettings
-) -> list[list[int]]:
+def claim(contract: Contract, stores: Stores, run: AirflowRun, settings: IngestSettings) -> list[list[int]]:
     """Claim the files in incoming/ and the files that an earlier run left unfinished.
 
     A file that a worker began and did not finish gets a batch of its own, so that it cannot stop another file. After
@@ -51,7 +42,7 @@ def claim(
     Returns:
         Batches of file ids: many small files together, a large one alone.
     """
-    bucket = settings.landing_bucket
+    bucket, ledger = settings.landing_bucket, stores.ledger
     orphans = ledger.adopt_orphans(contract.dataset, bucket, run.run_id)
     alone, untouched = [], []
     for orphan in orphans:
@@ -63,9 +54,9 @@ def claim(
         else:
             untouched.append((orphan.file_id, orphan.size_bytes))
     room = settings.max_batches * settings.batch_max_files
-    files = _claimable(_files(contract, objects, bucket), bucket, ledger)
+    files = _claimable(_files(contract, stores.objects, bucket), bucket, stores.connection)
     found = nsmallest(room, files, key=_written) if contract.loads_in_order else list(islice(files, room))
-    entered = ledger.claim(contract.dataset, contract.version, bucket, found, run.dag_id, run.run_id)
+    entered = ledger.claim(contract.dataset, contract.version, bucket, found, run)
     if contract.loads_in_order:
         batches = in_turn(ledger.in_order(contract.dataset, bucket, room), settings.batch_max_bytes)
     else:
@@ -116,10 +107,10 @@ def in_turn(files: list[tuple[int, int, int]], most_bytes: int) -> list[list[int
     return [batch] if batch else []
 
 
-def _claimable(files: Iterator[ObjectInfo], bucket: str, ledger: Ledger) -> Iterator[ObjectInfo]:
+def _claimable(files: Iterator[ObjectInfo], bucket: str, connection: Connection) -> Iterator[ObjectInfo]:
     """The files without those that the store refuses to serve and that the ledger has already."""
     while some := list(islice(files, _LOOKED_UP_AT_ONCE)):
-        skipped = objects_to_skip(ledger.connection, bucket, some)
+        skipped = objects_to_skip(connection, bucket, some)
         yield from (item for item in some if (item.key, item.etag) not in skipped)
 
 

@@ -23,9 +23,7 @@ from include.stores.warehouse import statement
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from include.ingestion.ledger import Ledger
-    from include.ingestion.records import FileEntry
-    from include.settings import IngestSettings
+    from include.ingestion.attempt import Attempt
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +33,7 @@ _LOADER = re.compile(r"ingest file (\d+)")
 
 
 @contextmanager
-def dataset_lock(ledger: Ledger, entry: FileEntry, settings: IngestSettings) -> Iterator[None]:
+def dataset_lock(attempt: Attempt) -> Iterator[None]:
     """Open a transaction that holds the lock of the file's dataset. Its lock timeout is that of the settings.
 
     While another load holds the lock, a ledger event says so after five seconds and once a minute from then on.
@@ -43,8 +41,8 @@ def dataset_lock(ledger: Ledger, entry: FileEntry, settings: IngestSettings) -> 
     Raises:
         LockNotAvailable: a session that loads no file has held the lock for longer than the lock timeout.
     """
-    wait = _Wait(ledger, entry, settings.lock_timeout_seconds)
-    connection = ledger.connection
+    connection, entry, limit = attempt.stores.connection, attempt.entry, attempt.settings.lock_timeout_seconds
+    wait = _Wait(attempt)
     connection.execute(statement("add_dataset_lock"), {"dataset": entry.dataset})
     while True:
         held = False
@@ -54,8 +52,7 @@ def dataset_lock(ledger: Ledger, entry: FileEntry, settings: IngestSettings) -> 
                 connection.execute(statement("take_dataset_lock"), {"dataset": entry.dataset})
                 held = True
                 connection.execute(
-                    f"SET LOCAL application_name = 'ingest file {entry.file_id}'; "
-                    f"SET LOCAL lock_timeout = '{settings.lock_timeout_seconds}s'"
+                    f"SET LOCAL application_name = 'ingest file {entry.file_id}'; SET LOCAL lock_timeout = '{limit}s'"
                 )
                 yield
             return
@@ -68,24 +65,23 @@ def dataset_lock(ledger: Ledger, entry: FileEntry, settings: IngestSettings) -> 
 class _Wait:
     """A wait for the lock: which file holds it, and when the ledger gets its next event."""
 
-    ledger: Ledger
-    entry: FileEntry
-    limit: float
+    attempt: Attempt
 
     def __post_init__(self) -> None:
+        self._limit = self.attempt.settings.lock_timeout_seconds
         self._began = self._loader_seen = time.monotonic()
         self._next_event = self._began + FIRST_EVENT_SECONDS
 
     def seconds(self) -> float:
         """Seconds to wait until the holder is looked up again."""
-        return max(0.1, min(self.limit, self._next_event - time.monotonic()))
+        return max(0.1, min(self._limit, self._next_event - time.monotonic()))
 
     def may_go_on(self) -> bool:
         """Look up the holder and note it when it is time. False once no load has held the lock for the limit."""
         now = time.monotonic()
         file_id = self._loading_file()
         if file_id is None:
-            return now - self._loader_seen < self.limit
+            return now - self._loader_seen < self._limit
         self._loader_seen = now
         if now >= self._next_event:
             self._next_event = now + EVENT_SECONDS
@@ -94,16 +90,17 @@ class _Wait:
 
     def _loading_file(self) -> int | None:
         """The file whose load holds the lock; None if another session holds it, or if it is free."""
-        values = {"dataset": self.entry.dataset}
-        for _, name in self.ledger.connection.execute(statement("dataset_lock_holder"), values):
+        values = {"dataset": self.attempt.entry.dataset}
+        for _, name in self.attempt.stores.connection.execute(statement("dataset_lock_holder"), values):
             if match := _LOADER.fullmatch(name or ""):
                 return int(match[1])
         return None
 
     def _note(self, file_id: int, seconds: float) -> None:
-        holder = self.ledger.read(file_id)
+        entry, stores = self.attempt.entry, self.attempt.stores
+        holder = stores.ledger.read(file_id)
         key = holder.shown_key if holder is not None else "not in the ledger"
-        message = f"Has waited {seconds:.0f} s for file {file_id} ({key}), which loads into raw.{self.entry.dataset}."
-        log.info("File %s (%s): %s", self.entry.file_id, self.entry.shown_key, message)
-        values = {"file_id": self.entry.file_id, "message": visible(message)}
-        self.ledger.connection.execute(statement("note_lock_wait"), values)
+        message = f"Has waited {seconds:.0f} s for file {file_id} ({key}), which loads into raw.{entry.dataset}."
+        log.info("File %s (%s): %s", entry.file_id, entry.shown_key, message)
+        values = {"file_id": entry.file_id, "message": visible(message)}
+        stores.connection.execute(statement("note_lock_wait"), values)

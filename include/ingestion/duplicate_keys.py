@@ -23,8 +23,8 @@ from include.contracts.expressions import literal, quoted
 from include.contracts.model import Contract, OnDuplicate
 from include.errors import Code, visible
 from include.ingestion.loaded_rows import as_loaded, parquet_rows
-from include.ingestion.readers.raw_records import Raw, raw_records
-from include.ingestion.records import Duplicates, Reject, SpooledFile, Validated
+from include.ingestion.readers.raw_records import OpenFile, Raw, raw_records
+from include.ingestion.records import Duplicates, Reject, Validated
 from include.ingestion.rejects import with_rejects
 
 if TYPE_CHECKING:
@@ -34,43 +34,27 @@ if TYPE_CHECKING:
     import duckdb
     import numpy.typing as npt
 
-    from include.settings import IngestSettings
-
 _ROWS_AT_ONCE = 16_384
 _SHOWN = 80
 _RECORDS = pa.schema([("_source_row", pa.int64()), ("_source_line", pa.int64()), ("_raw", pa.string())])
 
 
-def with_duplicates(
-    contract: Contract,
-    validated: Validated,
-    text: SpooledFile,
-    connection: duckdb.DuckDBPyConnection,
-    settings: IngestSettings,
-) -> Validated:
+def with_duplicates(file: OpenFile, validated: Validated) -> Validated:
     """Find the rows that are not loaded because another row has their key. Conflicting rows become rejects.
 
-    Args:
-        contract: the file's.
-        validated: the file as it was read.
-        text: the file, expanded, for the lines and texts of rejects.
-        connection: an engine for the folder of the validated file.
-        settings: limits.
+    The tables of the search are those of the file's connection.
     """
-    if not validated.path.exists():
+    contract = file.attempt.contract
+    search = _Search(contract, validated, file.connection)
+    if not search.find_repeated_keys():
         return validated
-    with connection.cursor() as own:
-        search = _Search(contract, validated, own)
-        if not search.find_repeated_keys():
-            return validated
-        refused = search.find_conflicts() if contract.on_duplicate is OnDuplicate.REFUSE else 0
-        validated = replace(validated, duplicates=search.write_superseded_rows())
-        if refused:
-            wanted = search.refused_rows()
-            records = raw_records(wanted, text, validated.layout.format, contract, connection, settings)
-            rejects = search.rejects(wanted, records)
-            validated = with_rejects(validated, "conflicts.csv", rejects, settings.max_rejects_in_ledger)
-    return validated
+    refused = search.find_conflicts() if contract.on_duplicate is OnDuplicate.REFUSE else 0
+    validated = replace(validated, duplicates=search.write_superseded_rows())
+    if not refused:
+        return validated
+    wanted = search.refused_rows()
+    rejects = search.rejects(wanted, raw_records(file, wanted))
+    return with_rejects(validated, "conflicts.csv", rejects, file.attempt.settings.max_rejects_in_ledger)
 
 
 class _Search:

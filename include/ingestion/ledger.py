@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PipelineError, RetryableError, Stage
 from include.ingestion.records import (
+    AirflowRun,
     DuplicateContentError,
     FileEntry,
     FileRefusedError,
@@ -75,10 +76,10 @@ class Ledger:
     """Reads and writes the ledger, on one connection."""
 
     def __init__(self, connection: Connection) -> None:
-        self.connection = connection
+        self._connection = connection
 
     def claim(
-        self, dataset: str, contract_version: str, bucket: str, objects: Sequence[ObjectInfo], dag_id: str, run_id: str
+        self, dataset: str, contract_version: str, bucket: str, objects: Sequence[ObjectInfo], run: AirflowRun
     ) -> list[tuple[int, int]]:
         """Enter objects that are not in flight; (file_id, bytes) of each that was entered or reopened.
 
@@ -93,21 +94,14 @@ class Ledger:
             "etags": [item.etag for item in objects],
             "sizes": [item.size for item in objects],
             "modified": [item.modified_at for item in objects],
-            "dag_id": dag_id,
-            "run_id": run_id,
+            **asdict(run),
         }
         with warehouse_errors(Stage.CLAIM), self._durable():
             self._rows("note_changed_objects", values, returns=False)
             return [(row[0], row[1]) for row in self._rows("claim_files", values)]
 
     def claim_messages(
-        self,
-        dataset: str,
-        contract_version: str,
-        source: TopicRange,
-        size_bytes: int,
-        dag_id: str,
-        run_id: str,
+        self, dataset: str, contract_version: str, source: TopicRange, size_bytes: int, run: AirflowRun
     ) -> int:
         """Enter a batch of messages, or reuse the entry of an earlier attempt; its file_id."""
         values = {
@@ -115,13 +109,12 @@ class Ledger:
             "contract_version": contract_version,
             **asdict(source),
             "size_bytes": size_bytes,
-            "dag_id": dag_id,
-            "run_id": run_id,
+            **asdict(run),
         }
         return int(self._rows("claim_messages", values)[0][0])
 
     def note_removed_messages(
-        self, dataset: str, contract_version: str, source: TopicRange, dag_id: str, run_id: str
+        self, dataset: str, contract_version: str, source: TopicRange, run: AirflowRun
     ) -> list[TopicRange]:
         """Enter messages that the broker removed before they were read, as a settled failure.
 
@@ -133,8 +126,7 @@ class Ledger:
             "dataset": dataset,
             "contract_version": contract_version,
             "code": Code.MESSAGES_REMOVED,
-            "dag_id": dag_id,
-            "run_id": run_id,
+            **asdict(run),
         }
         return [TopicRange(*row) for row in self._rows("note_removed_messages", values)]
 
@@ -210,7 +202,7 @@ class Ledger:
 
     def validated(self, entry: FileEntry, result: Validated) -> None:
         """Note that a file was read, and which of its rows are refused."""
-        with warehouse_errors(Stage.VALIDATE), self.connection.transaction():
+        with warehouse_errors(Stage.VALIDATE), self._connection.transaction():
             self._add_rejects(entry.file_id, result.rejects.first)
             values = {
                 "sha256": result.sha256,
@@ -276,7 +268,7 @@ class Ledger:
 
     def quality(self, entry: FileEntry, results: Iterable[QualityResult]) -> None:
         """Store the results of the table-level expectations. They replace those of an earlier attempt."""
-        with warehouse_errors(Stage.LOAD), self.connection.transaction(), self.connection.cursor() as cursor:
+        with warehouse_errors(Stage.LOAD), self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("DELETE FROM ops.quality_result WHERE file_id = %s", [entry.file_id])
             cursor.executemany(
                 "INSERT INTO ops.quality_result (dataset, file_id, expectation, column_name, severity, success, "
@@ -304,6 +296,27 @@ class Ledger:
         """Note the key that a file was moved to; None if its object was gone."""
         self._rows("mark_settled", {"file_id": file_id, "settled_key": key}, returns=False)
 
+    def quarantined(
+        self, dataset: str, bucket: str, statuses: Iterable[Status], file_ids: Sequence[int] | None
+    ) -> list[tuple[str, str, str]]:
+        """Quarantined files as (dataset, key under which the file was dropped, key now).
+
+        Args:
+            dataset: an empty text means all of them.
+            bucket: of the files.
+            statuses: one of these.
+            file_ids: one of these; None means all.
+        """
+        values = {
+            "dataset": dataset or None,
+            "bucket": bucket,
+            "file_ids": None if file_ids is None else list(file_ids),
+            "statuses": [status.value for status in statuses],
+        }
+        with warehouse_errors("reprocess"), self._connection.cursor() as cursor:
+            cursor.execute(statement("quarantined_files"), values)
+            return [(row[0], row[1], row[2]) for row in cursor.fetchall()]
+
     def requeue(self, bucket: str, settled_key: str) -> None:
         """Note that a quarantined file was moved back to incoming/."""
         self._rows("requeue_file", {"bucket": bucket, "settled_key": settled_key}, returns=False)
@@ -326,8 +339,8 @@ class Ledger:
     @contextmanager
     def _durable(self) -> Iterator[None]:
         """A transaction whose commit waits for the disk, with all earlier commits: objects are moved after it."""
-        with self.connection.transaction():
-            self.connection.execute("SET LOCAL synchronous_commit = on")
+        with self._connection.transaction():
+            self._connection.execute("SET LOCAL synchronous_commit = on")
             yield
 
     def _fail(self, file_id: int, attempts: int, status: Status, code: Code, message: str, **known: object) -> None:
@@ -339,7 +352,7 @@ class Ledger:
         if not rejects:
             return
         into = "ops.rejected_rows (file_id, source_row, source_line, column_name, code, message, raw_record)"
-        with self.connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
+        with self._connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
             for r in rejects:
                 # PostgreSQL's text type cannot store NUL; a visible character replaces it.
                 message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
@@ -351,7 +364,7 @@ class Ledger:
         Raises:
             StaleAttemptError: it is not in the state that the step begins from, or a later attempt has begun.
         """
-        with self.connection.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             cursor.execute(statement(name), {**values, "file_id": file_id, "attempts": attempts})
             if cursor.rowcount != 1:
                 raise StaleAttemptError(
@@ -359,6 +372,6 @@ class Ledger:
                 )
 
     def _rows(self, name: str, values: Mapping[str, object], *, returns: bool = True) -> list[tuple[Any, ...]]:
-        with warehouse_errors(name), self.connection.cursor() as cursor:
+        with warehouse_errors(name), self._connection.cursor() as cursor:
             cursor.execute(statement(name), values)
             return cursor.fetchall() if returns else []

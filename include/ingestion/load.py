@@ -15,23 +15,21 @@ from psycopg import errors as pg
 
 from include.errors import Code, PermanentError, Stage, visible
 from include.ingestion.added_columns import remember_headers
-from include.ingestion.audit import Auditor, judge
+from include.ingestion.attempt import find_duplicate
+from include.ingestion.audit import judge
 from include.ingestion.dataset_lock import dataset_lock
 from include.ingestion.engine import engine
-from include.ingestion.records import DuplicateContentError, FileEntry, FileRefusedError, Loaded, Processed, Validated
+from include.ingestion.records import DuplicateContentError, FileRefusedError, Loaded, Processed, Validated
 from include.ingestion.table_shape import refuse
 from include.ingestion.target import STAGING_SCHEMA, Target
 from include.stores.warehouse import Connection, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     import pyarrow as pa
 
-    from include.contracts.model import Contract
-    from include.ingestion.ledger import Ledger
-    from include.settings import IngestSettings
+    from include.ingestion.attempt import Attempt
 
 _COPY_ROWS = 16_384
 _ALTER_MILLISECONDS = 200
@@ -41,16 +39,7 @@ _MOST_CHANGES = 2
 _COPY_CELLS = 500_000
 
 
-def load(
-    contract: Contract,
-    entry: FileEntry,
-    validated: Validated,
-    processed: Processed,
-    ledger: Ledger,
-    auditor: Auditor,
-    folder: Path,
-    settings: IngestSettings,
-) -> Loaded:
+def load(attempt: Attempt, validated: Validated, processed: Processed) -> Loaded:
     """Load the planned rows into the dataset's table.
 
     Raises:
@@ -59,21 +48,22 @@ def load(
         RetryableError: the warehouse is locked, full or unavailable, or an earlier file must be loaded first.
         PermanentError: the warehouse refuses; a retry does not help.
     """
+    contract, entry, stores = attempt.contract, attempt.entry, attempt.stores
     target = Target(contract, entry.file_id, entry.attempts, validated.extra_columns)
-    connection = ledger.connection
+    connection = stores.connection
     with warehouse_errors(Stage.LOAD):
         remember_headers(connection, contract.dataset, validated.headers)
-        _prepare_table(target, entry, ledger, settings)
+        _prepare_table(attempt, target)
         with _staging(connection, target):
-            _copy(processed, target, connection, folder, settings)
+            _copy(attempt, target, processed)
             processed.path.unlink(missing_ok=True)
-            results = auditor.audit(contract, STAGING_SCHEMA, target.staging_name)
-            ledger.quality(entry, results)
+            results = stores.auditor.audit(contract, STAGING_SCHEMA, target.staging_name)
+            stores.ledger.quality(entry, results)
             judge(contract, results)
-            return _publish(target, entry, processed, ledger, validated.sha256, settings)
+            return _publish(attempt, target, processed, validated.sha256)
 
 
-def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: IngestSettings) -> None:
+def _prepare_table(attempt: Attempt, target: Target) -> None:
     """Create or change the table so that it fits the contract. A table that fits already is not locked.
 
     ALTER TABLE waits for every reader, and every later reader waits behind it. So each try waits a fifth of a second
@@ -83,7 +73,7 @@ def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: I
         FileRefusedError: the table differs from the contract, or PostgreSQL refuses to change it.
         PermanentError: it is incomplete after it was changed twice; the error names the columns.
     """
-    connection, dataset = ledger.connection, target.contract.dataset
+    connection, dataset = attempt.stores.connection, target.contract.dataset
     end: float | None = None
     changed = 0
     while not _is_complete(target, connection):
@@ -96,13 +86,13 @@ def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: I
                 dataset=dataset,
             )
         try:
-            with dataset_lock(ledger, entry, settings):
+            with dataset_lock(attempt):
                 if not _is_complete(target, connection):
                     connection.execute(f"SET LOCAL lock_timeout = {_ALTER_MILLISECONDS}")
                     target.ensure(connection)
                     changed += 1
         except pg.LockNotAvailable:
-            end = end or time.monotonic() + settings.lock_timeout_seconds
+            end = end or time.monotonic() + attempt.settings.lock_timeout_seconds
             if time.monotonic() > end:
                 raise
             time.sleep(_ALTER_PAUSE_SECONDS)
@@ -138,9 +128,10 @@ def _staging(connection: Connection, target: Target) -> Iterator[None]:
             connection.execute(target.drop_staging())
 
 
-def _copy(processed: Processed, target: Target, connection: Connection, folder: Path, settings: IngestSettings) -> None:
+def _copy(attempt: Attempt, target: Target, processed: Processed) -> None:
     """Create and fill the staging table in one transaction: COPY FREEZE needs that, and no reader marks the rows."""
-    with engine(folder, settings) as reader, connection.transaction():
+    connection = attempt.stores.connection
+    with engine(attempt.folder, attempt.settings) as reader, connection.transaction():
         connection.execute(target.create_staging())
         with connection.cursor().copy(target.copy()) as copy:
             encoder: ArrowToPostgresBinaryEncoder | None = None
@@ -173,45 +164,43 @@ def _check_types(schema: pa.Schema, target: Target) -> None:
             )
 
 
-def _publish(
-    target: Target, entry: FileEntry, processed: Processed, ledger: Ledger, sha256: str, settings: IngestSettings
-) -> Loaded:
+def _publish(attempt: Attempt, target: Target, processed: Processed, sha256: str) -> Loaded:
+    connection, ledger = attempt.stores.connection, attempt.stores.ledger
     try:
         # One load per table at a time: merges of two files into the same keys would conflict.
-        with dataset_lock(ledger, entry, settings):
-            resend_no = _resend_no(target, entry, ledger, sha256)
-            ledger.connection.execute(
-                f"SET LOCAL synchronous_commit = on; SET LOCAL work_mem = '{settings.merge_memory_mb}MB'"
+        with dataset_lock(attempt):
+            resend_no = _resend_no(attempt, sha256)
+            connection.execute(
+                f"SET LOCAL synchronous_commit = on; SET LOCAL work_mem = '{attempt.settings.merge_memory_mb}MB'"
             )
             # From here on no session can change the table's columns.
-            ledger.connection.execute(target.lock())
-            refuse(target.contract.dataset, target.shape(ledger.connection))
-            loaded = _merge(target, processed, ledger.connection)
-            ledger.loaded(entry, loaded, resend_no)
+            connection.execute(target.lock())
+            refuse(target.contract.dataset, target.shape(connection))
+            loaded = _merge(target, processed, connection)
+            ledger.loaded(attempt.entry, loaded, resend_no)
         return loaded
     except pg.UniqueViolation as error:
         if error.diag.constraint_name != "content_is_loaded_once":
             raise
-        of = ledger.find_duplicate(entry, sha256)
+        of = ledger.find_duplicate(attempt.entry, sha256)
         raise DuplicateContentError(of or 0) from error
 
 
-def _resend_no(target: Target, entry: FileEntry, ledger: Ledger, sha256: str) -> int:
+def _resend_no(attempt: Attempt, sha256: str) -> int:
     """How often the content was loaded before, once all earlier files have an outcome.
 
     Where no column says which row is newer, the file that was written last must be loaded last: no file is loaded
-    before an earlier one that waits, and the contents A, B, A are loaded three times. Messages have their own order.
+    before an earlier one that waits, and the contents A, B, A are loaded three times.
 
     Raises:
         DuplicateContentError: the content was loaded before, and no other content since.
         RetryableError: an earlier file has no outcome yet.
     """
-    if not (target.contract.loads_in_order and entry.is_object):
+    if not attempt.loads_in_order:
         return 0
-    ledger.check_turn(entry)
-    if (of := ledger.find_duplicate(entry, sha256, allow_resend=True)) is not None:
+    if (of := find_duplicate(attempt, sha256)) is not None:
         raise DuplicateContentError(of)
-    return ledger.next_resend_no(entry, sha256)
+    return attempt.stores.ledger.next_resend_no(attempt.entry, sha256)
 
 
 def _merge(target: Target, processed: Processed, connection: Connection) -> Loaded:

@@ -20,20 +20,19 @@ _UNKNOWN_MESSAGES = {
 }
 
 
-def explain(
-    code: Code,
-    contract: Contract,
-    column: str | None = None,
-    text: str | None = None,
-    rule: str = "",
-    row: Mapping[str, object] | None = None,
-) -> str:
-    """The message of a reject: one sentence, on one line. `row` has the typed values, for rules on several columns."""
-    if code is Code.RULE_BROKEN:
-        return visible(_rule_message(contract, rule, row or {}))
+def explain(code: Code, contract: Contract, column: str | None, text: str | None) -> str:
+    """The message of a reject for a cell, or for columns that the contract does not name: one sentence, on one line."""
     if column is None:
         return _UNKNOWN_MESSAGES[code]
     return visible(_cell_message(code, contract.by_name[column], _shown(text)))
+
+
+def explain_rule(contract: Contract, name: str, row: Mapping[str, object]) -> str:
+    """The message for a row that breaks the rule of that name; `row` has its typed values."""
+    rule = next(rule for rule in contract.row_rules if rule.name == name)
+    used = [column.name for column in contract.source_columns if column.name in rule.expression]
+    values = ", ".join(f"{column} = {row.get(column)}" for column in used)
+    return visible(f"Not so: {(rule.description or rule.name).rstrip('.')} ({rule.name}): {values}.")
 
 
 def explain_derivation(
@@ -97,13 +96,6 @@ def _cell_message(code: Code, column: Column, value: str) -> str:
             return f"{value} does not match the pattern {column.pattern}."
         case _:
             return f"{value}: {code}"
-
-
-def _rule_message(contract: Contract, name: str, row: Mapping[str, object]) -> str:
-    rule = next(rule for rule in contract.row_rules if rule.name == name)
-    used = [column.name for column in contract.source_columns if column.name in rule.expression]
-    values = ", ".join(f"{column} = {row.get(column)}" for column in used)
-    return f"Not so: {(rule.description or rule.name).rstrip('.')} ({rule.name}): {values}."
 
 
 def _range(column: Column) -> str:

@@ -9,19 +9,18 @@ from __future__ import annotations
 import logging
 import shutil
 from collections import Counter
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Protocol
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
-from include.ingestion.audit import Auditor
+from include.ingestion.attempt import Attempt
 from include.ingestion.claim import worker_died
 from include.ingestion.engine import engine
-from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import ObjectChangedError, fetch
-from include.ingestion.ledger import Ledger, StaleAttemptError
+from include.ingestion.ledger import StaleAttemptError
 from include.ingestion.load import load
 from include.ingestion.object_keys import clear_spool, rejects_key, spool_prefix
 from include.ingestion.process import process
@@ -34,48 +33,19 @@ from include.ingestion.records import (
     SpooledFile,
 )
 from include.ingestion.validate import validate
-from include.settings import ml_service_settings
-from include.stores.object_store import ObjectStore
-from include.stores.warehouse import Connection, connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from include.contracts.model import Contract
-    from include.settings import IngestSettings, MlServiceSettings, S3Config, WarehouseConfig
+    from include.ingestion.attempt import Stores
+    from include.settings import IngestSettings
+    from include.stores.object_store import ObjectStore
 
 log = logging.getLogger(__name__)
 
 # A batch ends after so many objects that the bucket lists and does not serve: each may take minutes of timeouts.
 _MOST_UNSERVED = 3
-
-
-@dataclass(frozen=True)
-class Stores:
-    """The connections of a worker: opened once, used for a whole batch."""
-
-    objects: ObjectStore
-    ledger: Ledger
-    warehouse: WarehouseConfig
-    auditor: Auditor
-    enricher: Enricher
-
-    @property
-    def connection(self) -> Connection:
-        """The connection to the warehouse, which the ledger uses too."""
-        return self.ledger.connection
-
-    @contextmanager
-    def answering_ledger(self) -> Iterator[Ledger]:
-        """The ledger; on a new connection if its own is closed.
-
-        It is used to note that a file waits: without that note the attempt would count as a death of its worker.
-        """
-        if not self.connection.closed:
-            yield self.ledger
-            return
-        with connect(self.warehouse) as connection:
-            yield Ledger(connection)
 
 
 class BatchSource(Protocol):
@@ -89,16 +59,6 @@ class BatchSource(Protocol):
 
     def publish_rejects(self, rejects: Rejects) -> None:
         """Publish the refused rows; called before the good rows are published."""
-
-
-@contextmanager
-def open_stores(
-    s3: S3Config, warehouse: WarehouseConfig, ml_service: MlServiceSettings | None = None
-) -> Iterator[Stores]:
-    """Connect to the bucket and the warehouse. The address of the ML service is that of the settings by default."""
-    auditor, enricher = Auditor(warehouse), Enricher(ml_service or ml_service_settings())
-    with closing(auditor), closing(enricher), connect(warehouse) as connection:
-        yield Stores(ObjectStore(s3), Ledger(connection), warehouse, auditor, enricher)
 
 
 def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
@@ -122,10 +82,11 @@ def ingest(
     current = _CurrentStage()
     try:
         with _folder(settings, entry) as folder:
+            attempt = Attempt(contract, entry, folder, settings, stores)
             try:
-                loaded = run_stages(contract, entry, source, stores, folder, settings, current)
+                loaded = run_stages(attempt, source, current)
             except FileRefusedError as refusal:
-                _refuse(entry, current.stage, refusal, source, stores.ledger)
+                _refuse(attempt, source, current.stage, refusal)
                 return None
     except PipelineError as error:
         error.stage = current.stage
@@ -175,45 +136,27 @@ class _CurrentStage:
     stage: Stage = Stage.VALIDATE
 
 
-def run_stages(
-    contract: Contract,
-    entry: FileEntry,
-    source: BatchSource,
-    stores: Stores,
-    folder: Path,
-    settings: IngestSettings,
-    current: _CurrentStage,
-) -> Loaded:
+def run_stages(attempt: Attempt, source: BatchSource, current: _CurrentStage) -> Loaded:
     """Validate, process and load, and note the result of each stage in the ledger."""
-    ledger = stores.ledger
-    raw = source.spool(folder)
-    validated = validate(
-        contract, raw, folder, settings, lambda sha256: _find_duplicate(contract, entry, ledger, sha256)
-    )
+    ledger = attempt.stores.ledger
+    validated = validate(attempt, source.spool(attempt.folder))
     source.store_rejects(validated.rejects)
-    ledger.validated(entry, validated)
+    ledger.validated(attempt.entry, validated)
     current.stage = Stage.PROCESS
-    processed = process(contract, validated, folder, settings, stores.enricher)
-    ledger.processed(entry, processed)
+    processed = process(attempt, validated)
+    ledger.processed(attempt.entry, processed)
     source.publish_rejects(validated.rejects)
     current.stage = Stage.LOAD
-    return load(contract, entry, validated, processed, ledger, stores.auditor, folder, settings)
+    return load(attempt, validated, processed)
 
 
-def _find_duplicate(contract: Contract, entry: FileEntry, ledger: Ledger, sha256: str) -> int | None:
-    """The file that was loaded with the same content, if the content needs no second load."""
-    in_order = contract.loads_in_order and entry.is_object
-    if in_order:
-        ledger.check_turn(entry)
-    return ledger.find_duplicate(entry, sha256, allow_resend=in_order)
-
-
-def _refuse(entry: FileEntry, stage: Stage, refusal: FileRefusedError, source: BatchSource, ledger: Ledger) -> None:
+def _refuse(attempt: Attempt, source: BatchSource, stage: Stage, refusal: FileRefusedError) -> None:
+    entry = attempt.entry
     source.store_rejects(refusal.rejects)
     # A failed critical expectation counts as a failed validation, though it is evaluated on the staging table.
     if refusal.code is Code.EXPECTATION_FAILED:
         stage = Stage.VALIDATE
-    ledger.refused(entry, stage, refusal)
+    attempt.stores.ledger.refused(entry, stage, refusal)
     level = logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING
     log.log(level, "File %s (%s): %s: %s", entry.file_id, entry.shown_key, refusal.code, refusal)
 
@@ -361,5 +304,5 @@ def _ingest(contract: Contract, file_id: int, stores: Stores, settings: IngestSe
 def _postpone(entry: FileEntry, error: PipelineError, stores: Stores) -> None:
     # If the load was committed and only the answer did not arrive, the file is not postponed. The caller still raises
     # the error, for the other files of the batch.
-    with stores.answering_ledger() as ledger, suppress(StaleAttemptError):
-        ledger.postponed(entry, error.code, str(error))
+    with stores.answering() as answering, suppress(StaleAttemptError):
+        answering.ledger.postponed(entry, error.code, str(error))

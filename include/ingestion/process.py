@@ -16,34 +16,29 @@ from include.ingestion.loaded_rows import as_loaded, parquet_rows
 from include.ingestion.records import Processed, Validated
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from include.contracts.model import Contract
-    from include.ingestion.enrich import Enricher
-    from include.settings import IngestSettings
+    from include.ingestion.attempt import Attempt
 
 
-def process(
-    contract: Contract, validated: Validated, folder: Path, settings: IngestSettings, enricher: Enricher
-) -> Processed:
+def process(attempt: Attempt, validated: Validated) -> Processed:
     """Plan the rows to load.
 
     Raises:
         RetryableError: a system that enriches rows does not answer.
         PermanentError: that system refuses the request.
     """
-    path = validated.path
-    with engine(folder, settings) as connection:
+    contract, path = attempt.contract, validated.path
+    with engine(attempt.folder, attempt.settings) as connection:
         rows = as_loaded(contract, parquet_rows(validated.path), connection)
         if validated.duplicates.path is not None:
             excluded = f"(SELECT _source_row FROM {parquet_rows(validated.duplicates.path)})"
             rows = f"(SELECT * FROM {rows} WHERE _source_row NOT IN {excluded})"
         if contract.enriched:
-            path = folder / "enriched.parquet"
-            enrich(contract, f"SELECT * FROM {rows}", connection, enricher, path)
+            path = attempt.folder / "enriched.parquet"
+            enrich(contract, f"SELECT * FROM {rows}", connection, attempt.stores.enricher, path)
             validated.path.unlink()
             rows = parquet_rows(path)
-        ranges = key_ranges(connection, contract, rows, parts_needed(path, settings))
+        ranges = key_ranges(connection, contract, rows, parts_needed(path, attempt.settings))
     columns = [*(column.name for column in contract.columns), *validated.extra_columns, "_rescued", "_source_row"]
     select = f"SELECT {', '.join(quoted(name) for name in columns)} FROM {rows}"
     selects = tuple(f"{select} WHERE {within} ORDER BY {_key(contract)}" for within in ranges) or (select,)

@@ -41,6 +41,14 @@ class Status(StrEnum):
 
 
 @dataclass(frozen=True)
+class AirflowRun:
+    """The Airflow run that claims files. The ledger keeps it, so that an operator finds the logs."""
+
+    dag_id: str
+    run_id: str
+
+
+@dataclass(frozen=True)
 class FileEntry:
     """A ledger entry: a file, or a batch of messages, whose `object_key` names topic, partition and offsets."""
 

@@ -20,13 +20,16 @@ from include.ingestion.records import FileEntry, Status
 from include.ingestion.target import drop_staging, staging_left, staging_owner
 from include.ingestion.waiting import note_replaced, postpone_move
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, move_own, remove_own
-from include.stores.object_store import ObjectInfo, ObjectMissingError, ObjectStore
+from include.stores.object_store import ObjectInfo, ObjectMissingError
 from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from include.contracts.model import Contract
+    from include.ingestion.attempt import Stores
     from include.ingestion.ledger import Ledger
     from include.settings import IngestSettings
+    from include.stores.object_store import ObjectStore
+    from include.stores.warehouse import Connection
 
 _MOVES_AT_ONCE = 8
 
@@ -48,7 +51,7 @@ class Settled:
             raise self.failures[0]
 
 
-def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> dict[str, int]:
+def settle(contract: Contract, stores: Stores, settings: IngestSettings) -> dict[str, int]:
     """Settle all files of a dataset that have an outcome, including those of earlier runs.
 
     Returns:
@@ -57,58 +60,58 @@ def settle(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: I
     Raises:
         Exception: a file could not be moved (the first error); the others are settled.
     """
-    settled = settle_dataset(contract, objects, ledger, settings)
+    settled = settle_dataset(contract, stores, settings)
     settled.raise_first()
     return settled.counts
 
 
-def settle_dataset(contract: Contract, objects: ObjectStore, ledger: Ledger, settings: IngestSettings) -> Settled:
+def settle_dataset(contract: Contract, stores: Stores, settings: IngestSettings) -> Settled:
     """Like `settle`, but errors are part of the result. The next run tries the files that could not be moved again."""
-    entries = ledger.unsettled(contract.dataset, settings.landing_bucket)
+    entries = stores.ledger.unsettled(contract.dataset, settings.landing_bucket)
     for entry in entries:
         clear_spool(settings.spool_dir, entry)
-    return settle_entries(entries, objects, ledger)
+    return settle_entries(entries, stores)
 
 
-def settle_messages(topic: str, partition: int, ledger: Ledger, settings: IngestSettings) -> None:
+def settle_messages(topic: str, partition: int, stores: Stores, settings: IngestSettings) -> None:
     """Settle a partition's batches that have an outcome. Nothing is moved; leftovers of dead workers are removed."""
-    with warehouse_errors(Stage.SETTLE), ledger.connection.transaction():
-        entries = ledger.settle_messages(topic, partition)
-        left = staging_left(ledger.connection) if entries else []
+    with warehouse_errors(Stage.SETTLE), stores.connection.transaction():
+        entries = stores.ledger.settle_messages(topic, partition)
+        left = staging_left(stores.connection) if entries else []
         for entry in entries:
             clear_spool(settings.spool_dir, entry)
-            _drop_staging_of(entry, left, ledger)
+            _drop_staging_of(entry, left, stores.connection)
 
 
-def settle_entries(entries: list[FileEntry], objects: ObjectStore, ledger: Ledger) -> Settled:
-    """Settle these files. The moves run in threads that share the ledger's connection: do not open a transaction."""
+def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
+    """Settle these files. The moves run in threads that share the connection: do not open a transaction."""
     settled = Settled()
     with warehouse_errors(Stage.SETTLE):
-        left = staging_left(ledger.connection) if entries else []
-    reports = {entry.file_id: _report(entry, ledger) for entry in entries}
+        left = staging_left(stores.connection) if entries else []
+    reports = {entry.file_id: _report(entry, stores.ledger) for entry in entries}
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
-        moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], objects, ledger)) for entry in entries]
+        moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], stores)) for entry in entries]
         for entry, move in moves:
             try:
                 target = move.result()
                 with warehouse_errors(Stage.SETTLE):
-                    _drop_staging_of(entry, left, ledger)
-                ledger.settled(entry.file_id, target)
+                    _drop_staging_of(entry, left, stores.connection)
+                stores.ledger.settled(entry.file_id, target)
             except Exception as error:
                 log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.shown_key, error)
                 settled.failures.append(error)
                 with suppress(PipelineError):
-                    postpone_move(ledger.connection, entry.file_id)
+                    postpone_move(stores.connection, entry.file_id)
                 continue
             status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
             settled.counts[status] = settled.counts.get(status, 0) + 1
     return settled
 
 
-def _drop_staging_of(entry: FileEntry, left: list[str], ledger: Ledger) -> None:
+def _drop_staging_of(entry: FileEntry, left: list[str], connection: Connection) -> None:
     for name in left:
         if staging_owner(name) == (entry.dataset, entry.file_id):
-            drop_staging(ledger.connection, name)
+            drop_staging(connection, name)
 
 
 def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
@@ -127,17 +130,17 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
     return {name: report.pop(name) for name in _FIRST_IN_REPORT} | report
 
 
-def _move(entry: FileEntry, report: dict[str, Any] | None, objects: ObjectStore, ledger: Ledger) -> str | None:
+def _move(entry: FileEntry, report: dict[str, Any] | None, stores: Stores) -> str | None:
     """Move the version that was claimed, with its report and reject file; its new key, or None if it is gone.
 
     An object that the store refuses to serve stays where it is, and the ledger says so.
     """
-    target = settled_key(entry)
+    objects, target = stores.objects, settled_key(entry)
     _move_companions(entry, report, objects, target)
     source = ObjectInfo(entry.object_key, entry.etag, entry.size_bytes)
 
     def name_replaced(older: tuple[ObjectInfo, ...]) -> None:
-        note_replaced(ledger.connection, entry.file_id, older)
+        note_replaced(stores.connection, entry.file_id, older)
 
     try:
         move(objects, entry.bucket, source, target, name_replaced)

@@ -22,8 +22,8 @@ from include.errors import Code
 from include.ingestion.halving import by_halves
 from include.ingestion.loaded_rows import Derivation, derivations, parquet_rows, with_raw, with_values
 from include.ingestion.messages import explain_derivation
-from include.ingestion.readers.raw_records import raw_records
-from include.ingestion.records import Reject, SpooledFile, Validated
+from include.ingestion.readers.raw_records import OpenFile, raw_records
+from include.ingestion.records import Reject, Validated
 from include.ingestion.rejects import with_rejects
 
 if TYPE_CHECKING:
@@ -33,38 +33,24 @@ if TYPE_CHECKING:
     import duckdb
 
     from include.contracts.model import Contract
-    from include.settings import IngestSettings
 
 _ROWS_AT_ONCE = 16_384
 _FAULTS = pa.schema([("_source_row", pa.int64()), ("column", pa.string()), ("message", pa.string())])
 
 
-def without_underivable(
-    contract: Contract,
-    validated: Validated,
-    text: SpooledFile,
-    connection: duckdb.DuckDBPyConnection,
-    settings: IngestSettings,
-) -> Validated:
+def without_underivable(file: OpenFile, validated: Validated) -> Validated:
     """Remove the rows that have no value for a derived column from the validated file; they become rejects.
 
-    Args:
-        contract: the file's.
-        validated: the file as it was read. Its Parquet file is written again without these rows.
-        text: the file, expanded, for the lines and texts of rejects.
-        connection: an engine for the folder of the validated file.
-        settings: limits.
+    Its Parquet file is written again without these rows.
     """
-    if not validated.path.exists():
+    contract = file.attempt.contract
+    search = _Search(contract, derivations(contract, file.connection), file.connection)
+    if not search.finds_any(parquet_rows(validated.path)):
         return validated
-    with connection.cursor() as own:
-        search = _Search(contract, derivations(contract, own), own)
-        if not search.finds_any(parquet_rows(validated.path)):
-            return validated
-        faults = validated.path.with_name("underivable_faults.parquet")
-        wanted = search.move(validated.path, faults)
-    records = raw_records(wanted, text, validated.layout.format, contract, connection, settings)
-    return with_rejects(validated, "underivable.csv", _rejects(faults, records), settings.max_rejects_in_ledger)
+    faults = validated.path.with_name("underivable_faults.parquet")
+    wanted = search.move(validated.path, faults)
+    rejects = _rejects(faults, raw_records(file, wanted))
+    return with_rejects(validated, "underivable.csv", rejects, file.attempt.settings.max_rejects_in_ledger)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import Code
+from include.ingestion.attempt import find_duplicate
 from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.engine import engine
 from include.ingestion.expansion import TEXT_BATCH_BYTES
@@ -18,6 +18,7 @@ from include.ingestion.fetch import plain_text
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
 from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
+from include.ingestion.readers.raw_records import OpenFile
 from include.ingestion.readers.row_by_row import read_csv_rows, read_json_rows, read_parquet_rows
 from include.ingestion.readers.vectorised import (
     BATCH_ROWS,
@@ -41,130 +42,98 @@ from include.ingestion.rejects import RejectFile
 from include.ingestion.underivable import without_underivable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import duckdb
 
     from include.contracts.model import Contract
+    from include.ingestion.attempt import Attempt
     from include.ingestion.chunk_query import Chunk
-    from include.settings import IngestSettings
-
-FindDuplicate = Callable[[str], int | None]
 
 
-def validate(
-    contract: Contract,
-    raw: SpooledFile,
-    folder: Path,
-    settings: IngestSettings,
-    find_duplicate: FindDuplicate,
-) -> Validated:
+def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
     """Read a file against its contract.
-
-    Args:
-        contract: what the file should be.
-        raw: the file.
-        folder: the worker's spool folder for this file.
-        settings: limits.
-        find_duplicate: gives the file that was loaded with the same content (by SHA-256) before, if any.
 
     Raises:
         DuplicateContentError: the content is in the table already.
         FileRefusedError: the file as a whole fails, or more rows than the error budget allows.
+        RetryableError: an earlier file must be loaded first, and has no outcome yet.
     """
-    if (of := find_duplicate(raw.sha256)) is not None:
+    if (of := find_duplicate(attempt, raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:
-        layout = raw.layout or detect(raw.path, contract, settings)
-        with engine(folder, settings) as connection:
-            validated = _read(contract, raw, layout, connection, folder, settings)
-        _judge(contract, validated)
+        layout = raw.layout or detect(raw.path, attempt.contract, attempt.settings)
+        with engine(attempt.folder, attempt.settings) as connection:
+            validated = _read(attempt, raw, layout, connection)
+        _judge(attempt.contract, validated)
         # Deleted before the system writes them to disk: the merge needs the bandwidth.
         for read in ("raw", "plain"):
-            (folder / read).unlink(missing_ok=True)
+            (attempt.folder / read).unlink(missing_ok=True)
     except FileRefusedError as refusal:
         raise refusal.about(sha256=raw.sha256) from refusal.__cause__
     return validated
 
 
-def _read(
-    contract: Contract,
-    raw: SpooledFile,
-    layout: Layout,
-    connection: duckdb.DuckDBPyConnection,
-    folder: Path,
-    settings: IngestSettings,
-) -> Validated:
-    path = folder / "validated.parquet"
+def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb.DuckDBPyConnection) -> Validated:
+    path = attempt.folder / "validated.parquet"
     try:
-        text = raw if layout.format is FileFormat.PARQUET else plain_text(raw, layout, settings)
+        text = raw if layout.format is FileFormat.PARQUET else plain_text(raw, layout, attempt.settings)
+        file = OpenFile(attempt, text, layout, connection)
         try:
-            rows, headers = _write(path, _fast_path(contract, text, layout, connection, settings))
+            rows, headers = _write(path, _fast_path(file))
             validated = Validated(layout, raw.sha256, rows, Rejects(), path, tuple(headers), headers=headers)
         except FallBackToSlowPath:
-            validated = _slow_path(contract, raw, text, layout, connection, path, settings)
-        validated = without_underivable(contract, validated, text, connection, settings)
-        return with_duplicates(contract, validated, text, connection, settings)
+            validated = _slow_path(file, raw, path)
+        for without_refused in (without_underivable, with_duplicates):
+            if path.exists():
+                with connection.cursor() as own:
+                    validated = without_refused(replace(file, connection=own), validated)
     except FileRefusedError as refusal:
         raise refusal.about(layout=layout) from refusal.__cause__
+    return validated
 
 
-def _fast_path(
-    contract: Contract,
-    text: SpooledFile,
-    layout: Layout,
-    connection: duckdb.DuckDBPyConnection,
-    settings: IngestSettings,
-) -> Iterator[pa.Table]:
-    if layout.format is FileFormat.PARQUET:
-        yield from typed_parquet(text.path, contract, connection, settings)
-    elif layout.format is FileFormat.CSV:
+def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
+    contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
+    if file.layout.format is FileFormat.PARQUET:
+        yield from typed_parquet(text.path, contract, file.connection, settings)
+    elif file.layout.format is FileFormat.CSV:
         dialect = sniff(text.path, contract, settings.max_row_bytes)
-        yield from typed_csv(text, dialect, contract, connection, settings)
+        yield from typed_csv(text, dialect, contract, file.connection, settings)
     else:
         raise FallBackToSlowPath
 
 
-def _slow_path(
-    contract: Contract,
-    raw: SpooledFile,
-    text: SpooledFile,
-    layout: Layout,
-    connection: duckdb.DuckDBPyConnection,
-    path: Path,
-    settings: IngestSettings,
-) -> Validated:
+def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
     read = 0
-    with RejectFile(path.with_name("rejects.csv"), settings.max_rejects_in_ledger) as file:
+    with RejectFile(path.with_name("rejects.csv"), file.attempt.settings.max_rejects_in_ledger) as rejects:
 
         def good() -> Iterator[pa.Table]:
             nonlocal read
-            for chunk in _chunks(contract, text, layout, connection, settings):
-                file.add(_with_reasons(chunk.rejects, raw))
+            for chunk in _chunks(file):
+                rejects.add(_with_reasons(chunk.rejects, raw))
                 read += chunk.rows
                 yield chunk.good
 
-        _, headers = _write(path, _in_order(good(), contract))
-    return Validated(layout, raw.sha256, read, file.rejects, path, tuple(headers), path_taken="slow", headers=headers)
+        _, headers = _write(path, _in_order(good(), file.attempt.contract))
+    return Validated(
+        file.layout, raw.sha256, read, rejects.rejects, path, tuple(headers), path_taken="slow", headers=headers
+    )
 
 
-def _chunks(
-    contract: Contract,
-    text: SpooledFile,
-    layout: Layout,
-    connection: duckdb.DuckDBPyConnection,
-    settings: IngestSettings,
-) -> Iterator[Chunk]:
-    match layout.format:
+def _chunks(file: OpenFile) -> Iterator[Chunk]:
+    contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
+    match file.layout.format:
         case FileFormat.CSV:
             dialect = sniff(text.path, contract, settings.max_row_bytes)
-            yield from read_csv_rows(text, dialect, contract, connection, settings)
+            yield from read_csv_rows(text, dialect, contract, file.connection, settings)
         case FileFormat.PARQUET:
-            with open_parquet(text.path) as file:
-                batches = bounded_batches(file, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings)
-                yield from read_parquet_rows(batches, contract, connection, settings)
+            with open_parquet(text.path) as stream:
+                batches = bounded_batches(stream, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings)
+                yield from read_parquet_rows(batches, contract, file.connection, settings)
         case kind:
-            yield from read_json_rows(text, kind, contract, connection, settings)
+            yield from read_json_rows(text, kind, contract, file.connection, settings)
 
 
 def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:

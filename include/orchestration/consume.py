@@ -89,7 +89,7 @@ def consume_dag(contract: Contract) -> DAG:
         @task
         def consume() -> dict[str, int]:
             """Load batch after batch into the table, and commit the offsets after each batch."""
-            from include.ingestion.claim import AirflowRun
+            from include.ingestion.records import AirflowRun
             from include.orchestration.stores import connected_consumer
 
             context: Any = get_current_context()

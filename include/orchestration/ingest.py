@@ -69,13 +69,14 @@ def ingest_dag(contract: Contract) -> DAG:
         @task
         def claim_files() -> list[list[int]]:
             """Add new files to the ledger, take over unfinished files of earlier runs, return batches of file ids."""
-            from include.ingestion.claim import AirflowRun, claim
+            from include.ingestion.claim import claim
+            from include.ingestion.records import AirflowRun
             from include.orchestration.stores import connected_stores
 
             context = get_current_context()
             run = AirflowRun(context["dag"].dag_id, context["run_id"])
             with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
-                return claim(contract, stores.objects, stores.ledger, run, settings)
+                return claim(contract, stores, run, settings)
 
         @task(map_index_template="{{ batch_label }}")
         def ingest_batch(file_ids: list[int]) -> dict[str, int]:
@@ -98,7 +99,7 @@ def ingest_dag(contract: Contract) -> DAG:
 
             try:
                 with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
-                    settled = settle_dataset(contract, stores.objects, stores.ledger, settings)
+                    settled = settle_dataset(contract, stores, settings)
                     # The next run moves files that the store did not move this time. Other errors fail this run.
                     settled.failures = [one for one in settled.failures if not isinstance(one, RetryableError)]
                     settled.raise_first()

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.ingestion.claim import AirflowRun
-    from include.ingestion.pipeline import Stores
+    from include.ingestion.attempt import Stores
+    from include.ingestion.records import AirflowRun
     from include.streams.consume import TopicConsumer
 
 LANDING = "landing_s3"
@@ -33,7 +33,7 @@ _BOOTSTRAP = "bootstrap.servers"
 @contextmanager
 def connected_stores() -> Iterator[Stores]:
     """Yield the bucket and the warehouse for a task."""
-    from include.ingestion.pipeline import open_stores
+    from include.ingestion.attempt import open_stores
 
     with open_stores(s3_config(), _warehouse()) as stores:
         yield stores

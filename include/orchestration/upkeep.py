@@ -51,7 +51,7 @@ def requeue_files(dataset: str, stage: str, name: str) -> dict[str, int]:
 def sweep_incoming() -> dict[str, int]:
     """Route or quarantine the files that no ingest DAG waits for; send alerts for these, and those held back before."""
     from include.contracts.reserved import UNKNOWN
-    from include.ingestion.claim import AirflowRun
+    from include.ingestion.records import AirflowRun
     from include.ingestion.upkeep.sweep import sweep
     from include.orchestration.catalog import catalog, no_contract_message
     from include.orchestration.stores import connected_stores
@@ -60,7 +60,7 @@ def sweep_incoming() -> dict[str, int]:
     run = AirflowRun(context["dag"].dag_id, context["run_id"])
     try:
         with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
-            swept = sweep(catalog, stores.objects, stores.ledger, run, ingest_settings())
+            swept = sweep(catalog, stores, run, ingest_settings())
     finally:
         # Also after a sweep that found no files: the previous one may have died before it sent its alert.
         notify_quarantined_files(UNKNOWN)

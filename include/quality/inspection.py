@@ -109,12 +109,13 @@ def judge_volume(loads: Loads, settings: QualitySettings) -> CheckResult:
     name = "volume_is_usual"
     if not loads.new or len(loads.history) < settings.history_least:
         short_history = f"{len(loads.history)} earlier loads; judged from {settings.history_least} on"
-        return _rule(name, Severity.INFO, holds=True, observed=short_history, expected="a history")
+        return CheckResult(name, None, Severity.INFO, success=True, observed=short_history, expected="a history")
     volume = farthest(loads.new, loads.history, settings.deviations)
-    return _rule(
+    return CheckResult(
         name,
+        None,
         Severity.WARNING,
-        holds=volume.is_usual(settings.deviations),
+        success=volume.is_usual(settings.deviations),
         observed=f"{volume.rows:,} rows, {volume.deviation:+.1f} robust deviations from the median {volume.usual:,}",
         expected=f"{volume.low:,} to {volume.high:,} rows, as the last {len(loads.history)} loads",
         remedy="SELECT * FROM ops.file_ingestion_log ORDER BY loaded_at DESC; ask the data provider what has changed",
@@ -135,60 +136,59 @@ def judge_freshness(contract: Contract, newest: datetime | None, now: datetime) 
     observed = "the ledger has none" if newest is None else f"{newest:%Y-%m-%d %H:%M:%S} UTC, {age:.1f} hours ago"
     for severity, factor in ((Severity.WARNING, 1.0), (Severity.CRITICAL, CRITICAL_STALENESS)):
         hours = contract.freshness_hours * factor
-        yield _rule(
+        yield CheckResult(
             "data_is_fresh",
+            None,
             severity,
-            holds=age is not None and age <= hours,
+            success=age is not None and age <= hours,
             observed=observed,
             expected=f"a delivery within {hours:g} hours",
             remedy=f"Ask the provider of {contract.dataset}; check failed/, and whether the DAG is paused",
         )
 
 
-def _rule(
-    name: str, severity: Severity, *, holds: bool, observed: str, expected: str, remedy: str = ""
-) -> CheckResult:  # fmt: skip
-    return CheckResult(name, None, severity, holds, observed, expected, remedy)
-
-
 def _shape_results(contract: Contract, shape: Shape) -> Iterator[CheckResult]:
     table = f"{SCHEMA}.{contract.dataset}"
     lacking = [column.name for column in contract.columns if column.name not in shape.columns]
-    yield _rule("table_is_there", Severity.CRITICAL, holds=True, observed=table, expected=table)
-    yield _rule(
+    yield CheckResult("table_is_there", None, Severity.CRITICAL, success=True, observed=table, expected=table)
+    yield CheckResult(
         "columns_are_there",
+        None,
         Severity.WARNING,
-        holds=not lacking,
+        success=not lacking,
         observed=f"lacks {', '.join(lacking)}" if lacking else f"{len(shape.columns)} columns",
         expected=f"the columns of the contract {contract.version}",
         remedy="The next load adds them; until then they are not checked",
     )
     if shape.key_is_enforced:
         key = ", ".join(contract.key)
-        yield _rule(
+        yield CheckResult(
             "key_is_unique",
+            None,
             Severity.CRITICAL,
-            holds=True,
+            success=True,
             observed=f"a unique index on ({key})",
             expected=f"({key}) names one row",
         )
 
 
 def _ledger_results(dataset: str, ledger: LedgerTotals, row_counts: RowCounts) -> Iterator[CheckResult]:
-    yield _rule(
+    yield CheckResult(
         "ledger_balances",
+        None,
         Severity.CRITICAL,
-        holds=ledger.unbalanced == 0,
+        success=ledger.unbalanced == 0,
         observed=f"{ledger.unbalanced} of {ledger.entries} loaded entries do not balance",
         expected="read = inserted + updated + unchanged + duplicate + rejected",
         remedy=f"SELECT * FROM ops.file_ingestion_log WHERE dataset = {quoting.text(dataset)} "
         "AND status IN ('loaded', 'archived') "
         "AND rows_read <> rows_inserted + rows_updated + rows_unchanged + rows_duplicate + rows_rejected",
     )
-    yield _rule(
+    yield CheckResult(
         "rows_are_accounted_for",
+        None,
         Severity.WARNING,
-        holds=row_counts.rows == row_counts.inserted,
+        success=row_counts.rows == row_counts.inserted,
         observed=f"{row_counts.rows:,} rows in the table",
         expected=f"{row_counts.inserted:,} rows inserted, by the ledger",
         remedy="Rows were written or deleted outside the pipeline: "
@@ -199,10 +199,11 @@ def _ledger_results(dataset: str, ledger: LedgerTotals, row_counts: RowCounts) -
 def _missing(dataset: str, ledger: LedgerTotals) -> CheckResult:
     if not ledger.inserted:
         return _no_data("no data yet")
-    return _rule(
+    return CheckResult(
         "table_is_there",
+        None,
         Severity.CRITICAL,
-        holds=False,
+        success=False,
         observed="no such table",
         expected=f"{SCHEMA}.{dataset}, because the ledger has {ledger.inserted:,} rows inserted into it",
         remedy="Restore it from a backup, or load its files again",
@@ -211,10 +212,11 @@ def _missing(dataset: str, ledger: LedgerTotals) -> CheckResult:
 
 def _missing_mart(mart: Mart) -> CheckResult:
     source = ".".join(mart.source)
-    return _rule(
+    return CheckResult(
         "table_is_there",
+        None,
         Severity.CRITICAL,
-        holds=False,
+        success=False,
         observed="no such table",
         expected=f"{MART_SCHEMA}.{mart.table}, because {source} has rows",
         remedy="Run the DAG transform_warehouse",
@@ -222,14 +224,15 @@ def _missing_mart(mart: Mart) -> CheckResult:
 
 
 def _no_data(observed: str) -> CheckResult:
-    return _rule("has_data", Severity.INFO, holds=True, observed=observed, expected="data, eventually")
+    return CheckResult("has_data", None, Severity.INFO, success=True, observed=observed, expected="data, eventually")
 
 
 def _unreadable(schema: str, table: str, error: UnreadableTableError) -> CheckResult:
-    return _rule(
+    return CheckResult(
         "table_is_readable",
+        None,
         Severity.WARNING,
-        holds=False,
+        success=False,
         observed=f"not read completely: {error}",
         expected="no lock, and a scan within the statement timeout",
         remedy=f"SELECT * FROM pg_locks WHERE relation = {quoting.text(quoting.name(schema, table))}::regclass; "
@@ -238,10 +241,11 @@ def _unreadable(schema: str, table: str, error: UnreadableTableError) -> CheckRe
 
 
 def _unusable(pattern: str) -> CheckResult:
-    return _rule(
+    return CheckResult(
         "pattern_is_usable",
+        None,
         Severity.INFO,
-        holds=False,
+        success=False,
         observed="PostgreSQL does not accept this pattern",
         expected=pattern[:300],
         remedy="Rows are still checked during loading. Use simpler regex syntax to check the table too",

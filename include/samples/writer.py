@@ -1,6 +1,6 @@
 """Writes a sample file: streaming, reproducible, with faults on request.
 
-What belongs here: the function `write_sample`, the order of the steps, text and Parquet output. What does not:
+What belongs here: `Sample` and `write_sample`, the order of the steps, text and Parquet output. What does not:
 values (`values`), record formats (`records`), faults of one row (`row_faults`).
 
 DuckDB formats whole records as one text column, whose Arrow buffer is written to the file unchanged; only bad records
@@ -80,39 +80,49 @@ class _Plan:
         return f"SELECT {', '.join(select)} FROM (SELECT {', '.join(['*', *extra])} FROM ({source}))"
 
 
-def write_sample(
-    contract: Contract,
-    path: Path,
-    rows: int,
-    file_format: SampleFormat = SampleFormat.CSV,
-    *,
-    seed: int = 1,
-    bad: Sequence[Bad] = (),
-    start: int = 0,
-    version: int = 1,
-    duplicates: float = 0.0,
-    progress: Callable[[int], None] | None = None,
-) -> SampleReport:
-    """Write a file of made-up rows that satisfy the contract, except for the faults in `bad`.
+@dataclass(frozen=True)
+class Sample:
+    """Made-up rows that satisfy a contract, except for the faults in `bad`.
 
-    Args:
+    Attributes:
         contract: the dataset's contract.
-        path: the file to write; for compressed formats its ending must be .gz or .zst.
         rows: records in the file, bad ones and duplicates included.
-        file_format: how they are written.
-        seed: the same seed and arguments give the same bytes.
+        seed: the same seed and values give the same bytes.
         bad: the faults; the seed chooses the rows.
         start: number of the first key. Files whose key ranges overlap share rows: 0 to 2,000,000 and then start
             1,000,000 with version 2 is an update file of which half the keys exist.
         version: later versions of the same key are newer by the contract's newestBy column.
         duplicates: share of the rows, 0 to 0.9, whose key another row of the file has too, in a newer version by the
             contract's newestBy column. Without one, rows of one key contradict each other.
+    """
+
+    contract: Contract
+    rows: int
+    seed: int = 1
+    bad: Sequence[Bad] = ()
+    start: int = 0
+    version: int = 1
+    duplicates: float = 0.0
+
+
+def write_sample(
+    sample: Sample,
+    path: Path,
+    file_format: SampleFormat = SampleFormat.CSV,
+    progress: Callable[[int], None] | None = None,
+) -> SampleReport:
+    """Write a sample to a file.
+
+    Args:
+        sample: its rows.
+        path: the file to write; for compressed formats its ending must be .gz or .zst.
+        file_format: how they are written.
         progress: is called with the number of rows that each step has written.
 
     Raises:
         SampleError: a fault does not apply to the contract or the format, or `path` is a device or a pipe.
     """
-    check_applies(tuple(bad), file_format)
+    check_applies(tuple(sample.bad), file_format)
     if path.exists() and not path.is_file():
         # The sample is renamed to this name at the end, which would replace a device such as /dev/null.
         message = f"{path} is no file; give the path of a new file, or of one to replace"
@@ -120,14 +130,14 @@ def write_sample(
     if file_format.value.endswith((".gz", ".zst")) and path.suffix != "." + file_format.value.rpartition(".")[2]:
         message = f"a {file_format} file needs a name that ends in .{file_format}"
         raise SampleError.because(message)
-    plan = _plan(contract, rows, Vintage(seed, version), tuple(bad), start=start, duplicates=duplicates)
+    plan = _plan(sample)
     path.parent.mkdir(parents=True, exist_ok=True)
     kinds = set(plan.file_faults)
     if BadKind.EMPTY in kinds:
         path.write_bytes(b"")
         bad_rows: list[BadRow] = []
     elif BadKind.PNG in kinds:
-        path.write_bytes(_png(seed))
+        path.write_bytes(_png(sample.seed))
         bad_rows = []
     elif file_format is SampleFormat.PARQUET:
         bad_rows = _write_parquet(plan, path, progress or _silent)
@@ -147,14 +157,13 @@ def write_sample(
     )
 
 
-def _plan(
-    contract: Contract, rows: int, vintage: Vintage, bad: tuple[Bad, ...], *, start: int, duplicates: float
-) -> _Plan:
+def _plan(sample: Sample) -> _Plan:
+    contract, rows, bad, start = sample.contract, sample.rows, sample.bad, sample.start
     file_faults = tuple(item.kind for item in bad if item.kind in FILE_KINDS)
     if {BadKind.HEADER_ONLY, BadKind.EMPTY, BadKind.PNG} & set(file_faults):
         rows = 0
-    repeated = round(rows * duplicates) + sum(item.count for item in bad if item.kind is BadKind.DUPLICATE_KEYS)
-    if not 0 <= rows <= MAX_ROWS or start < 0 or not 0 <= vintage.version <= MAX_VERSION:
+    repeated = round(rows * sample.duplicates) + sum(item.count for item in bad if item.kind is BadKind.DUPLICATE_KEYS)
+    if not 0 <= rows <= MAX_ROWS or start < 0 or not 0 <= sample.version <= MAX_VERSION:
         message = f"rows from 0 to {MAX_ROWS:,}, start from 0, version from 0 to {MAX_VERSION:,}"
         raise SampleError.because(message)
     if repeated and repeated * REVISIONS > rows * (REVISIONS - 1):
@@ -166,18 +175,18 @@ def _plan(
     columns, named = _file_columns(contract, set(file_faults))
     return _Plan(
         contract=contract,
-        vintage=vintage,
+        vintage=Vintage(sample.seed, sample.version),
         rows=rows,
         start=start,
         duplicates=repeated,
         columns=columns,
-        faults=_chosen_rows(rows, bad, vintage.seed),
+        faults=_chosen_rows(rows, bad, sample.seed),
         file_faults=file_faults,
         fault_columns=named,
     )
 
 
-def _chosen_rows(rows: int, bad: tuple[Bad, ...], seed: int) -> dict[int, BadKind]:
+def _chosen_rows(rows: int, bad: Sequence[Bad], seed: int) -> dict[int, BadKind]:
     """The fault of each chosen row: no row gets two."""
     of_rows = [item for item in bad if item.kind not in FILE_KINDS]
     if (total := sum(item.count for item in of_rows)) > rows:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING
 
 from include.contracts.model import ErrorBudget, OnDuplicate
 from include.errors import Code, PermanentError, RetryableError, Stage
-from include.ingestion.claim import AirflowRun, worker_died
+from include.ingestion.claim import worker_died
 from include.ingestion.ledger import StaleAttemptError
-from include.ingestion.pipeline import Stores, ingest
+from include.ingestion.pipeline import ingest
 from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, TopicRange
 from include.ingestion.settle import settle_messages
 from include.streams.dead_letters import DeadLetter, correct_topic, publish
@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.contracts.model import Contract
-    from include.ingestion.records import FileEntry
+    from include.ingestion.attempt import Stores
+    from include.ingestion.records import AirflowRun, FileEntry
     from include.settings import IngestSettings, KafkaConfig, StreamSettings
     from include.streams.batch_consumer import BatchConsumer
     from include.streams.decode import Decoder
@@ -117,7 +118,7 @@ class TopicConsumer:
         for partition, (first, last) in self.consumer.take_removed().items():
             source = TopicRange(self.contract.topic or "", partition, first, last)
             for noted in self.stores.ledger.note_removed_messages(
-                self.contract.dataset, self.contract.version, source, self.run.dag_id, self.run.run_id
+                self.contract.dataset, self.contract.version, source, self.run
             ):
                 self.result.removed.append(noted)
                 log.error("%s, %s: these offsets were removed before they were read", noted.topic, noted)
@@ -163,13 +164,13 @@ class TopicConsumer:
             loaded = ingest(self._contract_for(batch), entry, source, self.stores, self.settings)
         except RetryableError as error:
             # A commit may have succeeded although its answer did not arrive: the batch is decided then.
-            with self.stores.answering_ledger() as ledger, suppress(StaleAttemptError):
-                ledger.postponed(entry, error.code, str(error))
+            with self.stores.answering() as answering, suppress(StaleAttemptError):
+                answering.ledger.postponed(entry, error.code, str(error))
             raise
         except PermanentError as error:
-            with self.stores.answering_ledger() as ledger:
-                ledger.failed(entry.file_id, entry.attempts, error.stage, error.code, str(error))
-                settle_messages(batch.topic, batch.partition, ledger, self.settings)
+            with self.stores.answering() as answering:
+                answering.ledger.failed(entry.file_id, entry.attempts, error.stage, error.code, str(error))
+                settle_messages(batch.topic, batch.partition, answering, self.settings)
             if not may_be_one_message(error) or not self._search.may_bisect(batch, _MOST_DEFECTS):
                 raise
             return self._bisect(batch, Stage(error.stage), error.code, error.message)
@@ -186,7 +187,7 @@ class TopicConsumer:
     def _claim(self, batch: MessageBatch) -> int:
         source = TopicRange(batch.topic, batch.partition, batch.first_offset, batch.last_offset, batch.deletes)
         return self.stores.ledger.claim_messages(
-            self.contract.dataset, self.contract.version, source, batch.size, self.run.dag_id, self.run.run_id
+            self.contract.dataset, self.contract.version, source, batch.size, self.run
         )
 
     def _contract_for(self, batch: MessageBatch) -> Contract:
@@ -257,7 +258,7 @@ class TopicConsumer:
         )
 
     def _settle(self, partition: int) -> None:
-        settle_messages(self.contract.topic or "", partition, self.stores.ledger, self.settings)
+        settle_messages(self.contract.topic or "", partition, self.stores, self.settings)
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,7 @@ import duckdb
 from include.contracts.expressions import literal, quoted
 from include.contracts.types import ColumnType
 from include.errors import Code, PermanentError, Stage
-from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.streams.broker import ensure_topic
 from include.streams.publish import publisher
 
@@ -51,72 +50,59 @@ class Produced:
         return self.messages / self.seconds if self.seconds else 0.0
 
 
-def produce_file(
-    config: KafkaConfig,
-    topic: str,
-    path: Path,
-    contract: Contract | None = None,
-    *,
-    partitions: int,
-    rate: float = 0,
-    encode: Encode | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> Produced:
-    """Publish each row of a delimited file (plain, .gz or .zst) as a JSON object.
+@dataclass(frozen=True)
+class RowProducer:
+    """Publishes rows as messages of a topic, as JSON objects or in another encoding.
 
     Values are numbers, booleans and JSON where the contract says so and the text allows it, null where they are empty,
-    else text. The key is the contract's, several key columns as a JSON array. Without a contract all values are text
-    and messages have no key.
+    else text. The key is the contract's, several key columns as a JSON array; there is none if the file lacks one.
 
-    Args:
+    Attributes:
         config: where the broker is.
         topic: is created if it is missing.
-        path: the file; its first line names the columns.
-        contract: of the dataset, where there is one.
+        contract: of the dataset.
         partitions: of a topic that is created.
         rate: messages a second; 0 is as fast as possible.
         encode: encodes a row as a message; JSON if left out.
         on_progress: is called with the number of messages sent since the last call.
-
-    Raises:
-        RetryableError: the broker does not answer, or has not acknowledged everything.
-        PermanentError: the broker refuses, or the file cannot be read.
     """
-    with _rows(path, contract) as chunks:
-        ensure_topic(config, topic, partitions)
-        begun = time.monotonic()
-        with publisher(config, topic) as publishing:
-            pace = _Pace(rate, publishing)
-            for keys, values in chunks:
-                for key, value in zip(keys, values, strict=True):
-                    if rate:
-                        pace.wait()
-                    publishing.send(value if encode is None else encode(_row(value)), key)
-                if on_progress:
-                    on_progress(len(keys))
-            messages = publishing.flush()
-        return Produced(messages, time.monotonic() - begun)
 
+    config: KafkaConfig
+    topic: str
+    contract: Contract
+    partitions: int
+    rate: float = 0
+    encode: Encode | None = None
+    on_progress: Callable[[int], None] | None = None
 
-def produce_sample(
-    config: KafkaConfig,
-    topic: str,
-    rows: int,
-    contract: Contract,
-    *,
-    seed: int = 1,
-    partitions: int,
-    rate: float = 0,
-    encode: Encode | None = None,
-    on_progress: Callable[[int], None] | None = None,
-) -> Produced:
-    """Publish made-up rows that satisfy the contract, the same ones for the same seed; otherwise as `produce_file`."""
-    with TemporaryDirectory(prefix="produce-") as folder:
-        path = Path(folder) / f"{contract.dataset}.csv"
-        write_sample(contract, path, rows, SampleFormat.CSV, seed=seed)
-        return produce_file(
-            config, topic, path, contract, partitions=partitions, rate=rate, encode=encode, on_progress=on_progress
-        )
+    def produce_file(self, path: Path) -> Produced:
+        """Publish each row of a delimited file (plain, .gz or .zst); its first line names the columns.
+
+        Raises:
+            RetryableError: the broker does not answer, or has not acknowledged everything.
+            PermanentError: the broker refuses, or the file cannot be read.
+        """
+        with _rows(path, self.contract) as chunks:
+            ensure_topic(self.config, self.topic, self.partitions)
+            begun = time.monotonic()
+            with publisher(self.config, self.topic) as publishing:
+                pace = _Pace(self.rate, publishing)
+                for keys, values in chunks:
+                    for key, value in zip(keys, values, strict=True):
+                        if self.rate:
+                            pace.wait()
+                        publishing.send(value if self.encode is None else self.encode(_row(value)), key)
+                    if self.on_progress:
+                        self.on_progress(len(keys))
+                messages = publishing.flush()
+            return Produced(messages, time.monotonic() - begun)
+
+    def produce_sample(self, rows: int, seed: int = 1) -> Produced:
+        """Publish made-up rows that satisfy the contract, the same ones for the same seed."""
+        with TemporaryDirectory(prefix="produce-") as folder:
+            path = Path(folder) / f"{self.contract.dataset}.csv"
+            write_sample(Sample(self.contract, rows, seed=seed), path)
+            return self.produce_file(path)
 
 
 class _Pace:

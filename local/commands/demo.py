@@ -12,7 +12,7 @@ from rich.table import Table
 
 from include.contracts.reader import read_contract
 from include.samples.badness import Bad, BadKind, SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import ingest_settings
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import Connection, connect
@@ -70,7 +70,7 @@ def _files(folder: Path, stamp: str, number: int) -> Iterator[tuple[Path, Drop]]
         contract: Contract, name: str, kind: SampleFormat, *bad: Bad, start: int = number, version: int = 1
     ) -> Path:
         path = folder / name
-        write_sample(contract, path, ROWS, kind, seed=number + 1, bad=bad, start=start, version=version)
+        write_sample(Sample(contract, ROWS, seed=number + 1, bad=bad, start=start, version=version), path, kind)
         return path
 
     first = sample(sales, f"sales_{stamp}.csv", SampleFormat.CSV)

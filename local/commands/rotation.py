@@ -85,11 +85,10 @@ def _encrypt_triggers(settings: PlatformSettings, credentials: Credentials) -> N
 def _rewrite_encrypted(settings: PlatformSettings, credentials: Credentials) -> None:
     """Encrypt Airflow's secrets with the newest key. Airflow decrypts with every key of its list."""
     airflow.prepare(settings, credentials)
-    airflow.run_command(
-        settings,
-        credentials,
+    command = airflow.Command(
         ("rotate-fernet-key",),
         settings.layout.logs / "airflow-fernet.log",
         what="`airflow rotate-fernet-key`",
         hint="; rows of the old key can still be read: run `make up`",
     )
+    airflow.run_command(settings, credentials, command)

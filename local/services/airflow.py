@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from datetime import datetime
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
@@ -81,37 +82,34 @@ def prepare(settings: PlatformSettings, credentials: Credentials) -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         return
     log = layout.logs / "airflow-migration.log"
-    run_command(settings, credentials, ("db", "migrate"), log, what="Airflow's database migration")
+    run_command(settings, credentials, Command(("db", "migrate"), log, "Airflow's database migration"))
     stamp.write_text(wanted)
 
 
-def run_command(
-    settings: PlatformSettings,
-    credentials: Credentials,
-    arguments: tuple[str, ...],
-    log: Path,
-    *,
-    what: str,
-    hint: str = "",
-) -> None:
-    """Run an `airflow` command and wait for its end. Its output goes to the log.
+@dataclass(frozen=True)
+class Command:
+    """A command of `airflow` with its arguments.
 
-    Args:
-        settings: of the platform.
-        credentials: the secrets in the command's environment.
-        arguments: of `airflow`.
-        log: is overwritten.
-        what: the name of the command in an error message.
-        hint: is added to the remedy of an error.
+    `log` gets its output and is overwritten. `what` is its name in an error message; `hint` is added to the remedy.
+    """
+
+    arguments: tuple[str, ...]
+    log: Path
+    what: str
+    hint: str = ""
+
+
+def run_command(settings: PlatformSettings, credentials: Credentials, command: Command) -> None:
+    """Run an `airflow` command with the platform's secrets in its environment, and wait for its end.
 
     Raises:
         PlatformError: the command failed, or did not end in time.
     """
-    remedy = f"look into {log}{hint}"
-    with log.open("w") as file:
+    what, remedy = command.what, f"look into {command.log}{command.hint}"
+    with command.log.open("w") as file:
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter
-                [sys.executable, "-m", "airflow", *arguments],
+                [sys.executable, "-m", "airflow", *command.arguments],
                 env=shared_environment(settings.platform_home) | environment(settings, credentials),
                 cwd=settings.layout.airflow,
                 stdin=subprocess.DEVNULL,

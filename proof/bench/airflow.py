@@ -8,8 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from include.contracts.reader import read_contract
-from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import Connection, connect
@@ -101,5 +100,5 @@ def _wait(connection: Connection, key: str, files: int, start: float, *, settled
 def _sample(folder: Path, name: str, start: int, rows: int, dataset: str = "sales") -> Path:
     contract = read_contract(CONTRACTS_DIR / f"{dataset}.yaml")
     path = folder / name
-    write_sample(contract, path, rows, SampleFormat.CSV, seed=7, start=start)
+    write_sample(Sample(contract, rows, seed=7, start=start), path)
     return path

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from include.contracts.reader import read_contract
-from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, WarehouseConfig
 from include.stores.object_store import ObjectStore
 from proof.bench import baseline
@@ -104,9 +103,7 @@ def _comparison(name: str, rows: int, copy: float, merge: float, result: dict[st
 
 def _sample(path: Path, rows: int, start: int, version: int) -> Path:
     contract = read_contract(CONTRACTS_DIR / "sales.yaml")
-    write_sample(
-        contract, path, rows, SampleFormat.CSV, seed=1, start=start, version=version, duplicates=DUPLICATE_SHARE
-    )
+    write_sample(Sample(contract, rows, start=start, version=version, duplicates=DUPLICATE_SHARE), path)
     return path
 
 

@@ -16,8 +16,7 @@ import typer
 from rich.console import Console
 
 from include.contracts.reader import read_contract
-from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
@@ -99,13 +98,11 @@ def measure(folder: Path, files: int, rows: int, say: Say) -> Iterator[Measureme
         say(f"starting: {setup.name}")
         with _platform(folder / "home", contracts, setup) as platform:
             say(f"{setup.name}: one file for each dataset to warm up")
-            _run(platform, folder, contracts, 1, _SMALL_ROWS, start=number * _KEY_DISTANCE)
+            _run(platform, contracts, 1, _SMALL_ROWS, start=number * _KEY_DISTANCE)
             kinds = (("small", files // DATASETS, _SMALL_ROWS), ("large", 1, rows))
             for at, (kind, each, size) in enumerate(kinds, start=1):
                 say(f"{setup.name}: {each * DATASETS} files of {size:,} rows")
-                seconds = _run(
-                    platform, folder, contracts, each, size, start=number * _KEY_DISTANCE + at * _KEY_DISTANCE // 4
-                )
+                seconds = _run(platform, contracts, each, size, start=number * _KEY_DISTANCE + at * _KEY_DISTANCE // 4)
                 what = f"{each * DATASETS} files of {size:,} rows, {DATASETS} datasets, {setup.name}"
                 yield Measurement(what, seconds, "s")
                 first = firsts.setdefault(kind, seconds)
@@ -173,9 +170,9 @@ def _platform(home: Path, contracts: Path, setup: ExecutorSetup) -> Iterator[Pla
             platform.down()
 
 
-def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int, *, start: int) -> float:
+def _run(platform: Platform, contracts: Path, each: int, rows: int, *, start: int) -> float:
     """Drop files of every dataset at once, with keys from `start` on; return the seconds until all are loaded."""
-    samples = folder / "samples"
+    samples = contracts.with_name("samples")
     shutil.rmtree(samples, ignore_errors=True)
     samples.mkdir()
     dropped: list[tuple[Path, str]] = []
@@ -183,7 +180,7 @@ def _run(platform: Platform, folder: Path, contracts: Path, each: int, rows: int
         for number in range(each):
             first = start + rows * number
             path = samples / f"{contract.stem}-{first}.csv"
-            write_sample(read_contract(contract), path, rows, SampleFormat.CSV, seed=first, start=first)
+            write_sample(Sample(read_contract(contract), rows, seed=first, start=first), path)
             dropped.append((path, f"incoming/{contract.stem}/{path.name}"))
     store = ObjectStore(platform.s3_config)
     begun = time.perf_counter()

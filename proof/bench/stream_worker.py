@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 from include.contracts.reader import read_contract
-from include.ingestion.claim import AirflowRun
-from include.ingestion.pipeline import open_stores
+from include.ingestion.attempt import open_stores
+from include.ingestion.records import AirflowRun
 from include.settings import (
     CONTRACTS_DIR,
     KafkaConfig,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, KafkaConfig
-from include.streams.produce import produce_sample
+from include.streams.produce import RowProducer
 from local.services.broker import bootstrap
 from local.services.ml_api import url
 from local.supervisor.platform import KAFKA, ML_API, STORES
@@ -31,7 +31,7 @@ def measure(platform: Platform, messages: int, folder: Path, say: Say) -> Iterat
     contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
     kafka = KafkaConfig(bootstrap_servers=bootstrap(platform.settings))
     say(f"publishing {messages:,} transactions")
-    produced = produce_sample(kafka, contract.topic or "", messages, contract, seed=11, partitions=2)
+    produced = RowProducer(kafka, contract.topic or "", contract, partitions=2).produce_sample(messages, seed=11)
     yield Measurement(f"topic: {messages:,} transactions published, a second", produced.per_second, "msg/s")
     say(f"{messages:,} messages: from the topic to rows")
     result = _consume(platform, kafka, folder)

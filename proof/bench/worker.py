@@ -13,7 +13,9 @@ from pathlib import Path
 
 from include.contracts.reader import read_contract
 from include.ingestion import pipeline
+from include.ingestion.attempt import open_stores
 from include.ingestion.ledger import Ledger
+from include.ingestion.records import AirflowRun
 from include.settings import CONTRACTS_DIR, S3Config, WarehouseConfig, ingest_settings
 from include.stores.expectations import load_library
 from include.stores.object_store import ObjectStore
@@ -34,10 +36,9 @@ def main() -> None:
     info = ObjectStore(s3).head(settings.landing_bucket, task["key"])
     if info is None:
         raise SystemExit(f"bucket {settings.landing_bucket} has no object {task['key']}")
-    with pipeline.open_stores(s3, warehouse) as stores:
-        [(file_id, _)] = stores.ledger.claim(
-            contract.dataset, contract.version, settings.landing_bucket, [info], "bench", f"bench-{time.time()}"
-        )
+    with open_stores(s3, warehouse) as stores:
+        run = AirflowRun("bench", f"bench-{time.time()}")
+        [(file_id, _)] = stores.ledger.claim(contract.dataset, contract.version, settings.landing_bucket, [info], run)
         start = time.perf_counter()
         entry = stores.ledger.begin(file_id)
         if entry is None:

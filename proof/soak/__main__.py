@@ -10,6 +10,7 @@ import sys
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path  # noqa: TC003 - typer reads the annotations
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -50,7 +51,6 @@ _SETTLE_SECONDS, _MAINTAIN_SECONDS = 600.0, 600.0
 def soak(
     minutes: Annotated[float, typer.Option(help="minutes of load")] = 30,
     every: Annotated[float, typer.Option(help="seconds between two files")] = 4,
-    large_rows: Annotated[int, typer.Option(help="rows of a large file")] = 100_000,
     sample: Annotated[float, typer.Option(help="seconds between two samples")] = 10,
     out: Annotated[Path | None, typer.Option(help="JSON of the result; soak.json in the platform's home")] = None,
     idle_only: Annotated[bool, typer.Option("--idle", help="no load: what an idle platform costs")] = False,
@@ -69,7 +69,7 @@ def soak(
 
         say("starting the platform")
         platform.up()
-        findings = _run(platform, folder, minutes, every, large_rows, sample, say)
+        findings = _run(platform, folder, _Pace(minutes, every, sample), say)
     show(findings, console)
     target = out or PlatformSettings().platform_home / "soak.json"
     write(findings, target)
@@ -102,12 +102,19 @@ def _idle(console: Console, minutes: float, sample: float, out: Path) -> NoRetur
     raise typer.Exit(1 if found.complaints else 0)
 
 
-def _run(
-    platform: Platform, folder: Path, minutes: float, every: float, large_rows: int, sample: float, say: Say
-) -> Findings:
+@dataclass(frozen=True)
+class _Pace:
+    """Minutes of load, seconds between two files, and seconds between two samples."""
+
+    minutes: float
+    every: float
+    sample: float
+
+
+def _run(platform: Platform, folder: Path, pace: _Pace, say: Say) -> Findings:
     kafka = KafkaConfig(bootstrap_servers=broker.bootstrap(platform.settings))
     ensure_topic(kafka, TOPIC, 2)
-    load = Load(platform.s3_config, kafka, folder, every, large_rows)
+    load = Load(platform.s3_config, kafka, folder, pace.every)
     removed: Future[dict[str, Any]] | None = None
     with (
         ThreadPoolExecutor(1) as beside,
@@ -116,14 +123,14 @@ def _run(
     ):
         load.start()
         try:
-            while (passed := time.time() - sampler.begun) < 60 * minutes and load.failure is None:
+            while (passed := time.time() - sampler.begun) < 60 * pace.minutes and load.failure is None:
                 sampler.take()
-                if removed is None and passed > 30 * minutes:
+                if removed is None and passed > 30 * pace.minutes:
                     say("maintain_platform is triggered")
                     removed = beside.submit(_maintain, platform)
                 counts = ", ".join(f"{count} {kind}" for kind, count in load.counts.items())
-                say(f"{passed / 60:.1f} of {minutes:g} minutes: {counts}, {load.messages} messages")
-                time.sleep(max(0.5, sample - (time.time() - sampler.begun - passed)))
+                say(f"{passed / 60:.1f} of {pace.minutes:g} minutes: {counts}, {load.messages} messages")
+                time.sleep(max(0.5, pace.sample - (time.time() - sampler.begun - passed)))
         finally:
             load.stop()
         lasted = time.time() - sampler.begun
@@ -133,7 +140,7 @@ def _run(
         judgements = list(_judgements(sampler, load, lasted))
         deleted = removed.result() if removed else {}
     return Findings(
-        minutes,
+        pace.minutes,
         judgements,
         latency(first),
         latency(last),

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 from include.contracts.reader import read_contract
 from include.samples.badness import Bad, BadKind, SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
-from include.streams.produce import produce_file
+from include.streams.produce import RowProducer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 BUCKET, TOPIC = "landing", "transactions"
 DATASETS = ("sales", "inventory", "events")
 _FORMATS = (SampleFormat.CSV, SampleFormat.NDJSON, SampleFormat.PARQUET, SampleFormat.CSV_GZ)
-_SMALL_ROWS, _MESSAGES, _PARTITIONS = 200, 20, 2
+_SMALL_ROWS, _LARGE_ROWS, _MESSAGES, _PARTITIONS = 200, 100_000, 20, 2
 # Every n-th file is large, bad or a duplicate; the other files are small and good.
 _LARGE_EVERY, _BAD_EVERY, _COPY_EVERY = 25, 6, 8
 
@@ -71,7 +71,6 @@ class Load:
     kafka: KafkaConfig
     folder: Path
     every: float
-    large_rows: int
     dropped: list[Dropped] = field(default_factory=list)
     messages: int = 0
     failure: Exception | None = None
@@ -136,22 +135,21 @@ class Load:
 
     def _make(self, number: int, kind: Kind, dataset: str) -> tuple[Path, Dropped]:
         file_format = _FORMATS[number // len(DATASETS) % len(_FORMATS)]
-        rows = self.large_rows if kind is Kind.LARGE else _SMALL_ROWS
+        rows = _LARGE_ROWS if kind is Kind.LARGE else _SMALL_ROWS
         # Half of the rows are bad, which exceeds every error budget.
         bad = [Bad(BadKind.MISSING_KEY, rows // 2)] if kind is Kind.BAD else []
         path = self.folder / f"{dataset}_{number:05}.{file_format}"
-        report = write_sample(
-            self._contracts[dataset], path, rows, file_format, bad=bad, start=self._next_row[dataset], seed=1
-        )
+        sample = Sample(self._contracts[dataset], rows, bad=bad, start=self._next_row[dataset])
+        report = write_sample(sample, path, file_format)
         self._next_row[dataset] += rows
         key = f"incoming/{dataset}/{path.name}"
         return path, Dropped(key, dataset, kind, time.time(), report.rows, len(report.bad_rows))
 
     def _publish(self, number: int) -> None:
         path = self.folder / f"messages_{number:05}.csv"
-        write_sample(self._contracts[TOPIC], path, _MESSAGES, start=self._next_row[TOPIC], seed=1)
+        write_sample(Sample(self._contracts[TOPIC], _MESSAGES, start=self._next_row[TOPIC]), path)
         self._next_row[TOPIC] += _MESSAGES
-        done = produce_file(self.kafka, TOPIC, path, self._contracts[TOPIC], partitions=_PARTITIONS)
+        done = RowProducer(self.kafka, TOPIC, self._contracts[TOPIC], partitions=_PARTITIONS).produce_file(path)
         self.messages += done.messages
         path.unlink()
 

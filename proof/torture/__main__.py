@@ -15,7 +15,7 @@ from local.console import Report
 from local.settings import PlatformSettings
 from proof.torture.disk import enter_private_mounts
 from proof.torture.report import LOG, by_kind, show, write
-from proof.torture.run import torture
+from proof.torture.run import Trial, torture
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -42,7 +42,7 @@ def main(
         def say(text: str) -> None:
             progress.note(f"{time.monotonic() - begun:6.0f} s  {text}")
 
-        outcome = torture(faults, seed, large_rows, log, progress, say, keep=keep)
+        outcome = torture(Trial(faults, seed, large_rows, keep), log, progress, say)
     kinds = by_kind(outcome.done, outcome.loads)
     show(console, kinds, outcome.checks)
     report = write(folder, seed, outcome.counts, kinds, outcome.checks)

@@ -60,23 +60,31 @@ class Outcome:
     counts: dict[str, object] = field(default_factory=dict)
 
 
-def torture(
-    faults: int, seed: int, large_rows: int, log: Path, progress: Progress, say: Say, *, keep: bool = False
-) -> Outcome:
+@dataclass(frozen=True)
+class Trial:
+    """How many `faults`; the `seed` of faults, files and messages; the rows of each large file.
+
+    With `keep` the platform's folder stays, with its logs.
+    """
+
+    faults: int
+    seed: int
+    large_rows: int
+    keep: bool = False
+
+
+def torture(trial: Trial, log: Path, progress: Progress, say: Say) -> Outcome:
     """Start a platform, inject faults under load, wait until all is settled, check, and stop the platform.
 
     Args:
-        faults: how many.
-        seed: of faults, files and messages.
-        large_rows: rows of each large file.
+        trial: what is done to the platform.
         log: file to which each fault is appended.
         progress: shows the start and the stop of the platform.
         say: prints the other steps.
-        keep: keep the platform's folder with its logs.
     """
     outcome, begun = Outcome(), time.monotonic()
     with ExitStack() as stack:
-        home = stack.enter_context(temporary_folder("torture-", keep=keep))
+        home = stack.enter_context(temporary_folder("torture-", keep=trial.keep))
         stack.enter_context(patched_env({**PIPELINE, "INGEST_CONTRACTS_DIR": str(home / "contracts")}))
         write_contracts(home / "contracts")
         settings = temporary_settings(home / "home", platform_start_seconds=_START_SECONDS)
@@ -93,10 +101,10 @@ def torture(
         stack.callback(judges.close)
         contracts = {name: read_contract(home / "contracts" / f"{name}.yaml") for name in DATASETS}
         (home / "files").mkdir()
-        stream = Stream(platform, Workload(seed, contracts, home / "files", large_rows), seed)
-        messages = Messages(platform.kafka, seed)
+        stream = Stream(platform, Workload(trial.seed, contracts, home / "files", trial.large_rows), trial.seed)
+        messages = Messages(platform.kafka, trial.seed)
         injector = FaultInjector(platform, stream, warehouse, bucket, disk, no_disk, log)
-        outcome.checks += _under_load(faults, seed, injector, stream, messages, judges, say)
+        outcome.checks += _under_load(trial, injector, messages, judges, say)
         outcome.done = injector.done
         if all(check.ok for check in outcome.checks):
             say(f"judging {judges.left} files")
@@ -121,21 +129,22 @@ def torture(
 
 
 def _under_load(
-    faults: int, seed: int, injector: FaultInjector, stream: Stream, messages: Messages, judges: Judges, say: Say
+    trial: Trial, injector: FaultInjector, messages: Messages, judges: Judges, say: Say
 ) -> list[FinalCheck]:
     """Run load and faults, then wait until all is settled; return checks of services and of unfinished work."""
-    platform, gave_up = injector.platform, []
+    platform, stream, gave_up = injector.platform, injector.stream, []
     messages.start()
     stream.start()
     _warm_up(platform, say)
-    for fault in schedule(seed, faults):
+    for fault in schedule(trial.seed, trial.faults):
         if fault.calm and injector.done:
             _wait_for_load(platform, injector.done[-1].at)
         time.sleep(fault.pause)
         done = injector.inject(fault)
         judges.begin(list(stream.dropped))
         gave_up += [name for name in SERVICES if platform.state(name)[0] == "FATAL"]
-        say(f"{fault.number}/{faults} {done.kind.value}: {done.target}: {done.effect}; {len(stream.dropped)} files")
+        effect = f"{done.kind.value}: {done.target}: {done.effect}"
+        say(f"{fault.number}/{trial.faults} {effect}; {len(stream.dropped)} files")
     stream.stop()
     messages.stop()
     judges.begin(stream.dropped)

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from include.samples.badness import Bad, BadKind, SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from proof.torture.proxied_platform import DATASETS
 
 if TYPE_CHECKING:
@@ -124,18 +124,18 @@ class Workload:
             path = self._write(number, sort, of.dataset, kind)
             if sort is Sort.RACE:
                 self.raced.add(of.key)
-            return self._dropped(number, sort, of.dataset, of.key, path, after=sort is Sort.NEW_CONTENT)
+            return _dropped(number, sort, of.key, path, after=sort is Sort.NEW_CONTENT)
         dataset = self._chance.choice(tuple(_WITHIN_BUDGET) if sort is Sort.BUDGET else DATASETS)
         dataset = "sales" if sort is Sort.LARGE else dataset
         kind = SampleFormat.CSV if sort in {Sort.LARGE, Sort.BAD} else self._chance.choice(_FORMATS[dataset])
         path = self._write(number, sort, dataset, kind)
-        return self._dropped(number, sort, dataset, f"incoming/{dataset}/{path.name}", path)
+        return _dropped(number, sort, f"incoming/{dataset}/{path.name}", path)
 
     def unmatched(self, name: str, number: int = 0) -> Drop:
         """Make a file without a dataset."""
         path = self._folder / f"{name}_unmatched.txt"
         path.write_text(f"file {name} of {self._seed} belongs to no dataset\n")
-        return self._dropped(number, Sort.UNMATCHED, "unknown", f"incoming/unknown/{path.name}", path)
+        return _dropped(number, Sort.UNMATCHED, f"incoming/unknown/{path.name}", path)
 
     def _earlier(self, sort: Sort, earlier: list[Drop]) -> Drop:
         """Choose the file whose name is used again; for a race one of the last, with a key that no held file has."""
@@ -155,16 +155,9 @@ class Workload:
         start = (
             _LARGE_KEYS + number // _LARGE_EVERY * rows // 2 if sort is Sort.LARGE else self._chance.randrange(_KEYS)
         )
-        write_sample(
-            self._contracts[dataset],
-            path,
-            rows,
-            kind,
-            seed=self._seed,
-            version=version,
-            start=start,
-            bad=self._badness(sort, dataset, rows),
-        )
+        bad = self._badness(sort, dataset, rows)
+        sample = Sample(self._contracts[dataset], rows, seed=self._seed, version=version, start=start, bad=bad)
+        write_sample(sample, path, kind)
         return path
 
     def _badness(self, sort: Sort, dataset: str, rows: int) -> list[Bad]:
@@ -179,9 +172,10 @@ class Workload:
             return [Bad(BadKind.DUPLICATE_KEYS, rows // 10)]
         return []
 
-    def _dropped(self, number: int, sort: Sort, dataset: str, key: str, path: Path, *, after: bool = False) -> Drop:
-        body = path.read_bytes()
-        return Drop(number, sort, dataset, key, path, etag_of(body), len(body), after)
+
+def _dropped(number: int, sort: Sort, key: str, path: Path, *, after: bool = False) -> Drop:
+    body, dataset = path.read_bytes(), key.split("/")[1]
+    return Drop(number, sort, dataset, key, path, etag_of(body), len(body), after)
 
 
 def etag_of(body: bytes) -> str:

@@ -15,7 +15,7 @@ from include.samples.badness import Bad, BadKind
 from include.settings import KafkaConfig, stream_settings
 from include.streams.dead_letters import dead_letter_topic
 from include.streams.offsets import PartitionOffsets, partition_offsets
-from include.streams.produce import produce_file
+from include.streams.produce import RowProducer
 from include.streams.publish import publisher
 from local.services import broker
 from ml_api.categories import CATEGORIES
@@ -45,7 +45,7 @@ def ids(running: Running, name: str) -> list[str]:
 
 def produce(running: Running, name: str) -> int:
     contract = read_contract(running.contracts / "transactions.yaml")
-    return produce_file(config(running), TOPIC, running.folder / name, contract, partitions=2).messages
+    return RowProducer(config(running), TOPIC, contract, partitions=2).produce_file(running.folder / name).messages
 
 
 def send(running: Running, values: Iterable[bytes], key: bytes) -> int:

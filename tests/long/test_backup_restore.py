@@ -18,12 +18,14 @@ import pytest
 from alembic import command
 
 from include.contracts.reader import read_contract
-from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.attempt import open_stores
+from include.ingestion.claim import claim
 from include.ingestion.ledger import Ledger
 from include.ingestion.object_keys import incoming_prefix
-from include.ingestion.pipeline import ingest_batch, open_stores
+from include.ingestion.pipeline import ingest_batch
+from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectInfo, ObjectStore
 from local.commands import backup, backup_manifest, dumps
@@ -62,7 +64,7 @@ class Sales:
 
     def drop(self, name: str, start: int, *, rows: int = ROWS) -> None:
         file = self._folder / name
-        write_sample(self._contract, file, rows, start=start)
+        write_sample(Sample(self._contract, rows, start=start), file)
         self.put(name, file.read_bytes())
 
     def put(self, name: str, body: bytes) -> None:
@@ -73,9 +75,9 @@ class Sales:
         self._runs += 1
         with open_stores(self._platform.s3_config, self._platform.warehouse_config()) as stores:
             run = AirflowRun("ingest_sales", f"run-{id(self)}-{self._runs}")
-            for batch in claim(self._contract, stores.objects, stores.ledger, run, self._settings):
+            for batch in claim(self._contract, stores, run, self._settings):
                 ingest_batch(self._contract, batch, stores, self._settings)
-            settle(self._contract, stores.objects, stores.ledger, self._settings)
+            settle(self._contract, stores, self._settings)
 
     def die_before_the_commit(self) -> None:
         with pytest.MonkeyPatch.context() as patch:

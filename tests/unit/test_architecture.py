@@ -4,11 +4,13 @@ import ast
 import re
 import subprocess
 import sys
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import pytest
 
 from include.errors import Code
+from include.ingestion.attempt import Attempt
 
 pytestmark = pytest.mark.unit
 
@@ -44,7 +46,8 @@ MAY_IMPORT = {
         "include.settings",
     },
     "include.cli": {
-        "include.cli", "include.ingestion", "include.contracts", "include.stores", "include.errors", "include.settings"
+        "include.cli", "include.ingestion", "include.streams", "include.samples", "include.contracts", "include.stores",
+        "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},
@@ -113,6 +116,13 @@ def test_module_is_short_and_has_a_docstring(path: Path) -> None:
     assert path.stem not in {"utils", "helpers", "common", "misc"}
     assert not re.search(r"_?v\d+$", path.stem)
     assert not source.strip() or ast.get_docstring(ast.parse(source)), "no docstring"
+
+
+def test_attempt_holds_what_every_stage_needs_and_knows_no_stage() -> None:
+    assert Attempt.__dataclass_params__.frozen
+    assert all(one.default is one.default_factory is MISSING for one in fields(Attempt)), "an optional field"
+    stages = {f"include.ingestion.{name}" for name in ("pipeline", "claim", "validate", "process", "load", "settle")}
+    assert imports(ROOT / "include" / "ingestion" / "attempt.py") & stages == set()
 
 
 # Codes

@@ -5,6 +5,7 @@ What belongs here: finding records again after the file was read. What does not:
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,7 @@ from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
 from include.ingestion.readers.parquet_text import parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import BATCH_ROWS
-from include.ingestion.records import FileFormat, SpooledFile
+from include.ingestion.records import FileFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,34 +26,33 @@ if TYPE_CHECKING:
     import duckdb
     import numpy.typing as npt
 
-    from include.contracts.model import Contract
-    from include.settings import IngestSettings
+    from include.ingestion.attempt import Attempt
+    from include.ingestion.records import Layout, SpooledFile
 
 Raw = tuple[int, int | None, str]
 
 
-def raw_records(
-    wanted: npt.NDArray[np.int64],
-    text: SpooledFile,
-    file_format: FileFormat,
-    contract: Contract,
-    connection: duckdb.DuckDBPyConnection,
-    settings: IngestSettings,
-) -> Iterator[Raw]:
+@dataclass(frozen=True)
+class OpenFile:
+    """A file while validate reads it: its text, expanded, its layout, and an engine for the attempt's folder."""
+
+    attempt: Attempt
+    text: SpooledFile
+    layout: Layout
+    connection: duckdb.DuckDBPyConnection
+
+
+def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
     """The wanted records as (number, line, text), in the order of the file; Parquet has no lines.
 
     Args:
+        file: the file.
         wanted: numbers of records, counted from 1 and sorted.
-        text: the file, expanded.
-        file_format: of the file.
-        contract: the file's.
-        connection: an engine.
-        settings: limits.
     """
-    if file_format is FileFormat.PARQUET:
-        yield from _parquet(wanted, text, connection, settings)
+    if file.layout.format is FileFormat.PARQUET:
+        yield from _parquet(file, wanted)
         return
-    records = _records(text, file_format, contract, settings)
+    records = _records(file)
     before = 0
     for number in map(int, wanted):
         record = next(islice(records, number - before - 1, None))
@@ -60,29 +60,23 @@ def raw_records(
         yield number, record.line, record.raw[:RAW_SHOWN]
 
 
-def _records(
-    text: SpooledFile, file_format: FileFormat, contract: Contract, settings: IngestSettings
-) -> Iterator[CsvRecord | JsonRecord]:
-    match file_format:
+def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
+    path, limit = file.text.path, file.attempt.settings.max_row_bytes
+    match file.layout.format:
         case FileFormat.CSV:
-            return data_records(text.path, sniff(text.path, contract, settings.max_row_bytes), settings.max_row_bytes)
+            return data_records(path, sniff(path, file.attempt.contract, limit), limit)
         case FileFormat.NDJSON:
-            return ndjson_records(text.path, settings.max_row_bytes, one_per_line=text.records_alone)
+            return ndjson_records(path, limit, one_per_line=file.text.records_alone)
         case _:
-            return document_records(text.path, settings.max_row_bytes)
+            return document_records(path, limit)
 
 
-def _parquet(
-    wanted: npt.NDArray[np.int64],
-    text: SpooledFile,
-    connection: duckdb.DuckDBPyConnection,
-    settings: IngestSettings,
-) -> Iterator[Raw]:
+def _parquet(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
     first = 1
-    with open_parquet(text.path) as file:
-        for batch in bounded_batches(file, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings):
+    with open_parquet(file.text.path) as stream:
+        for batch in bounded_batches(stream, file.text.path, BATCH_ROWS, TEXT_BATCH_BYTES, file.attempt.settings):
             start, end = np.searchsorted(wanted, [first, first + batch.num_rows])
             if numbers := wanted[start:end].tolist():
-                raws = parquet_text(connection, batch, first).raw(connection, numbers)
+                raws = parquet_text(file.connection, batch, first).raw(file.connection, numbers)
                 yield from ((number, None, raws[number][:RAW_SHOWN]) for number in numbers)
             first += batch.num_rows

@@ -11,7 +11,6 @@ from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
 from include.ingestion.records import Status
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, remove_own
 from include.stores.object_store import ObjectMissingError
-from include.stores.warehouse import statement, warehouse_errors
 
 if TYPE_CHECKING:
     from include.ingestion.ledger import Ledger
@@ -60,17 +59,9 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
         known: the datasets that have a contract.
     """
     stages = [selection.stage] if selection.stage else [Stage.VALIDATE, Stage.PROCESS, Stage.LOAD]
-    values = {
-        "dataset": selection.dataset or None,
-        "bucket": bucket,
-        "file_ids": None if selection.file_ids is None else list(selection.file_ids),
-        "statuses": [Status.failed_in(stage).value for stage in stages],
-    }
-    with warehouse_errors("reprocess"), ledger.connection.cursor() as cursor:
-        cursor.execute(statement("quarantined_files"), values)
-        rows = cursor.fetchall()
+    statuses = [Status.failed_in(stage) for stage in stages]
     keys, missing, waiting, refused = [], [], [], []
-    for dataset, object_key, settled_key, *_ in rows:
+    for dataset, object_key, settled_key in ledger.quarantined(selection.dataset, bucket, statuses, selection.file_ids):
         if not has_name(settled_key, selection.name or "*"):
             continue
         name = settled_key.rsplit("/", maxsplit=1)[-1]

@@ -7,7 +7,6 @@ import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 from include.contracts.reserved import UNKNOWN
@@ -32,10 +31,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from include.contracts.catalog import Catalog
-    from include.ingestion.claim import AirflowRun
-    from include.ingestion.ledger import Ledger
+    from include.ingestion.attempt import Stores
+    from include.ingestion.records import AirflowRun
     from include.settings import IngestSettings
-    from include.stores.object_store import ObjectInfo, ObjectStore
+    from include.stores.object_store import ObjectInfo
 
 _DIGEST_LETTERS = 12
 
@@ -51,9 +50,7 @@ class Swept:
     waiting: int = 0
 
 
-def sweep(
-    contracts: Callable[[], Catalog], objects: ObjectStore, ledger: Ledger, run: AirflowRun, settings: IngestSettings
-) -> Swept:
+def sweep(contracts: Callable[[], Catalog], stores: Stores, run: AirflowRun, settings: IngestSettings) -> Swept:
     """Route files that match a file pattern of a contract; quarantine other files as `unknown-dataset`.
 
     A file stays where it is and waits if the contract of its dataset is broken. It belongs to that dataset if it is in
@@ -67,12 +64,11 @@ def sweep(
     Args:
         contracts: reads them. It is called after the bucket is listed: if a contract is saved and then its first file
             is dropped, a sweep that sees the file must see the contract, too.
-        objects: the store of the landing bucket.
-        ledger: gets the waiting and the quarantined files.
+        stores: the landing bucket, and the ledger, which gets the waiting and the quarantined files.
         run: the run that sweeps, so that an operator finds the logs.
         settings: the landing bucket's name.
     """
-    bucket = settings.landing_bucket
+    bucket, objects = settings.landing_bucket, stores.objects
     items = list(objects.list(bucket, INCOMING, without_etag=True))
     catalog = contracts()
     broken = {error.dataset for error in catalog.broken}
@@ -105,13 +101,14 @@ def sweep(
             unknown.append(item)
             continue
         to_route.append((item, contract.dataset))
-    routed = _route_all(to_route, objects, ledger, run, bucket)
-    ledger.note_incoming(bucket, [_incoming(dataset, found) for dataset, found in sorted(waiting.items())])
+    work = _Sweep(stores, run, bucket)
+    routed = work.route_all(to_route)
+    stores.ledger.note_incoming(bucket, [_incoming(dataset, found) for dataset, found in sorted(waiting.items())])
     for dataset, found in unreadable.items():
-        _refuse_unreadable(dataset, found, ledger, run, bucket)
-    quarantined = _quarantine(unknown, catalog, objects, ledger, run, bucket)
+        work.refuse_unreadable(dataset, found)
+    quarantined = work.quarantine(unknown, catalog)
     if not catalog.is_empty:
-        quarantined += _end_entries_without_contract({*catalog.known, *broken}, objects, ledger, settings)
+        quarantined += work.end_entries_without_contract({*catalog.known, *broken})
     for dataset in sorted(broken & waiting.keys() - catalog.known.keys()):
         log.warning("%d files wait for the broken contract of %s.", len(waiting[dataset]), visible(dataset))
     return Swept(routed, quarantined, _log_drafts(catalog, waiting))
@@ -125,91 +122,9 @@ def _log_drafts(catalog: Catalog, waiting: dict[str, list[ObjectInfo]]) -> int:
     return sum(len(waiting[dataset]) for dataset in catalog.drafts)
 
 
-def _route_all(
-    found: list[tuple[ObjectInfo, str]], objects: ObjectStore, ledger: Ledger, run: AirflowRun, bucket: str
-) -> int:
-    """Move files to the folders of their datasets; the number of moved files.
-
-    A file that the store refuses to serve is entered in the ledger and not tried again before it is reprocessed.
-    """
-    skipped = objects_to_skip(ledger.connection, bucket, [item for item, _ in found]) if found else set()
-    refuse_replaced = partial(_refuse_replaced, ledger=ledger, run=run)
-    routed = 0
-    for item, dataset in found:
-        if (item.key, item.etag) in skipped:
-            continue
-        try:
-            routed += _route(item, dataset, bucket, objects, refuse_replaced)
-        except PermanentError as error:
-            answer = objects.unreadable(error, bucket, item.key)
-            if not answer:
-                raise
-            message = f"{not_served(answer)} It belongs to {dataset} and stays where it is. {NOT_SERVED_REMEDY}"
-            _refuse_without_moving(UNKNOWN, [(item, message)], ledger, run, bucket)
-    return routed
-
-
-def _route(
-    item: ObjectInfo,
-    dataset: str,
-    bucket: str,
-    objects: ObjectStore,
-    refuse_replaced: Callable[[str, str, tuple[ObjectInfo, ...]], None],
-) -> int:
-    """Move a file to its dataset's folder; 1 if it was moved, else 0.
-
-    If other content has its key there, the file is moved to a subfolder: both load, and neither is overwritten.
-    """
-    name = item.key.rsplit("/", maxsplit=1)[-1]
-    digest = hashlib.sha256(f"{item.key}\n{item.etag}".encode()).hexdigest()[:_DIGEST_LETTERS]
-    for target in (incoming_key(dataset, name), incoming_key(dataset, f"{digest}/{name}")):
-        try:
-            move(objects, bucket, item, target, partial(refuse_replaced, dataset, bucket))
-        except ObjectExistsError:
-            continue
-        except (ObjectMissingError, ObjectReplacedError):
-            return 0  # overwritten or removed since it was listed: the next sweep handles the new version
-        log.info("%s belongs to %s: it is %s now.", visible(item.key), dataset, visible(target))
-        return 1
-    return 0
-
-
-def _refuse_replaced(
-    dataset: str, bucket: str, older: tuple[ObjectInfo, ...], *, ledger: Ledger, run: AirflowRun
-) -> None:
-    """Enter the versions that a newer one replaced before they were routed: each gets an entry of its own."""
-    messages = {version.etag: replaced(version) for version in older}
-    for file_id, _ in ledger.claim(dataset, "", bucket, older, run.dag_id, run.run_id):
-        entry = ledger.read(file_id)
-        if entry is not None and entry.etag in messages:
-            message = messages[entry.etag]
-            ledger.failed(file_id, entry.attempts, Stage.VALIDATE, Code.REPLACED_BEFORE_CLAIM, message)
-            ledger.settled(file_id, None)
-
-
 def _given_up(item: ObjectInfo) -> bool:
     """Whether an object without an ETag is so old that it is not being written any more."""
     return item.modified_at is not None and item.modified_at < datetime.now(UTC) - UNREADABLE_AFTER
-
-
-def _refuse_unreadable(dataset: str, found: list[ObjectInfo], ledger: Ledger, run: AirflowRun, bucket: str) -> None:
-    """Enter objects that never get an ETag as refused. They stay where they are, and the ledger says so."""
-    skipped = objects_to_skip(ledger.connection, bucket, found)
-    named = [(item, no_etag(item)) for item in found if (item.key, item.etag) not in skipped]
-    _refuse_without_moving(dataset, named, ledger, run, bucket)
-
-
-def _refuse_without_moving(
-    dataset: str, found: list[tuple[ObjectInfo, str]], ledger: Ledger, run: AirflowRun, bucket: str
-) -> None:
-    """Enter objects that cannot be read as refused, each with its message. They stay where they are."""
-    messages = {item.key: message for item, message in found}
-    for file_id, _ in ledger.claim(dataset, "", bucket, [item for item, _ in found], run.dag_id, run.run_id):
-        entry = ledger.read(file_id)
-        if entry is not None and entry.object_key in messages:
-            message = messages[entry.object_key]
-            ledger.failed(file_id, entry.attempts, Stage.VALIDATE, Code.OBJECT_UNREADABLE, message)
-            ledger.settled(file_id, entry.object_key)
 
 
 def _incoming(dataset: str, found: list[ObjectInfo]) -> Incoming:
@@ -217,50 +132,116 @@ def _incoming(dataset: str, found: list[ObjectInfo]) -> Incoming:
     return Incoming(dataset, len(found), sum(item.size for item in found), min(written, default=None))
 
 
-def _quarantine(
-    unknown: list[ObjectInfo], catalog: Catalog, objects: ObjectStore, ledger: Ledger, run: AirflowRun, bucket: str
-) -> int:
-    """Quarantine files of no dataset; the number of files entered in the ledger."""
-    known = ", ".join(sorted(catalog.known))
-    message = (
-        f"No contract knows this file. Drop it into incoming/<dataset>/ (datasets: {known}), "
-        "or add a contract and reprocess it."
-    )
-    skipped = objects_to_skip(ledger.connection, bucket, unknown) if unknown else set()
-    found = [item for item in unknown if (item.key, item.etag) not in skipped]
-    entered = ledger.claim(UNKNOWN, "", bucket, found, run.dag_id, run.run_id)
-    for file_id, _ in entered:
-        ledger.failed(file_id, 0, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
-    settle_entries(ledger.unsettled(UNKNOWN, bucket), objects, ledger).raise_first()
-    return len(entered)
+@dataclass(frozen=True)
+class _Sweep:
+    """Moves the files of a sweep, and enters those that are refused in the ledger."""
 
+    stores: Stores
+    run: AirflowRun
+    bucket: str
 
-def _end_entries_without_contract(
-    datasets: set[str], objects: ObjectStore, ledger: Ledger, settings: IngestSettings
-) -> int:
-    """Quarantine claimed files whose contract was deleted or renamed before they were loaded.
+    def route_all(self, found: list[tuple[ObjectInfo, str]]) -> int:
+        """Move files to the folders of their datasets; the number of moved files.
 
-    Files of such datasets that have an outcome are settled here, because no ingest DAG exists that would do it. A
-    worker that still has such a file gets an error at its next note in the ledger and changes nothing.
+        A file that the store refuses to serve is entered in the ledger and not tried again before it is reprocessed.
+        """
+        skipped = self._to_skip([item for item, _ in found])
+        routed = 0
+        for item, dataset in found:
+            if (item.key, item.etag) in skipped:
+                continue
+            try:
+                routed += self._route(item, dataset)
+            except PermanentError as error:
+                answer = self.stores.objects.unreadable(error, self.bucket, item.key)
+                if not answer:
+                    raise
+                message = f"{not_served(answer)} It belongs to {dataset} and stays where it is. {NOT_SERVED_REMEDY}"
+                self._refuse(UNKNOWN, [(item, message)], Code.OBJECT_UNREADABLE)
+        return routed
 
-    Returns:
-        The number of quarantined files.
-    """
-    bucket, ended = settings.landing_bucket, 0
-    entries = entries_without_contract(ledger.connection, bucket, datasets | {UNKNOWN})
-    for entry in entries:
-        if entry.has_outcome:
-            continue
+    def _route(self, item: ObjectInfo, dataset: str) -> int:
+        """Move a file to its dataset's folder; 1 if it was moved, else 0.
+
+        If other content has its key there, the file is moved to a subfolder: both load, and neither is overwritten.
+        """
+
+        def refuse_replaced(older: tuple[ObjectInfo, ...]) -> None:
+            # A newer version replaced them before they were routed: each gets an entry of its own.
+            messages = [(version, replaced(version)) for version in older]
+            self._refuse(dataset, messages, Code.REPLACED_BEFORE_CLAIM)
+
+        name = item.key.rsplit("/", maxsplit=1)[-1]
+        digest = hashlib.sha256(f"{item.key}\n{item.etag}".encode()).hexdigest()[:_DIGEST_LETTERS]
+        for target in (incoming_key(dataset, name), incoming_key(dataset, f"{digest}/{name}")):
+            try:
+                move(self.stores.objects, self.bucket, item, target, refuse_replaced)
+            except ObjectExistsError:
+                continue
+            except (ObjectMissingError, ObjectReplacedError):
+                return 0  # overwritten or removed since it was listed: the next sweep handles the new version
+            log.info("%s belongs to %s: it is %s now.", visible(item.key), dataset, visible(target))
+            return 1
+        return 0
+
+    def refuse_unreadable(self, dataset: str, found: list[ObjectInfo]) -> None:
+        """Enter objects that never get an ETag as refused. They stay where they are, and the ledger says so."""
+        skipped = self._to_skip(found)
+        messages = [(item, no_etag(item)) for item in found if (item.key, item.etag) not in skipped]
+        self._refuse(dataset, messages, Code.OBJECT_UNREADABLE)
+
+    def _refuse(self, dataset: str, found: list[tuple[ObjectInfo, str]], code: Code) -> None:
+        """Enter objects as refused, each with its message: they cannot be read and stay where they are, or are gone."""
+        ledger, messages = self.stores.ledger, {(item.key, item.etag): message for item, message in found}
+        for file_id, _ in ledger.claim(dataset, "", self.bucket, [item for item, _ in found], self.run):
+            entry = ledger.read(file_id)
+            if entry is not None and (message := messages.get((entry.object_key, entry.etag))) is not None:
+                ledger.failed(file_id, entry.attempts, Stage.VALIDATE, code, message)
+                ledger.settled(file_id, entry.object_key if code is Code.OBJECT_UNREADABLE else None)
+
+    def quarantine(self, unknown: list[ObjectInfo], catalog: Catalog) -> int:
+        """Quarantine files of no dataset; the number of files entered in the ledger."""
+        ledger, known = self.stores.ledger, ", ".join(sorted(catalog.known))
         message = (
-            f"The contract of the dataset {entry.dataset} was deleted or renamed while this file waited. Add a "
-            "contract for it again, or give the file pattern to another one, then trigger reprocess_failed."
+            f"No contract knows this file. Drop it into incoming/<dataset>/ (datasets: {known}), "
+            "or add a contract and reprocess it."
         )
-        with suppress(StaleAttemptError):  # a worker has finished it meanwhile
-            ledger.failed(entry.file_id, entry.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
-            log.warning("File %s (%s): %s", entry.file_id, entry.shown_key, message)
-            ended += 1
-    if entries:
-        again = (ledger.read(entry.file_id) for entry in entries)
-        finished = [entry for entry in again if entry is not None and entry.has_outcome]
-        settle_entries(finished, objects, ledger).raise_first()
-    return ended
+        skipped = self._to_skip(unknown)
+        found = [item for item in unknown if (item.key, item.etag) not in skipped]
+        entered = ledger.claim(UNKNOWN, "", self.bucket, found, self.run)
+        for file_id, _ in entered:
+            ledger.failed(file_id, 0, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
+        settle_entries(ledger.unsettled(UNKNOWN, self.bucket), self.stores).raise_first()
+        return len(entered)
+
+    def end_entries_without_contract(self, datasets: set[str]) -> int:
+        """Quarantine claimed files whose contract was deleted or renamed before they were loaded.
+
+        Files of such datasets that have an outcome are settled here, because no ingest DAG exists that would do it. A
+        worker that still has such a file gets an error at its next note in the ledger and changes nothing.
+
+        Returns:
+            The number of quarantined files.
+        """
+        ledger, ended = self.stores.ledger, 0
+        entries = entries_without_contract(self.stores.connection, self.bucket, datasets | {UNKNOWN})
+        for entry in entries:
+            if entry.has_outcome:
+                continue
+            message = (
+                f"The contract of the dataset {entry.dataset} was deleted or renamed while this file waited. Add a "
+                "contract for it again, or give the file pattern to another one, then trigger reprocess_failed."
+            )
+            with suppress(StaleAttemptError):  # a worker has finished it meanwhile
+                ledger.failed(entry.file_id, entry.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
+                log.warning("File %s (%s): %s", entry.file_id, entry.shown_key, message)
+                ended += 1
+        if entries:
+            again = (ledger.read(entry.file_id) for entry in entries)
+            finished = [entry for entry in again if entry is not None and entry.has_outcome]
+            settle_entries(finished, self.stores).raise_first()
+        return ended
+
+    def _to_skip(self, found: list[ObjectInfo]) -> set[tuple[str, str]]:
+        """Key and ETag of the objects that the ledger has already."""
+        return objects_to_skip(self.stores.connection, self.bucket, found) if found else set()

@@ -111,6 +111,18 @@ def commits(plan: _Plan) -> list[Commit]:
     return _Writer(plan).write()
 
 
+@dataclass(frozen=True)
+class _Change:
+    """A commit before it has a hash. `number` is that of its pull request; GitHub signs what is merged there."""
+
+    author: Person
+    moment: datetime
+    message: str
+    parents: int
+    number: int | None = None
+    signed: bool = False
+
+
 class _Writer:
     """Draws branches day by day, and adds their commits to the main branch when they are merged."""
 
@@ -167,41 +179,43 @@ class _Writer:
         squashed = self._random.random() < 0.25
         for step in range(0 if squashed else size):
             text = subject if step == 0 else self._subject()
-            self._commit(author, moment, self._message(text), 1, number=number)
+            self._commit(_Change(author, moment, self._message(text), 1, number=number))
             moment += timedelta(minutes=self._random.randint(4, 200))
             if step == 2 and self._random.random() < 0.4:
-                self._commit(author, moment, f"Merge branch 'main' into {_branch_name(subject)}", 2, number=number)
+                self._commit(
+                    _Change(author, moment, f"Merge branch 'main' into {_branch_name(subject)}", 2, number=number)
+                )
         merger = self._random.choice(self._maintainers)
         merged_at = self._moment(moment + timedelta(days=self._random.choice([0, 0, 1, 1, 2, 4])), merger)
         merged_at = max(merged_at, moment + timedelta(minutes=10))
         if squashed:
-            self._commit(author, merged_at, f"{self._message(subject)} (#{number})", 1, number=number, signed=True)
+            self._commit(
+                _Change(author, merged_at, f"{self._message(subject)} (#{number})", 1, number=number, signed=True)
+            )
         else:
             owner = (author.login or "ghost").removesuffix("[bot]")
             text = f"Merge pull request #{number} from {owner}/{_branch_name(subject)}\n\n{subject}"
-            self._commit(merger, merged_at, text, 2, number=number, signed=True)
+            self._commit(_Change(merger, merged_at, text, 2, number=number, signed=True))
 
     def _direct(self, day: datetime) -> None:
         """Add a maintainer's small change without a branch, or sometimes a manually merged release branch."""
         person = self._random.choice(self._maintainers)
         moment = self._moment(day, person)
         if self._random.random() < 0.12:
-            self._commit(person, moment, f"Merge branch 'release-{day:%y.%m}'", 2)
+            self._commit(_Change(person, moment, f"Merge branch 'release-{day:%y.%m}'", 2))
         else:
-            self._commit(person, moment, self._message(self._subject()), 1)
+            self._commit(_Change(person, moment, self._message(self._subject()), 1))
 
-    def _commit(
-        self, author: Person, moment: datetime, message: str, parents: int, *, number: int | None = None,
-        signed: bool = False,
-    ) -> None:  # fmt: skip
+    def _commit(self, change: _Change) -> None:
+        author, moment = change.author, change.moment
         late = timedelta(minutes=self._random.randint(1, 2000)) if self._random.random() < 0.12 else timedelta(0)
         comments = self._random.choices([0, 1, 2, 5], [88, 8, 3, 1])[0]
         self._drafts.append(
             Commit(
                 repository=self._plan.repository, sha="", author=author.name, email=author.email, login=author.login,
-                committer="GitHub" if signed else author.name, authored_at=_stamp(moment),
-                committed_at=_stamp(moment + late), message=message, parents=("",) * parents, comments=comments,
-                verified=signed or self._random.random() < 0.3, number=number,
+                committer="GitHub" if change.signed else author.name, authored_at=_stamp(moment),
+                committed_at=_stamp(moment + late), message=change.message, parents=("",) * change.parents,
+                comments=comments, verified=change.signed or self._random.random() < 0.3, number=change.number,
             )
         )  # fmt: skip
 

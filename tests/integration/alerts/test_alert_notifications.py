@@ -10,8 +10,8 @@ import pytest
 from alerting_world import BUCKET, smtp
 
 from include.contracts.catalog import read_catalog
-from include.ingestion.claim import AirflowRun
-from include.ingestion.pipeline import open_stores
+from include.ingestion.attempt import open_stores
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.alert_memory import Subject, open_memory
@@ -96,7 +96,7 @@ def test_swept_unknown_files_are_notified_with_the_location_of_their_report(
     with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
         run = AirflowRun("sweep_unmatched", "run-7")
         settings = IngestSettings(landing_bucket=BUCKET)
-        swept = sweep(lambda: read_catalog(CONTRACTS_DIR), stores.objects, stores.ledger, run, settings)
+        swept = sweep(lambda: read_catalog(CONTRACTS_DIR), stores, run, settings)
     assert swept.quarantined == 1
     tasks.do("files", dataset="unknown", began=BEGAN)
     assert subjects(mails) == ["unknown: 1 file quarantined"]

@@ -45,7 +45,7 @@ elif command.startswith("compose port"):
     print("0.0.0.0:{port}")
 elif "psql" in command:
     query = sys.stdin.read()
-    dropped = [line.split() for line in (home / "calls").read_text().splitlines() if "include.samples" in line]
+    dropped = [line.split() for line in (home / "calls").read_text().splitlines() if "include.cli" in line]
     if "json_agg" in query:
         print(json.dumps([
             {{"name": words[words.index("--out") + 1].removeprefix("/tmp/"), "error_code": None, "error_message": None,
@@ -105,9 +105,11 @@ def test_all_roles_run_and_a_second_run_changes_nothing(docker: Host) -> None:
     done = docker.play("set_up,start,pipeline,verify", **VARIABLES)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "compose up --detach --quiet-pull" in docker.calls
-    dropped = [call for call in docker.calls if "include.samples" in call]
+    dropped = [call for call in docker.calls if "include.cli" in call]
     assert len(dropped) == 2
-    assert "exec -T airflow-worker python -m include.samples --format csv --rows 1000 --bad bad-date:2" in dropped[1]
+    assert (
+        "exec -T airflow-worker python -m include.cli generate --format csv --rows 1000 --bad bad-date:2" in dropped[1]
+    )
     assert dropped[1].endswith("--drop -- sales")
     settings = (docker.checkout / ".env").read_text().splitlines()
     assert settings[0] == "POSTGRES_PASSWORD=made-up-secret"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import psycopg
@@ -12,6 +13,7 @@ import psycopg
 from include.ingestion import load
 from include.ingestion import pipeline as stages
 from include.ingestion import settle as settling
+from include.ingestion.attempt import open_stores
 from include.ingestion.ledger import Ledger
 from include.ingestion.pipeline import ingest_batch
 from include.stores import object_moves
@@ -73,21 +75,24 @@ TRAPS: dict[str, Callable[[], None]] = {
 }
 
 
-def _work(
-    *,
-    point: str,
-    contract: Contract,
-    file_ids: Sequence[int],
-    s3: S3Config,
-    warehouse: WarehouseConfig,
-    settings: IngestSettings,
-) -> None:
+@dataclass(frozen=True)
+class Work:
+    """What the worker needs of a pipeline, and the files that it ingests."""
+
+    contract: Contract
+    s3: S3Config
+    warehouse: WarehouseConfig
+    settings: IngestSettings
+    file_ids: list[int]
+
+
+def _work(point: str, work: Work) -> None:
     TRAPS[point]()
-    with stages.open_stores(s3, warehouse) as stores:
+    with open_stores(work.s3, work.warehouse) as stores:
         if point in SETTLES:
-            settling.settle(contract, stores.objects, stores.ledger, settings)
+            settling.settle(work.contract, stores, work.settings)
         else:
-            ingest_batch(contract, file_ids, stores, settings)
+            ingest_batch(work.contract, work.file_ids, stores, work.settings)
 
 
 def die_at(point: str, pipeline: Pipeline, file_ids: Sequence[int] = ()) -> None:
@@ -96,17 +101,8 @@ def die_at(point: str, pipeline: Pipeline, file_ids: Sequence[int] = ()) -> None
     Raises:
         AssertionError: the process did not reach the point.
     """
-    process = _PROCESSES.Process(
-        target=_work,
-        kwargs={
-            "point": point,
-            "contract": pipeline.contract,
-            "file_ids": list(file_ids),
-            "s3": pipeline.s3,
-            "warehouse": pipeline.warehouse,
-            "settings": pipeline.settings,
-        },
-    )
+    work = Work(pipeline.contract, pipeline.s3, pipeline.warehouse, pipeline.settings, list(file_ids))
+    process = _PROCESSES.Process(target=_work, args=(point, work))
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL, f"'{point}' was not reached: the worker ended with {process.exitcode}"

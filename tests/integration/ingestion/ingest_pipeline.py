@@ -14,12 +14,14 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.attempt import Stores, open_stores
+from include.ingestion.claim import claim
 from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
-from include.ingestion.pipeline import BatchResult, Stores, ingest_batch, open_stores
+from include.ingestion.pipeline import BatchResult, ingest_batch
+from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.stores.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -78,12 +80,12 @@ class Pipeline:
 
     def sample(self, name: str, rows: int, file_format: SampleFormat = SampleFormat.CSV, **how: Any) -> SampleReport:
         """Write a generated file to the test's folder."""
-        return write_sample(self.contract, self.folder / name, rows, file_format, **how)
+        return write_sample(Sample(self.contract, rows, **how), self.folder / name, file_format)
 
     def claim(self, run_id: str | None = None) -> list[list[int]]:
         with self.stores() as stores:
             run = AirflowRun("ingest_test", run_id or f"run-{next(self._runs)}")
-            return claim(self.contract, stores.objects, stores.ledger, run, self.settings)
+            return claim(self.contract, stores, run, self.settings)
 
     def ingest(self, batches: Sequence[Sequence[int]]) -> BatchResult:
         """Ingest all batches, each with separate stores as in a task; the sum of their results."""
@@ -98,7 +100,7 @@ class Pipeline:
 
     def settle(self) -> dict[str, int]:
         with self.stores() as stores:
-            return settle(self.contract, stores.objects, stores.ledger, self.settings)
+            return settle(self.contract, stores, self.settings)
 
     def run(self) -> BatchResult:
         """Claim, ingest and settle, as one run of the DAG does."""

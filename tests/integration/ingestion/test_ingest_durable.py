@@ -15,9 +15,9 @@ from own_platform import own_platform
 
 from include.contracts.catalog import read_catalog
 from include.contracts.reserved import UNKNOWN
-from include.ingestion.claim import AirflowRun
+from include.ingestion.attempt import open_stores
 from include.ingestion.ledger import Ledger
-from include.ingestion.pipeline import open_stores
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectStore
@@ -72,8 +72,7 @@ def drop_and_sweep(platform: Platform, name: str) -> None:
     with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
         sweep(
             lambda: read_catalog(CONTRACTS_DIR),
-            stores.objects,
-            stores.ledger,
+            stores,
             AirflowRun("sweep_unmatched", "run-1"),
             settings,
         )
@@ -102,7 +101,7 @@ def test_outcome_is_on_disk_before_anything_is_moved(
     original, durable = Ledger._advance, dict[str, str]()
 
     def advance(ledger: Ledger, name: str, *what: Any) -> None:
-        row = ledger.connection.execute("SHOW synchronous_commit").fetchone()
+        row = ledger._connection.execute("SHOW synchronous_commit").fetchone()
         durable[name] = row[0] if row else ""
         original(ledger, name, *what)
 

@@ -13,7 +13,7 @@ import pytest
 
 from include.contracts.model import OnDuplicate
 from include.samples.badness import Bad, BadKind, SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 
 if TYPE_CHECKING:
     from conftest import MakePipeline
@@ -41,7 +41,7 @@ def ten_thousand(
     of each in the file.
     """
     path = tmp_path_factory.mktemp("sample") / "sales.csv"
-    write_sample(contracts["sales"], path, 10_000)
+    write_sample(Sample(contracts["sales"], 10_000), path)
     with path.open(newline="") as file:
         found = list(csv.DictReader(file))
     readers = {

@@ -18,8 +18,8 @@ from include.contracts.catalog import Catalog
 from include.contracts.column_names import is_column_name, table_column
 from include.contracts.model import UnknownColumns
 from include.errors import PipelineError
-from include.ingestion.claim import AirflowRun
 from include.ingestion.object_keys import MAX_KEY_BYTES, REJECTS, REPORT, incoming_prefix
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import sweep
 from include.samples.badness import Bad, BadKind
@@ -228,7 +228,7 @@ def test_sweep_handles_hostile_names(pipeline: Pipeline, caplog: pytest.LogCaptu
 
     with pipeline.stores() as stores:
         run = AirflowRun("sweep_test", "run-1")
-        found = [sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings) for _ in range(3)]
+        found = [sweep(lambda: catalog, stores, run, pipeline.settings) for _ in range(3)]
 
     renamed = sum("\0" in key for key in keys)
     assert [swept.quarantined for swept in found] == [len(keys) - renamed, renamed, 0]

@@ -10,7 +10,7 @@ import pytest
 from include.contracts.catalog import Catalog
 from include.contracts.model import Status
 from include.contracts.problems import ContractError, Problem, Remains
-from include.ingestion.claim import AirflowRun
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.sweep import sweep
 from include.ingestion.waiting import sweep_is_due
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 def noted(pipeline: Pipeline, catalog: Catalog) -> dict[str, Row]:
     """The noted files after a sweep, by dataset."""
     with pipeline.stores() as stores:
-        sweep(lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings)
+        sweep(lambda: catalog, stores, AirflowRun("sweep_test", "run-1"), pipeline.settings)
     rows = pipeline.sql("SELECT * FROM ops.incoming_files WHERE bucket = %s", pipeline.bucket)
     return {row["dataset"]: row for row in rows}
 
@@ -93,7 +93,7 @@ def test_sweep_leaves_top_level_files_of_a_broken_contract_and_notes_them(pipeli
 
     with pipeline.stores() as stores:
         catalog, run = Catalog({"orders": orders}, (broken, odd)), AirflowRun("sweep_test", "run-1")
-        swept = sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings)
+        swept = sweep(lambda: catalog, stores, run, pipeline.settings)
 
     assert (swept.routed, swept.quarantined) == (1, 1)
     left = sorted(item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/"))
@@ -113,7 +113,7 @@ def test_sweep_leaves_files_of_a_draft_and_lists_them(pipeline: Pipeline) -> Non
 
     with pipeline.stores() as stores:
         run = AirflowRun("sweep_test", "run-1")
-        swept = sweep(lambda: catalog, stores.objects, stores.ledger, run, pipeline.settings)
+        swept = sweep(lambda: catalog, stores, run, pipeline.settings)
 
     assert (swept.routed, swept.quarantined, swept.waiting) == (0, 1, 2)
     assert sorted(item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/")) == keys
@@ -129,7 +129,7 @@ def test_activated_draft_gets_its_files(pipeline: Pipeline) -> None:
     with pipeline.stores() as stores:
         run = AirflowRun("sweep_test", "run-1")
         for catalog in (Catalog({}, (), {"visits": contract}), Catalog({"visits": contract})):
-            swept = sweep(iter([catalog]).__next__, stores.objects, stores.ledger, run, pipeline.settings)
+            swept = sweep(iter([catalog]).__next__, stores, run, pipeline.settings)
     assert swept.routed == 1
     assert [item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/")] == [
         "incoming/visits/visits_1.csv"
@@ -142,6 +142,6 @@ def test_sweep_without_any_contract_quarantines_nothing(pipeline: Pipeline) -> N
         pipeline.objects.put(pipeline.bucket, key, b"a\n")
     with pipeline.stores() as stores:
         run = AirflowRun("sweep_test", "run-1")
-        swept = sweep(lambda: Catalog({}), stores.objects, stores.ledger, run, pipeline.settings)
+        swept = sweep(lambda: Catalog({}), stores, run, pipeline.settings)
     assert (swept.routed, swept.quarantined) == (0, 0)
     assert {item.key for item in pipeline.objects.list(pipeline.bucket, "incoming/")} == set(keys)

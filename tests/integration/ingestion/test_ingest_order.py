@@ -14,11 +14,11 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, ErrorBudget, UnknownColumns
 from include.errors import Code, RetryableError
-from include.ingestion import load
+from include.ingestion import load, validate
 from include.ingestion import pipeline as stages
 from include.ingestion.claim import in_turn
 from include.ingestion.fetch import ObjectChangedError
-from include.ingestion.records import FileEntry, Status
+from include.ingestion.records import Status
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.stores.object_store import ObjectInfo, ObjectStore
 
@@ -182,7 +182,7 @@ def test_file_that_replaces_a_waiting_one_with_the_same_content_is_loaded_last(
 
 def trap(name: str, error: Callable[[], Exception], original: Callable[..., Any]) -> Callable[..., Any]:
     def stage(*values: Any) -> Any:
-        if any(isinstance(each, FileEntry) and each.name == name for each in values):
+        if any(getattr(each, "entry", each).name == name for each in values[:1]):
             raise error()
         return original(*values)
 
@@ -302,13 +302,13 @@ def test_two_workers_with_the_same_content_load_it_once(unordered: Pipeline, mon
     unordered.put("a.csv", A)
     unordered.put("b.csv", A)
     ((first, second),) = unordered.claim()
-    monkeypatch.setattr(stages, "_find_duplicate", lambda *_: None)
+    monkeypatch.setattr(validate, "find_duplicate", lambda *_: None)
     original, barrier = load._publish, threading.Barrier(2, timeout=30)
 
     def publish(*values: Any) -> Any:
         barrier.wait()
-        entry = values[1]
-        if entry.file_id == second:
+        attempt = values[0]
+        if attempt.entry.file_id == second:
             wait_until(lambda: unordered.entry(first)["status"] != Status.PROCESSED)
         return original(*values)
 

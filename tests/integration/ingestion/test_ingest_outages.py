@@ -132,7 +132,7 @@ def test_loader_waits_its_turn_longer_than_the_lock_timeout(loaded_once: Pipelin
 
 def end_session(ledger: Ledger, pipeline: Pipeline) -> None:
     """End the worker's connection, as an administrator, a failover or a network failure does."""
-    pid = ledger.connection.info.backend_pid
+    pid = ledger._connection.info.backend_pid
     with direct(pipeline.warehouse) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
 

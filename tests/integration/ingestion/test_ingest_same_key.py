@@ -11,8 +11,8 @@ import pytest
 
 from include.contracts.catalog import Catalog
 from include.contracts.reserved import UNKNOWN
-from include.ingestion.claim import AirflowRun
 from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import Swept, sweep
 from include.samples.badness import Bad, BadKind
@@ -247,9 +247,7 @@ def test_multipart_file_is_moved_again_after_a_kill_after_its_copy(
 def swept(pipeline: Pipeline) -> Swept:
     catalog = Catalog({pipeline.contract.dataset: pipeline.contract}, ())
     with pipeline.stores() as stores:
-        return sweep(
-            lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
-        )
+        return sweep(lambda: catalog, stores, AirflowRun("sweep_test", "run-1"), pipeline.settings)
 
 
 def test_sweep_routes_beside_a_file_of_the_same_name_and_both_load(pipeline: Pipeline) -> None:
@@ -360,9 +358,7 @@ def test_sweep_ends_files_of_a_contract_that_was_deleted_after_they_were_claimed
 
     def sweeps() -> Swept:
         with pipeline.stores() as stores:
-            return sweep(
-                lambda: others, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
-            )
+            return sweep(lambda: others, stores, AirflowRun("sweep_test", "run-1"), pipeline.settings)
 
     assert sweeps() == Swept(routed=0, quarantined=int(moment == "claimed"))
 

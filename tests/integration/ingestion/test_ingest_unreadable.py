@@ -13,7 +13,7 @@ from botocore.awsrequest import AWSResponse
 
 from include.contracts.catalog import Catalog
 from include.errors import Code, PermanentError, RetryableError
-from include.ingestion.claim import AirflowRun
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
 from include.ingestion.upkeep.sweep import Swept, sweep
 from include.ingestion.waiting import any_to_claim
@@ -131,9 +131,7 @@ def test_file_at_the_top_that_the_store_refuses_is_one_refused_entry_and_the_oth
 
     def sweeps() -> Swept:
         with pipeline.stores() as stores:
-            return sweep(
-                lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
-            )
+            return sweep(lambda: catalog, stores, AirflowRun("sweep_test", "run-1"), pipeline.settings)
 
     def entries() -> list[tuple[Any, ...]]:
         rows = pipeline.sql(
@@ -222,9 +220,7 @@ def test_object_without_an_etag_is_refused_after_minutes_and_triggers_no_run(
 
     def sweeps() -> Swept:
         with pipeline.stores() as stores:
-            return sweep(
-                lambda: catalog, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings
-            )
+            return sweep(lambda: catalog, stores, AirflowRun("sweep_test", "run-1"), pipeline.settings)
 
     without_etag(stuck, timedelta(minutes=1))
     sweeps()

@@ -11,7 +11,7 @@ from include.contracts.problems import ContractError, Problem
 from include.contracts.reserved import UNKNOWN
 from include.errors import Code, PermanentError
 from include.ingestion import pipeline as stages
-from include.ingestion.claim import AirflowRun
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
 from include.ingestion.upkeep.sweep import Swept, sweep
 from include.samples.badness import Bad, BadKind
@@ -53,7 +53,7 @@ def swept(pipeline: Pipeline, *broken: str, meanwhile: Callable[[], object] = la
         return catalog
 
     with pipeline.stores() as stores:
-        return sweep(contracts, stores.objects, stores.ledger, AirflowRun("sweep_test", "run-1"), pipeline.settings)
+        return sweep(contracts, stores, AirflowRun("sweep_test", "run-1"), pipeline.settings)
 
 
 def unknown_files(pipeline: Pipeline) -> list[Row]:

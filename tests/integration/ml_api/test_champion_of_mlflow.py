@@ -225,21 +225,29 @@ def test_service_process_loads_the_champion_and_ends_with_sigterm(
 
 
 @pytest.mark.parametrize(
-    ("key", "serialization_format", "reason"),
+    ("registered", "reason"),
     [
         pytest.param(
-            "", "skops", "it has no signature: it was not registered by this platform's training", id="unsigned"
+            {"key": "", "serialization_format": "skops"},
+            "it has no signature: it was not registered by this platform's training",
+            id="unsigned",
         ),
-        pytest.param("another", "skops", "its signature is not valid", id="of-another-platform"),
-        pytest.param("", "cloudpickle", "it has no signature", id="pickle"),
-        pytest.param(KEY, "cloudpickle", "it has no model.skops but model.pkl", id="pickle-with-a-signature"),
+        pytest.param(
+            {"key": "another", "serialization_format": "skops"}, "its signature is not valid", id="of-another-platform"
+        ),
+        pytest.param({"key": "", "serialization_format": "cloudpickle"}, "it has no signature", id="pickle"),
+        pytest.param(
+            {"key": KEY, "serialization_format": "cloudpickle"},
+            "it has no model.skops but model.pkl",
+            id="pickle-with-a-signature",
+        ),
     ],
 )
 def test_model_that_training_has_not_registered_is_never_used(
-    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], key: str, serialization_format: str,
+    client: TestClient, mlflow_server: MlflowServer, versions: dict[str, str], registered: dict[str, str],
     reason: str,
 ) -> None:  # fmt: skip
-    version = mlflow_server.register(forest(), key=key, serialization_format=serialization_format)
+    version = mlflow_server.register(forest(), **registered)
     mlflow_server.set_champion(version)
     answer = client.post("/classify-commit", json=MERGE)
     assert answer.status_code == 503

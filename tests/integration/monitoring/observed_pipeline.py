@@ -9,13 +9,14 @@ import psycopg
 
 from include.contracts.catalog import Catalog
 from include.contracts.reader import read_contract
-from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.attempt import open_stores
+from include.ingestion.claim import claim
 from include.ingestion.object_keys import incoming_prefix
-from include.ingestion.pipeline import ingest_batch, open_stores
+from include.ingestion.pipeline import ingest_batch
+from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.ingestion.upkeep.sweep import sweep
-from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectStore
 from local.services import bucket as local_bucket
@@ -51,17 +52,17 @@ def fill(platform: Platform, folder: Path) -> None:
     settings = IngestSettings(landing_bucket=BUCKET, spool_dir=folder / "spool")
     local_bucket.client(platform.s3_config).create_bucket(Bucket=BUCKET)
     objects, prefix = ObjectStore(platform.s3_config), incoming_prefix(DATASET)
-    sample = write_sample(contract, folder / "sample.csv", ROWS, SampleFormat.CSV).path.read_bytes()
+    sample = write_sample(Sample(contract, ROWS), folder / "sample.csv").path.read_bytes()
     header, first, *_ = sample.splitlines()
     objects.put(BUCKET, f"{prefix}good.csv", sample)
     objects.put(BUCKET, f"{prefix}bad.csv", b"\n".join([header, *[first.rpartition(b",")[0]] * TWICE_REJECTED, b""]))
     run = AirflowRun("ingest_observed", "run-1")
     with open_stores(platform.s3_config, platform.warehouse_config()) as stores:
-        for batch in claim(contract, stores.objects, stores.ledger, run, settings):
+        for batch in claim(contract, stores, run, settings):
             ingest_batch(contract, batch, stores, settings)
-        settle(contract, stores.objects, stores.ledger, settings)
+        settle(contract, stores, settings)
         objects.put(BUCKET, f"{prefix}waits.csv", sample)
-        sweep(lambda: Catalog({DATASET: contract}, ()), stores.objects, stores.ledger, run, settings)
+        sweep(lambda: Catalog({DATASET: contract}, ()), stores, run, settings)
     with connected(platform.warehouse_config("owner")) as connection:
         connection.execute(_DIRECT_CHANGES)
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 from ingest_pipeline import LINEAGE, Pipeline, Row
 
 from include.contracts.model import ColumnType
-from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.claim import claim
 from include.ingestion.pipeline import ingest_batch
+from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from tests.oracle.documents import Document
 from tests.oracle.judge import judge
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from file_cases import Case
 
     from include.contracts.model import Contract
-    from include.ingestion.pipeline import Stores
+    from include.ingestion.attempt import Stores
     from include.settings import IngestSettings, S3Config, WarehouseConfig
     from tests.oracle.verdict import Outcome, Verdict
 
@@ -68,9 +69,9 @@ class BothPaths:
         key = pipeline.put(name, body)
         contract, stores = pipeline.contract, self.stores
         run = AirflowRun("proof", f"{number}-{name}")
-        for batch in claim(contract, stores.objects, stores.ledger, run, self.settings):
+        for batch in claim(contract, stores, run, self.settings):
             ingest_batch(contract, batch, stores, self.settings)
-        settle(contract, stores.objects, stores.ledger, self.settings)
+        settle(contract, stores, self.settings)
         return pipeline.entries(key)[-1]
 
 

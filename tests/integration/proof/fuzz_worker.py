@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from include.ingestion import pipeline as stages
-from include.ingestion.pipeline import open_stores
+from include.ingestion.attempt import open_stores
 
 if TYPE_CHECKING:
     from multiprocessing.connection import Connection
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ingest_pipeline import Pipeline
 
     from include.contracts.model import Contract
-    from include.ingestion.pipeline import Stores
+    from include.ingestion.attempt import Stores
     from include.ingestion.records import FileEntry, Loaded
     from include.settings import IngestSettings, S3Config, WarehouseConfig
 
@@ -57,10 +57,8 @@ def work_through(pipeline: Pipeline, file_ids: list[int]) -> Watched:
 def _one_worker(pipeline: Pipeline, file_ids: list[int], watched: Watched) -> bool:
     """Whether a file ended the worker."""
     ours, theirs = _PROCESSES.Pipe()
-    process = _PROCESSES.Process(
-        target=_work,
-        args=(theirs, pipeline.contract, file_ids, pipeline.s3, pipeline.warehouse, pipeline.settings),
-    )
+    work = _Work(pipeline.contract, pipeline.s3, pipeline.warehouse, pipeline.settings, file_ids)
+    process = _PROCESSES.Process(target=_work, args=(theirs, work))
     process.start()
     theirs.close()
     try:
@@ -102,14 +100,18 @@ def _watch(pipe: Connection, process: psutil.Process, watched: Watched) -> tuple
             return f"it was not done after {FILE_SECONDS} s", at_work
 
 
-def _work(
-    pipe: Connection,
-    contract: Contract,
-    file_ids: list[int],
-    s3: S3Config,
-    warehouse: WarehouseConfig,
-    settings: IngestSettings,
-) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """What the worker needs of a pipeline, and the files that it ingests."""
+
+    contract: Contract
+    s3: S3Config
+    warehouse: WarehouseConfig
+    settings: IngestSettings
+    file_ids: list[int]
+
+
+def _work(pipe: Connection, work: _Work) -> None:
     ingest_file = stages.ingest_file
 
     def report_and_ingest(
@@ -123,6 +125,6 @@ def _work(
 
     replaced: Any = stages
     replaced.ingest_file = report_and_ingest
-    with open_stores(s3, warehouse) as stores:
-        stages.ingest_batch(contract, file_ids, stores, settings)
+    with open_stores(work.s3, work.warehouse) as stores:
+        stages.ingest_batch(work.contract, work.file_ids, stores, work.settings)
     pipe.send(("done", 0))

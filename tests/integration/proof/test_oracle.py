@@ -12,8 +12,8 @@ from file_cases import Case, cases
 from hypothesis import HealthCheck, given, settings
 from ingest_pipeline import direct
 
+from include.ingestion.attempt import open_stores
 from include.ingestion.engine import engine
-from include.ingestion.pipeline import open_stores
 from include.settings import IngestSettings
 from local.services import bucket as local_bucket
 

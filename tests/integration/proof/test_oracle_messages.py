@@ -14,9 +14,9 @@ from ingest_pipeline import direct
 from test_oracle import BUDGET, EXAMPLES, short
 from topic_pipeline import TopicPipeline
 
-from include.ingestion.claim import AirflowRun
+from include.ingestion.attempt import open_stores
 from include.ingestion.engine import engine
-from include.ingestion.pipeline import open_stores
+from include.ingestion.records import AirflowRun
 from include.settings import IngestSettings, KafkaConfig, MlServiceSettings, StreamSettings
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.consume import TopicConsumer
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.ingestion.pipeline import Stores
+    from include.ingestion.attempt import Stores
     from local.supervisor.platform import Platform
     from tests.oracle.verdict import Verdict
 

@@ -12,8 +12,10 @@ from psycopg import sql
 from pydantic import SecretStr
 
 from include.contracts.reader import read_contract
-from include.ingestion.claim import AirflowRun, claim
-from include.ingestion.pipeline import ingest_batch, open_stores
+from include.ingestion.attempt import open_stores
+from include.ingestion.claim import claim
+from include.ingestion.pipeline import ingest_batch
+from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.settings import CONTRACTS_DIR, GithubSettings, IngestSettings
 from include.sources.github.client import Address, GithubClient
@@ -142,9 +144,9 @@ class World:
         contract = self.contract(endpoint)
         settings = IngestSettings(landing_bucket=self.landing_bucket, spool_dir=self.folder / "spool")
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
-            for batch in claim(contract, stores.objects, stores.ledger, AirflowRun("ingest_test", "run"), settings):
+            for batch in claim(contract, stores, AirflowRun("ingest_test", "run"), settings):
                 ingest_batch(contract, batch, stores, settings)
-            settle(contract, stores.objects, stores.ledger, settings)
+            settle(contract, stores, settings)
         return self.owner.execute(
             "SELECT * FROM ops.file_ingestion_log WHERE dataset = %s ORDER BY file_id", [contract.dataset]
         ).fetchall()

@@ -1,4 +1,4 @@
-"""`python -m include.streams produce` and `replay-dlq` against the real broker."""
+"""`filegate produce` and `replay-dlq` against the real broker."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from real_broker import contents
 from typer.testing import CliRunner
 
+from include.cli.streams import app
 from include.errors import Code
 from include.settings import store_settings
 from include.streams import broker as broker_module
-from include.streams.__main__ import app
 from include.streams.broker import ensure_topic
 from include.streams.dead_letters import DeadLetter, publish
 from include.streams.messages import Message
-from include.streams.produce import produce_file
+from include.streams.produce import RowProducer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,7 +71,10 @@ def test_another_encoder_gets_the_row_with_exact_numbers(broker: Broker, topic: 
     contract = read_contract(CONTRACTS_DIR / "sales.yaml")
     amount = next(column.name for column in contract.columns if column.type.has_scale)
     file.write_text(f"sale_id,{amount}\nS1,1.10\n")
-    produce_file(broker.config, topic, file, contract, partitions=1, rate=1000, encode=lambda row: repr(row).encode())
+    producer = RowProducer(
+        broker.config, topic, contract, partitions=1, rate=1000, encode=lambda row: repr(row).encode()
+    )
+    producer.produce_file(file)
     (message,) = contents(broker, topic)
     assert message.value == f"{{'sale_id': 'S1', '{amount}': Decimal('1.10')}}".encode()
 

@@ -77,8 +77,8 @@ def faulty() -> Iterator[FaultyMlService]:
 class Topics:
     """Creates pipelines, and drops their tables."""
 
-    def __init__(self, platform: Platform, broker: Broker, url: str, owner: psycopg.Connection[Row], folder: Path):
-        self._platform, self._broker, self._url, self._owner, self._folder = platform, broker, url, owner, folder
+    def __init__(self, broker: Broker, url: str, owner: psycopg.Connection[Row], folder: Path) -> None:
+        self._platform, self._broker, self._url, self._owner, self._folder = broker.platform, broker, url, owner, folder
         self.made: list[TopicPipeline] = []
 
     def make(
@@ -118,7 +118,6 @@ class Topics:
 
 @pytest.fixture
 def make_topic(
-    platform: Platform,
     broker: Broker,
     ml_service_url: str,
     owner: psycopg.Connection[Row],
@@ -126,21 +125,20 @@ def make_topic(
     tmp_path: Path,
 ) -> Iterator[MakeTopic]:
     """Makes pipelines of changed contracts and settings, with the test's own topic."""
-    topics = Topics(platform, broker, ml_service_url, owner, tmp_path)
+    topics = Topics(broker, ml_service_url, owner, tmp_path)
     yield lambda **how: topics.make(request.node.nodeid, **how)
     topics.drop()
 
 
 @pytest.fixture(scope="module")
 def module_topics(
-    platform: Platform,
     broker: Broker,
     ml_service_url: str,
     owner: psycopg.Connection[Row],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Topics]:
     """For what many tests of a module look at and one run has made."""
-    topics = Topics(platform, broker, ml_service_url, owner, tmp_path_factory.mktemp("topic"))
+    topics = Topics(broker, ml_service_url, owner, tmp_path_factory.mktemp("topic"))
     yield topics
     topics.drop()
 

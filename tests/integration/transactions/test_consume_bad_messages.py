@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from topic_pipeline import TopicPipeline
 
     from include.contracts.model import Contract
-    from include.ingestion.pipeline import Stores
+    from include.ingestion.attempt import Stores
     from include.ingestion.records import FileEntry
     from include.settings import IngestSettings
 

@@ -146,9 +146,9 @@ def then_end_the_session(original: Callable[..., Any], pipeline: TopicPipeline) 
 
     def then_end(*values: Any, **named: Any) -> Any:
         answer = original(*values, **named)
-        ledger = next(value for value in values if isinstance(value, Ledger))
+        connection = values[0]._connection if isinstance(values[0], Ledger) else values[0].stores.connection
         with direct(pipeline.warehouse) as other:
-            other.execute("SELECT pg_terminate_backend(%s, 5000)", [ledger.connection.info.backend_pid])
+            other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.info.backend_pid])
         return answer
 
     return then_end

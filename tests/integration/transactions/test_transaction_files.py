@@ -12,7 +12,7 @@ from topic_pipeline import message, messages, own_name, transaction
 
 from include.contracts.reader import read_contract
 from include.errors import Code, RetryableError
-from include.ingestion import pipeline as stages
+from include.ingestion import attempt
 from include.settings import CONTRACTS_DIR, IngestSettings, MlServiceSettings
 from local.services import bucket as local_bucket
 
@@ -31,18 +31,8 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def files(
-    platform: Platform,
-    owner: psycopg.Connection[Row],
-    faulty: FaultyMlService,
-    request: pytest.FixtureRequest,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> Iterator[Pipeline]:
-    """Files of transactions, in a dataset and a bucket for this test, with a service that misbehaves on command."""
-    name = own_name(request.node.nodeid)
-    bucket = name.replace("_", "-")
-    local_bucket.client(platform.s3_config).create_bucket(Bucket=bucket)
+def service(faulty: FaultyMlService, monkeypatch: pytest.MonkeyPatch) -> MlServiceSettings:
+    """The settings that a worker reads: those of a service that misbehaves on command."""
     service = MlServiceSettings(
         url=faulty.url,
         attempts=3,
@@ -50,7 +40,22 @@ def files(
         backoff_max_seconds=0.02,
         batch_size=10,
     )
-    monkeypatch.setattr(stages, "ml_service_settings", lambda: service)
+    monkeypatch.setattr(attempt, "ml_service_settings", lambda: service)
+    return service
+
+
+@pytest.fixture
+def files(
+    platform: Platform,
+    owner: psycopg.Connection[Row],
+    service: MlServiceSettings,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+) -> Iterator[Pipeline]:
+    """Files of transactions, in a dataset and a bucket for this test."""
+    name = own_name(request.node.nodeid)
+    bucket = name.replace("_", "-")
+    local_bucket.client(platform.s3_config).create_bucket(Bucket=bucket)
     pipeline = Pipeline(
         contract=replace(read_contract(CONTRACTS_DIR / "transactions.yaml"), dataset=name, topic=name),
         settings=IngestSettings(landing_bucket=bucket, spool_dir=tmp_path / "spool"),
@@ -82,8 +87,8 @@ def test_file_is_loaded_despite_a_service_that_is(
     files: Pipeline, faulty: FaultyMlService, mode: Mode, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Of four parallel requests, every third answer may by chance belong to the same one, three times.
-    patient = stages.ml_service_settings().model_copy(update={"attempts": 10})
-    monkeypatch.setattr(stages, "ml_service_settings", lambda: patient)
+    patient = attempt.ml_service_settings().model_copy(update={"attempts": 10})
+    monkeypatch.setattr(attempt, "ml_service_settings", lambda: patient)
     faulty.mode = mode
 
     entry = files.send("transactions.ndjson", body(100))
@@ -94,8 +99,8 @@ def test_file_is_loaded_despite_a_service_that_is(
 def test_file_waits_for_the_service_however_often_it_is_tried(
     files: Pipeline, faulty: FaultyMlService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    closed = stages.ml_service_settings().model_copy(update={"circuit_failures": 1_000})
-    monkeypatch.setattr(stages, "ml_service_settings", lambda: closed)
+    closed = attempt.ml_service_settings().model_copy(update={"circuit_failures": 1_000})
+    monkeypatch.setattr(attempt, "ml_service_settings", lambda: closed)
     key = files.put("transactions.ndjson", body(30))
     faulty.mode = Mode.DOWN
     batches = files.claim()

@@ -15,8 +15,8 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from psycopg import sql
 
-from include.ingestion.claim import AirflowRun
-from include.ingestion.pipeline import Stores, open_stores
+from include.ingestion.attempt import Stores, open_stores
+from include.ingestion.records import AirflowRun
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.broker import ensure_topic
 from include.streams.consume import Consumed, TopicConsumer

@@ -14,9 +14,11 @@ import psycopg
 from psycopg.rows import dict_row
 
 from include.contracts.catalog import read_catalog
-from include.ingestion.claim import AirflowRun, claim
+from include.ingestion.attempt import open_stores
+from include.ingestion.claim import claim
 from include.ingestion.object_keys import incoming_prefix
-from include.ingestion.pipeline import ingest_batch, open_stores
+from include.ingestion.pipeline import ingest_batch
+from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.ingestion.target import Target
 from include.settings import CONTRACTS_DIR, IngestSettings
@@ -52,9 +54,9 @@ class Warehouse:
         contract, body = self.contracts[dataset], "".join(json.dumps(row) + "\n" for row in rows)
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
             stores.objects.put(self.settings.landing_bucket, incoming_prefix(dataset) + name, body.encode())
-            for batch in claim(contract, stores.objects, stores.ledger, AirflowRun("test", name), self.settings):
+            for batch in claim(contract, stores, AirflowRun("test", name), self.settings):
                 ingest_batch(contract, batch, stores, self.settings)
-            settle(contract, stores.objects, stores.ledger, self.settings)
+            settle(contract, stores, self.settings)
 
     def connect(self, role: str) -> psycopg.Connection[Row]:
         config = self.platform.warehouse_config(role)

@@ -14,7 +14,7 @@ from include.contracts.problems import ContractError
 from include.contracts.profile import REPEATED, profile_sample
 from include.contracts.reader import read_contract
 from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR
 
 pytestmark = pytest.mark.unit
@@ -43,7 +43,7 @@ def test_draft_from_a_sample_has_the_columns_of_the_samples_contract(
 ) -> None:
     origin = read_contract(CONTRACTS_DIR / f"{name}.yaml")
     sample = tmp_path / f"sample.{file_format}"
-    write_sample(origin, sample, 2_000, file_format)
+    write_sample(Sample(origin, 2_000), sample, file_format)
     draft = drafted(tmp_path, sample)
     assert draft.key == origin.key
     assert draft.newest_by == origin.newest_by
@@ -96,7 +96,7 @@ def test_folder_named_as_a_partition_is_no_column(tmp_path: Path, file_format: S
     folder = tmp_path / "region=eu"
     folder.mkdir()
     sample = folder / f"sample.{file_format}"
-    write_sample(shipped, sample, 50, file_format)
+    write_sample(Sample(shipped, 50), sample, file_format)
 
     contract = drafted(tmp_path, sample)
 

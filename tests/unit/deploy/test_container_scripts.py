@@ -284,10 +284,11 @@ def test_the_image_holds_what_the_programs_import() -> None:
         assert (REPOSITORY / source).exists()
 
 
-# The modules that entrypoints and health checks of docker-compose.yaml run.
+# The modules that entrypoints and health checks of docker-compose.yaml and the playbook run.
 STARTED = (
     "deploy.start", "deploy.health", "deploy.github_replay", "deploy.__main__", "deploy.initialise",
     "metabase.__main__", "include.streams.__main__", "local.services.dbt_manifest",
+    "include.cli.app", "include.cli.samples", "local.commands",
 )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """Fixtures for the tests of stages. A file on disk replaces the bucket; the stages themselves are real."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from include.contracts.model import Column, ColumnType, Contract, ErrorBudget
 from include.errors import Stage
 from include.ingestion import validate as stage_one
+from include.ingestion.attempt import Attempt
 from include.ingestion.engine import add_functions
 from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import fetch
 from include.ingestion.process import process
 from include.ingestion.readers.vectorised import FallBackToSlowPath
-from include.ingestion.records import FileEntry, FileRefusedError, Status, Validated
+from include.ingestion.records import FileEntry, FileRefusedError, Processed, Status, Validated
 from include.settings import IngestSettings, MlServiceSettings
 from include.stores.object_store import ObjectInfo
 
@@ -41,11 +43,49 @@ class FileStore:
         return ObjectInfo(key, self.etag, self.path.stat().st_size)
 
 
+def make_contract(*columns: Column, **options: object) -> Contract:
+    """A contract with the given columns; by default, one column of every type and the key `id`."""
+    defaults: dict = {
+        "dataset": "things",
+        "version": "1.0.0",
+        "description": "",
+        "columns": columns or EVERY_TYPE,
+        "key": ("id",),
+        "newest_by": None,
+        "path": Path("things.yaml"),
+        "budget": ErrorBudget(share=1.0),
+    }
+    return Contract(**defaults | options)
+
+
+@dataclass
+class StandInLedger:
+    """A ledger that knows which content was loaded before."""
+
+    duplicate_of: Callable[[str], int | None]
+
+    def find_duplicate(self, entry: FileEntry, sha256: str, *, allow_resend: bool) -> int | None:
+        return self.duplicate_of(sha256)
+
+    def check_turn(self, entry: FileEntry) -> None:
+        """No file is earlier."""
+
+
+@dataclass
+class StandInStores:
+    """The stores that validate and process use."""
+
+    ledger: StandInLedger = field(default_factory=lambda: StandInLedger(lambda _: None))
+    enricher: Any = field(default_factory=lambda: Enricher(MlServiceSettings()))
+
+
 class Stages:
     """Runs validate and process on content or on a file, each time in a new folder."""
 
     def __init__(self, make_folder: Callable[[], Path]) -> None:
         self._make_folder = make_folder
+
+    contract_of = staticmethod(make_contract)
 
     def validate(
         self,
@@ -62,16 +102,19 @@ class Stages:
             path.write_bytes(content)
         else:
             path = content
-        entry = FileEntry(
-            7, contract.dataset, "landing", "incoming/x/dropped", ETAG, path.stat().st_size, Status.CLAIMED,
-            Stage.VALIDATE, 1,
-        )  # fmt: skip
+        stores = StandInStores(StandInLedger(find_duplicate))
+        attempt = Attempt(contract, entry_of(contract, path), folder, settings or IngestSettings(), stores)
         with pytest.MonkeyPatch.context() as patch:
             if slow:
                 patch.setattr(stage_one, "_fast_path", _fall_back)
-            settings = settings or IngestSettings()
-            raw = fetch(entry, FileStore(path), folder, settings)
-            return stage_one.validate(contract, raw, folder, settings, find_duplicate)
+            raw = fetch(attempt.entry, FileStore(path), folder, attempt.settings)
+            return stage_one.validate(attempt, raw)
+
+    def plan(self, contract: Contract, validated: Validated, enricher: Any = None) -> Processed:
+        """What process plans for the validated file."""
+        stores = StandInStores() if enricher is None else StandInStores(enricher=enricher)
+        entry, folder = entry_of(contract, validated.path), validated.path.parent
+        return process(Attempt(contract, entry, folder, IngestSettings(), stores), validated)
 
     def refusal(
         self, contract: Contract, content: bytes | Path, settings: IngestSettings | None = None, **options: bool
@@ -82,8 +125,7 @@ class Stages:
 
     def processed(self, contract: Contract, validated: Validated) -> list[dict]:
         """The rows that load would copy, in the order of the file."""
-        settings = IngestSettings()
-        plan = process(contract, validated, validated.path.parent, settings, Enricher(MlServiceSettings()))
+        plan = self.plan(contract, validated)
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")
             add_functions(connection)
@@ -94,6 +136,13 @@ class Stages:
 
     def rows(self, contract: Contract, content: bytes | Path, **options: bool) -> list[dict]:
         return self.processed(contract, self.validate(contract, content, **options))
+
+
+def entry_of(contract: Contract, path: Path) -> FileEntry:
+    size = path.stat().st_size
+    return FileEntry(
+        7, contract.dataset, "landing", "incoming/x/dropped", ETAG, size, Status.CLAIMED, Stage.VALIDATE, 1
+    )
 
 
 def _fall_back(*_: object) -> Iterator[None]:
@@ -108,22 +157,7 @@ def stages(tmp_path_factory: pytest.TempPathFactory) -> Stages:
 
 @pytest.fixture(scope="session")
 def contract_of() -> Callable[..., Contract]:
-    """Makes a contract with the given columns; by default, one column of every type and the key `id`."""
-
-    def make(*columns: Column, **options: object) -> Contract:
-        defaults: dict = {
-            "dataset": "things",
-            "version": "1.0.0",
-            "description": "",
-            "columns": columns or EVERY_TYPE,
-            "key": ("id",),
-            "newest_by": None,
-            "path": Path("things.yaml"),
-            "budget": ErrorBudget(share=1.0),
-        }
-        return Contract(**defaults | options)
-
-    return make
+    return make_contract
 
 
 EVERY_TYPE = (

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -79,35 +80,44 @@ def test_conflicting_rows_are_all_refused_and_name_each_other(stages, contract_o
     assert notes(stages, contract, validated) == ["y"]
 
 
+@dataclass(frozen=True)
+class Judged:
+    """The rows that conflict, the number of superseded rows, and the notes of the rows that stay."""
+
+    conflicts: list[int]
+    superseded: int
+    stay: list[str | None]
+
+
 @pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 @pytest.mark.parametrize(
-    ("newest_by", "rows", "conflicts", "superseded", "stay"),
+    ("newest_by", "rows", "judged"),
     [
-        pytest.param(None, "a,1,x\na,1,x\na,1,x", [], 2, ["x"], id="identical"),
-        pytest.param(None, "a,1,x\n a ,1,x", [], 1, ["x"], id="identical-after-cleaning"),
-        pytest.param(None, "a,1,\na,1,x", [1, 2], 0, [], id="empty-and-value"),
-        pytest.param(None, "a,1,\na,1,", [], 1, [None], id="both-empty"),
-        pytest.param(None, "a,1,x\na,2,x", [1, 2], 0, [], id="differs-in-one-column"),
-        pytest.param(None, "a,1,x\na,1,y\nb,1,x\nb,1,x", [1, 2], 1, ["x"], id="two-keys"),
-        pytest.param("at", "a,1,x\na,2,y", [], 1, ["y"], id="newer"),
-        pytest.param("at", "a,2,x\na,2,y\nb,1,z", [1, 2], 0, ["z"], id="equally-new"),
-        pytest.param("at", "a,1,w\na,2,x\na,2,y", [1, 2, 3], 0, [], id="older-one-too"),
-        pytest.param("at", "a,1,x\na,1,y\na,2,z", [], 2, ["z"], id="older-ones-differ"),
-        pytest.param("at", "a,2,x\na,2,x\na,1,y", [], 2, ["x"], id="equally-new-identical"),
-        pytest.param("at", "a,,x\na,,y", [1, 2], 0, [], id="no-times"),
-        pytest.param("at", "a,,x\na,1,y", [], 1, ["y"], id="one-time"),
+        pytest.param(None, "a,1,x\na,1,x\na,1,x", Judged([], 2, ["x"]), id="identical"),
+        pytest.param(None, "a,1,x\n a ,1,x", Judged([], 1, ["x"]), id="identical-after-cleaning"),
+        pytest.param(None, "a,1,\na,1,x", Judged([1, 2], 0, []), id="empty-and-value"),
+        pytest.param(None, "a,1,\na,1,", Judged([], 1, [None]), id="both-empty"),
+        pytest.param(None, "a,1,x\na,2,x", Judged([1, 2], 0, []), id="differs-in-one-column"),
+        pytest.param(None, "a,1,x\na,1,y\nb,1,x\nb,1,x", Judged([1, 2], 1, ["x"]), id="two-keys"),
+        pytest.param("at", "a,1,x\na,2,y", Judged([], 1, ["y"]), id="newer"),
+        pytest.param("at", "a,2,x\na,2,y\nb,1,z", Judged([1, 2], 0, ["z"]), id="equally-new"),
+        pytest.param("at", "a,1,w\na,2,x\na,2,y", Judged([1, 2, 3], 0, []), id="older-one-too"),
+        pytest.param("at", "a,1,x\na,1,y\na,2,z", Judged([], 2, ["z"]), id="older-ones-differ"),
+        pytest.param("at", "a,2,x\na,2,x\na,1,y", Judged([], 2, ["x"]), id="equally-new-identical"),
+        pytest.param("at", "a,,x\na,,y", Judged([1, 2], 0, []), id="no-times"),
+        pytest.param("at", "a,,x\na,1,y", Judged([], 1, ["y"]), id="one-time"),
     ],
 )
 def test_duplicates_are_judged_by_key_newest_and_values(
-    stages, contract_of, newest_by, rows, conflicts, superseded, stay, slow
+    stages, newest_by: str | None, rows: str, judged: Judged, slow: bool
 ) -> None:
-    contract = contract_of(ID, AT, NOTE, newest_by=newest_by)
+    contract = stages.contract_of(ID, AT, NOTE, newest_by=newest_by)
 
     validated = stages.validate(contract, f"id,at,note\n{rows}\n".encode(), slow=slow)
 
-    assert refused(validated) == [(row, Code.CONFLICTING_DUPLICATE) for row in conflicts]
-    assert (validated.rejects.rows, validated.duplicates.superseded) == (len(conflicts), superseded)
-    assert notes(stages, contract, validated) == stay
+    assert refused(validated) == [(row, Code.CONFLICTING_DUPLICATE) for row in judged.conflicts]
+    assert (validated.rejects.rows, validated.duplicates.superseded) == (len(judged.conflicts), judged.superseded)
+    assert notes(stages, contract, validated) == judged.stay
 
 
 @pytest.mark.parametrize("newest_by", [None, "at"])

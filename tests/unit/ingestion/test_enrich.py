@@ -11,8 +11,7 @@ import pytest
 from include.contracts.model import Column, ColumnType, Contract, Enrichment
 from include.errors import Code, RetryableError
 from include.ingestion.enrich import Enricher
-from include.ingestion.process import process
-from include.settings import IngestSettings, MlServiceSettings
+from include.settings import MlServiceSettings
 from include.stores.ml_service import MlService
 
 pytestmark = pytest.mark.unit
@@ -60,7 +59,7 @@ def transactions(contract_of) -> Contract:
 def enriched(stages, contract: Contract, lines: list[str], asked: Asked) -> list[dict]:
     """The rows that load would copy, in the order of the file."""
     validated = stages.validate(contract, (HEADER + "".join(lines)).encode())
-    plan = process(contract, validated, validated.path.parent, IngestSettings(), asked)
+    plan = stages.plan(contract, validated, asked)
     with duckdb.connect() as connection:
         rows = " UNION ALL ".join(f"({select})" for select in plan.selects)
         return connection.execute(f"SELECT * FROM ({rows}) ORDER BY _source_row").to_arrow_table().to_pylist()

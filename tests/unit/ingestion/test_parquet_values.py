@@ -229,9 +229,9 @@ BOTH: dict[str, tuple[Column, bytes, list[object]]] = {
 @pytest.mark.parametrize("slow", [False, True], ids=["either path", "slow path"])
 @pytest.mark.parametrize(("column", "content", "values"), BOTH.values(), ids=list(BOTH))
 def test_parquet_values_are_those_of_csv_on_both_paths(
-    stages, contract_of, column: Column, content: bytes, values: list[object], *, slow: bool
+    stages, column: Column, content: bytes, values: list[object], *, slow: bool
 ) -> None:
-    found = loaded(stages, contract_of, column, content, slow=slow)
+    found = loaded(stages, stages.contract_of, column, content, slow=slow)
     assert [found[at] for at in sorted(found)] == values
 
 

@@ -3,9 +3,6 @@
 import pytest
 
 from include.contracts.model import Cleaning, Column, ColumnType, OnDuplicate
-from include.ingestion.enrich import Enricher
-from include.ingestion.process import process
-from include.settings import IngestSettings, MlServiceSettings
 
 pytestmark = pytest.mark.unit
 
@@ -36,7 +33,7 @@ def test_process_keeps_the_newest_of_a_key(stages, contract_of, rows: str, notes
     contract = contract_of(ID, AT, NOTE, newest_by="at")
     content = f"id,at,note\n{rows}\n".encode()
     validated = stages.validate(contract, content)
-    plan = process(contract, validated, validated.path.parent, IngestSettings(), Enricher(MlServiceSettings()))
+    plan = stages.plan(contract, validated)
     assert (plan.rows_kept, plan.rows_duplicate) == (len(notes), rows.count("\n") + 1 - len(notes))
     assert kept(stages, contract, content) == notes
 
@@ -78,10 +75,8 @@ def test_process_excludes_rejected_rows_before_it_compares_keys(stages, contract
     ids=lambda value: "+".join(value) or "nothing" if isinstance(value, tuple) else repr(value),
 )
 @pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
-def test_process_cleans_as_the_contract_says(
-    stages, contract_of, steps: tuple, given: str, cleaned: str | None, slow: bool
-) -> None:
-    contract = contract_of(ID, Column("note", ColumnType.TEXT, cleaning=steps))
+def test_process_cleans_as_the_contract_says(stages, steps: tuple, given: str, cleaned: str | None, slow: bool) -> None:
+    contract = stages.contract_of(ID, Column("note", ColumnType.TEXT, cleaning=steps))
     (row,) = stages.rows(contract, f'id,note\na,"{given}"\n'.encode(), slow=slow)
     assert row["note"] == cleaned
 

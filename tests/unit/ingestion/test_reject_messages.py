@@ -5,7 +5,7 @@ import pytest
 from include.contracts.model import Column, ColumnType, RowRule
 from include.errors import Code, PermanentError, visible
 from include.ingestion.header import map_columns
-from include.ingestion.messages import explain
+from include.ingestion.messages import explain, explain_rule
 from include.ingestion.records import FileRefusedError
 
 pytestmark = pytest.mark.unit
@@ -33,7 +33,7 @@ def test_explain_lists_the_values_that_a_rule_looks_at(contract_of) -> None:
         Column("low", ColumnType.INTEGER), Column("high", ColumnType.INTEGER), Column("other", ColumnType.INTEGER),
         row_rules=(RowRule("order", "low <= high", "Low is not above high."),),
     )  # fmt: skip
-    message = explain(Code.RULE_BROKEN, contract, None, None, "order", {"low": 3, "high": 2, "other": 1})
+    message = explain_rule(contract, "order", {"low": 3, "high": 2, "other": 1})
     assert message == "Not so: Low is not above high (order): low = 3, high = 2."
 
 

@@ -214,9 +214,9 @@ def test_keys_that_differ_in_case_only_are_named(stages, contract_of, content: b
     ],
 )
 def test_decimals_are_exact_and_one_bad_row_is_refused_alone(
-    stages, contract_of, kind: str, column: Column, written: str, expected: object
+    stages, kind: str, column: Column, written: str, expected: object
 ) -> None:
-    contract = contract_of(ID, column)
+    contract = stages.contract_of(ID, column)
     if kind == "csv":
         content = f"id,n\n1,{written}\n2,7\n".encode()
     else:
@@ -252,24 +252,25 @@ def test_repeated_header_is_refused(stages, contract_of, column: Column, mark: s
 
 
 @pytest.mark.parametrize(
-    ("content", "values", "bad"),
+    ("content", "expected"),
     [
-        pytest.param('"id","n"\na,1\n\ufeff"id","n"\nb,2\n', ["1", "2"], [2], id="quoted-behind-a-mark"),
-        pytest.param('id,n\na,1\n\ufeff"id",n\n\ufeff"b","2"\n', ["1", "2"], [2], id="data-behind-a-mark"),
-        pytest.param('id,n\na,1\n"\ufeffid",n\n', ["1"], [2], id="mark-inside-quotes"),
-        pytest.param("\ufeff\ufeff\ufeffid,n\na,01\n\ufeffid,n\nb,2\n", ["01", "2"], [2], id="several-marks"),
-        pytest.param("id,n,\na,1,\nb,2,\nid,n,\n", ["1", "2"], [3], id="column-without-a-name"),
-        pytest.param(",id,n\n0,a,1\n,id,n\n1,b,2\n", ["1", "2"], [2], id="first-column-without-a-name"),
-        pytest.param('id,n,\na,1,\nid,n,""\n', ["1"], [2], id="empty-quotes-for-no-name"),
-        pytest.param("id,n,\na,1,\nid,n,x\nb,n,\n", ["1", "n", "n"], [], id="not-the-header"),
+        pytest.param('"id","n"\na,1\n\ufeff"id","n"\nb,2\n', (["1", "2"], [2]), id="quoted-behind-a-mark"),
+        pytest.param('id,n\na,1\n\ufeff"id",n\n\ufeff"b","2"\n', (["1", "2"], [2]), id="data-behind-a-mark"),
+        pytest.param('id,n\na,1\n"\ufeffid",n\n', (["1"], [2]), id="mark-inside-quotes"),
+        pytest.param("\ufeff\ufeff\ufeffid,n\na,01\n\ufeffid,n\nb,2\n", (["01", "2"], [2]), id="several-marks"),
+        pytest.param("id,n,\na,1,\nb,2,\nid,n,\n", (["1", "2"], [3]), id="column-without-a-name"),
+        pytest.param(",id,n\n0,a,1\n,id,n\n1,b,2\n", (["1", "2"], [2]), id="first-column-without-a-name"),
+        pytest.param('id,n,\na,1,\nid,n,""\n', (["1"], [2]), id="empty-quotes-for-no-name"),
+        pytest.param("id,n,\na,1,\nid,n,x\nb,n,\n", (["1", "n", "n"], []), id="not-the-header"),
     ],
 )
 @pytest.mark.parametrize("unknown", [UnknownColumns.RESCUE, UnknownColumns.IGNORE], ids=["rescue", "ignore"])
 @pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
 def test_repeated_header_is_refused_on_both_paths(
-    stages, contract_of, slow: bool, unknown: UnknownColumns, content: str, values: list, bad: list
+    stages, slow: bool, unknown: UnknownColumns, content: str, expected: tuple[list, list]
 ) -> None:
-    contract = contract_of(ID, TEXT, unknown_columns=unknown)
+    values, bad = expected
+    contract = stages.contract_of(ID, TEXT, unknown_columns=unknown)
     validated = stages.validate(contract, content.encode(), slow=slow)
     rows = stages.processed(contract, validated)
     assert [row["n"] for row in rows] == values
@@ -375,9 +376,9 @@ def test_derived_numbers_are_exact(stages, contract_of) -> None:
      ("1e400", Code.OUT_OF_RANGE), ("4.9e-324", 5e-324), ("0e-400", 0.0), ("0.000", 0.0)],
 )  # fmt: skip
 def test_number_too_small_for_a_double_is_refused_and_not_zero(
-    tmp_path, stages, contract_of, kind: str, written: str, expected: object
+    tmp_path, stages, kind: str, written: str, expected: object
 ) -> None:
-    contract = contract_of(ID, Column("n", ColumnType.FLOAT))
+    contract = stages.contract_of(ID, Column("n", ColumnType.FLOAT))
     contents = {
         "csv": f"id,n\na,0\nb,{written}\nc,2\n",
         "ndjson": f'{{"id":"a","n":0}}\n{{"id":"b","n":{written}}}\n{{"id":"c","n":2}}\n',

@@ -20,7 +20,7 @@ from include.ingestion.readers import row_by_row
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Validated
 from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
 from include.samples.report import SampleReport
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 
 pytestmark = pytest.mark.unit
@@ -57,7 +57,7 @@ ROW_CASES = [
 
 
 def sample(folder: Path, contract: str, file_format: SampleFormat, *bad: Bad, rows: int = 120) -> SampleReport:
-    return write_sample(CONTRACTS[contract], folder / f"sample.{file_format}", rows, file_format, bad=bad)
+    return write_sample(Sample(CONTRACTS[contract], rows, bad=bad), folder / f"sample.{file_format}", file_format)
 
 
 def found(validated: Validated) -> set[tuple]:
@@ -328,9 +328,9 @@ def test_validate_refuses_content_that_was_loaded_before(tmp_path: Path, stages)
     ids=["csv", "ndjson", "json"],
 )  # fmt: skip
 def test_validate_treats_unknown_columns_as_the_contract_says(
-    stages, contract_of, mode: UnknownColumns, rescued: str | Code | None, content: bytes, slow: bool
+    stages, mode: UnknownColumns, rescued: str | Code | None, content: bytes, slow: bool
 ) -> None:
-    contract = contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
+    contract = stages.contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
     if isinstance(rescued, Code):
         refusal = stages.refusal(contract, content, slow=slow)
         assert refusal.code is rescued
@@ -364,9 +364,9 @@ WITHOUT_KEY = {"rows": [b'{"x": 1}'] * 20_000, "characters": [b'{"x": "%s"}' % (
 @pytest.mark.parametrize("order", ["first", "last"])
 @pytest.mark.parametrize("size", WITHOUT_KEY)
 def test_validate_refuses_rows_without_a_required_key_before_and_after_the_others(
-    stages, contract_of, size: str, order: str, shape: str, mode: UnknownColumns
+    stages, size: str, order: str, shape: str, mode: UnknownColumns
 ) -> None:
-    contract = contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
+    contract = stages.contract_of(Column("id", ColumnType.TEXT, required=True), unknown_columns=mode)
     without, some = WITHOUT_KEY[size], [b'{"ID": "z"}', b'{"ID": "y", "x": 2}']
     lines = some + without if order == "first" else without + some
     content = b"\n".join(lines) if shape == "ndjson" else b"[" + b",\n".join(lines) + b"]"
@@ -430,10 +430,12 @@ def test_validate_refuses_a_row_whose_rule_cannot_be_calculated(stages, contract
     ],
 )
 def test_validate_rounds_no_number_however_wide_its_type_is(
-    stages, contract_of, precision: int, scale: int, number: str, code: Code | None
+    stages, precision: int, scale: int, number: str, code: Code | None
 ) -> None:
     column = Column("x", ColumnType.NUMBER, precision=precision, scale=scale)
-    validated = stages.validate(contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n1,{number}\n".encode())
+    validated = stages.validate(
+        stages.contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n1,{number}\n".encode()
+    )
     assert [reject.code for reject in validated.rejects.first] == ([] if code is None else [code])
 
 
@@ -449,12 +451,14 @@ def test_validate_rounds_no_number_however_wide_its_type_is(
     ids=["wide", "bounds-between", "exclusive", "fine"],
 )
 def test_validate_compares_the_widest_numbers_with_bounds_of_any_scale(
-    stages, contract_of, scale: int, bounds: dict, kept: list[str], slow: bool
+    stages, scale: int, bounds: dict, kept: list[str], slow: bool
 ) -> None:
     column = Column("x", ColumnType.NUMBER, precision=38, scale=scale, **bounds)
     numbers = ["9" * 38, "0", "1", "-1"] if scale == 0 else ["0", "1"]
     content = "".join(f"{at},{number}\n" for at, number in enumerate(numbers))
-    rows = stages.rows(contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n{content}".encode(), slow=slow)
+    rows = stages.rows(
+        stages.contract_of(Column("id", ColumnType.INTEGER), column), f"id,x\n{content}".encode(), slow=slow
+    )
     assert [str(row["x"].normalize() if scale else row["x"]) for row in rows] == kept
 
 

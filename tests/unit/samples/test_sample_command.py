@@ -1,4 +1,4 @@
-"""The command `python -m include.samples`."""
+"""The command `filegate generate`."""
 
 import os
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from include.samples.__main__ import app
+from include.cli.samples import app
 from include.samples.badness import DESCRIPTIONS, BadKind
 
 pytestmark = pytest.mark.unit

@@ -24,7 +24,7 @@ from include.samples.patterns import positions
 from include.samples.report import SampleReport
 from include.samples.row_faults import LONG_LINE_BYTES
 from include.samples.values import Vintage
-from include.samples.writer import _Plan, write_sample
+from include.samples.writer import Sample, _Plan, write_sample
 from include.settings import CONTRACTS_DIR
 
 pytestmark = pytest.mark.unit
@@ -36,7 +36,7 @@ CONTRACTS = {"sales": SALES, "inventory": INVENTORY}
 
 def sample(tmp_path: Path, contract: Contract = SALES, rows: int = 500, kind: str = "csv", **options) -> SampleReport:
     name = f"{contract.dataset}_{len(list(tmp_path.iterdir()))}.{kind}"
-    return write_sample(contract, tmp_path / name, rows, SampleFormat(kind), **options)
+    return write_sample(Sample(contract, rows, **options), tmp_path / name, SampleFormat(kind))
 
 
 def table(report: SampleReport, contract: Contract) -> str:
@@ -324,7 +324,7 @@ def test_impossible_sample_is_refused_and_leaves_no_file(
 ) -> None:
     path = tmp_path / options.pop("path", f"x.{kind}")
     with pytest.raises(SampleError, match=message):
-        write_sample(contract, path, 500, SampleFormat(kind), **options)
+        write_sample(Sample(contract, 500, **options), path, SampleFormat(kind))
     assert list(tmp_path.iterdir()) == []
 
 

@@ -331,12 +331,12 @@ def test_no_connection_in_time_is_a_failed_try(connect: Connect) -> None:
 
 @pytest.mark.parametrize("mode", [Mode.BUSY, Mode.THROTTLING], ids=str)
 @pytest.mark.parametrize(
-    ("retry_after", "least"), [("7", 7.0), ("86400", 30.0), ("soon", 0.0)], ids=["seconds", "too long", "unreadable"]
+    "wait", [("7", 7.0), ("86400", 30.0), ("soon", 0.0)], ids=["seconds", "too long", "unreadable"]
 )
 def test_retry_after_of_the_service_is_kept_up_to_a_limit(
-    service: FaultyMlService, connect: Connect, pauses: list[float], mode: Mode, retry_after: str, least: float
+    service: FaultyMlService, connect: Connect, pauses: list[float], mode: Mode, wait: tuple[str, float]
 ) -> None:
-    service.mode, service.retry_after = mode, retry_after
+    service.mode, (service.retry_after, least) = mode, wait
     failure_of(lambda: connect(attempts=3).categories(transactions(1)))
     assert len(pauses) == 3, "tenacity chooses one after the last try, too"
     assert all(least <= pause <= least + 0.01 for pause in pauses)

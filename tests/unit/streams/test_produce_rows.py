@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
+from include.cli.streams import app
 from include.contracts.model import Column, ColumnType
 from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError
 from include.settings import CONTRACTS_DIR
-from include.streams.__main__ import app
 from include.streams.produce import _rows
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""`python -m include.samples`: writes sample files for any dataset, and uploads them on request."""
+"""`filegate generate`: writes sample files for any dataset, and uploads them on request."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from rich.table import Table
 from include.contracts.catalog import UnknownDatasetError, read_catalog
 from include.errors import PipelineError
 from include.samples.badness import DESCRIPTIONS, FILE_KINDS, BadKind, SampleError, SampleFormat, parse_bad
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import ingest_settings, store_settings
 
 if TYPE_CHECKING:
@@ -59,18 +59,9 @@ def generate(
     try:
         with _bar() as bar:
             task = bar.add_task(f"{dataset} rows", total=rows)
-            report = write_sample(
-                _contract(dataset),
-                out or Path(f"{dataset}.{file_format}"),
-                rows,
-                file_format,
-                seed=seed,
-                bad=parse_bad(bad),
-                start=start,
-                version=version,
-                duplicates=duplicates,
-                progress=lambda made: bar.advance(task, made),
-            )
+            sample = Sample(_contract(dataset), rows, seed, parse_bad(bad), start, version, duplicates)
+            path = out or Path(f"{dataset}.{file_format}")
+            report = write_sample(sample, path, file_format, lambda made: bar.advance(task, made))
         for line in report.lines():
             console.print(line, markup=False)
         if drop:
@@ -110,7 +101,3 @@ def _dropped(report: SampleReport, dataset: str) -> str:
     bucket, key = ingest_settings().landing_bucket, f"incoming/{dataset}/{report.path.name}"
     ObjectStore(store_settings().s3()).upload(report.path, bucket, key)
     return f"s3://{bucket}/{key}"
-
-
-if __name__ == "__main__":
-    app()
