@@ -21,8 +21,8 @@ from include.settings import github_settings, ingest_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from include.sources.github.client import Address
     from include.sources.github.collect import Collector
+    from include.stores.http import Address
 
 SOURCE_GITHUB = "source_github"
 
@@ -90,7 +90,7 @@ def connected_collector() -> Iterator[Collector]:
 
 def github_address(connection_id: str = SOURCE_GITHUB) -> Address:
     """Return the API address and token of the connection: the host is a URL, or host, port and schema are separate."""
-    from include.sources.github.client import Address
+    from include.stores.http import Address
 
     connection = Connection.get(connection_id)
     host = (connection.host or "").strip()

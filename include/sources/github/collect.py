@@ -29,11 +29,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
-from include.sources.github.client import excerpt
 from include.sources.github.endpoints import SOURCE
 from include.sources.github.pages import check_difference, check_progress, get_page
 from include.sources.github.reading import Collected, PagesMovedError, Reading, identities_of
 from include.sources.github.state import State
+from include.stores.http_response import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
