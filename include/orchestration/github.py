@@ -78,8 +78,7 @@ def connected_collector() -> Iterator[Collector]:
     from include.orchestration.stores import connected_stores
     from include.sources.github.client import GithubClient
     from include.sources.github.collect import Collector
-    from include.sources.github.objects import SourceObjects
-    from include.sources.github.state import States
+    from include.sources.github.storage import SourceObjects, States
 
     settings, landing = github_settings(), ingest_settings().landing_bucket
     with connected_stores() as stores, GithubClient(github_address(), settings) as client:
