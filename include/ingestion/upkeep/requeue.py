@@ -11,7 +11,8 @@ from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
 from include.ingestion.records import Status
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, remove_own
 from include.stores.object_store import ObjectMissingError
-from include.stores.warehouse import statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from include.ingestion.ledger import Ledger

@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from include.ingestion.object_keys import incoming_prefix
 from include.sources.github.endpoints import SOURCE
-from include.stores.warehouse import Connection, statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import Connection, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
