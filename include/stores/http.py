@@ -64,8 +64,8 @@ class Service:
         stage: stage of the errors.
         unavailable: code of errors that a later attempt may not have.
         refused: code of errors that an operator must fix.
-        address: setting that holds the address.
-        token: setting that holds the token.
+        address: setting that holds the address, for the beginning of a sentence.
+        token: setting that holds the token, likewise.
         remedies: what to do, by status of a refusal.
         explain: returns the server's reason, from the body of a refusal.
         internal: a service of the platform: no proxy of the environment, certificates from the system's store.
@@ -135,7 +135,7 @@ class Policy:
 class HttpClient:
     """Sends requests to one server over a pool of connections. Thread-safe. It follows no redirects.
 
-    The token is sent with every request, so never call `send` with the URL of another server.
+    The token is sent with every request, so URLs of other servers are refused.
 
     Args:
         service: the server.
@@ -198,6 +198,8 @@ class HttpClient:
     ) -> Response:
         """Return the response with a status of 2xx, after as many attempts as the policy allows.
 
+        The server may receive the request several times, so a POST must be safe to repeat. See `send`.
+
         Raises:
             RetryableError: no attempt succeeds.
             PermanentError: the server refuses the request.
@@ -236,7 +238,8 @@ class HttpClient:
         try:
             return attempts(attempt)
         except PermanentError as error:
-            error.details["attempts"] = attempts.statistics["attempt_number"]
+            if "status" in error.details:
+                error.details["attempts"] = attempts.statistics["attempt_number"]
             raise
         except RetryError as error:
             failure = error.last_attempt.exception()
@@ -311,19 +314,28 @@ class HttpClient:
             found = url.join(link)
         except httpx.InvalidURL:
             found = httpx.URL("")
-        if not link or _origin(found) != _origin(self.base) or found.userinfo:
-            message = (
-                f"{self._service.name} links to another server. The link is not followed: the token is only for "
-                f"this one. Check {self._service.address}."
-            )
-            details = {"url": shown(url), "link": shown(found)}
-            raise PermanentError(self._service.stage, self._service.refused, message, **details)
+        if not link or not self._is_own(found):
+            raise self._other_server(url, found)
         return found.copy_with(fragment=None)
 
+    def _is_own(self, url: httpx.URL) -> bool:
+        own = self.base
+        return (url.scheme, url.host, url.port, url.userinfo) == (own.scheme, own.host, own.port, b"")
+
+    def _other_server(self, url: httpx.URL, link: httpx.URL) -> PermanentError:
+        message = (
+            f"{self._service.name} links to another server. The link is not followed: the token is only for this one. "
+            f"Check the address: {self._service.address}."
+        )
+        details = {"url": shown(url), "link": shown(link)}
+        return PermanentError(self._service.stage, self._service.refused, message, **details)
+
     def _url(self, url: httpx.URL | str) -> httpx.URL:
-        if isinstance(url, httpx.URL):
-            return url
-        return self.base.copy_with(raw_path=self.base.raw_path.rstrip(b"/") + url.encode("ascii"))
+        if isinstance(url, str):
+            return self.base.copy_with(raw_path=self.base.raw_path.rstrip(b"/") + url.encode("ascii"))
+        if not self._is_own(url):
+            raise self._other_server(self.base, url)
+        return url
 
     def _body(self, response: httpx.Response, request: str) -> bytes:
         status = response.status_code
@@ -358,7 +370,7 @@ def _checked_url(address: str, service: Service) -> httpx.URL:
         url = httpx.URL("")
     login = bool(url.userinfo) and not service.login_in_address
     if url.scheme not in {"http", "https"} or not url.host or url.query or login:
-        message = f"{_first_capital(service.address)} must be an address such as http://host:port, without a query"
+        message = f"{service.address} must be an address such as http://host:port, without a query"
         message += "." if service.login_in_address else ", and without user and password."
         raise PermanentError(service.stage, service.refused, message)
     return url
@@ -368,19 +380,10 @@ def _checked_token(token: SecretStr, service: Service) -> str:
     """Return the token if it is valid in a header. Messages never contain its value."""
     value = token.get_secret_value().strip()
     if not all("!" <= letter <= "~" for letter in value):
-        message = (
-            f"{service.token} is not a token: it has spaces, line breaks or characters outside ASCII. Copy it again."
-        )
+        problem = "is not a token: it has spaces, line breaks or characters outside ASCII. Copy it again."
+        message = f"{service.token} {problem}"
         raise PermanentError(service.stage, service.refused, message)
     return value
-
-
-def _first_capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
 
 
 def _hide_query(record: logging.LogRecord) -> bool:

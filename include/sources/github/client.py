@@ -76,8 +76,8 @@ _SERVICE = Service(
     SOURCE,
     Code.SOURCE_UNAVAILABLE,
     Code.SOURCE_REFUSED,
-    "the host of the connection source_github",
-    "the password of the connection source_github",
+    "The host of the connection source_github",
+    "The password of the connection source_github",
     remedies=_REMEDIES,
     explain=_error_message,
 )

@@ -205,7 +205,7 @@ def test_secrets_are_in_no_error_and_no_log(
         client.request("GET", "/orders?api_key=tok-en")
     assert shop.asked[0][2]["authorization"] == "Bearer tok-en"
     assert "***" in str(failure.value)
-    hidden = ["tok-en", "s\\\\", *(["pass-word"] if login else [])]
+    hidden = ["tok-en", 's\\"', *(["pass-word"] if login else [])]
     assert not [secret for secret in hidden if secret in str(failure.value) + caplog.text]
     assert failure.value.details["url"] == f"{shop.url}/orders"
 
@@ -245,6 +245,9 @@ def test_link_of_the_same_server_is_followed_and_another_is_refused(connect: Any
     with pytest.raises(PermanentError, match="links to another server") as refusal:
         client.linked(here, "http://me:pass@evil.example/orders?key=1")
     assert refusal.value.details == {"url": f"{shop.url}/orders", "link": "http://evil.example/orders"}
+    with pytest.raises(PermanentError, match="links to another server"):
+        client.send("GET", httpx.URL("http://127.0.0.1:1/orders"))
+    assert shop.asked == []
 
 
 @pytest.mark.parametrize(

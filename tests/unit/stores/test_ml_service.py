@@ -22,6 +22,7 @@ from tenacity import RetryCallState
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.settings import MlServiceSettings
+from include.stores.circuit import Circuit
 from include.stores.http import HttpClient
 from include.stores.http_response import FailedAttemptError
 from include.stores.ml_service import MlService, _checked_categories, _to_json
@@ -621,3 +622,16 @@ def test_an_answer_from_before_it_opened_does_not_close_it(
     assert states(caplog) == [OPENED]
     if not time_has_passed:
         assert failure_of(lambda: client.categories(rows)).code == Code.CIRCUIT_OPEN
+
+
+def test_a_failure_from_before_it_opened_changes_nothing() -> None:
+    circuit = Circuit("The ML service", "http://127.0.0.1:8100")
+    circuit.set_limits(failures=1, reset_seconds=FAR)
+    early = circuit.trying()
+    early.__enter__()
+    with pytest.raises(RetryableError, match="failed 1 times in a row") as first, circuit.trying():
+        raise FailedAttemptError("first")
+    failure = FailedAttemptError("sent before the circuit opened")
+    with pytest.raises(RetryableError) as late:
+        early.__exit__(FailedAttemptError, failure, None)
+    assert late.value.message == first.value.message
