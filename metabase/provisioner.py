@@ -63,7 +63,7 @@ def provision(
         renew_password: send the reader's password again; Metabase shows none, so a change is not detected.
 
     Raises:
-        RetryableError: all tries of a request failed.
+        RetryableError: all attempts of a request failed.
         PermanentError: Metabase refuses a request, has a name twice, or has other values than it was sent.
     """
     admin = Outcome("admin", settings.admin_email, Action.CREATED if client.start_session() else Action.UNCHANGED)
@@ -76,6 +76,25 @@ def provision(
     for dashboard in dashboards:
         work.dashboard(dashboard, questions, card_ids, collection_id)
     return [admin, *work.outcomes]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """One object as it must be.
+
+    Attributes:
+        kind: name of the kind in messages.
+        path: of its kind in the API.
+        body: creates it.
+        compared: the values that the server must have.
+        changed: changes it, if that is not `body`.
+    """
+
+    kind: str
+    path: str
+    body: Body
+    compared: Body
+    changed: Body | None = None
 
 
 class _Work:
@@ -91,7 +110,7 @@ class _Work:
             return _only(wanted["name"], "connections", listed["data"] if isinstance(listed, dict) else listed)
 
         shown = wanted | {"details": {key: value for key, value in wanted["details"].items() if key != "password"}}
-        return self._keep("connection", wanted, "/api/database", find, compared=shown, anyway=renew_password)
+        return self._keep(_Wanted("connection", "/api/database", wanted, shown), find, anyway=renew_password)
 
     def collection(self, wanted: Body) -> int:
         def find() -> Body | None:
@@ -100,15 +119,14 @@ class _Work:
             return _only(wanted["name"], "collections", own)
 
         compared = {"name": wanted["name"], "description": wanted["description"]}
-        return self._keep("collection", wanted, "/api/collection", find, compared=compared)
+        return self._keep(_Wanted("collection", "/api/collection", wanted, compared), find)
 
     def card(self, wanted: Body) -> int:
         path = f"/api/card/{wanted['entity_id']}"
         compared = wanted | {"archived": False}
         changed = {key: value for key, value in compared.items() if key != "entity_id"}
-        return self._keep(
-            "question", wanted, "/api/card", lambda: self._client.find(path), compared=compared, changed=changed
-        )
+        question = _Wanted("question", "/api/card", wanted, compared, changed)
+        return self._keep(question, lambda: self._client.find(path))
 
     def dashboard(
         self, dashboard: Dashboard, questions: Mapping[str, Question], card_ids: Mapping[str, int], collection_id: int
@@ -132,42 +150,28 @@ class _Work:
         self._note("dashboard", dashboard.title, reasons, made=made)
         return int(found["id"])
 
-    def _keep(
-        self,
-        kind: str,
-        wanted: Body,
-        path: str,
-        find: Callable[[], Body | None],
-        *,
-        compared: Body,
-        changed: Body | None = None,
-        anyway: bool = False,
-    ) -> int:
+    def _keep(self, wanted: _Wanted, find: Callable[[], Body | None], *, anyway: bool = False) -> int:
         """Create an object that does not exist, change one that differs, and verify what was written.
 
         Args:
-            kind: name of the kind in messages.
-            wanted: the body that creates it.
-            path: of its kind in the API.
+            wanted: the object as it must be.
             find: looks for it.
-            compared: the values that the server must have.
-            changed: the body that changes it, if it is not `wanted`.
             anyway: change it even without a difference.
         """
-        found = find()
+        found, name = find(), wanted.body["name"]
         made = found is None
         if found is None:
-            found = self._client.create(path, wanted, find)
-        own = f"{path}/{found['id']}"
+            found = self._client.create(wanted.path, wanted.body, find)
+        own = f"{wanted.path}/{found['id']}"
         held = self._client.get(own)
-        reasons = bodies.differences(compared, held)
+        reasons = bodies.differences(wanted.compared, held)
         if made:
-            self._verify(kind, wanted["name"], compared, held)
+            self._verify(wanted.kind, name, wanted.compared, held)
         elif reasons or anyway:
-            self._client.update(own, changed or wanted)
-            self._verify(kind, wanted["name"], compared, self._client.get(own))
+            self._client.update(own, wanted.changed or wanted.body)
+            self._verify(wanted.kind, name, wanted.compared, self._client.get(own))
             reasons = reasons or ["password"]
-        self._note(kind, wanted["name"], reasons, made=made)
+        self._note(wanted.kind, name, reasons, made=made)
         return int(found["id"])
 
     def _verify(self, kind: str, name: str, wanted: Body, held: Any) -> None:

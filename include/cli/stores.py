@@ -11,7 +11,8 @@ from include.cli.output import fail
 from include.cli.platform_access import use_platform
 from include.errors import PipelineError, visible
 from include.settings import store_settings
-from include.stores.warehouse import connect, statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import connect, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

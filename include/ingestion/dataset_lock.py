@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from psycopg import errors as pg
 
 from include.errors import visible
-from include.stores.warehouse import statement
+from include.stores.sql_text import statement
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

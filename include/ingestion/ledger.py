@@ -27,7 +27,8 @@ from include.ingestion.records import (
     Validated,
     file_entry,
 )
-from include.stores.warehouse import Connection, statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import Connection, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

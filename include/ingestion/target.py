@@ -12,6 +12,7 @@ from psycopg import sql
 
 from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.table_shape import Shape, WantedColumn, compare
+from include.stores.sql_text import column_list
 
 if TYPE_CHECKING:
     from include.contracts.model import Contract
@@ -102,10 +103,12 @@ class Target:
         key order is read in that order; any other one must be sorted (`sort`), which doubles the time.
         """
         contract = self.contract
-        order = sql.SQL(" ORDER BY {}").format(sql.SQL(", ").join(map(sql.Identifier, contract.key)))
+        order = sql.SQL(" ORDER BY {}").format(column_list(contract.key))
         values = [*(c.name for c in contract.columns if c.name not in contract.key), *self.extra_columns, "_rescued"]
-        on = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in contract.key)
-        differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(_row("t", values), _row("s", values))
+        on = column_list(contract.key, "t.{0} = s.{0}", " AND ")
+        differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(
+            column_list(values, "t.{0}"), column_list(values, "s.{0}")
+        )
         if contract.newest_by:
             # A newer row differs in that column already; only equally new rows are compared in full.
             newest = sql.Identifier(contract.newest_by)
@@ -113,7 +116,7 @@ class Target:
         lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(
             sql.Literal(self.file_id)
         )
-        sets = sql.SQL(", ").join(sql.SQL("{0} = s.{0}").format(sql.Identifier(name)) for name in values)
+        sets = column_list(values, "{0} = s.{0}")
         all_columns = [*contract.key, *values, "_source_row"]
         return sql.SQL(
             "MERGE INTO {table} AS t USING (SELECT {staged} FROM {staging}{order}) AS s ON {on} "
@@ -128,8 +131,8 @@ class Target:
             differs=differs,
             sets=sets,
             lineage=lineage,
-            names=sql.SQL(", ").join(map(sql.Identifier, all_columns)),
-            row=_row("s", all_columns),
+            names=column_list(all_columns),
+            row=column_list(all_columns, "s.{0}"),
             file_id=sql.Literal(self.file_id),
         )
 
@@ -171,7 +174,3 @@ def staging_owner(name: str) -> tuple[str, int] | None:
 def drop_staging(connection: Connection, name: str) -> None:
     """Drop a staging table by its name."""
     connection.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier(STAGING_SCHEMA, name)))
-
-
-def _row(alias: str, names: list[str]) -> sql.Composed:
-    return sql.SQL(", ").join(sql.SQL("{}.{}").format(sql.SQL(alias), sql.Identifier(name)) for name in names)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from include.errors import Stage, visible
 from include.ingestion.object_keys import incoming_prefix
 from include.ingestion.records import file_entry
-from include.stores.warehouse import connect, statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import connect, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import Code, PermanentError
-from include.stores.warehouse import connect, statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import connect, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -21,8 +21,8 @@ from include.settings import github_settings, ingest_settings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from include.sources.github.client import Address
     from include.sources.github.collect import Collector
+    from include.stores.http import Address
 
 SOURCE_GITHUB = "source_github"
 
@@ -78,8 +78,7 @@ def connected_collector() -> Iterator[Collector]:
     from include.orchestration.stores import connected_stores
     from include.sources.github.client import GithubClient
     from include.sources.github.collect import Collector
-    from include.sources.github.objects import SourceObjects
-    from include.sources.github.state import States
+    from include.sources.github.storage import SourceObjects, States
 
     settings, landing = github_settings(), ingest_settings().landing_bucket
     with connected_stores() as stores, GithubClient(github_address(), settings) as client:
@@ -90,7 +89,7 @@ def connected_collector() -> Iterator[Collector]:
 
 def github_address(connection_id: str = SOURCE_GITHUB) -> Address:
     """Return the API address and token of the connection: the host is a URL, or host, port and schema are separate."""
-    from include.sources.github.client import Address
+    from include.stores.http import Address
 
     connection = Connection.get(connection_id)
     host = (connection.host or "").strip()

@@ -250,7 +250,8 @@ def loaded_files(config: WarehouseConfig) -> dict[str, Any]:
         RetryableError: the warehouse does not respond.
         PermanentError: it refuses.
     """
-    from include.stores.warehouse import connect, statement, warehouse_errors
+    from include.stores.sql_text import statement
+    from include.stores.warehouse import connect, warehouse_errors
 
     with connect(config) as connection, warehouse_errors(STAGE):
         loads, newest = connection.execute(statement("loaded_files")).fetchone() or (0, None)
@@ -267,7 +268,8 @@ def staged_commits(config: WarehouseConfig) -> dict[str, Any]:
         RetryableError: the warehouse does not respond.
         PermanentError: it refuses.
     """
-    from include.stores.warehouse import connect, statement, warehouse_errors
+    from include.stores.sql_text import statement
+    from include.stores.warehouse import connect, warehouse_errors
 
     with connect(config) as connection, warehouse_errors(STAGE):
         commits, newest, version = connection.execute(statement("staged_commits")).fetchone() or (0, None, 0)

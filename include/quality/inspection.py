@@ -12,13 +12,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from include.contracts.model import Contract, Severity
-from include.quality import quoting
 from include.quality.marts import SCHEMA as MART_SCHEMA
 from include.quality.marts import Mart, plan_of_mart
 from include.quality.plan import SCHEMA, pattern_of, plan
 from include.quality.records import CheckResult, TableReport
 from include.quality.table_stats import Loads, RowCounts, Shape, TableStats, UnreadableTableError
 from include.quality.volume import farthest
+from include.stores import sql_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -180,7 +180,7 @@ def _ledger_results(dataset: str, ledger: LedgerTotals, row_counts: RowCounts) -
         success=ledger.unbalanced == 0,
         observed=f"{ledger.unbalanced} of {ledger.entries} loaded entries do not balance",
         expected="read = inserted + updated + unchanged + duplicate + rejected",
-        remedy=f"SELECT * FROM ops.file_ingestion_log WHERE dataset = {quoting.text(dataset)} "
+        remedy=f"SELECT * FROM ops.file_ingestion_log WHERE dataset = {sql_text.literal(dataset)} "
         "AND status IN ('loaded', 'archived') "
         "AND rows_read <> rows_inserted + rows_updated + rows_unchanged + rows_duplicate + rows_rejected",
     )
@@ -192,7 +192,7 @@ def _ledger_results(dataset: str, ledger: LedgerTotals, row_counts: RowCounts) -
         observed=f"{row_counts.rows:,} rows in the table",
         expected=f"{row_counts.inserted:,} rows inserted, by the ledger",
         remedy="Rows were written or deleted outside the pipeline: "
-        f"SELECT _file_id, count(*) FROM {quoting.name(SCHEMA, dataset)} GROUP BY _file_id shows the file of each",
+        f"SELECT _file_id, count(*) FROM {sql_text.quoted(SCHEMA, dataset)} GROUP BY _file_id shows the file of each",
     )
 
 
@@ -235,7 +235,7 @@ def _unreadable(schema: str, table: str, error: UnreadableTableError) -> CheckRe
         success=False,
         observed=f"not read completely: {error}",
         expected="no lock, and a scan within the statement timeout",
-        remedy=f"SELECT * FROM pg_locks WHERE relation = {quoting.text(quoting.name(schema, table))}::regclass; "
+        remedy=f"SELECT * FROM pg_locks WHERE relation = {sql_text.literal(sql_text.quoted(schema, table))}::regclass; "
         "the next check tries again",
     )
 

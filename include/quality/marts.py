@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from include.contracts.model import Severity
-from include.quality import quoting
 from include.quality.records import TableCheck
+from include.stores import sql_text
 
 SCHEMA = "analytics"
 STAGING_SCHEMA = "staging"
@@ -57,10 +57,10 @@ def plan_of_mart(mart: Mart, present: tuple[str, ...]) -> list[TableCheck]:
     )
     if not set(mart.key) <= set(present):
         return [rows]
-    names = quoting.names(mart.key)
+    names = sql_text.quoted_list(mart.key)
     arguments: tuple[tuple[str, object], ...] = (("column_list", list(mart.key)),)
     kind = "expect_compound_columns_to_be_unique"
     if len(mart.key) == 1:
         kind, arguments = "expect_column_values_to_be_unique", (("column", mart.key[0]),)
-    remedy = f"SELECT {names}, count(*) FROM {quoting.name(SCHEMA, mart.table)} GROUP BY {names} HAVING count(*) > 1"
+    remedy = f"SELECT {names}, count(*) FROM {sql_text.quoted(SCHEMA, mart.table)} GROUP BY {names} HAVING count(*) > 1"
     return [rows, TableCheck(kind, arguments, Severity.CRITICAL, remedy)]

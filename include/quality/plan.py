@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from include.contracts.logical_types import parse_bound
 from include.contracts.model import Column, Contract, Expectation, Severity
-from include.quality import quoting
 from include.quality.records import TableCheck
+from include.stores import sql_text
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -59,9 +59,9 @@ def _check(expectation: str, severity: Severity, remedy: str, **kwargs: Any) -> 
 
 def _unique_key(contract: Contract) -> TableCheck:
     key = list(contract.key)
-    names = quoting.names(key)
+    names, table = sql_text.quoted_list(key), sql_text.quoted(SCHEMA, contract.dataset)
     remedy = (
-        f"SELECT {names}, count(*) FROM {quoting.name(SCHEMA, contract.dataset)} GROUP BY {names} HAVING count(*) > 1;"
+        f"SELECT {names}, count(*) FROM {table} GROUP BY {names} HAVING count(*) > 1;"
         " then add the primary key again: the merge relies on it"
     )
     if len(key) == 1:
@@ -70,10 +70,10 @@ def _unique_key(contract: Contract) -> TableCheck:
 
 
 def _column_checks(dataset: str, column: Column, patterns: Collection[str]) -> Iterator[TableCheck]:
-    name, quoted = column.name, quoting.name(column.name)
+    name, quoted = column.name, sql_text.quoted(column.name)
 
     def query(condition: str) -> str:
-        return f"SELECT * FROM {quoting.name(SCHEMA, dataset)} WHERE {condition}"
+        return f"SELECT * FROM {sql_text.quoted(SCHEMA, dataset)} WHERE {condition}"
 
     if column.required:
         yield _check(
@@ -86,13 +86,13 @@ def _column_checks(dataset: str, column: Column, patterns: Collection[str]) -> I
         yield _check(
             "expect_column_values_to_match_regex",
             Severity.WARNING,
-            query(f"{quoted} !~ {quoting.text(pattern)}"),
+            query(f"{quoted} !~ {sql_text.literal(pattern)}"),
             column=name,
             regex=pattern,
         )
     if column.allowed:
         values: list[Any] = [int(v) if column.type.is_whole else v for v in column.allowed]
-        listed = ", ".join(str(v) if isinstance(v, int) else quoting.text(v) for v in values)
+        listed = ", ".join(str(v) if isinstance(v, int) else sql_text.literal(v) for v in values)
         yield _check(
             "expect_column_values_to_be_in_set",
             Severity.WARNING,
@@ -114,8 +114,8 @@ def _between(column: Column, query: Any) -> TableCheck:
         kwargs[f"{side}_value"] = _comparable(bound, column)
         if exclusive:
             kwargs[f"strict_{side}"] = True
-        literal = quoting.text(bound) if column.type.is_temporal else bound
-        outside.append(f"{quoting.name(column.name)} {sign}{'=' if exclusive else ''} {literal}")
+        literal = sql_text.literal(bound) if column.type.is_temporal else bound
+        outside.append(f"{sql_text.quoted(column.name)} {sign}{'=' if exclusive else ''} {literal}")
     return _check(
         "expect_column_values_to_be_between", Severity.WARNING, query(" OR ".join(outside)), **kwargs
     )  # fmt: skip

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.stores.warehouse import statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from psycopg import errors as pg
 from psycopg import sql
 
-from include.stores.warehouse import statement, warehouse_errors
+from include.stores.sql_text import quoted, statement
+from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -75,7 +76,7 @@ class TableStats:
         """Return the table's shape, or None if the table does not exist."""
         with _readable():
             row = self._connection.execute(
-                statement("quality_table"), {"name": sql.Identifier(schema, table).as_string(), "key": list(key)}
+                statement("quality_table"), {"name": quoted(schema, table), "key": list(key)}
             ).fetchone()
         return Shape(tuple(row[0]), bool(row[1])) if row else None
 
@@ -125,7 +126,7 @@ class TableStats:
             row = self._connection.execute(
                 "SELECT EXISTS (SELECT FROM pg_class"
                 " WHERE relnamespace = to_regnamespace(%s) AND relkind IN ('r', 'v', 'm'))",
-                [sql.Identifier(schema).as_string()],
+                [quoted(schema)],
             ).fetchone()
         return bool(row and row[0])
 

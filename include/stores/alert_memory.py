@@ -9,7 +9,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.stores.warehouse import Connection, connect, statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import Connection, connect, warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

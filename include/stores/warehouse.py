@@ -1,13 +1,11 @@
-"""The warehouse: connections with timeouts, statements from sql/, and psycopg's errors as pipeline errors.
+"""The warehouse: connections with timeouts, and psycopg's errors as pipeline errors.
 
-What belongs here: how to use PostgreSQL. What does not: any statement of a stage.
+What belongs here: how to use PostgreSQL. What does not: any statement, and its text (`sql_text`).
 """
 
 from __future__ import annotations
 
 from contextlib import contextmanager
-from functools import lru_cache
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psycopg
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
 
 Connection = psycopg.Connection[TupleRow]
 
-_STATEMENTS = Path(__file__).parents[2] / "sql" / "statements"
 _LOCKED = (pg.LockNotAvailable, pg.DeadlockDetected, pg.SerializationFailure, pg.QueryCanceled)
 # A limit of PostgreSQL, such as its number of columns or the depth of its stack: psycopg calls it operational.
 _LIMITS = (pg.ProgramLimitExceeded, pg.StatementTooComplex, pg.TooManyColumns, pg.TooManyArguments)
@@ -61,12 +58,6 @@ def connect(config: WarehouseConfig) -> Iterator[Connection]:
         yield connection
     finally:
         connection.close()
-
-
-@lru_cache(maxsize=64)
-def statement(name: str) -> bytes:
-    """The text of sql/statements/<name>.sql. It is bytes because psycopg takes no plain str as a statement."""
-    return (_STATEMENTS / f"{name}.sql").read_bytes()
 
 
 @contextmanager

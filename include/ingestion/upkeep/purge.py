@@ -20,7 +20,8 @@ from include.errors import RetryableError
 from include.ingestion.object_keys import PROCESSED, QUARANTINED, STAGING
 from include.ingestion.target import drop_staging, staging_left, staging_owner
 from include.stores.object_moves import remove
-from include.stores.warehouse import statement, warehouse_errors
+from include.stores.sql_text import statement
+from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,55 +1,50 @@
-"""The client of GitHub's REST API: timeouts, retries, rate limits, redirects, translation of errors.
+"""The client of GitHub's REST API: rate limits, redirects, ETags, and what to do about a refusal.
 
-What belongs here: sending one request until there is a response. What does not: which requests are sent, and the
-meaning of responses. The token is sent only to the address of the connection: links and redirects to other servers are
-refused.
+What belongs here: sending one request until there is a response. What does not: attempts, deadlines and their errors
+(`include.stores.http`), which requests are sent, and the meaning of responses.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Self
 
 import httpx
-from pydantic import SecretStr
-from tenacity import RetryCallState, RetryError, Retrying, retry_if_exception_type, stop_after_attempt
-from tenacity import wait_random_exponential as random_exponential
 
 from include.errors import Code, PermanentError, RetryableError, visible
-from include.sources.github import limits
 from include.sources.github.endpoints import SOURCE
+from include.stores.http import HttpClient, Policy, Service
+from include.stores.http_response import (
+    LONGEST_WAIT_SECONDS,
+    Response,
+    excerpt,
+    http_date,
+    next_link,
+    retry_after,
+    shown,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
     from include.settings import GithubSettings
+    from include.stores.http import Address
 
 log = logging.getLogger(__name__)
 
-_HEADERS = {
-    "Accept": "application/vnd.github+json",
-    "X-GitHub-Api-Version": "2022-11-28",
-    "User-Agent": "filegate",
-    # Other or nested encodings can expand a thousand times more than gzip before the size limit is checked.
-    "Accept-Encoding": "gzip",
-}
+_HEADERS = {"Accept": "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28"}
 _LARGEST_ANSWER_BYTES = 64 * 1024**2
-_ENCODINGS = {"", "identity", "gzip"}
 _MOST_REDIRECTS = 3
 _REDIRECTS = {301, 302, 307, 308}
-# Statuses that are returned to the caller; 409 means a repository without commits.
+# Statuses that are passed to the caller; 409 means a repository without commits.
 _ANSWERS = {httpx.codes.OK, httpx.codes.NOT_MODIFIED, httpx.codes.CONFLICT}
-# One link of a Link header, and one parameter of it; a quoted value may contain commas and semicolons.
-_LINK = re.compile(r'<(?P<target>[^<>]*)>(?P<parameters>(?:[^<,"]|"(?:[^"\\]|\\.)*")*)')
-_PARAMETER = re.compile(r';\s*([^\s;=,"]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+))')
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+# 202 means that the API still prepares the answer. A 429 is a rate limit, which has its own waits.
+_RETRIED = {httpx.codes.REQUEST_TIMEOUT, *range(201, 300)}
 _REMEDIES: dict[int, str] = {
     401: "Check the token of the connection source_github: it is wrong, has expired or was revoked.",
     403: "Check the permissions of the token of the connection source_github.",
@@ -59,13 +54,33 @@ _REMEDIES: dict[int, str] = {
     451: "The repository is blocked for legal reasons; remove it from GITHUB_REPOSITORIES.",
 }
 
+_LIMITED = {403, 429}
+# "Otherwise, wait for at least one minute before retrying."
+_LEAST_PAUSE_SECONDS = 60.0
+# The reset time is in whole seconds.
+_AFTER_RESET_SECONDS = 1.0
+_LIMIT_WORDS = ("secondary rate limit", "abuse detection", "rate limit exceeded")
 
-@dataclass(frozen=True)
-class Address:
-    """The address of the API, for example https://api.github.com, and its token; empty for none."""
 
-    url: str
-    token: SecretStr = field(default_factory=lambda: SecretStr(""))
+def _error_message(body: bytes) -> str:
+    """Return the API's error message, or else the beginning of the body."""
+    try:
+        message = json.loads(body)["message"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return excerpt(body)
+    return visible(str(message)[:300])
+
+
+_SERVICE = Service(
+    "The API",
+    SOURCE,
+    Code.SOURCE_UNAVAILABLE,
+    Code.SOURCE_REFUSED,
+    "The host of the connection source_github",
+    "The password of the connection source_github",
+    remedies=_REMEDIES,
+    explain=_error_message,
+)
 
 
 @dataclass(frozen=True)
@@ -84,14 +99,6 @@ class Answer:
     body: bytes
     next: str | None
     answered_at: datetime | None = None
-
-
-class _FailedTryError(Exception):
-    """An attempt failed and can be retried. `status` is that of the response; None if there was no response."""
-
-    def __init__(self, message: str, status: int | None = None) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class GithubClient:
@@ -118,21 +125,11 @@ class GithubClient:
         Raises:
             PermanentError: the address or the token is not valid.
         """
-        self._base, self._settings = _checked_url(address.url), settings
-        self._sleep, self._clock = sleep, clock
+        policy = replace(Policy.of(settings), response_bytes=_LARGEST_ANSWER_BYTES, retried=_RETRIED)
+        self._http = HttpClient(_SERVICE, address, policy, self._pause)
+        self._settings, self._sleep, self._clock = settings, sleep, clock
         self._allowed_at, self._waited_for_limits = 0.0, 0.0
         self.requests, self.waited_seconds = 0, 0.0
-        headers = dict(_HEADERS)
-        if token := _checked_token(address.token):
-            headers["Authorization"] = f"Bearer {token}"
-        self._client = httpx.Client(
-            headers=headers,
-            timeout=httpx.Timeout(settings.read_timeout_seconds, connect=settings.connect_timeout_seconds),
-            follow_redirects=False,
-            # A proxy of the environment does not apply to loopback addresses.
-            trust_env=self._base.host not in _LOOPBACK,
-        )
-        self._backoff = random_exponential(multiplier=settings.backoff_seconds, max=settings.backoff_max_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -140,12 +137,12 @@ class GithubClient:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._client.close()
+        self._http.close()
 
     def target(self, path: str, query: Mapping[str, str]) -> str:
         """Return the target for `get` of a path below the API's address."""
-        url = self._base.copy_with(path=self._base.path.rstrip("/") + path, params=dict(query))
-        return _target(url)
+        base = self._http.base
+        return _target(base.copy_with(path=base.path.rstrip("/") + path, params=dict(query)))
 
     def get(self, target: str, etag: str | None = None) -> Answer:
         """Send a request; the status is 200, 304 (not modified since the ETag), or 409 (an empty repository).
@@ -158,68 +155,51 @@ class GithubClient:
             RetryableError: the API does not respond in all attempts, or its limit is used up for too long.
             PermanentError: it refuses; `details` hold the status.
         """
-        url = self._base.copy_with(raw_path=target.encode("ascii"))
+        url = self._http.base.copy_with(raw_path=target.encode("ascii"))
         for _ in range(_MOST_REDIRECTS + 1):
             response = self._within_limits(url, etag)
-            if response.status_code not in _REDIRECTS:
-                return self._answer(target, response, etag)
-            moved = self._same_server_url(url, response.headers.get("location", ""))
+            if response.status not in _REDIRECTS:
+                return self._answer(target, response)
+            moved = self._http.linked(url, response.headers.get("location", ""))
             log.warning("%s has moved to %s; change the name in GITHUB_REPOSITORIES.", url.path, moved.path)
             url = moved
-        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, "The API redirects too often.", url=_shown(url))
+        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, "The API redirects too often.", url=shown(url))
 
-    def _answer(self, target: str, response: httpx.Response, etag: str | None) -> Answer:
-        status, url = response.status_code, response.request.url
-        if status not in _ANSWERS or (status == httpx.codes.NOT_MODIFIED and not etag):
-            reason = _error_message(response.content)
-            remedy = _REMEDIES.get(status, "Look up this status in the API's documentation.")
-            message = f"The API refuses with status {status}: {reason.rstrip('.')}. {remedy}"
-            raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, url=_shown(url), status=status)
-        following = _next_link(response.headers.get("link", ""))
+    def _answer(self, target: str, response: Response) -> Answer:
+        following, etag = next_link(response.headers), response.headers.get("etag")
         return Answer(
             target,
-            status,
-            tag if (tag := response.headers.get("etag")) and tag.isascii() else None,
-            response.content,
-            _target(self._same_server_url(url, following)) if following else None,
-            _parsed_date(response.headers.get("date", "")),
+            response.status,
+            etag if etag and etag.isascii() else None,
+            response.body,
+            _target(self._http.linked(response.url, following)) if following else None,
+            http_date(response.headers.get("date", "")),
         )
 
-    def _same_server_url(self, url: httpx.URL, link: str) -> httpx.URL:
-        """Return the absolute URL of a link if it leads to the API's server.
-
-        Raises:
-            PermanentError: it leads to another server, or is not valid.
-        """
-        try:
-            found = url.join(link)
-        except httpx.InvalidURL:
-            found = httpx.URL("")
-        if not link or _origin(found) != _origin(self._base) or found.userinfo:
-            raise PermanentError(
-                SOURCE,
-                Code.SOURCE_REFUSED,
-                "The API's response links to another server. The link is not followed, because the token is only for "
-                "this one. Check the address in the connection source_github.",
-                url=_shown(url),
-                link=_shown(found),
-            )
-        return found.copy_with(fragment=None)
-
-    def _within_limits(self, url: httpx.URL, etag: str | None) -> httpx.Response:
+    def _within_limits(self, url: httpx.URL, etag: str | None) -> Response:
         """Return the response, after waiting for the rate limit at most as often as there are attempts."""
         for turn in range(self._settings.attempts):
             self._wait(self._allowed_at - self._clock())
-            response = self._with_retries(url, etag)
+            response = self._http.retry(lambda: self._attempt(url, etag), url)
             now = self._clock()
-            pause = limits.pause(response.status_code, response.headers, response.content, now, turn)
+            seconds = pause(response.status, response.headers, response.body, now, turn)
             # A successful response can also say that no requests are left: the next request then waits.
-            ahead = limits.used_up(response.headers, now) if pause is None else pause
+            ahead = used_up(response.headers, now) if seconds is None else seconds
             self._allowed_at = now + (ahead or 0.0)
-            if pause is None:
+            if seconds is None:
                 return response
-            log.warning("%s: the API's rate limit: %s", _shown(url), _error_message(response.content))
+            reason = _error_message(self._http.redacted(response.body))
+            log.warning("%s: the API's rate limit: %s", shown(url), reason)
         raise self._limited(f"It refused {self._settings.attempts} times, also after waiting.")
+
+    def _attempt(self, url: httpx.URL, etag: str | None) -> Response:
+        self.requests += 1
+        response = self._http.send("GET", url, headers=_HEADERS | ({"If-None-Match": etag} if etag else {}))
+        status = response.status
+        expected = status in _ANSWERS | _REDIRECTS and (etag or status != httpx.codes.NOT_MODIFIED)
+        if not expected and pause(status, response.headers, response.body, self._clock()) is None:
+            raise self._http.refusal(response)
+        return response
 
     def _wait(self, seconds: float) -> None:
         """Wait for the rate limit.
@@ -249,148 +229,42 @@ class GithubClient:
         self.waited_seconds += seconds
         self._sleep(seconds)
 
-    def _with_retries(self, url: httpx.URL, etag: str | None) -> httpx.Response:
-        """Return the response of the first successful attempt."""
-        attempts = Retrying(
-            retry=retry_if_exception_type(_FailedTryError),
-            stop=stop_after_attempt(self._settings.attempts),
-            wait=self._backoff,
-            sleep=self._pause,
-            before_sleep=self._log_failure,
-        )
-        try:
-            return attempts(self._attempt, url, etag)
-        except RetryError as error:
-            failure = error.last_attempt.exception()
-            status = getattr(failure, "status", None)
-            raise RetryableError(
-                SOURCE,
-                Code.SOURCE_UNAVAILABLE,
-                f"The API did not return a valid response. Last attempt: {failure}.",
-                url=_shown(url),
-                attempts=error.last_attempt.attempt_number,
-                **({} if status is None else {"status": status}),
-            ) from failure
 
-    def _attempt(self, url: httpx.URL, etag: str | None) -> httpx.Response:
-        self.requests += 1
-        headers = {"If-None-Match": etag} if etag else {}
-        try:
-            with self._client.stream("GET", url, headers=headers) as response:
-                if (encoding := response.headers.get("content-encoding", "").strip().lower()) not in _ENCODINGS:
-                    raise _FailedTryError(f"the response has the encoding {visible(encoding[:100])}, expected gzip")
-                content = self._body(response)
-        except httpx.ConnectTimeout as error:
-            raise _FailedTryError(f"no connection within {self._settings.connect_timeout_seconds:g} seconds") from error
-        except httpx.TimeoutException as error:
-            raise _FailedTryError(f"no response within {self._settings.read_timeout_seconds:g} seconds") from error
-        except httpx.LocalProtocolError as error:
-            # The error text may contain the token, because it quotes the header that cannot be sent: drop both.
-            raise _FailedTryError(type(error).__name__) from None
-        except httpx.RequestError as error:
-            raise _FailedTryError(f"{type(error).__name__}: {error}") from error
-        status = response.status_code
-        if status >= 500 or status == 408 or (200 < status < 300):
-            raise _FailedTryError(f"it responded with status {status}: {_error_message(content)}", status)
-        # The body is already decoded, so the content-encoding header is removed.
-        kept = [(name, value) for name, value in response.headers.raw if name.lower() != b"content-encoding"]
-        return httpx.Response(status, headers=kept, content=content, request=response.request)
-
-    def _body(self, response: httpx.Response) -> bytes:
-        """Read the body, which must be complete within the read timeout."""
-        deadline, body = time.monotonic() + self._settings.read_timeout_seconds, bytearray()
-        for chunk in response.iter_bytes():
-            body += chunk
-            if len(body) > _LARGEST_ANSWER_BYTES:
-                raise _FailedTryError(f"the response has over {_LARGEST_ANSWER_BYTES} bytes", httpx.codes.OK)
-            if time.monotonic() > deadline:
-                seconds = self._settings.read_timeout_seconds
-                raise _FailedTryError(f"the response took over {seconds:g} seconds", httpx.codes.OK)
-        return bytes(body)
-
-    def _log_failure(self, state: RetryCallState) -> None:
-        log.warning(
-            "Request to the API failed, attempt %d of %d: %s; next attempt in %.1f s",
-            state.attempt_number,
-            self._settings.attempts,
-            state.outcome.exception() if state.outcome else None,
-            state.upcoming_sleep,
-        )
+# Rate limits: https://docs.github.com/rest/using-the-rest-api/rate-limits-for-the-rest-api#exceeding-the-rate-limit
 
 
-def _next_link(header: str) -> str | None:
-    """Return the target of the first link with the relation `next` in a Link header (RFC 8288); None without one.
+def pause(status: int, headers: Mapping[str, str], body: bytes, now: float, turn: int = 0) -> float | None:
+    """Return the seconds to wait before this request may be repeated; None if the response is not about a limit.
 
-    Names are case-insensitive; a relation may be unquoted, or one of several in quotes.
+    The wait that the API requests is used unchanged. Without one, the pause doubles with each refusal.
+
+    Args:
+        status: status of the response.
+        headers: headers of the response, as a mapping that ignores case.
+        body: body of the response, which names the limit.
+        now: seconds since the epoch.
+        turn: how often this request was refused for a limit before.
     """
-    for link in _LINK.finditer(header):
-        # If `rel` occurs twice, the first one counts (RFC 8288).
-        parameters = _PARAMETER.findall(link["parameters"])
-        relations = [value or bare for name, value, bare in parameters if name.lower() == "rel"]
-        if relations and "next" in relations[0].lower().split():
-            return link["target"].strip()
+    if status not in _LIMITED:
+        return None
+    requested = [seconds for seconds in (retry_after(headers, now), used_up(headers, now)) if seconds is not None]
+    if requested:
+        return max(requested)
+    words = body[:2000].decode(errors="replace").lower()
+    if status == 429 or any(word in words for word in _LIMIT_WORDS):
+        return _LEAST_PAUSE_SECONDS * 2.0**turn
     return None
 
 
-def excerpt(body: bytes) -> str:
-    """Return the beginning of a body on one line."""
-    return visible(" ".join(body[:200].decode(errors="replace").split())) or "nothing"
-
-
-def _error_message(body: bytes) -> str:
-    """Return the API's error message, or else the beginning of the body."""
-    try:
-        message = json.loads(body)["message"]
-    except (ValueError, LookupError, TypeError, RecursionError):
-        return excerpt(body)
-    return visible(str(message)[:300])
-
-
-def _parsed_date(date: str) -> datetime | None:
-    """Return the time of a Date header; None if it cannot be parsed."""
-    try:
-        time_sent = parsedate_to_datetime(date)
-    except ValueError:
+def used_up(headers: Mapping[str, str], now: float) -> float | None:
+    """Return the seconds until the next request is allowed, if no requests remain; else None."""
+    if headers.get("x-ratelimit-remaining", "").strip() != "0":
         return None
-    return time_sent if time_sent.tzinfo else time_sent.replace(tzinfo=UTC)
-
-
-def _checked_url(address: str) -> httpx.URL:
-    try:
-        url = httpx.URL(address)
-    except httpx.InvalidURL:
-        url = httpx.URL("")
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query:
-        raise PermanentError(
-            SOURCE,
-            Code.SOURCE_REFUSED,
-            "The host of the connection source_github must be the API's address, for example https://api.github.com; "
-            "the token is its password.",
-        )
-    return url
-
-
-def _checked_token(token: SecretStr) -> str:
-    """Return the token if it is valid in a header. Messages never contain its value."""
-    value = token.get_secret_value().strip()
-    if not all("!" <= letter <= "~" for letter in value):
-        raise PermanentError(
-            SOURCE,
-            Code.SOURCE_REFUSED,
-            "The password of the connection source_github is not a token: it has spaces, line breaks or characters "
-            "outside ASCII. Copy the token again.",
-        )
-    return value
-
-
-def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
-    return url.scheme, url.host, url.port
+    reset = headers.get("x-ratelimit-reset", "").strip()
+    if not reset.isdecimal():
+        return _LEAST_PAUSE_SECONDS
+    return min(max(float(reset) - now + _AFTER_RESET_SECONDS, 0.0), LONGEST_WAIT_SECONDS)
 
 
 def _target(url: httpx.URL) -> str:
     return url.raw_path.decode("ascii")
-
-
-def _shown(url: httpx.URL) -> str:
-    """Return the URL without user, query and fragment, for messages."""
-    return str(url.copy_with(userinfo=b"", query=None, fragment=None))

@@ -3,17 +3,18 @@
 The state is stored last. After a crash before that, the next run reads the same records again; the dataset's key merges
 them.
 
-The API lists the newest records first, so a run that is stopped early (by `max_pages`, the rate limit, an error) has
-read the newest records but not those between them and the last run. The next run continues at the last page that was
-read, until that listing is complete; only the run after that requests new records. So there is never more than one gap.
-Continuing by page and not by time loses no record: commits are not strictly ordered by time, and several may have the
-same time. Records that are added meanwhile move older ones to later pages, where they are read again. Records that are
-removed (a force push) move unread ones to earlier pages. So the last record that was read must be found again, on the
-page that is read twice or on a later one: all unread records come after it. If the listing ends without it, or the page
-is empty or refused, the listing is read again from its first page, with the `since` of its request.
+The state is a watermark and a cursor. A new listing starts at the newest time that was read, minus the overlap. The API
+lists the newest records first, so a run that is stopped early (by `max_pages`, the rate limit, an error) has not read
+those between its last page and the run before. The cursor is that page with the last record on it: the next run
+continues there, until the listing is complete, and only the run after that requests new records. So there is never more
+than one gap. A cursor by page and not by time loses no record: commits are not strictly ordered by time, and several
+may have the same time.
 
-Within a run the same is checked after each page: the page before it is requested again with its ETag. If it has
-changed, records were added or removed between the two requests; both pages are read again until they are consistent.
+Records that are added meanwhile move older ones to later pages, where they are read again. Records that are removed (a
+force push) move unread ones to earlier pages. So the last record that was read must be found again, on the page that is
+read twice or on a later one: all unread records come after it. If the listing ends without it, or the page is empty or
+refused, the listing is read again from its first page, with the `since` of its request. Within a run the same is
+checked after each page: the page before it is requested again with its ETag, and read again if it has changed.
 
 All decisions use times of the API: of the records, and of the Date header. A wrong clock of this machine only changes
 object keys.
@@ -23,17 +24,16 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
-from include.sources.github.client import excerpt
 from include.sources.github.endpoints import SOURCE
-from include.sources.github.pages import check_difference, check_progress, get_page
-from include.sources.github.reading import Collected, PagesMovedError, Reading, identities_of
-from include.sources.github.state import State
+from include.sources.github.pages import Reading, check_difference, check_progress, get_page, identities_of
+from include.sources.github.storage import State
+from include.stores.http_response import excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -41,8 +41,7 @@ if TYPE_CHECKING:
     from include.settings import GithubSettings
     from include.sources.github.client import Answer, GithubClient
     from include.sources.github.endpoints import Endpoint
-    from include.sources.github.objects import SourceObjects
-    from include.sources.github.state import States
+    from include.sources.github.storage import SourceObjects, States
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +59,41 @@ _OF_THE_SOURCE = {Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, Code.RATE_LIMITE
 def now() -> datetime:
     """Return the current time in UTC."""
     return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Collected:
+    """The result of a run for one endpoint of one repository. `answer` is the outcome in words."""
+
+    repository: str
+    endpoint: str
+    answer: str
+    requests: int
+    not_modified: bool
+    pages: int
+    records: int
+    waited_seconds: float
+    file_key: str | None
+    raw_keys: list[str]
+
+    def __str__(self) -> str:
+        summary = f"{self.repository} {self.endpoint}: {self.answer}: {self.requests} requests, {self.pages} pages, "
+        summary += f"{self.records:,} records"
+        if self.waited_seconds >= 1:
+            summary += f", waited {self.waited_seconds:.0f} s"
+        return summary + (f", file {self.file_key}" if self.file_key else "")
+
+    def summary(self) -> dict[str, Any]:
+        """Return the counts and the file's key, for XCom."""
+        return {
+            "answer": self.answer,
+            "requests": self.requests,
+            "not modified": self.not_modified,
+            "pages": self.pages,
+            "records": self.records,
+            "waited seconds": round(self.waited_seconds, 1),
+            "file": self.file_key,
+        }
 
 
 class Collector:
@@ -90,154 +124,117 @@ class Collector:
                 read until then is kept.
             PermanentError: one of them refuses.
         """
-        begun_at, done = self._clock(), Collected(repository, endpoint.name)
+        begun_at, reading, failure = self._clock(), Reading(endpoint, repository), None
         requests, waited = self._client.requests, self._client.waited_seconds
         before = self._states.read(repository, endpoint.name)
         if full and not (retry and _reads_everything(before, endpoint)):
             # Stored first: if this run stops before the first response, the next run reads all records too.
             before = State()
             self._states.save(repository, endpoint.name, before, RESET)
-        reading, failure = Reading(), None
         try:
-            self._read(before, reading, endpoint, done)
+            self._read(before, reading)
         except PipelineError as error:
             failure = error
-        done.requests = self._client.requests - requests
-        done.waited_seconds = self._client.waited_seconds - waited
-        done.records = len(reading.lines)
-        if reading.lines:
-            done.file_key = self._objects.drop(endpoint, repository, begun_at, reading.body())
-        done.answer = str(failure) if failure else _outcome(reading)
-        self._store_state(repository, endpoint, before, reading, done)
+        lines = reading.lines
+        done = Collected(
+            repository,
+            endpoint.name,
+            str(failure) if failure else _outcome(reading),
+            self._client.requests - requests,
+            reading.not_modified,
+            reading.pages,
+            len(lines),
+            self._client.waited_seconds - waited,
+            self._objects.drop(endpoint, repository, begun_at, reading.body()) if lines else None,
+            reading.raw_keys,
+        )
+        self._states.save(repository, endpoint.name, reading.state(before), done.answer)
         if failure:
             log.warning("%s", done)
             raise failure
         log.info("%s", done)
         return done
 
-    def _store_state(
-        self, repository: str, endpoint: Endpoint, before: State, reading: Reading, done: Collected
-    ) -> None:
-        if done.not_modified:
-            self._states.save(repository, endpoint.name, before, done.answer)
-        elif reading.finished or reading.last:
-            self._states.save(repository, endpoint.name, reading.state(before), done.answer)
-        else:
-            self._states.failed(repository, endpoint.name, done.answer)
-
-    def _read(self, state: State, reading: Reading, endpoint: Endpoint, done: Collected) -> None:
+    def _read(self, state: State, reading: Reading) -> None:
         """Read pages into `reading`, until the listing ends or the page limit of the run is reached."""
-        since = None
-        if state.newest_at:
-            since = state.newest_at - timedelta(hours=self._settings.overlap_hours)
-        if state.unfinished:
-            reading.sought = state.last_record
-            self._resume(state.unfinished, reading, endpoint, done)
-            return
-        first = self._first(endpoint, done.repository, since)
-        if state.request and state.etag:
-            answer = self._if_modified(state.request, state.etag, first)
-            if answer.status == 304:
-                done.not_modified = True
-                return
-            if answer.next and answer.target != first:
-                # There are new records. This listing goes back further than needed: a shorter one has them too.
-                self._keep(answer, endpoint, done)
-                answer = get_page(self._client, first)
+        pages, start = self._settings.max_pages, state.unfinished
+        if start:
+            # The page that is read twice does not count, otherwise runs of one page would make no progress.
+            reading.sought, pages = state.last_record, pages + 1
+            answer = self._page(start)
+            if answer and answer.body.strip() == b"[]":
+                answer = None
         else:
-            answer = get_page(self._client, first)
-        try:
-            self._follow(answer, reading, endpoint, done, self._settings.max_pages, since)
-        except PagesMovedError:
-            self._read_again(answer.target, reading, endpoint, done, self._settings.max_pages)
+            answer = reading.opened = self._first_page(state, reading)
+            start = answer.target
+        if answer and not reading.not_modified:
+            self._follow(answer, reading, pages)
+        if answer and not reading.has_gap:
+            return
+        log.warning(
+            "%s %s: the pages have changed; reading the listing from its first page.",
+            reading.repository,
+            reading.endpoint.name,
+        )
+        first = self._first(reading, _since_of(start, reading.endpoint))
+        reading.restart(first)
+        if reading.pages < pages:
+            reading.opened = get_page(self._client, first)
+            self._follow(reading.opened, reading, pages)
+            if reading.has_gap:
+                reading.restart(first)
 
-    def _if_modified(self, request: str, etag: str, first: str) -> Answer:
-        """Request the first page of the last listing with its ETag, or `first` if the API refuses that request."""
-        try:
-            return get_page(self._client, request, etag)
-        except PermanentError as error:
-            if error.details.get("status") not in _PAGE_GONE or request == first:
-                raise
-            log.warning("%s Requesting the first page of a new listing.", error.message)
+    def _first_page(self, state: State, reading: Reading) -> Answer:
+        """Return the first page of the records since the watermark, or a 304 if the last listing has not changed."""
+        since = state.newest_at - timedelta(hours=self._settings.overlap_hours) if state.newest_at else None
+        first = self._first(reading, since)
+        if not reading.endpoint.since:
+            reading.until = since
+        if not state.request or not state.etag:
             return get_page(self._client, first)
+        if state.request == first:
+            answer = get_page(self._client, first, state.etag)
+        else:
+            answer = self._page(state.request, state.etag) or get_page(self._client, first)
+        if answer.status == 304:
+            reading.not_modified = True
+        elif answer.next and answer.target != first:
+            # There are new records. This listing goes back further than needed: a shorter one has them too.
+            self._keep(answer, reading)
+            return get_page(self._client, first)
+        return answer
 
-    def _resume(self, request: str, reading: Reading, endpoint: Endpoint, done: Collected) -> None:
-        """Continue a listing at the last page that was read."""
+    def _page(self, target: str, etag: str | None = None) -> Answer | None:
+        """Return a page; None if its address is no longer valid."""
         try:
-            answer = get_page(self._client, request)
+            return get_page(self._client, target, etag)
         except PermanentError as error:
             if error.details.get("status") not in _PAGE_GONE:
                 raise
-            answer = None
-        pages = self._settings.max_pages
-        if answer and answer.body.strip() != b"[]":
-            # The page that is read twice does not count, otherwise runs of one page would make no progress.
-            pages += 1
-            with suppress(PagesMovedError):
-                self._follow(answer, reading, endpoint, done, pages, since=None, resumed=True)
-                if not reading.finished or reading.sought is None:
-                    return
-        self._read_again(request, reading, endpoint, done, pages)
+            log.warning("%s Requesting the first page of a new listing.", error.message)
+            return None
 
-    def _read_again(self, request: str, reading: Reading, endpoint: Endpoint, done: Collected, pages: int) -> None:
-        """Read the listing of a request from its first page; at the page limit this is left to the next run."""
-        log.warning(
-            "%s %s: the pages have changed; reading the listing from its first page.", done.repository, done.endpoint
-        )
-        first = self._first(endpoint, done.repository, _since_of(request, endpoint))
-        reading.restart(first)
-        if done.pages < pages:
-            try:
-                self._follow(get_page(self._client, first), reading, endpoint, done, pages, since=None)
-            except PagesMovedError:
-                reading.restart(first)
-
-    def _follow(
-        self,
-        answer: Answer,
-        reading: Reading,
-        endpoint: Endpoint,
-        done: Collected,
-        pages: int,
-        since: datetime | None,
-        *,
-        resumed: bool = False,
-    ) -> None:
-        """Read a page and the pages after it.
-
-        Without a `since` parameter in the API, reading stops at a page whose records are all older than `since`.
-        """
-        if not resumed:
-            reading.opened = answer
-        while True:
+    def _follow(self, answer: Answer | None, reading: Reading, pages: int) -> None:
+        """Read a page and the pages after it, until the listing ends or `pages` were read."""
+        while answer:
             if answer.status == 409:
-                reading.finished = reading.empty = True
-                return
-            times = self._take(answer, reading, endpoint, done)
-            done.pages += 1
-            reading.requests.add(answer.target)
-            is_older = bool(not endpoint.since and since and times and max(times) < since)
+                reading.empty = True
+                break
+            times = reading.take(answer, self._keep(answer, reading))
+            reading.pages += 1
+            is_older = reading.until and times and max(times) < reading.until
             if not answer.next or is_older:
-                reading.finished = True
-                return
+                break
             check_progress(answer, reading.requests)
-            if done.pages >= pages:
+            if reading.pages >= pages:
                 return
-            following = self._following(answer, reading, endpoint, done)
-            if following is None:
-                reading.finished = True
-                return
-            answer = following
+            answer = self._following(answer, reading)
+        reading.finished = True
 
-    def _take(self, answer: Answer, reading: Reading, endpoint: Endpoint, done: Collected) -> list[datetime]:
-        """Store the raw page, add its records, and return their times."""
-        return reading.take(answer, self._keep(answer, endpoint, done), endpoint, done.repository)
-
-    def _following(self, answer: Answer, reading: Reading, endpoint: Endpoint, done: Collected) -> Answer | None:
+    def _following(self, answer: Answer, reading: Reading) -> Answer | None:
         """Return the next page after checking that no record moved between both pages unread; None at the end.
 
         Raises:
-            PagesMovedError: so many records were removed that no known record is on these pages.
             RetryableError: the pages change faster than they are read.
         """
         for _ in range(_MAX_PAGE_READS):
@@ -246,30 +243,32 @@ class Collector:
             following = get_page(self._client, answer.next)
             check_difference(answer, following)
             again = get_page(self._client, answer.target, answer.etag)
-            if again.status == 304 or identities_of(again, endpoint) == identities_of(answer, endpoint):
+            identities = identities_of(again, reading.endpoint)
+            if again.status == 304 or identities == identities_of(answer, reading.endpoint):
                 return following
-            log.warning("%s %s: records have moved between pages.", done.repository, done.endpoint)
-            known = any(identity in reading.lines for identity in identities_of(again, endpoint))
-            self._take(again, reading, endpoint, done)
+            log.warning("%s %s: records have moved between pages.", reading.repository, reading.endpoint.name)
+            known = any(identity in reading.lines for identity in identities)
+            reading.take(again, self._keep(again, reading))
             if reading.opened is answer:
                 reading.opened = again
             elif not known:
-                raise PagesMovedError
+                reading.moved = True
+                return None
             answer = again
         message = (
             f"The listing changed {_MAX_PAGE_READS} times while two of its pages were read. The next attempt continues."
         )
         raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, page=answer.target)
 
-    def _keep(self, answer: Answer, endpoint: Endpoint, done: Collected) -> list[object]:
+    def _keep(self, answer: Answer, reading: Reading) -> list[object]:
         """Store a raw response, and return its records.
 
         Raises:
             RetryableError: it is not JSON.
             PermanentError: it is not a list.
         """
-        key = self._objects.keep_answer(endpoint, self._clock(), answer.body)
-        done.raw_keys.append(key)
+        key = self._objects.keep_answer(reading.endpoint, self._clock(), answer.body)
+        reading.raw_keys.append(key)
         details = {"request": answer.target, "raw": key}
         try:
             records = json.loads(answer.body)
@@ -284,8 +283,9 @@ class Collector:
             raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, **details)
         return records
 
-    def _first(self, endpoint: Endpoint, repository: str, since: datetime | None) -> str:
-        return self._client.target(*endpoint.request(repository, self._settings.page_size, since))
+    def _first(self, reading: Reading, since: datetime | None) -> str:
+        path, query = reading.endpoint.request(reading.repository, self._settings.page_size, since)
+        return self._client.target(path, query)
 
 
 def collect_all(

@@ -1,7 +1,8 @@
-"""The table of endpoints: the requests, and the path in a record for each column of the file.
+"""The table of endpoints: the requests, the path in a record for each column of the file, and how paths are read.
 
 What belongs here: one entry per endpoint, as data. What does not: code for a single endpoint; add a field to all
-entries instead. The columns are those of the dataset's contract without the derived ones.
+entries instead. Values are not checked: a record without a sha, or a list entry that is not an object, becomes a line
+with nulls, which the contract rejects. The columns are those of the dataset's contract without the derived ones.
 
 The API lists pull requests as issues too. They are kept, with the URL of the pull request in a column, so that counts
 match those of the API and each analysis can decide.
@@ -9,8 +10,10 @@ match those of the API and each analysis can decide.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -18,7 +21,6 @@ from include.errors import Code, PermanentError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from datetime import datetime
 
 SOURCE = "github"
 
@@ -35,7 +37,8 @@ class Endpoint:
         path: path below the API's address; `{repository}` is owner/name.
         time: path in a record of the time that the API sorts by; the newest time is the watermark.
         identity: path in a record of its unique identity.
-        columns: columns of the file, each with its path in the record: see `flatten`.
+        columns: columns of the file, each with its path in the record: names separated by dots, for example
+            `commit.author.name`; `parents.#` is the length of a list.
         query: parameters of every request.
         since: parameter for records from a time on; None if the API has none: then pages are read until all records of
             a page are older.
@@ -54,7 +57,7 @@ class Endpoint:
         """Return path and query of the first page of records from `since` on; of all records if that is None."""
         query = {**self.query, "per_page": str(page_size)}
         if self.since and since:
-            query[self.since] = since.strftime("%Y-%m-%dT%H:%M:%SZ")
+            query[self.since] = _timestamp(since)
         return self.path.format(repository=repository), query
 
 
@@ -157,3 +160,45 @@ def checked_repository(name: str) -> str:
     if not _REPOSITORY.fullmatch(name) or name.endswith(("/.", "/..")):
         raise PermanentError(SOURCE, Code.SOURCE_REFUSED, f"'{name}' is not a repository name: write owner/name.")
     return name
+
+
+# Records
+
+
+def value_at(record: object, path: str) -> object:
+    """Return the value at this path; None if a step of the path is missing or null."""
+    value = record
+    for step in path.split("."):
+        if step == "#":
+            value = len(value) if isinstance(value, list) else None
+        else:
+            value = value.get(step) if isinstance(value, dict) else None
+    return value
+
+
+def line(record: object, columns: Mapping[str, str], repository: str, fetched_at: datetime) -> bytes:
+    """Return a record as one line of NDJSON, with the requested repository and the time of the request."""
+    row = {
+        "repository": repository,
+        **{column: value_at(record, path) for column, path in columns.items()},
+        "fetched_at": _timestamp(fetched_at),
+    }
+    # Non-ASCII characters are escaped: a lone surrogate cannot be written in UTF-8.
+    return json.dumps(row, separators=(",", ":")).encode("ascii")
+
+
+def time_of(record: object, endpoint: Endpoint) -> datetime | None:
+    """Return the time of a record by which the API sorts, in UTC; None if it is missing or cannot be parsed."""
+    text = value_at(record, endpoint.time)
+    if not isinstance(text, str):
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+        return time.astimezone(UTC) if time.tzinfo else time.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):  # OverflowError: in UTC it is before the year 1, or after 9999
+        return None
+
+
+def _timestamp(time: datetime) -> str:
+    """Return a time in the format of the API: UTC, to the second."""
+    return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

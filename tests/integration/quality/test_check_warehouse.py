@@ -23,7 +23,7 @@ from include.quality.results import read_runs
 from include.quality.table_stats import TableStats, UnreadableTableError
 from include.settings import QualitySettings
 from include.stores.object_store import ObjectStore
-from include.stores.warehouse import statement
+from include.stores.sql_text import statement
 from local.services import bucket as local_bucket
 
 if TYPE_CHECKING:

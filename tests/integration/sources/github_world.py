@@ -18,11 +18,11 @@ from include.ingestion.pipeline import ingest_batch
 from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
 from include.settings import CONTRACTS_DIR, GithubSettings, IngestSettings
-from include.sources.github.client import Address, GithubClient
+from include.sources.github.client import GithubClient
 from include.sources.github.collect import Collected, Collector
 from include.sources.github.endpoints import ENDPOINTS, Endpoint
-from include.sources.github.objects import SourceObjects
-from include.sources.github.state import States
+from include.sources.github.storage import SourceObjects, States
+from include.stores.http import Address
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 

@@ -14,8 +14,7 @@ from github_world import BEACON, LEDGER, World
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.sources.github.collect import collect_all
-from include.sources.github.objects import SourceObjects
-from include.sources.github.state import States
+from include.sources.github.storage import SourceObjects, States
 from include.stores.object_store import ObjectInfo, ObjectStore
 from include.stores.warehouse import connect
 from local.services.github_api.server import Fault

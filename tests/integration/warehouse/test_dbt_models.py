@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from dbt_project import ROOT
 
-from include.stores.warehouse import statement
+from include.stores.sql_text import statement
 
 if TYPE_CHECKING:
     from pathlib import Path

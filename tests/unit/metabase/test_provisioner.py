@@ -247,7 +247,7 @@ def test_secrets_are_in_no_log_and_no_outcome(metabase: Metabase, caplog: pytest
     outcomes = run(metabase)
     other_host(metabase)
     outcomes += run(metabase)
-    assert "try 1 of 4" in caplog.text
+    assert "attempt 1 of 4" in caplog.text
     for secret in (*PASSWORDS.values(), "session-1"):
         assert secret not in caplog.text + repr(outcomes)
 

@@ -14,7 +14,8 @@ from pydantic import SecretStr
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.settings import GithubSettings
-from include.sources.github.client import Address, GithubClient
+from include.sources.github.client import GithubClient
+from include.stores.http import Address
 from local.services.github_api.server import Fault, GithubApi
 from local.settings import free_ports
 
@@ -171,7 +172,7 @@ def test_refusal_has_the_message_of_the_api_and_a_remedy(
         connect().get(PATH + "?per_page=2")
     assert refusal.value.code is Code.SOURCE_REFUSED
     assert "These are the words. " in refusal.value.message
-    assert refusal.value.details == {"status": status, "url": api.url + PATH}
+    assert refusal.value.details == {"status": status, "url": api.url + PATH, "attempts": 1}
     assert len(api.requests) == 1
 
 

@@ -8,8 +8,7 @@ import pytest
 from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError
 from include.settings import CONTRACTS_DIR, GithubSettings
-from include.sources.github.endpoints import ENDPOINTS, checked_repository, endpoints_named
-from include.sources.github.flatten import line, time_of, value_at
+from include.sources.github.endpoints import ENDPOINTS, checked_repository, endpoints_named, line, time_of, value_at
 
 pytestmark = pytest.mark.unit
 

@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from include.sources.github.limits import pause, used_up
+from include.sources.github.client import pause, used_up
 
 pytestmark = pytest.mark.unit
 

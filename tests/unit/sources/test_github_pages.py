@@ -9,8 +9,7 @@ import pytest
 from include.errors import PermanentError
 from include.sources.github.client import Answer
 from include.sources.github.endpoints import ENDPOINTS
-from include.sources.github.pages import check_difference, check_progress, smaller_page
-from include.sources.github.reading import Reading
+from include.sources.github.pages import Reading, check_difference, check_progress, smaller_page
 
 pytestmark = pytest.mark.unit
 
@@ -71,20 +70,20 @@ def test_next_page_with_the_same_records_is_refused_and_an_empty_one_is_not() ->
 
 @pytest.mark.parametrize("date", ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "0999-12-31T00:00:00Z"])
 def test_time_before_1970_is_no_watermark(date: str) -> None:
-    reading = Reading()
+    reading = Reading(ENDPOINTS["commits"], "harbour/ledger")
     record = {"sha": "a", "commit": {"committer": {"date": date}}}
     answer = Answer("/commits", 200, '"tag"', b"[]", None, datetime(2026, 1, 1, tzinfo=UTC))
 
-    reading.take(answer, [record], ENDPOINTS["commits"], "harbour/ledger")
+    reading.take(answer, [record])
 
     assert len(reading.lines) == 1
     assert reading.newest_at is None
 
 
 def test_time_out_of_range_in_utc_is_none_without_a_date_header() -> None:
-    reading = Reading()
+    reading = Reading(ENDPOINTS["commits"], "harbour/ledger")
     record = {"sha": "a", "commit": {"committer": {"date": "9999-12-31T23:59:59-01:00"}}}
 
-    reading.take(Answer("/commits", 200, None, b"[]", None), [record], ENDPOINTS["commits"], "harbour/ledger")
+    reading.take(Answer("/commits", 200, None, b"[]", None), [record])
 
     assert len(reading.lines) == 1

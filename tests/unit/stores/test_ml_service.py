@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import CancelledError
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from email.utils import format_datetime
 from threading import Event, Thread
 from types import MappingProxyType
 from typing import Any
@@ -23,8 +22,10 @@ from tenacity import RetryCallState
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.settings import MlServiceSettings
-from include.stores.circuit import FailedTryError
-from include.stores.ml_service import MlService, _checked_categories, _retry_after, _to_json
+from include.stores.circuit import Circuit
+from include.stores.http import HttpClient
+from include.stores.http_response import FailedAttemptError
+from include.stores.ml_service import MlService, _checked_categories, _to_json
 
 pytestmark = pytest.mark.unit
 
@@ -63,13 +64,13 @@ def connect(service: FaultyMlService) -> Iterator[Connect]:
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The pauses that the client chooses, without waiting for them."""
     kept: list[float] = []
-    choose = MlService._pause
+    choose = HttpClient._pause
 
-    def choose_none(client: MlService, state: RetryCallState) -> float:
+    def choose_none(client: HttpClient, state: RetryCallState) -> float:
         kept.append(choose(client, state))
         return 0.0
 
-    monkeypatch.setattr(MlService, "_pause", choose_none)
+    monkeypatch.setattr(HttpClient, "_pause", choose_none)
     return kept
 
 
@@ -290,7 +291,7 @@ def test_a_service_that_recovers_between_two_tries_is_enough(
     service.mode = Mode.HEALTHY
     caller.join(20)
     assert got == right(rows)
-    assert "try 1 of 1000 failed" in caplog.text
+    assert "attempt 1 of 1000 failed" in caplog.text
 
 
 def test_a_service_that_is_down_is_tried_and_then_reported(
@@ -353,23 +354,6 @@ def test_pauses_grow_up_to_a_limit_and_have_jitter(
     assert len(set(pauses)) == len(pauses), "they are random"
 
 
-@pytest.mark.parametrize(
-    ("header", "seconds"),
-    [
-        (None, 0),
-        ("0", 0),
-        (" 12 ", 12),
-        ("-1", 0),
-        ("nonsense", 0),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0),
-        (format_datetime(datetime.now(UTC) + timedelta(days=1), usegmt=True), pytest.approx(86400, rel=0.1)),
-    ],
-    ids=["none", "zero", "seconds", "negative", "nonsense", "past date", "date"],
-)
-def test_retry_after_is_read_as_seconds_or_as_a_date(header: str | None, seconds: float) -> None:
-    assert _retry_after(header) == seconds
-
-
 # Refusals
 
 
@@ -380,7 +364,8 @@ def test_a_refusal_names_the_transaction_and_the_field(service: FaultyMlService,
     assert (type(error), error.stage, error.code) == (PermanentError, "process", Code.SERVICE_REFUSED)
     assert "status 422: amount: Input should be a valid decimal" in error.message
     assert error.details == {
-        "url": service.url, "status": 422, "transaction": str(rows[3]["id"]), "field": "amount", "complaints": 2
+        "url": service.url, "status": 422, "transaction": str(rows[3]["id"]), "field": "amount", "complaints": 2,
+        "attempts": 1,
     }  # fmt: skip
     assert service.calls == 1
 
@@ -458,7 +443,7 @@ def test_an_error_ends_the_tries_of_the_other_requests(service: FaultyMlService,
 
     service.mode = Mode.FAILING
     client = connect(attempts=100, backoff_seconds=FAR, backoff_max_seconds=FAR, requests_at_once=2)
-    client._say_failed = lambda state: second_waits.set()  # type: ignore[method-assign]
+    client._http._log_failure = lambda state: second_waits.set()  # type: ignore[method-assign]
     error = failure_of(lambda: list(client.categorise([[{"id": Hopeless()}], transactions(1), transactions(1)])))
     client.close()
     assert (error.code, service.calls) == (Code.INTERNAL, 1)
@@ -468,7 +453,7 @@ def test_closing_ends_tries_and_threads(service: FaultyMlService, connect: Conne
     waits = Event()
     service.mode = Mode.FAILING
     client = connect(attempts=100, backoff_seconds=FAR, backoff_max_seconds=FAR)
-    client._say_failed = lambda state: waits.set()  # type: ignore[method-assign]
+    client._http._log_failure = lambda state: waits.set()  # type: ignore[method-assign]
     raised: list[CancelledError] = []
 
     def call() -> None:
@@ -496,7 +481,7 @@ def states(caplog: pytest.LogCaptureFixture) -> list[tuple[str, str]]:
 
 
 def expire_reset_time(client: MlService) -> None:
-    client._circuit._storage.opened_at = datetime.now(UTC) - timedelta(seconds=2 * FAR)
+    client._circuit._opened_at = datetime.now(UTC) - timedelta(seconds=2 * FAR)
 
 
 OPENED, HALF_OPEN, CLOSED = ("WARNING", "circuit opened"), ("INFO", "circuit half open"), ("INFO", "circuit closed")
@@ -628,7 +613,7 @@ def test_an_answer_from_before_it_opened_does_not_close_it(
     slow.start()
     wait_until(lambda: service.calls == 1)
     with pytest.raises(RetryableError), client._circuit.trying():
-        raise FailedTryError("meanwhile")
+        raise FailedAttemptError("meanwhile")
     if time_has_passed:
         expire_reset_time(client)
     service.mode = Mode.HEALTHY
@@ -637,3 +622,16 @@ def test_an_answer_from_before_it_opened_does_not_close_it(
     assert states(caplog) == [OPENED]
     if not time_has_passed:
         assert failure_of(lambda: client.categories(rows)).code == Code.CIRCUIT_OPEN
+
+
+def test_a_failure_from_before_it_opened_changes_nothing() -> None:
+    circuit = Circuit("The ML service", "http://127.0.0.1:8100")
+    circuit.set_limits(failures=1, reset_seconds=FAR)
+    early = circuit.trying()
+    early.__enter__()
+    with pytest.raises(RetryableError, match="failed 1 times in a row") as first, circuit.trying():
+        raise FailedAttemptError("first")
+    failure = FailedAttemptError("sent before the circuit opened")
+    with pytest.raises(RetryableError) as late:
+        early.__exit__(FailedAttemptError, failure, None)
+    assert late.value.message == first.value.message
