@@ -10,9 +10,9 @@ from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
 from include.orchestration.alerts import alert_on_bad_messages, notify_waiting_files
-from include.orchestration.assets import rows_of
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors, skip_on_outage
 from include.orchestration.message_sensor import WaitForMessages
+from include.orchestration.scheduling import rows_of
 from include.orchestration.stores import EVENTS
 from include.settings import ingest_settings, stream_settings
 
