@@ -53,9 +53,9 @@ def _never_failing(notify: Callable[P, None]) -> Callable[P, None]:
         try:
             is_on = alert_settings().on
         except ValueError as error:
-            # Without the values: one of them may be a secret.
+            # Without values: one may be a secret. The error about invalid JSON names only the setting.
             each = error.errors() if isinstance(error, ValidationError) else ()
-            wrong = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in each) or error
+            wrong = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in each) or error
             log.error("No alerts are sent: correct the settings ALERTS_*. %s", wrong)
             return
         try:

@@ -1,7 +1,7 @@
 -- Datasets with files in quarantine that no alert has listed, although one was due: it was held back, or failed.
 SELECT about FROM ops.alert
 WHERE
-    kind = 'quarantine' AND cause = ''
+    kind = 'quarantine' AND cause = '' AND held_back > 0
     AND EXISTS (
         SELECT FROM ops.file_ingestion_log AS entry
         WHERE

@@ -69,9 +69,9 @@ def test_sweep_is_due_while_the_ledger_has_work_for_it(pipeline: Pipeline) -> No
     pipeline.ingest(pipeline.claim())
     pipeline.settle()
     assert not due()
-    noted_alert = "INSERT INTO ops.alert (kind, about, cause, told_until) VALUES ('quarantine', %s, '', %s)"
-    pipeline.sql(noted_alert, dataset, began)
-    assert due(), "no alert has listed the file in quarantine"
+    held = "INSERT INTO ops.alert (kind, about, cause, told_until, held_back) VALUES ('quarantine', %s, '', %s, 1)"
+    pipeline.sql(held, dataset, began)
+    assert due(), "the alert about a file in quarantine was held back"
     pipeline.sql("UPDATE ops.alert SET told_until = now() WHERE about = %s", dataset)
     assert not due()
     pipeline.sql("DELETE FROM ops.alert WHERE about = %s", dataset)
