@@ -6,7 +6,8 @@ Import this module only to send a mail: the provider is slow to import.
 from __future__ import annotations
 
 import logging
-from email.message import EmailMessage
+from email.mime.multipart import MIMEMultipart
+from email.mime.text import MIMEText
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,11 +30,11 @@ class _OneAttempt(SmtpHook):
 
 def send_mail(connection_id: str, fields: dict[str, Any], settings: AlertSettings) -> None:
     """Send one mail, with one attempt: the caller retries."""
-    mail = EmailMessage()
+    # Mail programs prefer the last alternative.
+    parts = [MIMEText(fields["text"], "plain", "utf-8"), MIMEText(fields["html"], "html", "utf-8")]
+    mail = MIMEMultipart("alternative", _subparts=parts)
     mail["Subject"], mail["From"], mail["To"] = fields["subject"], settings.sender, ", ".join(settings.addresses)
     mail["Date"], mail["Auto-Submitted"] = formatdate(localtime=True), "auto-generated"
-    mail.set_content(fields["text"])
-    mail.add_alternative(fields["html"], subtype="html")
     hook = _OneAttempt(connection_id)
     hook.timeout = settings.timeout_seconds
     with hook:
