@@ -23,10 +23,10 @@ from datetime import timedelta
 
 from airflow.sdk import AssetOrTimeSchedule, DeltaTriggerTimetable, Param, dag
 
-from include.orchestration.assets import marts
 from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, background_args
 from include.orchestration.quality import check_tables
+from include.orchestration.scheduling import marts
 from include.settings import quality_settings
 
 DATASETS = [None, *(contract.dataset for contract in sound_contracts())]

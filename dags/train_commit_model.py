@@ -26,9 +26,8 @@ move the alias in MLflow to a version that this DAG has registered; other versio
 from airflow.sdk import dag
 
 from include.orchestration.alerts import notify_failed_run
-from include.orchestration.assets import features
-from include.orchestration.catch_up import events_or_clock
 from include.orchestration.defaults import START, background_args
+from include.orchestration.scheduling import events_or_clock, features
 from include.orchestration.train import check_examples, promote_model, train_model
 
 

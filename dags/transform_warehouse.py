@@ -26,11 +26,9 @@ old definition.
 from airflow.sdk import AssetAny, dag
 
 from include.orchestration.alerts import notify_failed_run
-from include.orchestration.assets import rows_of
 from include.orchestration.catalog import sound_contracts
-from include.orchestration.catch_up import events_or_clock
-from include.orchestration.cooldown import Cooldown
 from include.orchestration.defaults import START, background_args
+from include.orchestration.scheduling import Cooldown, events_or_clock, rows_of
 from include.orchestration.transform import (
     LONGEST_TASK,
     announce_features,

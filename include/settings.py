@@ -223,7 +223,6 @@ class AlertSettings(BaseSettings):
     timeout_seconds: int = Field(10, ge=1, description="for each answer of the mail server")
     # Below the 50 seconds after which Airflow ends the process of a DAG callback.
     deadline_seconds: float = Field(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
-    pause_seconds: float = Field(120.0, ge=0, description="a message that was given up is not tried again before this")
 
     @field_validator("to", "sender")
     @classmethod

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import smtplib
 from concurrent.futures import Future
-from threading import Event, Thread
-from time import monotonic
+from threading import Thread
+from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 def deliver(send: Callable[[], None], settings: AlertSettings) -> bool:
     """Call `send` until it succeeds, its error is final, or attempts or time are used up. Never raises.
 
-    `send` runs in a separate thread, because a socket timeout does not limit a server that sends one byte a minute, and
+    Each attempt has its own thread, because a socket timeout does not limit a server that sends one byte a minute, and
     third-party notifiers may have no timeout. An attempt that exceeds the deadline is abandoned and ends with the
     process.
 
@@ -39,17 +39,24 @@ def deliver(send: Callable[[], None], settings: AlertSettings) -> bool:
     Returns:
         Whether the message was sent. An abandoned attempt may still succeed, so a message can be sent twice.
     """
-    deadline, given_up, done = monotonic() + settings.deadline_seconds, Event(), Future[str]()
-    thread = Thread(target=_attempt_all, args=(send, settings, given_up, done), name="alert", daemon=True)
-    thread.start()
-    thread.join(max(0.0, deadline - monotonic()))
-    given_up.set()
-    if not done.done():
-        log.error("The alert was given up after %g s: the channel does not respond.", settings.deadline_seconds)
-        return False
-    if reason := done.result():
-        log.error("The alert could not be sent. %s", reason)
-    return not reason
+    deadline, pause, attempt = monotonic() + settings.deadline_seconds, _FIRST_PAUSE_SECONDS, 1
+    while True:
+        done = Future[None]()
+        Thread(target=_attempt, args=(send, done), name="alert", daemon=True).start()
+        try:
+            error = done.exception(max(0.0, deadline - monotonic()))
+        except TimeoutError:
+            log.error("The alert was given up after %g s: the channel does not respond.", settings.deadline_seconds)
+            return False
+        if error is None:
+            return True
+        reason = _without_secrets(f"{type(error).__name__}: {error}", settings)[:_LONGEST_REASON]
+        if is_final(error) or attempt == settings.attempts or monotonic() + pause >= deadline:
+            log.error("The alert could not be sent. %s", reason)
+            return False
+        log.warning("The alert was not sent, attempt %s of %s. %s", attempt, settings.attempts, reason)
+        sleep(pause)
+        attempt, pause = attempt + 1, pause * 2
 
 
 def is_final(error: BaseException) -> bool:
@@ -59,41 +66,27 @@ def is_final(error: BaseException) -> bool:
     return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500
 
 
-def _attempt_all(send: Callable[[], None], settings: AlertSettings, given_up: Event, done: Future[str]) -> None:
-    pause, attempts = _FIRST_PAUSE_SECONDS, settings.attempts
-    for attempt in range(1, attempts + 1):
-        try:
-            send()
-        except Exception as error:
-            reason = _without_secrets(f"{type(error).__name__}: {error}", settings)[:_LONGEST_REASON]
-            if is_final(error) or attempt == attempts:
-                done.set_result(reason)
-                return
-            log.warning("The alert was not sent, attempt %s of %s. %s", attempt, attempts, reason)
-        else:
-            done.set_result("")
-            return
-        if given_up.wait(pause):
-            return
-        pause *= 2
+def _attempt(send: Callable[[], None], done: Future[None]) -> None:
+    try:
+        send()
+    except Exception as error:
+        done.set_exception(error)
+    else:
+        done.set_result(None)
 
 
 def _without_secrets(text: str, settings: AlertSettings) -> str:
     """Mask the arguments of the notifier: HTTP libraries put the URL into their errors, and it may contain a key."""
     for secret in sorted(_secrets(settings.notifier_kwargs), key=len, reverse=True):
-        text = text.replace(secret, "***")
+        text = text.replace(secret, "***") if len(secret) >= _SHORTEST_SECRET else text
     return text
 
 
 def _secrets(value: object) -> Iterator[str]:
     """Yield every text, and of a URL also the part after the host, which some libraries show alone."""
-    if isinstance(value, dict):
-        for item in value.values():
-            yield from _secrets(item)
-    elif isinstance(value, list):
-        for item in value:
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
             yield from _secrets(item)
     elif isinstance(value, str):
-        _, _, after_scheme = value.partition("://")
-        _, slash, path = after_scheme.partition("/")
-        yield from (text for text in (value, slash + path) if len(text) >= _SHORTEST_SECRET)
+        yield value
+        yield "/" + value.partition("://")[2].partition("/")[2]

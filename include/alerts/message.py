@@ -1,7 +1,7 @@
 """One alert message with counts, names and locations, as subject, text and HTML.
 
-What belongs here: wording, and cleaning names that come from outside. What does not: whether the message is sent. A
-message contains only codes, counts and names: no values of rows, and no error texts, which may quote values.
+What belongs here: the form of a message, and cleaning names that come from outside. What does not: whether it is sent.
+A message contains only codes, counts and names: no values of rows, and no error texts, which may quote values.
 """
 
 from __future__ import annotations
@@ -9,20 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     import jinja2
 
-_TEMPLATE = Path(__file__).with_suffix(".html")
 # An object key has at most 1,024 bytes; with bucket and report suffix it is shorter than this.
-_LONGEST_NAME = 1_200
+_LONGEST_TEXT = 1_200
 _LONGEST_SUBJECT = 150
-_STAND_IN = "\N{REPLACEMENT CHARACTER}"
 
 
-@dataclass(frozen=True)
-class Item:
+class Item(NamedTuple):
     """An entry in the list of a message: its name, the reason code, and the location of details."""
 
     name: str
@@ -56,73 +53,32 @@ class Alert:
     run_url: str = ""
     held_back: int = 0
 
-    @property
-    def subject(self) -> str:
-        """Return the subject as one short line."""
-        return _shortened(cleaned(f"[FileGate] {self.about}: {self.happened}"), _LONGEST_SUBJECT)
-
-    @property
-    def repeats(self) -> str:
-        """Return a sentence with the number of held-back messages; empty if there are none."""
-        times = "once" if self.held_back == 1 else f"{self.held_back:,} times"
-        return f"This happened {times} more since the last message." if self.held_back else ""
-
-    @property
-    def text(self) -> str:
-        """Return the message as plain text."""
-        listed = [line for item in self._cleaned_items for line in _item_lines(item)]
-        blocks = [
-            [f"{cleaned(self.about)}: {cleaned(self.happened)}"],
-            [f"{cleaned(name)}: {cleaned(value)}" for name, value in self._numbers],
-            listed + ([f"and {self.more:,} more"] if self.more else []),
-            [self.repeats] if self.repeats else [],
-            [self.advice] if self.advice else [],
-            [f"Run: {self.run_url}"] if self.run_url else [],
-        ]
-        return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
-
-    @property
-    def html(self) -> str:
-        """Return the message as HTML with every value escaped."""
-        return _template().render(
-            about=cleaned(self.about),
-            happened=cleaned(self.happened),
-            numbers=[(cleaned(name), cleaned(value)) for name, value in self._numbers],
-            items=self._cleaned_items,
-            more=self.more,
-            repeats=self.repeats,
-            advice=self.advice,
-            run_url=self.run_url,
-        )
-
     def fields(self) -> dict[str, Any]:
         """Return the fields that the templates of a notifier can use, as `alert.<field>`."""
-        return {
+        times = "once" if self.held_back == 1 else f"{self.held_back:,} times"
+        shown = {
             "about": cleaned(self.about),
             "happened": cleaned(self.happened),
-            "subject": self.subject,
-            "text": self.text,
-            "html": self.html,
-            "causes": {cleaned(cause): count for cause, count in self.causes.items()},
+            "causes": {cleaned(cause): count for cause, count in sorted(self.causes.items())},
             "run_url": self.run_url,
             "held_back": self.held_back,
         }
+        repeats = f"This happened {times} more since the last message." if self.held_back else ""
+        values = vars(self) | shown | {"repeats": repeats}
+        return shown | {
+            "subject": cleaned(f"[FileGate] {self.about}: {self.happened}", _LONGEST_SUBJECT),
+            "text": _templates().get_template("message.txt").render(values),
+            "html": _templates().get_template("message.html").render(values),
+        }
 
-    @property
-    def _numbers(self) -> list[tuple[str, str]]:
-        return [*self.details, *((cause, f"{count:,}") for cause, count in sorted(self.causes.items()))]
 
-    @property
-    def _cleaned_items(self) -> list[Item]:
-        return [Item(_limited(item.name), _limited(item.code), _limited(item.location)) for item in self.items]
-
-
-def cleaned(text: str) -> str:
-    """Replace line breaks, control characters and bidirectional marks.
+def cleaned(text: str, most: int = _LONGEST_TEXT) -> str:
+    """Shorten a text, and replace line breaks, control characters and bidirectional marks.
 
     A name chosen by a partner must not inject a mail header, or look like another name.
     """
-    return "".join(character if character.isprintable() else _STAND_IN for character in text)
+    text = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    return text if len(text) <= most else text[: most - 1] + "…"
 
 
 def counted(count: int, one: str, several: str = "") -> str:
@@ -130,21 +86,16 @@ def counted(count: int, one: str, several: str = "") -> str:
     return f"{count:,} {one if count == 1 else several or one + 's'}"
 
 
-def _item_lines(item: Item) -> list[str]:
-    return [f"- {item.name}: {item.code}", *([f"  {item.location}"] if item.location else [])]
-
-
-def _limited(name: str) -> str:
-    return _shortened(cleaned(name), _LONGEST_NAME)
-
-
-def _shortened(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
 @lru_cache(maxsize=1)
-def _template() -> jinja2.Template:
+def _templates() -> jinja2.Environment:
+    """Return the templates next to this module, which clean each value and escape it in HTML."""
     import jinja2
 
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
-    return environment.from_string(_TEMPLATE.read_text(encoding="utf-8"))
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=jinja2.select_autoescape(["html"]),
+        finalize=lambda value: cleaned(value) if isinstance(value, str) else value,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )

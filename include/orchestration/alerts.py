@@ -1,10 +1,9 @@
 """Alerts: which alert a run sends, whether its cause is new to the recipients, and through which Airflow notifier.
 
-What belongs here: the glue between runs, the state of earlier notifications, and Airflow's notifiers. What does not:
-wording (`include.alerts.message`), attempts and deadlines (`include.alerts.delivery`).
+What belongs here: the content of each alert, the state of earlier ones in `ops.alert`, Airflow's notifiers. What does
+not: the form of a message (`include.alerts.message`), attempts and deadlines (`include.alerts.delivery`).
 
-Nothing here fails a run: errors are logged. DAG files import this module, so the modules that send are imported only
-when an alert is sent.
+Nothing here fails a run: errors are logged. DAG files import this module, so clients are imported when they are used.
 """
 
 from __future__ import annotations
@@ -13,108 +12,101 @@ import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ParamSpec
 from urllib.parse import quote
 
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException
 from pydantic import ValidationError
-from pydantic_settings import SettingsError
 
+from include.alerts.delivery import deliver
+from include.alerts.message import Alert, Item, counted
 from include.errors import Code, PipelineError
+from include.ingestion.object_keys import INCOMING, REPORT
+from include.orchestration.stores import warehouse_ingest_config
 from include.settings import alert_settings, ingest_settings, quality_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-    from include.alerts.message import Alert
     from include.contracts.model import Contract
-    from include.settings import AlertSettings
-    from include.stores.alert_memory import AlertMemory, NotificationState, Quarantined, Subject
     from include.streams.consume import Consumed
 
 ALERTS_SMTP = "alerts_smtp"
+# A cause whose alert was tried is not tried again before this. It is longer than the longest deadline: until then
+# another process may be sending it.
+_PAUSE = timedelta(minutes=2)
+# In seconds. Short, so that an alert does not delay its run.
+_LIMITS = {"connect_timeout": 5, "lock_timeout": 5, "statement_timeout": 15}
 
-QUARANTINE, MESSAGES, QUALITY, RUN = "quarantine", "messages", "quality", "run"
-_DEAD_LETTERS = "dead-letters"
-
+P = ParamSpec("P")
 log = logging.getLogger(__name__)
 
 
-# --- files
+def _never_failing(notify: Callable[P, None]) -> Callable[P, None]:
+    """Call the function only if alerts are on, and log its errors."""
+
+    @wraps(notify)
+    def call(*arguments: P.args, **options: P.kwargs) -> None:
+        try:
+            is_on = alert_settings().on
+        except ValueError as error:
+            # Without values: one may be a secret. The error about invalid JSON names only the setting.
+            each = error.errors() if isinstance(error, ValidationError) else ()
+            wrong = "; ".join(f"{one['loc'][0]}: {one['msg']}" for one in each) or error
+            log.error("No alerts are sent: correct the settings ALERTS_*. %s", wrong)
+            return
+        try:
+            if is_on:
+                notify(*arguments, **options)
+        except Exception as error:
+            log.error("The alert was not sent. %s: %s", type(error).__name__, error)
+
+    return call
 
 
+@_never_failing
 def notify_quarantined_files(dataset: str) -> None:
     """Send an alert for the files of a dataset that were quarantined since its last alert, or else in this run.
 
     Args:
         dataset: name of the dataset, or `unknown`.
     """
-    with _never_failing() as settings:
-        if settings is not None:
-            context: Any = get_current_context()
-            _notify_files(dataset, context["dag_run"].start_date, settings)
+    context: Any = get_current_context()
+    _notify_files(dataset, context["dag_run"].start_date)
 
 
+@_never_failing
 def notify_held_back_files() -> None:
     """Send the alerts for quarantined files of all datasets that were held back, if their quiet time is over."""
-    with _never_failing() as settings:
-        if settings is not None:
-            with _memory() as memory:
-                datasets = memory.held_back(QUARANTINE)
-            for dataset in datasets:
-                _notify_files(dataset, datetime.now(UTC), settings)
+    for (dataset,) in _rows("alert_held_back", bucket=ingest_settings().landing_bucket):
+        _notify_files(dataset, datetime.now(UTC))
 
 
-def _notify_files(dataset: str, since: datetime, settings: AlertSettings) -> None:
-    from include.stores.alert_memory import Subject
-
-    subject, bucket = Subject(QUARANTINE, dataset), ingest_settings().landing_bucket
-    with _memory() as memory:
-        if not memory.begin(subject):
-            # The process that holds the subject may have missed these files: the next sweep reads the ledger again.
-            memory.held(subject, (), since, failed=False)
-            return
-        state = _notification_state(memory, subject, settings)
-        since = state.until or since
-        found = memory.quarantined(dataset, bucket, since, settings.max_files)
-        if found is None:
-            if state.held_back:  # the files were requeued meanwhile
-                memory.sent(subject, (), since, counted=state.held_back)
-        elif not state.is_new_cause(found.by_code):
-            memory.held(subject, found.by_code, since, failed=False)
-        elif _send(_files_alert(dataset, bucket, found), settings):
-            memory.sent(subject, found.by_code, found.until, counted=state.held_back)
-        else:
-            memory.held(subject, found.by_code, since, failed=True)
-
-
-def _files_alert(dataset: str, bucket: str, found: Quarantined) -> Alert:
-    from include.alerts.message import Alert, Item, counted
-    from include.ingestion.object_keys import INCOMING, REPORT
-
-    def location(key: str) -> str:
-        """Return the URL of the file's report, or of the object itself if the store refused to move it."""
-        return f"s3://{bucket}/{key}{'' if key.startswith(INCOMING) else REPORT}"
-
-    total, newest = sum(found.by_code.values()), found.files[0]
-    return Alert(
+def _notify_files(dataset: str, began: datetime) -> None:
+    bucket, most = ingest_settings().landing_bucket, alert_settings().max_files
+    [found] = _rows("alert_quarantined", dataset=dataset, bucket=bucket, began=began, most=most)
+    since, until, by_code, files = found
+    if not files:
+        return
+    total, items = sum(by_code.values()), []
+    for key, code, settled_key, _, _ in files:
+        # A file that the store refused to move has no report.
+        report = "" if settled_key.startswith(INCOMING) else REPORT
+        items.append(Item(key.rsplit("/", maxsplit=1)[-1], code, f"s3://{bucket}/{settled_key}{report}"))
+    alert = Alert(
         about=dataset,
         happened=f"{counted(total, 'file')} quarantined",
-        causes=found.by_code,
-        items=tuple(
-            Item(file.object_key.rsplit("/", maxsplit=1)[-1], file.code, location(file.settled_key))
-            for file in found.files
-        ),
-        more=total - len(found.files),
+        causes=by_code,
+        items=tuple(items),
+        more=total - len(items),
         advice="Each report says what is wrong and what to do. Correct the file and drop it again, or trigger "
         "reprocess_failed once the cause is fixed.",
-        run_url=run_url(newest.dag_id, newest.run_id),
+        run_url=run_url(*files[0][3:]),
     )
-
-
-# --- messages
+    _send_if_new("quarantine", dataset, alert, since=since, until=until)
 
 
 @dataclass
@@ -138,22 +130,19 @@ def alert_on_bad_messages(contract: Contract) -> Iterator[Watched]:
         code = _code(error)
         raise
     finally:
-        with _never_failing() as settings:
-            if settings is not None and watched.consumed is not None:
-                _notify_messages(contract, watched.consumed, code, settings)
+        if watched.consumed is not None:
+            _notify_messages(contract, watched.consumed, code)
 
 
-def _notify_messages(contract: Contract, consumed: Consumed, code: str, settings: AlertSettings) -> None:
-    from include.alerts.message import Alert, counted
-    from include.stores.alert_memory import Subject
-
+@_never_failing
+def _notify_messages(contract: Contract, consumed: Consumed, code: str) -> None:
     topic, stopped, letters = contract.topic or "", consumed.batches["stopped"], consumed.dead_letters
     causes, happened = {}, []
     if stopped:
         causes[code or "stopped"] = stopped
         happened.append(f"{counted(stopped, 'batch', 'batches')} stopped")
     if not contract.budget.allows(letters, consumed.messages - consumed.deletes_ignored):
-        causes[_DEAD_LETTERS] = letters
+        causes["dead-letters"] = letters
         happened.append(counted(letters, "dead letter"))
     if consumed.removed:
         causes[Code.MESSAGES_REMOVED] = len(consumed.removed)
@@ -176,10 +165,7 @@ def _notify_messages(contract: Contract, consumed: Consumed, code: str, settings
         "messages-removed: ask the producer to send them again.",
         run_url=_own_run_url(),
     )
-    _send_if_new(Subject(MESSAGES, topic), alert, settings)
-
-
-# --- checks
+    _send_if_new("messages", topic, alert)
 
 
 @contextmanager
@@ -189,64 +175,50 @@ def alert_on_critical_checks() -> Iterator[None]:
     try:
         yield
     except (PipelineError, AirflowFailException) as error:
-        with _never_failing() as settings:
-            if settings is not None and _code(error) == Code.QUALITY_CRITICAL:
-                _notify_checks(began, settings)
+        if _code(error) == Code.QUALITY_CRITICAL:
+            _notify_checks(began)
         raise
 
 
-def _notify_checks(began: datetime, settings: AlertSettings) -> None:
-    from include.alerts.message import Alert, Item, counted
-    from include.stores.alert_memory import Subject
-
-    with _memory() as memory:
-        failed = memory.critical_checks(began)
+@_never_failing
+def _notify_checks(began: datetime) -> None:
     context: Any = get_current_context()
-    dag_id = context["dag"].dag_id
+    failed, dag_id = _rows("alert_critical_checks", since=began), context["dag"].dag_id
+    names = [name for _, name in failed]
     alert = Alert(
         about=", ".join(sorted({dataset for dataset, _ in failed})) or dag_id,
         # If the clock was set back meanwhile, no check is found: the alert is sent without names.
-        happened=f"{counted(len(failed), 'critical check') if failed else 'critical checks'} failed",
-        causes={f"{dataset}: {check}": 1 for dataset, check in failed} or {Code.QUALITY_CRITICAL: 1},
-        items=tuple(Item(f"{dataset}: {check}", Code.QUALITY_CRITICAL) for dataset, check in failed),
+        happened=f"{counted(len(names), 'critical check') if names else 'critical checks'} failed",
+        causes=dict.fromkeys(names or [Code.QUALITY_CRITICAL], 1),
+        items=tuple(Item(name, Code.QUALITY_CRITICAL) for name in names),
         details=(("pages", f"s3://{quality_settings().docs_bucket}/index.html"),),
         advice="The task's log shows the observed values and a query that returns the rows.",
         run_url=_own_run_url(),
     )
-    _send_if_new(Subject(QUALITY, dag_id), alert, settings)
+    _send_if_new("quality", dag_id, alert)
 
 
-# --- runs
-
-
+@_never_failing
 def notify_failed_run(context: Any) -> None:
     """Send an alert for a failed run; a DAG's `on_failure_callback`, which the DAG processor calls after the run.
 
     Args:
         context: Airflow's callback context.
     """
-    with _never_failing() as settings:
-        if settings is not None:
-            _notify_run(context["dag"].dag_id, context["run_id"], settings)
-
-
-def _notify_run(dag_id: str, run_id: str, settings: AlertSettings) -> None:
-    from include.alerts.message import Alert, Item
-    from include.stores.alert_memory import Subject
-
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
     failed = _failed_tasks(dag_id, run_id)
-    listed = failed[: settings.max_files]
+    listed = failed[: alert_settings().max_files]
     alert = Alert(
         about=dag_id,
         happened="the run failed",
-        causes=dict.fromkeys(failed, 1) or {"failed": 1},
+        causes=dict.fromkeys(failed or ["failed"], 1),
         items=tuple(Item(task, "failed") for task in listed),
         more=len(failed) - len(listed),
         details=(("run", run_id),),
         advice="The log of the failed task gives the reason. The DAG's page says how to rerun it.",
         run_url=run_url(dag_id, run_id),
     )
-    _send_if_new(Subject(RUN, dag_id), alert, settings)
+    _send_if_new("run", dag_id, alert)
 
 
 def _failed_tasks(dag_id: str, run_id: str) -> list[str]:
@@ -261,7 +233,37 @@ def _failed_tasks(dag_id: str, run_id: str) -> list[str]:
     return sorted(task for task, state in states.get(run_id, {}).items() if state == "failed")
 
 
-# --- one message
+@_never_failing
+def notify_waiting_files(dataset: str) -> None:
+    """Send an alert if files or batches of a dataset have waited too long for the end of an outage."""
+    waited = timedelta(minutes=alert_settings().waiting_minutes)
+    if found := _rows("alert_waiting", dataset=dataset, waited=waited):
+        _notify_waiting(dataset, {code: count for code, count, _ in found}, min(since for _, _, since in found))
+
+
+@_never_failing
+def notify_outage(awaited: str, code: str, began: datetime) -> None:
+    """Send an alert about a store or broker that has not responded to a sensor since `began`.
+
+    All sensors that wait for the same store or broker share one alert, as long as the warehouse is available.
+    """
+    _notify_waiting(code, {code: 1}, began, (("seen by the sensor for", awaited),))
+
+
+def _notify_waiting(
+    about: str, causes: dict[str, int], since: datetime, details: tuple[tuple[str, str], ...] = ()
+) -> None:
+    minutes = (datetime.now(UTC) - since).total_seconds() / 60
+    alert = Alert(
+        about=about,
+        happened=f"waiting for {', '.join(sorted(causes))} for {minutes:.0f} minutes",
+        causes=causes,
+        details=(("since", f"{since:%Y-%m-%d %H:%M:%S} UTC"), *details),
+        advice="Files and messages wait and are loaded automatically once the cause is gone; no run has to be started. "
+        "The page of reason codes says what each code means and what to look at.",
+        run_url=_own_run_url(),
+    )
+    _send_if_new("waiting", about, alert)
 
 
 def run_url(dag_id: str, run_id: str) -> str:
@@ -283,101 +285,75 @@ def _code(error: BaseException) -> str:
     return original.code if isinstance(original, PipelineError) else ""
 
 
-@contextmanager
-def _never_failing() -> Iterator[AlertSettings | None]:
-    """Yield the settings, or None if alerts are off or the settings are wrong. Errors raised inside are logged."""
-    try:
-        settings = alert_settings()
-    except ValidationError as error:
-        # Without the values: one of them may be a secret.
-        wrong = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        log.error("No alerts are sent: correct the settings ALERTS_*. %s", wrong)
-        yield None
-        return
-    except SettingsError as error:  # invalid JSON; the message names the setting, not its value
-        log.error("No alerts are sent: correct the settings ALERTS_*. %s", error)
-        yield None
-        return
-    try:
-        yield settings if settings.on else None
-    except Exception as error:
-        log.error("The alert was not sent. %s: %s", type(error).__name__, error)
+def _send_if_new(
+    kind: str, about: str, alert: Alert, *, since: datetime | None = None, until: datetime | None = None
+) -> None:
+    """Send the alert unless its causes are quiet, and store that. If the state cannot be read, the alert is sent.
 
+    The claim is stored before the attempt: an alert that fails, or whose process dies, is due again after a pause.
 
-def _send_if_new(subject: Subject, alert: Alert, settings: AlertSettings) -> None:
-    """Send the alert if its cause is new, and store that. If the state cannot be read, the alert is sent."""
-    from include.stores.alert_memory import NotificationState
-
+    Args:
+        kind: separates alerts of different kinds about the same dataset, topic or DAG.
+        about: key of the state: a dataset, topic, DAG or reason code.
+        alert: the content.
+        since: start of what the first alert reports; None for now.
+        until: the alert reports everything up to this time; None for now.
+    """
+    key: dict[str, Any] = {"kind": kind, "about": about, "causes": sorted(alert.causes)}
+    quiet = timedelta(minutes=alert_settings().quiet_minutes)
     try:
-        with _memory() as memory:
-            state = _notification_state(memory, subject, settings)
+        [(due, is_claimed)] = _rows("claim_alert", **key, since=since, quiet=quiet, pause=_PAUSE)
     except PipelineError as error:
         log.warning("Could not read which alerts were sent before, so this one is sent. %s", error)
-        state = NotificationState(None, frozenset(), 0)
-    is_new_cause = state.is_new_cause(alert.causes)
-    sent = is_new_cause and _send(replace(alert, held_back=state.held_back), settings)
+        due, is_claimed = 1, True
+    held_back = 0 if until else due - 1  # a message that is about a period lists everything in it
+    if not is_claimed or not _send(replace(alert, held_back=held_back)):
+        return
     try:
-        with _memory() as memory:
-            if sent:
-                memory.sent(subject, alert.causes, counted=state.held_back)
-            else:
-                memory.held(subject, alert.causes, failed=is_new_cause)
+        _rows("note_alert_sent", **key, until=until, due=due)
     except PipelineError as error:
-        log.warning("Could not store whether the alert was sent; it may be sent again. %s", error)
+        log.warning("Could not store that the alert was sent; it may be sent again. %s", error)
 
 
-def _notification_state(memory: AlertMemory, subject: Subject, settings: AlertSettings) -> NotificationState:
-    quiet = timedelta(minutes=settings.quiet_minutes).total_seconds()
-    return memory.notification_state(subject, quiet, settings.pause_seconds)
+def _rows(name: str, **values: Any) -> list[tuple[Any, ...]]:
+    """Run a statement of sql/statements on its own connection, with timeouts of a few seconds.
+
+    Raises:
+        RetryableError: the warehouse does not answer.
+        PermanentError: it refuses this role.
+    """
+    from include.stores.warehouse import connect, statement, warehouse_errors
+
+    config = warehouse_ingest_config().model_copy(update=_LIMITS)
+    with connect(config) as connection, warehouse_errors():
+        return connection.execute(statement(name), values).fetchall()
 
 
-@contextmanager
-def _memory() -> Iterator[AlertMemory]:
-    from include.orchestration.stores import warehouse_ingest_config
-    from include.stores.alert_memory import open_memory
-
-    with open_memory(warehouse_ingest_config()) as memory:
-        yield memory
-
-
-def _send(alert: Alert, settings: AlertSettings) -> bool:
-    from include.alerts.delivery import deliver
-
-    # The fields are passed as values, never as templates: a file name may contain {{ }}.
+def _send(alert: Alert) -> bool:
     fields = alert.fields()
-    if sent := deliver(lambda: notifier(settings)({"alert": fields}), settings):
-        log.info("Alert sent: %s", alert.subject)
+    if sent := deliver(lambda: _attempt(fields), alert_settings()):
+        log.info("Alert sent: %s", fields["subject"])
     return sent
 
 
-def notifier(settings: AlertSettings) -> Any:
-    """Return a new notifier: the one of the settings, or one that sends a mail.
-
-    Create one for each attempt, because rendering changes it. Its texts are Jinja templates; `alert.subject`,
-    `alert.text`, `alert.html` and further fields hold the message.
+def _attempt(fields: dict[str, Any]) -> None:
+    """Send the alert once, by mail or through the notifier of the settings, whose texts are Jinja templates.
 
     Raises:
         TypeError: ALERTS_NOTIFIER names a class that is not a notifier, or its arguments are wrong.
         ImportError, AttributeError, ValueError: ALERTS_NOTIFIER cannot be imported.
     """
-    if settings.notifier:
-        from airflow.sdk import BaseNotifier
+    settings = alert_settings()
+    if not settings.notifier:
+        from include.orchestration.mail import send_mail
 
-        module, _, name = settings.notifier.rpartition(".")
-        kind = getattr(import_module(module), name)
-        if not (isinstance(kind, type) and issubclass(kind, BaseNotifier)):
-            raise TypeError(f"ALERTS_NOTIFIER names {settings.notifier}, which is not an Airflow notifier")
-        return kind(**settings.notifier_kwargs)
-    from include.orchestration.mail import MailNotifier
+        send_mail(ALERTS_SMTP, fields, settings)
+        return
+    from airflow.sdk import BaseNotifier
 
-    return MailNotifier(
-        to=list(settings.addresses),
-        from_email=settings.sender,
-        subject="{{ alert.subject }}",
-        text="{{ alert.text }}",
-        html_content="{{ alert.html }}",
-        mime_subtype="alternative",
-        custom_headers={"Auto-Submitted": "auto-generated"},
-        smtp_conn_id=ALERTS_SMTP,
-        timeout_seconds=settings.timeout_seconds,
-    )
+    module, _, name = settings.notifier.rpartition(".")
+    kind = getattr(import_module(module), name)
+    if not (isinstance(kind, type) and issubclass(kind, BaseNotifier)):
+        raise TypeError(f"ALERTS_NOTIFIER names {settings.notifier}, which is not an Airflow notifier")
+    # The fields are passed as values, never as templates: a file name may contain {{ }}.
+    kind(**settings.notifier_kwargs)({"alert": fields})

@@ -9,11 +9,10 @@ from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
-from include.orchestration.alerts import alert_on_bad_messages
-from include.orchestration.assets import rows_of
-from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
+from include.orchestration.alerts import alert_on_bad_messages, notify_waiting_files
+from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors, skip_on_outage
 from include.orchestration.message_sensor import WaitForMessages
-from include.orchestration.outages import notify_waiting_files, skip_on_outage
+from include.orchestration.scheduling import rows_of
 from include.orchestration.stores import EVENTS
 from include.settings import ingest_settings, stream_settings
 

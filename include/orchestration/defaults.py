@@ -1,4 +1,9 @@
-"""Defaults of all DAGs: retries from the settings, and the translation of pipeline errors to Airflow exceptions."""
+"""Defaults of all DAGs: retries from the settings, and the translation of pipeline errors to Airflow exceptions.
+
+An outage of what files and messages depend on (bucket, warehouse, a lock, disk, a service, the schema registry) is no
+fault of the file: the task is skipped after its last retry, so that it counts neither as a failed run nor against the
+file. The file waits, and a run tries it once a minute. After some minutes an alert is sent.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +12,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import get_current_context
+from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.errors import PermanentError
+from include.errors import PermanentError, RetryableError
 from include.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -52,3 +58,15 @@ def no_retry_of_permanent_errors() -> Iterator[None]:
         yield
     except PermanentError as error:
         raise AirflowFailException(str(error)) from error
+
+
+@contextmanager
+def skip_on_outage() -> Iterator[None]:
+    """Re-raise a RetryableError while Airflow has retries left; after the last one skip the task with the reason."""
+    try:
+        yield
+    except RetryableError as error:
+        ti: Any = get_current_context()["ti"]
+        if ti.try_number <= ti.max_tries:
+            raise
+        raise AirflowSkipException(f"The files or messages wait, and a later run tries again. {error}") from error

@@ -11,11 +11,10 @@ from airflow.sdk.exceptions import AirflowSkipException
 from include.contracts.describe import describe
 from include.errors import RetryableError
 from include.ingestion.object_keys import incoming_prefix
-from include.orchestration.alerts import notify_quarantined_files
-from include.orchestration.assets import rows_of
-from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors
+from include.orchestration.alerts import notify_quarantined_files, notify_waiting_files
+from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors, skip_on_outage
 from include.orchestration.file_sensor import WaitForFiles
-from include.orchestration.outages import notify_waiting_files, skip_on_outage
+from include.orchestration.scheduling import rows_of
 from include.settings import ingest_settings
 
 if TYPE_CHECKING:

@@ -19,6 +19,8 @@ from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from include.errors import PermanentError, RetryableError
+from include.orchestration.alerts import notify_outage
+from include.settings import alert_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -144,8 +146,6 @@ class PollingSensor(BaseSensorOperator):
         if refusal := event.get("refusal"):
             raise AirflowFailException(refusal)
         if outage := event.get("outage"):
-            from include.orchestration.outages import notify_outage
-
             self.log.warning("%s", outage)
             began = datetime.fromisoformat(event["since"])
             notify_outage(self.awaited(), event["code"], began)
@@ -153,10 +153,8 @@ class PollingSensor(BaseSensorOperator):
         return self._found(event["waiting"]) if event["waiting"] else self._timed_out()
 
     def _defer_until(self, until: datetime, began: datetime | None) -> None:
-        from include.orchestration.outages import alert_times
-
         self.defer(
-            trigger=self.trigger(until, began=began, **alert_times()),
+            trigger=self.trigger(until, began=began, **_alert_times()),
             method_name=self.end_of_waiting.__name__,
             kwargs={"until": until.isoformat()},
         )
@@ -167,6 +165,15 @@ class PollingSensor(BaseSensorOperator):
     def _found(self, waiting: int) -> int:
         self.log.info("%s: %s waiting", self.awaited(), f"{waiting:,}")
         return waiting
+
+
+def _alert_times() -> dict[str, float]:
+    """Return `alert_seconds` and `again_seconds` for a `PollingTrigger`; an empty dict if the settings are wrong."""
+    try:
+        settings = alert_settings()
+    except ValueError:  # logged when an alert is due
+        return {}
+    return {"alert_seconds": 60 * settings.waiting_minutes, "again_seconds": 60 * max(1.0, settings.quiet_minutes)}
 
 
 def _event(**payload: object) -> TriggerEvent:

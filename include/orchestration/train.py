@@ -5,9 +5,8 @@ from __future__ import annotations
 from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.orchestration.assets import features, training_started
-from include.orchestration.catch_up import is_by_clock, last_extra
 from include.orchestration.defaults import no_retry_of_permanent_errors
+from include.orchestration.scheduling import features, is_by_clock, last_extra, training_started
 from include.settings import training_settings
 
 # XCom key under which `promote_model` stores its decision, also when it is skipped.

@@ -18,9 +18,8 @@ from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import Code, PermanentError
-from include.orchestration.assets import build_started, features, marts
-from include.orchestration.catch_up import is_by_clock, last_extra
 from include.orchestration.defaults import no_retry_of_permanent_errors
+from include.orchestration.scheduling import build_started, features, is_by_clock, last_extra, marts
 from include.orchestration.stores import WAREHOUSE_TRANSFORM
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from airflow.sdk.exceptions import AirflowFailException
 
 from include.errors import visible
 from include.orchestration.alerts import notify_held_back_files, notify_quarantined_files
-from include.orchestration.defaults import no_retry_of_permanent_errors
-from include.orchestration.outages import skip_on_outage
+from include.orchestration.defaults import no_retry_of_permanent_errors, skip_on_outage
 from include.settings import ingest_settings
 
 # Seconds between two sweeps at most. The Prometheus rule IncomingNotWatched allows 600.

@@ -10,5 +10,10 @@ SELECT
     )
     OR EXISTS (
         SELECT FROM ops.alert
-        WHERE cause = '' AND held_back > 0
+        INNER JOIN ops.file_ingestion_log AS entry ON alert.about = entry.dataset
+        WHERE
+            alert.kind = 'quarantine' AND alert.cause = '' AND alert.held_back > 0
+            AND entry.bucket = %(bucket)s  -- noqa: RF02
+            AND entry.settled_at > alert.told_until AND entry.settled_key IS NOT NULL
+            AND entry.status IN ('validation_failed', 'processing_failed', 'loading_failed')
     );

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 from airflow._shared.module_loading import import_string
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException, TaskDeferred
 from include.errors import Code, PermanentError, RetryableError
-from include.orchestration import file_sensor, outages
+from include.orchestration import defaults, file_sensor, polling
 from include.orchestration.file_sensor import FilesWaitingTrigger, SweepTrigger, WaitForFiles, WaitToSweep
 
 AWAY = RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "away")
@@ -47,7 +47,7 @@ def events(answers, seconds=60, **alerting):
     return {"events": asyncio.run(run()), "polls": len(polls), "logged": list(logged)}
 
 notified = []
-outages.notify_outage = lambda *arguments: notified.append([str(each) for each in arguments])
+polling.notify_outage = lambda *arguments: notified.append([str(each) for each in arguments])
 
 def outcome(act):
     notified.clear()
@@ -77,9 +77,9 @@ def sensed(answer):
         FilesWaitingTrigger.poll = real
 
 def skipped(error, try_number, max_tries=3):
-    outages.get_current_context = lambda: {"ti": SimpleNamespace(try_number=try_number, max_tries=max_tries)}
+    defaults.get_current_context = lambda: {"ti": SimpleNamespace(try_number=try_number, max_tries=max_tries)}
     def act():
-        with outages.skip_on_outage():
+        with defaults.skip_on_outage():
             raise error
     return outcome(act)
 

@@ -157,7 +157,7 @@ def test_a_champion_whose_alias_was_removed_comes_back_with_a_trigger(
 def test_an_unpaused_transformation_builds_what_came_while_it_was_paused(
     running: Running, api: AirflowApi, trained: Any
 ) -> None:
-    """Airflow keeps no event for a paused DAG: its time schedule starts the run, within `catch_up.PAUSE`."""
+    """Airflow keeps no event for a paused DAG: its time schedule starts the run, within `scheduling.PAUSE`."""
     running.until(lambda: not api.busy("transform_warehouse", ignored_task=COOL_DOWN), "an idle transformation")
     running.airflow("dags/transform_warehouse", {"is_paused": True}, method="PATCH")
     running.sample("sales", "while_paused.csv", 50, start=77_000_000)

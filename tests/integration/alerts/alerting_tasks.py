@@ -21,7 +21,7 @@ from include.alerts.message import Alert, Item
 from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError
 from include.ingestion.records import TopicRange
-from include.orchestration import alerts, outages
+from include.orchestration import alerts
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import CONTRACTS_DIR, alert_settings, ingest_settings
 from include.streams.consume import Consumed
@@ -36,7 +36,7 @@ def context(dag_id: str, run_id: str, began: str | None = None) -> dict:
 
 def send(name: str) -> bool:
     alert = Alert("sales", "1 file quarantined", {"empty-file": 1}, (Item(name, "empty-file"),), advice="Grüße")
-    return alerts._send(alert, alert_settings())
+    return alerts._send(alert)
 
 
 def files(dataset: str, began: str, run_id: str = "run 1/é") -> None:
@@ -50,12 +50,12 @@ def held_back() -> None:
 
 def waiting(dataset: str) -> None:
     alerts.get_current_context = lambda: context(f"ingest_{dataset}", "run-1")
-    outages.notify_waiting_files(dataset)
+    alerts.notify_waiting_files(dataset)
 
 
 def outage(awaited: str, code: str, began: str) -> None:
     alerts.get_current_context = lambda: context("ingest_sales", "run-1")
-    outages.notify_outage(awaited, code, datetime.fromisoformat(began))
+    alerts.notify_outage(awaited, code, datetime.fromisoformat(began))
 
 
 def messages(

@@ -29,6 +29,7 @@ def test_mail_has_a_text_part_and_an_html_part(mailing: Tasks, mails: MailServer
     assert mail["From"] == "FileGate <filegate@example.com>"
     assert mail["To"] == "ops@example.com, owner@example.com"
     assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Date"]
     assert mails.recipients == [["ops@example.com", "owner@example.com"]]
     assert mail.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from alerting_world import BUCKET, smtp
+from psycopg.rows import tuple_row
 
 from include.contracts.catalog import read_catalog
 from include.ingestion.attempt import open_stores
 from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.sweep import sweep
+from include.ingestion.waiting import sweep_is_due
 from include.settings import CONTRACTS_DIR, IngestSettings
-from include.stores.alert_memory import Subject, open_memory
 from include.stores.object_store import ObjectStore
+from include.stores.sql_text import statement
+from include.stores.warehouse import connect
 from local.services import bucket
 from local.settings import free_ports
 
@@ -32,6 +36,7 @@ pytestmark = pytest.mark.integration
 
 BEGAN = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
 SECRET = "Jane Doe"
+CLAIMED = {"kind": "quarantine", "about": "sales", "causes": ["empty-file"]}
 
 
 def quarantine(owner: Warehouse, name: str, code: str = "empty-file", dataset: str = "sales", **changes: Any) -> None:
@@ -52,6 +57,13 @@ def age(owner: Warehouse, hours: float = 2) -> None:
         "UPDATE ops.alert SET told_at = told_at - %(by)s, failed_at = failed_at - %(by)s",
         {"by": timedelta(hours=hours)},
     )
+
+
+def claim(connection: psycopg.Connection[Any]) -> tuple[int, bool]:
+    """Claim the alert about files as another process does; return how often it was due, and whether it is claimed."""
+    times = {"since": BEGAN, "quiet": timedelta(hours=1), "pause": timedelta(minutes=2)}
+    cursor = connection.cursor(row_factory=tuple_row).execute(statement("claim_alert"), CLAIMED | times)
+    return cursor.fetchall()[0]
 
 
 def subjects(mails: MailServer) -> list[str]:
@@ -156,43 +168,52 @@ def test_files_whose_alert_failed_are_notified_later(tasks: Tasks, mails: MailSe
     assert subjects(mails) == ["sales: 1 file quarantined"]
 
 
-def test_files_that_were_requeued_meanwhile_are_not_notified(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+def test_files_that_were_requeued_meanwhile_are_not_notified(
+    tasks: Tasks, mails: MailServer, platform: Platform, owner: Warehouse
+) -> None:
     for name in ("a.csv", "b.csv"):
         quarantine(owner, name)
         tasks.do("files", dataset="sales", began=BEGAN)
+    assert sweep_is_due(BUCKET, platform.warehouse_config())
     owner.execute("UPDATE ops.file_ingestion_log SET settled_key = NULL WHERE bucket = %s", [BUCKET])
     age(owner)
     tasks.do("held_back")
     assert len(mails.mails) == 1
-    assert owner.execute("SELECT sum(held_back) AS n FROM ops.alert WHERE cause = ''").fetchone() == {"n": 0}
+    assert not sweep_is_due(BUCKET, platform.warehouse_config())
 
 
-def test_dataset_that_another_process_notifies_is_skipped(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+def test_cause_that_another_process_notifies_is_held_back(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
+    """If that process dies, the next run sends the alert after the pause."""
     quarantine(owner, "a.csv")
-    lock = "alert:quarantine:sales"
-    owner.execute("INSERT INTO ops.work_lock (name) VALUES (%s) ON CONFLICT DO NOTHING", [lock])
-    with owner.transaction():
-        owner.execute("SELECT FROM ops.work_lock WHERE name = %s FOR UPDATE", [lock])
-        tasks.do("files", dataset="sales", began=BEGAN)
-        assert mails.mails == []
+    assert claim(owner) == (1, True)
+    tasks.do("files", dataset="sales", began=BEGAN)
+    assert mails.mails == []
+    age(owner)
     tasks.do("files", dataset="sales", began=BEGAN)
     assert len(mails.mails) == 1
 
 
+def test_only_one_process_notifies_of_a_cause(platform: Platform, owner: Warehouse) -> None:
+    def claim_once(_: int) -> tuple[int, bool]:
+        with connect(platform.warehouse_config()) as connection:
+            return claim(connection)
+
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(claim_once, range(8)))
+    assert sum(is_claimed for _, is_claimed in claims) == 1
+    assert sorted(due for due, _ in claims) == list(range(1, 9))
+
+
 def test_file_that_arrives_while_another_process_notifies_is_notified_by_the_sweep(
-    tasks: Tasks, mails: MailServer, platform: Platform, owner: Warehouse
+    tasks: Tasks, mails: MailServer, owner: Warehouse
 ) -> None:
     """The other process has read the ledger before the file arrives, and stores its notification afterwards."""
-    subject = Subject("quarantine", "sales")
     quarantine(owner, "a.csv")
-    with open_memory(platform.warehouse_config()) as memory:
-        assert memory.begin(subject)
-        state = memory.notification_state(subject, 3600, 120)
-        found = memory.quarantined("sales", BUCKET, datetime.fromisoformat(BEGAN), 20)
-        assert found is not None
-        quarantine(owner, "b.csv")
-        tasks.do("files", dataset="sales", began=BEGAN)
-        memory.sent(subject, found.by_code, found.until, counted=state.held_back)
+    due, _ = claim(owner)
+    until = datetime.now(UTC)
+    quarantine(owner, "b.csv")
+    tasks.do("files", dataset="sales", began=BEGAN)
+    owner.execute(statement("note_alert_sent"), {**CLAIMED, "until": until, "due": due})
     assert mails.mails == []
     age(owner)
     tasks.do("held_back")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,7 +52,6 @@ def test_sweep_is_due_while_the_ledger_has_work_for_it(pipeline: Pipeline) -> No
     def due() -> bool:
         return sweep_is_due(pipeline.bucket, pipeline.warehouse)
 
-    pipeline.sql("UPDATE ops.alert SET held_back = 0")  # of other tests
     assert not due()
     key = pipeline.put("a.csv", "x")
     noted(pipeline, catalog)
@@ -64,11 +64,17 @@ def test_sweep_is_due_while_the_ledger_has_work_for_it(pipeline: Pipeline) -> No
     assert due(), "a file is not settled yet"
     pipeline.settle()
     assert not due()
-    held = "INSERT INTO ops.alert (kind, about, cause, told_until, held_back) VALUES ('test', %s, '', now(), 1)"
-    pipeline.sql(held, pipeline.bucket)
-    assert due(), "an alert was held back"
-    pipeline.sql("DELETE FROM ops.alert WHERE about = %s", pipeline.bucket)
+    dataset, began = pipeline.contract.dataset, datetime.now(UTC)
+    pipeline.put("c.csv", "x")
+    pipeline.ingest(pipeline.claim())
+    pipeline.settle()
     assert not due()
+    held = "INSERT INTO ops.alert (kind, about, cause, told_until, held_back) VALUES ('quarantine', %s, '', %s, 1)"
+    pipeline.sql(held, dataset, began)
+    assert due(), "the alert about a file in quarantine was held back"
+    pipeline.sql("UPDATE ops.alert SET told_until = now() WHERE about = %s", dataset)
+    assert not due()
+    pipeline.sql("DELETE FROM ops.alert WHERE about = %s", dataset)
 
 
 def test_sweep_notes_files_that_wait_for_a_broken_contract_and_no_unknown_file(pipeline: Pipeline) -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from include.alerts.message import Alert, Item, cleaned, counted
 
 pytestmark = pytest.mark.unit
+
+PAGE = Path(__file__).parents[3] / "docs" / "alerts.md"
 
 ALERT = Alert(
     about="sales",
@@ -59,38 +64,39 @@ class Page(HTMLParser):
 
 
 def test_text_contains_all_parts() -> None:
-    assert ALERT.text == TEXT
+    assert ALERT.fields()["text"] == TEXT
 
 
 def test_html_contains_the_same_parts() -> None:
-    page = Page(ALERT.html)
+    html = ALERT.fields()["html"]
+    page = Page(html)
     for line in TEXT.splitlines():
         for part in line.removeprefix("- ").split(": ", maxsplit=1) if "http" not in line else []:
             assert part.strip() in page.shown, part
-    assert 'href="http://127.0.0.1:8080/dags/ingest_sales/runs/1"' in ALERT.html
+    assert 'href="http://127.0.0.1:8080/dags/ingest_sales/runs/1"' in html
 
 
 def test_bare_message_has_no_empty_parts() -> None:
-    bare = Alert("sales", "1 file quarantined", {"empty-file": 1})
-    assert bare.text == "sales: 1 file quarantined\n\nempty-file: 1\n"
-    assert set(Page(bare.html).elements) & {"ul", "li", "a", "p"} == set()
+    bare = Alert("sales", "1 file quarantined", {"empty-file": 1}).fields()
+    assert bare["text"] == "sales: 1 file quarantined\n\nempty-file: 1\n"
+    assert set(Page(bare["html"]).elements) & {"ul", "li", "a", "p"} == set()
 
 
 @pytest.mark.parametrize(
     ("held_back", "said"), [(0, ""), (1, "once more"), (2, "2 times more"), (1200, "1,200 times more")]
 )
 def test_repeats_are_shown_with_their_number(held_back: int, said: str) -> None:
-    alert = Alert("sales", "1 file quarantined", {}, held_back=held_back)
-    assert said in alert.repeats
-    assert alert.repeats in alert.text
-    assert bool(alert.repeats) == bool(said)
+    fields = Alert("sales", "1 file quarantined", {}, held_back=held_back).fields()
+    for form in ("text", "html"):
+        assert said in fields[form]
+        assert ("since the last message" in fields[form]) == bool(said)
 
 
 def test_subject_is_one_short_line() -> None:
-    assert ALERT.subject == "[FileGate] sales: 42 files quarantined"
+    assert ALERT.fields()["subject"] == "[FileGate] sales: 42 files quarantined"
     long = Alert("x" * 500, "failed\r\nBcc: all@example.com", {})
-    assert len(long.subject) <= 150
-    assert "\n" not in Alert("a", "failed\r\nBcc: all@example.com", {}).subject
+    assert len(long.fields()["subject"]) <= 150
+    assert "\n" not in Alert("a", "failed\r\nBcc: all@example.com", {}).fields()["subject"]
 
 
 HOSTILE = {
@@ -107,25 +113,27 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE.values(), ids=HOSTILE)
 def test_hostile_name_stays_a_name(name: str) -> None:
-    def alert_for(item: str) -> Alert:
-        return Alert("sales", "1 file quarantined", {item: 1}, (Item(item, "empty-file", f"s3://landing/{item}"),))
+    def alert_for(item: str) -> dict[str, Any]:
+        items = (Item(item, "empty-file", f"s3://landing/{item}"),)
+        return Alert("sales", "1 file quarantined", {item: 1}, items, details=((item, item),)).fields()
 
     alert, harmless = alert_for(name), alert_for("a.csv")
-    assert len(alert.text.splitlines()) == len(harmless.text.splitlines())
-    assert Page(alert.html).elements == Page(harmless.html).elements
-    assert cleaned(name) in alert.text
-    assert cleaned(name) in Page(alert.html).shown
-    (alert.text + alert.html + alert.subject).encode()
+    assert len(alert["text"].splitlines()) == len(harmless["text"].splitlines())
+    assert Page(alert["html"]).elements == Page(harmless["html"]).elements
+    assert cleaned(name) in alert["text"]
+    assert cleaned(name) in Page(alert["html"]).shown
+    (alert["text"] + alert["html"] + alert["subject"]).encode()
 
 
 def test_long_name_is_shortened() -> None:
     alert = Alert("sales", "1 file quarantined", {}, (Item("n" * 5000, "empty-file"),))
-    assert len(alert.text) < 2000
+    assert len(alert.fields()["text"]) < 2000
 
 
-def test_fields_hold_every_form() -> None:
+def test_fields_are_the_documented_ones() -> None:
+    documented = re.findall(r"`alert\.(\w+)`", PAGE.read_text())
     fields = ALERT.fields()
-    assert (fields["subject"], fields["text"], fields["html"]) == (ALERT.subject, ALERT.text, ALERT.html)
+    assert set(fields) == set(documented)
     assert fields["causes"] == ALERT.causes
 
 

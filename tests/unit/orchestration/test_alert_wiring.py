@@ -30,9 +30,9 @@ from include.streams.consume import Consumed
 sent, outcomes = [], {}
 SETTINGS = SimpleNamespace(on=True)
 alerts.alert_settings = lambda: SETTINGS
-alerts._notify_messages = lambda contract, consumed, code, settings: sent.append(
+alerts._notify_messages = lambda contract, consumed, code: sent.append(
     ["messages", contract.topic, consumed.dead_letters, code])
-alerts._notify_checks = lambda began, settings: sent.append(["checks"])
+alerts._notify_checks = lambda began: sent.append(["checks"])
 ingest.notify_waiting_files = consume.notify_waiting_files = lambda dataset: None
 ingest.notify_quarantined_files = upkeep.notify_quarantined_files = lambda dataset: sent.append(["files", dataset])
 upkeep.notify_held_back_files = lambda: sent.append(["held back"])

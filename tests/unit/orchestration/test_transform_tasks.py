@@ -20,8 +20,7 @@ from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from airflow.sdk.exceptions import AirflowSkipException, TaskDeferred
 from include.orchestration import transform
-from include.orchestration.assets import build_started, features
-from include.orchestration.cooldown import Cooldown, cooldown_length
+from include.orchestration.scheduling import Cooldown, build_started, cooldown_length, features
 
 class Events(list):
     '''The events of an inlet asset as Airflow returns them, oldest first by default.'''
