@@ -30,7 +30,7 @@ from local.commands.runs import follow
 from local.console import Report
 from local.errors import PlatformError
 from local.services import airflow
-from local.settings import PlatformSettings, ingest_settings
+from local.settings import PlatformSettings, ignored_settings, ingest_settings
 from local.supervisor.platform import KAFKA, ML_API, MLFLOW, POSTGRES, S3, Platform
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ def status() -> None:
         for service in services:
             if service.pid and service.complaint:
                 typer.echo(f"{service.name}: {service.complaint}", err=True)
+        if ignored := ignored_settings():
+            typer.echo(ignored, err=True)
         problems = _dag_problems(platform, services) if services else []
         for problem in problems:
             typer.echo(f"DAGs: {problem}", err=True)
