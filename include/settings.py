@@ -59,12 +59,7 @@ class KafkaConfig(BaseModel):
 
 
 def constant(value: Any, **limits: Any) -> Any:
-    """A field without a variable, because no user needs to change it. Code may pass another value as an argument.
-
-    Args:
-        value: what it is.
-        limits: further arguments of pydantic's `Field`.
-    """
+    """A field without a variable, because no user needs to change it. Code may pass another value as an argument."""
     return Field(value, json_schema_extra={"constant": True}, **limits)
 
 
@@ -80,10 +75,15 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, **_others: Any
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments come first, then the environment. No other source is read."""
-        return init_settings, _Environment(settings_cls)
+        """Arguments come first, then the environment."""
+        return init_settings, _Environment(settings_cls), dotenv_settings, file_secret_settings
 
 
 class _Environment(EnvSettingsSource):

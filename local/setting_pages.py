@@ -40,7 +40,7 @@ OF_PIPELINES: tuple[type[BaseSettings], ...] = (
     IngestSettings, StreamSettings, MlServiceSettings, GithubSettings, TrainingSettings, QualitySettings,
     RetentionSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
-MODELS = (PlatformSettings, *OF_PIPELINES, StoreSettings)
+MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *OF_PIPELINES, StoreSettings)
 
 # Defaults that depend on the machine, as they are documented.
 _DOCUMENTED = {

@@ -29,7 +29,7 @@ from local.services import (
     seaweedfs,
 )
 from local.services.github_api import service as github
-from local.settings import PORTS, REPOSITORY, SHAPE, Layout, PlatformSettings, ignored_settings
+from local.settings import PORTS, REPOSITORY, SHAPE, Layout, PlatformSettings
 from local.supervisor import processes
 from local.supervisor.preflight import check_disk, check_port, check_program
 from local.supervisor.processes import Session
@@ -119,8 +119,6 @@ class Platform:
         self._make_home()
         with self._alone():
             move_old_contracts(self._progress)
-            if ignored := ignored_settings():
-                self._progress.note(ignored)
             load_or_make(self._layout.secrets)
             if postgres.stale_passwords(self._layout).exists():
                 self._stop_everything()  # a rotation was killed: running services may have the old secrets
