@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 PAGE = REPOSITORY / "docs" / "configuration.md"
 EXAMPLE = REPOSITORY / ".env.example"
 
-OF_PIPELINES: tuple[type[BaseSettings], ...] = (
+PIPELINE_MODELS: tuple[type[BaseSettings], ...] = (
     IngestSettings, StreamSettings, MlServiceSettings, GithubSettings, TrainingSettings, QualitySettings,
     RetentionSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
-MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *OF_PIPELINES, StoreSettings)
+MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *PIPELINE_MODELS, StoreSettings)
 
 # Defaults that depend on the machine, as they are documented.
 _DOCUMENTED = {

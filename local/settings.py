@@ -51,7 +51,7 @@ SHAPE = ("airflow_executor", "celery_workers", "kafka_storage", "s3_extra_bucket
 _PORTS_OF_ROWS = range(20000, 32000, 10)
 
 # The prefixes of the pipelines' settings.
-_OF_PIPELINES = (
+OF_PIPELINES = (
     "INGEST_",
     "ML_SERVICE_",
     "STREAM_",
@@ -311,7 +311,7 @@ def pipeline_variables() -> dict[str, str]:
     """
     named = _named_variables()
     own = {name.upper() for name in PlatformSettings.model_fields}
-    names = [name for name in named if name.startswith(_OF_PIPELINES) and name not in own | NO_LONGER_SETTINGS]
+    names = [name for name in named if name.startswith(OF_PIPELINES) and name not in own | NO_LONGER_SETTINGS]
     variables = {name: value for name in names if (value := named[name])}
     if names_old_contracts():
         del variables["INGEST_CONTRACTS_DIR"]
