@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING
 from deploy.env_file import SECRETS, env_text, names_in_pipelines_file
 from deploy.interpolation import interpolate, variables
 from deploy.start import computed_variables
-from include.settings import StoreSettings
 from local.credentials import Credentials
 from local.services import airflow as embedded_airflow
-from local.setting_pages import PIPELINE_MODELS, settings_of
+from local.setting_pages import MODELS, settings_of
 from local.settings import OF_PIPELINES, PIPELINES_FILE, PlatformSettings
 
 if TYPE_CHECKING:
@@ -204,7 +203,7 @@ def connection_ids(root: Path) -> set[str]:
 
 def pipeline_settings() -> dict[str, str]:
     """Map the variable of every library setting to its default as text."""
-    return {one.name: one.default for model in (*PIPELINE_MODELS, StoreSettings) for one in settings_of(model)}
+    return {one.name: one.default for model in MODELS if model is not PlatformSettings for one in settings_of(model)}
 
 
 def _differing(one: dict[str, str | None], other: dict[str, str | None]) -> set[str]:

@@ -230,9 +230,9 @@ class TrainingSettings(Settings):
         "accepts both; `up` sets it to the generated one",
     )  # fmt: skip
     min_rows: int = Field(200, ge=20, description="with fewer commits no model is trained")
-    folds: int = Field(5, ge=2, description="folds of the cross-validation")
     trees: int = Field(200, ge=1, description="trees of the forest")
 
+    folds: int = constant(5, ge=2, description="of the cross-validation")
     test_share: float = constant(0.2, gt=0, lt=1, description="of the commits, held back for the test")
     seed: int = constant(42, ge=0)
 
@@ -265,14 +265,15 @@ class AlertSettings(Settings):
     notifier_kwargs: dict[str, Any] = Field(
         {}, repr=False, description="its arguments, as JSON; texts are templates: {{ alert.subject }}"
     )
-    max_files: int = Field(20, ge=1, description="files listed in one message; the others are only counted")
     quiet_minutes: float = Field(60.0, ge=0, description="the same cause is sent again after this, with a count")
     waiting_minutes: float = Field(10.0, ge=0, description="a longer wait for a store, lock or service alerts")
-    attempts: int = Field(3, ge=1, description="tries of one message")
-    timeout_seconds: int = Field(10, ge=1, description="for each answer of the mail server")
+
+    max_files: int = constant(20, ge=1, description="files listed in one message; the others are only counted")
+    attempts: int = constant(3, ge=1, description="tries of one message")
+    timeout_seconds: int = constant(10, ge=1, description="for each answer of the mail server")
     # Below the 50 seconds after which Airflow ends the process of a DAG callback.
-    deadline_seconds: float = Field(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
-    pause_seconds: float = Field(120.0, ge=0, description="a message that was given up is not tried again before this")
+    deadline_seconds: float = constant(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
+    pause_seconds: float = constant(120.0, ge=0, description="after this a message that was given up is tried again")
 
     @field_validator("to", "sender")
     @classmethod

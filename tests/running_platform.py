@@ -36,7 +36,6 @@ SETTINGS = {
     "INGEST_LOCK_TIMEOUT_SECONDS": "2",
     "INGEST_SWEEP_SECONDS": "5",
     "TRAINING_TREES": "50",
-    "TRAINING_FOLDS": "3",
 }
 BUCKET = "landing"
 

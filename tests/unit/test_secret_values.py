@@ -45,7 +45,7 @@ SET = [
         "ALERTS_SMTP_PASSWORD", CANARY, library.AlertMailSettings, "ALERTS_SMTP_PORT", id="password of the mail server"
     ),
     pytest.param(
-        "ALERTS_NOTIFIER_KWARGS", f'{{"url": "https://hooks/{CANARY}"}}', library.AlertSettings, "ALERTS_MAX_FILES",
+        "ALERTS_NOTIFIER_KWARGS", f'{{"url": "https://hooks/{CANARY}"}}', library.AlertSettings, "ALERTS_QUIET_MINUTES",
         id="address of a chat",
     ),
     pytest.param(
