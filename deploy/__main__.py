@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from local.errors import PlatformError
-from local.settings import ENV_FILE
+from local.settings import ENV_FILE, PIPELINES_FILE
 
 if TYPE_CHECKING:
     from deploy.checks import Result
@@ -41,14 +41,22 @@ def check(
 def env_file(
     profiles: Annotated[str, typer.Option(help="profiles to start besides core, separated by commas")] = "",
 ) -> None:
-    """Write `.env` with newly generated secrets. An existing file is never overwritten."""
-    from deploy.env_file import write_env_file
+    """Write `.env` with newly generated secrets, and `pipelines.env`. An existing file is never overwritten."""
+    from deploy.env_file import write_env_file, write_pipelines_file
 
+    pipelines, copied = ENV_FILE.with_name(PIPELINES_FILE), list[str]()
     try:
-        write_env_file(ENV_FILE, [name for name in profiles.replace(",", " ").split() if name])
+        if pipelines.exists() or not ENV_FILE.exists():
+            write_env_file(ENV_FILE, [name for name in profiles.replace(",", " ").split() if name])
+            typer.echo(f"{ENV_FILE} is written.")
+        if not pipelines.exists():
+            copied = write_pipelines_file(pipelines, ENV_FILE)
+            typer.echo(f"{pipelines} is written.")
     except (PlatformError, OSError) as error:
         _fail(error)
-    typer.echo(f"{ENV_FILE} is written. Next: docker compose up -d")
+    for name in copied:
+        typer.echo(f"{name}: copied from {ENV_FILE.name}")
+    typer.echo("Next: docker compose up -d")
 
 
 @app.command()

@@ -90,6 +90,13 @@ class ComposeFile:
             entries = dict((*entry.split("=", 1), None)[:2] for entry in entries)
         return {name: None if value is None else str(value) for name, value in entries.items()}
 
+    def env_files(self, service: str) -> list[tuple[str, bool]]:
+        """The files of variables of a service, each with whether it must exist."""
+        entries = self.services[service].get("env_file") or []
+        entries = [entries] if isinstance(entries, str) else entries
+        detailed = [entry if isinstance(entry, dict) else {"path": entry} for entry in entries]
+        return [(str(entry["path"]), bool(entry.get("required", True))) for entry in detailed]
+
     def profiles(self, service: str) -> frozenset[str]:
         """The profiles that start a service; a service without profiles is always started."""
         return frozenset(self.services[service].get("profiles") or ())

@@ -1,17 +1,21 @@
-"""The file `.env` of a deployment: newly generated secrets, and every other setting as a comment with its default.
+"""The files of a deployment's settings: `.env` with newly generated secrets, and `pipelines.env`.
 
-What belongs here: the list of secrets, and writing the file. Secrets that the embedded platform also has keep its
-names; the embedded platform does not read them from `.env`, so the two do not interfere.
+What belongs here: the list of secrets, which setting is in which file, and writing the files. Compose fills the
+variables of docker-compose.yaml in from `.env`, which therefore holds the secrets of all services. The containers of
+Airflow read `pipelines.env` as a whole. Secrets that the embedded platform also has keep its names; the embedded
+platform does not read them from `.env`, so the two do not interfere.
 """
 
 from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
 from typing import TYPE_CHECKING
 
 from local.errors import PlatformError
+from local.setting_pages import PIPELINE_MODELS, commented
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -67,7 +71,7 @@ _HEAD = """\
 # Losing this file means losing the access to the data in the volumes: keep a copy where secrets are kept.
 """
 _CHOICES = """
-# --- optional settings; the embedded platform (make up) reads the same names for its ports and pipelines
+# --- optional settings; the embedded platform (make up) reads the same names
 #BIND_ADDRESS=127.0.0.1                  # the address that ports are published on; 0.0.0.0 is the whole network
 #AIRFLOW_ADMIN_USER=admin                # passwords are above
 #METABASE_ADMIN_EMAIL=admin@filegate.example
@@ -86,7 +90,31 @@ _CHOICES = """
 #METABASE_PORT=3000
 #GRAFANA_PORT=3001
 #PROMETHEUS_PORT=9090
-# Settings of the pipelines: .env.example
+
+# --- settings of the pipelines that other services have too; all others are in pipelines.env
+#INGEST_LANDING_BUCKET=landing
+#INGEST_MERGE_MEMORY_MB=128              # megabytes of a merge (work_mem), in a PostgreSQL of 1.5 GB
+#GITHUB_RAW_BUCKET=raw-data
+#QUALITY_DOCS_BUCKET=quality-docs
+#STREAM_GROUP=filegate
+#STREAM_PARTITIONS=2
+#ALERTS_TO=                              # recipients of mail, separated by commas; empty: no mail
+#ALERTS_SENDER=filegate@localhost
+#ALERTS_SMTP_HOST=127.0.0.1
+#ALERTS_SMTP_PORT=587
+#ALERTS_SMTP_SECURITY=starttls           # starttls or ssl
+#ALERTS_SMTP_USER=
+#ALERTS_SMTP_PASSWORD=
+"""
+# What docker-compose.yaml sets for the containers of Airflow: addresses and folders, and the last lines above.
+_SET_BY_COMPOSE = (
+    "INGEST_CONTRACTS_DIR", "INGEST_CONTRACTS_CACHE_DIR", "INGEST_SPOOL_DIR", "SCHEMA_REGISTRY_URL",
+    *re.findall(r"^#([A-Z_]+)=", _CHOICES.partition("# --- settings of the pipelines")[2], flags=re.MULTILINE),
+)  # fmt: skip
+
+_PIPELINES_HEAD = """\
+# Settings of the pipelines: the containers of Airflow read this file. No passwords of services here: they are in .env.
+# Uncomment the lines you change, then run `docker compose up -d`. The embedded platform reads this file too.
 """
 
 
@@ -102,14 +130,48 @@ def write_env_file(path: Path, profiles: Sequence[str] = ()) -> None:
     """
     if unknown := sorted(set(profiles) - set(PROFILES)):
         raise PlatformError(f"no such profile: {', '.join(unknown)}", f"choose from {', '.join(PROFILES)}")
+    _write(path, env_text(profiles), "without its secrets, the data in the volumes cannot be opened")
+
+
+def write_pipelines_file(path: Path, env_file: Path) -> list[str]:
+    """Write the settings of the pipelines as comments, and copy the lines that an earlier `.env` has of them.
+
+    Args:
+        path: must not exist. Readable by its owner only: arguments of a notifier may contain a token.
+        env_file: the file `.env`.
+
+    Returns:
+        The names of the copied settings.
+
+    Raises:
+        PlatformError: the file exists.
+    """
+    names = set(names_in_pipelines_file())
+    lines = re.findall(r"^(?:export[ \t]+)?(([A-Z0-9_]+)[ \t]*=.*)$", env_file.read_text(), flags=re.MULTILINE)
+    copied = {name: line for line, name in lines if name in names}
+    text = "".join(f"{line}\n" for line in copied.values())
+    _write(path, pipelines_text() + (f"\n# --- copied from {env_file.name}\n{text}" if copied else ""), "or edit it")
+    return list(copied)
+
+
+def names_in_pipelines_file() -> list[str]:
+    """The settings that the containers of Airflow read from `pipelines.env`."""
+    return re.findall(r"^#([A-Z0-9_]+)=", pipelines_text(), flags=re.MULTILINE)
+
+
+def pipelines_text() -> str:
+    """Return the content of `pipelines.env`."""
+    return _PIPELINES_HEAD + commented(PIPELINE_MODELS, without=_SET_BY_COMPOSE)
+
+
+def _write(path: Path, text: str, reason: str) -> None:
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        remedy = "move it away first; without its secrets, the data in the volumes cannot be opened"
-        raise PlatformError(f"{path} exists already and is not overwritten", remedy) from None
+        raise PlatformError(f"{path} exists already and is not overwritten", f"move it away first; {reason}") from None
     with os.fdopen(descriptor, "w") as file:
         os.fchmod(file.fileno(), 0o600)  # whatever the umask says
-        file.write(env_text(profiles))
+        file.write(text)
 
 
 def env_text(profiles: Sequence[str] = ()) -> str:

@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import defaultdict
 from dataclasses import fields
 from typing import TYPE_CHECKING
 
-from pydantic import SecretStr
-from pydantic_settings import BaseSettings
-
-import include.settings as library
-from deploy.env_file import SECRETS, env_text
+from deploy.env_file import SECRETS, env_text, names_in_pipelines_file
 from deploy.interpolation import interpolate, variables
 from deploy.start import computed_variables
 from local.credentials import Credentials
 from local.services import airflow as embedded_airflow
-from local.settings import PlatformSettings
+from local.setting_pages import MODELS, settings_of
+from local.settings import OF_PIPELINES, PIPELINES_FILE, PlatformSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,6 +96,20 @@ def owner_password_is_not_shared(file: ComposeFile) -> list[str]:
     ]
 
 
+def env_files_hold_no_password(file: ComposeFile) -> list[str]:
+    """Only Airflow's services read a file of variables, the optional one of the pipelines, never `.env`."""
+    problems = [f"{service} does not read {PIPELINES_FILE}" for service in file.airflow if not file.env_files(service)]
+    for service in file.services:
+        for path, required in file.env_files(service):
+            if path != PIPELINES_FILE:
+                problems.append(f"{service} reads {path}: it may read only {PIPELINES_FILE}, which holds no password")
+            elif "AIRFLOW_HOME" not in file.environment(service):
+                problems.append(f"{service} reads {path}, which is for the services of Airflow")
+            elif required:
+                problems.append(f"{service} requires {path}, which may be missing: write required: false")
+    return problems
+
+
 def connections_are_provided(file: ComposeFile) -> list[str]:
     """Every Airflow service has every connection that a DAG names."""
     used = connection_ids(file.root)
@@ -113,7 +125,7 @@ def connections_are_provided(file: ComposeFile) -> list[str]:
 
 
 def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
-    """The Airflow containers have the same variables as Airflow on the embedded platform."""
+    """The Airflow containers have the same variables as Airflow on the embedded platform, or read them from a file."""
     if WORKER not in file.services:
         return [f"there is no {WORKER}"]
     environment = file.environment(WORKER)
@@ -126,10 +138,17 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
     of_airflow = {name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))}
     extra = of_airflow - embedded - ONLY_IN_CONTAINERS
     problems += [f"{WORKER} has {name}, which the embedded Airflow lacks" for name in sorted(extra)]
-    missing = set(pipelines) - _OWNER_LOGIN - set(environment)
-    problems += [f"{WORKER} does not pass on the setting {name}" for name in sorted(missing)]
-    unknown = {name for name, value in environment.items() if value is None} - set(pipelines)
-    problems += [f"{WORKER} passes on {name}, which is no setting" for name in sorted(unknown)]
+    missing = set(pipelines) - _OWNER_LOGIN - set(environment) - set(names_in_pipelines_file())
+    problems += [f"{WORKER} does not get the setting {name}" for name in sorted(missing)]
+    both = set(names_in_pipelines_file()) & set(environment)
+    problems += [f"{WORKER} sets {name}, so its line in {PIPELINES_FILE} has no effect" for name in sorted(both)]
+    unknown = {name for name in environment if name.startswith(OF_PIPELINES)} - set(pipelines)
+    problems += [f"{WORKER} has {name}, which is no setting" for name in sorted(unknown)]
+    elsewhere = {variable.name for _, text in file.texts() for variable in variables(text)}
+    problems += [
+        f"{name} is in {PIPELINES_FILE}, and the file takes it from .env: set it for {WORKER} too"
+        for name in sorted(elsewhere & set(names_in_pipelines_file()))
+    ]
     problems += [
         f"{service} has another environment than {WORKER}: {', '.join(sorted(differing))}"
         for service in file.airflow
@@ -141,7 +160,7 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
 def defaults_are_the_same(file: ComposeFile) -> list[str]:
     """A setting has the same default in docker-compose.yaml, in the settings classes and in the generated `.env`."""
     # An empty default of the embedded platform stands for one of its own services, which has another address here.
-    settings = {**pipeline_settings(), **_platform_settings()}
+    settings = pipeline_settings() | {one.name: one.default for one in settings_of(PlatformSettings)}
     known = {name: value for name, value in settings.items() if value and name not in OTHER_DEFAULTS}
     problems = {
         f"{path}: {variable.name} is {variable.argument!r} here and {known[variable.name]!r} in the settings"
@@ -149,15 +168,14 @@ def defaults_are_the_same(file: ComposeFile) -> list[str]:
         for variable in variables(text)
         if variable.operator == ":-" and known.get(variable.name, variable.argument) != variable.argument
     }
-    used = {
-        variable.name: variable.argument
-        for _, text in file.texts()
-        for variable in variables(text)
-        if variable.operator == ":-"
-    }
+    used = defaultdict[str, set[str]](set)
+    for _, text in file.texts():
+        for variable in variables(text):
+            if variable.operator == ":-":
+                used[variable.name].add(variable.argument)
     for name, value in re.findall(r"^#([A-Z0-9_]+)=(\S*)", env_text(), flags=re.MULTILINE):
-        if used.get(name) != value:
-            problems.add(f"make env-file writes {name}={value!r}, and the default in the file is {used.get(name)!r}")
+        if value not in used[name]:
+            problems.add(f"make env-file writes {name}={value!r}, and the default in the file is {sorted(used[name])}")
     return sorted(problems)
 
 
@@ -185,25 +203,7 @@ def connection_ids(root: Path) -> set[str]:
 
 def pipeline_settings() -> dict[str, str]:
     """Map the variable of every library setting to its default as text."""
-    classes = [
-        one
-        for one in vars(library).values()
-        if isinstance(one, type) and issubclass(one, BaseSettings) and one is not BaseSettings
-    ]
-    return {name: default for one in classes for name, default in _named(one)}
-
-
-def _platform_settings() -> dict[str, str]:
-    return dict(_named(PlatformSettings))
-
-
-def _named(settings: type[BaseSettings]) -> Iterator[tuple[str, str]]:
-    prefix = settings.model_config.get("env_prefix", "")
-    for name, field in settings.model_fields.items():
-        alias = field.validation_alias
-        default = field.get_default(call_default_factory=True, validated_data={})
-        text = default.get_secret_value() if isinstance(default, SecretStr) else default
-        yield (alias if isinstance(alias, str) else f"{prefix}{name}".upper()), "" if text is None else str(text)
+    return {one.name: one.default for model in MODELS if model is not PlatformSettings for one in settings_of(model)}
 
 
 def _differing(one: dict[str, str | None], other: dict[str, str | None]) -> set[str]:

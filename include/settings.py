@@ -1,7 +1,8 @@
-"""Every setting of the library, read once from the environment, frozen, with unknown values refused.
+"""Every setting of the library, read once from the environment, frozen, with invalid values refused.
 
 What belongs here: names, defaults, units and limits. What does not: connections to any service.
-`.env.example` lists the same names; a test compares the two.
+`filegate dev settings` writes docs/configuration.md and .env.example from these models: the title of a model is a
+heading, the first paragraph of its docstring introduces it, the description of a field explains a setting.
 """
 
 from __future__ import annotations
@@ -10,10 +11,14 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from tempfile import gettempdir
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
 
 CONTRACTS_DIR = Path(__file__).parents[1] / "contracts"
 
@@ -53,26 +58,60 @@ class KafkaConfig(BaseModel):
     options: dict[str, str | int | float | bool] = Field(default_factory=dict, repr=False)  # one may be a password
 
 
-class StoreSettings(BaseSettings):
-    """Where the bucket and the warehouse are, for commands that run outside Airflow.
+def constant(value: Any, **limits: Any) -> Any:
+    """A field without a variable, because no user needs to change it. Code may pass another value as an argument."""
+    return Field(value, json_schema_extra={"constant": True}, **limits)
+
+
+def is_constant(field: FieldInfo) -> bool:
+    """Whether a field was declared by `constant`."""
+    return isinstance(field.json_schema_extra, dict) and "constant" in field.json_schema_extra
+
+
+class Settings(BaseSettings):
+    """The base of the models. Constants are not read from the environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments come first, then the environment."""
+        return init_settings, _Environment(settings_cls), dotenv_settings, file_secret_settings
+
+
+class _Environment(EnvSettingsSource):
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        """The variable of a field; nothing for a constant."""
+        return (None, field_name, False) if is_constant(field) else super().get_field_value(field, field_name)
+
+
+class StoreSettings(Settings):
+    """Addresses and keys of the stores, for commands outside Airflow: `make env SERVICES=1 OWNER=1` prints them.
 
     Inside Airflow the connections `landing_s3` and `warehouse_pg` hold the same values.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(title="Addresses of the stores")
 
-    s3_endpoint_url: str | None = "http://127.0.0.1:9000"
-    s3_access_key_id: str = "platform"
-    s3_secret_access_key: SecretStr = SecretStr("")
-    s3_region: str = "us-east-1"
-    warehouse_host: str = "127.0.0.1"
-    warehouse_port: int = 5433
-    warehouse_database: str = "warehouse"
-    warehouse_ingest_user: str = "ingest"
-    warehouse_ingest_password: SecretStr = SecretStr("")
-    warehouse_owner_user: str = "warehouse_owner"
-    warehouse_owner_password: SecretStr = SecretStr("")
-    kafka_bootstrap: str = "127.0.0.1:9092"
+    s3_endpoint_url: str | None = Field("http://127.0.0.1:9000", description="any S3-compatible store; empty: AWS")
+    s3_access_key_id: str = Field("platform", description="access key of the pipelines")
+    s3_secret_access_key: SecretStr = Field(SecretStr(""), description="its secret")
+    s3_region: str = Field("us-east-1", description="region of the buckets")
+    warehouse_host: str = Field("127.0.0.1", description="host of the warehouse, a PostgreSQL server")
+    warehouse_port: int = Field(5433, description="its port")
+    warehouse_database: str = Field("warehouse", description="its database")
+    warehouse_ingest_user: str = Field("ingest", description="role of the pipelines")
+    warehouse_ingest_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    warehouse_owner_user: str = Field("warehouse_owner", description="role of the migrations")
+    warehouse_owner_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    kafka_bootstrap: str = Field("127.0.0.1:9092", description="the Kafka-protocol broker, host:port")
 
     def s3(self) -> S3Config:
         """The object store's address and key."""
@@ -94,69 +133,76 @@ class StoreSettings(BaseSettings):
         )
 
 
-class MlServiceSettings(BaseSettings):
-    """How the ML service is called. Each name is read from ML_SERVICE_<NAME>."""
+class MlServiceSettings(Settings):
+    """How transactions get their category. Each name is read from ML_SERVICE_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="ML_SERVICE_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(title="Calls of the ML service", env_prefix="ML_SERVICE_")
 
-    url: str = Field("http://127.0.0.1:8100", repr=False)
-    token: SecretStr = Field(SecretStr(""), description="what the service asks for: its ML_API_TOKEN")
-    batch_size: int = Field(1000, ge=1, le=1000, description="transactions of one request")
-    requests_at_once: int = Field(4, ge=1, description="requests under way at the same time")
-    connect_timeout_seconds: float = Field(2.0, gt=0)
-    read_timeout_seconds: float = Field(10.0, gt=0)
+    url: str = Field("http://127.0.0.1:8100", repr=False, description="address; `up` sets it to the service it starts")
+    token: SecretStr = Field(SecretStr(""), description="the service's ML_API_TOKEN; `up` sets it to the generated one")
     attempts: int = Field(5, ge=1, description="tries of one request")
-    backoff_seconds: float = Field(0.2, ge=0, description="longest first pause; it doubles, with jitter")
-    backoff_max_seconds: float = Field(5.0, ge=0)
-    circuit_failures: int = Field(20, ge=1, description="failed tries in a row that open the circuit")
-    circuit_reset_seconds: float = Field(10.0, gt=0, description="an open circuit lets one try through after this")
+
+    batch_size: int = constant(1000, ge=1, le=1000, description="transactions of one request")
+    requests_at_once: int = constant(4, ge=1, description="requests under way at the same time")
+    connect_timeout_seconds: float = constant(2.0, gt=0)
+    read_timeout_seconds: float = constant(10.0, gt=0)
+    backoff_seconds: float = constant(0.2, ge=0, description="longest first pause; it doubles, with jitter")
+    backoff_max_seconds: float = constant(5.0, ge=0)
+    circuit_failures: int = constant(20, ge=1, description="failed tries in a row that open the circuit")
+    circuit_reset_seconds: float = constant(10.0, gt=0, description="an open circuit lets one try through after this")
 
 
-class StreamSettings(BaseSettings):
-    """How messages are consumed. Each name is read from STREAM_<NAME>; SCHEMA_REGISTRY_URL has no prefix."""
+class StreamSettings(Settings):
+    """How Kafka topics are consumed. Each name is read from STREAM_<NAME>; SCHEMA_REGISTRY_URL has no prefix."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="STREAM_", frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(title="Messages", env_prefix="STREAM_")
 
-    group: str = "filegate"
+    group: str = Field("filegate", description="the consumer group of a topic is this, a dot and the topic")
     batch_messages: int = Field(50_000, ge=1, description="most messages of one batch of one partition")
     batch_bytes: int = Field(64 * 1024**2, ge=1, description="most bytes of one batch of one partition")
-    threshold_messages: int = Field(100, ge=1, description="a smaller batch is not stopped by its share of bad ones")
-    batch_seconds: float = Field(5.0, gt=0, description="a batch is closed after this, full or not")
-    run_seconds: float = Field(60.0, gt=0, description="a run takes batch after batch for this long at most")
-    poke_seconds: float = Field(2.0, gt=0, description="pause between two checks for new messages")
-    session_timeout_ms: int = Field(6000, ge=1000, description="a consumer not heard of for this long has died")
-    max_poll_interval_ms: int = Field(300_000, ge=6000, description="longest time that one batch may take")
-    partitions: int = Field(2, ge=1, description="of a topic that is made here")
-    schema_registry_url: str | None = Field(None, repr=False, validation_alias="SCHEMA_REGISTRY_URL")  # with a login
+    partitions: int = Field(2, ge=1, description="partitions of a topic that is created here")
+    schema_registry_url: str | None = Field(  # it may contain a login
+        None, repr=False, validation_alias="SCHEMA_REGISTRY_URL",
+        description="empty: messages are JSON; set: also Avro in the registry's wire format",
+    )  # fmt: skip
+
+    threshold_messages: int = constant(100, ge=1, description="smaller batches are not stopped by their bad messages")
+    batch_seconds: float = constant(5.0, gt=0, description="a batch is closed after this, full or not")
+    run_seconds: float = constant(60.0, gt=0, description="a run takes batch after batch for this long at most")
+    session_timeout_ms: int = constant(6000, ge=1000, description="a consumer not heard of for this long has died")
+    max_poll_interval_ms: int = constant(300_000, ge=6000, description="longest time that one batch may take")
 
     def group_of(self, topic: str) -> str:
         """The consumer group of a topic: its own, for consumers of one group disturb each other when they join."""
         return f"{self.group}.{topic}"
 
 
-class GithubSettings(BaseSettings):
-    """What is collected from GitHub, with which limits. Each name is read from GITHUB_<NAME>.
+class GithubSettings(Settings):
+    """What is collected from GitHub, and how often. Each name is read from GITHUB_<NAME>.
 
     Address and token are not here: the connection `source_github` holds them.
     """
 
-    model_config = SettingsConfigDict(env_prefix="GITHUB_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(title="GitHub", env_prefix="GITHUB_")
 
-    repositories: str = Field("harbour/ledger,harbour/beacon", description="owner/name, separated by commas")
-    endpoints: str = Field("commits", description="of the table in include/sources/github/endpoints.py, by commas")
-    raw_bucket: str = Field("raw-data", description="keeps the answers as they came")
+    repositories: str = Field(
+        "harbour/ledger,harbour/beacon", description="owner/name, separated by commas; these two are the replay's"
+    )
+    endpoints: str = Field("commits", description="names of include/sources/github/endpoints.py, separated by commas")
+    raw_bucket: str = Field("raw-data", description="bucket that keeps the unchanged answers")
     schedule_minutes: int = Field(30, ge=1, description="pause between two runs")
-    page_size: int = Field(100, ge=1, le=100)
-    max_pages: int = Field(200, ge=1, description="of one repository in one run; the next run goes on")
-    overlap_hours: float = Field(720.0, ge=0, description="how far before the newest known record a run asks again")
-    connect_timeout_seconds: float = Field(5.0, gt=0)
-    read_timeout_seconds: float = Field(30.0, gt=0)
-    attempts: int = Field(5, ge=1, description="tries of one request")
-    backoff_seconds: float = Field(1.0, ge=0, description="longest first pause; it doubles, with jitter")
-    backoff_max_seconds: float = Field(60.0, ge=0)
-    max_wait_seconds: float = Field(120.0, ge=0, description="waits for the rate limit, together; then a later run")
+    overlap_hours: float = Field(
+        720.0, ge=0, description="how far back a run with new records reads again: branches are merged days later"
+    )
+
+    page_size: int = constant(100, ge=1, le=100, description="the API allows at most 100")
+    max_pages: int = constant(200, ge=1, description="of one repository in one run; the next run goes on")
+    connect_timeout_seconds: float = constant(5.0, gt=0)
+    read_timeout_seconds: float = constant(30.0, gt=0)
+    attempts: int = constant(5, ge=1, description="tries of one request")
+    backoff_seconds: float = constant(1.0, ge=0, description="longest first pause; it doubles, with jitter")
+    backoff_max_seconds: float = constant(60.0, ge=0)
+    max_wait_seconds: float = constant(120.0, ge=0, description="waits for the rate limit, together; then a later run")
 
     @property
     def repository_names(self) -> tuple[str, ...]:
@@ -169,60 +215,64 @@ class GithubSettings(BaseSettings):
         return _listed(self.endpoints)
 
 
-class TrainingSettings(BaseSettings):
+class TrainingSettings(Settings):
     """How the commit model is trained. Each name is read from TRAINING_<NAME>; MLFLOW_* and MODEL_* have no prefix."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="TRAINING_", frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True
+    model_config = SettingsConfigDict(title="The commit model", env_prefix="TRAINING_")
+
+    tracking_uri: str = Field(
+        "http://127.0.0.1:5000", repr=False, validation_alias="MLFLOW_TRACKING_URI",
+        description="MLflow's server; `up` sets it to the one it starts",
+    )  # fmt: skip
+    model_signing_key: SecretStr = Field(
+        SecretStr(""), validation_alias="MODEL_SIGNING_KEY",
+        description="signs models, the same key for training and the ML service; `new,old` signs with the first and "
+        "accepts both; `up` sets it to the generated one",
+    )  # fmt: skip
+    min_rows: int = Field(200, ge=20, description="with fewer commits no model is trained")
+    trees: int = Field(200, ge=1, description="trees of the forest")
+
+    folds: int = constant(5, ge=2, description="of the cross-validation")
+    test_share: float = constant(0.2, gt=0, lt=1, description="of the commits, held back for the test")
+    seed: int = constant(42, ge=0)
+
+
+class QualitySettings(Settings):
+    """How the tables of the warehouse are checked. Each name is read from QUALITY_<NAME>."""
+
+    model_config = SettingsConfigDict(title="Quality checks", env_prefix="QUALITY_")
+
+    docs_bucket: str = Field("quality-docs", description="bucket of the pages that show the last results")
+    schedule_minutes: int = Field(15, ge=1, description="pause between two checks without new rows")
+    deviations: float = Field(5.0, gt=0, description="robust deviations from the median volume that are an anomaly")
+    keep_days: int = Field(
+        90, ge=1, description="older results of tables are deleted; results of files: RETENTION_FILE_RESULTS_DAYS"
     )
 
-    tracking_uri: str = Field("http://127.0.0.1:5000", repr=False, validation_alias="MLFLOW_TRACKING_URI")
-    # Keys separated by commas: the first signs, the others were in use before.
-    model_signing_key: SecretStr = Field(SecretStr(""), validation_alias="MODEL_SIGNING_KEY")
-    min_rows: int = Field(200, ge=20, description="fewer commits are not trained on")
-    test_share: float = Field(0.2, gt=0, lt=1, description="of the commits, held back for the test")
-    folds: int = Field(5, ge=2, description="of the cross-validation")
-    trees: int = Field(200, ge=1, description="of the forest")
-    seed: int = Field(42, ge=0)
 
+class AlertSettings(Settings):
+    """Who receives alerts. None is sent until ALERTS_TO or ALERTS_NOTIFIER is set.
 
-class QualitySettings(BaseSettings):
-    """How the warehouse is checked. Each name is read from QUALITY_<NAME>."""
-
-    model_config = SettingsConfigDict(env_prefix="QUALITY_", frozen=True, extra="ignore")
-
-    docs_bucket: str = Field("quality-docs", description="holds the pages that show the last results")
-    schedule_minutes: int = Field(15, ge=1, description="pause between two checks without new rows")
-    history_loads: int = Field(30, ge=3, description="earlier loads that a new one's volume is compared with")
-    history_least: int = Field(5, ge=3, description="with fewer, the volume is not judged")
-    deviations: float = Field(5.0, gt=0, description="robust deviations from the median that are an anomaly")
-    keep_days: int = Field(90, ge=1, description="older results of tables are deleted; files keep theirs")
-
-
-class AlertSettings(BaseSettings):
-    """Who receives alerts, by which notifier, and how often. Each name is read from ALERTS_<NAME>.
-
-    No alert is sent until `to` or `notifier` is set. The connection `alerts_smtp` holds the mail server.
+    Each name is read from ALERTS_<NAME>. The connection `alerts_smtp` holds the mail server.
     """
 
-    model_config = SettingsConfigDict(
-        env_prefix="ALERTS_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
+    model_config = SettingsConfigDict(title="Alerts", env_prefix="ALERTS_", env_ignore_empty=True)
 
-    to: str = Field("", description="addresses of mail, separated by commas; empty: no mail")
+    to: str = Field("", description="recipients of mail, separated by commas; empty: no mail")
     sender: str = Field("filegate@localhost", description="address that mail is sent from")
     notifier: str = Field("", description="dotted path of another Airflow notifier; empty: mail")
     # A webhook's address is as secret as a password.
     notifier_kwargs: dict[str, Any] = Field(
-        {}, repr=False, description="of that notifier, as JSON; texts are templates"
+        {}, repr=False, description="its arguments, as JSON; texts are templates: {{ alert.subject }}"
     )
-    max_files: int = Field(20, ge=1, description="files listed in one message; the others are only counted")
     quiet_minutes: float = Field(60.0, ge=0, description="the same cause is sent again after this, with a count")
     waiting_minutes: float = Field(10.0, ge=0, description="a longer wait for a store, lock or service alerts")
-    attempts: int = Field(3, ge=1, description="tries of one message")
-    timeout_seconds: int = Field(10, ge=1, description="for each answer of the mail server")
+
+    max_files: int = constant(20, ge=1, description="files listed in one message; the others are only counted")
+    attempts: int = constant(3, ge=1, description="tries of one message")
+    timeout_seconds: int = constant(10, ge=1, description="for each answer of the mail server")
     # Below the 50 seconds after which Airflow ends the process of a DAG callback.
-    deadline_seconds: float = Field(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
+    deadline_seconds: float = constant(30.0, gt=0, le=45, description="for all tries of a message; then it is given up")
 
     @field_validator("to", "sender")
     @classmethod
@@ -243,72 +293,82 @@ class AlertSettings(BaseSettings):
         return bool(self.addresses or self.notifier)
 
 
-class AlertMailSettings(BaseSettings):
-    """The mail server, from which the connection `alerts_smtp` is made. Each name is read from ALERTS_SMTP_<NAME>."""
+class AlertMailSettings(Settings):
+    """The server of mails, for the connection `alerts_smtp`. Each name is read from ALERTS_SMTP_<NAME>."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="ALERTS_SMTP_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    model_config = SettingsConfigDict(title="Mail server", env_prefix="ALERTS_SMTP_", env_ignore_empty=True)
+
+    host: str = Field("127.0.0.1", description="host of the mail server")
+    port: int = Field(587, ge=1, le=65535, description="usual: 587 with starttls, 465 with ssl, 25 with none")
+    security: Literal["starttls", "ssl", "none"] = Field(
+        "starttls", description="starttls, ssl, or none for a server on this machine"
     )
-
-    host: str = "127.0.0.1"
-    port: int = Field(587, ge=1, le=65535)
-    security: Literal["starttls", "ssl", "none"] = Field("starttls", description="none: for a server on this machine")
-    user: str = Field("", description="empty: the server asks for none")
-    password: SecretStr = SecretStr("")
+    user: str = Field("", description="empty: the server needs no login")
+    password: SecretStr = Field(SecretStr(""), description="password of that user")
 
 
-class IngestSettings(BaseSettings):
+class IngestSettings(Settings):
     """How files are found, batched, limited and retried. Each name is read from INGEST_<NAME>."""
 
-    model_config = SettingsConfigDict(env_prefix="INGEST_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(title="Ingestion", env_prefix="INGEST_")
 
-    contracts_dir: Path = CONTRACTS_DIR
-    contracts_cache_dir: Path = Path(gettempdir()) / f"filegate-contracts-{os.getuid()}"
-    landing_bucket: str = "landing"
-    spool_dir: Path = Path(gettempdir()) / "ingest-spool"
+    contracts_dir: Path = Field(CONTRACTS_DIR, description="one YAML per dataset; relative to the checkout")
+    contracts_cache_dir: Path = Field(
+        Path(gettempdir()) / f"filegate-contracts-{os.getuid()}",
+        description="results of checking contracts; writable by this user only",
+    )
+    landing_bucket: str = Field("landing", description="bucket with incoming/, staging/, processed/ and failed/")
+    spool_dir: Path = Field(
+        Path(gettempdir()) / "ingest-spool", description="copies of the files being read; relative to the checkout"
+    )
 
     poke_seconds: float = Field(2.0, gt=0, description="pause between two listings of the bucket")
     wait_hours: float = Field(24.0, gt=0, description="a waiting run ends after this and the next one begins")
     sweep_seconds: int = Field(60, ge=5, description="pause between two sweeps for files of no dataset")
-    batch_max_files: int = Field(100, ge=1)
-    batch_max_bytes: int = Field(32 * 1024**2, ge=1, description="a file larger than this travels alone")
-    max_batches: int = Field(64, ge=1, le=1000, description="batches of one run; other files wait for the next run")
-    batches_at_once: int = Field(4, ge=1, description="into how many batches many small files are spread")
+    batch_max_files: int = Field(100, ge=1, description="most files of one batch")
+    batch_max_bytes: int = Field(
+        32 * 1024**2, ge=1, description="most bytes of a batch; a larger file is its own batch"
+    )
+    batches_at_once: int = Field(4, ge=1, description="batches of one dataset at the same time")
     max_attempts: int = Field(3, ge=1, description="a file whose worker died this often is quarantined")
 
-    retries: int = Field(3, ge=0, description="of a task, for network and database trouble")
-    retry_delay_seconds: float = Field(5.0, ge=0)
-    retry_backoff: float = Field(2.0, ge=1, description="each pause is this many times the one before")
-    retry_max_delay_seconds: float = Field(300.0, ge=0)
+    retries: int = Field(3, ge=0, description="retries of a task, after network and database errors")
+    retry_delay_seconds: float = Field(5.0, ge=0, description="pause before the first retry; it doubles")
     max_consecutive_failures: int = Field(20, ge=1, description="failed runs in a row that pause a DAG")
 
-    max_file_bytes: int = Field(20 * 1024**3, ge=1)
-    max_expanded_bytes: int = Field(100 * 1024**3, ge=1, description="of a compressed file, once expanded")
+    max_file_bytes: int = Field(20 * 1024**3, ge=1, description="a larger file is rejected")
+    max_expanded_bytes: int = Field(100 * 1024**3, ge=1, description="most bytes of a compressed file, once expanded")
     max_expansion_ratio: int = Field(
-        1000, ge=1, description="of a compressed or Parquet file: expanded to stored bytes"
+        1000, ge=1, description="expanded to stored bytes of a compressed or Parquet file, beyond 256 MiB expanded"
     )
-    expansion_free_bytes: int = Field(256 * 1024**2, ge=0, description="expanded bytes of which no ratio is asked")
-    max_row_bytes: int = Field(1024**2, ge=1)
-    max_columns: int = Field(500, ge=1)
-    max_rejects_in_ledger: int = Field(1000, ge=0, description="rows of a file in ops.rejected_rows")
+    max_row_bytes: int = Field(1024**2, ge=1, description="a longer row is rejected")
+    max_columns: int = Field(500, ge=1, description="a file with more columns is rejected")
 
-    engine_memory_mb: int = Field(128, ge=64)
-    engine_threads: int = Field(2, ge=1)
-    merge_memory_mb: int = Field(512, ge=4, description="work_mem of a merge, in the warehouse")
+    engine_memory_mb: int = Field(128, ge=64, description="megabytes of the DuckDB engine that reads a file")
+    merge_memory_mb: int = Field(512, ge=4, description="megabytes of a merge (work_mem); in containers 128")
     lock_timeout_seconds: int = Field(30, ge=1, description="wait for a lock on the table before trying again later")
 
+    max_batches: int = constant(64, ge=1, le=1000, description="batches of one run; other files wait for the next run")
+    expansion_free_bytes: int = constant(256 * 1024**2, ge=0, description="expanded bytes of which no ratio is asked")
+    max_rejects_in_ledger: int = constant(1000, ge=0, description="rows of a file in ops.rejected_rows")
 
-class RetentionSettings(BaseSettings):
-    """How long everything but the tables' rows is kept. Each name is read from RETENTION_<NAME>; 0 is for ever.
 
-    Entries of the ledger are always kept: their content hashes prevent that a file is loaded twice.
+class RetentionSettings(Settings):
+    """How long everything but the tables' rows is kept; 0 is for ever, fractions of a day are allowed.
+
+    Each name is read from RETENTION_<NAME>. Entries of the ledger are always kept: their content hashes prevent that a
+    file is loaded twice.
     """
 
-    model_config = SettingsConfigDict(env_prefix="RETENTION_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(title="Retention", env_prefix="RETENTION_")
 
-    airflow_days: float = Field(30.0, ge=0, description="Airflow's runs with tasks, results, audit log, asset events")
-    log_files_days: float = Field(30.0, ge=0, description="files of task logs, on a disk that the workers see")
-    rejected_rows_days: float = Field(90.0, ge=0, description="ops.rejected_rows, after the file was settled")
+    airflow_days: float = Field(
+        30.0, ge=0, description="Airflow's runs and asset events; at least twice INGEST_WAIT_HOURS"
+    )
+    log_files_days: float = Field(30.0, ge=0, description="files of task logs on a disk that the workers can access")
+    rejected_rows_days: float = Field(
+        90.0, ge=0, description="ops.rejected_rows of settled files; their reject files stay"
+    )
     file_results_days: float = Field(
         90.0, ge=0, description="results of expectations on files; QUALITY_KEEP_DAYS: tables"
     )
@@ -316,9 +376,10 @@ class RetentionSettings(BaseSettings):
     alerts_days: float = Field(90.0, ge=0, description="ops.alert: causes that an alert was sent for")
     processed_days: float = Field(0.0, ge=0, description="objects in processed/")
     failed_days: float = Field(0.0, ge=0, description="objects in failed/; what is deleted cannot be reprocessed")
-    old_versions_days: float = Field(7.0, ge=0, description="of landing objects that were replaced or deleted")
-    leftover_hours: float = Field(
-        24.0, gt=0, description="objects and files in staging/ and spool folders without a file under way"
+    old_versions_days: float = Field(7.0, ge=0, description="versions of landing objects that were replaced or deleted")
+
+    leftover_hours: float = constant(
+        24.0, gt=0, description="what no unsettled file owns in staging/ and spool folders"
     )
 
 
@@ -326,55 +387,13 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part for part in map(str.strip, text.split(",")) if part))
 
 
-@lru_cache(maxsize=1)
-def ingest_settings() -> IngestSettings:
-    """The settings of this process."""
-    return IngestSettings()
-
-
-@lru_cache(maxsize=1)
-def store_settings() -> StoreSettings:
-    """The addresses and keys of this process."""
-    return StoreSettings()
-
-
-@lru_cache(maxsize=1)
-def ml_service_settings() -> MlServiceSettings:
-    """The ML service as this process calls it."""
-    return MlServiceSettings()
-
-
-@lru_cache(maxsize=1)
-def stream_settings() -> StreamSettings:
-    """How this process consumes messages."""
-    return StreamSettings()
-
-
-@lru_cache(maxsize=1)
-def github_settings() -> GithubSettings:
-    """What this process collects from GitHub."""
-    return GithubSettings()
-
-
-@lru_cache(maxsize=1)
-def training_settings() -> TrainingSettings:
-    """How this process trains."""
-    return TrainingSettings()
-
-
-@lru_cache(maxsize=1)
-def quality_settings() -> QualitySettings:
-    """How this process checks the warehouse."""
-    return QualitySettings()
-
-
-@lru_cache(maxsize=1)
-def alert_settings() -> AlertSettings:
-    """Where this process sends alerts."""
-    return AlertSettings()
-
-
-@lru_cache(maxsize=1)
-def retention_settings() -> RetentionSettings:
-    """How long this process keeps old runs, logs and objects."""
-    return RetentionSettings()
+# The settings of this process, each read at its first use.
+ingest_settings = lru_cache(maxsize=1)(IngestSettings)
+store_settings = lru_cache(maxsize=1)(StoreSettings)
+ml_service_settings = lru_cache(maxsize=1)(MlServiceSettings)
+stream_settings = lru_cache(maxsize=1)(StreamSettings)
+github_settings = lru_cache(maxsize=1)(GithubSettings)
+training_settings = lru_cache(maxsize=1)(TrainingSettings)
+quality_settings = lru_cache(maxsize=1)(QualitySettings)
+alert_settings = lru_cache(maxsize=1)(AlertSettings)
+retention_settings = lru_cache(maxsize=1)(RetentionSettings)

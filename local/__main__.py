@@ -30,7 +30,7 @@ from local.commands.runs import follow
 from local.console import Report
 from local.errors import PlatformError
 from local.services import airflow
-from local.settings import PlatformSettings, ingest_settings
+from local.settings import PlatformSettings, ignored_settings, ingest_settings
 from local.supervisor.platform import KAFKA, ML_API, MLFLOW, POSTGRES, S3, Platform
 
 if TYPE_CHECKING:
@@ -46,10 +46,16 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 240, highlight=False)
 
 
+def _name_ignored_lines() -> None:
+    if ignored := ignored_settings():
+        typer.echo(ignored, err=True)
+
+
 @app.command()
 def up() -> None:
     """Start the services that do not run yet, and wait until they are ready."""
     with explained():
+        _name_ignored_lines()
         with Report(_console()) as report:
             platform = Platform(PlatformSettings(), report)
             started = platform.up()
@@ -80,6 +86,7 @@ def status() -> None:
         for service in services:
             if service.pid and service.complaint:
                 typer.echo(f"{service.name}: {service.complaint}", err=True)
+        _name_ignored_lines()
         problems = _dag_problems(platform, services) if services else []
         for problem in problems:
             typer.echo(f"DAGs: {problem}", err=True)

@@ -24,6 +24,8 @@ from include.settings import IngestSettings
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 ENV_FILE = REPOSITORY / ".env"
+# The pipelines' settings of containers, beside `.env`: `deploy.env_file`.
+PIPELINES_FILE = "pipelines.env"
 
 # An earlier release kept the contracts here: `local.old_contracts`.
 OLD_CONTRACTS_DIR = REPOSITORY / "include" / "contracts"
@@ -49,7 +51,7 @@ SHAPE = ("airflow_executor", "celery_workers", "kafka_storage", "s3_extra_bucket
 _PORTS_OF_ROWS = range(20000, 32000, 10)
 
 # The prefixes of the pipelines' settings.
-_OF_PIPELINES = (
+OF_PIPELINES = (
     "INGEST_",
     "ML_SERVICE_",
     "STREAM_",
@@ -61,38 +63,65 @@ _OF_PIPELINES = (
     "ALERTS_",
 )
 
+# Settings of earlier releases. Their lines in `.env` are ignored.
+NO_LONGER_SETTINGS = frozenset({
+    "INGEST_RETRY_BACKOFF", "INGEST_RETRY_MAX_DELAY_SECONDS", "INGEST_ENGINE_THREADS", "INGEST_MAX_BATCHES",
+    "INGEST_EXPANSION_FREE_BYTES", "INGEST_MAX_REJECTS_IN_LEDGER", "ML_SERVICE_BATCH_SIZE",
+    "ML_SERVICE_REQUESTS_AT_ONCE", "ML_SERVICE_CONNECT_TIMEOUT_SECONDS", "ML_SERVICE_READ_TIMEOUT_SECONDS",
+    "ML_SERVICE_BACKOFF_SECONDS", "ML_SERVICE_BACKOFF_MAX_SECONDS", "ML_SERVICE_CIRCUIT_FAILURES",
+    "ML_SERVICE_CIRCUIT_RESET_SECONDS", "STREAM_THRESHOLD_MESSAGES", "STREAM_BATCH_SECONDS", "STREAM_RUN_SECONDS",
+    "STREAM_POKE_SECONDS", "STREAM_SESSION_TIMEOUT_MS", "STREAM_MAX_POLL_INTERVAL_MS", "GITHUB_PAGE_SIZE",
+    "GITHUB_MAX_PAGES", "GITHUB_CONNECT_TIMEOUT_SECONDS", "GITHUB_READ_TIMEOUT_SECONDS", "GITHUB_ATTEMPTS",
+    "GITHUB_BACKOFF_SECONDS", "GITHUB_BACKOFF_MAX_SECONDS", "GITHUB_MAX_WAIT_SECONDS", "TRAINING_TEST_SHARE",
+    "TRAINING_SEED", "QUALITY_HISTORY_LOADS", "QUALITY_HISTORY_LEAST", "RETENTION_LEFTOVER_HOURS", "ALERTS_MAX_FILES",
+    "ALERTS_ATTEMPTS", "ALERTS_TIMEOUT_SECONDS", "ALERTS_DEADLINE_SECONDS", "ALERTS_PAUSE_SECONDS", "TRAINING_FOLDS",
+})  # fmt: skip
+
 
 class PlatformSettings(BaseSettings):
-    """Folder, ports and limits of the platform, from the environment or from `.env` in the checkout."""
+    """Folder, ports and limits of the platform that `filegate up` starts on this machine."""
 
     model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
-    )
+        title="The embedded platform",
+        env_file=ENV_FILE, env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True,
+    )  # fmt: skip
 
-    platform_home: Path = Field(REPOSITORY / ".local", description="the folder with all state of the platform")
-    postgres_port: int = Field(5433, ge=1, le=65535, description="PostgreSQL")
-    s3_port: int = Field(9000, ge=1, le=65535, description="the bucket")
-    s3_internal_ports: int = Field(
-        9010, ge=1, le=65535 - INTERNAL_S3_PORTS, description="the first of seven in a row, for the bucket's parts"
+    platform_home: Path = Field(
+        REPOSITORY / ".local", description="folder with all of its state; relative to the checkout"
     )
-    s3_extra_buckets: str = Field("", description="further buckets of the pipelines, with commas; * is any")
-    airflow_port: int = Field(8080, ge=1, le=65535, description="Airflow's pages and API")
-    kafka_port: int = Field(9092, ge=1, le=65535, description="the Kafka-protocol broker")
-    kafka_storage: Literal["bucket", "memory"] = Field("bucket", description="where the broker keeps its topics")
-    kafka_max_mb: int = Field(2048, ge=1, description="of topics in the bucket, beyond which the broker is not started")
-    ml_api_port: int = Field(8100, ge=1, le=65535, description="the ML service")
-    mlflow_port: int = Field(5000, ge=1, le=65535, description="MLflow: runs, models, figures")
-    github_replay_port: int = Field(8200, ge=1, le=65535, description="the replay of GitHub's API")
-    source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real one")
-    source_github_token: SecretStr = Field(SecretStr(""), description="for the real one")
+    postgres_port: int = Field(5433, ge=1, le=65535, description="port of PostgreSQL")
+    s3_port: int = Field(9000, ge=1, le=65535, description="port of the S3 server")
+    s3_internal_ports: int = Field(
+        9010, ge=1, le=65535 - INTERNAL_S3_PORTS, description="first of seven consecutive ports inside the S3 server"
+    )
+    s3_extra_buckets: str = Field(
+        "", description="more buckets, separated by commas: created, and open to the pipelines' key; * is any name"
+    )
+    airflow_port: int = Field(8080, ge=1, le=65535, description="port of Airflow's pages and API")
+    kafka_port: int = Field(9092, ge=1, le=65535, description="port of the Kafka-protocol broker")
+    kafka_storage: Literal["bucket", "memory"] = Field(
+        "bucket", description="where the broker keeps topics: bucket, or memory until it stops"
+    )
+    kafka_max_mb: int = Field(
+        2048, ge=1, description="megabytes of topics in the bucket above which the broker does not start"
+    )
+    ml_api_port: int = Field(8100, ge=1, le=65535, description="port of the ML service")
+    mlflow_port: int = Field(5000, ge=1, le=65535, description="port of MLflow: runs, models, figures")
+    github_replay_port: int = Field(8200, ge=1, le=65535, description="port of the replay of GitHub's API")
+    source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real API")
+    source_github_token: SecretStr = Field(
+        SecretStr(""), description="token of the real API: 5,000 requests per hour instead of 60"
+    )
     airflow_parallelism: int = Field(8, ge=1, description="tasks at the same time")
-    airflow_executor: Literal["local", "celery"] = Field("local", description="the executor of the tasks")
+    airflow_executor: Literal["local", "celery"] = Field(
+        "local", description="local: the scheduler runs the tasks; celery: workers over Redis"
+    )
     celery_workers: int = Field(2, ge=1, le=32, description="workers of the executor celery")
-    celery_concurrency: int = Field(4, ge=1, description="tasks of a worker at the same time")
-    redis_port: int = Field(6379, ge=1, le=65535, description="the workers' queue")
+    celery_concurrency: int = Field(4, ge=1, description="tasks of one worker at the same time")
+    redis_port: int = Field(6379, ge=1, le=65535, description="port of Redis, the workers' queue")
     airflow_new_files_seconds: int = Field(60, ge=1, description="pause between two scans for new DAGs and contracts")
-    platform_min_free_mb: int = Field(1024, ge=0, description="free disk space below which nothing is started")
-    platform_start_seconds: int = Field(900, ge=1, description="`up` waits so long for services that make progress")
+    platform_min_free_mb: int = Field(1024, ge=0, description="megabytes of free disk below which nothing is started")
+    platform_start_seconds: int = Field(900, ge=1, description="longest wait for services that make progress")
 
     @field_validator("platform_home")
     @classmethod
@@ -276,14 +305,14 @@ def temporary_settings(home: Path, **changes: object) -> PlatformSettings:
 
 
 def pipeline_variables() -> dict[str, str]:
-    """Return the pipelines' settings from the environment and `.env`, for the services. The environment has priority.
+    """Return the pipelines' settings for the services: from the environment, else `pipelines.env`, else `.env`.
 
     Relative folders start from the checkout; they are made absolute, since services have other working directories.
     The earlier folder of the contracts is left out, so that the present one is used.
     """
     named = _named_variables()
     own = {name.upper() for name in PlatformSettings.model_fields}
-    names = [name for name in named if name.startswith(_OF_PIPELINES) and name not in own]
+    names = [name for name in named if name.startswith(OF_PIPELINES) and name not in own | NO_LONGER_SETTINGS]
     variables = {name: value for name in names if (value := named[name])}
     if names_old_contracts():
         del variables["INGEST_CONTRACTS_DIR"]
@@ -296,8 +325,22 @@ def names_old_contracts() -> bool:
     return folder is not None and (REPOSITORY / folder).resolve() == OLD_CONTRACTS_DIR
 
 
+def ignored_settings() -> str:
+    """Name the lines of `.env` and `pipelines.env` that are no longer settings; empty if there are none."""
+    sentences = []
+    for file in _files():
+        if names := sorted(NO_LONGER_SETTINGS & dotenv_values(file).keys()):
+            verb, line = ("is no longer a setting", "line") if len(names) == 1 else ("are no longer settings", "lines")
+            sentences.append(f"{', '.join(names)} {verb}; remove the {line} from {file.name}.")
+    return " ".join(sentences)
+
+
 def _named_variables() -> dict[str, str | None]:
-    return {**dotenv_values(ENV_FILE), **os.environ}
+    return {name: value for file in _files() for name, value in dotenv_values(file).items()} | os.environ
+
+
+def _files() -> tuple[Path, Path]:
+    return ENV_FILE, ENV_FILE.with_name(PIPELINES_FILE)
 
 
 def ingest_settings() -> IngestSettings:

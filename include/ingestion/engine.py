@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # Arrow's own allocator keeps freed memory; the system's allocator returns it, so that a worker stays small.
 pa.set_memory_pool(pa.system_memory_pool())
 
+_THREADS = 2
 _open: dict[Path, duckdb.DuckDBPyConnection] = {}
 
 
@@ -55,7 +56,7 @@ def engine(folder: Path, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyCo
     connection = duckdb.connect(
         config={
             "memory_limit": f"{settings.engine_memory_mb}MB",
-            "threads": settings.engine_threads,
+            "threads": _THREADS,
             "temp_directory": str(folder / f"spill-{os.getpid()}"),
             "autoinstall_known_extensions": False,
             "autoload_known_extensions": False,

@@ -109,7 +109,7 @@ def require_enough(frame: pd.DataFrame, settings: TrainingSettings) -> None:
         if min(merges, others) < _LEAST_IN_TEST:
             complaint = (
                 f"Of the commits that are held back for the test {merges} are merges and {others} are not, and it "
-                f"needs {_LEAST_IN_TEST} of each: load more commits, or set a larger TRAINING_TEST_SHARE."
+                f"needs {_LEAST_IN_TEST} of each: load more commits."
             )
     if complaint is not None:
         raise PermanentError(STAGE, Code.TOO_FEW_EXAMPLES, complaint)

@@ -322,7 +322,8 @@ def _rows(name: str, **values: Any) -> list[tuple[Any, ...]]:
         RetryableError: the warehouse does not answer.
         PermanentError: it refuses this role.
     """
-    from include.stores.warehouse import connect, statement, warehouse_errors
+    from include.stores.sql_text import statement
+    from include.stores.warehouse import connect, warehouse_errors
 
     config = warehouse_ingest_config().model_copy(update=_LIMITS)
     with connect(config) as connection, warehouse_errors():

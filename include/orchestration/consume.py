@@ -42,6 +42,8 @@ paused. `make replay-dlq TOPIC={topic}` sends dead letters to the topic again.
 
 # XCom key under which `consume` stores, also when it fails, whether there may be new rows.
 _HAS_NEW_ROWS = "has_new_rows"
+# Pause between two checks for new messages.
+POKE_SECONDS = 2.0
 
 
 def consume_dag_id(contract: Contract) -> str:
@@ -81,7 +83,7 @@ def consume_dag(contract: Contract) -> DAG:
             connection_id=EVENTS,
             topic=topic,
             group=streams.group_of(topic),
-            poke_interval=streams.poke_seconds,
+            poke_interval=POKE_SECONDS,
             timeout=timedelta(hours=settings.wait_hours).total_seconds(),
         )
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # Any date in the past: without a start date every run of a continuous DAG gets the same logical date, and it stops.
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
+# Each pause before a retry is longer by this factor, up to the longest one.
+RETRY_BACKOFF = 2.0
+LONGEST_RETRY_DELAY = timedelta(minutes=5)
+
 # A process of niceness 5 gets a quarter of a CPU that it shares with a process of niceness 0.
 _NICE = 5
 
@@ -35,8 +39,8 @@ def default_args(owner: str = "platform") -> dict[str, Any]:
         "owner": owner,
         "retries": settings.retries,
         "retry_delay": timedelta(seconds=settings.retry_delay_seconds),
-        "retry_exponential_backoff": settings.retry_backoff,
-        "max_retry_delay": timedelta(seconds=settings.retry_max_delay_seconds),
+        "retry_exponential_backoff": RETRY_BACKOFF,
+        "max_retry_delay": LONGEST_RETRY_DELAY,
     }
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 CRITICAL_STALENESS = 3.0
 # A run counts after it was inactive for this long (sql/statements/quality_loads.sql); the previous check left it out.
 _QUIET = timedelta(minutes=5)
+# The volume of a load is compared with this many earlier ones; with fewer than the least it is not judged.
+HISTORY_LOADS, HISTORY_LEAST = 30, 5
 
 
 @dataclass
@@ -94,7 +96,7 @@ class Inspector:
         report.results.extend(_ledger_results(name, ledger, row_counts))
         report.results.extend(judge_freshness(contract, ledger.newest, self.now))
         since = self.now - timedelta(minutes=self.settings.schedule_minutes) - _QUIET
-        loads = self.stats.loads(name, since, self.settings.history_loads)
+        loads = self.stats.loads(name, since, HISTORY_LOADS)
         report.results.append(judge_volume(loads, self.settings))
         wanted = {pattern for column in contract.columns if (pattern := pattern_of(column)) is not None}
         patterns = self.stats.usable_patterns(wanted)
@@ -107,8 +109,8 @@ class Inspector:
 def judge_volume(loads: Loads, settings: QualitySettings) -> CheckResult:
     """Judge whether the new loads have the usual size. With too little history the check passes."""
     name = "volume_is_usual"
-    if not loads.new or len(loads.history) < settings.history_least:
-        short_history = f"{len(loads.history)} earlier loads; judged from {settings.history_least} on"
+    if not loads.new or len(loads.history) < HISTORY_LEAST:
+        short_history = f"{len(loads.history)} earlier loads; judged from {HISTORY_LEAST} on"
         return CheckResult(name, None, Severity.INFO, success=True, observed=short_history, expected="a history")
     volume = farthest(loads.new, loads.history, settings.deviations)
     return CheckResult(

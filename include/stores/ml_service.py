@@ -45,7 +45,7 @@ _SERVICE = Service(
     remedies={
         httpx.codes.UNAUTHORIZED: "Set ML_SERVICE_TOKEN to the ML_API_TOKEN of the service.",
         httpx.codes.NOT_FOUND: "Check ML_SERVICE_URL.",
-        httpx.codes.REQUEST_ENTITY_TOO_LARGE: "Lower ML_SERVICE_BATCH_SIZE.",
+        httpx.codes.REQUEST_ENTITY_TOO_LARGE: "Raise its limit: a request has up to 1,000 transactions.",
         httpx.codes.UNPROCESSABLE_ENTITY: "The contract allows what this version of the service does not.",
     },
     internal=True,

@@ -6,8 +6,11 @@ import typer
 
 from include.cli.lazy_group import Command, lazy_group
 
-_CONTAINERS, _TRIALS = "Containers", "Trials of minutes and hours"
+_PAGES, _CONTAINERS, _TRIALS = "Generated pages", "Containers", "Trials of minutes and hours"
 _COMMANDS = (
+    Command(
+        _PAGES, "settings", "local.commands.setting_pages:app", "write docs/configuration.md and .env.example [--check]"
+    ),
     Command(_CONTAINERS, "compose-check", "deploy.__main__:app.check", "check docker-compose.yaml"),
     Command(_CONTAINERS, "env-file", "deploy.__main__:app.env-file", "write .env with random secrets"),
     Command(_TRIALS, "torture", "proof.torture.__main__:app", "kill, cut and fill a platform under load, then count"),

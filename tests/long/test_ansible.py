@@ -111,7 +111,7 @@ def host() -> Iterator[Host]:
     shutil.copystat(REPOSITORY / "requirements.txt", folder / "checkout" / "requirements.txt")
     ports = dict(zip((name.upper() for name in PORTS), free_ports(len(PORTS)), strict=True))
     ports["S3_INTERNAL_PORTS"] = free_port_row(INTERNAL_S3_PORTS)
-    small = {"TRAINING_TREES": 20, "TRAINING_FOLDS": 2, "PLATFORM_START_SECONDS": 700}
+    small = {"TRAINING_TREES": 20, "PLATFORM_START_SECONDS": 700}
     made = Host(folder, {"PLATFORM_HOME": str(folder / "home"), **small, **ports})
     try:
         yield made

@@ -45,20 +45,22 @@ SET = [
         "ALERTS_SMTP_PASSWORD", CANARY, library.AlertMailSettings, "ALERTS_SMTP_PORT", id="password of the mail server"
     ),
     pytest.param(
-        "ALERTS_NOTIFIER_KWARGS", f'{{"url": "https://hooks/{CANARY}"}}', library.AlertSettings, "ALERTS_MAX_FILES",
+        "ALERTS_NOTIFIER_KWARGS", f'{{"url": "https://hooks/{CANARY}"}}', library.AlertSettings, "ALERTS_QUIET_MINUTES",
         id="address of a chat",
     ),
     pytest.param(
         "SCHEMA_REGISTRY_URL", f"http://u:{CANARY}@h", library.StreamSettings, "STREAM_PARTITIONS", id="registry"
     ),
-    pytest.param("MLFLOW_TRACKING_URI", f"http://u:{CANARY}@h", library.TrainingSettings, "TRAINING_SEED", id="MLflow"),
+    pytest.param(
+        "MLFLOW_TRACKING_URI", f"http://u:{CANARY}@h", library.TrainingSettings, "TRAINING_TREES", id="MLflow"
+    ),
     pytest.param(
         "ML_SERVICE_URL", f"http://u:{CANARY}@h", library.MlServiceSettings, "ML_SERVICE_ATTEMPTS", id="ML service"
     ),
     pytest.param(
         "ML_SERVICE_TOKEN", CANARY, library.MlServiceSettings, "ML_SERVICE_ATTEMPTS", id="token of the ML service"
     ),
-    pytest.param("MODEL_SIGNING_KEY", CANARY, library.TrainingSettings, "TRAINING_SEED", id="key of models"),
+    pytest.param("MODEL_SIGNING_KEY", CANARY, library.TrainingSettings, "TRAINING_MIN_ROWS", id="key of models"),
     pytest.param("ML_API_TOKEN", CANARY, MlApiSettings, "ML_API_PORT", id="token that the ML service asks for"),
     pytest.param("SOURCE_GITHUB_TOKEN", CANARY, PlatformSettings, "S3_PORT", id="GitHub's token"),
 ]  # fmt: skip

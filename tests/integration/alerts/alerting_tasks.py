@@ -23,7 +23,7 @@ from include.errors import Code, PermanentError
 from include.ingestion.records import TopicRange
 from include.orchestration import alerts
 from include.orchestration.defaults import no_retry_of_permanent_errors
-from include.settings import CONTRACTS_DIR, alert_settings, ingest_settings
+from include.settings import CONTRACTS_DIR, AlertSettings, alert_settings, ingest_settings, is_constant
 from include.streams.consume import Consumed
 
 ROOT = Path(__file__).parents[3]
@@ -95,6 +95,16 @@ def run(dag_id: str, failed: list[str]) -> None:
 
 
 ACTIONS = {each.__name__: each for each in (send, files, held_back, waiting, outage, messages, checks, run)}
+
+
+def constants() -> dict[str, str]:
+    """What the environment has for constants of the alerts, which they do not read from there."""
+    names = [name for name, field in AlertSettings.model_fields.items() if is_constant(field)]
+    return {name: value for name in names if (value := os.environ.get(f"ALERTS_{name.upper()}"))}
+
+
+made = AlertSettings.__init__
+AlertSettings.__init__ = lambda self: made(self, **constants())
 
 
 def respond(request: dict) -> dict:

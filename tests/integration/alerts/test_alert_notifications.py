@@ -359,7 +359,7 @@ def test_alerts_that_are_off_send_nothing_and_query_nothing(
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        pytest.param({"ALERTS_ATTEMPTS": "none-secret"}, "attempts", id="setting"),
+        pytest.param({"ALERTS_QUIET_MINUTES": "none-secret"}, "quiet_minutes", id="setting"),
         pytest.param({"ALERTS_NOTIFIER_KWARGS": '{"token": "none-secret'}, 'field "notifier_kwargs"', id="broken-json"),
         pytest.param({"ALERTS_TO": "a@example.com\nBcc: b@example.com"}, "to:", id="address"),
     ],

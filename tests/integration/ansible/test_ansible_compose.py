@@ -66,7 +66,7 @@ SAMPLES = [
 ]
 VARIABLES: dict[str, object] = {
     "filegate_variant": "compose",
-    "filegate_settings": {"COMPOSE_PROFILES": "full"},
+    "filegate_settings": {"COMPOSE_PROFILES": "full", "INGEST_RETRIES": 7},
     "filegate_samples": SAMPLES,
     "verify_seconds": 0,
 }
@@ -113,7 +113,9 @@ def test_all_roles_run_and_a_second_run_changes_nothing(docker: Host) -> None:
     assert dropped[1].endswith("--drop -- sales")
     settings = (docker.checkout / ".env").read_text().splitlines()
     assert settings[0] == "POSTGRES_PASSWORD=made-up-secret"
-    assert "COMPOSE_PROFILES=full" in settings
+    assert {"COMPOSE_PROFILES=full", "INGEST_RETRIES=7"} <= set(settings)
+    of_pipelines = (docker.checkout / "pipelines.env").read_text().splitlines()
+    assert [line for line in of_pipelines if not line.startswith("#")] == ["INGEST_RETRIES=7"]
     assert "made-up-secret" not in done.stdout + done.stderr
 
     again = docker.play("set_up,start", **VARIABLES)
@@ -164,5 +166,5 @@ def test_a_compose_plugin_that_is_too_old_is_refused(docker: Host) -> None:
     (docker.home / "version").write_text("2.17.2")
     done = docker.play("set_up", **VARIABLES)
     assert done.returncode != 0
-    assert "older than 2.21" in done.stdout + done.stderr
+    assert "older than 2.24" in done.stdout + done.stderr
     assert not (docker.checkout / ".env").exists()

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 BUCKET = "quality-check-warehouse"
-SETTINGS = QualitySettings(docs_bucket=BUCKET, schedule_minutes=15, history_loads=30, history_least=5, deviations=5)
+SETTINGS = QualitySettings(docs_bucket=BUCKET, schedule_minutes=15, deviations=5)
 DATASET = "quality_orders"
 ROWS_OF_A_LOAD = 10
 LOADS = 8

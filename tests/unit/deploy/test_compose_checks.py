@@ -129,13 +129,36 @@ BREAKS = [
     ),
     (
         "embedded_names_are_the_same",
-        without_setting("airflow-worker", "INGEST_MAX_COLUMNS"),
-        "does not pass on the setting INGEST_MAX_COLUMNS",
+        without_setting("airflow-worker", "STREAM_GROUP"),
+        "does not get the setting STREAM_GROUP",
+    ),
+    (
+        "embedded_names_are_the_same",
+        with_setting("airflow-worker", "INGEST_MAX_COLUMNS", "7"),
+        "airflow-worker sets INGEST_MAX_COLUMNS, so its line in pipelines.env has no effect",
     ),
     (
         "embedded_names_are_the_same",
         with_setting("airflow-worker", "INGEST_MAX_COLUMS", None),
         "INGEST_MAX_COLUMS, which is no setting",
+    ),
+    (
+        "embedded_names_are_the_same",
+        with_setting("redis", "A", "${INGEST_MAX_COLUMNS:-500}"),
+        "INGEST_MAX_COLUMNS is in pipelines.env, and the file takes it from .env",
+    ),
+    ("env_files_hold_no_password", without_key("airflow-worker", "env_file"), "airflow-worker does not read"),
+    ("env_files_hold_no_password", with_key("airflow-worker", "env_file", ".env"), "airflow-worker reads .env"),
+    (
+        "env_files_hold_no_password",
+        with_key("airflow-worker", "env_file", [{"path": "pipelines.env", "required": False}, ".env"]),
+        "airflow-worker reads .env",
+    ),
+    ("env_files_hold_no_password", with_key("airflow-init", "env_file", "pipelines.env"), "airflow-init requires"),
+    (
+        "env_files_hold_no_password",
+        with_key("redis", "env_file", [{"path": "pipelines.env", "required": False}]),
+        "redis reads pipelines.env, which is for the services of Airflow",
     ),
     (
         "embedded_names_are_the_same",
@@ -244,9 +267,25 @@ def test_a_token_goes_to_the_address_that_was_set(given: dict[str, str], host: s
     assert (connection["host"], connection["password"]) == (host, password)
 
 
-def test_pipeline_setting_is_passed_on_only_if_it_is_set() -> None:
-    assert "INGEST_POKE_SECONDS" not in resolved(FILE, "airflow-worker", values())
-    assert resolved(FILE, "airflow-worker", values() | {"INGEST_POKE_SECONDS": "7"})["INGEST_POKE_SECONDS"] == "7"
+def test_pipeline_setting_of_several_services_comes_from_env_and_others_from_their_own_file() -> None:
+    given = values() | {"INGEST_POKE_SECONDS": "7", "STREAM_GROUP": "mine", "ALERTS_TO": "a@example.com"}
+    for service in (*FILE.airflow, "airflow-init"):
+        environment = resolved(FILE, service, given)
+        assert "INGEST_POKE_SECONDS" not in environment
+        assert (environment["STREAM_GROUP"], environment["ALERTS_TO"]) == ("mine", "a@example.com")
+        assert FILE.env_files(service) == [("pipelines.env", False)]
+    assert resolved(FILE, "kafka-lag", given)["STREAM_GROUP"] == "mine"
+
+
+def test_no_password_of_another_service_reaches_a_worker() -> None:
+    """Each secret has its own value, so that a value in the environment says which secret it is."""
+    secrets = values()
+    given = " ".join(resolved(FILE, "airflow-worker", secrets).values())
+    assert {name for name, value in secrets.items() if value in given} == {
+        "AIRFLOW_API_SECRET_KEY", "AIRFLOW_DB_PASSWORD", "AIRFLOW_FERNET_KEY", "AIRFLOW_JWT_SECRET",
+        "MLFLOW_TRAINING_PASSWORD", "ML_API_TOKEN", "MODEL_SIGNING_KEY", "REDIS_PASSWORD", "S3_SECRET_ACCESS_KEY",
+        "WAREHOUSE_INGEST_PASSWORD", "WAREHOUSE_TRANSFORM_PASSWORD",
+    }  # fmt: skip
 
 
 def test_contracts_are_mounted_beside_the_images_code_and_not_over_it() -> None:

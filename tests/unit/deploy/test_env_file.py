@@ -15,7 +15,14 @@ import pytest
 from dotenv import dotenv_values
 
 from deploy.compose_file import COMPOSE_FILE, ComposeFile
-from deploy.env_file import SECRETS, env_text, write_env_file
+from deploy.env_file import (
+    SECRETS,
+    env_text,
+    names_in_pipelines_file,
+    pipelines_text,
+    write_env_file,
+    write_pipelines_file,
+)
 from deploy.interpolation import MissingValueError, interpolate
 from local import settings as local_settings
 from local.credentials import Credentials
@@ -104,6 +111,42 @@ def test_an_unknown_profile_is_refused_before_anything_is_written(tmp_path: Path
     assert not (tmp_path / ".env").exists()
 
 
+# The file of the pipelines
+
+
+def test_pipelines_file_changes_nothing_until_a_line_is_uncommented(env_file: Path) -> None:
+    file = env_file.with_name("pipelines.env")
+    assert write_pipelines_file(file, env_file) == []
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text() == pipelines_text()
+    assert dotenv_values(file) == {}
+    with pytest.raises(PlatformError, match="not overwritten"):
+        write_pipelines_file(file, env_file)
+
+
+def test_pipelines_file_has_every_setting_that_compose_does_not_set() -> None:
+    environment = FILE.environment("airflow-worker")
+    names = names_in_pipelines_file()
+    assert len(names) == len(set(names))
+    assert set(names).isdisjoint({*environment, *SECRETS})
+    assert {"INGEST_RETRIES", "STREAM_BATCH_BYTES", "RETENTION_FAILED_DAYS", "ALERTS_NOTIFIER"} <= set(names)
+
+
+def test_lines_of_an_earlier_env_file_are_copied_without_secrets(env_file: Path) -> None:
+    lines = [
+        "INGEST_RETRIES=7    # more", "export GITHUB_REPOSITORIES=a/b,c/d", "#QUALITY_KEEP_DAYS=1", "STREAM_GROUP=mine",
+        'ALERTS_NOTIFIER_KWARGS={"text": "{{ alert.subject }}"}', "INGEST_RETRIES=8",
+    ]  # fmt: skip
+    env_file.write_text(env_file.read_text() + "\n".join(lines))
+    file = env_file.with_name("pipelines.env")
+    assert write_pipelines_file(file, env_file) == ["INGEST_RETRIES", "GITHUB_REPOSITORIES", "ALERTS_NOTIFIER_KWARGS"]
+    assert dotenv_values(file) == {
+        "INGEST_RETRIES": "8",
+        "GITHUB_REPOSITORIES": "a/b,c/d",
+        "ALERTS_NOTIFIER_KWARGS": '{"text": "{{ alert.subject }}"}',
+    }
+
+
 # The embedded platform reads the same file
 
 
@@ -152,5 +195,21 @@ def test_the_command_refuses_a_second_time(tmp_path: Path) -> None:
     )
     assert (first.returncode, second.returncode) == (0, 1)
     assert "not overwritten" in second.stderr
+    assert (tmp_path / "pipelines.env").read_text() == pipelines_text()
     secrets = [value for value in values_of(tmp_path / ".env").values() if len(value) >= 32]
     assert not any(secret in first.stdout + first.stderr + second.stdout + second.stderr for secret in secrets)
+
+
+def test_the_command_adds_the_file_of_the_pipelines_to_an_earlier_deployment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("POSTGRES_PASSWORD=hunter2\nINGEST_RETRIES=7\n")
+    script = (
+        "import sys; from pathlib import Path; import deploy.__main__ as m; m.ENV_FILE = Path(sys.argv.pop()); m.app()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, "env-file", str(tmp_path / ".env")],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "INGEST_RETRIES: copied from .env" in done.stdout
+    assert "hunter2" not in done.stdout + (tmp_path / "pipelines.env").read_text()
+    assert (tmp_path / ".env").read_text() == "POSTGRES_PASSWORD=hunter2\nINGEST_RETRIES=7\n"
+    assert dotenv_values(tmp_path / "pipelines.env") == {"INGEST_RETRIES": "7"}

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner, Result
 
+from local import settings
 from local.__main__ import app
 from local.credentials import Credentials, load_or_make
 from local.settings import REPOSITORY, PlatformSettings
+from local.supervisor.platform import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,6 +34,15 @@ def test_status_before_the_first_start() -> None:
     result = run("status")
     assert result.exit_code == 3
     assert "make up" in result.output
+
+
+def test_status_and_up_name_lines_that_are_no_longer_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / ".env").write_text("STREAM_POKE_SECONDS=7\n")
+    monkeypatch.setattr(settings, "ENV_FILE", tmp_path / ".env")
+    line = "STREAM_POKE_SECONDS is no longer a setting; remove the line from .env.\n"
+    assert run("status").stderr == line
+    monkeypatch.setattr(Platform, "_wanted", lambda *_: [])
+    assert run("up").stderr == line
 
 
 def test_env_before_the_first_start() -> None:

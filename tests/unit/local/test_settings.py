@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import ValidationError
@@ -19,23 +20,31 @@ from include.settings import (
     StoreSettings,
     StreamSettings,
     TrainingSettings,
+    is_constant,
 )
 from local import settings
+from local.setting_pages import EXAMPLE, PAGE, configuration_page, env_example
 from local.settings import (
+    NO_LONGER_SETTINGS,
     PORTS,
     REPOSITORY,
     PlatformSettings,
     free_ports,
+    ignored_settings,
     ingest_settings,
     pipeline_variables,
     temporary_settings,
 )
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from pydantic.fields import FieldInfo
+    from pydantic_settings import BaseSettings
+
 pytestmark = pytest.mark.unit
 
-EXAMPLE = REPOSITORY / ".env.example"
-
-# Defaults that depend on the machine, with their value in .env.example.
+# Defaults that depend on the machine, with their documented value.
 ELSEWHERE = {
     "PLATFORM_HOME": ".local",
     "INGEST_CONTRACTS_DIR": "contracts",
@@ -46,36 +55,95 @@ ELSEWHERE = {
     "SOURCE_GITHUB_TOKEN": "",
     "WAREHOUSE_INGEST_PASSWORD": "",
     "WAREHOUSE_OWNER_PASSWORD": "",
+    "ML_SERVICE_TOKEN": "",
+    "MODEL_SIGNING_KEY": "",
 }
+# Set by `up`: a line in .env has no effect.
+SET_BY_UP = {"ML_SERVICE_URL", "ML_SERVICE_TOKEN", "MLFLOW_TRACKING_URI", "MODEL_SIGNING_KEY"}
+KINDS = (
+    PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, TrainingSettings,
+    QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
+)  # fmt: skip
+
+
+def _variables(kind: type[BaseSettings], *, constants: bool = False) -> dict[str, FieldInfo]:
+    prefix = kind.model_config.get("env_prefix", "")
+    return {
+        str(field.validation_alias or f"{prefix}{name}").upper(): field
+        for name, field in kind.model_fields.items()
+        if is_constant(field) == constants
+    }
 
 
 def _defaults() -> dict[str, str]:
-    found = {}
-    for kind in (
-        PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, TrainingSettings,
-        QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
-    ):  # fmt: skip
-        prefix = kind.model_config.get("env_prefix", "")
-        for name, field in kind.model_fields.items():
-            variable = str(field.validation_alias or f"{prefix}{name}").upper()
-            default = "" if field.default is None else str(field.default)
-            found[variable] = ELSEWHERE.get(variable, default)
-    return found
+    return {
+        name: ELSEWHERE.get(name, "" if field.default is None else str(field.default))
+        for kind in KINDS
+        for name, field in _variables(kind).items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("path", "text"), [(EXAMPLE, env_example), (PAGE, configuration_page)], ids=[".env.example", "configuration.md"]
+)
+def test_generated_page_is_up_to_date(path: Path, text: Callable[[], str]) -> None:
+    assert path.read_text() == text(), "run: filegate dev settings"
 
 
 def test_env_example_lists_every_setting_with_its_default() -> None:
     listed = re.findall(r"^#([A-Z0-9_]+)=(\S*)", EXAMPLE.read_text(), flags=re.MULTILINE)
-    assert dict(listed) == _defaults()
+    set_by_up = SET_BY_UP | set(_variables(StoreSettings))
+    assert dict(listed) == {name: default for name, default in _defaults().items() if name not in set_by_up}
     assert len(listed) == len(dict(listed)), "a setting is listed twice"
 
 
-def test_env_example_explains_every_setting_of_the_platform_and_of_ingestion() -> None:
-    bare = re.findall(
-        r"^#((?:INGEST|PLATFORM|AIRFLOW|POSTGRES|S3_PORT|KAFKA|ML_API|STREAM|SCHEMA|ALERTS)\w*=\S*)$",
-        EXAMPLE.read_text(),
-        flags=re.MULTILINE,
+def test_configuration_page_lists_every_setting_with_its_default() -> None:
+    page = PAGE.read_text()
+    rows = re.findall(
+        r"^\| `([A-Z0-9_]+)` \| (?:`(.*)`)? *\| \S.* \|$", page.partition("## Variables of")[0], re.MULTILINE
     )
+    assert dict(rows) == _defaults()
+    assert len(rows) == len(dict(rows)), "a setting is listed twice"
+
+
+def test_every_setting_is_described_in_its_model() -> None:
+    fields = [(name, field) for kind in KINDS for name, field in _variables(kind).items()]
+    assert [name for name, field in fields if not field.description] == []
+    bare = re.findall(r"^#([A-Z0-9_]+=\S*)\s*$", EXAMPLE.read_text(), flags=re.MULTILINE)
     assert bare == []
+
+
+def test_settings_of_earlier_releases_are_no_settings() -> None:
+    constants = {name for kind in KINDS for name in _variables(kind, constants=True)}
+    assert constants <= NO_LONGER_SETTINGS
+    assert NO_LONGER_SETTINGS.isdisjoint(_defaults())
+
+
+def test_lines_of_earlier_releases_are_ignored_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / ".env"
+    monkeypatch.setattr(settings, "ENV_FILE", file)
+    file.write_text("S3_PORT=9101\nINGEST_MAX_BATCHES=many\nINGEST_RETRIES=1\n")
+    assert pipeline_variables() == {"INGEST_RETRIES": "1"}
+    assert (ingest_settings().max_batches, ingest_settings().retries) == (64, 1)
+    assert ignored_settings() == "INGEST_MAX_BATCHES is no longer a setting; remove the line from .env."
+    file.write_text("TRAINING_SEED=1\nSTREAM_RUN_SECONDS=1\n#QUALITY_HISTORY_LEAST=5\n")
+    expected = "STREAM_RUN_SECONDS, TRAINING_SEED are no longer settings; remove the lines from .env."
+    assert ignored_settings() == expected
+    (tmp_path / "pipelines.env").write_text("GITHUB_ATTEMPTS=2\n")
+    assert ignored_settings() == (
+        f"{expected} GITHUB_ATTEMPTS is no longer a setting; remove the line from pipelines.env."
+    )
+    file.write_text("INGEST_RETRIES=1\n")
+    (tmp_path / "pipelines.env").unlink()
+    assert ignored_settings() == ""
+
+
+def test_file_of_the_pipelines_wins_over_env_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(settings, "ENV_FILE", tmp_path / ".env")
+    (tmp_path / ".env").write_text("INGEST_RETRIES=1\nINGEST_MAX_COLUMNS=7\nSTREAM_GROUP=one\n")
+    (tmp_path / "pipelines.env").write_text("INGEST_RETRIES=2\nSTREAM_GROUP=two\n")
+    monkeypatch.setenv("STREAM_GROUP", "three")
+    assert pipeline_variables() == {"INGEST_RETRIES": "2", "INGEST_MAX_COLUMNS": "7", "STREAM_GROUP": "three"}
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from include.settings import QualitySettings
 
 pytestmark = pytest.mark.unit
 
-SETTINGS = QualitySettings(history_loads=30, history_least=5, deviations=5.0)
+SETTINGS = QualitySettings(deviations=5.0)
 VARIED = (900, 1000, 1100, 950, 1050, 1000)
 EQUAL = (1000,) * 6
 MOSTLY_EQUAL = (100, 100, 100, 100, 5000, 4000)

@@ -373,7 +373,7 @@ def test_a_refusal_names_the_transaction_and_the_field(service: FaultyMlService,
 @pytest.mark.parametrize(
     ("mode", "words"),
     [
-        (Mode.TOO_LARGE, "413: the body is larger than 2,097,152 bytes. Lower ML_SERVICE_BATCH_SIZE"),
+        (Mode.TOO_LARGE, "413: the body is larger than 2,097,152 bytes. Raise its limit: a request has up to"),
         (Mode.NOT_FOUND, "404: <html>nothing here. Check ML_SERVICE_URL"),
     ],
     ids=str,

@@ -170,14 +170,23 @@ def test_error_of_the_local_disk_is_not_translated(tmp_path: Path) -> None:
     ("name", "value"),
     [
         ("retries", "-1"), ("retries", "many"), ("poke_seconds", "0"),
-        ("retry_backoff", "0.5"), ("batch_max_files", "0"),
-        ("max_batches", "1001"), ("engine_memory_mb", "1"), ("max_row_bytes", "0"),
+        ("retry_delay_seconds", "-1"), ("batch_max_files", "0"),
+        ("batches_at_once", "0"), ("engine_memory_mb", "1"), ("max_row_bytes", "0"),
     ],
 )  # fmt: skip
 def test_settings_refuse_invalid_values_by_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(f"INGEST_{name.upper()}", value)
     with pytest.raises(ValidationError, match=name):
         IngestSettings()
+
+
+def test_constants_are_arguments_and_not_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for value in ("3", "1001", "many"):
+        monkeypatch.setenv("INGEST_MAX_BATCHES", value)
+        assert IngestSettings().max_batches == 64
+    assert IngestSettings(max_batches=3).max_batches == 3
+    with pytest.raises(ValidationError, match="max_batches"):
+        IngestSettings(max_batches=1001)
 
 
 @pytest.mark.parametrize("port", [0, 65536])
