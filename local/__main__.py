@@ -195,7 +195,7 @@ def backup(
         platform, target = Platform(PlatformSettings()), (folder or default_folder()).absolute()
         if seconds := seconds_stopped(platform):
             typer.echo(f"The backup stops the platform for about {seconds} seconds. Running tasks get a minute to end.")
-            if not yes and not sys.stdin.isatty():
+            if not yes and not _asks():
                 raise PlatformError("standard input is no terminal, so the command cannot ask", "give --yes")
             if not yes:
                 typer.confirm("Stop it now?", abort=True)
@@ -251,6 +251,11 @@ def _dag_problems(platform: Platform, services: list[ServiceStatus]) -> list[str
     patience = 60 + 4 * platform.settings.airflow_new_files_seconds
     with _airflow(platform) as api:
         return dag_status.dag_problems(api, directory, uptime, patience)
+
+
+def _asks() -> bool:
+    """Whether a user can answer a question."""
+    return sys.stdin.isatty()
 
 
 def _airflow(platform: Platform) -> AirflowApi:
