@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
@@ -39,7 +40,6 @@ LEFT_OUT = frozenset(
 )  # fmt: skip
 _TASK_SECONDS = 60.0
 _RESTART_SECONDS, _BYTES_A_SECOND = 60, 100 * 2**20  # measured on two cores
-_MARGIN_BYTES = 64 * 2**20
 
 
 def default_folder() -> Path:
@@ -77,7 +77,8 @@ def back_up(platform: Platform, target: Path, progress: Progress | None = None) 
         draft = target.with_name(target.name + ".partial")
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(draft, ignore_errors=True)  # of a backup that was killed
-        check_room(sum(_content(layout)[1].values()) + _MARGIN_BYTES, target.parent)
+        reserve = platform.settings.platform_min_free_mb * 2**20  # without it the platform would not start again
+        check_room(sum(_content(layout)[1].values()) + reserve, target.parent)
         held.callback(shutil.rmtree, draft, ignore_errors=True)
         manifest = _copy_stopped(platform, draft, progress)
         with step(progress, "checksums", "verified"):
@@ -147,11 +148,15 @@ def _content(layout: Layout) -> tuple[list[str], dict[str, int]]:
     folders, files = list[str](), dict[str, int]()
     tops = sorted(path for path in layout.home.iterdir() if path.name not in LEFT_OUT)
     for path in (path for top in tops for path in (top, *sorted(top.rglob("*")))):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # before the stop, services delete files
+            continue
         name = path.relative_to(layout.home).as_posix()
-        if path.is_symlink():  # a data directory or tablespace on another disk would be missing
+        if stat.S_ISLNK(found.st_mode):  # a data directory or tablespace on another disk would be missing
             raise PlatformError(f"{path} is a link, and links are not copied", "put its content into its place")
-        if path.is_dir():
+        if stat.S_ISDIR(found.st_mode):
             folders.append(name)
-        elif path.is_file():  # no sockets
-            files[name] = path.stat().st_size
+        elif stat.S_ISREG(found.st_mode):  # no sockets
+            files[name] = found.st_size
     return folders, files
