@@ -52,9 +52,9 @@ clean: $(STAMP) ## stop everything and delete the platform's data
 ##@ Operate the platform
 .PHONY: backup restore rotate-secrets ansible
 
-backup: $(STAMP) ## databases, buckets and secrets into a new folder: make backup [TO=folder]
-	@$(call renamed,backup [FOLDER])
-	@$(PYTHON) -m local backup $${TO:+-- "$$TO"}
+backup: $(STAMP) ## stop, copy databases, buckets and secrets to a new folder, start: make backup [TO=folder] [YES=1]
+	@$(call renamed,backup [FOLDER] [--yes])
+	@$(PYTHON) -m local backup $${YES:+--yes} $${TO:+-- "$$TO"}
 
 restore: $(STAMP) ## replace the platform's data by a backup: make restore FROM=folder [FORCE=1]
 	@$(call renamed,restore FOLDER)

@@ -1,7 +1,7 @@
 """Delete old operational data, so that logs, metadata and staging data do not grow without limit.
 
-**Purpose**: delete old runs from Airflow's database and their logs from disk, details of files that were settled long
-ago from the warehouse, and leftovers of dead workers. Entries of the ledger are kept, so that no file is loaded twice.
+**Purpose**: delete logs of old runs from disk, details of files that were settled long ago from the warehouse, and
+leftovers of dead workers. Entries of the ledger are kept, so that no file is loaded twice.
 
 **Trigger**: every six hours, or manually; not when the platform starts for the first time. The settings RETENTION_*
 define how long each kind of data is kept.
@@ -9,12 +9,11 @@ define how long each kind of data is kept.
 **Reads**: the ledger, `staging/`, spool folders, log folders.
 
 **Writes**: deletes rows of `ops.rejected_rows`, `ops.quality_result`, `ops.file_event`, `ops.alert`; staging tables,
-staging objects and spool folders that no file in progress owns; log files; runs, tasks, XComs, audit log and asset
-events of Airflow. Objects of `processed/` and `failed/` are deleted only if the settings ask for it. MLflow, `raw.*`
-and the models are not touched. Each task returns the counts of what it deleted.
+staging objects and spool folders that no file in progress owns; log files. Objects of `processed/` and `failed/` are
+deleted only if the settings ask for it. MLflow, `raw.*` and the models are not touched. Each task returns the counts of
+what it deleted. Airflow's own database is cleaned by the service `airflow-cleanup`.
 
-**On failure**: the warehouse or the bucket did not respond, or Airflow's database was not cleaned. A process that the
-scheduler starts cleans that database (`plugins/clean_database.py`); the scheduler's log gives the reason.
+**On failure**: the warehouse or the bucket did not respond; the task's log gives the reason.
 
 **How to rerun**: trigger the DAG, or wait six hours. It can be stopped and started at any time.
 """
@@ -24,7 +23,6 @@ from airflow.sdk import dag
 from include.orchestration.alerts import notify_failed_run
 from include.orchestration.defaults import background_args
 from include.orchestration.maintenance import (
-    clean_airflow_database,
     purge_expired,
     remove_leftovers,
     remove_old_logs,
@@ -45,7 +43,6 @@ from include.orchestration.maintenance import (
 )
 def maintain_platform() -> None:
     """Run all clean-up tasks independently: a failed one does not stop the others."""
-    clean_airflow_database()
     purge_expired()
     remove_leftovers()
     remove_old_objects()

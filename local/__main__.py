@@ -22,7 +22,7 @@ from local.commands import dag_status, demo_models, landing
 from local.commands import demo as showcase
 from local.commands import restore as restoring
 from local.commands import schedules as schedule_page
-from local.commands.backup import back_up, default_folder
+from local.commands.backup import back_up, default_folder, seconds_stopped
 from local.commands.drop import drop
 from local.commands.explained import explained
 from local.commands.rotation import rotate
@@ -195,15 +195,20 @@ def schedules() -> None:
 @app.command()
 def backup(
     folder: Annotated[Path | None, typer.Argument(help="a new folder; backups/<time> when left out")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="stop the platform without asking")] = False,
 ) -> None:
-    """Write databases, buckets and secrets of the running platform to a folder. Pipelines may run meanwhile."""
+    """Stop the platform, copy its databases, objects and secrets to a folder, verify them, and start it again."""
     with explained():
-        target = (folder or default_folder()).absolute()
+        platform, target = Platform(PlatformSettings()), (folder or default_folder()).absolute()
+        if seconds := seconds_stopped(platform):
+            typer.echo(f"The backup stops the platform for about {seconds} seconds. Running tasks get a minute to end.")
+            if not yes and not _asks():
+                raise PlatformError("standard input is no terminal, so the command cannot ask", "give --yes")
+            if not yes:
+                typer.confirm("Stop it now?", abort=True)
         with Report(_console()) as report:
-            manifest = back_up(Platform(PlatformSettings()), target, report)
-        size = sum(file.bytes for file in manifest.files.values())
-        typer.echo(f"{target}: {len(manifest.files)} files, {size / 2**20:.1f} MB, every one with its checksum.")
-        typer.echo(f"{manifest.unsettled} files were not settled; the platform continues with them after a restore.")
+            manifest = back_up(platform, target, report)
+        typer.echo(f"{target}: {len(manifest.files)} files, every one with its checksum.")
         typer.echo("The backup contains every password: protect it like the passwords.")
 
 
@@ -217,11 +222,7 @@ def restore(
         settings = PlatformSettings()
         with Report(_console()) as report:
             manifest = restoring.restore(settings, folder.absolute(), report, force=force)
-        rows = sum(sum(tables.values()) for tables in manifest.rows.values())
-        typer.echo(
-            f"{settings.platform_home} is restored as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC: {rows} rows, "
-            "compared with the backup's counts."
-        )
+        typer.echo(f"{settings.platform_home} is restored as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC.")
         typer.echo("Next: make up")
 
 
@@ -249,13 +250,19 @@ def clean() -> None:
 def _dag_problems(platform: Platform, services: list[ServiceStatus]) -> list[str]:
     """List import errors and missing DAGs; while Airflow is not healthy, only the problems of the contracts."""
     directory = ingest_settings().contracts_dir
-    of_airflow = [service for service in services if service.name in airflow.names(platform.settings)]
+    names = set(airflow.names(platform.settings)) - {airflow.CLEANUP}  # it may have failed while DAGs run
+    of_airflow = [service for service in services if service.name in names]
     if not all(service.healthy for service in of_airflow):
         return dag_status.contract_problems(directory)
     uptime = min((service.uptime or 0 for service in of_airflow), default=0)
     patience = 60 + 4 * platform.settings.airflow_new_files_seconds
     with _airflow(platform) as api:
         return dag_status.dag_problems(api, directory, uptime, patience)
+
+
+def _asks() -> bool:
+    """Whether a user can answer a question."""
+    return sys.stdin.isatty()
 
 
 def _airflow(platform: Platform) -> AirflowApi:

@@ -5,19 +5,13 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
-from airflow.sdk import PokeReturnValue, Variable, get_current_context, task
-from airflow.sdk.exceptions import AirflowFailException
+from airflow.sdk import task
 
-from include.orchestration.airflow_database import RESULT
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import ingest_settings, retention_settings
 
 log = logging.getLogger(__name__)
-
-# In seconds. The first cleaning of a large database takes minutes.
-_POKE_INTERVAL, _TIMEOUT = 2, 3600
 
 
 @task
@@ -69,18 +63,6 @@ def remove_old_logs() -> dict[str, int]:
         return {}
     base = Path(conf.get_mandatory_value("logging", "base_log_folder")).expanduser()
     return _logged_counts(remove_log_files(base, timedelta(days=days)))
-
-
-@task.sensor(poke_interval=_POKE_INTERVAL, timeout=_TIMEOUT, mode="poke")
-def clean_airflow_database() -> PokeReturnValue:
-    """Wait until the process next to the scheduler has cleaned Airflow's database, and return what it deleted."""
-    context: Any = get_current_context()
-    result = Variable.get(RESULT, default=None, deserialize_json=True)
-    if not result or result["run_id"] != context["run_id"]:
-        return PokeReturnValue(is_done=False)
-    if result["error"]:
-        raise AirflowFailException(f"Airflow's database was not cleaned; see the scheduler's log. {result['error']}")
-    return PokeReturnValue(is_done=True, xcom_value=_logged_counts(result["deleted"]))
 
 
 def _logged_counts(deleted: dict[str, int]) -> dict[str, int]:

@@ -1,13 +1,8 @@
-"""`make backup`: databases, buckets and secrets of a running platform in one folder, complete or not at all.
+"""`filegate backup`: a copy of the stopped platform's home in one folder, complete or not at all.
 
-Consistency:
-
-- The S3 server is stopped while its files are copied, and a snapshot of each database is opened meanwhile. So buckets,
-  topics and databases are in the state of one moment, as after a crash of the machine. Pipelines continue from it: a
-  file that is loaded and not moved yet is moved, a file that is claimed and not loaded yet is loaded.
-- The warehouse's rows and its ledger are one snapshot: a file is loaded in both or in neither.
-- Pipelines may run: the bucket does not answer during the copy, and they wait for it.
-- Not included: task logs, spooled files, and topics of a broker that keeps them in memory.
+PostgreSQL's data directory and the S3 server's files are copied while nothing runs, so they are in the state of one
+moment. A task that was stopped is repeated after the next start, as after a crash of the machine. Checksums prove more
+than row counts would: every table, index and setting of the stopped databases is the same, byte for byte.
 """
 
 from __future__ import annotations
@@ -15,71 +10,80 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import stat
+import time
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import psycopg
-from botocore.exceptions import BotoCoreError, ClientError
-
-from local.commands import backup_manifest, dumps
-from local.commands.backup_manifest import Manifest, Stored
-from local.commands.file_copy import checksum, copy_file, names_below
+from local.commands import backup_manifest
+from local.commands.backup_manifest import Manifest
+from local.commands.file_copy import copy_files
 from local.console import Progress, Silence, step
 from local.errors import PlatformError
-from local.services import bucket, postgres
-from local.services.postgres import DATABASES, WAREHOUSE, superuser_connection
-from local.settings import REPOSITORY, ingest_settings
+from local.services import postgres
+from local.settings import REPOSITORY
+from local.supervisor.platform import Platform
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from local.settings import Layout
-    from local.supervisor.platform import Platform
 
-OBJECTS = "s3/data"
-_UNSETTLED = "SELECT count(*) FROM ops.file_ingestion_log WHERE settled_at IS NULL"
-_MARGIN_BYTES = 64 * 2**20
+# Logs, temporary files, and what every start writes again. Everything else in the home is copied.
+LEFT_OUT = frozenset(
+    {
+        "airflow", "contracts-cache", "dbt", "initdb.password", "lock", "logs", "mlflow_auth.ini", "postgres.draft",
+        "redis", "report.html", "run", "spool", "upkeep.lock",
+    }
+)  # fmt: skip
+_TASK_SECONDS = 60.0
+_RESTART_SECONDS, _BYTES_A_SECOND = 60, 100 * 2**20  # measured on two cores
 
 
 def default_folder() -> Path:
-    """Return a new folder outside the platform's home, so that `make clean` does not delete it."""
+    """Return a new folder outside the platform's home, so that `filegate clean` does not delete it."""
     return REPOSITORY / "backups" / datetime.now(UTC).strftime("%Y-%m-%dT%H-%M-%SZ")
 
 
-def dump_name(database: str) -> str:
-    """Return the path of a database's dump within a backup."""
-    return f"databases/{database}.dump"
+def seconds_stopped(platform: Platform) -> int:
+    """Estimate for how many seconds a backup stops the platform; 0 if it does not run."""
+    if not platform.running():
+        return 0
+    return _RESTART_SECONDS + sum(_content(platform.settings.layout)[1].values()) // _BYTES_A_SECOND
 
 
 def back_up(platform: Platform, target: Path, progress: Progress | None = None) -> Manifest:
-    """Write a backup of a running platform. Pipelines may run meanwhile.
+    """Stop the platform, copy its home, and start what ran before, also if the copy fails or is interrupted.
 
     Args:
-        platform: at least its PostgreSQL must run.
-        target: a folder that does not exist yet. It appears when the backup is complete.
+        platform: running or not.
+        target: a folder that does not exist yet. It appears when the backup is complete and verified.
         progress: receives each step.
 
     Raises:
         PlatformError: the backup cannot be made; the incomplete one is deleted.
     """
-    layout = platform.settings.layout
-    target = target.resolve()
+    layout, progress, target = platform.settings.layout, progress or Silence(), target.resolve()
     if target.exists():
-        raise PlatformError(f"{target} exists already", "give another folder: TO=folder")
+        raise PlatformError(f"{target} exists already", "give another folder")
     if target.is_relative_to(layout.home):
-        raise PlatformError(f"{target} lies in the platform's own folder", "`make clean` would delete it: TO=folder")
+        raise PlatformError(
+            f"{target} lies in the platform's own folder", "`filegate clean` would delete it: give another"
+        )
     with ExitStack() as held:
         held.enter_context(alone(layout))
-        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _check_room(platform, target.parent)
         draft = target.with_name(target.name + ".partial")
+        target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         shutil.rmtree(draft, ignore_errors=True)  # of a backup that was killed
-        draft.mkdir(mode=0o700)
+        reserve = platform.settings.platform_min_free_mb * 2**20  # without it the platform would not start again
+        check_room(sum(_content(layout)[1].values()) + reserve, target.parent)
         held.callback(shutil.rmtree, draft, ignore_errors=True)
-        manifest = _Backup(platform, draft, progress or Silence()).make()
-        backup_manifest.write(draft, manifest)
+        manifest = _copy_stopped(platform, draft, progress)
+        with step(progress, "checksums", "verified"):
+            backup_manifest.write(draft, manifest)
+            backup_manifest.read_verified(draft)
         os.sync()  # everything is on the disk before the folder gets its final name
         draft.rename(target)
     return manifest
@@ -100,96 +104,59 @@ def alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-class _Backup:
-    """The state of a backup while it is made."""
-
-    def __init__(self, platform: Platform, folder: Path, progress: Progress) -> None:
-        self._platform = platform
-        self._settings, self._credentials = platform.settings, platform.credentials
-        self._folder, self._progress = folder, progress
-        self._files: dict[str, Stored] = {}
-        self._rows: dict[str, dict[str, int]] = {}
-        self._unsettled = 0
-
-    def make(self) -> Manifest:
-        layout, progress = self._settings.layout, self._progress
-        with step(progress, "secrets", "copied"):
-            self._note(backup_manifest.SECRETS, copy_file(layout.secrets, self._folder / backup_manifest.SECRETS))
-        buckets = self._bucket_names()
-        with ExitStack() as held:
-            with self._platform.without_bucket():
-                snapshots = {database.name: held.enter_context(self._snapshot(database.name)) for database in DATABASES}
-                with step(progress, "objects", "copied"):
-                    self._copy_objects()
-            for name, snapshot in snapshots.items():
-                with step(progress, f"database {name}", "dumped"):
-                    self._dump(name, *snapshot)
-        return self._manifest(buckets)
-
-    def _bucket_names(self) -> list[str]:
-        """Return the buckets for the manifest; empty when the S3 server does not run."""
-        s3 = bucket.client(bucket.admin_config(self._settings, self._credentials))
-        try:
-            return sorted(entry["Name"] for entry in s3.list_buckets()["Buckets"])
-        except (BotoCoreError, ClientError):
-            return []
-
-    def _copy_objects(self) -> None:
-        source = self._settings.layout.s3 / "data"
-        for name in names_below(source):
-            target = f"{OBJECTS}/{name}"
-            self._note(target, copy_file(source / name, self._folder / target))
-
-    @contextmanager
-    def _snapshot(self, database: str) -> Iterator[tuple[psycopg.Connection[postgres.Row], str]]:
-        with self._connected(database) as connection:
-            yield connection, dumps.open_snapshot(connection)
-
-    def _dump(self, name: str, connection: psycopg.Connection[postgres.Row], snapshot: str) -> None:
-        target = self._folder / dump_name(name)
-        target.parent.mkdir(mode=0o700, exist_ok=True)
-        dumps.dump(self._settings, self._credentials, name, snapshot, target)
-        target.chmod(0o600)
-        self._rows[name] = dumps.count_rows(connection)
-        if name == WAREHOUSE and (row := connection.execute(_UNSETTLED).fetchone()):
-            self._unsettled = int(str(row[0]))
-        self._note(dump_name(name), checksum(target))
-
-    def _note(self, name: str, sha256: str) -> None:
-        self._files[name] = backup_manifest.stored(self._folder, name, sha256)
-
-    @contextmanager
-    def _connected(self, database: str) -> Iterator[psycopg.Connection[postgres.Row]]:
-        with superuser_connection(self._settings, self._credentials, database) as connection:
-            yield connection
-
-    def _manifest(self, buckets: list[str]) -> Manifest:
-        with self._connected("postgres") as connection:
-            major = connection.info.server_version // 10000
-        return Manifest(
-            made_at=datetime.now(UTC),
-            postgresql=major,
-            versions=backup_manifest.versions(),
-            landing_bucket=ingest_settings().landing_bucket,
-            buckets=buckets,
-            rows=self._rows,
-            unsettled=self._unsettled,
-            files=self._files,
-        )
-
-
-def _check_room(platform: Platform, folder: Path) -> None:
-    """Check the free space. The estimate is an upper bound: a dump is smaller than its database, usually below half."""
-    settings = platform.settings
-    try:
-        wanted = sum(dumps.size_of(settings, platform.credentials, database.name) for database in DATABASES)
-    except psycopg.OperationalError as error:
-        raise PlatformError(f"the databases do not answer: {error}".strip(), "start them with `make up`") from error
-    objects = settings.layout.s3 / "data"
-    wanted += sum((objects / name).stat().st_size for name in names_below(objects))
-    free = shutil.disk_usage(folder).free
-    if free < wanted + _MARGIN_BYTES:
+def check_room(wanted: int, folder: Path) -> None:
+    """Refuse to copy more bytes than are free."""
+    if (free := shutil.disk_usage(folder).free) < wanted:
         raise PlatformError(
-            f"the backup may need {wanted // 2**20} MB, and {free // 2**20} MB are free at {folder}",
-            "make room, or give a folder on another disk: TO=folder",
+            f"the copy may need {wanted // 2**20} MB, and {free // 2**20} MB are free at {folder}",
+            "make room, or use another disk",
         )
+
+
+def _copy_stopped(platform: Platform, draft: Path, progress: Progress) -> Manifest:
+    # With the ports of the running instance, whose record is deleted when it stops.
+    again, ran = Platform(platform.settings, progress), platform.running()
+    layout = platform.settings.layout
+    try:
+        if ran:
+            _wait_for_tasks(platform, progress)
+        with again.stopped(), step(progress, "files", "copied"):
+            folders, sizes = _content(layout)
+            files = copy_files(layout.home, draft, folders, sizes)
+            server = postgres.data_version(layout.postgres)
+    except BaseException:
+        shutil.rmtree(draft, ignore_errors=True)  # a full disk would prevent the start
+        raise
+    finally:
+        if ran:
+            again.up(ran)
+    return Manifest(format=3, made_at=datetime.now(UTC), server=server, folders=folders, files=files)
+
+
+def _wait_for_tasks(platform: Platform, progress: Progress) -> None:
+    """Wait until no task runs. A task that still runs at the end is stopped, and repeated after the start."""
+    end = time.monotonic() + _TASK_SECONDS
+    with step(progress, "running tasks", "awaited"):
+        while (tasks := platform.running_tasks()) and time.monotonic() < end:
+            time.sleep(0.5)
+    if tasks:
+        progress.note(f"{tasks} tasks still run after {_TASK_SECONDS:.0f} s: they are stopped and repeated later")
+
+
+def _content(layout: Layout) -> tuple[list[str], dict[str, int]]:
+    """Return the folders to copy, parents first, and the files with their bytes."""
+    folders, files = list[str](), dict[str, int]()
+    tops = sorted(path for path in layout.home.iterdir() if path.name not in LEFT_OUT)
+    for path in (path for top in tops for path in (top, *sorted(top.rglob("*")))):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # before the stop, services delete files
+            continue
+        name = path.relative_to(layout.home).as_posix()
+        if stat.S_ISLNK(found.st_mode):  # a data directory or tablespace on another disk would be missing
+            raise PlatformError(f"{path} is a link, and links are not copied", "put its content into its place")
+        if stat.S_ISDIR(found.st_mode):
+            folders.append(name)
+        elif stat.S_ISREG(found.st_mode):  # no sockets
+            files[name] = found.st_size
+    return folders, files

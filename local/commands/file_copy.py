@@ -10,10 +10,21 @@ import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
 _CHUNK = 4 * 2**20
+
+
+def copy_files(source: Path, target: Path, folders: Iterable[str], names: Iterable[str]) -> dict[str, str]:
+    """Copy folders, parents first, and files into a new folder. Only their owner may read them.
+
+    Returns:
+        The SHA-256 of each file.
+    """
+    for folder in (target, *(target / name for name in folders)):
+        folder.mkdir(mode=0o700)
+    return {name: copy_file(source / name, target / name) for name in names}
 
 
 def copy_file(source: Path, target: Path) -> str:
@@ -48,10 +59,5 @@ def checksum(path: Path) -> str:
 
 def names_below(folder: Path) -> list[str]:
     """Return the relative paths of all files below a folder, except links."""
-    return sorted(path.relative_to(folder).as_posix() for path in _files(folder))
-
-
-def _files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
-            yield path
+    paths = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    return sorted(path.relative_to(folder).as_posix() for path in paths)

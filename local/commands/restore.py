@@ -1,6 +1,6 @@
-"""`make restore`: rebuilds a platform's home from a backup, completely or not at all.
+"""`filegate restore`: replaces a platform's home by a backup, completely or not at all.
 
-The new home is built beside the old one, and replaces it when all row counts are right. A restore that fails or is
+The new home is copied beside the old one, and replaces it when every checksum is right. A restore that fails or is
 killed leaves the old home unchanged and the platform stopped.
 """
 
@@ -11,23 +11,18 @@ import shutil
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from local.commands import dumps
-from local.commands.backup import OBJECTS, alone, dump_name
+from local.commands.backup import alone, check_room
 from local.commands.backup_manifest import SECRETS, Manifest, read_verified
-from local.commands.file_copy import copy_file
+from local.commands.file_copy import copy_files
 from local.console import Progress, Silence, step
 from local.errors import PlatformError
-from local.services import bucket, postgres
-from local.services.postgres import DATABASES, recreate_database
-from local.supervisor.platform import STORES, Platform
+from local.services import postgres
+from local.supervisor.platform import Platform
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from local.settings import Layout, PlatformSettings
-
-# The prefixes of objects in a backup. In format 1 they are plain files below buckets/, which the next start imports.
-_OBJECTS = (f"{OBJECTS}/", "buckets/")
 
 
 def restore(settings: PlatformSettings, source: Path, progress: Progress | None = None, *, force: bool) -> Manifest:
@@ -40,33 +35,30 @@ def restore(settings: PlatformSettings, source: Path, progress: Progress | None 
         force: replace a home that contains data.
 
     Raises:
-        PlatformError: the backup is damaged, the home has data and `force` is not set, or row counts differ.
+        PlatformError: the backup is damaged or of another PostgreSQL, or the home has data and `force` is not set.
     """
     progress, layout = progress or Silence(), settings.layout
     _check_folders(source, layout)
     with step(progress, "checksums", "good"):
         manifest = read_verified(source)
-    if SECRETS not in manifest.files:
-        raise PlatformError(f"{source} has no {SECRETS}", "use a backup that has it; the data cannot be read without")
-    if not force and _holds_data(layout):
+    _check_usable(manifest, source)
+    if not force and any(path.exists() for path in (layout.secrets, layout.postgres, layout.s3, layout.old_buckets)):
         raise PlatformError(
             f"{layout.home} contains data already", "run `make clean` first, or set FORCE=1 to replace the data"
         )
-    draft = settings.model_copy(update={"platform_home": layout.restoring})
     layout.home.parent.mkdir(parents=True, exist_ok=True)
-    _check_room(manifest, layout.home.parent)
+    check_room(sum((source / name).stat().st_size for name in manifest.files), layout.home.parent)
     # Both locks are held to the end: a platform started meanwhile would write to a folder that is about to be deleted.
     with alone(layout) if layout.secrets.exists() else nullcontext(), Platform(settings, progress).stopped():
-        Platform(draft).clean()  # left by a killed restore
-        building = Platform(draft, progress)
+        shutil.rmtree(layout.restoring, ignore_errors=True)  # left by a killed restore
         try:
-            _build(building, source, manifest, progress)
-            building.down()
+            with step(progress, "files", "copied"):
+                _build(source, manifest, layout)
+            os.sync()  # everything is on the disk before the old home is replaced
         except BaseException:
-            building.clean()
+            shutil.rmtree(layout.restoring, ignore_errors=True)
             raise
-        os.sync()  # everything is on the disk before the old home is replaced
-        _replace_home(draft.layout, layout)
+        _replace_home(layout)
     return manifest
 
 
@@ -80,66 +72,29 @@ def _check_folders(source: Path, layout: Layout) -> None:
         raise PlatformError(f"{home} is a mount point and cannot be replaced", "set PLATFORM_HOME to a folder below it")
 
 
-def _holds_data(layout: Layout) -> bool:
-    return any(path.exists() for path in (layout.secrets, layout.postgres, layout.s3, layout.old_buckets))
-
-
-def _build(platform: Platform, source: Path, manifest: Manifest, progress: Progress) -> None:
-    layout = platform.settings.layout
-    layout.home.mkdir(mode=0o700, parents=True)
-    layout.marker.touch()
-    copy_file(source / SECRETS, layout.secrets)
-    with step(progress, "objects", "restored"):
-        for name in manifest.files:
-            if name.startswith(_OBJECTS):
-                copy_file(source / name, layout.home / name)
-    platform.up(STORES)
-    _check_buckets(platform, manifest)
-    settings, credentials = platform.settings, platform.credentials
-    for database in DATABASES:
-        if database.name not in manifest.rows:
-            continue
-        with step(progress, f"database {database.name}", "restored"):
-            if database.name == postgres.WAREHOUSE:  # the start has migrated it; a restore needs an empty database
-                recreate_database(settings, credentials, database)
-            found = dumps.restore(settings, credentials, database.name, source / dump_name(database.name))
-            _compare(database, manifest.rows[database.name], found)
-
-
-def _check_buckets(platform: Platform, manifest: Manifest) -> None:
-    """Check that the S3 server has the restored buckets."""
-    s3 = bucket.client(bucket.admin_config(platform.settings, platform.credentials))
-    found = {entry["Name"] for entry in s3.list_buckets()["Buckets"]}
-    if missing := sorted(set(manifest.buckets) - found):
-        raise PlatformError(f"the bucket {missing[0]} is missing", "use another backup; nothing was replaced")
-
-
-def _compare(database: postgres.Database, expected: dumps.Counts, found: dumps.Counts) -> None:
-    wrong = sorted(table for table in expected.keys() | found.keys() if expected.get(table) != found.get(table))
-    if wrong:
-        table = wrong[0]
+def _check_usable(manifest: Manifest, source: Path) -> None:
+    if SECRETS not in manifest.files:
+        raise PlatformError(f"{source} has no {SECRETS}", "use a backup that has it; the data cannot be read without")
+    if manifest.server != (installed := postgres.installed_version()):
         raise PlatformError(
-            f"{database.name}: {table} has {found.get(table)} rows, the backup counted {expected.get(table)}",
-            "use another backup; nothing was replaced",
+            f"the backup is of {manifest.server}, and here is {installed}, which cannot read its files",
+            "restore it with the version that made it, and move the databases with pg_dump: docs/backup.md",
         )
 
 
-def _check_room(manifest: Manifest, folder: Path) -> None:
-    """Check the free space. A restored database takes up to ten times its compressed dump, with its indexes."""
-    wanted = sum(stored.bytes * (1 if name.startswith(_OBJECTS) else 10) for name, stored in manifest.files.items())
-    free = shutil.disk_usage(folder).free
-    if free < wanted:
-        raise PlatformError(
-            f"the restore may need {wanted // 2**20} MB, and {free // 2**20} MB are free at {folder}", "free disk space"
-        )
+def _build(source: Path, manifest: Manifest, layout: Layout) -> None:
+    copied = copy_files(source, layout.restoring, manifest.folders, manifest.files)
+    if wrong := [name for name in copied if copied[name] != manifest.files[name]]:
+        raise PlatformError(f"the copy of {wrong[0]} differs from the backup", "check the disk; nothing was replaced")
+    postgres.give_to_server(layout.restoring / layout.postgres.name)
 
 
-def _replace_home(new: Layout, old: Layout) -> None:
+def _replace_home(layout: Layout) -> None:
     """Rename the old home and then the new one.
 
     If the process is killed between them, no data is lost: `make up` refuses to create an empty home and explains.
     """
-    shutil.rmtree(old.replaced, ignore_errors=True)
-    old.home.rename(old.replaced)
-    new.home.rename(old.home)
-    shutil.rmtree(old.replaced, ignore_errors=True)
+    shutil.rmtree(layout.replaced, ignore_errors=True)
+    layout.home.rename(layout.replaced)
+    layout.restoring.rename(layout.home)
+    shutil.rmtree(layout.replaced, ignore_errors=True)

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from local.errors import PlatformError
-from local.services import broker, bucket, mail, ml_api, mlflow, postgres, workers
+from local.services import airflow_cleanup, broker, bucket, mail, ml_api, mlflow, postgres, workers
 from local.services.github_api import service as github
 from local.services.service import Service, get_json, shared_environment
 from local.settings import REPOSITORY, Layout, PlatformSettings, pipeline_variables
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 API_SERVER = "airflow-api-server"
 SCHEDULER = "airflow-scheduler"
+CLEANUP = "airflow-cleanup"
 
 # The name of each service on Airflow's health page.
 _HEALTH_NAMES = {
@@ -55,17 +56,18 @@ def url(settings: PlatformSettings) -> str:
 
 
 def services(settings: PlatformSettings, credentials: Credentials) -> list[Service]:
-    """Declare Airflow's four services, and its workers if the executor has any, as supervised programs."""
+    """Declare Airflow's four services, the clean-up of their database, and the executor's workers."""
     variables = environment(settings, credentials)
     return [
         *(_service(name, settings, variables) for name in _ARGUMENTS),
+        _cleanup(settings, credentials),
         *workers.services(settings, credentials, variables),
     ]
 
 
 def names(settings: PlatformSettings) -> tuple[str, ...]:
     """Return the names of Airflow's services."""
-    return (*_ARGUMENTS, *workers.names(settings))
+    return (*_ARGUMENTS, CLEANUP, *workers.names(settings))
 
 
 def prepare(settings: PlatformSettings, credentials: Credentials) -> None:
@@ -157,8 +159,7 @@ def environment(settings: PlatformSettings, credentials: Credentials) -> dict[st
 
 
 def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
-    login = f"airflow:{credentials.airflow_db_password}"
-    database = f"postgresql+psycopg2://{login}@127.0.0.1:{settings.postgres_port}/airflow"
+    database = _database(settings, credentials)
     scan_seconds = str(settings.airflow_new_files_seconds)
     bundle = {
         "name": "platform",
@@ -216,6 +217,10 @@ def _airflow_options(settings: PlatformSettings, credentials: Credentials) -> di
         for section, options in sections.items()
         for name, value in options.items()
     }
+
+
+def _database(settings: PlatformSettings, credentials: Credentials) -> str:
+    return f"postgresql+psycopg2://airflow:{credentials.airflow_db_password}@127.0.0.1:{settings.postgres_port}/airflow"
 
 
 def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[str, str]:
@@ -286,6 +291,24 @@ def _service(name: str, settings: PlatformSettings, variables: dict[str, str]) -
         port_variable="AIRFLOW_PORT" if serves else "",
         address=url(settings) if serves else "",
         stop_seconds=15,  # the scheduler waits for its tasks; a killed task is retried
+    )
+
+
+def _cleanup(settings: PlatformSettings, credentials: Credentials) -> Service:
+    """Declare the daily clean-up, which gets no other secret than the password of Airflow's database."""
+    home, variables = settings.layout.airflow, pipeline_variables()
+    return Service(
+        name=CLEANUP,
+        command=(sys.executable, "-m", airflow_cleanup.MODULE),
+        environment={
+            "AIRFLOW_HOME": str(home),
+            "PYTHONPATH": str(REPOSITORY),
+            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+            airflow_cleanup.DATABASE: _database(settings, credentials),
+            **{name: variables[name] for name in ("RETENTION_AIRFLOW_DAYS", "INGEST_WAIT_HOURS") if name in variables},
+        },
+        directory=home,
+        probe=lambda since: airflow_cleanup.complaint(home, since),
     )
 
 

@@ -46,7 +46,7 @@ def s3_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
 
 
 def admin_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
-    """Return the address and the administrator's key, for starts, backups and imports. No service has this key."""
+    """Return the address and the administrator's key, for starts and imports. No service has this key."""
     return _config(settings, _ADMIN, credentials.s3_admin_secret_access_key)
 
 

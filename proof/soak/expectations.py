@@ -57,10 +57,10 @@ def expected(name: str, unit: str, work: Work) -> Expected | None:
     """Return how much a series may grow by design, and why; None if it has to be flat."""
     if (each := _OF_A_RUN.get(name)) is not None and unit in {"rows", "MB"}:
         reason = f"{work.runs:,.0f} runs of DAGs, {each} {'rows' if unit == 'rows' else 'KB'} each at most"
-        return Expected(work.runs * each / (1024 if unit == "MB" else 1), f"{reason}, until maintain_platform")
+        return Expected(work.runs * each / (1024 if unit == "MB" else 1), f"{reason}, until airflow-cleanup")
     entries = work.files + work.batches
     known = {
-        ("rows", "dag_run"): Expected(work.runs, "started runs, until maintain_platform deletes them"),
+        ("rows", "dag_run"): Expected(work.runs, "started runs, until airflow-cleanup deletes them"),
         ("rows", "ledger, files"): Expected(work.files, "one entry per dropped file, never deleted", 0.02),
         ("rows", "ledger, batches of messages"): Expected(work.batches, "one entry per batch, never deleted"),
         ("rows", "history of files"): Expected(

@@ -56,6 +56,7 @@ def test_every_service_is_healthy(whole: Platform) -> None:
             "airflow-scheduler",
             "airflow-dag-processor",
             "airflow-triggerer",
+            "airflow-cleanup",
         ],
         "",
     )

@@ -1,21 +1,22 @@
-"""Backups of a platform while pipelines run, and their restore."""
+"""Backups of a platform, which stops for them, and their restore."""
 
 from __future__ import annotations
 
-import hashlib
 import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
 from alembic import command
+from psycopg import sql
 
 from include.contracts.reader import read_contract
 from include.ingestion.attempt import open_stores
@@ -28,20 +29,17 @@ from include.ingestion.settle import settle
 from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectInfo, ObjectStore
-from local.commands import backup, backup_manifest, dumps
-from local.commands import restore as restoring
-from local.commands.backup import alone, back_up
+from local.commands.backup import LEFT_OUT, back_up
 from local.commands.restore import restore
 from local.errors import PlatformError
-from local.services.postgres import WAREHOUSE, superuser_connection
-from local.settings import Layout, temporary_settings
-from local.supervisor import processes
-from local.supervisor.platform import S3, STORES, Platform
+from local.services import postgres
+from local.services.postgres import DATABASES, WAREHOUSE, superuser_connection
+from local.settings import PORTS, REPOSITORY, temporary_settings
+from local.supervisor.platform import STORES, Platform
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from local.commands.backup_manifest import Manifest
     from local.settings import PlatformSettings
 
 pytestmark = pytest.mark.long
@@ -106,36 +104,36 @@ def _die(*_: object, **__: object) -> None:
     raise WorkerDiedError
 
 
-class Busy:
-    """Receives the steps of a backup, and runs the pipeline between them."""
-
-    def __init__(self, *, at_end_of: dict[str, Callable[[], None]], at_begin_of: dict[str, Callable[[], None]]) -> None:
-        self._at_end_of, self._at_begin_of = at_end_of, at_begin_of
-
-    def begin(self, step: str) -> None:
-        self._at_begin_of.pop(step, lambda: None)()
-
-    def end(self, step: str, outcome: str) -> None:
-        self._at_end_of.pop(step, lambda: None)()
-
-    def note(self, text: str) -> None:
-        pass
-
-
 def objects(platform: Platform) -> list[ObjectInfo]:
     """The objects of the landing bucket."""
     return list(ObjectStore(platform.s3_config).list("landing", ""))
 
 
+def row_counts(platform: Platform) -> dict[str, int]:
+    """The rows of every table of every database."""
+    counts = {}
+    for database in DATABASES:
+        with superuser_connection(platform.settings, platform.credentials, database.name) as connection:
+            tables = connection.execute(
+                "SELECT schemaname, tablename FROM pg_tables "
+                "WHERE schemaname NOT IN ('pg_catalog', 'information_schema')"
+            ).fetchall()
+            for table in tables:
+                counted = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(*map(str, table)))
+                found = connection.execute(counted).fetchone()
+                counts[f"{database.name}.{table[0]}.{table[1]}"] = int(str(found[0])) if found else 0
+    return counts
+
+
 @dataclass
 class Site:
-    """A platform, a backup that was made while files were loaded, and the rows in the backup's snapshot."""
+    """A platform, a backup that was made while a file was half loaded, and its rows and row counts before that."""
 
     platform: Platform
     sales: Sales
     backup: Path
-    manifest: Manifest
     rows: list[tuple[object, ...]]
+    counts: dict[str, int]
 
 
 @pytest.fixture(scope="module")
@@ -152,31 +150,32 @@ def site() -> Iterator[Site]:
 
 
 def _backed_up(platform: Platform, base: Path) -> Site:
-    sales, seen = Sales(platform, base), list[tuple[object, ...]]()
+    sales = Sales(platform, base)
     sales.drop("sales_before.csv", start=0)
     sales.put("sales_bad.csv", b"not,a,known,header\n1,2,3,4\n")
     sales.run()
     sales.drop("sales_early.csv", start=1000)
+    sales.run()
+    rows = sales.rows()
+    sales.drop("sales_half.csv", start=2000)
+    sales.die_before_the_commit()
+    sales.drop("sales_waiting.csv", start=3000)
+    counts = row_counts(platform)
+    back_up(platform, base / "backup")
+    assert all(status.healthy for status in platform.status() if status.name in STORES)
+    sales.run()
+    assert len(sales.rows()) == 4 * ROWS, "the pipeline does not continue after the backup"
+    return Site(platform, sales, base / "backup", rows, counts)
 
-    def before_the_copy() -> None:
-        sales.run()
-        seen.extend(sales.rows())
-        sales.drop("sales_half.csv", start=2000)
-        sales.die_before_the_commit()
-        sales.drop("sales_waiting.csv", start=3000)
 
-    busy = Busy(at_end_of={"secrets": before_the_copy}, at_begin_of={"database warehouse": sales.run})
-    manifest = back_up(platform, base / "backup", busy)
-    assert len(sales.rows()) == 4 * ROWS, "the pipeline did not run during the backup"
-    return Site(platform, sales, base / "backup", manifest, seen)
-
-
-def test_backup_lists_its_content_and_is_private(site: Site) -> None:
-    assert site.manifest.rows["warehouse"]["raw.sales"] == 2 * ROWS
-    assert site.manifest.unsettled == 1
-    assert {path.name for path in site.backup.iterdir()} == {"manifest.json", "secrets.env", "databases", "s3"}
+def test_backup_has_all_data_and_is_private(site: Site) -> None:
+    assert (len(site.rows), site.counts["warehouse.raw.sales"]) == (2 * ROWS, 2 * ROWS)
+    names = {"manifest.json", ".platform", "secrets.env", "postgres", "s3"}
+    assert {path.name for path in site.backup.iterdir()} == names
+    known = LEFT_OUT | names
+    assert {path.name for path in site.platform.settings.platform_home.iterdir()} <= known, "is it needed in a backup?"
     assert site.backup.stat().st_mode & 0o077 == 0
-    assert not [path for path in site.backup.rglob("*") if path.is_file() and path.stat().st_mode & 0o077]
+    assert not [path for path in site.backup.rglob("*") if path.stat().st_mode & 0o077]
 
 
 def test_data_is_overwritten_only_with_force(site: Site) -> None:
@@ -201,8 +200,8 @@ def test_restored_platform_has_loaded_rows_and_loads_the_others_once(site: Site)
     platform.up(STORES)
 
     sales = Sales(platform, site.backup.parent)
+    assert row_counts(platform) == site.counts
     assert sales.rows() == site.rows
-    assert sales.query("SELECT count(*) FROM ops.file_event") == [(site.manifest.rows["warehouse"]["ops.file_event"],)]
     archived = ("archived", ROWS)
     loaded = {"sales_before.csv": archived, "sales_bad.csv": ("validation_failed", None), "sales_early.csv": archived}
     assert sales.files() == loaded | {"sales_half.csv": ("processed", None)}
@@ -231,10 +230,10 @@ def test_a_restore_that_fails_leaves_the_platform_as_it_was(site: Site, monkeypa
     (layout.home / "kept").touch()
 
     def fail(*_: object) -> None:
-        raise PlatformError("postgres is not ready")
+        raise PlatformError("the disk is broken")
 
-    monkeypatch.setattr(Platform, "up", fail)
-    with pytest.raises(PlatformError, match="postgres is not ready"):
+    monkeypatch.setattr(postgres, "give_to_server", fail)
+    with pytest.raises(PlatformError, match="the disk is broken"):
         restore(site.platform.settings, site.backup, force=True)
     assert (layout.home / "kept").exists()
     assert [path.name for path in layout.home.parent.iterdir() if path.name.startswith("home")] == ["home"]
@@ -244,7 +243,7 @@ def _restore_and_die(settings: PlatformSettings, backup: Path) -> None:
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    pytest.MonkeyPatch().setattr(restoring, "_compare", die)
+    pytest.MonkeyPatch().setattr(postgres, "give_to_server", die)
     restore(settings, backup, force=True)
 
 
@@ -259,22 +258,27 @@ def test_killed_restore_does_not_block_the_next_start(site: Site) -> None:
     process.join(120)
     assert process.exitcode == -signal.SIGKILL, "the restore was not killed"
     assert platform.settings.layout.restoring.exists()
-    assert processes.find(Layout(platform.settings.layout.restoring), session=None)
 
-    assert Platform(platform.settings).up(STORES), "the port is taken by the server of the killed restore"
-    assert processes.find(Layout(platform.settings.layout.restoring), session=None) == []
+    assert Platform(platform.settings).up(STORES)
     assert site.sales.rows() == before
+
+    restore(platform.settings, site.backup, force=True)
+    assert [path.name for path in site.backup.parent.iterdir() if path.name.startswith("home")] == ["home"]
+    platform.up(STORES)
+    assert row_counts(platform) == site.counts
 
 
 def test_old_platform_cannot_be_started_during_a_restore(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, refused = site.platform.settings, list[str]()
 
-    def compare(*_: object) -> None:
+    def start(*_: object) -> None:
         with pytest.raises(PlatformError, match="another command is starting or stopping") as found:
             Platform(settings).up(STORES)
         refused.append(str(found.value))
+        give_to_server(*_)
 
-    monkeypatch.setattr(restoring, "_compare", compare)
+    give_to_server = postgres.give_to_server
+    monkeypatch.setattr(postgres, "give_to_server", start)
     restore(settings, site.backup, force=True)
     assert refused
     assert [path.name for path in site.backup.parent.iterdir() if path.name.startswith("home")] == ["home"]
@@ -306,75 +310,40 @@ def test_a_backup_of_an_older_version_is_migrated_by_the_next_start(site: Site) 
         Platform(settings).down()
 
 
-def test_backup_of_an_earlier_version_is_restored_with_its_objects(site: Site) -> None:
-    """In an earlier version the objects are plain files below buckets/."""
-    old, name, body = site.backup.with_name("format-1"), "buckets/landing/incoming/sales/sales_old.csv", b"sale_id\n1\n"
-    shutil.copytree(site.backup, old)
-    shutil.rmtree(old / "s3")
-    (old / name).parent.mkdir(parents=True)
-    (old / name).write_bytes(body)
-    (old / "manifest.json").unlink()
-    files = {path: stored for path, stored in site.manifest.files.items() if not path.startswith("s3/")}
-    files[name] = backup_manifest.stored(old, name, hashlib.sha256(body).hexdigest())
-    changes = {"format": 1, "buckets": ["landing"], "files": files}
-    backup_manifest.write(old, site.manifest.model_copy(update=changes))
-
-    restore(site.platform.settings, old, force=True)
-    platform = Platform(site.platform.settings)
-    platform.up(STORES)
-
-    assert [item.key for item in objects(platform)] == ["incoming/sales/sales_old.csv"]
-    assert Sales(platform, site.backup.parent).rows() == site.rows
-
-
 # --- a backup that cannot be made
 
 
-def test_backup_that_fails_while_the_s3_server_is_stopped_starts_it_again(
-    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
+def test_interrupted_backup_starts_the_platform_again_and_leaves_nothing(
+    site: Site, tmp_path: Path, signal_number: int
 ) -> None:
-    def fail(*_: object) -> None:
-        assert not next(status for status in platform.status() if status.name == S3).pid
-        raise PlatformError("the disk is full")
-
-    monkeypatch.setattr(backup._Backup, "_copy_objects", fail)
-    with pytest.raises(PlatformError, match="the disk is full"):
-        back_up(platform, tmp_path / "backup")
+    """The command runs in a process of its own, and gets the signal while everything is stopped."""
+    site.platform.up(STORES)
+    before, settings = site.sales.rows(), site.platform.settings
+    variables = {name.upper(): str(value) for name, value in settings.model_dump(mode="json").items() if name in SHOWN}
+    process = subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, "backup", "--yes", str(tmp_path / "backup")], cwd=REPOSITORY,
+        env=os.environ | variables | {"SIGNAL": str(signal_number)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
+    output = process.communicate(timeout=180)[0].decode()
+    assert process.returncode == 130, output
     assert list(tmp_path.iterdir()) == []
-    assert all(status.healthy for status in platform.status() if status.name in STORES)
+    assert all(status.healthy for status in site.platform.status() if status.name in STORES), output
+    assert site.sales.rows() == before
 
 
-def test_a_backup_that_fails_leaves_nothing(
-    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise PlatformError("pg_dump failed")
+SHOWN = {"platform_home", "kafka_storage", "s3_internal_ports", *PORTS}
+INTERRUPTED = """
+import os, signal
+from local.__main__ import app
+from local.commands import backup
 
-    monkeypatch.setattr(dumps, "dump", fail)
-    with pytest.raises(PlatformError, match="pg_dump failed"):
-        back_up(platform, tmp_path / "backup")
-    assert list(tmp_path.iterdir()) == []
+def interrupt(_home, draft, *_):
+    draft.mkdir()
+    os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+    signal.pause()
 
-
-def test_full_disk_is_reported_before_anything_is_written(
-    platform: Platform, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
-    with pytest.raises(PlatformError, match=r"may need \d+ MB, and 1 MB are free"):
-        back_up(platform, tmp_path / "backup")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_folder_that_is_there_is_not_written_to(platform: Platform, tmp_path: Path) -> None:
-    with pytest.raises(PlatformError, match="exists already"):
-        back_up(platform, tmp_path)
-
-
-def test_a_backup_does_not_go_where_clean_would_delete_it(platform: Platform) -> None:
-    with pytest.raises(PlatformError, match="lies in the platform's own folder"):
-        back_up(platform, platform.settings.layout.home / "backup")
-
-
-def test_two_backups_at_once_are_refused(platform: Platform, tmp_path: Path) -> None:
-    with alone(platform.settings.layout), pytest.raises(PlatformError, match="another backup, restore or rotation"):
-        back_up(platform, tmp_path / "backup")
+signal.signal(signal.SIGINT, signal.default_int_handler)
+backup.copy_files = interrupt
+app()
+"""

@@ -1,27 +1,24 @@
-"""Old rows are deleted from Airflow's metadata database. Runs in a separate process, against a real schema."""
+"""Old rows are deleted from Airflow's metadata database. The service's own program runs against a real schema."""
 
 from __future__ import annotations
 
-import json
-import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from local.settings import REPOSITORY
+from local.services import airflow, airflow_cleanup
+from local.services.postgres import superuser_connection
+from local.services.service import shared_environment
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
 
-# Creates Airflow's tables, inserts old and new rows, cleans, and prints the remaining rows and the recorded result.
-SCRIPT = """
-import json, sys
+# Creates Airflow's tables, and inserts old and new rows.
+FILL = """
 from datetime import UTC, datetime, timedelta
 from airflow import settings
 settings.initialize()
@@ -29,82 +26,100 @@ from airflow.models.base import Base
 from airflow.utils.db import import_all_models
 import_all_models()
 Base.metadata.create_all(settings.engine)
-from airflow.models import Log, Variable
+from airflow.models import Log
 from airflow.models.asset import AssetEvent, AssetModel
 from airflow.models.dag import DagModel
 from airflow.models.dagbundle import DagBundleModel
 from airflow.models.dagrun import DagRun
+from airflow.models.taskinstance import TaskInstance
+from airflow.models.trigger import Trigger
+from airflow.models.xcom import XComModel
 from airflow.utils.session import create_session
 from airflow.utils.types import DagRunType
-from sqlalchemy import select
+from sqlalchemy import insert
 
 now = datetime.now(UTC)
 with create_session() as session:
     session.add(DagBundleModel(name="platform"))
     session.flush()
     for dag_id in ("busy", "rare", "stuck"):
-        session.add(DagModel(dag_id=dag_id, bundle_name="platform", last_parsed_time=now - timedelta(days=400)))
+        session.add(DagModel(dag_id=dag_id, bundle_name="platform", last_parsed_time=now - timedelta(days=400),
+                             is_paused=dag_id == "rare"))
     session.flush()
     for dag_id, run_id, days, state in (
         ("busy", "old", 40, "success"), ("busy", "young", 1, "success"), ("rare", "last", 40, "success"),
         ("busy", "since", 32, "success"), ("stuck", "before", 42, "success"), ("stuck", "running", 35, "running"),
     ):
         at = now - timedelta(days=days)
-        session.add(DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.SCHEDULED, run_after=at, start_date=at,
-                           logical_date=at, state=state))
+        run = DagRun(dag_id=dag_id, run_id=run_id, run_type=DagRunType.SCHEDULED, run_after=at, start_date=at,
+                     logical_date=at, state=state)
+        session.add(run)
+        session.flush()
+        task = {"dag_id": dag_id, "run_id": run_id, "task_id": "t"}
+        session.execute(insert(TaskInstance.__table__).values(**task, pool="default_pool", start_date=at, state=state))
+        session.execute(insert(XComModel.__table__).values(**task, dag_run_id=run.id, key="return_value", timestamp=at))
     for name, days in (("old", 40), ("young", 1)):
         entry = Log(event=name)
         entry.dttm = now - timedelta(days=days)
         session.add(entry)
+    session.add(Trigger(classpath="a.B", kwargs={}, created_date=now - timedelta(days=40)))
     session.add(AssetModel(name="a", uri="postgres://h/d/s/a", group="raw"))
     session.flush()
     for days in (40, 1):
         session.add(AssetEvent(asset_id=1, timestamp=now - timedelta(days=days)))
-from include.orchestration.airflow_database import RESULT, clean
-clean("run-1")
-with create_session() as session:
-    left = {
-        "dag": sorted(session.scalars(select(DagModel.dag_id))),
-        "dag_run": sorted(session.scalars(select(DagRun.run_id))),
-        "log": sorted(session.scalars(select(Log.event))),
-        "asset_event": len(session.scalars(select(AssetEvent.id)).all()),
-        "archives": [t for t in __import__("sqlalchemy").inspect(settings.engine).get_table_names()
-                     if t.startswith("_airflow_deleted")],
-    }
-print("LEFT" + json.dumps({"left": left, "result": Variable.get(RESULT, deserialize_json=True)}))
 """
+ALL = ["before", "last", "old", "running", "since", "young"]
 
 
-def cleaned(platform: Platform, home: Path, database: str, **settings: str) -> dict[str, Any]:
-    password, port = platform.credentials.airflow_db_password, platform.settings.postgres_port
-    environment = os.environ | {
-        "AIRFLOW_HOME": str(home),
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"postgresql+psycopg2://airflow:{password}@127.0.0.1:{port}/{database}",
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__FERNET_KEY": platform.credentials.airflow_fernet_key,
-        "PYTHONPATH": str(REPOSITORY),
-        **settings,
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", SCRIPT], env=environment, cwd=home, capture_output=True, text=True, timeout=150,
-        check=False,
+@pytest.fixture(scope="module")
+def environment(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """What the service gets, with an AIRFLOW_HOME of its own; Airflow's database is filled."""
+    service = next(
+        one for one in airflow.services(platform.settings, platform.credentials) if one.name == airflow.CLEANUP
+    )
+    home = tmp_path_factory.mktemp("airflow")
+    own = shared_environment(home) | dict(service.environment) | {"AIRFLOW_HOME": str(home)}
+    subprocess.run([sys.executable, "-c", FILL], env=own, cwd=home, check=True, timeout=150)
+    return own
+
+
+def clean(environment: dict[str, str], **settings: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", airflow_cleanup.MODULE, "once"]
+    return subprocess.run(
+        command, env=environment | settings, cwd=environment["AIRFLOW_HOME"], capture_output=True, text=True,
+        timeout=150, check=False,
     )  # fmt: skip
-    line = next((line for line in done.stdout.splitlines() if line.startswith("LEFT")), None)
-    assert line is not None, done.stderr[-3000:]
-    return dict(json.loads(line.removeprefix("LEFT")))
 
 
-def test_old_rows_are_deleted_except_the_last_run_of_a_dag(platform: Platform, tmp_path: Path) -> None:
-    found = cleaned(platform, tmp_path, "airflow", RETENTION_AIRFLOW_DAYS="30")
-    result = found["result"]
-    assert (result["run_id"], result["error"]) == ("run-1", "")
-    assert {name: result["deleted"][name] for name in ("dag_run", "log", "asset_event")} == {
-        "dag_run": 2, "log": 1, "asset_event": 1,
-    }  # fmt: skip
-    assert found["left"] == {
-        "dag": ["busy", "rare", "stuck"],
-        "dag_run": ["last", "running", "since", "young"],
-        "log": ["young"],
-        "asset_event": 1,
-        "archives": [],
-    }
+def values(platform: Platform, query: str) -> list[object]:
+    with superuser_connection(platform.settings, platform.credentials, "airflow") as connection:
+        return [row[0] for row in connection.execute(query).fetchall()]
+
+
+def test_zero_days_keep_everything(platform: Platform, environment: dict[str, str]) -> None:
+    done = clean(environment, RETENTION_AIRFLOW_DAYS="0")
+    assert (done.returncode, "nothing is deleted" in done.stdout) == (0, True), done.stderr
+    assert values(platform, "SELECT run_id FROM dag_run ORDER BY 1") == ALL
+
+
+def test_a_failed_cleaning_fails_and_deletes_nothing(platform: Platform, environment: dict[str, str]) -> None:
+    wrong = environment[airflow_cleanup.DATABASE].replace("//airflow:", "//airflow:x")
+    done = clean(environment, **{"RETENTION_AIRFLOW_DAYS": "30", airflow_cleanup.DATABASE: wrong})
+    assert done.returncode == 1
+    assert "password authentication failed" in done.stderr
+    assert values(platform, "SELECT run_id FROM dag_run ORDER BY 1") == ALL
+
+
+def test_old_rows_are_deleted_except_the_last_run_of_a_dag(platform: Platform, environment: dict[str, str]) -> None:
+    done = clean(environment, RETENTION_AIRFLOW_DAYS="30")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "has not finished: rows since then are kept" in done.stdout
+    assert values(platform, "SELECT run_id FROM dag_run ORDER BY 1") == ["last", "running", "since", "young"]
+    assert values(platform, "SELECT run_id FROM task_instance ORDER BY 1") == ["running", "since", "young"]
+    assert values(platform, "SELECT run_id FROM xcom ORDER BY 1") == ["running", "since", "young"]
+    assert values(platform, "SELECT event FROM log WHERE event IN ('old', 'young')") == ["young"]
+    assert values(platform, "SELECT count(*) FROM asset_event") == [1]
+    assert values(platform, "SELECT count(*) FROM trigger") == [1], "a trigger takes its deferred task with it"
+    assert values(platform, "SELECT dag_id FROM dag ORDER BY 1") == ["busy", "rare", "stuck"]
+    assert values(platform, "SELECT dag_id FROM dag WHERE is_paused") == ["rare"]
+    assert values(platform, "SELECT tablename FROM pg_tables WHERE tablename LIKE '\\_airflow\\_deleted%'") == []

@@ -233,6 +233,15 @@ def test_the_known_connections_are_found() -> None:
     )
 
 
+def test_the_clean_up_of_airflows_database_has_no_key_of_the_dags() -> None:
+    environment = FILE.environment("airflow-cleanup")
+    secrets = {secret for secret in SECRETS if any(f"${{{secret}:" in str(value) for value in environment.values())}
+    assert secrets == {"AIRFLOW_DB_PASSWORD"}
+    assert {name for name, value in environment.items() if value is None} == {
+        "RETENTION_AIRFLOW_DAYS", "INGEST_WAIT_HOURS",
+    }  # fmt: skip
+
+
 # With values
 
 

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from local.credentials import load_or_make
-from local.services import airflow
+from local.services import airflow, airflow_cleanup
 from local.settings import REPOSITORY, temporary_settings
 
 if TYPE_CHECKING:
@@ -163,3 +163,11 @@ def test_scaling_uses_the_task_slots_of_a_worker() -> None:
     assert "AIRFLOW__CELERY__WORKER_CONCURRENCY" not in {entry["name"] for entry in VALUES["env"]}
     slots = VALUES["config"]["celery"]["worker_concurrency"] * VALUES["workers"]["celery"]["keda"]["maxReplicaCount"]
     assert VALUES["config"]["core"]["parallelism"] >= slots
+
+
+def test_the_database_is_cleaned_by_the_program_of_the_other_platforms_without_the_keys_of_the_dags() -> None:
+    cleanup = VALUES["databaseCleanup"]
+    assert (cleanup["command"], cleanup["args"]) == (["python", "-m", airflow_cleanup.MODULE], ["once"])
+    assert cleanup["enabled"] is True
+    assert cleanup["applyCustomEnv"] is False
+    assert {entry["name"] for entry in cleanup["env"]} == {"PYTHONPATH", "RETENTION_AIRFLOW_DAYS"}

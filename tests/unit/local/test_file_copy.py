@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.commands.file_copy import checksum, copy_file, names_below
+from local.commands.file_copy import checksum, copy_file, copy_files, names_below
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,3 +37,17 @@ def test_names_leave_out_links_and_sockets(tmp_path: Path) -> None:
     (tmp_path / "folder" / "a.csv").touch()
     (tmp_path / "link").symlink_to(tmp_path / "folder" / "a.csv")
     assert names_below(tmp_path) == ["folder/a.csv"]
+
+
+def test_a_tree_is_copied_with_its_empty_folders_and_is_for_the_owner_alone(tmp_path: Path) -> None:
+    source, target = tmp_path / "home", tmp_path / "copy"
+    (source / "data" / "pg_notify").mkdir(parents=True)
+    (source / "data" / "a").write_text("a")
+    copied = copy_files(source, target, ["data", "data/pg_notify"], ["data/a"])
+    assert copied == {"data/a": sha256(b"a").hexdigest()}
+    assert sorted(path.relative_to(target).as_posix() for path in target.rglob("*")) == [
+        "data",
+        "data/a",
+        "data/pg_notify",
+    ]
+    assert {path.stat().st_mode & 0o777 for path in (target, target / "data", target / "data" / "pg_notify")} == {0o700}
