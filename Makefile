@@ -199,12 +199,13 @@ test: $(STAMP) ## run the tests: unit, DAGs, integration, end to end
 	$(PYTHON) -m pytest tests/e2e || code=$$?; \
 	exit $$code
 
-lint: $(STAMP) ## check style, types and SQL
+lint: $(STAMP) ## check style, types, SQL and Dockerfiles
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/sqlfluff lint sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff lint models tests
+	@$(VENV)/bin/hadolint --no-color deploy/docker/*/Dockerfile ml_api/Dockerfile monitoring/sql_exporter/Dockerfile
 	@$(FOR_ANSIBLE) ansible-lint --strict -q
 
 format: $(STAMP) ## format the code
