@@ -106,4 +106,4 @@ class _Wait:
         message = f"Has waited {seconds:.0f} s for file {file_id} ({key}), which loads into raw.{self.entry.dataset}."
         log.info("File %s (%s): %s", self.entry.file_id, self.entry.shown_key, message)
         values = {"file_id": self.entry.file_id, "message": visible(message)}
-        self.ledger.connection.execute(statement("note_lock_wait"), values)
+        self.ledger.connection.execute(statement("record_lock_wait"), values)
