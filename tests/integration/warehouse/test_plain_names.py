@@ -106,7 +106,7 @@ def functions(connection: Connection) -> dict[object, tuple[object, ...]]:
         "SELECT oid, proname, proowner::regrole::text, proacl::text, prosecdef, proconfig::text FROM pg_proc "
         "WHERE pronamespace = 'ops'::regnamespace",
     )
-    return {oid: tuple(rest) for oid, *rest in found}
+    return {oid: tuple(properties) for oid, *properties in found}
 
 
 def rights(connection: Connection) -> set[tuple[object, ...]]:
@@ -123,7 +123,9 @@ def test_upgrade_keeps_rows_rights_and_functions(platform: Platform, earlier: Co
     assert names - columns(earlier) == {("incoming_files", "looked_at")}
     assert columns(earlier) - names == {("incoming_files", "listed_at")}
     assert rights(earlier) == granted
-    assert functions(earlier) == {oid: (RENAMED.get(str(name), name), *rest) for oid, (name, *rest) in known.items()}
+    assert functions(earlier) == {
+        oid: (RENAMED.get(str(name), name), *properties) for oid, (name, *properties) in known.items()
+    }
     assert set(RENAMED) <= {name for name, *_ in known.values()}
     earlier.execute("SET ROLE reader")
     assert rows(earlier, "SELECT dataset, files FROM analytics.waiting") == [("sales", 3)]
