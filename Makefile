@@ -9,6 +9,7 @@ UV_VERSION := 0.13.8
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.requirements.stamp
+REQUIREMENTS := requirements.txt requirements-local.txt requirements-dev.txt
 
 # The checkout is always on the import path. Set-up prints to stderr, so that `eval "$$(make env)"` reads only exports.
 export PYTHONPATH := $(CURDIR)
@@ -200,12 +201,13 @@ test: $(STAMP) ## run the tests: unit, DAGs, integration, end to end
 	$(PYTHON) -m pytest tests/e2e || code=$$?; \
 	exit $$code
 
-lint: $(STAMP) ## check style, types and SQL
+lint: $(STAMP) ## check style, types, SQL and Dockerfiles
 	@$(VENV)/bin/ruff check .
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/sqlfluff lint sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff lint models tests
+	@$(VENV)/bin/hadolint --no-color deploy/docker/*/Dockerfile ml_api/Dockerfile monitoring/sql_exporter/Dockerfile
 	@$(FOR_ANSIBLE) ansible-lint --strict -q
 
 format: $(STAMP) ## format the code
@@ -222,9 +224,11 @@ else
 	  $${MESSAGES:+--messages "$$MESSAGES"} $${DROPS:+--drops "$$DROPS"} $${FILES:+--files "$$FILES"}
 endif
 
-lock: $(STAMP) ## compile requirements.in to requirements.txt
-	@$(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \
-	  --custom-compile-command "make lock" --output-file requirements.txt requirements.in
+lock: $(STAMP) ## compile the requirements*.in to lock files, with the versions of the present ones where they fit
+	@for lock in $(REQUIREMENTS); do \
+	  $(VENV)/bin/uv pip compile --quiet --python-version 3.11 --no-emit-index-url \
+	    --custom-compile-command "make lock" --output-file "$$lock" "$${lock%.txt}.in"; \
+	done
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } \
@@ -232,7 +236,7 @@ help: ## this list
 	  /^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # A python3.11 on the PATH may be a shim of a version manager that does not work: each candidate is tested.
-$(STAMP): requirements.txt include/cli/install.py
+$(STAMP): $(REQUIREMENTS) include/cli/install.py
 	@{ python=""; \
 	for candidate in $(PYTHON) python3.11 python3 python; do \
 	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then \
@@ -249,9 +253,9 @@ $(STAMP): requirements.txt include/cli/install.py
 	fi; \
 	echo "installing the locked versions"; \
 	if $(PYTHON) -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION) && \
-	   $(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(PYTHON) requirements.txt; then :; else \
+	   $(VENV)/bin/uv pip sync --quiet --compile-bytecode --python $(PYTHON) $(REQUIREMENTS); then :; else \
 	  echo "uv cannot install them here, trying pip"; \
-	  $(PYTHON) -m pip install --quiet --disable-pip-version-check --requirement requirements.txt; \
+	  $(PYTHON) -m pip install --quiet --disable-pip-version-check $(REQUIREMENTS:%=--requirement %); \
 	fi; } >&2
 	@$(PYTHON) -m include.cli.install "$(CURDIR)"
 	@touch $@

@@ -1,11 +1,15 @@
 """What an expression may contain, checked in the syntax tree of DuckDB's parser.
 
 What belongs here: rules over the tree, before DuckDB binds or calculates anything. What does not: the list of functions
-(`functions`), the length of values (`growth`), running DuckDB (`expressions`).
+(`functions`), running DuckDB (`expressions`).
+
+The length of values is bounded here, because no other limit does it: the child process that checks contracts calculates
+no row, and DuckDB's memory limit does not count text that a function makes.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.functions import ALLOWED_FUNCTIONS, ALLOWED_TYPES, LAMBDA_FUNCTIONS
@@ -22,6 +26,14 @@ _PLAIN = {
 _WORDS = {"STAR": "*", "PARAMETER": "parameter"}
 _OWN_ROW = "an expression may only use the columns of its own row"
 MOST_LAMBDAS = 4
+LONGEST = 1_000
+# The arguments, counted from 0, that decide the length of the value.
+_LENGTHS = {"generate_series": (0, 1, 2), "lpad": (1,), "range": (0, 1, 2), "repeat": (1,), "rpad": (1,)}
+# Each makes up to six characters from one.
+_ENCODING = {"base64", "hex", "regexp_escape", "to_base64", "to_hex", "url_encode"}
+_REPLACING = {"regexp_replace", "replace"}
+_FORMATTING = {"format", "printf"}
+_LONG_WIDTH = re.compile(r"\d{4}|\{[^}]*\{|\*")
 
 Node = dict[str, Any]
 
@@ -39,6 +51,7 @@ def tree_problem(tree: Node, columns: frozenset[str]) -> str:
     """
     try:
         _check(tree, columns)
+        _check_length(tree, within="")
     except _RefusedError as refused:
         return str(refused)
     if sum(map(_takes_lambda, _nodes(tree))) > MOST_LAMBDAS:
@@ -99,6 +112,41 @@ def _check_type(given: Node) -> None:
         name = str(info.get("name")).upper()
     if name not in ALLOWED_TYPES:
         raise _RefusedError(f"a cast to {name} is not allowed; cast to a text, number, date, time, uuid, JSON or list")
+
+
+def _check_length(node: Node, within: str) -> None:
+    """Refuse what may make a value of any length."""
+    name = node["function_name"].lower() if node["class"] == "FUNCTION" else ""
+    if _makes_longer(name, node):
+        if within:
+            raise _RefusedError(f"{name} inside {within} may make a value of any length; use one of them")
+        for at in _LENGTHS.get(name, ()):
+            length = _constant(node["children"][at]) if at < len(node["children"]) else 0
+            if isinstance(length, bool) or not isinstance(length, int) or abs(length) > LONGEST:
+                raise _RefusedError(f"{name} needs its length written as a whole number up to {LONGEST:,}")
+        form = _constant(node["children"][0]) if name in _FORMATTING and node["children"] else ""
+        if not isinstance(form, str) or _LONG_WIDTH.search(form):
+            raise _RefusedError(f"{name} needs its format written as a text, with widths below {LONGEST:,}")
+        within = name
+    elif node["class"] == "LAMBDA":
+        within = "a lambda"
+    for child in _children(node):
+        _check_length(child, within)
+
+
+def _makes_longer(name: str, node: Node) -> bool:
+    """Whether a function's value may be longer than its arguments."""
+    if name not in _REPLACING:
+        return name in _LENGTHS or name in _FORMATTING or name in _ENCODING
+    old, new = (_constant(part) for part in node["children"][1:3]) if len(node["children"]) > 2 else (None, None)
+    if not isinstance(new, str) or not isinstance(old, str) or (name == "regexp_replace" and "\\" in new):
+        return True
+    return len(new) > (len(old) if name == "replace" else 1)
+
+
+def _constant(node: Node) -> object:
+    """The value of a constant; None for any other node."""
+    return node["value"].get("value") if node["class"] == "CONSTANT" else None
 
 
 def _parameters(left: Node) -> frozenset[str]:

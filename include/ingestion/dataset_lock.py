@@ -103,4 +103,4 @@ class _Wait:
         message = f"Has waited {seconds:.0f} s for file {file_id} ({key}), which loads into raw.{entry.dataset}."
         log.info("File %s (%s): %s", entry.file_id, entry.shown_key, message)
         values = {"file_id": entry.file_id, "message": visible(message)}
-        stores.connection.execute(statement("note_lock_wait"), values)
+        stores.connection.execute(statement("record_lock_wait"), values)

@@ -98,7 +98,7 @@ class Ledger:
             **asdict(run),
         }
         with warehouse_errors(Stage.CLAIM), self._durable():
-            self._rows("note_changed_objects", values, returns=False)
+            self._rows("update_changed_objects", values, returns=False)
             return [(row[0], row[1]) for row in self._rows("claim_files", values)]
 
     def claim_messages(
@@ -129,7 +129,7 @@ class Ledger:
             "code": Code.MESSAGES_REMOVED,
             **asdict(run),
         }
-        return [TopicRange(*row) for row in self._rows("note_removed_messages", values)]
+        return [TopicRange(*row) for row in self._rows("record_removed_messages", values)]
 
     def only_deletes(self, entry: FileEntry, deletes: int) -> None:
         """Note a batch of messages that are all deletes as loaded: it has no row."""
@@ -331,7 +331,7 @@ class Ledger:
             "sizes": [folder.size_bytes for folder in folders],
             "oldest": [folder.oldest_at for folder in folders],
         }
-        self._rows("note_incoming", values, returns=False)
+        self._rows("record_incoming", values, returns=False)
 
     def report(self, file_id: int) -> dict[str, Any]:
         """The report of a file: everything that the ledger has of it."""

@@ -106,14 +106,14 @@ def objects_to_skip(
         "back_off": back_off,
     }
     with warehouse_errors(Stage.CLAIM):
-        return {(row[0], row[1]) for row in connection.execute(statement("objects_left_alone"), values)}
+        return {(row[0], row[1]) for row in connection.execute(statement("skipped_objects"), values)}
 
 
 def note_replaced(connection: Connection, file_id: int, versions: Iterable[ObjectInfo]) -> None:
     """Add the versions that this entry's version replaced before they were claimed to the entry's history."""
     messages = [replaced(version) for version in versions]
     with warehouse_errors(Stage.SETTLE):
-        connection.execute(statement("note_replaced_versions"), {"file_id": file_id, "messages": messages})
+        connection.execute(statement("record_replaced_versions"), {"file_id": file_id, "messages": messages})
 
 
 def replaced(version: ObjectInfo) -> str:

@@ -14,7 +14,7 @@ from include.quality.evaluate import Evaluator
 from include.quality.inspection import Inspector
 from include.quality.marts import MARTS
 from include.quality.publish import KEPT, publish
-from include.quality.results import forget_results, read_runs, write_results
+from include.quality.results import purge_results, read_runs, write_results
 from include.quality.summary import stop_at_critical, summary
 from include.quality.table_stats import TableStats
 from include.stores.object_store import ObjectStore
@@ -68,7 +68,7 @@ def check_warehouse(
             evaluator.close()
         for report in reports:
             write_results(connection, report)
-        forget_results(connection, settings.keep_days)
+        purge_results(connection, settings.keep_days)
         runs = read_runs(connection, KEPT)
     log.info("Quality of the warehouse\n%s", "\n".join(summary(reports)))
     try:

@@ -60,14 +60,14 @@ def write_results(connection: Connection, report: TableReport) -> None:
         cursor.executemany(statement("write_quality_result"), rows)
 
 
-def forget_results(connection: Connection, keep_days: int) -> int:
+def purge_results(connection: Connection, keep_days: int) -> int:
     """Delete results of tables that are older than `keep_days`. Results of files stay.
 
     Returns:
         How many results were deleted.
     """
     with warehouse_errors("quality"):
-        row = connection.execute(statement("forget_quality_results"), {"keep_days": keep_days}).fetchone()
+        row = connection.execute(statement("purge_quality_results"), {"keep_days": keep_days}).fetchone()
     return int(row[0]) if row else 0
 
 

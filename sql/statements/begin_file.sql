@@ -1,6 +1,6 @@
 -- Begin a new attempt of a file from the first stage; delete the rejected rows of earlier attempts.
 -- No row if the file has its outcome already.
-WITH forgotten AS (
+WITH deleted AS (
     DELETE FROM ops.rejected_rows
     WHERE file_id = %(file_id)s
 )

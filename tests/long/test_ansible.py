@@ -108,7 +108,8 @@ def host() -> Iterator[Host]:
     git("clone", "origin", "checkout", cwd=folder)
     (folder / "checkout" / ".venv").symlink_to(sys.prefix)
     # The files of a clone are new, which would install the packages again into the shared virtualenv.
-    shutil.copystat(REPOSITORY / "requirements.txt", folder / "checkout" / "requirements.txt")
+    for name in (*(path.name for path in REPOSITORY.glob("requirements*.txt")), "include/cli/install.py"):
+        shutil.copystat(REPOSITORY / name, folder / "checkout" / name)
     ports = dict(zip((name.upper() for name in PORTS), free_ports(len(PORTS)), strict=True))
     ports["S3_INTERNAL_PORTS"] = free_port_row(INTERNAL_S3_PORTS)
     small = {"TRAINING_TREES": 20, "PLATFORM_START_SECONDS": 700}

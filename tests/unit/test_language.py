@@ -37,6 +37,8 @@ EXEMPT = (
     "local/services/github_api/recording.",  # recorded data
     "deploy/compose-spec.json",  # the Compose specification
     "requirements.txt",  # lock files
+    "requirements-local.txt",
+    "requirements-dev.txt",
     "ml_api/requirements.txt",
     "LICENSE",
     "tests/unit/test_language.py",

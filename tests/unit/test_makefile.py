@@ -29,3 +29,11 @@ def test_parts_of_the_long_tests_contain_each_of_them_once() -> None:
     assert [number for number, _ in parts] == ["1", "2", "3", "4"]
     modules = [str(path.relative_to(REPOSITORY)) for path in (REPOSITORY / "tests" / "long").glob("test_*.py")]
     assert sorted(path for _, paths in parts for path in paths.split()) == sorted([*modules, "tests/integration/proof"])
+
+
+def test_every_dockerfile_is_checked() -> None:
+    line = re.search(r"/hadolint --no-color (.+)", (REPOSITORY / "Makefile").read_text())
+    assert line
+    checked = {path for pattern in line[1].split() for path in REPOSITORY.glob(pattern)}
+    found = {path for folder in REPOSITORY.glob("[!.]*/") for path in folder.rglob("Dockerfile*")}
+    assert checked == found

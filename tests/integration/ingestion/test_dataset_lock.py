@@ -178,7 +178,7 @@ def test_reading_roles_cannot_lock_rows_of_the_ledger(platform: Platform, role: 
     [
         "LOCK TABLE ops.dataset_lock IN ROW SHARE MODE",
         "DELETE FROM ops.dataset_lock",
-        "SELECT ops.note_lock_wait(1, 'x')",
+        "SELECT ops.record_lock_wait(1, 'x')",
         "INSERT INTO ops.work_lock VALUES ('x')",
     ],
 )

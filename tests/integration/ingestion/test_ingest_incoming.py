@@ -42,7 +42,7 @@ def test_sweep_notes_waiting_files_and_updates_the_note_when_they_are_gone(pipel
         pipeline.objects.delete(pipeline.bucket, key)
     gone = noted(pipeline, catalog)[dataset]
     assert (gone["files"], gone["size_bytes"], gone["oldest_at"]) == (0, 0, None)
-    assert gone["looked_at"] > waiting["looked_at"]
+    assert gone["listed_at"] > waiting["listed_at"]
     assert noted(pipeline, Catalog({}, ())) == {}
 
 

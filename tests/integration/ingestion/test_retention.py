@@ -114,7 +114,7 @@ def test_old_causes_of_alerts_are_deleted_and_the_watermark_stays(pipeline: Pipe
 
 @pytest.mark.parametrize(
     "call",
-    ["ops.forget_file_events('1 second', 10)", "ops.forget_file_events(NULL, 10)", "ops.forget_alerts('-1 day')"],
+    ["ops.purge_file_events('1 second', 10)", "ops.forget_file_events(NULL, 10)", "ops.forget_alerts('-1 day')"],
 )
 def test_purge_functions_refuse_recent_data(platform: Platform, call: str) -> None:
     with (
@@ -127,7 +127,7 @@ def test_purge_functions_refuse_recent_data(platform: Platform, call: str) -> No
 @pytest.mark.parametrize("role", ["reader", "transform"])
 def test_only_the_role_ingest_may_purge(platform: Platform, role: str) -> None:
     with direct(platform.warehouse_config(role)) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        other.execute("SELECT ops.forget_file_events('400 days', 10)")
+        other.execute("SELECT ops.purge_file_events('400 days', 10)")
 
 
 # --- leftovers

@@ -551,13 +551,13 @@ def test_old_results_of_tables_are_deleted_and_those_of_files_are_kept(house: Ho
 @pytest.mark.parametrize("days", [0, -1, None])
 def test_last_results_are_never_deleted(house: House, days: int | None) -> None:
     with connected(house.platform, "transform") as transform, pytest.raises(psycopg.errors.RaiseException):
-        transform.execute("SELECT ops.forget_quality_results(%s)", [days])
+        transform.execute("SELECT ops.purge_quality_results(%s)", [days])
 
 
 @pytest.mark.parametrize("role", ["ingest", "reader"])
 def test_other_roles_cannot_delete_results(house: House, role: str) -> None:
     with connected(house.platform, role) as other, pytest.raises(psycopg.errors.InsufficientPrivilege):
-        other.execute("SELECT ops.forget_quality_results(90)")
+        other.execute("SELECT ops.purge_quality_results(90)")
 
 
 def test_earlier_checks_are_read_by_the_index_and_no_further_than_they_are_shown(house: House) -> None:

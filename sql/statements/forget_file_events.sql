@@ -1,1 +1,0 @@
-SELECT ops.forget_file_events(%(keep)s, %(most)s);

@@ -1,1 +1,0 @@
-SELECT ops.note_lock_wait(%(file_id)s, %(message)s);

@@ -1,1 +1,0 @@
-SELECT ops.note_replaced_versions(%(file_id)s::bigint, %(messages)s::text[]);

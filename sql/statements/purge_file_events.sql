@@ -1,0 +1,1 @@
+SELECT ops.purge_file_events(%(keep)s, %(most)s);
