@@ -74,7 +74,7 @@ class ColumnType:
         physical: its names as physicalType; a draft writes the first of them, with precision and scale if it has those.
         is_default: whether it is the type of its logicalType alone, without physicalType.
         formats: values of logicalTypeOptions.format that mean this type.
-        postgres: the type in the warehouse.
+        postgres: the type in the warehouse, of those to which its function for new columns is limited (sql/migrations).
         catalogue: PostgreSQL's own name for it, if that is another.
         postgres_size: alignment and bytes of a value; None if that depends on the value.
         duckdb: the type where expressions are evaluated.

@@ -402,7 +402,7 @@ def test_odd_columns_get_allowed_values(tmp_path: Path, column: Column) -> None:
     assert duckdb.sql(f"SELECT count(*), count(*) FILTER ({conditions}) FROM {rows}").fetchone() == (500, 0)
 
 
-@pytest.mark.parametrize("key", KEYS.values(), ids=list(KEYS))
+@pytest.mark.parametrize("key", KEYS.values(), ids=list(map(str, KEYS)))
 def test_keys_of_every_type_are_unique(tmp_path: Path, key: Column) -> None:
     rows = table(sample(tmp_path, small(key), 1_000), small(key))
     conditions = " OR ".join(f"({violation})" for violation in violations(key))
