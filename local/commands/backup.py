@@ -39,7 +39,7 @@ LEFT_OUT = frozenset(
     }
 )  # fmt: skip
 _TASK_SECONDS = 60.0
-_RESTART_SECONDS, _BYTES_A_SECOND = 60, 100 * 2**20  # measured on two cores
+_RESTART_SECONDS, _BYTES_A_SECOND = 60, 100 * 2**20  # of two cores that do nothing else
 
 
 def default_folder() -> Path:
