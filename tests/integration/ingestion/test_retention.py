@@ -114,7 +114,7 @@ def test_old_causes_of_alerts_are_deleted_and_the_watermark_stays(pipeline: Pipe
 
 @pytest.mark.parametrize(
     "call",
-    ["ops.purge_file_events('1 second', 10)", "ops.forget_file_events(NULL, 10)", "ops.forget_alerts('-1 day')"],
+    ["ops.purge_file_events('1 second', 10)", "ops.purge_file_events(NULL, 10)", "ops.forget_alerts('-1 day')"],
 )
 def test_purge_functions_refuse_recent_data(platform: Platform, call: str) -> None:
     with (
