@@ -290,11 +290,8 @@ def test_the_image_holds_what_the_programs_import() -> None:
 STARTED = (
     "deploy.start", "deploy.health", "deploy.github_replay", "deploy.__main__", "deploy.initialise",
     "metabase.__main__", "include.streams.__main__", "local.services.dbt_manifest",
-<<<<<<< HEAD
     "include.cli.app", "include.cli.samples", "local.commands",
-=======
     "local.services.airflow_cleanup",
->>>>>>> h-backup
 )  # fmt: skip
 
 

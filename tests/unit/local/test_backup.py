@@ -167,18 +167,22 @@ def test_stop_is_estimated_from_the_size(platform: FakePlatform, monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("terminal", "options", "answer", "code", "output"),
+    ("terminal", "given", "expected"),
     [
-        pytest.param(False, [], "", 1, "is no terminal, so the command cannot ask: give --yes", id="cron"),
-        pytest.param(False, ["--yes"], "", 0, "1 files, every one with its checksum", id="cron with --yes"),
-        pytest.param(True, [], "n\n", 1, "stops the platform for about 75 seconds", id="refused"),
-        pytest.param(True, [], "y\n", 0, "Stop it now? [y/N]", id="agreed"),
+        pytest.param(False, ([], ""), (1, "is no terminal, so the command cannot ask: give --yes"), id="cron"),
+        pytest.param(False, (["--yes"], ""), (0, "1 files, every one with its checksum"), id="cron with --yes"),
+        pytest.param(True, ([], "n\n"), (1, "stops the platform for about 75 seconds"), id="refused"),
+        pytest.param(True, ([], "y\n"), (0, "Stop it now? [y/N]"), id="agreed"),
     ],
 )
 def test_command_asks_before_it_stops_the_platform(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, terminal: bool, options: list[str], answer: str, code: int,
-    output: str,
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    terminal: bool,
+    given: tuple[list[str], str],
+    expected: tuple[int, str],
+) -> None:
+    (options, answer), (code, output) = given, expected
     made_in = list[Path]()
 
     def record(_platform: Platform, target: Path, _report: object) -> object:
