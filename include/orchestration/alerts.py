@@ -310,7 +310,7 @@ def _send_if_new(
     if not is_claimed or not _send(replace(alert, held_back=held_back)):
         return
     try:
-        _rows("note_alert_sent", **key, until=until, due=due)
+        _rows("record_alert_sent", **key, until=until, due=due)
     except PipelineError as error:
         log.warning("Could not store that the alert was sent; it may be sent again. %s", error)
 

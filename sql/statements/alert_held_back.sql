@@ -5,7 +5,7 @@ WHERE
     AND EXISTS (
         SELECT FROM ops.file_ingestion_log AS entry
         WHERE
-            entry.dataset = alert.about AND entry.settled_at > alert.told_until
+            entry.dataset = alert.about AND entry.settled_at > alert.covered_until
             AND entry.bucket = %(bucket)s  -- noqa: RF02
             AND entry.settled_key IS NOT NULL
             AND entry.status IN ('validation_failed', 'processing_failed', 'loading_failed')

@@ -4,7 +4,7 @@ WITH last_alert AS (
     SELECT
         coalesce(
             (
-                SELECT told_until FROM ops.alert
+                SELECT covered_until FROM ops.alert
                 WHERE kind = 'quarantine' AND about = %(dataset)s AND cause = ''
             ),
             %(began)s::timestamptz

@@ -2,14 +2,14 @@
 -- quiet for a time after it was sent, and pauses after it was tried. Returns how often an alert about the subject was
 -- due since the last one that was sent, this time included, and whether any cause is neither quiet nor pauses.
 WITH counted AS (
-    INSERT INTO ops.alert (kind, about, cause, told_until, held_back)
+    INSERT INTO ops.alert (kind, about, cause, covered_until, held_back)
     VALUES (%(kind)s, %(about)s, '', coalesce(%(since)s::timestamptz, now()), 1)
     ON CONFLICT (kind, about, cause) DO UPDATE SET held_back = alert.held_back + 1
     RETURNING held_back
 ),
 
 claimed AS (
-    INSERT INTO ops.alert (kind, about, cause, told_until, failed_at)
+    INSERT INTO ops.alert (kind, about, cause, covered_until, failed_at)
     SELECT
         %(kind)s::text AS kind,
         %(about)s::text AS about,
@@ -21,7 +21,7 @@ claimed AS (
         SET
             failed_at = excluded.failed_at
         WHERE
-        coalesce(alert.told_at <= now() - %(quiet)s::interval, TRUE)
+        coalesce(alert.sent_at <= now() - %(quiet)s::interval, TRUE)
         AND coalesce(alert.failed_at <= now() - %(pause)s::interval, TRUE)
     RETURNING cause
 )

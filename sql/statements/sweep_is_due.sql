@@ -14,6 +14,6 @@ SELECT
         WHERE
             alert.kind = 'quarantine' AND alert.cause = '' AND alert.held_back > 0
             AND entry.bucket = %(bucket)s  -- noqa: RF02
-            AND entry.settled_at > alert.told_until AND entry.settled_key IS NOT NULL
+            AND entry.settled_at > alert.covered_until AND entry.settled_key IS NOT NULL
             AND entry.status IN ('validation_failed', 'processing_failed', 'loading_failed')
     );

@@ -61,7 +61,7 @@ def purge_expired(connection: Connection, settings: RetentionSettings) -> dict[s
         "rejected_rows": _delete(connection, "purge_rejected_rows", settings.rejected_rows_days, _BATCH_FILES),
         "file_results": _delete(connection, "purge_file_results", settings.file_results_days, _BATCH_ROWS),
         "file_events": _call(connection, "purge_file_events", settings.file_events_days, again=True),
-        "alerts": _call(connection, "forget_alerts", settings.alerts_days, again=False),
+        "alerts": _call(connection, "purge_alerts", settings.alerts_days, again=False),
     }
 
 

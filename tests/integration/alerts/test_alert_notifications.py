@@ -54,7 +54,7 @@ def quarantine(owner: Warehouse, name: str, code: str = "empty-file", dataset: s
 def age(owner: Warehouse, hours: float = 2) -> None:
     """Make all notifications older by this many hours."""
     owner.execute(
-        "UPDATE ops.alert SET told_at = told_at - %(by)s, failed_at = failed_at - %(by)s",
+        "UPDATE ops.alert SET sent_at = sent_at - %(by)s, failed_at = failed_at - %(by)s",
         {"by": timedelta(hours=hours)},
     )
 
@@ -213,7 +213,7 @@ def test_file_that_arrives_while_another_process_notifies_is_notified_by_the_swe
     until = datetime.now(UTC)
     quarantine(owner, "b.csv")
     tasks.do("files", dataset="sales", began=BEGAN)
-    owner.execute(statement("note_alert_sent"), {**CLAIMED, "until": until, "due": due})
+    owner.execute(statement("record_alert_sent"), {**CLAIMED, "until": until, "due": due})
     assert mails.mails == []
     age(owner)
     tasks.do("held_back")

@@ -69,10 +69,10 @@ def test_sweep_is_due_while_the_ledger_has_work_for_it(pipeline: Pipeline) -> No
     pipeline.ingest(pipeline.claim())
     pipeline.settle()
     assert not due()
-    held = "INSERT INTO ops.alert (kind, about, cause, told_until, held_back) VALUES ('quarantine', %s, '', %s, 1)"
+    held = "INSERT INTO ops.alert (kind, about, cause, covered_until, held_back) VALUES ('quarantine', %s, '', %s, 1)"
     pipeline.sql(held, dataset, began)
     assert due(), "the alert about a file in quarantine was held back"
-    pipeline.sql("UPDATE ops.alert SET told_until = now() WHERE about = %s", dataset)
+    pipeline.sql("UPDATE ops.alert SET covered_until = now() WHERE about = %s", dataset)
     assert not due()
     pipeline.sql("DELETE FROM ops.alert WHERE about = %s", dataset)
 

@@ -103,7 +103,7 @@ def test_details_of_a_file_that_is_not_settled_stay_at_any_age(pipeline: Pipelin
 def test_old_causes_of_alerts_are_deleted_and_the_watermark_stays(pipeline: Pipeline, own_name: str) -> None:
     for cause, days in (("", 4000), ("bad-number", 4000), ("no-rows", 1)):
         pipeline.sql(
-            "INSERT INTO ops.alert (kind, about, cause, told_until, told_at) "
+            "INSERT INTO ops.alert (kind, about, cause, covered_until, sent_at) "
             "SELECT 'run', %s, %s, t, t FROM (SELECT now() - make_interval(days => %s)) AS at (t)",
             own_name, cause, days,
         )  # fmt: skip
@@ -114,7 +114,7 @@ def test_old_causes_of_alerts_are_deleted_and_the_watermark_stays(pipeline: Pipe
 
 @pytest.mark.parametrize(
     "call",
-    ["ops.purge_file_events('1 second', 10)", "ops.purge_file_events(NULL, 10)", "ops.forget_alerts('-1 day')"],
+    ["ops.purge_file_events('1 second', 10)", "ops.purge_file_events(NULL, 10)", "ops.purge_alerts('-1 day')"],
 )
 def test_purge_functions_refuse_recent_data(platform: Platform, call: str) -> None:
     with (

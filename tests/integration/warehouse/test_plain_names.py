@@ -12,7 +12,7 @@ from sqlalchemy import create_engine
 from sqlalchemy.pool import NullPool
 
 from include.stores.migrations import MIGRATIONS, _url
-from include.stores.warehouse import statement
+from include.stores.sql_text import statement
 from local.services.postgres import superuser_connection
 
 if TYPE_CHECKING:
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 Connection = psycopg.Connection[tuple[object, ...]]
-DATABASE, PREVIOUS, VERSION = "earlier", "0012", "0014"
+DATABASE, PREVIOUS, VERSION = "earlier", "0012", "0013"
 RENAMED = {
+    "forget_alerts": "purge_alerts",
     "forget_file_events": "purge_file_events",
     "forget_quality_results": "purge_quality_results",
     "note_lock_wait": "record_lock_wait",
@@ -120,8 +121,12 @@ def test_upgrade_keeps_rows_rights_and_functions(platform: Platform, earlier: Co
     migrate(platform, VERSION)
 
     assert contents(earlier) == content
-    assert names - columns(earlier) == {("incoming_files", "looked_at")}
-    assert columns(earlier) - names == {("incoming_files", "listed_at")}
+    assert names - columns(earlier) == {
+        ("incoming_files", "looked_at"), ("alert", "told_until"), ("alert", "told_at")
+    }  # fmt: skip
+    assert columns(earlier) - names == {
+        ("incoming_files", "listed_at"), ("alert", "covered_until"), ("alert", "sent_at")
+    }  # fmt: skip
     assert rights(earlier) == granted
     assert functions(earlier) == {
         oid: (RENAMED.get(str(name), name), *properties) for oid, (name, *properties) in known.items()
@@ -143,6 +148,7 @@ def test_statements_work_after_the_upgrade(platform: Platform, earlier: Connecti
 
     gone = earlier.execute(statement("purge_file_events"), {"keep": "10 days", "most": 10}).fetchone()
     assert gone == (2,)
+    assert earlier.execute(statement("purge_alerts"), {"keep": "10 days"}).fetchone() == (0,)
     values = {"bucket": "landing", "datasets": ["events"], "files": [1], "sizes": [5], "oldest": [None]}
     earlier.execute(statement("record_incoming"), values)
     assert rows(earlier, "SELECT dataset, files, listed_at IS NULL FROM ops.incoming_files") == [("events", 1, False)]

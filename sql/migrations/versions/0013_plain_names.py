@@ -1,10 +1,10 @@
-"""Functions and a column get the names that data engineers use: purge, record, list."""
+"""Functions and columns get the names that data engineers use: purge, record, list, send."""
 
 from pathlib import Path
 
 from alembic import op
 
-revision = "0014"
+revision = "0013"
 down_revision = "0012"
 
 

@@ -1,5 +1,5 @@
 -- Note that an alert was sent. Alerts that were held back meanwhile stay counted: they may be about later events.
-INSERT INTO ops.alert (kind, about, cause, told_until, told_at)
+INSERT INTO ops.alert (kind, about, cause, covered_until, sent_at)
 SELECT
     %(kind)s::text AS kind,
     %(about)s::text AS about,
@@ -9,8 +9,8 @@ SELECT
 FROM unnest(%(causes)s::text[] || ''::text) AS cause
 ON CONFLICT (kind, about, cause) DO UPDATE
     SET
-        told_until = greatest(alert.told_until, excluded.told_until),
-        told_at = excluded.told_at,
+        covered_until = greatest(alert.covered_until, excluded.covered_until),
+        sent_at = excluded.sent_at,
         failed_at = NULL,
         held_back = greatest(alert.held_back - %(due)s, 0)
 RETURNING cause;

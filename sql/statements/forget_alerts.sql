@@ -1,1 +1,0 @@
-SELECT ops.forget_alerts(%(keep)s);

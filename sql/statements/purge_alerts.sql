@@ -1,0 +1,1 @@
+SELECT ops.purge_alerts(%(keep)s);
