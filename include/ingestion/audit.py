@@ -85,11 +85,7 @@ def judge(contract: Contract, results: list[QualityResult]) -> None:
             f"{r.expectation}{f' on {r.column}' if r.column else ''}: expected {r.expected}, saw {r.observed}"
             for r in failed
         )
-        raise FileRefusedError(
-            Code.EXPECTATION_FAILED,
-            f"A critical expectation of {contract.dataset} failed: {listed}.",
-            "Check the file as a whole: it may be incomplete, hold its rows twice, or come from another source.",
-        )
+        raise FileRefusedError.for_code(Code.EXPECTATION_FAILED, dataset=contract.dataset, expectations=listed)
 
 
 def _suite(contract: Contract) -> Any:

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import errors as pg
 
-from include.errors import visible
+from include.errors import Code, visible
+from include.errors.registry import message
 from include.stores.warehouse import statement
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class _Wait:
     def _note(self, file_id: int, seconds: float) -> None:
         holder = self.ledger.read(file_id)
         key = holder.shown_key if holder is not None else "not in the ledger"
-        message = f"Has waited {seconds:.0f} s for file {file_id} ({key}), which loads into raw.{self.entry.dataset}."
-        log.info("File %s (%s): %s", self.entry.file_id, self.entry.shown_key, message)
-        values = {"file_id": self.entry.file_id, "message": visible(message)}
+        waits = message(Code.WAITING_FOR_LOADER, seconds=seconds, file_id=file_id, key=key, dataset=self.entry.dataset)
+        log.info("File %s (%s): %s", self.entry.file_id, self.entry.shown_key, waits)
+        values = {"file_id": self.entry.file_id, "message": visible(waits)}
         self.ledger.connection.execute(statement("note_lock_wait"), values)

@@ -108,12 +108,7 @@ def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: I
             time.sleep(_ALTER_PAUSE_SECONDS)
         except pg.FeatureNotSupported as error:
             detail = visible(f"{error.diag.message_primary}: {error.diag.message_detail}")
-            raise FileRefusedError(
-                Code.TABLE_DIFFERS,
-                f"The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
-                "As the owner, drop the objects that depend on the column, then reprocess the file. The next run of "
-                "dbt creates its views again.",
-            ) from error
+            raise FileRefusedError.for_code(Code.TABLE_DIFFERS, "refused", dataset=dataset, detail=detail) from error
 
 
 def _is_complete(target: Target, connection: Connection) -> bool:

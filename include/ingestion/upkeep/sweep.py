@@ -11,17 +11,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.contracts.reserved import UNKNOWN
-from include.errors import Code, PermanentError, Stage, visible
+from include.errors import Code, PermanentError, Stage, registry, visible
 from include.ingestion.claim import moved_from_nul
 from include.ingestion.ledger import Incoming, StaleAttemptError
 from include.ingestion.object_keys import INCOMING, incoming_key
 from include.ingestion.settle import settle_entries
 from include.ingestion.waiting import (
-    NOT_SERVED_REMEDY,
     UNREADABLE_AFTER,
     entries_without_contract,
     no_etag,
-    not_served,
     objects_to_skip,
     replaced,
 )
@@ -144,8 +142,8 @@ def _route_all(
             answer = objects.unreadable(error, bucket, item.key)
             if not answer:
                 raise
-            message = f"{not_served(answer)} It belongs to {dataset} and stays where it is. {NOT_SERVED_REMEDY}"
-            _refuse_without_moving(UNKNOWN, [(item, message)], ledger, run, bucket)
+            refusal = " ".join(registry.text(Code.OBJECT_UNREADABLE, answer=answer, dataset=dataset))
+            _refuse_without_moving(UNKNOWN, [(item, refusal)], ledger, run, bucket)
     return routed
 
 
@@ -222,10 +220,7 @@ def _quarantine(
 ) -> int:
     """Quarantine files of no dataset; the number of files entered in the ledger."""
     known = ", ".join(sorted(catalog.known))
-    message = (
-        f"No contract knows this file. Drop it into incoming/<dataset>/ (datasets: {known}), "
-        "or add a contract and reprocess it."
-    )
+    message = registry.message(Code.UNKNOWN_DATASET, datasets=known)
     skipped = objects_to_skip(ledger.connection, bucket, unknown) if unknown else set()
     found = [item for item in unknown if (item.key, item.etag) not in skipped]
     entered = ledger.claim(UNKNOWN, "", bucket, found, run.dag_id, run.run_id)
@@ -251,10 +246,7 @@ def _end_entries_without_contract(
     for entry in entries:
         if entry.has_outcome:
             continue
-        message = (
-            f"The contract of the dataset {entry.dataset} was deleted or renamed while this file waited. Add a "
-            "contract for it again, or give the file pattern to another one, then trigger reprocess_failed."
-        )
+        message = registry.message(Code.UNKNOWN_DATASET, "deleted", dataset=entry.dataset)
         with suppress(StaleAttemptError):  # a worker has finished it meanwhile
             ledger.failed(entry.file_id, entry.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
             log.warning("File %s (%s): %s", entry.file_id, entry.shown_key, message)
