@@ -6,14 +6,15 @@ import re
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
+from include.errors.codes import Code
 from include.errors.file_reasons import FILES
+from include.errors.reason import Kind
 from include.errors.row_reasons import CELLS, MESSAGES, ROWS
 from include.errors.work_reasons import WORK
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from include.errors.codes import Code
     from include.errors.reason import Reason
 
 REASONS: Mapping[Code, Reason] = MappingProxyType(CELLS | ROWS | MESSAGES | FILES | WORK)
@@ -47,9 +48,14 @@ def message(code: Code, variant: str = "", /, **values: object) -> str:
     return (reason.variants[variant].template if variant else reason.template).format(**values)
 
 
-def remedy(code: Code) -> str:
-    """What a user can do about a code, as plain text."""
-    return plain(REASONS[code].remedy)
+def remedies(codes: Iterable[str | None]) -> dict[str, str]:
+    """What a user can do about each code, as plain text; None and codes of other versions are left out."""
+    return {code: plain(REASONS[Code(code)].remedy) for code in codes if code in set(Code)}
+
+
+def stops_the_work(code: str | None) -> bool:
+    """Whether a code is of the work itself: its messages have no remedy of their own."""
+    return code in set(Code) and REASONS[Code(code)].kind is Kind.WORK
 
 
 def plain(markdown: str) -> str:

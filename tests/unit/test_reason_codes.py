@@ -124,5 +124,20 @@ def test_text_has_the_remedy_of_the_code_without_marks() -> None:
     assert text.remedy == "Send the contract's columns only, or raise INGEST_MAX_COLUMNS."
 
 
+def test_remedies_leave_out_what_is_no_code() -> None:
+    assert registry.remedies(["bad-date", None, "of-another-version"]) == {
+        "bad-date": "Send ISO 8601, or add formats.",
+    }
+
+
+@pytest.mark.parametrize(
+    ("code", "stops"),
+    [("warehouse-refused", True), ("bad-date", False), ("error-budget-exceeded", False), (None, False), ("x", False)],
+    ids=str,
+)
+def test_stops_the_work_for_the_codes_of_the_work_itself(code: str | None, stops: bool) -> None:
+    assert registry.stops_the_work(code) is stops
+
+
 def test_plain_writes_a_link_as_the_page_that_it_names() -> None:
     assert plain("[Make room](retention.md#disk), see `x`") == "Make room (docs/retention.md#disk), see x"
