@@ -22,7 +22,6 @@ from tenacity import (
 
 from include.errors import Code, PermanentError, RetryableError
 from metabase import bodies
-from metabase.questions import STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,7 +187,6 @@ class MetabaseClient:
                 last = str(error)
             if self._clock() >= deadline:
                 raise RetryableError(
-                    STAGE,
                     Code.SERVICE_UNAVAILABLE,
                     f"Metabase has not started within {self._settings.start_seconds:g} seconds: {last}.",
                     url=self._shown,
@@ -250,7 +248,7 @@ class MetabaseClient:
             remedy = _REMEDIES.get(status, "")
             message = f"Metabase refuses {method} {path} with status {status}: {self._shown_text(response)}. {remedy}"
             raise PermanentError(
-                STAGE, Code.SERVICE_REFUSED, message.rstrip(), url=self._shown, status=status
+                Code.SERVICE_REFUSED, message.rstrip(), url=self._shown, status=status
             )  # fmt: skip
         try:
             return response.json() if response.content else {}
@@ -274,7 +272,6 @@ class MetabaseClient:
 
     def _given_up(self, error: BaseException | None) -> RetryableError:
         return RetryableError(
-            STAGE,
             Code.SERVICE_UNAVAILABLE,
             f"Metabase: a request failed in all {self._settings.attempts} tries. The last error: {error}.",
             url=self._shown,
@@ -313,9 +310,9 @@ def _checked(settings: MetabaseSettings) -> httpx.URL:
         url = httpx.URL("")
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query:
         raise PermanentError(
-            STAGE, Code.SERVICE_REFUSED, "METABASE_URL must be http://host:port or https, without user and password."
+            Code.SERVICE_REFUSED, "METABASE_URL must be http://host:port or https, without user and password."
         )
     for name in ("admin_password", "warehouse_password"):
         if not getattr(settings, name).get_secret_value():
-            raise PermanentError(STAGE, Code.SERVICE_REFUSED, f"METABASE_{name.upper()} is empty.")
+            raise PermanentError(Code.SERVICE_REFUSED, f"METABASE_{name.upper()} is empty.")
     return url

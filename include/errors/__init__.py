@@ -8,24 +8,44 @@ is on one line: see `visible`. `registry` has title, meaning, messages and remed
 
 from __future__ import annotations
 
-from include.errors.codes import Code, Stage
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Self
 
-__all__ = ["Code", "PermanentError", "PipelineError", "RetryableError", "Stage", "visible"]
+from include.errors.codes import Code, Stage
+from include.errors.registry import text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Code", "PermanentError", "PipelineError", "RetryableError", "Stage", "in_stage", "visible"]
 
 
 class PipelineError(Exception):
-    """Something stopped the work. `details` are values by name; they survive pickling and are shown sorted."""
+    """Something stopped the work. `details` are values by name; they are shown sorted.
 
-    def __init__(self, stage: str, code: Code, message: str, **details: object) -> None:
-        self.stage, self.code, self.message, self.details = stage, code, message, details
-        super().__init__(stage, code, message, details)
+    The code that raises an error does not know the stage that runs it: `in_stage` adds it. All of it survives pickling.
+    """
+
+    stage: str = ""
+
+    def __init__(self, code: Code, message: str | None = None, /, **details: object) -> None:
+        """Without `message`, the registry's usual message of the code is filled with the details."""
+        message = text(code, **details).message if message is None else message
+        self.code, self.message, self.details = code, message, details
+        super().__init__(code, message, details)
+
+    def with_stage(self, stage: str) -> Self:
+        """This error, with the stage that ran if it has none yet."""
+        self.stage = self.stage or stage
+        return self
 
     def __reduce__(self) -> tuple[object, ...]:
-        return (_rebuild, (type(self), self.stage, self.code, self.message, self.details))
+        return (_rebuild, (type(self), self.code, self.message, self.details), {"stage": self.stage})
 
     def __str__(self) -> str:
         details = ", ".join(visible(f"{name}={value}") for name, value in sorted(self.details.items()))
-        return f"{self.stage}: {self.code}: {self.message}" + (f" ({details})" if details else "")
+        stage = f"{self.stage}: " if self.stage else ""
+        return f"{stage}{self.code}: {self.message}" + (f" ({details})" if details else "")
 
 
 class RetryableError(PipelineError):
@@ -36,10 +56,18 @@ class PermanentError(PipelineError):
     """A contract, a setting, a permission: trying again changes nothing until a user or an operator fixes it."""
 
 
-def _rebuild(
-    kind: type[PipelineError], stage: str, code: Code, message: str, details: dict[str, object]
-) -> PipelineError:
-    return kind(stage, code, message, **details)
+@contextmanager
+def in_stage(stage: str) -> Iterator[None]:
+    """Add the stage that runs inside to errors that have none. It can decorate a function, too."""
+    try:
+        yield
+    except PipelineError as error:
+        error.with_stage(stage)
+        raise
+
+
+def _rebuild(kind: type[PipelineError], code: Code, message: str, details: dict[str, object]) -> PipelineError:
+    return kind(code, message, **details)
 
 
 def visible(text: str) -> str:

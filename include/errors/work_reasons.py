@@ -17,7 +17,6 @@ WORK = {
         "Contract invalid",
         "A contract cannot be used: its DAG is missing.",
         "Correct it; Airflow's import error has the place and remedy.",
-        "{file} has {problems}",
         retried=_NOT_A_FAILURE,
     ),
     Code.WORKER_DIED: Reason(
@@ -169,11 +168,6 @@ WORK = {
         "A defect of FileGate.",
         "Report it, with the task's log.",
         "The pipeline itself failed ({error}); the task's log has more.",
-        {
-            "stale attempt": Variant("Another worker has this file."),
-            "columns missing": Variant(
-                "The table raw.{dataset} was changed for its contract and still lacks columns: {columns}."
-            ),
-        },
+        {"stale attempt": Variant("Another worker has this file.")},
     ),
 }

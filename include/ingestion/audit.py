@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.model import Contract, Severity
-from include.errors import Code, RetryableError, Stage
+from include.errors import Code, RetryableError
 from include.ingestion.records import FileRefusedError, QualityResult
 from include.stores.expectations import (
     close_source,
@@ -101,7 +101,6 @@ def _result(item: Any) -> QualityResult:
     config = item.expectation_config
     if reason := raised(item.exception_info):
         raise RetryableError(
-            Stage.LOAD,
             Code.EXPECTATION_FAILED,
             "An expectation could not be evaluated.",
             expectation=config.type,

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from include.errors import Code, PermanentError, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError
 from include.errors.registry import message
 from include.ingestion.expansion import allowed_bytes, too_large
 from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
@@ -40,7 +40,6 @@ class ObjectChangedError(RetryableError):
     def of(cls, entry: FileEntry) -> ObjectChangedError:
         """The error for a file."""
         return cls(
-            Stage.VALIDATE,
             Code.OBJECT_REPLACED,
             message(Code.OBJECT_REPLACED),
             key=entry.object_key,
@@ -185,9 +184,7 @@ def _spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        raise RetryableError(
-            Stage.VALIDATE, Code.DISK_FULL, "The worker's spool folder is full.", folder=str(path.parent)
-        ) from error
+        raise RetryableError(Code.DISK_FULL, message(Code.DISK_FULL, "spool"), folder=str(path.parent)) from error
     return SpooledFile(
         path=path,
         sha256=digest.hexdigest(),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import errors as pg
 
-from include.errors import Code, PermanentError, Stage, visible
+from include.errors import Code, PermanentError, visible
 from include.ingestion.added_columns import remember_headers
 from include.ingestion.audit import Auditor, judge
 from include.ingestion.dataset_lock import dataset_lock
@@ -61,7 +61,7 @@ def load(
     """
     target = Target(contract, entry.file_id, entry.attempts, validated.extra_columns)
     connection = ledger.connection
-    with warehouse_errors(Stage.LOAD):
+    with warehouse_errors():
         remember_headers(connection, contract.dataset, validated.headers)
         _prepare_table(target, entry, ledger, settings)
         with _staging(connection, target):
@@ -90,7 +90,6 @@ def _prepare_table(target: Target, entry: FileEntry, ledger: Ledger, settings: I
         if changed == _MOST_CHANGES:
             missing = ", ".join(target.shape(connection).missing)
             raise PermanentError(
-                Stage.LOAD,
                 Code.INTERNAL,
                 f"The table raw.{dataset} was changed for its contract and still lacks columns: {missing}.",
                 dataset=dataset,
@@ -161,7 +160,6 @@ def _check_types(schema: pa.Schema, target: Target) -> None:
     for name, given, expected in zip(schema.names, schema.types, wanted.types, strict=True):
         if given != expected:
             raise PermanentError(
-                Stage.LOAD,
                 Code.INTERNAL,
                 f"The column {name} would be copied as {given}, and the staging table holds {expected}.",
                 dataset=target.contract.dataset,
@@ -217,7 +215,6 @@ def _merge(target: Target, processed: Processed, connection: Connection) -> Load
     inserted, updated = after[0] - before[0], after[1] - before[1]
     if inserted + updated != merged:
         raise PermanentError(
-            Stage.LOAD,
             Code.INTERNAL,
             "PostgreSQL's counters disagree with the merge (is track_counts on?).",
             merged=merged,
@@ -239,5 +236,5 @@ def _counters(connection: Connection, table: str) -> tuple[int, int]:
         {"t": table},
     ).fetchone()
     if row is None:
-        raise PermanentError(Stage.LOAD, Code.INTERNAL, "PostgreSQL keeps no counters.")
+        raise PermanentError(Code.INTERNAL, "PostgreSQL keeps no counters.")
     return int(row[0]), int(row[1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.errors import Code, Stage, visible
+from include.errors import Code, visible
 from include.errors.registry import message
 from include.ingestion.object_keys import incoming_prefix
 from include.ingestion.records import file_entry
@@ -67,7 +67,7 @@ def sweep_is_due(bucket: str, warehouse: WarehouseConfig) -> bool:
         RetryableError: the warehouse does not answer.
         PermanentError: it refuses.
     """
-    with connect(warehouse) as connection, warehouse_errors(Stage.CLAIM):
+    with connect(warehouse) as connection, warehouse_errors():
         row = connection.execute(statement("sweep_is_due"), {"bucket": bucket}).fetchone()
         return bool(row and row[0])
 
@@ -79,7 +79,7 @@ def topic_backs_off(topic: str, warehouse: WarehouseConfig) -> bool:
         RetryableError: the warehouse does not answer, so nothing could be loaded now.
         PermanentError: it refuses.
     """
-    with connect(warehouse) as connection, warehouse_errors(Stage.CLAIM):
+    with connect(warehouse) as connection, warehouse_errors():
         row = connection.execute(statement("topic_backs_off"), {"topic": topic, "back_off": BACK_OFF}).fetchone()
         return bool(row and row[0])
 
@@ -101,14 +101,14 @@ def objects_to_skip(
         "etags": [item.etag for item in found],
         "back_off": back_off,
     }
-    with warehouse_errors(Stage.CLAIM):
+    with warehouse_errors():
         return {(row[0], row[1]) for row in connection.execute(statement("objects_left_alone"), values)}
 
 
 def note_replaced(connection: Connection, file_id: int, versions: Iterable[ObjectInfo]) -> None:
     """Add the versions that this entry's version replaced before they were claimed to the entry's history."""
     messages = [replaced(version) for version in versions]
-    with warehouse_errors(Stage.SETTLE):
+    with warehouse_errors():
         connection.execute(statement("note_replaced_versions"), {"file_id": file_id, "messages": messages})
 
 
@@ -126,14 +126,14 @@ def replaced(version: ObjectInfo) -> str:
 
 def postpone_move(connection: Connection, file_id: int) -> None:
     """Note that a file with an outcome could not be moved, so that its next attempt waits for the back-off."""
-    with warehouse_errors(Stage.SETTLE):
+    with warehouse_errors():
         connection.execute(statement("postpone_move"), {"file_id": file_id})
 
 
 def entries_without_contract(connection: Connection, bucket: str, datasets: Iterable[str]) -> list[FileEntry]:
     """Unsettled files of this bucket whose dataset is none of `datasets`."""
     values = {"bucket": bucket, "datasets": sorted(datasets)}
-    with warehouse_errors(Stage.CLAIM):
+    with warehouse_errors():
         return [file_entry(row) for row in connection.execute(statement("entries_without_contract"), values)]
 
 

@@ -22,7 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from pydantic import ValidationError
 from pydantic_settings import SettingsError
 
-from include.errors import Code, PipelineError
+from include.errors import Code, PipelineError, in_stage
 from include.settings import alert_settings, ingest_settings, quality_settings
 
 if TYPE_CHECKING:
@@ -336,7 +336,7 @@ def _memory() -> Iterator[AlertMemory]:
     from include.orchestration.stores import warehouse_ingest_config
     from include.stores.alert_memory import open_memory
 
-    with open_memory(warehouse_ingest_config()) as memory:
+    with in_stage("alerts"), open_memory(warehouse_ingest_config()) as memory:
         yield memory
 
 

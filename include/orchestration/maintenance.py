@@ -10,12 +10,14 @@ from typing import Any
 from airflow.sdk import PokeReturnValue, Variable, get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
+from include.errors import in_stage
 from include.orchestration.airflow_database import RESULT
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import ingest_settings, retention_settings
 
 log = logging.getLogger(__name__)
 
+_STAGE = "retention"
 # In seconds. The first cleaning of a large database takes minutes.
 _POKE_INTERVAL, _TIMEOUT = 2, 3600
 
@@ -27,7 +29,7 @@ def purge_expired() -> dict[str, int]:
     from include.orchestration.stores import warehouse_ingest_config
     from include.stores.warehouse import connect
 
-    with no_retry_of_permanent_errors(), connect(warehouse_ingest_config()) as connection:
+    with no_retry_of_permanent_errors(), in_stage(_STAGE), connect(warehouse_ingest_config()) as connection:
         return _logged_counts(purge(connection, retention_settings()))
 
 
@@ -37,7 +39,7 @@ def remove_leftovers() -> dict[str, int]:
     from include.ingestion.upkeep.purge import remove_leftovers as remove
     from include.orchestration.stores import connected_stores
 
-    with no_retry_of_permanent_errors(), connected_stores() as stores:
+    with no_retry_of_permanent_errors(), in_stage(_STAGE), connected_stores() as stores:
         return _logged_counts(remove(stores.connection, stores.objects, ingest_settings(), retention_settings()))
 
 
@@ -50,7 +52,7 @@ def remove_old_objects() -> dict[str, int]:
     from include.stores.object_versions import remove_old_versions
 
     config, bucket, settings = s3_config(), ingest_settings().landing_bucket, retention_settings()
-    with no_retry_of_permanent_errors():
+    with no_retry_of_permanent_errors(), in_stage(_STAGE):
         deleted = remove(ObjectStore(config), bucket, settings)
         if settings.old_versions_days:
             before = datetime.now(UTC) - timedelta(days=settings.old_versions_days)

@@ -18,7 +18,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from include.errors import PermanentError, RetryableError
+from include.errors import PermanentError, RetryableError, Stage, in_stage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -82,7 +82,7 @@ class PollingTrigger(BaseTrigger, ABC):
             while True:
                 found = 0
                 try:
-                    found = await loop.run_in_executor(pool, self.poll)
+                    found = await loop.run_in_executor(pool, in_stage(Stage.CLAIM)(self.poll))
                     failing_since, began, limit = None, None, self.alert_seconds
                 except PermanentError as error:
                     yield _event(refusal=str(error))
@@ -128,7 +128,7 @@ class PollingSensor(BaseSensorOperator):
         until = datetime.now(UTC) + timedelta(seconds=self.timeout)
         trigger = self.trigger(until)
         try:
-            found = trigger.poll()
+            found = in_stage(Stage.CLAIM)(trigger.poll)()
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         except RetryableError as error:

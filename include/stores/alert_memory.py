@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from include.settings import WarehouseConfig
 
-_STAGE = "alerts"
 # In seconds. Short, so that an alert does not delay its run.
 _LIMITS = {"connect_timeout": 5, "lock_timeout": 5, "statement_timeout": 15}
 # The row of all causes of a subject together.
@@ -95,7 +94,7 @@ class AlertMemory:
         The lock is held in a transaction as long as the connection is open; later notes are committed at its end.
         """
         name = {"name": f"alert:{subject.kind}:{subject.about}"}
-        with warehouse_errors(_STAGE):
+        with warehouse_errors():
             self._connection.execute(statement("add_work_lock"), name)
             self._transactions.enter_context(self._connection.transaction())
         return bool(self._rows(statement("try_work_lock"), name))
@@ -173,11 +172,11 @@ class AlertMemory:
 
     def _note(self, name: str, subject: Subject, causes: Iterable[str], values: dict[str, Any]) -> None:
         parameters = {"kind": subject.kind, "about": subject.about, "causes": sorted({_WHOLE, *causes}), **values}
-        with warehouse_errors(_STAGE):
+        with warehouse_errors():
             self._connection.execute(statement(name), parameters)
 
     def _rows(self, query: bytes, values: dict[str, Any]) -> list[tuple[Any, ...]]:
-        with warehouse_errors(_STAGE), self._connection.cursor() as cursor:
+        with warehouse_errors(), self._connection.cursor() as cursor:
             cursor.execute(query, values)
             return cursor.fetchall()
 

@@ -23,7 +23,8 @@ from pybreaker import (
     CircuitMemoryStorage,
 )
 
-from include.errors import Code, PermanentError, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError
+from include.errors.registry import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -115,14 +116,13 @@ class Circuit:
         return (self._storage.opened_at or datetime.now(UTC)) + timedelta(seconds=self._breaker.reset_timeout)
 
     def _refusal(self) -> RetryableError:
-        return RetryableError(
-            Stage.PROCESS,
+        opened = message(
             Code.CIRCUIT_OPEN,
-            f"{self._service} failed {self._breaker.fail_counter} times in a row, so no requests are sent to it. It is "
-            f"tried again at {self._next_try():%Y-%m-%d %H:%M:%S} UTC.",
-            url=self._url,
-            reason=self._last_reason,
+            service=self._service,
+            failures=self._breaker.fail_counter,
+            next_try=self._next_try(),
         )
+        return RetryableError(Code.CIRCUIT_OPEN, opened, url=self._url, reason=self._last_reason)
 
     def say_new_state(self, state: str) -> None:
         """Log that the circuit has changed."""

@@ -30,7 +30,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
-from include.errors import Code, PermanentError, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError
 from include.stores.circuit import FailedTryError, circuit_of
 
 if TYPE_CHECKING:
@@ -171,7 +171,6 @@ class MlService:
         except RetryError as error:
             failure = error.last_attempt.exception()
             raise RetryableError(
-                Stage.PROCESS,
                 Code.SERVICE_UNAVAILABLE,
                 f"The ML service failed at every try, at the last one because: {failure}.",
                 url=self._url,
@@ -264,7 +263,6 @@ def _to_json(transactions: Sequence[Transaction]) -> bytes:
         return orjson.dumps({"transactions": transactions}, default=_plain, option=orjson.OPT_NAIVE_UTC)
     except orjson.JSONEncodeError as error:
         raise PermanentError(
-            Stage.PROCESS,
             Code.INTERNAL,
             "A transaction cannot be written as JSON.",
             detail=str(error.__cause__ or error),
@@ -289,7 +287,7 @@ def _without_credentials(url: str) -> str:
     except httpx.InvalidURL:
         parsed = httpx.URL("")
     if parsed.scheme not in {"http", "https"} or not parsed.host:
-        raise PermanentError(Stage.PROCESS, Code.SERVICE_REFUSED, "ML_SERVICE_URL must be http://host:port or https.")
+        raise PermanentError(Code.SERVICE_REFUSED, "ML_SERVICE_URL must be http://host:port or https.")
     return str(parsed.copy_with(userinfo=b"", query=None, fragment=None)).rstrip("/")
 
 
@@ -342,7 +340,7 @@ def _refusal(status: int, answer: bytes, ids: list[str], url: str) -> PermanentE
     """The service's reason for a refusal, with the transaction and the field it names."""
     reason, details = _reason(answer, ids)
     message = f"The ML service refuses a request with status {status}: {reason}. {_REMEDIES.get(status, '')}".rstrip()
-    return PermanentError(Stage.PROCESS, Code.SERVICE_REFUSED, message, url=url, status=status, **details)
+    return PermanentError(Code.SERVICE_REFUSED, message, url=url, status=status, **details)
 
 
 def _reason(answer: bytes, ids: list[str]) -> tuple[str, dict[str, object]]:

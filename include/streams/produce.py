@@ -19,7 +19,7 @@ import duckdb
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import ColumnType
-from include.errors import Code, PermanentError, Stage
+from include.errors import Code, PermanentError
 from include.errors.registry import message
 from include.samples.badness import SampleFormat
 from include.samples.writer import write_sample
@@ -201,6 +201,4 @@ def _row(value: bytes) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, reason: str) -> PermanentError:
-    return PermanentError(
-        Stage.CLAIM, Code.UNREADABLE_FILE, message(Code.UNREADABLE_FILE, "local", reason=reason), file=str(path)
-    )
+    return PermanentError(Code.UNREADABLE_FILE, message(Code.UNREADABLE_FILE, "local", reason=reason), file=str(path))

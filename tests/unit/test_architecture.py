@@ -124,7 +124,7 @@ def code_uses() -> str:
         path.read_text()
         for folder in folders
         for path in (ROOT / folder).rglob("*.py")
-        if not {"errors", "samples"} & set(path.parts)
+        if not {"errors", "samples"} & set(path.relative_to(ROOT).parts)
     ) + "\n".join(path.read_text() for path in (ROOT / "sql").rglob("*.sql"))
 
 

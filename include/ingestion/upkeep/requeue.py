@@ -66,7 +66,7 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
         "file_ids": None if selection.file_ids is None else list(selection.file_ids),
         "statuses": [Status.failed_in(stage).value for stage in stages],
     }
-    with warehouse_errors("reprocess"), ledger.connection.cursor() as cursor:
+    with warehouse_errors(), ledger.connection.cursor() as cursor:
         cursor.execute(statement("quarantined_files"), values)
         rows = cursor.fetchall()
     keys, missing, waiting, refused = [], [], [], []

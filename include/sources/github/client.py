@@ -23,7 +23,6 @@ from tenacity import wait_random_exponential as random_exponential
 
 from include.errors import Code, PermanentError, RetryableError, visible
 from include.sources.github import limits
-from include.sources.github.endpoints import SOURCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -166,7 +165,7 @@ class GithubClient:
             moved = self._same_server_url(url, response.headers.get("location", ""))
             log.warning("%s has moved to %s; change the name in GITHUB_REPOSITORIES.", url.path, moved.path)
             url = moved
-        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, "The API redirects too often.", url=_shown(url))
+        raise PermanentError(Code.SOURCE_REFUSED, "The API redirects too often.", url=_shown(url))
 
     def _answer(self, target: str, response: httpx.Response, etag: str | None) -> Answer:
         status, url = response.status_code, response.request.url
@@ -174,7 +173,7 @@ class GithubClient:
             reason = _error_message(response.content)
             remedy = _REMEDIES.get(status, "Look up this status in the API's documentation.")
             message = f"The API refuses with status {status}: {reason.rstrip('.')}. {remedy}"
-            raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, url=_shown(url), status=status)
+            raise PermanentError(Code.SOURCE_REFUSED, message, url=_shown(url), status=status)
         following = _next_link(response.headers.get("link", ""))
         return Answer(
             target,
@@ -197,7 +196,6 @@ class GithubClient:
             found = httpx.URL("")
         if not link or _origin(found) != _origin(self._base) or found.userinfo:
             raise PermanentError(
-                SOURCE,
                 Code.SOURCE_REFUSED,
                 "The API's response links to another server. The link is not followed, because the token is only for "
                 "this one. Check the address in the connection source_github.",
@@ -243,7 +241,7 @@ class GithubClient:
             f"The API's rate limit is used up until {resets:%Y-%m-%d %H:%M:%S} UTC. {why} What was collected is kept, "
             "and the next run continues from there; a token in the connection source_github has a higher limit."
         )
-        return RetryableError(SOURCE, Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}")
+        return RetryableError(Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}")
 
     def _pause(self, seconds: float) -> None:
         self.waited_seconds += seconds
@@ -264,7 +262,6 @@ class GithubClient:
             failure = error.last_attempt.exception()
             status = getattr(failure, "status", None)
             raise RetryableError(
-                SOURCE,
                 Code.SOURCE_UNAVAILABLE,
                 f"The API did not return a valid response. Last attempt: {failure}.",
                 url=_shown(url),
@@ -362,7 +359,6 @@ def _checked_url(address: str) -> httpx.URL:
         url = httpx.URL("")
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query:
         raise PermanentError(
-            SOURCE,
             Code.SOURCE_REFUSED,
             "The host of the connection source_github must be the API's address, for example https://api.github.com; "
             "the token is its password.",
@@ -375,7 +371,6 @@ def _checked_token(token: SecretStr) -> str:
     value = token.get_secret_value().strip()
     if not all("!" <= letter <= "~" for letter in value):
         raise PermanentError(
-            SOURCE,
             Code.SOURCE_REFUSED,
             "The password of the connection source_github is not a token: it has spaces, line breaks or characters "
             "outside ASCII. Copy the token again.",
