@@ -128,7 +128,8 @@ class PollingSensor(BaseSensorOperator):
         until = datetime.now(UTC) + timedelta(seconds=self.timeout)
         trigger = self.trigger(until)
         try:
-            found = in_stage(Stage.CLAIM)(trigger.poll)()
+            with in_stage(Stage.CLAIM):
+                found = trigger.poll()
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         except RetryableError as error:

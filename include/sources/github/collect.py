@@ -99,7 +99,8 @@ class Collector:
             self._states.save(repository, endpoint.name, before, RESET)
         reading, failure = Reading(), None
         try:
-            in_stage(SOURCE)(self._read)(before, reading, endpoint, done)
+            with in_stage(SOURCE):
+                self._read(before, reading, endpoint, done)
         except PipelineError as error:
             failure = error
         done.requests = self._client.requests - requests
