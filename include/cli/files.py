@@ -11,7 +11,7 @@ import typer
 from include.cli.output import fail, print_rows
 from include.cli.platform_access import use_platform
 from include.cli.stores import explained, query
-from include.errors import visible
+from include.errors import in_stage, visible
 from include.errors.registry import remedies, stops_the_work
 
 _COLUMNS = ("id", "status", "dataset", "file", "read", "loaded", "rejected", "code")
@@ -162,7 +162,7 @@ def _requeue(file_ids: list[int]) -> None:
 
     use_platform()
     settings = ingest_settings()
-    with explained(), connect(store_settings().warehouse()) as connection:
+    with explained(), in_stage("reprocess"), connect(store_settings().warehouse()) as connection:
         done = requeue(
             Selection(file_ids=tuple(file_ids)),
             settings.landing_bucket,
