@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from include.errors import PipelineError
+from include.errors import PipelineError, in_stage
 from metabase import report as page
 from metabase.client import MetabaseClient
 from metabase.dashboards import read_dashboards
@@ -71,7 +71,8 @@ def report(
 def _explained() -> Iterator[None]:
     """Print an error as one line on stderr, and exit with code 1."""
     try:
-        yield
+        with in_stage("metabase"):
+            yield
     except PipelineError as error:
         message = str(error)
     except ValidationError as error:

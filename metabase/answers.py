@@ -13,7 +13,6 @@ import psycopg
 from psycopg import errors as pg
 
 from include.stores.warehouse import connect, warehouse_errors
-from metabase.questions import STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -53,7 +52,7 @@ def ask(questions: Iterable[Question], config: WarehouseConfig) -> dict[str, Ans
         RetryableError: the warehouse does not answer.
         PermanentError: it refuses the role.
     """
-    with connect(config) as connection, warehouse_errors(STAGE):
+    with connect(config) as connection, warehouse_errors():
         return {question.name: _answer(question, connection, config) for question in questions}
 
 

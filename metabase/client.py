@@ -17,7 +17,6 @@ from include.errors import Code, PermanentError, RetryableError
 from include.stores.http import Address, HttpClient, Policy, Service
 from include.stores.http_response import FailedAttemptError, Response
 from metabase import bodies
-from metabase.questions import STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +29,6 @@ log = logging.getLogger(__name__)
 
 _SERVICE = Service(
     "Metabase",
-    STAGE,
     Code.SERVICE_UNAVAILABLE,
     Code.SERVICE_REFUSED,
     "METABASE_URL",
@@ -69,7 +67,7 @@ class MetabaseClient:
         self._http = HttpClient(_SERVICE, Address(settings.url), Policy.of(settings), sleep)
         for name in ("admin_password", "warehouse_password"):
             if not (password := getattr(settings, name).get_secret_value()):
-                raise PermanentError(STAGE, Code.SERVICE_REFUSED, f"METABASE_{name.upper()} is empty.")
+                raise PermanentError(Code.SERVICE_REFUSED, f"METABASE_{name.upper()} is empty.")
             self._http.hide(password)
 
     def __enter__(self) -> Self:
@@ -181,7 +179,7 @@ class MetabaseClient:
                 last = str(error)
             if self._clock() >= deadline:
                 message = f"Metabase has not started within {self._settings.start_seconds:g} seconds: {last}."
-                raise RetryableError(STAGE, Code.SERVICE_UNAVAILABLE, message, url=self._http.url)
+                raise RetryableError(Code.SERVICE_UNAVAILABLE, message, url=self._http.url)
             log.info("Metabase is not ready: %s", last)
             self._sleep(self._settings.poll_seconds)
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PermanentError
 from metabase import bodies
-from metabase.questions import STAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -177,7 +176,6 @@ class _Work:
     def _verify(self, kind: str, name: str, wanted: Body, held: Any) -> None:
         if paths := bodies.differences(wanted, held):
             raise PermanentError(
-                STAGE,
                 Code.SERVICE_REFUSED,
                 f"Metabase accepted the {kind} {name!r}, but has other values for {', '.join(paths)}. Its version may "
                 "not support these keys, or another user changes it at the same time.",
@@ -199,7 +197,6 @@ def _only(name: str, kinds: str, listed: Iterable[Body]) -> Body | None:
     found = [one for one in listed if one.get("name") == name and not one.get("archived")]
     if len(found) > 1:
         raise PermanentError(
-            STAGE,
             Code.SERVICE_REFUSED,
             f"Metabase has {len(found)} {kinds} called {name!r}; rename or remove all but the one to provision.",
         )

@@ -20,7 +20,6 @@ from include.errors import Code, PermanentError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-STAGE = "metabase"
 QUESTIONS_DIR = Path(__file__).parent / "questions"
 
 _HEADER = re.compile(r"(?:--[^\n]*\n)+")
@@ -169,7 +168,7 @@ def read_question(path: Path) -> Question:
 
 def refusal(path: Path, problem: str) -> PermanentError:
     """Return the error about a file of a question or dashboard."""
-    return PermanentError(STAGE, Code.CONTRACT_INVALID, f"{path.parent.name}/{path.name}: {problem}")
+    return PermanentError(Code.CONTRACT_INVALID, f"{path.parent.name}/{path.name}: {problem}")
 
 
 def problem_of(error: yaml.YAMLError | ValidationError) -> str:

@@ -11,7 +11,8 @@ import typer
 from include.cli.output import fail, print_rows
 from include.cli.platform_access import use_platform
 from include.cli.stores import explained, query
-from include.errors import visible
+from include.errors import in_stage, visible
+from include.errors.registry import remedies, stops_the_work
 
 _COLUMNS = ("id", "status", "dataset", "file", "read", "loaded", "rejected", "code")
 _ERROR_COLUMNS = ("source_row", "source_line", "column_name", "code", "message")
@@ -52,8 +53,9 @@ def files(
 def show(file_id: FileId, as_json: AsJson = False) -> None:
     """Show everything that the ledger holds of a file: status, counts, times, where it is now."""
     entry = _entry(file_id)
+    codes = [entry["error_code"], *sorted(entry["rejects_by_code"] or {})]
     if as_json:
-        typer.echo(json.dumps(entry, indent=2))
+        typer.echo(json.dumps(entry | {"what_to_do": remedies(codes)}, indent=2))
         return
     counts = [f"{name} {entry[f'rows_{name}']:,}" for name in _COUNTED if entry[f"rows_{name}"] is not None]
     rejects = [f"{code} {count:,}" for code, count in sorted((entry["rejects_by_code"] or {}).items())]
@@ -75,6 +77,7 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
     for name, value in lines.items():
         if value not in {None, ""}:
             typer.echo(f"{name:<10} {visible(str(value))}")
+    _print_remedies(codes)
     if rejects:
         typer.echo(f"\nThe refused rows: filegate errors {file_id}")
 
@@ -83,9 +86,10 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
 def errors(file_id: FileId, as_json: AsJson = False) -> None:
     """List why a file or its rows were refused: line, column, code, message. The ledger keeps the first rows."""
     entry, rows = _entry(file_id), query("list_rejected_rows", {"file_id": file_id})
+    codes = [entry["error_code"], *sorted({row["code"] for row in rows})]
     if as_json:
         refusal = {name: entry[name] for name in ("status", "error_code", "error_message")}
-        typer.echo(json.dumps(refusal | {"rows": rows}, indent=2))
+        typer.echo(json.dumps(refusal | {"rows": rows, "what_to_do": remedies(codes)}, indent=2))
         return
     if entry["error_message"]:
         typer.echo(visible(f"{entry['status']}: {entry['error_code']}: {entry['error_message']}"))
@@ -93,6 +97,7 @@ def errors(file_id: FileId, as_json: AsJson = False) -> None:
         print_rows(rows, _ERROR_COLUMNS, as_json=False)
     elif not entry["error_message"]:
         typer.echo("no row was refused")
+    _print_remedies(codes)
 
 
 @app.command()
@@ -157,7 +162,7 @@ def _requeue(file_ids: list[int]) -> None:
 
     use_platform()
     settings = ingest_settings()
-    with explained(), connect(store_settings().warehouse()) as connection:
+    with explained(), in_stage("reprocess"), connect(store_settings().warehouse()) as connection:
         done = requeue(
             Selection(file_ids=tuple(file_ids)),
             settings.landing_bucket,
@@ -178,6 +183,19 @@ def _requeue(file_ids: list[int]) -> None:
     typer.echo(f"{len(done.keys):,} of {len(file_ids):,} files moved")
     if any(left.values()):
         raise typer.Exit(1)
+
+
+def _print_remedies(codes: list[str | None]) -> None:
+    """Print what to do about the file's code, which comes first, and those of its rows.
+
+    The message of a file that is refused for its content ends with its own remedy, which is more exact.
+    """
+    file, *rows = codes
+    shown = remedies([file, *rows] if stops_the_work(file) else rows)
+    if shown:
+        typer.echo("\nWhat to do:")
+    for code, remedy in shown.items():
+        typer.echo(f"  {code}: {remedy}")
 
 
 def _entry(file_id: int) -> dict[str, Any]:

@@ -65,14 +65,14 @@ class Remains:
 class ContractError(PermanentError):
     """A contract file cannot be used. It has every problem of the file, so that all can be fixed at once."""
 
+    stage = "contract"
+
     @classmethod
     def of(cls, file: Path, problems: Iterable[Problem], remains: Remains | None = None) -> ContractError:
         """Build the error for `file`; `remains` is what could be read of it."""
         found = tuple(problems)
         count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-        return cls(
-            "contract", Code.CONTRACT_INVALID, f"{file.name} has {count}", file=file, problems=found, remains=remains
-        )
+        return cls(Code.CONTRACT_INVALID, f"{file.name} has {count}", file=file, problems=found, remains=remains)
 
     @property
     def file(self) -> Path:

@@ -38,9 +38,11 @@ def remember_headers(connection: Connection, dataset: str, headers: Mapping[str,
     for column, source in connection.execute(_REMEMBERED, [dataset, columns, sources]).fetchall():
         given = by_column.get(column)
         if given is None or matching(given) != matching(source):
-            raise FileRefusedError(
+            raise FileRefusedError.for_code(
                 Code.DUPLICATE_COLUMNS,
-                f"The column {column} of raw.{dataset} belongs to the header '{source}'; the file has "
-                f"'{given if given is not None else source}' for it.",
-                "Rename the header, or name the column in the contract.",
+                "added",
+                column=column,
+                dataset=dataset,
+                source=source,
+                given=given if given is not None else source,
             )

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.model import Contract, Severity
-from include.errors import Code, RetryableError, Stage
+from include.errors import Code, RetryableError
 from include.ingestion.records import FileRefusedError, QualityResult
 from include.stores.expectations import (
     close_source,
@@ -85,11 +85,7 @@ def judge(contract: Contract, results: list[QualityResult]) -> None:
             f"{r.expectation}{f' on {r.column}' if r.column else ''}: expected {r.expected}, saw {r.observed}"
             for r in failed
         )
-        raise FileRefusedError(
-            Code.EXPECTATION_FAILED,
-            f"A critical expectation of {contract.dataset} failed: {listed}.",
-            "Check the file as a whole: it may be incomplete, hold its rows twice, or come from another source.",
-        )
+        raise FileRefusedError.for_code(Code.EXPECTATION_FAILED, dataset=contract.dataset, expectations=listed)
 
 
 def _suite(contract: Contract) -> Any:
@@ -105,7 +101,6 @@ def _result(item: Any) -> QualityResult:
     config = item.expectation_config
     if reason := raised(item.exception_info):
         raise RetryableError(
-            Stage.LOAD,
             Code.EXPECTATION_FAILED,
             "An expectation could not be evaluated.",
             expectation=config.type,

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from include.errors import Code, visible
+from include.errors.registry import message
 from include.ingestion.object_keys import incoming_prefix, without_nul
 from include.ingestion.waiting import objects_to_skip
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move
@@ -131,10 +132,7 @@ def moved_from_nul(item: ObjectInfo, bucket: str, objects: ObjectStore) -> bool:
 
 def worker_died(attempts: int, stage: str) -> str:
     """The message for a file whose worker died in each of its attempts."""
-    return (
-        f"The worker died {attempts} times with this file, last in stage {stage}. Look into the task's log: "
-        "memory, disk, or a crash in a library. Then reprocess the file."
-    )
+    return message(Code.WORKER_DIED, attempts=attempts, stage=stage)
 
 
 def batched(files: list[tuple[int, int]], settings: IngestSettings) -> list[list[int]]:

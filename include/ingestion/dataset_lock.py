@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 
 from psycopg import errors as pg
 
-from include.errors import visible
+from include.errors import Code, visible
+from include.errors.registry import message
 from include.stores.sql_text import statement
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class _Wait:
         entry, stores = self.attempt.entry, self.attempt.stores
         holder = stores.ledger.read(file_id)
         key = holder.shown_key if holder is not None else "not in the ledger"
-        message = f"Has waited {seconds:.0f} s for file {file_id} ({key}), which loads into raw.{entry.dataset}."
-        log.info("File %s (%s): %s", entry.file_id, entry.shown_key, message)
-        values = {"file_id": entry.file_id, "message": visible(message)}
+        waits = message(Code.WAITING_FOR_LOADER, seconds=seconds, file_id=file_id, key=key, dataset=entry.dataset)
+        log.info("File %s (%s): %s", entry.file_id, entry.shown_key, waits)
+        values = {"file_id": entry.file_id, "message": visible(waits)}
         stores.connection.execute(statement("record_lock_wait"), values)

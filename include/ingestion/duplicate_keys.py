@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import Contract, OnDuplicate
 from include.errors import Code, visible
+from include.errors.registry import message
 from include.ingestion.loaded_rows import as_loaded, parquet_rows
 from include.ingestion.readers.raw_records import OpenFile, Raw, raw_records
 from include.ingestion.records import Duplicates, Reject, Validated
@@ -183,7 +184,7 @@ class _Search:
         newest = (
             f"the same {self._contract.newest_by}" if self._contract.newest_by else "no column that says which is newer"
         )
-        return visible(f"The key {key} is also in {where}, with other values and {newest}.")
+        return visible(message(Code.CONFLICTING_DUPLICATE, key=key, where=where, newest=newest))
 
     def _add_contents(self) -> None:
         """Create the table `contents`: a hash of all values of each tied row."""

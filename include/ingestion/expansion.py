@@ -27,8 +27,4 @@ def allowed_bytes(size_bytes: int, settings: IngestSettings) -> int:
 
 def too_large(limit: int) -> FileRefusedError:
     """The error for a file that expands to more than `limit` bytes."""
-    return FileRefusedError(
-        Code.TOO_LARGE,
-        f"The file expands to more than {limit:,} bytes.",
-        "Split it, or raise INGEST_MAX_EXPANDED_BYTES, or INGEST_MAX_EXPANSION_RATIO if it is no decompression bomb.",
-    )
+    return FileRefusedError.for_code(Code.TOO_LARGE, "expanded", limit=limit)

@@ -16,10 +16,10 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
-from include.errors import Code, PermanentError, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError
+from include.errors.registry import message
 from include.ingestion.expansion import allowed_bytes, too_large
 from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
-from include.ingestion.waiting import NOT_SERVED_REMEDY, not_served
 from include.stores.object_store import ObjectMissingError, ObjectStore
 
 if TYPE_CHECKING:
@@ -40,9 +40,8 @@ class ObjectChangedError(RetryableError):
     def of(cls, entry: FileEntry) -> ObjectChangedError:
         """The error for a file."""
         return cls(
-            Stage.VALIDATE,
             Code.OBJECT_REPLACED,
-            "The file changed since it was claimed, or is still being written; it is read once it stops changing.",
+            message(Code.OBJECT_REPLACED),
             key=entry.object_key,
         )
 
@@ -56,26 +55,16 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
         RetryableError: the store or the worker's disk fails.
     """
     if entry.size_bytes > settings.max_file_bytes:
-        raise FileRefusedError(
-            Code.TOO_LARGE,
-            f"The file has {entry.size_bytes:,} bytes; the limit is {settings.max_file_bytes:,}.",
-            "Split it, or raise INGEST_MAX_FILE_BYTES.",
-        )
+        raise FileRefusedError.for_code(Code.TOO_LARGE, "stored", size=entry.size_bytes, limit=settings.max_file_bytes)
     try:
         info, chunks = store.read(entry.bucket, entry.object_key, CHUNK_BYTES)
     except ObjectMissingError as error:
-        raise FileRefusedError(
-            Code.OBJECT_VANISHED, "The file was removed before it could be read.", "Drop it again."
-        ) from error
+        raise FileRefusedError.for_code(Code.OBJECT_VANISHED) from error
     except PermanentError as error:
         answer = store.unreadable(error, entry.bucket, entry.object_key)
         if not answer:
             raise
-        raise FileRefusedError(
-            Code.OBJECT_UNREADABLE,
-            not_served(answer),
-            f"It stays where it is. {NOT_SERVED_REMEDY}",
-        ) from error
+        raise FileRefusedError.for_code(Code.OBJECT_UNREADABLE, "claimed", answer=answer) from error
     if info.etag != entry.etag:
         raise ObjectChangedError.of(entry)
     spooled = _spool(chunks, folder / "raw")
@@ -103,24 +92,16 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
     except DAMAGES as error:
         raise damaged(layout.compression, error) from error
     except UnicodeDecodeError as error:
-        raise FileRefusedError(
-            Code.BAD_ENCODING,
-            f"The text begins as {layout.encoding} and then is not: {error.reason}.",
-            "Write the file again, as UTF-8 if you can.",
+        raise FileRefusedError.for_code(
+            Code.BAD_ENCODING, "file", encoding=layout.encoding, reason=error.reason
         ) from error
 
 
 def damaged(compression: str, error: Exception) -> FileRefusedError:
     """The error for compressed data that cannot be expanded: cut off, or damaged."""
     if isinstance(error, EOFError):
-        return FileRefusedError(
-            Code.TRUNCATED_FILE,
-            f"The {compression} data is cut off: its end is missing.",
-            "Upload the whole file again.",
-        )
-    return FileRefusedError(
-        Code.UNREADABLE_FILE, f"The {compression} data is damaged: {error}.", "Compress and send the file again."
-    )
+        return FileRefusedError.for_code(Code.TRUNCATED_FILE, "compression", compression=compression)
+    return FileRefusedError.for_code(Code.UNREADABLE_FILE, "compression", compression=compression, reason=error)
 
 
 def open_expanded(path: Path, compression: str) -> IO[bytes]:
@@ -203,9 +184,7 @@ def _spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
-        raise RetryableError(
-            Stage.VALIDATE, Code.DISK_FULL, "The worker's spool folder is full.", folder=str(path.parent)
-        ) from error
+        raise RetryableError(Code.DISK_FULL, message(Code.DISK_FULL, "spool"), folder=str(path.parent)) from error
     return SpooledFile(
         path=path,
         sha256=digest.hexdigest(),

@@ -57,11 +57,7 @@ def map_columns(
         FileRefusedError: too many, duplicate or missing columns, or unknown ones where the contract refuses them.
     """
     if len(given) > max_columns:
-        raise FileRefusedError(
-            Code.TOO_MANY_COLUMNS,
-            f"The file has {len(given):,} columns; the limit is {max_columns}.",
-            "Send the contract's columns only, or raise INGEST_MAX_COLUMNS.",
-        )
+        raise FileRefusedError.for_code(Code.TOO_MANY_COLUMNS, columns=len(given), limit=max_columns)
     wanted = wanted_columns(contract)
     names = tuple(column_of(name, wanted) for name in given)
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
@@ -69,11 +65,7 @@ def map_columns(
     _refuse_duplicates([key for key, _ in known], [own for _, own in known])
     missing = [c.name for c in contract.source_columns if c.required and c.name not in names]
     if missing:
-        raise FileRefusedError(
-            Code.MISSING_COLUMNS,
-            f"Required columns are missing: {_list(missing)}. The file has: {_list(list(given))}.",
-            "Add them, with a header line if there was none.",
-        )
+        raise FileRefusedError.for_code(Code.MISSING_COLUMNS, missing=_list(missing), given=_list(list(given)))
     unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
     own_names = [name for _, name in unknown]
     _refuse_duplicates(
@@ -120,11 +112,7 @@ def wanted_columns(contract: Contract) -> dict[str, str]:
 def refuse_nul(given: Sequence[str]) -> None:
     """Raise if a column's name holds a NUL character: PostgreSQL's names and keys of documents cannot have one."""
     if broken := [name for name in given if "\0" in name]:
-        raise FileRefusedError(
-            Code.UNREADABLE_FILE,
-            f"The header cannot be read: names of columns hold a NUL character: {_list(broken)}.",
-            "Write the header again, without NUL characters.",
-        )
+        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "nul in header", names=_list(broken))
 
 
 def _refuse_duplicates(keys: Sequence[str], given: Sequence[str]) -> None:
@@ -134,27 +122,14 @@ def _refuse_duplicates(keys: Sequence[str], given: Sequence[str]) -> None:
     if not duplicates:
         return
     if alike := sorted(set(duplicates)) if len(set(duplicates)) > len({key for key in keys if count[key] > 1}) else []:
-        raise FileRefusedError(
-            Code.DUPLICATE_COLUMNS,
-            f"Names of columns differ only in case, spaces, dashes or underscores: {_list(alike)}. They would be one "
-            "column.",
-            "Send one of them, or give each a name of its own.",
-        )
-    raise FileRefusedError(
-        Code.DUPLICATE_COLUMNS,
-        f"Names of columns occur more than once in the file: {_list(sorted(set(duplicates)))}.",
-        "Give each column a name of its own.",
-    )
+        raise FileRefusedError.for_code(Code.DUPLICATE_COLUMNS, "alike", names=_list(alike))
+    raise FileRefusedError.for_code(Code.DUPLICATE_COLUMNS, "equal", names=_list(sorted(set(duplicates))))
 
 
 def refuse_unknown(unknown: Sequence[str], contract: Contract) -> None:
     """Raise if there are unknown columns and the contract refuses them."""
     if unknown and contract.unknown_columns is UnknownColumns.REJECT:
-        raise FileRefusedError(
-            Code.UNKNOWN_COLUMNS,
-            f"The contract does not know these columns: {_list(list(unknown))}.",
-            "Remove them, or add them to the contract.",
-        )
+        raise FileRefusedError.for_code(Code.UNKNOWN_COLUMNS, unknown=_list(list(unknown)))
 
 
 def _list(names: list[str]) -> str:

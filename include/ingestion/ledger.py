@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PipelineError, RetryableError, Stage
+from include.errors.registry import message
 from include.ingestion.records import (
     AirflowRun,
     DuplicateContentError,
@@ -97,7 +98,7 @@ class Ledger:
             "modified": [item.modified_at for item in objects],
             **asdict(run),
         }
-        with warehouse_errors(Stage.CLAIM), self._durable():
+        with warehouse_errors(), self._durable():
             self._rows("update_changed_objects", values, returns=False)
             return [(row[0], row[1]) for row in self._rows("claim_files", values)]
 
@@ -133,7 +134,7 @@ class Ledger:
 
     def only_deletes(self, entry: FileEntry, deletes: int) -> None:
         """Note a batch of messages that are all deletes as loaded: it has no row."""
-        with warehouse_errors(Stage.LOAD):
+        with warehouse_errors():
             self._advance("mark_only_deletes", entry.file_id, entry.attempts, {"deletes_ignored": deletes})
 
     def unfinished_messages(self, topic: str, partition: int, first_offset: int) -> UnfinishedMessages | None:
@@ -195,15 +196,14 @@ class Ledger:
         """
         for file_id, key in self._rows("earlier_file", {"file_id": entry.file_id}):
             raise RetryableError(
-                entry.stage,
                 Code.EARLIER_FILE_WAITS,
-                f"File {file_id} was written before this one and must be loaded before it.",
+                message(Code.EARLIER_FILE_WAITS, file_id=file_id),
                 earlier=key,
             )
 
     def validated(self, entry: FileEntry, result: Validated) -> None:
         """Note that a file was read, and which of its rows are refused."""
-        with warehouse_errors(Stage.VALIDATE), self._connection.transaction():
+        with warehouse_errors(), self._connection.transaction():
             self._add_rejects(entry.file_id, result.rejects.first)
             values = {
                 "sha256": result.sha256,
@@ -216,7 +216,7 @@ class Ledger:
 
     def processed(self, entry: FileEntry, result: Processed) -> None:
         """Note how many rows are superseded by another row of the same file."""
-        with warehouse_errors(Stage.PROCESS):
+        with warehouse_errors():
             self._advance("mark_processed", entry.file_id, entry.attempts, {"rows_duplicate": result.rows_duplicate})
 
     def loaded(self, entry: FileEntry, result: Loaded, resend_no: int = 0) -> None:
@@ -242,7 +242,7 @@ class Ledger:
     def refused(self, entry: FileEntry, stage: Stage, refusal: FileRefusedError) -> None:
         """Note the verdict on a whole file, with its rejected rows."""
         status = Status.DUPLICATE if isinstance(refusal, DuplicateContentError) else Status.failed_in(stage)
-        with warehouse_errors(stage), self._durable():
+        with warehouse_errors(), self._durable():
             self._add_rejects(entry.file_id, refusal.rejects.first)
             self._fail(
                 entry.file_id,
@@ -259,17 +259,17 @@ class Ledger:
 
     def failed(self, file_id: int, attempts: int, stage: str, code: Code, message: str) -> None:
         """Note that the work on a file, in this attempt, stopped for a reason outside the file."""
-        with warehouse_errors(stage), self._durable():
+        with warehouse_errors(), self._durable():
             self._fail(file_id, attempts, Status.failed_in(stage), code, message)
 
     def postponed(self, entry: FileEntry, code: Code, message: str) -> None:
         """Note why a file waits for another attempt."""
-        with warehouse_errors(entry.stage):
+        with warehouse_errors():
             self._advance("postpone_file", entry.file_id, entry.attempts, {"code": code, "message": message})
 
     def quality(self, entry: FileEntry, results: Iterable[QualityResult]) -> None:
         """Store the results of the table-level expectations. They replace those of an earlier attempt."""
-        with warehouse_errors(Stage.LOAD), self._connection.transaction(), self._connection.cursor() as cursor:
+        with warehouse_errors(), self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute("DELETE FROM ops.quality_result WHERE file_id = %s", [entry.file_id])
             cursor.executemany(
                 "INSERT INTO ops.quality_result (dataset, file_id, expectation, column_name, severity, success, "
@@ -314,7 +314,7 @@ class Ledger:
             "file_ids": None if file_ids is None else list(file_ids),
             "statuses": [status.value for status in statuses],
         }
-        with warehouse_errors("reprocess"), self._connection.cursor() as cursor:
+        with warehouse_errors(), self._connection.cursor() as cursor:
             cursor.execute(statement("quarantined_files"), values)
             return [(row[0], row[1], row[2]) for row in cursor.fetchall()]
 
@@ -368,11 +368,10 @@ class Ledger:
         with self._connection.cursor() as cursor:
             cursor.execute(statement(name), {**values, "file_id": file_id, "attempts": attempts})
             if cursor.rowcount != 1:
-                raise StaleAttemptError(
-                    name, Code.INTERNAL, "Another worker has this file.", file_id=file_id, attempts=attempts
-                )
+                stale = message(Code.INTERNAL, "stale attempt")
+                raise StaleAttemptError(Code.INTERNAL, stale, file_id=file_id, attempts=attempts)
 
     def _rows(self, name: str, values: Mapping[str, object], *, returns: bool = True) -> list[tuple[Any, ...]]:
-        with warehouse_errors(name), self._connection.cursor() as cursor:
+        with warehouse_errors(), self._connection.cursor() as cursor:
             cursor.execute(statement(name), values)
             return cursor.fetchall() if returns else []

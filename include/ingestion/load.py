@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import errors as pg
 
-from include.errors import Code, PermanentError, Stage, visible
+from include.errors import Code, PermanentError, visible
 from include.ingestion.added_columns import remember_headers
 from include.ingestion.attempt import find_duplicate
 from include.ingestion.audit import judge
@@ -51,7 +51,7 @@ def load(attempt: Attempt, validated: Validated, processed: Processed) -> Loaded
     contract, entry, stores = attempt.contract, attempt.entry, attempt.stores
     target = Target(contract, entry.file_id, entry.attempts, validated.extra_columns)
     connection = stores.connection
-    with warehouse_errors(Stage.LOAD):
+    with warehouse_errors():
         remember_headers(connection, contract.dataset, validated.headers)
         _prepare_table(attempt, target)
         with _staging(connection, target):
@@ -80,7 +80,6 @@ def _prepare_table(attempt: Attempt, target: Target) -> None:
         if changed == _MOST_CHANGES:
             missing = ", ".join(target.shape(connection).missing)
             raise PermanentError(
-                Stage.LOAD,
                 Code.INTERNAL,
                 f"The table raw.{dataset} was changed for its contract and still lacks columns: {missing}.",
                 dataset=dataset,
@@ -98,12 +97,7 @@ def _prepare_table(attempt: Attempt, target: Target) -> None:
             time.sleep(_ALTER_PAUSE_SECONDS)
         except pg.FeatureNotSupported as error:
             detail = visible(f"{error.diag.message_primary}: {error.diag.message_detail}")
-            raise FileRefusedError(
-                Code.TABLE_DIFFERS,
-                f"The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
-                "As the owner, drop the objects that depend on the column, then reprocess the file. The next run of "
-                "dbt creates its views again.",
-            ) from error
+            raise FileRefusedError.for_code(Code.TABLE_DIFFERS, "refused", dataset=dataset, detail=detail) from error
 
 
 def _is_complete(target: Target, connection: Connection) -> bool:
@@ -157,7 +151,6 @@ def _check_types(schema: pa.Schema, target: Target) -> None:
     for name, given, expected in zip(schema.names, schema.types, wanted.types, strict=True):
         if given != expected:
             raise PermanentError(
-                Stage.LOAD,
                 Code.INTERNAL,
                 f"The column {name} would be copied as {given}, and the staging table holds {expected}.",
                 dataset=target.contract.dataset,
@@ -211,7 +204,6 @@ def _merge(target: Target, processed: Processed, connection: Connection) -> Load
     inserted, updated = after[0] - before[0], after[1] - before[1]
     if inserted + updated != merged:
         raise PermanentError(
-            Stage.LOAD,
             Code.INTERNAL,
             "PostgreSQL's counters disagree with the merge (is track_counts on?).",
             merged=merged,
@@ -233,5 +225,5 @@ def _counters(connection: Connection, table: str) -> tuple[int, int]:
         {"t": table},
     ).fetchone()
     if row is None:
-        raise PermanentError(Stage.LOAD, Code.INTERNAL, "PostgreSQL keeps no counters.")
+        raise PermanentError(Code.INTERNAL, "PostgreSQL keeps no counters.")
     return int(row[0]), int(row[1])

@@ -99,11 +99,7 @@ def ingest(
             entry.shown_key,
             current.stage,
         )
-        raise PermanentError(
-            current.stage,
-            Code.INTERNAL,
-            f"The pipeline itself failed ({type(error).__name__}); the task's log has more.",
-        ) from error
+        raise PermanentError(Code.INTERNAL, error=type(error).__name__).with_stage(current.stage) from error
     log.info("File %s (%s): %s", entry.file_id, entry.shown_key, loaded)
     return loaded
 

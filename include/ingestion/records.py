@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Self
 
 from include.errors import Code, Stage, visible
+from include.errors.registry import text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -250,6 +251,11 @@ class FileRefusedError(Exception):
         self.rows_read: int | None = None
         self.rejects = Rejects()
 
+    @classmethod
+    def for_code(cls, code: Code, variant: str = "", /, **values: object) -> Self:
+        """The refusal with the registry's message and remedy of a code."""
+        return cls(code, *text(code, variant, **values))
+
     def about(
         self,
         *,
@@ -279,9 +285,5 @@ class DuplicateContentError(FileRefusedError):
     """The same bytes were loaded before, as file `of`."""
 
     def __init__(self, of: int) -> None:
-        super().__init__(
-            Code.DUPLICATE_CONTENT,
-            f"The same content was loaded before, as file {of}.",
-            "Nothing to do: no row was touched.",
-        )
+        super().__init__(Code.DUPLICATE_CONTENT, *text(Code.DUPLICATE_CONTENT, file_id=of))
         self.of = of

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.expressions import quoted
 from include.contracts.model import Column, Contract, UnknownColumns
 from include.errors import Code
+from include.errors.registry import message
 from include.ingestion.pglz import compressed_size
 
 if TYPE_CHECKING:
@@ -63,17 +64,11 @@ class RowSize:
         """The reason why PostgreSQL refuses a row; None if the row fits."""
         if self._long_key and (size := self._key_bytes(row)) > MOST_KEY_BYTES:
             key = self.contract.key
-            message = (
-                f"The key ({', '.join(key)}) takes {size:,} bytes in PostgreSQL's index, where {MOST_KEY_BYTES:,} fit. "
-                "Send a shorter key, or choose another in the contract."
-            )
-            return Fault(Code.KEY_TOO_LONG, message, key[0] if len(key) == 1 else None)
+            too_long = message(Code.KEY_TOO_LONG, key=", ".join(key), size=size, limit=MOST_KEY_BYTES)
+            return Fault(Code.KEY_TOO_LONG, too_long, key[0] if len(key) == 1 else None)
         if self._wide_row and (size := self._row_bytes(row)) > MOST_ROW_BYTES:
-            message = (
-                f"The row takes {size:,} bytes in PostgreSQL, where {MOST_ROW_BYTES:,} fit; a long text counts as "
-                f"{_POINTER}. Send fewer columns, or split the dataset."
-            )
-            return Fault(Code.ROW_TOO_WIDE, message)
+            too_wide = message(Code.ROW_TOO_WIDE, size=size, limit=MOST_ROW_BYTES, pointer=_POINTER)
+            return Fault(Code.ROW_TOO_WIDE, too_wide)
         return None
 
     @cached_property

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from include.errors import PermanentError, PipelineError, Stage
+from include.errors import PermanentError, PipelineError, Stage, in_stage
 from include.ingestion.object_keys import REJECTS, REPORT, clear_spool, rejects_key, settled_key
 from include.ingestion.records import FileEntry, Status
 from include.ingestion.target import drop_staging, staging_left, staging_owner
@@ -73,9 +73,10 @@ def settle_dataset(contract: Contract, stores: Stores, settings: IngestSettings)
     return settle_entries(entries, stores)
 
 
+@in_stage(Stage.SETTLE)
 def settle_messages(topic: str, partition: int, stores: Stores, settings: IngestSettings) -> None:
     """Settle a partition's batches that have an outcome. Nothing is moved; leftovers of dead workers are removed."""
-    with warehouse_errors(Stage.SETTLE), stores.connection.transaction():
+    with warehouse_errors(), stores.connection.transaction():
         entries = stores.ledger.settle_messages(topic, partition)
         left = staging_left(stores.connection) if entries else []
         for entry in entries:
@@ -83,10 +84,11 @@ def settle_messages(topic: str, partition: int, stores: Stores, settings: Ingest
             _drop_staging_of(entry, left, stores.connection)
 
 
+@in_stage(Stage.SETTLE)
 def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
     """Settle these files. The moves run in threads that share the connection: do not open a transaction."""
     settled = Settled()
-    with warehouse_errors(Stage.SETTLE):
+    with warehouse_errors():
         left = staging_left(stores.connection) if entries else []
     reports = {entry.file_id: _report(entry, stores.ledger) for entry in entries}
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
@@ -94,7 +96,7 @@ def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
         for entry, move in moves:
             try:
                 target = move.result()
-                with warehouse_errors(Stage.SETTLE):
+                with warehouse_errors():
                     _drop_staging_of(entry, left, stores.connection)
                 stores.ledger.settled(entry.file_id, target)
             except Exception as error:

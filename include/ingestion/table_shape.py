@@ -101,11 +101,12 @@ def refuse(dataset: str, shape: Shape) -> None:
         FileRefusedError: there is a difference.
     """
     if shape.differences:
-        raise FileRefusedError(
+        raise FileRefusedError.for_code(
             Code.TABLE_DIFFERS,
-            f"The table raw.{dataset} differs from its contract: {'; '.join(shape.differences)}. Nothing was loaded.",
-            "Change the contract back, or change the table as its owner and then reprocess the file: "
-            f"{'; '.join(shape.remedies)}.",
+            "differences",
+            dataset=dataset,
+            differences="; ".join(shape.differences),
+            statements="; ".join(shape.remedies),
         )
 
 

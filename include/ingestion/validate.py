@@ -191,19 +191,15 @@ def _write(path: Path, tables: Iterator[pa.Table]) -> tuple[int, dict[str, str]]
 def _judge(contract: Contract, validated: Validated) -> None:
     rejects, read = validated.rejects, validated.rows_read
     if read == 0:
-        raise FileRefusedError(Code.NO_ROWS, "The file has no rows.", "Send it again once there are some.").about(
-            layout=validated.layout, rows_read=0
-        )
+        raise FileRefusedError.for_code(Code.NO_ROWS).about(layout=validated.layout, rows_read=0)
     if not contract.budget.allows(rejects.rows, read):
         first = rejects.first[0] if rejects.first else None
         example = ""
         if first is not None:
             line = f"line {first.source_line}" if first.source_line else f"row {first.source_row}"
             example = f" First: {line}{f', {first.column}' if first.column else ''}: {first.message} [{first.code}]"
-        raise FileRefusedError(
-            Code.ERROR_BUDGET_EXCEEDED,
-            f"{rejects.rows:,} of {read:,} rows are refused; the contract allows {_budget(contract)}.{example}",
-            "Correct the refused rows, each listed with its reason, and send them again.",
+        raise FileRefusedError.for_code(
+            Code.ERROR_BUDGET_EXCEEDED, rejected=rejects.rows, read=read, budget=_budget(contract), example=example
         ).about(layout=validated.layout, rows_read=read, rejects=rejects)
 
 

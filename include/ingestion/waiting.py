@@ -5,7 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from include.errors import Stage, visible
+from include.errors import Code, visible
+from include.errors.registry import message
 from include.ingestion.object_keys import incoming_prefix
 from include.ingestion.records import file_entry
 from include.stores.sql_text import statement
@@ -24,10 +25,6 @@ BACK_OFF = timedelta(seconds=60)
 # An object that has had no ETag for so long is not being written any more.
 UNREADABLE_AFTER = timedelta(minutes=5)
 # What the file's owner or an operator can do where the store refuses to serve an object.
-NOT_SERVED_REMEDY = (
-    "Restore it from cold storage or grant the pipeline's key the right to read it, then trigger reprocess_failed; or "
-    "upload it again."
-)
 # The number of objects that the sensor compares with the ledger at once.
 _AT_ONCE = 1_000
 _NOW = timedelta(0)
@@ -71,7 +68,7 @@ def sweep_is_due(bucket: str, warehouse: WarehouseConfig) -> bool:
         RetryableError: the warehouse does not answer.
         PermanentError: it refuses.
     """
-    with connect(warehouse) as connection, warehouse_errors(Stage.CLAIM):
+    with connect(warehouse) as connection, warehouse_errors():
         row = connection.execute(statement("sweep_is_due"), {"bucket": bucket}).fetchone()
         return bool(row and row[0])
 
@@ -83,7 +80,7 @@ def topic_backs_off(topic: str, warehouse: WarehouseConfig) -> bool:
         RetryableError: the warehouse does not answer, so nothing could be loaded now.
         PermanentError: it refuses.
     """
-    with connect(warehouse) as connection, warehouse_errors(Stage.CLAIM):
+    with connect(warehouse) as connection, warehouse_errors():
         row = connection.execute(statement("topic_backs_off"), {"topic": topic, "back_off": BACK_OFF}).fetchone()
         return bool(row and row[0])
 
@@ -105,47 +102,43 @@ def objects_to_skip(
         "etags": [item.etag for item in found],
         "back_off": back_off,
     }
-    with warehouse_errors(Stage.CLAIM):
+    with warehouse_errors():
         return {(row[0], row[1]) for row in connection.execute(statement("skipped_objects"), values)}
 
 
 def note_replaced(connection: Connection, file_id: int, versions: Iterable[ObjectInfo]) -> None:
     """Add the versions that this entry's version replaced before they were claimed to the entry's history."""
     messages = [replaced(version) for version in versions]
-    with warehouse_errors(Stage.SETTLE):
+    with warehouse_errors():
         connection.execute(statement("record_replaced_versions"), {"file_id": file_id, "messages": messages})
 
 
 def replaced(version: ObjectInfo) -> str:
     """The ledger's message for a version that was replaced before it was claimed."""
-    return (
-        f"{visible(version.key)}: the version {version.version_id} of {version.modified_at:%Y-%m-%d %H:%M:%S} UTC "
-        f"({version.size:,} bytes, ETag {version.etag}) was replaced before it was claimed. It was never read, and is "
-        "deleted now. Send its content again under another name if it is needed."
+    return message(
+        Code.REPLACED_BEFORE_CLAIM,
+        key=visible(version.key),
+        version=version.version_id,
+        modified_at=version.modified_at,
+        size=version.size,
+        etag=version.etag,
     )
 
 
 def postpone_move(connection: Connection, file_id: int) -> None:
     """Note that a file with an outcome could not be moved, so that its next attempt waits for the back-off."""
-    with warehouse_errors(Stage.SETTLE):
+    with warehouse_errors():
         connection.execute(statement("postpone_move"), {"file_id": file_id})
 
 
 def entries_without_contract(connection: Connection, bucket: str, datasets: Iterable[str]) -> list[FileEntry]:
     """Unsettled files of this bucket whose dataset is none of `datasets`."""
     values = {"bucket": bucket, "datasets": sorted(datasets)}
-    with warehouse_errors(Stage.CLAIM):
+    with warehouse_errors():
         return [file_entry(row) for row in connection.execute(statement("entries_without_contract"), values)]
-
-
-def not_served(answer: str) -> str:
-    """The ledger's message for an object that the store lists and refuses to serve, with the store's code."""
-    return f"The store lists the object and refuses to serve it ({answer})."
 
 
 def no_etag(item: ObjectInfo) -> str:
     """The ledger's message for an object that never gets an ETag."""
-    return (
-        f"The store has listed {visible(item.key)} without an ETag for {UNREADABLE_AFTER.total_seconds() / 60:.0f} "
-        "minutes: an upload that never ended, or an object that it cannot read. Upload it again, or delete it."
-    )
+    minutes = UNREADABLE_AFTER.total_seconds() / 60
+    return message(Code.OBJECT_UNREADABLE, "no ETag", key=visible(item.key), minutes=minutes)

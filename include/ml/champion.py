@@ -220,7 +220,6 @@ def _compared(config: WarehouseConfig, *runs: TrainingRun) -> pd.DataFrame:
             seed, share = int(run.parameters["seed"]), float(run.parameters["test_share"])
         except (KeyError, ValueError) as error:
             raise PermanentError(
-                examples.STAGE,
                 Code.TRACKING_REFUSED,
                 f"Run {run.run_id} has no valid parameters seed and test_share, so the commits held back from its "
                 f"model are unknown. If it is the champion, remove the alias.",
@@ -235,7 +234,6 @@ def _scores_of_champion(model: Any, version: int, commits: pd.DataFrame) -> dict
         return training.scores(model, commits)
     except Exception as error:
         raise PermanentError(
-            examples.STAGE,
             Code.TRACKING_REFUSED,
             f"Version {version} of {MODEL}, the champion, cannot score the current commits; remove its alias.",
             detail=f"{type(error).__name__}: {error}"[:500],

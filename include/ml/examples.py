@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from include.settings import TrainingSettings, WarehouseConfig
 
-STAGE = "train"
 LABEL = "is_merge"
 
 # The test set must have at least this many merges and this many other commits.
@@ -77,7 +76,7 @@ def read(config: WarehouseConfig) -> pd.DataFrame:
 
     from include.ml.commit_features import INPUTS
 
-    with connect(config) as connection, warehouse_errors(STAGE):
+    with connect(config) as connection, warehouse_errors():
         cursor = connection.execute(statement("read_training_examples"))
         names = [column.name for column in cursor.description or ()]
         frame = pd.DataFrame(cursor.fetchall(), columns=names)
@@ -112,7 +111,7 @@ def require_enough(frame: pd.DataFrame, settings: TrainingSettings) -> None:
                 f"needs {_LEAST_IN_TEST} of each: load more commits."
             )
     if complaint is not None:
-        raise PermanentError(STAGE, Code.TOO_FEW_EXAMPLES, complaint)
+        raise PermanentError(Code.TOO_FEW_EXAMPLES, complaint)
 
 
 def held_back(shas: Iterable[str], seed: int, share: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

@@ -36,7 +36,6 @@ EXPERIMENT = "commit-analysis"
 MODEL = "commit-classifier"
 CHAMPION = "champion"
 
-_STAGE = "tracking"
 _FORBIDDEN = 403
 # Packages that loading the model needs. Listed here, because MLflow takes many seconds to infer them.
 _REQUIREMENTS = ("scikit-learn", "pandas", "numpy", "skops")
@@ -143,7 +142,6 @@ class Tracking:
         key = self._keys.partition(",")[0]
         if not key:
             raise PermanentError(
-                _STAGE,
                 Code.MODEL_REFUSED,
                 "MODEL_SIGNING_KEY is not set, so the model cannot be signed and would be refused. Set it to the same "
                 "secret for training and the ML service.",
@@ -230,7 +228,7 @@ class Tracking:
                 model_file.check_signature(folder, run_id, signature, self._keys)
                 return model_file.load(folder)
             except (RefusedModelError, FileNotFoundError) as error:
-                raise PermanentError(_STAGE, Code.MODEL_REFUSED, f"{name} is refused: {error}.") from error
+                raise PermanentError(Code.MODEL_REFUSED, f"{name} is refused: {error}.") from error
 
     @contextmanager
     def _downloaded(self, address: str) -> Iterator[Path]:
@@ -299,9 +297,9 @@ class Tracking:
         detail = str(error).split("\n", maxsplit=1)[0][:500]
         if status >= 500:
             message = "MLflow does not respond, or responded with a server error."
-            return RetryableError(_STAGE, Code.TRACKING_UNAVAILABLE, message, url=self._address, detail=detail)
+            return RetryableError(Code.TRACKING_UNAVAILABLE, message, url=self._address, detail=detail)
         message = "MLflow refused the request."
-        return PermanentError(_STAGE, Code.TRACKING_REFUSED, message, url=self._address, status=status, detail=detail)
+        return PermanentError(Code.TRACKING_REFUSED, message, url=self._address, status=status, detail=detail)
 
 
 def _status(error: Any) -> int:

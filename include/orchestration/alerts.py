@@ -23,7 +23,7 @@ from pydantic import ValidationError
 
 from include.alerts.delivery import deliver
 from include.alerts.message import Alert, Item, counted
-from include.errors import Code, PipelineError
+from include.errors import Code, PipelineError, in_stage
 from include.ingestion.object_keys import INCOMING, REPORT
 from include.orchestration.stores import warehouse_ingest_config
 from include.settings import alert_settings, ingest_settings, quality_settings
@@ -326,7 +326,7 @@ def _rows(name: str, **values: Any) -> list[tuple[Any, ...]]:
     from include.stores.warehouse import connect, warehouse_errors
 
     config = warehouse_ingest_config().model_copy(update=_LIMITS)
-    with connect(config) as connection, warehouse_errors():
+    with in_stage("alerts"), connect(config) as connection, warehouse_errors():
         return connection.execute(statement(name), values).fetchall()
 
 

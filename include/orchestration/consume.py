@@ -9,6 +9,7 @@ from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
+from include.errors import Stage, in_stage
 from include.orchestration.alerts import alert_on_bad_messages, notify_waiting_files
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors, skip_on_outage
 from include.orchestration.message_sensor import WaitForMessages
@@ -102,6 +103,7 @@ def consume_dag(contract: Contract) -> DAG:
                 alert_on_bad_messages(contract) as watched,
                 no_retry_of_permanent_errors(),
                 skip_on_outage(),
+                in_stage(Stage.CLAIM),
                 connected_consumer(contract, run, ignore_threshold=ignore_threshold) as consumer,
             ):
                 watched.consumed = consumer.result

@@ -14,7 +14,7 @@ from airflow.sdk import Connection, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 from pydantic import SecretStr
 
-from include.errors import Code, RetryableError
+from include.errors import Code, RetryableError, in_stage
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import github_settings, ingest_settings
 
@@ -47,12 +47,12 @@ def collect_repository(repository: str) -> dict[str, dict[str, Any]]:
         AirflowSkipException: the rate limit of the API is used up, and no endpoint failed for another reason.
     """
     from include.sources.github.collect import collect_all
-    from include.sources.github.endpoints import checked_repository, endpoints_named
+    from include.sources.github.endpoints import SOURCE, checked_repository, endpoints_named
 
     context: Any = get_current_context()
     context["repository_label"] = repository
     full, retry = bool(context["params"].get("full")), context["ti"].try_number > 1
-    with no_retry_of_permanent_errors(), no_retry_within_the_limit():
+    with no_retry_of_permanent_errors(), no_retry_within_the_limit(), in_stage(SOURCE):
         checked_repository(repository)
         endpoints = endpoints_named(github_settings().endpoint_names)
         with connected_collector() as collector:

@@ -9,7 +9,7 @@ from airflow.sdk import dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.contracts.describe import describe
-from include.errors import RetryableError
+from include.errors import RetryableError, Stage, in_stage
 from include.ingestion.object_keys import incoming_prefix
 from include.orchestration.alerts import notify_quarantined_files, notify_waiting_files
 from include.orchestration.defaults import START, default_args, no_retry_of_permanent_errors, skip_on_outage
@@ -74,7 +74,7 @@ def ingest_dag(contract: Contract) -> DAG:
 
             context = get_current_context()
             run = AirflowRun(context["dag"].dag_id, context["run_id"])
-            with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
+            with no_retry_of_permanent_errors(), skip_on_outage(), in_stage(Stage.CLAIM), connected_stores() as stores:
                 return claim(contract, stores, run, settings)
 
         @task(map_index_template="{{ batch_label }}")
@@ -85,7 +85,7 @@ def ingest_dag(contract: Contract) -> DAG:
 
             context: Any = get_current_context()
             context["batch_label"] = _label(file_ids)
-            with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
+            with no_retry_of_permanent_errors(), skip_on_outage(), in_stage("ingest"), connected_stores() as stores:
                 result = run_batch(contract, file_ids, stores, settings)
             context["batch_label"] = f"{_label(file_ids)}: {result}"
             return {**result.files, "rows": result.rows}
@@ -97,7 +97,12 @@ def ingest_dag(contract: Contract) -> DAG:
             from include.orchestration.stores import connected_stores
 
             try:
-                with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
+                with (
+                    no_retry_of_permanent_errors(),
+                    skip_on_outage(),
+                    in_stage(Stage.SETTLE),
+                    connected_stores() as stores,
+                ):
                     settled = settle_dataset(contract, stores, settings)
                     # The next run moves files that the store did not move this time. Other errors fail this run.
                     settled.failures = [one for one in settled.failures if not isinstance(one, RetryableError)]

@@ -8,10 +8,13 @@ from pathlib import Path
 
 from airflow.sdk import task
 
+from include.errors import in_stage
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import ingest_settings, retention_settings
 
 log = logging.getLogger(__name__)
+
+_STAGE = "retention"
 
 
 @task
@@ -21,7 +24,7 @@ def purge_expired() -> dict[str, int]:
     from include.orchestration.stores import warehouse_ingest_config
     from include.stores.warehouse import connect
 
-    with no_retry_of_permanent_errors(), connect(warehouse_ingest_config()) as connection:
+    with no_retry_of_permanent_errors(), in_stage(_STAGE), connect(warehouse_ingest_config()) as connection:
         return _logged_counts(purge(connection, retention_settings()))
 
 
@@ -31,7 +34,7 @@ def remove_leftovers() -> dict[str, int]:
     from include.ingestion.upkeep.purge import remove_leftovers as remove
     from include.orchestration.stores import connected_stores
 
-    with no_retry_of_permanent_errors(), connected_stores() as stores:
+    with no_retry_of_permanent_errors(), in_stage(_STAGE), connected_stores() as stores:
         return _logged_counts(remove(stores.connection, stores.objects, ingest_settings(), retention_settings()))
 
 
@@ -44,7 +47,7 @@ def remove_old_objects() -> dict[str, int]:
     from include.stores.object_versions import remove_old_versions
 
     config, bucket, settings = s3_config(), ingest_settings().landing_bucket, retention_settings()
-    with no_retry_of_permanent_errors():
+    with no_retry_of_permanent_errors(), in_stage(_STAGE):
         deleted = remove(ObjectStore(config), bucket, settings)
         if settings.old_versions_days:
             before = datetime.now(UTC) - timedelta(days=settings.old_versions_days)

@@ -18,7 +18,7 @@ from airflow.sdk import BaseSensorOperator
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from include.errors import PermanentError, RetryableError
+from include.errors import PermanentError, RetryableError, Stage, in_stage
 from include.orchestration.alerts import notify_outage
 from include.settings import alert_settings
 
@@ -84,7 +84,7 @@ class PollingTrigger(BaseTrigger, ABC):
             while True:
                 found = 0
                 try:
-                    found = await loop.run_in_executor(pool, self.poll)
+                    found = await loop.run_in_executor(pool, in_stage(Stage.CLAIM)(self.poll))
                     failing_since, began, limit = None, None, self.alert_seconds
                 except PermanentError as error:
                     yield _event(refusal=str(error))
@@ -130,7 +130,8 @@ class PollingSensor(BaseSensorOperator):
         until = datetime.now(UTC) + timedelta(seconds=self.timeout)
         trigger = self.trigger(until)
         try:
-            found = trigger.poll()
+            with in_stage(Stage.CLAIM):
+                found = trigger.poll()
         except PermanentError as error:
             raise AirflowFailException(str(error)) from error
         except RetryableError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from airflow.sdk import task
 
+from include.errors import in_stage
 from include.orchestration.alerts import alert_on_critical_checks
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.settings import quality_settings
@@ -21,7 +22,7 @@ def check_tables(dataset: str) -> dict[str, int]:
     from include.quality.marts import MARTS
 
     contracts = [contract for contract in sound_contracts() if dataset in {"", contract.dataset}]
-    with alert_on_critical_checks(), no_retry_of_permanent_errors():
+    with alert_on_critical_checks(), no_retry_of_permanent_errors(), in_stage("quality"):
         reports = check_warehouse(
             contracts,
             warehouse_transform_config(),

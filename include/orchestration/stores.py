@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import Connection
 from pydantic import SecretStr
 
-from include.errors import Code, PermanentError, Stage
+from include.errors import Code, PermanentError
 from include.settings import KafkaConfig, S3Config, WarehouseConfig, ingest_settings, stream_settings
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def warehouse_transform_config() -> WarehouseConfig:
 
 
 def _unusable(connection_id: str, why: str) -> PermanentError:
-    return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, f"The extra of the connection {connection_id} {why}.")
+    return PermanentError(Code.BROKER_REFUSED, f"The extra of the connection {connection_id} {why}.")
 
 
 def s3_config() -> S3Config:

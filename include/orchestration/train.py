@@ -5,12 +5,14 @@ from __future__ import annotations
 from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
+from include.errors import in_stage
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.orchestration.scheduling import features, is_by_clock, last_extra, training_started
 from include.settings import training_settings
 
 # XCom key under which `promote_model` stores its decision, also when it is skipped.
 PROMOTION = "promotion"
+_STAGE = "train"
 
 
 def champion_model() -> Asset:
@@ -32,7 +34,7 @@ def check_examples() -> dict[str, int]:
     if is_by_clock(context) and announced in {None, last_extra(context, training_started()).get("version")}:
         raise AirflowSkipException("No features were built since the last training started.")
     context["outlet_events"][training_started()].extra.update({"version": announced})
-    with no_retry_of_permanent_errors():
+    with no_retry_of_permanent_errors(), in_stage(_STAGE):
         found = count(warehouse_transform_config())
     if complaint := found.complaint(training_settings()):
         raise AirflowSkipException(complaint)
@@ -45,7 +47,7 @@ def train_model() -> dict[str, str]:
     from include.ml.champion import train_model as train
     from include.orchestration.stores import warehouse_transform_config
 
-    with no_retry_of_permanent_errors():
+    with no_retry_of_permanent_errors(), in_stage(_STAGE):
         trained = train(warehouse_transform_config(), training_settings())
     if trained.decided:
         raise AirflowSkipException(
@@ -62,7 +64,7 @@ def promote_model(trained: dict[str, str]) -> None:
     from include.ml.champion import promote_model as promote
     from include.orchestration.stores import warehouse_transform_config
 
-    with no_retry_of_permanent_errors():
+    with no_retry_of_permanent_errors(), in_stage(_STAGE):
         decided = promote(trained["run_id"], warehouse_transform_config(), training_settings())
     get_current_context()["ti"].xcom_push(PROMOTION, asdict(decided))
     if not decided.moved:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
-from include.errors import Code, PermanentError
+from include.errors import Code, PermanentError, in_stage
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.orchestration.scheduling import build_started, features, is_by_clock, last_extra, marts
 from include.orchestration.stores import WAREHOUSE_TRANSFORM
@@ -62,10 +62,9 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
     manifest = manifest_path()
     if not manifest.is_file():
         raise PermanentError(
-            STAGE,
             Code.TRANSFORMATION_FAILED,
             f"The dbt manifest {manifest} is missing. Create it with: python -m local.services.dbt_manifest",
-        )
+        ).with_stage(STAGE)
     with _quiet_parse():
         group = _task_group(group_id, manifest)
     return group, group.tasks_map["model.filegate.ml_features"]
@@ -156,9 +155,8 @@ def report_failed_tests(project_dir: str, context: Any) -> None:  # noqa: ARG001
         )
     if failed:
         found = "; ".join(f"{_test_name(result)} found {_row_count(result)}" for result in failed)
-        with no_retry_of_permanent_errors():
+        with no_retry_of_permanent_errors(), in_stage(STAGE):
             raise PermanentError(
-                STAGE,
                 Code.TRANSFORMATION_FAILED,
                 f"dbt tests failed: {found}. Models that depend on this one are not built. The queries are in the log.",
             )
@@ -184,7 +182,7 @@ def find_new_rows() -> dict[str, Any]:
     from include.orchestration.stores import warehouse_transform_config
 
     context: Any = get_current_context()
-    with no_retry_of_permanent_errors():
+    with no_retry_of_permanent_errors(), in_stage(STAGE):
         loaded = loaded_files(warehouse_transform_config())
     if is_by_clock(context) and (not loaded["loads"] or loaded == last_extra(context, build_started())):
         log.info("Nothing was loaded since the last build started: %s loads.", f"{loaded['loads']:,}")
@@ -209,7 +207,7 @@ def prepare_tables(loaded: dict[str, Any]) -> list[str]:
 
     contracts, context = sound_contracts(), get_current_context()
     context["outlet_events"][build_started()].extra.update(loaded)
-    with no_retry_of_permanent_errors(), connected_stores() as stores, warehouse_errors(STAGE):
+    with no_retry_of_permanent_errors(), in_stage(STAGE), connected_stores() as stores, warehouse_errors():
         for contract in contracts:
             Target(contract, file_id=0, attempt=0).ensure(stores.connection)
     return [contract.dataset for contract in contracts]
@@ -231,7 +229,7 @@ def announce_features() -> None:
     from include.orchestration.stores import warehouse_transform_config
 
     context: Any = get_current_context()
-    with no_retry_of_permanent_errors():
+    with no_retry_of_permanent_errors(), in_stage(STAGE):
         staged = staged_commits(warehouse_transform_config())
     is_manual = not context["triggering_asset_events"] and not is_by_clock(context)
     if not is_manual and not has_new_rows(staged, last_extra(context, features())):
@@ -252,7 +250,7 @@ def loaded_files(config: WarehouseConfig) -> dict[str, Any]:
     from include.stores.sql_text import statement
     from include.stores.warehouse import connect, warehouse_errors
 
-    with connect(config) as connection, warehouse_errors(STAGE):
+    with connect(config) as connection, warehouse_errors():
         loads, newest = connection.execute(statement("loaded_files")).fetchone() or (0, None)
     return {"loads": loads, "newest": newest.isoformat() if newest else None}
 
@@ -270,7 +268,7 @@ def staged_commits(config: WarehouseConfig) -> dict[str, Any]:
     from include.stores.sql_text import statement
     from include.stores.warehouse import connect, warehouse_errors
 
-    with connect(config) as connection, warehouse_errors(STAGE):
+    with connect(config) as connection, warehouse_errors():
         commits, newest, version = connection.execute(statement("staged_commits")).fetchone() or (0, None, 0)
     return {"commits": commits, "newest": newest.isoformat() if newest else None, "version": str(version)}
 

@@ -7,7 +7,7 @@ import logging
 from airflow.sdk import get_current_context, task
 from airflow.sdk.exceptions import AirflowFailException
 
-from include.errors import visible
+from include.errors import in_stage, visible
 from include.orchestration.alerts import notify_held_back_files, notify_quarantined_files
 from include.orchestration.defaults import no_retry_of_permanent_errors, skip_on_outage
 from include.settings import ingest_settings
@@ -27,7 +27,7 @@ def requeue_files(dataset: str, stage: str, name: str) -> dict[str, int]:
 
     bucket = ingest_settings().landing_bucket
     known = set(catalog().known)
-    with no_retry_of_permanent_errors(), connected_stores() as stores:
+    with no_retry_of_permanent_errors(), in_stage("reprocess"), connected_stores() as stores:
         result = requeue(Selection(dataset, stage, name), bucket, stores.objects, stores.ledger, known)
     for key in result.keys:
         log.info("Moved to %s", visible(key))
@@ -58,7 +58,7 @@ def sweep_incoming() -> dict[str, int]:
     context = get_current_context()
     run = AirflowRun(context["dag"].dag_id, context["run_id"])
     try:
-        with no_retry_of_permanent_errors(), skip_on_outage(), connected_stores() as stores:
+        with no_retry_of_permanent_errors(), skip_on_outage(), in_stage("sweep"), connected_stores() as stores:
             swept = sweep(catalog, stores, run, ingest_settings())
     finally:
         # Also after a sweep that found no files: the previous one may have died before it sent its alert.

@@ -56,7 +56,7 @@ def write_results(connection: Connection, report: TableReport) -> None:
         }
         for result in report.results
     ]
-    with warehouse_errors("quality"), connection.transaction(), connection.cursor() as cursor:
+    with warehouse_errors(), connection.transaction(), connection.cursor() as cursor:
         cursor.executemany(statement("write_quality_result"), rows)
 
 
@@ -66,12 +66,12 @@ def purge_results(connection: Connection, keep_days: int) -> int:
     Returns:
         How many results were deleted.
     """
-    with warehouse_errors("quality"):
+    with warehouse_errors():
         row = connection.execute(statement("purge_quality_results"), {"keep_days": keep_days}).fetchone()
     return int(row[0]) if row else 0
 
 
 def read_runs(connection: Connection, kept: int) -> Sequence[CheckRun]:
     """Return the last checks of each table, at most `kept` per table, the newest first."""
-    with warehouse_errors("quality"):
+    with warehouse_errors():
         return [CheckRun(*row) for row in connection.execute(statement("quality_runs"), {"kept": kept}).fetchall()]

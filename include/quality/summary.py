@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from include.contracts.model import Severity
 from include.errors import Code, PermanentError
+from include.errors.registry import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,9 +44,7 @@ def stop_at_critical(reports: Sequence[TableReport]) -> None:
         f"{dataset}: {result.name}: expected {result.expected}, observed {result.observed}"
         for dataset, result in failed
     )
-    raise PermanentError(
-        "quality", Code.QUALITY_CRITICAL, f"Critical checks of the warehouse failed: {listed}.", failed=len(failed)
-    )
+    raise PermanentError(Code.QUALITY_CRITICAL, message(Code.QUALITY_CRITICAL, checks=listed), failed=len(failed))
 
 
 def _row(report: TableReport) -> tuple[str, ...]:

@@ -15,10 +15,12 @@ from include.errors import Code, PermanentError
 class SampleError(PermanentError):
     """The requested sample cannot be made from this contract in this format."""
 
+    stage = "sample"
+
     @classmethod
     def because(cls, message: str) -> SampleError:
         """Build the error from its reason."""
-        return cls("sample", Code.INTERNAL, message)
+        return cls(Code.INTERNAL, message)
 
 
 class SampleFormat(StrEnum):

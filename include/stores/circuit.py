@@ -13,7 +13,8 @@ from enum import StrEnum
 from threading import Condition, Lock
 from typing import TYPE_CHECKING
 
-from include.errors import Code, PermanentError, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError
+from include.errors.registry import message
 from include.stores.http_response import FailedAttemptError
 
 if TYPE_CHECKING:
@@ -107,14 +108,13 @@ class Circuit:
             log.info("circuit closed: %s (%s) answers again", self._service, self._url)
 
     def _refusal(self) -> RetryableError:
-        return RetryableError(
-            Stage.PROCESS,
+        opened = message(
             Code.CIRCUIT_OPEN,
-            f"{self._service} failed {self._failures} times in a row, so no requests are sent to it. It is tried again "
-            f"at {self._opened_at + self._reset:%Y-%m-%d %H:%M:%S} UTC.",
-            url=self._url,
-            reason=self._last_reason,
+            service=self._service,
+            failures=self._failures,
+            next_try=self._opened_at + self._reset,
         )
+        return RetryableError(Code.CIRCUIT_OPEN, opened, url=self._url, reason=self._last_reason)
 
 
 def circuit_of(service: str, url: str, failures: int, reset_seconds: float) -> Circuit:

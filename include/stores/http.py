@@ -3,7 +3,7 @@
 What belongs here: the connection pool, deadlines, retries, the limit of a response's size, redaction, and the errors.
 What does not: which requests are sent, and what a response means. A client holds an `HttpClient`:
 
-    service = Service("The shop's API", "collect", Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, "SHOP_URL", "SHOP_KEY")
+    service = Service("The shop's API", Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, "SHOP_URL", "SHOP_KEY")
     with HttpClient(service, Address(url, token), Policy(attempts=3)) as http:
         records = http.request("GET", "/orders?page=1").json()
 
@@ -61,7 +61,6 @@ class Service:
 
     Attributes:
         name: with an article, for the beginning of a sentence.
-        stage: stage of the errors.
         unavailable: code of errors that a later attempt may not have.
         refused: code of errors that an operator must fix.
         address: setting that holds the address, for the beginning of a sentence.
@@ -73,7 +72,6 @@ class Service:
     """
 
     name: str
-    stage: str
     unavailable: Code
     refused: Code
     address: str
@@ -247,7 +245,7 @@ class HttpClient:
             details = {"url": shown(self._url(url)).rstrip("/"), "attempts": error.last_attempt.attempt_number}
             if isinstance(failure, FailedAttemptError) and failure.status is not None:
                 details["status"] = failure.status
-            raise RetryableError(self._service.stage, self._service.unavailable, message, **details) from failure
+            raise RetryableError(self._service.unavailable, message, **details) from failure
 
     def send(
         self, method: str, url: httpx.URL | str, content: bytes | None = None, headers: Mapping[str, str] | None = None
@@ -298,7 +296,7 @@ class HttpClient:
         remedy = service.remedies.get(status, "Look up this status in its documentation.")
         message = f"{service.name} refuses {response.request} with status {status}: {reason}. {remedy}"
         details = {"url": shown(response.url), **details}
-        return PermanentError(service.stage, service.refused, message, status=status, **details)
+        return PermanentError(service.refused, message, status=status, **details)
 
     def linked(self, url: httpx.URL, link: str) -> httpx.URL:
         """Return the absolute URL of a link or redirect if it leads to the same server.
@@ -328,7 +326,7 @@ class HttpClient:
             f"Check the address: {self._service.address}."
         )
         details = {"url": shown(url), "link": shown(link)}
-        return PermanentError(self._service.stage, self._service.refused, message, **details)
+        return PermanentError(self._service.refused, message, **details)
 
     def _url(self, url: httpx.URL | str) -> httpx.URL:
         if isinstance(url, str):
@@ -372,7 +370,7 @@ def _checked_url(address: str, service: Service) -> httpx.URL:
     if url.scheme not in {"http", "https"} or not url.host or url.query or login:
         message = f"{service.address} must be an address such as http://host:port, without a query"
         message += "." if service.login_in_address else ", and without user and password."
-        raise PermanentError(service.stage, service.refused, message)
+        raise PermanentError(service.refused, message)
     return url
 
 
@@ -382,7 +380,7 @@ def _checked_token(token: SecretStr, service: Service) -> str:
     if not all("!" <= letter <= "~" for letter in value):
         problem = "is not a token: it has spaces, line breaks or characters outside ASCII. Copy it again."
         message = f"{service.token} {problem}"
-        raise PermanentError(service.stage, service.refused, message)
+        raise PermanentError(service.refused, message)
     return value
 
 

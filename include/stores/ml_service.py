@@ -18,7 +18,7 @@ from uuid import UUID
 import httpx
 import orjson
 
-from include.errors import Code, PermanentError, Stage
+from include.errors import Code, PermanentError
 from include.stores.circuit import circuit_of
 from include.stores.http import Address, HttpClient, Policy, Service
 from include.stores.http_response import FailedAttemptError
@@ -37,7 +37,6 @@ _LARGEST_ANSWER_BYTES = 16 * 1024**2
 _RETRIED = {httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS, *range(201, 300)}
 _SERVICE = Service(
     "The ML service",
-    Stage.PROCESS,
     Code.SERVICE_UNAVAILABLE,
     Code.SERVICE_REFUSED,
     "ML_SERVICE_URL",
@@ -188,7 +187,6 @@ def _to_json(transactions: Sequence[Transaction]) -> bytes:
         return orjson.dumps({"transactions": transactions}, default=_plain, option=orjson.OPT_NAIVE_UTC)
     except orjson.JSONEncodeError as error:
         raise PermanentError(
-            Stage.PROCESS,
             Code.INTERNAL,
             "A transaction cannot be written as JSON.",
             detail=str(error.__cause__ or error),

@@ -60,7 +60,7 @@ def find(store: ObjectStore, bucket: str, key: str, etag: str) -> Stored:
     """
     now = store.head(bucket, key)
     if now is None:
-        raise ObjectMissingError("bucket", Code.OBJECT_VANISHED, "The object is not there.", bucket=bucket, key=key)
+        raise ObjectMissingError(Code.OBJECT_VANISHED, "The object is not there.", bucket=bucket, key=key)
     if now.version_id is None:
         if now.etag == etag:
             return Stored(now)
@@ -129,7 +129,7 @@ def move_own(store: ObjectStore, bucket: str, key: str, target: str) -> None:
         _copy_unless_there(store, bucket, stored.version, target)
         _remove(store, bucket, stored)
     elif store.head(bucket, target) is None:
-        raise ObjectMissingError("bucket", Code.OBJECT_VANISHED, "The object is not there.", bucket=bucket, key=key)
+        raise ObjectMissingError(Code.OBJECT_VANISHED, "The object is not there.", bucket=bucket, key=key)
 
 
 def remove_own(store: ObjectStore, bucket: str, key: str) -> None:
@@ -168,7 +168,7 @@ def _copy_unless_there(store: ObjectStore, bucket: str, version: ObjectInfo, tar
             return
     if not same_content(store, bucket, version, there):
         raise ObjectExistsError(
-            "bucket", Code.OBJECT_REPLACED, "The key holds another object already.", bucket=bucket, key=target
+            Code.OBJECT_REPLACED, "The key holds another object already.", bucket=bucket, key=target
         )
 
 
@@ -233,9 +233,7 @@ def _try_if_match(store: ObjectStore, bucket: str) -> bool:
 
 
 def _replaced(bucket: str, key: str) -> ObjectReplacedError:
-    return ObjectReplacedError(
-        "bucket", Code.OBJECT_REPLACED, "The key holds other content by now.", bucket=bucket, key=key
-    )
+    return ObjectReplacedError(Code.OBJECT_REPLACED, "The key holds other content by now.", bucket=bucket, key=key)
 
 
 def _digest(store: ObjectStore, bucket: str, version: ObjectInfo) -> str:

@@ -17,6 +17,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from include.errors import Code, PermanentError, RetryableError
+from include.errors.registry import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -254,22 +255,18 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
         code = _code(error)
         details = {"bucket": bucket, "key": key, "answer": code}
         if code in _MISSING:
-            raise ObjectMissingError("bucket", Code.OBJECT_VANISHED, "The object is not there.", **details) from error
+            raise ObjectMissingError(Code.OBJECT_VANISHED, "The object is not there.", **details) from error
         if code in _CONDITION_FAILED:
             raise ConditionFailedError(
-                "bucket",
                 Code.OBJECT_REPLACED,
                 "The object was replaced a moment ago, or the target key is taken.",
                 **details,
             ) from error
         if code in _REFUSED | _OF_ONE_OBJECT or code.startswith(_OF_ONE_OBJECT_PREFIX):
-            raise PermanentError(
-                "bucket", Code.BUCKET_REFUSED, "The store refused; check key, secret and rights.", **details
-            ) from error
-        raise RetryableError("bucket", Code.BUCKET_UNAVAILABLE, str(error), **details) from error
+            raise PermanentError(Code.BUCKET_REFUSED, **details) from error
+        raise RetryableError(Code.BUCKET_UNAVAILABLE, str(error), **details) from error
     except (BotoCoreError, OSError) as error:
         if isinstance(error, OSError) and error.filename:
             raise  # the local disk, not the store
-        raise RetryableError(
-            "bucket", Code.BUCKET_UNAVAILABLE, f"The store does not answer: {error}", bucket=bucket, key=key
-        ) from error
+        unanswered = message(Code.BUCKET_UNAVAILABLE, reason=error)
+        raise RetryableError(Code.BUCKET_UNAVAILABLE, unanswered, bucket=bucket, key=key) from error

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGE = "retention"
 _NOT_OFFERED = {"AccessDenied", "NotImplemented", "MethodNotAllowed", "403", "405", "501"}
 
 
@@ -64,10 +63,10 @@ def remove_old_versions(config: S3Config, bucket: str, before: datetime) -> int:
     except ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         if code not in _NOT_OFFERED:
-            raise RetryableError(STAGE, Code.BUCKET_UNAVAILABLE, str(error), bucket=bucket, answer=code) from error
+            raise RetryableError(Code.BUCKET_UNAVAILABLE, str(error), bucket=bucket, answer=code) from error
         log.warning("Old versions in %s are not removed: the store answers %s.", bucket, code)
     except (BotoCoreError, OSError) as error:
-        raise RetryableError(STAGE, Code.BUCKET_UNAVAILABLE, str(error), bucket=bucket) from error
+        raise RetryableError(Code.BUCKET_UNAVAILABLE, str(error), bucket=bucket) from error
     return gone
 
 

@@ -13,6 +13,7 @@ from psycopg import errors as pg
 from psycopg.rows import TupleRow
 
 from include.errors import Code, PermanentError, RetryableError
+from include.errors.registry import message
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,32 +62,24 @@ def connect(config: WarehouseConfig) -> Iterator[Connection]:
 
 
 @contextmanager
-def warehouse_errors(stage: str = "warehouse") -> Iterator[None]:
+def warehouse_errors() -> Iterator[None]:
     """Translate psycopg's errors into retryable and permanent ones."""
     try:
         yield
     except _LOCKED as error:
-        raise RetryableError(
-            stage, Code.TARGET_LOCKED, "Another session holds a lock on what this one needs.", detail=_first_line(error)
-        ) from error
+        raise RetryableError(Code.TARGET_LOCKED, detail=_first_line(error)) from error
     except pg.DiskFull as error:
-        raise RetryableError(
-            stage, Code.DISK_FULL, "The warehouse's disk is full.", detail=_first_line(error)
-        ) from error
+        raise RetryableError(Code.DISK_FULL, detail=_first_line(error)) from error
     except _REFUSED as error:
-        raise PermanentError(
-            stage, Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.", detail=_first_line(error)
-        ) from error
+        raise PermanentError(Code.WAREHOUSE_REFUSED, detail=_first_line(error)) from error
     except (*_LIMITS, *_MALFORMED) as error:
-        raise PermanentError(stage, Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
+        raise PermanentError(Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
         if "password authentication failed" in str(error):
-            raise PermanentError(stage, Code.WAREHOUSE_REFUSED, "The warehouse refused the password.") from error
-        raise RetryableError(
-            stage, Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not answer.", detail=_first_line(error)
-        ) from error
+            raise PermanentError(Code.WAREHOUSE_REFUSED, message(Code.WAREHOUSE_REFUSED, "password")) from error
+        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, detail=_first_line(error)) from error
     except psycopg.Error as error:
-        raise PermanentError(stage, Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
+        raise PermanentError(Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
 
 
 def _first_line(error: Exception) -> str:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from include.errors import Code, RetryableError, Stage
+from include.errors import Code, RetryableError
 from include.streams.backlog import Backlog
 from include.streams.broker import (
     ClientErrors,
@@ -260,9 +260,7 @@ class BatchConsumer:
         self._open()
         if recreated and self._is_assigned():
             return True
-        raise RetryableError(
-            Stage.CLAIM, Code.BROKER_UNAVAILABLE, "The group assigned no partitions in time.", **self._details
-        )
+        raise RetryableError(Code.BROKER_UNAVAILABLE, "The group assigned no partitions in time.", **self._details)
 
     def _is_assigned(self) -> bool:
         """Whether the group assigns partitions to this consumer in time. A missing topic ends the wait early."""

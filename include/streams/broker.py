@@ -15,7 +15,7 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
+from include.errors import Code, PermanentError, PipelineError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -258,6 +258,6 @@ def pipeline_error(error: KafkaError, config: KafkaConfig, **details: object) ->
     reason, remedy = error.str().rstrip("."), _REMEDIES.get(error.code(), "")
     if is_refusal(error):
         message = f"The broker or its client refuses: {reason}.{remedy}"
-        return PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, message, **details)
+        return PermanentError(Code.BROKER_REFUSED, message, **details)
     message = f"The broker does not answer as it should: {reason}.{remedy}"
-    return RetryableError(Stage.CLAIM, Code.BROKER_UNAVAILABLE, message, **details)
+    return RetryableError(Code.BROKER_UNAVAILABLE, message, **details)

@@ -207,7 +207,7 @@ class TopicConsumer:
         ledger = self.stores.ledger
         entry = ledger.read(file_id)
         if entry is None:
-            raise RetryableError(Stage.CLAIM, Code.INTERNAL, "The batch's ledger entry is missing.", file_id=file_id)
+            raise RetryableError(Code.INTERNAL, "The batch's ledger entry is missing.", file_id=file_id)
         reason = worker_died(entry.attempts, entry.stage)
         self._dead_letter(batch, entry.stage, Code.WORKER_DIED, reason)
         ledger.failed(file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
@@ -220,7 +220,6 @@ class TopicConsumer:
             return self._bisect(batch, stage, code, message)
         self._settle(batch.partition)
         raise PermanentError(
-            stage,
             code,
             f"The batch is stopped, and nothing of it is committed. {message} Fix the producer or the contract; to "
             "send the bad messages to the dead letter topic and continue, trigger the DAG with ignore_threshold.",
@@ -229,7 +228,7 @@ class TopicConsumer:
             first_offset=batch.first_offset,
             last_offset=batch.last_offset,
             file_id=file_id,
-        )
+        ).with_stage(stage)
 
     def _bisect(self, batch: MessageBatch, stage: Stage, code: Code, message: str) -> str | None:
         """Read the batch again in halves, or publish its only message as a dead letter."""

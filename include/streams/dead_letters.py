@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaError, TopicPartition
 
-from include.errors import Code, PermanentError, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError
 from include.settings import stream_settings
 from include.streams.broker import commit, ensure_topic, raise_for, reader
 from include.streams.messages import headers_of
@@ -210,7 +210,7 @@ def replay(
     if not found and topic not in (names := topic_names(config)):
         known = ", ".join(sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))) or "none"
         message = f"There is no topic {topic} and no {source}. Topics with dead letters: {known}."
-        raise PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, message)
+        raise PermanentError(Code.BROKER_REFUSED, message)
     todo = [offsets for offsets in found if offsets.lag]
     if not todo or limit == 0:
         return 0
@@ -264,7 +264,7 @@ def _letters(consumer: Consumer, source: str, end: int) -> Iterator[RawMessage]:
                 return
         if time.monotonic() > heard + _SILENCE_SECONDS:
             raise RetryableError(
-                Stage.CLAIM, Code.BROKER_UNAVAILABLE, "The broker sends no more dead letters.", topic=source, end=end
+                Code.BROKER_UNAVAILABLE, "The broker sends no more dead letters.", topic=source, end=end
             )
 
 

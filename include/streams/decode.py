@@ -7,10 +7,11 @@ valid and its values are correct, which validation checks as it does for files.
 from __future__ import annotations
 
 from itertools import chain, repeat
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
 from include.errors import Code
+from include.errors.registry import message
 from include.streams.avro_reader import ONE_LINE, RecordError, RecordReader, SchemaRefusedError
 
 if TYPE_CHECKING:
@@ -36,6 +37,11 @@ class UndecodableError(Exception):
     def __init__(self, code: Code, message: str) -> None:
         self.code, self.message = code, message
         super().__init__(code, message)
+
+    @classmethod
+    def for_code(cls, code: Code, variant: str = "", /, **values: object) -> Self:
+        """The error with the registry's message of a code."""
+        return cls(code, message(code, variant, **values))
 
     def __str__(self) -> str:
         return f"{self.code}: {self.message}"
@@ -67,7 +73,7 @@ class Decoder:
             PermanentError: the registry refuses to answer.
         """
         if not value or not value.strip(_BLANK):
-            raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty.")
+            raise UndecodableError.for_code(Code.EMPTY_MESSAGE)
         if schema_id is not None and not self._is_json(value, schema_id):
             return self._avro(schema_id, value, 0)
         if schema_id is None and value[0] == MAGIC_BYTE:
@@ -118,7 +124,7 @@ class Decoder:
         try:
             return reader.line(value, start)
         except RecordError as error:
-            raise UndecodableError(Code.BAD_AVRO, f"{_shown_id(header)}: {error}.") from error
+            raise UndecodableError.for_code(Code.BAD_AVRO, schema=_shown_id(header), reason=error) from error
 
     def _reader(self, header: bytes) -> RecordReader:
         if header not in self._refused:
@@ -132,25 +138,18 @@ class Decoder:
 
     def _new_reader(self, header: bytes) -> RecordReader:
         if self._registry is None:
-            raise UndecodableError(
-                Code.BAD_AVRO,
-                "The message has a schema id, as Avro has, and SCHEMA_REGISTRY_URL is not set.",
-            )
+            raise UndecodableError.for_code(Code.BAD_AVRO, "no registry")
         schema, shown = self._schema(header), _shown_id(header)
         if schema is None:
-            raise UndecodableError(
-                Code.UNKNOWN_SCHEMA, f"The registry has no schema with {shown.removeprefix('Schema ')}."
-            )
+            raise UndecodableError.for_code(Code.UNKNOWN_SCHEMA, id=shown.removeprefix("Schema "))
         if schema.kind != "AVRO":
-            raise UndecodableError(Code.BAD_AVRO, f"{shown} is of type {schema.kind}, not Avro.")
+            raise UndecodableError.for_code(Code.BAD_AVRO, "other type", schema=shown, kind=schema.kind)
         if schema.has_references:
-            raise UndecodableError(
-                Code.BAD_AVRO, f"{shown} refers to other schemas of the registry, which is not read here."
-            )
+            raise UndecodableError.for_code(Code.BAD_AVRO, "references", schema=shown)
         try:
             return RecordReader(schema.text)
         except SchemaRefusedError as error:
-            raise UndecodableError(Code.BAD_AVRO, f"{shown}: {error}.") from error
+            raise UndecodableError.for_code(Code.BAD_AVRO, schema=shown, reason=error) from error
 
     def _schema(self, header: bytes) -> WriterSchema | None:
         """The schema of an id or GUID, None where the registry has none.
@@ -164,12 +163,8 @@ class Decoder:
         if len(header) == _GUID_HEADER_BYTES and header[0] == _GUID_BYTE:
             return self._registry.schema_by_guid(str(UUID(bytes=header[1:])))
         if header[:1] == bytes([MAGIC_BYTE]) and len(header) < HEADER_BYTES:
-            raise UndecodableError(Code.BAD_AVRO, f"The message ends after {len(header)} bytes, inside the schema id.")
-        raise UndecodableError(
-            Code.BAD_AVRO,
-            f"The header {SCHEMA_ID_HEADER} holds {len(header)} bytes that are no schema id: the byte 0 and four bytes "
-            "are expected, or the byte 1 and sixteen.",
-        )
+            raise UndecodableError.for_code(Code.BAD_AVRO, "short", size=len(header))
+        raise UndecodableError.for_code(Code.BAD_AVRO, "header", header=SCHEMA_ID_HEADER, size=len(header))
 
 
 def _shown_id(header: bytes) -> str:
@@ -182,13 +177,12 @@ def _utf8(value: bytes) -> bytes:
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
-        raise UndecodableError(
-            Code.BAD_ENCODING,
-            f"Byte 0x{value[error.start]:02x} at position {error.start + 1} of {len(value)} is not UTF-8.",
+        raise UndecodableError.for_code(
+            Code.BAD_ENCODING, "message", byte=value[error.start], position=error.start + 1, size=len(value)
         ) from error
     marked = text.startswith(_BYTE_ORDER_MARK)
     if marked:
         text = text.lstrip(_BYTE_ORDER_MARK)
     if not text.replace(_BYTE_ORDER_MARK, "").strip():
-        raise UndecodableError(Code.EMPTY_MESSAGE, "The message is empty.")
+        raise UndecodableError.for_code(Code.EMPTY_MESSAGE)
     return text.encode() if marked else value

@@ -19,7 +19,8 @@ import duckdb
 
 from include.contracts.expressions import literal, quoted
 from include.contracts.types import ColumnType
-from include.errors import Code, PermanentError, Stage
+from include.errors import Code, PermanentError
+from include.errors.registry import message
 from include.samples.writer import Sample, write_sample
 from include.streams.broker import ensure_topic
 from include.streams.publish import publisher
@@ -180,4 +181,4 @@ def _row(value: bytes) -> dict[str, Any]:
 
 
 def _unreadable(path: Path, reason: str) -> PermanentError:
-    return PermanentError(Stage.CLAIM, Code.UNREADABLE_FILE, f"The file cannot be read: {reason}.", file=str(path))
+    return PermanentError(Code.UNREADABLE_FILE, message(Code.UNREADABLE_FILE, "local", reason=reason), file=str(path))

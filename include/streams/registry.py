@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
+from include.errors import Code, PermanentError, PipelineError, RetryableError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,7 +67,7 @@ class Registry:
             self._client: Any = SchemaRegistryClient(options)
         except ValueError:
             raise PermanentError(
-                Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE,
+                Code.REGISTRY_UNAVAILABLE,
                 "SCHEMA_REGISTRY_URL is not an address such as http://127.0.0.1:8081.",
             ) from None  # fmt: skip
 
@@ -162,13 +162,13 @@ class Registry:
             raise self._refusal(error) from error
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise PermanentError(
-                Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE,
+                Code.REGISTRY_UNAVAILABLE,
                 "The server at SCHEMA_REGISTRY_URL is no schema registry.", url=self.url,
             ) from error  # fmt: skip
         except Exception as error:  # the client uses one of two HTTP libraries, each with its own errors
             reason = str(error) or type(error).__name__
             raise RetryableError(
-                Stage.VALIDATE, Code.REGISTRY_UNAVAILABLE, f"The registry does not answer: {reason}", url=self.url
+                Code.REGISTRY_UNAVAILABLE, f"The registry does not answer: {reason}", url=self.url
             ) from error
 
     def _refusal(self, error: SchemaRegistryError) -> PipelineError:
@@ -186,7 +186,7 @@ class Registry:
             code, message = Code.CONTRACT_INVALID, "The registry says that the schema is broken"
         else:
             message = "The server at SCHEMA_REGISTRY_URL is no schema registry, or refuses"
-        return kind(Stage.VALIDATE, code, f"{message}: {str(error.error_message)[:500]}", **details)
+        return kind(code, f"{message}: {str(error.error_message)[:500]}", **details)
 
 
 def subject_of(topic: str) -> str:

@@ -23,8 +23,8 @@ from include.errors import Code, PermanentError, RetryableError
 from include.orchestration.message_sensor import MessagesWaitingTrigger, WaitForMessages
 from include.orchestration.stores import kafka_config
 
-AWAY = RetryableError("claim", Code.BROKER_UNAVAILABLE, "away")
-REFUSED = PermanentError("claim", Code.BROKER_REFUSED, "wrong password")
+AWAY = RetryableError(Code.BROKER_UNAVAILABLE, "away")
+REFUSED = PermanentError(Code.BROKER_REFUSED, "wrong password")
 logged, polls = [], []
 class Logged(logging.Handler):
     def emit(self, record):

@@ -23,7 +23,7 @@ from include.errors import Code, PermanentError, RetryableError
 from include.orchestration import defaults, file_sensor, polling
 from include.orchestration.file_sensor import FilesWaitingTrigger, SweepTrigger, WaitForFiles, WaitToSweep
 
-AWAY = RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "away")
+AWAY = RetryableError(Code.BUCKET_UNAVAILABLE, "away")
 logged = []
 class Logged(logging.Handler):
     def emit(self, record):
@@ -141,7 +141,7 @@ print("SCENES" + json.dumps({
     "sensor": sensed(0), "sensor finds": sensed(1), "sensor, store away": sensed(AWAY),
     "reports": outcome(lambda: sensor().end_of_waiting({}, outage, until)),
     "retries left": skipped(AWAY, 3), "last try": skipped(AWAY, 4), "no retries": skipped(AWAY, 1, 0),
-    "permanent": skipped(PermanentError("load", Code.INTERNAL, "defect"), 4),
+    "permanent": skipped(PermanentError(Code.INTERNAL, "defect"), 4),
     "until": until, "shared": shared_listings(), "sweeps": sweeps(),
 }))
 """

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from include.errors import Code
+from include.errors.registry import message, text
 from include.ingestion.header import count_known
 from include.ingestion.readers.text_lines import BYTE_ORDER_MARK, RAW_SHOWN, Lines, broken_character, readable
 from include.ingestion.records import FileRefusedError
@@ -53,13 +54,10 @@ def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
     for delimiter in DELIMITERS:
         first = next(read_records(path, delimiter, None, max_row_bytes), None)
         if first is None:
-            raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
+            raise FileRefusedError.for_code(Code.EMPTY_FILE)
         if first.fields is None:
-            problem = FileRefusedError(
-                first.code or Code.UNREADABLE_FILE,
-                f"The header cannot be read: {first.message}",
-                "Correct the first line.",
-            )
+            unreadable = text(Code.UNREADABLE_FILE, "header", reason=first.message)
+            problem = FileRefusedError(first.code or Code.UNREADABLE_FILE, *unreadable)
             if first.code is Code.ROW_TOO_LONG:
                 raise problem
             continue
@@ -78,8 +76,7 @@ def data_records(path: Path, dialect: Dialect, max_row_bytes: int) -> Iterator[C
     header = list(dialect.header)
     for record in records:
         if record.fields is not None and is_header_again(record.fields, header):
-            message = "The record is the header again: the file was put together from several."
-            yield CsvRecord(record.line, None, record.raw, Code.REPEATED_HEADER, message)
+            yield CsvRecord(record.line, None, record.raw, Code.REPEATED_HEADER, message(Code.REPEATED_HEADER))
         else:
             yield record
 
@@ -108,9 +105,8 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
             if not line.rstrip("\r\n"):
                 continue
             if lines.cut:
-                yield CsvRecord(
-                    number, None, line[:RAW_SHOWN], Code.ROW_TOO_LONG, f"The record has over {max_row_bytes:,} bytes."
-                )
+                too_long = message(Code.ROW_TOO_LONG, limit=max_row_bytes)
+                yield CsvRecord(number, None, line[:RAW_SHOWN], Code.ROW_TOO_LONG, too_long)
                 continue
             if not line.isascii() and (bad := broken_character(line)):
                 raw = readable(line).rstrip("\r\n")
@@ -127,8 +123,8 @@ def read_records(path: Path, delimiter: str, width: int | None, max_row_bytes: i
                 yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, problem)
             elif width is not None and len(fields) != width:
                 code = Code.TOO_MANY_FIELDS if len(fields) > width else Code.TOO_FEW_FIELDS
-                message = f"The record has {len(fields)} field{'s' * (len(fields) != 1)}; the header has {width}."
-                yield CsvRecord(number, None, raw[:RAW_SHOWN], code, message)
+                shown = f"{len(fields)} field{'s' * (len(fields) != 1)}"
+                yield CsvRecord(number, None, raw[:RAW_SHOWN], code, message(code, fields=shown, width=width))
             else:
                 yield CsvRecord(number, fields, raw)
 
@@ -150,12 +146,8 @@ def _quoted_record(line: str, lines: Lines, delimiter: str, max_row_bytes: int) 
         fields = next(csv.reader(more(), delimiter=delimiter, strict=True))
     except (csv.Error, StopIteration) as error:
         lines.give_back(taken[1:])
-        problem = (
-            "A quote is opened and not closed."
-            if len(taken) > 1 or "end of data" in str(error)
-            else 'A quote is inside a field and not escaped; quote the field and write "" for the quote.'
-        )
-        return None, line.rstrip("\r\n"), problem
+        is_open = len(taken) > 1 or "end of data" in str(error)
+        return None, line.rstrip("\r\n"), message(Code.BROKEN_QUOTE, "" if is_open else "unescaped")
     raw = "".join(taken).rstrip("\r\n")
     if len(taken) > 1 and (bad := broken_character(raw)):
         return fields, readable(raw), bad

@@ -47,7 +47,6 @@ _BINARY_SHARE = 0.05
 _FEW_CONTROLS = 8
 # Bytes of a character in UTF-16 and UTF-32, at most.
 _WIDEST = 4
-_REMEDY = "Send CSV, JSON, NDJSON or Parquet, plain or compressed by gzip or zstd."
 
 
 def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
@@ -67,15 +66,13 @@ def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
     head = _head(path, compression)
     mark, declared = marked_encoding(head) or (b"", None)
     if not head[len(mark) :].strip(b" \t\r\n\0"):
-        raise FileRefusedError(Code.EMPTY_FILE, "The file is empty.", "Send it again with its header and rows.")
+        raise FileRefusedError.for_code(Code.EMPTY_FILE)
     for magic, name in _FOREIGN.items():
         # A header may begin with such letters, as in ORCID.
         if head.startswith(magic) and not (magic.isalnum() and _is_text(head, contract)):
-            raise FileRefusedError(Code.UNKNOWN_FORMAT, f"The content is {name}.", _REMEDY)
+            raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, format=name)
     if head.startswith(_PARQUET) and not _is_text(head, contract):
-        raise FileRefusedError(
-            Code.UNKNOWN_FORMAT, f"The content is Parquet inside {compression}.", "Send the Parquet file as it is."
-        )
+        raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "compressed parquet", compression=compression)
     if declared is None:
         _refuse_binary(head, contract)
         # `plain_text` reports damaged data.
@@ -96,9 +93,7 @@ def _parquet(path: Path) -> Layout:
     with path.open("rb") as stream:
         stream.seek(-min(4, path.stat().st_size), 2)
         if stream.read(4) != _PARQUET or path.stat().st_size < 12:
-            raise FileRefusedError(
-                Code.TRUNCATED_FILE, "The Parquet file has no end: it was cut off.", "Upload the whole file again."
-            )
+            raise FileRefusedError.for_code(Code.TRUNCATED_FILE, "parquet")
     return Layout(FileFormat.PARQUET)
 
 
@@ -123,7 +118,7 @@ def _refuse_binary(head: bytes, contract: Contract) -> None:
     controls = _controls(sample)
     is_text = controls <= min(_FEW_CONTROLS, len(sample) // 2) and _is_utf_8(sample)
     if controls > len(sample) * _BINARY_SHARE and not is_text:
-        raise FileRefusedError(Code.UNKNOWN_FORMAT, "The content is binary, of no format known here.", _REMEDY)
+        raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "binary")
 
 
 def _controls(head: bytes) -> int:

@@ -48,7 +48,6 @@ _LIKELY = (
     "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5", "koi8_r",
     "cp850", "cp437", "cp866", "mac_roman", "gb18030", "big5", "cp932", "euc_jp", "euc_kr",
 )  # fmt: skip
-_REMEDY = "Write the file as UTF-8, or as UTF-16 or UTF-32 with a byte order mark."
 
 
 def marked_encoding(head: bytes) -> tuple[bytes, str] | None:
@@ -74,11 +73,8 @@ def refuse_utf_16_without_mark(head: bytes, begins_as_text: Callable[[str], bool
         )
         if is_western or begins_as_text(head[:_HEADER_BYTES].decode(codec, "replace").lstrip()):
             position = max(head.find(0), 0)
-            raise FileRefusedError(
-                Code.UNDECLARED_ENCODING,
-                f"Byte {position + 1} of the text, in line 1, is 0x{head[position]:02x}: it looks like {name} without "
-                "a byte order mark.",
-                _REMEDY,
+            raise FileRefusedError.for_code(
+                Code.UNDECLARED_ENCODING, "no mark", position=position + 1, byte=head[position], encoding=name
             )
 
 
@@ -92,11 +88,8 @@ def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
     if at is None:
         return
     line, before, sample = _locate(iter(expanded()), at)
-    raise FileRefusedError(
-        Code.UNDECLARED_ENCODING,
-        f"Byte 0x{sample[before]:02x} in line {line:,} (byte {at + 1:,} of the text) is not UTF-8, nor is any other "
-        f"byte outside ASCII.{_likely(sample, before)}",
-        _REMEDY,
+    raise FileRefusedError.for_code(
+        Code.UNDECLARED_ENCODING, byte=sample[before], line=line, position=at + 1, likely=_likely(sample, before)
     )
 
 

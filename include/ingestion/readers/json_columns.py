@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from include.contracts.model import Contract, UnknownColumns
 from include.errors import Code
+from include.errors.registry import message
 from include.ingestion.header import ColumnMap, column_of, wanted_columns
 from include.ingestion.readers.json_values import json_cell, spelled, text_cell
 from include.ingestion.records import FileRefusedError
@@ -46,11 +47,7 @@ def one_spelling(batch: list[JsonRecord], known: set[str], contract: Contract, *
     if not alone:
         name, found = next(iter(several.items()))
         shown = " and ".join(f"'{key}'" for key in found[:5])
-        raise FileRefusedError(
-            Code.DUPLICATE_COLUMNS,
-            f"The keys {shown} differ in case, spaces or dashes only: both would be the column '{name}'.",
-            "Write the key with the same spelling in all records.",
-        )
+        raise FileRefusedError.for_code(Code.DUPLICATE_COLUMNS, "keys", keys=shown, column=name)
     renamed = {key: name for name, found in several.items() for key in found}
     known.difference_update(renamed)
     known.update(several)
@@ -63,8 +60,8 @@ def _renamed(record: JsonRecord, names: dict[str, str]) -> JsonRecord:
     members = {names.get(key, key): value for key, value in record.members.items()}
     if len(members) == len(record.members):
         return record._replace(members=members)
-    message = "Two keys of the record differ in case, spaces or dashes only, and would be one column."
-    return record._replace(members=None, code=Code.DUPLICATE_COLUMNS, message=message)
+    fault = message(Code.DUPLICATE_COLUMNS, "keys of a record")
+    return record._replace(members=None, code=Code.DUPLICATE_COLUMNS, message=fault)
 
 
 def json_table(batch: Sequence[JsonRecord], first: int, columns: ColumnMap, contract: Contract) -> pa.Table:

@@ -10,6 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 from include.errors import Code, visible
+from include.errors.registry import message
 from include.ingestion.readers.json_values import (
     BLANKS,
     DuplicateKeyError,
@@ -32,7 +33,6 @@ READ_CHARACTERS = 1024**2
 _BETWEEN_RECORDS = BLANKS + BYTE_ORDER_MARK
 _NOT_BLANK = re.compile(f"[^{_BETWEEN_RECORDS}]|\\Z")
 _LINE_END = re.compile("\r\n|\r|\n")
-_REMEDY = "Check how the file was written, and upload the whole of it."
 # The text read so far may end in the middle of a word or an escape: an error so near to its end may need more text.
 _NEAR_THE_END = 16
 # The text read so far of 1.5e+3 may end before "." or "e+".
@@ -61,11 +61,12 @@ def ndjson_records(path: Path, max_row_bytes: int, *, one_per_line: bool = False
             text = line.strip(_BETWEEN_RECORDS)
             if not text:
                 if one_per_line:
-                    yield JsonRecord(lines.number, "", None, Code.BAD_ROW_JSON, "The line holds no record.")
+                    blank = message(Code.BAD_ROW_JSON, "blank")
+                    yield JsonRecord(lines.number, "", None, Code.BAD_ROW_JSON, blank)
                 continue
             if lines.cut:
-                message = "The record is longer than a record may be (INGEST_MAX_ROW_BYTES)."
-                yield JsonRecord(lines.number, text[:RAW_SHOWN], None, Code.ROW_TOO_LONG, message)
+                too_long = message(Code.ROW_TOO_LONG, limit=max_row_bytes)
+                yield JsonRecord(lines.number, text[:RAW_SHOWN], None, Code.ROW_TOO_LONG, too_long)
             elif not text.isascii() and (broken := broken_character(text)):
                 yield JsonRecord(lines.number, readable(text)[:RAW_SHOWN], None, Code.BAD_ENCODING, broken)
             else:
@@ -79,8 +80,7 @@ def _line_records(text: str, line: int, *, one_per_line: bool) -> Iterator[JsonR
         following = _NOT_BLANK.search(text, end)
         end = following.start() if following else len(text)
         if end < len(text) and (one_per_line or text[end] != "{"):
-            message = f"The line is not JSON: a value ends at character {end}, and more follows it."
-            yield JsonRecord(line, text[at:], None, Code.BAD_ROW_JSON, message)
+            yield JsonRecord(line, text[at:], None, Code.BAD_ROW_JSON, message(Code.BAD_ROW_JSON, "more", end=end))
             return
         yield record
         at = end
@@ -94,8 +94,8 @@ def _read_record(text: str, at: int, line: int) -> tuple[JsonRecord, int]:
         end = value_end(text, at) or len(text)
         where = f" at character {error.position + 1}" if error.position is not None else ""
         advice = "write null, or a text" if error.position is None else "look for a cut-off line, a quote or a bracket"
-        message = f"The line is not JSON: {error.reason}{where}; {advice}."
-        return JsonRecord(line, text[at:end], None, Code.BAD_ROW_JSON, message), end
+        fault = message(Code.BAD_ROW_JSON, reason=f"{error.reason}{where}", advice=advice)
+        return JsonRecord(line, text[at:end], None, Code.BAD_ROW_JSON, fault), end
     except (DuplicateKeyError, NestedTooDeepError) as error:
         end = value_end(text, at) or len(text)
         return _refused(text[at:end], line, error), end
@@ -104,20 +104,16 @@ def _read_record(text: str, at: int, line: int) -> tuple[JsonRecord, int]:
 
 def _refused(raw: str, line: int, error: DuplicateKeyError | NestedTooDeepError) -> JsonRecord:
     if isinstance(error, DuplicateKeyError):
-        message = (
-            f"The key '{visible(error.key[:60])}' occurs twice in one object; only one of its values could be kept."
-        )
-        return JsonRecord(line, raw, None, Code.DUPLICATE_COLUMNS, message)
-    return JsonRecord(line, raw, None, Code.BAD_JSON, "The record is nested too deep to be kept as JSON.")
+        twice = message(Code.DUPLICATE_COLUMNS, "key twice", key=visible(error.key[:60]))
+        return JsonRecord(line, raw, None, Code.DUPLICATE_COLUMNS, twice)
+    return JsonRecord(line, raw, None, Code.BAD_JSON, message(Code.BAD_JSON, "record"))
 
 
 def _record(raw: str, line: int, value: Any) -> JsonRecord:
     if type(value) is not dict:
-        message = "The record is not a JSON object with the contract's columns as keys."
-        return JsonRecord(line, raw, None, Code.NOT_AN_OBJECT, message)
+        return JsonRecord(line, raw, None, Code.NOT_AN_OBJECT, message(Code.NOT_AN_OBJECT))
     if "\\u" in raw and has_half_pair(raw, value):
-        message = r"The record holds half of a surrogate pair, as in \ud800, which is no character."
-        return JsonRecord(line, raw, None, Code.BAD_ROW_JSON, message)
+        return JsonRecord(line, raw, None, Code.BAD_ROW_JSON, message(Code.BAD_ROW_JSON, "half pair"))
     return JsonRecord(line, raw, value)
 
 
@@ -148,9 +144,7 @@ def document_records(path: Path, max_row_bytes: int) -> Iterator[JsonRecord]:
         if not document.count:
             document.skip_sign()
         if document.next_sign():
-            raise FileRefusedError(
-                Code.UNREADABLE_FILE, "The JSON document is broken: its array ends before the file does.", _REMEDY
-            )
+            raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "json after array")
 
 
 class _Document:
@@ -233,16 +227,13 @@ class _Document:
         self._at = end
 
     def _too_long(self) -> FileRefusedError:
-        return FileRefusedError(
-            Code.ROW_TOO_LONG,
-            f"Record {self.count} of the JSON document (line {self._line}) is longer than a record may be "
-            "(INGEST_MAX_ROW_BYTES).",
-            _REMEDY,
+        return FileRefusedError.for_code(
+            Code.ROW_TOO_LONG, "document", number=self.count, line=self._line, limit=self._limit
         )
 
     def broken(self, reason: str, *, after: bool = False, cut: bool) -> FileRefusedError:
         """The error for a document that is not JSON in the current record, or after it."""
         where = f"{'after' if after else 'in'} record {self.count} (line {self._line})"
         if cut:
-            return FileRefusedError(Code.TRUNCATED_FILE, f"The JSON document is cut off {where}.", _REMEDY)
-        return FileRefusedError(Code.UNREADABLE_FILE, f"The JSON document is broken {where}: {reason}.", _REMEDY)
+            return FileRefusedError.for_code(Code.TRUNCATED_FILE, "json", where=where)
+        return FileRefusedError.for_code(Code.UNREADABLE_FILE, "json", where=where, reason=reason)

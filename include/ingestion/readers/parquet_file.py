@@ -52,10 +52,9 @@ def open_parquet(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         reason = str(error).splitlines()[0]
         # Arrow writes a null among lists of a fixed size but cannot read it: writing the file again does not help.
-        remedy = (
-            "Write it with plain lists, not of a fixed size." if _NULL_OF_FIXED_SIZE in reason else "Write it again."
-        )
-        raise FileRefusedError(Code.UNREADABLE_FILE, f"The Parquet file cannot be read: {reason}", remedy) from error
+        raise FileRefusedError.for_code(
+            Code.UNREADABLE_FILE, "parquet list" if _NULL_OF_FIXED_SIZE in reason else "parquet", reason=reason
+        ) from error
 
 
 def bounded_batches(
@@ -79,11 +78,7 @@ def bounded_batches(
             raise too_large(limit)
         yield batch
     if rows != meta.num_rows:
-        raise FileRefusedError(
-            Code.UNREADABLE_FILE,
-            f"The Parquet file's footer says {meta.num_rows:,} rows, and {rows:,} are there.",
-            "Write it again.",
-        )
+        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "footer", expected=meta.num_rows, rows=rows)
 
 
 def _batches(file: pq.ParquetFile, path: Path, rows_at_once: int) -> Iterator[pa.RecordBatch]:

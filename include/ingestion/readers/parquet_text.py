@@ -86,9 +86,8 @@ def parquet_text(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, f
             columns = _named([_each(column, written_out, at, refused) for at, column in enumerate(exact)])
             texts = _texts(connection, columns, first)
     except (duckdb.Error, pa.ArrowException, ValueError, OverflowError, RecursionError) as error:
-        raise FileRefusedError(
-            Code.UNREADABLE_FILE, f"The Parquet file cannot be read: {str(error).splitlines()[0]}", "Write it again."
-        ) from error
+        reason = str(error).splitlines()[0]
+        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "parquet", reason=reason) from error
     if refused:
         texts = texts.take(pa.array([at for at in range(batch.num_rows) if at not in refused], pa.int64()))
     numbered = {first + at: found for at, found in sorted(refused.items())}

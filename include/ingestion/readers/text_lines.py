@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import TextIO
 
+from include.errors import Code
+from include.errors.registry import message
+
 # Skipped before a record, where files were concatenated. Inside quotes, or later in a record, it is part of a value.
 BYTE_ORDER_MARK = "\ufeff"
 RAW_SHOWN = 10_000  # characters of a raw record that are kept
@@ -60,9 +63,9 @@ def broken_character(line: str) -> str:
         line.encode("utf-8")
     except UnicodeEncodeError as error:
         if _HALF_PAIR.match(line, error.start):
-            return f"Half of a surrogate pair at character {error.start + 1} is no character."
+            return message(Code.BAD_ENCODING, "half pair", position=error.start + 1)
         byte = ord(line[error.start]) - 0xDC00
-        return f"Byte 0x{byte:02x} at character {error.start + 1} is not UTF-8."
+        return message(Code.BAD_ENCODING, byte=byte, position=error.start + 1)
     return ""
 
 

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-STAGE = "retention"
 # Each batch is a separate transaction, which holds its locks for a short time only.
 _BATCH_ROWS = 10_000
 _BATCH_FILES = 100
@@ -69,7 +68,7 @@ def _delete(connection: Connection, name: str, days: float, most: int) -> int:
     """Delete in batches until a batch finds nothing."""
     gone = 0
     while days:
-        with warehouse_errors(STAGE):
+        with warehouse_errors():
             deleted = connection.execute(statement(name), {"keep": timedelta(days=days), "most": most}).rowcount
         gone += deleted
         if not deleted:
@@ -81,7 +80,7 @@ def _call(connection: Connection, name: str, days: float, *, again: bool) -> int
     """Delete through a function of the warehouse: the role `ingest` has no right to delete from these tables."""
     gone = 0
     while days:
-        with warehouse_errors(STAGE):
+        with warehouse_errors():
             values = {"keep": timedelta(days=days), "most": _BATCH_ROWS}
             row = connection.execute(statement(name), values).fetchone()
         gone += (deleted := int(row[0]) if row else 0)
@@ -117,14 +116,14 @@ def remove_leftovers(
 
 def _staging_tables(connection: Connection) -> int:
     gone = 0
-    with warehouse_errors(STAGE):
+    with warehouse_errors():
         owners = {name: owner for name in staging_left(connection) if (owner := staging_owner(name))}
     for name, (_, file_id) in owners.items():
         # Checked one by one: a file that was requeued meanwhile may have begun again, with a table of the same name.
         if _open_entries(connection, [file_id]):
             continue
         try:
-            with warehouse_errors(STAGE):
+            with warehouse_errors():
                 drop_staging(connection, name)
         except RetryableError as error:
             log.warning("The staging table %s is in use; the next run looks again. %s", name, error)
@@ -203,6 +202,6 @@ def _remove(objects: ObjectStore, bucket: str, items: list[ObjectInfo]) -> int:
 
 
 def _open_entries(connection: Connection, file_ids: Iterable[int]) -> set[int]:
-    with warehouse_errors(STAGE):
+    with warehouse_errors():
         rows = connection.execute(statement("open_entries"), {"file_ids": sorted(set(file_ids))})
         return {row[0] for row in rows}

@@ -10,17 +10,15 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from include.contracts.reserved import UNKNOWN
-from include.errors import Code, PermanentError, Stage, visible
+from include.errors import Code, PermanentError, Stage, registry, visible
 from include.ingestion.claim import moved_from_nul
 from include.ingestion.ledger import Incoming, StaleAttemptError
 from include.ingestion.object_keys import INCOMING, incoming_key
 from include.ingestion.settle import settle_entries
 from include.ingestion.waiting import (
-    NOT_SERVED_REMEDY,
     UNREADABLE_AFTER,
     entries_without_contract,
     no_etag,
-    not_served,
     objects_to_skip,
     replaced,
 )
@@ -156,8 +154,8 @@ class _Sweep:
                 answer = self.stores.objects.unreadable(error, self.bucket, item.key)
                 if not answer:
                     raise
-                message = f"{not_served(answer)} It belongs to {dataset} and stays where it is. {NOT_SERVED_REMEDY}"
-                self._refuse(UNKNOWN, [(item, message)], Code.OBJECT_UNREADABLE)
+                refusal = " ".join(registry.text(Code.OBJECT_UNREADABLE, answer=answer, dataset=dataset))
+                self._refuse(UNKNOWN, [(item, refusal)], Code.OBJECT_UNREADABLE)
         return routed
 
     def _route(self, item: ObjectInfo, dataset: str) -> int:
@@ -202,10 +200,7 @@ class _Sweep:
     def quarantine(self, unknown: list[ObjectInfo], catalog: Catalog) -> int:
         """Quarantine files of no dataset; the number of files entered in the ledger."""
         ledger, known = self.stores.ledger, ", ".join(sorted(catalog.known))
-        message = (
-            f"No contract knows this file. Drop it into incoming/<dataset>/ (datasets: {known}), "
-            "or add a contract and reprocess it."
-        )
+        message = registry.message(Code.UNKNOWN_DATASET, datasets=known)
         skipped = self._to_skip(unknown)
         found = [item for item in unknown if (item.key, item.etag) not in skipped]
         entered = ledger.claim(UNKNOWN, "", self.bucket, found, self.run)
@@ -228,10 +223,7 @@ class _Sweep:
         for entry in entries:
             if entry.has_outcome:
                 continue
-            message = (
-                f"The contract of the dataset {entry.dataset} was deleted or renamed while this file waited. Add a "
-                "contract for it again, or give the file pattern to another one, then trigger reprocess_failed."
-            )
+            message = registry.message(Code.UNKNOWN_DATASET, "deleted", dataset=entry.dataset)
             with suppress(StaleAttemptError):  # a worker has finished it meanwhile
                 ledger.failed(entry.file_id, entry.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, message)
                 log.warning("File %s (%s): %s", entry.file_id, entry.shown_key, message)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from include.errors import Code, PermanentError, RetryableError, visible
-from include.sources.github.endpoints import SOURCE
 from include.stores.http import HttpClient, Policy, Service
 from include.stores.http_response import (
     LONGEST_WAIT_SECONDS,
@@ -73,7 +72,6 @@ def _error_message(body: bytes) -> str:
 
 _SERVICE = Service(
     "The API",
-    SOURCE,
     Code.SOURCE_UNAVAILABLE,
     Code.SOURCE_REFUSED,
     "The host of the connection source_github",
@@ -163,7 +161,7 @@ class GithubClient:
             moved = self._http.linked(url, response.headers.get("location", ""))
             log.warning("%s has moved to %s; change the name in GITHUB_REPOSITORIES.", url.path, moved.path)
             url = moved
-        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, "The API redirects too often.", url=shown(url))
+        raise PermanentError(Code.SOURCE_REFUSED, "The API redirects too often.", url=shown(url))
 
     def _answer(self, target: str, response: Response) -> Answer:
         following, etag = next_link(response.headers), response.headers.get("etag")
@@ -223,7 +221,7 @@ class GithubClient:
             f"The API's rate limit is used up until {resets:%Y-%m-%d %H:%M:%S} UTC. {why} What was collected is kept, "
             "and the next run continues from there; a token in the connection source_github has a higher limit."
         )
-        return RetryableError(SOURCE, Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}")
+        return RetryableError(Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}")
 
     def _pause(self, seconds: float) -> None:
         self.waited_seconds += seconds

@@ -29,7 +29,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
-from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.errors import Code, PermanentError, PipelineError, RetryableError, in_stage
 from include.sources.github.endpoints import SOURCE
 from include.sources.github.pages import Reading, check_difference, check_progress, get_page, identities_of
 from include.sources.github.storage import State
@@ -132,7 +132,8 @@ class Collector:
             before = State()
             self._states.save(repository, endpoint.name, before, RESET)
         try:
-            self._read(before, reading)
+            with in_stage(SOURCE):
+                self._read(before, reading)
         except PipelineError as error:
             failure = error
         lines = reading.lines
@@ -258,7 +259,7 @@ class Collector:
         message = (
             f"The listing changed {_MAX_PAGE_READS} times while two of its pages were read. The next attempt continues."
         )
-        raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, page=answer.target)
+        raise RetryableError(Code.SOURCE_UNAVAILABLE, message, page=answer.target)
 
     def _keep(self, answer: Answer, reading: Reading) -> list[object]:
         """Store a raw response, and return its records.
@@ -274,13 +275,13 @@ class Collector:
             records = json.loads(answer.body)
         except (ValueError, RecursionError) as error:
             message = f"The API's response is not valid JSON; it begins with: {excerpt(answer.body)}"
-            raise RetryableError(SOURCE, Code.SOURCE_UNAVAILABLE, message, **details) from error
+            raise RetryableError(Code.SOURCE_UNAVAILABLE, message, **details) from error
         if not isinstance(records, list):
             message = (
                 f"The API's response is not a list of records; it begins with: {excerpt(answer.body)}. Check that the "
                 "connection source_github has the address of GitHub's API."
             )
-            raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, **details)
+            raise PermanentError(Code.SOURCE_REFUSED, message, **details)
         return records
 
     def _first(self, reading: Reading, since: datetime | None) -> str:
@@ -323,7 +324,7 @@ def _combined(failures: dict[str, PipelineError], wanted: int) -> PipelineError:
     if wanted == 1:
         return error
     messages = "; ".join(f"{name}: {failure.message}" for name, failure in failures.items())
-    return type(error)(SOURCE, error.code, f"{len(failures)} of {wanted} failed: {messages}")
+    return type(error)(error.code, f"{len(failures)} of {wanted} failed: {messages}")
 
 
 def _rank(error: PipelineError) -> int:

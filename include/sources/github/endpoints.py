@@ -146,7 +146,7 @@ def endpoints_named(names: Iterable[str]) -> list[Endpoint]:
     if unknown:
         known = ", ".join(ENDPOINTS)
         raise PermanentError(
-            SOURCE, Code.SOURCE_REFUSED, f"Unknown endpoint {', '.join(unknown)}: GITHUB_ENDPOINTS can contain {known}."
+            Code.SOURCE_REFUSED, f"Unknown endpoint {', '.join(unknown)}: GITHUB_ENDPOINTS can contain {known}."
         )
     return [ENDPOINTS[name] for name in wanted]
 
@@ -158,7 +158,7 @@ def checked_repository(name: str) -> str:
         PermanentError: it is not owner/name.
     """
     if not _REPOSITORY.fullmatch(name) or name.endswith(("/.", "/..")):
-        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, f"'{name}' is not a repository name: write owner/name.")
+        raise PermanentError(Code.SOURCE_REFUSED, f"'{name}' is not a repository name: write owner/name.")
     return name
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from include.errors import Code, PermanentError, RetryableError
-from include.sources.github.endpoints import SOURCE, line, time_of, value_at
+from include.sources.github.endpoints import line, time_of, value_at
 from include.sources.github.storage import State
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def check_progress(answer: Answer, read: Collection[str]) -> None:
             "The API's link to the next page leads back to a page that was already read. What was read is kept. Check "
             "whether a proxy rewrites the responses of the API, or ask the operator of the API."
         )
-        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, page=answer.target, link=answer.next)
+        raise PermanentError(Code.SOURCE_REFUSED, message, page=answer.target, link=answer.next)
 
 
 def check_difference(answer: Answer, following: Answer) -> None:
@@ -100,7 +100,7 @@ def check_difference(answer: Answer, following: Answer) -> None:
     """
     if following.body == answer.body and following.body.strip() != b"[]":
         message = "The API returned the same records for the next page. What was read is kept."
-        raise PermanentError(SOURCE, Code.SOURCE_REFUSED, message, page=answer.target, following=following.target)
+        raise PermanentError(Code.SOURCE_REFUSED, message, page=answer.target, following=following.target)
 
 
 # What was read

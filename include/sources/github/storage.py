@@ -58,7 +58,7 @@ class States:
 
     def read(self, repository: str, endpoint: str) -> State:
         """Return the stored state."""
-        with warehouse_errors(SOURCE), self._connection.cursor() as cursor:
+        with warehouse_errors(), self._connection.cursor() as cursor:
             cursor.execute(statement("read_source_state"), _key(repository, endpoint))
             row = cursor.fetchone()
         return State(*row) if row else State()
@@ -73,13 +73,13 @@ class States:
             "last_record": state.last_record,
             "answer": answer.replace("\0", ""),
         }
-        with warehouse_errors(SOURCE), self._connection.cursor() as cursor:
+        with warehouse_errors(), self._connection.cursor() as cursor:
             cursor.execute(statement("save_source_state"), values)
 
     @contextmanager
     def naming(self) -> Iterator[None]:
         """Hold the lock under which object keys are chosen: only one worker at a time chooses them."""
-        with warehouse_errors(SOURCE), self._connection.transaction(), self._connection.cursor() as cursor:
+        with warehouse_errors(), self._connection.transaction(), self._connection.cursor() as cursor:
             cursor.execute(statement("add_work_lock"), _NAMES_LOCK)
             cursor.execute(statement("take_work_lock"), _NAMES_LOCK)
             yield

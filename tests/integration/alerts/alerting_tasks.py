@@ -68,13 +68,13 @@ def messages(
         ranges = [TopicRange("transactions", *removed)] if removed else []
         watched.consumed = Consumed(batches, messages, dead_letters, removed=ranges)
         if code:
-            raise PermanentError("validate", Code(code), "the value 4711 of Jane Doe is bad")
+            raise PermanentError(Code(code), "the value 4711 of Jane Doe is bad")
 
 
 def checks(code: str) -> None:
     alerts.get_current_context = lambda: context("check_quality", "run-1")
     with alerts.alert_on_critical_checks(), no_retry_of_permanent_errors():
-        raise PermanentError("quality", Code(code), "saw 4711 of Jane Doe")
+        raise PermanentError(Code(code), "saw 4711 of Jane Doe")
 
 
 def run(dag_id: str, failed: list[str]) -> None:

@@ -93,6 +93,16 @@ def test_show_and_errors_explain_a_refused_file(filegate: Filegate, sent: tuple[
 
 
 @pytest.mark.parametrize("command", ["show", "errors"])
+def test_show_and_errors_say_what_to_do_about_each_code(
+    filegate: Filegate, sent: tuple[int, int], command: str
+) -> None:
+    shown = filegate(command, sent[1]).stdout
+    assert "What to do:\n  bad-date: Send ISO 8601, or add formats.\n" in shown
+    assert shown.count("Correct the refused rows") == 1, "the message of the file ends with its remedy"
+    assert set(filegate.json(command, sent[1])["what_to_do"]) == {"error-budget-exceeded", "bad-date"}
+
+
+@pytest.mark.parametrize("command", ["show", "errors"])
 def test_unknown_file_ends_with_1_and_the_next_step(filegate: Filegate, command: str) -> None:
     done = filegate(command, 10**9)
     assert (done.returncode, done.stdout) == (1, "")

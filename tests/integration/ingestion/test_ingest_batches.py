@@ -143,7 +143,7 @@ def test_batch_continues_after_a_permanent_error(
 ) -> None:
     for at, name in enumerate("abc"):
         sent(pipeline, f"{name}.csv", start=at * 100)
-    error = PermanentError("warehouse", Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.")
+    error = PermanentError(Code.WAREHOUSE_REFUSED, "The warehouse refused; check the role's rights.")
     monkeypatch.setattr(stages, stage, trap("b.csv", error, getattr(stages, stage)))
 
     result = pipeline.run()
@@ -180,7 +180,7 @@ def test_batch_stops_at_a_retryable_error_and_continues_there(
     for at, name in enumerate("abc"):
         sent(pipeline, f"{name}.csv", start=at * 100)
     batches = pipeline.claim()
-    error = RetryableError("load", Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not answer.")
+    error = RetryableError(Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not answer.")
 
     with monkeypatch.context() as patch:
         patch.setattr(stages, "load", trap("b.csv", error, stages.load))
@@ -411,7 +411,7 @@ def test_audit_of_a_second_attempt_replaces_the_first(
     batches = pipeline.claim()
 
     def locked(*_: Any) -> Any:
-        raise RetryableError("load", Code.TARGET_LOCKED, "Another session holds a lock.")
+        raise RetryableError(Code.TARGET_LOCKED, "Another session holds a lock.")
 
     with monkeypatch.context() as patch:
         patch.setattr(load, "_publish", locked)

@@ -202,7 +202,7 @@ def test_later_file_waits_for_one_that_waits_for_a_retry(
     put_three(unordered, written)
 
     def away() -> RetryableError:
-        return RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "The store does not answer.")
+        return RetryableError(Code.BUCKET_UNAVAILABLE, "The store does not answer.")
 
     with monkeypatch.context() as patch:
         patch.setattr(stages, stage, trap("2.csv", away, getattr(stages, stage)))
@@ -226,7 +226,7 @@ def test_later_file_waits_for_one_that_is_being_written(
     put_three(unordered, written)
 
     def changed() -> ObjectChangedError:
-        return ObjectChangedError("fetch", Code.OBJECT_REPLACED, "The object was replaced.")
+        return ObjectChangedError(Code.OBJECT_REPLACED, "The object was replaced.")
 
     with monkeypatch.context() as patch:
         patch.setattr(stages, "fetch", trap("2.csv", changed, stages.fetch))

@@ -294,7 +294,7 @@ def test_settle_repeats_a_failed_move_and_settles_the_other_files(
 
     def fail_on_one(self: ObjectStore, bucket: str, key: Any, *others: Any) -> Any:
         if "bad.csv" in str(key):
-            raise RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "The store does not answer.")
+            raise RetryableError(Code.BUCKET_UNAVAILABLE, "The store does not answer.")
         return original(self, bucket, key, *others)
 
     with monkeypatch.context() as patch:

@@ -141,7 +141,7 @@ def quarantined(pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch) -> Pipeline
         def run(first: Any, *others: Any) -> Any:
             at_work[0] = first.name if stage == "fetch" else at_work[0]
             if at_work[0] in fails[stage]:
-                raise PermanentError("any", Code.SERVICE_REFUSED, "The service refuses, for whatever reason it has.")
+                raise PermanentError(Code.SERVICE_REFUSED, "The service refuses, for whatever reason it has.")
             return original(first, *others)
 
         return run

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from real_broker import contents
 
-from include.errors import Code, PermanentError, RetryableError, Stage
+from include.errors import Code, PermanentError, RetryableError
 from include.settings import KafkaConfig
 from include.streams import broker as broker_module
 from include.streams import dead_letters
@@ -99,7 +99,7 @@ def test_dead_letter_topic_that_may_not_be_corrected_is_a_warning_with_the_remed
     broker: Broker, topic: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object) -> None:
-        raise PermanentError(Stage.CLAIM, Code.BROKER_REFUSED, "The broker or its client refuses: no right.")
+        raise PermanentError(Code.BROKER_REFUSED, "The broker or its client refuses: no right.")
 
     monkeypatch.setattr(dead_letters, "set_topic_options", refuse)
     ensure_topic(broker.config, f"{topic}.dlq", 1)
@@ -132,7 +132,7 @@ def test_a_replay_that_dies_before_its_commit_is_repeated_and_loses_nothing(
     publish(broker.config, [letter(topic, b"%d" % number) for number in range(3)])
 
     def die(*_: object) -> None:
-        raise RetryableError(Stage.CLAIM, Code.BROKER_UNAVAILABLE, "killed")
+        raise RetryableError(Code.BROKER_UNAVAILABLE, "killed")
 
     with monkeypatch.context() as patched:
         patched.setattr(dead_letters, "commit", die)

@@ -310,7 +310,7 @@ def test_message_that_causes_a_defect_is_the_only_dead_letter(
 
     def ingest(contract: Contract, entry: FileEntry, source: Any, stores: Stores, settings: IngestSettings) -> Any:
         if values[0] in {one.value for one in source.batch.messages}:
-            raise PermanentError("process", Code.INTERNAL, "The pipeline itself failed (KeyError).")
+            raise PermanentError(Code.INTERNAL, error="KeyError").with_stage("process")
         return original(contract, entry, source, stores, settings)
 
     monkeypatch.setattr(consume, "ingest", ingest)

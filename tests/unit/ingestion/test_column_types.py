@@ -26,7 +26,7 @@ from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.rules import reading_checks, typed, value_checks, violations_sql
 from include.ingestion.table_shape import _catalogue_name
 from include.samples.badness import SampleFormat
-from include.samples.writer import write_sample
+from include.samples.writer import Sample, write_sample
 from include.settings import IngestSettings
 from include.streams.avro_schema import RowValueError, avro_schema, to_avro
 from tests import added_type
@@ -186,7 +186,7 @@ def test_samples_are_made_of_every_type(
 ) -> None:
     contract = contract_of(Column("id", ColumnType.INTEGER, required=True), replace(column_of(kind), required=True))
     sample = tmp_path / f"sample.{file_format}"
-    write_sample(contract, sample, 20, file_format)
+    write_sample(Sample(contract, 20), sample, file_format)
     assert len(stages.rows(contract, sample)) == 20
 
 

@@ -114,7 +114,7 @@ def test_values_of_the_row_reach_the_service_cleaned_and_typed(
 
 
 def test_failure_of_the_service_ends_the_stage(stages, transactions: Contract) -> None:
-    failure = RetryableError("process", Code.SERVICE_UNAVAILABLE, "The ML service did not answer.")
+    failure = RetryableError(Code.SERVICE_UNAVAILABLE, "The ML service did not answer.")
     with pytest.raises(RetryableError) as caught:
         enriched(stages, transactions, [line(1)], Asked(failure))
     assert caught.value is failure

@@ -50,6 +50,6 @@ def test_refusal_for_missing_columns_says_that_there_were_none(contract_of) -> N
 
 
 def test_error_of_a_file_is_on_one_line() -> None:
-    error = PermanentError("bucket", Code.BUCKET_REFUSED, "Refused.", key="a\nINFO all is well\x1b[2J\u202e.csv")
+    error = PermanentError(Code.BUCKET_REFUSED, "Refused.", key="a\nINFO all is well\x1b[2J\u202e.csv")
     assert str(error).isprintable()
     assert r"key=a\nINFO" in str(error)

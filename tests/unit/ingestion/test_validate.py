@@ -537,7 +537,7 @@ def test_wide_rows_are_read_in_the_engines_memory(stages, contract_of, form: str
     columns = [Column("id", ColumnType.INTEGER, required=True)]
     columns += [Column(f"c{at}", kinds[at % 4]) for at in range(299)]
     cells = {"integer": "7", "number": "1.25", "date": "2026-01-31", "text": "abc"}
-    rows = [{"id": str(at), **{c.name: cells[c.type] for c in columns[1:]}} for at in range(500)]
+    rows = [{"id": str(at), **{c.name: cells[str(c.type)] for c in columns[1:]}} for at in range(500)]
     rows[250]["c296"] = rows[250]["c1"] = "bad"
     lines = [",".join(rows[0]), *(",".join(row.values()) for row in rows)]
     content = {

@@ -61,7 +61,7 @@ def task(dag, name):
 sales = read_contract(CONTRACTS_DIR / "sales.yaml")
 settle.settle_dataset = lambda *given: settle.Settled({"validation_failed": 2})
 outcome("settle", task(ingest.ingest_dag(sales), "settle"))
-away = RetryableError("bucket", Code.BUCKET_UNAVAILABLE, "away")
+away = RetryableError(Code.BUCKET_UNAVAILABLE, "away")
 settle.settle_dataset = lambda *given: settle.Settled({"archived": 2}, [away])
 outcome("settle but one", task(ingest.ingest_dag(sales), "settle"))
 settle.settle_dataset = lambda *given: settle.Settled({"archived": 2}, [away, ValueError("a defect")])
@@ -69,7 +69,7 @@ outcome("settle and meet a defect", task(ingest.ingest_dag(sales), "settle"))
 
 def failing(code):
     def fail(*given, **options):
-        raise PermanentError("stage", code, "no")
+        raise PermanentError(code, "no")
     return fail
 
 settle.settle_dataset = failing(Code.BUCKET_REFUSED)

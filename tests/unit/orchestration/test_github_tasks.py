@@ -23,9 +23,9 @@ from include.errors import Code, PermanentError, RetryableError
 from include.orchestration import github
 
 FAILURES = {
-    "limited": RetryableError("github", Code.RATE_LIMITED, "used up until 10:00; the next run continues"),
-    "unavailable": RetryableError("github", Code.SOURCE_UNAVAILABLE, "away"),
-    "refused": PermanentError("github", Code.SOURCE_REFUSED, "wrong token"),
+    "limited": RetryableError(Code.RATE_LIMITED, "used up until 10:00; the next run continues"),
+    "unavailable": RetryableError(Code.SOURCE_UNAVAILABLE, "away"),
+    "refused": PermanentError(Code.SOURCE_REFUSED, "wrong token"),
 }
 asked = []
 

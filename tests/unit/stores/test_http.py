@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.unit
 
 SHOP = Service(
-    "The shop", "collect", Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, "SHOP_URL", "SHOP_TOKEN",
+    "The shop", Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, "SHOP_URL", "SHOP_TOKEN",
     remedies={404: "Check SHOP_URL."}, login_in_address=True,
 )  # fmt: skip
 
@@ -129,7 +129,7 @@ def test_lasting_failure_names_url_status_attempts_and_reason(connect: Any, shop
     shop.answers = [Answer(503, b'{"why": "closed"}')] * 3
     with pytest.raises(RetryableError, match=r'GET /orders: it answered with status 503: {"why": "closed"}') as failure:
         connect().request("GET", "/orders?key=s3cret")
-    assert (failure.value.stage, failure.value.code) == ("collect", Code.SOURCE_UNAVAILABLE)
+    assert (failure.value.stage, failure.value.code) == ("", Code.SOURCE_UNAVAILABLE)
     assert failure.value.details == {"url": f"{shop.url}/orders", "status": 503, "attempts": 3}
 
 

@@ -272,7 +272,7 @@ def test_failed_tries_are_repeated_up_to_the_limit(
     service.mode, service.retry_after = mode, "0"
     patience = 0.1 if mode in {Mode.HANGING, Mode.DRIBBLING} else 60
     error = failure_of(lambda: connect(read_timeout_seconds=patience, attempts=3).categories(transactions(10)))
-    assert (type(error), error.stage, error.code) == (RetryableError, "process", Code.SERVICE_UNAVAILABLE)
+    assert (type(error), error.stage, error.code) == (RetryableError, "", Code.SERVICE_UNAVAILABLE)
     assert reason in str(error)
     assert (error.details["attempts"], service.calls) == (3, 3)
 
@@ -361,7 +361,7 @@ def test_a_refusal_names_the_transaction_and_the_field(service: FaultyMlService,
     service.mode = Mode.REFUSING
     rows = transactions(10)
     error = failure_of(lambda: connect().categories(rows))
-    assert (type(error), error.stage, error.code) == (PermanentError, "process", Code.SERVICE_REFUSED)
+    assert (type(error), error.stage, error.code) == (PermanentError, "", Code.SERVICE_REFUSED)
     assert "status 422: amount: Input should be a valid decimal" in error.message
     assert error.details == {
         "url": service.url, "status": 422, "transaction": str(rows[3]["id"]), "field": "amount", "complaints": 2,
@@ -500,7 +500,7 @@ def test_the_circuit_opens_after_failed_tries_in_a_row_and_stays_open(
         error = failure_of(lambda: client.categories(transactions(30)))
         assert (type(error), error.code) == (RetryableError, Code.CIRCUIT_OPEN)
     assert service.calls == 3, "nothing is sent while it is open"
-    assert (type(first), first.code, first.stage) == (RetryableError, Code.CIRCUIT_OPEN, "process")
+    assert (type(first), first.code, first.stage) == (RetryableError, Code.CIRCUIT_OPEN, "")
     assert "failed 3 times in a row" in first.message
     assert first.details == {"url": service.url, "reason": "it answered with status 500"}
     match = re.search(r"tried again at (\S+ \S+) UTC", first.message)

@@ -1,0 +1,250 @@
+"""The registry's codes of whole files: each ends a file in quarantine, unless its text says otherwise."""
+
+from __future__ import annotations
+
+from include.errors.codes import Code
+from include.errors.reason import Kind, Reason, Variant
+
+_WRITE_AGAIN = "Write it again."
+_UPLOAD_WHOLE = "Check how the file was written, and upload the whole of it."
+
+FILES = {
+    Code.EMPTY_FILE: Reason(
+        Kind.FILE,
+        "Empty file",
+        "No bytes, or only blanks.",
+        "Send it again with its header and rows.",
+        "The file is empty.",
+    ),
+    Code.NO_ROWS: Reason(
+        Kind.FILE,
+        "No rows",
+        "A header without rows.",
+        "Send it again once there are some.",
+        "The file has no rows.",
+    ),
+    Code.MISSING_COLUMNS: Reason(
+        Kind.FILE,
+        "Required columns missing",
+        "Required columns are not in the header, or in no JSON record. The message lists them.",
+        "Add them, with a header line if there was none.",
+        "Required columns are missing: {missing}. The file has: {given}.",
+    ),
+    Code.UNKNOWN_COLUMNS: Reason(
+        Kind.FILE,
+        "Unknown columns",
+        "Columns outside the contract, with `unknownColumns: reject`.",
+        "Remove them, add them to the contract, or choose another mode of `unknownColumns`.",
+        "The contract does not know these columns: {unknown}.",
+    ),
+    Code.DUPLICATE_COLUMNS: Reason(
+        Kind.FILE,
+        "Duplicate column names",
+        "Two names differ only in case, spaces, dashes or underscores, or not at all. In *load*: an added column came "
+        "from another header. Of a row, which alone is refused: an object of the record has a key twice.",
+        "Give each column a name of its own; in a record, write each key once.",
+        variants={
+            "alike": Variant(
+                "Names of columns differ only in case, spaces, dashes or underscores: {names}. They would be one "
+                "column.",
+                "Send one of them, or give each a name of its own.",
+            ),
+            "equal": Variant(
+                "Names of columns occur more than once in the file: {names}.", "Give each column a name of its own."
+            ),
+            "keys": Variant(
+                "The keys {keys} differ in case, spaces or dashes only: both would be the column '{column}'.",
+                "Write the key with the same spelling in all records.",
+            ),
+            "added": Variant(
+                "The column {column} of raw.{dataset} belongs to the header '{source}'; the file has '{given}' for it.",
+                "Rename the header, or name the column in the contract.",
+            ),
+            "key twice": Variant("The key '{key}' occurs twice in one object; only one of its values could be kept."),
+            "keys of a record": Variant(
+                "Two keys of the record differ in case, spaces or dashes only, and would be one column."
+            ),
+        },
+    ),
+    Code.TOO_MANY_COLUMNS: Reason(
+        Kind.FILE,
+        "Too many columns",
+        "Over `INGEST_MAX_COLUMNS`.",
+        "Send the contract's columns only, or raise `INGEST_MAX_COLUMNS`.",
+        "The file has {columns:,} columns; the limit is {limit}.",
+    ),
+    Code.UNKNOWN_FORMAT: Reason(
+        Kind.FILE,
+        "Unknown format",
+        "A format that is not read, such as a picture, PDF or workbook.",
+        "Send CSV, JSON, NDJSON or Parquet, plain or compressed by gzip or zstd.",
+        "The content is {format}.",
+        {
+            "compressed parquet": Variant(
+                "The content is Parquet inside {compression}.", "Send the Parquet file as it is."
+            ),
+            "binary": Variant("The content is binary, of no format known here."),
+        },
+    ),
+    Code.UNDECLARED_ENCODING: Reason(
+        Kind.FILE,
+        "Undeclared encoding",
+        "Not UTF-8, and no byte order mark. The message has the first such byte, its line and likely encodings.",
+        "Write the file as UTF-8, or as UTF-16 or UTF-32 with a byte order mark.",
+        "Byte 0x{byte:02x} in line {line:,} (byte {position:,} of the text) is not UTF-8, nor is any other byte "
+        "outside ASCII.{likely}",
+        {
+            "no mark": Variant(
+                "Byte {position} of the text, in line 1, is 0x{byte:02x}: it looks like {encoding} without a byte "
+                "order mark."
+            )
+        },
+    ),
+    Code.UNREADABLE_FILE: Reason(
+        Kind.FILE,
+        "Unreadable content",
+        "Broken content: JSON document, Parquet, compression, header.",
+        "Write the file again; the message has the position.",
+        variants={
+            "header": Variant("The header cannot be read: {reason}", "Correct the first line."),
+            "nul in header": Variant(
+                "The header cannot be read: names of columns hold a NUL character: {names}.",
+                "Write the header again, without NUL characters.",
+            ),
+            "json": Variant("The JSON document is broken {where}: {reason}.", _UPLOAD_WHOLE),
+            "json after array": Variant(
+                "The JSON document is broken: its array ends before the file does.", _UPLOAD_WHOLE
+            ),
+            "parquet": Variant("The Parquet file cannot be read: {reason}", _WRITE_AGAIN),
+            "parquet list": Variant(
+                "The Parquet file cannot be read: {reason}", "Write it with plain lists, not of a fixed size."
+            ),
+            "footer": Variant(
+                "The Parquet file's footer says {expected:,} rows, and {rows:,} are there.", _WRITE_AGAIN
+            ),
+            "compression": Variant("The {compression} data is damaged: {reason}.", "Compress and send the file again."),
+            "local": Variant("The file cannot be read: {reason}."),
+        },
+    ),
+    Code.TRUNCATED_FILE: Reason(
+        Kind.FILE,
+        "File cut off",
+        "Parquet, JSON document or compression cut off.",
+        "Upload the whole file again.",
+        variants={
+            "parquet": Variant("The Parquet file has no end: it was cut off."),
+            "compression": Variant("The {compression} data is cut off: its end is missing."),
+            "json": Variant("The JSON document is cut off {where}.", _UPLOAD_WHOLE),
+        },
+    ),
+    Code.TOO_LARGE: Reason(
+        Kind.FILE,
+        "File too large",
+        "Over `INGEST_MAX_FILE_BYTES`, or over `INGEST_MAX_EXPANDED_BYTES` or `INGEST_MAX_EXPANSION_RATIO` when "
+        "expanded.",
+        "Split it, or raise the limit.",
+        variants={
+            "stored": Variant(
+                "The file has {size:,} bytes; the limit is {limit:,}.", "Split it, or raise INGEST_MAX_FILE_BYTES."
+            ),
+            "expanded": Variant(
+                "The file expands to more than {limit:,} bytes.",
+                "Split it, or raise INGEST_MAX_EXPANDED_BYTES, or INGEST_MAX_EXPANSION_RATIO if it is no decompression "
+                "bomb.",
+            ),
+        },
+    ),
+    Code.ERROR_BUDGET_EXCEEDED: Reason(
+        Kind.FILE,
+        "Too many refused rows",
+        "More rows refused than the contract allows. The reject file has them.",
+        "Correct the refused rows, each listed with its reason, and send them again.",
+        "{rejected:,} of {read:,} rows are refused; the contract allows {budget}.{example}",
+    ),
+    Code.EXPECTATION_FAILED: Reason(
+        Kind.FILE,
+        "Critical expectation failed",
+        "A critical expectation failed on the staging table.",
+        "Check the file as a whole: it may be incomplete, hold its rows twice, or come from another source.",
+        "A critical expectation of {dataset} failed: {expectations}.",
+    ),
+    Code.DUPLICATE_CONTENT: Reason(
+        Kind.FILE,
+        "Loaded before",
+        "The same bytes were loaded before (without `newestBy`: and nothing since). Status `duplicate`.",
+        "Nothing to do: no row was touched.",
+        "The same content was loaded before, as file {file_id}.",
+    ),
+    Code.TABLE_DIFFERS: Reason(
+        Kind.FILE,
+        "Table differs from the contract",
+        "In *load*: the table has other types, another key or stricter rules than the contract.",
+        "Change the contract back, or run the statement of the message as the owner and reprocess: "
+        "[tables](tables.md#the-table-and-the-contract).",
+        variants={
+            "differences": Variant(
+                "The table raw.{dataset} differs from its contract: {differences}. Nothing was loaded.",
+                "Change the contract back, or change the table as its owner and then reprocess the file: {statements}.",
+            ),
+            "refused": Variant(
+                "The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
+                "As the owner, drop the objects that depend on the column, then reprocess the file. The next run of "
+                "dbt creates its views again.",
+            ),
+        },
+    ),
+    Code.UNKNOWN_DATASET: Reason(
+        Kind.FILE,
+        "No contract for the file",
+        "No contract's folder or pattern matches.",
+        "Drop it into `incoming/<dataset>/`, or add a contract and reprocess.",
+        "No contract knows this file. Drop it into incoming/<dataset>/ (datasets: {datasets}), or add a contract and "
+        "reprocess it.",
+        {
+            "deleted": Variant(
+                "The contract of the dataset {dataset} was deleted or renamed while this file waited. Add a contract "
+                "for it again, or give the file pattern to another one, then trigger reprocess_failed."
+            )
+        },
+    ),
+    Code.OBJECT_REPLACED: Reason(
+        Kind.FILE,
+        "File changed",
+        "The file changed after it was claimed. Not final: it is read again.",
+        "Nothing.",
+        "The file changed since it was claimed, or is still being written; it is read once it stops changing.",
+    ),
+    Code.OBJECT_UNREADABLE: Reason(
+        Kind.FILE,
+        "Object not served",
+        "The store lists the object and does not serve it (rights, encryption key, cold storage), or gives no ETag for "
+        "five minutes. It stays in `incoming/`.",
+        "Restore it from cold storage or grant the pipeline's key the right to read it, then trigger reprocess_failed; "
+        "or upload it again.",
+        "The store lists the object and refuses to serve it ({answer}). It belongs to {dataset} and stays where it is.",
+        {
+            "claimed": Variant("The store lists the object and refuses to serve it ({answer}). It stays where it is."),
+            "no ETag": Variant(
+                "The store has listed {key} without an ETag for {minutes:.0f} minutes: an upload that never ended, or "
+                "an object that it cannot read. Upload it again, or delete it."
+            ),
+        },
+    ),
+    # An event of ops.file_event.
+    Code.REPLACED_BEFORE_CLAIM: Reason(
+        Kind.FILE,
+        "Version never read",
+        "An event of `ops.file_event`, not a refusal (*settle*): a version was replaced before it was read.",
+        "Send the content again under its own name if needed.",
+        "{key}: the version {version} of {modified_at:%Y-%m-%d %H:%M:%S} UTC ({size:,} bytes, ETag {etag}) was "
+        "replaced before it was claimed. It was never read, and is deleted now. Send its content again under "
+        "another name if it is needed.",
+    ),
+    Code.OBJECT_VANISHED: Reason(
+        Kind.FILE,
+        "File gone",
+        "Removed before it could be read.",
+        "Drop it again.",
+        "The file was removed before it could be read.",
+    ),
+}
