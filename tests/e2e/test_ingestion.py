@@ -249,7 +249,7 @@ def test_psql_and_logs_look_into_the_platform(running: Running) -> None:
     assert filegate(running, "logs", "airflow-scheduler", "--lines", "5").stdout
     unknown = filegate(running, "logs", "airflow-schedular")
     assert unknown.returncode == 1
-    assert "did you mean airflow-scheduler" in unknown.stderr
+    assert "did you mean airflow-scheduler?" in unknown.stderr
 
 
 def filegate(running: Running, *arguments: object) -> subprocess.CompletedProcess[str]:
