@@ -67,22 +67,32 @@ def ingest(platform: Platform, path: Path, folder: Path) -> dict[str, Any]:
     store = ObjectStore(platform.s3_config)
     store.upload(path, "landing", key)
     os.sync()  # the upload and its disk writes are not measured
+    try:
+        return run_worker("worker", platform, {"dataset": "sales", "key": key, "spool": str(folder / "spool")})
+    finally:
+        store.delete("landing", key)
+
+
+def run_worker(module: str, platform: Platform, task: dict[str, Any]) -> dict[str, Any]:
+    """Run a module of this package in a process of its own; return the JSON that it printed.
+
+    Args:
+        module: its name.
+        platform: the keys of its stores are added to the task.
+        task: is written to the standard input.
+    """
     s3, warehouse = platform.s3_config, platform.warehouse_config("ingest")
-    task = {
-        "dataset": "sales",
-        "key": key,
-        "spool": str(folder / "spool"),
+    task |= {
         "s3": {**s3.model_dump(), "secret_access_key": s3.secret_access_key.get_secret_value()},
         "warehouse": {**warehouse.model_dump(), "password": warehouse.password.get_secret_value()},
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "proof.bench.worker"],
+    done = subprocess.run(  # noqa: S603 - this interpreter, a module of this package
+        [sys.executable, "-m", f"proof.bench.{module}"],
         input=json.dumps(task),
         capture_output=True,
         text=True,
         check=False,
     )
-    store.delete("landing", key)
     if done.returncode:
         raise SystemExit(f"the worker failed:\n{done.stderr}")
     return dict(json.loads(done.stdout.splitlines()[-1]))

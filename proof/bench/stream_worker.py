@@ -11,6 +11,8 @@ import sys
 import time
 from pathlib import Path
 
+from pydantic import SecretStr
+
 from include.contracts.reader import read_contract
 from include.ingestion.attempt import open_stores
 from include.ingestion.records import AirflowRun
@@ -36,7 +38,9 @@ def main() -> None:
     contract = read_contract(CONTRACTS_DIR / f"{task['dataset']}.yaml")
     load_library()
     settings = ingest_settings().model_copy(update={"spool_dir": Path(task["spool"])})
-    ml_service = ml_service_settings().model_copy(update={"url": task["ml_service"]})
+    ml_service = ml_service_settings().model_copy(
+        update={"url": task["ml_service"]["url"], "token": SecretStr(task["ml_service"]["token"])}
+    )
     kafka, streams = KafkaConfig(**task["kafka"]), stream_settings().model_copy(update={"run_seconds": 3600.0})
     with (
         open_stores(S3Config(**task["s3"]), WarehouseConfig(**task["warehouse"]), ml_service) as stores,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.reader import read_contract
@@ -13,6 +10,7 @@ from include.streams.produce import RowProducer
 from local.services.broker import bootstrap
 from local.services.ml_api import url
 from local.supervisor.platform import KAFKA, ML_API, STORES
+from proof.bench.core import run_worker
 from proof.bench.results import Measurement
 
 if TYPE_CHECKING:
@@ -44,22 +42,10 @@ def measure(platform: Platform, messages: int, folder: Path, say: Say) -> Iterat
 
 
 def _consume(platform: Platform, kafka: KafkaConfig, folder: Path) -> dict[str, Any]:
-    s3, warehouse = platform.s3_config, platform.warehouse_config("ingest")
     task = {
         "dataset": "transactions",
         "kafka": kafka.model_dump(),
-        "ml_service": url(platform.settings),
+        "ml_service": {"url": url(platform.settings), "token": platform.credentials.ml_api_token},
         "spool": str(folder / "spool"),
-        "s3": {**s3.model_dump(), "secret_access_key": s3.secret_access_key.get_secret_value()},
-        "warehouse": {**warehouse.model_dump(), "password": warehouse.password.get_secret_value()},
     }
-    done = subprocess.run(
-        [sys.executable, "-m", "proof.bench.stream_worker"],
-        input=json.dumps(task),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemExit(f"the worker failed:\n{done.stderr}")
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    return run_worker("stream_worker", platform, task)
