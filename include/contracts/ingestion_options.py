@@ -1,4 +1,4 @@
-"""Reads the custom property `ingestion`: file patterns, duplicates, error budget, unknown columns, topic.
+"""Reads the dataset's custom properties: `ingestion`, with the options of loading, and `dialect` (see `dialect`).
 
 What belongs here: options of a dataset that the standard has no field for. What does not: options of a column.
 """
@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.dialect import Dialect, read_dialect
 from include.contracts.file_patterns import MAX_PATTERNS, pattern_fault
 from include.contracts.model import ErrorBudget, OnDuplicate, UnknownColumns
 from include.contracts.problems import nearest
@@ -37,19 +38,28 @@ class IngestionOptions:
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
 
 
-def read_ingestion_options(model: OpenDataContractStandard, findings: Findings) -> IngestionOptions:
-    """The options of a contract; all have defaults."""
-    found: IngestionOptions | None = None
+@dataclass(frozen=True)
+class DatasetProperties:
+    """The custom properties of a contract."""
+
+    ingestion: IngestionOptions = field(default_factory=IngestionOptions)
+    dialect: Dialect = field(default_factory=Dialect)
+
+
+def read_properties(model: OpenDataContractStandard, findings: Findings) -> DatasetProperties:
+    """The custom properties of a contract; all options have defaults."""
+    readers = {"ingestion": _options, "dialect": read_dialect}
+    found: dict[str, Any] = {}
     for index, custom in enumerate(model.customProperties or []):
-        path = f"customProperties[{index}]"
-        if custom.property == "ingestion":
-            if found is not None:
-                findings.add(path, "a second 'ingestion'", "keep one")
-            found = _options(custom.value, f"{path}.value", findings)
+        name, path = custom.property, f"customProperties[{index}]"
+        if name in readers:
+            if name in found:
+                findings.add(path, f"a second '{name}'", "keep one")
+            found[name] = readers[name](custom.value, f"{path}.value", findings)
         elif custom.vendor is None:
-            remedy = nearest(custom.property, ["ingestion"]) + ". A property of another tool names its vendor"
-            findings.add(f"{path}.property", f"'{custom.property}' is not known", remedy)
-    return found or IngestionOptions()
+            remedy = nearest(name, readers) + ". A property of another tool names its vendor"
+            findings.add(f"{path}.property", f"'{name}' is not known", remedy)
+    return DatasetProperties(**found)
 
 
 def _options(value: object, path: str, findings: Findings) -> IngestionOptions:

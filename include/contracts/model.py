@@ -6,12 +6,13 @@ lists). What does not: reading YAML (`reader`), drafting one (`draft`), processi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from include.contracts.dialect import Dialect
 from include.contracts.types import ColumnType as ColumnType  # noqa: PLC0414, TC001 (a name of the model; `codec` reads it)
 
 if TYPE_CHECKING:
@@ -199,6 +200,7 @@ class Contract:
     topic: str | None = None
     status: Status = Status.ACTIVE
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+    dialect: Dialect = field(default_factory=Dialect)
 
     @property
     def is_draft(self) -> bool:

@@ -18,7 +18,7 @@ from include.contracts.column_names import matching
 from include.contracts.columns import compile_column
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
-from include.contracts.ingestion_options import IngestionOptions, read_ingestion_options
+from include.contracts.ingestion_options import IngestionOptions, read_properties
 from include.contracts.model import Column, Contract, Expectation, RowRule, Severity, Status
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
@@ -110,7 +110,8 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     columns = tuple(column for column in by_path.values() if column is not None)
     _check_unique_names(properties, findings)
     key = _key(properties, findings)
-    options = read_ingestion_options(model, findings)
+    own = read_properties(model, findings)
+    options = own.ingestion
     _check_newest(options, {column.name: column for column in columns}, findings)
     _check_key_types(properties, columns, findings)
     checks = _checks(schema, key, findings)
@@ -132,6 +133,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         topic=options.topic,
         status=_status(model, findings),
         on_duplicate=options.on_duplicate,
+        dialect=own.dialect,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
     check_enriched(contract, paths.columns, findings)

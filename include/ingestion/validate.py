@@ -99,8 +99,8 @@ def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
     if file.layout.format is FileFormat.PARQUET:
         yield from typed_parquet(text.path, contract, file.connection, settings)
     elif file.layout.format is FileFormat.CSV:
-        dialect = sniff(text.path, contract, settings.max_row_bytes)
-        yield from typed_csv(text, dialect, contract, file.connection, settings)
+        shape = sniff(text.path, contract, settings.max_row_bytes)
+        yield from typed_csv(text, shape, contract, file.connection, settings)
     else:
         raise FallBackToSlowPath
 
@@ -126,8 +126,8 @@ def _chunks(file: OpenFile) -> Iterator[Chunk]:
     contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
     match file.layout.format:
         case FileFormat.CSV:
-            dialect = sniff(text.path, contract, settings.max_row_bytes)
-            yield from read_csv_rows(text, dialect, contract, file.connection, settings)
+            shape = sniff(text.path, contract, settings.max_row_bytes)
+            yield from read_csv_rows(text, shape, contract, file.connection, settings)
         case FileFormat.PARQUET:
             with open_parquet(text.path) as stream:
                 batches = bounded_batches(stream, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings)

@@ -37,20 +37,20 @@ class CsvRecord:
 
 
 @dataclass(frozen=True)
-class Dialect:
+class CsvShape:
     """The delimiter and the header of a CSV file."""
 
     delimiter: str
     header: tuple[str, ...]
 
 
-def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
+def sniff(path: Path, contract: Contract, max_row_bytes: int) -> CsvShape:
     """Find the delimiter with which the header names most columns of the contract.
 
     Raises:
         FileRefusedError: the header cannot be read, or is longer than a row may be.
     """
-    best: tuple[int, int, Dialect] | None = None
+    best: tuple[int, int, CsvShape] | None = None
     for delimiter in DELIMITERS:
         first = next(read_records(path, delimiter, None, max_row_bytes), None)
         if first is None:
@@ -61,7 +61,7 @@ def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
             if first.code is Code.ROW_TOO_LONG:
                 raise problem
             continue
-        candidate = (count_known(first.fields, contract), len(first.fields), Dialect(delimiter, tuple(first.fields)))
+        candidate = (count_known(first.fields, contract), len(first.fields), CsvShape(delimiter, tuple(first.fields)))
         if best is None or candidate[:2] > best[:2]:
             best = candidate
     if best is None:
@@ -69,11 +69,11 @@ def sniff(path: Path, contract: Contract, max_row_bytes: int) -> Dialect:
     return best[2]
 
 
-def data_records(path: Path, dialect: Dialect, max_row_bytes: int) -> Iterator[CsvRecord]:
+def data_records(path: Path, shape: CsvShape, max_row_bytes: int) -> Iterator[CsvRecord]:
     """The records after the header. A record of another width, or that repeats the header, is refused."""
-    records = read_records(path, dialect.delimiter, len(dialect.header), max_row_bytes)
+    records = read_records(path, shape.delimiter, len(shape.header), max_row_bytes)
     next(records)
-    header = list(dialect.header)
+    header = list(shape.header)
     for record in records:
         if record.fields is not None and is_header_again(record.fields, header):
             yield CsvRecord(record.line, None, record.raw, Code.REPEATED_HEADER, message(Code.REPEATED_HEADER))

@@ -20,7 +20,7 @@ from include.contracts.model import Contract, UnknownColumns
 from include.ingestion.chunk_query import Cells, Chunk, ChunkQuery
 from include.ingestion.header import ColumnMap, map_columns, unmatched
 from include.ingestion.messages import explain_unwritable
-from include.ingestion.readers.csv_text import CsvRecord, Dialect, data_records
+from include.ingestion.readers.csv_text import CsvRecord, CsvShape, data_records
 from include.ingestion.readers.json_columns import json_table, one_spelling
 from include.ingestion.readers.json_text import JsonRecord, document_records, ndjson_records
 from include.ingestion.readers.parquet_file import MOST_CELLS
@@ -43,20 +43,20 @@ _Record = TypeVar("_Record", CsvRecord, JsonRecord)
 
 def read_csv_rows(
     text: SpooledFile,
-    dialect: Dialect,
+    shape: CsvShape,
     contract: Contract,
     connection: duckdb.DuckDBPyConnection,
     settings: IngestSettings,
 ) -> Iterator[Chunk]:
     """Read a CSV file, chunk by chunk."""
-    columns = map_columns(dialect.header, contract, settings.max_columns)
+    columns = map_columns(shape.header, contract, settings.max_columns)
     query = ChunkQuery(contract, _positional(columns))
-    most = min(CHUNK_ROWS, max(1, MOST_CELLS // len(dialect.header)))
-    records = data_records(text.path, dialect, settings.max_row_bytes)
+    most = min(CHUNK_ROWS, max(1, MOST_CELLS // len(shape.header)))
+    records = data_records(text.path, shape, settings.max_row_bytes)
     first = 1
     while batch := _next_records(records, most):
         rejects = _structure_rejects(batch, first)
-        chunk = query.run(connection, _csv_table(batch, first, len(dialect.header)))
+        chunk = query.run(connection, _csv_table(batch, first, len(shape.header)))
         yield Chunk(len(batch), chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
         first += len(batch)
 

@@ -21,7 +21,7 @@ from include.contracts.type_sql import NOT_ZERO
 from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
-from include.ingestion.readers.csv_text import Dialect, read_records
+from include.ingestion.readers.csv_text import CsvShape, read_records
 from include.ingestion.readers.parquet_file import MOST_CELLS, bounded_batches, open_parquet
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
 from include.ingestion.readers.text_lines import BYTE_ORDER_MARK
@@ -67,7 +67,7 @@ def validated_schema(contract: Contract, added: Mapping[str, str] | None = None)
 
 def typed_csv(
     text: SpooledFile,
-    dialect: Dialect,
+    shape: CsvShape,
     contract: Contract,
     connection: duckdb.DuckDBPyConnection,
     settings: IngestSettings,
@@ -78,13 +78,13 @@ def typed_csv(
         FallBackToSlowPath: a fault or unusual content; the caller discards what was yielded before.
         FileRefusedError: the header cannot be used.
     """
-    refuse_nul(dialect.header)
-    columns = map_columns(dialect.header, contract, settings.max_columns)
+    refuse_nul(shape.header)
+    columns = map_columns(shape.header, contract, settings.max_columns)
     has_integers = any(contract.by_name[name].type.is_whole for name in columns.present)
     # Arrow reads 0x1F as a whole number; no text column stores a NUL; a stray quote may hide a broken record.
     if text.has_nul or (text.has_hex and has_integers):
         raise FallBackToSlowPath
-    if text.has_quote and _has_stray_quotes(text.path, dialect.delimiter):
+    if text.has_quote and _has_stray_quotes(text.path, shape.delimiter):
         raise FallBackToSlowPath
     # Arrow reads rows of up to two blocks, which must not be longer than a row may be.
     block = min(_BLOCK_BYTES, settings.max_row_bytes // 2)
@@ -93,30 +93,30 @@ def typed_csv(
             text.path,
             read_options=pyarrow.csv.ReadOptions(block_size=block),
             parse_options=pyarrow.csv.ParseOptions(
-                delimiter=dialect.delimiter, newlines_in_values=text.has_quote, ignore_empty_lines=True
+                delimiter=shape.delimiter, newlines_in_values=text.has_quote, ignore_empty_lines=True
             ),
             convert_options=pyarrow.csv.ConvertOptions(
-                column_types=_csv_types(text, dialect, columns, contract, settings),
+                column_types=_csv_types(text, shape, columns, contract, settings),
                 null_values=[""],
                 strings_can_be_null=True,
                 true_values=_spellings(TRUE_WORDS),
                 false_values=_spellings(FALSE_WORDS),
             ),
         )
-        if tuple(reader.schema.names) != dialect.header:
+        if tuple(reader.schema.names) != shape.header:
             raise FallBackToSlowPath  # Arrow keeps a byte order mark before the header: its types would not match
-        batches = _without_header_again(reader, dialect)
+        batches = _without_header_again(reader, shape)
         yield from _checked(batches, columns, contract, connection, check_nul=False)
 
 
-def _without_header_again(batches: Iterable[pa.RecordBatch], dialect: Dialect) -> Iterator[pa.RecordBatch]:
+def _without_header_again(batches: Iterable[pa.RecordBatch], shape: CsvShape) -> Iterator[pa.RecordBatch]:
     """The same batches, if no row repeats the header in its text columns.
 
     Raises:
         FallBackToSlowPath: a row does, or begins with a byte order mark, as records do where files were concatenated.
     """
     # An empty cell is null here; a column without a name has an empty one in the repeated header.
-    names = [pa.array([name, None if name == "" else name], pa.string()) for name in dialect.header]
+    names = [pa.array([name, None if name == "" else name], pa.string()) for name in shape.header]
     for batch in batches:
         first = batch.column(0)
         if pa.types.is_string(first.type) and pc.any(pc.starts_with(first, BYTE_ORDER_MARK)).as_py():
@@ -315,11 +315,11 @@ def _to_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _csv_types(
-    text: SpooledFile, dialect: Dialect, columns: ColumnMap, contract: Contract, settings: IngestSettings
+    text: SpooledFile, shape: CsvShape, columns: ColumnMap, contract: Contract, settings: IngestSettings
 ) -> dict[str, pa.DataType]:
     """Arrow types by the file's column names. The first row shows whether times have an offset."""
     types = {}
-    records = read_records(text.path, dialect.delimiter, len(dialect.header), settings.max_row_bytes)
+    records = read_records(text.path, shape.delimiter, len(shape.header), settings.max_row_bytes)
     next(records)
     sample = next(records, None)
     for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True)):
