@@ -235,6 +235,9 @@ class Ledger:
             "inserted": result.inserted,
             "updated": result.updated,
             "unchanged": result.unchanged,
+            "deleted": result.deleted,
+            "deletes": result.deletes,
+            "deletes_skipped": result.skipped,
             "resend_no": resend_no,
         }
         self._advance("mark_loaded", entry.file_id, entry.attempts, values)

@@ -185,6 +185,14 @@ class Duplicates:
 
 
 @dataclass(frozen=True)
+class RefusedKeys:
+    """The keys of a snapshot's refused rows, in `paths` (Parquet); `unreadable` counts the rows without a known key."""
+
+    paths: tuple[Path, ...] = ()
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
 class Validated:
     """The result of validate. `path` is typed Parquet with `_source_row` and `_rescued` (unknown columns).
 
@@ -200,6 +208,7 @@ class Validated:
     path_taken: str = "fast"
     duplicates: Duplicates = Duplicates()
     headers: Mapping[str, str] = field(default_factory=dict)
+    refused_keys: RefusedKeys = RefusedKeys()
 
 
 @dataclass(frozen=True)
@@ -230,11 +239,18 @@ class QualityResult:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The row counts of a merge."""
+    """The row counts of a merge, and of the deletes in its transaction.
+
+    `skipped` counts rows that a snapshot lacks and that stay. `deletes` is how rows were deleted; None where the
+    contract deletes none.
+    """
 
     inserted: int
     updated: int
     unchanged: int
+    deleted: int = 0
+    skipped: int = 0
+    deletes: str | None = None
 
 
 class FileRefusedError(Exception):

@@ -7,7 +7,7 @@ What belongs here: finding differences, with the remedy for each. What does not:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.contracts.types import TYPES
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from include.stores.warehouse import Connection
 
 _TABLE_KINDS = {"r", "p"}
+DELETED_AT = "_deleted_at"
 LINEAGE = {"_file_id": "bigint", "_source_row": "bigint", "_loaded_at": "timestamptz", "_rescued": "jsonb"}
 
 
@@ -48,11 +49,15 @@ class _TableColumn:
 
 @dataclass(frozen=True)
 class Shape:
-    """The result of a comparison. `missing`: columns that the table lacks, or has with another type than wanted."""
+    """The result of a comparison. `missing`: columns that the table lacks, or has with another type than wanted.
+
+    `has_marks`: the table has the column `_deleted_at`, which marks deleted rows, whatever the contract says now.
+    """
 
     missing: tuple[str, ...]
     differences: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    has_marks: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -91,7 +96,7 @@ def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn]
         for column in columns
         if column.name not in table or table[column.name].type != _catalogue_name(column.type)
     )
-    return _of(found, missing)
+    return replace(_of(found, missing), has_marks=DELETED_AT in table)
 
 
 def refuse(dataset: str, shape: Shape) -> None:
