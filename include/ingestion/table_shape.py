@@ -74,7 +74,7 @@ def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn]
         wanted: the contract's columns, and those that a file adds.
         key: the contract's.
     """
-    columns = tuple(wanted)
+    columns = tuple(replace(column, required=column.required or column.name in key) for column in wanted)
     named = json.dumps([{"name": column.name, "type": column.type} for column in columns])
     rows = connection.execute(statement("read_table"), {"dataset": dataset, "columns": named}).fetchall()
     if not rows:
@@ -85,11 +85,12 @@ def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn]
     if rows[0][0] not in _TABLE_KINDS:
         return _of([(f"raw.{dataset} is no table", f"drop or rename raw.{dataset}")], ())
     table = {row[1]: _TableColumn(*row[1:]) for row in rows if row[1] is not None}
+    # The statement about the key comes first: a column of the key cannot be made to allow null.
     found = [
+        *_key_difference(dataset, table, key),
         *(difference for column in columns if (difference := _column_difference(dataset, column, table))),
         *_lineage_differences(dataset, table),
         *_surplus_differences(dataset, {column.name for column in columns}, table),
-        *_key_difference(dataset, table, key),
     ]
     missing = (
         column.name
@@ -134,7 +135,7 @@ def _column_difference(dataset: str, wanted: WantedColumn, table: dict[str, _Tab
             f"the column {wanted.name} is {there.type} in the table and {wanted.type} in the contract",
             f"{alter} TYPE {wanted.type} USING {quoted(wanted.name)}::{wanted.type}",
         )
-    if there.is_not_null and not there.is_key and not wanted.required:
+    if there.is_not_null and not wanted.required:
         return (
             f"the column {wanted.name} is NOT NULL in the table and may be empty in the contract",
             f"{alter} DROP NOT NULL",
@@ -162,7 +163,7 @@ def _surplus_differences(dataset: str, wanted: set[str], table: dict[str, _Table
         )
         for column in table.values()
         if column.name not in wanted and column.name not in LINEAGE
-        if column.is_not_null and not (column.has_default or column.is_generated or column.is_key)
+        if column.is_not_null and not (column.has_default or column.is_generated)
     ]
 
 
