@@ -238,6 +238,7 @@ class Ledger:
             "deleted": result.deleted,
             "deletes": result.deletes,
             "deletes_skipped": result.skipped,
+            "deletes_ignored": result.ignored,
             "resend_no": resend_no,
         }
         self._advance("mark_loaded", entry.file_id, entry.attempts, values)

@@ -18,8 +18,8 @@ from include.ingestion.attempt import find_duplicate
 from include.ingestion.audit import judge
 from include.ingestion.binary_copy import BinaryCopy
 from include.ingestion.dataset_lock import dataset_lock
+from include.ingestion.deletes import Deleted, RowDeleter, check_newest
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Loaded, Processed, Validated
-from include.ingestion.snapshot import Deleted, MissingRows, check_newest
 from include.ingestion.table_shape import refuse
 from include.ingestion.target import STAGING_SCHEMA, Target
 from include.stores.warehouse import Connection, warehouse_errors
@@ -57,7 +57,8 @@ def load(attempt: Attempt, validated: Validated, processed: Processed) -> Loaded
         with _staging(connection, target):
             _copy(attempt, target, processed)
             processed.path.unlink(missing_ok=True)
-            results = stores.auditor.audit(contract, STAGING_SCHEMA, target.staging_name)
+            # A batch of deletes alone has no rows, which an expectation may demand.
+            results = stores.auditor.audit(contract, STAGING_SCHEMA, target.staging_name) if validated.rows_read else []
             stores.ledger.quality(entry, results)
             judge(contract, results)
             return _publish(attempt, target, validated, processed)
@@ -142,12 +143,14 @@ def _publish(attempt: Attempt, target: Target, validated: Validated, processed: 
             connection.execute(target.lock())
             shape = target.shape(connection)
             refuse(target.contract.dataset, shape)
-            deleted = Deleted()
+            deleted, deleter = Deleted(), RowDeleter(attempt, target, shape.has_marks)
             if target.contract.is_snapshot:
                 check_newest(attempt)
-                deleted = MissingRows(attempt, target, shape.has_marks).delete(validated.refused_keys)
+                deleted = deleter.delete_missing(validated.refused_keys)
             merge = target.merge(sort=not processed.in_key_order, has_marks=shape.has_marks)
             inserted, updated = _merge(target, merge, connection)
+            if validated.deleted_keys is not None:
+                deleted = deleter.delete_keys(validated.deleted_keys)
             loaded = Loaded(
                 inserted,
                 updated,
@@ -155,6 +158,7 @@ def _publish(attempt: Attempt, target: Target, validated: Validated, processed: 
                 deleted.rows,
                 deleted.skipped,
                 target.contract.deletes,
+                validated.deleted_keys.ignored if validated.deleted_keys else None,
             )
             ledger.loaded(attempt.entry, loaded, resend_no)
         return loaded

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from include.errors import Code
 from include.ingestion.attempt import find_duplicate
+from include.ingestion.deleted_keys import with_deleted_keys
 from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.earlier_files import usual_rows
 from include.ingestion.engine import engine
@@ -71,7 +72,8 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
         layout = raw.layout or detect(raw.path, attempt.contract, attempt.settings)
         with engine(attempt.folder, attempt.settings) as connection:
             validated = _read(attempt, raw, layout, connection)
-        _judge(attempt.contract, validated)
+        if validated.rows_read or validated.deleted_keys is None:
+            _judge(attempt.contract, validated)
         _judge_volume(attempt, validated)
         # Deleted before the system writes them to disk: the merge needs the bandwidth.
         for read in ("raw", "plain"):
@@ -95,6 +97,8 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
             if path.exists():
                 with connection.cursor() as own:
                     validated = without_refused(replace(file, connection=own), validated)
+        with connection.cursor() as own:
+            validated = with_deleted_keys(replace(file, connection=own), validated, raw.deletes)
     except FileRefusedError as refusal:
         raise refusal.about(layout=layout) from refusal.__cause__
     return validated

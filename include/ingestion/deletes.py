@@ -1,7 +1,7 @@
-"""Deletes the rows of the table that a snapshot lacks, in the transaction of its merge.
+"""Deletes rows of the table in the transaction of a merge: those that a snapshot lacks, and those that messages delete.
 
-What belongs here: which rows are deleted, and how many at most. What does not: merging (`target`), and collecting the
-keys of refused rows (`refused_keys`).
+What belongs here: which rows are deleted, and how many at most. What does not: merging (`target`), and collecting keys
+(`refused_keys`, `deleted_keys`).
 """
 
 from __future__ import annotations
@@ -21,13 +21,16 @@ from include.ingestion.loaded_rows import parquet_rows
 from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.records import FileRefusedError
 from include.ingestion.refused_keys import key_list
+from include.ingestion.table_shape import DELETED_AT
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from include.ingestion.attempt import Attempt
-    from include.ingestion.records import RefusedKeys
+    from include.ingestion.records import DeletedKeys, RefusedKeys
     from include.ingestion.target import Target
 
-_REFUSED_KEYS = sql.Identifier("pg_temp", "refused_keys")
+_KEYS = sql.Identifier("pg_temp", "keys")
 
 
 @dataclass(frozen=True)
@@ -57,30 +60,35 @@ def check_newest(attempt: Attempt) -> None:
 
 
 @dataclass(frozen=True)
-class MissingRows:
-    """The rows of the table that a snapshot lacks. `has_marks`: the table has the column `_deleted_at`."""
+class RowDeleter:
+    """Deletes or marks rows of the table. `has_marks`: it has the column `_deleted_at`. Marked rows are not live.
+
+    It works within the caller's transaction, which holds the dataset's lock, and is used once in it.
+    """
 
     attempt: Attempt
     target: Target
     has_marks: bool
 
-    def delete(self, refused: RefusedKeys) -> Deleted:
-        """Delete or mark the rows that are neither in the staging table nor refused. A marked row is no row any more.
+    def delete_keys(self, deleted: DeletedKeys) -> Deleted:
+        """Delete the rows with these keys."""
+        self._copy_keys((deleted.path,))
+        return Deleted(self._delete(self._where([self._is_live, self._has_key("EXISTS", _KEYS)])))
+
+    def delete_missing(self, refused: RefusedKeys) -> Deleted:
+        """Delete the rows that are neither in the staging table nor refused.
 
         Raises:
             FileRefusedError: they are more than the contract allows. The caller's transaction must be rolled back.
         """
-        contract, connection = self.target.contract, self.attempt.stores.connection
+        contract = self.target.contract
+        conditions = [self._is_live, self._has_key("NOT EXISTS", self.target.staging)]
         if refused.paths:
-            self._copy_keys(refused)
-        condition = self._condition(with_refused=bool(refused.paths))
+            self._copy_keys(refused.paths)
+            conditions.append(self._has_key("NOT EXISTS", _KEYS))
         if refused.unreadable:
-            return Deleted(skipped=self._count(condition))
-        statement = "DELETE FROM {table} AS t WHERE {condition}"
-        if contract.deletes is Deletes.SOFT:
-            statement = "UPDATE {table} AS t SET _deleted_at = now() WHERE {condition}"
-        query = sql.SQL(statement).format(table=self.target.table, condition=condition)
-        deleted = connection.execute(query).rowcount
+            return Deleted(skipped=self._count(self._where(conditions)))
+        deleted = self._delete(self._where(conditions))
         if deleted:
             live = deleted + self._count(self._is_live)
             if deleted > Decimal(str(contract.max_delete_share)) * live:
@@ -95,15 +103,22 @@ class MissingRows:
 
     @property
     def _is_live(self) -> sql.Composed:
-        return sql.SQL("t._deleted_at IS NULL" if self.has_marks else "true").format()
+        return sql.SQL(f"t.{DELETED_AT} IS NULL" if self.has_marks else "true").format()
 
-    def _condition(self, *, with_refused: bool) -> sql.Composed:
-        """A condition on a row `t` of the table: it is live, and its key is not in the file."""
-        absent = [
-            sql.SQL("NOT EXISTS (SELECT FROM {keys} AS s WHERE {same})").format(keys=keys, same=self.target.same_key())
-            for keys in [self.target.staging, *([_REFUSED_KEYS] if with_refused else [])]
-        ]
-        return sql.SQL(" AND ").join([self._is_live, *absent])
+    def _has_key(self, exists: str, keys: sql.Identifier) -> sql.Composed:
+        """A condition on a row `t` of the table: a table of keys has its key, or has it not."""
+        same = self.target.same_key()
+        return sql.SQL(exists + " (SELECT FROM {keys} AS s WHERE {same})").format(keys=keys, same=same)
+
+    def _where(self, conditions: list[sql.Composed]) -> sql.Composed:
+        return sql.SQL(" AND ").join(conditions)
+
+    def _delete(self, condition: sql.Composed) -> int:
+        statement = "DELETE FROM {table} AS t WHERE {condition}"
+        if self.target.contract.deletes is Deletes.SOFT:
+            statement = f"UPDATE {{table}} AS t SET {DELETED_AT} = now() WHERE {{condition}}"
+        query = sql.SQL(statement).format(table=self.target.table, condition=condition)
+        return self.attempt.stores.connection.execute(query).rowcount
 
     def _count(self, condition: sql.Composed) -> int:
         query = sql.SQL("SELECT count(*) FROM {table} AS t WHERE {condition}")
@@ -112,18 +127,16 @@ class MissingRows:
         ).fetchone()
         return int(row[0]) if row else 0
 
-    def _copy_keys(self, refused: RefusedKeys) -> None:
-        """Create and fill a table of the refused rows' keys, which ends with the transaction."""
+    def _copy_keys(self, paths: tuple[Path, ...]) -> None:
+        """Create and fill a table of keys, which ends with the transaction."""
         contract = self.target.contract
         columns = sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self.target.staged_key()
         )
-        self.attempt.stores.connection.execute(
-            sql.SQL("CREATE TEMP TABLE refused_keys ({}) ON COMMIT DROP").format(columns)
-        )
+        self.attempt.stores.connection.execute(sql.SQL("CREATE TEMP TABLE keys ({}) ON COMMIT DROP").format(columns))
         copy = BinaryCopy(
-            sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(_REFUSED_KEYS),
+            sql.SQL("COPY {} FROM STDIN (FORMAT binary)").format(_KEYS),
             pa.schema([(column.name, arrow_type(column)) for column in contract.key_columns]),
         )
         names = key_list(contract)
-        copy.run(self.attempt, [f"SELECT {names} FROM {parquet_rows(path)}" for path in refused.paths])
+        copy.run(self.attempt, [f"SELECT {names} FROM {parquet_rows(path)}" for path in paths])
