@@ -30,8 +30,8 @@ class NewerFile:
 
     file_id: int
     key: str
-    written_at: datetime
     own_at: datetime
+    written_at: datetime
 
 
 def usual_rows(connection: Connection, entry: FileEntry) -> UsualRows:

@@ -1,5 +1,6 @@
--- Totals of a dataset from the ledger: loaded entries, entries whose row counts do not add up, inserted rows without the
--- deleted ones (rows that are only marked stay), and the time of the last load. A batch without accepted or changed rows is an entry, too.
+-- Totals of a dataset from the ledger: loaded entries, entries whose row counts do not add up, inserted rows less the
+-- deleted ones (marked rows stay), and the time of the last load. A batch without accepted or changed rows is an entry,
+-- too.
 SELECT
     count(*) AS entries,
     count(*) FILTER (
