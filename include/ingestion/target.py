@@ -104,8 +104,9 @@ class Target:
         return sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE)").format(self.staging)
 
     def staged_key(self) -> list[tuple[str, str]]:
-        """The key's columns with their types in the staging table."""
-        return [(name, kind) for name, kind in self._staged() if name in self.contract.key]
+        """The key's columns, in the key's order, with their types in the staging table."""
+        staged = dict(self._staged())
+        return [(name, staged[name]) for name in self.contract.key]
 
     def same_key(self) -> sql.Composed:
         """A condition: the row `t` of the table and the row `s` have the same key. `s` may have types of staging."""

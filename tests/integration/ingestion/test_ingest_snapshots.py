@@ -271,6 +271,17 @@ def test_refused_keys_of_every_type_are_compared_as_the_table_stores_them(made: 
     assert pipeline.count() == rows
 
 
+def test_refused_keys_are_compared_column_by_column(made: MakePipeline) -> None:
+    """The key's columns are in another order than the contract's, and of one type."""
+    pipeline = made(columns=(ID, replace(ID, name="other"), PIECES), key=("other", "id"))
+    pipeline.send("1.csv", "id,other,pieces\na,b,1\nb,a,2\nc,c,3\n")
+
+    entry = pipeline.send("2.csv", "id,other,pieces\na,b,many\nc,c,3\n")
+
+    assert_loaded(pipeline, entry, deleted=1, unchanged=1, rejected=1)
+    assert {(row["id"], row["other"]) for row in pipeline.rows()} == {("a", "b"), ("c", "c")}
+
+
 # --- order
 
 
