@@ -13,6 +13,16 @@ from include.contracts.reader import read_contract
 pytestmark = pytest.mark.unit
 
 WHERE = "schema[0].properties[1]"
+BAD_PATHS = {
+    "$.a.b": "begins with $",
+    "a..b": "has an empty step",
+    "a.": "has an empty step",
+    "items[0].sku": "has brackets",
+    "a\nb": "cannot be printed",
+    ".".join("a" * 33): "over 32 steps",
+    "x" * 501: "over 500 characters",
+    3: "is not a text",
+}
 
 
 def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
@@ -58,12 +68,17 @@ def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
             {"customProperties": [{"property": "cleaning", "value": ["trim", "lower"]}]},
             {"cleaning": (Cleaning.TRIM, Cleaning.LOWER)},
         ),
+        (
+            {"customProperties": [{"property": "path", "value": "items.0.Größe (m)"}]},
+            {"path": "items.0.Größe (m)", "steps": ("items", "0", "Größe (m)")},
+        ),
+        ({}, {"path": None, "steps": ()}),
         ({"logicalType": "boolean", "examples": [True, False]}, {"examples": ("true", "false")}),
         ({"customProperties": [{"property": "owner", "vendor": "acme", "value": 1}]}, {"name": "x"}),
     ],
     ids=[
         "least length", "one length", "shorter of two lengths", "pattern", "bounds", "one value", "range of the type",
-        "dimension", "cleaning", "examples", "another vendor's property",
+        "dimension", "cleaning", "path", "no path", "examples", "another vendor's property",
     ],
 )  # fmt: skip
 def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -97,6 +112,26 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
             f"{WHERE}.customProperties[0].value",
             "not a list of steps",
         ),
+        *(
+            (
+                {"customProperties": [{"property": "path", "value": value}]},
+                {},
+                f"{WHERE}.customProperties[0].value",
+                message,
+            )
+            for value, message in BAD_PATHS.items()
+        ),
+        (
+            {
+                "customProperties": [
+                    {"property": "path", "value": "a.b"},
+                    {"property": "derived", "value": "upper(part_id)"},
+                ]
+            },
+            {},
+            f"{WHERE}.customProperties",
+            "is not in the file and has a path",
+        ),
         (
             {"customProperties": [{"property": "derived", "value": " "}]},
             {},
@@ -112,7 +147,9 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
     ],
     ids=[
         "measure", "other column name", "other table name", "property of the dataset", "format of a text",
-        "broken pattern", "time zone", "cleaning is no list", "empty expression", "format of another kind",
+        "broken pattern", "time zone", "cleaning is no list",
+        *(f"path {fault}" for fault in BAD_PATHS.values()), "path of a derived column", "empty expression",
+        "format of another kind",
     ],
 )  # fmt: skip
 def test_option_without_an_effect_is_refused_with_its_path(
