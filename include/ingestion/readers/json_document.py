@@ -10,7 +10,9 @@ refuses the file: it is unknown where the next record begins.
 
 from __future__ import annotations
 
+import json
 import re
+from io import StringIO
 from itertools import count
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -43,6 +45,7 @@ READ_CHARACTERS = 1024**2
 _NOT_BLANK = re.compile(f"[^{BLANKS}]|\\Z")
 _BEFORE_RECORD = re.compile(f"[^{BETWEEN_RECORDS}]|\\Z")
 _LINE_END = re.compile("\r\n|\r|\n")
+_KEY = re.compile(r'("(?:[^"\\\x00-\x1f]|\\.)*")[ \t\r\n]*:')
 # The text read so far may end in the middle of a word or an escape: an error so near to its end may need more text.
 _NEAR_THE_END = 16
 # The text read so far of 1.5e+3 may end before "." or "e+".
@@ -75,13 +78,56 @@ def inner_records(path: Path, max_row_bytes: int, dialect: Dialect) -> Iterator[
         FileRefusedError: a document is broken or cut off, has no records there, or a record is too long.
     """
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
-        document = _Document(stream, max_row_bytes)
-        for number in count(1):
-            if not document.next_sign(_BEFORE_RECORD):
+        yield from _inner_records(stream, max_row_bytes, dialect)
+
+
+def _inner_records(stream: TextIO, max_row_bytes: int, dialect: Dialect) -> Iterator[JsonRecord]:
+    document = _Document(stream, max_row_bytes)
+    for number in count(1):
+        if not document.next_sign(_BEFORE_RECORD):
+            return
+        search = _Search(document, dialect, number)
+        yield from search.descend(dialect.record_steps)
+        search.refuse_missing()
+
+
+def has_no_records(text: str, max_row_bytes: int, dialect: Dialect) -> bool:
+    """Whether a text is a valid document without a record at the record path."""
+    try:
+        return next(_inner_records(StringIO(text), max_row_bytes, dialect), None) is None
+    except FileRefusedError:
+        return False
+
+
+def array_at(text: str, steps: tuple[str, ...]) -> int | None:
+    """The position after the opening bracket of the array at a path; None if the text shows no such array.
+
+    Args:
+        text: the beginning of a document.
+        steps: the path, of keys only.
+    """
+    at = _after_blanks(text, 0)
+    for step in steps:
+        if not text.startswith("{", at):
+            return None
+        while True:
+            at = _after_blanks(text, at + 1)
+            key = _KEY.match(text, at)
+            if key is None:
+                return None
+            at = _after_blanks(text, key.end())
+            if json.loads(key[1]) == step:
                 break
-            search = _Search(document, dialect, number)
-            yield from search.descend(dialect.record_steps)
-            search.refuse_missing()
+            end = pass_value(text, at)
+            at = _after_blanks(text, end if end is not None else len(text))
+            if not text.startswith(",", at):
+                return None
+    return at + 1 if text.startswith("[", at) else None
+
+
+def _after_blanks(text: str, at: int) -> int:
+    match = _NOT_BLANK.search(text, at)
+    return match.start() if match else len(text)
 
 
 class _Search:
