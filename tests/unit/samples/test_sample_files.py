@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,8 +15,8 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from include.contracts.expressions import literal, quoted
 from include.contracts.dialect import Dialect
+from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract
 from include.contracts.reader import read_contract
 from include.errors import Code
