@@ -301,12 +301,13 @@ def test_validate_takes_the_fast_path_of_json(stages, contract_of, content: byte
 
 
 @pytest.mark.parametrize("mode", [UnknownColumns.IGNORE, UnknownColumns.RESCUE])
-@pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80", b"\xc3"], ids=["byte", "half pair", "cut character"])
+@pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\\ud800"], ids=["byte", "half", "cut", "escape"])
 @pytest.mark.parametrize("key", ["a", "new"])
 def test_fast_path_reads_no_broken_encoding(
     paths: Paths, contract_of, mode: UnknownColumns, text: bytes, key: str
 ) -> None:
-    content = f'{{"id":1,"{key}":"x"}}\n{{"id":2,"{key}":"'.encode() + text + b'"}\n'
+    good = f'{{"id":1,"{key}":"x"}}\n' * 200
+    content = good.encode() + f'{{"id":2,"{key}":"'.encode() + text + b'"}\n'
     assert paths.agree(contract_of(ID, A, unknown_columns=mode), content) is None
 
 
