@@ -31,6 +31,7 @@ from include.ingestion.readers.vectorised import (
     typed_parquet,
     validated_schema,
 )
+from include.ingestion.readers.vectorised_json import typed_json
 from include.ingestion.records import (
     DuplicateContentError,
     FileFormat,
@@ -112,7 +113,7 @@ def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
         shape = sniff(text.path, contract, settings.max_row_bytes)
         yield from typed_csv(text, shape, contract, file.connection, settings)
     else:
-        raise FallBackToSlowPath
+        yield from typed_json(text, file.layout.format, contract, file.connection, settings)
 
 
 def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
