@@ -46,7 +46,8 @@ FILES = {
         "the records.",
         {
             "no records": Variant(
-                "The JSON document that begins in line {line} has {found} {place}, where the contract expects {wanted}."
+                "The JSON document that begins in line {line} has {found} {location}, where the contract expects "
+                "{wanted}."
             ),
         },
     ),

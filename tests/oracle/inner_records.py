@@ -48,11 +48,11 @@ def inner_records(text: str, path: str | None, *, keyed: bool) -> Iterator[Found
             _, end = parse_from(text, at)
         except NotJsonError as error:
             raise FileRefused(Code.TRUNCATED_FILE if error.cut else Code.UNREADABLE_FILE) from error
-        yield from _records(text, _place(text, at, path.split(".") if path else []), keyed=keyed)
+        yield from _records(text, _location(text, at, path.split(".") if path else []), keyed=keyed)
         at = _skip(text, end, " \t\r\n\ufeff")
 
 
-def _place(text: str, at: int, steps: Sequence[str]) -> int:
+def _location(text: str, at: int, steps: Sequence[str]) -> int:
     for step in steps:
         parts = list(_parts(text, at)) if text[at] in "{[" else []
         if text[at] == "{":

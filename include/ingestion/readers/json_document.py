@@ -188,12 +188,17 @@ class _Search:
             yield self._document.record()
         else:
             self._document.skip()
-            place = f"at '{visible(self._dialect.record_path)}'" if self._dialect.record_path else "at its top"
+            location = f"at '{visible(self._dialect.record_path)}'" if self._dialect.record_path else "at its top"
             wanted = "an object whose members are the records (keyColumn)" if is_keyed else "the records"
             found = "an array" if sign == "[" else "a single value"
             self._refuse(
                 FileRefusedError.for_code(
-                    Code.MISSING_RECORD_PATH, "no records", line=self._line, place=place, found=found, wanted=wanted
+                    Code.MISSING_RECORD_PATH,
+                    "no records",
+                    line=self._line,
+                    location=location,
+                    found=found,
+                    wanted=wanted,
                 )
             )
 
@@ -370,8 +375,10 @@ class _Document:
 
     def where(self) -> str:
         """The position, for messages."""
-        place = f"{'in' if self._is_inside else 'after'} record {self._count}" if self._count else "before any record"
-        return f"{place} (line {self.line})"
+        location = (
+            f"{'in' if self._is_inside else 'after'} record {self._count}" if self._count else "before any record"
+        )
+        return f"{location} (line {self.line})"
 
     def _broken(self, reason: str, *, cut: bool) -> FileRefusedError:
         """The error for a document that is not JSON in the current record, or outside the records."""
