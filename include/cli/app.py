@@ -1,7 +1,7 @@
 """The entry of `filegate`: the table of its commands, and how they find the stores.
 
 Exit codes: 0 done; 1 the command failed, or what it looked at is not in order; 2 wrong usage; 3 the platform is not
-healthy; 130 interrupted.
+healthy; 4 a load would be refused; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _COMMANDS = (
     Command(_FILES, "errors", "include.cli.files:app.errors", "why a file's rows were refused"),
     Command(_FILES, "reprocess", "include.cli.files:app.reprocess", "move quarantined files back to incoming/"),
     Command(_FILES, "generate", "include.cli.samples:app.generate", "write a sample file for a dataset"),
-    Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe or activate a contract"),
+    Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe, activate or diff contracts"),
     Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
     Command(

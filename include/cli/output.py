@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 FAILED = 1
+REFUSED = 4  # a load would be refused
 _PIPE_WIDTH = 100_000  # no line is broken where the output goes into a file or a program
 _MARGIN = 0.15  # of likeness, from 0 to 1
 _COUNTS = {"read", "loaded", "rejected", "files", "rows", "failed", "waiting"}

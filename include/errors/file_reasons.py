@@ -179,12 +179,13 @@ FILES = {
         Kind.FILE,
         "Table differs from the contract",
         "In *load*: the table has other types, another key or stricter rules than the contract.",
-        "Change the contract back, or run the statement of the message as the owner and reprocess: "
-        "[tables](tables.md#the-table-and-the-contract).",
+        "`filegate contract diff NAME` lists each difference. Change the contract back, or run the statement of the "
+        "message as the owner and reprocess: [tables](tables.md#the-table-and-the-contract).",
         variants={
             "differences": Variant(
                 "The table raw.{dataset} differs from its contract: {differences}. Nothing was loaded.",
-                "Change the contract back, or change the table as its owner and then reprocess the file: {statements}.",
+                "Look at filegate contract diff {dataset}. Change the contract back, or change the table as its owner "
+                "and then reprocess the file: {statements}.",
             ),
             "refused": Variant(
                 "The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
