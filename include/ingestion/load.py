@@ -27,6 +27,7 @@ from include.stores.warehouse import Connection, warehouse_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import duckdb
     import pyarrow as pa
 
     from include.ingestion.attempt import Attempt
@@ -127,18 +128,30 @@ def _copy(attempt: Attempt, target: Target, processed: Processed) -> None:
     connection = attempt.stores.connection
     with engine(attempt.folder, attempt.settings) as reader, connection.transaction():
         connection.execute(target.create_staging())
-        with connection.cursor().copy(target.copy()) as copy:
-            encoder: ArrowToPostgresBinaryEncoder | None = None
-            for select in processed.selects:
-                batches = reader.execute(select).to_arrow_reader(min(_COPY_ROWS, _COPY_CELLS // target.width))
-                if encoder is None:
-                    _check_types(batches.schema, target)
-                    encoder = ArrowToPostgresBinaryEncoder(batches.schema)
-                    copy.write(encoder.write_header())
-                for batch in batches:
-                    copy.write(encoder.write_batch(batch))
-            if encoder is not None:
-                copy.write(encoder.finish())
+        copy_rows(reader, connection, target, processed)
+
+
+def copy_rows(reader: duckdb.DuckDBPyConnection, connection: Connection, target: Target, processed: Processed) -> None:
+    """Copy the planned rows into the staging table, in the transaction that created it.
+
+    Args:
+        reader: an engine for the folder of the rows.
+        connection: to the warehouse.
+        target: its staging table exists and is empty.
+        processed: the plan.
+    """
+    with connection.cursor().copy(target.copy()) as copy:
+        encoder: ArrowToPostgresBinaryEncoder | None = None
+        for select in processed.selects:
+            batches = reader.execute(select).to_arrow_reader(min(_COPY_ROWS, _COPY_CELLS // target.width))
+            if encoder is None:
+                _check_types(batches.schema, target)
+                encoder = ArrowToPostgresBinaryEncoder(batches.schema)
+                copy.write(encoder.write_header())
+            for batch in batches:
+                copy.write(encoder.write_batch(batch))
+        if encoder is not None:
+            copy.write(encoder.finish())
 
 
 def _check_types(schema: pa.Schema, target: Target) -> None:

@@ -152,7 +152,10 @@ class SpooledFile:
 
 @dataclass(frozen=True)
 class Reject:
-    """One reason why a row is refused: a bad cell or a broken rule. `source_row` counts records from 1."""
+    """One reason why a row is refused: a bad cell or a broken rule. `source_row` counts records from 1.
+
+    `value` is the text of a bad cell, where the reason is about one cell.
+    """
 
     source_row: int
     source_line: int | None
@@ -160,6 +163,7 @@ class Reject:
     code: Code
     message: str
     raw: str
+    value: str | None = None
 
 
 @dataclass

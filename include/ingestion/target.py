@@ -83,10 +83,13 @@ class Target:
 
     def create_staging(self) -> sql.Composed:
         """An unlogged table with the columns in the order in which rows are copied."""
-        columns = sql.SQL(", ").join(
+        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, self.staged_columns())
+
+    def staged_columns(self) -> sql.Composed:
+        """The columns of the staging table with their types, as in a CREATE TABLE."""
+        return sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._staged()
         )
-        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, columns)
 
     def lock(self) -> sql.Composed:
         """Lock the table so that no session changes its columns. Its rows stay readable."""
@@ -102,17 +105,8 @@ class Target:
         In key order, the index grows page by page and updates scan the table once. A staging table that was filled in
         key order is read in that order; any other one must be sorted (`sort`), which doubles the time.
         """
-        contract = self.contract
+        contract, values = self.contract, self.values
         order = sql.SQL(" ORDER BY {}").format(column_list(contract.key))
-        values = [*(c.name for c in contract.columns if c.name not in contract.key), *self.extra_columns, "_rescued"]
-        on = column_list(contract.key, "t.{0} = s.{0}", " AND ")
-        differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(
-            column_list(values, "t.{0}"), column_list(values, "s.{0}")
-        )
-        if contract.newest_by:
-            # A newer row differs in that column already; only equally new rows are compared in full.
-            newest = sql.Identifier(contract.newest_by)
-            differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
         lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(
             sql.Literal(self.file_id)
         )
@@ -124,17 +118,38 @@ class Target:
             "WHEN NOT MATCHED THEN INSERT ({names}, _file_id, _loaded_at) VALUES ({row}, {file_id}, now())"
         ).format(
             table=self.table,
-            staged=self._casts(),
+            staged=self.casts(),
             staging=self.staging,
             order=order if sort else sql.SQL(""),
-            on=on,
-            differs=differs,
+            on=self.same_key(),
+            differs=self.replaces(values),
             sets=sets,
             lineage=lineage,
             names=column_list(all_columns),
             row=column_list(all_columns, "s.{0}"),
             file_id=sql.Literal(self.file_id),
         )
+
+    @property
+    def values(self) -> list[str]:
+        """The columns that a merge updates: all of the contract but the key, those that the file adds, `_rescued`."""
+        contract = self.contract
+        return [*(c.name for c in contract.columns if c.name not in contract.key), *self.extra_columns, "_rescued"]
+
+    def same_key(self) -> sql.Composed:
+        """A condition: the staged row `s` has the key of the table's row `t`."""
+        return column_list(self.contract.key, "t.{0} = s.{0}", " AND ")
+
+    def replaces(self, values: list[str]) -> sql.Composed:
+        """A condition on rows of one key: the table's row `t` is not newer than `s` and differs from it in `values`."""
+        differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(
+            column_list(values, "t.{0}"), column_list(values, "s.{0}")
+        )
+        if self.contract.newest_by:
+            # A newer row differs in that column already; only equally new rows are compared in full.
+            newest = sql.Identifier(self.contract.newest_by)
+            differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
+        return differs
 
     def _staged(self) -> list[tuple[str, str]]:
         """Columns and types of the staging table. Types without a binary form in Arrow are copied as text."""
@@ -146,7 +161,8 @@ class Target:
             ("_source_row", "bigint"),
         ]
 
-    def _casts(self) -> sql.Composed:
+    def casts(self) -> sql.Composed:
+        """The staged columns in the types of the table."""
         by_name = self.contract.by_name
         parts = []
         for name, kind in self._staged():
