@@ -19,6 +19,7 @@ _COMMANDS = (
     Command(_FILES, "show", "include.cli.files:app.show", "everything the ledger holds of a file"),
     Command(_FILES, "errors", "include.cli.files:app.errors", "why a file's rows were refused"),
     Command(_FILES, "reprocess", "include.cli.files:app.reprocess", "move quarantined files back to incoming/"),
+    Command(_FILES, "reload", "include.cli.reload:app", "load archived files of a dataset again"),
     Command(_FILES, "try", "include.cli.trial:app", "what would become of a file, without loading it"),
     Command(_FILES, "generate", "include.cli.samples:app.generate", "write a sample file for a dataset"),
     Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe, activate or diff contracts"),

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from include.cli.moves import print_moves
 from include.cli.output import fail, print_rows
 from include.cli.platform_access import use_platform
 from include.cli.stores import explained, query
@@ -170,19 +171,7 @@ def _requeue(file_ids: list[int]) -> None:
             Ledger(connection),
             set(read_catalog(settings.contracts_dir).known),
         )
-    for key in done.keys:
-        typer.echo(f"moved to {visible(key)}")
-    left = {
-        "not in quarantine any more": done.missing,
-        "waits for another file of its name; run this again": done.waiting,
-        "not served by the bucket; restore it or grant the right to read it": done.refused,
-    }
-    for reason, keys in left.items():
-        for key in keys:
-            typer.echo(f"left {visible(key)}: {reason}", err=True)
-    typer.echo(f"{len(done.keys):,} of {len(file_ids):,} files moved")
-    if any(left.values()):
-        raise typer.Exit(1)
+    print_moves(done, "not in quarantine any more")
 
 
 def _print_remedies(codes: list[str | None]) -> None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 FAILED = 1
+WRONG_USAGE = 2
 REFUSED = 4  # a load would be refused
 _PIPE_WIDTH = 100_000  # no line is broken where the output goes into a file or a program
 _LONGEST_CELL = 24
@@ -77,6 +78,20 @@ def fail(message: str, code: int = FAILED) -> NoReturn:
     """
     typer.echo(f"error: {message}", err=True)
     raise typer.Exit(code)
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before something is changed, unless the user has said yes.
+
+    Raises:
+        typer.Exit: standard input is no terminal, so there is no answer.
+        typer.Abort: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        fail("standard input is no terminal, so the command cannot ask; give --yes", WRONG_USAGE)
+    typer.confirm(question, abort=True)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

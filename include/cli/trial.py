@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from include.cli.contract_lookup import catalog, found_in
-from include.cli.output import REFUSED, fail, print_first_columns, print_rows
+from include.cli.output import REFUSED, WRONG_USAGE, fail, print_first_columns, print_rows
 from include.cli.platform_access import finds_platform
 from include.cli.stores import explained
 from include.errors import PipelineError, visible
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from include.ingestion.trial.effect import Effect
     from include.ingestion.trial.recognise import Candidate
 
-_WRONG_USAGE = 2
 _MOST_REJECTS = 20
 _LONGEST_VALUE = 40
 _REJECT_COLUMNS = ("line", "column", "code", "value")
@@ -118,7 +117,7 @@ def _chosen(file: Path, dataset: str) -> Candidate:
     if len(found) > 1:
         for one in found:
             typer.echo(f"  {one.contract.dataset}: {one.reason}", err=True)
-        fail(f"{file} may be of several datasets; give --dataset", _WRONG_USAGE)
+        fail(f"{file} may be of several datasets; give --dataset", WRONG_USAGE)
     return found[0]
 
 

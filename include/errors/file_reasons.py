@@ -174,6 +174,7 @@ FILES = {
         "The same bytes were loaded before (without `newestBy`: and nothing since). Status `duplicate`.",
         "Nothing to do: no row was touched.",
         "The same content was loaded before, as file {file_id}.",
+        {"taken back": Variant("File {file_id}, whose rejected rows these were, was loaded again and counts them.")},
     ),
     Code.TABLE_DIFFERS: Reason(
         Kind.FILE,

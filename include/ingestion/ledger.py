@@ -219,13 +219,14 @@ class Ledger:
         with warehouse_errors():
             self._advance("mark_processed", entry.file_id, entry.attempts, {"rows_duplicate": result.rows_duplicate})
 
-    def loaded(self, entry: FileEntry, result: Loaded, resend_no: int = 0) -> None:
+    def loaded(self, entry: FileEntry, result: Loaded, resend_no: int = 0, *, is_newest: bool = True) -> None:
         """Note the merge, inside its transaction, which holds the dataset's lock.
 
         Args:
             entry: the file.
             result: what the merge did.
             resend_no: how often the same content was loaded before.
+            is_newest: no other file of the dataset was written later.
 
         Raises:
             UniqueViolation: the same content was loaded meanwhile. It is not translated: the merge treats it as a
@@ -236,6 +237,8 @@ class Ledger:
             "updated": result.updated,
             "unchanged": result.unchanged,
             "resend_no": resend_no,
+            "is_newest": is_newest,
+            "taken_back": message(Code.DUPLICATE_CONTENT, "taken back", file_id=entry.file_id),
         }
         self._advance("mark_loaded", entry.file_id, entry.attempts, values)
 

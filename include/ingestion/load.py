@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pgpq import ArrowToPostgresBinaryEncoder
@@ -22,6 +23,7 @@ from include.ingestion.engine import engine
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Loaded, Processed, Validated
 from include.ingestion.table_shape import refuse
 from include.ingestion.target import STAGING_SCHEMA, Target
+from include.ingestion.write_order import newer_rows
 from include.stores.warehouse import Connection, warehouse_errors
 
 if TYPE_CHECKING:
@@ -182,8 +184,9 @@ def _publish(attempt: Attempt, target: Target, processed: Processed, sha256: str
             # From here on no session can change the table's columns.
             connection.execute(target.lock())
             refuse(target.contract.dataset, target.shape(connection))
-            loaded = _merge(target, processed, connection)
-            ledger.loaded(attempt.entry, loaded, resend_no)
+            newer = newer_rows(attempt)
+            loaded = _merge(replace(target, newer=newer), processed, connection)
+            ledger.loaded(attempt.entry, loaded, resend_no, is_newest=newer.is_empty)
         return loaded
     except pg.UniqueViolation as error:
         if error.diag.constraint_name != "content_is_loaded_once":

@@ -12,6 +12,7 @@ from psycopg import sql
 
 from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.table_shape import Shape, WantedColumn, compare
+from include.ingestion.write_order import NOTHING_NEWER, NewerRows
 from include.stores.sql_text import column_list
 
 if TYPE_CHECKING:
@@ -26,12 +27,16 @@ _STAGING_NAME = re.compile(r"(.+)_(\d+)_(\d+)")
 
 @dataclass(frozen=True)
 class Target:
-    """A dataset's table, with the unknown columns that this file adds to it, and the staging table of one attempt."""
+    """A dataset's table, with the unknown columns that this file adds to it, and the staging table of one attempt.
+
+    `newer` are the table's rows that the merge must not replace.
+    """
 
     contract: Contract
     file_id: int
     attempt: int
     extra_columns: tuple[str, ...] = ()
+    newer: NewerRows = NOTHING_NEWER
 
     @property
     def table(self) -> sql.Identifier:
@@ -149,6 +154,11 @@ class Target:
             # A newer row differs in that column already; only equally new rows are compared in full.
             newest = sql.Identifier(self.contract.newest_by)
             differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
+        if not self.newer.is_empty:
+            older = sql.SQL(
+                "{} AND t._file_id <> ALL ({}) AND NOT (t._file_id = ANY ({}) AND t._source_row > s._source_row)"
+            )
+            differs = older.format(differs, _ids(self.newer.later), _ids(self.newer.same_file))
         return differs
 
     def _staged(self) -> list[tuple[str, str]]:
@@ -170,6 +180,10 @@ class Target:
             cast = sql.SQL("{0}::{1} AS {0}" if wanted != kind else "{0}")
             parts.append(cast.format(sql.Identifier(name), sql.SQL(wanted)))
         return sql.SQL(", ").join(parts)
+
+
+def _ids(file_ids: tuple[int, ...]) -> sql.Composed:
+    return sql.SQL("{}::bigint[]").format(sql.Literal(list(file_ids)))
 
 
 def staging_left(connection: Connection) -> list[str]:
