@@ -24,6 +24,7 @@ _COMMANDS = (
     Command(_FILES, "generate", "include.cli.samples:app.generate", "write a sample file for a dataset"),
     Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe, activate or diff contracts"),
     Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
+    Command(_CONTRACTS, "remove", "include.cli.remove:app", "remove a dataset: table, ledger entries, files"),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
     Command(
         _STREAMS,

@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from include.cli.moves import print_moves
-from include.cli.output import fail, print_rows
+from include.cli.output import WRONG_USAGE, fail, print_rows
 from include.cli.platform_access import use_platform
+from include.cli.replay import replay
 from include.cli.stores import explained, query
 from include.errors import in_stage, visible
 from include.errors.registry import remedies, stops_the_work
@@ -71,6 +72,9 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
         "message": entry["error_message"],
         "rows": ", ".join(counts),
         "rejected": ", ".join(rejects),
+        "replayed": f"{entry['rows_replayed']:,} rejected rows, counted in replays" if entry["rows_replayed"] else "",
+        "replay of": entry["replay_of"],
+        "reloads": entry["reloads"] or "",
         "attempts": entry["attempts"],
         "run": f"{entry['dag_id']} {entry['run_id']}",
         **{moment.removesuffix("_at"): entry[moment] for moment in sorted(entry) if moment.endswith("_at")},
@@ -107,9 +111,18 @@ def reprocess(
     dataset: Annotated[str, typer.Option(help="All quarantined files of this dataset; `all` for every dataset.")] = "",
     stage: Annotated[FailedStage | None, typer.Option(help="Only those that this stage refused.")] = None,
     name: Annotated[str, typer.Option(help="Only names of this pattern, as sales_2026-*.csv.")] = "*",
+    rejects: Annotated[bool, typer.Option("--rejects", help="With --file: rejected rows of loaded files.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List them and move nothing.")] = False,
 ) -> None:
-    """Move quarantined files back to incoming/, where they are ingested again. Their history stays in the ledger."""
+    """Move quarantined files back to incoming/, where they are ingested again. Their history stays in the ledger.
+
+    With --rejects: read the rejected rows of loaded files again, after a rule was corrected, as an entry of its own.
+    """
+    if rejects:
+        if not file or dataset or stage or name != "*":
+            fail("--rejects takes the ids of loaded files, and nothing else: --rejects --file ID", WRONG_USAGE)
+        replay(file, dry_run=dry_run)
+        return
     chosen = _quarantined(file, dataset, stage, name)
     if not (file or dataset):
         _choices(chosen)

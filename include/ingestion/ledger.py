@@ -28,6 +28,7 @@ from include.ingestion.records import (
     Validated,
     file_entry,
 )
+from include.ingestion.rejects import storable
 from include.stores.sql_text import statement
 from include.stores.warehouse import Connection, warehouse_errors
 
@@ -358,8 +359,7 @@ class Ledger:
         into = "ops.rejected_rows (file_id, source_row, source_line, column_name, code, message, raw_record)"
         with self._connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
             for r in rejects:
-                # PostgreSQL's text type cannot store NUL; a visible character replaces it.
-                message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
+                message, raw = storable(r.message), storable(r.raw)
                 copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
 
     def _advance(self, name: str, file_id: int, attempts: int, values: Mapping[str, object]) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
+
 
 class Status(StrEnum):
     """The state of a file in the ledger."""
@@ -130,13 +133,25 @@ class Layout:
         return "; ".join([self.format.value, *extras])
 
 
+@dataclass(frozen=True, eq=False)
+class ReplayedRows:
+    """The rows of a file that are read again: their numbers, counted from 1 and sorted, without another row.
+
+    `texts` has the first ones as they were when they were rejected.
+    """
+
+    file_id: int
+    numbers: npt.NDArray[np.int64]
+    texts: Mapping[int, str]
+
+
 @dataclass(frozen=True)
 class SpooledFile:
     """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text.
 
     `layout` is given where it is known beforehand, as for messages. `undecoded` has the reasons for records, counted
     from 1, that could not be decoded: they are `null` in the file. With `records_alone` the records are independent: a
-    required key that none of them has refuses each record, and not the file.
+    required key that none of them has refuses each record, and not the file. With `replayed` only these rows count.
     """
 
     path: Path
@@ -148,6 +163,7 @@ class SpooledFile:
     layout: Layout | None = None
     undecoded: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
     records_alone: bool = False
+    replayed: ReplayedRows | None = None
 
 
 @dataclass(frozen=True)

@@ -34,7 +34,8 @@ schema:
 COLUMNS = (
     "{name: id, logicalType: string, physicalType: text, primaryKey: true, required: true}",
     "{name: amount, logicalType: integer}",
-    "{name: at, logicalType: timestamp, physicalType: timestamptz, required: true, logicalTypeOptions: {timezone: true}}",
+    "{name: at, logicalType: timestamp, physicalType: timestamptz, required: true, "
+    "logicalTypeOptions: {timezone: true}}",
 )
 
 
