@@ -20,7 +20,7 @@ pytestmark = pytest.mark.integration
 
 ONE = "id,amount,at\na,1,2026-01-01T00:00:00Z\nb,2,2026-01-01T00:00:00Z\n"
 TWO = "id,amount,at\nb,20,2026-01-02T00:00:00Z\nc,30,2026-01-02T00:00:00Z\n"
-DOUBLED = (
+WITH_TWICE = (
     *COLUMNS,
     "{name: twice, logicalType: integer, customProperties: [{property: derived, value: amount * 2}]}",
 )
@@ -54,7 +54,7 @@ def reload_files(pipeline: Pipeline, *file_ids: int) -> Requeued:
 
 def test_reload_loads_a_file_again_as_a_new_attempt_of_its_entry(filegate: Filegate, pipeline: Pipeline) -> None:
     one, two = pipeline.send("one.csv", ONE), pipeline.send("two.csv", TWO)
-    filegate.write_contract(*DOUBLED, version="1.1.0")
+    filegate.write_contract(*WITH_TWICE, version="1.1.0")
 
     done = filegate("reload", pipeline.contract.dataset, "--yes")
     assert done.returncode == 0, done.stderr
@@ -125,7 +125,7 @@ def test_reloaded_older_file_never_replaces_a_newer_row(
 def test_reload_of_all_files_without_newest_by_keeps_their_order(filegate: Filegate, pipeline: Pipeline) -> None:
     filegate.write_contract(newest_by=None)
     sent = [pipeline.send("z.csv", ONE), pipeline.send("a.csv", TWO)]
-    filegate.write_contract(*DOUBLED, newest_by=None)
+    filegate.write_contract(*WITH_TWICE, newest_by=None)
     assert len(reload_files(pipeline).keys) == 2
     pipeline.run()
     pipeline.assert_archived(pipeline.entry(sent[0]["file_id"]), updated=1, unchanged=1)

@@ -10,6 +10,7 @@ from filegate_command import Filegate
 from psycopg import sql
 
 from include.ingestion.upkeep import remove as remove_module
+from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,7 +199,7 @@ def test_remove_of_what_is_no_dataset_removes_nothing(filegate: Filegate, name: 
 
 
 def test_remove_that_was_killed_after_the_warehouse_is_finished_by_the_next(
-    filegate: Filegate, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, filegate: Filegate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = filegate.pipeline
     pipeline.send("good.csv", GOOD)
@@ -208,14 +209,10 @@ def test_remove_that_was_killed_after_the_warehouse_is_finished_by_the_next(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, connect(platform.warehouse_config("owner")) as owner:
         patch.setattr(remove_module, "remove_own", killed)
-        remove_module.remove_dataset(
-            pipeline.contract.dataset,
-            pipeline.bucket,
-            pipeline.objects,
-            pipeline.owner,  # type: ignore[arg-type]
-        )
+        with pytest.raises(KeyboardInterrupt):
+            remove_module.remove_dataset(pipeline.contract.dataset, pipeline.bucket, pipeline.objects, owner)
     assert of_ledger(pipeline) == []
     assert pipeline.keys()
     done = filegate("remove", pipeline.contract.dataset, "--yes")

@@ -89,7 +89,8 @@ def test_every_row_is_counted_in_one_entry(filegate: Filegate, pipeline: Pipelin
     assert counted(pipeline) == {"read": 5, "inserted": 4, "rejected": 1}
     assert json.loads(pipeline.read(entry["settled_key"])) == {"replay_of": sent["file_id"], "rejected_rows": 3}
     events = pipeline.sql(
-        "SELECT rows_read, rows_rejected FROM ops.file_event WHERE file_id = %s AND status = 'archived' ORDER BY event_id",
+        "SELECT rows_read, rows_rejected FROM ops.file_event WHERE file_id = %s AND status = 'archived' "
+        "ORDER BY event_id",
         sent["file_id"],
     )
     assert [tuple(event.values()) for event in events] == [(5, 3), (2, 0)], "the history keeps both"
@@ -224,14 +225,14 @@ def test_replay_is_requested_once(filegate: Filegate, pipeline: Pipeline, sent: 
     assert counted(pipeline) == {"read": 5, "inserted": 4, "rejected": 1}
 
 
-@pytest.mark.parametrize("lost", ["content", "replaced", "list"])
+@pytest.mark.parametrize("missing", ["content", "replaced", "list"])
 def test_replay_without_the_archived_object_or_its_list_is_refused(
-    filegate: Filegate, pipeline: Pipeline, sent: Row, lost: str
+    filegate: Filegate, pipeline: Pipeline, sent: Row, missing: str
 ) -> None:
     key = sent["settled_key"]
-    if lost == "content":
+    if missing == "content":
         pipeline.objects.delete(pipeline.bucket, key)
-    elif lost == "replaced":
+    elif missing == "replaced":
         pipeline.objects.put(pipeline.bucket, key, BODY.replace("yesterday", "today").encode())
     else:
         pipeline.objects.delete(pipeline.bucket, f"{key}.rejects.csv")
