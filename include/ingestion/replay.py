@@ -40,12 +40,12 @@ class _Origin:
     """The file whose rejected rows are replayed, and the one that has their content: itself, or what it replays."""
 
     file_id: int
-    is_archived: bool
     rows_rejected: int | None
     settled_key: str | None
     content_id: int
     content_key: str | None
     sha256: str | None
+    is_archived: bool
 
 
 @dataclass(frozen=True)

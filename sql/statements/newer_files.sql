@@ -1,6 +1,6 @@
--- Of a file that is loaded again, or whose rejected rows are replayed: the files of its dataset whose rows are newer than
--- its own, because they were written later, or came as messages. `is_same_file` marks the other entries of the same
--- content: its rows are newer by their number. No row for any other file: it is the newest.
+-- Of a file that is loaded again, or whose rejected rows are replayed: the files of its dataset whose rows are newer,
+-- because they were written later, or came as messages. `is_same_file` marks the other entries of the same content: its
+-- rows are newer by their number. No row for any other file: it is the newest.
 WITH RECURSIVE own AS (
     SELECT
         file_id,
@@ -41,4 +41,4 @@ INNER JOIN ops.file_ingestion_log AS other ON own.dataset = other.dataset AND ow
 LEFT JOIN same_file ON other.file_id = same_file.file_id
 WHERE
     same_file.file_id IS NOT NULL OR own.modified_at IS NULL OR other.modified_at IS NULL
-    OR (other.modified_at, other.object_key COLLATE "C") > (own.modified_at, own.sorted_key);
+    OR (other.modified_at, other.object_key COLLATE "C") > (own.modified_at, own.sorted_key);  -- noqa: RF02

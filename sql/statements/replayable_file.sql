@@ -4,7 +4,7 @@ WITH RECURSIVE replayed AS (
         file_id,
         replay_of
     FROM ops.file_ingestion_log
-    WHERE file_id = %(file_id)s
+    WHERE file_id = %(file_id)s AND bucket = %(bucket)s
     UNION ALL
     SELECT
         entry.file_id,
@@ -19,19 +19,24 @@ same_file AS (
     UNION ALL
     SELECT entry.file_id FROM same_file
     INNER JOIN ops.file_ingestion_log AS entry ON same_file.file_id = entry.replay_of
+),
+
+counted AS (
+    SELECT
+        min(same_file.file_id) AS content_id,
+        count(*) AS next_number,
+        bool_or(entry.settled_at IS NULL OR entry.reload_requested_at IS NOT NULL) AS is_in_flight
+    FROM same_file
+    INNER JOIN ops.file_ingestion_log AS entry ON same_file.file_id = entry.file_id
 )
 
 SELECT
     origin.dataset,
     origin.status,
-    coalesce(origin.rows_rejected, 0) AS rows_rejected,
     content.object_key,
-    (SELECT count(*) FROM same_file) AS next_number,
-    EXISTS (
-        SELECT FROM ops.file_ingestion_log AS other INNER JOIN same_file ON other.file_id = same_file.file_id
-        WHERE other.settled_at IS NULL OR other.reload_requested_at IS NOT NULL
-    ) AS is_in_flight
-FROM ops.file_ingestion_log AS origin
-INNER JOIN replayed ON replayed.replay_of IS NULL
-INNER JOIN ops.file_ingestion_log AS content ON replayed.file_id = content.file_id
-WHERE origin.file_id = %(file_id)s AND origin.bucket = %(bucket)s;
+    counted.next_number,
+    counted.is_in_flight,
+    coalesce(origin.rows_rejected, 0) AS rows_rejected
+FROM counted
+INNER JOIN ops.file_ingestion_log AS content ON counted.content_id = content.file_id
+INNER JOIN ops.file_ingestion_log AS origin ON origin.file_id = %(file_id)s;  -- noqa: RF02

@@ -42,7 +42,7 @@ def replayable(file_id: int, bucket: str, connection: Connection) -> Replayable:
         row = connection.execute(statement("replayable_file"), values).fetchone()
     if row is None:
         _refuse(*text(Code.REPLAY_IMPOSSIBLE, "unknown", file_id=file_id, bucket=bucket))
-    dataset, status, rows, key, number, is_in_flight = row
+    dataset, status, key, number, is_in_flight, rows = row
     if is_in_flight:
         _refuse(*text(Code.REPLAY_IMPOSSIBLE, "in flight", file_id=file_id))
     if status != Status.ARCHIVED:
