@@ -73,7 +73,7 @@ def test_try_counts_what_a_load_does_and_changes_nothing(
     pipeline.send("one.csv", LOADED)
     path = written(pipeline, UPDATE)
     before = everything(platform, pipeline)
-    assert len(before) > 20
+    assert {"ops.file_ingestion_log", "ops.file_event", "bucket", f"raw.{pipeline.contract.dataset}"} <= set(before)
 
     found = filegate.json("try", path, "--dataset", pipeline.contract.dataset)
 
@@ -162,7 +162,7 @@ def test_try_and_diff_of_a_table_that_differs_end_with_4(filegate: Filegate, pip
 def test_diff_names_another_key(filegate: Filegate, pipeline: Pipeline) -> None:
     pipeline.send("one.csv", LOADED)
     filegate.write_contract(
-        COLUMNS[0], COLUMNS[1].replace("}", ", primaryKey: true, primaryKeyPosition: 2, required: true}"), COLUMNS[2]
+        COLUMNS[0], COLUMNS[1].replace("}", ", primaryKey: true, required: true}"), COLUMNS[2]
     )
     done = filegate("contract", "diff", pipeline.contract.dataset)
     assert done.returncode == 4
@@ -171,8 +171,9 @@ def test_diff_names_another_key(filegate: Filegate, pipeline: Pipeline) -> None:
 
 def test_header_of_another_added_column_is_refused_as_a_load_refuses_it(filegate: Filegate, pipeline: Pipeline) -> None:
     filegate.write_contract(unknownColumns="evolve")
-    pipeline.send("one.csv", LOADED.replace("at\n", "at,More (1)\n").replace("Z\n", "Z,x\n"))
-    body = UPDATE.replace("at\n", "at,More [1]\n").replace("Z\n", "Z,x\n")
+    pipeline.send("one.csv", LOADED.replace("at\n", "at,More\n").replace("Z\n", "Z,x\n"))
+    pipeline.sql("UPDATE ops.dataset_column SET source_name = 'Another' WHERE dataset = %s", pipeline.contract.dataset)
+    body = UPDATE.replace("at\n", "at,More\n").replace("Z\n", "Z,x\n")
     found = filegate.json("try", written(pipeline, body), "--dataset", pipeline.contract.dataset, code=4)
     assert found["code"] == "duplicate-columns"
     pipeline.assert_refused(pipeline.send("two.csv", body), "duplicate-columns", "loading")
