@@ -50,6 +50,11 @@ def _columns(contract: Contract, shape: Shape) -> list[dict[str, Any]]:
         if column.name in refused:
             load = _REFUSED
         found.append({"column": column.name, "contract": column.postgres_type, "table": there, "load": load})
+    found += [
+        {"column": name, "contract": "timestamptz", "table": None, "load": _ADDS}
+        for name in shape.missing
+        if name not in contract.by_name  # the mark of deleted rows
+    ]
     for name, kind in table.items():
         if name not in contract.by_name:
             load = _REFUSED if name in refused else _LEAVES_NULL

@@ -13,6 +13,7 @@ from include.cli.stores import explained, reading
 from include.errors import in_stage
 
 if TYPE_CHECKING:
+    from include.contracts.model import Contract
     from include.ingestion.upkeep.reload import Archived
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -42,6 +43,7 @@ def reload(
             f"not an archived file of {dataset}: {', '.join(map(str, missing))}; see: filegate files --dataset "
             f"{dataset}. For a replay of rejected rows reload the file itself"
         )
+    chosen = _reloadable(contract, chosen, file)
     if not chosen:
         typer.echo(f"{dataset} has no archived file; nothing was moved")
         return
@@ -49,6 +51,24 @@ def reload(
     typer.echo(f"{len(chosen):,} archived file{'s' * (len(chosen) != 1)} of {dataset} with {rows:,} rows")
     confirm("Load them again?", yes=yes)
     _reload(chosen)
+
+
+def _reloadable(contract: Contract, found: list[Archived], asked: list[int] | None) -> list[Archived]:
+    """The files that can be loaded again without a false result; of a snapshot's dataset only the last one is true.
+
+    Raises:
+        typer.Exit: the user asked for another one.
+    """
+    replayed = [one.file_id for one in found if one.rows_replayed]
+    if contract.appends and replayed:
+        listed = ", ".join(map(str, replayed))
+        fail(f"rejected rows of file {listed} were appended by a replay; a reload would append them again")
+    if not contract.is_snapshot or len(found) < 2:
+        return found
+    if asked:
+        fail(f"each file of {contract.dataset} is a snapshot, and only the last one can be loaded again: choose one")
+    typer.echo(f"each file of {contract.dataset} is a snapshot: only the last one is loaded again")
+    return found[-1:]
 
 
 def _reload(chosen: list[Archived]) -> None:

@@ -193,7 +193,8 @@ def _table_line(verdict: _Verdict) -> str:
     changes = "would be created; " if effect.creates else ""
     if effect.adds:
         changes = f"would get {', '.join(effect.adds)}; "
-    return f"{table}: {changes}{counts}"
+    deletes = f", at most {effect.deleted_at_most:,} deleted" if effect.deleted_at_most is not None else ""
+    return f"{table}: {changes}{counts}{deletes}"
 
 
 def _not_checked(verdict: _Verdict) -> list[str]:
@@ -201,6 +202,8 @@ def _not_checked(verdict: _Verdict) -> list[str]:
     contract, found = verdict.trial.contract, []
     if contract.expectations and verdict.refusal is None:
         found.append(f"{len(contract.expectations)} expectations on the whole file")
+    if contract.min_share_of_usual is not None and verdict.refusal is None:
+        found.append("minShareOfUsual: the number of rows is not compared with that of earlier files")
     if columns := verdict.trial.not_asked:
         found.append(f"{', '.join(columns)}: another system gives the values and was not asked; shown as -")
     return found

@@ -4,10 +4,11 @@ SELECT
     object_key,
     settled_key,
     rows_read + rows_replayed AS rows,
+    rows_replayed,
     CASE WHEN reload_requested_at IS NOT NULL THEN etag END AS requested_etag
 FROM ops.file_ingestion_log
 WHERE
     dataset = %(dataset)s AND bucket = %(bucket)s AND status = 'archived' AND settled_key IS NOT NULL
     AND replay_of IS NULL
     AND (%(file_ids)s::bigint[] IS NULL OR file_id = any(%(file_ids)s))
-ORDER BY modified_at ASC NULLS FIRST, file_id ASC;
+ORDER BY coalesce(first_modified_at, modified_at) ASC NULLS FIRST, object_key COLLATE "C" ASC, file_id ASC;

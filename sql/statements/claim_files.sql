@@ -12,6 +12,13 @@ reopened AS (
         rows_read = NULL, rows_inserted = NULL, rows_updated = NULL, rows_unchanged = NULL, rows_duplicate = NULL,
         rows_rejected = NULL, rejects_by_code = NULL, settled_key = NULL, rows_replayed = 0,
         reloads = entry.reloads + (entry.reload_requested_at IS NOT NULL)::integer, reload_requested_at = NULL,
+        rows_deleted = NULL, deletes = NULL, deletes_skipped = NULL,
+        -- A requeued file has no settled_key. With one, the same content was uploaded again.
+        first_modified_at = CASE
+            WHEN entry.settled_key IS NULL OR entry.reload_requested_at IS NOT NULL
+                THEN coalesce(entry.first_modified_at, entry.modified_at)
+            ELSE found.modified_at
+        END,
         claimed_at = clock_timestamp(), validated_at = NULL,
         processed_at = NULL, loaded_at = NULL, settled_at = NULL, size_bytes = found.size_bytes,
         modified_at = CASE
@@ -40,7 +47,10 @@ reopened AS (
 
 entered AS (
     INSERT INTO ops.file_ingestion_log
-    (dataset, bucket, object_key, etag, size_bytes, modified_at, contract_version, dag_id, run_id)
+    (
+        dataset, bucket, object_key, etag, size_bytes, modified_at, first_modified_at, contract_version, dag_id,
+        run_id
+    )
     SELECT
         %(dataset)s,
         %(bucket)s,
@@ -48,6 +58,7 @@ entered AS (
         etag,
         size_bytes,
         modified_at,
+        modified_at AS first_modified_at,
         %(contract_version)s,
         %(dag_id)s,
         %(run_id)s

@@ -13,7 +13,7 @@ WHERE
             )
             AND NOT EXISTS (
                 SELECT FROM ops.file_ingestion_log AS own
-                WHERE own.file_id = %(file_id)s AND own.reloads > 0
+                WHERE own.file_id = %(file_id)s AND own.reloads > 0  -- noqa: RF02
             )
         )
     )

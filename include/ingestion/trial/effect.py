@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from psycopg import sql
 
 from include.errors import Code, PermanentError
 from include.ingestion.added_columns import check_headers
-from include.ingestion.engine import engine
+from include.ingestion.binary_copy import BinaryCopy
 from include.ingestion.ledger import Ledger
-from include.ingestion.load import copy_rows
-from include.ingestion.table_shape import refuse
+from include.ingestion.table_shape import DELETED_AT, refuse
 from include.ingestion.target import Target
+from include.ingestion.trial.dry_run import DryRunStores
 from include.stores.warehouse import Connection, connect, warehouse_errors
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Effect:
     """The counts of the merge that a load would run. `creates`: there is no table yet; `adds`: columns it would get.
 
-    `duplicate_of` is a file of the same content: a load would be skipped.
+    `duplicate_of` is a file of the same content: a load would be skipped. `deleted_at_most` are the live rows that a
+    snapshot lacks; those whose key a refused row has would stay. None if the contract deletes no rows.
     """
 
     inserted: int
@@ -35,6 +36,7 @@ class Effect:
     creates: bool = False
     adds: tuple[str, ...] = ()
     duplicate_of: int | None = None
+    deleted_at_most: int | None = None
 
 
 class _TemporaryTarget(Target):
@@ -72,47 +74,74 @@ def effect_of(planned: Planned, reader: WarehouseConfig) -> Effect:
         duplicate_of = Ledger(connection).find_duplicate(
             planned.attempt.entry, validated.sha256, allow_resend=contract.loads_in_order
         )
-        counts = _counts(planned, target, shape, connection)
+        inserted, updated, deleted = _counts(planned, target, shape, connection)
     adds = tuple(name for name in shape.missing if shape.types is not None and name not in shape.types)
-    return Effect(*counts, creates=shape.types is None, adds=adds, duplicate_of=duplicate_of)
+    unchanged = planned.processed.rows_kept - inserted - updated
+    return Effect(
+        inserted,
+        updated,
+        unchanged,
+        creates=shape.types is None,
+        adds=adds,
+        duplicate_of=duplicate_of,
+        deleted_at_most=deleted if contract.is_snapshot else None,
+    )
 
 
 def _counts(planned: Planned, target: Target, shape: Shape, connection: Connection) -> tuple[int, int, int]:
-    """How many rows would be inserted, updated and left as they are."""
-    attempt, kept = planned.attempt, planned.processed.rows_kept
+    """How many rows would be inserted and updated, and how many live rows of the table have no staged row."""
+    attempt = planned.attempt
     if shape.types is None:
-        return kept, 0, 0
-    not_asked = set(attempt.contract.enriched)
+        return planned.processed.rows_kept, 0, 0
+    compared = [name for name in target.values if name not in attempt.contract.enriched]
+    live = sql.SQL(f"t.{DELETED_AT} IS NULL" if shape.has_marks else "true")
     query = sql.SQL(
-        "SELECT count(*) FILTER (WHERE t._is_there IS NULL), count(*) FILTER (WHERE t._is_there AND {differs}) "
-        "FROM (SELECT {staged} FROM {staging}) AS s LEFT JOIN (SELECT true AS _is_there, {columns} FROM {table}) AS t "
-        "ON {on}"
+        "SELECT count(*) FILTER (WHERE t._is_there IS NULL), "
+        "count(*) FILTER (WHERE t._is_there AND s._source_row IS NOT NULL AND ({differs} OR NOT {live})), "
+        "count(*) FILTER (WHERE s._source_row IS NULL AND {live}) "
+        "FROM (SELECT {staged} FROM {staging}) AS s "
+        "{join} JOIN (SELECT true AS _is_there, {columns} FROM {table}) AS t ON {on}"
     ).format(
-        differs=target.replaces([name for name in target.values if name not in not_asked]),
+        differs=target.replaces(compared),
+        live=live,
         staged=target.casts(),
         staging=target.staging,
-        columns=_columns(target, set(shape.types)),
+        join=sql.SQL("FULL" if attempt.contract.is_snapshot else "LEFT"),
+        columns=_columns(target, shape),
         table=target.table,
-        on=target.same_key(),
+        on=target.same_key() if attempt.contract.key_columns else sql.SQL("false"),
     )
-    with engine(attempt.folder, attempt.settings) as reader, connection.transaction():
+    with connection.transaction():
         connection.execute(target.create_staging())
         # From here on PostgreSQL itself refuses a write to anything but a temporary table.
         connection.execute("SET TRANSACTION READ ONLY")
-        copy_rows(reader, connection, target, planned.processed)
+        BinaryCopy(target.copy(), target.arrow_schema).run(
+            replace(attempt, stores=_OfReader(connection)), planned.processed.selects
+        )
         row = connection.execute(query).fetchone()
     if row is None:
         raise PermanentError(Code.INTERNAL, error="no counts")
-    inserted, updated = int(row[0]), int(row[1])
-    return inserted, updated, kept - inserted - updated
+    return int(row[0]), int(row[1]), int(row[2])
 
 
-def _columns(target: Target, there: set[str]) -> sql.Composed:
+class _OfReader(DryRunStores):
+    """The stores of a dry run, with the session of the role that may only read."""
+
+    def __init__(self, connection: Connection) -> None:
+        """Set the connection: a copy into a temporary table goes over it."""
+        super().__init__()
+        object.__setattr__(self, "connection", connection)
+
+
+def _columns(target: Target, shape: Shape) -> sql.Composed:
     """The table's columns as they are after the load has added those that it lacks."""
+    there = set(shape.types or ())
     parts = [
         sql.Identifier(column.name)
         if column.name in there
         else sql.SQL("NULL::{} AS {}").format(sql.SQL(column.type), sql.Identifier(column.name))
         for column in target.columns
+        if column.name != DELETED_AT
     ]
-    return sql.SQL(", ").join([*parts, sql.Identifier("_rescued")])
+    marks = [sql.Identifier(DELETED_AT)] if shape.has_marks else []
+    return sql.SQL(", ").join([*parts, sql.Identifier("_rescued"), *marks])

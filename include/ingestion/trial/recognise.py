@@ -17,7 +17,8 @@ from include.ingestion.fetch import copy_local, plain_text
 from include.ingestion.header import count_known
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
-from include.ingestion.readers.json_text import document_records, ndjson_records
+from include.ingestion.readers.json_columns import JsonColumns, value_at
+from include.ingestion.readers.json_records import json_records
 from include.ingestion.readers.parquet_file import open_parquet
 from include.ingestion.records import FileFormat, FileRefusedError
 
@@ -99,8 +100,11 @@ def _columns(
     text = texts[layout].path
     if layout.format is FileFormat.CSV:
         return sniff(text, contract, settings.max_row_bytes).header
-    read = ndjson_records if layout.format is FileFormat.NDJSON else document_records
+    placed = JsonColumns.of(contract, layout.format).placed
+    entered = {steps[0] for steps in placed.values() if steps}
     keys: dict[str, None] = {}
-    for record in islice(read(text, settings.max_row_bytes), _RECORDS):
-        keys |= dict.fromkeys(record.members or ())
+    for record in islice(json_records(texts[layout], layout.format, contract, settings.max_row_bytes), _RECORDS):
+        members = record.members or {}
+        keys |= dict.fromkeys(key for key in members if key not in entered)
+        keys |= dict.fromkeys(name for name, steps in placed.items() if value_at(members, steps) is not None)
     return list(keys)

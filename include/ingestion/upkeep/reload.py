@@ -36,6 +36,7 @@ class Archived:
     object_key: str
     settled_key: str
     rows: int
+    rows_replayed: int = 0
     requested_etag: str | None = None
 
 

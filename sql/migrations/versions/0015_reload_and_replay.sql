@@ -27,7 +27,8 @@ ADD COLUMN rows_inserted bigint,
 ADD COLUMN rows_updated bigint,
 ADD COLUMN rows_unchanged bigint,
 ADD COLUMN rows_duplicate bigint,
-ADD COLUMN rows_rejected bigint;
+ADD COLUMN rows_rejected bigint,
+ADD COLUMN rows_deleted bigint;
 COMMENT ON COLUMN ops.file_event.rows_read IS
 'The counts at this moment: those of an attempt stay here when the file is loaded again.';
 
@@ -36,10 +37,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
     INSERT INTO ops.file_event (
         file_id, status, stage, attempts, error_code, error_message, dag_id, run_id,
-        rows_read, rows_inserted, rows_updated, rows_unchanged, rows_duplicate, rows_rejected
+        rows_read, rows_inserted, rows_updated, rows_unchanged, rows_duplicate, rows_rejected, rows_deleted
     ) VALUES (
         NEW.file_id, NEW.status, NEW.stage, NEW.attempts, NEW.error_code, NEW.error_message, NEW.dag_id, NEW.run_id,
-        NEW.rows_read, NEW.rows_inserted, NEW.rows_updated, NEW.rows_unchanged, NEW.rows_duplicate, NEW.rows_rejected
+        NEW.rows_read, NEW.rows_inserted, NEW.rows_updated, NEW.rows_unchanged, NEW.rows_duplicate, NEW.rows_rejected,
+        NEW.rows_deleted
     );
     RETURN NULL;
 END $$;
