@@ -3,8 +3,8 @@ SELECT
     file_id,
     object_key,
     settled_key,
-    rows_read + rows_replayed AS rows,
     rows_replayed,
+    rows_read + rows_replayed AS rows,
     CASE WHEN reload_requested_at IS NOT NULL THEN etag END AS requested_etag
 FROM ops.file_ingestion_log
 WHERE

@@ -35,8 +35,8 @@ class Archived:
     file_id: int
     object_key: str
     settled_key: str
+    rows_replayed: int
     rows: int
-    rows_replayed: int = 0
     requested_etag: str | None = None
 
 

@@ -276,3 +276,40 @@ def test_reject_file_of_the_attempt_before_is_replaced(filegate: Filegate, pipel
     pipeline.assert_archived(again, inserted=2, unchanged=2)
     assert pipeline.rejected(entry["file_id"]) == []
     assert pipeline.keys("processed/") == [again["settled_key"]], "no report and no reject file are left"
+
+
+# --- snapshots and appended rows
+
+
+def test_only_the_last_snapshot_is_loaded_again(filegate: Filegate, pipeline: Pipeline) -> None:
+    snapshot = {"mode": "snapshot", "deletes": "hard", "maxDeleteShare": 1}
+    filegate.write_contract(newest_by=None, **snapshot)
+    one, two = pipeline.send("one.csv", ONE), pipeline.send("two.csv", TWO)
+    assert values(pipeline) == {"b": 20, "c": 30}
+    filegate.write_contract(*WITH_TWICE, newest_by=None, **snapshot)
+    refused = filegate("reload", pipeline.contract.dataset, "--file", one["file_id"], "--file", two["file_id"], "--yes")
+    assert (refused.returncode, "only the last one" in refused.stderr) == (1, True)
+
+    done = filegate("reload", pipeline.contract.dataset, "--yes")
+    assert "1 of 1 files moved" in done.stdout, done.stderr
+    pipeline.run()
+    again = pipeline.entry(two["file_id"])
+    assert (again["status"], again["rows_updated"], again["rows_deleted"]) == ("archived", 2, 0)
+    assert values(pipeline, "twice") == {"b": 40, "c": 60}
+
+    reload_files(pipeline, one["file_id"])  # asked of the library, an older snapshot is refused and deletes nothing
+    pipeline.run()
+    assert pipeline.entry(one["file_id"])["error_code"] == "older-snapshot"
+    assert values(pipeline) == {"b": 20, "c": 30}
+
+
+def test_appended_rows_are_updated_and_not_appended_again(filegate: Filegate, pipeline: Pipeline) -> None:
+    columns = [column.replace("primaryKey: true, ", "") for column in WITH_TWICE]
+    filegate.write_contract(*columns[:3], newest_by=None, key=["_file_id", "_source_row"])
+    entry = pipeline.send("one.csv", ONE)
+    pipeline.send("two.csv", TWO)
+    filegate.write_contract(*columns, newest_by=None, key=["_file_id", "_source_row"])
+    reload_files(pipeline)
+    pipeline.run()
+    pipeline.assert_archived(pipeline.entry(entry["file_id"]), updated=2)
+    assert sorted(row["twice"] for row in pipeline.sql("SELECT twice FROM {table}")) == [2, 4, 40, 60]

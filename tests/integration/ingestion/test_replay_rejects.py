@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -311,3 +312,52 @@ def test_worker_that_dies_before_the_load_changes_no_count(
     pipeline.run()
     assert counted(pipeline) == {"read": 5, "inserted": 4, "rejected": 1}
     pipeline.assert_tidy()
+
+
+# --- snapshots and appended rows
+
+
+def test_replay_of_a_snapshot_deletes_no_row(filegate: Filegate, pipeline: Pipeline) -> None:
+    snapshot = {"mode": "snapshot", "deletes": "hard", "maxDeleteShare": 1}
+    filegate.write_contract(*STRICT, newest_by=None, **snapshot)
+    sent = pipeline.send("one.csv", BODY)
+    filegate.write_contract(newest_by=None, **snapshot)
+    entry = replayed(filegate, pipeline, sent["file_id"])
+    assert (entry["status"], entry["rows_inserted"], entry["rows_deleted"]) == ("archived", 2, 0)
+    assert {row["id"] for row in pipeline.rows()} == {"a", "c", "d", "e"}
+
+
+def test_replay_of_an_older_snapshot_brings_no_row_back(filegate: Filegate, pipeline: Pipeline) -> None:
+    snapshot = {"mode": "snapshot", "deletes": "hard", "maxDeleteShare": 1}
+    filegate.write_contract(*STRICT, newest_by=None, **snapshot)
+    sent = pipeline.send("one.csv", BODY)
+    time.sleep(1.1)  # times of the bucket are whole seconds
+    pipeline.send("two.csv", f"id,amount,at\na,1,{AT.format(2)}\n")
+    filegate.write_contract(newest_by=None, **snapshot)
+    entry = replayed(filegate, pipeline, sent["file_id"])
+    pipeline.assert_refused(entry, "older-snapshot")
+    assert {row["id"] for row in pipeline.rows()} == {"a"}
+    assert pipeline.entry(sent["file_id"])["rows_rejected"] == 3
+
+
+def test_rows_that_a_replay_appended_are_not_appended_again_by_a_reload(filegate: Filegate, pipeline: Pipeline) -> None:
+    append = {"newest_by": None, "key": ["_file_id", "_source_row"]}
+    columns = [column.replace("primaryKey: true, ", "") for column in STRICT]
+    filegate.write_contract(*columns, **append)
+    sent = pipeline.send("one.csv", BODY)
+    filegate.write_contract(columns[0], COLUMNS[1], columns[2], **append)
+    entry = replayed(filegate, pipeline, sent["file_id"])
+    pipeline.assert_archived(entry, inserted=2, rejected=1)
+    assert sorted(row["_source_row"] for row in pipeline.sql("SELECT _source_row FROM {table}")) == [1, 3, 4, 5]
+    done = filegate("reload", pipeline.contract.dataset, "--yes")
+    assert (done.returncode, "a reload would append them again" in done.stderr) == (1, True)
+
+
+def test_volume_gate_asks_nothing_of_a_replay(filegate: Filegate, pipeline: Pipeline) -> None:
+    filegate.write_contract(*STRICT, minShareOfUsual=0.9)
+    sent = [pipeline.send(f"{at}.csv", BODY.replace("a,1,", f"a,{at},")) for at in range(4)]
+    filegate.write_contract(minShareOfUsual=0.9)
+    pipeline.assert_archived(replayed(filegate, pipeline, sent[0]["file_id"]), inserted=2, rejected=1)
+    # Neither the replay nor the smaller count of its file makes few rows usual.
+    small = pipeline.send("small.csv", f"id,amount,at\nz,1,{AT.format(1)}\n")
+    assert small["error_code"] == "too-few-rows"

@@ -161,9 +161,7 @@ def test_try_and_diff_of_a_table_that_differs_end_with_4(filegate: Filegate, pip
 
 def test_diff_names_another_key(filegate: Filegate, pipeline: Pipeline) -> None:
     pipeline.send("one.csv", LOADED)
-    filegate.write_contract(
-        COLUMNS[0], COLUMNS[1].replace("}", ", primaryKey: true, required: true}"), COLUMNS[2]
-    )
+    filegate.write_contract(COLUMNS[0], COLUMNS[1].replace("}", ", primaryKey: true, required: true}"), COLUMNS[2])
     done = filegate("contract", "diff", pipeline.contract.dataset)
     assert done.returncode == 4
     assert "the key is (id) in the table and (id, amount) in the contract" in done.stdout
@@ -206,3 +204,36 @@ def test_the_session_of_a_try_is_that_of_the_reader_and_cannot_write(
         assert effect_of(planned, platform.warehouse_config("reader")).inserted == 2
     assert seen == [("reader", "on")]
     assert filegate.environment["WAREHOUSE_READER_USER"] == "reader"
+
+
+def test_try_of_a_snapshot_counts_the_rows_that_it_deletes(
+    platform: Platform, filegate: Filegate, pipeline: Pipeline
+) -> None:
+    filegate.write_contract(newest_by=None, mode="snapshot", deletes="soft", maxDeleteShare=1)
+    pipeline.send("one.csv", LOADED)
+    body = "id,amount,at\nb,2,2026-01-05T00:00:00Z\nd,4,2026-01-05T00:00:00Z\n"
+    path = written(pipeline, body)
+    before = everything(platform, pipeline)
+    found = filegate.json("try", path)["table"]
+    assert {name: found[name] for name in COUNTS} == {"inserted": 1, "updated": 0, "unchanged": 1}
+    assert found["deleted_at_most"] == 2
+    assert "at most 2 deleted" in filegate("try", path).stdout
+    assert everything(platform, pipeline) == before
+    entry = pipeline.send("two.csv", body)
+    assert (entry["rows_inserted"], entry["rows_unchanged"], entry["rows_deleted"]) == (1, 1, 2)
+
+    returned = "id,amount,at\na,1,2026-01-05T00:00:00Z\nb,2,2026-01-05T00:00:00Z\n"
+    found = filegate.json("try", written(pipeline, returned))["table"]
+    assert ({name: found[name] for name in COUNTS}, found["deleted_at_most"]) == (
+        {"inserted": 0, "updated": 1, "unchanged": 1}, 1
+    )  # fmt: skip
+    entry = pipeline.send("three.csv", returned)
+    assert (entry["rows_updated"], entry["rows_unchanged"], entry["rows_deleted"]) == (1, 1, 1)
+
+
+def test_try_of_appended_rows_inserts_them_all(filegate: Filegate, pipeline: Pipeline) -> None:
+    columns = [column.replace("primaryKey: true, ", "") for column in COLUMNS]
+    filegate.write_contract(*columns, newest_by=None, key=["_file_id", "_source_row"])
+    pipeline.send("one.csv", LOADED)
+    found = filegate.json("try", written(pipeline, UPDATE))["table"]
+    assert {name: found[name] for name in COUNTS} == {"inserted": 5, "updated": 0, "unchanged": 0}
