@@ -222,12 +222,12 @@ def test_try_of_a_snapshot_counts_the_rows_that_it_deletes(
     entry = pipeline.send("two.csv", body)
     assert (entry["rows_inserted"], entry["rows_unchanged"], entry["rows_deleted"]) == (1, 1, 2)
 
-    returned = "id,amount,at\na,1,2026-01-05T00:00:00Z\nb,2,2026-01-05T00:00:00Z\n"
-    found = filegate.json("try", written(pipeline, returned))["table"]
+    resent = "id,amount,at\na,1,2026-01-05T00:00:00Z\nb,2,2026-01-05T00:00:00Z\n"
+    found = filegate.json("try", written(pipeline, resent))["table"]
     assert ({name: found[name] for name in COUNTS}, found["deleted_at_most"]) == (
         {"inserted": 0, "updated": 1, "unchanged": 1}, 1
     )  # fmt: skip
-    entry = pipeline.send("three.csv", returned)
+    entry = pipeline.send("three.csv", resent)
     assert (entry["rows_updated"], entry["rows_unchanged"], entry["rows_deleted"]) == (1, 1, 1)
 
 
