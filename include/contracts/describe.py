@@ -104,6 +104,8 @@ def _columns(contract: Contract) -> str:
 
 def _rules(column: Column) -> list[str]:
     found = []
+    if column.path is not None:
+        found.append(f"found at `{column.path}`")
     if column.derived is not None:
         found.append(f"derived as `{column.derived}`")
     if column.enriched is not None:

@@ -10,16 +10,42 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.paths import PATH_SCHEMA, path_steps
+
 if TYPE_CHECKING:
     from include.contracts.problems import Findings
 
 # Each option by its name in the contract: its JSON Schema, whose `description` is what a message says about it.
-OPTIONS: dict[str, dict[str, Any]] = {}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "recordPath": {**PATH_SCHEMA, "description": "the path of the records in a JSON document, as response.stations"},
+    "keyColumn": {
+        "type": "string",
+        "minLength": 1,
+        "description": "the column that receives the key of each record of a JSON object of records",
+    },
+}
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written, as far as its content does not say it."""
+    """How a file is written, as far as its content does not say it.
+
+    `record_path` leads to the records of a JSON document. `key_column` receives the keys of records that are the
+    members of one object.
+    """
+
+    record_path: str | None = None
+    key_column: str | None = None
+
+    @property
+    def record_steps(self) -> tuple[str, ...]:
+        """The steps of the record path; none without one."""
+        return path_steps(self.record_path) if self.record_path is not None else ()
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether JSON files are documents with the records inside, however their lines are."""
+        return self.record_path is not None or self.key_column is not None
 
 
 def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
@@ -48,5 +74,5 @@ def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
     return _compiled(good)
 
 
-def _compiled(_: dict[str, Any]) -> Dialect:
-    return Dialect()
+def _compiled(options: dict[str, Any]) -> Dialect:
+    return Dialect(record_path=options.get("recordPath"), key_column=options.get("keyColumn"))

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.contracts.dialect import Dialect
+from include.contracts.paths import path_steps
 from include.contracts.types import ColumnType as ColumnType  # noqa: PLC0414, TC001 (a name of the model; `codec` reads it)
 
 if TYPE_CHECKING:
@@ -91,8 +92,9 @@ class Column:
 
     `minimum` and `maximum` hold for numbers, dates and timestamps, as ISO text or number text, inclusive unless
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
-    beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others. An
-    `enriched` column is not read either: another system gives its values.
+    beside ISO 8601. A column with a `path` is found in nested data by that path, not by its name. A `derived` column is
+    not read from the file: it is a DuckDB expression over the others. An `enriched` column is not read either: another
+    system gives its values.
     `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
     """
 
@@ -112,6 +114,7 @@ class Column:
     allowed: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     cleaning: tuple[Cleaning, ...] = ()
+    path: str | None = None
     derived: str | None = None
     enriched: Enrichment | None = None
     examples: tuple[str, ...] = ()
@@ -121,6 +124,11 @@ class Column:
     def is_sent(self) -> bool:
         """Whether files and messages contain it: it is neither derived nor enriched."""
         return self.derived is None and self.enriched is None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps of its path; none without a path."""
+        return path_steps(self.path) if self.path is not None else ()
 
     @property
     def duckdb_type(self) -> str:

@@ -29,6 +29,27 @@ FILES = {
         "Required columns are not in the header, or in no JSON record. The message lists them.",
         "Add them, with a header line if there was none.",
         "Required columns are missing: {missing}. The file has: {given}.",
+        {
+            "record path": Variant(
+                "{reason} A list of objects is at '{path}'.",
+                "If these are the records, add recordPath: {path} to the dialect of the contract.",
+            )
+        },
+    ),
+    Code.MISSING_RECORD_PATH: Reason(
+        Kind.FILE,
+        "No records at the record path",
+        "A JSON document lacks the `recordPath` of the contract, or has no list or object there. With `keyColumn`: no "
+        "object of records is there.",
+        "Correct `recordPath` or `keyColumn`, or send the file as agreed.",
+        "The JSON document that begins in line {line} has nothing at '{path}', where the contract's recordPath expects "
+        "the records.",
+        {
+            "no records": Variant(
+                "The JSON document that begins in line {line} has {found} {location}, where the contract expects "
+                "{wanted}."
+            ),
+        },
     ),
     Code.UNKNOWN_COLUMNS: Reason(
         Kind.FILE,
@@ -63,6 +84,15 @@ FILES = {
             "key twice": Variant("The key '{key}' occurs twice in one object; only one of its values could be kept."),
             "keys of a record": Variant(
                 "Two keys of the record differ in case, spaces or dashes only, and would be one column."
+            ),
+            "record path": Variant(
+                "The key '{key}' of the record path occurs twice {where}; only one of its values could be read.",
+                "Write the key once.",
+            ),
+            "record key": Variant("The key '{key}' has several records in one object; only one of them could be kept."),
+            "key column": Variant(
+                "The record's key is '{key}', and its member '{member}' has another value: both would be the column "
+                "'{column}'."
             ),
         },
     ),
@@ -112,6 +142,9 @@ FILES = {
                 "Write the header again, without NUL characters.",
             ),
             "json": Variant("The JSON document is broken {where}: {reason}.", _UPLOAD_WHOLE),
+            "json too deep": Variant(
+                "The JSON document is nested deeper than {depth} levels outside its records {where}.", _UPLOAD_WHOLE
+            ),
             "json after array": Variant(
                 "The JSON document is broken: its array ends before the file does.", _UPLOAD_WHOLE
             ),
@@ -198,17 +231,19 @@ FILES = {
         "The same bytes were loaded before (without `newestBy`: and nothing since). Status `duplicate`.",
         "Nothing to do: no row was touched.",
         "The same content was loaded before, as file {file_id}.",
+        {"taken back": Variant("File {file_id}, whose rejected rows these were, was loaded again and counts them.")},
     ),
     Code.TABLE_DIFFERS: Reason(
         Kind.FILE,
         "Table differs from the contract",
         "In *load*: the table has other types, another key or stricter rules than the contract.",
-        "Change the contract back, or run the statement of the message as the owner and reprocess: "
-        "[tables](tables.md#the-table-and-the-contract).",
+        "`filegate contract diff NAME` lists each difference. Change the contract back, or run the statement of the "
+        "message as the owner and reprocess: [tables](tables.md#the-table-and-the-contract).",
         variants={
             "differences": Variant(
                 "The table raw.{dataset} differs from its contract: {differences}. Nothing was loaded.",
-                "Change the contract back, or change the table as its owner and then reprocess the file: {statements}.",
+                "Look at filegate contract diff {dataset}. Change the contract back, or change the table as its owner "
+                "and then reprocess the file: {statements}.",
             ),
             "refused": Variant(
                 "The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
@@ -229,6 +264,46 @@ FILES = {
                 "The contract of the dataset {dataset} was deleted or renamed while this file waited. Add a contract "
                 "for it again, or give the file pattern to another one, then trigger reprocess_failed."
             )
+        },
+    ),
+    Code.REPLAY_IMPOSSIBLE: Reason(
+        Kind.FILE,
+        "Rejected rows cannot be replayed",
+        "Of `filegate reprocess --rejects`: what it needs of the file is not there any more, or its rows are still "
+        "refused. The rows stay counted as rejected in their file.",
+        "Load the whole file again: `filegate reload DATASET --file ID`.",
+        variants={
+            "unknown": Variant("The ledger has no file {file_id} in the bucket {bucket}.", "See filegate files."),
+            "not loaded": Variant(
+                "File {file_id} is {status}; only rejected rows of a loaded file are replayed.",
+                "A refused file is reprocessed as a whole: filegate reprocess --file {file_id}.",
+            ),
+            "no rejects": Variant(
+                "File {file_id} has no rejected rows, or a replay has taken them over.", "See filegate show {file_id}."
+            ),
+            "in flight": Variant(
+                "File {file_id}, or a replay of its rows, is being loaded.", "Try again when it has an outcome."
+            ),
+            "changed": Variant(
+                "File {file_id} has no rejected rows any more, is loaded again, or its rows were replayed meanwhile.",
+                "See filegate show {file_id}.",
+            ),
+            "archive": Variant(
+                "The archived file {key} is gone or holds other content.", "Ask its sender for it, and drop it again."
+            ),
+            "list": Variant(
+                "The reject file {key} does not list the {rows:,} rejected rows of file {file_id}.",
+                "Load the whole file again: filegate reload {dataset} --file {content_id}.",
+            ),
+            "numbers": Variant(
+                "The rows of file {file_id} have other numbers now: the contract reads the file in another way than "
+                "when they were rejected.",
+                "Load the whole file again: filegate reload {dataset} --file {file_id}.",
+            ),
+            "still refused": Variant(
+                "Each of the {rows:,} replayed rows is still refused.{example}",
+                "Change the rule that refuses them, then reprocess this file.",
+            ),
         },
     ),
     Code.OBJECT_REPLACED: Reason(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
@@ -13,6 +12,9 @@ from include.contracts.describe import describe
 from include.contracts.model import APPEND_KEY, Contract, Deletes, Mode
 from include.contracts.problems import ContractError
 from include.contracts.reader import read_contract
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
