@@ -18,7 +18,7 @@ from include.settings import CONTRACTS_DIR, IngestSettings
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from click.testing import Result
+    from typer.testing import Result
 
 pytestmark = pytest.mark.unit
 
