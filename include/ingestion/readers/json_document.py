@@ -171,7 +171,8 @@ class _Search:
                 continue
             if seen:
                 shown, where = visible(key[:_SHOWN]), self._document.where()
-                self._refuse(FileRefusedError.for_code(Code.DUPLICATE_COLUMNS, "record path", key=shown, where=where))
+                # This says more than that one of the two values holds no records.
+                self._refusal = FileRefusedError.for_code(Code.DUPLICATE_COLUMNS, "record path", key=shown, where=where)
             seen = True
             yield from self.descend(steps[1:])
 
@@ -191,36 +192,10 @@ class _Search:
             location = f"at '{visible(self._dialect.record_path)}'" if self._dialect.record_path else "at its top"
             wanted = "an object whose members are the records (keyColumn)" if is_keyed else "the records"
             found = "an array" if sign == "[" else "a single value"
-            self._refuse(
-                FileRefusedError.for_code(
-                    Code.MISSING_RECORD_PATH,
-                    "no records",
-                    line=self._line,
-                    location=location,
-                    found=found,
-                    wanted=wanted,
-                )
+            missing = FileRefusedError.for_code(
+                Code.MISSING_RECORD_PATH, "no records", line=self._line, location=location, found=found, wanted=wanted
             )
-
-    def _refuse(self, refusal: FileRefusedError) -> None:
-        self._refusal = self._refusal or refusal
-
-
-def _checked(raw: str, line: int, value: Any) -> JsonRecord:
-    if not raw.isascii() and (broken := broken_character(raw)):
-        return JsonRecord(line, readable(raw)[:RAW_SHOWN], None, Code.BAD_ENCODING, broken)
-    if isinstance(value, DuplicateKeyError | NestedTooDeepError):
-        return refused_record(raw, line, value)
-    return record_of(raw, line, value)
-
-
-def _with_key(raw: str, line: int, value: Any, key: tuple[str, str]) -> JsonRecord:
-    """The record with its key, of which `key` also has the raw text."""
-    record = _checked(f"{key[1]}: {raw}", line, value)
-    if record.code is None and has_half_pair(key[1], key[0]):
-        fault = message(Code.BAD_ROW_JSON, "half pair")
-        record = record._replace(members=None, code=Code.BAD_ROW_JSON, message=fault)
-    return record._replace(key=key[0])
+            self._refusal = self._refusal or missing
 
 
 class _Document:
