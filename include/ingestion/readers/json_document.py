@@ -198,6 +198,23 @@ class _Search:
             self._refusal = self._refusal or missing
 
 
+def _checked(raw: str, line: int, value: Any) -> JsonRecord:
+    if not raw.isascii() and (broken := broken_character(raw)):
+        return JsonRecord(line, readable(raw)[:RAW_SHOWN], None, Code.BAD_ENCODING, broken)
+    if isinstance(value, DuplicateKeyError | NestedTooDeepError):
+        return refused_record(raw, line, value)
+    return record_of(raw, line, value)
+
+
+def _with_key(raw: str, line: int, value: Any, key: tuple[str, str]) -> JsonRecord:
+    """The record with its key, of which `key` also has the raw text."""
+    record = _checked(f"{key[1]}: {raw}", line, value)
+    if record.code is None and has_half_pair(key[1], key[0]):
+        fault = message(Code.BAD_ROW_JSON, "half pair")
+        record = record._replace(members=None, code=Code.BAD_ROW_JSON, message=fault)
+    return record._replace(key=key[0])
+
+
 class _Document:
     """A document that is read in chunks: the text in memory begins with the current value."""
 
