@@ -50,6 +50,8 @@ def judge_source(contract: Contract, source: Source, sha256: str = "") -> Verdic
     Raises:
         FileRefused: its header is refused, or it has no rows.
     """
+    if source.is_nested and not source.records:
+        raise FileRefused(Code.NO_ROWS)  # only records have keys
     columns = _mapped(contract, source)
     if not source.records:
         raise FileRefused(Code.NO_ROWS)
