@@ -50,6 +50,8 @@ def judge_source(contract: Contract, source: Source, sha256: str = "") -> Verdic
     Raises:
         FileRefused: its header is refused, or it has no rows.
     """
+    if source.is_nested and not source.records:
+        raise FileRefused(Code.NO_ROWS)  # only records have keys
     columns = _mapped(contract, source)
     if not source.records:
         raise FileRefused(Code.NO_ROWS)
@@ -76,7 +78,7 @@ def _verdict(contract: Contract, records: Sequence[Record], columns: Mapped, sha
         if record.row in conflicting
     ]
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
-    extra = tuple(map(evolved, columns.extra)) if evolves else ()
+    extra = tuple(evolved(name, contract.by_name) for name in columns.extra) if evolves else ()
     rejected, count = len(records) - len(rows), len(records)
     code = None if _affordable(contract, rejected, count) else Code.ERROR_BUDGET_EXCEEDED
     return Verdict(code, tuple(rows), tuple(faults), count, extra, sha256, tuple(refused))
@@ -210,7 +212,7 @@ def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: d
     values[RESCUED] = None
     match contract.unknown_columns:
         case UnknownColumns.EVOLVE:
-            texts = {evolved(name): text_of(raw) for name, raw in unknown.items()}
+            texts = {evolved(name, contract.by_name): text_of(raw) for name, raw in unknown.items()}
             values.update(texts)
             found: Found = [(None, Code.BAD_TEXT)] if any("\0" in (text or "") for text in texts.values()) else []
             if not keepable(left):

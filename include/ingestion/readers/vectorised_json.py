@@ -74,7 +74,7 @@ def typed_json(
         with falling_back():
             batches = (batch for table in columns.tables(source) for batch in table.to_batches())
             yield from checked(batches, columns.map, contract, connection, check_nul=False)
-    except (OtherShapeError, FileRefusedError, UnicodeDecodeError) as error:
+    except (ValueError, FileRefusedError) as error:  # another shape, or text that is not UTF-8
         raise FallBackToSlowPath from error
 
 

@@ -233,6 +233,9 @@ def test_paths_agree_on_a_faulty_array(paths: Paths, contract_of, content: str) 
 @pytest.mark.parametrize(
     "content",
     [
+        '{"\\x":1,"data":[{"id":1}]}', '{"n" 1,"data":[{"id":1}]}', '{5:1,"data":[{"id":1}]}',
+        '{"n":[1,"data":[{"id":1}]}',
+        '{"data":[{"id":1},\ufeff{"id":2}]}',
         '{"data":[{"id":1}]', '{"data":[{"id":1}]}x', '{"data":[{"id":1}],"data":[]}', '{"data":[{"id":1}],"n":NaN}',
         '{"data":[{"id":1}]}{"data":[{"id":2}]}', '{"data":[{"id":1}]}\n{"n":1}',
         '{"data":{"id":1}}', '{"n":[{"id":1}]}',
