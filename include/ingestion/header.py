@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from include.contracts.column_names import avro_name, hashed, matching, table_column
+from include.contracts.column_names import hashed, matching, table_column
 from include.contracts.model import Contract, UnknownColumns
+from include.contracts.source_names import SourceNames
 from include.errors import Code
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
 _SHOWN = 10
 
@@ -44,7 +45,7 @@ class ColumnMap:
 def map_columns(
     given: Sequence[str], contract: Contract, max_columns: int, *, records_alone: bool = False
 ) -> ColumnMap:
-    """Match a file's column names with the contract's: order, case, spaces and dashes do not matter.
+    """Match a file's column names with the contract's, by `SourceNames`; their order does not matter.
 
     Args:
         given: the names in the file.
@@ -58,8 +59,8 @@ def map_columns(
     """
     if len(given) > max_columns:
         raise FileRefusedError.for_code(Code.TOO_MANY_COLUMNS, columns=len(given), limit=max_columns)
-    wanted = wanted_columns(contract)
-    names = tuple(column_of(name, wanted) for name in given)
+    wanted = SourceNames.of(contract.columns)
+    names = tuple(map(wanted.column_of, given))
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
     known = [(name, own) for name, own in zip(names, given, strict=True) if name is not None]
     _refuse_duplicates([key for key, _ in known], [own for _, own in known])
@@ -85,28 +86,13 @@ def added_column(header: str, contract: Contract) -> str:
 
 def unmatched(given: Iterable[str], contract: Contract) -> list[str]:
     """The contract's columns that none of the names matches."""
-    wanted = wanted_columns(contract)
-    found = {column_of(name, wanted) for name in given}
+    found = set(map(SourceNames.of(contract.columns).column_of, given))
     return [column.name for column in contract.source_columns if column.name not in found]
 
 
 def count_known(given: Iterable[str], contract: Contract) -> int:
     """How many of the contract's columns a header names."""
-    wanted = wanted_columns(contract)
-    return len({column_of(name, wanted) for name in given} - {None})
-
-
-def column_of(header: str, wanted: Mapping[str, str]) -> str | None:
-    """The contract's column that a header names: by its letters, or by the name that a drafted contract gives it."""
-    name = wanted.get(matching(header))
-    return name if name is not None else wanted.get(matching(table_column(header)))
-
-
-def wanted_columns(contract: Contract) -> dict[str, str]:
-    """The contract's columns by the normalised form of their names, and of the names that Avro gives them."""
-    columns = contract.source_columns
-    by_avro = {matching(avro_name(column.name)): column.name for column in columns if not column.name.isascii()}
-    return by_avro | {matching(column.name): column.name for column in columns}
+    return len(set(map(SourceNames.of(contract.columns).column_of, given)) - {None})
 
 
 def refuse_nul(given: Sequence[str]) -> None:

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from include.contracts.model import Contract, UnknownColumns
+from include.contracts.source_names import SourceNames
 from include.errors import Code
 from include.errors.registry import message
-from include.ingestion.header import ColumnMap, column_of, wanted_columns
 from include.ingestion.readers.json_values import json_cell, spelled, text_cell
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from include.ingestion.header import ColumnMap
     from include.ingestion.readers.json_text import JsonRecord
 
 
@@ -36,10 +37,10 @@ def one_spelling(batch: list[JsonRecord], known: set[str], contract: Contract, *
     for record in batch:
         if record.members is not None:
             known.update(record.members)
-    wanted = wanted_columns(contract)
+    wanted = SourceNames.of(contract.columns)
     keys: dict[str, list[str]] = defaultdict(list)
     for key in sorted(known):
-        if (name := column_of(key, wanted)) is not None:
+        if (name := wanted.column_of(key)) is not None:
             keys[name].append(key)
     several = {name: found for name, found in keys.items() if len(found) > 1}
     if not several:

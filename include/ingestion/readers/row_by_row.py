@@ -50,7 +50,7 @@ def read_csv_rows(
 ) -> Iterator[Chunk]:
     """Read a CSV file, chunk by chunk."""
     columns = map_columns(shape.header, contract, settings.max_columns)
-    query = ChunkQuery(contract, _positional(columns))
+    query = ChunkQuery(contract.of_text_table, _positional(columns))
     most = min(CHUNK_ROWS, max(1, MOST_CELLS // len(shape.header)))
     records = data_records(text.path, shape, settings.max_row_bytes)
     first = 1

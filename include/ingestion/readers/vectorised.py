@@ -14,36 +14,29 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from include.contracts.expressions import literal, quoted
-from include.contracts.type_sql import NOT_ZERO
-from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
-from include.ingestion.readers.csv_text import CsvShape, read_records
+from include.ingestion.readers.arrow_csv import csv_batches
+from include.ingestion.readers.number_texts import decimals, doubles
 from include.ingestion.readers.parquet_file import MOST_CELLS, bounded_batches, open_parquet
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
-from include.ingestion.readers.text_lines import BYTE_ORDER_MARK
+from include.ingestion.records import FallBackToSlowPath
 from include.ingestion.row_size import RowSize
 from include.ingestion.rules import cleaned, unknown_checks, violations_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from include.contracts.model import Column, Contract
+    from include.ingestion.readers.csv_text import CsvShape
     from include.ingestion.records import SpooledFile
     from include.settings import IngestSettings
 
 BATCH_ROWS = 65_536
 HEADER = "header"  # in the metadata of a validated file's added column
-_BLOCK_BYTES = 1024**2
-_DECIMAL_DIGITS = 38
-
-
-class FallBackToSlowPath(Exception):  # noqa: N818 - not an error: the file may be good
-    """The fast path stops at a fault or at unusual content; the slow path (`row_by_row`) reads the file."""
 
 
 def arrow_type(column: Column) -> pa.DataType:
@@ -80,55 +73,9 @@ def typed_csv(
     """
     refuse_nul(shape.header)
     columns = map_columns(shape.header, contract, settings.max_columns)
-    has_integers = any(contract.by_name[name].type.is_whole for name in columns.present)
-    # Arrow reads 0x1F as a whole number; no text column stores a NUL; a stray quote may hide a broken record.
-    if text.has_nul or (text.has_hex and has_integers):
-        raise FallBackToSlowPath
-    if text.has_quote and _has_stray_quotes(text.path, shape.delimiter):
-        raise FallBackToSlowPath
-    # Arrow reads rows of up to two blocks, which must not be longer than a row may be.
-    block = min(_BLOCK_BYTES, settings.max_row_bytes // 2)
     with _falling_back():
-        reader = pyarrow.csv.open_csv(
-            text.path,
-            read_options=pyarrow.csv.ReadOptions(block_size=block),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=shape.delimiter, newlines_in_values=text.has_quote, ignore_empty_lines=True
-            ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=_csv_types(text, shape, columns, contract, settings),
-                null_values=[""],
-                strings_can_be_null=True,
-                true_values=_spellings(TRUE_WORDS),
-                false_values=_spellings(FALSE_WORDS),
-            ),
-        )
-        if tuple(reader.schema.names) != shape.header:
-            raise FallBackToSlowPath  # Arrow keeps a byte order mark before the header: its types would not match
-        batches = _without_header_again(reader, shape)
+        batches = csv_batches(text, shape, columns, contract.of_text_table, settings)
         yield from _checked(batches, columns, contract, connection, check_nul=False)
-
-
-def _without_header_again(batches: Iterable[pa.RecordBatch], shape: CsvShape) -> Iterator[pa.RecordBatch]:
-    """The same batches, if no row repeats the header in its text columns.
-
-    Raises:
-        FallBackToSlowPath: a row does, or begins with a byte order mark, as records do where files were concatenated.
-    """
-    # An empty cell is null here; a column without a name has an empty one in the repeated header.
-    names = [pa.array([name, None if name == "" else name], pa.string()) for name in shape.header]
-    for batch in batches:
-        first = batch.column(0)
-        if pa.types.is_string(first.type) and pc.any(pc.starts_with(first, BYTE_ORDER_MARK)).as_py():
-            raise FallBackToSlowPath
-        same = None
-        for column, name in zip(batch.columns, names, strict=True):
-            if pa.types.is_string(column.type) and (same is None or pc.any(same).as_py()):
-                found = pc.is_in(column, name)
-                same = found if same is None else pc.and_(same, found)
-        if same is not None and pc.any(same).as_py():
-            raise FallBackToSlowPath
-        yield batch
 
 
 def typed_parquet(
@@ -244,50 +191,14 @@ def _cast(column: pa.ChunkedArray, entry: pa.Field) -> pa.ChunkedArray:
     """Cast a column of a file to the contract's type, with the values that its text would give."""
     kind = column.type
     if pa.types.is_decimal(entry.type) and pa.types.is_string(kind):
-        return _decimals(column, entry.type)
+        return decimals(column, entry.type)
     if pa.types.is_floating(entry.type) and pa.types.is_string(kind):
-        return _doubles(column)
+        return doubles(column)
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         column = floored_to_microseconds(column)
     elif pa.types.is_float32(kind) or pa.types.is_float16(kind):
         column = as_double(column)
     return _to_utc(column) if _needs_zone(column, entry) else column.cast(entry.type)
-
-
-def _decimals(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Cast texts to decimals.
-
-    Arrow reads some exponents wrongly, and 1e-999999999 crashes the process. A number that needs more than 38 digits at
-    the given scale overflows 128 bits silently.
-
-    Raises:
-        FallBackToSlowPath: a text is too long, or has an exponent or a letter.
-    """
-    texts = pc.utf8_trim(texts, " \t\r\n")
-    longest = pc.max(pc.binary_length(texts)).as_py() or 0
-    if longest > _DECIMAL_DIGITS:
-        raise FallBackToSlowPath
-    for chunk in texts.chunks:
-        characters = chunk.buffers()[2]
-        if characters is not None and np.any(np.frombuffer(characters, np.uint8) > ord("9")):
-            raise FallBackToSlowPath
-    if longest + kind.scale > _DECIMAL_DIGITS:
-        return texts.cast(pa.decimal256(2 * _DECIMAL_DIGITS, kind.scale)).cast(kind)
-    return texts.cast(kind)
-
-
-def _doubles(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cast texts to doubles. Arrow reads a number that is too small for a double as zero.
-
-    Raises:
-        FallBackToSlowPath: it read a number other than zero as zero.
-    """
-    texts = pc.utf8_trim(texts, " \t\r\n")
-    values = texts.cast(pa.float64())
-    zeros = texts.filter(pc.equal(values, 0.0))
-    if pc.any(pc.match_substring_regex(zeros, NOT_ZERO)).as_py():
-        raise FallBackToSlowPath
-    return values
 
 
 def _rescued(table: pa.Table, columns: ColumnMap, connection: duckdb.DuckDBPyConnection) -> pa.ChunkedArray:
@@ -312,49 +223,6 @@ def _needs_zone(column: pa.ChunkedArray, entry: pa.Field) -> bool:
 
 def _to_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.assume_timezone(column, "UTC")
-
-
-def _csv_types(
-    text: SpooledFile, shape: CsvShape, columns: ColumnMap, contract: Contract, settings: IngestSettings
-) -> dict[str, pa.DataType]:
-    """Arrow types by the file's column names. The first row shows whether times have an offset."""
-    types = {}
-    records = read_records(text.path, shape.delimiter, len(shape.header), settings.max_row_bytes)
-    next(records)
-    sample = next(records, None)
-    for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True)):
-        kind = arrow_type(contract.by_name[name]) if name is not None else pa.string()
-        if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
-            kind = pa.string()  # see _decimals and _doubles
-        if pa.types.is_timestamp(kind) and kind.tz and sample and sample.fields:
-            moment = sample.fields[at].strip()
-            has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
-            kind = kind if has_offset else pa.timestamp("us")
-        types[given] = kind
-    return types
-
-
-def _spellings(words: tuple[str, ...]) -> list[str]:
-    return [spelling for word in words for spelling in {word, word.upper(), word.title()}]
-
-
-def _has_stray_quotes(path: Path, delimiter: str) -> bool:
-    """Whether a quote is neither at the start nor at the end of a field, or a quoted field is not closed."""
-    edges = np.frombuffer(f'{delimiter}\r\n"'.encode(), np.uint8)
-    # Even quotes open and follow an edge; odd ones close and precede an edge. An escaped quote ("") closes and opens.
-    quotes = 0
-    before = b"\n"
-    with path.open("rb") as stream:
-        while chunk := stream.read(4 * _BLOCK_BYTES):
-            # Each quote is checked with both its neighbours, so the last byte is checked with the next chunk.
-            data = np.frombuffer(before + chunk + (b"" if len(chunk) == 4 * _BLOCK_BYTES else b"\n"), np.uint8)
-            at = np.flatnonzero(data[1:-1] == ord('"')) + 1
-            opening, closing = at[quotes % 2 :: 2], at[1 - quotes % 2 :: 2]
-            quotes += len(at)
-            if not np.all(np.isin(data[opening - 1], edges)) or not np.all(np.isin(data[closing + 1], edges)):
-                return True
-            before = data[-2:].tobytes()
-    return quotes % 2 == 1
 
 
 @contextmanager
