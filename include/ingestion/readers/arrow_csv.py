@@ -131,15 +131,16 @@ def _without_empty_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
 
 
 def _conversion(types: dict[str, pa.DataType], syntax: CsvSyntax, contract: Contract) -> pyarrow.csv.ConvertOptions:
-    dialect = contract.dialect
+    true = {word for column in contract.columns for word in column.true_words}
+    false = {word for column in contract.columns for word in column.false_words}
     return pyarrow.csv.ConvertOptions(
         column_types=types,
         null_values=["", *syntax.nulls],
         strings_can_be_null=True,
         # A token in quotes is a text.
         quoted_strings_can_be_null=not syntax.nulls,
-        true_values=_spellings(TRUE_WORDS, dialect.true_values),
-        false_values=_spellings(FALSE_WORDS, dialect.false_values),
+        true_values=_spellings(TRUE_WORDS, true),
+        false_values=_spellings(FALSE_WORDS, false),
     )
 
 
@@ -154,10 +155,12 @@ def _types(
     sample = next(records, None)
     for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True)):
         kind = pa.string()
-        if name is not None and not _is_text_number(contract.by_name[name]):
-            kind = contract.by_name[name].type.arrow(pa, contract.by_name[name])
+        column = None if name is None else contract.by_name[name]
+        if column is not None and not column.formats and not _is_text_number(column):
+            kind = column.type.arrow(pa, column)
+        # For numbers see `number_texts`; DuckDB reads dates and times with formats.
         if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
-            kind = pa.string()  # see `number_texts`
+            kind = pa.string()
         if pa.types.is_timestamp(kind) and kind.tz and sample and sample.fields:
             moment = sample.fields[at].strip()
             has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
@@ -166,7 +169,7 @@ def _types(
     return types
 
 
-def _spellings(words: tuple[str, ...], own: tuple[str, ...]) -> list[str]:
+def _spellings(words: tuple[str, ...], own: set[str]) -> list[str]:
     """Spellings of words that the slow path reads as these words; it compares them in lower case."""
     found = {spelling for word in words for spelling in (word, word.upper(), word.title())}
     found.update(own)

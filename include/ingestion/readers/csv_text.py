@@ -172,24 +172,17 @@ def read_records(path: Path, syntax: CsvSyntax, width: int | None, max_row_bytes
                 raw = readable(line).rstrip("\r\n")
                 yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, bad)
                 continue
-            fields: list[str] | None
             if syntax.is_plain(line):
                 raw = line.rstrip("\r\n")
-                fields, problem = syntax.without_nulls(raw.split(syntax.delimiter)), ""
+                record = CsvRecord(number, syntax.without_nulls(raw.split(syntax.delimiter)), raw)
             else:
-                fields, raw, problem = _Lines(line, lines, syntax, max_row_bytes).record()
-            if fields is not None and lines.cut:
-                yield _too_long(number, raw, max_row_bytes)  # its last line was over the limit
-            elif fields is None:
-                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BROKEN_QUOTE, problem)
-            elif problem:
-                yield CsvRecord(number, None, raw[:RAW_SHOWN], Code.BAD_ENCODING, problem)
-            elif width is not None and len(fields) != width:
-                code = Code.TOO_MANY_FIELDS if len(fields) > width else Code.TOO_FEW_FIELDS
-                shown = f"{len(fields)} field{'s' * (len(fields) != 1)}"
-                yield CsvRecord(number, None, raw[:RAW_SHOWN], code, message(code, fields=shown, width=width))
-            else:
-                yield CsvRecord(number, fields, raw)
+                record = _Lines(line, lines, syntax, max_row_bytes).record(number)
+            if record.fields is not None and width is not None and len(record.fields) != width:
+                code = Code.TOO_MANY_FIELDS if len(record.fields) > width else Code.TOO_FEW_FIELDS
+                shown = f"{len(record.fields)} field{'s' * (len(record.fields) != 1)}"
+                problem = message(code, fields=shown, width=width)
+                record = CsvRecord(number, None, record.raw[:RAW_SHOWN], code, problem)
+            yield record
 
 
 def _too_long(number: int, raw: str, limit: int) -> CsvRecord:
@@ -211,21 +204,21 @@ class _Lines:
         self._size += len(following)
         return following
 
-    def record(self) -> tuple[list[str] | None, str, str]:
-        """Fields (None if a quote is broken), raw text and fault of the record."""
+    def record(self, number: int) -> CsvRecord:
+        """The record; `number` is that of its first line."""
         try:
             fields = self._fields()
         except BrokenRecordError as error:
             self._lines.give_back(self._taken[1:])
-            return (
-                None,
-                self._taken[0].rstrip("\r\n"),
-                message(Code.BROKEN_QUOTE, error.variant, sign=self._syntax.escape),
-            )
+            problem = message(Code.BROKEN_QUOTE, error.variant, sign=self._syntax.escape)
+            raw = self._taken[0].rstrip("\r\n")[:RAW_SHOWN]
+            return CsvRecord(number, None, raw, Code.BROKEN_QUOTE, problem)
         raw = "".join(self._taken).rstrip("\r\n")
+        if self._lines.cut:
+            return _too_long(number, raw, self._limit)  # its last line was over the limit
         if len(self._taken) > 1 and (bad := broken_character(raw)):
-            return fields, readable(raw), bad
-        return fields, raw, ""
+            return CsvRecord(number, None, readable(raw)[:RAW_SHOWN], Code.BAD_ENCODING, bad)
+        return CsvRecord(number, fields, raw)
 
     def _fields(self) -> list[str]:
         line = self._taken[0]

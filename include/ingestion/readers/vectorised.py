@@ -24,7 +24,7 @@ from include.ingestion.readers.parquet_file import MOST_CELLS, bounded_batches, 
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
 from include.ingestion.records import FallBackToSlowPath
 from include.ingestion.row_size import RowSize
-from include.ingestion.rules import cleaned, unknown_checks, violations_sql
+from include.ingestion.rules import cleaned, reading_checks, typed, unknown_checks, violations_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -75,7 +75,41 @@ def typed_csv(
     columns = map_columns(shape.header, contract, settings.max_columns)
     with _falling_back():
         batches = csv_batches(text, shape, columns, contract.of_text_table, settings)
-        yield from _checked(batches, columns, contract, connection, check_nul=False)
+        yield from _checked(
+            _with_formats(batches, columns, contract, connection), columns, contract, connection, check_nul=False
+        )
+
+
+def _with_formats(
+    batches: Iterator[pa.RecordBatch], columns: ColumnMap, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> Iterator[pa.RecordBatch]:
+    """The batches with the values of dates and times that have formats, which Arrow gave as texts.
+
+    Raises:
+        FallBackToSlowPath: a text has no value.
+    """
+    found = {
+        at: contract.by_name[name] for at, name in enumerate(columns.names) if name and contract.by_name[name].formats
+    }
+    if not found:
+        yield from batches
+        return
+    texts = ", ".join(f"t{at}, {typed(column, f't{at}')} AS v{at}" for at, column in found.items())
+    checks = [check for at, column in found.items() for check in reading_checks(column, f"t{at}", f"v{at}")]
+    broken = " OR ".join(f"coalesce({check.broken}, false)" for check in checks)
+    values = ", ".join(f"v{at}" for at in found)
+    query = f"SELECT {values}, {broken} AS broken FROM (SELECT {texts} FROM dated)"
+    for batch in batches:
+        dated = pa.Table.from_arrays([batch.column(at) for at in found], names=[f"t{at}" for at in found])
+        connection.register("dated", dated)
+        answer = connection.execute(query).to_arrow_table()
+        connection.unregister("dated")
+        if pc.any(answer["broken"]).as_py():
+            raise FallBackToSlowPath
+        arrays = [
+            answer[f"v{at}"].combine_chunks() if at in found else batch.column(at) for at in range(batch.num_columns)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def typed_parquet(

@@ -434,9 +434,9 @@ VALUES = st.fixed_dictionaries(
         "n": st.none() | st.decimals(-(10**10) + 1, 10**10 - 1, places=2),
         "f": st.none() | st.floats(allow_nan=False, allow_infinity=False),
         "b": st.none() | st.booleans(),
-        "d": st.none() | st.dates(date(1, 1, 1)),
-        "ts": st.none() | st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001
-        "tz": st.none() | st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001
+        "d": st.none() | st.dates(date(1900, 1, 1)),
+        "ts": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 30)),  # noqa: DTZ001
+        "tz": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001
         "u": st.none() | st.uuids().map(str),
     }
 )
