@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import codecs
 
-_UNICODE = ("utf_8", "utf_16", "utf_16_le", "utf_16_be", "utf_32", "utf_32_le", "utf_32_be")
+# Without the order of bytes, UTF-16 and UTF-32 have a byte order mark, and need no declaration.
+_UNICODE = ("utf_8", "utf_16_le", "utf_16_be", "utf_32_le", "utf_32_be")
 # With one byte for a character, of which ASCII's are the same.
 _SINGLE_BYTE = (
     "ascii", "cp437", "cp720", "cp737", "cp775", "cp850", "cp852", "cp855", "cp857", "cp858", "cp860", "cp861",

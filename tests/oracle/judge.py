@@ -16,14 +16,16 @@ from include.errors import Code
 from tests.oracle.documents import Document, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
 from tests.oracle.names import column as evolved
-from tests.oracle.names import letters
+from tests.oracle.names import column_named, letters
 from tests.oracle.readers import Record, Source, message_record, read
+from tests.oracle.tables import usual_number
 from tests.oracle.values import BadCell, judged, parsed, text_of
 from tests.oracle.verdict import Fault, FileRefused, GoodRow, Value, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from include.contracts.dialect import Dialect
     from include.contracts.model import Column, Contract
 
 RESCUED = "_rescued"
@@ -84,8 +86,7 @@ def judge_messages(contract: Contract, values: Sequence[bytes]) -> Verdict:
     """
     found = [message_record(row, value) for row, value in enumerate(values, 1)]
     header = tuple(dict.fromkeys(name for record in found for name in record.cells))
-    wanted = {letters(column.name): column for column in contract.source_columns}
-    known = {name: wanted[letters(name)] for name in header if letters(name) in wanted}
+    known = _known(header, contract)
     columns = Mapped(known, tuple(name for name in header if name not in known))
     lenient = replace(contract, budget=ErrorBudget(share=1.0), on_duplicate=OnDuplicate.LAST_WINS)
     return _verdict(lenient, found, columns, "")
@@ -122,17 +123,27 @@ def _identical(one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
 
 
 class Mapped(NamedTuple):
-    """The contract's column of each name in the file, and the unknown names."""
+    """The contract's column of each name in the file, and the unknown names.
+
+    `dialect` says how a text table writes numbers; other formats have their own grammar.
+    """
 
     known: Mapping[str, Column]
     extra: tuple[str, ...]
+    dialect: Dialect | None = None
+
+    def cell(self, column: Column, raw: Raw) -> Raw:
+        """A value as its column reads it."""
+        numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
+        if self.dialect is None or column.type not in numbers or raw is None:
+            return raw
+        return usual_number(raw, self.dialect)
 
 
 def _mapped(contract: Contract, source: Source) -> Mapped:
     if len(source.header) > MAX_COLUMNS:
         raise FileRefused(Code.TOO_MANY_COLUMNS)
-    wanted = {letters(column.name): column for column in contract.source_columns}
-    known = {name: wanted[letters(name)] for name in source.header if letters(name) in wanted}
+    known = _known(source.header, contract)
     extra = [name for name in source.header if name not in known]
     names = [column.name for column in map(known.get, source.header) if column is not None]
     shown = list(map(letters, extra))
@@ -144,7 +155,12 @@ def _mapped(contract: Contract, source: Source) -> Mapped:
         raise FileRefused(Code.MISSING_COLUMNS)
     if extra and contract.unknown_columns is UnknownColumns.REJECT:
         raise FileRefused(Code.UNKNOWN_COLUMNS)
-    return Mapped(known, tuple(extra))
+    return Mapped(known, tuple(extra), contract.dialect if source.is_table else None)
+
+
+def _known(header: Sequence[str], contract: Contract) -> dict[str, Column]:
+    found = {name: column_named(name, contract.source_columns) for name in header}
+    return {name: column for name, column in found.items() if column is not None}
 
 
 Found = list[tuple[str | None, Code]]
@@ -160,7 +176,7 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
     found: Found = []
     for column in contract.source_columns:
         try:
-            values[column.name] = judged(column, raw.get(column.name))
+            values[column.name] = judged(column, columns.cell(column, raw.get(column.name)))
         except BadCell as bad:
             values[column.name] = bad.value
             found.append((column.name, bad.code))

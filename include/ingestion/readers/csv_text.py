@@ -113,7 +113,9 @@ def separator_of(line: str, dialect: Dialect) -> str:
     Where the contract has another delimiter, such a line is like any other.
     """
     match = _SEPARATOR_LINE.fullmatch(line)
-    return match[1] if match and dialect.delimiter in {None, match[1]} else ""
+    if match is None or dialect.delimiter not in {None, match[1]} or match[1] in {dialect.quote, dialect.escape}:
+        return ""
+    return match[1]
 
 
 def _separator_line(path: Path, dialect: Dialect) -> tuple[int, str]:

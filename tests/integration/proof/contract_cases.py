@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dialect_cases import with_dialect
 from hypothesis import strategies as st
 
 from include.contracts.model import (
@@ -36,6 +37,11 @@ _BOUNDS: dict[ColumnType, tuple[str, str]] = {
     ColumnType.DATE: ("2000-01-01", "2099-12-31"),
     ColumnType.TIMESTAMP: ("1970-01-01T00:00:00", "2099-12-31T23:59:59"),
     ColumnType.TIMESTAMPTZ: ("1970-01-01T00:00:00Z", "2099-12-31T23:59:59Z"),
+}
+_EARLIEST = {
+    ColumnType.DATE: "0001-01-01",
+    ColumnType.TIMESTAMP: "0001-01-01T00:00:00",
+    ColumnType.TIMESTAMPTZ: "0001-01-01T00:00:00Z",
 }
 _RANGES = (("-32768", "32767"), ("-2147483648", "2147483647"))
 _ALLOWED = {
@@ -75,7 +81,10 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
     found: list[st.SearchStrategy[dict[str, Any]]] = [st.just({})]
     if kind in _BOUNDS:
         low, high = _BOUNDS[kind]
-        lower = st.sampled_from([{}, {"minimum": low}, {"minimum": low, "exclusive_minimum": True}])
+        lows = [{}, {"minimum": low}, {"minimum": low, "exclusive_minimum": True}]
+        if kind in _EARLIEST:
+            lows.append({"minimum": _EARLIEST[kind]})
+        lower = st.sampled_from(lows)
         upper = st.sampled_from([{}, {"maximum": high}, {"maximum": high, "exclusive_maximum": True}])
         found.append(st.tuples(lower, upper).map(lambda both: both[0] | both[1]))
     if kind is ColumnType.INTEGER:
@@ -105,7 +114,7 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
     if newest is not None:
         others[newest] = replace(others[newest], required=True)
     sent = (*draw(st.permutations([*keys, *others])),)
-    return Contract(
+    contract = Contract(
         dataset="things",
         version="1.0.0",
         description="",
@@ -118,6 +127,7 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
         budget=draw(_BUDGETS),
         on_duplicate=draw(st.sampled_from([OnDuplicate.REFUSE, OnDuplicate.REFUSE, OnDuplicate.LAST_WINS])),
     )
+    return with_dialect(draw, contract)
 
 
 def _of(sent: tuple[Column, ...], kind: ColumnType) -> list[str]:
