@@ -199,6 +199,12 @@ def _check_source_names(columns: dict[str, Column], findings: Findings) -> None:
             other = seen.setdefault(name, column.name)
             if other != column.name:
                 findings.add(path, f"the sourceName '{name}' is that of {other} too", "give it to one column")
+    own = {column.name: column for column in columns.values()}
+    for name, holder in seen.items():
+        if name != holder and name in own and not own[name].source_names:
+            where = next(path for path, column in columns.items() if column.name == name)
+            remedy = f"give '{name}' a sourceName too, or leave that one out"
+            findings.add(where, f"files could not name '{name}': it is a sourceName of {holder}", remedy)
 
 
 def _key(properties: list[SchemaProperty], findings: Findings) -> tuple[str, ...]:

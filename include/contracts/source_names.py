@@ -44,6 +44,10 @@ class SourceNames:
         by_source = {exact(alias): column.name for column in sent for alias in column.source_names}
         return cls(by_source, by_avro | {matching(column.name): column.name for column in sent})
 
+    def header_of(self, column: Column) -> str:
+        """A name that files may give a column: its own, unless that is a source name of another column."""
+        return column.name if self.column_of(column.name) == column.name else column.source_names[0]
+
     def column_of(self, header: str) -> str | None:
         """The contract's column that a header names: by a source name, by its letters, or by the name of a draft."""
         if self.by_source and (name := self.by_source.get(exact(header))) is not None:

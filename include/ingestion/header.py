@@ -15,6 +15,8 @@ from include.ingestion.records import FileRefusedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from include.contracts.model import Column
+
 _SHOWN = 10
 
 
@@ -84,10 +86,11 @@ def added_column(header: str, contract: Contract) -> str:
     return hashed(name, matching(header)) if name in contract.by_name else name
 
 
-def unmatched(given: Iterable[str], contract: Contract) -> list[str]:
-    """The contract's columns that none of the names matches."""
-    found = set(map(SourceNames.of(contract.columns).column_of, given))
-    return [column.name for column in contract.source_columns if column.name not in found]
+def unmatched(given: Iterable[str], contract: Contract) -> dict[str, Column]:
+    """The contract's columns that none of the names matches, by a name that files may give each."""
+    names = SourceNames.of(contract.columns)
+    found = set(map(names.column_of, given))
+    return {names.header_of(column): column for column in contract.source_columns if column.name not in found}
 
 
 def count_known(given: Iterable[str], contract: Contract) -> int:

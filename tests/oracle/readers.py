@@ -108,14 +108,17 @@ def decoded(content: bytes, declared: str | None = None) -> str:
     """Decode text by its mark, else by the declared encoding. Bytes that the encoding lacks become lone surrogates.
 
     Raises:
-        FileRefused: the text is not UTF-8 and has no byte order mark.
+        FileRefused: the text is not UTF-8, and neither a byte order mark nor the contract says what it is.
     """
     if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return content.decode("utf-32", "replace")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
     if declared is not None and not content.startswith(b"\xef\xbb\xbf"):
-        return content.decode(declared, "surrogateescape").removeprefix("\ufeff")
+        try:
+            return content.decode(declared, "surrogateescape").removeprefix("\ufeff")
+        except UnicodeDecodeError as error:
+            raise FileRefused(Code.BAD_ENCODING) from error  # UTF-16 that ends inside a character
     if declared is None and len(content) > 3 and len(content) % 2 == 0:
         evens, odds = content[::2], content[1::2]
         for zeros, others in ((odds, evens), (evens, odds)):

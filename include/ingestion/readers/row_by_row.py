@@ -143,7 +143,7 @@ def _read_keys(
 
 
 def _lacks_required(keys: set[str], contract: Contract) -> bool:
-    return any(contract.by_name[name].required for name in unmatched(keys, contract))
+    return any(column.required for column in unmatched(keys, contract).values())
 
 
 def _structure_rejects(batch: Sequence[CsvRecord | JsonRecord], first: int) -> list[Reject]:

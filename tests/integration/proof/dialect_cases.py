@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Column, Contract
 
-_ALIASES = ("% Rabatt", "Größe (m)", "Betrag", "цена", "A/B", "label")
+_ALIASES = ("% Rabatt", "Größe (m)", "Betrag", "цена", "A/B", "note_")
 _ENCODINGS = (None, None, None, "utf-8", "cp1252", "cp1250", "cp1251", "iso8859-1", "cp437", "cp037", "utf-16-le",
               "gb18030", "shift_jis", "cp1253")  # fmt: skip
 _NULLS = ((), (), ("NULL",), ("-", "n/a"), ("\\N",), ("0", "x"))
@@ -143,15 +143,12 @@ class TableWriter:
         after += [""] * draw(st.sampled_from([0, 0, 2])) if dialect.footer_lines else []
         return self.end.join(before + lines + after) + (self.end if draw(st.booleans()) else "")
 
-    def encoded(self, text: str) -> bytes:
-        """The text in the declared encoding; what that lacks becomes a question mark."""
-        encoding = self._dialect.encoding
-        assert encoding is not None
-        text = re.sub("[\ud800-\udfff]", "?", text)
-        body = text.encode(self._draw(st.sampled_from([encoding] * 9 + ["utf-8-sig"])), "replace")
-        if self._draw(st.integers(0, 5)) == 0 and not encoding.startswith("utf-16"):
-            at = self._draw(st.integers(0, len(body)))
-            body = (
-                body[:at] + self._draw(st.sampled_from([b"\x81", b"\x90", b"\xff", b"\xd2\xaa", b"\x98"])) + body[at:]
-            )
-        return body
+
+def encoded(draw: Callable[..., Any], text: str, encoding: str) -> bytes:
+    """A text in the declared encoding; what that lacks becomes a question mark."""
+    text = re.sub("[\ud800-\udfff]", "?", text)
+    body = text.encode(draw(st.sampled_from([encoding] * 9 + ["utf-8-sig"])), "replace")
+    if draw(st.integers(0, 5)) == 0 and not encoding.startswith("utf-16"):
+        at = draw(st.integers(0, len(body)))
+        body = body[:at] + draw(st.sampled_from([b"\x81", b"\x90", b"\xff", b"\xd2\xaa", b"\x98"])) + body[at:]
+    return body

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import zstandard
 from cell_cases import cells
 from contract_cases import contracts
-from dialect_cases import TableWriter
+from dialect_cases import TableWriter, encoded
 from hypothesis import strategies as st
 
 from include.contracts.model import Column, ColumnType, Contract
@@ -128,10 +128,12 @@ def _csv(draw: Callable[..., Any], contract: Contract, header: dict[str, str], f
             else line
         )  # fmt: skip
     text = writer.text(lines)
-    return _packed(draw, writer.encoded(text) if contract.dialect.encoding else _encoded(draw, text))
+    return _packed(draw, _encoded(draw, text, contract))
 
 
-def _encoded(draw: Callable[..., Any], text: str) -> bytes:
+def _encoded(draw: Callable[..., Any], text: str, contract: Contract) -> bytes:
+    if contract.dialect.encoding is not None:
+        return encoded(draw, text, contract.dialect.encoding)
     encodings = ["utf-8"] * 12 + ["utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1251"]
     encoding = draw(st.sampled_from(encodings))
     try:
@@ -180,7 +182,7 @@ def _json(draw: Callable[..., Any], contract: Contract, header: dict[str, str], 
         records.insert(draw(st.integers(0, len(records))), draw(st.sampled_from(["7", '"x"', "[1]", "null"])))
     between = draw(st.sampled_from([",", ",\n", ", ", "\n,\r\n"]))
     text = "[" + draw(st.sampled_from(["", "\n", " "])) + between.join(records) + "]"
-    return _packed(draw, _encoded(draw, text))
+    return _packed(draw, _encoded(draw, text, contract))
 
 
 def _ndjson(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
@@ -193,7 +195,7 @@ def _ndjson(draw: Callable[..., Any], contract: Contract, header: dict[str, str]
     text = end.join(records) + (end if draw(st.booleans()) else "")
     if draw(st.integers(0, 9)) == 0:
         text = text.replace("}" + end + "{", draw(st.sampled_from(["}{", "} {"])))
-    return _packed(draw, _encoded(draw, text))
+    return _packed(draw, _encoded(draw, text, contract))
 
 
 def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
