@@ -15,6 +15,7 @@ from include.contracts.date_formats import format_problem
 from include.contracts.enrichments import read_enrichment
 from include.contracts.logical_types import ResolvedType, bound_text, parse_bound, resolve
 from include.contracts.model import Cleaning, Column
+from include.contracts.paths import is_path
 from include.contracts.problems import nearest
 from include.contracts.quality import allowed_values
 from include.contracts.source_names import exact
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from include.contracts.problems import Findings
 
-_CUSTOM = ("cleaning", "derived", "enriched", "formats", "sample", "sourceName")
+_CUSTOM = ("cleaning", "derived", "enriched", "formats", "path", "sample", "sourceName")
 _MOST_ALIASES, _LONGEST_ALIAS = 100, 1000
 
 # Keys for a behaviour that this pipeline does not have, with what to write instead.
@@ -192,6 +193,8 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
                 column = replace(column, derived=_expression(value, f"{where}.value", findings))
             case "enriched":
                 column = replace(column, enriched=read_enrichment(value, f"{where}.value", findings))
+            case "path":
+                column = replace(column, path=_path(value, f"{where}.value", findings))
             case "sample":
                 column = replace(column, sample=_expression(value, f"{where}.value", findings))
             case "sourceName":
@@ -202,6 +205,8 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
                 )
             case _:
                 pass  # another vendor's property: documentation, as the standard asks
+    if column.path is not None and not column.is_sent:
+        findings.add(path, f"'{column.name}' is not in the file and has a path", "remove the path")
     return column
 
 
@@ -243,6 +248,14 @@ def _source_names(value: object, path: str, findings: Findings) -> tuple[str, ..
     if len(names) > _MOST_ALIASES:
         findings.add(path, f"{len(names):,} names", f"write at most {_MOST_ALIASES}")
     return tuple(names)
+
+
+def _path(value: object, path: str, findings: Findings) -> str | None:
+    if is_path(value):
+        return str(value)
+    remedy = "write names and list indices separated by dots, as readings.temperature.value or items.0.sku, without $"
+    findings.add(path, f"'{str(value)[:100]}' is not a path", remedy)
+    return None
 
 
 def _expression(value: object, path: str, findings: Findings) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.number_format import NumberFormat
+from include.contracts.paths import PATH_SCHEMA, path_steps
 from include.contracts.text_encodings import encoding_named, shown_encodings
 from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 
@@ -42,7 +43,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "description": f"the name of a character encoding, such as {shown_encodings()}",
     },
     "delimiter": _sign('the one character between two fields, in quotes, such as ";" or "\\t"'),
-    "quote": _sign("the one character around a field, such as \"'\", or null for none", may_be_none=True),
+    "quote": _sign('the one character around a field, such as "\'", or null for none', may_be_none=True),
     "escape": _sign('the one character before a character that has no other meaning, such as "\\\\"'),
     "header": {
         "anyOf": [
@@ -79,13 +80,19 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "decimal": {"enum": [".", ","], "description": 'the decimal mark, "." or ","'},
     "thousands": {
         "enum": [".", ",", "'", "\u2019", " ", "\u00a0", "\u202f"],
-        "description": "the thousands separator: \".\", \",\", \"'\", \" \", or a space that does not break",
+        "description": 'the thousands separator: ".", ",", "\'", " ", or a space that does not break',
     },
     "trailingMinus": {"type": "boolean", "description": "true if a minus may be behind its number, as in 12.50-"},
     "nullValues": _words('a list of cells that mean that there is no value, such as ["NULL", "\\\\N"]'),
     "trueValues": _words('a list of words for true, such as ["ja"]'),
     "falseValues": _words('a list of words for false, such as ["nein"]'),
-}  # fmt: skip
+    "recordPath": {**PATH_SCHEMA, "description": "the path of the records in a JSON document, as response.stations"},
+    "keyColumn": {
+        "type": "string",
+        "minLength": 1,
+        "description": "the column that receives the key of each record of a JSON object of records",
+    },
+}
 
 
 @dataclass(frozen=True)
@@ -94,6 +101,8 @@ class Dialect:
 
     Without `has_header`, the names of the columns are `header`, or those of the contract if that is empty. `quote` is
     empty if no field has quotes.
+    `record_path` leads to the records of a JSON document. `key_column` receives the keys of records that are the
+    members of one object.
     """
 
     encoding: str | None = None
@@ -111,11 +120,23 @@ class Dialect:
     null_values: tuple[str, ...] = ()
     true_values: tuple[str, ...] = ()
     false_values: tuple[str, ...] = ()
+    record_path: str | None = None
+    key_column: str | None = None
 
     @property
     def numbers(self) -> NumberFormat:
         """How the cells of a text table write numbers."""
         return NumberFormat(self.decimal, self.thousands, self.trailing_minus)
+
+    @property
+    def record_steps(self) -> tuple[str, ...]:
+        """The steps of the record path; none without one."""
+        return path_steps(self.record_path) if self.record_path is not None else ()
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether JSON files are documents with the records inside, however their lines are."""
+        return self.record_path is not None or self.key_column is not None
 
 
 def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
@@ -169,6 +190,8 @@ def _compiled(given: dict[str, Any], path: str, findings: Findings) -> Dialect:
         null_values=tuple(given.get("nullValues", ())),
         true_values=tuple(given.get("trueValues", ())),
         false_values=tuple(given.get("falseValues", ())),
+        record_path=given.get("recordPath"),
+        key_column=given.get("keyColumn"),
     )
 
 

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 
 from include.contracts.dialect import Dialect
 from include.contracts.number_format import NumberFormat
+from include.contracts.paths import path_steps
 from include.contracts.types import ColumnType as ColumnType  # noqa: PLC0414, TC001 (a name of the model; `codec` reads it)
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+# The key of rows that have none of their own: each is inserted, and none replaces another.
+APPEND_KEY = ("_file_id", "_source_row")
 
 
 class UnknownColumns(StrEnum):
@@ -43,6 +47,20 @@ class OnDuplicate(StrEnum):
 
     REFUSE = "refuse"
     LAST_WINS = "lastWins"
+
+
+class Mode(StrEnum):
+    """What a file is to the table: rows to merge into it, or all the rows that it should have."""
+
+    MERGE = "merge"
+    SNAPSHOT = "snapshot"
+
+
+class Deletes(StrEnum):
+    """What happens to rows that are deleted at their source: removed from the table, or marked in `_deleted_at`."""
+
+    HARD = "hard"
+    SOFT = "soft"
 
 
 class Severity(StrEnum):
@@ -75,8 +93,9 @@ class Column:
 
     `minimum` and `maximum` hold for numbers, dates and timestamps, as ISO text or number text, inclusive unless
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
-    beside ISO 8601. A `derived` column is not read from the file: it is a DuckDB expression over the others. An
-    `enriched` column is not read either: another system gives its values.
+    beside ISO 8601. A column with a `path` is found in nested data by that path, not by its name. A `derived` column is
+    not read from the file: it is a DuckDB expression over the others. An `enriched` column is not read either: another
+    system gives its values.
     `source_names` are names that files may have for it beside its own. `true_words` and `false_words` are added to the
     usual ones. `numbers` is how the cells of a text table write its numbers; only a reader of such a table sets it.
     `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
@@ -98,6 +117,7 @@ class Column:
     allowed: tuple[str, ...] = ()
     formats: tuple[str, ...] = ()
     cleaning: tuple[Cleaning, ...] = ()
+    path: str | None = None
     derived: str | None = None
     enriched: Enrichment | None = None
     examples: tuple[str, ...] = ()
@@ -111,6 +131,11 @@ class Column:
     def is_sent(self) -> bool:
         """Whether files and messages contain it: it is neither derived nor enriched."""
         return self.derived is None and self.enriched is None
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The steps of its path; none without a path."""
+        return path_steps(self.path) if self.path is not None else ()
 
     @property
     def duckdb_type(self) -> str:
@@ -188,7 +213,11 @@ class ErrorBudget:
 
 @dataclass(frozen=True)
 class Contract:
-    """One dataset: the columns of its files, its rules for rows, and which row of a key wins."""
+    """One dataset: the columns of its files, its rules for rows, and which row of a key wins.
+
+    `deletes` is None where nothing is ever deleted. `max_delete_share` is of the rows in the table, from 0 to 1.
+    `min_share_of_usual` is of the rows of the dataset's last files; None where any number of rows is accepted.
+    """
 
     dataset: str
     version: str
@@ -207,6 +236,10 @@ class Contract:
     topic: str | None = None
     status: Status = Status.ACTIVE
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+    mode: Mode = Mode.MERGE
+    deletes: Deletes | None = None
+    max_delete_share: float = 0.1
+    min_share_of_usual: float | None = None
     dialect: Dialect = field(default_factory=Dialect)
 
     @property
@@ -216,8 +249,26 @@ class Contract:
 
     @property
     def loads_in_order(self) -> bool:
-        """Whether files must be loaded in the order of writing, because no column decides which row is newer."""
-        return self.newest_by is None
+        """Whether files must be loaded in the order of writing.
+
+        Either no column decides which row is newer, or a file says which rows do not exist any more.
+        """
+        return self.is_snapshot or (self.newest_by is None and not self.appends)
+
+    @property
+    def appends(self) -> bool:
+        """Whether rows have no key of their own: each is inserted, and none is ever replaced."""
+        return self.key == APPEND_KEY
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether each file is the whole truth: rows of the table that it lacks are deleted."""
+        return self.mode is Mode.SNAPSHOT
+
+    @cached_property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of the contract that are its key; none if rows are appended."""
+        return () if self.appends else tuple(self.by_name[name] for name in self.key)
 
     @cached_property
     def of_text_table(self) -> Contract:

@@ -20,7 +20,7 @@ from include.contracts.dialect import check_header
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
-from include.contracts.model import Column, Contract, Expectation, RowRule, Severity, Status
+from include.contracts.model import APPEND_KEY, Column, Contract, Expectation, RowRule, Severity, Status
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
 from include.contracts.reserved import RESERVED_DATASETS
@@ -112,14 +112,15 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     columns = tuple(column for column in by_path.values() if column is not None)
     _check_unique_names(properties, findings)
     _check_source_names({path: column for path, column in by_path.items() if column is not None}, findings)
-    key = _key(properties, findings)
     own = read_properties(model, findings)
     options = own.ingestion
+    key = _key(properties, options, findings)
     columns = tuple(
         replace(column, true_words=own.dialect.true_values, false_words=own.dialect.false_values) for column in columns
     )
     check_header(own.dialect, columns, findings)
     _check_newest(options, {column.name: column for column in columns}, findings)
+    _check_key_column(model, own.dialect.key_column, columns, findings)
     _check_key_types(properties, columns, findings)
     checks = _checks(schema, key, findings)
     contract = Contract(
@@ -140,6 +141,10 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         topic=options.topic,
         status=_status(model, findings),
         on_duplicate=options.on_duplicate,
+        mode=options.mode,
+        deletes=options.deletes,
+        max_delete_share=options.max_delete_share,
+        min_share_of_usual=options.min_share_of_usual,
         dialect=own.dialect,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
@@ -207,11 +212,18 @@ def _check_source_names(columns: dict[str, Column], findings: Findings) -> None:
             findings.add(where, f"files could not name '{name}': it is a sourceName of {holder}", remedy)
 
 
-def _key(properties: list[SchemaProperty], findings: Findings) -> tuple[str, ...]:
-    """The key columns in the order of primaryKeyPosition, then of the file."""
+def _key(properties: list[SchemaProperty], options: IngestionOptions, findings: Findings) -> tuple[str, ...]:
+    """The key columns in the order of primaryKeyPosition, then of the file; or the key of the option `key`."""
     keyed = [(index, prop) for index, prop in enumerate(properties) if prop.primaryKey]
+    if options.key:
+        for index, prop in keyed:
+            remedy = "remove primaryKey here, or key from the property ingestion"
+            where = f"schema[0].properties[{index}].primaryKey"
+            findings.add(where, f"'{prop.name}' is a second key beside ({', '.join(options.key)})", remedy)
+        return options.key
     if not keyed:
-        remedy = "mark what identifies a row with primaryKey: true and required: true"
+        remedy = "mark what identifies a row with primaryKey: true and required: true; or, to append every row, write "
+        remedy += f"key: [{', '.join(APPEND_KEY)}] into the property ingestion"
         findings.add("schema[0].properties", "no key column", remedy)
     for index, prop in keyed:
         if not prop.required:
@@ -245,6 +257,17 @@ def _check_newest(options: IngestionOptions, columns: dict[str, Column], finding
         findings.add(where, f"'{name}' is {column.type}, which has no order", "name a date, time or number column")
     elif not column.required:
         findings.add(where, f"'{name}' may be null, which is neither older nor newer", "make that column required")
+
+
+def _check_key_column(
+    model: OpenDataContractStandard, name: str | None, columns: tuple[Column, ...], findings: Findings
+) -> None:
+    """Check that `keyColumn` of the dialect names a column that is in the file and has no path."""
+    if name is None or name in {column.name for column in columns if column.is_sent and column.path is None}:
+        return
+    index = [custom.property for custom in model.customProperties or []].index("dialect")
+    remedy = "name a column of this contract that is neither derived nor enriched and has no path"
+    findings.add(f"customProperties[{index}].value.keyColumn", f"'{name}' cannot receive the records' keys", remedy)
 
 
 def _checks(schema: SchemaObject, key: tuple[str, ...], findings: Findings) -> CompiledChecks:

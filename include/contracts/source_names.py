@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from include.contracts.column_names import avro_name, matching, table_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from include.contracts.model import Column
 
@@ -37,9 +37,9 @@ class SourceNames:
     by_name: Mapping[str, str]
 
     @classmethod
-    def of(cls, columns: Iterable[Column]) -> SourceNames:
-        """The names of these columns, which are those that files contain."""
-        sent = [column for column in columns if column.is_sent]
+    def of(cls, columns: Iterable[Column], placed: Container[str] = ()) -> SourceNames:
+        """The names of these columns that files contain. Those of `placed` are left out."""
+        sent = [column for column in columns if column.is_sent and column.name not in placed]
         by_avro = {matching(avro_name(column.name)): column.name for column in sent if not column.name.isascii()}
         by_source = {exact(alias): column.name for column in sent for alias in column.source_names}
         return cls(by_source, by_avro | {matching(column.name): column.name for column in sent})

@@ -227,8 +227,14 @@ ROWS = {
             "document": Variant(
                 "Record {number} of the JSON document (line {line}) is longer than a record may be: over {limit:,} "
                 "bytes (INGEST_MAX_ROW_BYTES).",
+                "If it has the records inside, name their place as recordPath in the dialect of the contract. Else "
+                "check how the file was written, and upload the whole of it.",
+            ),
+            "outside": Variant(
+                "A value in line {line} of the JSON document, outside its records, is longer than a record may be: "
+                "over {limit:,} bytes (INGEST_MAX_ROW_BYTES).",
                 "Check how the file was written, and upload the whole of it.",
-            )
+            ),
         },
     ),
     Code.CONFLICTING_DUPLICATE: Reason(
@@ -258,7 +264,7 @@ ROWS = {
     Code.BAD_ENCODING: Reason(
         Kind.ROW,
         "Not UTF-8",
-        "Bytes that are not UTF-8 in a UTF-8 file, or that the encoding of the contract lacks; half a surrogate pair in "
+        "Bytes that are not UTF-8 in a UTF-8 file, or that the contract's encoding lacks; half a surrogate pair in "
         "UTF-16.",
         "Write the file in one encoding, and declare that one.",
         "Byte 0x{byte:02x} at character {position} is not UTF-8.",

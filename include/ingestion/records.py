@@ -136,7 +136,8 @@ class SpooledFile:
 
     `layout` is given where it is known beforehand, as for messages. `undecoded` has the reasons for records, counted
     from 1, that could not be decoded: they are `null` in the file. With `records_alone` the records are independent: a
-    required key that none of them has refuses each record, and not the file.
+    required key that none of them has refuses each record, and not the file. `deletes` has the keys of rows that
+    messages without a value delete: see `deleted_keys`.
     """
 
     path: Path
@@ -148,6 +149,7 @@ class SpooledFile:
     layout: Layout | None = None
     undecoded: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
     records_alone: bool = False
+    deletes: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,25 @@ class Duplicates:
 
 
 @dataclass(frozen=True)
+class RefusedKeys:
+    """The keys of a snapshot's refused rows, in `paths` (Parquet); `unreadable` counts the rows without a known key."""
+
+    paths: tuple[Path, ...] = ()
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
+class DeletedKeys:
+    """The keys of the rows that a batch of messages deletes, in `path` (Parquet).
+
+    `ignored` counts deletes whose key could not be read.
+    """
+
+    path: Path
+    ignored: int = 0
+
+
+@dataclass(frozen=True)
 class Validated:
     """The result of validate. `path` is typed Parquet with `_source_row` and `_rescued` (unknown columns).
 
@@ -200,6 +221,8 @@ class Validated:
     path_taken: str = "fast"
     duplicates: Duplicates = Duplicates()
     headers: Mapping[str, str] = field(default_factory=dict)
+    refused_keys: RefusedKeys = RefusedKeys()
+    deleted_keys: DeletedKeys | None = None
 
 
 @dataclass(frozen=True)
@@ -230,11 +253,19 @@ class QualityResult:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The row counts of a merge."""
+    """The row counts of a merge, and of the deletes in its transaction.
+
+    `skipped` counts rows that a snapshot lacks and that stay. `deletes` is how rows were deleted; None where the
+    contract deletes none. `ignored` counts the messages without a value that name no row; None for other files.
+    """
 
     inserted: int
     updated: int
     unchanged: int
+    deleted: int = 0
+    skipped: int = 0
+    deletes: str | None = None
+    ignored: int | None = None
 
 
 class FallBackToSlowPath(Exception):  # noqa: N818 - not an error: the file may be good

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pyarrow.parquet as pq
 
 from include.errors import Code
 from include.ingestion.attempt import find_duplicate
+from include.ingestion.deleted_keys import with_deleted_keys
 from include.ingestion.duplicate_keys import with_duplicates
+from include.ingestion.earlier_files import usual_rows
 from include.ingestion.engine import engine
 from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.fetch import plain_text
@@ -27,6 +30,7 @@ from include.ingestion.readers.vectorised import (
     typed_parquet,
     validated_schema,
 )
+from include.ingestion.readers.vectorised_json import typed_json
 from include.ingestion.records import (
     DuplicateContentError,
     FallBackToSlowPath,
@@ -38,6 +42,7 @@ from include.ingestion.records import (
     SpooledFile,
     Validated,
 )
+from include.ingestion.refused_keys import RefusedKeyFile
 from include.ingestion.rejects import RejectFile
 from include.ingestion.underivable import without_underivable
 
@@ -50,6 +55,8 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.ingestion.attempt import Attempt
     from include.ingestion.chunk_query import Chunk
+
+_LEAST_FILES = 3
 
 
 def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
@@ -66,7 +73,9 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
         layout = raw.layout or detect(raw.path, attempt.contract, attempt.settings)
         with engine(attempt.folder, attempt.settings) as connection:
             validated = _read(attempt, raw, layout, connection)
-        _judge(attempt.contract, validated)
+        if validated.rows_read or validated.deleted_keys is None:
+            _judge(attempt.contract, validated)
+        _judge_volume(attempt, validated)
         # Deleted before the system writes them to disk: the merge needs the bandwidth.
         for read in ("raw", "plain"):
             (attempt.folder / read).unlink(missing_ok=True)
@@ -93,6 +102,8 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
             if path.exists():
                 with connection.cursor() as own:
                     validated = without_refused(replace(file, connection=own), validated)
+        with connection.cursor() as own:
+            validated = with_deleted_keys(replace(file, connection=own), validated, raw.deletes)
     except FileRefusedError as refusal:
         raise refusal.about(layout=layout) from refusal.__cause__
     return validated
@@ -106,23 +117,36 @@ def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
         shape = sniff(text.path, contract, settings.max_row_bytes)
         yield from typed_csv(text, shape, contract, file.connection, settings)
     else:
-        raise FallBackToSlowPath
+        yield from typed_json(text, file.layout.format, contract, file.connection, settings)
 
 
 def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
     read = 0
-    with RejectFile(path.with_name("rejects.csv"), file.attempt.settings.max_rejects_in_ledger) as rejects:
+    contract = file.attempt.contract
+    with (
+        RejectFile(path.with_name("rejects.csv"), file.attempt.settings.max_rejects_in_ledger) as rejects,
+        RefusedKeyFile(path.with_name("refused_keys.parquet"), contract) as refused,
+    ):
 
         def good() -> Iterator[pa.Table]:
             nonlocal read
             for chunk in _chunks(file):
                 rejects.add(_with_reasons(chunk.rejects, raw))
+                refused.add(chunk)
                 read += chunk.rows
                 yield chunk.good
 
-        _, headers = _write(path, _in_order(good(), file.attempt.contract))
+        _, headers = _write(path, _in_order(good(), contract))
     return Validated(
-        file.layout, raw.sha256, read, rejects.rejects, path, tuple(headers), path_taken="slow", headers=headers
+        file.layout,
+        raw.sha256,
+        read,
+        rejects.rejects,
+        path,
+        tuple(headers),
+        path_taken="slow",
+        headers=headers,
+        refused_keys=refused.keys,
     )
 
 
@@ -205,6 +229,25 @@ def _judge(contract: Contract, validated: Validated) -> None:
         raise FileRefusedError.for_code(
             Code.ERROR_BUDGET_EXCEEDED, rejected=rejects.rows, read=read, budget=_budget(contract), example=example
         ).about(layout=validated.layout, rows_read=read, rejects=rejects)
+
+
+def _judge_volume(attempt: Attempt, validated: Validated) -> None:
+    """Refuse a file with far fewer rows than the dataset's last ones. Batches of messages have any size.
+
+    Raises:
+        FileRefusedError: it has fewer.
+    """
+    share = attempt.contract.min_share_of_usual
+    if share is None or not attempt.entry.is_object:
+        return
+    usual = usual_rows(attempt.stores.connection, attempt.entry)
+    if usual.files < _LEAST_FILES or usual.median is None:
+        return
+    if validated.rows_read >= Decimal(str(share)) * usual.median:
+        return
+    raise FileRefusedError.for_code(
+        Code.TOO_FEW_ROWS, read=validated.rows_read, files=usual.files, usual=usual.median, share=share * 100
+    ).about(layout=validated.layout, rows_read=validated.rows_read, rejects=validated.rejects)
 
 
 def _budget(contract: Contract) -> str:

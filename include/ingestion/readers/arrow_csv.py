@@ -63,7 +63,7 @@ def csv_batches(
             newlines_in_values=has_lines,
             ignore_empty_lines=True,
         ),
-        convert_options=_conversion(_types(text, shape, columns, contract, settings), syntax, contract),
+        convert_options=convert_options(_types(text, shape, columns, contract, settings), contract, syntax.nulls),
     )
     if tuple(reader.schema.names) != shape.header:
         raise FallBackToSlowPath  # Arrow keeps a byte order mark before the header: its types would not match
@@ -130,15 +130,18 @@ def _without_empty_texts(batch: pa.RecordBatch) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
-def _conversion(types: dict[str, pa.DataType], syntax: CsvSyntax, contract: Contract) -> pyarrow.csv.ConvertOptions:
+def convert_options(
+    types: dict[str, pa.DataType], contract: Contract, nulls: frozenset[str] = frozenset()
+) -> pyarrow.csv.ConvertOptions:
+    """How Arrow converts cells: an empty one is null, in every type, and so is one of `nulls` without quotes."""
     true = {word for column in contract.columns for word in column.true_words}
     false = {word for column in contract.columns for word in column.false_words}
     return pyarrow.csv.ConvertOptions(
         column_types=types,
-        null_values=["", *syntax.nulls],
+        null_values=["", *nulls],
         strings_can_be_null=True,
         # A token in quotes is a text.
-        quoted_strings_can_be_null=not syntax.nulls,
+        quoted_strings_can_be_null=not nulls,
         true_values=_spellings(TRUE_WORDS, true),
         false_values=_spellings(FALSE_WORDS, false),
     )
@@ -147,26 +150,34 @@ def _conversion(types: dict[str, pa.DataType], syntax: CsvSyntax, contract: Cont
 def _types(
     text: SpooledFile, shape: CsvShape, columns: ColumnMap, contract: Contract, settings: IngestSettings
 ) -> dict[str, pa.DataType]:
-    """Arrow types by the file's column names. The first row shows whether times have an offset."""
-    types = {}
+    """Arrow types by the file's column names."""
     records = read_records(text.path, shape.syntax, len(shape.header), settings.max_row_bytes)
     if shape.has_header:
         next(records)
-    sample = next(records, None)
-    for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True)):
-        kind = pa.string()
-        column = None if name is None else contract.by_name[name]
-        if column is not None and not column.formats and not _is_text_number(column):
-            kind = column.type.arrow(pa, column)
-        # For numbers see `number_texts`; DuckDB reads dates and times with formats.
-        if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
-            kind = pa.string()
-        if pa.types.is_timestamp(kind) and kind.tz and sample and sample.fields:
-            moment = sample.fields[at].strip()
-            has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
-            kind = kind if has_offset else pa.timestamp("us")
-        types[given] = kind
+    first = next(records, None)
+    sample = first.fields if first and first.fields else [""] * len(columns.given)
+    types = {}
+    for given, name, cell in zip(columns.given, columns.names, sample, strict=False):
+        column = contract.by_name[name] if name else None
+        # DuckDB reads dates and times with formats.
+        is_text = column is not None and (column.formats or _is_text_number(column))
+        types[given] = pa.string() if is_text else read_as(column, cell)
     return types
+
+
+def read_as(column: Column | None, sample: str) -> pa.DataType:
+    """The Arrow type as which the CSV reader reads a column; `sample` is the first cell, as text.
+
+    It shows whether times have an offset. An unknown column is text.
+    """
+    kind = column.type.arrow(pa, column) if column is not None else pa.string()
+    if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
+        return pa.string()  # see `number_texts`
+    if pa.types.is_timestamp(kind) and kind.tz and sample:
+        moment = sample.strip()
+        has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
+        return kind if has_offset else pa.timestamp("us")
+    return kind
 
 
 def _spellings(words: tuple[str, ...], own: set[str]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.readers.csv_text import CsvRecord, data_records, sniff
-from include.ingestion.readers.json_text import JsonRecord, document_records, ndjson_records
+from include.ingestion.readers.json_records import json_records
 from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
 from include.ingestion.readers.parquet_text import parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from include.ingestion.attempt import Attempt
+    from include.ingestion.readers.json_text import JsonRecord
     from include.ingestion.records import Layout, SpooledFile
 
 Raw = tuple[int, int | None, str]
@@ -65,10 +66,8 @@ def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
     match file.layout.format:
         case FileFormat.CSV:
             return data_records(path, sniff(path, file.attempt.contract, limit), limit)
-        case FileFormat.NDJSON:
-            return ndjson_records(path, limit, one_per_line=file.text.records_alone)
-        case _:
-            return document_records(path, limit)
+        case kind:
+            return json_records(file.text, kind, file.attempt.contract, limit)
 
 
 def _parquet(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:

@@ -73,9 +73,9 @@ def typed_csv(
     """
     refuse_nul(shape.header)
     columns = map_columns(shape.header, contract, settings.max_columns)
-    with _falling_back():
+    with falling_back():
         batches = csv_batches(text, shape, columns, contract.of_text_table, settings)
-        yield from _checked(
+        yield from checked(
             _with_formats(batches, columns, contract, connection), columns, contract, connection, check_nul=False
         )
 
@@ -129,9 +129,9 @@ def typed_parquet(
                 raise FallBackToSlowPath
         if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
             raise FallBackToSlowPath
-        with _falling_back():
+        with falling_back():
             batches = bounded_batches(file, path, BATCH_ROWS, BATCH_BYTES, settings)
-            yield from _checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
+            yield from checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
 
 
 def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -148,7 +148,7 @@ def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _checked(
+def checked(
     batches: Iterator[pa.RecordBatch],
     columns: ColumnMap,
     contract: Contract,
@@ -156,6 +156,11 @@ def _checked(
     *,
     check_nul: bool,
 ) -> Iterator[pa.Table]:
+    """Typed tables of the contract's columns, from batches of a file's columns, if no row breaks a rule.
+
+    Raises:
+        FallBackToSlowPath: a row does.
+    """
     schema = validated_schema(contract, columns.added)
     added = tuple(columns.added)
     # Only Parquet needs these checks: a CSV file with a NUL is not read here, and its rescued texts are valid JSON.
@@ -260,7 +265,7 @@ def _to_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 @contextmanager
-def _falling_back() -> Iterator[None]:
+def falling_back() -> Iterator[None]:
     """Turn an error of Arrow or DuckDB into `FallBackToSlowPath`."""
     try:
         yield

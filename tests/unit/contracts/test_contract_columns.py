@@ -13,6 +13,10 @@ from include.contracts.reader import read_contract
 pytestmark = pytest.mark.unit
 
 WHERE = "schema[0].properties[1]"
+BAD_PATHS = {
+    "dollar": "$.a.b", "empty step": "a..b", "empty last step": "a.", "brackets": "items[0].sku", "line end": "a\nb",
+    "33 steps": ".".join("a" * 33), "too long": "x" * 501, "number": 3, "empty": "",
+}  # fmt: skip
 
 
 def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
@@ -58,12 +62,17 @@ def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
             {"customProperties": [{"property": "cleaning", "value": ["trim", "lower"]}]},
             {"cleaning": (Cleaning.TRIM, Cleaning.LOWER)},
         ),
+        (
+            {"customProperties": [{"property": "path", "value": "items.0.Größe (m)"}]},
+            {"path": "items.0.Größe (m)", "steps": ("items", "0", "Größe (m)")},
+        ),
+        ({}, {"path": None, "steps": ()}),
         ({"logicalType": "boolean", "examples": [True, False]}, {"examples": ("true", "false")}),
         ({"customProperties": [{"property": "owner", "vendor": "acme", "value": 1}]}, {"name": "x"}),
     ],
     ids=[
         "least length", "one length", "shorter of two lengths", "pattern", "bounds", "one value", "range of the type",
-        "dimension", "cleaning", "examples", "another vendor's property",
+        "dimension", "cleaning", "path", "no path", "examples", "another vendor's property",
     ],
 )  # fmt: skip
 def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -97,6 +106,26 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
             f"{WHERE}.customProperties[0].value",
             "not a list of steps",
         ),
+        *(
+            (
+                {"customProperties": [{"property": "path", "value": value}]},
+                {},
+                f"{WHERE}.customProperties[0].value",
+                "is not a path",
+            )
+            for value in BAD_PATHS.values()
+        ),
+        (
+            {
+                "customProperties": [
+                    {"property": "path", "value": "a.b"},
+                    {"property": "derived", "value": "upper(part_id)"},
+                ]
+            },
+            {},
+            f"{WHERE}.customProperties",
+            "is not in the file and has a path",
+        ),
         (
             {"customProperties": [{"property": "derived", "value": " "}]},
             {},
@@ -112,7 +141,9 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
     ],
     ids=[
         "measure", "other column name", "other table name", "property of the dataset", "format of a text",
-        "broken pattern", "time zone", "cleaning is no list", "empty expression", "format of another kind",
+        "broken pattern", "time zone", "cleaning is no list",
+        *(f"path {fault}" for fault in BAD_PATHS), "path of a derived column", "empty expression",
+        "format of another kind",
     ],
 )  # fmt: skip
 def test_option_without_an_effect_is_refused_with_its_path(
