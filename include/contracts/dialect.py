@@ -1,6 +1,6 @@
 """The custom property `dialect`: how the files of a dataset are written.
 
-What belongs here: every option of the block, with its JSON Schema, which `docs/contracts.md` describes. What does not:
+What belongs here: every option of the block, with its JSON Schema, which `docs/dialect.md` describes. What does not:
 reading files (`include.ingestion.readers`), and options of a column (`columns`). All options are optional; a contract
 without the block reads files as one with an empty block does.
 """
@@ -24,7 +24,7 @@ _MOST_WORDS = 100
 
 
 def _sign(description: str, *, may_be_none: bool = False) -> dict[str, Any]:
-    sign = {"type": "string", "minLength": 1, "maxLength": 1, "pattern": r"^[^\r\n\u0000\ufeff]$"}
+    sign = {"type": "string", "minLength": 1, "maxLength": 1, "pattern": r"^[^\r\n\u0000\ufeff]\Z"}
     if may_be_none:
         return {"anyOf": [sign, {"type": "null"}, {"const": ""}], "description": description}
     return sign | {"description": description}
@@ -74,7 +74,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": "string",
         "minLength": 1,
         "maxLength": 20,
-        "pattern": r"^[^\r\n\u0000\ufeff]+$",
+        "pattern": r"^[^\r\n\u0000\ufeff]+\Z",
         "description": 'what a line that is no record begins with, such as "#"',
     },
     "decimal": {"enum": [".", ","], "description": 'the decimal mark, "." or ","'},
@@ -204,7 +204,7 @@ def _check_signs(dialect: Dialect, path: str, findings: Findings) -> None:
             findings.add(f"{path}.{name}", f"'{sign}' is a letter or a digit", "write a character that no name has")
         earlier = next((other for other in given if given[other] == sign), name)
         if earlier != name:
-            remedy = "leave the escape out: a doubled quote is always read" if name == "escape" else "change one"
+            remedy = "leave the escape out: two quotes inside quotes are always read as one" if name == "escape" else "change one"
             findings.add(f"{path}.{name}", f"'{sign}' is the {earlier} too", remedy)
     if dialect.comment and dialect.comment[0] in given.values():
         findings.add(f"{path}.comment", f"'{dialect.comment}' begins with a sign of fields", "change one")

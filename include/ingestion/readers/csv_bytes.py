@@ -40,7 +40,7 @@ def has_stray_quotes(path: Path, syntax: CsvSyntax) -> bool:
     """Whether a quote is neither at the start nor at the end of a field, or a quoted field is not closed."""
     quote = ord(syntax.quote)
     edges = np.frombuffer(f"{syntax.delimiter}\r\n{syntax.quote}".encode(), np.uint8)
-    # Even quotes open and follow an edge; odd ones close and precede an edge. A doubled quote closes and opens.
+    # Even quotes open and follow an edge; odd ones close and precede an edge. Of two quotes, one closes and one opens.
     quotes = 0
     before = b"\n"
     escapes = _Escapes(syntax.escape)
@@ -71,8 +71,8 @@ class _Escapes:
         at = np.flatnonzero(data[first:] == self._escape) + first
         # In a run of escapes every second one is itself escaped.
         starts = np.flatnonzero(np.diff(at, prepend=-2) > 1)
-        place = np.arange(len(at)) - np.repeat(starts, np.diff(starts, append=len(at)))
-        after = at[place % 2 == 0] + 1
+        inside = np.arange(len(at)) - np.repeat(starts, np.diff(starts, append=len(at)))
+        after = at[inside % 2 == 0] + 1
         found = np.concatenate([np.arange(first), after[after < len(data)]])
         self._is_open = bool(len(after)) and int(after[-1]) == len(data)
         return found.astype(np.int64)

@@ -3,7 +3,7 @@
 What belongs here: one record, which may have several lines. What does not: CSV as Python's csv module reads it, and the
 records of a file (`csv_text`).
 
-A field that begins with a quote ends with one; a doubled quote inside is a quote. A quote anywhere else is an ordinary
+A field that begins with a quote ends with one; two quotes inside are one. A quote anywhere else is an ordinary
 character. The character after an escape, inside quotes or not, is part of the field, whatever it is; a line end counts
 as one character.
 """
@@ -14,6 +14,9 @@ import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
+
+from include.errors import Code
+from include.errors.registry import message
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -67,11 +70,7 @@ class CsvSyntax:
 
 
 class BrokenRecordError(Exception):
-    """A record cannot be split; `variant` is that of the message of a broken quote."""
-
-    def __init__(self, variant: str = "") -> None:
-        super().__init__(variant)
-        self.variant = variant
+    """A record cannot be split; its text is the message for the user."""
 
 
 class Record:
@@ -99,7 +98,7 @@ class Record:
                 break
             self._at += 1
         if self._text[self._at :].rstrip("\r\n"):
-            raise BrokenRecordError("unescaped")
+            raise BrokenRecordError(message(Code.BROKEN_QUOTE, "unescaped"))
         return found
 
     def _quoted(self) -> str:
@@ -109,7 +108,7 @@ class Record:
             match = self._syntax.in_quotes.search(self._text, self._at)
             if match is None:
                 parts.append(self._text[self._at :])
-                self._next_line()
+                self._next_line(message(Code.BROKEN_QUOTE))
                 continue
             parts.append(self._text[self._at : match.start()])
             self._at = match.end()
@@ -139,16 +138,17 @@ class Record:
     def _escaped(self) -> str:
         """The character after an escape."""
         if self._at == len(self._text):
-            self._next_line("escape")
+            self._next_line(message(Code.BROKEN_QUOTE, "escape", sign=self._syntax.escape))
         size = 2 if self._text.startswith("\r\n", self._at) else 1
         escaped = self._text[self._at : self._at + size]
         self._at += size
         if self._at == len(self._text) and escaped.endswith(("\r", "\n")):
-            self._next_line("", required=False)
+            self._next_line(None)
         return escaped
 
-    def _next_line(self, variant: str = "", *, required: bool = True) -> None:
+    def _next_line(self, problem: str | None) -> None:
+        """Go on with the next line; `problem` is what is wrong if there is none."""
         following = self._more()
-        if following is None and required:
-            raise BrokenRecordError(variant)
+        if following is None and problem is not None:
+            raise BrokenRecordError(problem)
         self._text, self._at = following or "", 0

@@ -212,9 +212,8 @@ class _Lines:
             fields = self._fields()
         except BrokenRecordError as error:
             self._lines.give_back(self._taken[1:])
-            problem = message(Code.BROKEN_QUOTE, error.variant, sign=self._syntax.escape)
             raw = self._taken[0].rstrip("\r\n")[:RAW_SHOWN]
-            return CsvRecord(number, None, raw, Code.BROKEN_QUOTE, problem)
+            return CsvRecord(number, None, raw, Code.BROKEN_QUOTE, str(error))
         raw = "".join(self._taken).rstrip("\r\n")
         if self._lines.cut:
             return _too_long(number, raw, self._limit)  # its last line was over the limit
@@ -232,7 +231,7 @@ class _Lines:
             )
         except (csv.Error, StopIteration) as error:
             is_open = len(self._taken) > 1 or "end of data" in str(error)
-            raise BrokenRecordError("" if is_open else "unescaped") from error
+            raise BrokenRecordError(message(Code.BROKEN_QUOTE, "" if is_open else "unescaped")) from error
 
 
 csv.field_size_limit(2**31 - 1)  # `max_row_bytes` limits records instead
