@@ -204,7 +204,9 @@ def _check_signs(dialect: Dialect, path: str, findings: Findings) -> None:
             findings.add(f"{path}.{name}", f"'{sign}' is a letter or a digit", "write a character that no name has")
         earlier = next((other for other in given if given[other] == sign), name)
         if earlier != name:
-            remedy = "leave the escape out: two quotes inside quotes are always read as one" if name == "escape" else "change one"
+            remedy = "change one"
+            if name == "escape":
+                remedy = "leave the escape out: two quotes inside quotes are always read as one"
             findings.add(f"{path}.{name}", f"'{sign}' is the {earlier} too", remedy)
     if dialect.comment and dialect.comment[0] in given.values():
         findings.add(f"{path}.comment", f"'{dialect.comment}' begins with a sign of fields", "change one")
