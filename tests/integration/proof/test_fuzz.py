@@ -24,6 +24,7 @@ from fuzz_files import Mutant, good_file, mutant  # noqa: E402
 from fuzz_worker import Watched, work_through  # noqa: E402
 from ingest_pipeline import Pipeline, Row, direct  # noqa: E402
 
+from include.contracts.dialect import Dialect  # noqa: E402
 from include.contracts.model import Contract, ErrorBudget, UnknownColumns  # noqa: E402
 from include.contracts.reader import read_contract  # noqa: E402
 from include.errors import Code  # noqa: E402
@@ -61,6 +62,9 @@ def documented_codes(*headings: str) -> set[str]:
 
 # The codes that a file, or a row of it, may have.
 CODES = documented_codes("A cell", "A row", "A file")
+# The good file is read under these, too.
+_DATABASE = Dialect("utf-8", escape="\\", comment="#", null_values=("NULL", "\\N"), thousands="'", trailing_minus=True)
+_WESTERN = Dialect("cp1252", comment="//", null_values=("-",), thousands=",")
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {}),
     ("fuzzed", {"unknown_columns": UnknownColumns.EVOLVE}),
@@ -70,6 +74,8 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {"unknown_columns": UnknownColumns.IGNORE, "budget": ErrorBudget(rows=3)}),
     ("fuzzed", {"unknown_columns": UnknownColumns.REJECT}),
     ("fuzzed", {"newest_by": None, "unknown_columns": UnknownColumns.IGNORE}),
+    ("fuzzed", {"dialect": _DATABASE}),
+    ("sales", {"dialect": _WESTERN, "budget": ErrorBudget(share=0.5)}),
 )
 
 
