@@ -105,6 +105,8 @@ class Dialect:
     members of one object.
     """
 
+    record_path: str | None = None
+    key_column: str | None = None
     encoding: str | None = None
     delimiter: str | None = None
     quote: str = '"'
@@ -120,8 +122,6 @@ class Dialect:
     null_values: tuple[str, ...] = ()
     true_values: tuple[str, ...] = ()
     false_values: tuple[str, ...] = ()
-    record_path: str | None = None
-    key_column: str | None = None
 
     @property
     def numbers(self) -> NumberFormat:

@@ -79,6 +79,19 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
     return spooled
 
 
+def copy_local(path: Path, folder: Path, settings: IngestSettings) -> SpooledFile:
+    """Copy a file of this machine into `folder`, as `fetch` does with an object.
+
+    Raises:
+        FileRefusedError: it is over the size limit.
+        RetryableError: the disk is full.
+        OSError: it cannot be read.
+    """
+    if (size := path.stat().st_size) > settings.max_file_bytes:
+        raise FileRefusedError.for_code(Code.TOO_LARGE, "stored", size=size, limit=settings.max_file_bytes)
+    return _spool(expanded(path, "none"), folder / "raw")
+
+
 def plain_text(
     raw: SpooledFile, layout: Layout, settings: IngestSettings, dialect: Dialect | None = None
 ) -> SpooledFile:

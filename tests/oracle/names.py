@@ -10,7 +10,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
 
     from include.contracts.model import Column
 
@@ -35,14 +35,14 @@ def column_named(header: str, columns: Iterable[Column]) -> Column | None:
     return next((one for one in sent if letters(one.name) == letters(header)), None)
 
 
-def column(header: str) -> str:
-    """The name of the table's column for an unknown header."""
+def column(header: str, taken: Container[str] = ()) -> str:
+    """The name of the table's column for an unknown header; never one of the `taken` names."""
     own = letters(header)
     name = letters("".join(sign if unicodedata.category(sign)[0] in ("L", "M", "N") else " " for sign in own))
     prefixed = name in _RESERVED or not name or not name[0].isalpha()
     name = "_".join(filter(None, ("column", name))) if prefixed else name
     faithful = name in (own, "_".join(filter(None, ("column", own))))
-    if faithful and not _reads_as_made(own) and len(name.encode()) <= 63:
+    if faithful and not _reads_as_made(own) and len(name.encode()) <= 63 and name not in taken:
         return name
     digits = hashlib.sha256(own.encode()).hexdigest()[:8]
     while len(name.encode()) > 54:

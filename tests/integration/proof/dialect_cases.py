@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from include.contracts.dialect import Dialect
 from include.contracts.model import ColumnType
 
 if TYPE_CHECKING:
@@ -44,7 +43,8 @@ def with_dialect(draw: Callable[..., Any], contract: Contract) -> Contract:
     delimiter = draw(st.sampled_from([None, None, ",", ";", "\t", "|", "~", " ", "§"]))
     return replace(
         contract,
-        dialect=Dialect(
+        dialect=replace(
+            contract.dialect,
             encoding=draw(st.sampled_from(_ENCODINGS)),
             delimiter=delimiter,
             quote=draw(st.sampled_from(['"', '"', '"', "'", ""])),

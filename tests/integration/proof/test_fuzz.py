@@ -21,6 +21,7 @@ import pytest
 sys.path[1:1] = [str(Path(__file__).parents[1] / "ingestion")]
 
 from fuzz_files import Mutant, good_file, mutant  # noqa: E402
+from fuzz_json import NESTED_COLUMNS  # noqa: E402
 from fuzz_worker import Watched, work_through  # noqa: E402
 from ingest_pipeline import Pipeline, Row, direct  # noqa: E402
 
@@ -63,8 +64,10 @@ def documented_codes(*headings: str) -> set[str]:
 # The codes that a file, or a row of it, may have.
 CODES = documented_codes("A cell", "A row", "A file")
 # The good file is read under these, too.
-_DATABASE = Dialect("utf-8", escape="\\", comment="#", null_values=("NULL", "\\N"), thousands="'", trailing_minus=True)
-_WESTERN = Dialect("cp1252", comment="//", null_values=("-",), thousands=",")
+_DATABASE = Dialect(
+    encoding="utf-8", escape="\\", comment="#", null_values=("NULL", "\\N"), thousands="'", trailing_minus=True
+)
+_WESTERN = Dialect(encoding="cp1252", comment="//", null_values=("-",), thousands=",")
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {}),
     ("fuzzed", {"unknown_columns": UnknownColumns.EVOLVE}),
@@ -76,6 +79,10 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("fuzzed", {"newest_by": None, "unknown_columns": UnknownColumns.IGNORE}),
     ("fuzzed", {"dialect": _DATABASE}),
     ("sales", {"dialect": _WESTERN, "budget": ErrorBudget(share=0.5)}),
+    ("fuzzed", {"dialect": Dialect(record_path="data"), "nested": True}),
+    ("sales", {"dialect": Dialect(key_column="sale_id"), "budget": ErrorBudget(share=1.0)}),
+    ("sales", {"nested": True, "unknown_columns": UnknownColumns.EVOLVE, "budget": ErrorBudget(share=1.0)}),
+    ("fuzzed", {"dialect": Dialect(record_path="data", key_column="code")}),
 )
 
 
@@ -188,11 +195,21 @@ def batches(platform: Platform, owner: psycopg.Connection[Row], folder: Path) ->
         name = f"fuzz_{zlib.crc32(str(folder).encode()):08x}_{first}"
         bucket = name.replace("_", "-")
         client.create_bucket(Bucket=bucket)
-        changed = replace(contracts[base], dataset=name, expectations=(), **changes)
+        changed = _changed(contracts[base], name, **changes)
         pipeline = _pipeline(changed, bucket, folder / bucket, platform, owner)
         made = (mutant(base, seed) for seed in range(first, min(first + BATCH, FIRST + EXAMPLES)))
         yield Batch(pipeline, base, {pipeline.put(one.name, one.body): one for one in made})
         pipeline.sql("DROP TABLE IF EXISTS {table}")
+
+
+def _changed(contract: Contract, name: str, *, nested: bool = False, **changes: Any) -> Contract:
+    """The contract with changes; `nested` gives paths to columns."""
+    if nested:
+        changes["columns"] = tuple(
+            replace(column, path=f"m.0.{column.name}") if column.name in NESTED_COLUMNS else column
+            for column in contract.columns
+        )
+    return replace(contract, dataset=name, expectations=(), **changes)
 
 
 def _pipeline(
