@@ -26,7 +26,6 @@ from include.ingestion.readers.row_by_row import read_csv_rows, read_json_rows, 
 from include.ingestion.readers.vectorised import (
     BATCH_ROWS,
     HEADER,
-    FallBackToSlowPath,
     typed_csv,
     typed_parquet,
     validated_schema,
@@ -34,6 +33,7 @@ from include.ingestion.readers.vectorised import (
 from include.ingestion.readers.vectorised_json import typed_json
 from include.ingestion.records import (
     DuplicateContentError,
+    FallBackToSlowPath,
     FileFormat,
     FileRefusedError,
     Layout,
@@ -92,7 +92,11 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
 def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb.DuckDBPyConnection) -> Validated:
     path = attempt.folder / "validated.parquet"
     try:
-        text = raw if layout.format is FileFormat.PARQUET else plain_text(raw, layout, attempt.settings)
+        text = (
+            raw
+            if layout.format is FileFormat.PARQUET
+            else plain_text(raw, layout, attempt.settings, attempt.contract.dialect)
+        )
         file = OpenFile(attempt, text, layout, connection)
         try:
             rows, headers = _write(path, taken(_fast_path(file), raw.replayed))
