@@ -163,7 +163,7 @@ def _delimiter(attempt: Attempt, raw: SpooledFile, layout: Layout) -> str | None
     """
     if layout.format is not FileFormat.CSV:
         return None
-    text = plain_text(raw, layout, attempt.settings)
+    text = plain_text(raw, layout, attempt.settings, attempt.contract.dialect)
     return sniff(text.path, attempt.contract, attempt.settings.max_row_bytes).delimiter
 
 

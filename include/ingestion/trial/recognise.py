@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from include.ingestion.records import Layout, SpooledFile
     from include.settings import IngestSettings
 
+# A text, by what it depends on: the layout, and how many lines of the file are no records.
+_Text = tuple["Layout", int, int]
 _RECORDS = 100  # of JSON, whose keys are compared
 _LEAST_SHARE = 0.5
 _MARGIN = 0.1  # of shares: two datasets that differ less are equally likely
@@ -70,7 +72,7 @@ def _by_columns(path: Path, catalog: Catalog, settings: IngestSettings) -> list[
     found = []
     with TemporaryDirectory(prefix="filegate-try-") as name:
         raw = copy_local(path, Path(name), settings)
-        texts: dict[Layout, SpooledFile] = {}
+        texts: dict[_Text, SpooledFile] = {}
         for contract in catalog.known.values():
             with suppress(FileRefusedError):  # what is wrong is reported once a dataset is chosen
                 given = _columns(raw, contract, settings, texts)
@@ -83,7 +85,7 @@ def _by_columns(path: Path, catalog: Catalog, settings: IngestSettings) -> list[
 
 
 def _columns(
-    raw: SpooledFile, contract: Contract, settings: IngestSettings, texts: dict[Layout, SpooledFile]
+    raw: SpooledFile, contract: Contract, settings: IngestSettings, texts: dict[_Text, SpooledFile]
 ) -> Sequence[str]:
     """The names of the file's columns, read as a file of this contract.
 
@@ -94,16 +96,18 @@ def _columns(
     if layout.format is FileFormat.PARQUET:
         with open_parquet(raw.path) as stream:
             return list(stream.schema_arrow.names)
-    if layout not in texts:
+    dialect = contract.dialect
+    as_read = layout, dialect.skip_lines, dialect.footer_lines
+    if as_read not in texts:
         texts.clear()  # they share a file
-        texts[layout] = plain_text(raw, layout, settings)
-    text = texts[layout].path
+        texts[as_read] = plain_text(raw, layout, settings, dialect)
+    text = texts[as_read]
     if layout.format is FileFormat.CSV:
-        return sniff(text, contract, settings.max_row_bytes).header
+        return sniff(text.path, contract, settings.max_row_bytes).header
     placed = JsonColumns.of(contract, layout.format).placed
     entered = {steps[0] for steps in placed.values() if steps}
     keys: dict[str, None] = {}
-    for record in islice(json_records(texts[layout], layout.format, contract, settings.max_row_bytes), _RECORDS):
+    for record in islice(json_records(text, layout.format, contract, settings.max_row_bytes), _RECORDS):
         members = record.members or {}
         keys |= dict.fromkeys(key for key in members if key not in entered)
         keys |= dict.fromkeys(name for name, steps in placed.items() if value_at(members, steps) is not None)

@@ -204,3 +204,16 @@ def test_a_dry_run_has_no_store_that_a_stage_could_write_to(name: str) -> None:
 def test_the_ledger_of_a_dry_run_has_no_connection() -> None:
     with pytest.raises(AttributeError):
         DryRunStores().ledger.read(1)
+
+
+def test_try_reads_a_file_of_another_dialect_as_its_contract_says(folder: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    dialect = '  - {property: dialect, value: {encoding: cp1252, delimiter: ";", decimal: ",", skipLines: 2}}\n'
+    text = text.replace("\nschema:", f"{dialect}\nschema:", 1)
+    (folder.parent / "contracts" / "sales.yaml").write_text(text, encoding="utf-8")
+    lines = sample(folder / "export.csv", 5).read_text(encoding="utf-8").replace(",", ";").replace(".", ",")
+    (folder / "export.csv").write_bytes(f"Export;1\nof;today\n{lines}".encode("cp1252"))
+    found = document("export.csv")
+    assert found["chosen_because"] == "it has 11 of the 11 columns of the contract, among 11"
+    assert (found["format"]["encoding"], found["format"]["delimiter"]) == ("cp1252", ";")
+    assert found["rows"]["to_load"] == 5
