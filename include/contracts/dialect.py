@@ -14,12 +14,21 @@ if TYPE_CHECKING:
     from include.contracts.problems import Findings
 
 # Each option by its name in the contract: its JSON Schema, whose `description` is what a message says about it.
-OPTIONS: dict[str, dict[str, Any]] = {}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "sheet": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "description": "the name of the sheet to read of a workbook, as text; without it, the only visible one is read",
+    },
+}
 
 
 @dataclass(frozen=True)
 class Dialect:
     """How a file is written, as far as its content does not say it."""
+
+    sheet: str | None = None
 
 
 def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
@@ -48,5 +57,5 @@ def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
     return _compiled(good)
 
 
-def _compiled(_: dict[str, Any]) -> Dialect:
-    return Dialect()
+def _compiled(options: dict[str, Any]) -> Dialect:
+    return Dialect(sheet=options.get("sheet"))

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import codecs
 import errno
-import gzip
 import hashlib
-import io
-import zlib
-from typing import IO, TYPE_CHECKING, Any, cast
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from include.errors import Code, PermanentError, RetryableError
 from include.errors.registry import message
-from include.ingestion.expansion import allowed_bytes, too_large
+from include.ingestion.compression import CHUNK_BYTES, DAMAGES, damaged, expanded
+from include.ingestion.expansion import allowed_bytes, bounded
 from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
 from include.stores.object_store import ObjectMissingError, ObjectStore
 
@@ -27,10 +23,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.settings import IngestSettings
-
-CHUNK_BYTES = 4 * 1024**2
-# The errors of compressed data that is cut off (the first) or damaged.
-DAMAGES = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 class ObjectChangedError(RetryableError):
@@ -67,7 +59,7 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
         raise FileRefusedError.for_code(Code.OBJECT_UNREADABLE, "claimed", answer=answer) from error
     if info.etag != entry.etag:
         raise ObjectChangedError.of(entry)
-    spooled = _spool(chunks, folder / "raw")
+    spooled = spool(chunks, folder / "raw")
     # Some stores list an object before it is complete: it must be the same after reading as before.
     after = store.head(entry.bucket, entry.object_key)
     if spooled.size_bytes != info.size or after is None or after.etag != info.etag:
@@ -88,70 +80,13 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
     chunks = bounded(expanded(raw.path, layout.compression), allowed_bytes(raw.size_bytes, settings))
     chunks = _recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else _unmarked(chunks)
     try:
-        return _spool(chunks, raw.path.with_name("plain"))
+        return spool(chunks, raw.path.with_name("plain"))
     except DAMAGES as error:
         raise damaged(layout.compression, error) from error
     except UnicodeDecodeError as error:
         raise FileRefusedError.for_code(
             Code.BAD_ENCODING, "file", encoding=layout.encoding, reason=error.reason
         ) from error
-
-
-def damaged(compression: str, error: Exception) -> FileRefusedError:
-    """The error for compressed data that cannot be expanded: cut off, or damaged."""
-    if isinstance(error, EOFError):
-        return FileRefusedError.for_code(Code.TRUNCATED_FILE, "compression", compression=compression)
-    return FileRefusedError.for_code(Code.UNREADABLE_FILE, "compression", compression=compression, reason=error)
-
-
-def open_expanded(path: Path, compression: str) -> IO[bytes]:
-    """Open the file for reading its expanded bytes."""
-    if compression == "gzip":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    if compression == "zstd":
-        return io.BufferedReader(_ZstdReader(path), CHUNK_BYTES)
-    return path.open("rb")
-
-
-class _ZstdReader(io.RawIOBase):
-    """Reads Zstandard with Arrow, which raises for a cut-off file; the zstandard package's reader does not."""
-
-    def __init__(self, path: Path) -> None:
-        self._source = pa.OSFile(str(path), "rb")
-        self._stream = pa.CompressedInputStream(self._source, "zstd")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            chunk = self._stream.read(len(buffer))
-        except OSError as error:
-            raise (EOFError if "Truncated" in str(error) else zlib.error)(str(error)) from error
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-    def close(self) -> None:
-        self._stream.close()
-        self._source.close()
-        super().close()
-
-
-def expanded(path: Path, compression: str) -> Iterator[bytes]:
-    """The file's expanded bytes, in chunks."""
-    with open_expanded(path, compression) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            yield chunk
-
-
-def bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
-    """The same chunks; raises once they exceed the limit together."""
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > limit:
-            raise too_large(limit)
-        yield chunk
 
 
 def _unmarked(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -168,7 +103,12 @@ def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
     yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
 
 
-def _spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
+def spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
+    """Write chunks to a file, and hash them.
+
+    Raises:
+        RetryableError: the worker's disk is full.
+    """
     digest, size = hashlib.sha256(), 0
     found = {b"\0": False, b'"': False, b"0x": False, b"0X": False}
     tail = b""

@@ -14,18 +14,18 @@ from include.ingestion.attempt import find_duplicate
 from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.engine import engine
 from include.ingestion.expansion import TEXT_BATCH_BYTES
-from include.ingestion.fetch import plain_text
+from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
-from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
+from include.ingestion.readers.plain_records import plain_records
 from include.ingestion.readers.raw_records import OpenFile
-from include.ingestion.readers.row_by_row import read_csv_rows, read_json_rows, read_parquet_rows
+from include.ingestion.readers.row_by_row import read_column_rows, read_csv_rows, read_json_rows
 from include.ingestion.readers.vectorised import (
     BATCH_ROWS,
     HEADER,
     FallBackToSlowPath,
+    typed_columns,
     typed_csv,
-    typed_parquet,
     validated_schema,
 )
 from include.ingestion.records import (
@@ -36,13 +36,14 @@ from include.ingestion.records import (
     Reject,
     Rejects,
     SpooledFile,
+    Undecoded,
     Validated,
 )
 from include.ingestion.rejects import RejectFile
 from include.ingestion.underivable import without_underivable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import duckdb
@@ -68,7 +69,7 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
             validated = _read(attempt, raw, layout, connection)
         _judge(attempt.contract, validated)
         # Deleted before the system writes them to disk: the merge needs the bandwidth.
-        for read in ("raw", "plain"):
+        for read in ("raw", "plain", "records"):
             (attempt.folder / read).unlink(missing_ok=True)
     except FileRefusedError as refusal:
         raise refusal.about(sha256=raw.sha256) from refusal.__cause__
@@ -78,7 +79,7 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
 def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb.DuckDBPyConnection) -> Validated:
     path = attempt.folder / "validated.parquet"
     try:
-        text = raw if layout.format is FileFormat.PARQUET else plain_text(raw, layout, attempt.settings)
+        text = plain_records(raw, layout, attempt.contract, attempt.settings)
         file = OpenFile(attempt, text, layout, connection)
         try:
             rows, headers = _write(path, _fast_path(file))
@@ -96,9 +97,10 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
 
 def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
     contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
-    if file.layout.format is FileFormat.PARQUET:
-        yield from typed_parquet(text.path, contract, file.connection, settings)
-    elif file.layout.format is FileFormat.CSV:
+    if file.read_as.is_columnar:
+        with open_columnar(text.path, file.layout, settings) as columns:
+            yield from typed_columns(columns, contract, file.connection, settings)
+    elif file.read_as is FileFormat.CSV:
         shape = sniff(text.path, contract, settings.max_row_bytes)
         yield from typed_csv(text, shape, contract, file.connection, settings)
     else:
@@ -112,7 +114,7 @@ def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
         def good() -> Iterator[pa.Table]:
             nonlocal read
             for chunk in _chunks(file):
-                rejects.add(_with_reasons(chunk.rejects, raw))
+                rejects.add(_with_reasons(chunk.rejects, raw.undecoded or file.text.undecoded))
                 read += chunk.rows
                 yield chunk.good
 
@@ -124,27 +126,33 @@ def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
 
 def _chunks(file: OpenFile) -> Iterator[Chunk]:
     contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
-    match file.layout.format:
+    match file.read_as:
         case FileFormat.CSV:
             shape = sniff(text.path, contract, settings.max_row_bytes)
             yield from read_csv_rows(text, shape, contract, file.connection, settings)
-        case FileFormat.PARQUET:
-            with open_parquet(text.path) as stream:
-                batches = bounded_batches(stream, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings)
-                yield from read_parquet_rows(batches, contract, file.connection, settings)
+        case kind if kind.is_columnar:
+            with open_columnar(text.path, file.layout, settings) as columns:
+                batches = columns.batches(BATCH_ROWS, TEXT_BATCH_BYTES)
+                yield from read_column_rows(batches, contract, file.connection, settings)
         case kind:
             yield from read_json_rows(text, kind, contract, file.connection, settings)
 
 
-def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:
+def _with_reasons(rejects: list[Reject], undecoded: Mapping[int, Undecoded]) -> list[Reject]:
     """Give the rejects of records that could not be decoded the reason for that."""
-    if not raw.undecoded:
+    if not undecoded:
         return rejects
-    reasons = [raw.undecoded.get(reject.source_row) for reject in rejects]
     return [
-        replace(reject, code=reason[0], message=reason[1]) if reason else reject
-        for reject, reason in zip(rejects, reasons, strict=True)
+        replace(reject, code=reason.code, message=reason.message, column=reason.column, raw=_unwrapped(reject.raw))
+        if (reason := undecoded.get(reject.source_row))
+        else reject
+        for reject in rejects
     ]
+
+
+def _unwrapped(raw: str) -> str:
+    """What is known of a record that is refused: it stands in the file as a list with one member."""
+    return raw.removeprefix("[").removesuffix("]")
 
 
 def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.ingestion.expansion import TEXT_BATCH_BYTES
+from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import CsvRecord, data_records, sniff
 from include.ingestion.readers.json_text import JsonRecord, document_records, ndjson_records
-from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
 from include.ingestion.readers.parquet_text import parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import BATCH_ROWS
@@ -41,16 +41,21 @@ class OpenFile:
     layout: Layout
     connection: duckdb.DuckDBPyConnection
 
+    @property
+    def read_as(self) -> FileFormat:
+        """The format in which `text` is read: NDJSON for a workbook or an Avro file, which became that."""
+        return (self.text.layout or self.layout).format
+
 
 def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
-    """The wanted records as (number, line, text), in the order of the file; Parquet has no lines.
+    """The wanted records as (number, line, text), in the order of the file; columnar files have no lines.
 
     Args:
         file: the file.
         wanted: numbers of records, counted from 1 and sorted.
     """
-    if file.layout.format is FileFormat.PARQUET:
-        yield from _parquet(file, wanted)
+    if file.read_as.is_columnar:
+        yield from _columnar(file, wanted)
         return
     records = _records(file)
     before = 0
@@ -62,7 +67,7 @@ def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
 
 def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
     path, limit = file.text.path, file.attempt.settings.max_row_bytes
-    match file.layout.format:
+    match file.read_as:
         case FileFormat.CSV:
             return data_records(path, sniff(path, file.attempt.contract, limit), limit)
         case FileFormat.NDJSON:
@@ -71,10 +76,10 @@ def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
             return document_records(path, limit)
 
 
-def _parquet(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
+def _columnar(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
     first = 1
-    with open_parquet(file.text.path) as stream:
-        for batch in bounded_batches(stream, file.text.path, BATCH_ROWS, TEXT_BATCH_BYTES, file.attempt.settings):
+    with open_columnar(file.text.path, file.layout, file.attempt.settings) as columns:
+        for batch in columns.batches(BATCH_ROWS, TEXT_BATCH_BYTES):
             start, end = np.searchsorted(wanted, [first, first + batch.num_rows])
             if numbers := wanted[start:end].tolist():
                 raws = parquet_text(file.connection, batch, first).raw(file.connection, numbers)

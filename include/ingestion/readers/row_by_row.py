@@ -154,13 +154,13 @@ def _structure_rejects(batch: Sequence[CsvRecord | JsonRecord], first: int) -> l
     ]
 
 
-def read_parquet_rows(
+def read_column_rows(
     batches: Iterator[pa.RecordBatch],
     contract: Contract,
     connection: duckdb.DuckDBPyConnection,
     settings: IngestSettings,
 ) -> Iterator[Chunk]:
-    """Read the batches of a Parquet file as text, chunk by chunk."""
+    """Read the batches of a columnar file as text, chunk by chunk."""
     query: ChunkQuery | None = None
     first = 1
     for batch in batches:

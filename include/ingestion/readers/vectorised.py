@@ -22,7 +22,7 @@ from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
 from include.ingestion.readers.csv_text import CsvShape, read_records
-from include.ingestion.readers.parquet_file import MOST_CELLS, bounded_batches, open_parquet
+from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
 from include.ingestion.readers.text_lines import BYTE_ORDER_MARK
 from include.ingestion.row_size import RowSize
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.contracts.model import Column, Contract
+    from include.ingestion.readers.columnar import ColumnarFile
     from include.ingestion.records import SpooledFile
     from include.settings import IngestSettings
 
@@ -131,26 +132,25 @@ def _without_header_again(batches: Iterable[pa.RecordBatch], shape: CsvShape) ->
         yield batch
 
 
-def typed_parquet(
-    path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, settings: IngestSettings
+def typed_columns(
+    file: ColumnarFile, contract: Contract, connection: duckdb.DuckDBPyConnection, settings: IngestSettings
 ) -> Iterator[pa.Table]:
-    """Typed, checked tables of a Parquet file whose columns Arrow can cast to the contract's types.
+    """Typed, checked tables of a columnar file whose columns Arrow can cast to the contract's types.
 
     Raises:
         FallBackToSlowPath: a column or a value does not fit.
         FileRefusedError: the file cannot be read, or lacks columns.
     """
-    with open_parquet(path) as file:
-        refuse_nul(file.schema_arrow.names)
-        columns = map_columns(file.schema_arrow.names, contract, settings.max_columns)
-        for name, entry in zip(columns.names, file.schema_arrow, strict=True):
-            if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, entry.type):
-                raise FallBackToSlowPath
-        if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
+    refuse_nul(file.schema_arrow.names)
+    columns = map_columns(file.schema_arrow.names, contract, settings.max_columns)
+    for name, entry in zip(columns.names, file.schema_arrow, strict=True):
+        if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, entry.type):
             raise FallBackToSlowPath
-        with _falling_back():
-            batches = bounded_batches(file, path, BATCH_ROWS, BATCH_BYTES, settings)
-            yield from _checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
+    if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
+        raise FallBackToSlowPath
+    with _falling_back():
+        batches = file.batches(BATCH_ROWS, BATCH_BYTES)
+        yield from _checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
 
 
 def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:
