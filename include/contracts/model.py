@@ -77,7 +77,7 @@ class Column:
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
     beside ISO 8601. A column with a `path` is found in nested data by that path, not by its name. A `derived` column is
     not read from the file: it is a DuckDB expression over the others. An `enriched` column is not read either: another
-    system gives its values.
+    system gives its values. `partition` names the folder of the object's key that gives a column its value.
     `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
     """
 
@@ -100,13 +100,14 @@ class Column:
     path: str | None = None
     derived: str | None = None
     enriched: Enrichment | None = None
+    partition: str | None = None
     examples: tuple[str, ...] = ()
     sample: str | None = None
 
     @property
     def is_sent(self) -> bool:
-        """Whether files and messages contain it: it is neither derived nor enriched."""
-        return self.derived is None and self.enriched is None
+        """Whether files and messages contain it: it is neither derived nor enriched, nor taken from the object's key."""
+        return self.derived is None and self.enriched is None and self.partition is None
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -114,6 +114,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     options = own.ingestion
     _check_newest(options, {column.name: column for column in columns}, findings)
     _check_key_types(properties, columns, findings)
+    _check_partitions(options, columns, findings)
     checks = _checks(schema, key, findings)
     contract = Contract(
         dataset=dataset,
@@ -222,6 +223,13 @@ def _check_newest(options: IngestionOptions, columns: dict[str, Column], finding
         findings.add(where, f"'{name}' may be null, which is neither older nor newer", "make that column required")
 
 
+def _check_partitions(options: IngestionOptions, columns: tuple[Column, ...], findings: Findings) -> None:
+    names = [column.name for column in columns if column.partition is not None]
+    if names and options.topic is not None:
+        what = f"messages have no folder for {', '.join(names)}"
+        findings.add("schema[0].properties", what, "remove partition, or the topic")
+
+
 def _checks(schema: SchemaObject, key: tuple[str, ...], findings: Findings) -> CompiledChecks:
     """Every row rule and expectation of the table and its columns."""
     properties = schema.properties or []
@@ -269,7 +277,7 @@ def _try_expressions(contract: Contract, paths: _Paths, findings: Findings, at: 
         except ExpressionError as error:
             findings.add(path, f"{what}: {error}", remedy)
 
-    columns = "write one DuckDB expression over the columns of this contract"
+    columns = "write one DuckDB expression over the columns of this contract that its files have"
     with ExpressionChecker() as checker:
         for path, rule in paths.rules:
             check(
@@ -298,7 +306,8 @@ def _try_expressions(contract: Contract, paths: _Paths, findings: Findings, at: 
 def _check_rule(checker: ExpressionChecker, rule: RowRule, contract: Contract) -> None:
     from include.contracts.expressions import ExpressionError
 
-    found = checker.result_type(rule.expression, [c for c in contract.columns if c.enriched is None])
+    # Rows are checked as they come, before other columns are calculated or taken from folders.
+    found = checker.result_type(rule.expression, list(contract.source_columns))
     if found != "BOOLEAN":
         message = f"it gives {found}, not true or false"
         raise ExpressionError(message)

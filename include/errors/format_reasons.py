@@ -6,16 +6,16 @@ from include.errors.codes import Code
 from include.errors.reason import Kind, Reason, Variant
 
 # `name` is the column's header in the file, `value` what the cell shows.
-FORMAT_CELLS = {
+FORMAT_ROWS = {
     Code.ERROR_CELL: Reason(
-        Kind.CELL,
+        Kind.ROW,
         "Error in a workbook's cell",
         "A cell of a column of the contract holds an error such as #DIV/0!, #N/A or #REF!, in text columns too.",
         "Correct the formula, or clear the cell.",
         "{name} holds the error {value}.",
     ),
     Code.UNCALCULATED_FORMULA: Reason(
-        Kind.CELL,
+        Kind.ROW,
         "Formula without a value",
         "The program that wrote the workbook stored no result of a formula, or 0 and the request to calculate it. In "
         "`.xls`, a result that is an empty text looks the same.",
@@ -23,7 +23,7 @@ FORMAT_CELLS = {
         "{name} holds a formula that was never calculated.",
     ),
     Code.INEXACT_NUMBER: Reason(
-        Kind.CELL,
+        Kind.ROW,
         "Number that a workbook cannot hold",
         "A number beyond 9,007,199,254,740,991 (2^53 - 1): workbooks keep numbers as doubles, so its last digits may "
         "be lost already. In `double precision` columns it is loaded.",
@@ -70,16 +70,12 @@ FORMAT_FILES = {
         Kind.FILE,
         "Partition folder",
         "A column is taken from a folder of the key, as `dt=2026-11-28`, and the folder is missing, is there twice, or "
-        "its value does not fit the column. Or the file has the column, too.",
+        "its value does not fit the column.",
         "Correct the folder, and drop the file again.",
         variants={
             "missing": Variant("The key {key} has no folder {name}=..., which gives the column {column}."),
             "twice": Variant("The key {key} has the folder {name}=... more than once."),
             "value": Variant("The folder {name}={value} does not fit the column {column}: {reason}"),
-            "in the file": Variant(
-                "The column {column} is taken from the folder {name}=..., and the file has a column '{given}', too.",
-                "Write the file without the column, or remove `partition` from the contract.",
-            ),
         },
     ),
 }

@@ -14,6 +14,7 @@ from include.ingestion.attempt import find_duplicate
 from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.engine import engine
 from include.ingestion.expansion import TEXT_BATCH_BYTES
+from include.ingestion.partitions import content_identity
 from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
@@ -61,6 +62,7 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
         FileRefusedError: the file as a whole fails, or more rows than the error budget allows.
         RetryableError: an earlier file must be loaded first, and has no outcome yet.
     """
+    raw = replace(raw, sha256=content_identity(attempt.contract, raw.sha256))
     if (of := find_duplicate(attempt, raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:

@@ -28,13 +28,14 @@ def refuse_markup(text: str, contract: Contract) -> None:
     """Raise if a text is HTML, XML or a saved web page (MHTML), and its first line names no column of the contract."""
     text = text[:_LOOKED_AT]
     begin = ignored.end() if (ignored := _IGNORED.match(text)) else 0
-    if _HTML.match(text, begin):
-        variant = "html"
+    is_xml = _XML.match(text, begin) is not None
+    if _HTML.match(text, begin) or (is_xml and "<html" in text.lower()):
+        refusal = FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "html")
     elif _MHTML.match(text, begin):
-        variant = "mhtml"
-    elif _XML.match(text, begin):
-        variant = "xml workbook" if _SPREADSHEET in text else "html" if "<html" in text.lower() else "xml"
+        refusal = FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "mhtml")
+    elif is_xml:
+        refusal = FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "xml workbook" if _SPREADSHEET in text else "xml")
     else:
         return
     if not names_a_column(text, contract):
-        raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, variant)
+        raise refusal

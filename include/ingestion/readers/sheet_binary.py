@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 import xlrd
 
 from include.errors import Code
-from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable, unsupported
+from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, relations
 from include.ingestion.records import FileRefusedError
 
@@ -164,10 +164,10 @@ def refuse_other_ole(path: Path) -> None:
     with _xlrd_errors():
         names = {entry.name for entry in xlrd.compdoc.CompDoc(_content(path), logfile=io.StringIO()).dirlist}
     if "EncryptedPackage" in names:
-        raise unsupported("encrypted")
+        raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted")
     if not names & {"Workbook", "Book", "WORKBOOK", "BOOK"}:
         kind = next((kind for name, kind in _OLE_KINDS.items() if name in names), "an OLE document")
-        raise unsupported("no workbook", kind=kind)
+        raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "no workbook", kind=kind)
 
 
 def scan_xls(path: Path, sheet: str) -> SheetScan:
@@ -215,7 +215,7 @@ def _xlrd_errors() -> Iterator[None]:
         raise
     except xlrd.XLRDError as error:
         if "encrypted" in str(error).lower():
-            raise unsupported("encrypted") from error
+            raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted") from error
         raise unreadable(error) from error
     except Exception as error:
         raise unreadable(f"{type(error).__name__}: {error}") from error

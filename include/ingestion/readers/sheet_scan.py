@@ -100,8 +100,3 @@ class SheetScan:
 def unreadable(reason: object) -> FileRefusedError:
     """The error for a workbook that cannot be read."""
     return FileRefusedError.for_code(Code.UNREADABLE_FILE, "workbook", reason=str(reason).rstrip("."))
-
-
-def unsupported(variant: str, **values: object) -> FileRefusedError:
-    """The error for a workbook that is whole and not read here."""
-    return FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, variant, **values)

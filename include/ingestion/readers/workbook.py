@@ -26,7 +26,7 @@ from include.ingestion.header import map_columns, refuse_nul
 from include.ingestion.messages import explain
 from include.ingestion.readers import sheet_binary, sheet_xml
 from include.ingestion.readers.json_values import BLANKS, kept_by_jsonb
-from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable, unsupported
+from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, open_parts, verify
 from include.ingestion.records import FileFormat, FileRefusedError, Undecoded
 
@@ -85,8 +85,13 @@ def sheet_records(path: Path, kind: FileFormat, contract: Contract, settings: In
     if kind is not FileFormat.XLS:
         with open_parts(path) as archive:
             verify(archive, allowed_bytes(path.stat().st_size, settings))
+    named = path.with_name(f"workbook.{kind}")  # the library chooses its reader by the ending
     with _calamine_errors():
-        workbook = calamine.CalamineWorkbook.from_object(str(path))
+        named.symlink_to(path.name)
+        try:
+            workbook = calamine.CalamineWorkbook.from_path(str(named))
+        finally:
+            named.unlink()
         name = _chosen(workbook.sheets_metadata, contract.dialect.sheet)
     scan = _scan(path, kind, name)
     with _calamine_errors():
@@ -121,8 +126,9 @@ def _chosen(sheets: list[calamine.SheetMetadata], wanted: str | None) -> str:
         return found[0]
     shown = [sheet for sheet in tables if sheet.visible == calamine.SheetVisibleEnum.Visible]
     if len(shown) != 1:
-        variant = "several" if shown else "hidden"
-        raise FileRefusedError.for_code(Code.UNCLEAR_SHEET, variant, sheets=_names(shown or tables))
+        raise FileRefusedError.for_code(
+            Code.UNCLEAR_SHEET, "several" if shown else "hidden", sheets=_names(shown or tables)
+        )
     return shown[0].name
 
 
@@ -194,13 +200,20 @@ class _Rows:
             yield line + b"\n" if reason is None else b"[" + line + b"]\n"
 
     def _explained(self, fault: Fault, name: str, column: Column | None) -> str:
+        name, value = visible(name), visible(fault.shown)
         match fault.code:
-            case Code.BAD_DATE | Code.BAD_TIMESTAMP:
-                return visible(message(fault.code, "number in a workbook", name=name, value=fault.shown))
-            case Code.BAD_JSON:
-                return explain(fault.code, self._contract, column.name if column else None, fault.shown)
+            case Code.ERROR_CELL:
+                return message(Code.ERROR_CELL, name=name, value=value)
+            case Code.UNCALCULATED_FORMULA:
+                return message(Code.UNCALCULATED_FORMULA, name=name)
+            case Code.INEXACT_NUMBER:
+                return message(Code.INEXACT_NUMBER, name=name, value=value)
+            case Code.BAD_DATE:
+                return message(Code.BAD_DATE, "number in a workbook", name=name, value=value)
+            case Code.BAD_TIMESTAMP:
+                return message(Code.BAD_TIMESTAMP, "number in a workbook", name=name, value=value)
             case _:
-                return visible(message(fault.code, name=name, value=fault.shown))
+                return explain(fault.code, self._contract, column.name if column else None, fault.shown)
 
 
 def _name(value: Any) -> str:
@@ -308,7 +321,7 @@ def _calamine_errors() -> Iterator[None]:
     try:
         yield
     except calamine.PasswordError as error:
-        raise unsupported("encrypted") from error
+        raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted") from error
     except FileRefusedError:
         raise
     except Exception as error:

@@ -12,8 +12,10 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from xml.parsers import expat
 
+from include.errors import Code
 from include.ingestion.expansion import too_large
-from include.ingestion.readers.sheet_scan import MOST_BYTES, unreadable, unsupported
+from include.ingestion.readers.sheet_scan import MOST_BYTES, unreadable
+from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,8 +25,6 @@ _CHUNK_BYTES = 1024**2
 _MOST_PARTS = 10_000
 _IS_ENCRYPTED = 1
 _ERRORS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError, ValueError)
-
-Start = "Callable[[str, dict[str, str]], None]"
 
 
 @contextmanager
@@ -36,6 +36,8 @@ def open_parts(path: Path) -> Iterator[zipfile.ZipFile]:
     """
     try:
         with zipfile.ZipFile(path) as archive:
+            if any(part.flag_bits & _IS_ENCRYPTED for part in archive.infolist()):
+                raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted")
             yield archive
     except _ERRORS as error:
         raise unreadable(error or type(error).__name__) from error
@@ -49,7 +51,7 @@ def verify(archive: zipfile.ZipFile, limit: int) -> None:
         limit: bytes that all parts may have together.
 
     Raises:
-        FileRefusedError: it is too large, encrypted, or has a part twice.
+        FileRefusedError: it is too large, or has a part twice.
         zipfile.BadZipFile: a part is damaged, or larger than the archive says.
     """
     parts = archive.infolist()
@@ -60,8 +62,6 @@ def verify(archive: zipfile.ZipFile, limit: int) -> None:
         raise too_large(limit)
     if len({part.filename for part in parts}) < len(parts):
         raise unreadable("one of its parts is there twice")
-    if any(part.flag_bits & _IS_ENCRYPTED for part in parts):
-        raise unsupported("encrypted")
     for part in parts:
         with archive.open(part) as stream:
             while stream.read(_CHUNK_BYTES):

@@ -437,6 +437,31 @@ BROKEN = {
         "customProperties[0].property",
         "write 'ingestion'",
     ),
+    "partition with a topic": (
+        [ingestion(topic="parts"), custom(COLOUR, "partition", True)],
+        "schema[0].properties",
+        "the topic",
+    ),
+    "rule over a partition column": (
+        [
+            custom(COLOUR, "partition", True),
+            (
+                "schema.0",
+                "quality",
+                [
+                    {
+                        "type": "custom",
+                        "engine": "rowRule",
+                        "name": "r",
+                        "description": "d",
+                        "implementation": {"expression": "colour = 'red'"},
+                    }
+                ],
+            ),
+        ],
+        f"{Q}.implementation.expression",
+        "files have",
+    ),
     "second ingestion": (
         [("", "customProperties", [{"property": "ingestion", "value": {}} for _ in range(2)])],
         "customProperties[1]",
