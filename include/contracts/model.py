@@ -106,7 +106,7 @@ class Column:
 
     @property
     def is_sent(self) -> bool:
-        """Whether files and messages contain it: it is neither derived nor enriched, nor taken from the object's key."""
+        """Whether files and messages contain it: neither derived nor enriched, nor taken from a folder."""
         return self.derived is None and self.enriched is None and self.partition is None
 
     @property
