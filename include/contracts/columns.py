@@ -15,7 +15,7 @@ from include.contracts.date_formats import format_problem
 from include.contracts.enrichments import read_enrichment
 from include.contracts.logical_types import ResolvedType, bound_text, parse_bound, resolve
 from include.contracts.model import Cleaning, Column
-from include.contracts.paths import path_fault
+from include.contracts.paths import is_path
 from include.contracts.problems import nearest
 from include.contracts.quality import allowed_values
 
@@ -240,12 +240,11 @@ def _formats(column: Column, value: object, path: str, findings: Findings) -> tu
 
 
 def _path(value: object, path: str, findings: Findings) -> str | None:
-    fault = path_fault(value) if isinstance(value, str) else "is not a text"
-    if fault:
-        remedy = "write names and list indices separated by dots, as readings.temperature.value or items.0.sku"
-        findings.add(path, f"'{str(value)[:100]}' {fault}", remedy)
-        return None
-    return str(value)
+    if is_path(value):
+        return str(value)
+    remedy = "write names and list indices separated by dots, as readings.temperature.value or items.0.sku, without $"
+    findings.add(path, f"'{str(value)[:100]}' is not a path", remedy)
+    return None
 
 
 def _partition(column: Column, value: object, path: str, findings: Findings) -> str | None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.paths import PATH_SCHEMA, path_steps
+
 if TYPE_CHECKING:
     from include.contracts.problems import Findings
 
@@ -21,14 +23,36 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "maxLength": 255,
         "description": "the name of the sheet to read of a workbook, as text; without it, the only visible one is read",
     },
+    "recordPath": {**PATH_SCHEMA, "description": "the path of the records in a JSON document, as response.stations"},
+    "keyColumn": {
+        "type": "string",
+        "minLength": 1,
+        "description": "the column that receives the key of each record of a JSON object of records",
+    },
 }
 
 
 @dataclass(frozen=True)
 class Dialect:
-    """How a file is written, as far as its content does not say it."""
+    """How a file is written, as far as its content does not say it.
 
+    `record_path` leads to the records of a JSON document. `key_column` receives the keys of records that are the
+    members of one object. `sheet` is the one that is read of a workbook.
+    """
+
+    record_path: str | None = None
+    key_column: str | None = None
     sheet: str | None = None
+
+    @property
+    def record_steps(self) -> tuple[str, ...]:
+        """The steps of the record path; none without one."""
+        return path_steps(self.record_path) if self.record_path is not None else ()
+
+    @property
+    def has_documents(self) -> bool:
+        """Whether JSON files are documents with the records inside, however their lines are."""
+        return self.record_path is not None or self.key_column is not None
 
 
 def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
@@ -58,4 +82,6 @@ def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
 
 
 def _compiled(options: dict[str, Any]) -> Dialect:
-    return Dialect(sheet=options.get("sheet"))
+    return Dialect(
+        record_path=options.get("recordPath"), key_column=options.get("keyColumn"), sheet=options.get("sheet")
+    )

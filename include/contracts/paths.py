@@ -8,10 +8,20 @@ member whose own name has a dot cannot be named.
 
 from __future__ import annotations
 
-MOST_STEPS = 32
+import re
+
 _MOST_CHARACTERS = 500
-# For the JSON Schema of options that are paths.
-PATH_SCHEMA = {"type": "string", "minLength": 1, "maxLength": _MOST_CHARACTERS}
+_DIGITS = 10  # fewer than an index can have in any file
+# At most 32 steps. Brackets and $ are those of other path languages.
+_STEP = r"[^.\[\]\x00-\x1f\x7f]+"
+_PATH = rf"^(?!\$){_STEP}(\.{_STEP}){{0,31}}\Z"
+# The JSON Schema of an option that is a path.
+PATH_SCHEMA = {"type": "string", "maxLength": _MOST_CHARACTERS, "pattern": _PATH}
+
+
+def is_path(value: object) -> bool:
+    """Whether a value of a contract is a path."""
+    return isinstance(value, str) and len(value) <= _MOST_CHARACTERS and re.match(_PATH, value) is not None
 
 
 def path_steps(path: str) -> tuple[str, ...]:
@@ -19,17 +29,7 @@ def path_steps(path: str) -> tuple[str, ...]:
     return tuple(path.split("."))
 
 
-def path_fault(path: str) -> str:
-    """What is wrong with a path; empty if nothing is."""
-    if len(path) > _MOST_CHARACTERS:
-        return f"has over {_MOST_CHARACTERS} characters"
-    if path.startswith("$"):
-        return "begins with $"
-    steps = path_steps(path)
-    if len(steps) > MOST_STEPS:
-        return f"has over {MOST_STEPS} steps"
-    if "" in steps:
-        return "has an empty step"
-    if any("[" in step or "]" in step for step in steps):
-        return "has brackets"
-    return "" if path.isprintable() else "has a character that cannot be printed"
+def list_index(step: str) -> int | None:
+    """The index of a list element that a step can be; None if it can only be a name."""
+    is_index = step.isascii() and step.isdecimal() and (step == "0" or not step.startswith("0"))
+    return int(step) if is_index and len(step) < _DIGITS else None

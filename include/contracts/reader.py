@@ -113,6 +113,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     own = read_properties(model, findings)
     options = own.ingestion
     _check_newest(options, {column.name: column for column in columns}, findings)
+    _check_key_column(model, own.dialect.key_column, columns, findings)
     _check_key_types(properties, columns, findings)
     _check_partitions(options, columns, findings)
     checks = _checks(schema, key, findings)
@@ -228,6 +229,17 @@ def _check_partitions(options: IngestionOptions, columns: tuple[Column, ...], fi
     if names and options.topic is not None:
         what = f"messages have no folder for {', '.join(names)}"
         findings.add("schema[0].properties", what, "remove partition, or the topic")
+
+
+def _check_key_column(
+    model: OpenDataContractStandard, name: str | None, columns: tuple[Column, ...], findings: Findings
+) -> None:
+    """Check that `keyColumn` of the dialect names a column that is in the file and has no path."""
+    if name is None or name in {column.name for column in columns if column.is_sent and column.path is None}:
+        return
+    index = [custom.property for custom in model.customProperties or []].index("dialect")
+    remedy = "name a column of this contract that is neither derived nor enriched and has no path"
+    findings.add(f"customProperties[{index}].value.keyColumn", f"'{name}' cannot receive the records' keys", remedy)
 
 
 def _checks(schema: SchemaObject, key: tuple[str, ...], findings: Findings) -> CompiledChecks:

@@ -61,6 +61,7 @@ class Code(StrEnum):
     NO_ROWS = "no-rows"
     MISSING_COLUMNS = "missing-columns"
     UNKNOWN_COLUMNS = "unknown-columns"
+    MISSING_RECORD_PATH = "missing-record-path"
     DUPLICATE_COLUMNS = "duplicate-columns"
     TOO_MANY_COLUMNS = "too-many-columns"
     UNKNOWN_FORMAT = "unknown-format"

@@ -30,6 +30,26 @@ FILES = {
         "Required columns are not in the header, or in no JSON record. The message lists them.",
         "Add them, with a header line if there was none.",
         "Required columns are missing: {missing}. The file has: {given}.",
+        {
+            "record path": Variant(
+                "{reason} A list of objects is at '{path}'.",
+                "If these are the records, add recordPath: {path} to the dialect of the contract.",
+            )
+        },
+    ),
+    Code.MISSING_RECORD_PATH: Reason(
+        Kind.FILE,
+        "No records at the record path",
+        "A JSON document lacks the `recordPath` of the contract, or has no list or object there. With `keyColumn`: no "
+        "object of records is there.",
+        "Correct `recordPath` or `keyColumn`, or send the file as agreed.",
+        "The JSON document that begins in line {line} has nothing at '{path}', where the contract's recordPath expects "
+        "the records.",
+        {
+            "no records": Variant(
+                "The JSON document that begins in line {line} has {found} {place}, where the contract expects {wanted}."
+            ),
+        },
     ),
     Code.UNKNOWN_COLUMNS: Reason(
         Kind.FILE,
@@ -64,6 +84,15 @@ FILES = {
             "key twice": Variant("The key '{key}' occurs twice in one object; only one of its values could be kept."),
             "keys of a record": Variant(
                 "Two keys of the record differ in case, spaces or dashes only, and would be one column."
+            ),
+            "record path": Variant(
+                "The key '{key}' of the record path occurs twice {where}; only one of its values could be read.",
+                "Write the key once.",
+            ),
+            "record key": Variant("The key '{key}' has several records in one object; only one of them could be kept."),
+            "key column": Variant(
+                "The record's key is '{key}', and its member '{member}' has another value: both would be the column "
+                "'{column}'."
             ),
         },
     ),
@@ -122,6 +151,9 @@ FILES = {
                 "Write the header again, without NUL characters.",
             ),
             "json": Variant("The JSON document is broken {where}: {reason}.", _UPLOAD_WHOLE),
+            "json too deep": Variant(
+                "The JSON document is nested deeper than {depth} levels outside its records {where}.", _UPLOAD_WHOLE
+            ),
             "json after array": Variant(
                 "The JSON document is broken: its array ends before the file does.", _UPLOAD_WHOLE
             ),

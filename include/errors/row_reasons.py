@@ -228,8 +228,14 @@ ROWS = {
             "document": Variant(
                 "Record {number} of the JSON document (line {line}) is longer than a record may be: over {limit:,} "
                 "bytes (INGEST_MAX_ROW_BYTES).",
+                "If it has the records inside, name their place as recordPath in the dialect of the contract. Else "
+                "check how the file was written, and upload the whole of it.",
+            ),
+            "outside": Variant(
+                "A value in line {line} of the JSON document, outside its records, is longer than a record may be: "
+                "over {limit:,} bytes (INGEST_MAX_ROW_BYTES).",
                 "Check how the file was written, and upload the whole of it.",
-            )
+            ),
         },
     ),
     Code.CONFLICTING_DUPLICATE: Reason(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from include.contracts.column_names import avro_name, hashed, matching, table_column
@@ -12,7 +13,9 @@ from include.errors import Code
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Container, Iterable, Mapping, Sequence
+
+    from include.contracts.model import Column
 
 _SHOWN = 10
 
@@ -22,13 +25,15 @@ class ColumnMap:
     """The columns of a file in their order: each is a column of the contract, an unknown one to keep, or ignored.
 
     `names` gives the contract's name by position, None where the column is unknown. `extra` are the unknown
-    columns to keep, by position: under their own names if they become columns, else together in `_rescued`.
+    columns to keep, by position: under their own names if they become columns, else together in `_rescued`. `placed`
+    are columns of the contract that the reader of the file finds inside other columns, not by a name.
     """
 
     given: tuple[str, ...]
     names: tuple[str | None, ...]
     extra: tuple[tuple[int, str], ...]
     evolves: bool
+    placed: tuple[str, ...] = ()
 
     @property
     def added(self) -> dict[str, str]:
@@ -38,11 +43,16 @@ class ColumnMap:
     @property
     def present(self) -> set[str]:
         """The contract's columns that the file has."""
-        return {name for name in self.names if name is not None}
+        return {name for name in self.names if name is not None}.union(self.placed)
 
 
 def map_columns(
-    given: Sequence[str], contract: Contract, max_columns: int, *, records_alone: bool = False
+    given: Sequence[str],
+    contract: Contract,
+    max_columns: int,
+    *,
+    records_alone: bool = False,
+    placed: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> ColumnMap:
     """Match a file's column names with the contract's: order, case, spaces and dashes do not matter.
 
@@ -52,21 +62,25 @@ def map_columns(
         max_columns: how many a file may have.
         records_alone: the names come from records that are independent of each other, as messages are. Unknown names
             that differ only in case are then kept as they are, unless they become columns.
+        placed: the contract's columns that are found by a path, each with the steps of it; none for the key of a
+            record. A name with which a path begins is known.
 
     Raises:
         FileRefusedError: too many, duplicate or missing columns, or unknown ones where the contract refuses them.
     """
     if len(given) > max_columns:
         raise FileRefusedError.for_code(Code.TOO_MANY_COLUMNS, columns=len(given), limit=max_columns)
-    wanted = wanted_columns(contract)
+    wanted = wanted_columns(contract, placed)
     names = tuple(column_of(name, wanted) for name in given)
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
     known = [(name, own) for name, own in zip(names, given, strict=True) if name is not None]
     _refuse_duplicates([key for key, _ in known], [own for _, own in known])
-    missing = [c.name for c in contract.source_columns if c.required and c.name not in names]
+    begun = {name for name, steps in placed.items() if records_alone or not steps or steps[0] in given}
+    missing = [_called(c) for c in contract.source_columns if c.required and c.name not in begun.union(names)]
     if missing:
         raise FileRefusedError.for_code(Code.MISSING_COLUMNS, missing=_list(missing), given=_list(list(given)))
-    unknown = [(position, name) for position, name in enumerate(given) if names[position] is None]
+    entered = {steps[0] for steps in placed.values() if steps}
+    unknown = [(at, name) for at, name in enumerate(given) if names[at] is None and name not in entered]
     own_names = [name for _, name in unknown]
     _refuse_duplicates(
         own_names if records_alone and not evolves else [matching(name) for name in own_names], own_names
@@ -74,7 +88,11 @@ def map_columns(
     refuse_unknown(own_names, contract)
     keep = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
     extra = tuple((at, added_column(name, contract) if evolves else name) for at, name in unknown) if keep else ()
-    return ColumnMap(tuple(given), names, extra, evolves)
+    return ColumnMap(tuple(given), names, extra, evolves, tuple(placed))
+
+
+def _called(column: Column) -> str:
+    return column.name if column.path is None else f"{column.name} (at {column.path})"
 
 
 def added_column(header: str, contract: Contract) -> str:
@@ -83,10 +101,12 @@ def added_column(header: str, contract: Contract) -> str:
     return hashed(name, matching(header)) if name in contract.by_name else name
 
 
-def unmatched(given: Iterable[str], contract: Contract) -> list[str]:
-    """The contract's columns that none of the names matches."""
-    wanted = wanted_columns(contract)
-    found = {column_of(name, wanted) for name in given}
+def unmatched(
+    given: Iterable[str], contract: Contract, placed: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> list[str]:
+    """The contract's columns that none of the names matches, without those of `placed`."""
+    wanted = wanted_columns(contract, placed)
+    found = {column_of(name, wanted) for name in given}.union(placed)
     return [column.name for column in contract.source_columns if column.name not in found]
 
 
@@ -102,9 +122,12 @@ def column_of(header: str, wanted: Mapping[str, str]) -> str | None:
     return name if name is not None else wanted.get(matching(table_column(header)))
 
 
-def wanted_columns(contract: Contract) -> dict[str, str]:
-    """The contract's columns by the normalised form of their names, and of the names that Avro gives them."""
-    columns = contract.source_columns
+def wanted_columns(contract: Contract, placed: Container[str] = ()) -> dict[str, str]:
+    """The contract's columns by the normalised form of their names, and of the names that Avro gives them.
+
+    Those of `placed` are left out.
+    """
+    columns = [column for column in contract.source_columns if column.name not in placed]
     by_avro = {matching(avro_name(column.name)): column.name for column in columns if not column.name.isascii()}
     return by_avro | {matching(column.name): column.name for column in columns}
 

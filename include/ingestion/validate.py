@@ -29,6 +29,7 @@ from include.ingestion.readers.vectorised import (
     typed_csv,
     validated_schema,
 )
+from include.ingestion.readers.vectorised_json import typed_json
 from include.ingestion.records import (
     DuplicateContentError,
     FileFormat,
@@ -98,7 +99,9 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
 
 
 def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
-    contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
+    contract, settings, text = file.contract, file.attempt.settings, file.text
+    if text.undecoded:
+        raise FallBackToSlowPath
     if file.read_as.is_columnar:
         with open_columnar(text.path, file.layout, settings) as columns:
             yield from typed_columns(columns, contract, file.connection, settings)
@@ -106,7 +109,7 @@ def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
         shape = sniff(text.path, contract, settings.max_row_bytes)
         yield from typed_csv(text, shape, contract, file.connection, settings)
     else:
-        raise FallBackToSlowPath
+        yield from typed_json(text, file.read_as, contract, file.connection, settings)
 
 
 def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
@@ -127,7 +130,7 @@ def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
 
 
 def _chunks(file: OpenFile) -> Iterator[Chunk]:
-    contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
+    contract, settings, text = file.contract, file.attempt.settings, file.text
     match file.read_as:
         case FileFormat.CSV:
             shape = sniff(text.path, contract, settings.max_row_bytes)

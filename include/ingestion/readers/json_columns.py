@@ -1,30 +1,130 @@
-"""JSON records as columns of text, one per key: then they are checked like the records of any other format.
+"""JSON records as columns of text, one per key or path: then they are checked like the records of any other format.
 
-What belongs here: mapping keys to columns, and values to the texts of cells. What does not: reading (`json_text`),
-rules.
+What belongs here: mapping keys and paths to columns, and values to the texts of cells. What does not: reading
+(`json_records`), rules.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from include.contracts.model import Contract, UnknownColumns
-from include.errors import Code
+from include.contracts.paths import is_path, list_index
+from include.errors import Code, visible
 from include.errors.registry import message
 from include.ingestion.header import ColumnMap, column_of, wanted_columns
 from include.ingestion.readers.json_values import json_cell, spelled, text_cell
-from include.ingestion.records import FileRefusedError
+from include.ingestion.records import FileFormat, FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
     from include.ingestion.readers.json_text import JsonRecord
 
+_SHOWN = 60
+_LEVELS = 4  # in which a list of records is looked for
 
-def one_spelling(batch: list[JsonRecord], known: set[str], contract: Contract, *, alone: bool) -> list[JsonRecord]:
+
+@dataclass(frozen=True)
+class JsonColumns:
+    """Where the columns of a contract are in the records of a file.
+
+    `placed` has those that are not found by a key of the record: each with the steps of its path, none for the column
+    that receives the record's own key.
+    """
+
+    contract: Contract
+    placed: Mapping[str, tuple[str, ...]]
+
+    @classmethod
+    def of(cls, contract: Contract, kind: FileFormat) -> JsonColumns:
+        """The columns of a file or of messages; only documents have keys of records."""
+        placed = {column.name: column.steps for column in contract.source_columns if column.steps}
+        key = contract.dialect.key_column
+        return cls(contract, placed if key is None or kind is FileFormat.NDJSON else {**placed, key: ()})
+
+    def of_columns(self, records: Iterator[JsonRecord]) -> Iterator[JsonRecord]:
+        """The records without a member that repeats the record's own key; one with another value there is refused."""
+        name = self.contract.dialect.key_column
+        if name is None or name not in self.placed:
+            return records
+        # What a header of the key column would match, as for any other column.
+        wanted = {found: column for found, column in wanted_columns(self.contract).items() if column == name}
+        return (record if record.members is None else _without_key(record, name, wanted) for record in records)
+
+    @cached_property
+    def keeps_remainder(self) -> bool:
+        """Whether what the paths leave of a member is kept in `_rescued`."""
+        modes = {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
+        return bool(self._tree) and self.contract.unknown_columns in modes
+
+    @cached_property
+    def _tree(self) -> dict[str, Any]:
+        """The steps of all paths; the last step of each has an empty dictionary."""
+        tree: dict[str, Any] = {}
+        for steps in self.placed.values():
+            inner = tree
+            for step in steps:
+                inner = inner.setdefault(step, {})
+        for steps in self.placed.values():
+            inner = tree
+            for step in steps[:-1]:
+                inner = inner.get(step, {})
+            if steps and steps[-1] in inner:
+                inner[steps[-1]] = {}
+        return tree
+
+    def remainder(self, members: Mapping[str, Any], named: Container[str]) -> dict[str, Any]:
+        """What the paths leave of the members with which they begin; `named` are those that are columns themselves."""
+        entered = ((key, remaining(members[key], inner)) for key, inner in self._tree.items() if key in members)
+        return {key: value for key, value in entered if value is not None and key not in named}
+
+
+def value_at(value: Any, steps: Iterable[str]) -> Any:
+    """The value at a path inside a value; None where it leads nowhere."""
+    for step in steps:
+        if type(value) is dict:
+            value = value.get(step)
+        elif type(value) is list and (index := list_index(step)) is not None and index < len(value):
+            value = value[index]
+        else:
+            return None
+    return value
+
+
+def remaining(value: Any, tree: Mapping[str, Any]) -> Any:
+    """What is left of a value without what the paths of `tree` lead to; None if nothing is.
+
+    Elements of a list keep their index: null is where one was taken.
+    """
+    if not tree:
+        return None
+    if type(value) is dict:
+        left = {key: remaining(member, tree[key]) if key in tree else member for key, member in value.items()}
+        return {key: member for key, member in left.items() if key not in tree or member is not None} or None
+    if type(value) is list:
+        items = [remaining(item, tree[str(at)]) if str(at) in tree else item for at, item in enumerate(value)]
+        return items if any(item is not None for item in items) else None
+    return value
+
+
+def _without_key(record: JsonRecord, name: str, wanted: Mapping[str, str]) -> JsonRecord:
+    members = record.members or {}
+    same = [member for member in members if column_of(member, wanted) is not None]
+    for member in same:
+        if members[member] is not None and text_cell(members[member]) != record.key:
+            key, shown = visible((record.key or "")[:_SHOWN]), visible(member[:_SHOWN])
+            fault = message(Code.DUPLICATE_COLUMNS, "key column", key=key, member=shown, column=name)
+            return record._replace(members=None, code=Code.DUPLICATE_COLUMNS, message=fault)
+    return record._replace(members={key: members[key] for key in members if key not in same}) if same else record
+
+
+def one_spelling(batch: list[JsonRecord], known: set[str], columns: JsonColumns, *, alone: bool) -> list[JsonRecord]:
     """Add the keys of the records to `known`, in which each column of the contract has one key.
 
     Independent records (`alone`), such as messages, may differ in the spelling of keys: each key gets the name of its
@@ -36,7 +136,7 @@ def one_spelling(batch: list[JsonRecord], known: set[str], contract: Contract, *
     for record in batch:
         if record.members is not None:
             known.update(record.members)
-    wanted = wanted_columns(contract)
+    wanted = wanted_columns(columns.contract, columns.placed)
     keys: dict[str, list[str]] = defaultdict(list)
     for key in sorted(known):
         if (name := column_of(key, wanted)) is not None:
@@ -64,24 +164,68 @@ def _renamed(record: JsonRecord, names: dict[str, str]) -> JsonRecord:
     return record._replace(members=None, code=Code.DUPLICATE_COLUMNS, message=fault)
 
 
-def json_table(batch: Sequence[JsonRecord], first: int, columns: ColumnMap, contract: Contract) -> pa.Table:
-    """The readable records as a table: `_source_row` from `first`, `_source_line`, `_raw`, c0, c1 ... and `rescued`."""
+def json_table(batch: Sequence[JsonRecord], first: int, columns: ColumnMap, given: JsonColumns) -> pa.Table:
+    """The readable records as a table.
+
+    Its columns are `_source_row` from `first`, `_source_line`, `_raw`, one for each key (c0, c1 ...), one for each
+    placed column (p0, p1 ...) and `rescued`.
+    """
     kept = [(first + at, record) for at, record in enumerate(batch) if record.members is not None]
     members = [record.members for _, record in kept if record.members is not None]
-    arrays = [
-        pa.array([row for row, _ in kept], pa.int64()),
-        pa.array([record.line for _, record in kept], pa.int64()),
-        pa.array([record.raw for _, record in kept], pa.string()),
-    ]
-    for key, name in zip(columns.given, columns.names, strict=True):
-        is_json = name is not None and contract.by_name[name].type.is_document
-        cell = json_cell if is_json else text_cell
-        arrays.append(pa.array([cell(record.get(key)) for record in members], pa.string()))
-    unknown = {columns.given[at] for at, _ in columns.extra}
-    if unknown and contract.unknown_columns is UnknownColumns.RESCUE:
-        parts = [{key: value for key, value in record.items() if key in unknown} for record in members]
-        arrays.append(pa.array([spelled(part) if part else None for part in parts], pa.string()))
-    else:
-        arrays.append(pa.nulls(len(kept), pa.string()))
-    names = ["_source_row", "_source_line", "_raw", *(f"c{at}" for at in range(len(columns.given))), "rescued"]
-    return pa.Table.from_arrays(arrays, names=names)
+    arrays = {
+        "_source_row": pa.array([row for row, _ in kept], pa.int64()),
+        "_source_line": pa.array([record.line for _, record in kept], pa.int64()),
+        "_raw": pa.array([record.raw for _, record in kept], pa.string()),
+    }
+    for at, (key, name) in enumerate(zip(columns.given, columns.names, strict=True)):
+        cell = _cell(given.contract, name)
+        arrays[f"c{at}"] = pa.array([cell(record.get(key)) for record in members], pa.string())
+    for at, name in enumerate(columns.placed):
+        cell, steps = _cell(given.contract, name), given.placed[name]
+        if steps:
+            values = [cell(value_at(record, steps)) for record in members]
+        else:
+            values = [cell(record.key) for _, record in kept]
+        arrays[f"p{at}"] = pa.array(values, pa.string())
+    arrays["rescued"] = pa.array(_rescued(members, columns, given), pa.string())
+    return pa.table(arrays)
+
+
+def _cell(contract: Contract, name: str | None) -> Callable[[Any], str | None]:
+    return json_cell if name is not None and contract.by_name[name].type.is_document else text_cell
+
+
+def _rescued(members: list[dict[str, Any]], columns: ColumnMap, given: JsonColumns) -> list[str | None]:
+    """The unknown members of each record, and what paths leave of the others, as JSON."""
+    is_rescue = given.contract.unknown_columns is UnknownColumns.RESCUE
+    unknown = {columns.given[at] for at, _ in columns.extra} if is_rescue else set()
+    named = {key for key, name in zip(columns.given, columns.names, strict=True) if name is not None}
+    if not (unknown or given.keeps_remainder):
+        return [None] * len(members)
+    parts = [{key: value for key, value in record.items() if key in unknown} for record in members]
+    if given.keeps_remainder:
+        parts = [part | given.remainder(record, named) for part, record in zip(parts, members, strict=True)]
+    return [spelled(part) if part else None for part in parts]
+
+
+def without_record_path(refusal: FileRefusedError, batch: Sequence[JsonRecord]) -> FileRefusedError:
+    """The refusal, which names a likely record path if a record has a list of objects inside."""
+    if refusal.code is not Code.MISSING_COLUMNS or not batch:
+        return refusal
+    path = _likely_path(batch[0].members or {})
+    if path is None:
+        return refusal
+    return FileRefusedError.for_code(Code.MISSING_COLUMNS, "record path", reason=refusal.message, path=visible(path))
+
+
+def _likely_path(members: dict[str, Any]) -> str | None:
+    """The path of the longest list of objects near the top of an object."""
+    found: list[tuple[int, str]] = []
+    level: list[tuple[str, Any]] = [(key, value) for key, value in members.items() if is_path(key) and "." not in key]
+    for _ in range(_LEVELS):
+        lists = [(path, value) for path, value in level if type(value) is list and value]
+        found += [(len(value), path) for path, value in lists if all(type(item) is dict for item in value)]
+        inside = [(path, value) for path, value in level if type(value) is dict]
+        level = [(f"{path}.{key}", inner) for path, value in inside for key, inner in value.items() if "." not in key]
+    paths = [path for _, path in sorted(found, key=lambda one: -one[0])]
+    return next(filter(is_path, paths), None)

@@ -78,6 +78,18 @@ def read_value(text: str, at: int = 0) -> tuple[Any, int]:
         raise NestedTooDeepError from None
 
 
+def pass_value(text: str, at: int) -> int | None:
+    """The end of the valid value that begins at `at`; None if there is none, or if it is not complete.
+
+    Its objects may have a key twice: the value is not kept.
+    """
+    try:
+        _, end = _pass(text, at)
+    except (ValueError, StopIteration, RecursionError):
+        return None
+    return int(end)
+
+
 def value_end(text: str, at: int) -> int | None:
     """The end of an object or array by its brackets only, for values that cannot be read. None if it has no end."""
     depth = 0
@@ -284,13 +296,16 @@ def _constant(name: str) -> None:
     raise NotJsonError(f"{name} is no JSON value")
 
 
-def _scanner(number: type[str]) -> Callable[[str, int], tuple[Any, int]]:
+def _scanner(
+    number: type[str], pairs: Callable[[Sequence[tuple[str, Any]]], Any] | None
+) -> Callable[[str, int], tuple[Any, int]]:
     scan: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
-        parse_int=number, parse_float=number, parse_constant=_constant, object_pairs_hook=_object
+        parse_int=number, parse_float=number, parse_constant=_constant, object_pairs_hook=pairs
     ).scan_once  # type: ignore[attr-defined]
     return scan
 
 
-_scan = _scanner(Number)
+_scan = _scanner(Number, _object)
 # For checks that do not use the numbers: plain `str` is faster than `Number`.
-_check = _scanner(str)
+_check = _scanner(str, _object)
+_pass = _scanner(str, None)

@@ -5,7 +5,7 @@ What belongs here: finding records again after the file was read. What does not:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ import numpy as np
 from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import CsvRecord, data_records, sniff
-from include.ingestion.readers.json_text import JsonRecord, document_records, ndjson_records
+from include.ingestion.readers.json_records import json_records
 from include.ingestion.readers.parquet_text import parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import BATCH_ROWS
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     import duckdb
     import numpy.typing as npt
 
+    from include.contracts.model import Contract
     from include.ingestion.attempt import Attempt
+    from include.ingestion.readers.json_text import JsonRecord
     from include.ingestion.records import Layout, SpooledFile
 
 Raw = tuple[int, int | None, str]
@@ -45,6 +47,14 @@ class OpenFile:
     def read_as(self) -> FileFormat:
         """The format in which `text` is read: NDJSON for a workbook or an Avro file, which became that."""
         return (self.text.layout or self.layout).format
+
+    @property
+    def contract(self) -> Contract:
+        """The contract as it holds for the file: in a workbook, a column with a path is found by its name."""
+        contract = self.attempt.contract
+        if not self.layout.format.is_workbook or not any(column.path for column in contract.columns):
+            return contract
+        return replace(contract, columns=tuple(replace(column, path=None) for column in contract.columns))
 
 
 def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
@@ -70,10 +80,8 @@ def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
     match file.read_as:
         case FileFormat.CSV:
             return data_records(path, sniff(path, file.attempt.contract, limit), limit)
-        case FileFormat.NDJSON:
-            return ndjson_records(path, limit, one_per_line=file.text.records_alone)
-        case _:
-            return document_records(path, limit)
+        case kind:
+            return json_records(file.text, kind, file.attempt.contract, limit)
 
 
 def _columnar(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:

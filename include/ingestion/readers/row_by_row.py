@@ -21,12 +21,18 @@ from include.ingestion.chunk_query import Cells, Chunk, ChunkQuery
 from include.ingestion.header import ColumnMap, map_columns, unmatched
 from include.ingestion.messages import explain_unwritable
 from include.ingestion.readers.csv_text import CsvRecord, CsvShape, data_records
-from include.ingestion.readers.json_columns import json_table, one_spelling
-from include.ingestion.readers.json_text import JsonRecord, document_records, ndjson_records
+from include.ingestion.readers.json_columns import (
+    JsonColumns,
+    json_table,
+    one_spelling,
+    without_record_path,
+)
+from include.ingestion.readers.json_records import json_records
+from include.ingestion.readers.json_text import JsonRecord
 from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.readers.parquet_text import ParquetRecords, parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
-from include.ingestion.records import FileFormat, Reject, SpooledFile
+from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -98,11 +104,10 @@ def read_json_rows(
     Raises:
         FileRefusedError: no record has a required key, or `map_columns` or a reader refuses the file.
     """
+    given = JsonColumns.of(contract, kind)
 
     def records() -> Iterator[JsonRecord]:
-        if kind is FileFormat.NDJSON:
-            return ndjson_records(text.path, settings.max_row_bytes, one_per_line=text.records_alone)
-        return document_records(text.path, settings.max_row_bytes)
+        return given.of_columns(json_records(text, kind, contract, settings.max_row_bytes))
 
     known: set[str] = set()
     if contract.unknown_columns is UnknownColumns.EVOLVE:
@@ -110,28 +115,32 @@ def read_json_rows(
         _read_keys(records(), known, settings.max_columns)
     first, remaining = 1, records()
     while batch := _next_records(remaining):
-        batch = one_spelling(batch, known, contract, alone=text.records_alone)
+        batch = one_spelling(batch, known, given, alone=text.records_alone)
         # A required key that no record has is a missing column, unless there are no records. The first record with
         # the key may be in a later chunk.
         alone = text.records_alone or not (known or any(record.members is not None for record in batch))
-        if not alone and _lacks_required(known, contract):
-            _read_keys(records(), known, settings.max_columns, contract)
-        given = sorted(known.union(unmatched(known, contract)) if alone else known)
-        columns = map_columns(given, contract, settings.max_columns, records_alone=text.records_alone)
+        if not alone and _lacks_required(known, given):
+            _read_keys(records(), known, settings.max_columns, given)
+        names = sorted(known.union(unmatched(known, contract, given.placed)) if alone else known)
+        try:
+            columns = map_columns(names, contract, settings.max_columns, records_alone=alone, placed=given.placed)
+        except FileRefusedError as refusal:
+            raise without_record_path(refusal, batch) from refusal
         with _paused_collector():
-            table = json_table(batch, first, columns, contract)
-        chunk = ChunkQuery(contract, _positional(columns, rescued="rescued")).run(connection, table)
+            table = json_table(batch, first, columns, given)
+        cells = _positional(columns, rescued="rescued", keeps_more=given.keeps_remainder)
+        chunk = ChunkQuery(contract, cells).run(connection, table)
         rejects = _structure_rejects(batch, first) + chunk.rejects
         yield Chunk(len(batch), chunk.good, sorted(rejects, key=lambda reject: reject.source_row))
         first += len(batch)
 
 
 def _read_keys(
-    records: Iterator[JsonRecord], known: set[str], max_columns: int, required_of: Contract | None = None
+    records: Iterator[JsonRecord], known: set[str], max_columns: int, required_of: JsonColumns | None = None
 ) -> None:
     """Add the keys of the records to `known`, until there are more than `max_columns`.
 
-    With `required_of`: until each of that contract's required columns has a key.
+    With `required_of`: until each of that contract's required columns has a key, or its path a beginning.
     """
     for record in records:
         before = len(known)
@@ -142,8 +151,10 @@ def _read_keys(
             break
 
 
-def _lacks_required(keys: set[str], contract: Contract) -> bool:
-    return any(contract.by_name[name].required for name in unmatched(keys, contract))
+def _lacks_required(keys: set[str], given: JsonColumns) -> bool:
+    contract = given.contract
+    lacking = [name for name, steps in given.placed.items() if steps and steps[0] not in keys]
+    return any(contract.by_name[name].required for name in (*lacking, *unmatched(keys, contract, given.placed)))
 
 
 def _structure_rejects(batch: Sequence[CsvRecord | JsonRecord], first: int) -> list[Reject]:
@@ -189,12 +200,20 @@ def _unwritable(records: ParquetRecords, columns: ColumnMap) -> Iterator[Reject]
         yield Reject(row, None, columns.names[at], code, message, "")
 
 
-def _positional(columns: ColumnMap, rescued: str | None = None) -> Cells:
-    """The expressions of cells by position. `rescued` is the table's column with the unknown values, if it has one."""
+def _positional(columns: ColumnMap, rescued: str | None = None, *, keeps_more: bool = False) -> Cells:
+    """The expressions of cells by position.
+
+    Args:
+        columns: the columns of the file.
+        rescued: the table's column with the unknown values, if it has one.
+        keeps_more: that column has more than the values of unknown columns.
+    """
     texts = {name: f"c{at}" for at, name in enumerate(columns.names) if name is not None}
+    texts |= {name: f"p{at}" for at, name in enumerate(columns.placed)}
     if columns.evolves:
-        return Cells(texts, tuple((name, f"c{at}") for at, name in columns.extra), columns.added)
-    if not columns.extra:
+        extra = tuple((name, f"c{at}") for at, name in columns.extra)
+        return Cells(texts, extra, columns.added, rescued if keeps_more else None)
+    if not columns.extra and not keeps_more:
         return Cells(texts)
     pairs = ", ".join(f"{literal(name)}, nullif(c{at}, '')" for at, name in columns.extra)
     return Cells(texts, rescued=rescued or f"json_object({pairs})::VARCHAR")

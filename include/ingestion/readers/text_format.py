@@ -12,6 +12,8 @@ No single line determines the format: a bad first line of NDJSON is one refused 
    only if the whole array is on the first line, and a later line is an object of the contract.
 3. Any other text is CSV if its first record names a column of the contract; its cells may hold JSON. Otherwise it is
    NDJSON if a later line is an object that has a column of the contract, and CSV if there is none.
+
+With a record path or a key column in the contract there is no NDJSON: JSON is then a document, or one after another.
 """
 
 from __future__ import annotations
@@ -54,6 +56,12 @@ def text_format(text: str, contract: Contract, *, is_whole: bool) -> FileFormat:
         contract: the file's.
         is_whole: it is the whole file. Otherwise a text without a line end is longer than a row may be.
     """
+    found = _of_text(text, contract, is_whole=is_whole)
+    is_document = found is FileFormat.NDJSON and contract.dialect.has_documents
+    return FileFormat.JSON if is_document else found
+
+
+def _of_text(text: str, contract: Contract, *, is_whole: bool) -> FileFormat:
     if text.startswith("{"):
         return _of_objects(text, is_whole=is_whole)
     if text.startswith("[") and _ARRAY.match(text):
@@ -154,4 +162,5 @@ def _is_row(line: str, contract: Contract) -> bool:
         members = _DECODER.decode(line)
     except (ValueError, RecursionError):
         return False
-    return count_known(members, contract) > 0
+    has_path = any(column.steps[0] in members for column in contract.source_columns if column.steps)
+    return has_path or count_known(members, contract) > 0

@@ -89,25 +89,30 @@ def typed_csv(
         raise FallBackToSlowPath
     # Arrow reads rows of up to two blocks, which must not be longer than a row may be.
     block = min(_BLOCK_BYTES, settings.max_row_bytes // 2)
-    with _falling_back():
+    with falling_back():
         reader = pyarrow.csv.open_csv(
             text.path,
             read_options=pyarrow.csv.ReadOptions(block_size=block),
             parse_options=pyarrow.csv.ParseOptions(
                 delimiter=shape.delimiter, newlines_in_values=text.has_quote, ignore_empty_lines=True
             ),
-            convert_options=pyarrow.csv.ConvertOptions(
-                column_types=_csv_types(text, shape, columns, contract, settings),
-                null_values=[""],
-                strings_can_be_null=True,
-                true_values=_spellings(TRUE_WORDS),
-                false_values=_spellings(FALSE_WORDS),
-            ),
+            convert_options=convert_options(_csv_types(text, shape, columns, contract, settings)),
         )
         if tuple(reader.schema.names) != shape.header:
             raise FallBackToSlowPath  # Arrow keeps a byte order mark before the header: its types would not match
         batches = _without_header_again(reader, shape)
-        yield from _checked(batches, columns, contract, connection, check_nul=False)
+        yield from checked(batches, columns, contract, connection, check_nul=False)
+
+
+def convert_options(types: dict[str, pa.DataType]) -> pyarrow.csv.ConvertOptions:
+    """How Arrow converts cells: an empty one is null, in every type."""
+    return pyarrow.csv.ConvertOptions(
+        column_types=types,
+        null_values=[""],
+        strings_can_be_null=True,
+        true_values=_spellings(TRUE_WORDS),
+        false_values=_spellings(FALSE_WORDS),
+    )
 
 
 def _without_header_again(batches: Iterable[pa.RecordBatch], shape: CsvShape) -> Iterator[pa.RecordBatch]:
@@ -148,9 +153,9 @@ def typed_columns(
             raise FallBackToSlowPath
     if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
         raise FallBackToSlowPath
-    with _falling_back():
+    with falling_back():
         batches = file.batches(BATCH_ROWS, BATCH_BYTES)
-        yield from _checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
+        yield from checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
 
 
 def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -167,7 +172,7 @@ def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch
 
 
-def _checked(
+def checked(
     batches: Iterator[pa.RecordBatch],
     columns: ColumnMap,
     contract: Contract,
@@ -175,6 +180,11 @@ def _checked(
     *,
     check_nul: bool,
 ) -> Iterator[pa.Table]:
+    """Typed tables of the contract's columns, from batches of a file's columns, if no row breaks a rule.
+
+    Raises:
+        FallBackToSlowPath: a row does.
+    """
     schema = validated_schema(contract, columns.added)
     added = tuple(columns.added)
     # Only Parquet needs these checks: a CSV file with a NUL is not read here, and its rescued texts are valid JSON.
@@ -317,21 +327,31 @@ def _to_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def _csv_types(
     text: SpooledFile, shape: CsvShape, columns: ColumnMap, contract: Contract, settings: IngestSettings
 ) -> dict[str, pa.DataType]:
-    """Arrow types by the file's column names. The first row shows whether times have an offset."""
-    types = {}
+    """Arrow types by the file's column names."""
     records = read_records(text.path, shape.delimiter, len(shape.header), settings.max_row_bytes)
     next(records)
-    sample = next(records, None)
-    for at, (given, name) in enumerate(zip(columns.given, columns.names, strict=True)):
-        kind = arrow_type(contract.by_name[name]) if name is not None else pa.string()
-        if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
-            kind = pa.string()  # see _decimals and _doubles
-        if pa.types.is_timestamp(kind) and kind.tz and sample and sample.fields:
-            moment = sample.fields[at].strip()
-            has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
-            kind = kind if has_offset else pa.timestamp("us")
-        types[given] = kind
-    return types
+    first = next(records, None)
+    sample = first.fields if first and first.fields else [""] * len(columns.given)
+    kinds = (
+        read_as(contract.by_name[name] if name else None, cell)
+        for name, cell in zip(columns.names, sample, strict=False)
+    )
+    return dict(zip(columns.given, kinds, strict=True))
+
+
+def read_as(column: Column | None, sample: str) -> pa.DataType:
+    """The Arrow type as which the CSV reader reads a column; `sample` is the first cell, as text.
+
+    It shows whether times have an offset. An unknown column is text.
+    """
+    kind = arrow_type(column) if column is not None else pa.string()
+    if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
+        return pa.string()  # see _decimals and _doubles
+    if pa.types.is_timestamp(kind) and kind.tz and sample:
+        moment = sample.strip()
+        has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
+        return kind if has_offset else pa.timestamp("us")
+    return kind
 
 
 def _spellings(words: tuple[str, ...]) -> list[str]:
@@ -358,7 +378,7 @@ def _has_stray_quotes(path: Path, delimiter: str) -> bool:
 
 
 @contextmanager
-def _falling_back() -> Iterator[None]:
+def falling_back() -> Iterator[None]:
     """Turn an error of Arrow or DuckDB into `FallBackToSlowPath`."""
     try:
         yield

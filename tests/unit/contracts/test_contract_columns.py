@@ -14,15 +14,9 @@ pytestmark = pytest.mark.unit
 
 WHERE = "schema[0].properties[1]"
 BAD_PATHS = {
-    "$.a.b": "begins with $",
-    "a..b": "has an empty step",
-    "a.": "has an empty step",
-    "items[0].sku": "has brackets",
-    "a\nb": "cannot be printed",
-    ".".join("a" * 33): "over 32 steps",
-    "x" * 501: "over 500 characters",
-    3: "is not a text",
-}
+    "dollar": "$.a.b", "empty step": "a..b", "empty last step": "a.", "brackets": "items[0].sku", "line end": "a\nb",
+    "33 steps": ".".join("a" * 33), "too long": "x" * 501, "number": 3, "empty": "",
+}  # fmt: skip
 
 
 def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
@@ -120,9 +114,9 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
                 {"customProperties": [{"property": "path", "value": value}]},
                 {},
                 f"{WHERE}.customProperties[0].value",
-                message,
+                "is not a path",
             )
-            for value, message in BAD_PATHS.items()
+            for value in BAD_PATHS.values()
         ),
         (
             {
@@ -188,7 +182,7 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
     ids=[
         "measure", "other column name", "other table name", "property of the dataset", "format of a text",
         "broken pattern", "time zone", "cleaning is no list",
-        *(f"path {fault}" for fault in BAD_PATHS.values()), "path of a derived column",
+        *(f"path {fault}" for fault in BAD_PATHS), "path of a derived column",
         *(f"folder {at}" for at in range(6)), "folder of a document", "folder of a derived column",
         "path of a folder", "empty expression",
         "format of another kind",

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from include.contracts.model import Column, ColumnType
 from include.errors import Code
-from include.ingestion.readers import json_text
-from include.ingestion.readers.json_text import document_records, ndjson_records
+from include.ingestion.readers import json_document
+from include.ingestion.readers.json_document import document_records
+from include.ingestion.readers.json_text import ndjson_records
 
 pytestmark = pytest.mark.unit
 
@@ -75,7 +76,7 @@ def test_document_records_finds_every_element_and_its_line(tmp_path_factory, ele
     path = tmp_path_factory.mktemp("json") / "text"
     path.write_text(text + "]")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_text, "READ_CHARACTERS", cut)
+        patch.setattr(json_document, "READ_CHARACTERS", cut)
         found = list(document_records(path, 10_000))
     assert [record.line for record in found] == lines
     for record, (_, value, _, _) in zip(found, elements, strict=True):
@@ -87,7 +88,7 @@ def test_document_records_do_not_depend_on_where_its_chunks_end(tmp_path: Path, 
     path = tmp_path / "text"
     path.write_bytes(b"[1.5e+3,\r\r\n0.10 ,-2E-7,\r\n{}]")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(json_text, "READ_CHARACTERS", cut)
+        patch.setattr(json_document, "READ_CHARACTERS", cut)
         found = [(record.line, record.raw) for record in document_records(path, 10_000)]
     assert found == [(1, "1.5e+3"), (3, "0.10"), (3, "-2E-7"), (4, "{}")]
 
