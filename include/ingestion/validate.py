@@ -13,7 +13,6 @@ from include.errors import Code
 from include.ingestion.attempt import find_duplicate
 from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.engine import engine
-from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.partitions import content_identity
 from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import sniff
@@ -137,8 +136,7 @@ def _chunks(file: OpenFile) -> Iterator[Chunk]:
             yield from read_csv_rows(text, shape, contract, file.connection, settings)
         case kind if kind.is_columnar:
             with open_columnar(text.path, file.layout, settings) as columns:
-                batches = columns.batches(BATCH_ROWS, TEXT_BATCH_BYTES)
-                yield from read_column_rows(batches, contract, file.connection, settings)
+                yield from read_column_rows(columns, contract, file.connection, settings)
         case kind:
             yield from read_json_rows(text, kind, contract, file.connection, settings)
 

@@ -22,6 +22,7 @@ from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
 from include.ingestion.readers.csv_text import CsvShape, read_records
+from include.ingestion.readers.nested_columns import PlacedColumns
 from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
 from include.ingestion.readers.text_lines import BYTE_ORDER_MARK
@@ -146,15 +147,15 @@ def typed_columns(
         FallBackToSlowPath: a column or a value does not fit.
         FileRefusedError: the file cannot be read, or lacks columns.
     """
-    refuse_nul(file.schema_arrow.names)
-    columns = map_columns(file.schema_arrow.names, contract, settings.max_columns)
-    for name, entry in zip(columns.names, file.schema_arrow, strict=True):
-        if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, entry.type):
+    placed = PlacedColumns(file, contract, settings.max_columns)
+    columns, types = placed.columns, placed.schema_arrow.types
+    for name, kind in zip(columns.names, types, strict=True):
+        if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, kind):
             raise FallBackToSlowPath
-    if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
+    if columns.remainders or any(not pa.types.is_string(types[at]) for at, _ in columns.extra):
         raise FallBackToSlowPath
     with falling_back():
-        batches = file.batches(BATCH_ROWS, BATCH_BYTES)
+        batches = placed.batches(BATCH_ROWS, BATCH_BYTES)
         yield from checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
 
 
