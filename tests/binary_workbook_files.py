@@ -24,8 +24,8 @@ def record(kind: int, content: bytes = b"") -> bytes:
 def _varint(value: int) -> bytes:
     parts = bytearray()
     while True:
-        value, rest = value >> 7, value & 0x7F
-        parts.append(rest | (0x80 if value else 0))
+        value, low = value >> 7, value & 0x7F
+        parts.append(low | (0x80 if value else 0))
         if not value:
             return bytes(parts)
 

@@ -29,8 +29,8 @@ def column_letters(at: int) -> str:
     letters = ""
     at += 1
     while at:
-        at, rest = divmod(at - 1, 26)
-        letters = chr(ord("A") + rest) + letters
+        at, letter = divmod(at - 1, 26)
+        letters = chr(ord("A") + letter) + letters
     return letters
 
 

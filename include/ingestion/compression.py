@@ -1,4 +1,4 @@
-"""Expands gzip, Zstandard, bzip2 and xz, and tells data that is cut off from data that is damaged.
+"""Expands gzip, Zstandard, bzip2 and xz, and distinguishes data that is cut off from data that is damaged.
 
 What belongs here: one stream of compressed bytes. What does not: how much it may expand to (`expansion`), archives.
 

@@ -55,8 +55,8 @@ def content_identity(contract: Contract, sha256: str) -> str:
 
     Equal bytes in two folders are two files.
     """
-    facts = [f"{column.name}={column.derived}" for column in contract.columns if column.partition]
-    return hashlib.sha256("\0".join([sha256, *facts]).encode()).hexdigest() if facts else sha256
+    folders = [f"{column.name}={column.derived}" for column in contract.columns if column.partition]
+    return hashlib.sha256("\0".join([sha256, *folders]).encode()).hexdigest() if folders else sha256
 
 
 def _value(key: str, column: Column) -> str | None:

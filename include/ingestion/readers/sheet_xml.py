@@ -122,10 +122,10 @@ class _XlsxScanner:
         if name == "v":
             self._expat.CharacterDataHandler = None
         elif name == "c":
-            self._place()
+            self._find_column()
             self._end_of_cell()
 
-    def _place(self) -> None:
+    def _find_column(self) -> None:
         """The cell's column, by its reference; without one it follows the cell before."""
         reference = self._cell.get("r")
         column = self._column + 1

@@ -163,7 +163,7 @@ def test_values_in_maps_fixed_lists_and_slices() -> None:
     assert value_at(pa.array([1, 2]), ["a"]).to_pylist() == [None, None]
 
 
-def test_remaining_keeps_the_rest_of_a_structure() -> None:
+def test_remaining_keeps_other_members_of_a_structure() -> None:
     rows = pa.array([{"a": {"b": 1, "c": 2}, "d": [1]}, None])
     assert remaining(rows, [("a", "b")]).to_pylist() == [{"a": {"c": 2}, "d": [1]}, None]
     assert remaining(rows, [("a", "b"), ("a", "c")]).to_pylist() == [{"d": [1]}, None]
