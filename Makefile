@@ -184,6 +184,7 @@ soak: $(STAMP) ## measure growth under steady load, or the cost of an idle platf
 	@$(PYTHON) -m proof.soak $${MINUTES:+--minutes "$$MINUTES"} $${IDLE:+--idle}
 
 mutation: $(STAMP) ## change the core's code and check that a test fails: make mutation [ONLY=module] [MUTANTS=]
+	@$(call renamed,dev mutation)
 	@$(PYTHON) -m proof.mutation $${ONLY:+--only "$$ONLY"} $${MUTANTS:+--mutants "$$MUTANTS"}
 
 ##@ Work on the code

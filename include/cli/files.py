@@ -17,7 +17,7 @@ from include.errors.registry import remedies, stops_the_work
 _COLUMNS = ("id", "status", "dataset", "file", "read", "loaded", "rejected", "code")
 _ERROR_COLUMNS = ("source_row", "source_line", "column_name", "code", "message")
 _QUARANTINED_COLUMNS = ("file_id", "dataset", "status", "error_code", "object_key")
-_COUNTED = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected")
+_COUNTED = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected", "deleted")
 
 
 class FailedStage(StrEnum):
@@ -70,13 +70,14 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
         "message": entry["error_message"],
         "rows": ", ".join(counts),
         "rejected": ", ".join(rejects),
+        "not deleted": entry["deletes_skipped"] or None,
         "attempts": entry["attempts"],
         "run": f"{entry['dag_id']} {entry['run_id']}",
         **{moment.removesuffix("_at"): entry[moment] for moment in sorted(entry) if moment.endswith("_at")},
     }
     for name, value in lines.items():
         if value not in {None, ""}:
-            typer.echo(f"{name:<10} {visible(str(value))}")
+            typer.echo(f"{name:<11} {visible(str(value))}")
     _print_remedies(codes)
     if rejects:
         typer.echo(f"\nThe refused rows: filegate errors {file_id}")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.contracts.model import OnDuplicate, UnknownColumns
+from include.contracts.model import Deletes, OnDuplicate, UnknownColumns
 
 if TYPE_CHECKING:
     from include.contracts.model import Column, Contract, ErrorBudget
@@ -44,15 +44,39 @@ def _overview(contract: Contract) -> str:
         "Owner": contract.owner or "not named",
         "Table": f"`raw.{contract.dataset}`",
         "Key": ", ".join(f"`{name}`" for name in contract.key),
-        "Newest row": f"greatest `{contract.newest_by}`" if contract.newest_by else "the one of the file written last",
-        "Rows of a file with one key": _ON_DUPLICATE[contract.on_duplicate],
+        **_which_row(contract),
+        **({"Deletes": _deletes(contract)} if contract.deletes else {}),
         "Files": _listed([f"incoming/{contract.dataset}/*", *(f"incoming/{p}" for p in contract.file_patterns)]),
         "Unknown columns": _UNKNOWN[contract.unknown_columns],
         "Error budget": _budget(contract.budget),
     }
+    if contract.min_share_of_usual is not None:
+        share = _percent(contract.min_share_of_usual)
+        properties["Rows of a file"] = f"at least {share} of the median of the last ten files"
     if contract.freshness_hours is not None:
         properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in properties.items())])
+
+
+def _which_row(contract: Contract) -> dict[str, str]:
+    if contract.appends:
+        return {"Rows": "each is inserted; none replaces another"}
+    return {
+        "Newest row": f"greatest `{contract.newest_by}`" if contract.newest_by else "the one of the file written last",
+        "Rows of a file with one key": _ON_DUPLICATE[contract.on_duplicate],
+    }
+
+
+def _deletes(contract: Contract) -> str:
+    what = "marked in `_deleted_at`" if contract.deletes is Deletes.SOFT else "deleted"
+    if contract.is_snapshot:
+        most = _percent(contract.max_delete_share)
+        return f"rows that a file lacks are {what}; a file that lacks more than {most} of the rows is quarantined"
+    return f"the row of a message without a value is {what}"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.4%}".rstrip("0%").rstrip(".") + " %"
 
 
 def _budget(budget: ErrorBudget) -> str:
@@ -62,7 +86,7 @@ def _budget(budget: ErrorBudget) -> str:
     if budget.rows:
         bounds.append(f"{budget.rows:,} rows")
     if budget.share:
-        bounds.append(f"{budget.share:.4%}".rstrip("0%").rstrip(".") + " % of the rows")
+        bounds.append(f"{_percent(budget.share)} of the rows")
     if not bounds:
         return "none: one bad row quarantines the file"
     return f"at most {' and '.join(bounds)} of a file may be rejected; all others load"

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from include.contracts.dialect import Dialect, read_dialect
 from include.contracts.file_patterns import MAX_PATTERNS, pattern_fault
-from include.contracts.model import ErrorBudget, OnDuplicate, UnknownColumns
+from include.contracts.model import APPEND_KEY, Deletes, ErrorBudget, Mode, OnDuplicate, UnknownColumns
 from include.contracts.problems import nearest
 
 if TYPE_CHECKING:
@@ -19,10 +20,24 @@ if TYPE_CHECKING:
 
     from include.contracts.problems import Findings
 
-_KEYS = ("newestBy", "onDuplicate", "filePatterns", "topic", "unknownColumns", "errorBudget")
+_KEYS = (
+    "key",
+    "newestBy",
+    "onDuplicate",
+    "mode",
+    "deletes",
+    "maxDeleteShare",
+    "minShareOfUsual",
+    "filePatterns",
+    "topic",
+    "unknownColumns",
+    "errorBudget",
+)
+_MAX_DELETE_SHARE = 0.1
 # Characters that Kafka allows; short enough for a suffix and for a DAG's id.
 _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _MAX_ROWS = 2**31
+_Word = TypeVar("_Word", bound=StrEnum)
 
 
 @dataclass(frozen=True)
@@ -36,6 +51,11 @@ class IngestionOptions:
     budget: ErrorBudget = field(default_factory=ErrorBudget)
     topic: str | None = None
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+    key: tuple[str, ...] = ()
+    mode: Mode = Mode.MERGE
+    deletes: Deletes | None = None
+    max_delete_share: float = _MAX_DELETE_SHARE
+    min_share_of_usual: float | None = None
 
 
 @dataclass(frozen=True)
@@ -71,6 +91,8 @@ def _options(value: object, path: str, findings: Findings) -> IngestionOptions:
     if newest is not None and not isinstance(newest, str):
         findings.add(f"{path}.newestBy", "not a column name", "write one column's name")
         newest = None
+    mode = _word(Mode, value.get("mode", Mode.MERGE), f"{path}.mode", findings) or Mode.MERGE
+    _check_together(value, mode, path, findings)
     return IngestionOptions(
         newest_by=newest,
         newest_by_path=f"{path}.newestBy",
@@ -78,16 +100,64 @@ def _options(value: object, path: str, findings: Findings) -> IngestionOptions:
         unknown_columns=_unknown(value.get("unknownColumns", "rescue"), f"{path}.unknownColumns", findings),
         budget=_budget(value.get("errorBudget", {}), f"{path}.errorBudget", findings),
         topic=_topic(value.get("topic"), f"{path}.topic", findings),
-        on_duplicate=_on_duplicate(value.get("onDuplicate", "refuse"), f"{path}.onDuplicate", findings),
+        on_duplicate=_word(OnDuplicate, value.get("onDuplicate", "refuse"), f"{path}.onDuplicate", findings)
+        or OnDuplicate.REFUSE,
+        key=_key(value["key"], f"{path}.key", findings) if "key" in value else (),
+        mode=mode,
+        deletes=_deletes(value, mode, path, findings),
+        max_delete_share=_share(value.get("maxDeleteShare", _MAX_DELETE_SHARE), f"{path}.maxDeleteShare", findings),
+        min_share_of_usual=_share(value["minShareOfUsual"], f"{path}.minShareOfUsual", findings)
+        if "minShareOfUsual" in value
+        else None,
     )
 
 
-def _on_duplicate(value: object, path: str, findings: Findings) -> OnDuplicate:
+def _check_together(value: dict[Any, Any], mode: Mode, path: str, findings: Findings) -> None:
+    """Find options that contradict another one, or have no effect beside it."""
+    if "key" in value:
+        for name in ("newestBy", "onDuplicate", "mode", "deletes", "topic"):
+            if name in value and value[name] != Mode.MERGE:
+                # A batch of messages may be delivered again with others in it: its rows would be appended twice.
+                what = "needs a key of columns, and every row is its own key here"
+                findings.add(f"{path}.{name}", what, f"remove {name}, or remove key and mark a column as primaryKey")
+    if mode is Mode.SNAPSHOT and "topic" in value:
+        remedy = "remove mode; with deletes: hard or soft, messages without a value delete their row"
+        findings.add(f"{path}.topic", "a batch of messages is never the whole table, as mode: snapshot says", remedy)
+    if mode is not Mode.SNAPSHOT and "maxDeleteShare" in value:
+        findings.add(f"{path}.maxDeleteShare", "only files in mode: snapshot delete rows", "add mode: snapshot")
+
+
+def _key(value: object, path: str, findings: Findings) -> tuple[str, ...]:
+    if value == list(APPEND_KEY):
+        return APPEND_KEY
+    remedy = f"mark columns with primaryKey: true, or write key: [{', '.join(APPEND_KEY)}] to append every row"
+    findings.add(path, "not the key of the file and its row", remedy)
+    return ()
+
+
+def _deletes(value: dict[Any, Any], mode: Mode, path: str, findings: Findings) -> Deletes | None:
+    if "deletes" not in value:
+        return Deletes.HARD if mode is Mode.SNAPSHOT else None
+    if mode is not Mode.SNAPSHOT and "topic" not in value and "key" not in value:
+        remedy = "add mode: snapshot if each file is the whole truth, or a topic"
+        findings.add(f"{path}.deletes", "nothing of this dataset says that a row is deleted", remedy)
+    return _word(Deletes, value["deletes"], f"{path}.deletes", findings)
+
+
+def _share(value: Any, path: str, findings: Findings) -> float:
+    if not _is_number(value) or not 0 <= value <= 1:
+        findings.add(path, f"'{value}' is no share", "write a number from 0 to 1; 0.01 is one row in 100")
+        return 0.0
+    return float(value)
+
+
+def _word(kind: type[_Word], value: Any, path: str, findings: Findings) -> _Word | None:
+    """The member of an enumeration; None, and a problem, if the value is none of its words."""
     try:
-        return OnDuplicate(value)  # type: ignore[arg-type]
+        return kind(value)
     except ValueError:
-        findings.add(path, f"'{value}' is not known", f"use one of {', '.join(OnDuplicate)}")
-        return OnDuplicate.REFUSE
+        findings.add(path, f"'{value}' is not known", f"use one of {', '.join(kind)}")
+        return None
 
 
 def _topic(value: object, path: str, findings: Findings) -> str | None:
@@ -132,10 +202,7 @@ def _budget(value: object, path: str, findings: Findings) -> ErrorBudget:
     if not _is_number(rows) or rows != int(rows) or not 0 <= rows <= _MAX_ROWS:
         findings.add(f"{path}.rows", f"'{rows}' is no number of rows", "write 0 or a positive whole number")
         rows = 0
-    if not _is_number(share) or not 0 <= share <= 1:
-        findings.add(f"{path}.share", f"'{share}' is no share", "write a number from 0 to 1; 0.01 is one row in 100")
-        share = 0
-    return ErrorBudget(rows=int(rows), share=float(share))
+    return ErrorBudget(rows=int(rows), share=_share(share, f"{path}.share", findings))
 
 
 def _is_number(value: Any) -> bool:

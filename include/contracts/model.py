@@ -19,6 +19,9 @@ from include.contracts.types import ColumnType as ColumnType  # noqa: PLC0414, T
 if TYPE_CHECKING:
     from pathlib import Path
 
+# The key of rows that have none of their own: each is inserted, and none replaces another.
+APPEND_KEY = ("_file_id", "_source_row")
+
 
 class UnknownColumns(StrEnum):
     """What happens to columns of a file that the contract does not name."""
@@ -43,6 +46,20 @@ class OnDuplicate(StrEnum):
 
     REFUSE = "refuse"
     LAST_WINS = "lastWins"
+
+
+class Mode(StrEnum):
+    """What a file is to the table: rows to merge into it, or all the rows that it should have."""
+
+    MERGE = "merge"
+    SNAPSHOT = "snapshot"
+
+
+class Deletes(StrEnum):
+    """What happens to rows that are deleted at their source: removed from the table, or marked in `_deleted_at`."""
+
+    HARD = "hard"
+    SOFT = "soft"
 
 
 class Severity(StrEnum):
@@ -190,7 +207,11 @@ class ErrorBudget:
 
 @dataclass(frozen=True)
 class Contract:
-    """One dataset: the columns of its files, its rules for rows, and which row of a key wins."""
+    """One dataset: the columns of its files, its rules for rows, and which row of a key wins.
+
+    `deletes` is None where nothing is ever deleted. `max_delete_share` is of the rows in the table, from 0 to 1.
+    `min_share_of_usual` is of the rows of the dataset's last files; None where any number of rows is accepted.
+    """
 
     dataset: str
     version: str
@@ -209,6 +230,10 @@ class Contract:
     topic: str | None = None
     status: Status = Status.ACTIVE
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
+    mode: Mode = Mode.MERGE
+    deletes: Deletes | None = None
+    max_delete_share: float = 0.1
+    min_share_of_usual: float | None = None
     dialect: Dialect = field(default_factory=Dialect)
 
     @property
@@ -218,8 +243,26 @@ class Contract:
 
     @property
     def loads_in_order(self) -> bool:
-        """Whether files must be loaded in the order of writing, because no column decides which row is newer."""
-        return self.newest_by is None
+        """Whether files must be loaded in the order of writing.
+
+        Either no column decides which row is newer, or a file says which rows do not exist any more.
+        """
+        return self.is_snapshot or (self.newest_by is None and not self.appends)
+
+    @property
+    def appends(self) -> bool:
+        """Whether rows have no key of their own: each is inserted, and none is ever replaced."""
+        return self.key == APPEND_KEY
+
+    @property
+    def is_snapshot(self) -> bool:
+        """Whether each file is the whole truth: rows of the table that it lacks are deleted."""
+        return self.mode is Mode.SNAPSHOT
+
+    @cached_property
+    def key_columns(self) -> tuple[Column, ...]:
+        """The columns of the contract that are its key; none if rows are appended."""
+        return () if self.appends else tuple(self.by_name[name] for name in self.key)
 
     @cached_property
     def source_columns(self) -> tuple[Column, ...]:

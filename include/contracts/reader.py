@@ -19,7 +19,7 @@ from include.contracts.columns import compile_column
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
-from include.contracts.model import Column, Contract, Expectation, RowRule, Severity, Status
+from include.contracts.model import APPEND_KEY, Column, Contract, Expectation, Mode, RowRule, Severity, Status
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
 from include.contracts.reserved import RESERVED_DATASETS
@@ -109,9 +109,9 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     }
     columns = tuple(column for column in by_path.values() if column is not None)
     _check_unique_names(properties, findings)
-    key = _key(properties, findings)
     own = read_properties(model, findings)
     options = own.ingestion
+    key = _key(properties, options, findings)
     _check_newest(options, {column.name: column for column in columns}, findings)
     _check_key_column(model, own.dialect.key_column, columns, findings)
     _check_key_types(properties, columns, findings)
@@ -135,6 +135,10 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         topic=options.topic,
         status=_status(model, findings),
         on_duplicate=options.on_duplicate,
+        mode=options.mode,
+        deletes=options.deletes,
+        max_delete_share=options.max_delete_share,
+        min_share_of_usual=options.min_share_of_usual,
         dialect=own.dialect,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
@@ -184,11 +188,18 @@ def _check_unique_names(properties: list[SchemaProperty], findings: Findings) ->
         seen.add(name)
 
 
-def _key(properties: list[SchemaProperty], findings: Findings) -> tuple[str, ...]:
-    """The key columns in the order of primaryKeyPosition, then of the file."""
+def _key(properties: list[SchemaProperty], options: IngestionOptions, findings: Findings) -> tuple[str, ...]:
+    """The key columns in the order of primaryKeyPosition, then of the file; or the key of the option `key`."""
     keyed = [(index, prop) for index, prop in enumerate(properties) if prop.primaryKey]
+    if options.key:
+        for index, prop in keyed:
+            remedy = "remove primaryKey here, or key from the property ingestion"
+            where = f"schema[0].properties[{index}].primaryKey"
+            findings.add(where, f"'{prop.name}' is a second key beside ({', '.join(options.key)})", remedy)
+        return options.key
     if not keyed:
-        remedy = "mark what identifies a row with primaryKey: true and required: true"
+        remedy = "mark what identifies a row with primaryKey: true and required: true; or, to append every row, write "
+        remedy += f"key: [{', '.join(APPEND_KEY)}] into the property ingestion"
         findings.add("schema[0].properties", "no key column", remedy)
     for index, prop in keyed:
         if not prop.required:
@@ -229,6 +240,9 @@ def _check_partitions(options: IngestionOptions, columns: tuple[Column, ...], fi
     if names and options.topic is not None:
         what = f"messages have no folder for {', '.join(names)}"
         findings.add("schema[0].properties", what, "remove partition, or the topic")
+    if names and options.mode is Mode.SNAPSHOT:
+        what = f"a file of one folder of {', '.join(names)} is never the whole table, as mode: snapshot says"
+        findings.add("schema[0].properties", what, "remove partition, or mode")
 
 
 def _check_key_column(

@@ -225,6 +225,30 @@ FILES = {
         "Check the file as a whole: it may be incomplete, hold its rows twice, or come from another source.",
         "A critical expectation of {dataset} failed: {expectations}.",
     ),
+    Code.TOO_FEW_ROWS: Reason(
+        Kind.FILE,
+        "Too few rows",
+        "Fewer rows than the contract's `minShareOfUsual` of the dataset's last files.",
+        "Check that the export is complete. If it is, lower `minShareOfUsual` and reprocess the file.",
+        "The file has {read:,} rows. The median of the last {files} loaded files is {usual:,}, and the contract asks "
+        "for at least {share:.4g} % of it.",
+    ),
+    Code.TOO_MANY_DELETES: Reason(
+        Kind.FILE,
+        "Too many deletes",
+        "With `mode: snapshot`: the table has more rows that the file lacks than `maxDeleteShare` allows.",
+        "Check that the export is complete. If it is, raise `maxDeleteShare` and reprocess the file.",
+        "The file lacks {deletes:,} of the {live:,} rows in raw.{dataset}, and the contract allows to delete at most "
+        "{share:.4g} % of them. Nothing was changed.",
+    ),
+    Code.OLDER_SNAPSHOT: Reason(
+        Kind.FILE,
+        "Older snapshot",
+        "With `mode: snapshot`: a file that was written later is loaded already. This one would delete newer rows.",
+        "Nothing, if the newer file is right. To make this one the truth, drop it again under another name.",
+        "The file was written at {own:%Y-%m-%d %H:%M:%S} UTC, before file {newer} ({key}) of {newest:%Y-%m-%d "
+        "%H:%M:%S} UTC, which is loaded. It would delete newer rows; nothing was changed.",
+    ),
     Code.DUPLICATE_CONTENT: Reason(
         Kind.FILE,
         "Loaded before",

@@ -43,11 +43,15 @@ _SOURCE_COLUMNS = ("_source_row", "_source_line", "_raw")
 
 @dataclass
 class Chunk:
-    """The typed good rows and the rejects of the other rows. `rows` counts all records, good and bad."""
+    """The typed good rows and the rejects of the other rows. `rows` counts all records, good and bad.
+
+    `refused` has those bad rows of a snapshot that were typed, as far as their cells could be read.
+    """
 
     rows: int
     good: pa.Table
     rejects: list[Reject] = field(default_factory=list)
+    refused: pa.Table | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,10 @@ class ChunkQuery:
         if self._size.oversized:
             good, too_large = self._without_oversized(connection, good, texts)
             rejects += too_large
-        return Chunk(records.num_rows, good, rejects)
+        if not self.contract.is_snapshot:
+            return Chunk(records.num_rows, good, rejects)
+        is_good = pc.is_in(rows["_source_row"], value_set=good["_source_row"])
+        return Chunk(records.num_rows, good, rejects, rows.filter(pc.invert(is_good)))
 
     def _read_texts(self, connection: duckdb.DuckDBPyConnection, records: pa.Table) -> pa.Table:
         """The cells as texts, under names that no column of a file has."""

@@ -26,6 +26,7 @@ from include.errors.registry import message
 from include.ingestion.loaded_rows import as_loaded, parquet_rows
 from include.ingestion.readers.raw_records import OpenFile, Raw, raw_records
 from include.ingestion.records import Duplicates, Reject, Validated
+from include.ingestion.refused_keys import key_list, with_refused_keys
 from include.ingestion.rejects import with_rejects
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def with_duplicates(file: OpenFile, validated: Validated) -> Validated:
     The tables of the search are those of the file's connection.
     """
     contract = file.attempt.contract
+    if contract.appends:
+        return validated
     search = _Search(contract, validated, file.connection)
     if not search.find_repeated_keys():
         return validated
@@ -53,6 +56,8 @@ def with_duplicates(file: OpenFile, validated: Validated) -> Validated:
     validated = replace(validated, duplicates=search.write_superseded_rows())
     if not refused:
         return validated
+    if contract.is_snapshot:
+        validated = with_refused_keys(validated, "conflicting_keys.parquet", search.refused_keys(), file.connection)
     wanted = search.refused_rows()
     rejects = search.rejects(wanted, raw_records(file, wanted))
     return with_rejects(validated, "conflicts.csv", rejects, file.attempt.settings.max_rejects_in_ledger)
@@ -145,6 +150,11 @@ class _Search:
         """The numbers of the refused rows, sorted."""
         query = "SELECT _source_row FROM refused ORDER BY _source_row"
         return self._connection.execute(query).fetchnumpy()["_source_row"]
+
+    def refused_keys(self) -> str:
+        """A query for the keys of the refused rows."""
+        rows = as_loaded(self._contract, self._file, self._connection)
+        return f"SELECT {key_list(self._contract)} FROM {rows} SEMI JOIN refused USING (_source_row)"
 
     def rejects(self, wanted: npt.NDArray[np.int64], records: Iterator[Raw]) -> Iterator[Reject]:
         """A reject for each refused row, in their order.

@@ -235,6 +235,10 @@ class Ledger:
             "inserted": result.inserted,
             "updated": result.updated,
             "unchanged": result.unchanged,
+            "deleted": result.deleted,
+            "deletes": result.deletes,
+            "deletes_skipped": result.skipped,
+            "deletes_ignored": result.ignored,
             "resend_no": resend_no,
         }
         self._advance("mark_loaded", entry.file_id, entry.attempts, values)

@@ -10,15 +10,15 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from pgpq import ArrowToPostgresBinaryEncoder
 from psycopg import errors as pg
 
 from include.errors import Code, PermanentError, visible
 from include.ingestion.added_columns import remember_headers
 from include.ingestion.attempt import find_duplicate
 from include.ingestion.audit import judge
+from include.ingestion.binary_copy import BinaryCopy
 from include.ingestion.dataset_lock import dataset_lock
-from include.ingestion.engine import engine
+from include.ingestion.deletes import Deleted, RowDeleter, check_newest
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Loaded, Processed, Validated
 from include.ingestion.table_shape import refuse
 from include.ingestion.target import STAGING_SCHEMA, Target
@@ -27,23 +27,22 @@ from include.stores.warehouse import Connection, warehouse_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import pyarrow as pa
+    from psycopg import sql
 
     from include.ingestion.attempt import Attempt
 
-_COPY_ROWS = 16_384
 _ALTER_MILLISECONDS = 200
 _ALTER_PAUSE_SECONDS = 0.5
 # Another session, such as the owner's, may undo the first change.
 _MOST_CHANGES = 2
-_COPY_CELLS = 500_000
 
 
 def load(attempt: Attempt, validated: Validated, processed: Processed) -> Loaded:
     """Load the planned rows into the dataset's table.
 
     Raises:
-        FileRefusedError: the table differs from the contract, or a critical expectation failed; nothing was published.
+        FileRefusedError: the table differs from the contract, a critical expectation failed, or the file is a snapshot
+            that is older or deletes too many rows; nothing was published.
         DuplicateContentError: another session published the same content meanwhile.
         RetryableError: the warehouse is locked, full or unavailable, or an earlier file must be loaded first.
         PermanentError: the warehouse refuses; a retry does not help.
@@ -54,13 +53,15 @@ def load(attempt: Attempt, validated: Validated, processed: Processed) -> Loaded
     with warehouse_errors():
         remember_headers(connection, contract.dataset, validated.headers)
         _prepare_table(attempt, target)
+        target.allow_deletes(connection)
         with _staging(connection, target):
             _copy(attempt, target, processed)
             processed.path.unlink(missing_ok=True)
-            results = stores.auditor.audit(contract, STAGING_SCHEMA, target.staging_name)
+            # A batch of deletes alone has no rows, which an expectation may demand.
+            results = stores.auditor.audit(contract, STAGING_SCHEMA, target.staging_name) if validated.rows_read else []
             stores.ledger.quality(entry, results)
             judge(contract, results)
-            return _publish(attempt, target, processed, validated.sha256)
+            return _publish(attempt, target, validated, processed)
 
 
 def _prepare_table(attempt: Attempt, target: Target) -> None:
@@ -124,41 +125,13 @@ def _staging(connection: Connection, target: Target) -> Iterator[None]:
 
 def _copy(attempt: Attempt, target: Target, processed: Processed) -> None:
     """Create and fill the staging table in one transaction: COPY FREEZE needs that, and no reader marks the rows."""
-    connection = attempt.stores.connection
-    with engine(attempt.folder, attempt.settings) as reader, connection.transaction():
-        connection.execute(target.create_staging())
-        with connection.cursor().copy(target.copy()) as copy:
-            encoder: ArrowToPostgresBinaryEncoder | None = None
-            for select in processed.selects:
-                batches = reader.execute(select).to_arrow_reader(min(_COPY_ROWS, _COPY_CELLS // target.width))
-                if encoder is None:
-                    _check_types(batches.schema, target)
-                    encoder = ArrowToPostgresBinaryEncoder(batches.schema)
-                    copy.write(encoder.write_header())
-                for batch in batches:
-                    copy.write(encoder.write_batch(batch))
-            if encoder is not None:
-                copy.write(encoder.finish())
+    with attempt.stores.connection.transaction():
+        attempt.stores.connection.execute(target.create_staging())
+        BinaryCopy(target.copy(), target.arrow_schema).run(attempt, processed.selects)
 
 
-def _check_types(schema: pa.Schema, target: Target) -> None:
-    """Compare the types with those of the staging table: binary COPY reads any bits as a value of its column's type.
-
-    Raises:
-        PermanentError: a column has another type than in the staging table.
-    """
-    wanted = target.arrow_schema
-    for name, given, expected in zip(schema.names, schema.types, wanted.types, strict=True):
-        if given != expected:
-            raise PermanentError(
-                Code.INTERNAL,
-                f"The column {name} would be copied as {given}, and the staging table holds {expected}.",
-                dataset=target.contract.dataset,
-            )
-
-
-def _publish(attempt: Attempt, target: Target, processed: Processed, sha256: str) -> Loaded:
-    connection, ledger = attempt.stores.connection, attempt.stores.ledger
+def _publish(attempt: Attempt, target: Target, validated: Validated, processed: Processed) -> Loaded:
+    connection, ledger, sha256 = attempt.stores.connection, attempt.stores.ledger, validated.sha256
     try:
         # One load per table at a time: merges of two files into the same keys would conflict.
         with dataset_lock(attempt):
@@ -168,8 +141,25 @@ def _publish(attempt: Attempt, target: Target, processed: Processed, sha256: str
             )
             # From here on no session can change the table's columns.
             connection.execute(target.lock())
-            refuse(target.contract.dataset, target.shape(connection))
-            loaded = _merge(target, processed, connection)
+            shape = target.shape(connection)
+            refuse(target.contract.dataset, shape)
+            deleted, deleter = Deleted(), RowDeleter(attempt, target, shape.has_marks)
+            if target.contract.is_snapshot:
+                check_newest(attempt)
+                deleted = deleter.delete_missing(validated.refused_keys)
+            merge = target.merge(sort=not processed.in_key_order, has_marks=shape.has_marks)
+            inserted, updated = _merge(target, merge, connection)
+            if validated.deleted_keys is not None:
+                deleted = deleter.delete_keys(validated.deleted_keys)
+            loaded = Loaded(
+                inserted,
+                updated,
+                processed.rows_kept - inserted - updated,
+                deleted.rows,
+                deleted.skipped,
+                target.contract.deletes,
+                validated.deleted_keys.ignored if validated.deleted_keys else None,
+            )
             ledger.loaded(attempt.entry, loaded, resend_no)
         return loaded
     except pg.UniqueViolation as error:
@@ -196,10 +186,11 @@ def _resend_no(attempt: Attempt, sha256: str) -> int:
     return attempt.stores.ledger.next_resend_no(attempt.entry, sha256)
 
 
-def _merge(target: Target, processed: Processed, connection: Connection) -> Loaded:
+def _merge(target: Target, merge: sql.Composed, connection: Connection) -> tuple[int, int]:
+    """Merge the staging table; the rows inserted and updated."""
     table = f"raw.{target.contract.dataset}"
     before = _counters(connection, table)
-    merged = connection.execute(target.merge(sort=not processed.in_key_order)).rowcount
+    merged = connection.execute(merge).rowcount
     after = _counters(connection, table)
     inserted, updated = after[0] - before[0], after[1] - before[1]
     if inserted + updated != merged:
@@ -210,7 +201,7 @@ def _merge(target: Target, processed: Processed, connection: Connection) -> Load
             inserted=inserted,
             updated=updated,
         )
-    return Loaded(inserted, updated, processed.rows_kept - merged)
+    return inserted, updated
 
 
 def _counters(connection: Connection, table: str) -> tuple[int, int]:

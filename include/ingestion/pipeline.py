@@ -47,6 +47,7 @@ log = logging.getLogger(__name__)
 
 # A batch ends after so many objects that the bucket lists and does not serve: each may take minutes of timeouts.
 _MOST_UNSERVED = 3
+_OF_CONTENT = {Code.EXPECTATION_FAILED, Code.TOO_MANY_DELETES, Code.OLDER_SNAPSHOT}
 
 
 class BatchSource(Protocol):
@@ -151,8 +152,8 @@ def run_stages(attempt: Attempt, source: BatchSource, current: _CurrentStage) ->
 def _refuse(attempt: Attempt, source: BatchSource, stage: Stage, refusal: FileRefusedError) -> None:
     entry = attempt.entry
     source.store_rejects(refusal.rejects)
-    # A failed critical expectation counts as a failed validation, though it is evaluated on the staging table.
-    if refusal.code is Code.EXPECTATION_FAILED:
+    # These are verdicts on the file's content, though they need the staging table or the dataset's own.
+    if refusal.code in _OF_CONTENT:
         stage = Stage.VALIDATE
     attempt.stores.ledger.refused(entry, stage, refusal)
     level = logging.INFO if isinstance(refusal, DuplicateContentError) else logging.WARNING

@@ -38,13 +38,16 @@ def process(attempt: Attempt, validated: Validated) -> Processed:
             enrich(contract, f"SELECT * FROM {rows}", connection, attempt.stores.enricher, path)
             validated.path.unlink()
             rows = parquet_rows(path)
-        ranges = key_ranges(connection, contract, rows, parts_needed(path, attempt.settings))
+        ranges = []
+        if not contract.appends:
+            ranges = key_ranges(connection, contract, rows, parts_needed(path, attempt.settings))
     columns = [*(column.name for column in contract.columns), *validated.extra_columns, "_rescued", "_source_row"]
     select = f"SELECT {', '.join(quoted(name) for name in columns)} FROM {rows}"
     selects = tuple(f"{select} WHERE {within} ORDER BY {_key(contract)}" for within in ranges) or (select,)
     superseded = validated.duplicates.superseded
     kept = validated.rows_read - validated.rejects.rows - superseded
-    return Processed(path, selects, bool(ranges), kept, superseded)
+    # Rows that are appended stay in the order of the file, which is that of their key.
+    return Processed(path, selects, bool(ranges) or contract.appends, kept, superseded)
 
 
 def _key(contract: Contract) -> str:

@@ -161,8 +161,9 @@ class SpooledFile:
 
     `layout` is given where it is known beforehand, as for messages, and for the records of a workbook or Avro file.
     `undecoded` has the reasons for records, counted from 1, that could not be decoded: in the file they are `null`, or
-    a list with what is known of the record. With `records_alone` the records are independent: a
-    required key that none of them has refuses each record, and not the file.
+    a list with what is known of the record. With `records_alone` the records are independent: a required key that none
+    of them has refuses each record, and not the file. `deletes` has the keys of rows that messages without a value
+    delete: see `deleted_keys`.
     """
 
     path: Path
@@ -174,6 +175,7 @@ class SpooledFile:
     layout: Layout | None = None
     undecoded: Mapping[int, Undecoded] = field(default_factory=dict)
     records_alone: bool = False
+    deletes: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -211,6 +213,25 @@ class Duplicates:
 
 
 @dataclass(frozen=True)
+class RefusedKeys:
+    """The keys of a snapshot's refused rows, in `paths` (Parquet); `unreadable` counts the rows without a known key."""
+
+    paths: tuple[Path, ...] = ()
+    unreadable: int = 0
+
+
+@dataclass(frozen=True)
+class DeletedKeys:
+    """The keys of the rows that a batch of messages deletes, in `path` (Parquet).
+
+    `ignored` counts deletes whose key could not be read.
+    """
+
+    path: Path
+    ignored: int = 0
+
+
+@dataclass(frozen=True)
 class Validated:
     """The result of validate. `path` is typed Parquet with `_source_row` and `_rescued` (unknown columns).
 
@@ -226,6 +247,8 @@ class Validated:
     path_taken: str = "fast"
     duplicates: Duplicates = Duplicates()
     headers: Mapping[str, str] = field(default_factory=dict)
+    refused_keys: RefusedKeys = RefusedKeys()
+    deleted_keys: DeletedKeys | None = None
 
 
 @dataclass(frozen=True)
@@ -256,11 +279,19 @@ class QualityResult:
 
 @dataclass(frozen=True)
 class Loaded:
-    """The row counts of a merge."""
+    """The row counts of a merge, and of the deletes in its transaction.
+
+    `skipped` counts rows that a snapshot lacks and that stay. `deletes` is how rows were deleted; None where the
+    contract deletes none. `ignored` counts the messages without a value that name no row; None for other files.
+    """
 
     inserted: int
     updated: int
     unchanged: int
+    deleted: int = 0
+    skipped: int = 0
+    deletes: str | None = None
+    ignored: int | None = None
 
 
 class FileRefusedError(Exception):

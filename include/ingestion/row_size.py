@@ -17,7 +17,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.expressions import quoted
-from include.contracts.model import Column, Contract, UnknownColumns
+from include.contracts.model import Column, Contract, Deletes, UnknownColumns
 from include.errors import Code
 from include.errors.registry import message
 from include.ingestion.pglz import compressed_size
@@ -85,7 +85,7 @@ class RowSize:
 
     @cached_property
     def _long_key(self) -> str:
-        columns = [self.contract.by_name[name] for name in self.contract.key]
+        columns = self.contract.key_columns
         texts = [column for column in columns if _varies(column)]
         fixed = 8 + sum(_most_bytes(column) for column in columns if not _varies(column)) + 7
         if not texts:
@@ -99,26 +99,31 @@ class RowSize:
     @property
     def _header(self) -> int:
         """The bytes of a row's header, of the columns that the pipeline adds, and of `_rescued`, counted as filled."""
-        columns = len(_SYSTEM_COLUMNS) + 1 + len(self.contract.columns) + len(self.extra)
-        return _aligned(23 + (columns + 7) // 8, 8) + 8 * len(_SYSTEM_COLUMNS) + _WIDEST_TEXT
+        columns = self._system_columns + 1 + len(self.contract.columns) + len(self.extra)
+        return _aligned(23 + (columns + 7) // 8, 8) + 8 * self._system_columns + _WIDEST_TEXT
+
+    @property
+    def _system_columns(self) -> int:
+        """How many columns of eight bytes the pipeline adds. A row must fit with the mark of a deleted one, too."""
+        return len(_SYSTEM_COLUMNS) + (self.contract.deletes is Deletes.SOFT)
 
     def _row_bytes(self, row: Mapping[str, Any]) -> int:
         """The larger of the row's sizes in its table and in the staging table, which stores JSON and UUIDs as text."""
         columns = [*((column, row.get(column.name)) for column in self.contract.columns)]
         extra = [_text(row.get(name)) for name in self.extra]
         rescued = row.get("_rescued")
-        stored = [(8, 8)] * len(_SYSTEM_COLUMNS) + _given(_document(rescued))
+        stored = [(8, 8)] * self._system_columns + _given(_document(rescued))
         stored += [piece for column, value in columns for piece in _given(_stored(column, value))]
         staged = [piece for column, value in columns for piece in _given(_staged(column, value))]
         stored += [piece for found in extra for piece in _given(found)]
         staged += [piece for found in (*extra, _text(rescued)) for piece in _given(found)]
         staged.append((8, 8))
-        attributes = len(_SYSTEM_COLUMNS) + 1 + len(columns) + len(extra)
+        attributes = self._system_columns + 1 + len(columns) + len(extra)
         head = _aligned(23 + (attributes + 7) // 8, 8)
         return max(_aligned(head + _total(pieces), 8) for pieces in (stored, staged))
 
     def _key_bytes(self, row: Mapping[str, Any]) -> int:
-        columns = [self.contract.by_name[name] for name in self.contract.key]
+        columns = self.contract.key_columns
         pieces = [piece for column in columns for piece in _given(_indexed(column, row.get(column.name)))]
         return _aligned(8 + _total(pieces), 8)
 

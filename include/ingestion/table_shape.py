@@ -7,7 +7,7 @@ What belongs here: finding differences, with the remedy for each. What does not:
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.contracts.types import TYPES
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from include.stores.warehouse import Connection
 
 _TABLE_KINDS = {"r", "p"}
+DELETED_AT = "_deleted_at"
 LINEAGE = {"_file_id": "bigint", "_source_row": "bigint", "_loaded_at": "timestamptz", "_rescued": "jsonb"}
 
 
@@ -48,11 +49,15 @@ class _TableColumn:
 
 @dataclass(frozen=True)
 class Shape:
-    """The result of a comparison. `missing`: columns that the table lacks, or has with another type than wanted."""
+    """The result of a comparison. `missing`: columns that the table lacks, or has with another type than wanted.
+
+    `has_marks`: the table has the column `_deleted_at`, which marks deleted rows, whatever the contract says now.
+    """
 
     missing: tuple[str, ...]
     differences: tuple[str, ...] = ()
     remedies: tuple[str, ...] = ()
+    has_marks: bool = False
 
     @property
     def is_complete(self) -> bool:
@@ -69,7 +74,7 @@ def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn]
         wanted: the contract's columns, and those that a file adds.
         key: the contract's.
     """
-    columns = tuple(wanted)
+    columns = tuple(replace(column, required=column.required or column.name in key) for column in wanted)
     named = json.dumps([{"name": column.name, "type": column.type} for column in columns])
     rows = connection.execute(statement("read_table"), {"dataset": dataset, "columns": named}).fetchall()
     if not rows:
@@ -80,18 +85,19 @@ def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn]
     if rows[0][0] not in _TABLE_KINDS:
         return _of([(f"raw.{dataset} is no table", f"drop or rename raw.{dataset}")], ())
     table = {row[1]: _TableColumn(*row[1:]) for row in rows if row[1] is not None}
+    # The statement about the key comes first: a column of the key cannot be made to allow null.
     found = [
+        *_key_difference(dataset, table, key),
         *(difference for column in columns if (difference := _column_difference(dataset, column, table))),
         *_lineage_differences(dataset, table),
         *_surplus_differences(dataset, {column.name for column in columns}, table),
-        *_key_difference(dataset, table, key),
     ]
     missing = (
         column.name
         for column in columns
         if column.name not in table or table[column.name].type != _catalogue_name(column.type)
     )
-    return _of(found, missing)
+    return replace(_of(found, missing), has_marks=DELETED_AT in table)
 
 
 def refuse(dataset: str, shape: Shape) -> None:
@@ -129,7 +135,7 @@ def _column_difference(dataset: str, wanted: WantedColumn, table: dict[str, _Tab
             f"the column {wanted.name} is {there.type} in the table and {wanted.type} in the contract",
             f"{alter} TYPE {wanted.type} USING {quoted(wanted.name)}::{wanted.type}",
         )
-    if there.is_not_null and not there.is_key and not wanted.required:
+    if there.is_not_null and not wanted.required:
         return (
             f"the column {wanted.name} is NOT NULL in the table and may be empty in the contract",
             f"{alter} DROP NOT NULL",
@@ -157,7 +163,7 @@ def _surplus_differences(dataset: str, wanted: set[str], table: dict[str, _Table
         )
         for column in table.values()
         if column.name not in wanted and column.name not in LINEAGE
-        if column.is_not_null and not (column.has_default or column.is_generated or column.is_key)
+        if column.is_not_null and not (column.has_default or column.is_generated)
     ]
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from psycopg import sql
 
+from include.contracts.model import Deletes
 from include.ingestion.readers.vectorised import arrow_type
-from include.ingestion.table_shape import Shape, WantedColumn, compare
+from include.ingestion.table_shape import DELETED_AT, Shape, WantedColumn, compare
 from include.stores.sql_text import column_list
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class Target:
     def columns(self) -> list[WantedColumn]:
         """The columns that the table must have: the contract's, and those that the file adds."""
         columns = [WantedColumn(c.name, c.postgres_type, c.required) for c in self.contract.columns]
+        if self.contract.deletes is Deletes.SOFT:
+            columns.append(WantedColumn(DELETED_AT, "timestamptz"))
         return columns + [WantedColumn(name, "text") for name in self.extra_columns]
 
     def shape(self, connection: Connection) -> Shape:
@@ -55,17 +58,21 @@ class Target:
             "SELECT ops.ensure_dataset(%s, %s::jsonb, %s)", [self.contract.dataset, columns, list(self.contract.key)]
         )
 
+    def allow_deletes(self, connection: Connection) -> None:
+        """Get the right to delete rows from the table, if the contract deletes them and the role lacks it."""
+        if self.contract.deletes is not Deletes.HARD:
+            return
+        name = f"{SCHEMA}.{self.contract.dataset}"
+        row = connection.execute("SELECT has_table_privilege(%s, 'DELETE')", [name]).fetchone()
+        if row is None or not row[0]:
+            connection.execute("SELECT ops.allow_deletes(%s)", [self.contract.dataset])
+
     @property
     def arrow_schema(self) -> pa.Schema:
         """The columns of the staging table as Arrow types, in their order."""
         columns = [(column.name, arrow_type(column)) for column in self.contract.columns]
         added = [(name, pa.string()) for name in (*self.extra_columns, "_rescued")]
         return pa.schema([*columns, *added, ("_source_row", pa.int64())])
-
-    @property
-    def width(self) -> int:
-        """How many columns a row of the staging table has."""
-        return len(self._staged())
 
     @property
     def staging_name(self) -> str:
@@ -96,16 +103,37 @@ class Target:
         """Copy binary rows into the staging table, in the transaction that creates it."""
         return sql.SQL("COPY {} FROM STDIN (FORMAT binary, FREEZE)").format(self.staging)
 
-    def merge(self, *, sort: bool) -> sql.Composed:
+    def staged_key(self) -> list[tuple[str, str]]:
+        """The key's columns, in the key's order, with their types in the staging table."""
+        staged = dict(self._staged())
+        return [(name, staged[name]) for name in self.contract.key]
+
+    def same_key(self) -> sql.Composed:
+        """A condition: the row `t` of the table and the row `s` have the same key. `s` may have types of staging."""
+        by_name = self.contract.by_name
+        parts = []
+        for name, kind in self.staged_key():
+            wanted = by_name[name].postgres_type
+            same = sql.SQL("t.{0} = s.{0}::{1}" if wanted != kind else "t.{0} = s.{0}")
+            parts.append(same.format(sql.Identifier(name), sql.SQL(wanted)))
+        return sql.SQL(" AND ").join(parts)
+
+    def merge(self, *, sort: bool, has_marks: bool = False) -> sql.Composed:
         """Insert rows with new keys, and update rows that are not newer than the staged row and differ from it.
 
         In key order, the index grows page by page and updates scan the table once. A staging table that was filled in
         key order is read in that order; any other one must be sorted (`sort`), which doubles the time.
+
+        Rows that are appended have their file and its row as their key. Where rows may be marked as deleted
+        (`has_marks`), a row that is sent again loses its mark, also where the table's values are newer.
         """
         contract = self.contract
-        order = sql.SQL(" ORDER BY {}").format(column_list(contract.key))
-        values = [*(c.name for c in contract.columns if c.name not in contract.key), *self.extra_columns, "_rescued"]
-        on = column_list(contract.key, "t.{0} = s.{0}", " AND ")
+        key = [column.name for column in contract.key_columns]
+        values = [*(c.name for c in contract.columns if c.name not in key), *self.extra_columns, "_rescued"]
+        on = column_list(key, "t.{0} = s.{0}", " AND ")
+        order = sql.SQL(" ORDER BY {}").format(column_list(key or ["_source_row"]))
+        if contract.appends:
+            on = sql.SQL("t._file_id = {} AND t._source_row = s._source_row").format(sql.Literal(self.file_id))
         differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(
             column_list(values, "t.{0}"), column_list(values, "s.{0}")
         )
@@ -117,10 +145,10 @@ class Target:
             sql.Literal(self.file_id)
         )
         sets = column_list(values, "{0} = s.{0}")
-        all_columns = [*contract.key, *values, "_source_row"]
+        all_columns = [*key, *values, "_source_row"]
         return sql.SQL(
             "MERGE INTO {table} AS t USING (SELECT {staged} FROM {staging}{order}) AS s ON {on} "
-            "WHEN MATCHED AND {differs} THEN UPDATE SET {sets}, {lineage} "
+            "WHEN MATCHED AND {differs} THEN UPDATE SET {sets}, {lineage}{unmark} {unmarked} "
             "WHEN NOT MATCHED THEN INSERT ({names}, _file_id, _loaded_at) VALUES ({row}, {file_id}, now())"
         ).format(
             table=self.table,
@@ -131,6 +159,10 @@ class Target:
             differs=differs,
             sets=sets,
             lineage=lineage,
+            unmark=sql.SQL(f", {DELETED_AT} = NULL" if has_marks else ""),
+            unmarked=sql.SQL(
+                f"WHEN MATCHED AND t.{DELETED_AT} IS NOT NULL THEN UPDATE SET {DELETED_AT} = NULL" if has_marks else ""
+            ),
             names=column_list(all_columns),
             row=column_list(all_columns, "s.{0}"),
             file_id=sql.Literal(self.file_id),

@@ -9,7 +9,7 @@ column of every row, so later readers of the validated file can calculate them t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,7 +24,9 @@ from include.ingestion.loaded_rows import Derivation, derivations, parquet_rows,
 from include.ingestion.messages import explain_derivation
 from include.ingestion.readers.raw_records import OpenFile, raw_records
 from include.ingestion.records import Reject, Validated
+from include.ingestion.refused_keys import key_list, with_refused_keys
 from include.ingestion.rejects import with_rejects
+from include.ingestion.rules import cleaned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,9 +50,22 @@ def without_underivable(file: OpenFile, validated: Validated) -> Validated:
     if not search.finds_any(parquet_rows(validated.path)):
         return validated
     faults = validated.path.with_name("underivable_faults.parquet")
-    wanted = search.move(validated.path, faults)
+    removed = validated.path.with_name("underivable_rows.parquet")
+    wanted = search.move(validated.path, faults, removed)
+    if contract.is_snapshot:
+        validated = _with_keys(validated, removed, len(wanted), file)
     rejects = _rejects(faults, raw_records(file, wanted))
     return with_rejects(validated, "underivable.csv", rejects, file.attempt.settings.max_rejects_in_ledger)
+
+
+def _with_keys(validated: Validated, removed: Path, count: int, file: OpenFile) -> Validated:
+    """The validated file with the keys of the removed rows. A derived column of such a row may have no value."""
+    contract = file.attempt.contract
+    if any(not column.is_sent for column in contract.key_columns):
+        known = validated.refused_keys
+        return replace(validated, refused_keys=replace(known, unreadable=known.unreadable + count))
+    rows = f"SELECT {key_list(contract)} FROM {cleaned(parquet_rows(removed), contract.source_columns)}"
+    return with_refused_keys(validated, "underivable_keys.parquet", rows, file.connection)
 
 
 @dataclass(frozen=True)
@@ -73,14 +88,21 @@ class _Search:
             return True
         return answer is not None and any(answer[len(self.derived) :])
 
-    def move(self, path: Path, faults: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """Remove these rows from the file and write their faults to `faults`; the row numbers, sorted."""
+    def move(self, path: Path, faults: Path, removed: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Remove these rows from the file; the row numbers, sorted.
+
+        Args:
+            path: the file.
+            faults: receives the faults of these rows.
+            removed: receives the rows, if the file is a snapshot.
+        """
         kept = path.with_name("derivable.parquet")
         numbers = []
         with (
             pq.ParquetFile(path, pre_buffer=False) as file,
             pq.ParquetWriter(kept, file.schema_arrow, compression="snappy", use_dictionary=False) as good,
             pq.ParquetWriter(faults, _FAULTS) as bad,
+            pq.ParquetWriter(removed, file.schema_arrow) as out,
         ):
             for batch in file.iter_batches(_ROWS_AT_ONCE):
                 rows = pa.Table.from_batches([batch], file.schema_arrow)
@@ -88,7 +110,10 @@ class _Search:
                 bad.write_table(found)
                 refused = found["_source_row"].unique()
                 numbers.append(refused.to_numpy())
-                good.write_table(rows.filter(pc.invert(pc.is_in(rows["_source_row"], value_set=refused))))
+                is_refused = pc.is_in(rows["_source_row"], value_set=refused)
+                good.write_table(rows.filter(pc.invert(is_refused)))
+                if self.contract.is_snapshot:
+                    out.write_table(rows.filter(is_refused))
         kept.replace(path)
         return np.concatenate(numbers)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,7 +12,9 @@ import pyarrow.parquet as pq
 
 from include.errors import Code
 from include.ingestion.attempt import find_duplicate
+from include.ingestion.deleted_keys import with_deleted_keys
 from include.ingestion.duplicate_keys import with_duplicates
+from include.ingestion.earlier_files import usual_rows
 from include.ingestion.engine import engine
 from include.ingestion.partitions import content_identity
 from include.ingestion.readers.columnar import open_columnar
@@ -40,6 +43,7 @@ from include.ingestion.records import (
     Undecoded,
     Validated,
 )
+from include.ingestion.refused_keys import RefusedKeyFile
 from include.ingestion.rejects import RejectFile
 from include.ingestion.underivable import without_underivable
 
@@ -52,6 +56,8 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.ingestion.attempt import Attempt
     from include.ingestion.chunk_query import Chunk
+
+_LEAST_FILES = 3
 
 
 def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
@@ -69,7 +75,9 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
         layout = raw.layout or detect(raw.path, attempt.contract, attempt.settings)
         with engine(attempt.folder, attempt.settings) as connection:
             validated = _read(attempt, raw, layout, connection)
-        _judge(attempt.contract, validated)
+        if validated.rows_read or validated.deleted_keys is None:
+            _judge(attempt.contract, validated)
+        _judge_volume(attempt, validated)
         # Deleted before the system writes them to disk: the merge needs the bandwidth.
         for read in ("raw", "plain", "records"):
             (attempt.folder / read).unlink(missing_ok=True)
@@ -92,6 +100,8 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
             if path.exists():
                 with connection.cursor() as own:
                     validated = without_refused(replace(file, connection=own), validated)
+        with connection.cursor() as own:
+            validated = with_deleted_keys(replace(file, connection=own), validated, raw.deletes)
     except FileRefusedError as refusal:
         raise refusal.about(layout=layout) from refusal.__cause__
     return validated
@@ -113,18 +123,31 @@ def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
 
 def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
     read = 0
-    with RejectFile(path.with_name("rejects.csv"), file.attempt.settings.max_rejects_in_ledger) as rejects:
+    contract = file.attempt.contract
+    with (
+        RejectFile(path.with_name("rejects.csv"), file.attempt.settings.max_rejects_in_ledger) as rejects,
+        RefusedKeyFile(path.with_name("refused_keys.parquet"), contract) as refused,
+    ):
 
         def good() -> Iterator[pa.Table]:
             nonlocal read
             for chunk in _chunks(file):
                 rejects.add(_with_reasons(chunk.rejects, raw.undecoded or file.text.undecoded))
+                refused.add(chunk)
                 read += chunk.rows
                 yield chunk.good
 
-        _, headers = _write(path, _in_order(good(), file.attempt.contract))
+        _, headers = _write(path, _in_order(good(), contract))
     return Validated(
-        file.layout, raw.sha256, read, rejects.rejects, path, tuple(headers), path_taken="slow", headers=headers
+        file.layout,
+        raw.sha256,
+        read,
+        rejects.rejects,
+        path,
+        tuple(headers),
+        path_taken="slow",
+        headers=headers,
+        refused_keys=refused.keys,
     )
 
 
@@ -212,6 +235,25 @@ def _judge(contract: Contract, validated: Validated) -> None:
         raise FileRefusedError.for_code(
             Code.ERROR_BUDGET_EXCEEDED, rejected=rejects.rows, read=read, budget=_budget(contract), example=example
         ).about(layout=validated.layout, rows_read=read, rejects=rejects)
+
+
+def _judge_volume(attempt: Attempt, validated: Validated) -> None:
+    """Refuse a file with far fewer rows than the dataset's last ones. Batches of messages have any size.
+
+    Raises:
+        FileRefusedError: it has fewer.
+    """
+    share = attempt.contract.min_share_of_usual
+    if share is None or not attempt.entry.is_object:
+        return
+    usual = usual_rows(attempt.stores.connection, attempt.entry)
+    if usual.files < _LEAST_FILES or usual.median is None:
+        return
+    if validated.rows_read >= Decimal(str(share)) * usual.median:
+        return
+    raise FileRefusedError.for_code(
+        Code.TOO_FEW_ROWS, read=validated.rows_read, files=usual.files, usual=usual.median, share=share * 100
+    ).about(layout=validated.layout, rows_read=validated.rows_read, rejects=validated.rejects)
 
 
 def _budget(contract: Contract) -> str:

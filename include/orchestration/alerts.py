@@ -141,7 +141,7 @@ def _notify_messages(contract: Contract, consumed: Consumed, code: str) -> None:
     if stopped:
         causes[code or "stopped"] = stopped
         happened.append(f"{counted(stopped, 'batch', 'batches')} stopped")
-    if not contract.budget.allows(letters, consumed.messages - consumed.deletes_ignored):
+    if not contract.budget.allows(letters, consumed.messages - consumed.deletes):
         causes["dead-letters"] = letters
         happened.append(counted(letters, "dead letter"))
     if consumed.removed:

@@ -111,7 +111,9 @@ def consume_dag(contract: Contract) -> DAG:
                     done = consumer.consume()
                 finally:
                     result = consumer.result
-                    has_new_rows = has_new_rows or bool(result.rows or result.batches["loaded before"])
+                    has_new_rows = has_new_rows or bool(
+                        result.rows or result.rows_deleted or result.batches["loaded before"]
+                    )
                     context["ti"].xcom_push(_HAS_NEW_ROWS, has_new_rows)
                     notify_waiting_files(contract.dataset)
             return {

@@ -89,7 +89,7 @@ class Inspector:
             report.results.append(_missing(name, ledger))
             return
         row_counts = self.stats.row_counts(SCHEMA, name, name)
-        if not row_counts.rows and not ledger.inserted:
+        if not row_counts.rows and not ledger.remaining:
             report.results.append(_no_data("no data yet"))
             return
         report.results.extend(_shape_results(contract, shape))
@@ -190,16 +190,16 @@ def _ledger_results(dataset: str, ledger: LedgerTotals, row_counts: RowCounts) -
         "rows_are_accounted_for",
         None,
         Severity.WARNING,
-        success=row_counts.rows == row_counts.inserted,
+        success=row_counts.rows == row_counts.remaining,
         observed=f"{row_counts.rows:,} rows in the table",
-        expected=f"{row_counts.inserted:,} rows inserted, by the ledger",
+        expected=f"{row_counts.remaining:,} rows inserted and not deleted, by the ledger",
         remedy="Rows were written or deleted outside the pipeline: "
         f"SELECT _file_id, count(*) FROM {sql_text.quoted(SCHEMA, dataset)} GROUP BY _file_id shows the file of each",
     )
 
 
 def _missing(dataset: str, ledger: LedgerTotals) -> CheckResult:
-    if not ledger.inserted:
+    if not ledger.remaining:
         return _no_data("no data yet")
     return CheckResult(
         "table_is_there",
@@ -207,7 +207,7 @@ def _missing(dataset: str, ledger: LedgerTotals) -> CheckResult:
         Severity.CRITICAL,
         success=False,
         observed="no such table",
-        expected=f"{SCHEMA}.{dataset}, because the ledger has {ledger.inserted:,} rows inserted into it",
+        expected=f"{SCHEMA}.{dataset}, because the ledger has {ledger.remaining:,} rows in it",
         remedy="Restore it from a backup, or load its files again",
     )
 

@@ -42,11 +42,14 @@ class Shape:
 
 @dataclass(frozen=True)
 class LedgerTotals:
-    """A dataset's loaded entries, how many do not balance, the rows they inserted, and the time of the newest."""
+    """A dataset's loaded entries, how many do not balance, the rows that remain of them, and the time of the newest.
+
+    Rows remain that were inserted and not deleted. Rows that are marked as deleted remain.
+    """
 
     entries: int
     unbalanced: int
-    inserted: int
+    remaining: int
     newest: datetime | None
 
 
@@ -60,10 +63,10 @@ class Loads:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """Rows in the table, and inserted rows according to the ledger, at the same time."""
+    """Rows in the table, and rows inserted and not deleted according to the ledger, at the same time."""
 
     rows: int
-    inserted: int
+    remaining: int
 
 
 class TableStats:
@@ -103,7 +106,8 @@ class TableStats:
     def row_counts(self, schema: str, table: str, dataset: str) -> RowCounts:
         """Count rows in one statement, because a merge and its ledger entry become visible together."""
         query = sql.SQL(
-            "SELECT (SELECT count(*) FROM {table}), (SELECT coalesce(sum(rows_inserted), 0)::bigint"
+            "SELECT (SELECT count(*) FROM {table}), (SELECT (coalesce(sum(rows_inserted), 0)"
+            " - coalesce(sum(rows_deleted) FILTER (WHERE deletes = 'hard'), 0))::bigint"
             " FROM ops.file_ingestion_log WHERE dataset = %(dataset)s AND status IN ('loaded', 'archived'))"
         ).format(table=sql.Identifier(schema, table))
         with _readable():

@@ -30,8 +30,22 @@ _ROOM_FOR_PREFIX = 8
 
 
 def key_capacity(contract: Contract) -> int:
-    """How many different keys the contract's key columns can have."""
-    return prod(_capacity(contract.by_name[name]) for name in contract.key)
+    """How many different keys the contract's key columns can have; any number if each row is its own key."""
+    return UNBOUNDED if contract.appends else prod(_capacity(column) for column in contract.key_columns)
+
+
+def check_keys(contract: Contract, different: int, repeated: int) -> None:
+    """Refuse a sample whose rows cannot have so many different keys, or repeat a key.
+
+    Raises:
+        SampleError: they cannot.
+    """
+    if different > key_capacity(contract):
+        message = f"the key of {contract.dataset} has only {key_capacity(contract):,} different values"
+        raise SampleError.because(message)
+    if repeated and contract.appends:
+        message = f"{contract.dataset} has no key that two rows could share"
+        raise SampleError.because(message)
 
 
 def epoch_seconds(day: date) -> int:

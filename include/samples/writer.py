@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from include.contracts.expressions import quoted
 from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
-from include.samples.keys import key_capacity
+from include.samples.keys import check_keys
 from include.samples.records import FileColumn, TextFormat
 from include.samples.report import BadRow, SampleReport
 from include.samples.row_faults import LINE_KINDS, cell_fault, line_fault
@@ -169,9 +169,7 @@ def _plan(sample: Sample) -> _Plan:
     if repeated and repeated * REVISIONS > rows * (REVISIONS - 1):
         message = f"{repeated:,} of {rows:,} rows cannot be duplicates; at most 15 in 16 can"
         raise SampleError.because(message)
-    if start + rows - repeated > key_capacity(contract):
-        message = f"the key of {contract.dataset} has only {key_capacity(contract):,} different values"
-        raise SampleError.because(message)
+    check_keys(contract, start + rows - repeated, repeated)
     columns, named = _file_columns(contract, set(file_faults))
     return _Plan(
         contract=contract,
@@ -202,7 +200,11 @@ def _file_columns(contract: Contract, kinds: set[BadKind]) -> tuple[list[FileCol
     named: list[str] = []
     if BadKind.MISSING_COLUMN in kinds:
         needed = [c.name for c in contract.source_columns if c.required and c.name not in contract.key]
-        name = (needed or list(contract.key))[0]
+        needed += [column.name for column in contract.key_columns]
+        if not needed:
+            message = f"{contract.dataset} has no required column that could be missing"
+            raise SampleError.because(message)
+        name = needed[0]
         columns = [column for column in columns if column.name != name]
         named.append(name)
     if BadKind.EXTRA_COLUMN in kinds:

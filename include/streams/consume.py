@@ -26,6 +26,7 @@ from include.ingestion.settle import settle_messages
 from include.streams.dead_letters import DeadLetter, correct_topic, publish
 from include.streams.decode import SCHEMA_ID_HEADER
 from include.streams.poison import BATCH_CODES, PoisonSearch, may_be_one_message
+from include.streams.tombstones import write_deleted_keys
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,20 +49,24 @@ _MOST_DEFECTS = 3
 class Consumed:
     """The result of a run: batches by outcome, counts of messages, and rows in the merges.
 
-    `messages` includes the deletes that were ignored. `removed` are the offsets that the broker removed unread.
+    `messages` includes the `deletes`, messages without a value. `deletes_ignored` are those that name no row: the
+    contract does not apply them, or their key cannot be read. `removed` are the offsets that the broker removed unread.
     """
 
     batches: Counter[str] = field(default_factory=Counter)
     messages: int = 0
     dead_letters: int = 0
     rows: int = 0
+    deletes: int = 0
     deletes_ignored: int = 0
+    rows_deleted: int = 0
     removed: list[TopicRange] = field(default_factory=list)
 
     def __str__(self) -> str:
         batches = ", ".join(f"{count} {outcome}" for outcome, count in sorted(self.batches.items())) or "none"
         counts = f"{self.messages:,} messages, {self.rows:,} rows, {self.dead_letters:,} dead letters"
-        return f"batches: {batches}; {counts}, {self.deletes_ignored:,} deletes ignored"
+        deletes = f"{self.rows_deleted:,} rows deleted, {self.deletes_ignored:,} deletes ignored"
+        return f"batches: {batches}; {counts}, {deletes}"
 
 
 @dataclass
@@ -156,8 +161,8 @@ class TopicConsumer:
 
     def _ingest(self, batch: MessageBatch, entry: FileEntry) -> str | None:
         """Ingest a batch and return its outcome; None if it is to be read again."""
-        source = KafkaBatchSource(batch, self.decoder, self.kafka, self.result)
-        if not batch.records:
+        source = KafkaBatchSource(batch, self.decoder, self.kafka, self.result, self.contract)
+        if not batch.records and self.contract.deletes is None:
             self.stores.ledger.only_deletes(entry, batch.deletes)
             return "deletes ignored"
         try:
@@ -176,6 +181,8 @@ class TopicConsumer:
             return self._bisect(batch, Stage(error.stage), error.code, error.message)
         if loaded is not None:
             self.result.rows += loaded.inserted + loaded.updated + loaded.unchanged
+            self.result.rows_deleted += loaded.deleted
+            self.result.deletes_ignored += loaded.ignored or 0
             return "loaded"
         decided = self.stores.ledger.report(entry.file_id)
         if decided["status"] == Status.DUPLICATE:
@@ -185,7 +192,8 @@ class TopicConsumer:
         return self._refused(batch, stage, Code(decided["code"]), decided["message"], entry.file_id)
 
     def _claim(self, batch: MessageBatch) -> int:
-        source = TopicRange(batch.topic, batch.partition, batch.first_offset, batch.last_offset, batch.deletes)
+        ignored = batch.deletes if self.contract.deletes is None else 0
+        source = TopicRange(batch.topic, batch.partition, batch.first_offset, batch.last_offset, ignored)
         return self.stores.ledger.claim_messages(
             self.contract.dataset, self.contract.version, source, batch.size, self.run
         )
@@ -248,7 +256,8 @@ class TopicConsumer:
     def _done(self, batch: MessageBatch, outcome: str) -> None:
         self.result.batches[outcome] += 1
         self.result.messages += len(batch)
-        self.result.deletes_ignored += batch.deletes
+        self.result.deletes += batch.deletes
+        self.result.deletes_ignored += batch.deletes if self.contract.deletes is None else 0
         # If the partition is another consumer's by now, that consumer finds the content in the ledger.
         self.consumer.commit(batch)
         self._settle(batch.partition)
@@ -262,12 +271,13 @@ class TopicConsumer:
 
 @dataclass(frozen=True)
 class KafkaBatchSource:
-    """A batch's records as NDJSON, one line each, without the deletes. Refused records become dead letters."""
+    """A batch's records as NDJSON, one line each, and the keys of its deletes. Refused records become dead letters."""
 
     batch: MessageBatch
     decoder: Decoder
     kafka: KafkaConfig
     result: Consumed
+    contract: Contract
 
     def spool(self, folder: Path) -> SpooledFile:
         """Write the records, decoded, as NDJSON."""
@@ -276,6 +286,8 @@ class KafkaBatchSource:
         lines, undecoded = self.decoder.decode_batch([record.value for record in records], schema_ids)
         path = folder / "raw"
         size = path.write_bytes(b"\n".join([*lines, b""]))
+        deletes = folder / "deletes.parquet"
+        has_deletes = bool(self.contract.deletes) and write_deleted_keys(self.contract, self.batch.messages, deletes)
         return SpooledFile(
             path,
             self.batch.sha256,
@@ -283,6 +295,7 @@ class KafkaBatchSource:
             layout=Layout(FileFormat.NDJSON),
             undecoded={at + 1: Undecoded(error.code, error.message) for at, error in undecoded.items()},
             records_alone=True,
+            deletes=deletes if has_deletes else None,
         )
 
     def store_rejects(self, rejects: Rejects) -> None:

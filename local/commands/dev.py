@@ -14,6 +14,7 @@ _COMMANDS = (
     Command(_CONTAINERS, "compose-check", "deploy.__main__:app.check", "check docker-compose.yaml"),
     Command(_CONTAINERS, "env-file", "deploy.__main__:app.env-file", "write .env with random secrets"),
     Command(_TRIALS, "torture", "proof.torture.__main__:app", "kill, cut and fill a platform under load, then count"),
+    Command(_TRIALS, "mutation", "proof.mutation.__main__:app", "change the core's code; a test must fail"),
     Command(_TRIALS, "soak", "proof.soak.__main__:app", "a steady load for a while, and what grows"),
 )
 

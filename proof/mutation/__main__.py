@@ -1,4 +1,4 @@
-"""`python -m proof.mutation [--only include/ingestion/claim.py ...] [--mutants 600] [--seed 1]`.
+"""`filegate dev mutation [--only include/ingestion/claim.py] [--mutants 600] [--seed 1]`.
 
 Every mutant is tried with the tests that reach its lines on the unchanged code: first those that detected another
 mutant of the same function, then the quick ones, until one fails or `--patience` seconds of tests have passed. A slow
@@ -8,7 +8,6 @@ the same tests on the unchanged code. If a control fails, tests are flaky and th
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 import signal
@@ -17,8 +16,10 @@ import threading
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from pathlib import Path  # noqa: TC003 - typer reads the annotations
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
 
 from proof.mutation.mutants import Mutant, mutants_of
 from proof.mutation.results import PASS_SCORE, Result, Results, diff, interval, score, state_of, table
@@ -28,8 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 PACKAGES = ("include/ingestion", "include/contracts")
+_OUT = ROOT / ".local.proof" / "mutation"
+_WORKERS = 2
 _PROGRESS_EVERY = 10.0  # seconds
 _CONTROL_EVERY = 40  # trials of a worker
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class Reach:
@@ -74,49 +79,41 @@ class Reach:
         return chosen
 
 
-def main() -> int:
-    """Run the check; return 1 if the score is too low, a control failed or mutants were not tried."""
-    args = _arguments()
+@app.command()
+def main(
+    only: Annotated[list[str] | None, typer.Option(help="a module, as include/ingestion/claim.py; repeatable")] = None,
+    mutants: Annotated[int, typer.Option(help="size of a random sample; 0: all mutants")] = 0,
+    seed: Annotated[int, typer.Option(help="seed of the sample")] = 1,
+    patience: Annotated[float, typer.Option(help="seconds of tests for one mutant")] = 20,
+    out: Annotated[Path, typer.Option(help="folder of the results and survivors")] = _OUT,
+) -> None:
+    """Change the core's code and check that a test fails. Exit code 1: the score is too low, or a control failed."""
     signal.signal(signal.SIGTERM, _interrupt)
-    out: Path = args.out
     out.mkdir(parents=True, exist_ok=True)
     failed_controls = 0
-    with worker_pool(args.workers, args.tests, _modules(ROOT, args.only)) as (tree, workers):
-        modules = _modules(tree, args.only)
-        mutants = [mutant for module in modules for mutant in mutants_of(module, (tree / module).read_text())]
-        whole = len(mutants)
-        if args.mutants and args.mutants < whole:
-            mutants = random.Random(args.seed).sample(mutants, args.mutants)  # noqa: S311 - no secret
-        results = Results(
-            out / "results.jsonl", f"{state_of(tree, (*args.tests, *PACKAGES))}-{args.workers}-{args.patience:g}"
-        )
-        open_ones = [mutant for mutant in mutants if results.get(mutant.key) is None]
+    with worker_pool(_WORKERS, TESTS, _modules(ROOT, only or ())) as (tree, workers):
+        modules = _modules(tree, only or ())
+        found = [mutant for module in modules for mutant in mutants_of(module, (tree / module).read_text())]
+        chosen = found
+        if mutants and mutants < len(found):
+            chosen = random.Random(seed).sample(found, mutants)  # noqa: S311 - no secret
+        results = Results(out / "results.jsonl", f"{state_of(tree, (*TESTS, *PACKAGES))}-{_WORKERS}-{patience:g}")
+        open_ones = [mutant for mutant in chosen if results.get(mutant.key) is None]
         _say(
-            f"{whole} mutants in {len(modules)} modules; {len(mutants)} of them to try, {len(open_ones)} not yet known."
+            f"{len(found)} mutants in {len(modules)} modules; {len(chosen)} of them to try, "
+            f"{len(open_ones)} not yet known."
         )
         try:
             if open_ones:
                 reach = _trace(workers, out / f"reach-{results.tests}-{state_of(tree, modules)}.json")
-                failed_controls = Trial(reach, results, args.patience).run(open_ones, workers)
+                failed_controls = Trial(reach, results, patience).run(open_ones, workers)
         except KeyboardInterrupt:
             _say("Interrupted. Run the same command again to continue. The results until now:")
-    return _report(mutants, results, out, failed_controls, sampled=len(mutants) < whole)
-
-
-def _arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="proof.mutation", description="Mutation testing of the core.")
-    parser.add_argument("--only", nargs="+", default=[], help="modules, as include/ingestion/claim.py")
-    parser.add_argument("--mutants", type=int, default=0, help="size of a random sample; 0: all mutants")
-    parser.add_argument("--seed", type=int, default=1, help="seed of the sample")
-    parser.add_argument("--patience", type=float, default=20, help="seconds of tests for one mutant")
-    parser.add_argument("--tests", nargs="+", default=TESTS, help="folders of tests")
-    parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--out", type=Path, default=ROOT / ".local.proof" / "mutation", help="results and survivors")
-    return parser.parse_args()
+    raise typer.Exit(_report(chosen, results, out, failed_controls, sampled=len(chosen) < len(found)))
 
 
 def _modules(tree: Path, only: Sequence[str]) -> list[str]:
-    found = sorted(path.relative_to(tree).as_posix() for package in PACKAGES for path in (tree / package).glob("*.py"))
+    found = sorted(path.relative_to(tree).as_posix() for package in PACKAGES for path in (tree / package).rglob("*.py"))
     unknown = set(only) - set(found)
     if unknown:
         raise SystemExit(f"No module of {' or '.join(PACKAGES)}: {', '.join(sorted(unknown))}")
@@ -261,4 +258,4 @@ def _report(mutants: list[Mutant], results: Results, out: Path, failed_controls:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    app(prog_name="python -m proof.mutation")

@@ -10,6 +10,12 @@ reopened AS (
         status = 'claimed', stage = 'claim', attempts = 0, error_code = NULL, error_message = NULL,
         rows_read = NULL, rows_inserted = NULL, rows_updated = NULL, rows_unchanged = NULL, rows_duplicate = NULL,
         rows_rejected = NULL, rejects_by_code = NULL, settled_key = NULL,
+        rows_deleted = NULL, deletes = NULL, deletes_skipped = NULL,
+        -- A requeued file has no settled_key. With one, the same content was uploaded again.
+        first_modified_at = CASE
+            WHEN entry.settled_key IS NULL THEN coalesce(entry.first_modified_at, entry.modified_at)
+            ELSE found.modified_at
+        END,
         claimed_at = clock_timestamp(), validated_at = NULL,
         processed_at = NULL, loaded_at = NULL, settled_at = NULL, size_bytes = found.size_bytes,
         modified_at = found.modified_at, resend_no = 0,
@@ -28,7 +34,10 @@ reopened AS (
 
 entered AS (
     INSERT INTO ops.file_ingestion_log
-    (dataset, bucket, object_key, etag, size_bytes, modified_at, contract_version, dag_id, run_id)
+    (
+        dataset, bucket, object_key, etag, size_bytes, modified_at, first_modified_at, contract_version, dag_id,
+        run_id
+    )
     SELECT
         %(dataset)s,
         %(bucket)s,
@@ -36,6 +45,7 @@ entered AS (
         etag,
         size_bytes,
         modified_at,
+        modified_at AS first_modified_at,
         %(contract_version)s,
         %(dag_id)s,
         %(run_id)s

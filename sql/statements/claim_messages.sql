@@ -7,7 +7,8 @@ WITH refused AS (
         rows_rejected = NULL, rejects_by_code = NULL, claimed_at = clock_timestamp(), validated_at = NULL,
         processed_at = NULL, loaded_at = NULL, settled_at = NULL, sha256 = NULL,
         last_offset = %(last_offset)s, size_bytes = %(size_bytes)s, contract_version = %(contract_version)s,
-        deletes_ignored = %(deletes_ignored)s, dag_id = %(dag_id)s, run_id = %(run_id)s
+        deletes_ignored = %(deletes_ignored)s, rows_deleted = NULL, deletes = NULL, deletes_skipped = NULL,
+        dag_id = %(dag_id)s, run_id = %(run_id)s
     WHERE
         entry.file_id = (
             SELECT max(latest.file_id) FROM ops.file_ingestion_log AS latest

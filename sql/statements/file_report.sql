@@ -15,7 +15,8 @@ SELECT jsonb_build_object(
     'attempts', log.attempts,
     'rows', jsonb_build_object(
         'read', log.rows_read, 'inserted', log.rows_inserted, 'updated', log.rows_updated,
-        'unchanged', log.rows_unchanged, 'duplicate', log.rows_duplicate, 'rejected', log.rows_rejected
+        'unchanged', log.rows_unchanged, 'duplicate', log.rows_duplicate, 'rejected', log.rows_rejected,
+        'deleted', log.rows_deleted, 'deletes_skipped', log.deletes_skipped
     ),
     'times', jsonb_build_object(
         'claimed', log.claimed_at, 'validated', log.validated_at, 'processed', log.processed_at,

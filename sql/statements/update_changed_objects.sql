@@ -7,7 +7,8 @@ WITH found AS (
 )
 
 UPDATE ops.file_ingestion_log AS entry SET
-    etag = found.etag, size_bytes = found.size_bytes, modified_at = found.modified_at
+    etag = found.etag, size_bytes = found.size_bytes, modified_at = found.modified_at,
+    first_modified_at = found.modified_at
 FROM found
 WHERE
     entry.dataset = %(dataset)s AND entry.bucket = %(bucket)s AND entry.object_key = found.object_key

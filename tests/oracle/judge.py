@@ -58,12 +58,16 @@ def judge_source(contract: Contract, source: Source, sha256: str = "") -> Verdic
 def _verdict(contract: Contract, records: Sequence[Record], columns: Mapped, sha256: str) -> Verdict:
     rows: list[GoodRow] = []
     faults: list[Fault] = []
+    refused: list[tuple[Value, ...] | None] = []
     for record in records:
         values, found = judge_record(contract, record, columns)
         faults += [Fault(record.row, record.line, column, code) for column, code in found]
         if not found:
             rows.append(GoodRow(record.row, values))
+        else:
+            refused.append(_known_key(contract, values, {column for column, _ in found}))
     conflicting = conflicting_rows(contract, rows)
+    refused += [tuple(row.values[name] for name in contract.key) for row in rows if row.source_row in conflicting]
     rows = [row for row in rows if row.source_row not in conflicting]
     faults += [
         Fault(record.row, record.line, None, Code.CONFLICTING_DUPLICATE)
@@ -74,7 +78,14 @@ def _verdict(contract: Contract, records: Sequence[Record], columns: Mapped, sha
     extra = tuple(map(evolved, columns.extra)) if evolves else ()
     rejected, count = len(records) - len(rows), len(records)
     code = None if _affordable(contract, rejected, count) else Code.ERROR_BUDGET_EXCEEDED
-    return Verdict(code, tuple(rows), tuple(faults), count, extra, sha256)
+    return Verdict(code, tuple(rows), tuple(faults), count, extra, sha256, tuple(refused))
+
+
+def _known_key(contract: Contract, values: Mapping[str, Value], at_fault: set[str | None]) -> tuple[Value, ...] | None:
+    """The key of a refused record; None if the record was not read, or the key itself is at fault."""
+    if not values or at_fault & set(contract.key):
+        return None
+    return tuple(values.get(name) for name in contract.key)
 
 
 def judge_messages(contract: Contract, values: Sequence[bytes]) -> Verdict:
@@ -93,7 +104,7 @@ def judge_messages(contract: Contract, values: Sequence[bytes]) -> Verdict:
 
 def conflicting_rows(contract: Contract, rows: Sequence[GoodRow]) -> set[int]:
     """The numbers of all rows of those keys whose newest rows are not identical."""
-    if contract.on_duplicate is OnDuplicate.LAST_WINS:
+    if contract.on_duplicate is OnDuplicate.LAST_WINS or contract.appends:
         return set()
     by_key: dict[tuple[Value, ...], list[GoodRow]] = {}
     for row in rows:

@@ -6,8 +6,11 @@ What belongs here: keys, which of two rows is newer, the counts of a load. What 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from decimal import Decimal
+from statistics import median
 from typing import TYPE_CHECKING
 
+from include.contracts.model import Deletes
 from include.errors import Code
 from tests.oracle.judge import RESCUED
 from tests.oracle.verdict import Counts, GoodRow, Outcome, Value, Verdict
@@ -24,14 +27,17 @@ Key = tuple[Value, ...]
 class Table:
     """The rows that must be in `raw.<dataset>`, by key, each with all its columns but the lineage.
 
-    `apply` the verdicts in the order in which the files are loaded. Files of a batch are loaded one by one.
+    `apply` the verdicts in the order in which the files are loaded. Files of a batch are loaded one by one. The key of
+    appended rows is their position in the table. `marked` are the keys of rows that are marked as deleted.
     """
 
     contract: Contract
-    rows: dict[Key, dict[str, Value]] = field(default_factory=dict)
+    rows: dict[Key | int, dict[str, Value]] = field(default_factory=dict)
+    marked: set[Key | int] = field(default_factory=set)
     extra: list[str] = field(default_factory=list)
     _loaded: set[str] = field(default_factory=set)
     _last: str = ""
+    _read: list[int] = field(default_factory=list)
 
     def key(self, values: Mapping[str, Value]) -> Key:
         """The key of a row."""
@@ -40,31 +46,67 @@ class Table:
     def apply(self, verdict: Verdict) -> Outcome:
         """Load the good rows of a verdict. A refused file changes nothing, nor does one that was loaded before.
 
-        Where no column says which row is newer, a content may be loaded again after another content was loaded.
+        Where no column says which row is newer, and with snapshots, a content may be loaded again after another one.
         """
-        before = self._loaded if self.contract.newest_by else {self._last}
+        again = self.contract.is_snapshot or not (self.contract.newest_by or self.contract.appends)
+        before = {self._last} if again else self._loaded
         if verdict.sha256 and verdict.sha256 in before:
             return Outcome(Code.DUPLICATE_CONTENT)
         if verdict.code is not None:
             return Outcome(verdict.code)
+        if self._is_short(verdict.read):
+            return Outcome(Code.TOO_FEW_ROWS)
+        winners = self._winners(verdict)
+        missing = self._missing(winners, verdict)
+        skipped = len(missing) if None in verdict.refused_keys else 0
+        deleted = len(missing) - skipped
+        if deleted > Decimal(str(self.contract.max_delete_share)) * (len(self.rows) - len(self.marked)):
+            return Outcome(Code.TOO_MANY_DELETES)
         self._loaded.add(verdict.sha256)
         self._last = verdict.sha256
+        self._read.append(verdict.read)
         self._widen(verdict)
-        winners = self._winners(verdict)
+        if not skipped:
+            self._delete(missing)
+        inserted, updated = self._merge(winners)
+        unchanged = len(winners) - inserted - updated
+        duplicate = len(verdict.rows) - len(winners)
+        counts = Counts(verdict.read, inserted, updated, unchanged, duplicate, verdict.rejected, deleted, skipped)
+        return Outcome(None, counts)
+
+    def _is_short(self, read: int) -> bool:
+        """Whether a file has far fewer rows than the last ten, from three on."""
+        share, last = self.contract.min_share_of_usual, self._read[-10:]
+        return share is not None and len(last) >= 3 and read < Decimal(str(share)) * Decimal(str(median(last)))
+
+    def _missing(self, winners: Mapping[Key | int, GoodRow], verdict: Verdict) -> set[Key | int]:
+        """The keys of the rows that a snapshot lacks."""
+        if not self.contract.is_snapshot:
+            return set()
+        return self.rows.keys() - self.marked - winners.keys() - set(verdict.refused_keys)
+
+    def _delete(self, missing: set[Key | int]) -> None:
+        if self.contract.deletes is Deletes.SOFT:
+            self.marked |= missing
+            return
+        for key in missing:
+            del self.rows[key]
+
+    def _merge(self, winners: Mapping[Key | int, GoodRow]) -> tuple[int, int]:
+        """Insert and update rows; how many of each. A marked row that is sent again is updated."""
         inserted = updated = 0
         for key, row in winners.items():
             known = self.rows.get(key)
             if known is None:
                 self.rows[key] = dict.fromkeys(self.extra) | dict(row.values)
                 inserted += 1
-            elif self._is_late(row.values, known) or all(same(known[name], row.values[name]) for name in row.values):
                 continue
-            else:
+            stays = self._is_late(row.values, known) or all(same(known[name], row.values[name]) for name in row.values)
+            updated += not stays or key in self.marked
+            self.marked.discard(key)
+            if not stays:
                 known.update(row.values)
-                updated += 1
-        unchanged = len(winners) - inserted - updated
-        duplicate = len(verdict.rows) - len(winners)
-        return Outcome(None, Counts(verdict.read, inserted, updated, unchanged, duplicate, verdict.rejected))
+        return inserted, updated
 
     def _widen(self, verdict: Verdict) -> None:
         for name in verdict.extra:
@@ -73,9 +115,11 @@ class Table:
                 for row in self.rows.values():
                     row[name] = None
 
-    def _winners(self, verdict: Verdict) -> dict[Key, GoodRow]:
+    def _winners(self, verdict: Verdict) -> dict[Key | int, GoodRow]:
         """The newest row of each key; of equally new ones the last."""
-        winners: dict[Key, GoodRow] = {}
+        if self.contract.appends:
+            return dict(enumerate(verdict.rows, len(self.rows)))
+        winners: dict[Key | int, GoodRow] = {}
         for row in verdict.rows:
             key = self.key(row.values)
             rival = winners.get(key)

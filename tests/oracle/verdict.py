@@ -40,7 +40,8 @@ class Verdict:
     `code` is the reason why the whole file is refused, None if it loads. `rows` are the good records, in the file's
     order and before deduplication; of a refused file none is loaded. `faults` are those of the other records. `read`
     counts the records; 0 if the file was refused before they were counted. `extra` are the columns that the file adds
-    to the table. `sha256` is the digest of the bytes.
+    to the table. `sha256` is the digest of the bytes. `refused_keys` are the keys of the refused records, None where a
+    key could not be read.
     """
 
     code: Code | None
@@ -49,6 +50,7 @@ class Verdict:
     read: int = 0
     extra: tuple[str, ...] = ()
     sha256: str = ""
+    refused_keys: tuple[tuple[Value, ...] | None, ...] = ()
 
     @property
     def rejected(self) -> int:
@@ -66,6 +68,8 @@ class Counts:
     unchanged: int = 0
     duplicate: int = 0
     rejected: int = 0
+    deleted: int = 0
+    skipped: int = 0
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ daily AS (
         coalesce(sum(rows_unchanged) FILTER (WHERE outcome = 'loaded'), 0)::bigint AS rows_unchanged,
         coalesce(sum(rows_duplicate) FILTER (WHERE outcome = 'loaded'), 0)::bigint AS rows_duplicate,
         coalesce(sum(rows_rejected), 0)::bigint AS rows_rejected,
+        coalesce(sum(rows_deleted) FILTER (WHERE outcome = 'loaded'), 0)::bigint AS rows_deleted,
         (sum(rows_rejected) / nullif(sum(rows_read), 0))::numeric(20, 6) AS reject_share,
         percentile_cont(0.5) WITHIN GROUP (ORDER BY load_seconds) FILTER (WHERE outcome = 'loaded')
             AS median_load_seconds,

@@ -67,7 +67,8 @@ def read_csv_rows(
     while batch := _next_records(records, most):
         rejects = _structure_rejects(batch, first)
         chunk = query.run(connection, _csv_table(batch, first, len(shape.header)))
-        yield Chunk(len(batch), chunk.good, sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row))
+        rejects = sorted(rejects + chunk.rejects, key=lambda reject: reject.source_row)
+        yield replace(chunk, rows=len(batch), rejects=rejects)
         first += len(batch)
 
 
@@ -135,7 +136,7 @@ def read_json_rows(
         cells = _positional(columns, rescued="rescued", keeps_more=given.keeps_remainder)
         chunk = ChunkQuery(contract, cells).run(connection, table)
         rejects = _structure_rejects(batch, first) + chunk.rejects
-        yield Chunk(len(batch), chunk.good, sorted(rejects, key=lambda reject: reject.source_row))
+        yield replace(chunk, rows=len(batch), rejects=sorted(rejects, key=lambda reject: reject.source_row))
         first += len(batch)
 
 
@@ -186,7 +187,8 @@ def read_column_rows(
         rejects = [*chunk.rejects, *_unwritable(records, columns)]
         raws = records.raw(connection, [reject.source_row for reject in rejects])
         rejects = [replace(reject, raw=raws[reject.source_row][:RAW_SHOWN]) for reject in rejects]
-        yield Chunk(batch.num_rows, chunk.good, sorted(rejects, key=lambda reject: reject.source_row))
+        rejects = sorted(rejects, key=lambda reject: reject.source_row)
+        yield replace(chunk, rows=batch.num_rows, rejects=rejects)
         first += batch.num_rows
 
 

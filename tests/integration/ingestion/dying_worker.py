@@ -66,6 +66,7 @@ TRAPS: dict[str, Callable[[], None]] = {
     # the header of the binary format, then the first batch of rows
     "in the middle of the copy": lambda: _after(psycopg.Copy, "write", calls=2),
     "copied and audited, not merged": lambda: _after(Ledger, "quality"),
+    "deleted, not merged": lambda: _instead(load, "_merge"),
     "merged, not committed": lambda: _after(Ledger, "loaded"),
     "committed, staging table not dropped": lambda: _after(load, "_publish"),
     "committed": lambda: _after(stages, "load"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest_pipeline import LINEAGE, Pipeline, Row
 
-from include.contracts.model import ColumnType
+from include.contracts.model import ColumnType, Deletes
 from include.ingestion.claim import claim
 from include.ingestion.pipeline import ingest_batch
 from include.ingestion.records import AirflowRun
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings, S3Config, WarehouseConfig
     from tests.oracle.verdict import Outcome, Verdict
 
-COUNTS = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected")
+COUNTS = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected", "deleted")
 
 
 @dataclass
@@ -83,6 +83,7 @@ def _compared(pipeline: Pipeline, entry: Row, verdict: Verdict, outcome: Outcome
     elif outcome.code is None:
         counts = {name: entry[f"rows_{name}"] for name in COUNTS}
         expected = {name: getattr(outcome.counts, name) for name in COUNTS}
+        counts["skipped"], expected["skipped"] = entry["deletes_skipped"], outcome.counts.skipped
         found += [f"counts {counts}, expected {expected}"] if counts != expected else []
     if code == "duplicate-content":
         return found
@@ -105,10 +106,13 @@ def _compared(pipeline: Pipeline, entry: Row, verdict: Verdict, outcome: Outcome
 def table_differences(pipeline: Any, table: Table) -> list[str]:
     """Describe where the table in the warehouse differs from the oracle's table."""
     contract = table.contract
-    stored = {table.key(row): row for row in stored_rows(pipeline, contract)}
+    stored = {at if contract.appends else table.key(row): row for at, row in enumerate(stored_rows(pipeline, contract))}
     found = [f"row {key} is missing" for key in table.rows if key not in stored]
     found += [f"row {key} is not expected: {row}" for key, row in stored.items() if key not in table.rows]
     for key in table.rows.keys() & stored.keys():
+        if contract.deletes is Deletes.SOFT:
+            mark = stored[key].pop("_deleted_at")
+            found += [f"row {key} is marked: {mark}"] if (mark is not None) is not (key in table.marked) else []
         for name, expected in table.rows[key].items():
             value = stored[key].get(name, "no such column")
             if value != expected or type(value) is not type(expected):
@@ -125,7 +129,7 @@ def stored_rows(pipeline: Any, contract: Contract) -> list[Row]:
         return []
     documents = ["_rescued", *(column.name for column in contract.columns if column.type is ColumnType.JSON)]
     spelled = ", ".join(f'"{name}"::text AS "text of {name}"' for name in documents)
-    rows = pipeline.sql(f"SELECT *, {spelled} FROM {{table}}")
+    rows = pipeline.sql(f"SELECT *, {spelled} FROM {{table}} ORDER BY _file_id, _source_row")
     for row in rows:
         for document in documents:
             text = row.pop(f"text of {document}")

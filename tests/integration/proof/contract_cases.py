@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import strategies as st
 
 from include.contracts.model import (
+    APPEND_KEY,
     Cleaning,
     Column,
     ColumnType,
     Contract,
+    Deletes,
     ErrorBudget,
+    Mode,
     OnDuplicate,
     RowRule,
     UnknownColumns,
@@ -118,6 +121,20 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
         budget=draw(_BUDGETS),
         on_duplicate=draw(st.sampled_from([OnDuplicate.REFUSE, OnDuplicate.REFUSE, OnDuplicate.LAST_WINS])),
     )
+
+
+@st.composite
+def row_options(draw: st.DrawFn, contract: Contract) -> Contract:
+    """The contract, sometimes with rows that are appended, with deletes, or with a least share of the usual rows."""
+    least = draw(st.sampled_from([None, None, 0.0, 0.5, 0.75, 1.0]))
+    contract = replace(contract, min_share_of_usual=least)
+    match draw(st.sampled_from(["merge", "merge", "append", "snapshot", "snapshot"])):
+        case "append":
+            return replace(contract, key=APPEND_KEY, newest_by=None, on_duplicate=OnDuplicate.REFUSE)
+        case "snapshot":
+            deletes, share = draw(st.sampled_from(Deletes)), draw(st.sampled_from([0.0, 0.1, 0.34, 0.5, 1.0, 1.0, 1.0]))
+            return replace(contract, mode=Mode.SNAPSHOT, deletes=deletes, max_delete_share=share)
+    return contract
 
 
 def _of(sent: tuple[Column, ...], kind: ColumnType) -> list[str]:

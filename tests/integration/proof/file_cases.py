@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
 from cell_cases import cells
-from contract_cases import contracts
+from contract_cases import contracts, row_options
 from hypothesis import strategies as st
 
 from include.contracts.model import Column, ColumnType, Contract
@@ -52,11 +52,11 @@ class Case:
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """A contract with one to three files; a later one may repeat an earlier one."""
-    contract = draw(contracts())
+    """A contract with one to four files; a later one may repeat an earlier one."""
+    contract = draw(row_options(draw(contracts())))
     few = {column.name: draw(st.lists(cells(column, odd=5), min_size=1, max_size=3)) for column in _keys(contract)}
     files: list[File] = []
-    for at in range(draw(st.sampled_from([1, 1, 2, 3]))):
+    for at in range(draw(st.sampled_from([1, 2, 3, 4] if contract.is_snapshot else [1, 1, 2, 3, 4]))):
         again = files and draw(st.integers(0, 9)) == 0
         body = draw(st.sampled_from(files)).body if again else draw(_bodies(contract, few))
         files.append(File(f"{at}.dat", body))
@@ -64,7 +64,7 @@ def cases(draw: st.DrawFn) -> Case:
 
 
 def _keys(contract: Contract) -> list[Column]:
-    return [contract.by_name[name] for name in contract.key]
+    return list(contract.key_columns)
 
 
 @st.composite

@@ -8,6 +8,7 @@ import time
 import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
@@ -123,16 +124,20 @@ class TopicPipeline:
             time.sleep(0.05)
 
     def produce(
-        self, values: Iterable[bytes | None], partition: int = 0, headers: dict[str, bytes] | None = None
+        self,
+        values: Iterable[bytes | None],
+        partition: int = 0,
+        headers: dict[str, bytes] | None = None,
+        keys: Iterable[bytes | None] = (),
     ) -> int:
-        """Publish messages to one partition, in order, and return their number."""
+        """Publish messages to one partition, in order, and return their number. Messages have no key by default."""
         self.make_topic()
         count = 0
         producer = Producer(
             {"bootstrap.servers": self.kafka.bootstrap_servers, "linger.ms": 5, "message.max.bytes": 64 * 1024**2}
         )
-        for value in values:
-            producer.produce(self.topic, value, partition=partition, headers=headers)
+        for value, key in zip(values, chain(keys, repeat(None)), strict=False):
+            producer.produce(self.topic, value, key, partition=partition, headers=headers)
             count += 1
             if count % 10_000 == 0:
                 producer.poll(0)

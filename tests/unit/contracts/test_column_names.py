@@ -86,3 +86,9 @@ def test_contract_refuses_the_name_of_a_system_column_with_a_remedy(name: str) -
     assert compile_column(SchemaProperty(name=name, logicalType="string"), "p", findings) is None
     (problem,) = findings.problems
     assert (problem.path, f"{name}_value" in problem.remedy) == ("p.name", True)
+
+
+@pytest.mark.parametrize("name", ["_file_id", "_source_row", "_loaded_at", "_rescued", "_deleted_at"])
+def test_columns_of_the_pipeline_are_neither_a_contracts_nor_made_of_a_header(name: str) -> None:
+    assert not is_column_name(name)
+    assert table_column(name) == name.strip("_")

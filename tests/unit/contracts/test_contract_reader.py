@@ -442,6 +442,11 @@ BROKEN = {
         "schema[0].properties",
         "the topic",
     ),
+    "partition of a snapshot": (
+        [ingestion(mode="snapshot"), custom(COLOUR, "partition", True)],
+        "schema[0].properties",
+        "or mode",
+    ),
     "rule over a partition column": (
         [
             custom(COLOUR, "partition", True),

@@ -14,11 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from include.contracts.model import (
+    APPEND_KEY,
     Cleaning,
     Column,
     ColumnType,
     Contract,
+    Deletes,
     ErrorBudget,
+    Mode,
     OnDuplicate,
     RowRule,
     UnknownColumns,
@@ -332,3 +335,34 @@ def test_reference_judges_each_message_alone() -> None:
         Fault(7, 7, None, Code.UNKNOWN_COLUMNS),
     )  # fmt: skip
     assert (verdict.code, [row.values["id"] for row in verdict.rows]) == (None, [1])
+
+
+SNAPSHOT = replace(THINGS, mode=Mode.SNAPSHOT, deletes=Deletes.HARD, max_delete_share=0.5)
+
+
+@pytest.mark.parametrize("deletes", Deletes)
+def test_reference_table_deletes_what_a_snapshot_lacks(deletes: Deletes) -> None:
+    table = Table(replace(SNAPSHOT, deletes=deletes))
+    outcome(table, b"id,n\n1,1\n2,2\n3,3\n4,4\n")
+    assert outcome(table, b"id,n\n1,1\n2,x\n5,5\n") == Counts(3, inserted=1, unchanged=1, rejected=1, deleted=2)
+    assert table.rows.keys() - table.marked == {(1,), (2,), (5,)}
+    assert outcome(table, b"id,n\nx,1\n5,5\n") == Counts(2, unchanged=1, rejected=1, skipped=2)
+    assert outcome(table, b"id,n\n9,9\n") is Code.TOO_MANY_DELETES
+    again = {"updated": 1, "unchanged": 3} if deletes is Deletes.SOFT else {"inserted": 1, "unchanged": 3}
+    assert outcome(table, b"id,n\n1,1\n2,2\n4,4\n5,5\n") == Counts(4, **again)
+
+
+def test_reference_table_appends_every_row_once() -> None:
+    table = Table(replace(THINGS, key=APPEND_KEY))
+    assert outcome(table, b"id,n\n1,1\n1,1\n1,2\n") == Counts(3, inserted=3)
+    assert outcome(table, b"id,n\n1,1\n") == Counts(1, inserted=1)
+    assert outcome(table, b"id,n\n1,1\n1,1\n1,2\n") is Code.DUPLICATE_CONTENT
+    assert [row["n"] for row in table.rows.values()] == [1, 1, 2, 1]
+
+
+def test_reference_table_refuses_far_fewer_rows_than_usual() -> None:
+    table = Table(replace(THINGS, min_share_of_usual=0.5))
+    for at in range(3):
+        outcome(table, f"id,n\n1,{at}\n2,{at}\n3,{at}\n4,{at}\n".encode())
+    assert outcome(table, b"id,n\n1,9\n") is Code.TOO_FEW_ROWS
+    assert outcome(table, b"id,n\n1,9\n2,9\n") == Counts(2, updated=2)

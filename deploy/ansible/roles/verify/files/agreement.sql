@@ -10,7 +10,7 @@ SELECT string_agg(
     ' UNION ALL ' ORDER BY dataset
 )
 FROM (
-    SELECT dataset, sum(rows_inserted) AS rows
+    SELECT dataset, sum(rows_inserted) - coalesce(sum(rows_deleted) FILTER (WHERE deletes = 'hard'), 0) AS rows
     FROM ops.file_ingestion_log
     WHERE status IN ('loaded', 'archived') AND to_regclass(format('raw.%I', dataset)) IS NOT NULL
     GROUP BY dataset
