@@ -62,7 +62,7 @@ class PlacedColumns:
 
     def batches(self, most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
         """All rows in batches that fit into memory."""
-        for batch in self._file.batches(most_rows, most_bytes):
+        for batch in _gathered(self._file.batches(most_rows, most_bytes), most_rows, most_bytes):
             yield self._placed(batch) if self._paths else batch
 
     def _placed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -73,6 +73,20 @@ class PlacedColumns:
             arrays[at] = remaining(arrays[at], [steps[1:] for steps in self._paths if steps[0] == names[at]])
         paths = [".".join(steps) for steps in self._paths]
         return pa.RecordBatch.from_arrays([*arrays, *inside], names=[*names, *paths])
+
+
+def _gathered(batches: Iterator[pa.RecordBatch], most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Small batches combined into larger ones: each query over a batch has a fixed cost."""
+    waiting: list[pa.RecordBatch] = []
+    rows = size = 0
+    for batch in batches:
+        if waiting and (rows + batch.num_rows > most_rows or size + batch.nbytes > most_bytes):
+            yield pa.concat_batches(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows, size = rows + batch.num_rows, size + batch.nbytes
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def _empty(file: ColumnarFile) -> pa.RecordBatch:

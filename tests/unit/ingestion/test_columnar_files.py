@@ -15,6 +15,7 @@ from include.contracts.model import Column, ColumnType
 from include.errors import Code
 from include.ingestion.readers import arrow_file
 from include.ingestion.readers.columnar import open_columnar
+from include.ingestion.readers.nested_columns import PlacedColumns
 from include.ingestion.records import FileFormat, Layout
 from include.settings import IngestSettings
 
@@ -231,3 +232,15 @@ def test_offsets_beyond_a_buffer_are_refused(stages, contract) -> None:
     assert body.count(offsets) == 1
     bad = body.replace(offsets, struct.pack("<iiii", 0, 4, 2**30, 12))
     assert stages.refusal(contract, bad).code is Code.UNREADABLE_FILE
+
+
+@pytest.mark.parametrize("write", [as_file, as_stream], ids=["file", "stream"])
+def test_many_small_batches_are_read_together(tmp_path, contract, write: Callable) -> None:
+    """Each query over a batch has a fixed cost: a thousand batches of a row took minutes."""
+    path = tmp_path / "x"
+    path.write_bytes(write(pa.table({"id": [str(at) for at in range(1_000)]}), rows=1))
+    with open_columnar(path, Layout(FileFormat.ARROW), IngestSettings()) as file:
+        sizes = [len(batch) for batch in PlacedColumns(file, contract, 100).batches(400, 10_000_000)]
+        assert sizes == [400, 400, 200]
+        smaller = [batch.nbytes for batch in PlacedColumns(file, contract, 100).batches(400, 2_000)]
+        assert max(smaller) <= 2_000
