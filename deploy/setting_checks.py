@@ -40,8 +40,11 @@ ONLY_IN_CONTAINERS = {
 }  # fmt: skip
 # Settings with another default in containers; docker-compose.yaml gives the reasons.
 OTHER_DEFAULTS = {"INGEST_MERGE_MEMORY_MB"}
-# The login of the owner role: only the one-shot that runs the migrations has it, no service that runs DAGs.
-_OWNER_LOGIN = {"WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD"}
+# Logins that no service that runs DAGs has: only the one-shot that runs the migrations has the owner's, and only the
+# commands of a user need the reader's.
+_OTHER_LOGINS = {
+    "WAREHOUSE_OWNER_USER", "WAREHOUSE_OWNER_PASSWORD", "WAREHOUSE_READER_USER", "WAREHOUSE_READER_PASSWORD",
+}  # fmt: skip
 
 
 def variables_have_values(file: ComposeFile) -> list[str]:
@@ -138,7 +141,7 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
     of_airflow = {name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))}
     extra = of_airflow - embedded - ONLY_IN_CONTAINERS
     problems += [f"{WORKER} has {name}, which the embedded Airflow lacks" for name in sorted(extra)]
-    missing = set(pipelines) - _OWNER_LOGIN - set(environment) - set(names_in_pipelines_file())
+    missing = set(pipelines) - _OTHER_LOGINS - set(environment) - set(names_in_pipelines_file())
     problems += [f"{WORKER} does not get the setting {name}" for name in sorted(missing)]
     both = set(names_in_pipelines_file()) & set(environment)
     problems += [f"{WORKER} sets {name}, so its line in {PIPELINES_FILE} has no effect" for name in sorted(both)]

@@ -19,7 +19,6 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
-
 CONTRACTS_DIR = Path(__file__).parents[1] / "contracts"
 
 
@@ -109,6 +108,8 @@ class StoreSettings(Settings):
     warehouse_database: str = Field("warehouse", description="its database")
     warehouse_ingest_user: str = Field("ingest", description="role of the pipelines")
     warehouse_ingest_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    warehouse_reader_user: str = Field("reader", description="role that may only read")
+    warehouse_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
     warehouse_owner_user: str = Field("warehouse_owner", description="role of the migrations")
     warehouse_owner_password: SecretStr = Field(SecretStr(""), description="password of that role")
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="the Kafka-protocol broker, host:port")
@@ -123,13 +124,13 @@ class StoreSettings(Settings):
         )
 
     def warehouse(self, role: str = "ingest") -> WarehouseConfig:
-        """Return the connection to the warehouse as `ingest` (the pipeline) or `owner` (migrations)."""
+        """Return the connection to the warehouse as `ingest` (the pipeline), `reader` or `owner` (migrations)."""
         return WarehouseConfig(
             host=self.warehouse_host,
             port=self.warehouse_port,
             database=self.warehouse_database,
-            user=self.warehouse_owner_user if role == "owner" else self.warehouse_ingest_user,
-            password=self.warehouse_owner_password if role == "owner" else self.warehouse_ingest_password,
+            user=getattr(self, f"warehouse_{role}_user"),
+            password=getattr(self, f"warehouse_{role}_password"),
         )
 
 

@@ -1,7 +1,7 @@
 """The entry of `filegate`: the table of its commands, and how they find the stores.
 
 Exit codes: 0 done; 1 the command failed, or what it looked at is not in order; 2 wrong usage; 3 the platform is not
-healthy; 130 interrupted.
+healthy; 4 a load would be refused; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ _COMMANDS = (
     Command(_FILES, "show", "include.cli.files:app.show", "everything the ledger holds of a file"),
     Command(_FILES, "errors", "include.cli.files:app.errors", "why a file's rows were refused"),
     Command(_FILES, "reprocess", "include.cli.files:app.reprocess", "move quarantined files back to incoming/"),
+    Command(_FILES, "reload", "include.cli.reload:app", "load archived files of a dataset again"),
+    Command(_FILES, "try", "include.cli.trial:app", "what would become of a file, without loading it"),
     Command(_FILES, "generate", "include.cli.samples:app.generate", "write a sample file for a dataset"),
-    Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe or activate a contract"),
+    Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe, activate or diff contracts"),
     Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
+    Command(_CONTRACTS, "remove", "include.cli.remove:app", "remove a dataset: table, ledger entries, files"),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
     Command(
         _STREAMS,

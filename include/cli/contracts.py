@@ -1,4 +1,4 @@
-"""`filegate contract`: check, describe, draft, and activate a drafted contract."""
+"""`filegate contract`: check, describe, draft, compare with the table, and activate a drafted contract."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from include.cli.contract_diff import diff
 from include.cli.output import did_you_mean, fail
 from include.contracts.__main__ import app
 from include.contracts.problems import ContractError
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["app"]
+
+app.command()(diff)
 
 
 @app.command()

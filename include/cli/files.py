@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from include.cli.output import fail, print_rows
+from include.cli.moves import print_moves
+from include.cli.output import WRONG_USAGE, fail, print_rows
 from include.cli.platform_access import use_platform
+from include.cli.replay import replay
 from include.cli.stores import explained, query
 from include.errors import in_stage, visible
 from include.errors.registry import remedies, stops_the_work
@@ -70,6 +72,9 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
         "message": entry["error_message"],
         "rows": ", ".join(counts),
         "rejected": ", ".join(rejects),
+        "replayed": f"{entry['rows_replayed']:,} rejected rows, counted in replays" if entry["rows_replayed"] else "",
+        "replay of": entry["replay_of"],
+        "reloads": entry["reloads"] or "",
         "not deleted": entry["deletes_skipped"] or None,
         "attempts": entry["attempts"],
         "run": f"{entry['dag_id']} {entry['run_id']}",
@@ -107,9 +112,18 @@ def reprocess(
     dataset: Annotated[str, typer.Option(help="All quarantined files of this dataset; `all` for every dataset.")] = "",
     stage: Annotated[FailedStage | None, typer.Option(help="Only those that this stage refused.")] = None,
     name: Annotated[str, typer.Option(help="Only names of this pattern, as sales_2026-*.csv.")] = "*",
+    rejects: Annotated[bool, typer.Option("--rejects", help="With --file: rejected rows of loaded files.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List them and move nothing.")] = False,
 ) -> None:
-    """Move quarantined files back to incoming/, where they are ingested again. Their history stays in the ledger."""
+    """Move quarantined files back to incoming/, where they are ingested again. Their history stays in the ledger.
+
+    With --rejects: read the rejected rows of loaded files again, after a rule was corrected, as an entry of its own.
+    """
+    if rejects:
+        if not file or dataset or stage or name != "*":
+            fail("--rejects takes the ids of loaded files, and nothing else: --rejects --file ID", WRONG_USAGE)
+        replay(file, dry_run=dry_run)
+        return
     chosen = _quarantined(file, dataset, stage, name)
     if not (file or dataset):
         _choices(chosen)
@@ -171,19 +185,7 @@ def _requeue(file_ids: list[int]) -> None:
             Ledger(connection),
             set(read_catalog(settings.contracts_dir).known),
         )
-    for key in done.keys:
-        typer.echo(f"moved to {visible(key)}")
-    left = {
-        "not in quarantine any more": done.missing,
-        "waits for another file of its name; run this again": done.waiting,
-        "not served by the bucket; restore it or grant the right to read it": done.refused,
-    }
-    for reason, keys in left.items():
-        for key in keys:
-            typer.echo(f"left {visible(key)}: {reason}", err=True)
-    typer.echo(f"{len(done.keys):,} of {len(file_ids):,} files moved")
-    if any(left.values()):
-        raise typer.Exit(1)
+    print_moves(done, "not in quarantine any more")
 
 
 def _print_remedies(codes: list[str | None]) -> None:

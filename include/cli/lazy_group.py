@@ -13,13 +13,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
-from include.cli.output import did_you_mean, fail
+from include.cli.output import WRONG_USAGE, did_you_mean, fail
 from include.cli.platform_access import use_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-WRONG_USAGE = 2
 
 
 @dataclass(frozen=True)

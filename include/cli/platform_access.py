@@ -30,3 +30,14 @@ def use_platform(unless: str = "WAREHOUSE_INGEST_PASSWORD") -> None:
     """
     if not os.environ.get(unless) and has_platform():
         os.environ.update(importlib.import_module(_ENVIRONMENT).variables())
+
+
+def finds_platform(variable: str) -> bool:
+    """Whether the environment has a variable, or the embedded platform gives it: for commands that can do without.
+
+    Args:
+        variable: such as WAREHOUSE_READER_PASSWORD. All variables of the platform are taken into the environment.
+    """
+    if not os.environ.get(variable) and has_platform():
+        os.environ.update(importlib.import_module(_ENVIRONMENT).variables_if_started())
+    return bool(os.environ.get(variable))

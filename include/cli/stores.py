@@ -17,6 +17,8 @@ from include.stores.warehouse import connect, warehouse_errors
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from include.stores.warehouse import Connection
+
 
 def query(name: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
     """The rows of sql/statements/<name>.sql, in a session that may only read.
@@ -24,10 +26,21 @@ def query(name: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
     Raises:
         typer.Exit: the warehouse does not answer or refuses.
     """
+    with reading() as connection:
+        return connection.cursor(row_factory=dict_row).execute(statement(name), values).fetchall()
+
+
+@contextmanager
+def reading() -> Iterator[Connection]:
+    """A session that may only read.
+
+    Raises:
+        typer.Exit: the warehouse does not answer or refuses.
+    """
     use_platform()
     with explained(), connect(store_settings().warehouse()) as connection, warehouse_errors():
         connection.execute(b"SET default_transaction_read_only = on")
-        return connection.cursor(row_factory=dict_row).execute(statement(name), values).fetchall()
+        yield connection
 
 
 @contextmanager

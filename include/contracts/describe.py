@@ -50,6 +50,10 @@ def _overview(contract: Contract) -> str:
         "Unknown columns": _UNKNOWN[contract.unknown_columns],
         "Error budget": _budget(contract.budget),
     }
+    if contract.dialect.record_path is not None:
+        properties["Records in JSON"] = f"at `{contract.dialect.record_path}`"
+    if contract.dialect.key_column is not None:
+        properties["Keys of JSON records"] = f"`{contract.dialect.key_column}`"
     if contract.min_share_of_usual is not None:
         share = _percent(contract.min_share_of_usual)
         properties["Rows of a file"] = f"at least {share} of the median of the last ten files"

@@ -80,6 +80,7 @@ class Code(StrEnum):
     DUPLICATE_CONTENT = "duplicate-content"
     TABLE_DIFFERS = "table-differs"
     UNKNOWN_DATASET = "unknown-dataset"
+    REPLAY_IMPOSSIBLE = "replay-impossible"
     OBJECT_REPLACED = "object-replaced"
     OBJECT_VANISHED = "object-vanished"
     OBJECT_UNREADABLE = "object-unreadable"

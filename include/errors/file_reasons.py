@@ -47,7 +47,8 @@ FILES = {
         "the records.",
         {
             "no records": Variant(
-                "The JSON document that begins in line {line} has {found} {place}, where the contract expects {wanted}."
+                "The JSON document that begins in line {line} has {found} {location}, where the contract expects "
+                "{wanted}."
             ),
         },
     ),
@@ -106,7 +107,7 @@ FILES = {
     Code.UNKNOWN_FORMAT: Reason(
         Kind.FILE,
         "Unknown format",
-        "A format that is not read, such as a picture or PDF, or HTML or XML in a file named `.xls`.",
+        "A format that is not read, such as a picture or PDF, HTML or XML in a file named `.xls`.",
         "Send CSV, JSON, NDJSON, Parquet or another format of docs/values.md.",
         "The content is {format}.",
         {
@@ -255,17 +256,19 @@ FILES = {
         "The same bytes were loaded before (without `newestBy`: and nothing since). Status `duplicate`.",
         "Nothing to do: no row was touched.",
         "The same content was loaded before, as file {file_id}.",
+        {"taken back": Variant("File {file_id}, whose rejected rows these were, was loaded again and counts them.")},
     ),
     Code.TABLE_DIFFERS: Reason(
         Kind.FILE,
         "Table differs from the contract",
         "In *load*: the table has other types, another key or stricter rules than the contract.",
-        "Change the contract back, or run the statement of the message as the owner and reprocess: "
-        "[tables](tables.md#the-table-and-the-contract).",
+        "`filegate contract diff NAME` lists each difference. Change the contract back, or run the statement of the "
+        "message as the owner and reprocess: [tables](tables.md#the-table-and-the-contract).",
         variants={
             "differences": Variant(
                 "The table raw.{dataset} differs from its contract: {differences}. Nothing was loaded.",
-                "Change the contract back, or change the table as its owner and then reprocess the file: {statements}.",
+                "Look at filegate contract diff {dataset}. Change the contract back, or change the table as its owner "
+                "and then reprocess the file: {statements}.",
             ),
             "refused": Variant(
                 "The table raw.{dataset} must be changed for its contract, and PostgreSQL refuses: {detail}.",
@@ -286,6 +289,46 @@ FILES = {
                 "The contract of the dataset {dataset} was deleted or renamed while this file waited. Add a contract "
                 "for it again, or give the file pattern to another one, then trigger reprocess_failed."
             )
+        },
+    ),
+    Code.REPLAY_IMPOSSIBLE: Reason(
+        Kind.FILE,
+        "Rejected rows cannot be replayed",
+        "Of `filegate reprocess --rejects`: what it needs of the file is not there any more, or its rows are still "
+        "refused. The rows stay counted as rejected in their file.",
+        "Load the whole file again: `filegate reload DATASET --file ID`.",
+        variants={
+            "unknown": Variant("The ledger has no file {file_id} in the bucket {bucket}.", "See filegate files."),
+            "not loaded": Variant(
+                "File {file_id} is {status}; only rejected rows of a loaded file are replayed.",
+                "A refused file is reprocessed as a whole: filegate reprocess --file {file_id}.",
+            ),
+            "no rejects": Variant(
+                "File {file_id} has no rejected rows, or a replay has taken them over.", "See filegate show {file_id}."
+            ),
+            "in flight": Variant(
+                "File {file_id}, or a replay of its rows, is being loaded.", "Try again when it has an outcome."
+            ),
+            "changed": Variant(
+                "File {file_id} has no rejected rows any more, is loaded again, or its rows were replayed meanwhile.",
+                "See filegate show {file_id}.",
+            ),
+            "archive": Variant(
+                "The archived file {key} is gone or holds other content.", "Ask its sender for it, and drop it again."
+            ),
+            "list": Variant(
+                "The reject file {key} does not list the {rows:,} rejected rows of file {file_id}.",
+                "Load the whole file again: filegate reload {dataset} --file {content_id}.",
+            ),
+            "numbers": Variant(
+                "The rows of file {file_id} have other numbers now: the contract reads the file in another way than "
+                "when they were rejected.",
+                "Load the whole file again: filegate reload {dataset} --file {file_id}.",
+            ),
+            "still refused": Variant(
+                "Each of the {rows:,} replayed rows is still refused.{example}",
+                "Change the rule that refuses them, then reprocess this file.",
+            ),
         },
     ),
     Code.OBJECT_REPLACED: Reason(

@@ -49,6 +49,13 @@ WORK = {
         "Another session holds a lock on the table, or a statement took too long.",
         "Find it in `pg_stat_activity`.",
         "Another session holds a lock on what this one needs.",
+        {
+            "load": Variant("A load into raw.{dataset} runs. Nothing was removed; try again when it has ended."),
+            "file": Variant(
+                "A worker has begun file {file_id} of {dataset} and not finished it. Nothing was removed; try again "
+                "when the file has an outcome. A file of a dead worker gets one at the next sweep without its contract."
+            ),
+        },
     ),
     Code.WAREHOUSE_UNAVAILABLE: _again(
         "Warehouse away",
@@ -61,7 +68,13 @@ WORK = {
         "PostgreSQL refuses: password, rights, table.",
         "Read PostgreSQL's words in the message.",
         "The warehouse refused; check the role's rights.",
-        {"password": Variant("The warehouse refused the password.")},
+        {
+            "password": Variant("The warehouse refused the password."),
+            "dependents": Variant(
+                "Other objects depend on raw.{dataset}, and nothing was removed: {detail}. Drop them as the owner, or "
+                "remove their dbt models, then try again."
+            ),
+        },
     ),
     Code.BUCKET_UNAVAILABLE: _again(
         "Bucket away",

@@ -31,9 +31,18 @@ def remember_headers(connection: Connection, dataset: str, headers: Mapping[str,
     """
     if not headers:
         return
-    # A key of a JSON object may hold a NUL character, which PostgreSQL's text type cannot store.
-    columns, sources = list(headers), [header.replace("\0", "\ufffd") for header in headers.values()]
+    columns, sources = list(headers), [_storable(header) for header in headers.values()]
     connection.execute(_REMEMBER, [dataset, columns, sources])
+    check_headers(connection, dataset, headers)
+
+
+def check_headers(connection: Connection, dataset: str, headers: Mapping[str, str]) -> None:
+    """Compare the headers with those that are stored. `headers` maps column to header.
+
+    Raises:
+        FileRefusedError: a column belongs to another header, or a header to another column.
+    """
+    columns, sources = list(headers), [_storable(header) for header in headers.values()]
     by_column = dict(zip(columns, sources, strict=True))
     for column, source in connection.execute(_REMEMBERED, [dataset, columns, sources]).fetchall():
         given = by_column.get(column)
@@ -46,3 +55,8 @@ def remember_headers(connection: Connection, dataset: str, headers: Mapping[str,
                 source=source,
                 given=given if given is not None else source,
             )
+
+
+def _storable(header: str) -> str:
+    """The header without NUL, which a key of a JSON object may hold and PostgreSQL's text type cannot store."""
+    return header.replace("\0", "\ufffd")

@@ -197,7 +197,9 @@ class ChunkQuery:
             message = explain_rule(self.contract, violation["rule"], row)
         else:
             message = explain(code, self.contract, column, violation["text"])
-        return Reject(source["_source_row"], source["_source_line"], column, code, message, source["_raw"][:RAW_SHOWN])
+        row_number, line, raw = source["_source_row"], source["_source_line"], source["_raw"][:RAW_SHOWN]
+        value = violation["text"]
+        return Reject(row_number, line, column, code, message, raw, value if value is None else value[:RAW_SHOWN])
 
     def _without_oversized(
         self, connection: duckdb.DuckDBPyConnection, good: pa.Table, texts: pa.Table

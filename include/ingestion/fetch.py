@@ -67,6 +67,19 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
     return spooled
 
 
+def copy_local(path: Path, folder: Path, settings: IngestSettings) -> SpooledFile:
+    """Copy a file of this machine into `folder`, as `fetch` does with an object.
+
+    Raises:
+        FileRefusedError: it is over the size limit.
+        RetryableError: the disk is full.
+        OSError: it cannot be read.
+    """
+    if (size := path.stat().st_size) > settings.max_file_bytes:
+        raise FileRefusedError.for_code(Code.TOO_LARGE, "stored", size=size, limit=settings.max_file_bytes)
+    return spool(expanded(path, "none"), folder / "raw")
+
+
 def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> SpooledFile:
     """The text of a CSV or JSON file as plain UTF-8: expanded and re-encoded where it is not that already.
 

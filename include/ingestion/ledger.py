@@ -28,6 +28,7 @@ from include.ingestion.records import (
     Validated,
     file_entry,
 )
+from include.ingestion.rejects import storable
 from include.stores.sql_text import statement
 from include.stores.warehouse import Connection, warehouse_errors
 
@@ -219,13 +220,14 @@ class Ledger:
         with warehouse_errors():
             self._advance("mark_processed", entry.file_id, entry.attempts, {"rows_duplicate": result.rows_duplicate})
 
-    def loaded(self, entry: FileEntry, result: Loaded, resend_no: int = 0) -> None:
+    def loaded(self, entry: FileEntry, result: Loaded, resend_no: int = 0, *, is_newest: bool = True) -> None:
         """Note the merge, inside its transaction, which holds the dataset's lock.
 
         Args:
             entry: the file.
             result: what the merge did.
             resend_no: how often the same content was loaded before.
+            is_newest: no other file of the dataset was written later.
 
         Raises:
             UniqueViolation: the same content was loaded meanwhile. It is not translated: the merge treats it as a
@@ -240,6 +242,8 @@ class Ledger:
             "deletes_skipped": result.skipped,
             "deletes_ignored": result.ignored,
             "resend_no": resend_no,
+            "is_newest": is_newest,
+            "taken_back": message(Code.DUPLICATE_CONTENT, "taken back", file_id=entry.file_id),
         }
         self._advance("mark_loaded", entry.file_id, entry.attempts, values)
 
@@ -359,8 +363,7 @@ class Ledger:
         into = "ops.rejected_rows (file_id, source_row, source_line, column_name, code, message, raw_record)"
         with self._connection.cursor() as cursor, cursor.copy(f"COPY {into} FROM STDIN") as copy:
             for r in rejects:
-                # PostgreSQL's text type cannot store NUL; a visible character replaces it.
-                message, raw = (text.replace("\0", "\N{SYMBOL FOR NULL}") for text in (r.message, r.raw))
+                message, raw = storable(r.message), storable(r.raw)
                 copy.write_row((file_id, r.source_row, r.source_line, r.column, r.code, message, raw))
 
     def _advance(self, name: str, file_id: int, attempts: int, values: Mapping[str, object]) -> None:

@@ -33,6 +33,7 @@ from include.ingestion.records import (
     Rejects,
     SpooledFile,
 )
+from include.ingestion.replay import replay_source
 from include.ingestion.validate import validate
 
 if TYPE_CHECKING:
@@ -64,8 +65,9 @@ class BatchSource(Protocol):
 
 
 def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
-    """Ingest a file of the bucket that this worker has begun: see `ingest`."""
-    return ingest(contract, entry, ObjectBatchSource(entry, stores.objects, settings), stores, settings)
+    """Ingest a file of the bucket, or the rejected rows of one, that this worker has begun: see `ingest`."""
+    source = replay_source(contract, entry, stores, settings) or ObjectBatchSource(entry, stores.objects, settings)
+    return ingest(contract, entry, source, stores, settings)
 
 
 def ingest(

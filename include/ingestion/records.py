@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import numpy as np
+    import numpy.typing as npt
+
 
 class Status(StrEnum):
     """The state of a file in the ledger."""
@@ -155,6 +158,18 @@ class Undecoded(NamedTuple):
     column: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class ReplayedRows:
+    """The rows of a file that are read again: their numbers, counted from 1 and sorted, without another row.
+
+    `texts` has the first ones as they were when they were rejected.
+    """
+
+    file_id: int
+    numbers: npt.NDArray[np.int64]
+    texts: Mapping[int, str]
+
+
 @dataclass(frozen=True)
 class SpooledFile:
     """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text.
@@ -163,7 +178,7 @@ class SpooledFile:
     `undecoded` has the reasons for records, counted from 1, that could not be decoded: in the file they are `null`, or
     a list with what is known of the record. With `records_alone` the records are independent: a required key that none
     of them has refuses each record, and not the file. `deletes` has the keys of rows that messages without a value
-    delete: see `deleted_keys`.
+    delete: see `deleted_keys`. With `replayed` only these rows count.
     """
 
     path: Path
@@ -175,12 +190,16 @@ class SpooledFile:
     layout: Layout | None = None
     undecoded: Mapping[int, Undecoded] = field(default_factory=dict)
     records_alone: bool = False
+    replayed: ReplayedRows | None = None
     deletes: Path | None = None
 
 
 @dataclass(frozen=True)
 class Reject:
-    """One reason why a row is refused: a bad cell or a broken rule. `source_row` counts records from 1."""
+    """One reason why a row is refused: a bad cell or a broken rule. `source_row` counts records from 1.
+
+    `value` is the text of a bad cell, where the reason is about one cell.
+    """
 
     source_row: int
     source_line: int | None
@@ -188,6 +207,7 @@ class Reject:
     code: Code
     message: str
     raw: str
+    value: str | None = None
 
 
 @dataclass
@@ -235,7 +255,7 @@ class DeletedKeys:
 class Validated:
     """The result of validate. `path` is typed Parquet with `_source_row` and `_rescued` (unknown columns).
 
-    `headers` are the file's names of the columns that it adds to the table.
+    `headers` are the file's names of the columns that it adds to the table. `is_replay`: it has some rows of a file.
     """
 
     layout: Layout
@@ -249,6 +269,7 @@ class Validated:
     headers: Mapping[str, str] = field(default_factory=dict)
     refused_keys: RefusedKeys = RefusedKeys()
     deleted_keys: DeletedKeys | None = None
+    is_replay: bool = False
 
 
 @dataclass(frozen=True)

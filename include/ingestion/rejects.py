@@ -64,6 +64,25 @@ class RejectFile:
             self._stream.close()
 
 
+def storable(text: str) -> str:
+    """The text as PostgreSQL's text type can store it: a visible character replaces NUL."""
+    return text.replace("\0", "\N{SYMBOL FOR NULL}")
+
+
+def read_reject_file(path: Path) -> Iterator[tuple[int, str]]:
+    """Row number and raw record of each reason in a reject file.
+
+    Raises:
+        ValueError: it is no reject file.
+    """
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = csv.reader(stream)
+        if tuple(next(rows, ())) != HEADER:
+            raise ValueError(path.name)
+        for row in rows:
+            yield int(row[0]), row[-1].removeprefix("'")
+
+
 def with_rejects(validated: Validated, name: str, found: Iterator[Reject], keep: int) -> Validated:
     """The validated file with further rejects, of rows that had none.
 

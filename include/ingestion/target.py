@@ -13,6 +13,7 @@ from psycopg import sql
 from include.contracts.model import Deletes
 from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.table_shape import DELETED_AT, Shape, WantedColumn, compare
+from include.ingestion.write_order import NOTHING_NEWER, NewerRows
 from include.stores.sql_text import column_list
 
 if TYPE_CHECKING:
@@ -27,12 +28,16 @@ _STAGING_NAME = re.compile(r"(.+)_(\d+)_(\d+)")
 
 @dataclass(frozen=True)
 class Target:
-    """A dataset's table, with the unknown columns that this file adds to it, and the staging table of one attempt."""
+    """A dataset's table, with the unknown columns that this file adds to it, and the staging table of one attempt.
+
+    `newer` are the table's rows that the merge must not replace.
+    """
 
     contract: Contract
     file_id: int
     attempt: int
     extra_columns: tuple[str, ...] = ()
+    newer: NewerRows = NOTHING_NEWER
 
     @property
     def table(self) -> sql.Identifier:
@@ -90,10 +95,13 @@ class Target:
 
     def create_staging(self) -> sql.Composed:
         """An unlogged table with the columns in the order in which rows are copied."""
-        columns = sql.SQL(", ").join(
+        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, self.staged_columns())
+
+    def staged_columns(self) -> sql.Composed:
+        """The columns of the staging table with their types, as in a CREATE TABLE."""
+        return sql.SQL(", ").join(
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL(kind)) for name, kind in self._staged()
         )
-        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, columns)
 
     def lock(self) -> sql.Composed:
         """Lock the table so that no session changes its columns. Its rows stay readable."""
@@ -127,20 +135,12 @@ class Target:
         Rows that are appended have their file and its row as their key. Where rows may be marked as deleted
         (`has_marks`), a row that is sent again loses its mark, also where the table's values are newer.
         """
-        contract = self.contract
+        contract, values = self.contract, self.values
         key = [column.name for column in contract.key_columns]
-        values = [*(c.name for c in contract.columns if c.name not in key), *self.extra_columns, "_rescued"]
         on = column_list(key, "t.{0} = s.{0}", " AND ")
         order = sql.SQL(" ORDER BY {}").format(column_list(key or ["_source_row"]))
         if contract.appends:
             on = sql.SQL("t._file_id = {} AND t._source_row = s._source_row").format(sql.Literal(self.file_id))
-        differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(
-            column_list(values, "t.{0}"), column_list(values, "s.{0}")
-        )
-        if contract.newest_by:
-            # A newer row differs in that column already; only equally new rows are compared in full.
-            newest = sql.Identifier(contract.newest_by)
-            differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
         lineage = sql.SQL("_file_id = {}, _source_row = s._source_row, _loaded_at = now()").format(
             sql.Literal(self.file_id)
         )
@@ -152,11 +152,11 @@ class Target:
             "WHEN NOT MATCHED THEN INSERT ({names}, _file_id, _loaded_at) VALUES ({row}, {file_id}, now())"
         ).format(
             table=self.table,
-            staged=self._casts(),
+            staged=self.casts(),
             staging=self.staging,
             order=order if sort else sql.SQL(""),
             on=on,
-            differs=differs,
+            differs=self.replaces(values),
             sets=sets,
             lineage=lineage,
             unmark=sql.SQL(f", {DELETED_AT} = NULL" if has_marks else ""),
@@ -168,6 +168,28 @@ class Target:
             file_id=sql.Literal(self.file_id),
         )
 
+    @property
+    def values(self) -> list[str]:
+        """The columns that a merge updates: all of the contract but the key, those that the file adds, `_rescued`."""
+        key = self.contract.key
+        return [*(c.name for c in self.contract.columns if c.name not in key), *self.extra_columns, "_rescued"]
+
+    def replaces(self, values: list[str]) -> sql.Composed:
+        """A condition on rows of one key: the table's row `t` is not newer than `s` and differs from it in `values`."""
+        differs = sql.SQL("({}) IS DISTINCT FROM ({})").format(
+            column_list(values, "t.{0}"), column_list(values, "s.{0}")
+        )
+        if self.contract.newest_by:
+            # A newer row differs in that column already; only equally new rows are compared in full.
+            newest = sql.Identifier(self.contract.newest_by)
+            differs = sql.SQL("(s.{0} > t.{0} OR t.{0} IS NULL OR (s.{0} = t.{0} AND {1}))").format(newest, differs)
+        if not self.newer.is_empty:
+            older = sql.SQL(
+                "{} AND t._file_id <> ALL ({}) AND NOT (t._file_id = ANY ({}) AND t._source_row > s._source_row)"
+            )
+            differs = older.format(differs, _ids(self.newer.later), _ids(self.newer.same_file))
+        return differs
+
     def _staged(self) -> list[tuple[str, str]]:
         """Columns and types of the staging table. Types without a binary form in Arrow are copied as text."""
         columns = [(c.name, "text" if c.type.is_carried_as_text else c.postgres_type) for c in self.contract.columns]
@@ -178,7 +200,8 @@ class Target:
             ("_source_row", "bigint"),
         ]
 
-    def _casts(self) -> sql.Composed:
+    def casts(self) -> sql.Composed:
+        """The staged columns in the types of the table."""
         by_name = self.contract.by_name
         parts = []
         for name, kind in self._staged():
@@ -186,6 +209,10 @@ class Target:
             cast = sql.SQL("{0}::{1} AS {0}" if wanted != kind else "{0}")
             parts.append(cast.format(sql.Identifier(name), sql.SQL(wanted)))
         return sql.SQL(", ").join(parts)
+
+
+def _ids(file_ids: tuple[int, ...]) -> sql.Composed:
+    return sql.SQL("{}::bigint[]").format(sql.Literal(list(file_ids)))
 
 
 def staging_left(connection: Connection) -> list[str]:

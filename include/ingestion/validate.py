@@ -45,6 +45,7 @@ from include.ingestion.records import (
 )
 from include.ingestion.refused_keys import RefusedKeyFile
 from include.ingestion.rejects import RejectFile
+from include.ingestion.replayed_rows import check_replayed, judge_replayed, taken, taken_of
 from include.ingestion.underivable import without_underivable
 
 if TYPE_CHECKING:
@@ -75,9 +76,13 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
         layout = raw.layout or detect(raw.path, attempt.contract, attempt.settings)
         with engine(attempt.folder, attempt.settings) as connection:
             validated = _read(attempt, raw, layout, connection)
-        if validated.rows_read or validated.deleted_keys is None:
-            _judge(attempt.contract, validated)
-        _judge_volume(attempt, validated)
+        if raw.replayed is not None:
+            judge_replayed(validated)
+            validated = replace(validated, is_replay=True)
+        else:
+            if validated.rows_read or validated.deleted_keys is None:
+                _judge(attempt.contract, validated)
+            _judge_volume(attempt, validated)
         # Deleted before the system writes them to disk: the merge needs the bandwidth.
         for read in ("raw", "plain", "records"):
             (attempt.folder / read).unlink(missing_ok=True)
@@ -92,10 +97,12 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
         text = plain_records(raw, layout, attempt.contract, attempt.settings)
         file = OpenFile(attempt, text, layout, connection)
         try:
-            rows, headers = _write(path, _fast_path(file))
+            rows, headers = _write(path, taken(_fast_path(file), raw.replayed))
             validated = Validated(layout, raw.sha256, rows, Rejects(), path, tuple(headers), headers=headers)
         except FallBackToSlowPath:
             validated = _slow_path(file, raw, path)
+        if raw.replayed is not None:
+            check_replayed(file, raw.replayed, validated)
         for without_refused in (without_underivable, with_duplicates):
             if path.exists():
                 with connection.cursor() as own:
@@ -131,7 +138,8 @@ def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
 
         def good() -> Iterator[pa.Table]:
             nonlocal read
-            for chunk in _chunks(file):
+            for whole in _chunks(file):
+                chunk = whole if raw.replayed is None else taken_of(whole, raw.replayed)
                 rejects.add(_with_reasons(chunk.rejects, raw.undecoded or file.text.undecoded))
                 refused.add(chunk)
                 read += chunk.rows

@@ -120,7 +120,8 @@ def write_sample(
         progress: is called with the number of rows that each step has written.
 
     Raises:
-        SampleError: a fault does not apply to the contract or the format, or `path` is a device or a pipe.
+        SampleError: a fault does not apply to the contract or the format, the contract needs nested JSON, or `path` is
+            a device or a pipe.
     """
     check_applies(tuple(sample.bad), file_format)
     if path.exists() and not path.is_file():
@@ -129,6 +130,9 @@ def write_sample(
         raise SampleError.because(message)
     if file_format.value.endswith((".gz", ".zst")) and path.suffix != "." + file_format.value.rpartition(".")[2]:
         message = f"a {file_format} file needs a name that ends in .{file_format}"
+        raise SampleError.because(message)
+    if file_format.is_json and (sample.contract.dialect.has_documents or any(c.path for c in sample.contract.columns)):
+        message = "JSON with a record path, a key column or paths of columns is not written; choose csv"
         raise SampleError.because(message)
     plan = _plan(sample)
     path.parent.mkdir(parents=True, exist_ok=True)

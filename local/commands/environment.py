@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from local import addresses
 from local.commands.explained import explained
+from local.errors import PlatformError
 from local.settings import PlatformSettings
 from local.supervisor.platform import Platform
 
@@ -16,3 +17,11 @@ def variables() -> dict[str, str]:
     """
     with explained():
         return addresses.for_library(Platform(PlatformSettings()))
+
+
+def variables_if_started() -> dict[str, str]:
+    """The same; nothing if the platform was never started."""
+    try:
+        return addresses.for_library(Platform(PlatformSettings()))
+    except PlatformError:
+        return {}

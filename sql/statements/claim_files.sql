@@ -1,4 +1,5 @@
--- Insert new objects into the ledger and reopen settled failures that were requeued. Objects in flight are not changed.
+-- Insert new objects into the ledger. Reopen settled failures that were requeued, and archived files that are reloaded:
+-- these keep the time at which they were written, and so do replays. Objects in flight are not changed.
 WITH found AS (
     SELECT * FROM unnest(
         %(keys)s::text[], %(etags)s::text[], %(sizes)s::bigint[], %(modified)s::timestamptz[]
@@ -9,26 +10,38 @@ reopened AS (
     UPDATE ops.file_ingestion_log AS entry SET
         status = 'claimed', stage = 'claim', attempts = 0, error_code = NULL, error_message = NULL,
         rows_read = NULL, rows_inserted = NULL, rows_updated = NULL, rows_unchanged = NULL, rows_duplicate = NULL,
-        rows_rejected = NULL, rejects_by_code = NULL, settled_key = NULL,
+        rows_rejected = NULL, rejects_by_code = NULL, settled_key = NULL, rows_replayed = 0,
+        reloads = entry.reloads + (entry.reload_requested_at IS NOT NULL)::integer, reload_requested_at = NULL,
         rows_deleted = NULL, deletes = NULL, deletes_skipped = NULL,
         -- A requeued file has no settled_key. With one, the same content was uploaded again.
         first_modified_at = CASE
-            WHEN entry.settled_key IS NULL THEN coalesce(entry.first_modified_at, entry.modified_at)
+            WHEN entry.settled_key IS NULL OR entry.reload_requested_at IS NOT NULL
+                THEN coalesce(entry.first_modified_at, entry.modified_at)
             ELSE found.modified_at
         END,
         claimed_at = clock_timestamp(), validated_at = NULL,
         processed_at = NULL, loaded_at = NULL, settled_at = NULL, size_bytes = found.size_bytes,
-        modified_at = found.modified_at, resend_no = 0,
+        modified_at = CASE
+            WHEN entry.status = 'archived' OR entry.reloads > 0 OR entry.replay_of IS NOT NULL THEN entry.modified_at
+            ELSE found.modified_at
+        END,
+        resend_no = 0,
         contract_version = %(contract_version)s, dag_id = %(dag_id)s, run_id = %(run_id)s
     FROM found
     WHERE
         entry.file_id = (
-            SELECT max(latest.file_id) FROM ops.file_ingestion_log AS latest
+            SELECT latest.file_id FROM ops.file_ingestion_log AS latest
             WHERE
                 latest.dataset = %(dataset)s AND latest.bucket = %(bucket)s
                 AND latest.object_key = found.object_key AND latest.etag = found.etag
+            ORDER BY latest.reload_requested_at IS NOT NULL DESC, latest.file_id DESC
+            LIMIT 1
         )
-        AND entry.settled_at IS NOT NULL AND entry.status LIKE '%%failed'
+        AND entry.settled_at IS NOT NULL
+        AND (
+            entry.status LIKE '%%failed'
+            OR (entry.status = 'archived' AND entry.reload_requested_at IS NOT NULL)
+        )
     RETURNING entry.file_id, entry.object_key, entry.etag, entry.size_bytes
 ),
 

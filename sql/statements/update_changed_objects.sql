@@ -1,5 +1,5 @@
 -- Update claimed entries of objects that were overwritten before they were read, with the same content or another: the
--- entry then describes the new version.
+-- entry then describes the new version. A replay reads another object: what replaces its own is a file like any other.
 WITH found AS (
     SELECT * FROM unnest(
         %(keys)s::text[], %(etags)s::text[], %(sizes)s::bigint[], %(modified)s::timestamptz[]
@@ -12,7 +12,7 @@ UPDATE ops.file_ingestion_log AS entry SET
 FROM found
 WHERE
     entry.dataset = %(dataset)s AND entry.bucket = %(bucket)s AND entry.object_key = found.object_key
-    AND entry.settled_at IS NULL AND entry.status = 'claimed'
+    AND entry.settled_at IS NULL AND entry.status = 'claimed' AND entry.replay_of IS NULL
     AND (entry.etag <> found.etag OR entry.modified_at < found.modified_at)
     AND NOT EXISTS (
         SELECT FROM ops.file_ingestion_log AS other

@@ -15,6 +15,7 @@ from include.contracts.model import ColumnType, ErrorBudget, OnDuplicate, Unknow
 from include.errors import Code
 from tests.oracle.documents import Document, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
+from tests.oracle.inner_records import at_path, remainder
 from tests.oracle.names import column as evolved
 from tests.oracle.names import letters
 from tests.oracle.readers import Record, Source, message_record, read
@@ -49,6 +50,8 @@ def judge_source(contract: Contract, source: Source, sha256: str = "") -> Verdic
     Raises:
         FileRefused: its header is refused, or it has no rows.
     """
+    if source.is_nested and not source.records:
+        raise FileRefused(Code.NO_ROWS)  # only records have keys
     columns = _mapped(contract, source)
     if not source.records:
         raise FileRefused(Code.NO_ROWS)
@@ -75,7 +78,7 @@ def _verdict(contract: Contract, records: Sequence[Record], columns: Mapped, sha
         if record.row in conflicting
     ]
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
-    extra = tuple(map(evolved, columns.extra)) if evolves else ()
+    extra = tuple(evolved(name, contract.by_name) for name in columns.extra) if evolves else ()
     rejected, count = len(records) - len(rows), len(records)
     code = None if _affordable(contract, rejected, count) else Code.ERROR_BUDGET_EXCEEDED
     return Verdict(code, tuple(rows), tuple(faults), count, extra, sha256, tuple(refused))
@@ -95,9 +98,7 @@ def judge_messages(contract: Contract, values: Sequence[bytes]) -> Verdict:
     """
     found = [message_record(row, value) for row, value in enumerate(values, 1)]
     header = tuple(dict.fromkeys(name for record in found for name in record.cells))
-    wanted = {letters(column.name): column for column in contract.source_columns}
-    known = {name: wanted[letters(name)] for name in header if letters(name) in wanted}
-    columns = Mapped(known, tuple(name for name in header if name not in known))
+    columns = _columns(contract, Source(header, (), is_nested=True))
     lenient = replace(contract, budget=ErrorBudget(share=1.0), on_duplicate=OnDuplicate.LAST_WINS)
     return _verdict(lenient, found, columns, "")
 
@@ -137,25 +138,40 @@ class Mapped(NamedTuple):
 
     known: Mapping[str, Column]
     extra: tuple[str, ...]
+    at_paths: tuple[Column, ...] = ()
+    key: str | None = None
+
+
+def _columns(contract: Contract, source: Source) -> Mapped:
+    """Columns by names, and those that are found otherwise: by a path, or as the key of the record."""
+    at_paths = tuple(column for column in contract.source_columns if source.is_nested and column.path)
+    key = contract.dialect.key_column if source.is_keyed else None
+    by_name = [column for column in contract.source_columns if column not in at_paths and column.name != key]
+    wanted = {letters(column.name): column for column in by_name}
+    known = {name: wanted[letters(name)] for name in source.header if letters(name) in wanted}
+    begun = {str(column.path).split(".")[0] for column in at_paths}
+    extra = tuple(name for name in source.header if name not in known and name not in begun)
+    return Mapped(known, extra, at_paths, key)
 
 
 def _mapped(contract: Contract, source: Source) -> Mapped:
     if len(source.header) > MAX_COLUMNS:
         raise FileRefused(Code.TOO_MANY_COLUMNS)
-    wanted = {letters(column.name): column for column in contract.source_columns}
-    known = {name: wanted[letters(name)] for name in source.header if letters(name) in wanted}
-    extra = [name for name in source.header if name not in known]
-    names = [column.name for column in map(known.get, source.header) if column is not None]
+    columns = _columns(contract, source)
+    extra = columns.extra
+    names = [column.name for column in map(columns.known.get, source.header) if column is not None]
     shown = list(map(letters, extra))
     if len(set(names)) < len(names) or len(set(shown)) < len(shown):
         raise FileRefused(Code.DUPLICATE_COLUMNS)
     # If no record could be read, the keys of the file are unknown.
     unread = bool(source.records) and not source.header and all(record.code for record in source.records)
-    if not unread and any(column.required and column.name not in names for column in contract.source_columns):
+    begun = {column.name for column in columns.at_paths if str(column.path).split(".")[0] in source.header}
+    there = begun.union(names, [columns.key])
+    if not unread and any(column.required and column.name not in there for column in contract.source_columns):
         raise FileRefused(Code.MISSING_COLUMNS)
     if extra and contract.unknown_columns is UnknownColumns.REJECT:
         raise FileRefused(Code.UNKNOWN_COLUMNS)
-    return Mapped(known, tuple(extra))
+    return columns
 
 
 Found = list[tuple[str | None, Code]]
@@ -167,6 +183,8 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
         column = columns.known.get(broken[0]) if record.broken else None
         return {}, [(column.name if column else None, record.code)]
     raw = {column.name: record.cells.get(name) for name, column in columns.known.items()}
+    raw |= {column.name: at_path(record.cells, str(column.path)) for column in columns.at_paths}
+    raw |= {} if columns.key is None else {columns.key: Text(record.key)}
     values: dict[str, Value] = {}
     found: Found = []
     for column in contract.source_columns:
@@ -189,14 +207,20 @@ def _kept(contract: Contract, names: Sequence[str], columns: Mapped) -> list[str
 
 def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: dict[str, Value]) -> Found:
     unknown = {name: record.cells.get(name) for name in columns.extra}
+    whole = {name: raw for name, raw in record.cells.items() if name not in columns.known}
+    left = remainder(whole, [str(column.path) for column in columns.at_paths])
     values[RESCUED] = None
     match contract.unknown_columns:
         case UnknownColumns.EVOLVE:
-            texts = {evolved(name): text_of(raw) for name, raw in unknown.items()}
+            texts = {evolved(name, contract.by_name): text_of(raw) for name, raw in unknown.items()}
             values.update(texts)
-            return [(None, Code.BAD_TEXT)] if any("\0" in (text or "") for text in texts.values()) else []
+            found: Found = [(None, Code.BAD_TEXT)] if any("\0" in (text or "") for text in texts.values()) else []
+            if not keepable(left):
+                return [*found, (None, Code.BAD_JSON)]
+            values[RESCUED] = Document.of(left) if left else None
+            return found
         case UnknownColumns.RESCUE:
-            given = {name: _as_sent(record.cells[name]) for name in columns.extra if name in record.cells}
+            given = {name: _as_sent(record.cells[name]) for name in columns.extra if name in record.cells} | left
             if not keepable(given):
                 return [(None, Code.BAD_JSON)]
             values[RESCUED] = Document.of(given) if given else None

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Container
 
 _DASHES = "-\u00ad\u058a\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _RESERVED = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
@@ -19,14 +23,14 @@ def letters(header: str) -> str:
     return unicodedata.normalize("NFC", "_".join(words))
 
 
-def column(header: str) -> str:
-    """The name of the table's column for an unknown header."""
+def column(header: str, taken: Container[str] = ()) -> str:
+    """The name of the table's column for an unknown header; never one of the `taken` names."""
     own = letters(header)
     name = letters("".join(sign if unicodedata.category(sign)[0] in ("L", "M", "N") else " " for sign in own))
     prefixed = name in _RESERVED or not name or not name[0].isalpha()
     name = "_".join(filter(None, ("column", name))) if prefixed else name
     faithful = name in (own, "_".join(filter(None, ("column", own))))
-    if faithful and not _reads_as_made(own) and len(name.encode()) <= 63:
+    if faithful and not _reads_as_made(own) and len(name.encode()) <= 63 and name not in taken:
         return name
     digits = hashlib.sha256(own.encode()).hexdigest()[:8]
     while len(name.encode()) > 54:

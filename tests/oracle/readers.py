@@ -13,7 +13,7 @@ import lzma
 import re
 import zipfile
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -27,7 +27,9 @@ from include.errors import Code
 from tests.oracle.binary_files import AVRO, ZIP, avro_records, columns, is_cut, sheet_rows
 from tests.oracle.csv_records import BROKEN_BYTE, line_end, records
 from tests.oracle.documents import NotJsonError, Number, Raw, Text, half_pair, parse, parse_from, repeats, spelled
+from tests.oracle.inner_records import inner_records
 from tests.oracle.names import letters
+from tests.oracle.values import text_of
 from tests.oracle.verdict import FileRefused
 
 if TYPE_CHECKING:
@@ -53,14 +55,20 @@ class Record:
     cells: Mapping[str, Raw] = field(default_factory=dict)
     code: Code | None = None
     broken: tuple[str, ...] = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True)
 class Source:
-    """A file as names and records. Names may be duplicate: `judge` refuses them."""
+    """A file as names and records. Names may be duplicate: `judge` refuses them.
+
+    Records of a nested file have columns at paths; those of a keyed file have keys.
+    """
 
     header: tuple[str, ...]
     records: tuple[Record, ...]
+    is_nested: bool = False
+    is_keyed: bool = False
 
 
 def read(body: bytes, contract: Contract) -> Source:
@@ -134,6 +142,12 @@ def decoded(content: bytes) -> str:
 
 def _reader(text: str, contract: Contract) -> Callable[[str, Contract], Source]:
     """The reader for a text by the rules of docs/values.md: no single line determines the format."""
+    reader = _reader_of_text(text, contract)
+    described = contract.dialect.record_path or contract.dialect.key_column
+    return _inner if described and reader is not _csv else reader
+
+
+def _reader_of_text(text: str, contract: Contract) -> Callable[[str, Contract], Source]:
     start = text.lstrip(_BLANKS)
     lines = [stripped for line in re.split(r"\r\n|\n|\r", start) if (stripped := line.strip(_BLANKS))]
     first, *later = lines or [""]
@@ -142,7 +156,9 @@ def _reader(text: str, contract: Contract) -> Callable[[str, Contract], Source]:
             return _ndjson
         return _json_document
     known = {letters(column.name) for column in contract.source_columns}
-    is_row = any(_is_object(line) and known & {letters(name) for name in _LENIENT.decode(line)} for line in later)
+    begun = {column.path.split(".")[0] for column in contract.source_columns if column.path}
+    keys = [set(_LENIENT.decode(line)) for line in later if _is_object(line)]
+    is_row = any(begun & line or known & {letters(name) for name in line} for line in keys)
     if _ARRAY.match(start):
         return _ndjson if is_row and _is_json(first) else _json_document
     names = {letters(name) for delimiter in DELIMITERS for name in next(records(start, delimiter)).fields}
@@ -258,6 +274,32 @@ def _json_document(text: str, _: Contract) -> Source:
     return _source(found)
 
 
+def _inner(text: str, contract: Contract) -> Source:
+    column = contract.dialect.key_column
+    found: list[Record] = []
+    for row, one in enumerate(inner_records(text, contract.dialect.record_path, keyed=column is not None), 1):
+        line = len(re.findall(r"\r\n|\n|\r", text[: one.start])) + 1
+        record = replace(_record(row, line, one.value), key=one.key)
+        if BROKEN_BYTE.search(text[one.start : one.end]):
+            record = Record(row, line, code=Code.BAD_ENCODING)
+        elif not record.code and one.key is not None and half_pair(one.key):
+            record = Record(row, line, code=Code.BAD_ROW_JSON)
+        elif not record.code and one.is_repeated:
+            record = Record(row, line, code=Code.DUPLICATE_COLUMNS)
+        if column is not None and not record.code:
+            record = _with_key(record, column)
+        found.append(record)
+    return replace(_source(found), is_keyed=column is not None)
+
+
+def _with_key(record: Record, column: str) -> Record:
+    """The record without the members that would be the key's column: they must have the same value."""
+    same = [name for name in record.cells if letters(name) == letters(column)]
+    if any(record.cells[name] is not None and (text_of(record.cells[name]) or "") != record.key for name in same):
+        return Record(record.row, record.line, code=Code.DUPLICATE_COLUMNS)
+    return replace(record, cells={name: raw for name, raw in record.cells.items() if name not in same})
+
+
 def _skip(text: str, at: int) -> int:
     while at < len(text) and text[at] in " \t\r\n\ufeff":
         at += 1
@@ -307,7 +349,7 @@ def _record(row: int, line: int | None, value: Raw) -> Record:
 
 def _source(found: list[Record]) -> Source:
     names = dict.fromkeys(name for record in found for name in record.cells)
-    return Source(tuple(names), tuple(found))
+    return Source(tuple(names), tuple(found), is_nested=True)
 
 
 def message_record(row: int, value: bytes) -> Record:

@@ -10,7 +10,6 @@ refuses the file: it is unknown where the next record begins.
 
 from __future__ import annotations
 
-import json
 import re
 from io import StringIO
 from itertools import count
@@ -45,7 +44,6 @@ READ_CHARACTERS = 1024**2
 _NOT_BLANK = re.compile(f"[^{BLANKS}]|\\Z")
 _BEFORE_RECORD = re.compile(f"[^{BETWEEN_RECORDS}]|\\Z")
 _LINE_END = re.compile("\r\n|\r|\n")
-_KEY = re.compile(r'("(?:[^"\\\x00-\x1f]|\\.)*")[ \t\r\n]*:')
 # The text read so far may end in the middle of a word or an escape: an error so near to its end may need more text.
 _NEAR_THE_END = 16
 # The text read so far of 1.5e+3 may end before "." or "e+".
@@ -111,18 +109,29 @@ def array_at(text: str, steps: tuple[str, ...]) -> int | None:
         if not text.startswith("{", at):
             return None
         while True:
-            at = _after_blanks(text, at + 1)
-            key = _KEY.match(text, at)
-            if key is None:
+            found = _key_at(text, _after_blanks(text, at + 1))
+            if found is None:
                 return None
-            at = _after_blanks(text, key.end())
-            if json.loads(key[1]) == step:
+            key, at = found
+            if key == step:
                 break
             end = pass_value(text, at)
             at = _after_blanks(text, end if end is not None else len(text))
             if not text.startswith(",", at):
                 return None
     return at + 1 if text.startswith("[", at) else None
+
+
+def _key_at(text: str, at: int) -> tuple[str, int] | None:
+    """The key that begins at `at`, and where its value begins; None if there is none."""
+    if not text.startswith('"', at):
+        return None
+    try:
+        key, end = read_value(text, at)
+    except NotJsonError:
+        return None
+    at = _after_blanks(text, end)
+    return (key, _after_blanks(text, at + 1)) if text.startswith(":", at) else None
 
 
 def _after_blanks(text: str, at: int) -> int:
@@ -171,7 +180,8 @@ class _Search:
                 continue
             if seen:
                 shown, where = visible(key[:_SHOWN]), self._document.where()
-                self._refuse(FileRefusedError.for_code(Code.DUPLICATE_COLUMNS, "record path", key=shown, where=where))
+                # This says more than that one of the two values holds no records.
+                self._refusal = FileRefusedError.for_code(Code.DUPLICATE_COLUMNS, "record path", key=shown, where=where)
             seen = True
             yield from self.descend(steps[1:])
 
@@ -182,23 +192,19 @@ class _Search:
             for key, raw in self._document.members():
                 yield self._document.record(key, raw)._replace(document=self._number)
         elif sign == "[" and not is_keyed:
-            for _ in self._document.elements(_BEFORE_RECORD):
+            for _ in self._document.elements():
                 yield self._document.record()
         elif sign == "{":
             yield self._document.record()
         else:
             self._document.skip()
-            place = f"at '{visible(self._dialect.record_path)}'" if self._dialect.record_path else "at its top"
+            location = f"at '{visible(self._dialect.record_path)}'" if self._dialect.record_path else "at its top"
             wanted = "an object whose members are the records (keyColumn)" if is_keyed else "the records"
             found = "an array" if sign == "[" else "a single value"
-            self._refuse(
-                FileRefusedError.for_code(
-                    Code.MISSING_RECORD_PATH, "no records", line=self._line, place=place, found=found, wanted=wanted
-                )
+            missing = FileRefusedError.for_code(
+                Code.MISSING_RECORD_PATH, "no records", line=self._line, location=location, found=found, wanted=wanted
             )
-
-    def _refuse(self, refusal: FileRefusedError) -> None:
-        self._refusal = self._refusal or refusal
+            self._refusal = self._refusal or missing
 
 
 def _checked(raw: str, line: int, value: Any) -> JsonRecord:
@@ -370,8 +376,10 @@ class _Document:
 
     def where(self) -> str:
         """The position, for messages."""
-        place = f"{'in' if self._is_inside else 'after'} record {self._count}" if self._count else "before any record"
-        return f"{place} (line {self.line})"
+        location = (
+            f"{'in' if self._is_inside else 'after'} record {self._count}" if self._count else "before any record"
+        )
+        return f"{location} (line {self.line})"
 
     def _broken(self, reason: str, *, cut: bool) -> FileRefusedError:
         """The error for a document that is not JSON in the current record, or outside the records."""

@@ -74,7 +74,7 @@ def typed_json(
         with falling_back():
             batches = (batch for table in columns.tables(source) for batch in table.to_batches())
             yield from checked(batches, columns.map, contract, connection, check_nul=False)
-    except (OtherShapeError, FileRefusedError, UnicodeDecodeError) as error:
+    except (ValueError, FileRefusedError) as error:  # another shape, or text that is not UTF-8
         raise FallBackToSlowPath from error
 
 
@@ -195,8 +195,8 @@ class _Array(_Source):
 
     def other(self, piece: str) -> tuple[list[dict[str, Any]], str | None]:
         found = list(records_in(piece, has_commas=True))
-        rest = piece[found[-1][1] if found else 0 :].lstrip(BLANKS)
-        return [record for record, _ in found], rest or None
+        remainder = piece[found[-1][1] if found else 0 :].lstrip(BLANKS)
+        return [record for record, _ in found], remainder or None
 
     def finish(self, after: Iterator[bytes]) -> None:
         tail = b""
@@ -272,11 +272,11 @@ class _Columns:
             if not block.isascii():
                 block.decode()  # raises if it is not UTF-8
             self._refuse_long(block, source.delimiter)
-            lines, rest = self._lines(expression.findall(block), source, has_escapes=b"\\" in block)
+            lines, remainder = self._lines(expression.findall(block), source, has_escapes=b"\\" in block)
             if lines:
                 yield self._table(lines, has_line_ends=b"\\" in block)
-            if rest is not None:
-                at, text = rest
+            if remainder is not None:
+                at, text = remainder
                 pieces = block.split(source.delimiter)[at + 1 : -1]
                 following = (source.delimiter + part.removesuffix(source.delimiter) for part in blocks)
                 source.finish(chain([text.encode()], (source.delimiter + piece for piece in pieces), following))
@@ -301,10 +301,10 @@ class _Columns:
         first = 0
         for at in others:
             lines += self.shape.lines(found[first:at], has_escapes=has_escapes)
-            records, rest = source.other(found[at][-1].decode())
+            records, remainder = source.other(found[at][-1].decode())
             lines += map(self.shape.other_line, records)
-            if rest is not None:
-                return lines, (at, rest)
+            if remainder is not None:
+                return lines, (at, remainder)
             first = at + 1
         return lines + self.shape.lines(found[first:], has_escapes=has_escapes), None
 

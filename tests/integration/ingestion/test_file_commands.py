@@ -6,9 +6,10 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from filegate_command import Filegate
 
 from include.contracts.model import ErrorBudget
 from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
@@ -22,22 +23,6 @@ if TYPE_CHECKING:
     from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
-
-
-class Filegate:
-    """The command, run with the addresses of the tests' platform and the bucket of one test."""
-
-    def __init__(self, platform: Platform, pipeline: Pipeline) -> None:
-        self._environment = os.environ | addresses.for_library(platform) | {"INGEST_LANDING_BUCKET": pipeline.bucket}
-
-    def __call__(self, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "include.cli", *map(str, arguments)]
-        return subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False, timeout=120)
-
-    def json(self, *arguments: object) -> Any:
-        done = self(*arguments, "--json")
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
 
 
 @pytest.fixture
@@ -144,7 +129,7 @@ def test_datasets_counts_files_and_rows(filegate: Filegate, pipeline: Pipeline, 
 
 
 def test_warehouse_that_does_not_answer_is_one_line(filegate: Filegate) -> None:
-    filegate._environment |= {"WAREHOUSE_PORT": "1"}
+    filegate.environment |= {"WAREHOUSE_PORT": "1"}
     done = filegate("files")
     assert (done.returncode, done.stdout) == (1, "")
     assert "Traceback" not in done.stderr

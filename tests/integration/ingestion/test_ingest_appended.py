@@ -134,6 +134,24 @@ def test_worker_killed_after_the_commit_has_appended_once(appending: Pipeline, p
     assert appending.count() == 2
 
 
+def test_second_attempt_at_a_loaded_file_appends_nothing(appending: Pipeline) -> None:
+    """The ledger prevents it, and is changed here. File and row are the key of the merge, so no row comes twice."""
+    body = HEAD + "a,1\na,1\n"
+    entry = appending.send("1.csv", body)
+    before = appending.versions()
+    appending.sql(
+        "UPDATE ops.file_ingestion_log SET status = 'claimed', settled_at = NULL, settled_key = NULL "
+        "WHERE file_id = %s",
+        entry["file_id"],
+    )
+    appending.put("1.csv", body)
+
+    appending.run()
+
+    appending.assert_archived(appending.entry(entry["file_id"]), unchanged=2)
+    assert appending.versions() == before
+
+
 def test_refused_file_is_appended_once_when_it_is_reprocessed(make_pipeline: MakePipeline) -> None:
     pipeline = make_pipeline(**APPENDS | {"budget": ErrorBudget()})
     pipeline.assert_refused(pipeline.send("1.csv", HEAD + "a,1\nb,many\n"), "error-budget-exceeded")

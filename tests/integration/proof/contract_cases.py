@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
+from include.contracts.dialect import Dialect
 from include.contracts.model import (
     APPEND_KEY,
     Cleaning,
@@ -107,7 +108,7 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
     newest = draw(st.sampled_from([None, *(at for at, column in enumerate(others) if column.is_ordered)]))
     if newest is not None:
         others[newest] = replace(others[newest], required=True)
-    sent = (*draw(st.permutations([*keys, *others])),)
+    sent = _with_paths(draw, draw(st.permutations([*keys, *others])))
     return Contract(
         dataset="things",
         version="1.0.0",
@@ -120,7 +121,36 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
         unknown_columns=unknown or draw(st.sampled_from(UnknownColumns)),
         budget=draw(_BUDGETS),
         on_duplicate=draw(st.sampled_from([OnDuplicate.REFUSE, OnDuplicate.REFUSE, OnDuplicate.LAST_WINS])),
+        dialect=_dialect(draw, sent),
     )
+
+
+def _with_paths(draw: Callable[..., Any], sent: list[Column]) -> tuple[Column, ...]:
+    """The columns, of which some have paths; one path may lead into the value of another."""
+    if draw(st.integers(0, 2)):
+        return tuple(sent)
+    found = []
+    for column in sent:
+        name = column.name
+        paths = [
+            None,
+            None,
+            f"m.{name}",
+            f"m.{name}",
+            f"list.0.{name}",
+            f"list.{len(found)}",
+            f"{name}.value",
+            "m",
+            name,
+        ]
+        found.append(replace(column, path=draw(st.sampled_from(paths))))
+    return tuple(found)
+
+
+def _dialect(draw: Callable[..., Any], sent: tuple[Column, ...]) -> Dialect:
+    names = [column.name for column in sent if column.path is None]
+    key = draw(st.sampled_from(names)) if names and draw(st.integers(0, 5)) == 0 else None
+    return Dialect(draw(st.sampled_from([None, None, None, "data", "answer.rows", "pages.1.rows"])), key)
 
 
 @st.composite

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Record = list[tuple[str, str]]  # both as they will stand in the file
 
 DOCUMENT_COLUMNS = ("extra", "items")
+# Columns that have a path in one of the fuzzer's contracts: m.0 and the name.
+NESTED_COLUMNS = ("amount", "note", "day", "region", "quantity")
 _TOKENS = (*DOCUMENTS, *BOOLEANS, *NUMBERS, "null", "nul", "undefined", "-", '"', "'a'", "\x00", "{", "[", '"\\ud800"',
            '"\\udc00\\ud800"', '"\\u0000"', '"a\x01b"', '"a\nb"', "/* */ 1", "1e400", "-1e400", "1E+400")  # fmt: skip
 _TOP = (
@@ -54,6 +56,10 @@ def json_file(rows: list[Row], rng: Random, *, wrong: bool, lines: bool) -> tupl
             change = rng.choice(CHANGES)
             change(rng.choice(records), rng)
             done.append(change.__name__.strip("_"))
+    if rng.random() < 0.3:
+        for record in records:
+            _nested(record)
+        done.append("nested")
     texts = [spelled(record) for record in records]
     if wrong and rng.random() < 0.3:
         texts.insert(rng.randrange(len(texts) + 1), rng.choice((*_TOP, *_TOKENS)))
@@ -70,12 +76,40 @@ def json_file(rows: list[Row], rng: Random, *, wrong: bool, lines: bool) -> tupl
                 "{}", text
             )
             done.append("wrapped")
+    if rng.random() < 0.25:
+        text = _inside(text if text.startswith("[") else f"[{', '.join(texts)}]", texts, rng, wrong=wrong)
+        done.append("inside")
     encoding = (
         rng.choice(("utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "utf-32", "utf-32-be"))
         if rng.random() < 0.1
         else "utf-8"
     )
     return text.encode(encoding, "surrogatepass"), f"{kind} {encoding} {' '.join(done)}".strip()
+
+
+def _nested(record: Record) -> None:
+    """Move some members into an object, where the contract with paths expects them."""
+    inside = [(key, value) for key, value in record if key.strip('"') in NESTED_COLUMNS]
+    if inside:
+        record[:] = [one for one in record if one not in inside]
+        record.append(('"m"', f"[{spelled(inside)}, 7]"))
+
+
+def _inside(array: str, texts: list[str], rng: Random, *, wrong: bool) -> str:
+    """The records inside a document, at the record path of the contracts that have one, or under keys."""
+    if rng.random() < 0.4:
+        keys = [rng.choice(("k", "", "\\u00e9", "\\ud800", "\x01")) if rng.random() < 0.1 else f"k{at}"
+                for at in range(len(texts))]  # fmt: skip
+        array = "{" + ", ".join(f'"{key}": {text}' for key, text in zip(keys, texts, strict=True)) + "}"
+        if rng.random() < 0.5:
+            return array
+    before = rng.choice(("", '"n": 1, ', '"o": {"data": [{}]},\n', '"x": "]}", '))
+    after = rng.choice(("", "", ', "next": null', ', "data2": [[]]'))
+    if wrong and rng.random() < 0.3:
+        after = rng.choice(
+            (', "data": []', ", NaN", ",", "]", ', "x": ' + "[" * 300, ', "x', ', "y": "' + "z" * 300_000)
+        )
+    return "{" + before + f'"data": {array}' + after + "}" + rng.choice(("", "", "\n", "\n{}" if wrong else "", " "))
 
 
 def _bytes(text: str) -> bytes:

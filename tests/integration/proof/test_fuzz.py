@@ -21,9 +21,11 @@ import pytest
 sys.path[1:1] = [str(Path(__file__).parents[1] / "ingestion")]
 
 from fuzz_files import Mutant, good_file, mutant  # noqa: E402
+from fuzz_json import NESTED_COLUMNS  # noqa: E402
 from fuzz_worker import Watched, work_through  # noqa: E402
 from ingest_pipeline import Pipeline, Row, direct  # noqa: E402
 
+from include.contracts.dialect import Dialect  # noqa: E402
 from include.contracts.model import Contract, ErrorBudget, UnknownColumns  # noqa: E402
 from include.contracts.reader import read_contract  # noqa: E402
 from include.errors import Code  # noqa: E402
@@ -70,6 +72,10 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {"unknown_columns": UnknownColumns.IGNORE, "budget": ErrorBudget(rows=3)}),
     ("fuzzed", {"unknown_columns": UnknownColumns.REJECT}),
     ("fuzzed", {"newest_by": None, "unknown_columns": UnknownColumns.IGNORE}),
+    ("fuzzed", {"dialect": Dialect(record_path="data"), "nested": True}),
+    ("sales", {"dialect": Dialect(key_column="sale_id"), "budget": ErrorBudget(share=1.0)}),
+    ("sales", {"nested": True, "unknown_columns": UnknownColumns.EVOLVE, "budget": ErrorBudget(share=1.0)}),
+    ("fuzzed", {"dialect": Dialect("data", "code")}),
 )
 
 
@@ -182,11 +188,21 @@ def batches(platform: Platform, owner: psycopg.Connection[Row], folder: Path) ->
         name = f"fuzz_{zlib.crc32(str(folder).encode()):08x}_{first}"
         bucket = name.replace("_", "-")
         client.create_bucket(Bucket=bucket)
-        changed = replace(contracts[base], dataset=name, expectations=(), **changes)
+        changed = _changed(contracts[base], name, **changes)
         pipeline = _pipeline(changed, bucket, folder / bucket, platform, owner)
         made = (mutant(base, seed) for seed in range(first, min(first + BATCH, FIRST + EXAMPLES)))
         yield Batch(pipeline, base, {pipeline.put(one.name, one.body): one for one in made})
         pipeline.sql("DROP TABLE IF EXISTS {table}")
+
+
+def _changed(contract: Contract, name: str, *, nested: bool = False, **changes: Any) -> Contract:
+    """The contract with changes; `nested` gives paths to columns."""
+    if nested:
+        changes["columns"] = tuple(
+            replace(column, path=f"m.0.{column.name}") if column.name in NESTED_COLUMNS else column
+            for column in contract.columns
+        )
+    return replace(contract, dataset=name, expectations=(), **changes)
 
 
 def _pipeline(

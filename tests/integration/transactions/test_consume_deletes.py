@@ -171,7 +171,9 @@ def test_killed_consumer_deletes_nothing_and_the_next_one_once(make_topic: MakeT
 
     assert live(pipeline) == {1, 2}
     pipeline.consume()
-    assert counts(pipeline.assert_settled()[-1]) == {"rows_read": 1, "rows_inserted": 1, "rows_deleted": 1}
+    # After a death the messages are read again in smaller batches, each with an entry.
+    entries = pipeline.assert_settled()
+    assert [sum(entry[name] or 0 for entry in entries) for name in ("rows_inserted", "rows_deleted")] == [3, 1]
     assert live(pipeline) == {2, 3}
 
 

@@ -65,6 +65,7 @@ REFUSED = [
     (Dialect(record_path="a.01"), '{"a": [1, [{}]]}', Code.MISSING_RECORD_PATH, "nothing at 'a.01'"),
     (Dialect(record_path="a.x"), '{"a": [{"x": []}]}', Code.MISSING_RECORD_PATH, "nothing at 'a.x'"),
     (DATA, '{"data": [{}], "data": [{}]}', Code.DUPLICATE_COLUMNS, "'data' of the record path occurs twice"),
+    (DATA, '{"data": 5, "data": [{}]}', Code.DUPLICATE_COLUMNS, "'data' of the record path occurs twice"),
     (DATA, '{"data": [{"a": 1}', Code.TRUNCATED_FILE, "cut off after record 1"),
     (DATA, '{"data": [{"a": 1', Code.TRUNCATED_FILE, "cut off in record 1"),
     (DATA, '{"data": [{"a": 1}]', Code.TRUNCATED_FILE, "cut off after record 1"),

@@ -36,12 +36,12 @@ class Paths:
     """Both readers of JSON on one connection, with the rows as process would clean them."""
 
     def __init__(self, folder: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        self._path, self._connection = folder / "text", connection
+        self._path, self.connection = folder / "text", connection
 
     def fast(self, contract: Contract, content: bytes, kind: FileFormat = NDJSON) -> list[dict] | None:
         """The rows; None if the fast path falls back to the slow path."""
         try:
-            tables = list(typed_json(self._text(content), kind, contract, self._connection, LIMITS))
+            tables = list(typed_json(self._text(content), kind, contract, self.connection, LIMITS))
         except FallBackToSlowPath:
             return None
         return self._cleaned(contract, tables)
@@ -49,7 +49,7 @@ class Paths:
     def slow(self, contract: Contract, content: bytes, kind: FileFormat = NDJSON) -> Outcome | Code:
         """The good rows, and number and code of the other rows; or the code of the file."""
         try:
-            chunks = list(read_json_rows(self._text(content), kind, contract, self._connection, LIMITS))
+            chunks = list(read_json_rows(self._text(content), kind, contract, self.connection, LIMITS))
         except FileRefusedError as refusal:
             return refusal.code
         rows = self._cleaned(contract, [chunk.good for chunk in chunks])
@@ -62,19 +62,22 @@ class Paths:
             assert self.slow(contract, content, kind) == (fast, [])
         return fast
 
-    def _text(self, content: bytes) -> SpooledFile:
+    def write(self, content: bytes) -> Path:
         self._path.write_bytes(content)
-        return SpooledFile(self._path, "", len(content), has_hex=b"0x" in content or b"0X" in content)
+        return self._path
+
+    def _text(self, content: bytes) -> SpooledFile:
+        return SpooledFile(self.write(content), "", len(content), has_hex=b"0x" in content or b"0X" in content)
 
     def _cleaned(self, contract: Contract, tables: list[pa.Table]) -> list[dict]:
         if not tables:
             return []
         table = pa.concat_tables(tables)
         added = {one.name: one.metadata[HEADER.encode()] for one in table.schema if one.metadata}
-        self._connection.register("rows_read", table)
+        self.connection.register("rows_read", table)
         query = f"SELECT * FROM {cleaned('rows_read', contract.source_columns)} ORDER BY _source_row"
-        rows = self._connection.execute(query).to_arrow_table().to_pylist()
-        self._connection.unregister("rows_read")
+        rows = self.connection.execute(query).to_arrow_table().to_pylist()
+        self.connection.unregister("rows_read")
         return [row | {"added": added} for row in rows]
 
 
@@ -230,6 +233,9 @@ def test_paths_agree_on_a_faulty_array(paths: Paths, contract_of, content: str) 
 @pytest.mark.parametrize(
     "content",
     [
+        '{"\\x":1,"data":[{"id":1}]}', '{"n" 1,"data":[{"id":1}]}', '{5:1,"data":[{"id":1}]}',
+        '{"n":[1,"data":[{"id":1}]}',
+        '{"data":[{"id":1},\ufeff{"id":2}]}',
         '{"data":[{"id":1}]', '{"data":[{"id":1}]}x', '{"data":[{"id":1}],"data":[]}', '{"data":[{"id":1}],"n":NaN}',
         '{"data":[{"id":1}]}{"data":[{"id":2}]}', '{"data":[{"id":1}]}\n{"n":1}',
         '{"data":{"id":1}}', '{"n":[{"id":1}]}',
@@ -295,6 +301,46 @@ def test_records_meet_the_border_of_a_block(paths: Paths, contract_of, monkeypat
 def test_validate_takes_the_fast_path_of_json(stages, contract_of, content: bytes) -> None:
     validated = stages.validate(contract_of(), content)
     assert (validated.path_taken, validated.rows_read) == ("fast", 1)
+
+
+@pytest.mark.parametrize("mode", [UnknownColumns.IGNORE, UnknownColumns.RESCUE])
+@pytest.mark.parametrize("text", [b"\xff", b"\xed\xa0\x80", b"\xc3", b"\\ud800"], ids=["byte", "half", "cut", "escape"])
+@pytest.mark.parametrize("key", ["a", "new"])
+def test_fast_path_reads_no_broken_encoding(
+    paths: Paths, contract_of, mode: UnknownColumns, text: bytes, key: str
+) -> None:
+    good = f'{{"id":1,"{key}":"x"}}\n' * 200
+    content = good.encode() + f'{{"id":2,"{key}":"'.encode() + text + b'"}\n'
+    assert paths.agree(contract_of(ID, A, unknown_columns=mode), content) is None
+
+
+@pytest.mark.parametrize(
+    "record",
+    ['{"a":"\\u0000","id":2}', '{"a":"\\ud800","id":2}', '{"a":"x","a":"y","id":2}', '{"a":"x","other":1,"id":2}',
+     '{"a":[1],"id":2}', '{"a":"x","m":5,"id":2}', '{"a":"x","m":{"v":[5]},"id":2}', '{"a":"x","m":{"w":1},"id":2}'],
+)  # fmt: skip
+def test_record_with_keys_in_another_order_is_not_taken_on_trust(paths: Paths, contract_of, record: str) -> None:
+    content = '{"id":1,"a":"x","m":{"v":1}}\n' * 200 + record
+    contract = contract_of(Column("id", ColumnType.INTEGER), A, DEEP)
+    assert paths.agree(contract, content.encode()) is None
+    good = '{"a":"x, \\"é","m":{"v":7},"id":2}'
+    assert (paths.agree(contract, content.replace(record, good).encode()) or [{}])[-1]["a"] == 'x, "é'
+
+
+@pytest.mark.parametrize(
+    "content", ['{"id":1,"m":{}}', '{"id":1,"m":null}', '{"id":1,"m":[{"v":1}]}', '{"id":1,"m":7}']
+)
+def test_required_column_whose_path_leads_nowhere_needs_the_slow_path(paths: Paths, contract_of, content: str) -> None:
+    contract = contract_of(ID, Column("v", ColumnType.INTEGER, path="m.v", required=True))
+    assert paths.agree(contract, content.encode()) is None
+
+
+def test_messages_and_keyed_records_need_the_slow_path(paths: Paths, contract_of) -> None:
+    keyed = contract_of(ID, A, dialect=Dialect(key_column="id"))
+    assert paths.fast(keyed, b'[{"id":1,"a":"x"}]', DOCUMENT) is None
+    text = SpooledFile(paths.write(b'{"id":1}\n'), "", 9, records_alone=True)
+    with pytest.raises(FallBackToSlowPath):
+        list(typed_json(text, NDJSON, contract_of(ID), paths.connection, LIMITS))
 
 
 def test_number_of_a_text_column_is_not_read_as_a_number(paths: Paths, contract_of) -> None:

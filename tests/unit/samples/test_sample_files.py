@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from include.contracts.dialect import Dialect
 from include.contracts.expressions import literal, quoted
 from include.contracts.model import Column, ColumnType, Contract
 from include.contracts.reader import read_contract
@@ -315,6 +317,7 @@ REFUSED = {
     "too many duplicates": (SALES, "csv", {"duplicates": 0.99}, "cannot be duplicates"),
     "more keys than there are": (INVENTORY, "csv", {"start": key_capacity(INVENTORY)}, "different values"),
     "name without its ending": (SALES, "csv.gz", {"path": "x.csv"}, "ends in .csv.gz"),
+    "nested JSON": (replace(SALES, dialect=Dialect(record_path="data")), "json", {}, "choose csv"),
 }
 
 

@@ -1,0 +1,237 @@
+"""`filegate try`: what would become of a file of this machine, without loading it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from include.cli.contract_lookup import catalog, found_in
+from include.cli.output import REFUSED, WRONG_USAGE, fail, print_first_columns, print_rows
+from include.cli.platform_access import finds_platform
+from include.cli.stores import explained
+from include.errors import PipelineError, visible
+
+if TYPE_CHECKING:
+    from include.ingestion.records import FileRefusedError, Reject
+    from include.ingestion.trial.dry_run import Planned, Trial
+    from include.ingestion.trial.effect import Effect
+    from include.ingestion.trial.recognise import Candidate
+
+_MOST_REJECTS = 20
+_LONGEST_VALUE = 40
+_REJECT_COLUMNS = ("line", "column", "code", "value")
+_NO_PLATFORM = "no platform runs, so what it would insert and update is unknown"
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    """A dry run with what the warehouse says; `effect` is None where it says nothing, and `note` has the reason."""
+
+    chosen: Candidate
+    trial: Trial
+    effect: Effect | None
+    refusal: FileRefusedError | None
+    note: str
+
+    @property
+    def summary(self) -> str:
+        if self.refusal is not None:
+            return f"would be refused: {self.refusal.code}: {self.refusal}"
+        if self.effect is not None and self.effect.duplicate_of is not None:
+            return f"loaded before: its content is that of file {self.effect.duplicate_of}, nothing would change"
+        return "would load"
+
+
+@app.command(name="try")
+def try_file(
+    file: Annotated[Path, typer.Argument(help="The file on this machine.")],
+    dataset: Annotated[str, typer.Option(help="Its dataset; found by folder, name or columns if left out.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="JSON instead of text.")] = False,
+) -> None:
+    """Validate and process a file as a load would, and write nothing. Exit code 4 if it would be refused."""
+    if not file.is_file():
+        fail(f"there is no file {file}")
+    has_warehouse = finds_platform("WAREHOUSE_READER_PASSWORD")  # first: it says where the contracts are
+    try:
+        with explained():
+            verdict = _verdict(file, dataset, has_warehouse=has_warehouse)
+    except OSError as error:
+        fail(f"{file} cannot be read: {error.strerror or error}")
+    if as_json:
+        typer.echo(json.dumps(_document(file, verdict), indent=2, default=str))
+    else:
+        _print(file, verdict)
+    if verdict.refusal is not None:
+        raise typer.Exit(REFUSED)
+
+
+def _verdict(file: Path, dataset: str, *, has_warehouse: bool) -> _Verdict:
+    from include.ingestion.trial.dry_run import dry_run
+    from include.settings import ingest_settings
+
+    chosen = _chosen(file, dataset)
+    with dry_run(file, chosen.contract, ingest_settings()) as (trial, planned):
+        if planned is None:
+            return _Verdict(chosen, trial, None, trial.refusal, "")
+        if not has_warehouse:
+            return _Verdict(chosen, trial, None, None, _NO_PLATFORM)
+        return _with_effect(chosen, trial, planned)
+
+
+def _with_effect(chosen: Candidate, trial: Trial, planned: Planned) -> _Verdict:
+    from include.ingestion.records import FileRefusedError
+    from include.ingestion.trial.effect import effect_of
+    from include.settings import store_settings
+
+    try:
+        effect = effect_of(planned, store_settings().warehouse("reader"))
+    except FileRefusedError as refusal:
+        return _Verdict(chosen, trial, None, refusal, "")
+    except PipelineError as error:
+        return _Verdict(chosen, trial, None, None, f"what it would insert and update is unknown: {error}")
+    return _Verdict(chosen, trial, effect, None, "")
+
+
+def _chosen(file: Path, dataset: str) -> Candidate:
+    """The dataset that the user names, or that the file is of.
+
+    Raises:
+        typer.Exit: it is unknown, or the file may be of several datasets or of none.
+    """
+    from include.ingestion.trial.recognise import Candidate, candidates
+    from include.settings import ingest_settings
+
+    contracts = catalog()
+    if dataset:
+        return Candidate(found_in(contracts, dataset), "as asked")
+    found = candidates(file, contracts, ingest_settings())
+    if not found:
+        names = ", ".join(sorted(contracts.known)) or "none"
+        fail(f"no dataset has these columns, and none the folder or name of {file}; give --dataset, one of: {names}")
+    if len(found) > 1:
+        for one in found:
+            typer.echo(f"  {one.contract.dataset}: {one.reason}", err=True)
+        fail(f"{file} may be of several datasets; give --dataset", WRONG_USAGE)
+    return found[0]
+
+
+def _document(file: Path, verdict: _Verdict) -> dict[str, Any]:
+    trial, refusal = verdict.trial, verdict.refusal
+    return {
+        "file": str(file),
+        "dataset": trial.contract.dataset,
+        "chosen_because": verdict.chosen.reason,
+        "contract_version": trial.contract.version,
+        "contract_status": trial.contract.status,
+        "verdict": verdict.summary.partition(":")[0],
+        "code": refusal.code if refusal else None,
+        "message": str(refusal) if refusal else None,
+        "format": asdict(trial.layout) | {"delimiter": trial.delimiter} if trial.layout else None,
+        "rows": {
+            "read": trial.rows_read,
+            "to_load": trial.rows_kept,
+            "duplicate": trial.rows_duplicate,
+            "rejected": trial.rejects.rows,
+        },
+        "rejects_by_code": dict(trial.rejects.by_code),
+        "rejected_rows": [_rejected(reject) for reject in trial.rejects.first],
+        "first_rows": trial.rows,
+        "table": asdict(verdict.effect) if verdict.effect else None,
+        "not_checked": _not_checked(verdict),
+    }
+
+
+def _rejected(reject: Reject) -> dict[str, Any]:
+    return {
+        "source_row": reject.source_row,
+        "line": reject.source_line,
+        "column": reject.column,
+        "code": reject.code,
+        "value": reject.value,
+        "message": reject.message,
+        "raw_record": reject.raw,
+    }
+
+
+def _print(file: Path, verdict: _Verdict) -> None:
+    trial = verdict.trial
+    contract, layout = trial.contract, trial.layout
+    read = "unknown" if trial.rows_read is None else f"{trial.rows_read:,} read"
+    rows = f"{read}, {trial.rows_kept:,} to load, {trial.rows_duplicate:,} duplicate, {trial.rejects.rows:,} rejected"
+    delimiter = f"; delimiter {trial.delimiter!r}" if trial.delimiter else ""
+    lines = {
+        "file": f"{file}, {file.stat().st_size:,} bytes",
+        "dataset": f"{contract.dataset}, contract {contract.version} ({contract.status}): {verdict.chosen.reason}",
+        "format": f"{layout}{delimiter}" if layout else "unknown",
+        "rows": rows if trial.rows_read is not None else "",
+        "table": _table_line(verdict),
+        "verdict": verdict.summary,
+    }
+    for name, value in lines.items():
+        if value:
+            typer.echo(visible(f"{name:<9} {value}"))
+    for line in _not_checked(verdict):
+        typer.echo(visible(f"not checked: {line}"))
+    _print_rejects(trial)
+    if trial.rows:
+        typer.echo(f"\nThe first {len(trial.rows)} rows as they would load:")
+        print_first_columns(trial.rows)
+
+
+def _table_line(verdict: _Verdict) -> str:
+    """What a load would do to the table."""
+    effect, table = verdict.effect, f"raw.{verdict.trial.contract.dataset}"
+    if effect is None:
+        return verdict.note
+    counts = f"{effect.inserted:,} inserted, {effect.updated:,} updated, {effect.unchanged:,} unchanged"
+    changes = "would be created; " if effect.creates else ""
+    if effect.adds:
+        changes = f"would get {', '.join(effect.adds)}; "
+    deletes = f", at most {effect.deleted_at_most:,} deleted" if effect.deleted_at_most is not None else ""
+    return f"{table}: {changes}{counts}{deletes}"
+
+
+def _not_checked(verdict: _Verdict) -> list[str]:
+    """What only a load finds out."""
+    contract, found = verdict.trial.contract, []
+    if contract.expectations and verdict.refusal is None:
+        found.append(f"{len(contract.expectations)} expectations on the whole file")
+    if contract.min_share_of_usual is not None and verdict.refusal is None:
+        found.append("minShareOfUsual: the number of rows is not compared with that of earlier files")
+    if columns := verdict.trial.not_asked:
+        found.append(f"{', '.join(columns)}: another system gives the values and was not asked; shown as -")
+    return found
+
+
+def _print_rejects(trial: Trial) -> None:
+    """Print the first rejected rows: the value of the bad cell, or the row, and every message once a code."""
+    first = trial.rejects.first[:_MOST_REJECTS]
+    if not first:
+        return
+    typer.echo("\nRejected rows:" if len(first) == len(trial.rejects.first) else f"\nThe first {len(first)} reasons:")
+    shown = [
+        {
+            "line": reject.source_line or f"row {reject.source_row}",
+            "column": reject.column,
+            "code": reject.code,
+            "value": _short(reject.raw if reject.value is None else reject.value),
+        }
+        for reject in first
+    ]
+    print_rows(shown, _REJECT_COLUMNS, as_json=False)
+    examples = {reject.code: reject.message for reject in reversed(first)}
+    for code, message in examples.items():
+        typer.echo(visible(f"  {code}: {message}"))
+    more = sum(trial.rejects.by_code.values()) - len(first)
+    if more:
+        typer.echo(f"  and {more:,} more reasons; --json has the first {len(trial.rejects.first):,}")
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"

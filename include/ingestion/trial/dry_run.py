@@ -1,0 +1,184 @@
+"""Validates and processes a file without a bucket, a ledger or another system, and keeps the first rows.
+
+What belongs here: running the stages. What does not: what a load would change in the table (`effect`).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from include.errors import Code, PermanentError, PipelineError, Stage
+from include.ingestion.attempt import Attempt, Stores
+from include.ingestion.engine import engine
+from include.ingestion.enrich import Enricher
+from include.ingestion.fetch import copy_local, plain_text
+from include.ingestion.ledger import Ledger
+from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.partitions import with_partition_values
+from include.ingestion.process import process
+from include.ingestion.readers.csv_text import sniff
+from include.ingestion.readers.detect import detect
+from include.ingestion.records import (
+    FileEntry,
+    FileFormat,
+    FileRefusedError,
+    Layout,
+    Processed,
+    Rejects,
+    SpooledFile,
+    Status,
+    Validated,
+)
+from include.ingestion.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    import pyarrow as pa
+
+    from include.contracts.model import Contract, Enrichment
+    from include.settings import IngestSettings
+
+FIRST_ROWS = 10
+
+
+class _NoLedger(Ledger):
+    """Knows no other file. It has no connection: any other question is a defect and raises an AttributeError."""
+
+    def __init__(self) -> None:
+        """Set no connection."""
+
+    def find_duplicate(self, entry: FileEntry, sha256: str, *, allow_resend: bool = False) -> int | None:  # noqa: ARG002
+        """None: `effect` asks the warehouse, if there is one."""
+        return None
+
+    def check_turn(self, entry: FileEntry) -> None:
+        """No file is earlier."""
+
+
+class _NotAsked(Enricher):
+    """Gives no value: another system is not asked in a dry run."""
+
+    def __init__(self) -> None:
+        """Connect to nothing."""
+
+    def values(self, enrichment: Enrichment, rows: pa.RecordBatch) -> Sequence[str]:  # noqa: ARG002
+        """Null for each row."""
+        return [None] * rows.num_rows  # type: ignore[list-item]
+
+
+class DryRunStores(Stores):
+    """The stores of a dry run: no bucket and no warehouse. A stage that uses one raises an AttributeError."""
+
+    def __init__(self) -> None:
+        """Set no store but the one that is not asked."""
+        object.__setattr__(self, "enricher", _NotAsked())
+
+    @property
+    def ledger(self) -> Ledger:
+        """A ledger without entries."""
+        return _NoLedger()
+
+
+@dataclass
+class Trial:
+    """The result of a dry run. With a `refusal` the file would not be loaded; then counts may be missing.
+
+    `columns` are those of the table in their order; `rows` the first ones as they would load, by `_source_row`;
+    `not_asked` the columns whose values another system gives.
+    """
+
+    contract: Contract
+    refusal: FileRefusedError | None = None
+    layout: Layout | None = None
+    delimiter: str | None = None
+    rows_read: int | None = None
+    rows_duplicate: int = 0
+    rows_kept: int = 0
+    rejects: Rejects = field(default_factory=Rejects)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def not_asked(self) -> tuple[str, ...]:
+        """The columns whose values another system gives."""
+        return tuple(self.contract.enriched)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """The rows that a load would copy, while the folder of the dry run exists."""
+
+    attempt: Attempt
+    validated: Validated
+    processed: Processed
+
+
+@contextmanager
+def dry_run(path: Path, contract: Contract, settings: IngestSettings) -> Iterator[tuple[Trial, Planned | None]]:
+    """Validate and process a file; the result, and the planned rows unless it is refused. All copies are temporary.
+
+    Raises:
+        RetryableError: the disk is full.
+        PermanentError: a defect of the pipeline or its engine.
+        OSError: the file cannot be read.
+    """
+    trial = Trial(contract)
+    with TemporaryDirectory(prefix="filegate-try-") as name:
+        folder = Path(name)
+        attempt = Attempt(contract, _entry(path, contract), folder, settings, DryRunStores())
+        try:
+            attempt = with_partition_values(attempt)
+            raw = copy_local(path, folder, settings)
+            validated, processed = _stages(attempt, raw, trial)
+        except FileRefusedError as refusal:
+            trial.refusal, trial.rows_read, trial.rejects = refusal, refusal.rows_read, refusal.rejects
+            yield trial, None
+            return
+        trial.rejects, trial.rows_read = validated.rejects, validated.rows_read
+        trial.rows_duplicate = processed.rows_duplicate
+        trial.rows_kept, trial.rows = processed.rows_kept, _first_rows(attempt, processed)
+        yield trial, Planned(attempt, validated, processed)
+
+
+def _stages(attempt: Attempt, raw: SpooledFile, trial: Trial) -> tuple[Validated, Processed]:
+    """Run the stages; the trial gets the layout as soon as it is known."""
+    try:
+        trial.layout = detect(raw.path, attempt.contract, attempt.settings)
+        trial.delimiter = _delimiter(attempt, raw, trial.layout)
+        validated = validate(attempt, replace(raw, layout=trial.layout))
+        return validated, process(attempt, validated)
+    except (FileRefusedError, PipelineError):
+        raise
+    except Exception as error:
+        raise PermanentError(Code.INTERNAL, error=type(error).__name__) from error
+
+
+def _delimiter(attempt: Attempt, raw: SpooledFile, layout: Layout) -> str | None:
+    """The delimiter of a CSV file; None for other formats.
+
+    Raises:
+        FileRefusedError: the file cannot be read as text, or its header cannot.
+    """
+    if layout.format is not FileFormat.CSV:
+        return None
+    text = plain_text(raw, layout, attempt.settings)
+    return sniff(text.path, attempt.contract, attempt.settings.max_row_bytes).delimiter
+
+
+def _first_rows(attempt: Attempt, processed: Processed) -> list[dict[str, Any]]:
+    rows = " UNION ALL ".join(f"({select})" for select in processed.selects)
+    query = f"SELECT * FROM ({rows}) ORDER BY _source_row LIMIT {FIRST_ROWS}"
+    with engine(attempt.folder, attempt.settings) as connection:
+        found: list[dict[str, Any]] = connection.execute(query).to_arrow_table().to_pylist()
+    return found
+
+
+def _entry(path: Path, contract: Contract) -> FileEntry:
+    """The entry that the file would get, under the path that the user gave: folders of a path may be columns."""
+    is_below = not path.is_absolute() and ".." not in path.parts
+    key = incoming_prefix(contract.dataset) + (path.as_posix() if is_below else path.name)
+    return FileEntry(0, contract.dataset, "", key, "", path.stat().st_size, Status.CLAIMED, Stage.VALIDATE, 1)

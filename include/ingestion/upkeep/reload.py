@@ -1,0 +1,133 @@
+"""Loads archived files again: moves them from processed/ back to incoming/, as new attempts of their entries.
+
+The order of steps makes it safe to stop at any of them and to call it again: the request is in the ledger before the
+object is moved, and a move copies before it deletes. So the claim always finds a file in incoming/ that its entry waits
+for, and never takes it for a new one of the same content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from include.errors import PermanentError
+from include.ingestion.object_keys import REJECTS, REPORT
+from include.ingestion.upkeep.requeue import Requeued
+from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, remove_own
+from include.stores.object_store import ObjectMissingError
+from include.stores.sql_text import statement
+from include.stores.warehouse import warehouse_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from include.stores.object_store import ObjectStore
+    from include.stores.warehouse import Connection
+
+
+@dataclass(frozen=True)
+class Archived:
+    """A loaded file: its entry, the key under which it was dropped, and its key in processed/.
+
+    `requested_etag` is that of the object if an earlier call has requested the reload and was stopped.
+    """
+
+    file_id: int
+    object_key: str
+    settled_key: str
+    rows_replayed: int
+    rows: int
+    requested_etag: str | None = None
+
+
+def archived(connection: Connection, dataset: str, bucket: str, file_ids: Sequence[int] | None) -> list[Archived]:
+    """The loaded files of a dataset that lie in processed/, in the order in which they were written.
+
+    Args:
+        connection: as any role that reads the ledger.
+        dataset: of the files.
+        bucket: of the files.
+        file_ids: one of these; None means all.
+    """
+    values = {"dataset": dataset, "bucket": bucket, "file_ids": None if file_ids is None else list(file_ids)}
+    with warehouse_errors():
+        return [Archived(*row) for row in connection.execute(statement("archived_files"), values).fetchall()]
+
+
+def reload(files: Iterable[Archived], bucket: str, objects: ObjectStore, connection: Connection) -> Requeued:
+    """Move loaded files back to incoming/. The claim reopens their entries: a new attempt, and no duplicate.
+
+    A file stays where it is if its key in incoming/ is taken, another entry of its key or a replay of its rejected rows
+    is in flight (`waiting`), the store does not serve it (`refused`), or its object is gone (`missing`).
+
+    Args:
+        files: from `archived`.
+        bucket: of the files.
+        objects: its store.
+        connection: as the role `ingest`.
+
+    Raises:
+        PipelineError: the bucket or the warehouse does not answer or refuses. Files that were moved are reloaded.
+    """
+    work = _Reload(bucket, objects, connection)
+    for file in files:
+        work.move(file)
+    return Requeued(tuple(work.keys), tuple(work.missing), tuple(work.waiting), tuple(work.refused))
+
+
+class _Reload:
+    """Moves one file after the other and keeps what became of each."""
+
+    def __init__(self, bucket: str, objects: ObjectStore, connection: Connection) -> None:
+        self._bucket, self._objects, self._connection = bucket, objects, connection
+        self.keys: list[str] = []
+        self.missing: list[str] = []
+        self.waiting: list[str] = []
+        self.refused: list[str] = []
+
+    def move(self, file: Archived) -> None:
+        """Move a file, or note why it stays."""
+        bucket, objects = self._bucket, self._objects
+        try:
+            source = objects.head(bucket, file.settled_key)
+            if source is None and not self._was_moved(file):
+                self.missing.append(file.settled_key)
+                return
+            if source is not None:
+                if not self._request(file, source.etag):
+                    self.waiting.append(file.settled_key)
+                    return
+                move(objects, bucket, source, file.object_key)
+        except (ObjectExistsError, ObjectMissingError, ObjectReplacedError) as error:
+            self._note("cancel_reload", {"file_id": file.file_id})
+            (self.waiting if isinstance(error, ObjectExistsError) else self.missing).append(file.settled_key)
+            return
+        except PermanentError as error:
+            if not objects.unreadable(error, bucket, file.settled_key):
+                raise
+            self._note("cancel_reload", {"file_id": file.file_id})
+            self.refused.append(file.settled_key)
+            return
+        # The report and the reject file are of the attempt before. If the claim was faster, it has cleared the request.
+        moved = objects.head(bucket, file.object_key)
+        if moved is not None:
+            self._note("reload_moved", {"file_id": file.file_id, "etag": moved.etag})
+        for companion in (REPORT, REJECTS):
+            remove_own(objects, bucket, file.settled_key + companion)
+        self.keys.append(file.object_key)
+
+    def _was_moved(self, file: Archived) -> bool:
+        """Whether an earlier call has moved the object and was stopped before it could note that."""
+        there = self._objects.head(self._bucket, file.object_key)
+        return there is not None and there.etag == file.requested_etag
+
+    def _request(self, file: Archived, etag: str) -> bool:
+        """Note the request; False if another entry of the key is in flight. The commit waits for the disk."""
+        values = {"file_id": file.file_id, "settled_key": file.settled_key, "etag": etag}
+        with warehouse_errors(), self._connection.transaction():
+            self._connection.execute("SET LOCAL synchronous_commit = on")
+            return self._connection.execute(statement("request_reload"), values).rowcount == 1
+
+    def _note(self, name: str, values: dict[str, Any]) -> None:
+        with warehouse_errors():
+            self._connection.execute(statement(name), values)

@@ -1,0 +1,206 @@
+"""`filegate try` without a platform: the verdict, rejected rows, the dataset that it chooses, and what it leaves."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import tempfile
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from include.cli import trial
+from include.contracts.reader import read_contract
+from include.ingestion.attempt import Stores
+from include.ingestion.trial.dry_run import DryRunStores
+from include.samples.badness import Bad, BadKind, SampleFormat
+from include.samples.writer import Sample, write_sample
+from include.settings import CONTRACTS_DIR, IngestSettings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typer.testing import Result
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder of the command, with a temporary folder and contracts of its own."""
+    for name in ("work", "temporary", "contracts"):
+        (tmp_path / name).mkdir()
+    for name in ("sales", "transactions"):
+        text = (CONTRACTS_DIR / f"{name}.yaml").read_text(encoding="utf-8")
+        (tmp_path / "contracts" / f"{name}.yaml").write_text(text, encoding="utf-8")
+    monkeypatch.setattr(trial, "finds_platform", lambda _: False)
+    settings = IngestSettings(contracts_dir=tmp_path / "contracts", spool_dir=tmp_path / "spool")
+    monkeypatch.setattr("include.settings.ingest_settings", lambda: settings)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
+def sample(path: Path, rows: int = 30, dataset: str = "sales", **how: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file_format = how.pop("file_format", SampleFormat.CSV)
+    write_sample(Sample(read_contract(CONTRACTS_DIR / f"{dataset}.yaml"), rows, **how), path, file_format)
+    return path
+
+
+def try_file(*arguments: object) -> Result:
+    return CliRunner().invoke(trial.app, [str(one) for one in arguments])
+
+
+def document(*arguments: object, code: int = 0) -> dict[str, Any]:
+    done = try_file(*arguments, "--json")
+    assert done.exit_code == code, done.output
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_try_prints_verdict_counts_and_the_first_rows_and_leaves_nothing(folder: Path) -> None:
+    path = sample(folder / "export.csv")
+    before = path.read_bytes()
+    done = try_file(path)
+    assert done.exit_code == 0, done.output
+    assert "would load" in done.output
+    assert "30 read, 30 to load, 0 duplicate, 0 rejected" in done.output
+    assert "no platform runs, so what it would insert and update is unknown" in done.output
+    found = document(path)
+    assert [row["_source_row"] for row in found["first_rows"]] == list(range(1, 11))
+    assert found["first_rows"][0]["sale_id"] == before.decode().splitlines()[1].split(",")[0]
+    assert found["table"] is None
+    assert (path.read_bytes(), list(folder.iterdir())) == (before, [path])
+    assert list((folder.parent / "temporary").iterdir()) == []
+    assert not (folder.parent / "spool").exists()
+
+
+def test_try_of_a_refused_file_ends_with_4_and_names_line_column_code_and_value(folder: Path) -> None:
+    path = sample(folder / "export.csv", bad=[Bad(BadKind.BAD_DATE, 1)])
+    found = document(path, code=4)
+    assert (found["verdict"], found["code"]) == ("would be refused", "error-budget-exceeded")
+    [row] = found["rejected_rows"]
+    assert (row["column"], row["code"], row["value"]) == ("sale_date", "bad-date", "2026-02-30")
+    assert path.read_text(encoding="utf-8").splitlines()[row["line"] - 1] == row["raw_record"]
+    shown = try_file(path).output
+    words = next(line for line in shown.splitlines() if line.startswith(str(row["line"]))).split()
+    assert words == [str(row["line"]), "sale_date", "bad-date", "2026-02-30"]
+    assert "'2026-02-30' is not a date" in shown
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [(b"", "empty-file"), (b"\x89PNG\r\n\x1a\n", "unknown-format"), (b"sale_id\n1\n", "missing-columns")],
+    ids=["empty", "picture", "columns"],
+)
+def test_try_of_a_file_that_is_refused_as_a_whole_has_its_code(folder: Path, content: bytes, code: str) -> None:
+    (folder / "export").write_bytes(content)
+    found = document("export", "--dataset", "sales", code=4)
+    assert found["code"] == code
+    assert found["rows"]["to_load"] == 0
+
+
+@pytest.mark.parametrize(
+    "file_format", [SampleFormat.CSV, SampleFormat.JSON, SampleFormat.NDJSON, SampleFormat.PARQUET]
+)
+def test_try_recognises_the_dataset_by_its_columns_in_every_format(folder: Path, file_format: SampleFormat) -> None:
+    path = sample(folder / "export", file_format=file_format)
+    found = document(path)
+    assert found["dataset"] == "sales"
+    assert found["chosen_because"] == "it has 11 of the 11 columns of the contract, among 11"
+    assert found["format"]["format"] == file_format
+    assert found["rows"] == {"read": 30, "to_load": 30, "duplicate": 0, "rejected": 0}
+
+
+def test_try_names_compression_and_delimiter(folder: Path) -> None:
+    text = sample(folder / "export.csv").read_text(encoding="utf-8").replace(",", ";")
+    (folder / "export.gz").write_bytes(gzip.compress(text.encode()))
+    found = document("export.gz", "--dataset", "sales")["format"]
+    assert (found["compression"], found["delimiter"]) == ("gzip", ";")
+    assert "format    csv; gzip; delimiter ';'" in try_file("export.gz").output
+
+
+def test_try_recognises_the_dataset_by_folder_before_its_columns(folder: Path) -> None:
+    sample(folder / "transactions" / "export.csv")
+    found = document("transactions/export.csv", code=4)
+    assert (found["dataset"], found["chosen_because"]) == ("transactions", "it is in a folder transactions/")
+    assert document("transactions/export.csv", "--dataset", "sales")["chosen_because"] == "as asked"
+
+
+def test_try_recognises_the_dataset_by_its_name(folder: Path) -> None:
+    sample(folder / "sales_2026.csv")
+    assert document("sales_2026.csv")["chosen_because"] == "its name matches a file pattern of the contract"
+
+
+def test_try_lists_the_datasets_that_are_equally_likely(folder: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    text = text.replace("name: sales\n", "name: returns\n").replace("sales*", "returns*").replace("id: ", "id: r-", 1)
+    (folder.parent / "contracts" / "returns.yaml").write_text(text, encoding="utf-8")
+    done = try_file(sample(folder / "export.csv"))
+    assert done.exit_code == 2
+    assert "  returns: it has 11 of the 11 columns" in done.output
+    assert "  sales: it has 11 of the 11 columns" in done.output
+    assert "may be of several datasets; give --dataset" in done.output
+
+
+def test_try_of_a_file_of_no_dataset_lists_the_datasets(folder: Path) -> None:
+    (folder / "export.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    done = try_file("export.csv")
+    assert done.exit_code == 1
+    assert "give --dataset, one of: sales, transactions" in done.output
+
+
+def test_try_of_an_unknown_dataset_names_the_nearest(folder: Path) -> None:
+    done = try_file(sample(folder / "export.csv"), "--dataset", "sale")
+    assert done.exit_code == 1
+    assert "there is no contract for 'sale'; did you mean sales?" in done.output
+
+
+@pytest.mark.parametrize("name", ["nothing.csv", "."], ids=["missing", "folder"])
+def test_try_of_what_is_no_file_is_one_line(name: str) -> None:
+    done = try_file(name)
+    assert (done.exit_code, done.output) == (1, f"error: there is no file {name}\n")
+
+
+def test_try_does_not_ask_another_system_and_says_so(folder: Path) -> None:
+    found = document(sample(folder / "export.csv", dataset="transactions"))
+    assert found["not_checked"] == ["category: another system gives the values and was not asked; shown as -"]
+    assert {row["category"] for row in found["first_rows"]} == {None}
+
+
+def test_try_says_that_expectations_are_not_evaluated(folder: Path) -> None:
+    expectations = read_contract(CONTRACTS_DIR / "sales.yaml").expectations
+    assert document(sample(folder / "export.csv"))["not_checked"] == [
+        f"{len(expectations)} expectations on the whole file"
+    ]
+
+
+def test_a_defect_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("include.ingestion.trial.dry_run.process", fail)
+    done = try_file(sample(folder / "export.csv"))
+    assert done.exit_code == 1
+    assert done.output.startswith("error: internal: The pipeline itself failed (ZeroDivisionError)")
+    assert len(done.output.splitlines()) == 1
+
+
+def test_try_prints_no_control_character_of_a_name_or_a_value(folder: Path) -> None:
+    path = sample(folder / "a\x1b[31m.csv")
+    path.write_text(path.read_text(encoding="utf-8").replace("West", "We\x1b[31mst"), encoding="utf-8")
+    assert "\x1b" not in try_file(path).output
+
+
+@pytest.mark.parametrize("name", ["objects", "connection", "warehouse", "auditor"])
+def test_a_dry_run_has_no_store_that_a_stage_could_write_to(name: str) -> None:
+    assert name in Stores.__dataclass_fields__
+    with pytest.raises(AttributeError):
+        getattr(DryRunStores(), name)
+
+
+def test_the_ledger_of_a_dry_run_has_no_connection() -> None:
+    with pytest.raises(AttributeError):
+        DryRunStores().ledger.read(1)
