@@ -21,7 +21,7 @@ from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
 from include.ingestion.readers.plain_records import plain_records
-from include.ingestion.readers.raw_records import OpenFile
+from include.ingestion.readers.raw_records import OpenFile, unwrapped
 from include.ingestion.readers.row_by_row import read_column_rows, read_csv_rows, read_json_rows
 from include.ingestion.readers.vectorised import (
     BATCH_ROWS,
@@ -177,16 +177,11 @@ def _with_reasons(rejects: list[Reject], undecoded: Mapping[int, Undecoded]) -> 
     if not undecoded:
         return rejects
     return [
-        replace(reject, code=reason.code, message=reason.message, column=reason.column, raw=_unwrapped(reject.raw))
+        replace(reject, code=reason.code, message=reason.message, column=reason.column, raw=unwrapped(reject.raw))
         if (reason := undecoded.get(reject.source_row))
         else reject
         for reject in rejects
     ]
-
-
-def _unwrapped(raw: str) -> str:
-    """What is known of a record that is refused: it stands in the file as a list with one member."""
-    return raw.removeprefix("[").removesuffix("]")
 
 
 def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:

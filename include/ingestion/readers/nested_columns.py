@@ -62,7 +62,7 @@ class PlacedColumns:
 
     def batches(self, most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
         """All rows in batches that fit into memory."""
-        for batch in gathered(self._file.batches(most_rows, most_bytes), most_rows, most_bytes):
+        for batch in _gathered(self._file.batches(most_rows, most_bytes), most_rows, most_bytes):
             yield self._placed(batch) if self._paths else batch
 
     def _placed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -75,7 +75,7 @@ class PlacedColumns:
         return pa.RecordBatch.from_arrays([*arrays, *inside], names=[*names, *paths])
 
 
-def gathered(batches: Iterator[pa.RecordBatch], most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
+def _gathered(batches: Iterator[pa.RecordBatch], most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
     """Small batches combined into larger ones: each query over a batch has a fixed cost."""
     waiting: list[pa.RecordBatch] = []
     rows = size = 0

@@ -15,7 +15,7 @@ from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import CsvRecord, data_records, sniff
 from include.ingestion.readers.json_records import json_records
-from include.ingestion.readers.nested_columns import gathered
+from include.ingestion.readers.nested_columns import PlacedColumns
 from include.ingestion.readers.parquet_text import parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import BATCH_ROWS
@@ -73,7 +73,13 @@ def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
     for number in map(int, wanted):
         record = next(islice(records, number - before - 1, None))
         before = number
-        yield number, record.line, record.raw[:RAW_SHOWN]
+        raw = unwrapped(record.raw) if number in file.text.undecoded else record.raw
+        yield number, record.line, raw[:RAW_SHOWN]
+
+
+def unwrapped(raw: str) -> str:
+    """What is known of a record that could not be decoded: it stands in the file as a list with one member."""
+    return raw.removeprefix("[").removesuffix("]")
 
 
 def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
@@ -88,7 +94,8 @@ def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
 def _columnar(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
     first = 1
     with open_columnar(file.text.path, file.layout, file.attempt.settings) as columns:
-        for batch in gathered(columns.batches(BATCH_ROWS, TEXT_BATCH_BYTES), BATCH_ROWS, TEXT_BATCH_BYTES):
+        placed = PlacedColumns(columns, file.contract, file.attempt.settings.max_columns)
+        for batch in placed.batches(BATCH_ROWS, TEXT_BATCH_BYTES):
             start, end = np.searchsorted(wanted, [first, first + batch.num_rows])
             if numbers := wanted[start:end].tolist():
                 raws = parquet_text(file.connection, batch, first).raw(file.connection, numbers)
