@@ -38,8 +38,8 @@ def loaded(stages, contract, content: bytes) -> tuple[list, list]:
 TEXTS = {
     "cp1252": "Größe €", "cp1250": "Łódź", "cp1251": "Сергей", "cp1253": "Ώρα", "koi8-r": "Ёж", "cp437": "Café",
     "iso8859-15": "œuvre €", "mac-roman": "naïve", "gb18030": "价格", "big5": "價格", "shift_jis": "価格ソ",
-    "euc_kr": "가격",    "cp932": "①表", "utf-8": "🙂 é", "utf-16-le": "é🙂", "utf-16-be": "é🙂", "utf-32-le": "é🙂",
-    "cp037": "Cafe 1",
+    "euc_kr": "가격", "cp932": "①表", "utf-8": "🙂 é", "utf-16-le": "é🙂", "utf-16-be": "é🙂",
+    "utf-32-le": "é🙂", "cp037": "Cafe 1",
 }  # fmt: skip
 
 
