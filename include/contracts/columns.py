@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from include.contracts.problems import Findings
 
-_CUSTOM = ("cleaning", "derived", "enriched", "formats", "path", "sample", "sourceName")
+_CUSTOM = ("cleaning", "derived", "enriched", "formats", "partition", "path", "sample", "sourceName")
 _MOST_ALIASES, _LONGEST_ALIAS = 100, 1000
 
 # Keys for a behaviour that this pipeline does not have, with what to write instead.
@@ -193,6 +193,8 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
                 column = replace(column, derived=_expression(value, f"{where}.value", findings))
             case "enriched":
                 column = replace(column, enriched=read_enrichment(value, f"{where}.value", findings))
+            case "partition":
+                column = replace(column, partition=_partition(column, value, f"{where}.value", findings))
             case "path":
                 column = replace(column, path=_path(value, f"{where}.value", findings))
             case "sample":
@@ -205,6 +207,8 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
                 )
             case _:
                 pass  # another vendor's property: documentation, as the standard asks
+    if column.partition is not None and (column.derived is not None or column.enriched is not None):
+        findings.add(path, f"'{column.name}' is taken from a folder and has another source", "keep one of the two")
     if column.path is not None and not column.is_sent:
         findings.add(path, f"'{column.name}' is not in the file and has a path", "remove the path")
     return column
@@ -255,6 +259,19 @@ def _path(value: object, path: str, findings: Findings) -> str | None:
         return str(value)
     remedy = "write names and list indices separated by dots, as readings.temperature.value or items.0.sku, without $"
     findings.add(path, f"'{str(value)[:100]}' is not a path", remedy)
+    return None
+
+
+def _partition(column: Column, value: object, path: str, findings: Findings) -> str | None:
+    """The name of the folder that gives a column its value, as in `dt=2026-11-28`."""
+    if column.type.is_document:
+        findings.add(path, f"a {column.type} column is not taken from a folder", "remove it")
+        return None
+    if value is True:
+        return column.name
+    if isinstance(value, str) and value and value.isprintable() and not set(value) & set("=/"):
+        return value
+    findings.add(path, f"'{str(value)[:100]}' is no folder", "write true, or the folder's name, as dt of dt=2026-11-28")
     return None
 
 

@@ -110,6 +110,8 @@ def _rules(column: Column) -> list[str]:
     found = []
     if column.path is not None:
         found.append(f"found at `{column.path}`")
+    if column.partition is not None:
+        found.append(f"from the folder `{column.partition}=`")
     if column.derived is not None:
         found.append(f"derived as `{column.derived}`")
     if column.enriched is not None:

@@ -86,6 +86,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "nullValues": _words('a list of cells that mean that there is no value, such as ["NULL", "\\\\N"]'),
     "trueValues": _words('a list of words for true, such as ["ja"]'),
     "falseValues": _words('a list of words for false, such as ["nein"]'),
+    "sheet": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": 255,
+        "description": "the name of the sheet to read of a workbook, as text; without it, the only visible one is read",
+    },
     "recordPath": {**PATH_SCHEMA, "description": "the path of the records in a JSON document, as response.stations"},
     "keyColumn": {
         "type": "string",
@@ -102,7 +108,7 @@ class Dialect:
     Without `has_header`, the names of the columns are `header`, or those of the contract if that is empty. `quote` is
     empty if no field has quotes.
     `record_path` leads to the records of a JSON document. `key_column` receives the keys of records that are the
-    members of one object.
+    members of one object. `sheet` is the one that is read of a workbook.
     """
 
     record_path: str | None = None
@@ -122,6 +128,7 @@ class Dialect:
     null_values: tuple[str, ...] = ()
     true_values: tuple[str, ...] = ()
     false_values: tuple[str, ...] = ()
+    sheet: str | None = None
 
     @property
     def numbers(self) -> NumberFormat:
@@ -192,6 +199,7 @@ def _compiled(given: dict[str, Any], path: str, findings: Findings) -> Dialect:
         false_values=tuple(given.get("falseValues", ())),
         record_path=given.get("recordPath"),
         key_column=given.get("keyColumn"),
+        sheet=given.get("sheet"),
     )
 
 

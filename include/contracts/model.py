@@ -95,7 +95,7 @@ class Column:
     the exclusive flag is set. `pattern` must match the whole text value. `formats` are strptime formats accepted
     beside ISO 8601. A column with a `path` is found in nested data by that path, not by its name. A `derived` column is
     not read from the file: it is a DuckDB expression over the others. An `enriched` column is not read either: another
-    system gives its values.
+    system gives its values. `partition` names the folder of the object's key that gives a column its value.
     `source_names` are names that files may have for it beside its own. `true_words` and `false_words` are added to the
     usual ones. `numbers` is how the cells of a text table write its numbers; only a reader of such a table sets it.
     `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
@@ -120,6 +120,7 @@ class Column:
     path: str | None = None
     derived: str | None = None
     enriched: Enrichment | None = None
+    partition: str | None = None
     examples: tuple[str, ...] = ()
     sample: str | None = None
     source_names: tuple[str, ...] = ()
@@ -129,8 +130,8 @@ class Column:
 
     @property
     def is_sent(self) -> bool:
-        """Whether files and messages contain it: it is neither derived nor enriched."""
-        return self.derived is None and self.enriched is None
+        """Whether files and messages contain it: neither derived nor enriched, nor taken from a folder."""
+        return self.derived is None and self.enriched is None and self.partition is None
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from include.contracts.dialect import check_header
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
-from include.contracts.model import APPEND_KEY, Column, Contract, Expectation, RowRule, Severity, Status
+from include.contracts.model import APPEND_KEY, Column, Contract, Expectation, Mode, RowRule, Severity, Status
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
 from include.contracts.reserved import RESERVED_DATASETS
@@ -122,6 +122,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     _check_newest(options, {column.name: column for column in columns}, findings)
     _check_key_column(model, own.dialect.key_column, columns, findings)
     _check_key_types(properties, columns, findings)
+    _check_partitions(options, columns, findings)
     checks = _checks(schema, key, findings)
     contract = Contract(
         dataset=dataset,
@@ -259,6 +260,16 @@ def _check_newest(options: IngestionOptions, columns: dict[str, Column], finding
         findings.add(where, f"'{name}' may be null, which is neither older nor newer", "make that column required")
 
 
+def _check_partitions(options: IngestionOptions, columns: tuple[Column, ...], findings: Findings) -> None:
+    names = [column.name for column in columns if column.partition is not None]
+    if names and options.topic is not None:
+        what = f"messages have no folder for {', '.join(names)}"
+        findings.add("schema[0].properties", what, "remove partition, or the topic")
+    if names and options.mode is Mode.SNAPSHOT:
+        what = f"a file of one folder of {', '.join(names)} is never the whole table, as mode: snapshot says"
+        findings.add("schema[0].properties", what, "remove partition, or mode")
+
+
 def _check_key_column(
     model: OpenDataContractStandard, name: str | None, columns: tuple[Column, ...], findings: Findings
 ) -> None:
@@ -317,7 +328,7 @@ def _try_expressions(contract: Contract, paths: _Paths, findings: Findings, at: 
         except ExpressionError as error:
             findings.add(path, f"{what}: {error}", remedy)
 
-    columns = "write one DuckDB expression over the columns of this contract"
+    columns = "write one DuckDB expression over the columns of this contract that its files have"
     with ExpressionChecker() as checker:
         for path, rule in paths.rules:
             check(
@@ -346,7 +357,8 @@ def _try_expressions(contract: Contract, paths: _Paths, findings: Findings, at: 
 def _check_rule(checker: ExpressionChecker, rule: RowRule, contract: Contract) -> None:
     from include.contracts.expressions import ExpressionError
 
-    found = checker.result_type(rule.expression, [c for c in contract.columns if c.enriched is None])
+    # Rows are checked as they come, before other columns are calculated or taken from folders.
+    found = checker.result_type(rule.expression, list(contract.source_columns))
     if found != "BOOLEAN":
         message = f"it gives {found}, not true or false"
         raise ExpressionError(message)

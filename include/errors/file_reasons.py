@@ -6,6 +6,7 @@ from include.errors.codes import Code
 from include.errors.reason import Kind, Reason, Variant
 
 _WRITE_AGAIN = "Write it again."
+_SAVE_AS = "Open it in Excel or LibreOffice, save it as an Excel workbook (.xlsx) or CSV UTF-8, and send that."
 _UPLOAD_WHOLE = "Check how the file was written, and upload the whole of it."
 
 FILES = {
@@ -106,13 +107,22 @@ FILES = {
     Code.UNKNOWN_FORMAT: Reason(
         Kind.FILE,
         "Unknown format",
-        "A format that is not read, such as a picture, PDF or workbook.",
-        "Send CSV, JSON, NDJSON or Parquet, plain or compressed by gzip or zstd.",
+        "A format that is not read, such as a picture or PDF, HTML or XML in a file named `.xls`.",
+        "Send CSV, JSON, NDJSON, Parquet or another format of docs/values.md.",
         "The content is {format}.",
         {
-            "compressed parquet": Variant(
-                "The content is Parquet inside {compression}.", "Send the Parquet file as it is."
+            "compressed": Variant("The content is {format} inside {compression}.", "Send the {format} file as it is."),
+            "feather 1": Variant(
+                "The content is Feather 1, which is no longer written.", "Write it as Feather 2 or Parquet."
             ),
+            "html": Variant(
+                "The content is HTML: a web page, or a table that calls itself an Excel workbook.", _SAVE_AS
+            ),
+            "mhtml": Variant(
+                "The content is a saved web page (MHTML), as some systems send it in the place of a workbook.", _SAVE_AS
+            ),
+            "xml workbook": Variant("The content is XML: a workbook in the format of Excel 2003.", _SAVE_AS),
+            "xml": Variant("The content is XML.", "Send the rows in a format with one record per row, such as CSV."),
             "binary": Variant("The content is binary, of no format known here."),
         },
     ),
@@ -135,7 +145,7 @@ FILES = {
     Code.UNREADABLE_FILE: Reason(
         Kind.FILE,
         "Unreadable content",
-        "Broken content: JSON document, Parquet, compression, header.",
+        "Broken content: JSON document, Parquet, workbook, Avro, compression, header.",
         "Write the file again; the message has the position.",
         variants={
             "header": Variant("The header cannot be read: {reason}", "Correct the first line."),
@@ -150,13 +160,17 @@ FILES = {
             "json after array": Variant(
                 "The JSON document is broken: its array ends before the file does.", _UPLOAD_WHOLE
             ),
-            "parquet": Variant("The Parquet file cannot be read: {reason}", _WRITE_AGAIN),
-            "parquet list": Variant(
-                "The Parquet file cannot be read: {reason}", "Write it with plain lists, not of a fixed size."
+            "columnar": Variant("The {format} file cannot be read: {reason}", _WRITE_AGAIN),
+            "columnar list": Variant(
+                "The {format} file cannot be read: {reason}", "Write it with plain lists, not of a fixed size."
             ),
             "footer": Variant(
-                "The Parquet file's footer says {expected:,} rows, and {rows:,} are there.", _WRITE_AGAIN
+                "The {format} file's footer says {expected:,} rows, and {rows:,} are there.", _WRITE_AGAIN
             ),
+            "workbook": Variant(
+                "The workbook, or ZIP archive, cannot be read: {reason}.", "Open it in Excel, and save it again."
+            ),
+            "avro": Variant("The Avro file cannot be read: {reason}.", _WRITE_AGAIN),
             "compression": Variant("The {compression} data is damaged: {reason}.", "Compress and send the file again."),
             "local": Variant("The file cannot be read: {reason}."),
         },
@@ -167,7 +181,7 @@ FILES = {
         "Parquet, JSON document or compression cut off.",
         "Upload the whole file again.",
         variants={
-            "parquet": Variant("The Parquet file has no end: it was cut off."),
+            "columnar": Variant("The {format} file has no end: it was cut off."),
             "compression": Variant("The {compression} data is cut off: its end is missing."),
             "json": Variant("The JSON document is cut off {where}.", _UPLOAD_WHOLE),
         },
@@ -186,6 +200,17 @@ FILES = {
                 "The file expands to more than {limit:,} bytes.",
                 "Split it, or raise INGEST_MAX_EXPANDED_BYTES, or INGEST_MAX_EXPANSION_RATIO if it is no decompression "
                 "bomb.",
+            ),
+            "sheet": Variant(
+                "The sheet has cells up to row {rows:,} and column {columns:,}, which is too large to be read.",
+                "Remove what is far from the table, or send the rows as CSV or Parquet.",
+            ),
+            "xls": Variant(
+                "The .xls file has {size:,} bytes; the limit for this format is {limit:,}.", "Save it as .xlsx."
+            ),
+            "batch": Variant(
+                "A {part} of the {format} file takes {size:,} bytes in memory; the limit is {limit:,}.",
+                "Write the file with smaller parts, such as 65,536 rows each.",
             ),
         },
     ),

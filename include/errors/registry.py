@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from include.errors.codes import Code
 from include.errors.file_reasons import FILES
+from include.errors.format_reasons import FORMAT_FILES, FORMAT_ROWS
 from include.errors.reason import Kind
 from include.errors.row_reasons import CELLS, MESSAGES, ROWS
 from include.errors.work_reasons import WORK
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from include.errors.reason import Reason
 
-REASONS: Mapping[Code, Reason] = MappingProxyType(CELLS | ROWS | MESSAGES | FILES | WORK)
+REASONS: Mapping[Code, Reason] = MappingProxyType(CELLS | FORMAT_ROWS | ROWS | MESSAGES | FILES | FORMAT_FILES | WORK)
 
 _LINK = re.compile(r"\[([^]]+)\]\(([^)]+)\)")
 

@@ -45,6 +45,12 @@ CELLS = {
         "follow).",
         "Send ISO 8601, or add `formats`.",
         "{value} is not a date; write YYYY-MM-DD{expected}.",
+        {
+            "number in a workbook": Variant(
+                "{name} holds the number {value} without the format of a date, or a number that is no date: give the "
+                "cells the format of a date."
+            )
+        },
     ),
     Code.BAD_TIMESTAMP: Reason(
         Kind.CELL,
@@ -52,6 +58,12 @@ CELLS = {
         "Not a time in `YYYY-MM-DDTHH:MM:SS` or a format of the contract.",
         "Send ISO 8601, or add `formats`. `timestamp` takes no offset, `timestamptz` does.",
         "{value} is not a time; write YYYY-MM-DDTHH:MM:SS{expected}.",
+        {
+            "number in a workbook": Variant(
+                "{name} holds the number {value} without the format of a date, or a number that is no date: give the "
+                "cells the format of a date."
+            )
+        },
     ),
     Code.BAD_UUID: Reason(
         Kind.CELL,
@@ -297,6 +309,7 @@ MESSAGES = {
         "Serialise with the registered schema.",
         "{schema}: {reason}.",
         {
+            "record": Variant("The record cannot be read: {reason}."),
             "no registry": Variant("The message has a schema id, as Avro has, and SCHEMA_REGISTRY_URL is not set."),
             "other type": Variant("{schema} is of type {kind}, not Avro."),
             "references": Variant("{schema} refers to other schemas of the registry, which is not read here."),

@@ -1,6 +1,6 @@
 """The limit on the bytes that a compressed file or a Parquet file may expand to.
 
-What belongs here: limits that hold before and while a file is expanded. What does not: expanding it (`fetch`,
+What belongs here: limits that hold before and while a file is expanded. What does not: expanding it (`compression`,
 `parquet_file`), and what the values mean.
 """
 
@@ -12,6 +12,8 @@ from include.errors import Code
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from include.settings import IngestSettings
 
 BATCH_BYTES = 32 * 1024**2
@@ -28,3 +30,13 @@ def allowed_bytes(size_bytes: int, settings: IngestSettings) -> int:
 def too_large(limit: int) -> FileRefusedError:
     """The error for a file that expands to more than `limit` bytes."""
     return FileRefusedError.for_code(Code.TOO_LARGE, "expanded", limit=limit)
+
+
+def bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
+    """The same chunks; raises once they exceed the limit together."""
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > limit:
+            raise too_large(limit)
+        yield chunk

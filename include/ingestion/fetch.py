@@ -8,33 +8,25 @@ from __future__ import annotations
 
 import codecs
 import errno
-import gzip
 import hashlib
-import io
 import os
-import zlib
 from dataclasses import replace
-from typing import IO, TYPE_CHECKING, Any, cast
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from include.errors import Code, PermanentError, RetryableError
 from include.errors.registry import message
-from include.ingestion.expansion import allowed_bytes, too_large
+from include.ingestion.compression import CHUNK_BYTES, DAMAGES, damaged, expanded
+from include.ingestion.expansion import allowed_bytes, bounded
 from include.ingestion.readers.plain_lines import end_of_records, recoded, unmarked, with_empty_lines
 from include.ingestion.records import FileEntry, FileFormat, FileRefusedError, Layout, SpooledFile
 from include.stores.object_store import ObjectMissingError, ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
     from include.contracts.dialect import Dialect
     from include.settings import IngestSettings
-
-CHUNK_BYTES = 4 * 1024**2
-# The errors of compressed data that is cut off (the first) or damaged.
-DAMAGES = (EOFError, zlib.error, gzip.BadGzipFile)
 
 
 class ObjectChangedError(RetryableError):
@@ -71,7 +63,7 @@ def fetch(entry: FileEntry, store: ObjectStore, folder: Path, settings: IngestSe
         raise FileRefusedError.for_code(Code.OBJECT_UNREADABLE, "claimed", answer=answer) from error
     if info.etag != entry.etag:
         raise ObjectChangedError.of(entry)
-    spooled = _spool(chunks, folder / "raw")
+    spooled = spool(chunks, folder / "raw")
     # Some stores list an object before it is complete: it must be the same after reading as before.
     after = store.head(entry.bucket, entry.object_key)
     if spooled.size_bytes != info.size or after is None or after.etag != info.etag:
@@ -89,7 +81,7 @@ def copy_local(path: Path, folder: Path, settings: IngestSettings) -> SpooledFil
     """
     if (size := path.stat().st_size) > settings.max_file_bytes:
         raise FileRefusedError.for_code(Code.TOO_LARGE, "stored", size=size, limit=settings.max_file_bytes)
-    return _spool(expanded(path, "none"), folder / "raw")
+    return spool(expanded(path, "none"), folder / "raw")
 
 
 def plain_text(
@@ -113,7 +105,7 @@ def plain_text(
     if skipped:
         chunks = with_empty_lines(chunks, skipped)
     try:
-        plain = _spool(chunks, raw.path.with_name("plain"))
+        plain = spool(chunks, raw.path.with_name("plain"))
         return _without_footer(plain, footer, skipped) if footer else plain
     except DAMAGES as error:
         raise damaged(layout.compression, error) from error
@@ -123,63 +115,6 @@ def plain_text(
         ) from error
 
 
-def damaged(compression: str, error: Exception) -> FileRefusedError:
-    """The error for compressed data that cannot be expanded: cut off, or damaged."""
-    if isinstance(error, EOFError):
-        return FileRefusedError.for_code(Code.TRUNCATED_FILE, "compression", compression=compression)
-    return FileRefusedError.for_code(Code.UNREADABLE_FILE, "compression", compression=compression, reason=error)
-
-
-def open_expanded(path: Path, compression: str) -> IO[bytes]:
-    """Open the file for reading its expanded bytes."""
-    if compression == "gzip":
-        return cast("IO[bytes]", gzip.open(path, "rb"))
-    if compression == "zstd":
-        return io.BufferedReader(_ZstdReader(path), CHUNK_BYTES)
-    return path.open("rb")
-
-
-class _ZstdReader(io.RawIOBase):
-    """Reads Zstandard with Arrow, which raises for a cut-off file; the zstandard package's reader does not."""
-
-    def __init__(self, path: Path) -> None:
-        self._source = pa.OSFile(str(path), "rb")
-        self._stream = pa.CompressedInputStream(self._source, "zstd")
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        try:
-            chunk = self._stream.read(len(buffer))
-        except OSError as error:
-            raise (EOFError if "Truncated" in str(error) else zlib.error)(str(error)) from error
-        buffer[: len(chunk)] = chunk
-        return len(chunk)
-
-    def close(self) -> None:
-        self._stream.close()
-        self._source.close()
-        super().close()
-
-
-def expanded(path: Path, compression: str) -> Iterator[bytes]:
-    """The file's expanded bytes, in chunks."""
-    with open_expanded(path, compression) as stream:
-        while chunk := stream.read(CHUNK_BYTES):
-            yield chunk
-
-
-def bounded(chunks: Iterable[bytes], limit: int) -> Iterator[bytes]:
-    """The same chunks; raises once they exceed the limit together."""
-    total = 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > limit:
-            raise too_large(limit)
-        yield chunk
-
-
 def _without_footer(plain: SpooledFile, lines: int, skipped: int) -> SpooledFile:
     """The text without its last lines, which are none of the first `skipped` ones."""
     size = end_of_records(plain.path, lines, skipped)
@@ -187,7 +122,12 @@ def _without_footer(plain: SpooledFile, lines: int, skipped: int) -> SpooledFile
     return replace(plain, size_bytes=size)
 
 
-def _spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
+def spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
+    """Write chunks to a file, and hash them.
+
+    Raises:
+        RetryableError: the worker's disk is full.
+    """
     digest, size = hashlib.sha256(), 0
     found = {b"\0": False, b'"': False, b"0x": False, b"0X": False}
     tail = b""

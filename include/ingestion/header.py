@@ -27,7 +27,8 @@ class ColumnMap:
 
     `names` gives the contract's name by position, None where the column is unknown. `extra` are the unknown
     columns to keep, by position: under their own names if they become columns, else together in `_rescued`. `placed`
-    are columns of the contract that the reader of the file finds inside other columns, not by a name.
+    are columns of the contract that the reader of the file finds inside other columns, not by a name. `remainders` are
+    columns of which such columns leave something that is kept in `_rescued`.
     """
 
     given: tuple[str, ...]
@@ -35,6 +36,7 @@ class ColumnMap:
     extra: tuple[tuple[int, str], ...]
     evolves: bool
     placed: tuple[str, ...] = ()
+    remainders: tuple[tuple[int, str], ...] = ()
 
     @property
     def added(self) -> dict[str, str]:

@@ -23,6 +23,7 @@ from include.ingestion.fetch import ObjectChangedError, fetch
 from include.ingestion.ledger import StaleAttemptError
 from include.ingestion.load import load
 from include.ingestion.object_keys import clear_spool, rejects_key, spool_prefix
+from include.ingestion.partitions import with_partition_values
 from include.ingestion.process import process
 from include.ingestion.records import (
     DuplicateContentError,
@@ -65,7 +66,7 @@ class BatchSource(Protocol):
 
 def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
     """Ingest a file of the bucket, or the rejected rows of one, that this worker has begun: see `ingest`."""
-    source = replay_source(entry, stores, settings) or ObjectBatchSource(entry, stores.objects, settings)
+    source = replay_source(contract, entry, stores, settings) or ObjectBatchSource(entry, stores.objects, settings)
     return ingest(contract, entry, source, stores, settings)
 
 
@@ -87,6 +88,7 @@ def ingest(
         with _folder(settings, entry) as folder:
             attempt = Attempt(contract, entry, folder, settings, stores)
             try:
+                attempt = with_partition_values(attempt)
                 loaded = run_stages(attempt, source, current)
             except FileRefusedError as refusal:
                 _refuse(attempt, source, current.stage, refusal)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from include.errors import Code, Stage, visible
 from include.errors.registry import text
@@ -112,12 +112,29 @@ class TopicRange:
 
 
 class FileFormat(StrEnum):
-    """The formats that can be read."""
+    """The formats that can be read. `arrow` is a file or stream of Arrow's IPC format, as Feather 2 is."""
 
     CSV = "csv"
     JSON = "json"
     NDJSON = "ndjson"
     PARQUET = "parquet"
+    ORC = "orc"
+    ARROW = "arrow"
+    AVRO = "avro"
+    XLSX = "xlsx"
+    XLSB = "xlsb"
+    XLS = "xls"
+    ODS = "ods"
+
+    @property
+    def is_columnar(self) -> bool:
+        """Whether it holds columns of typed values, which Arrow reads."""
+        return self in {FileFormat.PARQUET, FileFormat.ORC, FileFormat.ARROW}
+
+    @property
+    def is_workbook(self) -> bool:
+        """Whether it is a workbook, with sheets of cells."""
+        return self in {FileFormat.XLSX, FileFormat.XLSB, FileFormat.XLS, FileFormat.ODS}
 
 
 @dataclass(frozen=True)
@@ -131,6 +148,14 @@ class Layout:
     def __str__(self) -> str:
         extras = [part for part, usual in ((self.compression, "none"), (self.encoding, "utf-8")) if part != usual]
         return "; ".join([self.format.value, *extras])
+
+
+class Undecoded(NamedTuple):
+    """Why a record could not be decoded, and the column of the contract that it concerns, if it is one."""
+
+    code: Code
+    message: str
+    column: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,10 +174,11 @@ class ReplayedRows:
 class SpooledFile:
     """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text.
 
-    `layout` is given where it is known beforehand, as for messages. `undecoded` has the reasons for records, counted
-    from 1, that could not be decoded: they are `null` in the file. With `records_alone` the records are independent: a
-    required key that none of them has refuses each record, and not the file. `deletes` has the keys of rows that
-    messages without a value delete: see `deleted_keys`. With `replayed` only these rows count.
+    `layout` is given where it is known beforehand, as for messages, and for the records of a workbook or Avro file.
+    `undecoded` has the reasons for records, counted from 1, that could not be decoded: in the file they are `null`, or
+    a list with what is known of the record. With `records_alone` the records are independent: a required key that none
+    of them has refuses each record, and not the file. `deletes` has the keys of rows that messages without a value
+    delete: see `deleted_keys`. With `replayed` only these rows count.
     """
 
     path: Path
@@ -162,7 +188,7 @@ class SpooledFile:
     has_quote: bool = True
     has_hex: bool = True
     layout: Layout | None = None
-    undecoded: Mapping[int, tuple[Code, str]] = field(default_factory=dict)
+    undecoded: Mapping[int, Undecoded] = field(default_factory=dict)
     records_alone: bool = False
     replayed: ReplayedRows | None = None
     deletes: Path | None = None

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from include.errors import Code
+from include.ingestion.attempt import Attempt
 from include.ingestion.fetch import fetch
 from include.ingestion.object_keys import REJECTS, rejects_key
+from include.ingestion.partitions import content_identity, with_partition_values
 from include.ingestion.records import FileEntry, FileRefusedError, Rejects, ReplayedRows, SpooledFile
 from include.ingestion.rejects import read_reject_file
 from include.stores.object_store import ObjectMissingError
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from include.contracts.model import Contract
     from include.ingestion.attempt import Stores
     from include.settings import IngestSettings
 
@@ -56,6 +59,7 @@ class ReplaySource:
     stores: Stores
     settings: IngestSettings
     origin: _Origin
+    contract: Contract
 
     def spool(self, folder: Path) -> SpooledFile:
         """Download the archived object, with the numbers of the rows to take.
@@ -74,7 +78,8 @@ class ReplaySource:
             raise FileRefusedError.for_code(Code.REPLAY_IMPOSSIBLE, "archive", key=key)
         content = replace(self.entry, object_key=key, etag=there.etag, size_bytes=there.size)
         raw = fetch(content, self.stores.objects, folder, self.settings)
-        if raw.sha256 != origin.sha256:
+        attempt = with_partition_values(Attempt(self.contract, self.entry, folder, self.settings, self.stores))
+        if content_identity(attempt.contract, raw.sha256) != origin.sha256:
             raise FileRefusedError.for_code(Code.REPLAY_IMPOSSIBLE, "archive", key=key)
         # A content is loaded once. A replay is another content than its file, and than any other replay.
         own = hashlib.sha256(f"{raw.sha256} replay {self.entry.file_id}".encode()).hexdigest()
@@ -133,7 +138,9 @@ def _add(reasons: Iterable[tuple[int, str]], numbers: array[int], texts: dict[in
             texts[number] = text
 
 
-def replay_source(entry: FileEntry, stores: Stores, settings: IngestSettings) -> ReplaySource | None:
+def replay_source(
+    contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings
+) -> ReplaySource | None:
     """The source of an entry that replays rejected rows; None for any other, also for a file whose name looks like it.
 
     Raises:
@@ -143,4 +150,4 @@ def replay_source(entry: FileEntry, stores: Stores, settings: IngestSettings) ->
         return None
     with warehouse_errors():
         row = stores.connection.execute(statement("replay_source"), {"file_id": entry.file_id}).fetchone()
-    return ReplaySource(entry, stores, settings, _Origin(*row)) if row else None
+    return ReplaySource(entry, stores, settings, _Origin(*row), contract) if row else None

@@ -16,18 +16,18 @@ from include.ingestion.deleted_keys import with_deleted_keys
 from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.earlier_files import usual_rows
 from include.ingestion.engine import engine
-from include.ingestion.expansion import TEXT_BATCH_BYTES
-from include.ingestion.fetch import plain_text
+from include.ingestion.partitions import content_identity
+from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
-from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
-from include.ingestion.readers.raw_records import OpenFile
-from include.ingestion.readers.row_by_row import read_csv_rows, read_json_rows, read_parquet_rows
+from include.ingestion.readers.plain_records import plain_records
+from include.ingestion.readers.raw_records import OpenFile, unwrapped
+from include.ingestion.readers.row_by_row import read_column_rows, read_csv_rows, read_json_rows
 from include.ingestion.readers.vectorised import (
     BATCH_ROWS,
     HEADER,
+    typed_columns,
     typed_csv,
-    typed_parquet,
     validated_schema,
 )
 from include.ingestion.readers.vectorised_json import typed_json
@@ -40,6 +40,7 @@ from include.ingestion.records import (
     Reject,
     Rejects,
     SpooledFile,
+    Undecoded,
     Validated,
 )
 from include.ingestion.refused_keys import RefusedKeyFile
@@ -48,7 +49,7 @@ from include.ingestion.replayed_rows import check_replayed, judge_replayed, take
 from include.ingestion.underivable import without_underivable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     import duckdb
@@ -68,6 +69,7 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
         FileRefusedError: the file as a whole fails, or more rows than the error budget allows.
         RetryableError: an earlier file must be loaded first, and has no outcome yet.
     """
+    raw = replace(raw, sha256=content_identity(attempt.contract, raw.sha256))
     if (of := find_duplicate(attempt, raw.sha256)) is not None:
         raise DuplicateContentError(of).about(sha256=raw.sha256)
     try:
@@ -82,7 +84,7 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
                 _judge(attempt.contract, validated)
             _judge_volume(attempt, validated)
         # Deleted before the system writes them to disk: the merge needs the bandwidth.
-        for read in ("raw", "plain"):
+        for read in ("raw", "plain", "records"):
             (attempt.folder / read).unlink(missing_ok=True)
     except FileRefusedError as refusal:
         raise refusal.about(sha256=raw.sha256) from refusal.__cause__
@@ -92,11 +94,7 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
 def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb.DuckDBPyConnection) -> Validated:
     path = attempt.folder / "validated.parquet"
     try:
-        text = (
-            raw
-            if layout.format is FileFormat.PARQUET
-            else plain_text(raw, layout, attempt.settings, attempt.contract.dialect)
-        )
+        text = plain_records(raw, layout, attempt.contract, attempt.settings)
         file = OpenFile(attempt, text, layout, connection)
         try:
             rows, headers = _write(path, taken(_fast_path(file), raw.replayed))
@@ -117,14 +115,17 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
 
 
 def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
-    contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
-    if file.layout.format is FileFormat.PARQUET:
-        yield from typed_parquet(text.path, contract, file.connection, settings)
-    elif file.layout.format is FileFormat.CSV:
+    contract, settings, text = file.contract, file.attempt.settings, file.text
+    if text.undecoded:
+        raise FallBackToSlowPath
+    if file.read_as.is_columnar:
+        with open_columnar(text.path, file.layout, settings) as columns:
+            yield from typed_columns(columns, contract, file.connection, settings)
+    elif file.read_as is FileFormat.CSV:
         shape = sniff(text.path, contract, settings.max_row_bytes)
         yield from typed_csv(text, shape, contract, file.connection, settings)
     else:
-        yield from typed_json(text, file.layout.format, contract, file.connection, settings)
+        yield from typed_json(text, file.read_as, contract, file.connection, settings)
 
 
 def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
@@ -139,7 +140,7 @@ def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
             nonlocal read
             for whole in _chunks(file):
                 chunk = whole if raw.replayed is None else taken_of(whole, raw.replayed)
-                rejects.add(_with_reasons(chunk.rejects, raw))
+                rejects.add(_with_reasons(chunk.rejects, raw.undecoded or file.text.undecoded))
                 refused.add(chunk)
                 read += chunk.rows
                 yield chunk.good
@@ -159,27 +160,27 @@ def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
 
 
 def _chunks(file: OpenFile) -> Iterator[Chunk]:
-    contract, settings, text = file.attempt.contract, file.attempt.settings, file.text
-    match file.layout.format:
+    contract, settings, text = file.contract, file.attempt.settings, file.text
+    match file.read_as:
         case FileFormat.CSV:
             shape = sniff(text.path, contract, settings.max_row_bytes)
             yield from read_csv_rows(text, shape, contract, file.connection, settings)
-        case FileFormat.PARQUET:
-            with open_parquet(text.path) as stream:
-                batches = bounded_batches(stream, text.path, BATCH_ROWS, TEXT_BATCH_BYTES, settings)
-                yield from read_parquet_rows(batches, contract, file.connection, settings)
+        case kind if kind.is_columnar:
+            with open_columnar(text.path, file.layout, settings) as columns:
+                yield from read_column_rows(columns, contract, file.connection, settings)
         case kind:
             yield from read_json_rows(text, kind, contract, file.connection, settings)
 
 
-def _with_reasons(rejects: list[Reject], raw: SpooledFile) -> list[Reject]:
+def _with_reasons(rejects: list[Reject], undecoded: Mapping[int, Undecoded]) -> list[Reject]:
     """Give the rejects of records that could not be decoded the reason for that."""
-    if not raw.undecoded:
+    if not undecoded:
         return rejects
-    reasons = [raw.undecoded.get(reject.source_row) for reject in rejects]
     return [
-        replace(reject, code=reason[0], message=reason[1]) if reason else reject
-        for reject, reason in zip(rejects, reasons, strict=True)
+        replace(reject, code=reason.code, message=reason.message, column=reason.column, raw=unwrapped(reject.raw))
+        if (reason := undecoded.get(reject.source_row))
+        else reject
+        for reject in rejects
     ]
 
 

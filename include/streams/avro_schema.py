@@ -1,7 +1,7 @@
 """A dataset's Avro schema, derived from its contract, and rows as the values of that schema.
 
 What belongs here: what follows from the contract alone. What does not: the wire format (`encode`, `decode`),
-schemas that others have written (`avro_reader`), the registry.
+schemas that others have written (`avro_records`), the registry.
 """
 
 from __future__ import annotations

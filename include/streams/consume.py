@@ -21,7 +21,7 @@ from include.errors import Code, PermanentError, RetryableError, Stage
 from include.ingestion.claim import worker_died
 from include.ingestion.ledger import StaleAttemptError
 from include.ingestion.pipeline import ingest
-from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, TopicRange
+from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, TopicRange, Undecoded
 from include.ingestion.settle import settle_messages
 from include.streams.dead_letters import DeadLetter, correct_topic, publish
 from include.streams.decode import SCHEMA_ID_HEADER
@@ -293,7 +293,7 @@ class KafkaBatchSource:
             self.batch.sha256,
             size,
             layout=Layout(FileFormat.NDJSON),
-            undecoded={at + 1: (error.code, error.message) for at, error in undecoded.items()},
+            undecoded={at + 1: Undecoded(error.code, error.message) for at, error in undecoded.items()},
             records_alone=True,
             deletes=deletes if has_deletes else None,
         )

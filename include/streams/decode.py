@@ -12,7 +12,7 @@ from uuid import UUID
 
 from include.errors import Code
 from include.errors.registry import message
-from include.streams.avro_reader import ONE_LINE, RecordError, RecordReader, SchemaRefusedError
+from include.ingestion.readers.avro_records import ONE_LINE, RecordError, RecordReader, SchemaRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

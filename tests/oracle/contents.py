@@ -5,7 +5,9 @@ What belongs here: bytes to text. What does not: formats (`readers`).
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 import zlib
 
 import zstandard
@@ -26,7 +28,11 @@ def expanded(body: bytes) -> bytes:
             return gzip.decompress(body)
         if body.startswith(b"\x28\xb5\x2f\xfd"):
             return _unzstd(body)
-    except (EOFError, OSError, zlib.error, zstandard.ZstdError) as error:
+        if body.startswith(b"BZh") and body[4:10] == b"1AY&SY":
+            return bz2.decompress(body)
+        if body.startswith(b"\xfd7zXZ\0"):
+            return lzma.decompress(body)
+    except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
         raise FileRefused(Code.TRUNCATED_FILE) from error
     return body
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import zipfile
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import Code
+from tests.oracle.binary_files import AVRO, ZIP, avro_records, columns, is_cut, sheet_rows
 from tests.oracle.contents import decoded, expanded
 from tests.oracle.csv_records import BROKEN_BYTE, line_end, records
 from tests.oracle.documents import NotJsonError, Number, Raw, Text, half_pair, parse, parse_from, repeats, spelled
@@ -39,8 +41,7 @@ _BLANKS = " \t\r\n"
 _LENIENT = json.JSONDecoder(parse_int=str, parse_float=str)
 # An array of records, possibly with other values before the first record by mistake. "[id],name" is a header.
 _ARRAY = re.compile(r'\[\s*((null|true|false|-?\d[\d.eE+-]*|"([^"\\]|\\.)*")\s*,\s*)*([{\[\]]|\Z)')
-_FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"\xfd7zXZ\0",
-            b"7z\xbc\xaf", b"Obj\x01", b"SQLite format 3\0", b"\x7fELF")  # fmt: skip
+_FOREIGN = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"%PDF-", b"7z\xbc\xaf", b"SQLite format 3\0", b"\x7fELF")
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ def read(body: bytes, contract: Contract) -> Source:
         raise FileRefused(Code.EMPTY_FILE)
     if content.startswith(b"PAR1") and (b"\0" in content or len(content) < 12):
         return _parquet(content)
+    if content is body and (found := _binary(content)) is not None:
+        return found
     if content.startswith(_FOREIGN):
         raise FileRefused(Code.UNKNOWN_FORMAT)
     text = decoded(content, contract.dialect.encoding)
@@ -352,6 +355,43 @@ def _parquet(content: bytes) -> Source:
         table = pq.read_table(io.BytesIO(content), coerce_int96_timestamp_unit="us", page_checksum_verification=True)
     except (pa.ArrowInvalid, OSError) as error:
         raise FileRefused(Code.UNREADABLE_FILE) from error
+    return _of_columns(table)
+
+
+def _binary(content: bytes) -> Source | None:
+    """A workbook, Avro, ORC or Arrow file; None if the content is none of them."""
+    if is_cut(content):
+        raise FileRefused(Code.TRUNCATED_FILE)
+    try:
+        if (table := columns(content)) is not None:
+            return _of_columns(table)
+        if content.startswith(AVRO):
+            return _of_avro(avro_records(content))
+        if content.startswith(ZIP):
+            return _of_sheet(list(sheet_rows(content)))
+    except (pa.ArrowException, OSError, zipfile.BadZipFile) as error:
+        raise FileRefused(Code.UNREADABLE_FILE) from error
+    except EOFError as error:
+        raise FileRefused(Code.TRUNCATED_FILE) from error
+    return None
+
+
+def _of_avro(found: list[dict[str, Any]]) -> Source:
+    """Records of texts and whole numbers, which count as those of JSON; their lines are their numbers."""
+    cells = [{name: Text(value) if type(value) is str else _raw(value) for name, value in row.items()} for row in found]
+    return _source([Record(at, at, row) for at, row in enumerate(cells, 1)])
+
+
+def _of_sheet(rows: list[tuple[int, list[str]]]) -> Source:
+    """Rows of a workbook count as those of CSV; their lines are their numbers in Excel."""
+    if not rows:
+        raise FileRefused(Code.NO_ROWS)
+    (_, header), *others = rows
+    found = [Record(at, line, dict(zip(header, row, strict=True))) for at, (line, row) in enumerate(others, 1)]
+    return Source(tuple(header), tuple(found))
+
+
+def _of_columns(table: pa.Table) -> Source:
     names = tuple(table.schema.names)
     columns = [_exact(column).to_pylist() for column in table.columns]
     rows = zip(*columns, strict=True) if columns else ()

@@ -7,11 +7,13 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from include.errors import Code
-from include.ingestion.expansion import allowed_bytes
-from include.ingestion.fetch import DAMAGES, bounded, damaged, expanded, open_expanded
+from include.ingestion.compression import DAMAGES, compression_of, damaged, expanded, open_expanded
+from include.ingestion.expansion import allowed_bytes, bounded
+from include.ingestion.readers.binary_formats import NAMES, PARQUET, binary_format
 from include.ingestion.readers.encoding import marked_encoding, refuse_other_than_utf_8, refuse_utf_16_without_mark
+from include.ingestion.readers.markup import refuse_markup
 from include.ingestion.readers.text_format import LINE_END, begins_as_text, text_format
-from include.ingestion.records import FileFormat, FileRefusedError, Layout
+from include.ingestion.records import FileRefusedError, Layout
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,22 +23,12 @@ if TYPE_CHECKING:
 
 HEAD_BYTES = 256 * 1024
 _LOOKED_AT = 4096
-_PARQUET = b"PAR1"
-_COMPRESSED = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
-# A frame that is skipped, as pzstd writes before each frame (RFC 8878, section 3.1.2).
-_COMPRESSED |= {bytes([first]) + b"\x2a\x4d\x18": "zstd" for first in range(0x50, 0x60)}
 _FOREIGN = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
     b"GIF8": "a GIF image",
     b"%PDF": "a PDF document",
-    b"PK\x03\x04": "a ZIP archive or an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an old Excel or Word document",
-    b"BZh": "a bzip2 archive",
-    b"\xfd7zXZ": "an xz archive",
     b"7z\xbc\xaf": "a 7-Zip archive",
-    b"ORC": "an ORC file",
-    b"Obj\x01": "an Avro file",
     b"SQLite format 3": "an SQLite database",
     b"\x7fELF": "a program",
 }
@@ -60,19 +52,20 @@ def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
     """
     with path.open("rb") as stream:
         start = stream.read(16)
-    if start.startswith(_PARQUET) and not _is_text(_head(path, "none"), contract):
-        return _parquet(path)
-    compression = next((name for magic, name in _COMPRESSED.items() if start.startswith(magic)), "none")
+    # A header of CSV may begin with such letters, as in ORCID.
+    if not (_is_word(start) and _is_text(_head(path, "none"), contract)) and (found := binary_format(path, start)):
+        return Layout(found)
+    compression = compression_of(start)
     head = _head(path, compression)
     mark, declared = marked_encoding(head) or (b"", contract.dialect.encoding)
     if not head[len(mark) :].strip(b" \t\r\n\0"):
         raise FileRefusedError.for_code(Code.EMPTY_FILE)
-    for magic, name in _FOREIGN.items():
-        # A header may begin with such letters, as in ORCID.
+    for magic, name in (_FOREIGN | NAMES).items():
         if head.startswith(magic) and not (magic.isalnum() and _is_text(head, contract)):
+            if magic in NAMES:
+                raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "compressed", format=name, compression=compression)
             raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, format=name)
-    if head.startswith(_PARQUET) and not _is_text(head, contract):
-        raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "compressed parquet", compression=compression)
+    refuse_markup(_text(head, declared or "utf-8"), contract)
     if declared is None or not mark:
         _refuse_binary(head, contract)
     if declared is None:
@@ -90,12 +83,9 @@ def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
     return Layout(text_format(text, contract, is_whole=is_whole), compression, encoding)
 
 
-def _parquet(path: Path) -> Layout:
-    with path.open("rb") as stream:
-        stream.seek(-min(4, path.stat().st_size), 2)
-        if stream.read(4) != _PARQUET or path.stat().st_size < 12:
-            raise FileRefusedError.for_code(Code.TRUNCATED_FILE, "parquet")
-    return Layout(FileFormat.PARQUET)
+def _is_word(start: bytes) -> bool:
+    """Whether a file begins with the letters of a binary format."""
+    return any(magic.isalnum() and start.startswith(magic) for magic in NAMES)
 
 
 def _head(path: Path, compression: str, most: int = HEAD_BYTES) -> bytes:
@@ -140,6 +130,6 @@ def _is_utf_8(sample: bytes) -> bool:
 
 
 def _is_text(head: bytes, contract: Contract) -> bool:
-    return len(head) > len(_PARQUET) and (
+    return len(head) > len(PARQUET) and (
         _controls(head) == 0 or begins_as_text(_text(head[:_LOOKED_AT], contract.dialect.encoding or "utf-8"), contract)
     )

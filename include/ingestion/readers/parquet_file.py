@@ -53,7 +53,10 @@ def open_parquet(path: Path, **options: Any) -> Iterator[pq.ParquetFile]:
         reason = str(error).splitlines()[0]
         # Arrow writes a null among lists of a fixed size but cannot read it: writing the file again does not help.
         raise FileRefusedError.for_code(
-            Code.UNREADABLE_FILE, "parquet list" if _NULL_OF_FIXED_SIZE in reason else "parquet", reason=reason
+            Code.UNREADABLE_FILE,
+            "columnar list" if _NULL_OF_FIXED_SIZE in reason else "columnar",
+            format="Parquet",
+            reason=reason,
         ) from error
 
 
@@ -78,7 +81,9 @@ def bounded_batches(
             raise too_large(limit)
         yield batch
     if rows != meta.num_rows:
-        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "footer", expected=meta.num_rows, rows=rows)
+        raise FileRefusedError.for_code(
+            Code.UNREADABLE_FILE, "footer", format="Parquet", expected=meta.num_rows, rows=rows
+        )
 
 
 def _batches(file: pq.ParquetFile, path: Path, rows_at_once: int) -> Iterator[pa.RecordBatch]:

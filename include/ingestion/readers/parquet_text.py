@@ -87,7 +87,7 @@ def parquet_text(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, f
             texts = _texts(connection, columns, first)
     except (duckdb.Error, pa.ArrowException, ValueError, OverflowError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "parquet", reason=reason) from error
+        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "columnar", format="columnar", reason=reason) from error
     if refused:
         texts = texts.take(pa.array([at for at in range(batch.num_rows) if at not in refused], pa.int64()))
     numbered = {first + at: found for at, found in sorted(refused.items())}

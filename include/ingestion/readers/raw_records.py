@@ -5,16 +5,17 @@ What belongs here: finding records again after the file was read. What does not:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from include.ingestion.expansion import TEXT_BATCH_BYTES
+from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import CsvRecord, data_records, sniff
 from include.ingestion.readers.json_records import json_records
-from include.ingestion.readers.parquet_file import bounded_batches, open_parquet
+from include.ingestion.readers.nested_columns import PlacedColumns
 from include.ingestion.readers.parquet_text import parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import BATCH_ROWS
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     import duckdb
     import numpy.typing as npt
 
+    from include.contracts.model import Contract
     from include.ingestion.attempt import Attempt
     from include.ingestion.readers.json_text import JsonRecord
     from include.ingestion.records import Layout, SpooledFile
@@ -42,38 +44,58 @@ class OpenFile:
     layout: Layout
     connection: duckdb.DuckDBPyConnection
 
+    @property
+    def read_as(self) -> FileFormat:
+        """The format in which `text` is read: NDJSON for a workbook or an Avro file, which became that."""
+        return (self.text.layout or self.layout).format
+
+    @property
+    def contract(self) -> Contract:
+        """The contract as it holds for the file: in a workbook, a column with a path is found by its name."""
+        contract = self.attempt.contract
+        if not self.layout.format.is_workbook or not any(column.path for column in contract.columns):
+            return contract
+        return replace(contract, columns=tuple(replace(column, path=None) for column in contract.columns))
+
 
 def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
-    """The wanted records as (number, line, text), in the order of the file; Parquet has no lines.
+    """The wanted records as (number, line, text), in the order of the file; columnar files have no lines.
 
     Args:
         file: the file.
         wanted: numbers of records, counted from 1 and sorted.
     """
-    if file.layout.format is FileFormat.PARQUET:
-        yield from _parquet(file, wanted)
+    if file.read_as.is_columnar:
+        yield from _columnar(file, wanted)
         return
     records = _records(file)
     before = 0
     for number in map(int, wanted):
         record = next(islice(records, number - before - 1, None))
         before = number
-        yield number, record.line, record.raw[:RAW_SHOWN]
+        raw = unwrapped(record.raw) if number in file.text.undecoded else record.raw
+        yield number, record.line, raw[:RAW_SHOWN]
+
+
+def unwrapped(raw: str) -> str:
+    """What is known of a record that could not be decoded: it stands in the file as a list with one member."""
+    return raw.removeprefix("[").removesuffix("]")
 
 
 def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
     path, limit = file.text.path, file.attempt.settings.max_row_bytes
-    match file.layout.format:
+    match file.read_as:
         case FileFormat.CSV:
             return data_records(path, sniff(path, file.attempt.contract, limit), limit)
         case kind:
             return json_records(file.text, kind, file.attempt.contract, limit)
 
 
-def _parquet(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
+def _columnar(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
     first = 1
-    with open_parquet(file.text.path) as stream:
-        for batch in bounded_batches(stream, file.text.path, BATCH_ROWS, TEXT_BATCH_BYTES, file.attempt.settings):
+    with open_columnar(file.text.path, file.layout, file.attempt.settings) as columns:
+        placed = PlacedColumns(columns, file.contract, file.attempt.settings.max_columns)
+        for batch in placed.batches(BATCH_ROWS, TEXT_BATCH_BYTES):
             start, end = np.searchsorted(wanted, [first, first + batch.num_rows])
             if numbers := wanted[start:end].tolist():
                 raws = parquet_text(file.connection, batch, first).raw(file.connection, numbers)

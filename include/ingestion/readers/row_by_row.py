@@ -18,6 +18,7 @@ import pyarrow as pa
 from include.contracts.expressions import literal
 from include.contracts.model import Contract, UnknownColumns
 from include.ingestion.chunk_query import Cells, Chunk, ChunkQuery
+from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, unmatched
 from include.ingestion.messages import explain_unwritable
 from include.ingestion.readers.csv_text import CsvRecord, CsvShape, data_records
@@ -29,9 +30,11 @@ from include.ingestion.readers.json_columns import (
 )
 from include.ingestion.readers.json_records import json_records
 from include.ingestion.readers.json_text import JsonRecord
+from include.ingestion.readers.nested_columns import PlacedColumns
 from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.readers.parquet_text import ParquetRecords, parquet_text
 from include.ingestion.readers.text_lines import RAW_SHOWN
+from include.ingestion.readers.vectorised import BATCH_ROWS
 from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
 
 if TYPE_CHECKING:
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from include.ingestion.readers.columnar import ColumnarFile
     from include.settings import IngestSettings
 
 CHUNK_ROWS = 20_000
@@ -166,18 +170,18 @@ def _structure_rejects(batch: Sequence[CsvRecord | JsonRecord], first: int) -> l
     ]
 
 
-def read_parquet_rows(
-    batches: Iterator[pa.RecordBatch],
+def read_column_rows(
+    file: ColumnarFile,
     contract: Contract,
     connection: duckdb.DuckDBPyConnection,
     settings: IngestSettings,
 ) -> Iterator[Chunk]:
-    """Read the batches of a Parquet file as text, chunk by chunk."""
-    query: ChunkQuery | None = None
+    """Read a columnar file as text, chunk by chunk."""
+    placed = PlacedColumns(file, contract, settings.max_columns)
+    columns = placed.columns
+    query = ChunkQuery(contract, _positional(columns))
     first = 1
-    for batch in batches:
-        columns = map_columns(batch.schema.names, contract, settings.max_columns)
-        query = query or ChunkQuery(contract, _positional(columns))
+    for batch in placed.batches(BATCH_ROWS, TEXT_BATCH_BYTES):
         records = parquet_text(connection, _without_ignored(batch, columns), first)
         chunk = query.run(connection, records.table)
         rejects = [*chunk.rejects, *_unwritable(records, columns)]
@@ -190,7 +194,8 @@ def read_parquet_rows(
 
 def _without_ignored(batch: pa.RecordBatch, columns: ColumnMap) -> pa.RecordBatch:
     """The batch with nulls in the columns that the contract ignores, so that their values refuse no row."""
-    kept = {at for at, name in enumerate(columns.names) if name is not None} | {at for at, _ in columns.extra}
+    kept = {at for at, name in enumerate(columns.names) if name is not None}
+    kept |= {at for at, _ in (*columns.extra, *columns.remainders)}
     arrays = [column if at in kept else pa.nulls(batch.num_rows) for at, column in enumerate(batch.columns)]
     return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
@@ -212,13 +217,16 @@ def _positional(columns: ColumnMap, rescued: str | None = None, *, keeps_more: b
     """
     texts = {name: f"c{at}" for at, name in enumerate(columns.names) if name is not None}
     texts |= {name: f"p{at}" for at, name in enumerate(columns.placed)}
+    unnamed = columns.remainders if columns.evolves else (*columns.extra, *columns.remainders)
+    if unnamed or keeps_more:
+        pairs = ", ".join(f"{literal(name)}, nullif(c{at}, '')" for at, name in unnamed)
+        rescued = rescued or f"json_object({pairs})::VARCHAR"
+    else:
+        rescued = None
     if columns.evolves:
         extra = tuple((name, f"c{at}") for at, name in columns.extra)
-        return Cells(texts, extra, columns.added, rescued if keeps_more else None)
-    if not columns.extra and not keeps_more:
-        return Cells(texts)
-    pairs = ", ".join(f"{literal(name)}, nullif(c{at}, '')" for at, name in columns.extra)
-    return Cells(texts, rescued=rescued or f"json_object({pairs})::VARCHAR")
+        return Cells(texts, extra, columns.added, rescued)
+    return Cells(texts, rescued=rescued)
 
 
 def _csv_table(records: list[CsvRecord], first: int, width: int) -> pa.Table:

@@ -19,8 +19,9 @@ from include.contracts.expressions import literal, quoted
 from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
 from include.ingestion.readers.arrow_csv import csv_batches
+from include.ingestion.readers.nested_columns import PlacedColumns
 from include.ingestion.readers.number_texts import decimals, doubles
-from include.ingestion.readers.parquet_file import MOST_CELLS, bounded_batches, open_parquet
+from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
 from include.ingestion.records import FallBackToSlowPath
 from include.ingestion.row_size import RowSize
@@ -28,9 +29,9 @@ from include.ingestion.rules import cleaned, reading_checks, typed, unknown_chec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from include.contracts.model import Column, Contract
+    from include.ingestion.readers.columnar import ColumnarFile
     from include.ingestion.readers.csv_text import CsvShape
     from include.ingestion.records import SpooledFile
     from include.settings import IngestSettings
@@ -112,26 +113,25 @@ def _with_formats(
         yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
-def typed_parquet(
-    path: Path, contract: Contract, connection: duckdb.DuckDBPyConnection, settings: IngestSettings
+def typed_columns(
+    file: ColumnarFile, contract: Contract, connection: duckdb.DuckDBPyConnection, settings: IngestSettings
 ) -> Iterator[pa.Table]:
-    """Typed, checked tables of a Parquet file whose columns Arrow can cast to the contract's types.
+    """Typed, checked tables of a columnar file whose columns Arrow can cast to the contract's types.
 
     Raises:
         FallBackToSlowPath: a column or a value does not fit.
         FileRefusedError: the file cannot be read, or lacks columns.
     """
-    with open_parquet(path) as file:
-        refuse_nul(file.schema_arrow.names)
-        columns = map_columns(file.schema_arrow.names, contract, settings.max_columns)
-        for name, entry in zip(columns.names, file.schema_arrow, strict=True):
-            if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, entry.type):
-                raise FallBackToSlowPath
-        if any(not pa.types.is_string(file.schema_arrow.field(at).type) for at, _ in columns.extra):
+    placed = PlacedColumns(file, contract, settings.max_columns)
+    columns, types = placed.columns, placed.schema_arrow.types
+    for name, kind in zip(columns.names, types, strict=True):
+        if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, kind):
             raise FallBackToSlowPath
-        with falling_back():
-            batches = bounded_batches(file, path, BATCH_ROWS, BATCH_BYTES, settings)
-            yield from checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
+    if columns.remainders or any(not pa.types.is_string(types[at]) for at, _ in columns.extra):
+        raise FallBackToSlowPath
+    with falling_back():
+        batches = placed.batches(BATCH_ROWS, BATCH_BYTES)
+        yield from checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
 
 
 def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:

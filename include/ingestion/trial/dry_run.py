@@ -18,6 +18,7 @@ from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import copy_local, plain_text
 from include.ingestion.ledger import Ledger
 from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.partitions import with_partition_values
 from include.ingestion.process import process
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
@@ -130,6 +131,7 @@ def dry_run(path: Path, contract: Contract, settings: IngestSettings) -> Iterato
         folder = Path(name)
         attempt = Attempt(contract, _entry(path, contract), folder, settings, DryRunStores())
         try:
+            attempt = with_partition_values(attempt)
             raw = copy_local(path, folder, settings)
             validated, processed = _stages(attempt, raw, trial)
         except FileRefusedError as refusal:
@@ -163,7 +165,7 @@ def _delimiter(attempt: Attempt, raw: SpooledFile, layout: Layout) -> str | None
     """
     if layout.format is not FileFormat.CSV:
         return None
-    text = plain_text(raw, layout, attempt.settings)
+    text = plain_text(raw, layout, attempt.settings, attempt.contract.dialect)
     return sniff(text.path, attempt.contract, attempt.settings.max_row_bytes).delimiter
 
 

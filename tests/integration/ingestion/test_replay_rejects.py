@@ -13,6 +13,7 @@ from filegate_command import COLUMNS, Filegate
 
 from include.ingestion import replay as replay_module
 from include.ingestion.upkeep.reload import archived, reload
+from tests.workbook_files import table
 
 if TYPE_CHECKING:
     from ingest_pipeline import Pipeline, Row
@@ -361,3 +362,26 @@ def test_volume_gate_asks_nothing_of_a_replay(filegate: Filegate, pipeline: Pipe
     # Neither the replay nor the smaller count of its file makes few rows usual.
     small = pipeline.send("small.csv", f"id,amount,at\nz,1,{AT.format(1)}\n")
     assert small["error_code"] == "too-few-rows"
+
+
+PARTITION = "{name: dt, logicalType: date, customProperties: [{property: partition, value: true}]}"
+
+
+def test_replay_knows_the_folder_of_its_file(filegate: Filegate, pipeline: Pipeline) -> None:
+    filegate.write_contract(*STRICT, PARTITION)
+    sent = pipeline.send("dt=2026-11-28/one.csv", BODY)
+    pipeline.assert_archived(sent, inserted=2, rejected=3)
+    filegate.write_contract(*COLUMNS, PARTITION, version="1.1.0")
+    pipeline.assert_archived(replayed(filegate, pipeline, sent["file_id"]), inserted=2, rejected=1)
+    assert {str(row["dt"]) for row in pipeline.rows()} == {"2026-11-28"}
+
+
+def test_replay_of_a_workbook_reads_the_same_rows(filegate: Filegate, pipeline: Pipeline) -> None:
+    error = '<c {r} t="e"><v>#N/A</v></c>'
+    rows = [["id", "amount", "at"], ["a", 1, AT.format(1)], ["b", error, AT.format(1)], ["c", 4000, AT.format(1)]]
+    sent = pipeline.send("one.xlsx", table(rows))
+    pipeline.assert_archived(sent, inserted=1, rejected=2)
+    filegate.write_contract(version="1.1.0")
+    entry = replayed(filegate, pipeline, sent["file_id"])
+    pipeline.assert_archived(entry, inserted=1, rejected=1)
+    assert [(row["source_line"], row["code"]) for row in pipeline.rejected(entry["file_id"])] == [(3, "error-cell")]

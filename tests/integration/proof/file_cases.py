@@ -5,13 +5,18 @@ What belongs here: strategies for the bytes of a file. What does not: the expect
 
 from __future__ import annotations
 
+import bz2
 import gzip
 import io
 import json
+import lzma
 import re
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any
+from xml.sax.saxutils import escape
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import zstandard
@@ -19,9 +24,11 @@ from cell_cases import cells
 from contract_cases import contracts, row_options
 from dialect_cases import TableWriter, encoded
 from hypothesis import strategies as st
+from pyarrow import orc
 
 from include.contracts.model import Column, ColumnType, Contract
 from tests.oracle.values import BadCell, judged
+from tests.workbook_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,15 +101,15 @@ def _bodies(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]]) -> b
     for column in contract.source_columns:
         if column.name in header and column.source_names and draw(st.booleans()):
             header[column.name] = draw(st.sampled_from(column.source_names))
-    writer = draw(st.sampled_from([_csv, _csv, _json, _ndjson, _parquet]))
-    body = writer(draw, contract, header, found)
+    writer = draw(st.sampled_from([_csv, _csv, _json, _ndjson, _parquet, _columns, _avro, _xlsx]))
+    body = writer(draw, contract, header, found) or _parquet(draw, contract, header, found)
     return _fault(draw, body) if draw(st.integers(0, 19)) == 0 else body
 
 
 def _fault(draw: Callable[..., Any], body: bytes) -> bytes:
     """A file that is empty, cut off or of another format."""
     kinds = [b"", b" \n\n", b"\x89PNG\r\n\x1a\n" + bytes(64)]
-    if body.startswith((b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd")):
+    if body.startswith((b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"ORC", b"ARROW1", b"Obj", b"PK")):
         kinds.append(body[: len(body) // 2])
     if b"\n" in body and body.isascii():
         kinds.append(body[: body.index(b"\n") + 1])
@@ -143,7 +150,8 @@ def _encoded(draw: Callable[..., Any], text: str, contract: Contract) -> bytes:
 
 
 def _packed(draw: Callable[..., Any], body: bytes) -> bytes:
-    pack = draw(st.sampled_from([None, None, None, None, gzip.compress, zstandard.compress]))
+    presses = [None, None, None, None, None, gzip.compress, zstandard.compress, bz2.compress, lzma.compress]
+    pack = draw(st.sampled_from(presses))
     return pack(body) if pack else body
 
 
@@ -271,6 +279,89 @@ def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str
         **_encodings(draw, arrays),
     )
     return sink.getvalue()
+
+
+def _columns(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes | None:
+    """An ORC file, or a file or stream of Arrow; None if ORC cannot hold the columns."""
+    arrays = {
+        shown: _array(draw, contract.by_name.get(name), [row[name] for row in found]) for name, shown in header.items()
+    }
+    columns, sink = pa.table(arrays), io.BytesIO()
+    new = draw(st.sampled_from([None, pa.ipc.new_file, pa.ipc.new_stream]))
+    if new is not None:
+        options = pa.ipc.IpcWriteOptions(compression=draw(st.sampled_from([None, "lz4", "zstd"])))
+        with new(sink, columns.schema, options=options) as writer:
+            writer.write_table(columns, max_chunksize=draw(st.sampled_from([1, 3, 100])))
+        return sink.getvalue()
+    try:
+        orc.write_table(columns, sink, compression=draw(st.sampled_from(["uncompressed", "zlib", "zstd"])))
+        orc.ORCFile(io.BytesIO(sink.getvalue())).read()  # ORC's timestamps are not read beyond nanoseconds
+    except (pa.ArrowException, OSError):
+        return None
+    return sink.getvalue()
+
+
+def _avro(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes | None:
+    """An Avro file of texts and whole numbers; None if it cannot hold the names."""
+    if any(not re.fullmatch("[A-Za-z_][A-Za-z0-9_]*", shown) for shown in header.values()):
+        return None
+    whole = [
+        name
+        for name in header
+        if all(re.fullmatch("-?[1-9][0-9]{0,17}", row[name] or "1") for row in found) and draw(st.booleans())
+    ]
+    fields = [
+        {"name": shown, "type": ["null", "long" if name in whole else "string"]} for name, shown in header.items()
+    ]
+    records = [
+        {shown: int(text) if (text := row[name]) and name in whole else text or None for name, shown in header.items()}
+        for row in found
+    ]
+    sink = io.BytesIO()
+    codec = draw(st.sampled_from(["null", "deflate", "snappy", "zstandard", "bzip2", "xz"]))
+    try:
+        fastavro.writer(sink, {"type": "record", "name": "row", "fields": fields}, records, codec=codec)
+    except UnicodeEncodeError:
+        return None
+    return sink.getvalue()
+
+
+_NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|_x|{r}")
+_FIRST_DAY = "1900-03-01"
+
+
+def _xlsx(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes | None:
+    """A workbook; None if XML cannot hold a text."""
+    texts = [*header.values(), *(row[name] or "" for row in found for name in header)]
+    if any(map(_NOT_IN_XML.search, texts)):
+        return None
+    lines = [[_text_cell(shown) for shown in header.values()]]
+    for row in found:
+        lines.append([_xlsx_cell(draw, contract.by_name.get(name), row[name]) for name in header])
+        if draw(st.integers(0, 9)) == 0:
+            lines.append([])
+    return table(lines)
+
+
+def _xlsx_cell(draw: Callable[..., Any], column: Column | None, text: str | None) -> str | None:
+    """The text as such, or as a number or date where the cell then shows the same."""
+    if not text:
+        return None
+    if column is None or draw(st.booleans()):
+        return _text_cell(text)
+    numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
+    if column.type in numbers and re.fullmatch(r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{0,5}[1-9])?", text) and text != "-0":
+        return f"<c {{r}}><v>{text}</v></c>"
+    if column.type is ColumnType.DATE and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and text >= _FIRST_DAY:
+        try:
+            return f'<c {{r}} s="1"><v>{(date.fromisoformat(text) - date(1899, 12, 30)).days}</v></c>'
+        except ValueError:
+            pass
+    return _text_cell(text)
+
+
+def _text_cell(text: str) -> str:
+    return f'<c {{r}} t="inlineStr"><is><t xml:space="preserve">{escape(text)}</t></is></c>'
 
 
 def _encodings(draw: Callable[..., Any], arrays: dict[str, pa.Array]) -> dict[str, Any]:

@@ -5,7 +5,9 @@ What belongs here: from bytes to bytes. What does not: anything that reads what 
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 from typing import TYPE_CHECKING
 
 import zstandard
@@ -76,8 +78,13 @@ def mutated(body: bytes, rng: Random) -> bytes:
 
 def packed(body: bytes, rng: Random) -> tuple[bytes, str]:
     """Compress, and sometimes damage the result. Also returns what was done."""
-    kind = rng.choice(("gzip", "zstd"))
-    press = gzipped if kind == "gzip" else zstandard.ZstdCompressor(write_checksum=rng.random() < 0.5).compress
+    kind = rng.choice(("gzip", "zstd", "bzip2", "xz"))
+    press = {
+        "gzip": gzipped,
+        "zstd": zstandard.ZstdCompressor(write_checksum=rng.random() < 0.5).compress,
+        "bzip2": bz2.compress,
+        "xz": lzma.compress,
+    }[kind]
     whole = press(body)
     half = len(body) // 2
     variants: dict[str, Callable[[], bytes]] = {

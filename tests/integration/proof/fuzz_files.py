@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING
 
+import fuzz_binary
 import fuzz_bytes
 from fuzz_json import json_file
 from fuzz_parquet import parquet_file
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from fuzz_values import Row
 
-FORMATS = ("csv", "json", "ndjson", "parquet")
+FORMATS = ("csv", "json", "ndjson", "parquet", "xlsx", "xlsb", "ods", "avro", "orc", "arrow")
 _FOREIGN = (
     b"\x89PNG\r\n\x1a\n", b"%PDF-1.7\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"BZh9", b"\x7fELF\x02", b"Obj\x01",
     b"<?xml ?>",
@@ -70,7 +71,7 @@ def mutant(dataset: str, seed: int) -> Mutant:
     if rng.random() < 0.03:
         body = rng.choice(_FOREIGN) + (body if rng.random() < 0.3 else rng.randbytes(rng.choice((0, 100, 5000))))
         story.append("foreign")
-    ending = kind if rng.random() < 0.8 else rng.choice((*FORMATS, "csv.gz", "json.zst", "txt", "xlsx", "CSV", "gz"))
+    ending = kind if rng.random() < 0.8 else rng.choice((*FORMATS, "csv.gz", "json.zst", "txt", "xls", "CSV", "gz"))
     return Mutant(seed, f"{seed:06}.{ending}", body, ", ".join(story))
 
 
@@ -80,5 +81,11 @@ def _written(kind: str, rows: list[Row], rng: Random, *, wrong: bool) -> tuple[b
         "json": lambda: json_file(rows, rng, wrong=wrong, lines=False),
         "ndjson": lambda: json_file(rows, rng, wrong=wrong, lines=True),
         "parquet": lambda: parquet_file(rows, rng, wrong=wrong),
+        "xlsx": lambda: fuzz_binary.xlsx_file(rows, rng, wrong=wrong),
+        "xlsb": lambda: fuzz_binary.xlsb_file(rows, rng, wrong=wrong),
+        "ods": lambda: fuzz_binary.ods_file(rows, rng, wrong=wrong),
+        "avro": lambda: fuzz_binary.avro_file(rows, rng, wrong=wrong),
+        "orc": lambda: fuzz_binary.orc_file(rows, rng),
+        "arrow": lambda: fuzz_binary.arrow_file(rows, rng),
     }
     return writers[kind]()

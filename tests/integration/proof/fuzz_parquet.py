@@ -53,7 +53,7 @@ _NAMES = (
 
 def parquet_file(rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]:
     """A Parquet file; `wrong` changes columns, layout or bytes. Also returns what was done."""
-    table = _typed(rows, rng)
+    table = typed_table(rows, rng)
     done = []
     if wrong:
         for _ in range(rng.choice((1, 1, 2, 3))):
@@ -68,7 +68,7 @@ def parquet_file(rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, s
     return body, f"parquet {' '.join(done)}".strip()
 
 
-def _typed(rows: list[Row], rng: Random) -> pa.Table:
+def typed_table(rows: list[Row], rng: Random) -> pa.Table:
     """The rows with usual column types; a column with edge cases becomes text, for a column has one type."""
     arrays = []
     for name in rows[0]:

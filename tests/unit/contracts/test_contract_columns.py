@@ -66,13 +66,16 @@ def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
             {"customProperties": [{"property": "path", "value": "items.0.Größe (m)"}]},
             {"path": "items.0.Größe (m)", "steps": ("items", "0", "Größe (m)")},
         ),
+        ({"customProperties": [{"property": "partition", "value": True}]}, {"partition": "x", "is_sent": False}),
+        ({"customProperties": [{"property": "partition", "value": "Day"}]}, {"partition": "Day"}),
         ({}, {"path": None, "steps": ()}),
         ({"logicalType": "boolean", "examples": [True, False]}, {"examples": ("true", "false")}),
         ({"customProperties": [{"property": "owner", "vendor": "acme", "value": 1}]}, {"name": "x"}),
     ],
     ids=[
         "least length", "one length", "shorter of two lengths", "pattern", "bounds", "one value", "range of the type",
-        "dimension", "cleaning", "path", "no path", "examples", "another vendor's property",
+        "dimension", "cleaning", "path", "partition", "named partition", "no path", "examples",
+        "another vendor's property",
     ],
 )  # fmt: skip
 def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, Any], expected: dict[str, Any]) -> None:
@@ -126,6 +129,43 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
             f"{WHERE}.customProperties",
             "is not in the file and has a path",
         ),
+        *(
+            (
+                {"customProperties": [{"property": "partition", "value": value}]},
+                {},
+                f"{WHERE}.customProperties[0].value",
+                "is no folder",
+            )
+            for value in (False, "", "a=b", "a/b", 1, ["dt"])
+        ),
+        (
+            {"logicalType": "object", "customProperties": [{"property": "partition", "value": True}]},
+            {},
+            f"{WHERE}.customProperties[0].value",
+            "not taken from a folder",
+        ),
+        (
+            {
+                "customProperties": [
+                    {"property": "partition", "value": True},
+                    {"property": "derived", "value": "upper(part_id)"},
+                ]
+            },
+            {},
+            f"{WHERE}.customProperties",
+            "another source",
+        ),
+        (
+            {
+                "customProperties": [
+                    {"property": "partition", "value": True},
+                    {"property": "path", "value": "a.b"},
+                ]
+            },
+            {},
+            f"{WHERE}.customProperties",
+            "is not in the file and has a path",
+        ),
         (
             {"customProperties": [{"property": "derived", "value": " "}]},
             {},
@@ -142,7 +182,9 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
     ids=[
         "measure", "other column name", "other table name", "property of the dataset", "format of a text",
         "broken pattern", "time zone", "cleaning is no list",
-        *(f"path {fault}" for fault in BAD_PATHS), "path of a derived column", "empty expression",
+        *(f"path {fault}" for fault in BAD_PATHS), "path of a derived column",
+        *(f"folder {at}" for at in range(6)), "folder of a document", "folder of a derived column",
+        "path of a folder", "empty expression",
         "format of another kind",
     ],
 )  # fmt: skip

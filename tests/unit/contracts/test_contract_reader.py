@@ -437,6 +437,36 @@ BROKEN = {
         "customProperties[0].property",
         "write 'ingestion'",
     ),
+    "partition with a topic": (
+        [ingestion(topic="parts"), custom(COLOUR, "partition", True)],
+        "schema[0].properties",
+        "the topic",
+    ),
+    "partition of a snapshot": (
+        [ingestion(mode="snapshot"), custom(COLOUR, "partition", True)],
+        "schema[0].properties",
+        "or mode",
+    ),
+    "rule over a partition column": (
+        [
+            custom(COLOUR, "partition", True),
+            (
+                "schema.0",
+                "quality",
+                [
+                    {
+                        "type": "custom",
+                        "engine": "rowRule",
+                        "name": "r",
+                        "description": "d",
+                        "implementation": {"expression": "colour = 'red'"},
+                    }
+                ],
+            ),
+        ],
+        f"{Q}.implementation.expression",
+        "files have",
+    ),
     "second ingestion": (
         [("", "customProperties", [{"property": "ingestion", "value": {}} for _ in range(2)])],
         "customProperties[1]",

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.unit
 @settings(max_examples=150, deadline=None)
 def test_spool_finds_special_bytes_across_chunks(tmp_path_factory, chunks: list[bytes]) -> None:
     whole = b"".join(chunks)
-    spooled = fetching._spool(chunks, tmp_path_factory.mktemp("spool") / "raw")
+    spooled = fetching.spool(chunks, tmp_path_factory.mktemp("spool") / "raw")
     assert (spooled.has_nul, spooled.has_quote) == (b"\0" in whole, b'"' in whole)
     assert spooled.has_hex == (b"0x" in whole.lower())
     assert (spooled.size_bytes, spooled.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
@@ -37,13 +37,13 @@ def test_spool_raises_a_retryable_error_if_the_disk_is_full(tmp_path: Path) -> N
     if not full.exists():
         pytest.skip("this system has no /dev/full")
     with pytest.raises(RetryableError) as caught:
-        fetching._spool([b"x" * 100_000], full)
+        fetching.spool([b"x" * 100_000], full)
     assert caught.value.code is Code.DISK_FULL
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "utf-16-le", "utf-16-be", "latin-1"])
 def test_plain_text_is_utf_8_without_a_mark(tmp_path: Path, encoding: str) -> None:
-    raw = fetching._spool(["id,näme\n".encode(encoding)], tmp_path / "raw")
+    raw = fetching.spool(["id,näme\n".encode(encoding)], tmp_path / "raw")
     layout = Layout(FileFormat.CSV, "none", encoding)
     assert fetching.plain_text(raw, layout, IngestSettings()).path.read_text("utf-8") == "id,näme\n"
 

@@ -25,9 +25,9 @@ from hypothesis import strategies as st
 
 from include.contracts.reader import read_contract
 from include.errors import Code
+from include.ingestion.readers.avro_records import MAX_DEPTH, RecordError, RecordReader, SchemaRefusedError
 from include.ingestion.readers.json_text import ndjson_records
 from include.settings import CONTRACTS_DIR
-from include.streams.avro_reader import MAX_DEPTH, RecordError, RecordReader, SchemaRefusedError
 from include.streams.avro_schema import avro_schema, schema_text
 from include.streams.decode import Decoder, UndecodableError
 from include.streams.registry import WriterSchema
@@ -525,7 +525,7 @@ READERS = _cached()
 
 HOSTILE = """
 import resource, sys
-from include.streams.avro_reader import RecordError, RecordReader
+from include.ingestion.readers.avro_records import RecordError, RecordReader
 resource.setrlimit(resource.RLIMIT_AS, (1024**3, 1024**3))
 schema = '{"type": "record", "name": "r", "fields": [{"name": "v", "type": %s}]}'
 for kind in ('"string"', '"bytes"', '{"type": "fixed", "name": "f", "size": 1099511627776}',

@@ -1,7 +1,7 @@
 """Reads Avro records of any producer by their writer's schema and returns them as JSON text.
 
-What belongs here: reading one Avro record safely and without losing a digit. What does not: the wire format in
-front of it (`decode`), where schemas come from (`registry`), what a dataset's own schema is (`avro_schema`).
+What belongs here: reading one Avro record safely and without losing a digit. What does not: container files
+(`avro_file`), and for messages the wire format, the registry and a dataset's own schema (`include.streams`).
 
 fastavro's reader in C trusts the schema: a few bytes can make it recurse until the process dies or fill a list for
 hours. So schemas that allow that are refused before any message is read.
@@ -70,8 +70,9 @@ class RecordReader:
             kind = parsed.get("type") if isinstance(parsed, dict) else parsed
             shown = "union" if isinstance(kind, list) else kind
             raise SchemaRefusedError(f"the schema is of type {shown}; a record is expected")
-        _Survey().type(parsed, 0)
+        self.smallest = _Survey().type(parsed, 0).smallest
         self._schema = parse_schema(_for_reading(parsed), _ignore_default_error=True)
+        self._bare = parse_schema(_without_logical_types(parsed), _ignore_default_error=True)
 
     def line(self, message: bytes, start: int = 0) -> bytes:
         """Return the record from byte `start` to the end of the message as one line of JSON.
@@ -95,6 +96,28 @@ class RecordReader:
         if left := len(message) - stream.tell():
             raise RecordError(f"{left} bytes are left over after the record")
         return line
+
+    def next_line(self, stream: BytesIO) -> tuple[bytes, str]:
+        """Return the next record of a stream as one line of JSON, and no reason.
+
+        A record with a value that cannot be converted, such as a day beyond the year 9999, is `null`, with the reason.
+
+        Raises:
+            RecordError: the bytes do not fit the schema: it is unknown where the next record begins.
+        """
+        start = stream.tell()
+        try:
+            return orjson.dumps(schemaless_reader(stream, self._schema, None)), ""
+        except Exception as error:
+            reason = _short(error)
+            stream.seek(start)
+        try:
+            schemaless_reader(stream, self._bare, None, handle_unicode_errors="replace")
+        except EOFError as error:
+            raise RecordError("the block ends before its record does") from error
+        except Exception as error:
+            raise RecordError(f"the bytes do not fit the schema: {_short(error)}") from error
+        return b"null", reason
 
 
 @dataclass(frozen=True)
@@ -193,6 +216,24 @@ def _for_reading(schema: Any) -> Any:
         return _for_reading(kind)
     else:
         _rename_logical_type(copy)
+    return copy
+
+
+def _without_logical_types(schema: Any) -> Any:
+    """A copy of a parsed schema without logical types: to find the end of a record of which a value cannot be read."""
+    if isinstance(schema, list):
+        return [_without_logical_types(branch) for branch in schema]
+    if not isinstance(schema, dict):
+        return schema
+    left_out = {"logicalType", "doc"}
+    copy = {name: value for name, value in schema.items() if not name.startswith("__") and name not in left_out}
+    for inner in ("items", "values", "type"):
+        if inner in copy and not isinstance(copy[inner], str):
+            copy[inner] = _without_logical_types(copy[inner])
+    if "fields" in copy:
+        copy["fields"] = [
+            {"name": field["name"], "type": _without_logical_types(field["type"])} for field in schema["fields"]
+        ]
     return copy
 
 

@@ -1,0 +1,81 @@
+"""The registry's codes of workbooks and of partition folders: of cells, and of whole files."""
+
+from __future__ import annotations
+
+from include.errors.codes import Code
+from include.errors.reason import Kind, Reason, Variant
+
+# `name` is the column's header in the file, `value` what the cell shows.
+FORMAT_ROWS = {
+    Code.ERROR_CELL: Reason(
+        Kind.ROW,
+        "Error in a workbook's cell",
+        "A cell of a column of the contract holds an error such as #DIV/0!, #N/A or #REF!, in text columns too.",
+        "Correct the formula, or clear the cell.",
+        "{name} holds the error {value}.",
+    ),
+    Code.UNCALCULATED_FORMULA: Reason(
+        Kind.ROW,
+        "Formula without a value",
+        "The program that wrote the workbook stored no result of a formula, or 0 and the request to calculate it. In "
+        "`.xls`, a result that is an empty text looks the same.",
+        "Open the workbook in Excel or LibreOffice, save it as `.xlsx`, and send that.",
+        "{name} holds a formula that was never calculated.",
+    ),
+    Code.INEXACT_NUMBER: Reason(
+        Kind.ROW,
+        "Number that a workbook cannot hold",
+        "A number beyond 9,007,199,254,740,991 (2^53 - 1): workbooks keep numbers as doubles, so its last digits may "
+        "be lost already. In `double precision` columns it is loaded.",
+        "Keep long identifiers as text in the workbook.",
+        "{name} is {value}: workbooks do not keep a number of that size exactly.",
+    ),
+}
+
+FORMAT_FILES = {
+    Code.UNSUPPORTED_WORKBOOK: Reason(
+        Kind.FILE,
+        "Workbook that is not read",
+        "Encrypted, or no workbook at all, such as a Word document.",
+        "Save it as an Excel workbook (.xlsx) without a password.",
+        variants={
+            "encrypted": Variant("The workbook is encrypted."),
+            "no workbook": Variant(
+                "The content is {kind}, not a workbook.", "Send the workbook, or the rows in another format."
+            ),
+        },
+    ),
+    Code.UNCLEAR_SHEET: Reason(
+        Kind.FILE,
+        "Unclear which sheet",
+        "The workbook has several visible sheets and the contract names none, or the sheet that it names is missing, "
+        "or all are hidden.",
+        "Name the sheet in the contract: `dialect: {sheet: ...}`.",
+        variants={
+            "several": Variant(
+                "The workbook has several visible sheets: {sheets}.",
+                "Name one in the contract as the option sheet of dialect, or send a workbook with one sheet.",
+            ),
+            "missing": Variant(
+                "The workbook has no sheet '{sheet}'. Its sheets: {sheets}.",
+                "Correct the option sheet of the contract's dialect, or the sheet's name.",
+            ),
+            "hidden": Variant(
+                "The workbook has no visible sheet with cells. Its sheets: {sheets}.",
+                "Name one in the contract as the option sheet of dialect, or unhide it.",
+            ),
+        },
+    ),
+    Code.BAD_PARTITION: Reason(
+        Kind.FILE,
+        "Partition folder",
+        "A column is taken from a folder of the key, as `dt=2026-11-28`, and the folder is missing, is there twice, or "
+        "its value does not fit the column.",
+        "Correct the folder, and drop the file again.",
+        variants={
+            "missing": Variant("The key {key} has no folder {name}=..., which gives the column {column}."),
+            "twice": Variant("The key {key} has the folder {name}=... more than once."),
+            "value": Variant("The folder {name}={value} does not fit the column {column}: {reason}"),
+        },
+    ),
+}

@@ -1,0 +1,332 @@
+"""Turns one sheet of a workbook into records: a line of JSON for each row, with the number of the row in Excel.
+
+What belongs here: which sheet is taken, and what each kind of cell becomes. What does not: finding errors and missing
+values of formulas, which the library that reads the values does not tell (`sheet_xml`, `sheet_binary`).
+
+The line of an empty row, and of all rows up to the header, is blank. The line of a refused row is no record but a list
+with one, and `undecoded` has the reason.
+"""
+
+from __future__ import annotations
+
+import math
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import python_calamine as calamine
+
+from include.errors import Code, visible
+from include.errors.registry import message
+from include.ingestion.expansion import allowed_bytes
+from include.ingestion.header import map_columns, refuse_nul
+from include.ingestion.messages import explain
+from include.ingestion.readers import sheet_binary, sheet_xml
+from include.ingestion.readers.json_values import BLANKS, kept_by_jsonb
+from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
+from include.ingestion.readers.workbook_zip import first_of, open_parts, verify
+from include.ingestion.records import FileFormat, FileRefusedError, Undecoded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from include.contracts.model import Column, Contract
+    from include.settings import IngestSettings
+
+_EXACT = 2**53  # from here on a double is not every whole number
+_DAY_59 = date(1900, 2, 28)  # also what the library makes of day 60, 29 February 1900, which does not exist
+_ONE_LINE = str.maketrans("\n\r", "\t\t")
+
+
+@dataclass
+class SheetRecords:
+    """The lines of a sheet; `undecoded` is filled while they are read."""
+
+    lines: Iterator[bytes]
+    undecoded: dict[int, Undecoded] = field(default_factory=dict)
+
+
+def zip_workbook(path: Path) -> FileFormat | None:
+    """The format of a workbook in a ZIP file; None for any other ZIP file.
+
+    Raises:
+        FileRefusedError: the ZIP file is broken.
+    """
+    with open_parts(path) as archive:
+        if _main_part(path, ".xml"):
+            return FileFormat.XLSX
+        if _main_part(path, ".bin"):
+            return FileFormat.XLSB
+        names = set(archive.namelist())
+        if "mimetype" in names and "content.xml" in names:
+            with archive.open("mimetype") as stream:
+                is_ods = stream.read(100).strip() == b"application/vnd.oasis.opendocument.spreadsheet"
+            return FileFormat.ODS if is_ods else None
+    return None
+
+
+def _main_part(path: Path, ending: str) -> str:
+    """The part with the list of sheets; empty if the file has none of that ending."""
+    with open_parts(path) as archive:
+        part = first_of(archive, "", "officeDocument") or ""
+    return part if part.startswith("xl/") and part.endswith(ending) else ""
+
+
+def sheet_records(path: Path, kind: FileFormat, contract: Contract, settings: IngestSettings) -> SheetRecords:
+    """The records of the one sheet that a contract takes.
+
+    Raises:
+        FileRefusedError: the workbook is broken, encrypted, or too large, or it is unclear which sheet is meant.
+    """
+    if kind is not FileFormat.XLS:
+        with open_parts(path) as archive:
+            verify(archive, allowed_bytes(path.stat().st_size, settings))
+    named = path.with_name(f"workbook.{kind}")  # the library chooses its reader by the ending
+    with _calamine_errors():
+        named.symlink_to(path.name)
+        try:
+            workbook = calamine.CalamineWorkbook.from_path(str(named))
+        finally:
+            named.unlink()
+        name = _chosen(workbook.sheets_metadata, contract.dialect.sheet)
+    scan = _scan(path, kind, name)
+    with _calamine_errors():
+        sheet = workbook.get_sheet_by_name(name)
+    rows = _Rows(sheet, scan, contract, settings.max_columns)
+    records = SheetRecords(iter(()))
+    records.lines = rows.lines(records.undecoded)
+    return records
+
+
+def _scan(path: Path, kind: FileFormat, sheet: str) -> SheetScan:
+    if kind is FileFormat.XLS:
+        return sheet_binary.scan_xls(path, sheet)
+    with open_parts(path) as archive:
+        match kind:
+            case FileFormat.XLSX:
+                return sheet_xml.scan_xlsx(archive, _main_part(path, ".xml"), sheet)
+            case FileFormat.XLSB:
+                return sheet_binary.scan_xlsb(archive, _main_part(path, ".bin"), sheet)
+            case _:
+                return sheet_xml.scan_ods(archive, sheet)
+
+
+def _chosen(sheets: list[calamine.SheetMetadata], wanted: str | None) -> str:
+    """The name of the sheet to read: the one that the contract names, or the only visible one."""
+    tables = [sheet for sheet in sheets if sheet.typ == calamine.SheetTypeEnum.WorkSheet]
+    if wanted is not None:
+        # Excel does not distinguish names by case.
+        found = [sheet.name for sheet in tables if sheet.name.casefold() == wanted.casefold()]
+        if len(found) != 1:
+            raise FileRefusedError.for_code(Code.UNCLEAR_SHEET, "missing", sheet=wanted, sheets=_names(tables))
+        return found[0]
+    shown = [sheet for sheet in tables if sheet.visible == calamine.SheetVisibleEnum.Visible]
+    if len(shown) != 1:
+        raise FileRefusedError.for_code(
+            Code.UNCLEAR_SHEET, "several" if shown else "hidden", sheets=_names(shown or tables)
+        )
+    return shown[0].name
+
+
+def _names(sheets: list[calamine.SheetMetadata]) -> str:
+    most = 20
+    shown = ", ".join(f"'{visible(sheet.name[:60])}'" for sheet in sheets[:most])
+    return (shown or "none") + (f" and {len(sheets) - most} more" if len(sheets) > most else "")
+
+
+class _Rows:
+    """The rows of a sheet with its header, which is the first row that is not empty."""
+
+    def __init__(self, sheet: calamine.CalamineSheet, scan: SheetScan, contract: Contract, max_columns: int) -> None:
+        self._sheet, self._scan, self._contract = sheet, scan, contract
+        self._first_column = (sheet.start or (0, 0))[1]
+        self._header_row, header = self._header()
+        nameless = {at for at, name in enumerate(header) if not name}
+        self._positions = [at for at in range(len(header)) if at not in nameless or self._is_used(at)]
+        names = [header[at] for at in self._positions]
+        refuse_nul(names)
+        self._columns = map_columns(names, contract, max_columns)
+        self._keeps_unknown = {at for at, _ in self._columns.extra}
+
+    def _header(self) -> tuple[int, list[str]]:
+        for row, cells in enumerate(self._sheet.iter_rows()):
+            faults = self._scan.faults.get(row, {})
+            if faults or any(cell != "" for cell in cells):
+                if faults:
+                    column, fault = next(iter(sorted(faults.items())))
+                    where = f"the cell of row {row + 1:,}, column {column + 1} holds {fault.shown or 'no value'}"
+                    raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "header", reason=f"{where}.")
+                return row, [_name(self._scan.texts.get((row, at + self._first_column), cell))
+                             for at, cell in enumerate(cells)]  # fmt: skip
+        raise FileRefusedError.for_code(Code.NO_ROWS)
+
+    def _is_used(self, at: int) -> bool:
+        column = at + self._first_column
+        has_fault = any(column in faults for faults in self._scan.faults.values())
+        return has_fault or any(at < len(cells) and cells[at] != "" for cells in self._sheet.iter_rows())
+
+    def lines(self, undecoded: dict[int, Undecoded]) -> Iterator[bytes]:
+        """A line for each row of the sheet, blank for an empty one; the reasons of refused rows go to `undecoded`."""
+        yield b"\n" * (self._header_row + 1)
+        number = 0
+        for row, cells in enumerate(self._sheet.iter_rows()):
+            if row <= self._header_row:
+                continue
+            faults = self._scan.faults.get(row, {})
+            if not faults and not any(cell != "" for cell in cells):
+                yield b"\n"
+                continue
+            number += 1
+            record, reason = _Record(self._scan, row, faults), None
+            members: dict[str, Any] = {}
+            for at, (position, name, own) in enumerate(
+                zip(self._positions, self._columns.given, self._columns.names, strict=True)
+            ):
+                column = None if own is None else self._contract.by_name[own]
+                cell = record.member(cells[position], position + self._first_column, column)
+                if isinstance(cell, Fault):
+                    members[name] = cell.shown
+                    if own is not None or (at in self._keeps_unknown and cell.code is not Code.ERROR_CELL):
+                        reason = reason or Undecoded(cell.code, self._explained(cell, name, column), own)
+                else:
+                    members[name] = cell
+            line = orjson.dumps(members)
+            if reason is not None:
+                undecoded[number] = reason
+            yield line + b"\n" if reason is None else b"[" + line + b"]\n"
+
+    def _explained(self, fault: Fault, name: str, column: Column | None) -> str:
+        name, value = visible(name), visible(fault.shown)
+        match fault.code:
+            case Code.ERROR_CELL:
+                return message(Code.ERROR_CELL, name=name, value=value)
+            case Code.UNCALCULATED_FORMULA:
+                return message(Code.UNCALCULATED_FORMULA, name=name)
+            case Code.INEXACT_NUMBER:
+                return message(Code.INEXACT_NUMBER, name=name, value=value)
+            case Code.BAD_DATE:
+                return message(Code.BAD_DATE, "number in a workbook", name=name, value=value)
+            case Code.BAD_TIMESTAMP:
+                return message(Code.BAD_TIMESTAMP, "number in a workbook", name=name, value=value)
+            case _:
+                return explain(fault.code, self._contract, column.name if column else None, fault.shown)
+
+
+def _name(value: Any) -> str:
+    text = _text(value, None)
+    return "" if text is None or isinstance(text, Fault) else text
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A row that is being read."""
+
+    scan: SheetScan
+    row: int
+    faults: dict[int, Fault]
+
+    def member(self, value: Any, at: int, column: Column | None) -> Any:
+        """The member of the record for a cell, or why it has none."""
+        if (fault := self.faults.get(at)) is not None:
+            return fault
+        if self.scan.texts and (text := self.scan.texts.get((self.row, at))) is not None:
+            value = text
+        if value == "":
+            return None
+        if self._is_no_moment(value, at):
+            return Fault(_date_code(column), str(value))
+        if column is not None and column.type.is_temporal and isinstance(value, int | float):
+            return Fault(_date_code(column), _shown(value))
+        if column is not None and column.type.is_document:
+            return _document(value)
+        return _text(value, column)
+
+    def _is_no_moment(self, value: Any, at: int) -> bool:
+        """Whether the library made a date or time of a number that is none in Excel."""
+        if not isinstance(value, date | time) or not self.scan.is_unusual(self.row, at):
+            return False
+        return isinstance(value, time) or (value.date() if isinstance(value, datetime) else value) == _DAY_59
+
+
+def _date_code(column: Column | None) -> Code:
+    return Code.BAD_TIMESTAMP if column is not None and column.type.has_time else Code.BAD_DATE
+
+
+def _document(value: Any) -> Any:
+    """A cell of a JSON column: a text is JSON, as in CSV."""
+    if not isinstance(value, str):
+        text = _text(value, None)
+        return orjson.Fragment(text) if isinstance(text, str) and isinstance(value, bool | int | float) else text
+    if not value.strip(BLANKS):
+        return None
+    if not kept_by_jsonb(value):
+        return Fault(Code.BAD_JSON, value)
+    return orjson.Fragment(value.translate(_ONE_LINE))
+
+
+def _text(value: Any, column: Column | None) -> str | Fault | None:
+    """The text that CSV would hold for a cell."""
+    match value:
+        case "":
+            return None
+        case str():
+            return value
+        case bool():
+            return "true" if value else "false"
+        case int() | float():
+            return _number(value, column)
+        case datetime():
+            is_day = (
+                column is not None and column.type.is_temporal and not column.type.has_time and value.time() == time()
+            )
+            return value.date().isoformat() if is_day else value.isoformat()
+        case timedelta():
+            return _duration(value)
+        case _:
+            return str(value.isoformat())
+
+
+def _number(value: float, column: Column | None) -> str | Fault:
+    is_double = column is not None and column.type.is_double
+    if not math.isfinite(value):
+        return Fault(Code.INEXACT_NUMBER, repr(value))
+    if abs(value) >= _EXACT and not is_double:
+        return Fault(Code.INEXACT_NUMBER, _shown(value))
+    return _shown(value)
+
+
+def _shown(value: float) -> str:
+    """A number in full: 12 and not 12.0, 0.0000001 and not 1e-07."""
+    if isinstance(value, int) or (value.is_integer() and abs(value) < _EXACT):
+        return str(int(value))
+    text = repr(value)
+    return format(Decimal(text), "f") if "e" in text and math.isfinite(value) else text
+
+
+def _duration(value: timedelta) -> str:
+    """Hours, minutes and seconds with their fraction, as for a duration of Parquet."""
+    seconds, micro = divmod(abs(value) // timedelta(microseconds=1), 10**6)
+    minutes, second = divmod(seconds, 60)
+    fraction = f".{micro:06}".rstrip("0") if micro else ""
+    return f"{'-' if value < timedelta() else ''}{minutes // 60:02}:{minutes % 60:02}:{second:02}{fraction}"
+
+
+@contextmanager
+def _calamine_errors() -> Iterator[None]:
+    """Errors of the library as refusals; a panic of its Rust code is no `Exception`."""
+    try:
+        yield
+    except calamine.PasswordError as error:
+        raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted") from error
+    except FileRefusedError:
+        raise
+    except Exception as error:
+        raise unreadable(error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise unreadable("a part of it breaks the rules of its format") from error
