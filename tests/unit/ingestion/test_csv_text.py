@@ -141,3 +141,17 @@ def test_sniff_refuses_a_header_that_cannot_be_read(tmp_path: Path, contract_of,
     with pytest.raises(FileRefusedError) as caught:
         sniff(path, contract_of(), 1000)
     assert caught.value.code is code
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        ('1,"open\n2,' + "x" * 300 + "\n3,c\n", [(1, Code.BROKEN_QUOTE), (2, Code.ROW_TOO_LONG), (3, None)]),
+        ('"1\n2",' + "x" * 300 + "\n3,c\n", [(1, Code.ROW_TOO_LONG), (3, None)]),
+    ],
+)
+def test_a_line_over_the_limit_is_never_read_without_its_end(tmp_path: Path, content: str, expected: list) -> None:
+    path = tmp_path / "text"
+    path.write_text(content)
+    for syntax in (CsvSyntax(","), CsvSyntax(",", escape="\\")):
+        assert [(one.line, one.code) for one in read_records(path, syntax, 2, 100)] == expected
