@@ -18,13 +18,15 @@ from include.contracts.model import Cleaning, Column
 from include.contracts.paths import is_path
 from include.contracts.problems import nearest
 from include.contracts.quality import allowed_values
+from include.contracts.source_names import exact
 
 if TYPE_CHECKING:
     from open_data_contract_standard.model import CustomProperty, SchemaProperty
 
     from include.contracts.problems import Findings
 
-_CUSTOM = ("cleaning", "derived", "enriched", "formats", "partition", "path", "sample")
+_CUSTOM = ("cleaning", "derived", "enriched", "formats", "partition", "path", "sample", "sourceName")
+_MOST_ALIASES, _LONGEST_ALIAS = 100, 1000
 
 # Keys for a behaviour that this pipeline does not have, with what to write instead.
 _REFUSED = {
@@ -197,6 +199,8 @@ def _with_custom(column: Column, customs: list[CustomProperty], path: str, findi
                 column = replace(column, path=_path(value, f"{where}.value", findings))
             case "sample":
                 column = replace(column, sample=_expression(value, f"{where}.value", findings))
+            case "sourceName":
+                column = replace(column, source_names=_source_names(value, f"{where}.value", findings))
             case _ if custom.vendor is None:
                 findings.add(
                     f"{where}.property", f"'{custom.property}' is not known", nearest(custom.property, _CUSTOM)
@@ -237,6 +241,17 @@ def _formats(column: Column, value: object, path: str, findings: Findings) -> tu
         if problem := format_problem(form, column.type):
             findings.add(f"{path}[{index}]", f"'{form}': {problem}", "correct the format, or the column's physicalType")
     return tuple(form for form in forms if format_problem(form, column.type) is None)
+
+
+def _source_names(value: object, path: str, findings: Findings) -> tuple[str, ...]:
+    names = [value] if isinstance(value, str) else _texts(value)
+    if names is None or not all(exact(name) and len(name) <= _LONGEST_ALIAS and "\0" not in name for name in names):
+        remedy = 'write the word of the file\'s header, such as "% Rabatt", or a list of such words'
+        findings.add(path, "not a name of a column in files", remedy)
+        return ()
+    if len(names) > _MOST_ALIASES:
+        findings.add(path, f"{len(names):,} names", f"write at most {_MOST_ALIASES}")
+    return tuple(names)
 
 
 def _path(value: object, path: str, findings: Findings) -> str | None:

@@ -6,13 +6,14 @@ lists). What does not: reading YAML (`reader`), drafting one (`draft`), processi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from include.contracts.dialect import Dialect
+from include.contracts.number_format import NumberFormat
 from include.contracts.paths import path_steps
 from include.contracts.types import ColumnType as ColumnType  # noqa: PLC0414, TC001 (a name of the model; `codec` reads it)
 
@@ -95,6 +96,8 @@ class Column:
     beside ISO 8601. A column with a `path` is found in nested data by that path, not by its name. A `derived` column is
     not read from the file: it is a DuckDB expression over the others. An `enriched` column is not read either: another
     system gives its values. `partition` names the folder of the object's key that gives a column its value.
+    `source_names` are names that files may have for it beside its own. `true_words` and `false_words` are added to the
+    usual ones. `numbers` is how the cells of a text table write its numbers; only a reader of such a table sets it.
     `sample` is a DuckDB expression too; only the sample generator uses it, to write values that obey the row rules.
     """
 
@@ -120,6 +123,10 @@ class Column:
     partition: str | None = None
     examples: tuple[str, ...] = ()
     sample: str | None = None
+    source_names: tuple[str, ...] = ()
+    true_words: tuple[str, ...] = ()
+    false_words: tuple[str, ...] = ()
+    numbers: NumberFormat = field(default_factory=NumberFormat)
 
     @property
     def is_sent(self) -> bool:
@@ -263,6 +270,17 @@ class Contract:
     def key_columns(self) -> tuple[Column, ...]:
         """The columns of the contract that are its key; none if rows are appended."""
         return () if self.appends else tuple(self.by_name[name] for name in self.key)
+
+    @cached_property
+    def of_text_table(self) -> Contract:
+        """The contract for reading a CSV file, whose cells are written as the dialect says.
+
+        Values of JSON and Parquet are numbers by their own grammar, whatever the dialect is.
+        """
+        numbers = self.dialect.numbers
+        if numbers.is_usual:
+            return self
+        return replace(self, columns=tuple(replace(column, numbers=numbers) for column in self.columns))
 
     @cached_property
     def source_columns(self) -> tuple[Column, ...]:

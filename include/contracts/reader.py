@@ -7,7 +7,7 @@ column (`columns`), checks (`quality`), expressions (`expressions`).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from include.contracts.column_names import matching
 from include.contracts.columns import compile_column
+from include.contracts.dialect import check_header
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
@@ -23,6 +24,7 @@ from include.contracts.model import APPEND_KEY, Column, Contract, Expectation, M
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
 from include.contracts.reserved import RESERVED_DATASETS
+from include.contracts.source_names import exact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,9 +111,14 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     }
     columns = tuple(column for column in by_path.values() if column is not None)
     _check_unique_names(properties, findings)
+    _check_source_names({path: column for path, column in by_path.items() if column is not None}, findings)
     own = read_properties(model, findings)
     options = own.ingestion
     key = _key(properties, options, findings)
+    columns = tuple(
+        replace(column, true_words=own.dialect.true_values, false_words=own.dialect.false_values) for column in columns
+    )
+    check_header(own.dialect, columns, findings)
     _check_newest(options, {column.name: column for column in columns}, findings)
     _check_key_column(model, own.dialect.key_column, columns, findings)
     _check_key_types(properties, columns, findings)
@@ -186,6 +193,24 @@ def _check_unique_names(properties: list[SchemaProperty], findings: Findings) ->
         if name in seen:
             findings.add(f"schema[0].properties[{index}].name", f"a second column '{prop.name}'", "remove or rename it")
         seen.add(name)
+
+
+def _check_source_names(columns: dict[str, Column], findings: Findings) -> None:
+    """A name of a file stands for one column, which is in files."""
+    seen: dict[str, str] = {}
+    for path, column in columns.items():
+        if column.source_names and not column.is_sent:
+            findings.add(path, f"'{column.name}' is not in files, so it has no sourceName", "remove the sourceName")
+        for name in map(exact, column.source_names):
+            other = seen.setdefault(name, column.name)
+            if other != column.name:
+                findings.add(path, f"the sourceName '{name}' is that of {other} too", "give it to one column")
+    own = {column.name: column for column in columns.values()}
+    for name, holder in seen.items():
+        if name != holder and name in own and not own[name].source_names:
+            where = next(path for path, column in columns.items() if column.name == name)
+            remedy = f"give '{name}' a sourceName too, or leave that one out"
+            findings.add(where, f"files could not name '{name}': it is a sourceName of {holder}", remedy)
 
 
 def _key(properties: list[SchemaProperty], options: IngestionOptions, findings: Findings) -> tuple[str, ...]:

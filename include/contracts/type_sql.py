@@ -40,40 +40,55 @@ def bare(text: str) -> str:
     return f"nullif(trim({text}, ' \t\r\n'), '')"
 
 
+def plain_number(column: Column, text: str) -> str:
+    """A text without blanks at its ends; a number that is written as the column's numbers are, with a point alone.
+
+    Null if the text is not written so.
+    """
+    given, form = bare(text), column.numbers
+    if form.is_usual:
+        return given
+    from include.contracts.expressions import literal  # imports DuckDB
+
+    plain = f"replace({given}, {literal(form.thousands)}, '')" if form.thousands else given
+    plain = f"replace({plain}, {literal(form.decimal)}, '.')"
+    if form.trailing_minus:
+        plain = rf"regexp_replace({plain}, '^(.*)-$', '-\1')"
+    return f"(CASE WHEN regexp_full_match({given}, {literal(form.pattern)}) THEN {plain} END)"
+
+
 # Values: the typed value of a text, null where it cannot be read.
 
 
-def read_integer(_: Column, text: str) -> str:
+def read_integer(column: Column, text: str) -> str:
     """A whole number."""
-    given = bare(text)
+    given = plain_number(column, text)
     whole = f"TRY_CAST(regexp_extract({given}, '^[^.]*') AS BIGINT)"
     return f"CASE WHEN regexp_full_match({given}, '{INTEGER}') THEN {whole} END"
 
 
 def read_number(column: Column, text: str) -> str:
     """A number of the column's precision and scale."""
-    given = bare(text)
+    given = plain_number(column, text)
     plain = _without_exponent(given)
     is_kept = f"regexp_full_match({given}, '{FLOAT}') AND NOT {_has_more_decimals(plain, column.scale)}"
     return f"CASE WHEN {is_kept} THEN TRY_CAST({plain} AS {column.duckdb_type}) END"
 
 
-def read_float(_: Column, text: str) -> str:
+def read_float(column: Column, text: str) -> str:
     """A double."""
-    given = bare(text)
+    given = plain_number(column, text)
     # A cast turns a number that is too large into infinity, and one that is too small into zero.
     read = f"TRY_CAST({given} AS DOUBLE)"
     is_kept = f"isfinite({read}) AND NOT ({read} = 0 AND regexp_matches({given}, '{NOT_ZERO}'))"
     return f"CASE WHEN regexp_full_match({given}, '{FLOAT}') AND {is_kept} THEN {read} END"
 
 
-def read_boolean(_: Column, text: str) -> str:
+def read_boolean(column: Column, text: str) -> str:
     """True or false, from one of the words."""
-    given = bare(text)
-    return (
-        f"CASE WHEN lower({given}) IN {_words(TRUE_WORDS)} THEN true "
-        f"WHEN lower({given}) IN {_words(FALSE_WORDS)} THEN false END"
-    )
+    given = f"lower({bare(text)})"
+    true, false = TRUE_WORDS + column.true_words, FALSE_WORDS + column.false_words
+    return f"CASE WHEN {given} IN {_words(true)} THEN true WHEN {given} IN {_words(false)} THEN false END"
 
 
 def read_uuid(_: Column, text: str) -> str:
@@ -111,8 +126,9 @@ def number_faults(code: Code, shape: str) -> FindFaults:
     """The faults of a number. `code` is that of a text with another shape; the others are out of range."""
 
     def faults(column: Column, text: str, value: str) -> list[Fault]:
-        given = bare(text)
-        found = [(code, f"{given} IS NOT NULL AND NOT regexp_full_match({given}, '{shape}')")]
+        given = plain_number(column, text)
+        is_other = f"NOT coalesce(regexp_full_match({given}, '{shape}'), false)"
+        found = [(code, f"{bare(text)} IS NOT NULL AND {is_other}")]
         if column.type.has_scale:
             more = _has_more_decimals(_without_exponent(given), column.scale)
             found.append((Code.TOO_MANY_DECIMALS, f"{given} IS NOT NULL AND {more}"))
@@ -198,4 +214,4 @@ def _format_branch(column: Column, given: str, form: str) -> str:
 
 
 def _words(words: tuple[str, ...]) -> str:
-    return "(" + ", ".join(f"'{word}'" for word in words) + ")"
+    return "(" + ", ".join("lower('" + word.replace("'", "''") + "')" for word in words) + ")"

@@ -90,11 +90,14 @@ def decimal(column: Column, value: Any) -> Decimal:
     return Decimal((sign, digits or (0,), exponent))
 
 
-def truth(_: Column, value: Any) -> bool:
+def truth(column: Column, value: Any) -> bool:
     """True or false, from one of the words that files may use."""
     word = str(value).strip().lower()
-    if word in TRUE_WORDS or word in FALSE_WORDS:
-        return word in TRUE_WORDS
+    true, false = ({one.lower() for one in words} for words in (column.true_words, column.false_words))
+    if word in true.union(TRUE_WORDS):
+        return True
+    if word in false.union(FALSE_WORDS):
+        return False
     raise ValueError(value)
 
 

@@ -29,6 +29,7 @@ class Code(StrEnum):
     BAD_JSON = "bad-json"
     BAD_TEXT = "bad-text"
     OUT_OF_RANGE = "out-of-range"
+    IMPLAUSIBLE_DATE = "implausible-date"
     TOO_MANY_DECIMALS = "too-many-decimals"
     TOO_SHORT = "too-short"
     TOO_LONG = "too-long"

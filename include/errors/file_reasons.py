@@ -129,14 +129,16 @@ FILES = {
     Code.UNDECLARED_ENCODING: Reason(
         Kind.FILE,
         "Undeclared encoding",
-        "Not UTF-8, and no byte order mark. The message has the first such byte, its line and likely encodings.",
-        "Write the file as UTF-8, or as UTF-16 or UTF-32 with a byte order mark.",
+        "Not UTF-8, no byte order mark, and no `encoding` in the contract. The message has the first such byte, its "
+        "line, likely encodings and the line to add to the contract.",
+        "Write the file as UTF-8, or declare its encoding in the contract.",
         "Byte 0x{byte:02x} in line {line:,} (byte {position:,} of the text) is not UTF-8, nor is any other byte "
-        "outside ASCII.{likely}",
+        "outside ASCII.{likely} Declare its encoding under customProperties of the contract: {declaration}",
         {
             "no mark": Variant(
                 "Byte {position} of the text, in line 1, is 0x{byte:02x}: it looks like {encoding} without a byte "
-                "order mark."
+                "order mark. Write the file with the mark, or declare its encoding under customProperties of the "
+                "contract: {declaration}"
             )
         },
     ),

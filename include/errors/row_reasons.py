@@ -19,22 +19,24 @@ CELLS = {
         Kind.CELL,
         "Not a whole number",
         "The text is not a whole number.",
-        "Digits with an optional sign; after a point only zeros. No exponent or thousands separators.",
-        "{value} is not a whole number.",
+        "Digits with an optional sign; after a point only zeros. No exponent. Thousands separators only as the "
+        "`dialect` of the contract says.",
+        "{value} is not a whole number{expected}.",
     ),
     Code.BAD_NUMBER: Reason(
         Kind.CELL,
         "Not a number",
         "The text is not a number; NaN and infinity neither.",
-        "Digits with a decimal point; `1e3` is read, `1,5` and `$5` are not.",
-        "{value} is not a number.",
+        "Digits with a decimal point; `1e3` is read, `$5` is not. `1,5`, `1.234,50` and `5-` are read if the `dialect` "
+        "of the contract says so.",
+        "{value} is not a number{expected}.",
     ),
     Code.BAD_BOOLEAN: Reason(
         Kind.CELL,
         "Not true or false",
-        "Not true, t, yes, y, 1, false, f, no, n or 0.",
+        "Not true, t, yes, y, 1, false, f, no, n or 0, nor a word of the contract's `dialect`.",
         "Send one of these.",
-        "{value} is neither true nor false (true, t, yes, y, 1; false, f, no, n, 0).",
+        "{value} is neither true nor false (true, t, yes, y, 1; false, f, no, n, 0{expected}).",
     ),
     Code.BAD_DATE: Reason(
         Kind.CELL,
@@ -106,6 +108,13 @@ CELLS = {
         "Correct the value, or the bounds.",
         "{value} is out of range{expected}.",
         {"parquet": Variant("{name} holds a value that its type does not have, such as a time of day after 24 hours.")},
+    ),
+    Code.IMPLAUSIBLE_DATE: Reason(
+        Kind.CELL,
+        "Implausible date",
+        "A date or time before 1900, in a column without a `minimum`. Software writes such dates where it has none.",
+        "Correct the value, or send nothing. If the column has such dates, give it a `minimum`, as `1800-01-01`.",
+        "{value} is before 1900; if this column has such dates, give it a minimum in the contract.",
     ),
     Code.TOO_MANY_DECIMALS: Reason(
         Kind.CELL,
@@ -187,16 +196,18 @@ ROWS = {
         "Double quotes inside quotes.",
         "A quote is opened and not closed.",
         {
+            "escape": Variant("The escape character {sign} ends the file, with nothing after it."),
             "unescaped": Variant(
                 'A quote is inside a field and not escaped; quote the field and write "" for the quote.'
-            )
+            ),
         },
     ),
     Code.REPEATED_HEADER: Reason(
         Kind.ROW,
         "Header repeated",
-        "A record repeats the header: several files were joined.",
-        "Join files without their headers.",
+        "A record repeats the header: several files were joined. Or the file has a header, and `dialect` says that it "
+        "has none.",
+        "Join files without their headers, or correct `header`.",
         "The record is the header again: the file was put together from several.",
     ),
     Code.BAD_ROW_JSON: Reason(
@@ -265,10 +276,14 @@ ROWS = {
     Code.BAD_ENCODING: Reason(
         Kind.ROW,
         "Not UTF-8",
-        "Bytes that are not UTF-8 in a UTF-8 file, or half a surrogate pair in UTF-16.",
-        "Write the file in one encoding.",
+        "Bytes that are not UTF-8 in a UTF-8 file, or that the contract's encoding lacks; half a surrogate pair in "
+        "UTF-16.",
+        "Write the file in one encoding, and declare that one.",
         "Byte 0x{byte:02x} at character {position} is not UTF-8.",
         {
+            "declared": Variant(
+                "Byte 0x{byte:02x} at character {position} is no character of the encoding that the contract declares."
+            ),
             "half pair": Variant("Half of a surrogate pair at character {position} is no character."),
             "parquet": Variant("{name} holds bytes that are not UTF-8; write text as UTF-8."),
             "message": Variant("Byte 0x{byte:02x} at position {position} of {size} is not UTF-8."),

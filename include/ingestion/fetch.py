@@ -9,19 +9,23 @@ from __future__ import annotations
 import codecs
 import errno
 import hashlib
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.errors import Code, PermanentError, RetryableError
 from include.errors.registry import message
 from include.ingestion.compression import CHUNK_BYTES, DAMAGES, damaged, expanded
 from include.ingestion.expansion import allowed_bytes, bounded
-from include.ingestion.records import FileEntry, FileRefusedError, Layout, SpooledFile
+from include.ingestion.readers.plain_lines import end_of_records, recoded, unmarked, with_empty_lines
+from include.ingestion.records import FileEntry, FileFormat, FileRefusedError, Layout, SpooledFile
 from include.stores.object_store import ObjectMissingError, ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
+    from include.contracts.dialect import Dialect
     from include.settings import IngestSettings
 
 
@@ -80,20 +84,29 @@ def copy_local(path: Path, folder: Path, settings: IngestSettings) -> SpooledFil
     return spool(expanded(path, "none"), folder / "raw")
 
 
-def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> SpooledFile:
+def plain_text(
+    raw: SpooledFile, layout: Layout, settings: IngestSettings, dialect: Dialect | None = None
+) -> SpooledFile:
     """The text of a CSV or JSON file as plain UTF-8: expanded and re-encoded where it is not that already.
+
+    The lines before and after the records of a CSV file are left out, as the contract's dialect says.
 
     Raises:
         FileRefusedError: it expands over the limit, the compressed data is damaged, or the text is not in its encoding.
     """
     with raw.path.open("rb") as stream:
         marked = stream.read(3) == codecs.BOM_UTF8
-    if layout.compression == "none" and layout.encoding == "utf-8" and not marked:
+    is_table = dialect is not None and layout.format is FileFormat.CSV
+    skipped, footer = (dialect.skip_lines, dialect.footer_lines) if dialect and is_table else (0, 0)
+    if layout.compression == "none" and layout.encoding == "utf-8" and not (marked or skipped or footer):
         return raw
     chunks = bounded(expanded(raw.path, layout.compression), allowed_bytes(raw.size_bytes, settings))
-    chunks = _recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else _unmarked(chunks)
+    chunks = unmarked(recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else chunks)
+    if skipped:
+        chunks = with_empty_lines(chunks, skipped)
     try:
-        return spool(chunks, raw.path.with_name("plain"))
+        plain = spool(chunks, raw.path.with_name("plain"))
+        return _without_footer(plain, footer, skipped) if footer else plain
     except DAMAGES as error:
         raise damaged(layout.compression, error) from error
     except UnicodeDecodeError as error:
@@ -102,18 +115,11 @@ def plain_text(raw: SpooledFile, layout: Layout, settings: IngestSettings) -> Sp
         ) from error
 
 
-def _unmarked(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The chunks without the byte order mark, which some readers do not remove."""
-    for at, chunk in enumerate(chunks):
-        yield chunk.removeprefix(codecs.BOM_UTF8) if at == 0 else chunk
-
-
-def _recoded(chunks: Iterable[bytes], encoding: str) -> Iterator[bytes]:
-    # Half of a surrogate pair, as in a text that was cut, becomes bytes for which only its own line is refused.
-    decoder = codecs.getincrementaldecoder(encoding)("surrogatepass")
-    for chunk in chunks:
-        yield decoder.decode(chunk).encode("utf-8", "surrogatepass")
-    yield decoder.decode(b"", final=True).encode("utf-8", "surrogatepass")
+def _without_footer(plain: SpooledFile, lines: int, skipped: int) -> SpooledFile:
+    """The text without its last lines, which are none of the first `skipped` ones."""
+    size = end_of_records(plain.path, lines, skipped)
+    os.truncate(plain.path, size)
+    return replace(plain, size_bytes=size)
 
 
 def spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:

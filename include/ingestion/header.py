@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
-from include.contracts.column_names import avro_name, hashed, matching, table_column
+from include.contracts.column_names import hashed, matching, table_column
 from include.contracts.model import Contract, UnknownColumns
+from include.contracts.source_names import SourceNames
 from include.errors import Code
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from include.contracts.model import Column
 
@@ -56,7 +57,7 @@ def map_columns(
     records_alone: bool = False,
     placed: Mapping[str, tuple[str, ...]] = MappingProxyType({}),
 ) -> ColumnMap:
-    """Match a file's column names with the contract's: order, case, spaces and dashes do not matter.
+    """Match a file's column names with the contract's, by `SourceNames`; their order does not matter.
 
     Args:
         given: the names in the file.
@@ -72,8 +73,8 @@ def map_columns(
     """
     if len(given) > max_columns:
         raise FileRefusedError.for_code(Code.TOO_MANY_COLUMNS, columns=len(given), limit=max_columns)
-    wanted = wanted_columns(contract, placed)
-    names = tuple(column_of(name, wanted) for name in given)
+    wanted = SourceNames.of(contract.columns, placed)
+    names = tuple(map(wanted.column_of, given))
     evolves = contract.unknown_columns is UnknownColumns.EVOLVE
     known = [(name, own) for name, own in zip(names, given, strict=True) if name is not None]
     _refuse_duplicates([key for key, _ in known], [own for _, own in known])
@@ -105,33 +106,19 @@ def added_column(header: str, contract: Contract) -> str:
 
 def unmatched(
     given: Iterable[str], contract: Contract, placed: Mapping[str, tuple[str, ...]] = MappingProxyType({})
-) -> list[str]:
-    """The contract's columns that none of the names matches, without those of `placed`."""
-    wanted = wanted_columns(contract, placed)
-    found = {column_of(name, wanted) for name in given}.union(placed)
-    return [column.name for column in contract.source_columns if column.name not in found]
+) -> dict[str, Column]:
+    """The contract's columns that none of the names matches, without those of `placed`.
+
+    Each is given by a name that files may give it.
+    """
+    names = SourceNames.of(contract.columns, placed)
+    found = set(map(names.column_of, given)).union(placed)
+    return {names.header_of(column): column for column in contract.source_columns if column.name not in found}
 
 
 def count_known(given: Iterable[str], contract: Contract) -> int:
     """How many of the contract's columns a header names."""
-    wanted = wanted_columns(contract)
-    return len({column_of(name, wanted) for name in given} - {None})
-
-
-def column_of(header: str, wanted: Mapping[str, str]) -> str | None:
-    """The contract's column that a header names: by its letters, or by the name that a drafted contract gives it."""
-    name = wanted.get(matching(header))
-    return name if name is not None else wanted.get(matching(table_column(header)))
-
-
-def wanted_columns(contract: Contract, placed: Container[str] = ()) -> dict[str, str]:
-    """The contract's columns by the normalised form of their names, and of the names that Avro gives them.
-
-    Those of `placed` are left out.
-    """
-    columns = [column for column in contract.source_columns if column.name not in placed]
-    by_avro = {matching(avro_name(column.name)): column.name for column in columns if not column.name.isascii()}
-    return by_avro | {matching(column.name): column.name for column in columns}
+    return len(set(map(SourceNames.of(contract.columns).column_of, given)) - {None})
 
 
 def refuse_nul(given: Sequence[str]) -> None:

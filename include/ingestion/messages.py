@@ -55,6 +55,11 @@ def explain_unwritable(code: Code, name: str) -> str:
 def _expected(code: Code, column: Column) -> str:
     """What the column adds to the message of a cell; empty for most codes."""
     match code:
+        case Code.BAD_INTEGER | Code.BAD_NUMBER:
+            return _or_numbers(column)
+        case Code.BAD_BOOLEAN:
+            words = (column.true_words, column.false_words)
+            return "".join(f"; {', '.join(some)}" for some in words if some)
         case Code.BAD_DATE:
             return _or_formats(column)
         case Code.BAD_TIMESTAMP:
@@ -77,6 +82,16 @@ def _range(column: Column) -> str:
     )
     bounds = " and ".join(part for part in (low, high) if part)
     return f": it must be {bounds}" if bounds else f" for {column.postgres_type}"
+
+
+def _or_numbers(column: Column) -> str:
+    form = column.numbers
+    if form.is_usual:
+        return ""
+    parts = [f"decimal mark '{form.decimal}'"]
+    parts += [f"thousands separator '{form.thousands}' in groups of three digits"] if form.thousands else []
+    parts += ["a minus before or behind it"] if form.trailing_minus else []
+    return f" of the contract's dialect, as {form.example}: {', '.join(parts)}"
 
 
 def _or_formats(column: Column) -> str:

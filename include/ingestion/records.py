@@ -315,6 +315,10 @@ class Loaded:
     ignored: int | None = None
 
 
+class FallBackToSlowPath(Exception):  # noqa: N818 - not an error: the file may be good
+    """The fast path stops at a fault or at unusual content; the slow path (`row_by_row`) reads the file."""
+
+
 class FileRefusedError(Exception):
     """A whole file is refused and goes to quarantine with this reason. Not a fault of the pipeline.
 

@@ -18,6 +18,7 @@ from include.errors import Code
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+FIRST_PLAUSIBLE_DAY = "1900-01-01"
 _SPACES = ("' '", "chr(9)", "chr(10)", "chr(13)")
 
 
@@ -90,11 +91,19 @@ def value_checks(column: Column, value: str) -> list[RowCheck]:
             match = f"NOT regexp_full_match({value}, {literal(column.pattern)})"
             checks.append(RowCheck(Code.PATTERN_MISMATCH, match, column))
     checks.extend(RowCheck(code, broken, column) for code, broken in column.type.value_faults(value))
+    checks.extend(_plausible_checks(column, value))
     if column.allowed:
         as_text = value if column.type.is_text else f"{value}::VARCHAR"
         checks.append(RowCheck(Code.NOT_IN_LIST, f"{as_text} NOT IN {_words(column.allowed)}", column))
     checks.extend(_range_checks(column, value))
     return checks
+
+
+def _plausible_checks(column: Column, value: str) -> list[RowCheck]:
+    """A day before 1900 is seldom one: software writes year 1 for no date. A minimum says what the column may have."""
+    if not column.type.is_temporal or column.minimum is not None:
+        return []
+    return [RowCheck(Code.IMPLAUSIBLE_DATE, f"{value} < '{FIRST_PLAUSIBLE_DAY}'::{column.duckdb_type}", column)]
 
 
 def row_checks(contract: Contract) -> list[RowCheck]:

@@ -26,7 +26,6 @@ from include.ingestion.readers.row_by_row import read_column_rows, read_csv_rows
 from include.ingestion.readers.vectorised import (
     BATCH_ROWS,
     HEADER,
-    FallBackToSlowPath,
     typed_columns,
     typed_csv,
     validated_schema,
@@ -34,6 +33,7 @@ from include.ingestion.readers.vectorised import (
 from include.ingestion.readers.vectorised_json import typed_json
 from include.ingestion.records import (
     DuplicateContentError,
+    FallBackToSlowPath,
     FileFormat,
     FileRefusedError,
     Layout,

@@ -17,14 +17,16 @@ from tests.oracle.documents import Document, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
 from tests.oracle.inner_records import at_path, remainder
 from tests.oracle.names import column as evolved
-from tests.oracle.names import letters
+from tests.oracle.names import column_named, letters
 from tests.oracle.readers import Record, Source, message_record, read
+from tests.oracle.tables import usual_number
 from tests.oracle.values import BadCell, judged, parsed, text_of
 from tests.oracle.verdict import Fault, FileRefused, GoodRow, Value, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from include.contracts.dialect import Dialect
     from include.contracts.model import Column, Contract
 
 RESCUED = "_rescued"
@@ -134,12 +136,23 @@ def _identical(one: Mapping[str, Value], other: Mapping[str, Value]) -> bool:
 
 
 class Mapped(NamedTuple):
-    """The contract's column of each name in the file, and the unknown names."""
+    """The contract's column of each name in the file, and the unknown names.
+
+    `dialect` says how a text table writes numbers; other formats have their own grammar.
+    """
 
     known: Mapping[str, Column]
     extra: tuple[str, ...]
     at_paths: tuple[Column, ...] = ()
     key: str | None = None
+    dialect: Dialect | None = None
+
+    def cell(self, column: Column, raw: Raw) -> Raw:
+        """A value as its column reads it."""
+        numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
+        if self.dialect is None or column.type not in numbers or raw is None:
+            return raw
+        return usual_number(raw, self.dialect)
 
 
 def _columns(contract: Contract, source: Source) -> Mapped:
@@ -147,11 +160,11 @@ def _columns(contract: Contract, source: Source) -> Mapped:
     at_paths = tuple(column for column in contract.source_columns if source.is_nested and column.path)
     key = contract.dialect.key_column if source.is_keyed else None
     by_name = [column for column in contract.source_columns if column not in at_paths and column.name != key]
-    wanted = {letters(column.name): column for column in by_name}
-    known = {name: wanted[letters(name)] for name in source.header if letters(name) in wanted}
+    found = {name: column_named(name, by_name) for name in source.header}
+    known = {name: column for name, column in found.items() if column is not None}
     begun = {str(column.path).split(".")[0] for column in at_paths}
     extra = tuple(name for name in source.header if name not in known and name not in begun)
-    return Mapped(known, extra, at_paths, key)
+    return Mapped(known, extra, at_paths, key, contract.dialect if source.is_table else None)
 
 
 def _mapped(contract: Contract, source: Source) -> Mapped:
@@ -189,7 +202,7 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
     found: Found = []
     for column in contract.source_columns:
         try:
-            values[column.name] = judged(column, raw.get(column.name))
+            values[column.name] = judged(column, columns.cell(column, raw.get(column.name)))
         except BadCell as bad:
             values[column.name] = bad.value
             found.append((column.name, bad.code))

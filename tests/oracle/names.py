@@ -10,7 +10,9 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Iterable
+
+    from include.contracts.model import Column
 
 _DASHES = "-\u00ad\u058a\u05be\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
 _RESERVED = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
@@ -21,6 +23,16 @@ def letters(header: str) -> str:
     text = unicodedata.normalize("NFC", header.strip("\ufeff")).lower()
     words = "".join(" " if sign in _DASHES or sign == "_" or sign.isspace() else sign for sign in text).split()
     return unicodedata.normalize("NFC", "_".join(words))
+
+
+def column_named(header: str, columns: Iterable[Column]) -> Column | None:
+    """The contract's column that a header names: by the exact words of a source name, else by its own name."""
+    words = unicodedata.normalize("NFC", header.strip("\ufeff").strip())
+    sent = list(columns)
+    for one in sent:
+        if words in [unicodedata.normalize("NFC", alias.strip("\ufeff").strip()) for alias in one.source_names]:
+            return one
+    return next((one for one in sent if letters(one.name) == letters(header)), None)
 
 
 def column(header: str, taken: Container[str] = ()) -> str:

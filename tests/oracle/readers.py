@@ -5,14 +5,10 @@ What belongs here: everything about a file that needs no types. What does not: w
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import io
 import json
-import lzma
 import re
 import zipfile
-import zlib
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
@@ -21,20 +17,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zstandard
 
 from include.errors import Code
 from tests.oracle.binary_files import AVRO, ZIP, avro_records, columns, is_cut, sheet_rows
+from tests.oracle.contents import decoded, expanded
 from tests.oracle.csv_records import BROKEN_BYTE, line_end, records
 from tests.oracle.documents import NotJsonError, Number, Raw, Text, half_pair, parse, parse_from, repeats, spelled
 from tests.oracle.inner_records import inner_records
-from tests.oracle.names import letters
+from tests.oracle.names import column_named, letters
+from tests.oracle.tables import table_text
 from tests.oracle.values import text_of
 from tests.oracle.verdict import FileRefused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
+    from include.contracts.dialect import Dialect
     from include.contracts.model import Contract
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -67,6 +65,7 @@ class Source:
 
     header: tuple[str, ...]
     records: tuple[Record, ...]
+    is_table: bool = False
     is_nested: bool = False
     is_keyed: bool = False
 
@@ -77,7 +76,7 @@ def read(body: bytes, contract: Contract) -> Source:
     Raises:
         FileRefused: it cannot be read as a whole.
     """
-    content = _expanded(body)
+    content = expanded(body)
     if not content.removeprefix(b"\xef\xbb\xbf").strip(b" \t\r\n\0"):
         raise FileRefused(Code.EMPTY_FILE)
     if content.startswith(b"PAR1") and (b"\0" in content or len(content) < 12):
@@ -86,58 +85,10 @@ def read(body: bytes, contract: Contract) -> Source:
         return found
     if content.startswith(_FOREIGN):
         raise FileRefused(Code.UNKNOWN_FORMAT)
-    text = decoded(content)
+    text = decoded(content, contract.dialect.encoding)
     if not text.strip(" \t\r\n\0"):
         raise FileRefused(Code.EMPTY_FILE)
     return _reader(text, contract)(text, contract)
-
-
-def _expanded(body: bytes) -> bytes:
-    try:
-        if body.startswith(b"\x1f\x8b"):
-            return gzip.decompress(body)
-        if body.startswith(b"\x28\xb5\x2f\xfd"):
-            return _unzstd(body)
-        if body.startswith(b"BZh") and body[4:10] == b"1AY&SY":
-            return bz2.decompress(body)
-        if body.startswith(b"\xfd7zXZ\0"):
-            return lzma.decompress(body)
-    except (EOFError, OSError, ValueError, zlib.error, lzma.LZMAError, zstandard.ZstdError) as error:
-        raise FileRefused(Code.TRUNCATED_FILE) from error
-    return body
-
-
-def _unzstd(body: bytes) -> bytes:
-    content = b""
-    while body:
-        frame = zstandard.ZstdDecompressor().decompressobj()
-        content += frame.decompress(body)
-        if not frame.eof:
-            raise EOFError
-        body = frame.unused_data
-    return content
-
-
-def decoded(content: bytes) -> str:
-    """Decode text by its encoding. Bytes that are not UTF-8 become lone surrogates.
-
-    Raises:
-        FileRefused: the text is not UTF-8 and has no byte order mark.
-    """
-    if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
-        return content.decode("utf-32", "replace")
-    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return content.decode("utf-16", "replace")
-    if len(content) > 3 and len(content) % 2 == 0:
-        evens, odds = content[::2], content[1::2]
-        for zeros, others in ((odds, evens), (evens, odds)):
-            if zeros.count(0) > 0.7 * len(zeros) and others.count(0) == 0:
-                raise FileRefused(Code.UNDECLARED_ENCODING)
-    text = content.decode("utf-8", "surrogateescape")
-    is_utf8 = any(ord(sign) > 127 and not BROKEN_BYTE.match(sign) for sign in text)
-    if BROKEN_BYTE.search(text) and not is_utf8:
-        raise FileRefused(Code.UNDECLARED_ENCODING)
-    return text.removeprefix("\ufeff")
 
 
 def _reader(text: str, contract: Contract) -> Callable[[str, Contract], Source]:
@@ -155,14 +106,27 @@ def _reader_of_text(text: str, contract: Contract) -> Callable[[str, Contract], 
         if _whole_objects(first) or not (_whole_objects(start) or not _has_records(first, later)):
             return _ndjson
         return _json_document
-    known = {letters(column.name) for column in contract.source_columns}
     begun = {column.path.split(".")[0] for column in contract.source_columns if column.path}
     keys = [set(_LENIENT.decode(line)) for line in later if _is_object(line)]
-    is_row = any(begun & line or known & {letters(name) for name in line} for line in keys)
+    is_row = any(begun & line or _known(line, contract) for line in keys)
     if _ARRAY.match(start):
         return _ndjson if is_row and _is_json(first) else _json_document
-    names = {letters(name) for delimiter in DELIMITERS for name in next(records(start, delimiter)).fields}
-    return _ndjson if is_row and not known & names else _csv
+    if not contract.dialect.has_header:
+        return _csv
+    table, separator = table_text(text, contract.dialect)
+    firsts = [next(records(table, one, contract.dialect), None) for one in _delimiters(contract.dialect, separator)]
+    named = any(_known(record.fields, contract) for record in firsts if record is not None)
+    return _ndjson if is_row and not named else _csv
+
+
+def _known(names: Iterable[str], contract: Contract) -> set[str]:
+    found = (column_named(name, contract.source_columns) for name in names)
+    return {column.name for column in found if column is not None}
+
+
+def _delimiters(dialect: Dialect, separator: str | None) -> tuple[str, ...]:
+    given = dialect.delimiter or separator
+    return (given,) if given else DELIMITERS
 
 
 def _whole_objects(text: str) -> bool:
@@ -203,30 +167,49 @@ def _has_records(first: str, later: list[str]) -> bool:
 
 
 def _csv(text: str, contract: Contract) -> Source:
-    delimiter = _delimiter(text, contract)
-    header, *rows = records(text, delimiter)
-    if header.code:
-        raise FileRefused(header.code)
+    dialect = contract.dialect
+    text, separator = table_text(text, dialect)
+    own = dialect.header or tuple(column.name for column in contract.source_columns)
+    delimiter = _delimiter(text, contract, _delimiters(dialect, separator), own)
+    rows = list(records(text, delimiter, dialect, dialect.null_values))
+    if not rows:
+        raise FileRefused(Code.EMPTY_FILE)
+    header = own
+    if dialect.has_header:
+        first = next(records(text, delimiter, dialect))
+        if first.code:
+            raise FileRefused(first.code)
+        header, rows = first.fields, rows[1:]
     found = []
     for row, record in enumerate(rows, 1):
         width = len(record.fields)
-        many, few = width > len(header.fields), width < len(header.fields)
+        many, few = width > len(header), width < len(header)
         code = record.code or (Code.TOO_MANY_FIELDS if many else Code.TOO_FEW_FIELDS if few else None)
-        if not code and (record.fields[0].removeprefix("\ufeff"), *record.fields[1:]) == header.fields:
+        if not code and _is_header(record.fields, header, dialect):
             code = Code.REPEATED_HEADER
-        cells = {} if code else dict(zip(header.fields, record.fields, strict=True))
+        cells = {} if code else dict(zip(header, record.fields, strict=True))
         found.append(Record(row, record.line, cells, code))
-    return Source(header.fields, tuple(found))
+    return Source(header, tuple(found), is_table=True)
 
 
-def _delimiter(text: str, contract: Contract) -> str:
-    known = {letters(column.name) for column in contract.source_columns}
+def _is_header(fields: tuple[str, ...], header: tuple[str, ...], dialect: Dialect) -> bool:
+    """Whether a record repeats the header; a name that is a null of the dialect has become an empty field."""
+    cells = (fields[0].removeprefix("\ufeff"), *fields[1:])
+    return all(
+        cell == name or (not cell and name in dialect.null_values) for cell, name in zip(cells, header, strict=True)
+    )
 
+
+def _delimiter(text: str, contract: Contract, known: tuple[str, ...], own: tuple[str, ...]) -> str:
     def named(delimiter: str) -> tuple[bool, int, int]:
-        header = next(records(text, delimiter))
-        return not header.code, len(known & {letters(name) for name in header.fields}), len(header.fields)
+        first = next(records(text, delimiter, contract.dialect), None)
+        if first is None:
+            return False, 0, 0
+        if not contract.dialect.has_header:
+            return not first.code and len(first.fields) == len(own), 0, 0
+        return not first.code, len(_known(first.fields, contract)), len(first.fields)
 
-    return max(DELIMITERS, key=named)
+    return max(known, key=named)
 
 
 def _ndjson(text: str, _: Contract) -> Source:

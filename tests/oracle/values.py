@@ -80,7 +80,7 @@ def parsed(column: Column, text: str) -> Value:
         case ColumnType.FLOAT:
             return _float(text)
         case ColumnType.BOOLEAN:
-            return _boolean(text)
+            return _boolean(text, column)
         case ColumnType.DATE:
             return _date(text, column.formats)
         case ColumnType.TIMESTAMP | ColumnType.TIMESTAMPTZ:
@@ -163,10 +163,10 @@ def _float(text: str) -> float:
     return value
 
 
-def _boolean(text: str) -> bool:
-    if text.lower() in _TRUE:
+def _boolean(text: str, column: Column) -> bool:
+    if text.lower() in _TRUE.union(map(str.lower, column.true_words)):
         return True
-    if text.lower() in _FALSE:
+    if text.lower() in _FALSE.union(map(str.lower, column.false_words)):
         return False
     raise BadCell(Code.BAD_BOOLEAN)
 
@@ -249,6 +249,8 @@ def _kept(raw: Raw) -> Document:
 
 
 def _check(column: Column, value: Value) -> None:
+    if isinstance(value, date) and column.minimum is None and value.year < 1900:
+        raise BadCell(Code.IMPLAUSIBLE_DATE, value)
     if column.is_ordered and not _within(column, value):
         raise BadCell(Code.OUT_OF_RANGE, value)
     if column.type is ColumnType.TEXT:

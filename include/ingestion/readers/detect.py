@@ -57,7 +57,7 @@ def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
         return Layout(found)
     compression = compression_of(start)
     head = _head(path, compression)
-    mark, declared = marked_encoding(head) or (b"", None)
+    mark, declared = marked_encoding(head) or (b"", contract.dialect.encoding)
     if not head[len(mark) :].strip(b" \t\r\n\0"):
         raise FileRefusedError.for_code(Code.EMPTY_FILE)
     for magic, name in (_FOREIGN | NAMES).items():
@@ -66,15 +66,16 @@ def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
                 raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "compressed", format=name, compression=compression)
             raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, format=name)
     refuse_markup(_text(head, declared or "utf-8"), contract)
-    if declared is None:
+    if declared is None or not mark:
         _refuse_binary(head, contract)
+    if declared is None:
         # `plain_text` reports damaged data.
         with suppress(*DAMAGES):
             most = allowed_bytes(path.stat().st_size, settings)
             refuse_other_than_utf_8(lambda: bounded(expanded(path, compression), most))
     encoding = declared or "utf-8"
     text, is_whole = _text(head, encoding), len(head) < HEAD_BYTES
-    if not (is_whole or text.startswith("[") or LINE_END.search(text)):
+    if not (is_whole or text.lstrip().startswith("[") or LINE_END.search(text)):
         # Read enough to have the whole first line and the lines after it, unless it is longer than a row may be.
         most = (HEAD_BYTES + settings.max_row_bytes) * (1 if encoding == "utf-8" else _WIDEST)
         head = _head(path, compression, most)
@@ -96,14 +97,18 @@ def _head(path: Path, compression: str, most: int = HEAD_BYTES) -> bytes:
 
 
 def _text(head: bytes, encoding: str) -> str:
-    return head.decode(encoding, errors="replace").lstrip("\ufeff").lstrip()
+    return head.decode(encoding, errors="replace").lstrip("\ufeff")
 
 
 def _refuse_binary(head: bytes, contract: Contract) -> None:
-    """Raise if the content is binary, or text in UTF-16 or UTF-32 without a byte order mark."""
-    if begins_as_text(_text(head[:_LOOKED_AT], "utf-8"), contract):
+    """Raise if the content is binary, or text in UTF-16 or UTF-32 that neither a mark nor the contract declares."""
+    declared = contract.dialect.encoding
+    if begins_as_text(_text(head[:_LOOKED_AT], declared or "utf-8"), contract):
         return
-    refuse_utf_16_without_mark(head, lambda text: begins_as_text(text, contract))
+    if declared is None:
+        refuse_utf_16_without_mark(head, lambda text: begins_as_text(text, contract))
+    else:
+        head = _text(head[:_LOOKED_AT], declared).encode("utf-8")
     sample = head[:_LOOKED_AT]
     controls = _controls(sample)
     is_text = controls <= min(_FEW_CONTROLS, len(sample) // 2) and _is_utf_8(sample)
@@ -126,5 +131,5 @@ def _is_utf_8(sample: bytes) -> bool:
 
 def _is_text(head: bytes, contract: Contract) -> bool:
     return len(head) > len(PARQUET) and (
-        _controls(head) == 0 or begins_as_text(_text(head[:_LOOKED_AT], "utf-8"), contract)
+        _controls(head) == 0 or begins_as_text(_text(head[:_LOOKED_AT], contract.dialect.encoding or "utf-8"), contract)
     )

@@ -74,7 +74,12 @@ def refuse_utf_16_without_mark(head: bytes, begins_as_text: Callable[[str], bool
         if is_western or begins_as_text(head[:_HEADER_BYTES].decode(codec, "replace").lstrip()):
             position = max(head.find(0), 0)
             raise FileRefusedError.for_code(
-                Code.UNDECLARED_ENCODING, "no mark", position=position + 1, byte=head[position], encoding=name
+                Code.UNDECLARED_ENCODING,
+                "no mark",
+                position=position + 1,
+                byte=head[position],
+                encoding=name,
+                declaration=_declaration(codec),
             )
 
 
@@ -88,9 +93,21 @@ def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
     if at is None:
         return
     line, before, sample = _locate(iter(expanded()), at)
+    likely = _likely(sample, before)
+    shown = ", ".join(f"{name} ('{visible(text)}')" for name, text in likely)
     raise FileRefusedError.for_code(
-        Code.UNDECLARED_ENCODING, byte=sample[before], line=line, position=at + 1, likely=_likely(sample, before)
+        Code.UNDECLARED_ENCODING,
+        byte=sample[before],
+        line=line,
+        position=at + 1,
+        likely=f" Likely encodings: {shown}." if shown else "",
+        declaration=_declaration(likely[0][0] if likely else "NAME"),
     )
+
+
+def _declaration(encoding: str) -> str:
+    """The line of a contract that declares an encoding."""
+    return f"- {{property: dialect, value: {{encoding: {encoding}}}}}"
 
 
 def _first_byte_without_utf_8(chunks: Iterable[bytes]) -> int | None:
@@ -129,8 +146,8 @@ def _line_ends(text: bytes) -> int:
     return text.count(b"\n") + text.count(b"\r") - text.count(b"\r\n")
 
 
-def _likely(sample: bytes, before: int) -> str:
-    """The likely encodings of the sample, the likeliest first, with its text in each."""
+def _likely(sample: bytes, before: int) -> list[tuple[str, str]]:
+    """The likely encodings of the sample, the likeliest first, each with a word of the text in it."""
     from charset_normalizer import from_bytes
 
     matches = from_bytes(sample, cp_isolation=list(_LIKELY))
@@ -147,8 +164,7 @@ def _likely(sample: bytes, before: int) -> str:
             readings[text] = next(
                 known for known in _LIKELY if word.decode(known, "replace")[:_SHOWN_CHARACTERS] == text
             )
-    shown = ", ".join(f"{name} ('{visible(text)}')" for text, name in sorted(readings.items(), key=_scripts))
-    return f" Likely encodings: {shown}." if shown else ""
+    return [(name, text) for text, name in sorted(readings.items(), key=_scripts)]
 
 
 def _scripts(reading: tuple[str, str]) -> int:

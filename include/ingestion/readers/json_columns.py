@@ -15,15 +15,16 @@ import pyarrow as pa
 
 from include.contracts.model import Contract, UnknownColumns
 from include.contracts.paths import is_path, list_index
+from include.contracts.source_names import SourceNames
 from include.errors import Code, visible
 from include.errors.registry import message
-from include.ingestion.header import ColumnMap, column_of, wanted_columns
 from include.ingestion.readers.json_values import json_cell, spelled, text_cell
 from include.ingestion.records import FileFormat, FileRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 
+    from include.ingestion.header import ColumnMap
     from include.ingestion.readers.json_text import JsonRecord
 
 _SHOWN = 60
@@ -54,7 +55,7 @@ class JsonColumns:
         if name is None or name not in self.placed:
             return records
         # What a header of the key column would match, as for any other column.
-        wanted = {found: column for found, column in wanted_columns(self.contract).items() if column == name}
+        wanted = SourceNames.of([self.contract.by_name[name]])
         return (record if record.members is None else _without_key(record, name, wanted) for record in records)
 
     @cached_property
@@ -113,9 +114,9 @@ def remaining(value: Any, tree: Mapping[str, Any]) -> Any:
     return value
 
 
-def _without_key(record: JsonRecord, name: str, wanted: Mapping[str, str]) -> JsonRecord:
+def _without_key(record: JsonRecord, name: str, wanted: SourceNames) -> JsonRecord:
     members = record.members or {}
-    same = [member for member in members if column_of(member, wanted) is not None]
+    same = [member for member in members if wanted.column_of(member) is not None]
     for member in same:
         if members[member] is not None and text_cell(members[member]) != record.key:
             key, shown = visible((record.key or "")[:_SHOWN]), visible(member[:_SHOWN])
@@ -136,10 +137,10 @@ def one_spelling(batch: list[JsonRecord], known: set[str], columns: JsonColumns,
     for record in batch:
         if record.members is not None:
             known.update(record.members)
-    wanted = wanted_columns(columns.contract, columns.placed)
+    wanted = SourceNames.of(columns.contract.columns, columns.placed)
     keys: dict[str, list[str]] = defaultdict(list)
     for key in sorted(known):
-        if (name := column_of(key, wanted)) is not None:
+        if (name := wanted.column_of(key)) is not None:
             keys[name].append(key)
     several = {name: found for name, found in keys.items() if len(found) > 1}
     if not several:

@@ -38,7 +38,7 @@ def plain_records(raw: SpooledFile, layout: Layout, contract: Contract, settings
         case kind if kind.is_columnar:
             return raw
         case _:
-            return plain_text(raw, layout, settings)
+            return plain_text(raw, layout, settings, contract.dialect)
 
 
 def _as_json(

@@ -60,7 +60,7 @@ def read_csv_rows(
 ) -> Iterator[Chunk]:
     """Read a CSV file, chunk by chunk."""
     columns = map_columns(shape.header, contract, settings.max_columns)
-    query = ChunkQuery(contract, _positional(columns))
+    query = ChunkQuery(contract.of_text_table, _positional(columns))
     most = min(CHUNK_ROWS, max(1, MOST_CELLS // len(shape.header)))
     records = data_records(text.path, shape, settings.max_row_bytes)
     first = 1
@@ -158,8 +158,8 @@ def _read_keys(
 
 def _lacks_required(keys: set[str], given: JsonColumns) -> bool:
     contract = given.contract
-    lacking = [name for name, steps in given.placed.items() if steps and steps[0] not in keys]
-    return any(contract.by_name[name].required for name in (*lacking, *unmatched(keys, contract, given.placed)))
+    lacking = [contract.by_name[name] for name, steps in given.placed.items() if steps and steps[0] not in keys]
+    return any(column.required for column in (*lacking, *unmatched(keys, contract, given.placed).values()))
 
 
 def _structure_rejects(batch: Sequence[CsvRecord | JsonRecord], first: int) -> list[Reject]:

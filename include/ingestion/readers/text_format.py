@@ -26,13 +26,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from include.ingestion.header import count_known
-from include.ingestion.readers.csv_text import DELIMITERS
+from include.ingestion.readers.csv_fields import BrokenRecordError, CsvSyntax, Record
+from include.ingestion.readers.csv_text import DELIMITERS, separator_of, syntax_of
 from include.ingestion.readers.json_values import BLANKS
 from include.ingestion.records import FileFormat
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from include.contracts.dialect import Dialect
     from include.contracts.model import Contract
 
 LINE_END = re.compile("\r\n|\r|\n")
@@ -52,7 +54,7 @@ def text_format(text: str, contract: Contract, *, is_whole: bool) -> FileFormat:
     """The format of a text.
 
     Args:
-        text: the beginning of the file, from the first character that is not blank.
+        text: the beginning of the file.
         contract: the file's.
         is_whole: it is the whole file. Otherwise a text without a line end is longer than a row may be.
     """
@@ -62,13 +64,14 @@ def text_format(text: str, contract: Contract, *, is_whole: bool) -> FileFormat:
 
 
 def _of_text(text: str, contract: Contract, *, is_whole: bool) -> FileFormat:
+    whole, text = text, text.lstrip()
     if text.startswith("{"):
         return _of_objects(text, is_whole=is_whole)
     if text.startswith("[") and _ARRAY.match(text):
         first, *others = _lines(text)
         is_row = _is_json(first) and any(_is_row(line, contract) for line in others)
         return FileFormat.NDJSON if is_row else FileFormat.JSON
-    if names_a_column(text, contract):
+    if not contract.dialect.has_header or names_a_column(whole, contract):
         return FileFormat.CSV
     return FileFormat.NDJSON if any(_is_row(line, contract) for line in _lines(text)) else FileFormat.CSV
 
@@ -80,14 +83,41 @@ def begins_as_text(text: str, contract: Contract) -> bool:
 
 def names_a_column(text: str, contract: Contract) -> bool:
     """Whether the first record of a text, read as CSV, names a column of the contract."""
-    start = text[:_HEADER_CHARACTERS].lstrip()
-    return any(count_known(_first_record(start, delimiter), contract) for delimiter in DELIMITERS)
+    dialect = contract.dialect
+    if not dialect.has_header:
+        return False
+    start, separator = _header_start(text, dialect)
+    given = dialect.delimiter or separator
+    syntaxes = (syntax_of(dialect, delimiter) for delimiter in ((given,) if given else DELIMITERS))
+    return any(count_known(_first_record(start, syntax), contract) for syntax in syntaxes)
 
 
-def _first_record(text: str, delimiter: str) -> list[str]:
+def _header_start(text: str, dialect: Dialect) -> tuple[str, str]:
+    """The text from its first record on, and the delimiter that a line before it names; empty if none does."""
+    at = 0
+    for _ in range(dialect.skip_lines):
+        at = _next_line(text, at)
+    after = _next_line(text, at)
+    separator = separator_of(text[at:after], dialect)
+    at = after if separator else at
+    start = text[at:].lstrip()[:_HEADER_CHARACTERS]
+    while dialect.comment and start.startswith(dialect.comment):
+        start = start[_next_line(start, 0) :].lstrip()
+    return start, separator
+
+
+def _next_line(text: str, at: int) -> int:
+    end = LINE_END.search(text, at)
+    return end.end() if end else len(text)
+
+
+def _first_record(text: str, syntax: CsvSyntax) -> list[str]:
+    lines = io.StringIO(text, newline="")
     try:
-        return next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), [])
-    except csv.Error:
+        if syntax.is_usual:
+            return next(csv.reader(lines, delimiter=syntax.delimiter, strict=True), [])
+        return Record(lines.readline(), syntax, lambda: lines.readline() or None).fields()
+    except (csv.Error, BrokenRecordError):
         return []
 
 

@@ -11,6 +11,8 @@ from include.errors.registry import message
 # Skipped before a record, where files were concatenated. Inside quotes, or later in a record, it is part of a value.
 BYTE_ORDER_MARK = "\ufeff"
 RAW_SHOWN = 10_000  # characters of a raw record that are kept
+# A byte that the declared encoding lacks, as `plain_lines` keeps it: one of these surrogates in three bytes.
+_UNKNOWN_BYTE = re.compile("\udced(\udcb2[\udc80-\udcbf]|\udcb3[\udc80-\udcbf])")
 # Half of a surrogate pair in three bytes, each decoded to a surrogate that represents a broken byte.
 _HALF_PAIR = re.compile("\udced[\udca0-\udcbf][\udc80-\udcbf]")
 
@@ -20,7 +22,7 @@ class Lines:
 
     def __init__(self, stream: TextIO, limit: int) -> None:
         self._stream, self._limit = stream, limit
-        self._again: list[str] = []
+        self._again: list[tuple[str, bool]] = []
         self.number = 0
         self.cut = False
 
@@ -29,7 +31,8 @@ class Lines:
         self.cut = False
         if self._again:
             self.number += 1
-            return self._again.pop()
+            line, self.cut = self._again.pop()
+            return line
         line = self._stream.readline(self._limit)
         if not line:
             return None
@@ -52,8 +55,9 @@ class Lines:
         return line
 
     def give_back(self, lines: list[str]) -> None:
-        """Put lines back, in their order: they are read again."""
-        self._again.extend(reversed(lines))
+        """Put the lines that were read last back, in their order: they are read again."""
+        cuts = [False] * (len(lines) - 1) + [self.cut]  # a record ends with a line that was over the limit
+        self._again.extend(reversed(list(zip(lines, cuts, strict=False))))
         self.number -= len(lines)
 
 
@@ -62,6 +66,8 @@ def broken_character(line: str) -> str:
     try:
         line.encode("utf-8")
     except UnicodeEncodeError as error:
+        if unknown := _UNKNOWN_BYTE.match(line, error.start):
+            return message(Code.BAD_ENCODING, "declared", byte=_unknown_byte(unknown), position=error.start + 1)
         if _HALF_PAIR.match(line, error.start):
             return message(Code.BAD_ENCODING, "half pair", position=error.start + 1)
         byte = ord(line[error.start]) - 0xDC00
@@ -71,4 +77,11 @@ def broken_character(line: str) -> str:
 
 def readable(line: str) -> str:
     r"""The line with its broken bytes as escapes, as in `caf\xe9`."""
+    line = _UNKNOWN_BYTE.sub(lambda unknown: f"\\x{_unknown_byte(unknown):02x}", line)
     return line.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _unknown_byte(match: re.Match[str]) -> int:
+    """The byte of the file, from the last two of the three that stand for it."""
+    _, high, low = (ord(sign) & 0x3F for sign in match[0])
+    return (high & 3) << 6 | low

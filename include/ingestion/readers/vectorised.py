@@ -14,38 +14,30 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
 
 from include.contracts.expressions import literal, quoted
-from include.contracts.type_sql import NOT_ZERO
-from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 from include.ingestion.expansion import BATCH_BYTES
 from include.ingestion.header import ColumnMap, map_columns, refuse_nul
-from include.ingestion.readers.csv_text import CsvShape, read_records
+from include.ingestion.readers.arrow_csv import csv_batches
 from include.ingestion.readers.nested_columns import PlacedColumns
+from include.ingestion.readers.number_texts import decimals, doubles
 from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.readers.parquet_text import as_double, floored_to_microseconds
-from include.ingestion.readers.text_lines import BYTE_ORDER_MARK
+from include.ingestion.records import FallBackToSlowPath
 from include.ingestion.row_size import RowSize
-from include.ingestion.rules import cleaned, unknown_checks, violations_sql
+from include.ingestion.rules import cleaned, reading_checks, typed, unknown_checks, violations_sql
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Iterator, Mapping
 
     from include.contracts.model import Column, Contract
     from include.ingestion.readers.columnar import ColumnarFile
+    from include.ingestion.readers.csv_text import CsvShape
     from include.ingestion.records import SpooledFile
     from include.settings import IngestSettings
 
 BATCH_ROWS = 65_536
 HEADER = "header"  # in the metadata of a validated file's added column
-_BLOCK_BYTES = 1024**2
-_DECIMAL_DIGITS = 38
-
-
-class FallBackToSlowPath(Exception):  # noqa: N818 - not an error: the file may be good
-    """The fast path stops at a fault or at unusual content; the slow path (`row_by_row`) reads the file."""
 
 
 def arrow_type(column: Column) -> pa.DataType:
@@ -82,60 +74,43 @@ def typed_csv(
     """
     refuse_nul(shape.header)
     columns = map_columns(shape.header, contract, settings.max_columns)
-    has_integers = any(contract.by_name[name].type.is_whole for name in columns.present)
-    # Arrow reads 0x1F as a whole number; no text column stores a NUL; a stray quote may hide a broken record.
-    if text.has_nul or (text.has_hex and has_integers):
-        raise FallBackToSlowPath
-    if text.has_quote and _has_stray_quotes(text.path, shape.delimiter):
-        raise FallBackToSlowPath
-    # Arrow reads rows of up to two blocks, which must not be longer than a row may be.
-    block = min(_BLOCK_BYTES, settings.max_row_bytes // 2)
     with falling_back():
-        reader = pyarrow.csv.open_csv(
-            text.path,
-            read_options=pyarrow.csv.ReadOptions(block_size=block),
-            parse_options=pyarrow.csv.ParseOptions(
-                delimiter=shape.delimiter, newlines_in_values=text.has_quote, ignore_empty_lines=True
-            ),
-            convert_options=convert_options(_csv_types(text, shape, columns, contract, settings)),
+        batches = csv_batches(text, shape, columns, contract.of_text_table, settings)
+        yield from checked(
+            _with_formats(batches, columns, contract, connection), columns, contract, connection, check_nul=False
         )
-        if tuple(reader.schema.names) != shape.header:
-            raise FallBackToSlowPath  # Arrow keeps a byte order mark before the header: its types would not match
-        batches = _without_header_again(reader, shape)
-        yield from checked(batches, columns, contract, connection, check_nul=False)
 
 
-def convert_options(types: dict[str, pa.DataType]) -> pyarrow.csv.ConvertOptions:
-    """How Arrow converts cells: an empty one is null, in every type."""
-    return pyarrow.csv.ConvertOptions(
-        column_types=types,
-        null_values=[""],
-        strings_can_be_null=True,
-        true_values=_spellings(TRUE_WORDS),
-        false_values=_spellings(FALSE_WORDS),
-    )
-
-
-def _without_header_again(batches: Iterable[pa.RecordBatch], shape: CsvShape) -> Iterator[pa.RecordBatch]:
-    """The same batches, if no row repeats the header in its text columns.
+def _with_formats(
+    batches: Iterator[pa.RecordBatch], columns: ColumnMap, contract: Contract, connection: duckdb.DuckDBPyConnection
+) -> Iterator[pa.RecordBatch]:
+    """The batches with the values of dates and times that have formats, which Arrow gave as texts.
 
     Raises:
-        FallBackToSlowPath: a row does, or begins with a byte order mark, as records do where files were concatenated.
+        FallBackToSlowPath: a text has no value.
     """
-    # An empty cell is null here; a column without a name has an empty one in the repeated header.
-    names = [pa.array([name, None if name == "" else name], pa.string()) for name in shape.header]
+    found = {
+        at: contract.by_name[name] for at, name in enumerate(columns.names) if name and contract.by_name[name].formats
+    }
+    if not found:
+        yield from batches
+        return
+    texts = ", ".join(f"t{at}, {typed(column, f't{at}')} AS v{at}" for at, column in found.items())
+    checks = [check for at, column in found.items() for check in reading_checks(column, f"t{at}", f"v{at}")]
+    broken = " OR ".join(f"coalesce({check.broken}, false)" for check in checks)
+    values = ", ".join(f"v{at}" for at in found)
+    query = f"SELECT {values}, {broken} AS broken FROM (SELECT {texts} FROM dated)"
     for batch in batches:
-        first = batch.column(0)
-        if pa.types.is_string(first.type) and pc.any(pc.starts_with(first, BYTE_ORDER_MARK)).as_py():
+        dated = pa.Table.from_arrays([batch.column(at) for at in found], names=[f"t{at}" for at in found])
+        connection.register("dated", dated)
+        answer = connection.execute(query).to_arrow_table()
+        connection.unregister("dated")
+        if pc.any(answer["broken"]).as_py():
             raise FallBackToSlowPath
-        same = None
-        for column, name in zip(batch.columns, names, strict=True):
-            if pa.types.is_string(column.type) and (same is None or pc.any(same).as_py()):
-                found = pc.is_in(column, name)
-                same = found if same is None else pc.and_(same, found)
-        if same is not None and pc.any(same).as_py():
-            raise FallBackToSlowPath
-        yield batch
+        arrays = [
+            answer[f"v{at}"].combine_chunks() if at in found else batch.column(at) for at in range(batch.num_columns)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
 
 
 def typed_columns(
@@ -255,50 +230,14 @@ def _cast(column: pa.ChunkedArray, entry: pa.Field) -> pa.ChunkedArray:
     """Cast a column of a file to the contract's type, with the values that its text would give."""
     kind = column.type
     if pa.types.is_decimal(entry.type) and pa.types.is_string(kind):
-        return _decimals(column, entry.type)
+        return decimals(column, entry.type)
     if pa.types.is_floating(entry.type) and pa.types.is_string(kind):
-        return _doubles(column)
+        return doubles(column)
     if pa.types.is_timestamp(kind) and kind.unit == "ns":
         column = floored_to_microseconds(column)
     elif pa.types.is_float32(kind) or pa.types.is_float16(kind):
         column = as_double(column)
     return _to_utc(column) if _needs_zone(column, entry) else column.cast(entry.type)
-
-
-def _decimals(texts: pa.ChunkedArray, kind: pa.DataType) -> pa.ChunkedArray:
-    """Cast texts to decimals.
-
-    Arrow reads some exponents wrongly, and 1e-999999999 crashes the process. A number that needs more than 38 digits at
-    the given scale overflows 128 bits silently.
-
-    Raises:
-        FallBackToSlowPath: a text is too long, or has an exponent or a letter.
-    """
-    texts = pc.utf8_trim(texts, " \t\r\n")
-    longest = pc.max(pc.binary_length(texts)).as_py() or 0
-    if longest > _DECIMAL_DIGITS:
-        raise FallBackToSlowPath
-    for chunk in texts.chunks:
-        characters = chunk.buffers()[2]
-        if characters is not None and np.any(np.frombuffer(characters, np.uint8) > ord("9")):
-            raise FallBackToSlowPath
-    if longest + kind.scale > _DECIMAL_DIGITS:
-        return texts.cast(pa.decimal256(2 * _DECIMAL_DIGITS, kind.scale)).cast(kind)
-    return texts.cast(kind)
-
-
-def _doubles(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Cast texts to doubles. Arrow reads a number that is too small for a double as zero.
-
-    Raises:
-        FallBackToSlowPath: it read a number other than zero as zero.
-    """
-    texts = pc.utf8_trim(texts, " \t\r\n")
-    values = texts.cast(pa.float64())
-    zeros = texts.filter(pc.equal(values, 0.0))
-    if pc.any(pc.match_substring_regex(zeros, NOT_ZERO)).as_py():
-        raise FallBackToSlowPath
-    return values
 
 
 def _rescued(table: pa.Table, columns: ColumnMap, connection: duckdb.DuckDBPyConnection) -> pa.ChunkedArray:
@@ -323,59 +262,6 @@ def _needs_zone(column: pa.ChunkedArray, entry: pa.Field) -> bool:
 
 def _to_utc(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.assume_timezone(column, "UTC")
-
-
-def _csv_types(
-    text: SpooledFile, shape: CsvShape, columns: ColumnMap, contract: Contract, settings: IngestSettings
-) -> dict[str, pa.DataType]:
-    """Arrow types by the file's column names."""
-    records = read_records(text.path, shape.delimiter, len(shape.header), settings.max_row_bytes)
-    next(records)
-    first = next(records, None)
-    sample = first.fields if first and first.fields else [""] * len(columns.given)
-    kinds = (
-        read_as(contract.by_name[name] if name else None, cell)
-        for name, cell in zip(columns.names, sample, strict=False)
-    )
-    return dict(zip(columns.given, kinds, strict=True))
-
-
-def read_as(column: Column | None, sample: str) -> pa.DataType:
-    """The Arrow type as which the CSV reader reads a column; `sample` is the first cell, as text.
-
-    It shows whether times have an offset. An unknown column is text.
-    """
-    kind = arrow_type(column) if column is not None else pa.string()
-    if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
-        return pa.string()  # see _decimals and _doubles
-    if pa.types.is_timestamp(kind) and kind.tz and sample:
-        moment = sample.strip()
-        has_offset = moment.endswith("Z") or "+" in moment or moment[10:].count("-") > 0
-        return kind if has_offset else pa.timestamp("us")
-    return kind
-
-
-def _spellings(words: tuple[str, ...]) -> list[str]:
-    return [spelling for word in words for spelling in {word, word.upper(), word.title()}]
-
-
-def _has_stray_quotes(path: Path, delimiter: str) -> bool:
-    """Whether a quote is neither at the start nor at the end of a field, or a quoted field is not closed."""
-    edges = np.frombuffer(f'{delimiter}\r\n"'.encode(), np.uint8)
-    # Even quotes open and follow an edge; odd ones close and precede an edge. An escaped quote ("") closes and opens.
-    quotes = 0
-    before = b"\n"
-    with path.open("rb") as stream:
-        while chunk := stream.read(4 * _BLOCK_BYTES):
-            # Each quote is checked with both its neighbours, so the last byte is checked with the next chunk.
-            data = np.frombuffer(before + chunk + (b"" if len(chunk) == 4 * _BLOCK_BYTES else b"\n"), np.uint8)
-            at = np.flatnonzero(data[1:-1] == ord('"')) + 1
-            opening, closing = at[quotes % 2 :: 2], at[1 - quotes % 2 :: 2]
-            quotes += len(at)
-            if not np.all(np.isin(data[opening - 1], edges)) or not np.all(np.isin(data[closing + 1], edges)):
-                return True
-            before = data[-2:].tobytes()
-    return quotes % 2 == 1
 
 
 @contextmanager

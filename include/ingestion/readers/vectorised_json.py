@@ -20,6 +20,7 @@ import pyarrow.csv
 
 from include.contracts.model import Contract, UnknownColumns
 from include.ingestion.header import ColumnMap, map_columns
+from include.ingestion.readers.arrow_csv import convert_options, read_as
 from include.ingestion.readers.json_columns import JsonColumns, value_at
 from include.ingestion.readers.json_document import array_at, has_no_records
 from include.ingestion.readers.json_shape import (
@@ -33,8 +34,8 @@ from include.ingestion.readers.json_shape import (
     records_in,
 )
 from include.ingestion.readers.json_values import BLANKS, text_cell
-from include.ingestion.readers.vectorised import FallBackToSlowPath, checked, convert_options, falling_back, read_as
-from include.ingestion.records import FileFormat, FileRefusedError
+from include.ingestion.readers.vectorised import checked, falling_back
+from include.ingestion.records import FallBackToSlowPath, FileFormat, FileRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -258,7 +259,7 @@ class _Columns:
         if any(column.required and column.name not in mapped.present for column in given.contract.source_columns):
             raise FallBackToSlowPath
         types = {str(at): kind for at, kind in enumerate(kinds)}
-        return cls(shape, mapped, convert_options(types), settings.max_row_bytes)
+        return cls(shape, mapped, convert_options(types, given.contract), settings.max_row_bytes)
 
     def tables(self, source: _Source) -> Iterator[pa.Table]:
         """The records as tables, one for each block of text.

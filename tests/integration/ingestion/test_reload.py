@@ -124,7 +124,7 @@ def test_reloaded_older_file_never_replaces_a_newer_row(
 
 def test_reload_of_all_files_without_newest_by_keeps_their_order(filegate: Filegate, pipeline: Pipeline) -> None:
     filegate.write_contract(newest_by=None)
-    sent = [pipeline.send("z.csv", ONE), pipeline.send("a.csv", TWO)]
+    sent = [pipeline.send("a.csv", ONE), pipeline.send("b.csv", TWO)]  # of one second, the key decides
     filegate.write_contract(*WITH_TWICE, newest_by=None)
     assert len(reload_files(pipeline).keys) == 2
     pipeline.run()

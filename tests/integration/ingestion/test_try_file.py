@@ -9,7 +9,7 @@ from filegate_command import COLUMNS, Filegate
 from ingest_pipeline import direct
 from psycopg import errors as pg
 
-from include.ingestion.trial import effect
+from include.ingestion.binary_copy import BinaryCopy
 from include.ingestion.trial.dry_run import dry_run
 from include.ingestion.trial.effect import effect_of
 
@@ -102,7 +102,8 @@ def test_try_before_the_first_load_says_that_the_table_would_be_created(
     before = everything(platform, pipeline)
     found = filegate.json("try", path)
     assert found["table"] == {
-        "inserted": 5, "updated": 0, "unchanged": 0, "creates": True, "adds": [], "duplicate_of": None
+        "inserted": 5, "updated": 0, "unchanged": 0, "creates": True, "adds": [], "duplicate_of": None,
+        "deleted_at_most": None,
     }  # fmt: skip
     assert "would be created; 5 inserted" in filegate("try", path).stdout
     assert everything(platform, pipeline) == before
@@ -190,15 +191,16 @@ def test_the_session_of_a_try_is_that_of_the_reader_and_cannot_write(
 ) -> None:
     pipeline.send("one.csv", LOADED)
     seen: list[Any] = []
-    original = effect.copy_rows
+    original = BinaryCopy.run
 
-    def spied(reader: Any, connection: Any, target: Any, processed: Any) -> None:
+    def spied(copy: BinaryCopy, attempt: Any, selects: Any) -> None:
+        connection = attempt.stores.connection
         seen.append(connection.execute("SELECT current_user, current_setting('transaction_read_only')").fetchone())
-        original(reader, connection, target, processed)
+        original(copy, attempt, selects)
         with pytest.raises(pg.ReadOnlySqlTransaction), connection.transaction():
             connection.execute(b"DELETE FROM ops.file_ingestion_log")
 
-    monkeypatch.setattr(effect, "copy_rows", spied)
+    monkeypatch.setattr(BinaryCopy, "run", spied)
     with dry_run(written(pipeline, UPDATE), pipeline.contract, pipeline.settings) as (_, planned):
         assert planned is not None
         assert effect_of(planned, platform.warehouse_config("reader")).inserted == 2

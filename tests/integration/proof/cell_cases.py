@@ -6,15 +6,17 @@ What belongs here: strategies for the text of a cell. What does not: contracts, 
 from __future__ import annotations
 
 import json
-from datetime import UTC
+from datetime import UTC, datetime
 
 from hypothesis import strategies as st
 
 from include.contracts.model import Column, ColumnType
 
 A_UUID = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21"
-_DAYS = st.dates().map(str)
-_TIMES = st.datetimes().map(lambda moment: moment.isoformat(timespec="microseconds"))
+# Few days are before 1900, where a column without a minimum has none.
+_FIRST = datetime(1890, 1, 1)  # noqa: DTZ001 - strategies take a time without a zone
+_DAYS = st.dates(_FIRST.date()).map(str)
+_TIMES = st.datetimes(_FIRST).map(lambda moment: moment.isoformat(timespec="microseconds"))
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 _OFFSETS = st.sampled_from(["", "Z", "+02:00", "-0530", "+14", "-00:00", "+23:59", "+24:00", "+02:61", "z", " Z"])
 
@@ -29,7 +31,7 @@ _USUAL: dict[ColumnType, st.SearchStrategy[str]] = {
     ColumnType.DATE: st.sampled_from(["2026-01-31", "2024-02-29", "2020-06-01"]) | _DAYS,
     ColumnType.TIMESTAMP: st.sampled_from(["2026-01-31T12:30:15", "2025-12-31 23:59:59"]) | _TIMES,
     ColumnType.TIMESTAMPTZ: st.sampled_from(["2026-01-31T12:30:15Z", "2026-01-31T14:30:15+02:00"])
-    | st.datetimes(timezones=st.just(UTC)).map(lambda moment: moment.isoformat(timespec="microseconds")),
+    | st.datetimes(_FIRST, timezones=st.just(UTC)).map(lambda moment: moment.isoformat(timespec="microseconds")),
     ColumnType.JSON: st.recursive(
         st.none() | st.booleans() | st.integers() | _FLOATS | st.text(max_size=4),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
@@ -105,9 +107,9 @@ def cells(column: Column, *, odd: int = 20) -> st.SearchStrategy[str]:
     """The text of a cell: `odd` percent are edges, empties and junk, the others usual for the type."""
     usual = st.sampled_from(column.allowed) if column.allowed else _USUAL[column.type]
     if column.formats and column.type is ColumnType.DATE:
-        usual |= st.dates().map(lambda day: day.strftime(f"%d.%m.{day.year:04}"))
+        usual |= st.dates(_FIRST.date()).map(lambda day: day.strftime(f"%d.%m.{day.year:04}"))
     elif column.formats:
-        usual |= st.datetimes().map(lambda at: at.strftime(f"%d/%m/{at.year:04} %H:%M"))
+        usual |= st.datetimes(_FIRST).map(lambda at: at.strftime(f"%d/%m/{at.year:04} %H:%M"))
     strange = [st.sampled_from(_EDGE[column.type]), _EMPTY]
     if column.type is ColumnType.TIMESTAMPTZ:
         strange.append(st.builds(str.__add__, _TIMES, _OFFSETS))

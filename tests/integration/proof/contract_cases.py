@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dialect_cases import with_dialect
 from hypothesis import strategies as st
 
 from include.contracts.dialect import Dialect
@@ -40,6 +41,11 @@ _BOUNDS: dict[ColumnType, tuple[str, str]] = {
     ColumnType.DATE: ("2000-01-01", "2099-12-31"),
     ColumnType.TIMESTAMP: ("1970-01-01T00:00:00", "2099-12-31T23:59:59"),
     ColumnType.TIMESTAMPTZ: ("1970-01-01T00:00:00Z", "2099-12-31T23:59:59Z"),
+}
+_EARLIEST = {
+    ColumnType.DATE: "0001-01-01",
+    ColumnType.TIMESTAMP: "0001-01-01T00:00:00",
+    ColumnType.TIMESTAMPTZ: "0001-01-01T00:00:00Z",
 }
 _RANGES = (("-32768", "32767"), ("-2147483648", "2147483647"))
 _ALLOWED = {
@@ -79,7 +85,10 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
     found: list[st.SearchStrategy[dict[str, Any]]] = [st.just({})]
     if kind in _BOUNDS:
         low, high = _BOUNDS[kind]
-        lower = st.sampled_from([{}, {"minimum": low}, {"minimum": low, "exclusive_minimum": True}])
+        lows = [{}, {"minimum": low}, {"minimum": low, "exclusive_minimum": True}]
+        if kind in _EARLIEST:
+            lows.append({"minimum": _EARLIEST[kind]})
+        lower = st.sampled_from(lows)
         upper = st.sampled_from([{}, {"maximum": high}, {"maximum": high, "exclusive_maximum": True}])
         found.append(st.tuples(lower, upper).map(lambda both: both[0] | both[1]))
     if kind is ColumnType.INTEGER:
@@ -109,7 +118,7 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
     if newest is not None:
         others[newest] = replace(others[newest], required=True)
     sent = _with_paths(draw, draw(st.permutations([*keys, *others])))
-    return Contract(
+    contract = Contract(
         dataset="things",
         version="1.0.0",
         description="",
@@ -123,6 +132,7 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
         on_duplicate=draw(st.sampled_from([OnDuplicate.REFUSE, OnDuplicate.REFUSE, OnDuplicate.LAST_WINS])),
         dialect=_dialect(draw, sent),
     )
+    return with_dialect(draw, contract)
 
 
 def _with_paths(draw: Callable[..., Any], sent: list[Column]) -> tuple[Column, ...]:
@@ -150,7 +160,8 @@ def _with_paths(draw: Callable[..., Any], sent: list[Column]) -> tuple[Column, .
 def _dialect(draw: Callable[..., Any], sent: tuple[Column, ...]) -> Dialect:
     names = [column.name for column in sent if column.path is None]
     key = draw(st.sampled_from(names)) if names and draw(st.integers(0, 5)) == 0 else None
-    return Dialect(draw(st.sampled_from([None, None, None, "data", "answer.rows", "pages.1.rows"])), key)
+    path = draw(st.sampled_from([None, None, None, "data", "answer.rows", "pages.1.rows"]))
+    return Dialect(record_path=path, key_column=key)
 
 
 @st.composite

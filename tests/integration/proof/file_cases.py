@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 import zstandard
 from cell_cases import cells
 from contract_cases import contracts, row_options
+from dialect_cases import TableWriter, encoded
 from hypothesis import strategies as st
 from pyarrow import orc
 
@@ -97,6 +98,9 @@ def _bodies(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]]) -> b
         row.update({name: draw(st.sampled_from(["7", "x", "", 'say "ü"', "1.50"])) for name in unknown})
     spelled = draw(st.sampled_from([str, str, str.upper, lambda name: name.replace("_", " ").title()]))
     header = {**{name: spelled(name) for name in names}, **{name: name for name in unknown}}
+    for column in contract.source_columns:
+        if column.name in header and column.source_names and draw(st.booleans()):
+            header[column.name] = draw(st.sampled_from(column.source_names))
     writer = draw(st.sampled_from([_csv, _csv, _json, _ndjson, _parquet, _columns, _avro, _xlsx]))
     body = writer(draw, contract, header, found) or _parquet(draw, contract, header, found)
     return _fault(draw, body) if draw(st.integers(0, 19)) == 0 else body
@@ -113,19 +117,14 @@ def _fault(draw: Callable[..., Any], body: bytes) -> bytes:
 
 
 def _csv(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
-    delimiter, end = draw(st.sampled_from(",,;\t|")), draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
-    always = draw(st.booleans())
-
-    def field(text: str | None) -> str:
-        text = text or ""
-        needed = always or any(sign in text for sign in (*'",;\t|\r\n', " ")) or not text
-        return '"' + text.replace('"', '""') + '"' if (needed and text) or (needed and len(header) == 1) else text
-
-    lines = [delimiter.join(map(field, header.values()))]
+    writer = TableWriter(draw, contract, len(header))
+    delimiter, names = writer.delimiter, writer.names(header)
+    head = delimiter.join(writer.field(header.get(name, name)) for name in names)
+    lines = [head] if contract.dialect.has_header else []
     again = draw(st.integers(0, len(found) * 9))  # sometimes the header is repeated before that row
     for at, row in enumerate(found, 1):
-        lines += [draw(st.sampled_from(["", "", "\ufeff"])) + lines[0]] if at == again else []
-        line = delimiter.join(field(row[name]) for name in header)
+        lines += [draw(st.sampled_from(["", "", "\ufeff"])) + head] if at == again else []
+        line = delimiter.join(writer.cell(name, row[name]) for name in names)
         fault = draw(st.integers(0, 39))
         lines.append(
             line + delimiter + "more" if fault == 0
@@ -135,11 +134,13 @@ def _csv(draw: Callable[..., Any], contract: Contract, header: dict[str, str], f
             else "" if fault == 4
             else line
         )  # fmt: skip
-    text = end.join(lines) + (end if draw(st.booleans()) else "")
-    return _packed(draw, _encoded(draw, text))
+    text = writer.text(lines)
+    return _packed(draw, _encoded(draw, text, contract))
 
 
-def _encoded(draw: Callable[..., Any], text: str) -> bytes:
+def _encoded(draw: Callable[..., Any], text: str, contract: Contract) -> bytes:
+    if contract.dialect.encoding is not None:
+        return encoded(draw, text, contract.dialect.encoding)
     encodings = ["utf-8"] * 12 + ["utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1251"]
     encoding = draw(st.sampled_from(encodings))
     try:
@@ -230,7 +231,7 @@ def _json(draw: Callable[..., Any], contract: Contract, header: dict[str, str], 
         keys = [row.get(key) or draw(st.sampled_from(["", "k", "é"])) for row in found]
         keys += ["more"] * (len(records) - len(keys))
         text = "{" + between.join(f"{json.dumps(one)}: {text}" for one, text in zip(keys, records, strict=True)) + "}"
-    return _packed(draw, _encoded(draw, _wrapped(draw, contract, text)))
+    return _packed(draw, _encoded(draw, _wrapped(draw, contract, text), contract))
 
 
 def _wrapped(draw: Callable[..., Any], contract: Contract, text: str) -> str:
@@ -261,7 +262,7 @@ def _ndjson(draw: Callable[..., Any], contract: Contract, header: dict[str, str]
     text = end.join(records) + (end if draw(st.booleans()) else "")
     if draw(st.integers(0, 9)) == 0:
         text = text.replace("}" + end + "{", draw(st.sampled_from(["}{", "} {"])))
-    return _packed(draw, _encoded(draw, text))
+    return _packed(draw, _encoded(draw, text, contract))
 
 
 def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:

@@ -63,6 +63,11 @@ def documented_codes(*headings: str) -> set[str]:
 
 # The codes that a file, or a row of it, may have.
 CODES = documented_codes("A cell", "A row", "A file")
+# The good file is read under these, too.
+_DATABASE = Dialect(
+    encoding="utf-8", escape="\\", comment="#", null_values=("NULL", "\\N"), thousands="'", trailing_minus=True
+)
+_WESTERN = Dialect(encoding="cp1252", comment="//", null_values=("-",), thousands=",")
 KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {}),
     ("fuzzed", {"unknown_columns": UnknownColumns.EVOLVE}),
@@ -72,10 +77,12 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {"unknown_columns": UnknownColumns.IGNORE, "budget": ErrorBudget(rows=3)}),
     ("fuzzed", {"unknown_columns": UnknownColumns.REJECT}),
     ("fuzzed", {"newest_by": None, "unknown_columns": UnknownColumns.IGNORE}),
+    ("fuzzed", {"dialect": _DATABASE}),
+    ("sales", {"dialect": _WESTERN, "budget": ErrorBudget(share=0.5)}),
     ("fuzzed", {"dialect": Dialect(record_path="data"), "nested": True}),
     ("sales", {"dialect": Dialect(key_column="sale_id"), "budget": ErrorBudget(share=1.0)}),
     ("sales", {"nested": True, "unknown_columns": UnknownColumns.EVOLVE, "budget": ErrorBudget(share=1.0)}),
-    ("fuzzed", {"dialect": Dialect("data", "code")}),
+    ("fuzzed", {"dialect": Dialect(record_path="data", key_column="code")}),
 )
 
 

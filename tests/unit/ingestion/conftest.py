@@ -16,8 +16,7 @@ from include.ingestion.engine import add_functions
 from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import fetch
 from include.ingestion.process import process
-from include.ingestion.readers.vectorised import FallBackToSlowPath
-from include.ingestion.records import FileEntry, FileRefusedError, Processed, Status, Validated
+from include.ingestion.records import FallBackToSlowPath, FileEntry, FileRefusedError, Processed, Status, Validated
 from include.settings import IngestSettings, MlServiceSettings
 from include.stores.object_store import ObjectInfo
 

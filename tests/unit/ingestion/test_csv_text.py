@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from include.contracts.model import Column, ColumnType
 from include.errors import Code
+from include.ingestion.readers.csv_fields import CsvSyntax
 from include.ingestion.readers.csv_text import CsvRecord, read_records, sniff
 from include.ingestion.records import FileRefusedError
 
@@ -18,7 +19,7 @@ pytestmark = pytest.mark.unit
 def records(tmp_path: Path, content: bytes, width: int | None = 2, limit: int = 1000) -> list[CsvRecord]:
     path = tmp_path / "text"
     path.write_bytes(content)
-    return list(read_records(path, ",", width, limit))
+    return list(read_records(path, CsvSyntax(","), width, limit))
 
 
 def lines_and_fields(found: list[CsvRecord]) -> list[tuple]:
@@ -106,7 +107,7 @@ def test_read_records_skips_a_huge_line_in_bounded_memory(tmp_path: Path) -> Non
             stream.write(b"x" * 1024**2)
         stream.write(b"\n3,4\n")
     tracemalloc.start()
-    found = lines_and_fields(list(read_records(path, ",", 2, 1024**2)))
+    found = lines_and_fields(list(read_records(path, CsvSyntax(","), 2, 1024**2)))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert found == [(1, Code.ROW_TOO_LONG), (2, ["3", "4"])]

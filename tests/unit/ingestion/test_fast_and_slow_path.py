@@ -24,8 +24,8 @@ from include.errors import Code
 from include.ingestion.engine import engine
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.row_by_row import read_csv_rows, read_json_rows
-from include.ingestion.readers.vectorised import FallBackToSlowPath, typed_csv
-from include.ingestion.records import FileFormat, FileRefusedError, SpooledFile
+from include.ingestion.readers.vectorised import typed_csv
+from include.ingestion.records import FallBackToSlowPath, FileFormat, FileRefusedError, SpooledFile
 from include.ingestion.rules import cleaned
 from include.settings import IngestSettings
 
@@ -110,10 +110,10 @@ SMALL = Column("x", ColumnType.INTEGER, minimum="-5", maximum="10", exclusive_ma
 NUMBER = Column("x", ColumnType.NUMBER, precision=12, scale=2)
 FLOAT = Column("x", ColumnType.FLOAT)
 BOOLEAN = Column("x", ColumnType.BOOLEAN)
-DATE = Column("x", ColumnType.DATE)
-DOTTED = Column("x", ColumnType.DATE, formats=("%d.%m.%Y",))
-TIMESTAMP = Column("x", ColumnType.TIMESTAMP)
-TIMESTAMPTZ = Column("x", ColumnType.TIMESTAMPTZ)
+DATE = Column("x", ColumnType.DATE, minimum="0001-01-01")
+DOTTED = Column("x", ColumnType.DATE, minimum="0001-01-01", formats=("%d.%m.%Y",))
+TIMESTAMP = Column("x", ColumnType.TIMESTAMP, minimum="0001-01-01T00:00:00")
+TIMESTAMPTZ = Column("x", ColumnType.TIMESTAMPTZ, minimum="0001-01-01T00:00:00Z")
 JSON = Column("x", ColumnType.JSON)
 UUID = Column("x", ColumnType.UUID)
 SHORT = Column("x", ColumnType.TEXT, min_length=2, max_length=4, pattern="[a-zé]+")
@@ -434,9 +434,9 @@ VALUES = st.fixed_dictionaries(
         "n": st.none() | st.decimals(-(10**10) + 1, 10**10 - 1, places=2),
         "f": st.none() | st.floats(allow_nan=False, allow_infinity=False),
         "b": st.none() | st.booleans(),
-        "d": st.none() | st.dates(date(1, 1, 1)),
-        "ts": st.none() | st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30)),  # noqa: DTZ001
-        "tz": st.none() | st.datetimes(datetime(1, 1, 2), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001
+        "d": st.none() | st.dates(date(1900, 1, 1)),
+        "ts": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 30)),  # noqa: DTZ001
+        "tz": st.none() | st.datetimes(datetime(1900, 1, 1), datetime(9999, 12, 30), timezones=st.just(UTC)),  # noqa: DTZ001
         "u": st.none() | st.uuids().map(str),
     }
 )

@@ -12,6 +12,7 @@ from include.errors import Code, RetryableError
 from include.ingestion import fetch as fetching
 from include.ingestion.claim import batched
 from include.ingestion.messages import explain
+from include.ingestion.readers.plain_lines import unmarked
 from include.ingestion.records import FileFormat, Layout
 from include.settings import IngestSettings
 
@@ -49,7 +50,7 @@ def test_plain_text_is_utf_8_without_a_mark(tmp_path: Path, encoding: str) -> No
 
 def test_unmarked_removes_a_byte_order_mark_only_at_the_start_of_the_file() -> None:
     mark = "\ufeff".encode()
-    assert list(fetching._unmarked([mark + b"id,name", mark + b"a"])) == [b"id,name", mark + b"a"]
+    assert list(unmarked([mark + b"id,name", mark + b"a"])) == [b"id,name", mark + b"a"]
 
 
 # Batches

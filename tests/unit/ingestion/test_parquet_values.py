@@ -26,7 +26,7 @@ JSON = Column("x", ColumnType.JSON)
 INTEGER = Column("x", ColumnType.INTEGER)
 FLOAT = Column("x", ColumnType.FLOAT)
 NUMBER = Column("x", ColumnType.NUMBER, precision=38, scale=9)
-TIMESTAMP = Column("x", ColumnType.TIMESTAMP)
+TIMESTAMP = Column("x", ColumnType.TIMESTAMP, minimum="0001-01-01T00:00:00")
 TIMESTAMPTZ = Column("x", ColumnType.TIMESTAMPTZ)
 D = Decimal
 A_UUID = UUID("6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21")

@@ -18,9 +18,9 @@ from include.errors import Code
 from include.ingestion.engine import engine
 from include.ingestion.readers import vectorised_json
 from include.ingestion.readers.row_by_row import read_json_rows
-from include.ingestion.readers.vectorised import HEADER, FallBackToSlowPath
+from include.ingestion.readers.vectorised import HEADER
 from include.ingestion.readers.vectorised_json import typed_json
-from include.ingestion.records import FileFormat, FileRefusedError, SpooledFile
+from include.ingestion.records import FallBackToSlowPath, FileFormat, FileRefusedError, SpooledFile
 from include.ingestion.rules import cleaned
 from include.settings import IngestSettings
 
