@@ -218,7 +218,7 @@ ALLOWED = {
     "list comprehension": "len([part FOR part IN string_split(t, ',') IF part > 'a']) > 1",
     "JSON": "json_extract_string(t, '$.a') = 'x' OR TRY_CAST(t AS JSON) ->> '$.b' = 'y' OR json_array_length(t) > 1",
     "lambda": "list_sum(list_transform(string_split(t, ','), lambda part: length(part) + n)) > 0",
-    "own function of the row": "md5(t) <> '' AND coalesce(nullif(t, ''), d) IS NOT NULL AND ifnull(n, 1) > 0",
+    "own function of the row": "md5(t) <> '' AND coalesce(nullif(t, ''), 'x') IS NOT NULL AND ifnull(n, 1) > 0",
 }
 
 
