@@ -11,7 +11,7 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, ErrorBudget
 from include.errors import Code
-from include.ingestion import load
+from include.ingestion.binary_copy import BinaryCopy
 from include.ingestion.target import Target
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def test_bits_that_the_server_cannot_read_are_no_outage(
     make_pipeline: MakePipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pipeline = made(make_pipeline)
-    monkeypatch.setattr(load, "_check_types", lambda *_: None)
+    monkeypatch.setattr(BinaryCopy, "_check_types", lambda *_: None)
     monkeypatch.setattr(Target, "create_staging", _with_another_type)
 
     entry = pipeline.send("1.csv", "id,v,n,ts\na,7,1.2345,2024-02-03\n")
