@@ -104,14 +104,14 @@ def _skip(text: str, at: int, blanks: str = " \t\r\n") -> int:
     return at
 
 
-def at_path(cells: Any, path: str) -> Raw:
-    """The value at a path inside a record, null where there is none. A text there is a text of JSON."""
+def at_path(cells: Any, path: str, *, is_json: bool = True) -> Raw:
+    """The value at a path inside a record, null where there is none. A text there is a text of JSON, if that is it."""
     value = cells
     for step in path.split("."):
         if isinstance(value, list):
             value = {str(at): item for at, item in enumerate(value)}
         value = value.get(step) if isinstance(value, dict) else None
-    return Text(value) if type(value) is str else value
+    return Text(value) if is_json and type(value) is str else value
 
 
 def remainder(cells: Any, paths: Iterable[str]) -> dict[str, Raw]:

@@ -146,6 +146,7 @@ class Mapped(NamedTuple):
     at_paths: tuple[Column, ...] = ()
     key: str | None = None
     dialect: Dialect | None = None
+    is_json: bool = True
 
     def cell(self, column: Column, raw: Raw) -> Raw:
         """A value as its column reads it."""
@@ -157,14 +158,16 @@ class Mapped(NamedTuple):
 
 def _columns(contract: Contract, source: Source) -> Mapped:
     """Columns by names, and those that are found otherwise: by a path, or as the key of the record."""
-    at_paths = tuple(column for column in contract.source_columns if source.is_nested and column.path)
+    has_paths = source.is_nested or source.is_columnar
+    at_paths = tuple(column for column in contract.source_columns if has_paths and column.path)
     key = contract.dialect.key_column if source.is_keyed else None
     by_name = [column for column in contract.source_columns if column not in at_paths and column.name != key]
     found = {name: column_named(name, by_name) for name in source.header}
     known = {name: column for name, column in found.items() if column is not None}
     begun = {str(column.path).split(".")[0] for column in at_paths}
     extra = tuple(name for name in source.header if name not in known and name not in begun)
-    return Mapped(known, extra, at_paths, key, contract.dialect if source.is_table else None)
+    dialect = contract.dialect if source.is_table else None
+    return Mapped(known, extra, at_paths, key, dialect, is_json=not source.is_columnar)
 
 
 def _mapped(contract: Contract, source: Source) -> Mapped:
@@ -196,7 +199,9 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
         column = columns.known.get(broken[0]) if record.broken else None
         return {}, [(column.name if column else None, record.code)]
     raw = {column.name: record.cells.get(name) for name, column in columns.known.items()}
-    raw |= {column.name: at_path(record.cells, str(column.path)) for column in columns.at_paths}
+    raw |= {
+        column.name: at_path(record.cells, str(column.path), is_json=columns.is_json) for column in columns.at_paths
+    }
     raw |= {} if columns.key is None else {columns.key: Text(record.key)}
     values: dict[str, Value] = {}
     found: Found = []

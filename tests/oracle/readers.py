@@ -60,13 +60,14 @@ class Record:
 class Source:
     """A file as names and records. Names may be duplicate: `judge` refuses them.
 
-    Records of a nested file have columns at paths; those of a keyed file have keys.
+    Records of a nested file have columns at paths, and so do those of a columnar one; those of a keyed file have keys.
     """
 
     header: tuple[str, ...]
     records: tuple[Record, ...]
     is_table: bool = False
     is_nested: bool = False
+    is_columnar: bool = False
     is_keyed: bool = False
 
 
@@ -395,7 +396,7 @@ def _of_columns(table: pa.Table) -> Source:
     names = tuple(table.schema.names)
     columns = [_exact(column).to_pylist() for column in table.columns]
     rows = zip(*columns, strict=True) if columns else ()
-    return Source(names, tuple(_row(at, names, row) for at, row in enumerate(rows, 1)))
+    return Source(names, tuple(_row(at, names, row) for at, row in enumerate(rows, 1)), is_columnar=True)
 
 
 def _row(at: int, names: tuple[str, ...], row: tuple[Any, ...]) -> Record:
