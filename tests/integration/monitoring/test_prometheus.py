@@ -93,6 +93,7 @@ def served(filled: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iterat
                 "outcome=unchanged": 7,
                 "outcome=duplicate": 0,
                 "outcome=rejected": TWICE_REJECTED + 3,
+                "outcome=deleted": 0,
             },
         ),
         ("filegate_rejects", {"code=too-few-fields": TWICE_REJECTED}),
