@@ -153,7 +153,7 @@ def test_same_content_is_reloaded_once_at_a_time(filegate: Filegate, pipeline: P
     sent = [pipeline.send("same.csv", ONE), pipeline.send("other.csv", TWO), pipeline.send("same.csv", ONE)]
     assert [entry["status"] for entry in sent] == ["archived"] * 3
     done = reload_files(pipeline)
-    assert done.keys == (sent[0]["object_key"], sent[1]["object_key"])
+    assert set(done.keys) == {sent[0]["object_key"], sent[1]["object_key"]}  # of one second, the order is that of keys
     assert done.waiting == (sent[2]["settled_key"],)
     assert pipeline.objects.head(pipeline.bucket, sent[2]["settled_key"]) is not None
     pipeline.run()
