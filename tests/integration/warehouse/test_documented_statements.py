@@ -22,10 +22,10 @@ EXAMPLES = [
     pytest.param(variable, statement, id=f"{page.name}-{number}")
     for page in PAGES
     for number, (variable, statement) in enumerate(
-        re.findall(r'psql "\$(WAREHOUSE_\w+)"[^\n]*? -c "([^"]+)"', page.read_text(encoding="utf-8"))
+        re.findall(r'psql (?:"\$(WAREHOUSE_\w+)"|--(?= -c))[^\n]*? -c "([^"]+)"', page.read_text(encoding="utf-8"))
     )
 ]
-ROLES = {"WAREHOUSE_DSN": "reader", "WAREHOUSE_OWNER_DSN": "owner"}
+ROLES = {"": "reader", "WAREHOUSE_DSN": "reader", "WAREHOUSE_OWNER_DSN": "owner"}  # "": `filegate psql`
 
 
 def test_there_are_examples() -> None:
