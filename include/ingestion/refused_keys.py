@@ -1,6 +1,6 @@
 """The keys of a snapshot's refused rows: they were sent, so the rows that the table has of them are not deleted.
 
-What belongs here: collecting these keys while a file is validated. What does not: deleting (`snapshot`).
+What belongs here: collecting these keys while a file is validated. What does not: deleting (`deletes`).
 
 A key is known where all its columns were read and none of them is at fault. Otherwise the refused row may be any row of
 the table, and only its number counts.
