@@ -31,8 +31,8 @@ def remember_headers(connection: Connection, dataset: str, headers: Mapping[str,
     """
     if not headers:
         return
-    columns, sources = list(headers), [_storable(header) for header in headers.values()]
-    connection.execute(_REMEMBER, [dataset, columns, sources])
+    by_column = _storable(headers)
+    connection.execute(_REMEMBER, [dataset, list(by_column), list(by_column.values())])
     check_headers(connection, dataset, headers)
 
 
@@ -42,9 +42,9 @@ def check_headers(connection: Connection, dataset: str, headers: Mapping[str, st
     Raises:
         FileRefusedError: a column belongs to another header, or a header to another column.
     """
-    columns, sources = list(headers), [_storable(header) for header in headers.values()]
-    by_column = dict(zip(columns, sources, strict=True))
-    for column, source in connection.execute(_REMEMBERED, [dataset, columns, sources]).fetchall():
+    by_column = _storable(headers)
+    values = [dataset, list(by_column), list(by_column.values())]
+    for column, source in connection.execute(_REMEMBERED, values).fetchall():
         given = by_column.get(column)
         if given is None or matching(given) != matching(source):
             raise FileRefusedError.for_code(
@@ -57,6 +57,6 @@ def check_headers(connection: Connection, dataset: str, headers: Mapping[str, st
             )
 
 
-def _storable(header: str) -> str:
-    """The header without NUL, which a key of a JSON object may hold and PostgreSQL's text type cannot store."""
-    return header.replace("\0", "\ufffd")
+def _storable(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers without NUL, which a key of a JSON object may hold and PostgreSQL's text type cannot store."""
+    return {column: header.replace("\0", "\ufffd") for column, header in headers.items()}
