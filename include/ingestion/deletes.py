@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from include.ingestion.target import Target
 
 _KEYS = sql.Identifier("pg_temp", "keys")
+_AND = sql.SQL(" AND ")
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ class RowDeleter:
     def delete_keys(self, deleted: DeletedKeys) -> Deleted:
         """Delete the rows with these keys."""
         self._copy_keys((deleted.path,))
-        return Deleted(self._delete(self._where([self._is_live, self._has_key("EXISTS", _KEYS)])))
+        return Deleted(self._delete(_AND.join([self._is_live, self._has_key("EXISTS", _KEYS)])))
 
     def delete_missing(self, refused: RefusedKeys) -> Deleted:
         """Delete the rows that are neither in the staging table nor refused.
@@ -87,8 +88,8 @@ class RowDeleter:
             self._copy_keys(refused.paths)
             conditions.append(self._has_key("NOT EXISTS", _KEYS))
         if refused.unreadable:
-            return Deleted(skipped=self._count(self._where(conditions)))
-        deleted = self._delete(self._where(conditions))
+            return Deleted(skipped=self._count(_AND.join(conditions)))
+        deleted = self._delete(_AND.join(conditions))
         if deleted:
             live = deleted + self._count(self._is_live)
             if deleted > Decimal(str(contract.max_delete_share)) * live:
@@ -109,9 +110,6 @@ class RowDeleter:
         """A condition on a row `t` of the table: a table of keys has its key, or has it not."""
         same = self.target.same_key()
         return sql.SQL(exists + " (SELECT FROM {keys} AS s WHERE {same})").format(keys=keys, same=same)
-
-    def _where(self, conditions: list[sql.Composed]) -> sql.Composed:
-        return sql.SQL(" AND ").join(conditions)
 
     def _delete(self, condition: sql.Composed) -> int:
         statement = "DELETE FROM {table} AS t WHERE {condition}"
