@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from include.contracts.dialect import Dialect, read_dialect
 from include.contracts.file_patterns import MAX_PATTERNS, pattern_fault
-from include.contracts.model import APPEND_KEY, Deletes, ErrorBudget, Mode, OnDuplicate, UnknownColumns
+from include.contracts.model import (
+    APPEND_KEY,
+    MAX_DELETE_SHARE,
+    Deletes,
+    ErrorBudget,
+    Mode,
+    OnDuplicate,
+    UnknownColumns,
+)
 from include.contracts.problems import nearest
 
 if TYPE_CHECKING:
@@ -33,7 +41,6 @@ _KEYS = (
     "unknownColumns",
     "errorBudget",
 )
-_MAX_DELETE_SHARE = 0.1
 # Characters that Kafka allows; short enough for a suffix and for a DAG's id.
 _TOPIC = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,149}")
 _MAX_ROWS = 2**31
@@ -54,7 +61,7 @@ class IngestionOptions:
     key: tuple[str, ...] = ()
     mode: Mode = Mode.MERGE
     deletes: Deletes | None = None
-    max_delete_share: float = _MAX_DELETE_SHARE
+    max_delete_share: float = MAX_DELETE_SHARE
     min_share_of_usual: float | None = None
 
 
@@ -105,7 +112,7 @@ def _options(value: object, path: str, findings: Findings) -> IngestionOptions:
         key=_key(value["key"], f"{path}.key", findings) if "key" in value else (),
         mode=mode,
         deletes=_deletes(value, mode, path, findings),
-        max_delete_share=_share(value.get("maxDeleteShare", _MAX_DELETE_SHARE), f"{path}.maxDeleteShare", findings),
+        max_delete_share=_share(value.get("maxDeleteShare", MAX_DELETE_SHARE), f"{path}.maxDeleteShare", findings),
         min_share_of_usual=_share(value["minShareOfUsual"], f"{path}.minShareOfUsual", findings)
         if "minShareOfUsual" in value
         else None,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # The key of rows that have none of their own: each is inserted, and none replaces another.
 APPEND_KEY = ("_file_id", "_source_row")
+# The share of the table's rows that a snapshot may delete, unless the contract says otherwise.
+MAX_DELETE_SHARE = 0.1
 
 
 class UnknownColumns(StrEnum):
@@ -239,7 +241,7 @@ class Contract:
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     mode: Mode = Mode.MERGE
     deletes: Deletes | None = None
-    max_delete_share: float = 0.1
+    max_delete_share: float = MAX_DELETE_SHARE
     min_share_of_usual: float | None = None
     dialect: Dialect = field(default_factory=Dialect)
 
