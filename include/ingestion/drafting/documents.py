@@ -65,11 +65,17 @@ def detect_records(text: SpooledFile, layout: Layout, kind: FileFormat, max_row_
 
 
 def _with_place(found: Structure, document: dict[str, Any]) -> Structure:
-    """The place of the records of a file that is one object."""
+    """The place of the records of a file that is one object.
+
+    Raises:
+        FileRefusedError: it is an export without records.
+    """
     path, records = _list_path(document)
     if path:
         what = f"'{path}' holds a list of objects, {len(records):,} in the part that was looked at"
         return found.with_guesses(recordPath=Guess(path, what))
+    if any(document.get(name) == [] for name in document if name.lower() in _WRAPPERS):
+        raise FileRefusedError.for_code(Code.NO_ROWS)
     for path, keyed in _objects(document):
         if _is_keyed(keyed):
             keys = ", ".join(map(repr, list(keyed)[:3]))

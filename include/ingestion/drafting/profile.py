@@ -198,7 +198,7 @@ class _Cells:
 
 def _infer(source: SourceColumn, facts: _Facts) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
     """Type, accepted formats and notes. A declared type is used; for text the values decide."""
-    if source.declared and source.declared != "VARCHAR":
+    if source.declared:
         for kind in TYPES.values():
             if re.fullmatch(kind.draft.declared, source.declared, re.DOTALL):
                 return kind, (), ()
