@@ -1,7 +1,7 @@
 """Names of drafted columns: the header's words in lower case, their Latin letters without accents.
 
-What belongs here: the name that a draft proposes for a header or a path. What does not: which column a header stands for
-when a file is read (`include.contracts.source_names`).
+What belongs here: the name that a draft proposes for a header or a path. What does not: which column a header stands
+for when a file is read (`include.contracts.source_names`).
 
 No table of other scripts is kept here: their letters stay, and PostgreSQL accepts them.
 """
