@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from include.errors import Code, visible
+from include.ingestion.readers.likely_encodings import LIKELY, ranked
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
@@ -44,10 +45,12 @@ _WIDE = {
 }
 _SHOWN_CHARACTERS = 12
 _SHOWN_ENCODINGS = 5
-_LIKELY = (
-    "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5", "koi8_r",
-    "cp850", "cp437", "cp866", "mac_roman", "gb18030", "big5", "cp932", "euc_jp", "euc_kr",
-)  # fmt: skip
+
+
+class UndeclaredEncodingError(FileRefusedError):
+    """A text that is not UTF-8. `likely` are its likely encodings, the likeliest first, each with a word in it."""
+
+    likely: tuple[tuple[str, str], ...] = ()
 
 
 def marked_encoding(head: bytes) -> tuple[bytes, str] | None:
@@ -73,7 +76,7 @@ def refuse_utf_16_without_mark(head: bytes, begins_as_text: Callable[[str], bool
         )
         if is_western or begins_as_text(head[:_HEADER_BYTES].decode(codec, "replace").lstrip()):
             position = max(head.find(0), 0)
-            raise FileRefusedError.for_code(
+            refusal = UndeclaredEncodingError.for_code(
                 Code.UNDECLARED_ENCODING,
                 "no mark",
                 position=position + 1,
@@ -81,6 +84,8 @@ def refuse_utf_16_without_mark(head: bytes, begins_as_text: Callable[[str], bool
                 encoding=name,
                 declaration=_declaration(codec),
             )
+            refusal.likely = ((codec, head[:_HEADER_BYTES].decode(codec, "replace").strip()[:_SHOWN_CHARACTERS]),)
+            raise refusal
 
 
 def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
@@ -95,7 +100,7 @@ def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
     line, before, sample = _locate(iter(expanded()), at)
     likely = _likely(sample, before)
     shown = ", ".join(f"{name} ('{visible(text)}')" for name, text in likely)
-    raise FileRefusedError.for_code(
+    refusal = UndeclaredEncodingError.for_code(
         Code.UNDECLARED_ENCODING,
         byte=sample[before],
         line=line,
@@ -103,6 +108,8 @@ def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
         likely=f" Likely encodings: {shown}." if shown else "",
         declaration=_declaration(likely[0][0] if likely else "NAME"),
     )
+    refusal.likely = tuple(likely)
+    raise refusal
 
 
 def _declaration(encoding: str) -> str:
@@ -148,21 +155,16 @@ def _line_ends(text: bytes) -> int:
 
 def _likely(sample: bytes, before: int) -> list[tuple[str, str]]:
     """The likely encodings of the sample, the likeliest first, each with a word of the text in it."""
-    from charset_normalizer import from_bytes
-
-    matches = from_bytes(sample, cp_isolation=list(_LIKELY))
-    # For a few bytes it finds many encodings equally likely: then the more usual one comes first.
-    ranked = sorted(matches, key=lambda match: (round(match.chaos, 1), _LIKELY.index(match.encoding)))
-    found = [match.encoding for match in ranked]
+    found = ranked(sample)
     start, end = _BETWEEN_WORDS.split(sample[:before])[-1], _BETWEEN_WORDS.split(sample[before:])[0]
     word = start[-_SHOWN_CHARACTERS // 2 :] + end
     readings: dict[str, str] = {}
-    for name in [*found[:3], *_LIKELY]:
+    for name in [*found, *LIKELY]:
         text = word.decode(name, "replace")[:_SHOWN_CHARACTERS]
         if len(readings) < _SHOWN_ENCODINGS and "\ufffd" not in text and text.isprintable():
-            # Of encodings that give the same text, the most usual one is named.
+            # Of encodings that give the same text, the likeliest one is named.
             readings[text] = next(
-                known for known in _LIKELY if word.decode(known, "replace")[:_SHOWN_CHARACTERS] == text
+                known for known in [*found, *LIKELY] if word.decode(known, "replace")[:_SHOWN_CHARACTERS] == text
             )
     return [(name, text) for text, name in sorted(readings.items(), key=_scripts)]
 
