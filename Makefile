@@ -77,10 +77,10 @@ ansible: $(STAMP) ## set a host up, start, feed and verify it: make ansible [ARG
 .PHONY: contract generate schema
 
 contract: $(STAMP) ## draft a data contract from a sample: make contract FILE=path NAME=dataset
-	@$(call renamed,contract draft FILE --name NAME)
+	@$(call renamed,contract draft FILE --dataset NAME --write)
 	@$(call required,FILE,path)
 	@$(call required,NAME,dataset)
-	@$(PYTHON) -m include.contracts draft --name "$$NAME" -- "$$FILE"
+	@$(PYTHON) -m include.cli contract draft --dataset "$$NAME" --write -- "$$FILE"
 
 generate: $(STAMP) ## make sample data: make generate DATASET=sales [ROWS=] [FORMAT=] [BAD=] [SEED=] [OUT=]
 	@$(call renamed,generate DATASET)

@@ -12,9 +12,14 @@ _HEADER = ("Article no.", "Description", "Pieces per box", "List price (€)", "
 _ARTICLES = (
     ("00042", "Oak chair", 2, 79.5, 0.05, date(2026, 12, 1)),
     ("00043", "Oak table, 1.80 m", 1, 649, 0.1, date(2026, 12, 1)),
+    ("00044", "Oak table, 2.20 m", 1, 789, 0.1, date(2026, 12, 1)),
     ("00107", "Desk lamp", 4, 38.9, None, date(2026, 12, 1)),
+    ("00108", "Floor lamp", 2, 119, None, date(2026, 12, 1)),
     ("00211", "Steel shelf", 1, 129.95, 0.05, date(2026, 6, 1)),
+    ("00212", "Steel shelf, wide", 1, 159.95, 0.05, date(2026, 6, 1)),
     ("01300", "Garden hose, 25 m", 6, 24.99, None, date(2026, 6, 1)),
+    ("01301", "Garden hose, 50 m", 4, 44.99, None, date(2026, 6, 1)),
+    ("01410", "Watering can", 12, 14.5, None, date(2026, 6, 1)),
 )
 _KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml."
 _KINDS = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from include.cli.contract_diff import diff
+from include.cli.contract_draft import draft
 from include.cli.output import did_you_mean, fail
 from include.contracts.__main__ import app
 from include.contracts.problems import ContractError
@@ -16,20 +18,18 @@ from include.contracts.reader import read_contract
 from include.settings import ingest_settings
 
 _STATUS = re.compile(r"^status:[ \t]*[\"']?(?:draft|proposed)[\"']?(?=[ \t]*(?:#|$))", re.MULTILINE)
-_REVIEW = re.compile(r"#[ \t]*REVIEW\b")
-
-if TYPE_CHECKING:
-    from pathlib import Path
+_REVIEW = re.compile(r"#[ \t]*REVIEW\b|\bTODO\b")
 
 __all__ = ["app"]
 
 app.command()(diff)
+app.command()(draft)
 
 
 @app.command()
 def activate(
     dataset: Annotated[str, typer.Argument(help="The drafted dataset.", metavar="NAME")],
-    reviewed: Annotated[bool, typer.Option("--reviewed", help="Although lines are still marked REVIEW.")] = False,
+    reviewed: Annotated[bool, typer.Option("--reviewed", help="Although REVIEW or TODO is still there.")] = False,
 ) -> None:
     """Turn a draft into an active contract: its DAG appears, and files that wait for it are ingested."""
     folder = ingest_settings().contracts_dir
@@ -46,10 +46,10 @@ def activate(
         return
     with path.open(encoding="utf-8", newline="") as stream:  # line ends stay as they are
         text = stream.read()
-    marked = [text.count("\n", 0, found.start()) + 1 for found in _REVIEW.finditer(text)]
+    marked = sorted({text.count("\n", 0, found.start()) + 1 for found in _REVIEW.finditer(text)})
     if marked and not reviewed:
         lines = ", ".join(map(str, marked[:10]))
-        fail(f"{path}: marked REVIEW: line {lines}. Look at each and remove the mark, or use --reviewed")
+        fail(f"{path}: marked REVIEW or TODO: line {lines}. Look at each and remove the mark, or use --reviewed")
     changed, count = _STATUS.subn("status: active", text, count=1)
     if not count:
         fail(f"{path}: no top-level line `status: draft` or `status: proposed`; write `status: active`")

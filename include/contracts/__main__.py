@@ -1,4 +1,4 @@
-"""`python -m include.contracts`: check contracts, print one as Markdown, draft one from a sample file."""
+"""`python -m include.contracts`: check contracts, print one as Markdown."""
 
 from __future__ import annotations
 
@@ -18,9 +18,6 @@ app = typer.Typer(
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
 )
 console = Console(highlight=False, soft_wrap=True)
-
-# First bytes of Parquet, gzip, zstd and UTF-16 text: these may be tables although they contain zero bytes.
-_BINARY_TABLES = (b"PAR1", b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xff\xfe", b"\xfe\xff")
 
 
 @app.command()
@@ -64,49 +61,6 @@ def describe(dataset: Annotated[str, typer.Argument(help="A dataset that has a c
     except (ContractError, UnknownDatasetError) as error:
         _fail(str(error))
     typer.echo(in_words(contract), nl=False)
-
-
-@app.command()
-def draft(
-    file: Annotated[Path, typer.Argument(help="A sample: CSV, JSON, NDJSON or Parquet.")],
-    name: Annotated[str, typer.Option("--name", help="What the dataset will be called.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Where to write it; contracts directory/NAME.yaml if left out.")
-    ] = None,
-) -> None:
-    """Draft a contract from a sample file. An existing contract is never overwritten."""
-    from include.contracts.draft import draft_contract
-
-    if reason := _no_table(file):
-        _fail(f"{file} {reason}; give a CSV, JSON, NDJSON or Parquet file")
-    target = out or ingest_settings().contracts_dir / f"{name}.yaml"
-    if target.exists():
-        _fail(f"{target} exists already; remove it or choose another --out")
-    try:
-        text = draft_contract(file, name)
-    except ContractError as error:
-        _fail(str(error))
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(text, encoding="utf-8")
-    except OSError as error:
-        _fail(f"cannot write {target}: {error.strerror}")
-    reviews = text.count("REVIEW")
-    console.print(f"{target}: drafted; {reviews} lines are marked REVIEW. Look at them, then run:", markup=False)
-    console.print(f"  filegate contract check {target}", markup=False)
-    console.print("It is a draft: its DAG appears after `filegate contract activate`.", markup=False)
-
-
-def _no_table(file: Path) -> str:
-    """Why the file cannot be a sample, by its first bytes; empty if it may be one."""
-    if not file.is_file():
-        return "is not a file"
-    try:
-        with file.open("rb") as stream:
-            head = stream.read(4096)
-    except OSError as error:
-        return f"cannot be read ({error.strerror})"
-    return "is a binary file" if b"\0" in head and not head.startswith(_BINARY_TABLES) else ""
 
 
 def _fail(message: str) -> NoReturn:

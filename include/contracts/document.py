@@ -78,7 +78,7 @@ def read_document(path: Path, content: bytes) -> tuple[dict[str, Any], Findings]
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise _refusal(path, f"not readable as YAML: {reason}", "correct the YAML") from error
     if not isinstance(document, dict):
-        raise _refusal(path, "not a mapping of keys to values", "start from `python -m include.contracts draft`")
+        raise _refusal(path, "not a mapping of keys to values", "start from `filegate contract draft`")
     findings = Findings()
     for fault in _validator().iter_errors(document):
         for problem in _problems(fault):

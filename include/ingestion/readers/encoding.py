@@ -50,6 +50,12 @@ _LIKELY = (
 )  # fmt: skip
 
 
+class UndeclaredEncodingError(FileRefusedError):
+    """A text that is not UTF-8. `likely` are its likely encodings, the likeliest first, each with a word in it."""
+
+    likely: tuple[tuple[str, str], ...] = ()
+
+
 def marked_encoding(head: bytes) -> tuple[bytes, str] | None:
     """The byte order mark that a text begins with, and the encoding that it declares."""
     return next(((mark, name) for mark, name in MARKS if head.startswith(mark)), None)
@@ -73,7 +79,7 @@ def refuse_utf_16_without_mark(head: bytes, begins_as_text: Callable[[str], bool
         )
         if is_western or begins_as_text(head[:_HEADER_BYTES].decode(codec, "replace").lstrip()):
             position = max(head.find(0), 0)
-            raise FileRefusedError.for_code(
+            refusal = UndeclaredEncodingError.for_code(
                 Code.UNDECLARED_ENCODING,
                 "no mark",
                 position=position + 1,
@@ -81,6 +87,8 @@ def refuse_utf_16_without_mark(head: bytes, begins_as_text: Callable[[str], bool
                 encoding=name,
                 declaration=_declaration(codec),
             )
+            refusal.likely = ((codec, head[:_HEADER_BYTES].decode(codec, "replace").strip()[:_SHOWN_CHARACTERS]),)
+            raise refusal
 
 
 def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
@@ -95,7 +103,7 @@ def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
     line, before, sample = _locate(iter(expanded()), at)
     likely = _likely(sample, before)
     shown = ", ".join(f"{name} ('{visible(text)}')" for name, text in likely)
-    raise FileRefusedError.for_code(
+    refusal = UndeclaredEncodingError.for_code(
         Code.UNDECLARED_ENCODING,
         byte=sample[before],
         line=line,
@@ -103,6 +111,8 @@ def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
         likely=f" Likely encodings: {shown}." if shown else "",
         declaration=_declaration(likely[0][0] if likely else "NAME"),
     )
+    refusal.likely = tuple(likely)
+    raise refusal
 
 
 def _declaration(encoding: str) -> str:

@@ -3,7 +3,8 @@
 What belongs here: which sheet is taken, and what each kind of cell becomes. What does not: finding errors and missing
 values of formulas, which the library that reads the values does not tell (`sheet_xml`, `sheet_binary`).
 
-The line of an empty row, and of all rows up to the header, is blank. The line of a refused row is no record but a list
+The header is the first row that is not empty behind the `skipLines` of the contract. The line of an empty row, and of
+all rows up to the header, is blank. The line of a refused row is no record but a list
 with one, and `undecoded` has the reason.
 """
 
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from include.contracts.dialect import Dialect
     from include.contracts.model import Column, Contract
     from include.settings import IngestSettings
 
@@ -82,16 +85,8 @@ def sheet_records(path: Path, kind: FileFormat, contract: Contract, settings: In
     Raises:
         FileRefusedError: the workbook is broken, encrypted, or too large, or it is unclear which sheet is meant.
     """
-    if kind is not FileFormat.XLS:
-        with open_parts(path) as archive:
-            verify(archive, allowed_bytes(path.stat().st_size, settings))
-    named = path.with_name(f"workbook.{kind}")  # the library chooses its reader by the ending
+    workbook = _opened(path, kind, settings)
     with _calamine_errors():
-        named.symlink_to(path.name)
-        try:
-            workbook = calamine.CalamineWorkbook.from_path(str(named))
-        finally:
-            named.unlink()
         name = _chosen(workbook.sheets_metadata, contract.dialect.sheet)
     scan = _scan(path, kind, name)
     with _calamine_errors():
@@ -100,6 +95,36 @@ def sheet_records(path: Path, kind: FileFormat, contract: Contract, settings: In
     records = SheetRecords(iter(()))
     records.lines = rows.lines(records.undecoded)
     return records
+
+
+def visible_grids(path: Path, kind: FileFormat, settings: IngestSettings) -> dict[str, list[list[str]]]:
+    """The cells of each visible sheet as texts, from its first row on, for looking at a workbook without a contract.
+
+    Raises:
+        FileRefusedError: the workbook is broken, encrypted, or too large.
+    """
+    workbook = _opened(path, kind, settings)
+    grids: dict[str, list[list[str]]] = {}
+    with _calamine_errors():
+        for sheet in workbook.sheets_metadata:
+            if sheet.typ == calamine.SheetTypeEnum.WorkSheet and sheet.visible == calamine.SheetVisibleEnum.Visible:
+                _scan(path, kind, sheet.name)  # refuses a sheet that does not fit into memory
+                rows = workbook.get_sheet_by_name(sheet.name).iter_rows()
+                grids[sheet.name] = [[_name(cell) for cell in row] for row in rows]
+    return grids
+
+
+def _opened(path: Path, kind: FileFormat, settings: IngestSettings) -> calamine.CalamineWorkbook:
+    if kind is not FileFormat.XLS:
+        with open_parts(path) as archive:
+            verify(archive, allowed_bytes(path.stat().st_size, settings))
+    named = path.with_name(f"workbook.{kind}")  # the library chooses its reader by the ending
+    with _calamine_errors():
+        named.symlink_to(path.name)
+        try:
+            return calamine.CalamineWorkbook.from_path(str(named))
+        finally:
+            named.unlink()
 
 
 def _scan(path: Path, kind: FileFormat, sheet: str) -> SheetScan:
@@ -144,7 +169,8 @@ class _Rows:
     def __init__(self, sheet: calamine.CalamineSheet, scan: SheetScan, contract: Contract, max_columns: int) -> None:
         self._sheet, self._scan, self._contract = sheet, scan, contract
         self._first_column = (sheet.start or (0, 0))[1]
-        self._header_row, header = self._header()
+        self._header_row, header = self._header(contract.dialect)
+        self._footer_row = self._footer(contract.dialect.footer_lines)
         nameless = {at for at, name in enumerate(header) if not name}
         self._positions = [at for at in range(len(header)) if at not in nameless or self._is_used(at)]
         names = [header[at] for at in self._positions]
@@ -152,8 +178,15 @@ class _Rows:
         self._columns = map_columns(names, contract, max_columns)
         self._keeps_unknown = {at for at, _ in self._columns.extra}
 
-    def _header(self) -> tuple[int, list[str]]:
+    def _header(self, dialect: Dialect) -> tuple[int, list[str]]:
+        """The row of the header, or the one before the records if there is none, and the names of the columns."""
+        if not dialect.has_header:
+            names = dialect.header or tuple(column.name for column in self._contract.source_columns)
+            used = max((len(cells) for cells in self._sheet.iter_rows()), default=0)
+            return dialect.skip_lines - 1, [*names, *("" for _ in range(used - len(names)))]
         for row, cells in enumerate(self._sheet.iter_rows()):
+            if row < dialect.skip_lines:
+                continue
             faults = self._scan.faults.get(row, {})
             if faults or any(cell != "" for cell in cells):
                 if faults:
@@ -164,18 +197,29 @@ class _Rows:
                              for at, cell in enumerate(cells)]  # fmt: skip
         raise FileRefusedError.for_code(Code.NO_ROWS)
 
+    def _footer(self, lines: int) -> int | None:
+        """The first of the last rows that are no records; None without any. Empty rows behind the last one are none."""
+        if not lines:
+            return None
+        rows = (at for at, cells in enumerate(self._sheet.iter_rows()) if any(cell != "" for cell in cells))
+        last = max([*rows, *self._scan.faults], default=-1)
+        return max(last + 1 - lines, self._header_row + 1)
+
     def _is_used(self, at: int) -> bool:
         column = at + self._first_column
-        has_fault = any(column in faults for faults in self._scan.faults.values())
-        return has_fault or any(at < len(cells) and cells[at] != "" for cells in self._sheet.iter_rows())
+        has_fault = any(column in faults for row, faults in self._scan.faults.items() if row > self._header_row)
+        rows = islice(self._sheet.iter_rows(), self._header_row + 1, self._footer_row)
+        return has_fault or any(at < len(cells) and cells[at] != "" for cells in rows)
 
     def lines(self, undecoded: dict[int, Undecoded]) -> Iterator[bytes]:
         """A line for each row of the sheet, blank for an empty one; the reasons of refused rows go to `undecoded`."""
-        yield b"\n" * (self._header_row + 1)
+        yield b"\n" * (self._header_row + 1)  # the rows up to the header
         number = 0
         for row, cells in enumerate(self._sheet.iter_rows()):
             if row <= self._header_row:
                 continue
+            if self._footer_row is not None and row >= self._footer_row:
+                return
             faults = self._scan.faults.get(row, {})
             if not faults and not any(cell != "" for cell in cells):
                 yield b"\n"

@@ -1,0 +1,72 @@
+"""Which formats of dates and times a draft looks for, and when a column of them is a guess good enough.
+
+What belongs here: the formats, and doubt about their order. What does not: which text fits a format
+(`include.contracts.date_formats`).
+
+With a year of two digits three numbers may be anything: a version, a time, a part number. Such a column stays text
+unless its name says that it holds dates, or a day beyond 12 shows the order; and each number must have two digits.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from include.contracts.date_formats import format_pattern, has_time
+from include.contracts.expressions import literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
+_SHORT = ("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y")
+_NAMED = ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%y")
+_TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
+DAY_FORMATS = (*_DAYS, *_SHORT, *_NAMED)
+MOMENT_FORMATS = tuple(f"{day} {time}" for day in (*_DAYS, *_SHORT, *_NAMED) for time in _TIMES)
+_DATE_NAME = re.compile(
+    r"(date|datum|tag|day|valuta|wert|wertstellung|buchung|faellig|fecha|data|datetime|time|zeit|zeitpunkt|timestamp|"
+    r"created|updated|modified|geburt\w*|birth\w*|dob|dato|pvm|kuupaev)s?(_|$)|(^|_)(am|at|on|vom|bis|von|until|since)$"
+)
+VERSION_NAME = re.compile(
+    r"(^|_)(version|versions|ver|release|build|revision|rev|firmware|fw|software|sw|driver|patch|kernel)(_|$)|version$"
+)
+
+
+def tests_of(name: str) -> Mapping[str, str]:
+    """A DuckDB condition over all texts `v` of a column for each format, by the column's name; none for a version."""
+    if VERSION_NAME.search(name):
+        return {}
+    return {form: _test(form, name) for form in (*DAY_FORMATS, *MOMENT_FORMATS)}
+
+
+def _test(form: str, name: str) -> str:
+    pattern = format_pattern(form)
+    test = (
+        f"bool_and(regexp_full_match(v, {literal(pattern)})) "
+        f"AND bool_and(v IS NULL OR try_strptime(v, {literal(form)}) IS NOT NULL)"
+    )
+    if "%y" not in form or "%b" in form:
+        return test
+    strict = literal(pattern.replace("[0-9]{1,2}", "[0-9]{2}", 2))
+    day_at = 1 if form.startswith("%d") else 4
+    shows_order = f"bool_or(TRY_CAST(substr(v, {day_at}, 2) AS INTEGER) > 12)"
+    is_dotted = form.startswith("%d.") and _DATE_NAME.search(name) is not None
+    return f"{test} AND bool_and(regexp_full_match(v, {strict})) AND ({'true' if is_dotted else shows_order})"
+
+
+def chosen(formats: list[str]) -> tuple[tuple[str, ...], str]:
+    """The format of a column of which all values fit these ones, and a doubt. Days before months come first."""
+    if not formats:
+        return (), ""
+    doubt = ""
+    if len(formats) > 1:
+        doubt = f"dates fit {' and '.join(formats)} alike; the first is assumed"
+    if "%y" in formats[0]:
+        doubt = "; ".join(filter(None, (doubt, "years of two digits: 69 to 99 are 19xx, 00 to 68 are 20xx")))
+    return (formats[0],), doubt
+
+
+def is_moment(form: str) -> bool:
+    """Whether a format has a time of day."""
+    return has_time(form)

@@ -1,0 +1,222 @@
+"""Finds how a delimited text is written: delimiter, quote, escape, and the lines around its records.
+
+What belongs here: the structure of lines, found with the reader of CSV itself. What does not: values (`profile`), what
+a cell looks like (`cells`), the encoding (`encodings`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from include.contracts.dialect import Dialect
+from include.contracts.source_names import exact
+from include.ingestion.drafting.cells import begins_a_footer, filled, kind_of, lacks_header
+from include.ingestion.drafting.structure import Guess, SourceColumn, Structure
+from include.ingestion.readers.csv_fields import CsvSyntax
+from include.ingestion.readers.csv_text import read_records, separator_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from include.ingestion.readers.csv_text import CsvRecord
+    from include.ingestion.records import Layout
+
+_DELIMITERS = ("\t", ";", "|", ",")  # of equally good ones the first: commas are in numbers and texts, too
+_NAMES = {"\t": "tab", ";": "semicolon", "|": "pipe", ",": "comma"}
+_SAMPLED = 5_000
+_LOOKED_AT = 200
+_MOST_FOOTER = 20
+_MOST_PREAMBLE = 100
+_FULL, _SPARSE = 0.8, 0.5
+_SHOWN = 60
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """The first records of a text, split in one way."""
+
+    syntax: CsvSyntax
+    records: tuple[CsvRecord, ...]
+    width: int
+    header: int
+
+    @property
+    def fitting(self) -> int:
+        """How many records from the header on have the usual number of fields."""
+        return sum(len(one.fields or ()) == self.width for one in self.records[self.header :])
+
+    @property
+    def rows(self) -> list[list[str]]:
+        """The records behind the header that have the usual number of fields."""
+        found = [one.fields for one in self.records[self.header + 1 :] if one.fields is not None]
+        return [fields for fields in found if len(fields) == self.width]
+
+
+def detect_delimited(path: Path, layout: Layout, max_row_bytes: int) -> Structure:
+    """How a text is written.
+
+    Args:
+        path: plain UTF-8 text.
+        layout: of the file.
+        max_row_bytes: a longer record is refused when the file is loaded.
+    """
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as stream:
+        separator = separator_of(stream.readline(100), Dialect())
+    syntax = CsvSyntax(",", first_line=2 if separator else 1)
+    delimiters = (separator,) if separator else _DELIMITERS
+    readings = [_reading(path, replace(syntax, delimiter=one), max_row_bytes) for one in delimiters]
+    best = max(readings, key=lambda one: (one.width > 1, one.fitting))
+    best = _with_signs(path, best, max_row_bytes)
+    found = Structure(layout)
+    if best.width > 1 and best.syntax.delimiter != "," and not separator:
+        share = f"{best.fitting:,} of the first {len(best.records):,} records have {best.width} fields"
+        found = found.with_guesses(
+            delimiter=Guess(best.syntax.delimiter, f"{_NAMES[best.syntax.delimiter]}: {share} with it")
+        )
+    for name, value in (("quote", best.syntax.quote), ("escape", best.syntax.escape)):
+        if value != getattr(syntax, name):
+            what = f"with it {best.fitting:,} of {len(best.records):,} records have {best.width} fields"
+            found = found.with_guesses(**{name: Guess(value or None, what)})
+    found = _with_preamble(found, best)
+    found = _with_footer(found, path, best, max_row_bytes)
+    return _with_columns(found, best)
+
+
+def _reading(path: Path, syntax: CsvSyntax, max_row_bytes: int) -> _Reading:
+    records = tuple(islice(read_records(path, syntax, None, max_row_bytes), _SAMPLED))
+    widths = Counter(len(one.fields) for one in records if one.fields is not None)
+    several = Counter({width: count for width, count in widths.items() if width > 1})
+    # A preamble may be as long as a short table: of equal counts the wider records are the table.
+    width = max(several, key=lambda one: (several[one], one)) if several else 1
+    return _Reading(syntax, records, width, _header(records, width))
+
+
+def _header(records: Sequence[CsvRecord], width: int) -> int:
+    """The position of the header: the first record with the usual number of fields that is not mostly empty."""
+    fitting = [at for at, one in enumerate(records[:_MOST_PREAMBLE]) if one.fields and len(one.fields) == width]
+    if not fitting or width == 1:
+        return 0
+    shares = {at: filled(records[at].fields or ()) / width for at in fitting}
+    if shares[fitting[0]] < _SPARSE:
+        return next((at for at in fitting if shares[at] >= _FULL), fitting[0])
+    return fitting[0]
+
+
+def _with_signs(path: Path, reading: _Reading, max_row_bytes: int) -> _Reading:
+    """The reading with another quote or an escape, if more records fit then."""
+    usual = reading.syntax
+    others = [replace(usual, escape="\\"), replace(usual, quote="")]
+    if any(_is_wrapped(cell) for row in reading.rows[:_LOOKED_AT] for cell in row) or any(
+        one.raw.count("'") > 1 for one in reading.records[: reading.header + 1]
+    ):
+        others.insert(0, replace(usual, quote="'"))
+    best = reading
+    broken = any(one.fields is None or len(one.fields) != reading.width for one in reading.records[reading.header :])
+    for syntax in others:
+        if syntax.quote != "'" and not broken:
+            continue
+        other = _reading(path, syntax, max_row_bytes)
+        is_better = other.fitting > best.fitting and other.width >= best.width
+        # A quote that is left in cells is found by them alone, where no cell holds the delimiter.
+        is_quoted = syntax.quote == "'" and _quotes(best) and other.fitting >= best.fitting
+        if is_better or is_quoted:
+            best = other
+    return best
+
+
+def _is_wrapped(cell: str) -> bool:
+    return len(cell) > 1 and cell[0] == cell[-1] == "'"
+
+
+def _quotes(reading: _Reading) -> bool:
+    """Whether most texts of the records begin and end with an apostrophe."""
+    texts = [cell for row in reading.rows[:_LOOKED_AT] for cell in row if kind_of(cell) == "text"]
+    return bool(texts) and sum(map(_is_wrapped, texts)) > len(texts) / 2
+
+
+def _with_preamble(found: Structure, reading: _Reading) -> Structure:
+    before = reading.records[: reading.header]
+    if not before:
+        return found
+    first = reading.records[reading.header]
+    if all(one.raw.startswith("#") for one in before) and not first.raw.startswith("#"):
+        return found.with_guesses(comment=Guess("#", f"{len(before)} lines begin with it, as {_shown(before[0])}"))
+    what = f"the {first.line - 1} lines before the header hold no records; the first is {_shown(before[0])}"
+    return found.with_guesses(skipLines=Guess(first.line - 1, what))
+
+
+def _with_footer(found: Structure, path: Path, reading: _Reading, max_row_bytes: int) -> Structure:
+    """Find lines behind the last record: they begin with a word of totals, or stand alone behind an empty line."""
+    if reading.width == 1:
+        return found
+    records = islice(read_records(path, reading.syntax, None, max_row_bytes), reading.header + 1, None)
+    last = list(deque(records, _MOST_FOOTER + 1))
+    if len(last) <= 1:
+        return found
+    first = len(last)
+    while first > 1 and _is_footer(last[first - 1], last[first - 2], reading):
+        first -= 1
+    if first == len(last):
+        return found
+    end = last[-1].line + last[-1].raw.count("\n")
+    lines = end - last[first].line + 1
+    return found.with_guesses(footerLines=Guess(lines, f"behind the last record there is {_shown(last[first])}"))
+
+
+def _is_footer(record: CsvRecord, before: CsvRecord, reading: _Reading) -> bool:
+    fields = record.fields
+    if fields is None:
+        return False
+    is_usual = len(fields) == reading.width
+    if begins_a_footer(fields):
+        shown = next(cell for cell in fields if cell.strip())
+        at = fields.index(shown)
+        others = [row[at] for row in reading.rows[:_LOOKED_AT] if row != fields]
+        is_sparse = filled(fields) < reading.width
+        return not is_usual or (is_sparse and not any(begins_a_footer([cell]) for cell in others))
+    stands_alone = record.line > before.line + before.raw.count("\n") + 1
+    return not is_usual and stands_alone and filled(fields) < reading.width / 2
+
+
+def _with_columns(found: Structure, reading: _Reading) -> Structure:
+    record = reading.records[reading.header] if reading.records else None
+    header = list(record.fields or ()) if record else []
+    why = lacks_header(header, reading.rows[:_LOOKED_AT])
+    if why:
+        columns = tuple(SourceColumn(header=f"column {at}") for at in range(1, len(header) + 1))
+        return replace(found.with_guesses(header=Guess(False, why)), columns=columns)
+    names = [exact(name) for name in header]
+    twice = sorted({name for name in names if name and names.count(name) > 1})
+    unnamed = [at for at, name in enumerate(names) if not name and any(row[at].strip() for row in reading.rows)]
+    if record is not None and (twice or unnamed or names.count("") > 1):
+        given = _renamed(names)
+        what = f"the header has {', '.join(map(repr, twice)) or 'columns without a name'} more than once"
+        found = found.with_guesses(
+            header=Guess(given, f"{what}: these names are given by position"),
+            skipLines=Guess(record.line, f"lines up to and with the header, which is {_shown(record)}"),
+        )
+        return replace(found, columns=tuple(SourceColumn(header=name) for name in given))
+    return replace(found, columns=tuple(SourceColumn(header=name) for name in header if exact(name)))
+
+
+def _renamed(names: Sequence[str]) -> list[str]:
+    seen: Counter[str] = Counter()
+    given: list[str] = []
+    for at, name in enumerate(names, 1):
+        base = name or f"column {at}"
+        seen[base] += 1
+        new = base if seen[base] == 1 else f"{base} {seen[base]}"
+        while new in given:
+            seen[base] += 1
+            new = f"{base} {seen[base]}"
+        given.append(new)
+    return given
+
+
+def _shown(record: CsvRecord) -> str:
+    text = " ".join(record.raw.split())
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")

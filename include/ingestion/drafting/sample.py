@@ -1,0 +1,133 @@
+"""Reads a sample with the readers that load: how it is written, and the texts of its cells as a table.
+
+What belongs here: the order of the steps. What does not: each detection (the other modules of this package).
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from include.contracts.expressions import literal, quoted
+from include.ingestion.drafting.columns_of_types import detect_columns
+from include.ingestion.drafting.delimited import detect_delimited
+from include.ingestion.drafting.documents import detect_records
+from include.ingestion.drafting.encodings import detect_layout
+from include.ingestion.drafting.keys import Key, propose_key
+from include.ingestion.drafting.null_guesses import WORDS, detect_nulls
+from include.ingestion.drafting.number_guesses import USUAL, Numbers, detect_numbers
+from include.ingestion.drafting.profile import ColumnProfile, is_text, profile_columns
+from include.ingestion.drafting.sheets import detect_sheet
+from include.ingestion.drafting.structure import Structure, text_contract
+from include.ingestion.fetch import copy_local
+from include.ingestion.readers.plain_records import plain_records
+from include.ingestion.records import FileFormat
+from include.ingestion.trial.dry_run import dry_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from include.settings import IngestSettings
+
+_FOLDER = "filegate-draft-"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a draft is made of."""
+
+    structure: Structure
+    columns: tuple[ColumnProfile, ...]
+    key: Key
+
+    @property
+    def rows(self) -> int:
+        """The number of rows that can be read."""
+        return self.columns[0].rows if self.columns else 0
+
+
+def profile_sample(path: Path, settings: IngestSettings) -> Profile:
+    """Read the whole sample and profile its columns.
+
+    Raises:
+        FileRefusedError: it cannot be read, or has no rows.
+        RetryableError: the disk is full.
+        OSError: it cannot be opened.
+    """
+    structure = detect_structure(path, settings)
+    numbers = Numbers(USUAL, {}, {})
+    if structure.layout.format is FileFormat.CSV:
+        structure, numbers = _with_values(path, structure, settings)
+    with _table(path, structure, settings) as connection:
+        is_workbook = structure.layout.format.is_workbook
+        columns = profile_columns(connection, structure.named, numbers.form, is_workbook=is_workbook)
+        columns = [_with_doubt(one, numbers.doubts) for one in columns]
+        return Profile(structure, tuple(columns), propose_key(connection, columns))
+
+
+def _with_doubt(column: ColumnProfile, doubts: dict[str, str]) -> ColumnProfile:
+    doubt = doubts.get(column.name)
+    return replace(column, notes=(*column.notes, doubt)) if doubt and column.type.is_text else column
+
+
+def detect_structure(path: Path, settings: IngestSettings) -> Structure:
+    """How a file is written, and which columns it has.
+
+    Raises:
+        FileRefusedError: it cannot be read.
+    """
+    with TemporaryDirectory(prefix=_FOLDER) as name:
+        raw = copy_local(path, Path(name), settings)
+        found = detect_layout(raw.path, settings)
+        layout, given = found.layout, found.guesses
+        match layout.format:
+            case kind if kind.is_columnar:
+                found = detect_columns(raw.path, layout, settings)
+            case kind if kind.is_workbook:
+                found = detect_sheet(raw.path, layout, settings)
+            case kind:
+                text = plain_records(raw, layout, text_contract(found), settings)
+                read_as = text.layout.format if text.layout else kind
+                if kind is FileFormat.CSV:
+                    found = detect_delimited(text.path, layout, settings.max_row_bytes)
+                else:
+                    found = detect_records(text, layout, read_as, settings.max_row_bytes)
+    columns = found.columns
+    first = next((at for at, one in enumerate(columns) if one.path is None), -1)
+    columns = tuple(replace(one, is_first=at == first == 0) for at, one in enumerate(columns))
+    return replace(found, columns=columns, guesses=given | found.guesses)
+
+
+def _with_values(path: Path, structure: Structure, settings: IngestSettings) -> tuple[Structure, Numbers]:
+    """The structure with what its values say: how numbers are written, and which words mean no value."""
+    with _table(path, structure, settings) as connection:
+        columns = {one.name: one for one in structure.named}
+        numbers = detect_numbers(connection, list(columns), WORDS)
+        nulls = detect_nulls(
+            connection, list(columns), lambda name, words: is_text(connection, columns[name], numbers.form, words)
+        )
+    return structure.with_guesses(**numbers.guesses, **nulls), numbers
+
+
+@contextmanager
+def _table(path: Path, structure: Structure, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the table `sample`: a column of text for each column, and a row for each that can be read.
+
+    Raises:
+        FileRefusedError: the file cannot be read.
+    """
+    contract = text_contract(structure)
+    with dry_run(path, contract, settings) as (trial, planned):
+        if trial.refusal is not None or planned is None:
+            raise trial.refusal or RuntimeError
+        with duckdb.connect(":memory:", config={"threads": "2", "memory_limit": "1GB"}) as connection:
+            connection.execute("SET TimeZone = 'UTC'")
+            names = ", ".join(quoted(column.name) for column in contract.columns)
+            source = literal(str(planned.validated.path))
+            connection.execute(f"CREATE VIEW sample AS SELECT {names} FROM read_parquet({source})")
+            yield connection
