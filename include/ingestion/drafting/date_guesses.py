@@ -33,11 +33,12 @@ VERSION_NAME = re.compile(
 )
 
 
-def tests_of(name: str) -> Mapping[str, str]:
-    """A DuckDB condition over all texts `v` of a column for each format, by the column's name; none for a version."""
-    if VERSION_NAME.search(name):
+def tests_of(name: str, example: str | None) -> Mapping[str, str]:
+    """A DuckDB condition over all texts `v` of a column for each format that one of them fits; none for a version."""
+    if example is None or VERSION_NAME.search(name):
         return {}
-    return {form: _test(form, name) for form in (*DAY_FORMATS, *MOMENT_FORMATS)}
+    fitting = [form for form in (*DAY_FORMATS, *MOMENT_FORMATS) if re.fullmatch(format_pattern(form), example)]
+    return {form: _test(form, name) for form in fitting}
 
 
 def _test(form: str, name: str) -> str:

@@ -139,7 +139,8 @@ class _Cells:
         """Count and test the values."""
         numbers = {fit: fit for kind in TYPES.values() if kind.is_number for fit in kind.draft.fits}
         others = {fit: fit for kind in TYPES.values() if not kind.is_number for fit in kind.draft.fits}
-        formats = tests_of(self.column.name)
+        example = self.connection.execute(f"SELECT min(v) FROM ({self._texts})").fetchone()
+        formats = tests_of(self.column.name, example[0] if example else None)
         counted = ", ".join(
             [
                 "count(v)",

@@ -16,11 +16,11 @@ from fastavro import parse_schema
 
 from include.contracts.codec import decoded, encoded
 from include.contracts.column_type import ColumnType
-from include.contracts.draft import draft_contract
 from include.contracts.model import Column, Contract
 from include.contracts.reader import compile_contract
 from include.contracts.types import TYPES
 from include.errors import Code
+from include.ingestion.drafting.draft import draft_contract
 from include.ingestion.engine import engine
 from include.ingestion.readers.vectorised import arrow_type
 from include.ingestion.rules import reading_checks, typed, value_checks, violations_sql
@@ -149,7 +149,7 @@ def test_draft_of_a_sample_has_the_type(tmp_path: Path, kind: ColumnType) -> Non
     sample = tmp_path / "t.csv"
     sample.write_text("id,v\n" + "".join(f"x{at},{text}\n" for at, text in enumerate(quoted)), encoding="utf-8")
     path = tmp_path / "t.yaml"
-    drafted = draft_contract(sample, "t").encode()
+    drafted = draft_contract(sample, "t", IngestSettings()).encode()
     assert compile_contract(path, drafted).by_name["v"].type is kind
 
 
