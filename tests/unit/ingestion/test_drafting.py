@@ -117,7 +117,10 @@ def test_folder_named_as_a_partition_is_no_column(tmp_path: Path, file_format: S
 
 def test_json_numbers_in_quotes_stay_text(tmp_path: Path) -> None:
     sample = tmp_path / "sample.ndjson"
-    rows = [{"id": i, "code": str(i), "flag": i > 1, "nested": {"a": i}, "list": [i], "gap": None if i else 1.5} for i in range(3)]
+    rows = [
+        {"id": i, "code": str(i), "flag": i > 1, "nested": {"a": i}, "list": [i], "gap": None if i else 1.5}
+        for i in range(3)
+    ]
     sample.write_text("".join(json.dumps(row) + "\n" for row in rows))
     types = {c.name: c.type for c in drafted(tmp_path, sample).columns}
     assert types == {

@@ -1,0 +1,320 @@
+"""Real exports as they come: each is drafted, the marks are removed after review, and the file loads with it.
+
+What is checked beside the rows: the options that the draft states, and that each has its evidence behind a REVIEW.
+"""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import json
+import lzma
+import re
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+import fastavro
+import pyarrow as pa
+import pyarrow.orc as orc
+import pyarrow.parquet as pq
+import pytest
+
+from include.contracts.reader import read_contract
+from include.ingestion.drafting.draft import draft_contract
+from include.ingestion.drafting.names import column_name, dataset_name, transliterated
+from include.samples.badness import SampleFormat
+from include.samples.writer import Sample, write_sample
+from include.settings import CONTRACTS_DIR, IngestSettings
+from tests.workbook_files import ods, sheet_xml, xlsx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from include.contracts.model import Contract
+
+pytestmark = pytest.mark.unit
+
+SETTINGS = IngestSettings()
+
+
+def reviewed(folder: Path, text: str) -> Contract:
+    """The contract after its review: nothing was wrong, so that only the marks are removed."""
+    text = re.sub(r"[ \t]*# REVIEW.*", "", text).replace("TODO", "Sales").replace("status: draft", "status: active")
+    path = folder / "things.yaml"
+    path.write_text(text, encoding="utf-8")
+    return read_contract(path)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A file, and what its draft should say. `rows` are the first ones by the columns that they name."""
+
+    content: bytes
+    count: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    dialect: dict[str, Any] = field(default_factory=dict)
+    key: tuple[str, ...] = ("_file_id", "_source_row")
+
+
+def lines(*texts: str, end: str = "\n") -> str:
+    return end.join(texts) + end
+
+
+BANK = lines(
+    "Umsatzanzeige;Datei erstellt am: 01.12.2026",
+    "Konto;DE12500105170648489890",
+    "Kunde;Müller & Söhne",
+    "Zeitraum;01.11.2026 - 30.11.2026",
+    "",
+    "Buchung;Wertstellungsdatum;Auftraggeber/Empfänger;Verwendungszweck;Betrag;Währung;Saldo",
+    *(
+        f"{day:02}.11.26;{day:02}.11.26;Bäckerei Groß;Rechnung {day % 3};{'-' * (day % 2)}{'1.2' * (day % 5 == 0)}"
+        f"{day + 10},50;EUR;1.{day + 100},05"
+        for day in range(1, 29)
+    ),
+    "Summe;;;;1.234,56;EUR;",
+    end="\r\n",
+).encode("cp1252")
+DOCUMENT = {
+    "status": "ok",
+    "paging": {"next": None, "total": 3},
+    "data": [
+        {
+            "id": f"o-{at}",
+            "customer": {"name": f"Zoé {at}", "address": {"zip": f"0{at}123", "city": "Łódź"}},
+            "lines": [{"sku": "a", "n": at}],
+            "total": Decimal("12.50") if at else 3,
+            "placed_at": f"2026-11-0{at + 1}T10:00:00Z",
+        }
+        for at in range(3)
+    ],
+}
+PRICES: list[list[object]] = [
+    ["Preisliste Herbst 2026"],
+    ["Stand: 01.11.2026, alle Preise netto"],
+    [],
+    ["Artikelnr.", "Bezeichnung", "Größe (m)", "Preis €", "Gültig ab"],
+    *([f"A-{at:03}", f"Schraube M{at}", at / 4, at + 0.5, date(2026, 11, at)] for at in range(1, 21)),
+    [],
+    ["Alle Angaben ohne Gewähr"],
+]
+STATIONS = {f"st-{at}": {"name": f"Nord {at}", "position": {"lat": 52.5 + at, "lon": 13}, "open": at > 1} for at in range(4)}
+FIRMWARE = lines(
+    "device_id,firmware,bootloader,seen",
+    *(f"d{at},2.4.{at},10.11.1{at},2026-11-0{at} 10:00:00" for at in range(1, 8)),
+)
+SHOP = lines(
+    "Name,Email,Financial Status,Lineitem quantity,Lineitem name,Lineitem price,Lineitem sku,Created at",
+    "#1001,ada@example.org,paid,1,Blue shirt,19.99,SH-1,2026-11-01 09:12:00 +0100",
+    "#1001,,,2,Red shirt,24.99,SH-2,2026-11-01 09:12:00 +0100",
+    "#1002,bob@example.org,paid,1,Cap,9.95,CA-1,2026-11-02 10:00:00 +0100",
+    "#1003,eve@example.org,paid,1,Mug,7.50,,2026-11-03 11:00:00 +0100",
+)
+POLISH = lines("nr;miejscowość;województwo", *(f"{at};Łódź Śródmieście;łódzkie wzgórze żółć" for at in range(1, 30)))
+RUSSIAN = lines("номер;имя;город", *(f"{at};Сергей Иванов;Санкт-Петербург" for at in range(1, 30)))
+GREEK = lines("αριθμός;όνομα;πόλη", *(f"{at};Γιώργος Παπαδόπουλος;Θεσσαλονίκη" for at in range(1, 30)))
+SENSORS = lines(
+    "sensor_id,measured_at,temperature,humidity,note",
+    *(
+        f"s{at % 2},2026-11-01T10:{at:02}:00Z,{'N/A' if at % 5 == 0 else 20 + at / 10},"
+        f"{'-' if at % 7 == 0 else 40 + at},{'' if at % 3 else 'dry - warm'}"
+        for at in range(40)
+    ),
+)
+NESTED = pa.table(
+    {
+        "id": [1, 2, 3],
+        "reading": pa.array([{"value": 1.5, "unit": {"name": "C"}}, {"value": 2.5, "unit": {"name": "C"}}, None]),
+        "tags": [["a"], [], None],
+        "at": pa.array([datetime(2026, 1, 1)] * 3, pa.timestamp("us")),  # noqa: DTZ001
+    }
+)
+NESTED_ROWS = [{"id": 1, "reading_value": 1.5, "reading_unit_name": "C", "at": datetime(2026, 1, 1)}]  # noqa: DTZ001
+
+
+def stored(write: Any) -> bytes:
+    target = BytesIO()
+    write(target)
+    return target.getvalue()
+
+
+def arrow_file(table: pa.Table) -> bytes:
+    target = BytesIO()
+    with pa.ipc.new_file(target, table.schema) as writer:
+        writer.write_table(table)
+    return target.getvalue()
+
+
+def avro_file() -> bytes:
+    schema = {
+        "type": "record",
+        "name": "thing",
+        "fields": [
+            {"name": "id", "type": "long"},
+            {"name": "code", "type": "string"},
+            {"name": "price", "type": {"type": "bytes", "logicalType": "decimal", "precision": 8, "scale": 2}},
+            {"name": "inner", "type": {"type": "record", "name": "inner", "fields": [{"name": "x", "type": "double"}]}},
+            {"name": "day", "type": {"type": "int", "logicalType": "date"}},
+        ],
+    }
+    records = [
+        {"id": at, "code": str(at), "price": Decimal("1.50"), "inner": {"x": 0.5}, "day": date(2026, 1, 1)}
+        for at in range(3)
+    ]
+    return stored(lambda target: fastavro.writer(target, schema, records))
+
+
+def as_json(value: Any, **options: Any) -> bytes:
+    return json.dumps(value, default=float, ensure_ascii=False, **options).encode()
+
+
+PLAIN = lines("id;name;amount", "1;Zoë;1,5", "2;Åsa;2,25")
+CASES = {
+    "German bank statement": Case(
+        BANK, 28,
+        [{
+            "buchung": date(2026, 11, 1), "wertstellungsdatum": date(2026, 11, 1),
+            "auftraggeber_empfaenger": "Bäckerei Groß", "betrag": Decimal("-11.50"), "saldo": Decimal("1101.05"),
+        }],
+        {"encoding": "cp1252", "delimiter": ";", "skipLines": 5, "footerLines": 1, "decimal": ",", "thousands": "."},
+    ),
+    "nested JSON export": Case(
+        as_json(DOCUMENT, indent=1), 3,
+        [{"id": "o-0", "customer_name": "Zoé 0", "customer_address_zip": "00123", "lines": '[{"sku":"a","n":0}]'}],
+        {"recordPath": "data"}, ("id",),
+    ),
+    "nested JSON export on one line": Case(
+        as_json(DOCUMENT), 3, [{"id": "o-0", "customer_address_city": "Łódź"}], {"recordPath": "data"}, ("id",)
+    ),
+    "JSON export longer than a row may be": Case(
+        as_json({"meta": {"n": 1}, "result": {"rows": [{"id": at, "text": "x" * 100} for at in range(20_000)]}}), 20_000,
+        [{"id": 0}], {"recordPath": "result.rows"}, ("id",),
+    ),
+    "JSON array": Case(as_json(DOCUMENT["data"]), 3, [{"customer_name": "Zoé 0"}], {}, ("id",)),
+    "NDJSON with orders": Case(
+        b"\n".join(map(as_json, DOCUMENT["data"])), 3, [{"customer_name": "Zoé 0"}], {}, ("id",)  # type: ignore[arg-type]
+    ),
+    "JSON of one order": Case(as_json(DOCUMENT["data"][0]), 1, [{"id": "o-0"}], {}, ("id",)),  # type: ignore[index]
+    "objects keyed by id": Case(
+        as_json(STATIONS), 4, [{"id": "st-0", "name": "Nord 0", "position_lat": Decimal("52.5"), "open": False}],
+        {"keyColumn": "id"}, ("id",),
+    ),
+    "objects keyed by id inside of a document": Case(
+        as_json({"time": "now", "stations": STATIONS}), 4, [{"id": "st-0"}],
+        {"recordPath": "stations", "keyColumn": "id"}, ("id",),
+    ),
+    "Excel price list": Case(
+        xlsx({"Preise": sheet_xml(PRICES)}), 20,
+        [{"artikelnr": "A-001", "bezeichnung": "Schraube M1", "groesse_m": Decimal("0.25"), "preis": Decimal("1.5"),
+          "gueltig_ab": date(2026, 11, 1)}],
+        {"skipLines": 3, "footerLines": 1}, ("artikelnr",),
+    ),
+    "price list of LibreOffice with a second sheet": Case(
+        ods({"Info": [["Hinweise"], ["Nur für Händler"]], "Preise": PRICES}), 20, [{"artikelnr": "A-001"}],
+        {"sheet": "Preise", "skipLines": 3, "footerLines": 1}, ("artikelnr",),
+    ),
+    "firmware versions": Case(
+        FIRMWARE.encode(), 7, [{"device_id": "d1", "firmware": "2.4.1", "bootloader": "10.11.11"}], {}, ("device_id",)
+    ),
+    "orders of a shop": Case(
+        SHOP.encode(), 4, [{"name": "#1001", "lineitem_price": Decimal("19.99"), "lineitem_sku": "SH-1"}]
+    ),
+    "Polish text": Case(
+        POLISH.encode("cp1250"), 29, [{"miejscowosc": "Łódź Śródmieście", "wojewodztwo": "łódzkie wzgórze żółć"}],
+        {"encoding": "cp1250", "delimiter": ";"}, ("nr",),
+    ),
+    "Russian text": Case(
+        RUSSIAN.encode("cp1251"), 29, [{"имя": "Сергей Иванов", "город": "Санкт-Петербург"}],
+        {"encoding": "cp1251", "delimiter": ";"}, ("номер",),
+    ),
+    "Greek text": Case(
+        GREEK.encode("cp1253"), 29, [{"όνομα": "Γιώργος Παπαδόπουλος"}], {"encoding": "cp1253", "delimiter": ";"},
+        ("αριθμός",),
+    ),
+    "UTF-16 without a mark": Case(
+        PLAIN.encode("utf-16-le"), 2, [{"id": 1, "name": "Zoë", "amount": Decimal("1.5")}],
+        {"encoding": "utf-16-le", "delimiter": ";", "decimal": ","}, ("id",),
+    ),
+    "sensors with null words": Case(
+        SENSORS.encode(), 40,
+        [{"sensor_id": "s0", "temperature": None, "humidity": None},
+         {"sensor_id": "s1", "temperature": Decimal("20.1"), "humidity": 41}],
+        {"nullValues": ["N/A", "-"]}, ("sensor_id", "measured_at"),
+    ),
+    "no header": Case(
+        b"1;2026-01-02;1,50;x\n2;2026-01-03;2,50;y\n3;2026-01-04;3,50;x\n", 3,
+        [{"column_1": 1, "column_2": date(2026, 1, 2), "column_3": Decimal("1.50")}],
+        {"delimiter": ";", "header": False, "decimal": ","}, ("column_1",),
+    ),
+    "a name twice": Case(
+        b"id,price,price,\n1,2.5,3.5,x\n2,4.5,5.5,y\n", 2, [{"price": Decimal("2.5"), "price_2": Decimal("3.5")}],
+        {"header": ["id", "price", "price 2", "column 4"], "skipLines": 1}, ("id",),
+    ),
+    "comments before the header": Case(
+        b"# exported by x\n# 2026\nid,n\n1,2\n# half\n2,3\n", 2, [{"id": 1, "n": 2}], {"comment": "#"}, ("id",)
+    ),
+    "apostrophes around cells": Case(
+        b"'id','name'\n'a1','x, y'\n'b2','it''s'\n", 2, [{"id": "a1", "name": "x, y"}], {"quote": "'"}, ("id",)
+    ),
+    "backslashes before quotes": Case(
+        b'id,name\n1,"a \\"b\\" c"\n2,"d, e"\n3,f\n', 3, [{"id": 1, "name": 'a "b" c'}], {"escape": "\\"}, ("id",)
+    ),
+    "quotes without a meaning": Case(
+        b'id\tsize\n1\t3" pipe\n2\t5" pipe\n', 2, [{"size": '3" pipe'}], {"delimiter": "\t", "quote": None}, ("id",)
+    ),
+    "line of Excel that names the delimiter": Case(b"sep=;\nid;n\n1;2,5\n2;3,5\n", 2, [{"id": 1, "n": Decimal("2.5")}],
+                                                   {"decimal": ","}, ("id",)),
+    "pipes": Case(b"id|n\n1|2\n2|3\n", 2, [{"id": 1}], {"delimiter": "|"}, ("id",)),
+    "numbers with a minus behind": Case(
+        b"id;n\n1;12.50-\n2;3.00\n", 2, [{"n": Decimal("-12.50")}], {"delimiter": ";", "trailingMinus": True}, ("id",)
+    ),
+    "American numbers": Case(
+        b'id,n\n1,"1,234.50"\n2,3.00\n', 2, [{"n": Decimal("1234.50")}], {"thousands": ","}, ("id",)
+    ),
+    "times of day": Case(
+        b"id,at\n1,31.12.2026 23:59\n2,01.12.2026 08:00\n", 2,
+        [{"at": datetime(2026, 12, 31, 23, 59)}], {}, ("id",)  # noqa: DTZ001
+    ),
+    "gzip": Case(gzip.compress(PLAIN.encode()), 2, [{"name": "Zoë"}], {"delimiter": ";", "decimal": ","}, ("id",)),
+    "bzip2": Case(bz2.compress(PLAIN.encode()), 2, [{"name": "Zoë"}], {"delimiter": ";", "decimal": ","}, ("id",)),
+    "xz in an encoding of Windows": Case(
+        lzma.compress(PLAIN.encode("cp1252")), 2, [{"name": "Zoë"}],
+        {"encoding": "cp1252", "delimiter": ";", "decimal": ","}, ("id",),
+    ),
+    "nested Parquet": Case(stored(lambda target: pq.write_table(NESTED, target)), 3, NESTED_ROWS, {}, ("id",)),
+    "ORC": Case(stored(lambda target: orc.write_table(NESTED, target)), 3, NESTED_ROWS, {}, ("id",)),
+    "Arrow": Case(arrow_file(NESTED), 3, NESTED_ROWS, {}, ("id",)),
+    "Avro": Case(avro_file(), 3, [{"id": 0, "code": "0", "price": Decimal("1.50"), "inner_x": Decimal("0.5"),
+                                   "day": date(2026, 1, 1)}], {}, ("id",)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_a_file_is_drafted_and_loads_as_it_comes(stages, tmp_path: Path, case: Case) -> None:
+    sample = tmp_path / "sample"
+    sample.write_bytes(case.content)
+    text = draft_contract(sample, "things", SETTINGS)
+    assert "status: draft" in text
+    contract = reviewed(tmp_path, text)
+    assert not contract.is_draft
+    assert contract.key == case.key
+    stated = dict(re.findall(r"^      (\w+): (.*?)  # REVIEW .{8}", text.partition("- property: dialect")[2], re.MULTILINE))
+    assert {name: json.loads(value) for name, value in stated.items()} == case.dialect
+    validated = stages.validate(contract, sample)
+    assert (validated.rows_read, validated.rejects.rows) == (case.count, 0)
+    found = stages.processed(contract, validated)
+    for row, expected in zip(found, case.rows, strict=False):
+        assert {name: row[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
+def test_every_guessed_type_has_a_mark(tmp_path: Path, case: Case) -> None:
+    sample = tmp_path / "sample"
+    sample.write_bytes(case.content)
+    text = draft_contract(sample, "things", SETTINGS)
+    for line in text.splitlines():
+        if "logicalType:" in line or "formats, value" in line or "primaryKey:" in line:
+            assert re.search(r"# REVIEW .*\d", line), line
