@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,6 +18,9 @@ from include.settings import ingest_settings
 
 _STATUS = re.compile(r"^status:[ \t]*[\"']?(?:draft|proposed)[\"']?(?=[ \t]*(?:#|$))", re.MULTILINE)
 _REVIEW = re.compile(r"#[ \t]*REVIEW\b|\bTODO\b")
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["app"]
 

@@ -62,13 +62,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": "integer",
         "minimum": 0,
         "maximum": _MOST_LINES,
-        "description": f"the number of lines before the header, at most {_MOST_LINES:,}",
+        "description": f"the number of lines (rows of a workbook) before the header, at most {_MOST_LINES:,}",
     },
     "footerLines": {
         "type": "integer",
         "minimum": 0,
         "maximum": _MOST_LINES,
-        "description": f"the number of lines after the last record, at most {_MOST_LINES:,}",
+        "description": f"the number of lines (rows of a workbook) after the last record, at most {_MOST_LINES:,}",
     },
     "comment": {
         "type": "string",

@@ -82,7 +82,7 @@ def read(body: bytes, contract: Contract) -> Source:
         raise FileRefused(Code.EMPTY_FILE)
     if content.startswith(b"PAR1") and (b"\0" in content or len(content) < 12):
         return _parquet(content)
-    if content is body and (found := _binary(content)) is not None:
+    if content is body and (found := _binary(content, contract)) is not None:
         return found
     if content.startswith(_FOREIGN):
         raise FileRefused(Code.UNKNOWN_FORMAT)
@@ -359,7 +359,7 @@ def _parquet(content: bytes) -> Source:
     return _of_columns(table)
 
 
-def _binary(content: bytes) -> Source | None:
+def _binary(content: bytes, contract: Contract) -> Source | None:
     """A workbook, Avro, ORC or Arrow file; None if the content is none of them."""
     if is_cut(content):
         raise FileRefused(Code.TRUNCATED_FILE)
@@ -369,7 +369,7 @@ def _binary(content: bytes) -> Source | None:
         if content.startswith(AVRO):
             return _of_avro(avro_records(content))
         if content.startswith(ZIP):
-            return _of_sheet(list(sheet_rows(content)))
+            return _of_sheet(list(sheet_rows(content)), contract)
     except (pa.ArrowException, OSError, zipfile.BadZipFile) as error:
         raise FileRefused(Code.UNREADABLE_FILE) from error
     except EOFError as error:
@@ -383,11 +383,20 @@ def _of_avro(found: list[dict[str, Any]]) -> Source:
     return _source([Record(at, at, row) for at, row in enumerate(cells, 1)])
 
 
-def _of_sheet(rows: list[tuple[int, list[str]]]) -> Source:
+def _of_sheet(rows: list[tuple[int, list[str]]], contract: Contract) -> Source:
     """Rows of a workbook count as those of CSV; their lines are their numbers in Excel."""
-    if not rows:
-        raise FileRefused(Code.NO_ROWS)
-    (_, header), *others = rows
+    dialect = contract.dialect
+    last = rows[-1][0] - dialect.footer_lines if rows else 0
+    others = [(line, row) for line, row in rows if line > dialect.skip_lines]
+    if dialect.has_header:
+        if not others:
+            raise FileRefused(Code.NO_ROWS)
+        (_, header), *others = others
+    else:
+        header = list(dialect.header or [column.name for column in contract.source_columns])
+        header += [""] * (len(rows[0][1]) - len(header) if rows else 0)
+    if dialect.footer_lines:
+        others = [(line, row) for line, row in others if line <= last]
     found = [Record(at, line, dict(zip(header, row, strict=True))) for at, (line, row) in enumerate(others, 1)]
     return Source(tuple(header), tuple(found))
 

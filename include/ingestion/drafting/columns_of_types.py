@@ -5,8 +5,9 @@ What belongs here: the schema. What does not: reading values (`include.ingestion
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
@@ -24,7 +25,16 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
 
 _MOST_MEMBERS = 60
+_MOST_LEVELS = 30
+_MEANT_AS_TEXT = frozenset({"text"})
 _TEXT = "VARCHAR"
+_AVRO = {
+    "string": _TEXT, "boolean": "BOOLEAN", "int": "INTEGER", "long": "BIGINT", "float": "FLOAT", "double": "DOUBLE",
+    "date": "DATE", "timestamp-millis": "TIMESTAMP WITH TIME ZONE", "timestamp-micros": "TIMESTAMP WITH TIME ZONE",
+    "local-timestamp-millis": "TIMESTAMP", "local-timestamp-micros": "TIMESTAMP", "uuid": "UUID",
+    "time-millis": _TEXT, "time-micros": _TEXT, "timestamp-nanos": "TIMESTAMP WITH TIME ZONE",
+    "local-timestamp-nanos": "TIMESTAMP", "duration": _TEXT, "enum": _TEXT,
+}  # fmt: skip
 
 
 def detect_columns(path: Path, layout: Layout, settings: IngestSettings) -> Structure:
@@ -47,13 +57,51 @@ def _of(name: str, kind: pa.DataType, above: str) -> Iterator[SourceColumn]:
         for member in members:
             yield from _of(member.name, member.type, path)
     elif above:
-        yield SourceColumn(path=path, declared=_declared(kind))
+        yield _typed(SourceColumn(path=path, kinds=_MEANT_AS_TEXT), _declared(kind))
     elif exact(name):
-        yield SourceColumn(header=name, declared=_declared(kind))
+        yield _typed(SourceColumn(header=name, kinds=_MEANT_AS_TEXT), _declared(kind))
+
+
+def _typed(column: SourceColumn, declared: str) -> SourceColumn:
+    """The column with its declared type. One of text may hold dates; numbers in it are meant as text."""
+    return column if declared == _TEXT else replace(column, declared=declared, kinds=frozenset())
 
 
 def _is_step(path: str, name: str) -> bool:
     return "." not in name and is_path(f"{path}.{name}")
+
+
+def with_avro_types(found: Structure, schema: str) -> Structure:
+    """The structure of an Avro file with the types that its schema declares for columns of a single type."""
+    types = dict(_avro_types(json.loads(schema), "", {}))
+    columns = tuple(_typed(one, types.get(one.path or one.header, _TEXT)) for one in found.columns)
+    return replace(found, columns=columns)
+
+
+def _avro_types(schema: Any, path: str, named: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The DuckDB types of the fields of a record by their paths."""
+    if isinstance(schema, list):
+        schema = _only_type(schema)
+    if not isinstance(schema, dict):
+        schema = named.get(str(schema), {"type": schema})
+    if schema.get("name"):
+        named[schema["name"]] = schema
+    kind, logical = schema.get("type"), schema.get("logicalType")
+    if isinstance(kind, dict | list):
+        yield from _avro_types(kind, path, named)
+    elif kind == "record" and path.count(".") < _MOST_LEVELS:
+        for member in schema.get("fields", ()):
+            yield from _avro_types(member["type"], f"{path}.{member['name']}" if path else member["name"], named)
+    elif logical == "decimal":
+        yield path, f"DECIMAL({schema.get('precision')},{schema.get('scale', 0)})"
+    elif (found := _AVRO.get(logical) or _AVRO.get(kind)) is not None:
+        yield path, found
+
+
+def _only_type(union: list[Any]) -> Any:
+    """The one type of a union beside null; `null` if it has several."""
+    types = [one for one in union if one != "null"]
+    return types[0] if len(types) == 1 else "null"
 
 
 def _declared(kind: pa.DataType) -> str:

@@ -33,6 +33,7 @@ _MOST_FOOTER = 20
 _MOST_PREAMBLE = 100
 _FULL, _SPARSE = 0.8, 0.5
 _SHOWN = 60
+_NARROW = 2  # columns
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,8 @@ def _is_footer(record: CsvRecord, before: CsvRecord, reading: _Reading) -> bool:
         is_sparse = filled(fields) < reading.width
         return not is_usual or (is_sparse and not any(begins_a_footer([cell]) for cell in others))
     stands_alone = record.line > before.line + before.raw.count("\n") + 1
-    return not is_usual and stands_alone and filled(fields) < reading.width / 2
+    is_note = filled(fields) < reading.width / 2 if not is_usual else filled(fields) == 1 and reading.width > _NARROW
+    return stands_alone and is_note
 
 
 def _with_columns(found: Structure, reading: _Reading) -> Structure:
@@ -188,7 +190,7 @@ def _with_columns(found: Structure, reading: _Reading) -> Structure:
     why = lacks_header(header, reading.rows[:_LOOKED_AT])
     if why:
         columns = tuple(SourceColumn(header=f"column {at}") for at in range(1, len(header) + 1))
-        return replace(found.with_guesses(header=Guess(False, why)), columns=columns)
+        return replace(found.with_guesses(header=Guess(value=False, evidence=why)), columns=columns)
     names = [exact(name) for name in header]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     unnamed = [at for at, name in enumerate(names) if not name and any(row[at].strip() for row in reading.rows)]

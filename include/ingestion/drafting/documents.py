@@ -47,7 +47,7 @@ def detect_records(text: SpooledFile, layout: Layout, kind: FileFormat, max_row_
     found = Structure(layout)
     seen = outline(text.path)
     if isinstance(seen.value, dict) and not seen.more and layout.format in {FileFormat.JSON, FileFormat.NDJSON}:
-        found = _with_place(found, seen.value)
+        found = _with_location(found, seen.value)
     dialect = found.dialect
     contract = text_contract(replace(found, columns=_key_columns(found)))
     read_as = FileFormat.JSON if dialect.has_documents else kind
@@ -64,12 +64,18 @@ def detect_records(text: SpooledFile, layout: Layout, kind: FileFormat, max_row_
     return replace(found, columns=(*_key_columns(found), *_columns(root, keys.repeated if keys.is_used else "")))
 
 
-def _with_place(found: Structure, document: dict[str, Any]) -> Structure:
-    """The place of the records of a file that is one object."""
+def _with_location(found: Structure, document: dict[str, Any]) -> Structure:
+    """The location of the records of a file that is one object.
+
+    Raises:
+        FileRefusedError: it is an export without records.
+    """
     path, records = _list_path(document)
     if path:
         what = f"'{path}' holds a list of objects, {len(records):,} in the part that was looked at"
         return found.with_guesses(recordPath=Guess(path, what))
+    if any(document.get(name) == [] for name in document if name.lower() in _WRAPPERS):
+        raise FileRefusedError.for_code(Code.NO_ROWS)
     for path, keyed in _objects(document):
         if _is_keyed(keyed):
             keys = ", ".join(map(repr, list(keyed)[:3]))

@@ -6,7 +6,7 @@ What belongs here: drafting, trying, and drafting again where a row is refused. 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -75,7 +75,7 @@ class _Drafted:
     sample: Path
     dataset: str
     profile: Profile
-    budget: Budget = Budget()
+    budget: Budget = field(default_factory=Budget)
 
     @property
     def text(self) -> str:

@@ -28,7 +28,7 @@ class Outline:
     more: bool
 
 
-class _Cut(Exception):
+class _CutError(Exception):
     """The text ends here, or is no JSON from here on."""
 
 
@@ -41,26 +41,26 @@ def outline(path: Path) -> Outline:
     try:
         _read(next(tokens, ""), tokens, holder.append, 0)
         more = next(tokens, None) is not None
-    except _Cut:
+    except _CutError:
         more = False
     return Outline(holder[0] if holder else None, more)
 
 
-def _read(token: str, tokens: Iterator[str], keep: Any, depth: int) -> None:
-    """Give the value that begins with a token to `keep`, containers before they are filled."""
-    if token == "{" and depth < _MOST_DEPTH:
+def _read(first: str, tokens: Iterator[str], keep: Any, depth: int) -> None:
+    """Give the value that begins with `first` to `keep`, containers before they are filled."""
+    if first == "{" and depth < _MOST_DEPTH:
         members: dict[str, Any] = {}
         keep(members)
         _read_members(members, tokens, depth)
-    elif token == "[" and depth < _MOST_DEPTH:
+    elif first == "[" and depth < _MOST_DEPTH:
         items: list[Any] = []
         keep(items)
         _read_items(items, tokens, depth)
     else:
         try:
-            keep(json.loads(token, strict=False))
+            keep(json.loads(first, strict=False))
         except ValueError as error:
-            raise _Cut from error
+            raise _CutError from error
 
 
 def _read_members(members: dict[str, Any], tokens: Iterator[str], depth: int) -> None:
@@ -68,19 +68,19 @@ def _read_members(members: dict[str, Any], tokens: Iterator[str], depth: int) ->
         if key == ",":
             continue
         if not key.startswith('"') or _next(tokens) != ":":
-            raise _Cut
+            raise _CutError
         name = json.loads(key, strict=False)
         _read(_next(tokens), tokens, lambda value, name=name: members.__setitem__(name, value), depth + 1)
 
 
 def _read_items(items: list[Any], tokens: Iterator[str], depth: int) -> None:
-    while (token := _next(tokens)) != "]":
-        if token != ",":
-            _read(token, tokens, items.append, depth + 1)
+    while (first := _next(tokens)) != "]":
+        if first != ",":
+            _read(first, tokens, items.append, depth + 1)
 
 
 def _next(tokens: Iterator[str]) -> str:
-    token = next(tokens, None)
-    if token is None:
-        raise _Cut
-    return token
+    following = next(tokens, None)
+    if following is None:
+        raise _CutError
+    return following

@@ -1,7 +1,7 @@
-"""Names of drafted columns: the header's words in lower case, in Latin letters where they are Latin ones.
+"""Names of drafted columns: the header's words in lower case, their Latin letters without accents.
 
-What belongs here: the name that a draft proposes for a header or a path. What does not: which column a header stands for
-when a file is read (`include.contracts.source_names`).
+What belongs here: the name that a draft proposes for a header or a path. What does not: which column a header stands
+for when a file is read (`include.contracts.source_names`).
 
 No table of other scripts is kept here: their letters stay, and PostgreSQL accepts them.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _LATIN = str.maketrans({
     "ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "Ae",
     "œ": "oe", "Œ": "Oe", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th",
-    "Þ": "Th", "ı": "i", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T",
+    "Þ": "Th", "\u0131": "i", "ħ": "h", "Ħ": "H", "ŧ": "t", "Ŧ": "T",
 })  # fmt: skip
 
 
@@ -69,7 +69,7 @@ def needs_source_name(header: str, name: str, headers: Iterable[str]) -> bool:
 
 
 def dataset_name(file_name: str) -> str:
-    """The name of a dataset for a file's name, without its endings, dates and counters: `sales_2026-11.csv.gz` is sales.
+    """The name of a dataset for a file's name, without endings, dates and counters: `sales_2026-11.csv.gz` is sales.
 
     Empty if nothing is left that can be one.
     """

@@ -28,8 +28,8 @@ def detect_nulls(
     connection: duckdb.DuckDBPyConnection,
     names: Sequence[str],
     is_text: Callable[[str, Sequence[str]], bool],
-) -> dict[str, Guess]:
-    """The option nullValues, if there are such words.
+) -> Guess | None:
+    """The option nullValues; None if there are no such words.
 
     Args:
         connection: with the table `sample`, whose columns are texts.
@@ -55,11 +55,11 @@ def detect_nulls(
     chosen += [word for word in _ALWAYS if word in counts]
     chosen = [word for word in WORDS if word in chosen]
     if not chosen:
-        return {}
+        return None
     shown = [
         f"{word!r} is {count:,} of {totals[name]:,} values of {name}"
         for word in chosen
         for name, count in counts[word].items()
     ]
     more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
-    return {"nullValues": Guess(chosen, f"{', '.join(shown[:4])}{more}")}
+    return Guess(chosen, f"{', '.join(shown[:4])}{more}")

@@ -110,7 +110,7 @@ def _guesses(
         evidence = _evidence(connection, names, nulls, form.thousands)
         guesses["thousands"] = Guess(form.thousands, f"{what}: {evidence}" if what else evidence)
     if form.trailing_minus:
-        guesses["trailingMinus"] = Guess(True, _evidence(connection, names, nulls, "-"))
+        guesses["trailingMinus"] = Guess(value=True, evidence=_evidence(connection, names, nulls, "-"))
     return guesses
 
 

@@ -93,12 +93,12 @@ def is_text(
     connection: duckdb.DuckDBPyConnection, column: NamedColumn, form: NumberFormat, nulls: Sequence[str]
 ) -> bool:
     """Whether a column stays text if `nulls` are none of its values; also if it has no others."""
-    found = _Cells(connection, column, form, is_workbook=False, nulls=tuple(nulls)).facts()
+    found = _Cells(connection, column, form, is_workbook=False, nulls=tuple(nulls)).counts()
     return not found.values or _infer(column.source, found)[0].is_text
 
 
 @dataclass(frozen=True)
-class _Facts:
+class _Counts:
     """What was counted of a column's values."""
 
     values: int
@@ -135,7 +135,7 @@ class _Cells:
     def _usual_spelling(self) -> str:
         return plain_number(Column(self.column.name, ColumnType.NUMBER, numbers=self.form), "v")
 
-    def facts(self) -> _Facts:
+    def counts(self) -> _Counts:
         """Count and test the values."""
         numbers = {fit: fit for kind in TYPES.values() if kind.is_number for fit in kind.draft.fits}
         others = {fit: fit for kind in TYPES.values() if not kind.is_number for fit in kind.draft.fits}
@@ -165,40 +165,51 @@ class _Cells:
         fitting = [form for form, yes in zip(formats, shown, strict=True) if yes and count]
         if VERSION_NAME.search(self.column.name):
             fits -= {fit for kind in TYPES.values() if kind.draft.is_version for fit in kind.draft.fits}
-        return _Facts(*found[:7], frozenset(fits), tuple(fitting))
+        return _Counts(
+            values=count,
+            distinct=found[1],
+            longest=found[2],
+            whole=found[3],
+            fraction=found[4],
+            has_zeros=found[5],
+            has_blanks=found[6],
+            fits=frozenset(fits),
+            formats=tuple(fitting),
+        )
 
     def profile(self, rows: int) -> ColumnProfile:
         """The profile of the column."""
-        facts, source = self.facts(), self.column.source
-        kind, formats, notes = _infer(source, facts)
-        if facts.has_zeros and kind.is_text:
+        counts, source = self.counts(), self.column.source
+        kind, formats, notes = _infer(source, counts)
+        if counts.has_zeros and kind.is_text:
             notes = (*notes, "has digits with leading zeros, so it stays text")
-        precision, scale = _precision(source.declared, facts)
-        if kind.has_scale and facts.fraction > _MAX_SCALE:
+        precision, scale = _precision(source.declared, counts)
+        if kind.has_scale and counts.fraction > _MAX_SCALE:
             kind = ColumnType.FLOAT
-        frequent = f"SELECT v FROM ({self._texts}) WHERE v IS NOT NULL GROUP BY v ORDER BY count(*) DESC, v LIMIT {MOST_LISTED}"
+        counted = f"SELECT v, count(*) AS n FROM ({self._texts}) WHERE v IS NOT NULL GROUP BY v"
+        frequent = f"SELECT v FROM ({counted}) ORDER BY n DESC, v LIMIT {MOST_LISTED}"
         shown = [str(row[0]) for row in self.connection.execute(frequent).fetchall()]
-        few = kind.is_text and 1 < facts.distinct <= MOST_LISTED and facts.values >= REPEATED * facts.distinct
+        few = kind.is_text and 1 < counts.distinct <= MOST_LISTED and counts.values >= REPEATED * counts.distinct
         return ColumnProfile(
             self.column,
             kind,
             rows,
-            facts.values,
-            facts.distinct,
-            facts.longest,
+            counts.values,
+            counts.distinct,
+            counts.longest,
             precision,
             scale,
             formats,
-            facts.has_blanks,
+            counts.has_blanks,
             tuple(sorted(shown)) if few else (),
             tuple(value for value in shown[:2] if len(value) <= _LONGEST_EXAMPLE),
             notes,
         )
 
 
-def _infer(source: SourceColumn, facts: _Facts) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
+def _infer(source: SourceColumn, counts: _Counts) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
     """Type, accepted formats and notes. A declared type is used; for text the values decide."""
-    if source.declared and source.declared != "VARCHAR":
+    if source.declared:
         for kind in TYPES.values():
             if re.fullmatch(kind.draft.declared, source.declared, re.DOTALL):
                 return kind, (), ()
@@ -206,7 +217,7 @@ def _infer(source: SourceColumn, facts: _Facts) -> tuple[ColumnType, tuple[str, 
         return ColumnType.TEXT, (), (note,)
     if "nested" in source.kinds:
         return ColumnType.JSON, (), ()
-    fits, formats = facts.fits, facts.formats
+    fits, formats = counts.fits, counts.formats
     if "text" in source.kinds or len(source.kinds & {"truth", "number"}) > 1:
         # Written in quotes, so meant as text.
         fits = fits - {fit for kind in TYPES.values() if kind.is_bare_in_json for fit in kind.draft.fits}
@@ -225,9 +236,9 @@ def _infer_text(fits: frozenset[Fit], formats: tuple[str, ...]) -> tuple[ColumnT
     return ColumnType.TEXT, (), ()
 
 
-def _precision(declared: str, facts: _Facts) -> tuple[int, int]:
+def _precision(declared: str, counts: _Counts) -> tuple[int, int]:
     typed = re.fullmatch(r"DECIMAL\((\d+),(\d+)\)", declared)
     if typed:
         return int(typed[1]), int(typed[2])
-    scale = min(facts.fraction, _MAX_SCALE)
-    return min(max(facts.whole + _HEADROOM, 8) + scale, 38), scale
+    scale = min(counts.fraction, _MAX_SCALE)
+    return min(max(counts.whole + _HEADROOM, 8) + scale, 38), scale

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import duckdb
 
 from include.contracts.expressions import literal, quoted
-from include.ingestion.drafting.columns_of_types import detect_columns
+from include.ingestion.drafting.columns_of_types import detect_columns, with_avro_types
 from include.ingestion.drafting.delimited import detect_delimited
 from include.ingestion.drafting.documents import detect_records
 from include.ingestion.drafting.encodings import detect_layout
@@ -23,8 +23,9 @@ from include.ingestion.drafting.null_guesses import WORDS, detect_nulls
 from include.ingestion.drafting.number_guesses import USUAL, Numbers, detect_numbers
 from include.ingestion.drafting.profile import ColumnProfile, is_text, profile_columns
 from include.ingestion.drafting.sheets import detect_sheet
-from include.ingestion.drafting.structure import Structure, text_contract
+from include.ingestion.drafting.structure import Guess, Structure, text_contract
 from include.ingestion.fetch import copy_local
+from include.ingestion.readers.avro_file import writer_schema
 from include.ingestion.readers.plain_records import plain_records
 from include.ingestion.records import FileFormat
 from include.ingestion.trial.dry_run import dry_run
@@ -32,6 +33,7 @@ from include.ingestion.trial.dry_run import dry_run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from include.contracts.number_format import NumberFormat
     from include.settings import IngestSettings
 
 _FOLDER = "filegate-draft-"
@@ -97,6 +99,8 @@ def detect_structure(path: Path, settings: IngestSettings) -> Structure:
                     found = detect_delimited(text.path, layout, settings.max_row_bytes)
                 else:
                     found = detect_records(text, layout, read_as, settings.max_row_bytes)
+                if kind is FileFormat.AVRO:
+                    found = with_avro_types(found, writer_schema(raw.path))
     columns = found.columns
     first = next((at for at, one in enumerate(columns) if one.path is None), -1)
     columns = tuple(replace(one, is_first=at == first == 0) for at, one in enumerate(columns))
@@ -106,12 +110,21 @@ def detect_structure(path: Path, settings: IngestSettings) -> Structure:
 def _with_values(path: Path, structure: Structure, settings: IngestSettings) -> tuple[Structure, Numbers]:
     """The structure with what its values say: how numbers are written, and which words mean no value."""
     with _table(path, structure, settings) as connection:
-        columns = {one.name: one for one in structure.named}
-        numbers = detect_numbers(connection, list(columns), WORDS)
-        nulls = detect_nulls(
-            connection, list(columns), lambda name, words: is_text(connection, columns[name], numbers.form, words)
-        )
-    return structure.with_guesses(**numbers.guesses, **nulls), numbers
+        numbers = detect_numbers(connection, [one.name for one in structure.named], WORDS)
+        words = _null_words(connection, structure, numbers.form)
+    structure = structure.with_guesses(**numbers.guesses)
+    if words is None:
+        return structure, numbers
+    # A word in quotes is none that the reader takes for no value: then it is still there.
+    with _table(path, structure.with_guesses(nullValues=words), settings) as connection:
+        left = _null_words(connection, structure, numbers.form)
+    in_effect = [word for word in words.value if left is None or word not in left.value]
+    return structure.with_guesses(nullValues=replace(words, value=in_effect)) if in_effect else structure, numbers
+
+
+def _null_words(connection: duckdb.DuckDBPyConnection, structure: Structure, form: NumberFormat) -> Guess | None:
+    columns = {one.name: one for one in structure.named}
+    return detect_nulls(connection, list(columns), lambda name, words: is_text(connection, columns[name], form, words))
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import orjson
@@ -29,6 +30,7 @@ _LOOKED_AT = 200
 _MOST_TITLES = 50
 _MOST_FOOTER = 20
 _LEAST_SHARE = 0.6
+_NARROW = 2  # columns
 _SHOWN = 60
 
 
@@ -84,12 +86,11 @@ def _header(grid: Sequence[Sequence[str]]) -> int:
     if not several:
         return rows[0]
     width = max(several, key=lambda one: (several[one], one))
-    for at, below in zip(rows, rows[1:], strict=False):
-        row = grid[at]
-        texts = sum(kind_of(cell) == "text" for cell in row)
-        if at <= _MOST_TITLES and filled(row) >= max(2, _LEAST_SHARE * width) and texts >= filled(row) / 2:
-            if filled(grid[below]) > 1:
-                return at
+    for at, below in pairwise(rows):
+        texts = sum(kind_of(cell) == "text" for cell in grid[at])
+        is_wide = filled(grid[at]) >= max(2, _LEAST_SHARE * width) and filled(grid[below]) > 1
+        if at <= _MOST_TITLES and is_wide and texts >= filled(grid[at]) / 2:
+            return at
     return rows[0]
 
 
@@ -106,8 +107,9 @@ def _with_footer(found: Structure, grid: Sequence[Sequence[str]], header: int) -
         at = next(at for at, cell in enumerate(row) if cell.strip())
         is_sparse = filled(row) < width
         stands_alone = rows[first - 1] > rows[first - 2] + 1 and filled(row) < max(2, width / 2)
+        is_note = stands_alone and (kind_of(row[at]) != kinds[at] or (filled(row) == 1 and width > _NARROW))
         is_total = is_sparse and begins_a_footer(row) and not _is_usual(grid, rows[: first - 1], at)
-        if not (is_total or (stands_alone and kind_of(row[at]) != kinds[at])):
+        if not (is_total or is_note):
             break
         first -= 1
     if first == len(rows):
@@ -125,7 +127,7 @@ def _is_usual(grid: Sequence[Sequence[str]], rows: Sequence[int], at: int) -> bo
 def _without_header(found: Structure, grid: Sequence[Sequence[str]], first: int, why: str) -> Structure:
     width = len(grid[first])
     columns = tuple(SourceColumn(header=f"column {at}") for at in range(1, width + 1))
-    return replace(found.with_guesses(header=Guess(False, why)), columns=columns)
+    return replace(found.with_guesses(header=Guess(value=False, evidence=why)), columns=columns)
 
 
 def _with_names(found: Structure, grid: Sequence[Sequence[str]], header: int) -> Structure:

@@ -64,6 +64,21 @@ def avro_lines(path: Path, settings: IngestSettings) -> AvroLines:
     return found
 
 
+def writer_schema(path: Path) -> str:
+    """The schema of a file's records, as JSON.
+
+    Raises:
+        FileRefusedError: the header of the file is cut off or damaged.
+    """
+    try:
+        with path.open("rb") as stream:
+            return _Header.read(stream).schema
+    except EOFError as error:
+        raise FileRefusedError.for_code(Code.TRUNCATED_FILE, "columnar", format="Avro") from error
+    except _DamagedError as error:
+        raise _refused(error) from error
+
+
 def _lines(path: Path, settings: IngestSettings, undecoded: dict[int, Undecoded]) -> Iterator[bytes]:
     at = _Position()
     try:

@@ -13,6 +13,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from include.errors import Code, visible
+from include.ingestion.readers.likely_encodings import LIKELY, ranked
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
@@ -44,10 +45,6 @@ _WIDE = {
 }
 _SHOWN_CHARACTERS = 12
 _SHOWN_ENCODINGS = 5
-_LIKELY = (
-    "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5", "koi8_r",
-    "cp850", "cp437", "cp866", "mac_roman", "gb18030", "big5", "cp932", "euc_jp", "euc_kr",
-)  # fmt: skip
 
 
 class UndeclaredEncodingError(FileRefusedError):
@@ -158,21 +155,16 @@ def _line_ends(text: bytes) -> int:
 
 def _likely(sample: bytes, before: int) -> list[tuple[str, str]]:
     """The likely encodings of the sample, the likeliest first, each with a word of the text in it."""
-    from charset_normalizer import from_bytes
-
-    matches = from_bytes(sample, cp_isolation=list(_LIKELY))
-    # For a few bytes it finds many encodings equally likely: then the more usual one comes first.
-    ranked = sorted(matches, key=lambda match: (round(match.chaos, 1), _LIKELY.index(match.encoding)))
-    found = [match.encoding for match in ranked]
+    found = ranked(sample)
     start, end = _BETWEEN_WORDS.split(sample[:before])[-1], _BETWEEN_WORDS.split(sample[before:])[0]
     word = start[-_SHOWN_CHARACTERS // 2 :] + end
     readings: dict[str, str] = {}
-    for name in [*found[:3], *_LIKELY]:
+    for name in [*found, *LIKELY]:
         text = word.decode(name, "replace")[:_SHOWN_CHARACTERS]
         if len(readings) < _SHOWN_ENCODINGS and "\ufffd" not in text and text.isprintable():
-            # Of encodings that give the same text, the most usual one is named.
+            # Of encodings that give the same text, the likeliest one is named.
             readings[text] = next(
-                known for known in _LIKELY if word.decode(known, "replace")[:_SHOWN_CHARACTERS] == text
+                known for known in [*found, *LIKELY] if word.decode(known, "replace")[:_SHOWN_CHARACTERS] == text
             )
     return [(name, text) for text, name in sorted(readings.items(), key=_scripts)]
 

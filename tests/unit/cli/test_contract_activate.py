@@ -45,9 +45,18 @@ def test_activate_refuses_lines_that_are_marked_for_review(draft: Path) -> None:
     draft.write_text(text + "# REVIEW: is this the key?\n", encoding="utf-8")
     refused = activate("sales")
     assert refused.exit_code == 1
-    assert f"marked REVIEW: line {len(text.splitlines()) + 1}." in refused.output
+    assert f"marked REVIEW or TODO: line {len(text.splitlines()) + 1}." in refused.output
     assert read_contract(draft).is_draft
     assert activate("sales", "--reviewed").exit_code == 0
+
+
+def test_activate_refuses_a_text_that_is_still_to_be_written(draft: Path) -> None:
+    text = draft.read_text(encoding="utf-8")
+    draft.write_text(text.replace("purpose: ", "purpose: TODO ", 1), encoding="utf-8")
+    refused = activate("sales")
+    assert refused.exit_code == 1
+    assert "marked REVIEW or TODO: line " in refused.output
+    assert read_contract(draft).is_draft
 
 
 def test_activate_of_an_unknown_dataset_names_the_nearest(draft: Path) -> None:

@@ -338,6 +338,51 @@ def test_errors_in_unknown_columns_refuse_nothing(stages, contract) -> None:
     assert [row["_rescued"] for row in rows] == ['{"other":"#N/A"}']
 
 
+# Rows around the table
+
+TITLED: list[list[object]] = [
+    ["Prices of autumn", None, None, "a note beside the table"],
+    [],
+    ["t", "i"],
+    ["id", "t", "i"],
+    ["1", "x", 5],
+    ["2", "y", 6],
+    [],
+    ["Total", None, 11],
+    [],
+]
+AROUND = {
+    "titles": (Dialect(skip_lines=3), ["1", "2", "Total"], [5, 6, 8]),
+    "titles and totals": (Dialect(skip_lines=3, footer_lines=1), ["1", "2"], [5, 6]),
+    "an empty row before the totals": (Dialect(skip_lines=3, footer_lines=2), ["1", "2"], [5, 6]),
+    "names in the contract": (
+        Dialect(skip_lines=4, footer_lines=1, has_header=False, header=("id", "t", "i")), ["1", "2"], [5, 6]
+    ),
+    "no header": (Dialect(skip_lines=4, footer_lines=1, has_header=False), ["1", "2"], [5, 6]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("around", AROUND.values(), ids=list(AROUND))
+@pytest.mark.parametrize("kind", ["xlsx", "ods", "xlsb"])
+def test_rows_around_the_table_are_left_out(stages, contract_of, kind: str, around: tuple) -> None:
+    dialect, ids, lines = around
+    body = {"xlsx": lambda: table(TITLED), "ods": lambda: ods({"S": TITLED}), "xlsb": lambda: xlsb({"S": TITLED})}[
+        kind
+    ]()
+    contract = replace(contract_of(*COLUMNS[:3]), dialect=dialect)
+    rows = stages.rows(contract, body)
+    assert [row["id"] for row in rows] == ids
+    assert all(row["_rescued"] is None for row in rows)
+    refused = replace(contract, columns=(replace(COLUMNS[0], pattern="none"), *COLUMNS[1:3]))
+    rejects = stages.validate(refused, body).rejects
+    assert [one.source_line for one in rejects.first] == lines
+
+
+def test_more_footer_rows_than_records_leave_none(stages, contract_of) -> None:
+    contract = replace(contract_of(*COLUMNS[:3]), dialect=Dialect(skip_lines=3, footer_lines=50))
+    assert stages.refusal(contract, table(TITLED)).code is Code.NO_ROWS
+
+
 # Hostile and broken files
 
 GOOD = table([["id", "t"], ["1", "x"]])
