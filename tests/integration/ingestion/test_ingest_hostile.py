@@ -163,7 +163,7 @@ def test_files_of_hostile_names_are_loaded_and_archived(pipeline: Pipeline, capl
     pipeline.assert_tidy()
 
 
-# The names that the platform's server refuses at the upload; docs/reliability.md also lists those that it changes.
+# The names that the platform's server refuses at the upload; local/README.md also lists those that it changes.
 NOT_TAKEN = {"climbs", "climbs inside", "climbs to processed", "ends in climbing", "is climbing", "dot", "backslashes",
              "NUL", "NUL alone", "longest", "longest of wide signs"}  # fmt: skip
 

@@ -258,7 +258,7 @@ def test_old_versions_are_removed_and_nothing_shows_again(platform: Platform, ad
     assert client.get_object(Bucket="landing", Key="old/replaced")["Body"].read() == b"C"
 
 
-# --- keys that the server refuses or changes: docs/reliability.md
+# --- keys that the server refuses or changes: local/README.md
 
 WHOLE = "stored as sent"
 KEYS = {
