@@ -208,6 +208,18 @@ CASES = {
         as_json({"time": "now", "stations": STATIONS}), 4, [{"id": "st-0"}],
         {"recordPath": "stations", "keyColumn": "id"}, ("id",),
     ),
+    "objects that repeat their key as id": Case(
+        as_json({"a1": {"id": "a1", "n": 1}, "b2": {"id": "b2", "n": 2}}), 2, [{"id": "a1", "n": 1, "_rescued": None}],
+        {"keyColumn": "id"}, ("id",),
+    ),
+    "objects with another id than their key": Case(
+        as_json({"a1": {"id": 7, "n": 1}, "b2": {"id": 8, "n": 2}}), 2, [{"record_key": "a1", "id": 7}],
+        {"keyColumn": "record_key"}, ("record_key",),
+    ),
+    "objects whose members are data": Case(
+        b"\n".join(as_json({"id": at, "attributes": {f"k{at * 3 + n}": n for n in range(3)}}) for at in range(9)), 9,
+        [{"id": 0, "attributes": '{"k0":0,"k1":1,"k2":2}'}], {}, ("id",),
+    ),
     "Excel price list": Case(
         xlsx({"Preise": sheet_xml(PRICES)}), 20,
         [{"artikelnr": "A-001", "bezeichnung": "Schraube M1", "groesse_m": Decimal("0.25"), "preis": Decimal("1.5"),
@@ -452,6 +464,7 @@ NO_KEYS = {
     "account of the other side": "day,iban,n\n2026-01-01,DE1,1\n2026-01-02,DE2,1\n",
     "single days": "day,rate\n2026-01-01,1.5\n2026-01-02,1.6\n",
     "days and texts by chance": "day,place,n\n2026-01-01,a,1\n2026-01-01,b,1\n2026-01-02,a,1\n",
+    "decimals that are called a code": "code,n\n1.50,a\n2.25,a\n",
     "id that is there twice": "id,n\n1,5\n1,6\n",
     "measure in the first column": "temperatur_wert,day\n17,2026-01-01\n18,2026-01-01\n",
 }
