@@ -47,6 +47,18 @@ def begins_a_footer(cells: Sequence[str]) -> bool:
     return _FOOTER.match(first) is not None
 
 
+def is_total(cells: Sequence[str]) -> bool:
+    """Whether the first cell that is not empty is such a word and nothing else."""
+    first = next((cell.strip(" :") for cell in cells if cell.strip()), "")
+    return _FOOTER.fullmatch(first) is not None
+
+
+def typed_columns(rows: Sequence[Sequence[str]], width: int) -> int:
+    """The number of columns of which each value is a number, or each is a date."""
+    kinds = [{kind_of(row[at]) for row in rows} - {"empty"} for at in range(width)]
+    return sum(found in ({"number"}, {"date"}) for found in kinds)
+
+
 def filled(cells: Sequence[str]) -> int:
     """The number of cells that are not empty."""
     return sum(1 for cell in cells if cell.strip())

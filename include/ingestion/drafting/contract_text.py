@@ -28,9 +28,10 @@ _LONGEST_COMMENT = 300
 
 @dataclass(frozen=True)
 class Budget:
-    """How many rows of the sample are refused with the draft, and the first reason."""
+    """How many rows of the sample are refused with the draft, of how many, and the first reason."""
 
     rows: int = 0
+    read: int = 0
     reason: str = ""
 
 
@@ -57,7 +58,7 @@ def contract_text(dataset: str, sample_name: str, profile: Profile, budget: Budg
         *_key_lines(profile, newest),
         f"      filePatterns: [{', '.join(_patterns(dataset, sample_name, profile))}]",
         "      unknownColumns: rescue  # or reject, ignore, evolve",
-        _budget_line(budget, profile.rows),
+        _budget_line(budget),
         *_dialect_lines(profile),
         *(f"# REVIEW {_comment(note)}" for note in profile.structure.notes),
         "schema:",
@@ -126,10 +127,10 @@ def _patterns(dataset: str, sample_name: str, profile: Profile) -> list[str]:
     return [_text(f"{dataset}*.{ending}") for ending in dict.fromkeys(good)]
 
 
-def _budget_line(budget: Budget, rows: int) -> str:
+def _budget_line(budget: Budget) -> str:
     if not budget.rows:
         return "      errorBudget: {rows: 0, share: 0}  # one bad row quarantines its file; 0.01 allows one in 100"
-    evidence = f"{budget.rows:,} of {rows:,} rows of the sample are refused: {budget.reason}"
+    evidence = f"{budget.rows:,} of {budget.read:,} rows of the sample are refused: {budget.reason}"
     return f"      errorBudget: {{rows: {budget.rows}, share: 0}}  # REVIEW {_comment(evidence)}"
 
 

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 from include.contracts.dialect import Dialect
 from include.contracts.source_names import exact
-from include.ingestion.drafting.cells import begins_a_footer, filled, kind_of, lacks_header
+from include.ingestion.drafting.cells import (
+    begins_a_footer,
+    filled,
+    is_total,
+    is_year,
+    kind_of,
+    lacks_header,
+    typed_columns,
+)
 from include.ingestion.drafting.structure import Guess, SourceColumn, Structure
 from include.ingestion.readers.csv_fields import CsvSyntax
 from include.ingestion.readers.csv_text import read_records, separator_of
@@ -31,7 +39,9 @@ _SAMPLED = 5_000
 _LOOKED_AT = 200
 _MOST_FOOTER = 20
 _MOST_PREAMBLE = 100
-_FULL, _SPARSE = 0.8, 0.5
+_SPARSE = 0.5
+_FEW_ROWS = 10
+_LEAST_FITTING = 0.5  # of the records, else there is one column
 _SHOWN = 60
 _NARROW = 2  # columns
 
@@ -71,8 +81,13 @@ def detect_delimited(path: Path, layout: Layout, max_row_bytes: int) -> Structur
     delimiters = (separator,) if separator else _DELIMITERS
     readings = [_reading(path, replace(syntax, delimiter=one), max_row_bytes) for one in delimiters]
     best = max(readings, key=lambda one: (one.width > 1, one.fitting))
-    best = _with_signs(path, best, max_row_bytes)
     found = Structure(layout)
+    alone = next((one for one in readings if one.width == 1 and all(record.fields for record in one.records)), None)
+    if best.width > 1 and best.fitting < _LEAST_FITTING * len(best.records) and alone is not None:
+        sign = alone.syntax.delimiter
+        what = f"one column: with no delimiter most records have equal fields, and {_NAMES[sign]} is in none"
+        return _with_columns(found.with_guesses(delimiter=Guess(sign, what)), alone)
+    best = _with_signs(path, best, max_row_bytes)
     if best.width > 1 and best.syntax.delimiter != "," and not separator:
         share = f"{best.fitting:,} of the first {len(best.records):,} records have {best.width} fields"
         found = found.with_guesses(
@@ -97,14 +112,35 @@ def _reading(path: Path, syntax: CsvSyntax, max_row_bytes: int) -> _Reading:
 
 
 def _header(records: Sequence[CsvRecord], width: int) -> int:
-    """The position of the header: the first record with the usual number of fields that is not mostly empty."""
+    """The position of the header: the first record with the usual number of fields.
+
+    A later one is the header if it is behind an empty line, or the first has empty or equal names, and more columns
+    hold numbers or dates alone from there on. A record that is mostly empty is none.
+    """
     fitting = [at for at, one in enumerate(records[:_MOST_PREAMBLE]) if one.fields and len(one.fields) == width]
     if not fitting or width == 1:
         return 0
-    shares = {at: filled(records[at].fields or ()) / width for at in fitting}
-    if shares[fitting[0]] < _SPARSE:
-        return next((at for at in fitting if shares[at] >= _FULL), fitting[0])
-    return fitting[0]
+    names = {at: records[at].fields or [] for at in fitting}
+    first = next((at for at in fitting if filled(names[at]) >= _SPARSE * width), fitting[0])
+    best, most = first, _typed_below(records, first, width)
+    is_odd = len(set(names[first])) < width
+    for at in fitting[fitting.index(first) + 1 :]:
+        is_behind_gap = _has_gap(records[at - 1], records[at])
+        cells = names[at]
+        may_be_header = len(set(cells)) == width and all(kind_of(cell) == "text" or is_year(cell) for cell in cells)
+        if (is_odd or is_behind_gap) and may_be_header and (typed := _typed_below(records, at, width)) > most:
+            best, most = at, typed
+    return best
+
+
+def _typed_below(records: Sequence[CsvRecord], header: int, width: int) -> int:
+    below = [one.fields for one in records[header + 1 :] if one.fields is not None and len(one.fields) == width]
+    return typed_columns(below[:_FEW_ROWS], width)
+
+
+def _has_gap(before: CsvRecord, record: CsvRecord) -> bool:
+    """Whether there is an empty line between two records."""
+    return record.line > before.line + before.raw.count("\n") + 1
 
 
 def _with_signs(path: Path, reading: _Reading, max_row_bytes: int) -> _Reading:
@@ -165,7 +201,9 @@ def _with_footer(found: Structure, path: Path, reading: _Reading, max_row_bytes:
         return found
     end = last[-1].line + last[-1].raw.count("\n")
     lines = end - last[first].line + 1
-    return found.with_guesses(footerLines=Guess(lines, f"behind the last record there is {_shown(last[first])}"))
+    return found.with_guesses(
+        footerLines=Guess(lines, f"behind the last record there is {_shown(last[first])}: do all files end so?")
+    )
 
 
 def _is_footer(record: CsvRecord, before: CsvRecord, reading: _Reading) -> bool:
@@ -177,9 +215,9 @@ def _is_footer(record: CsvRecord, before: CsvRecord, reading: _Reading) -> bool:
         shown = next(cell for cell in fields if cell.strip())
         at = fields.index(shown)
         others = [row[at] for row in reading.rows[:_LOOKED_AT] if row != fields]
-        is_sparse = filled(fields) < reading.width
-        return not is_usual or (is_sparse and not any(begins_a_footer([cell]) for cell in others))
-    stands_alone = record.line > before.line + before.raw.count("\n") + 1
+        is_other = filled(fields) < reading.width or is_total(fields)
+        return not is_usual or (is_other and not any(begins_a_footer([cell]) for cell in others))
+    stands_alone = _has_gap(before, record)
     is_note = filled(fields) < reading.width / 2 if not is_usual else filled(fields) == 1 and reading.width > _NARROW
     return stands_alone and is_note
 

@@ -109,7 +109,9 @@ class _Drafted:
         reasons = {
             one.column: f"text, as {one.code} refuses values such as {_value(one.value or one.raw)!r}"
             for one in reversed(trial.rejects.first)
-            if one.column is not None and not contract.by_name[one.column].type.is_text
+            if one.column is not None
+            and not contract.by_name[one.column].type.is_text
+            and one.code not in self.profile.refused_as_text
         }
         if reasons:
             columns = tuple(
@@ -123,7 +125,7 @@ class _Drafted:
         if rows > read * _MOST_SHARE and trial.refusal is not None:
             raise trial.refusal
         first = trial.rejects.first[0] if trial.rejects.first else None
-        return replace(self, budget=Budget(rows, f"{first.message} [{first.code}]" if first else ""))
+        return replace(self, budget=Budget(rows, read, f"{first.message} [{first.code}]" if first else ""))
 
 
 def _value(text: str) -> str:

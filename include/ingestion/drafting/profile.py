@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.expressions import literal
 from include.contracts.model import Column
 from include.contracts.type_sql import plain_number
 from include.contracts.types import TYPES, ColumnType
@@ -30,6 +31,7 @@ REPEATED = 20
 _MAX_SCALE = 10
 _HEADROOM = 4
 _LONGEST_EXAMPLE = 200
+_WITH_SIGN = "[-+(]?[0-9][0-9.,' ]*[-)]? ?(%|\u20ac|\\$|\u00a3|EUR|USD|CHF)|(\u20ac|\\$|\u00a3) ?[-0-9.,' ]+"
 _MIDNIGHT = r"\d{4}-\d{2}-\d{2}T00:00:00"
 
 
@@ -108,6 +110,7 @@ class _Counts:
     fraction: int
     has_zeros: bool
     has_blanks: bool
+    has_signs: bool
     fits: frozenset[Any]
     formats: tuple[str, ...]
 
@@ -150,6 +153,7 @@ class _Cells:
                 "coalesce(max(length(regexp_extract(n, '\\.(\\d+)$', 1))), 0)",
                 "coalesce(bool_or(regexp_full_match(v, '-?0\\d+')), false)",
                 "coalesce(bool_or(regexp_matches(v, '\\s')), false)",
+                f"coalesce(bool_and(regexp_full_match(v, {literal(_WITH_SIGN)})), false)",
                 *(f"coalesce({fit.sql}, false)" for fit in others),
                 *(f"coalesce({test}, false)" for test in formats.values()),
             ]
@@ -159,9 +163,9 @@ class _Cells:
         found = self.connection.execute(f"SELECT {counted} FROM ({self._texts})").fetchone() or ()
         of_numbers = self.connection.execute(f"SELECT {tested} FROM (SELECT n AS v FROM ({self._texts}))").fetchone()
         count = found[0]
-        fits = set() if not count else {fit for fit, yes in zip(others, found[7:], strict=False) if yes}
+        fits = set() if not count else {fit for fit, yes in zip(others, found[8:], strict=False) if yes}
         fits |= set() if not count else {fit for fit, yes in zip(numbers, of_numbers or (), strict=True) if yes}
-        shown = found[7 + len(others) :]
+        shown = found[8 + len(others) :]
         fitting = [form for form, yes in zip(formats, shown, strict=True) if yes and count]
         if VERSION_NAME.search(self.column.name):
             fits -= {fit for kind in TYPES.values() if kind.draft.is_version for fit in kind.draft.fits}
@@ -173,6 +177,7 @@ class _Cells:
             fraction=found[4],
             has_zeros=found[5],
             has_blanks=found[6],
+            has_signs=found[7],
             fits=frozenset(fits),
             formats=tuple(fitting),
         )
@@ -183,6 +188,8 @@ class _Cells:
         kind, formats, notes = _infer(source, counts)
         if counts.has_zeros and kind.is_text:
             notes = (*notes, "has digits with leading zeros, so it stays text")
+        if counts.has_signs and kind.is_text:
+            notes = (*notes, "numbers with a percent sign or a currency, so it stays text")
         precision, scale = _precision(source.declared, counts)
         if kind.has_scale and counts.fraction > _MAX_SCALE:
             kind = ColumnType.FLOAT

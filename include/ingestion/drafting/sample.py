@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.number_format import NumberFormat
+    from include.errors import Code
     from include.settings import IngestSettings
 
 _FOLDER = "filegate-draft-"
@@ -41,11 +42,12 @@ _FOLDER = "filegate-draft-"
 
 @dataclass(frozen=True)
 class Profile:
-    """What a draft is made of."""
+    """What a draft is made of. `refused_as_text` are the codes of rows that are refused whatever the types are."""
 
     structure: Structure
     columns: tuple[ColumnProfile, ...]
     key: Key
+    refused_as_text: frozenset[Code] = frozenset()
 
     @property
     def rows(self) -> int:
@@ -65,11 +67,11 @@ def profile_sample(path: Path, settings: IngestSettings) -> Profile:
     numbers = Numbers(USUAL, {}, {})
     if structure.layout.format is FileFormat.CSV:
         structure, numbers = _with_values(path, structure, settings)
-    with _table(path, structure, settings) as connection:
+    with _table(path, structure, settings) as (connection, refused):
         is_workbook = structure.layout.format.is_workbook
         columns = profile_columns(connection, structure.named, numbers.form, is_workbook=is_workbook)
         columns = [_with_doubt(one, numbers.doubts) for one in columns]
-        return Profile(structure, tuple(columns), propose_key(connection, columns))
+        return Profile(structure, tuple(columns), propose_key(connection, columns), refused)
 
 
 def _with_doubt(column: ColumnProfile, doubts: dict[str, str]) -> ColumnProfile:
@@ -109,14 +111,14 @@ def detect_structure(path: Path, settings: IngestSettings) -> Structure:
 
 def _with_values(path: Path, structure: Structure, settings: IngestSettings) -> tuple[Structure, Numbers]:
     """The structure with what its values say: how numbers are written, and which words mean no value."""
-    with _table(path, structure, settings) as connection:
+    with _table(path, structure, settings) as (connection, _):
         numbers = detect_numbers(connection, [one.name for one in structure.named], WORDS)
         words = _null_words(connection, structure, numbers.form)
     structure = structure.with_guesses(**numbers.guesses)
     if words is None:
         return structure, numbers
     # A word in quotes is none that the reader takes for no value: then it is still there.
-    with _table(path, structure.with_guesses(nullValues=words), settings) as connection:
+    with _table(path, structure.with_guesses(nullValues=words), settings) as (connection, _):
         left = _null_words(connection, structure, numbers.form)
     in_effect = [word for word in words.value if left is None or word not in left.value]
     return structure.with_guesses(nullValues=replace(words, value=in_effect)) if in_effect else structure, numbers
@@ -128,8 +130,12 @@ def _null_words(connection: duckdb.DuckDBPyConnection, structure: Structure, for
 
 
 @contextmanager
-def _table(path: Path, structure: Structure, settings: IngestSettings) -> Iterator[duckdb.DuckDBPyConnection]:
+def _table(
+    path: Path, structure: Structure, settings: IngestSettings
+) -> Iterator[tuple[duckdb.DuckDBPyConnection, frozenset[Code]]]:
     """A connection with the table `sample`: a column of text for each column, and a row for each that can be read.
+
+    The second is the codes of the rows that cannot.
 
     Raises:
         FileRefusedError: the file cannot be read.
@@ -143,4 +149,4 @@ def _table(path: Path, structure: Structure, settings: IngestSettings) -> Iterat
             names = ", ".join(quoted(column.name) for column in contract.columns)
             source = literal(str(planned.validated.path))
             connection.execute(f"CREATE VIEW sample AS SELECT {names} FROM read_parquet({source})")
-            yield connection
+            yield connection, frozenset(trial.rejects.by_code)

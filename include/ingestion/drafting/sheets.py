@@ -14,7 +14,7 @@ import orjson
 
 from include.contracts.source_names import exact
 from include.errors import Code
-from include.ingestion.drafting.cells import begins_a_footer, column_kinds, filled, kind_of, lacks_header
+from include.ingestion.drafting.cells import begins_a_footer, column_kinds, filled, is_total, kind_of, lacks_header
 from include.ingestion.drafting.structure import Guess, SourceColumn, Structure, text_contract
 from include.ingestion.readers.workbook import sheet_records, visible_grids
 from include.ingestion.records import FileRefusedError
@@ -105,17 +105,17 @@ def _with_footer(found: Structure, grid: Sequence[Sequence[str]], header: int) -
     while first > 1 and len(rows) - first < _MOST_FOOTER:
         row = grid[rows[first - 1]]
         at = next(at for at, cell in enumerate(row) if cell.strip())
-        is_sparse = filled(row) < width
+        is_other = filled(row) < width or is_total(row)
         stands_alone = rows[first - 1] > rows[first - 2] + 1 and filled(row) < max(2, width / 2)
         is_note = stands_alone and (kind_of(row[at]) != kinds[at] or (filled(row) == 1 and width > _NARROW))
-        is_total = is_sparse and begins_a_footer(row) and not _is_usual(grid, rows[: first - 1], at)
-        if not (is_total or is_note):
+        is_sum = is_other and begins_a_footer(row) and not _is_usual(grid, rows[: first - 1], at)
+        if not (is_sum or is_note):
             break
         first -= 1
     if first == len(rows):
         return found
     lines = rows[-1] - rows[first] + 1
-    what = f"behind the last record there is {_shown(grid[rows[first]])}"
+    what = f"behind the last record there is {_shown(grid[rows[first]])}: do all files end so?"
     return found.with_guesses(footerLines=Guess(lines, what))
 
 

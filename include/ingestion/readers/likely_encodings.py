@@ -82,7 +82,7 @@ def _score(sample: bytes, encoding: str) -> float:
         word = match[0]
         if not word.isascii():
             found += _of_word(word, usual, is_latin="ä" in usual)
-    found += sum(_of_sign(text, at) for at, sign in enumerate(text) if not (sign.isascii() or sign.isalpha()))
+    found += sum(_OTHER if sign in _AROUND else _WRONG for sign in others if not sign.isalpha())
     return found / len(others)
 
 
@@ -97,24 +97,14 @@ def _of_word(word: str, usual: frozenset[str], *, is_latin: bool) -> float:
     for at, letter in enumerate(word):
         if letter.isascii():
             continue
-        is_odd = letter.isupper() and at > 0 and word[at - 1].islower()
-        is_odd = is_odd or (letter in _FINAL and at < len(word) - 1)
-        # A foreign letter among those of a language, or a capital inside of a word, is what a wrong encoding shows.
-        if is_mixed or is_odd or (at + 1 < len(word) and letter.islower() and word[at + 1].isupper()):
+        # A foreign letter among those of a language, or a final one inside of a word, is what a wrong encoding shows.
+        if is_mixed or (letter in _FINAL and at < len(word) - 1):
             found += _WRONG
         elif letter in usual:
             found += worth
         else:
             found += _OTHER if is_latin else _RARE * worth
     return found
-
-
-def _of_sign(text: str, at: int) -> float:
-    """What a sign is worth that is no letter: one between two letters is not what it seems."""
-    before, after = text[at - 1 : at], text[at + 1 : at + 2]
-    if before.isalpha() and after.isalpha() and text[at] not in "\u2019\u00b7":
-        return _WRONG
-    return _OTHER if text[at] in _AROUND else _WRONG
 
 
 def _score_of_several_bytes(others: list[str], encoding: str) -> float:
