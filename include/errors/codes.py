@@ -67,6 +67,7 @@ class Code(StrEnum):
     TOO_MANY_COLUMNS = "too-many-columns"
     UNKNOWN_FORMAT = "unknown-format"
     UNDECLARED_ENCODING = "undeclared-encoding"
+    ENCODING_DIFFERS = "encoding-differs"
     UNSUPPORTED_WORKBOOK = "unsupported-workbook"
     UNCLEAR_SHEET = "unclear-sheet"
     BAD_PARTITION = "bad-partition"
