@@ -22,7 +22,7 @@ from include.contracts.types import TYPES, ColumnType
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from include.contracts.column_type import Fit
+    from include.contracts.type_entry import Fit
 
 MOST_LISTED = 12
 REPEATED = 20
