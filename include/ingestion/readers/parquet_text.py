@@ -6,6 +6,7 @@ contract. A cell that cannot be written exactly refuses its row only.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -121,7 +122,9 @@ def _objects(
 
 
 def _rows_at(column: pa.Array, at: Sequence[int]) -> pa.Array:
-    """The rows of a column at sorted positions. Arrow's `take` does not know every type."""
+    """The rows of a column at sorted positions."""
+    with suppress(pa.ArrowNotImplementedError):  # for some types, such as texts as views
+        return column.take(pa.array(at, pa.int64()))
     ends = np.flatnonzero(np.diff(at) != 1) + 1
     runs = np.split(np.array(at), ends)
     return pa.concat_arrays([column.slice(int(run[0]), len(run)) for run in runs])
