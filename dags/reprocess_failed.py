@@ -18,7 +18,7 @@ from airflow.sdk import Param, dag
 
 from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, default_args
-from include.orchestration.upkeep import requeue_files
+from include.orchestration.file_moves import requeue_files
 
 DATASETS = [None, *(contract.dataset for contract in sound_contracts()), "unknown"]
 STAGES = [None, "validate", "process", "load"]

@@ -19,8 +19,8 @@ matches its name; quarantine a file of no dataset with the code `unknown-dataset
 from airflow.sdk import dag
 
 from include.orchestration.defaults import START, default_args
+from include.orchestration.file_moves import MAX_SWEEP_INTERVAL_SECONDS, sweep_incoming
 from include.orchestration.file_sensor import WaitToSweep
-from include.orchestration.upkeep import MAX_SWEEP_INTERVAL_SECONDS, sweep_incoming
 from include.settings import ingest_settings
 
 PAUSE = ingest_settings().sweep_seconds

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from include.contracts.column_type import ColumnType, Draft, Fit
 from include.contracts.model import Column
+from include.contracts.type_entry import ColumnType, Draft, Fit
 from include.contracts.type_sql import bare, unreadable
 from include.contracts.types import TYPES
 from include.errors import Code

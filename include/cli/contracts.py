@@ -10,11 +10,9 @@ import typer
 
 from include.cli.contract_diff import diff
 from include.cli.contract_draft import draft
-from include.cli.output import did_you_mean, fail
+from include.cli.contract_lookup import catalog, found_in
+from include.cli.output import fail
 from include.contracts.__main__ import app
-from include.contracts.problems import ContractError
-from include.contracts.reader import read_contract
-from include.settings import ingest_settings
 
 _STATUS = re.compile(r"^status:[ \t]*[\"']?(?:draft|proposed)[\"']?(?=[ \t]*(?:#|$))", re.MULTILINE)
 _REVIEW = re.compile(r"#[ \t]*REVIEW\b|\bTODO\b")
@@ -34,15 +32,8 @@ def activate(
     reviewed: Annotated[bool, typer.Option("--reviewed", help="Although REVIEW or TODO is still there.")] = False,
 ) -> None:
     """Turn a draft into an active contract: its DAG appears, and files that wait for it are ingested."""
-    folder = ingest_settings().contracts_dir
-    path = folder / f"{dataset}.yaml"
-    if not path.is_file():
-        known = sorted(found.stem for found in folder.glob("*.yaml"))
-        fail(f"there is no contract {path}; {did_you_mean(dataset, known)}datasets: {', '.join(known) or 'none'}")
-    try:
-        contract = read_contract(path)
-    except ContractError as error:
-        fail(str(error))
+    contract = found_in(catalog(), dataset)
+    path = contract.path
     if not contract.is_draft:
         typer.echo(f"{path}: is active already")
         return

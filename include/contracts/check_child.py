@@ -1,7 +1,7 @@
 """The child process that checks contracts: `python -m include.contracts.check_child`.
 
-What belongs here: its loop and its limits. What does not: the parent process that starts it (`checking`). It reads one
-request a line from standard input, `{"name": file name, "content": base64}`, and answers with lines of JSON:
+What belongs here: its loop and its limits. What does not: the parent process that starts it (`check_parent`). It reads
+one request a line from standard input, `{"name": file name, "content": base64}`, and answers with lines of JSON:
 `{"remains": {...}}` (see `remains`), `{"at": path}` before each expression, then `{"contract": {...}}` or
 `{"problems": [[path, what, remedy], ...]}`.
 A contract that exceeds the limits ends this process; the parent refuses that contract alone.

@@ -1,7 +1,7 @@
 """Reads checked contracts: from the cache, else with a child process with limits.
 
-What belongs here: the order of cache and child. What does not: either of them (`cache`, `checking`). This process reads
-only a contract's bytes and compiles none, so that no contract can exhaust it.
+What belongs here: the order of cache and child. What does not: either of them (`cache`, `check_parent`). This process
+reads only a contract's bytes and compiles none, so that no contract can exhaust it.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from include.contracts.cache import ContractCache, Entry, content_key
-from include.contracts.checking import contract_checker
+from include.contracts.check_parent import contract_checker
 from include.contracts.codec import decoded
 from include.contracts.content import read_content
 from include.contracts.problems import ContractError, Problem, Remains

@@ -51,6 +51,11 @@ def keeps_ascii(encoding: str) -> bool:
     return encoding in _LIKE_ASCII
 
 
+def has_own_letters(encoding: str) -> bool:
+    """Whether an encoding keeps ASCII and has other characters of one byte; by the canonical name."""
+    return keeps_ascii(encoding) and encoding != "ascii"
+
+
 def shown_encodings() -> str:
     """Some of the encodings, for messages."""
     return ", ".join(_SHOWN)

@@ -1,6 +1,6 @@
 """The registry of column types: all that FileGate knows of a type is its one entry in `TYPES`.
 
-What belongs here: the entries. What does not: what an entry consists of (`column_type`), and any decision for one type
+What belongs here: the entries. What does not: what an entry consists of (`type_entry`), and any decision for one type
 by its name. Other modules ask the entry, for instance `column.type.is_number`: a new type is a new entry and nothing
 else. The functions of an entry stand in `type_sql` (texts read by DuckDB) and `type_values` (values in Python).
 
@@ -10,7 +10,7 @@ No engine is imported here: functions for Arrow get the module `pyarrow` as an a
 from __future__ import annotations
 
 from include.contracts import type_sql, type_values
-from include.contracts.column_type import ColumnType, Draft, Fit, SampleKind
+from include.contracts.type_entry import ColumnType, Draft, Fit, SampleKind
 from include.errors import Code
 
 __all__ = ["JSON_LOGICAL_TYPE", "TYPES", "ColumnType", "SampleKind"]

@@ -2,8 +2,9 @@
 
 Bad data is a result, never an exception: the codes of cells, rows, messages and files travel in result records.
 Exceptions are for what stops the work itself, and their type says whether a retry can help. Every message for a user
-is on one line: see `visible`. `registry` has title, meaning, messages and remedy of each code, and
-`python -m include.errors` writes docs/reason-codes.md from it.
+is on one line: see `visible`. A code's name stands in `codes`, its title, meaning, messages and remedy in
+`row_reasons`, `file_reasons`, `format_reasons` or `work_reasons`. `registry` joins them, and
+`python -m include.errors` writes docs/reason-codes.md.
 """
 
 from __future__ import annotations

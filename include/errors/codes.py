@@ -1,4 +1,8 @@
-"""The stages of the pipeline, and the reason codes that users meet."""
+"""The stages of the pipeline, and the names of the reason codes that users meet.
+
+The texts of each code (title, meaning, messages, remedy) stand in `row_reasons` (cells, rows, messages),
+`file_reasons`, `format_reasons` (workbooks, partition folders) and `work_reasons`; `registry` joins them.
+"""
 
 from __future__ import annotations
 
@@ -67,6 +71,7 @@ class Code(StrEnum):
     TOO_MANY_COLUMNS = "too-many-columns"
     UNKNOWN_FORMAT = "unknown-format"
     UNDECLARED_ENCODING = "undeclared-encoding"
+    ENCODING_DIFFERS = "encoding-differs"
     UNSUPPORTED_WORKBOOK = "unsupported-workbook"
     UNCLEAR_SHEET = "unclear-sheet"
     BAD_PARTITION = "bad-partition"

@@ -142,6 +142,18 @@ FILES = {
             )
         },
     ),
+    Code.ENCODING_DIFFERS: Reason(
+        Kind.FILE,
+        "UTF-8 under another encoding",
+        "The contract declares an encoding with one byte for a character, and the whole text is UTF-8: every byte "
+        "outside ASCII belongs to a UTF-8 character, and there is at least one. As declared, `Müller` would load as "
+        "`MÃ¼ller`. A text in the declared encoding is UTF-8 by chance only if it has very few such bytes, as in "
+        "`CAFÉ®`. Encodings with several bytes for a character are not compared.",
+        "Declare `utf-8` in the contract, or send the file as UTF-8 with a byte order mark, which counts more.",
+        "Byte 0x{byte:02x} in line {line:,} (byte {position:,} of the text) begins a character of UTF-8, as all bytes "
+        "outside ASCII begin or continue one: '{word}'. The contract declares {encoding}: '{declared}'. Declare "
+        "UTF-8 under customProperties of the contract: {declaration}",
+    ),
     Code.UNREADABLE_FILE: Reason(
         Kind.FILE,
         "Unreadable content",

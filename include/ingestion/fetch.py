@@ -13,16 +13,18 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from include.contracts.text_encodings import has_own_letters
 from include.errors import Code, PermanentError, RetryableError
 from include.errors.registry import message
 from include.ingestion.compression import CHUNK_BYTES, DAMAGES, damaged, expanded
 from include.ingestion.expansion import allowed_bytes, bounded
+from include.ingestion.readers.encoding import other_than_utf_8
 from include.ingestion.readers.plain_lines import end_of_records, recoded, unmarked, with_empty_lines
 from include.ingestion.records import FileEntry, FileFormat, FileRefusedError, Layout, SpooledFile
 from include.stores.object_store import ObjectMissingError, ObjectStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from include.contracts.dialect import Dialect
@@ -92,7 +94,8 @@ def plain_text(
     The lines before and after the records of a CSV file are left out, as the contract's dialect says.
 
     Raises:
-        FileRefusedError: it expands over the limit, the compressed data is damaged, or the text is not in its encoding.
+        FileRefusedError: it expands over the limit, the compressed data is damaged, the text is not in its encoding,
+            or it is UTF-8 and the contract declares another one.
     """
     with raw.path.open("rb") as stream:
         marked = stream.read(3) == codecs.BOM_UTF8
@@ -100,7 +103,12 @@ def plain_text(
     skipped, footer = (dialect.skip_lines, dialect.footer_lines) if dialect and is_table else (0, 0)
     if layout.compression == "none" and layout.encoding == "utf-8" and not (marked or skipped or footer):
         return raw
-    chunks = bounded(expanded(raw.path, layout.compression), allowed_bytes(raw.size_bytes, settings))
+    most = allowed_bytes(raw.size_bytes, settings)
+
+    def as_stored() -> Iterator[bytes]:
+        return bounded(expanded(raw.path, layout.compression), most)
+
+    chunks = other_than_utf_8(as_stored, layout.encoding) if has_own_letters(layout.encoding) else as_stored()
     chunks = unmarked(recoded(chunks, layout.encoding) if layout.encoding != "utf-8" else chunks)
     if skipped:
         chunks = with_empty_lines(chunks, skipped)

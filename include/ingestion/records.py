@@ -178,7 +178,7 @@ class SpooledFile:
     `undecoded` has the reasons for records, counted from 1, that could not be decoded: in the file they are `null`, or
     a list with what is known of the record. With `records_alone` the records are independent: a required key that none
     of them has refuses each record, and not the file. `deletes` has the keys of rows that messages without a value
-    delete: see `deleted_keys`. With `replayed` only these rows count.
+    delete: see `deleted_keys`. With `replayed` only these rows count. `plain` is the file's text, if it is expanded.
     """
 
     path: Path
@@ -192,6 +192,7 @@ class SpooledFile:
     records_alone: bool = False
     replayed: ReplayedRows | None = None
     deletes: Path | None = None
+    plain: SpooledFile | None = None
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ column of every row, so later readers of the validated file can calculate them t
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -50,22 +51,18 @@ def without_underivable(file: OpenFile, validated: Validated) -> Validated:
     if not search.finds_any(parquet_rows(validated.path)):
         return validated
     faults = validated.path.with_name("underivable_faults.parquet")
-    removed = validated.path.with_name("underivable_rows.parquet")
+    # A derived column of these rows may have no value, so a key that has one cannot be read.
+    has_keys = contract.is_snapshot and all(column.is_sent for column in contract.key_columns)
+    removed = validated.path.with_name("underivable_rows.parquet") if has_keys else None
     wanted = search.move(validated.path, faults, removed)
-    if contract.is_snapshot:
-        validated = _with_keys(validated, removed, len(wanted), file)
+    if removed is not None:
+        rows = f"SELECT {key_list(contract)} FROM {cleaned(parquet_rows(removed), contract.source_columns)}"
+        validated = with_refused_keys(validated, "underivable_keys.parquet", rows, file.connection)
+    elif contract.is_snapshot:
+        known = validated.refused_keys
+        validated = replace(validated, refused_keys=replace(known, unreadable=known.unreadable + len(wanted)))
     rejects = _rejects(faults, raw_records(file, wanted))
     return with_rejects(validated, "underivable.csv", rejects, file.attempt.settings.max_rejects_in_ledger)
-
-
-def _with_keys(validated: Validated, removed: Path, count: int, file: OpenFile) -> Validated:
-    """The validated file with the keys of the removed rows. A derived column of such a row may have no value."""
-    contract = file.attempt.contract
-    if any(not column.is_sent for column in contract.key_columns):
-        known = validated.refused_keys
-        return replace(validated, refused_keys=replace(known, unreadable=known.unreadable + count))
-    rows = f"SELECT {key_list(contract)} FROM {cleaned(parquet_rows(removed), contract.source_columns)}"
-    return with_refused_keys(validated, "underivable_keys.parquet", rows, file.connection)
 
 
 @dataclass(frozen=True)
@@ -88,13 +85,13 @@ class _Search:
             return True
         return answer is not None and any(answer[len(self.derived) :])
 
-    def move(self, path: Path, faults: Path, removed: Path) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def move(self, path: Path, faults: Path, removed: Path | None) -> np.ndarray[Any, np.dtype[np.int64]]:
         """Remove these rows from the file; the row numbers, sorted.
 
         Args:
             path: the file.
             faults: receives the faults of these rows.
-            removed: receives the rows, if the file is a snapshot.
+            removed: receives the rows; None if they are not needed.
         """
         kept = path.with_name("derivable.parquet")
         numbers = []
@@ -102,7 +99,7 @@ class _Search:
             pq.ParquetFile(path, pre_buffer=False) as file,
             pq.ParquetWriter(kept, file.schema_arrow, compression="snappy", use_dictionary=False) as good,
             pq.ParquetWriter(faults, _FAULTS) as bad,
-            pq.ParquetWriter(removed, file.schema_arrow) as out,
+            nullcontext() if removed is None else pq.ParquetWriter(removed, file.schema_arrow) as out,
         ):
             for batch in file.iter_batches(_ROWS_AT_ONCE):
                 rows = pa.Table.from_batches([batch], file.schema_arrow)
@@ -112,7 +109,7 @@ class _Search:
                 numbers.append(refused.to_numpy())
                 is_refused = pc.is_in(rows["_source_row"], value_set=refused)
                 good.write_table(rows.filter(pc.invert(is_refused)))
-                if self.contract.is_snapshot:
+                if out is not None:
                     out.write_table(rows.filter(is_refused))
         kept.replace(path)
         return np.concatenate(numbers)

@@ -94,7 +94,7 @@ def validate(attempt: Attempt, raw: SpooledFile) -> Validated:
 def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb.DuckDBPyConnection) -> Validated:
     path = attempt.folder / "validated.parquet"
     try:
-        text = plain_records(raw, layout, attempt.contract, attempt.settings)
+        text = raw.plain or plain_records(raw, layout, attempt.contract, attempt.settings)
         file = OpenFile(attempt, text, layout, connection)
         try:
             rows, headers = _write(path, taken(_fast_path(file), raw.replayed))

@@ -7,15 +7,16 @@ DAG has a time schedule, and each of the others starts at the asset event of the
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+import httpx
 from rich.table import Table
 
 from local.airflow_api import ENDED
 from local.commands.runs import seconds_between
 from local.commands.schedules import duration
 from local.errors import PlatformError
-from local.mlflow_api import champion
 from local.services import mlflow, mlflow_accounts
 
 if TYPE_CHECKING:
@@ -23,14 +24,23 @@ if TYPE_CHECKING:
 
     from include.stores.warehouse import Connection
     from local.airflow_api import AirflowApi
-    from local.mlflow_api import Champion
     from local.supervisor.platform import Platform
 
 MODEL = "commit-classifier"
 CHAIN = ("ingest_github", "ingest_commits", "transform_warehouse", "check_quality", "train_commit_model")
 COOL_DOWN = "cool_down"  # the last task of transform_warehouse: a pause that leaves the machine to other DAGs
 _LAST_DAGS = ("transform_warehouse", "check_quality", "train_commit_model")
+_MLFLOW_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
 _TIMEOUT_SECONDS = 1800  # long, for slow machines
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model version with the alias `champion`, and its run's metrics by name."""
+
+    version: str
+    run_id: str
+    metrics: dict[str, float]
 
 
 def run(platform: Platform, api: AirflowApi, connection: Connection, console: Console) -> None:
@@ -142,3 +152,27 @@ def _table(*headings: str) -> Table:
     for heading in headings:
         table.add_column(heading, overflow="fold")
     return table
+
+
+def champion(address: str, login: tuple[str, str], model: str) -> Champion | None:
+    """Return the model's champion; None while there is none, or while MLflow does not answer.
+
+    Args:
+        address: of MLflow.
+        login: account and password.
+        model: its registered name.
+    """
+    base = f"{address}/api/2.0/mlflow/"
+    try:
+        with httpx.Client(base_url=base, auth=login, timeout=_MLFLOW_TIMEOUT, trust_env=False) as client:
+            found = _get(client, "registered-models/alias", name=model, alias="champion")["model_version"]
+            run = _get(client, "runs/get", run_id=found["run_id"])["run"]
+    except (httpx.HTTPError, KeyError):
+        return None
+    metrics = {metric["key"]: float(metric["value"]) for metric in run["data"].get("metrics", [])}
+    return Champion(str(found["version"]), str(found["run_id"]), metrics)
+
+
+def _get(client: httpx.Client, path: str, **query: str) -> dict[str, Any]:
+    answer: dict[str, Any] = client.get(path, params=query).raise_for_status().json()
+    return answer

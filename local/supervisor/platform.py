@@ -31,9 +31,8 @@ from local.services import (
 from local.services.github_api import service as github
 from local.settings import PORTS, REPOSITORY, SHAPE, PlatformSettings
 from local.supervisor import processes
-from local.supervisor.preflight import check_disk, check_port, check_program
 from local.supervisor.processes import Session
-from local.supervisor.readiness import NotReadyError, start_and_wait
+from local.supervisor.readiness import NotReadyError, check_disk, check_port, check_program, start_and_wait
 from local.supervisor.status import ServiceStatus, status_of
 from local.supervisor.supervision import ProgramState, Supervisor
 

@@ -1,11 +1,13 @@
-"""Waits until started services are ready, as long as they make progress.
+"""Checks what a service needs before its start, and waits until started services are ready, while they make progress.
 
-Slowness alone is no failure. A service fails if it ends, if it neither writes to its log nor uses the processor for
-a minute, or if it is not ready within PLATFORM_START_SECONDS.
+Needed are its program, its port and free disk space. Slowness alone is no failure. A service fails if it ends, if it
+neither writes to its log nor uses the processor for a minute, or if it is not ready within PLATFORM_START_SECONDS.
 """
 
 from __future__ import annotations
 
+import shutil
+import socket
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING
 import psutil
 
 from local.errors import PlatformError
+from local.supervisor import processes
 from local.supervisor.status import log_tail
 
 if TYPE_CHECKING:
@@ -47,6 +50,53 @@ class _Waiting:
         if progress != self.progress:
             self.progress, self.changed = progress, time.monotonic()
         return time.monotonic() - self.changed
+
+
+def check_program(service: Service) -> None:
+    """Check that the program of a service is installed.
+
+    Raises:
+        PlatformError: it is missing.
+    """
+    if not shutil.which(service.command[0]):
+        raise PlatformError(f"the program of {service.name} is missing: {service.command[0]}", "run `make setup`")
+
+
+def check_port(service: Service) -> None:
+    """Check that no other process listens on a port of a service.
+
+    Raises:
+        PlatformError: a port is taken; the message names the process if it is visible to this user.
+    """
+    ports = dict.fromkeys(service.internal_ports, service.internal_ports_variable)
+    if service.port is not None:
+        ports[service.port] = service.port_variable
+    for port, variable in ports.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError as error:
+                listener = processes.listener(port)
+                cause = f" by {listener}" if listener else f" ({error.strerror})"
+                raise PlatformError(
+                    f"port {port} for {service.name} is taken{cause}",
+                    f"stop that process, or set {variable} to another port, in the environment or in .env",
+                ) from error
+
+
+def check_disk(home: Path, least_mb: int) -> None:
+    """Check that the disk has enough free space.
+
+    Raises:
+        PlatformError: fewer than `least_mb` MB are free.
+    """
+    free = shutil.disk_usage(home).free // 2**20
+    if free < least_mb:
+        raise PlatformError(
+            f"only {free} MB are free at {home}, {least_mb} are needed",
+            "free disk space, or set PLATFORM_HOME to another disk or PLATFORM_MIN_FREE_MB lower",
+        )
 
 
 def start_and_wait(services: Sequence[Service], supervisor: Supervisor, progress: Progress, limit: int) -> None:

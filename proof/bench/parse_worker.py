@@ -8,7 +8,7 @@ import os
 import runpy
 import sys
 
-LIBRARY = ("catalog", "ingest", "consume", "upkeep", "quality", "transform")
+LIBRARY = ("catalog", "ingest", "consume", "file_moves", "quality", "transform")
 
 
 def main(file: str) -> float:
@@ -21,7 +21,7 @@ def main(file: str) -> float:
     before = os.times()
     with contextlib.suppress(Exception):  # broken_contracts.py raises for a broken contract
         runpy.run_path(file)
-    from include.contracts.checking import contract_checker
+    from include.contracts.check_parent import contract_checker
 
     contract_checker().close()  # os.times() counts a child once it has ended
     after = os.times()

@@ -15,11 +15,10 @@ from include.settings import CONTRACTS_DIR, GithubSettings
 from include.stores.warehouse import connect
 from local.addresses import for_library
 from local.airflow_api import AirflowApi
-from local.commands.demo_models import CHAIN, COOL_DOWN, MODEL
+from local.commands.demo_models import CHAIN, COOL_DOWN, MODEL, champion
 from local.commands.runs import follow
 from local.commands.schedules import table
 from local.errors import PlatformError
-from local.mlflow_api import champion
 from local.services import ml_api, mlflow, mlflow_accounts
 from local.services.github_api.history import read
 

@@ -9,6 +9,7 @@ import bz2
 import gzip
 import lzma
 import zlib
+from functools import cache
 
 import zstandard
 
@@ -52,13 +53,16 @@ def decoded(content: bytes, declared: str | None = None) -> str:
     """Decode text by its mark, else by the declared encoding. Bytes that the encoding lacks become lone surrogates.
 
     Raises:
-        FileRefused: the text is not UTF-8, and neither a byte order mark nor the contract says what it is.
+        FileRefused: the text is not UTF-8, and neither a byte order mark nor the contract says what it is; or it is
+            UTF-8, and the contract declares an encoding with one byte for a character.
     """
     if content.startswith((b"\xff\xfe\0\0", b"\0\0\xfe\xff")):
         return content.decode("utf-32", "replace")
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return content.decode("utf-16", "replace")
     if declared is not None and not content.startswith(b"\xef\xbb\xbf"):
+        if _has_letters_of_one_byte(declared) and _is_utf_8_beyond_ascii(content):
+            raise FileRefused(Code.ENCODING_DIFFERS)
         try:
             return content.decode(declared, "surrogateescape").removeprefix("\ufeff")
         except UnicodeDecodeError as error:
@@ -73,3 +77,26 @@ def decoded(content: bytes, declared: str | None = None) -> str:
     if declared is None and BROKEN_BYTE.search(text) and not is_utf8:
         raise FileRefused(Code.UNDECLARED_ENCODING)
     return text.removeprefix("\ufeff")
+
+
+@cache
+def _has_letters_of_one_byte(encoding: str) -> bool:
+    """Whether an encoding has ASCII, and each other byte is a character by itself, if it is one."""
+    if _decoded(bytes(range(128)), encoding) != bytes(range(128)).decode("ascii"):
+        return False
+    others = range(128, 256)
+    pairs = [_decoded(bytes([first, second]), encoding) for first in others for second in (0x40, 0xA1)]
+    return any(_decoded(bytes([byte]), encoding) for byte in others) and not any(
+        len(pair or "  ") == 1 for pair in pairs
+    )
+
+
+def _decoded(content: bytes, encoding: str) -> str | None:
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        return None
+
+
+def _is_utf_8_beyond_ascii(content: bytes) -> bool:
+    return not content.isascii() and _decoded(content, "utf-8") is not None

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from include.contracts.column_type import Fit
+    from include.contracts.type_entry import Fit
     from include.contracts.number_format import NumberFormat
     from include.ingestion.drafting.structure import NamedColumn, SourceColumn
 

@@ -1,7 +1,7 @@
-"""The encoding of a text: UTF-8, or what its byte order mark declares. Any other is refused, never guessed.
+"""The encoding of a text: UTF-8, or what its byte order mark or the contract declares. None is guessed.
 
-What belongs here: finding the first byte that is not UTF-8, its position, and the likely encodings. What does not:
-re-encoding (`fetch`), single broken bytes in a UTF-8 text (`csv_text`, `json_text`).
+What belongs here: refusing a text that is not in the encoding that holds for it, with position and advice. What does
+not: re-encoding (`fetch`), single broken bytes in a UTF-8 text (`csv_text`, `json_text`).
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ _MULTIBYTE = re.compile(
 )
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 _BETWEEN_WORDS = re.compile(rb"[\s,;|\"]")
+_NOTHING_PENDING = (b"", 0)  # the state of a decoder at the end of a character
 _SAMPLE_BYTES = 64 * 1024
 _HEADER_BYTES = 4096
 # Encodings that only a mark declares: the codec, and which bytes of four are NUL in western text.
@@ -112,6 +113,51 @@ def refuse_other_than_utf_8(expanded: Callable[[], Iterable[bytes]]) -> None:
     raise refusal
 
 
+def other_than_utf_8(expanded: Callable[[], Iterable[bytes]], declared: str) -> Iterator[bytes]:
+    """The chunks of a text in a declared encoding; raises after the last one if the text is UTF-8.
+
+    It is UTF-8 if every byte outside ASCII belongs to a character of it, and there is at least one. After the first
+    byte that does not, nothing is compared any more. `expanded` gives the text in chunks, from the beginning at each
+    call.
+
+    Args:
+        expanded: the text as it is in the file.
+        declared: an encoding that has one byte for a character, and those of ASCII.
+    """
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    first: int | None = None
+    offset, is_utf_8 = 0, True
+    for chunk in expanded():
+        if is_utf_8 and not (chunk.isascii() and decoder.getstate() == _NOTHING_PENDING):
+            if first is None and (match := _NOT_ASCII.search(chunk)):
+                first = offset + match.start()
+            is_utf_8 = _continues(decoder, chunk)
+        offset += len(chunk)
+        yield chunk
+    if first is None or not is_utf_8 or not _continues(decoder, b"", final=True):
+        return
+    line, before, sample = _locate(iter(expanded()), first)
+    word = _word(sample, before)
+    raise FileRefusedError.for_code(
+        Code.ENCODING_DIFFERS,
+        byte=sample[before],
+        line=line,
+        position=first + 1,
+        word=visible(word.decode("utf-8", "replace")[:_SHOWN_CHARACTERS]),
+        encoding=declared,
+        declared=visible(word.decode(declared, "replace")[:_SHOWN_CHARACTERS]),
+        declaration=_declaration("utf-8"),
+    )
+
+
+def _continues(decoder: codecs.IncrementalDecoder, chunk: bytes, *, final: bool = False) -> bool:
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def _declaration(encoding: str) -> str:
     """The line of a contract that declares an encoding."""
     return f"- {{property: dialect, value: {{encoding: {encoding}}}}}"
@@ -156,8 +202,7 @@ def _line_ends(text: bytes) -> int:
 def _likely(sample: bytes, before: int) -> list[tuple[str, str]]:
     """The likely encodings of the sample, the likeliest first, each with a word of the text in it."""
     found = ranked(sample)
-    start, end = _BETWEEN_WORDS.split(sample[:before])[-1], _BETWEEN_WORDS.split(sample[before:])[0]
-    word = start[-_SHOWN_CHARACTERS // 2 :] + end
+    word = _word(sample, before)
     readings: dict[str, str] = {}
     for name in [*found, *LIKELY]:
         text = word.decode(name, "replace")[:_SHOWN_CHARACTERS]
@@ -167,6 +212,12 @@ def _likely(sample: bytes, before: int) -> list[tuple[str, str]]:
                 known for known in [*found, *LIKELY] if word.decode(known, "replace")[:_SHOWN_CHARACTERS] == text
             )
     return [(name, text) for text, name in sorted(readings.items(), key=_scripts)]
+
+
+def _word(sample: bytes, before: int) -> bytes:
+    """The word of a sample that has the byte at a position."""
+    start, end = _BETWEEN_WORDS.split(sample[:before])[-1], _BETWEEN_WORDS.split(sample[before:])[0]
+    return start[-_SHOWN_CHARACTERS // 2 :] + end
 
 
 def _scripts(reading: tuple[str, str]) -> int:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.ingestion.readers.parquet_text import as_list, offsets
+from include.ingestion.readers.nested_json import as_list
+from include.ingestion.readers.parquet_text import offsets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from include.contracts.model import Contract, UnknownColumns
 from include.contracts.paths import list_index
 from include.ingestion.header import map_columns, refuse_nul
-from include.ingestion.readers.parquet_text import as_list
+from include.ingestion.readers.nested_json import as_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,8 +62,11 @@ class PlacedColumns:
 
     def batches(self, most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
         """All rows in batches that fit into memory."""
-        for batch in _gathered(self._file.batches(most_rows, most_bytes), most_rows, most_bytes):
-            yield self._placed(batch) if self._paths else batch
+        return map(self.placed, stored_batches(self._file, most_rows, most_bytes))
+
+    def placed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """A batch of the file with the columns that are found by a path."""
+        return self._placed(batch) if self._paths else batch
 
     def _placed(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         arrays, names = list(batch.columns), batch.schema.names
@@ -75,11 +78,11 @@ class PlacedColumns:
         return pa.RecordBatch.from_arrays([*arrays, *inside], names=[*names, *paths])
 
 
-def _gathered(batches: Iterator[pa.RecordBatch], most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Small batches combined into larger ones: each query over a batch has a fixed cost."""
+def stored_batches(file: ColumnarFile, most_rows: int, most_bytes: int) -> Iterator[pa.RecordBatch]:
+    """All rows as the file has them, small batches combined into larger ones: each query has a fixed cost."""
     waiting: list[pa.RecordBatch] = []
     rows = size = 0
-    for batch in batches:
+    for batch in file.batches(most_rows, most_bytes):
         if waiting and (rows + batch.num_rows > most_rows or size + batch.nbytes > most_bytes):
             yield pa.concat_batches(waiting)
             waiting, rows, size = [], 0, 0

@@ -6,21 +6,23 @@ contract. A cell that cannot be written exactly refuses its row only.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from typing import TYPE_CHECKING
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from include.contracts.expressions import literal
 from include.errors import Code
+from include.ingestion.readers.nested_json import as_list, named, selected, written_out
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 _FIRST_WITHOUT_FRACTION = 2.0**24  # from here on, all 32-bit floats are whole numbers
 _MICROSECONDS = {"s": 10**6, "ms": 10**3, "us": 1}
@@ -33,6 +35,9 @@ MOST_DIGITS = 38  # of a 128-bit decimal
 WRITTEN_IN_FULL = 18  # DuckDB writes a decimal inside a nested value in full if its type has at least so many digits
 _DAY = {"s": 86_400, "ms": 86_400 * 10**3, "us": 86_400 * 10**6, "ns": 86_400 * 10**9}
 _NANOSECONDS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
+
+# The errors of a column of a type that cannot be written as text.
+_UNWRITABLE = (duckdb.Error, pa.ArrowException, ValueError, OverflowError, RecursionError)
 
 
 class UnwritableError(ValueError):
@@ -53,19 +58,6 @@ class ParquetRecords:
 
     table: pa.Table
     refused: Mapping[int, tuple[int, Code]]
-    first: int
-    names: Sequence[str]
-    _columns: pa.Table = field(repr=False)
-
-    def raw(self, connection: duckdb.DuckDBPyConnection, source_rows: Sequence[int]) -> dict[int, str]:
-        """The given rows as JSON objects by row number, for reports and reject files."""
-        if not source_rows:
-            return {}
-        wanted = sorted(set(source_rows))
-        columns = self._columns.take(pa.array([row - self.first for row in wanted], pa.int64()))
-        pairs = ", ".join(f"{literal(name)}, c{at}" for at, name in enumerate(self.names))
-        raws = _selected(connection, columns, f"json_object({pairs})::VARCHAR AS _raw")["_raw"].to_pylist()
-        return dict(zip(wanted, raws, strict=True))
 
 
 def parquet_text(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, first: int) -> ParquetRecords:
@@ -77,21 +69,88 @@ def parquet_text(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, f
     refused: dict[int, tuple[int, Code]] = {}
     try:
         exact = [_each(column, _exact, at, refused) for at, column in enumerate(batch.columns)]
-        columns = _named(exact)
+        columns = named(exact)
         try:
             texts = _texts(connection, columns, first)
         except duckdb.Error:
             # DuckDB has no type for a structure without fields, nor for a map with a duplicate key.
-            written_out = partial(_written_out, connection=connection)
-            columns = _named([_each(column, written_out, at, refused) for at, column in enumerate(exact)])
+            write = partial(written_out, connection=connection)
+            columns = named([_each(column, write, at, refused) for at, column in enumerate(exact)])
             texts = _texts(connection, columns, first)
-    except (duckdb.Error, pa.ArrowException, ValueError, OverflowError, RecursionError) as error:
+    except _UNWRITABLE as error:
         reason = str(error).splitlines()[0]
         raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "columnar", format="columnar", reason=reason) from error
     if refused:
         texts = texts.take(pa.array([at for at in range(batch.num_rows) if at not in refused], pa.int64()))
     numbered = {first + at: found for at, found in sorted(refused.items())}
-    return ParquetRecords(texts, numbered, first, batch.schema.names, columns)
+    return ParquetRecords(texts, numbered)
+
+
+def raw_texts(connection: duckdb.DuckDBPyConnection, batch: pa.RecordBatch, at: Sequence[int]) -> list[str]:
+    """Rows of a file as JSON objects. A text depends on its row alone, not on the contract or on other rows.
+
+    Args:
+        connection: the engine.
+        batch: rows as the file has them. A cell that cannot be written as text becomes null.
+        at: the positions of the rows in the batch, sorted.
+    """
+    if not at:
+        return []
+    names = batch.schema.names
+    columns = [_with_nulls(_rows_at(column, at), _exact) for column in batch.columns]
+    try:
+        return _objects(connection, names, columns, [f"to_json(c{at})" for at in range(len(names))])
+    except duckdb.Error:
+        written = [_with_nulls(column, partial(_known_to_engine, connection)) for column in columns]
+        cells = [
+            f"c{at}" if pa.types.is_nested(column.type) else f"to_json(c{at})" for at, column in enumerate(columns)
+        ]
+        return _objects(connection, names, written, cells)
+
+
+def _objects(
+    connection: duckdb.DuckDBPyConnection, names: Sequence[str], columns: Sequence[pa.Array], cells: Sequence[str]
+) -> list[str]:
+    """Each row as a JSON object, of expressions that give each cell as JSON."""
+    members = " || ',' || ".join(
+        f"to_json({literal(name)})::VARCHAR || ':' || coalesce({cell}::VARCHAR, 'null')"
+        for name, cell in zip(names, cells, strict=True)
+    )
+    objects = selected(connection, named(columns), f"'{{' || {members} || '}}' AS _raw")
+    raws: list[str] = objects["_raw"].to_pylist()
+    return raws
+
+
+def _rows_at(column: pa.Array, at: Sequence[int]) -> pa.Array:
+    """The rows of a column at sorted positions."""
+    with suppress(pa.ArrowNotImplementedError):  # for some types, such as texts as views
+        return column.take(pa.array(at, pa.int64()))
+    ends = np.flatnonzero(np.diff(at) != 1) + 1
+    runs = np.split(np.array(at), ends)
+    return pa.concat_arrays([column.slice(int(run[0]), len(run)) for run in runs])
+
+
+def _with_nulls(column: pa.Array, convert: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """A converted column, with null for each cell that has no text."""
+    try:
+        convert(column.slice(0, 0))
+        return _each(column, convert, 0, {})
+    except _UNWRITABLE:
+        return pa.nulls(len(column))
+
+
+def _known_to_engine(connection: duckdb.DuckDBPyConnection, column: pa.Array) -> pa.Array:
+    """The column, a nested one written as JSON.
+
+    Raises:
+        UnwritableError: DuckDB cannot write a value of it.
+    """
+    try:
+        written = written_out(column, connection)
+        selected(connection, named([written]), "c0::VARCHAR")
+    except (duckdb.Error, RecursionError) as error:
+        raise UnwritableError(Code.BAD_TEXT) from error
+    return written
 
 
 def as_double(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
@@ -118,26 +177,13 @@ def floored_to_microseconds(column: pa.Array | pa.ChunkedArray) -> pa.Array | pa
     return floored.cast(pa.timestamp("us", column.type.tz))
 
 
-def _named(columns: Sequence[pa.Array]) -> pa.Table:
-    # The file's names cannot be used: DuckDB does not distinguish `A` and `a`, and needs a name that is not empty.
-    return pa.Table.from_arrays(list(columns), names=[f"c{at}" for at in range(len(columns))])
-
-
 def _texts(connection: duckdb.DuckDBPyConnection, columns: pa.Table, first: int) -> pa.Table:
     cells = [
         f"{f'to_json({entry.name})' if pa.types.is_nested(entry.type) else entry.name}::VARCHAR AS {entry.name}"
         for entry in columns.schema
     ]
     source = [f"{first} + row_number() OVER () - 1 AS _source_row", "NULL::BIGINT AS _source_line", "'' AS _raw"]
-    return _selected(connection, columns, ", ".join([*source, *cells]))
-
-
-def _selected(connection: duckdb.DuckDBPyConnection, columns: pa.Table, selected: str) -> pa.Table:
-    connection.register("parquet_columns", columns)
-    try:
-        return connection.execute(f"SELECT {selected} FROM parquet_columns").to_arrow_table()
-    finally:
-        connection.unregister("parquet_columns")
+    return selected(connection, columns, ", ".join([*source, *cells]))
 
 
 def _each(
@@ -303,7 +349,7 @@ def _exact_nested(column: pa.Array) -> pa.Array:
 
 
 def _exact_inside(column: pa.Array) -> pa.Array:
-    """Convert a level of a nested column. Decimals stay numbers; `_written_out` writes those of 256 bits as JSON."""
+    """Convert a level of a nested column. Decimals stay numbers; `written_out` writes those of 256 bits as JSON."""
     kind = column.type
     if not pa.types.is_decimal(kind) or pa.types.is_decimal256(kind):
         return column if pa.types.is_decimal256(kind) else _exact(column)
@@ -313,74 +359,7 @@ def _exact_inside(column: pa.Array) -> pa.Array:
     return column.cast(pa.decimal128(max(kind.precision, kind.scale + 1, WRITTEN_IN_FULL), kind.scale))
 
 
-def as_list(column: pa.Array) -> pa.Array:
-    """Convert a map to a list of pairs, and a list of any kind to the usual list type."""
-    kind = column.type
-    if pa.types.is_map(kind):
-        return column.cast(pa.list_(pa.struct([("key", kind.key_type), ("value", kind.item_type)])))
-    return column if pa.types.is_list(kind) else column.cast(pa.list_(kind.value_type))
-
-
 def offsets(column: pa.Array) -> pa.Array:
     """The start of each list of a column in its flattened values, and the end of the last one."""
     lengths = pc.fill_null(pc.list_value_length(column), 0).cast(pa.int32())
     return pa.concat_arrays([pa.array([0], pa.int32()), pc.cumulative_sum(lengths).cast(pa.int32())])
-
-
-def _written_out(column: pa.Array, connection: duckdb.DuckDBPyConnection) -> pa.Array:
-    """A nested column as JSON, any other column unchanged. Of a duplicate key of a map the last value counts.
-
-    That is the rule of the Parquet format for maps. DuckDB writes keys, names and values, as it does where it writes
-    the whole column, so the text of a row does not depend on the other rows.
-    """
-    if not pa.types.is_nested(column.type):
-        return column
-    return pa.array(_json(column, connection), pa.string())
-
-
-def _json(column: pa.Array, connection: duckdb.DuckDBPyConnection) -> list[str | None]:
-    """Each value of a column as JSON; None for a null."""
-    kind, t = column.type, pa.types
-    if t.is_decimal256(kind):
-        return [None if value is None else format(value, "f") for value in column.to_pylist()]
-    if not t.is_nested(kind):
-        return _spelled(connection, column, "to_json(c0)::VARCHAR")
-    there = column.is_valid().to_pylist()
-    if t.is_struct(kind):
-        names = _keys(connection, pa.array([entry.name for entry in kind], pa.string()))
-        rows = zip(*(_json(child, connection) for child in column.flatten()), strict=True)
-        # A structure without fields has no children to iterate over.
-        values = rows if names else ((),) * len(column)
-        return [_object(zip(names, row, strict=True)) if is_there else None
-                for is_there, row in zip(there, values, strict=True)]  # fmt: skip
-    if t.is_map(kind):
-        column = as_list(column)
-        keys, items = column.flatten().flatten()
-        pairs = iter(zip(_keys(connection, keys), _json(items, connection), strict=True))
-        lengths = pc.list_value_length(column).to_pylist()
-        return [None if length is None else _object(islice(pairs, length)) for length in lengths]
-    cells = iter(_json(column.flatten(), connection))
-    lengths = pc.list_value_length(column).to_pylist()
-    return [None if length is None else f"[{','.join(map(_or_null, islice(cells, length)))}]" for length in lengths]
-
-
-def _object(pairs: Iterable[tuple[str, str | None]]) -> str:
-    return "{" + ",".join(f"{key}:{_or_null(item)}" for key, item in dict(pairs).items()) + "}"
-
-
-def _or_null(value: str | None) -> str:
-    return "null" if value is None else value
-
-
-def _keys(connection: duckdb.DuckDBPyConnection, keys: pa.Array) -> list[str]:
-    """Quoted keys of JSON objects. A key of a type that DuckDB lacks becomes the text of its JSON."""
-    try:
-        found = _spelled(connection, keys, "to_json(c0::VARCHAR)::VARCHAR")
-    except duckdb.Error:
-        found = _spelled(connection, pa.array(_json(keys, connection), pa.string()), "to_json(c0)::VARCHAR")
-    return [_or_null(key) for key in found]
-
-
-def _spelled(connection: duckdb.DuckDBPyConnection, column: pa.Array, spelling: str) -> list[str | None]:
-    texts: list[str | None] = _selected(connection, _named([column]), f"{spelling} AS spelled")["spelled"].to_pylist()
-    return texts

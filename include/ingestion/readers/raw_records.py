@@ -15,8 +15,8 @@ from include.ingestion.expansion import TEXT_BATCH_BYTES
 from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import CsvRecord, data_records, sniff
 from include.ingestion.readers.json_records import json_records
-from include.ingestion.readers.nested_columns import PlacedColumns
-from include.ingestion.readers.parquet_text import parquet_text
+from include.ingestion.readers.nested_columns import stored_batches
+from include.ingestion.readers.parquet_text import raw_texts
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import BATCH_ROWS
 from include.ingestion.records import FileFormat
@@ -94,10 +94,9 @@ def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:
 def _columnar(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
     first = 1
     with open_columnar(file.text.path, file.layout, file.attempt.settings) as columns:
-        placed = PlacedColumns(columns, file.contract, file.attempt.settings.max_columns)
-        for batch in placed.batches(BATCH_ROWS, TEXT_BATCH_BYTES):
+        for batch in stored_batches(columns, BATCH_ROWS, TEXT_BATCH_BYTES):
             start, end = np.searchsorted(wanted, [first, first + batch.num_rows])
-            if numbers := wanted[start:end].tolist():
-                raws = parquet_text(file.connection, batch, first).raw(file.connection, numbers)
-                yield from ((number, None, raws[number][:RAW_SHOWN]) for number in numbers)
+            numbers = wanted[start:end]
+            raws = raw_texts(file.connection, batch, (numbers - first).tolist())
+            yield from ((number, None, raw[:RAW_SHOWN]) for number, raw in zip(numbers.tolist(), raws, strict=True))
             first += batch.num_rows

@@ -30,9 +30,9 @@ from include.ingestion.readers.json_columns import (
 )
 from include.ingestion.readers.json_records import json_records
 from include.ingestion.readers.json_text import JsonRecord
-from include.ingestion.readers.nested_columns import PlacedColumns
+from include.ingestion.readers.nested_columns import PlacedColumns, stored_batches
 from include.ingestion.readers.parquet_file import MOST_CELLS
-from include.ingestion.readers.parquet_text import ParquetRecords, parquet_text
+from include.ingestion.readers.parquet_text import ParquetRecords, parquet_text, raw_texts
 from include.ingestion.readers.text_lines import RAW_SHOWN
 from include.ingestion.readers.vectorised import BATCH_ROWS
 from include.ingestion.records import FileFormat, FileRefusedError, Reject, SpooledFile
@@ -181,11 +181,12 @@ def read_column_rows(
     columns = placed.columns
     query = ChunkQuery(contract, _positional(columns))
     first = 1
-    for batch in placed.batches(BATCH_ROWS, TEXT_BATCH_BYTES):
-        records = parquet_text(connection, _without_ignored(batch, columns), first)
+    for batch in stored_batches(file, BATCH_ROWS, TEXT_BATCH_BYTES):
+        records = parquet_text(connection, _without_ignored(placed.placed(batch), columns), first)
         chunk = query.run(connection, records.table)
         rejects = [*chunk.rejects, *_unwritable(records, columns)]
-        raws = records.raw(connection, [reject.source_row for reject in rejects])
+        numbers = sorted({reject.source_row for reject in rejects})
+        raws = dict(zip(numbers, raw_texts(connection, batch, [row - first for row in numbers]), strict=True))
         rejects = [replace(reject, raw=raws[reject.source_row][:RAW_SHOWN]) for reject in rejects]
         rejects = sorted(rejects, key=lambda reject: reject.source_row)
         yield replace(chunk, rows=batch.num_rows, rejects=rejects)

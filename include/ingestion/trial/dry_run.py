@@ -145,28 +145,20 @@ def dry_run(path: Path, contract: Contract, settings: IngestSettings) -> Iterato
 
 
 def _stages(attempt: Attempt, raw: SpooledFile, trial: Trial) -> tuple[Validated, Processed]:
-    """Run the stages; the trial gets the layout as soon as it is known."""
+    """Run the stages; the trial gets the layout as soon as it is known, and the delimiter of a CSV file."""
     try:
         trial.layout = detect(raw.path, attempt.contract, attempt.settings)
-        trial.delimiter = _delimiter(attempt, raw, trial.layout)
-        validated = validate(attempt, replace(raw, layout=trial.layout))
+        raw = replace(raw, layout=trial.layout)
+        if trial.layout.format is FileFormat.CSV:
+            text = plain_text(raw, trial.layout, attempt.settings, attempt.contract.dialect)
+            trial.delimiter = sniff(text.path, attempt.contract, attempt.settings.max_row_bytes).delimiter
+            raw = replace(raw, plain=text)
+        validated = validate(attempt, raw)
         return validated, process(attempt, validated)
     except (FileRefusedError, PipelineError):
         raise
     except Exception as error:
         raise PermanentError(Code.INTERNAL, error=type(error).__name__) from error
-
-
-def _delimiter(attempt: Attempt, raw: SpooledFile, layout: Layout) -> str | None:
-    """The delimiter of a CSV file; None for other formats.
-
-    Raises:
-        FileRefusedError: the file cannot be read as text, or its header cannot.
-    """
-    if layout.format is not FileFormat.CSV:
-        return None
-    text = plain_text(raw, layout, attempt.settings, attempt.contract.dialect)
-    return sniff(text.path, attempt.contract, attempt.settings.max_row_bytes).delimiter
 
 
 def _first_rows(attempt: Attempt, processed: Processed) -> list[dict[str, Any]]:

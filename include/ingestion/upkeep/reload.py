@@ -10,18 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from include.errors import PermanentError
-from include.ingestion.object_keys import REJECTS, REPORT
-from include.ingestion.upkeep.requeue import Requeued
-from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, remove_own
-from include.stores.object_store import ObjectMissingError
+from include.ingestion.upkeep.move_back import BackMover, Notes
 from include.stores.sql_text import statement
 from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from include.stores.object_store import ObjectStore
+    from include.ingestion.upkeep.move_back import Requeued
+    from include.stores.object_store import ObjectInfo, ObjectStore
     from include.stores.warehouse import Connection
 
 
@@ -69,65 +66,34 @@ def reload(files: Iterable[Archived], bucket: str, objects: ObjectStore, connect
     Raises:
         PipelineError: the bucket or the warehouse does not answer or refuses. Files that were moved are reloaded.
     """
-    work = _Reload(bucket, objects, connection)
+    mover = BackMover(bucket, objects)
     for file in files:
-        work.move(file)
-    return Requeued(tuple(work.keys), tuple(work.missing), tuple(work.waiting), tuple(work.refused))
+        mover.move(file.settled_key, file.object_key, _notes(file, mover, connection))
+    return mover.result()
 
 
-class _Reload:
-    """Moves one file after the other and keeps what became of each."""
+def _notes(file: Archived, mover: BackMover, connection: Connection) -> Notes:
+    """The request is in the ledger before the object is moved. If the claim is faster, it has cleared the request."""
 
-    def __init__(self, bucket: str, objects: ObjectStore, connection: Connection) -> None:
-        self._bucket, self._objects, self._connection = bucket, objects, connection
-        self.keys: list[str] = []
-        self.missing: list[str] = []
-        self.waiting: list[str] = []
-        self.refused: list[str] = []
-
-    def move(self, file: Archived) -> None:
-        """Move a file, or note why it stays."""
-        bucket, objects = self._bucket, self._objects
-        try:
-            source = objects.head(bucket, file.settled_key)
-            if source is None and not self._was_moved(file):
-                self.missing.append(file.settled_key)
-                return
-            if source is not None:
-                if not self._request(file, source.etag):
-                    self.waiting.append(file.settled_key)
-                    return
-                move(objects, bucket, source, file.object_key)
-        except (ObjectExistsError, ObjectMissingError, ObjectReplacedError) as error:
-            self._note("cancel_reload", {"file_id": file.file_id})
-            (self.waiting if isinstance(error, ObjectExistsError) else self.missing).append(file.settled_key)
-            return
-        except PermanentError as error:
-            if not objects.unreadable(error, bucket, file.settled_key):
-                raise
-            self._note("cancel_reload", {"file_id": file.file_id})
-            self.refused.append(file.settled_key)
-            return
-        # The report and the reject file are of the attempt before. If the claim was faster, it has cleared the request.
-        moved = objects.head(bucket, file.object_key)
-        if moved is not None:
-            self._note("reload_moved", {"file_id": file.file_id, "etag": moved.etag})
-        for companion in (REPORT, REJECTS):
-            remove_own(objects, bucket, file.settled_key + companion)
-        self.keys.append(file.object_key)
-
-    def _was_moved(self, file: Archived) -> bool:
-        """Whether an earlier call has moved the object and was stopped before it could note that."""
-        there = self._objects.head(self._bucket, file.object_key)
-        return there is not None and there.etag == file.requested_etag
-
-    def _request(self, file: Archived, etag: str) -> bool:
-        """Note the request; False if another entry of the key is in flight. The commit waits for the disk."""
-        values = {"file_id": file.file_id, "settled_key": file.settled_key, "etag": etag}
-        with warehouse_errors(), self._connection.transaction():
-            self._connection.execute("SET LOCAL synchronous_commit = on")
-            return self._connection.execute(statement("request_reload"), values).rowcount == 1
-
-    def _note(self, name: str, values: dict[str, Any]) -> None:
+    def note(name: str, values: dict[str, Any]) -> None:
         with warehouse_errors():
-            self._connection.execute(statement(name), values)
+            connection.execute(statement(name), {"file_id": file.file_id} | values)
+
+    def request(source: ObjectInfo) -> bool:
+        """Note the request; False if another entry of the key is in flight. The commit waits for the disk."""
+        values = {"file_id": file.file_id, "settled_key": file.settled_key, "etag": source.etag}
+        with warehouse_errors(), connection.transaction():
+            connection.execute("SET LOCAL synchronous_commit = on")
+            return connection.execute(statement("request_reload"), values).rowcount == 1
+
+    def moved() -> None:
+        there = mover.objects.head(mover.bucket, file.object_key)
+        if there is not None:
+            note("reload_moved", {"etag": there.etag})
+
+    return Notes(
+        was_moved=lambda there: there is not None and there.etag == file.requested_etag,
+        before=request,
+        canceled=lambda: note("cancel_reload", {}),
+        moved=moved,
+    )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import fnmatch
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
-from include.errors import PermanentError, Stage
-from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
+from include.errors import Stage
+from include.ingestion.object_keys import incoming_prefix
 from include.ingestion.records import Status
-from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, remove_own
-from include.stores.object_store import ObjectMissingError
+from include.ingestion.upkeep.move_back import BackMover, Notes
 
 if TYPE_CHECKING:
     from include.ingestion.ledger import Ledger
+    from include.ingestion.upkeep.move_back import Requeued
     from include.stores.object_store import ObjectStore
 
 
@@ -28,19 +29,6 @@ class Selection:
     stage: str = ""
     name: str = "*"
     file_ids: tuple[int, ...] | None = None
-
-
-@dataclass(frozen=True)
-class Requeued:
-    """The keys of requeued files, of files that are not in quarantine any more, and of files that stay there.
-
-    `waiting` files wait until another file of their name is loaded, `refused` files are not served by the store.
-    """
-
-    keys: tuple[str, ...]
-    missing: tuple[str, ...]
-    waiting: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
 
 
 def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Ledger, known: set[str]) -> Requeued:
@@ -60,40 +48,20 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     """
     stages = [selection.stage] if selection.stage else [Stage.VALIDATE, Stage.PROCESS, Stage.LOAD]
     statuses = [Status.failed_in(stage) for stage in stages]
-    keys, missing, waiting, refused = [], [], [], []
+    mover = BackMover(bucket, objects)
     for dataset, object_key, settled_key in ledger.quarantined(selection.dataset, bucket, statuses, selection.file_ids):
         if not has_name(settled_key, selection.name or "*"):
             continue
         name = settled_key.rsplit("/", maxsplit=1)[-1]
         if settled_key == object_key:  # the store refused to serve it, so it never left
             ledger.requeue(bucket, settled_key)
-            keys.append(settled_key)
+            mover.keys.append(settled_key)
             continue
         prefix = incoming_prefix(dataset)
         target = object_key if object_key.startswith(prefix) or dataset not in known else prefix + name
-        try:
-            source = objects.head(bucket, settled_key)
-            if source is not None:
-                move(objects, bucket, source, target)
-            elif objects.head(bucket, target) is None:
-                missing.append(settled_key)
-                continue
-        except ObjectExistsError:
-            waiting.append(settled_key)
-            continue
-        except (ObjectMissingError, ObjectReplacedError):
-            missing.append(settled_key)
-            continue
-        except PermanentError as error:
-            if not objects.unreadable(error, bucket, settled_key):
-                raise
-            refused.append(settled_key)
-            continue
-        for companion in (REPORT, REJECTS):
-            remove_own(objects, bucket, settled_key + companion)
-        ledger.requeue(bucket, settled_key)
-        keys.append(target)
-    return Requeued(tuple(keys), tuple(missing), tuple(waiting), tuple(refused))
+        reopened = Notes(was_moved=lambda there: there is not None, done=partial(ledger.requeue, bucket, settled_key))
+        mover.move(settled_key, target, reopened)
+    return mover.result()
 
 
 def has_name(key: str, pattern: str) -> bool:

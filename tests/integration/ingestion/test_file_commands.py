@@ -12,7 +12,8 @@ import pytest
 from filegate_command import Filegate
 
 from include.contracts.model import ErrorBudget
-from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
+from include.ingestion.upkeep.move_back import Requeued
+from include.ingestion.upkeep.requeue import Selection, requeue
 from include.samples.badness import Bad, BadKind
 from local import addresses
 

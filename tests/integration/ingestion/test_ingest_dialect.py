@@ -101,3 +101,15 @@ def test_the_same_statement_without_the_dialect_is_refused_with_the_line_to_add(
     entry = plain.send("2026-11.csv", BODY)
     assert (entry["status"], entry["error_code"]) == ("validation_failed", "undeclared-encoding")
     assert "- {property: dialect, value: {encoding: cp1252}}" in entry["error_message"]
+
+
+def test_the_same_statement_in_utf_8_is_refused_before_anything_is_loaded(make_pipeline: MakePipeline) -> None:
+    pipeline = pipeline_of(make_pipeline)
+    entry = pipeline.send("2026-11.csv", STATEMENT.encode())
+    report = pipeline.assert_refused(entry, "encoding-differs")
+    assert "line 4 " in report["message"]
+    assert "'Empfänger'. The contract declares cp1252: 'EmpfÃ¤nger'" in report["message"]
+    assert "- {property: dialect, value: {encoding: utf-8}}" in report["message"]
+    assert pipeline.sql("SELECT to_regclass(%s) IS NULL AS missing", f"raw.{pipeline.contract.dataset}")[0]["missing"]
+    marked = pipeline.send("2026-11.csv", STATEMENT.encode("utf-8-sig"))
+    pipeline.assert_archived(marked, inserted=4, rejected=1)

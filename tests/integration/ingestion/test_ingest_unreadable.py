@@ -14,7 +14,8 @@ from botocore.awsrequest import AWSResponse
 from include.contracts.catalog import Catalog
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.records import AirflowRun
-from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
+from include.ingestion.upkeep.move_back import Requeued
+from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import Swept, sweep
 from include.ingestion.waiting import any_to_claim
 from include.samples.badness import Bad, BadKind

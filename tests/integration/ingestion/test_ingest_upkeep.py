@@ -12,7 +12,8 @@ from include.contracts.reserved import UNKNOWN
 from include.errors import Code, PermanentError
 from include.ingestion import pipeline as stages
 from include.ingestion.records import AirflowRun
-from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
+from include.ingestion.upkeep.move_back import Requeued
+from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import Swept, sweep
 from include.samples.badness import Bad, BadKind
 from include.stores.object_store import ObjectStore

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from filegate_command import COLUMNS, Filegate
 
-from include.ingestion.upkeep import reload as reload_module
+from include.ingestion.upkeep import move_back
 from include.ingestion.upkeep.reload import archived, reload
-from include.ingestion.upkeep.requeue import Requeued, Selection, requeue
+from include.ingestion.upkeep.requeue import Selection, requeue
 
 if TYPE_CHECKING:
     from ingest_pipeline import Pipeline, Row
 
+    from include.ingestion.upkeep.move_back import Requeued
     from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
@@ -228,9 +229,9 @@ def test_reload_that_is_killed_at_any_step_loses_nothing_and_can_be_repeated(
             original(*arguments)
         raise KeyboardInterrupt
 
-    original = getattr(reload_module, step)
+    original = getattr(move_back, step)
     with monkeypatch.context() as patch:
-        patch.setattr(reload_module, step, killed)
+        patch.setattr(move_back, step, killed)
         with pytest.raises(KeyboardInterrupt):
             reload_files(pipeline)
     objects = [*pipeline.keys("processed/"), *pipeline.keys("incoming/")]
@@ -254,7 +255,7 @@ def test_request_of_a_reload_that_was_killed_does_not_disturb_the_pipeline(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(reload_module, "move", killed)
+        patch.setattr(move_back, "move", killed)
         with pytest.raises(KeyboardInterrupt):
             reload_files(pipeline)
     pipeline.send("one.csv", ONE)

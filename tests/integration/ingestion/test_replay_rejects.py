@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from filegate_command import COLUMNS, Filegate
+from pyarrow import feather
 
 from include.ingestion import replay as replay_module
 from include.ingestion.upkeep.reload import archived, reload
@@ -159,6 +160,54 @@ def test_replay_reads_every_format(filegate: Filegate, pipeline: Pipeline, kind:
     entry = replayed(filegate, pipeline, sent["file_id"])
     pipeline.assert_archived(entry, inserted=10)
     assert sorted(row["_source_row"] for row in pipeline.rows(lineage=True)) == list(range(1, 31))
+
+
+NOTE = "{name: note, logicalType: string}"
+INSIDE = "{name: city, logicalType: string, customProperties: [{property: path, value: place.city}]}"
+
+
+@pytest.mark.parametrize(
+    ("kind", "unknown"), [("ndjson", "ignore"), ("parquet", "ignore"), ("parquet", "rescue"), ("arrow", "ignore")]
+)
+@pytest.mark.parametrize(
+    "taken",
+    [
+        pytest.param(((), ()), id="the same columns"),
+        pytest.param(((), (NOTE,)), id="a column that was unknown"),
+        pytest.param(((INSIDE,), (INSIDE,)), id="a path"),
+        pytest.param(((), (INSIDE, NOTE)), id="a path that was unknown"),
+    ],
+)
+def test_replay_finds_the_rows_with_columns_that_the_contract_does_not_take(
+    filegate: Filegate, pipeline: Pipeline, kind: str, unknown: str, taken: tuple[tuple[str, ...], tuple[str, ...]]
+) -> None:
+    """What the contract takes of a file before and after it was corrected does not change a row's text."""
+    before, after = taken
+    filegate.write_contract(*STRICT, *before, unknownColumns=unknown)
+    rows = [
+        {"id": f"r{number}", "amount": 2000 if number % 3 == 0 else number, "at": AT.format(1), "note": f"n{number}",
+         "place": {"city": f"c{number}", "more": [number]}}
+        for number in range(1, 31)
+    ]  # fmt: skip
+    path = pipeline.folder / "rows"
+    match kind:
+        case "ndjson":
+            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        case "parquet":
+            pq.write_table(pa.Table.from_pylist(rows), path)
+        case _:
+            feather.write_feather(pa.Table.from_pylist(rows), path)
+    sent = pipeline.send(f"rows.{kind}", path.read_bytes())
+    pipeline.assert_archived(sent, inserted=20, rejected=10)
+    assert [json.loads(row["raw_record"]) for row in pipeline.rejected(sent["file_id"])] == rows[2::3]
+    filegate.write_contract(*COLUMNS, *after, version="1.1.0", unknownColumns=unknown)
+    pipeline.assert_archived(replayed(filegate, pipeline, sent["file_id"]), inserted=10)
+    loaded = {row["id"]: row for row in pipeline.rows()}
+    assert len(loaded) == 30
+    if NOTE in after:
+        assert loaded["r3"]["note"] == "n3"
+    if INSIDE in after:
+        assert loaded["r3"]["city"] == "c3"
 
 
 @pytest.mark.parametrize("newest_by", ["at", None], ids=["newestBy", "write order"])

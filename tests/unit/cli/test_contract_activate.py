@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from include.cli import contracts
 from include.cli.contracts import app
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, IngestSettings
@@ -20,7 +19,7 @@ pytestmark = pytest.mark.unit
 
 @pytest.fixture
 def draft(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(contracts, "ingest_settings", lambda: IngestSettings(contracts_dir=tmp_path))
+    monkeypatch.setattr("include.settings.ingest_settings", lambda: IngestSettings(contracts_dir=tmp_path))
     text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
     path = tmp_path / "sales.yaml"
     path.write_text(text.replace("status: active", "status: draft  # until it was looked at"), encoding="utf-8")
@@ -63,6 +62,22 @@ def test_activate_of_an_unknown_dataset_names_the_nearest(draft: Path) -> None:
     refused = activate("sale")
     assert refused.exit_code == 1
     assert "did you mean sales?" in refused.output
+
+
+def test_activate_takes_both_endings_of_yaml(draft: Path) -> None:
+    moved = draft.rename(draft.with_suffix(".yml"))
+    done = activate("sales")
+    assert done.exit_code == 0, done.output
+    assert not read_contract(moved).is_draft
+
+
+def test_activate_refuses_one_of_two_files_of_a_dataset(draft: Path) -> None:
+    text = draft.read_text(encoding="utf-8")
+    draft.with_suffix(".yml").write_text(text.replace("status: draft", "status: active"), encoding="utf-8")
+    refused = activate("sales")
+    assert refused.exit_code == 1
+    assert "sales.yml describes 'sales' too" in refused.output
+    assert draft.read_text(encoding="utf-8") == text
 
 
 def test_activate_leaves_a_broken_contract_as_it_is(draft: Path) -> None:

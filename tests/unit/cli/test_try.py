@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 from include.cli import trial
 from include.contracts.reader import read_contract
+from include.ingestion import fetch
 from include.ingestion.attempt import Stores
 from include.ingestion.trial.dry_run import DryRunStores
 from include.samples.badness import Bad, BadKind, SampleFormat
@@ -19,6 +20,7 @@ from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from typer.testing import Result
@@ -75,6 +77,22 @@ def test_try_prints_verdict_counts_and_the_first_rows_and_leaves_nothing(folder:
     assert (path.read_bytes(), list(folder.iterdir())) == (before, [path])
     assert list((folder.parent / "temporary").iterdir()) == []
     assert not (folder.parent / "spool").exists()
+
+
+def test_try_expands_a_text_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = sample(folder / "export.csv")
+    compressed = folder / "export.csv.gz"
+    compressed.write_bytes(gzip.compress(path.read_bytes()))
+    original, found = fetch.expanded, []
+
+    def counted(file: Path, compression: str) -> Iterator[bytes]:
+        found.append(compression)
+        return original(file, compression)
+
+    monkeypatch.setattr(fetch, "expanded", counted)
+    shown = document(compressed, "--dataset", "sales")
+    assert (shown["rows"]["read"], shown["format"]["delimiter"]) == (30, ",")
+    assert found == ["none", "gzip"], "the copy, and the text"
 
 
 def test_try_of_a_refused_file_ends_with_4_and_names_line_column_code_and_value(folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from include.contracts import cache, checked, checking
+from include.contracts import cache, check_parent, checked
 from include.contracts.catalog import read_catalog
 from include.contracts.codec import decoded, encoded
 from include.contracts.model import Contract
@@ -27,7 +27,7 @@ SALES = CONTRACTS_DIR / "sales.yaml"
 @pytest.fixture(autouse=True)
 def limit_by_cpu_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """On a loaded machine the child may get its 5 seconds of CPU time after more than half a minute."""
-    monkeypatch.setattr(checking, "WALL_SECONDS", 600.0)
+    monkeypatch.setattr(check_parent, "WALL_SECONDS", 600.0)
 
 
 @pytest.fixture
@@ -42,13 +42,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of the files that the child is asked to check."""
     names: list[str] = []
-    check = checking.ContractChecker.check
+    check = check_parent.ContractChecker.check
 
-    def record(self: checking.ContractChecker, name: str, content: bytes) -> tuple[cache.Entry, bool]:
+    def record(self: check_parent.ContractChecker, name: str, content: bytes) -> tuple[cache.Entry, bool]:
         names.append(name)
         return check(self, name, content)
 
-    monkeypatch.setattr(checking.ContractChecker, "check", record)
+    monkeypatch.setattr(check_parent.ContractChecker, "check", record)
     return names
 
 
@@ -103,7 +103,7 @@ def test_contract_that_takes_too_long_is_refused_and_checked_again(
     tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, asked: list[str]
 ) -> None:
     path = write(tmp_path, "x", document(rule=EXPLOSIVE["array_to_string"]))
-    monkeypatch.setattr(checking, "WALL_SECONDS", 0.5)
+    monkeypatch.setattr(check_parent, "WALL_SECONDS", 0.5)
     for _ in range(2):
         with pytest.raises(ContractError, match="checking it took too long"):
             read_contract(path)
@@ -113,15 +113,15 @@ def test_contract_that_takes_too_long_is_refused_and_checked_again(
 
 def test_memory_of_the_child_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is below what the child needs at its start: each contract is refused, and nothing hangs."""
-    check_child = Path(checking.__file__).with_name("check_child.py").read_text()
+    check_child = Path(check_parent.__file__).with_name("check_child.py").read_text()
     assert "_limit(resource.RLIMIT_AS, _address_space() + MEMORY_BYTES)" in check_child
     root = tmp_path / "copy"
     shutil.copytree(CONTRACTS_DIR.parent / "include", root / "include")
     (root / "include" / "contracts" / "check_child.py").write_text(
         check_child.replace("MEMORY_BYTES = 512 * 1024**2", "MEMORY_BYTES = -64 * 1024**2")
     )
-    monkeypatch.setattr(checking, "_ROOT", root)
-    checker = checking.ContractChecker()
+    monkeypatch.setattr(check_parent, "_ROOT", root)
+    checker = check_parent.ContractChecker()
     try:
         entry, lasting = checker.check("sales.yaml", SALES.read_bytes())
     finally:
@@ -245,7 +245,7 @@ def test_old_entries_are_removed(folder: Path) -> None:
 
 
 def test_idle_child_that_ended_is_started_again(folder: Path) -> None:
-    checker = checking.ContractChecker()
+    checker = check_parent.ContractChecker()
     try:
         assert "contract" in checker.check("sales.yaml", SALES.read_bytes())[0]
         child = checker._child
@@ -259,7 +259,7 @@ def test_idle_child_that_ended_is_started_again(folder: Path) -> None:
 
 def test_child_has_no_password_in_its_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_INGEST_PASSWORD", "secret")
-    checker = checking.ContractChecker()
+    checker = check_parent.ContractChecker()
     try:
         checker.check("sales.yaml", SALES.read_bytes())
         assert checker._child is not None
@@ -278,12 +278,12 @@ def test_contract_is_the_same_after_json(path: Path) -> None:
 
 def test_interrupted_request_leaves_no_answer_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """Airflow's import timeout raises wherever the process is, also between a request and its answer."""
-    checker = checking.ContractChecker()
+    checker = check_parent.ContractChecker()
     inventory = (CONTRACTS_DIR / "inventory.yaml").read_bytes()
     try:
         checker.check("sales.yaml", SALES.read_bytes())
         with monkeypatch.context() as patched:
-            patched.setattr(checking._Child, "_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+            patched.setattr(check_parent._Child, "_line", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
                 checker.check("sales.yaml", SALES.read_bytes())
         entry, _ = checker.check("inventory.yaml", inventory)

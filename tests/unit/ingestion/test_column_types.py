@@ -15,9 +15,9 @@ import pytest
 from fastavro import parse_schema
 
 from include.contracts.codec import decoded, encoded
-from include.contracts.column_type import ColumnType
 from include.contracts.model import Column, Contract
 from include.contracts.reader import compile_contract
+from include.contracts.type_entry import ColumnType
 from include.contracts.types import TYPES
 from include.errors import Code
 from include.ingestion.drafting.draft import draft_contract

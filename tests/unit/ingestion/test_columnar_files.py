@@ -1,21 +1,24 @@
 """ORC and Arrow's files take the path of Parquet: same values, bounded memory, damage refused."""
 
 import io
+import json
 import struct
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from pyarrow import feather, orc
 
-from include.contracts.model import Column, ColumnType
+from include.contracts.model import Column, ColumnType, UnknownColumns
 from include.errors import Code
 from include.ingestion.readers import arrow_file
 from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.nested_columns import PlacedColumns
+from include.ingestion.readers.parquet_text import raw_texts
 from include.ingestion.records import FileFormat, Layout
 from include.settings import IngestSettings
 
@@ -244,3 +247,52 @@ def test_many_small_batches_are_read_together(tmp_path, contract, write: Callabl
         assert sizes == [400, 400, 200]
         smaller = [batch.nbytes for batch in PlacedColumns(file, contract, 100).batches(400, 2_000)]
         assert max(smaller) <= 2_000
+
+
+# What a reject shows of its row
+
+
+ROWS = 4
+STRUCTURE = pa.array([{"a": Decimal("1.10"), "b": [1]}, None, {"a": None, "b": []}, {"a": Decimal("0.00"), "b": None}],
+                     pa.struct([("a", pa.decimal128(5, 2)), ("b", pa.list_(pa.int64()))]))  # fmt: skip
+ODD = {
+    "text": pa.array(['"', "ä", None, "\n"]),
+    "view": pa.array(["x"] * ROWS, pa.string_view()),
+    "bytes": pa.array([b"\xff", b"a", b"", None]),
+    "interval": pa.array([(1, 2, 3)] * ROWS, pa.month_day_nano_interval()),
+    "too far": pa.array([2**62, 0, 1, None], pa.timestamp("s")),
+    "digits": pa.array([Decimal("1.50")] * ROWS, pa.decimal256(60, 2)),
+    "no fields": pa.array([{}] * ROWS, pa.struct([])),
+    "map": pa.array([[("a", 1), ("a", 2)], [("b", 1)], [], None], pa.map_(pa.string(), pa.int64())),
+    "run ends": pa.RunEndEncodedArray.from_arrays(pa.array([ROWS], pa.int32()), pa.array(["x"])),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_text_of_a_row_depends_on_no_other_row(name: str) -> None:
+    batch = pa.RecordBatch.from_arrays([STRUCTURE, ODD[name]], names=["s", 'o"dd'])
+    with duckdb.connect() as connection:
+        together = raw_texts(connection, batch, range(ROWS))
+        assert [raw_texts(connection, batch, [at])[0] for at in range(ROWS)] == together
+        assert raw_texts(connection, batch, [0, 2, 3]) == [together[0], *together[2:]]
+    assert together[0].startswith('{"s":{"a":1.10,"b":[1]},"o\\"dd":')
+    assert together[1].startswith('{"s":null,')
+    expected = {"text": '"', "view": "x", "bytes": None, "digits": "1.50", "no fields": {}, "map": {"a": 2}}
+    if name in expected:
+        assert json.loads(together[0])['o"dd'] == expected[name]
+
+
+@pytest.mark.parametrize("name", sorted(ODD.keys() - {"run ends"}))
+@pytest.mark.parametrize("unknown", [UnknownColumns.IGNORE, UnknownColumns.RESCUE])
+def test_rejects_show_columns_that_the_contract_does_not_take(
+    stages, contract_of, name: str, unknown: UnknownColumns
+) -> None:
+    """The same text for a row refused by its cells, and for one refused by its key."""
+    contract = contract_of(Column("id", ColumnType.INTEGER, required=True), Column("n", ColumnType.INTEGER),
+                           unknown_columns=unknown)  # fmt: skip
+    odd = pa.concat_arrays([ODD[name].slice(1, 1)] * ROWS)
+    table = pa.table({"id": ["1", "1", "x", "2"], "n": [1, 2, 3, 4], "odd": odd})
+    rejects = stages.validate(contract, as_file(table)).rejects.first
+    assert [one.code for one in rejects] == [Code.CONFLICTING_DUPLICATE] * 2 + [Code.BAD_INTEGER]
+    assert len({one.raw.partition('"odd"')[2] for one in rejects}) == 1
+    assert name != "text" or rejects[2].raw == '{"id":"x","n":3,"odd":"ä"}'

@@ -1,11 +1,14 @@
 """Encodings, lines around the records, names of columns and dates of text files, as a contract declares them."""
 
+import bz2
 import codecs
+import gzip
+import lzma
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import settings as budget
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from include.errors import Code
 from include.ingestion.header import map_columns
 from include.ingestion.readers import csv_bytes
 from include.ingestion.readers.csv_fields import CsvSyntax
+from include.ingestion.readers.encoding import other_than_utf_8
 from include.ingestion.readers.plain_lines import end_of_records, recoded, with_empty_lines
 from include.ingestion.records import FallBackToSlowPath, FileRefusedError
 
@@ -53,7 +57,7 @@ def test_text_in_a_declared_encoding_is_read_exactly(stages, contract_of, encodi
 
 @pytest.mark.parametrize(
     ("encoding", "broken"),
-    [("cp1252", b"\x81"), ("cp1253", b"\xd2\xaa"), ("ascii", b"\xc3\xa9"), ("gb18030", b"\xff"), ("shift_jis", b"\x80"),
+    [("cp1252", b"\x81"), ("cp1253", b"\xaa\xd2"), ("ascii", b"\xc3\xa9"), ("gb18030", b"\xff"), ("shift_jis", b"\x80"),
      ("utf-8", b"\xe9"), ("iso8859-7", b"\xff\xae")],
 )  # fmt: skip
 def test_bytes_that_the_encoding_lacks_refuse_their_row_alone(
@@ -85,6 +89,97 @@ def test_an_undeclared_encoding_is_refused_with_the_line_to_add_to_the_contract(
     refusal = stages.refusal(contract_of(ID, NAME), wide)
     assert "{encoding: utf-16-le}" in refusal.message
     assert loaded(stages, contract_of(ID, NAME, dialect=Dialect(encoding="utf-16-le")), wide) == ([(1, "x")], [])
+
+
+@pytest.mark.parametrize("kind", ["csv", "ndjson", "json"])
+@pytest.mark.parametrize("encoding", ["cp1252", "iso8859-1", "cp1251", "koi8-r", "cp850", "mac-roman", "cp874"])
+@pytest.mark.parametrize("slow", [False, True], ids=["fast path", "slow path"])
+def test_utf_8_under_another_declared_encoding_refuses_the_file(
+    stages, contract_of, encoding: str, kind: str, slow: bool
+) -> None:
+    contract = contract_of(ID, NAME, dialect=Dialect(encoding=encoding))
+    content = {
+        "csv": "id,name\n1,a\n2,Müller\n3,é\n",
+        "ndjson": '{"id": 1, "name": "a"}\n{"id": 2, "name": "Müller"}\n',
+        "json": '[{"id": 1, "name": "a"},\n\n{"id": 2, "name": "Müller"}]',
+    }[kind]
+    refusal = stages.refusal(contract, content.encode(), slow=slow)
+    line, position = (content[: content.index("ü")].count("\n") + 1, content.index("ü") + 1)
+    assert refusal.code is Code.ENCODING_DIFFERS
+    assert f"Byte 0xc3 in line {line} (byte {position} of the text)" in refusal.message
+    assert "'Müller'. The contract declares " + encoding + ": 'M" in refusal.message
+    assert refusal.message.endswith("- {property: dialect, value: {encoding: utf-8}}.")
+    assert (refusal.layout.encoding, refusal.sha256 is not None) == (encoding, True)
+    rows = stages.rows(contract_of(ID, NAME, dialect=Dialect(encoding="utf-8")), content.encode(), slow=slow)
+    assert rows[1]["name"] == "Müller"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"),
+    [
+        pytest.param("cp1252", b"Caf\xe9", id="accent at the end of a word"),
+        pytest.param("cp1252", "MÃ¼ller, Größe".encode("cp1252"), id="one word is UTF-8 by chance"),
+        pytest.param("cp1252", "MÃ¼ller ".encode("cp1252") + b"\xc3", id="cut off in a character"),
+        pytest.param("cp1252", b"\xc0\xaf", id="overlong"),
+        pytest.param("cp1252", b"\xed\xa0\xbd", id="surrogate"),
+        pytest.param("cp1251", "Сергей".encode("cp1251"), id="cyrillic"),
+        pytest.param("cp1252", b"plain", id="ascii"),
+        pytest.param("ascii", b"plain", id="declared ascii"),
+        pytest.param(
+            "shift_jis", "ﾅｼ".encode("shift_jis"), id="two bytes of Shift JIS that are one character of UTF-8"
+        ),
+        pytest.param("gb18030", "脗".encode("gb18030"), id="a character of GB 18030 that is one of UTF-8"),
+        pytest.param("cp037", b"Ba", id="letters of EBCDIC that are UTF-8"),
+    ],
+)
+def test_text_in_the_declared_encoding_is_never_taken_for_utf_8(
+    stages, contract_of, encoding: str, text: bytes
+) -> None:
+    contract = contract_of(ID, NAME, dialect=Dialect(encoding=codecs.lookup(encoding).name))
+    if encoding == "cp037":
+        content, word = b"".join(part.encode(encoding) for part in ("id,name\n1,", "Ba", "\n")), "Ba"
+    else:
+        content, word = b'id,name\n1,"' + text + b'"', text.decode(encoding)
+    assert loaded(stages, contract, content) == ([(1, word)], [])
+
+
+def test_ascii_as_declared_refuses_the_rows_with_other_characters_alone(stages, contract_of) -> None:
+    contract = contract_of(ID, NAME, dialect=Dialect(encoding="ascii"))
+    assert loaded(stages, contract, "id,name\n1,é\n2,b\n".encode()) == ([(2, "b")], [(2, Code.BAD_ENCODING)])
+
+
+@given(
+    body=st.lists(st.sampled_from([b"a", b"\n", b"\r\n", b"\xc3\xbc", b"\xc3", b"\xbc", b"\xe2\x82\xac"]), max_size=9),
+    size=st.integers(1, 5),
+)
+@budget(max_examples=1000, deadline=None)
+@example(body=[b"\xc3", b"a", b"\xbc"], size=1)
+def test_utf_8_is_found_whatever_the_chunks_are(body: list[bytes], size: int) -> None:
+    content = b"".join(body)
+
+    def chunks() -> list[bytes]:
+        return [content[at : at + size] for at in range(0, len(content), size)]
+
+    passed: list[bytes] = []
+    if "\ufffd" in content.decode("utf-8", "replace") or content.isascii():
+        passed.extend(other_than_utf_8(chunks, "cp1252"))
+    else:
+        first = next(at for at, byte in enumerate(content) if byte > 127)
+        line = len(content[:first].decode().splitlines()) + content[:first].endswith((b"\n", b"\r")) or 1
+        with pytest.raises(FileRefusedError) as caught:
+            passed.extend(other_than_utf_8(chunks, "cp1252"))
+        assert f"in line {line} (byte {first + 1} of the text)" in caught.value.message
+    assert b"".join(passed) == content
+
+
+@pytest.mark.parametrize("compression", [gzip.compress, bz2.compress, lzma.compress, lambda content: content])
+def test_utf_8_is_found_in_the_last_line_behind_skipped_ones(stages, contract_of, compression) -> None:
+    contract = contract_of(ID, NAME, dialect=Dialect(encoding="cp1252", skip_lines=1, footer_lines=1))
+    content = ("Export\nid,name\n" + "1,a\n" * 2_000_000 + "1,é\nend\n").encode()
+    refusal = stages.refusal(contract, compression(content))
+    assert refusal.code is Code.ENCODING_DIFFERS
+    position = content.index("é".encode()) + 1
+    assert f"in line 2,000,003 (byte {position:,} of the text)" in refusal.message
 
 
 @pytest.mark.parametrize(

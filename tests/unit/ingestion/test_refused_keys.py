@@ -115,6 +115,19 @@ def test_key_of_a_row_without_its_derived_column_is_known(stages: Any) -> None:
     assert (found(result.refused_keys), result.refused_keys.unreadable) == ({("a", 1)}, 0)
 
 
+@pytest.mark.parametrize("options", [{"mode": Mode.MERGE}, {"key": ("id", "half")}], ids=["no snapshot", "derived key"])
+def test_rows_without_a_derived_column_are_kept_only_for_their_keys(stages: Any, options: dict[str, Any]) -> None:
+    half = Column("half", ColumnType.INTEGER, derived="pieces / 2", required=True)
+    content = b"id,shop,pieces\na,1,7\nb,2,2\n"
+    kept = "underivable_rows.parquet"
+
+    result = validated(stages, content, ID, SHOP, PIECES, half)
+    assert (result.path.parent / kept).exists()
+    result = validated(stages, content, ID, SHOP, PIECES, half, **options)
+    assert set(result.rejects.by_code) == {"derivation-failed"}
+    assert not (result.path.parent / kept).exists()
+
+
 @pytest.mark.parametrize("pieces", ["7", "many"])
 def test_derived_key_of_a_refused_row_is_unreadable(stages: Any, pieces: str) -> None:
     half = Column("half", ColumnType.INTEGER, derived="pieces / 2", required=True)

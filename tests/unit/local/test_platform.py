@@ -11,7 +11,7 @@ from local.errors import PlatformError
 from local.services.service import Service
 from local.settings import temporary_settings
 from local.supervisor.platform import Platform
-from local.supervisor.preflight import check_program
+from local.supervisor.readiness import check_program
 from local.supervisor.status import log_tail
 
 if TYPE_CHECKING:

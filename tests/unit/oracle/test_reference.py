@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.contracts.dialect import Dialect
 from include.contracts.model import (
     APPEND_KEY,
     Cleaning,
@@ -168,6 +169,16 @@ def test_reference_reads_the_same_rows_from_every_format(body: bytes) -> None:
 def test_reference_refuses_a_file(body: bytes, code: Code) -> None:
     contract = replace(THINGS, unknown_columns=UnknownColumns.REJECT, budget=ErrorBudget())
     assert judge(contract, body).code is code
+
+
+@pytest.mark.parametrize(
+    ("encoding", "code"),
+    [("cp1252", Code.ENCODING_DIFFERS), ("iso8859-1", Code.ENCODING_DIFFERS), ("ascii", Code.ERROR_BUDGET_EXCEEDED),
+     ("utf-8", Code.ERROR_BUDGET_EXCEEDED), ("cp932", Code.ERROR_BUDGET_EXCEEDED)],
+)  # fmt: skip
+def test_reference_refuses_utf_8_under_another_encoding(encoding: str, code: Code) -> None:
+    contract = replace(THINGS, budget=ErrorBudget(), dialect=Dialect(encoding=encoding))
+    assert judge(contract, "id,n\n1,éé\n".encode()).code is code
 
 
 @pytest.mark.parametrize(

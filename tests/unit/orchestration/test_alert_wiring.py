@@ -22,7 +22,7 @@ from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError, RetryableError
 from include.ingestion import settle
 from include.ingestion.upkeep import sweep
-from include.orchestration import alerts, consume, ingest, quality, stores, upkeep
+from include.orchestration import alerts, consume, file_moves, ingest, quality, stores
 from include.quality import check
 from include.settings import CONTRACTS_DIR
 from include.streams.consume import Consumed
@@ -34,11 +34,11 @@ alerts._notify_messages = lambda contract, consumed, code: sent.append(
     ["messages", contract.topic, consumed.dead_letters, code])
 alerts._notify_checks = lambda began: sent.append(["checks"])
 ingest.notify_waiting_files = consume.notify_waiting_files = lambda dataset: None
-ingest.notify_quarantined_files = upkeep.notify_quarantined_files = lambda dataset: sent.append(["files", dataset])
-upkeep.notify_held_back_files = lambda: sent.append(["held back"])
+ingest.notify_quarantined_files = file_moves.notify_quarantined_files = lambda dataset: sent.append(["files", dataset])
+file_moves.notify_held_back_files = lambda: sent.append(["held back"])
 context = {"dag": SimpleNamespace(dag_id="d"), "run_id": "r", "params": {"ignore_threshold": False},
            "ti": SimpleNamespace(try_number=1, xcom_push=lambda *values: None)}
-for module in (ingest, consume, upkeep):
+for module in (ingest, consume, file_moves):
     module.get_current_context = lambda: context
 
 @contextmanager
@@ -77,9 +77,9 @@ outcome("settle and fail", task(ingest.ingest_dag(sales), "settle"))
 
 for name, quarantined in (("sweep of an unknown file", 1), ("sweep of nothing", 0)):
     sweep.sweep = lambda *given: sweep.Swept(0, quarantined)
-    outcome(name, upkeep.sweep_incoming.function)
+    outcome(name, file_moves.sweep_incoming.function)
 sweep.sweep = failing(Code.BUCKET_REFUSED)
-outcome("sweep and fail", upkeep.sweep_incoming.function)
+outcome("sweep and fail", file_moves.sweep_incoming.function)
 
 class Consumer:
     def __init__(self, fail=None):

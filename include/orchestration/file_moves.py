@@ -1,4 +1,4 @@
-"""The tasks of the DAGs `reprocess_failed` and `sweep_unmatched`."""
+"""The tasks of the DAGs `reprocess_failed` and `sweep_unmatched`: both move files to where their DAG ingests them."""
 
 from __future__ import annotations
 
