@@ -9,7 +9,7 @@ import typer
 from include.errors import visible
 
 if TYPE_CHECKING:
-    from include.ingestion.upkeep.requeue import Requeued
+    from include.ingestion.upkeep.reload import Requeued
 
 
 def print_moves(done: Requeued, missing: str) -> None:

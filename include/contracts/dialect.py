@@ -97,8 +97,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "type": "string",
         "minLength": 1,
         "maxLength": MAX_LENGTH,
-        "description": "a pattern of the members to load of a ZIP or TAR archive, such as \"sales_*.csv\" or "
-        "\"2026/*/sales.csv\"; with a slash it is of the whole path, else of the last part; without it, all are loaded",
+        "description": 'a pattern of the members to load of a ZIP or TAR archive, such as "sales_*.csv" or '
+        '"2026/*/sales.csv"; with a slash it is of the whole path, else of the last part; without it, all are loaded',
     },
     "recordPath": {**PATH_SCHEMA, "description": "the path of the records in a JSON document, as response.stations"},
     "keyColumn": {

@@ -95,8 +95,8 @@ FORMAT_FILES = {
     Code.ARCHIVE_BOMB: Reason(
         Kind.FILE,
         "Archive that expands too far",
-        "An archive, or one member, is over `INGEST_MAX_EXPANDED_BYTES` or `INGEST_MAX_EXPANSION_RATIO` when expanded; a "
-        "member is over `INGEST_MAX_FILE_BYTES`; or the archive has more than 10,000 entries.",
+        "An archive, or one member, is over `INGEST_MAX_EXPANDED_BYTES` or `INGEST_MAX_EXPANSION_RATIO` when expanded; "
+        "a member is over `INGEST_MAX_FILE_BYTES`; or the archive has more than 10,000 entries.",
         "Split the archive, or raise the limit.",
         variants={
             "archive": Variant(
@@ -124,7 +124,7 @@ FORMAT_FILES = {
     Code.ARCHIVE_LINK: Reason(
         Kind.FILE,
         "Link in an archive",
-        "A member is a symbolic or hard link, a device or a pipe. It has no content of its own, and no link is followed.",
+        "A member is a symbolic or hard link, a device or a pipe: it has no content of its own. No link is followed.",
         "Pack the file itself: `tar --dereference --hard-dereference`.",
         "The member is {kind}, not a file.",
     ),

@@ -60,7 +60,7 @@ _TAR_KINDS = {
 class Member:
     """A file in an archive: its place in it, counted from 1, its path with `/`, and its bytes when expanded.
 
-    `refusal` is the reason why it is not read. Without `is_wanted` it is passed over.
+    `refusal` is the reason why it is not loaded. Without `is_wanted` it is passed over.
     """
 
     number: int
@@ -68,6 +68,11 @@ class Member:
     size: int
     refusal: FileRefusedError | None = None
     is_wanted: bool = True
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it has a content that may be read: also where its name is the reason for its refusal."""
+        return self.refusal is None or self.refusal.code in {Code.UNSAFE_MEMBER_NAME, Code.DUPLICATE_MEMBER}
 
 
 @dataclass(frozen=True)
@@ -85,18 +90,23 @@ class Archive:
         return sorted(found, key=lambda member: (member.path.encode(), member.number))
 
     @property
+    def size(self) -> int:
+        """The bytes of all members that are read."""
+        return sum(member.size for member in self.members.values() if member.is_wanted and member.is_readable)
+
+    @property
     def passed_over(self) -> int:
         """The number of members that are not loaded."""
         return sum(not member.is_wanted for member in self.members.values())
 
     def chunks(self, number: int) -> Iterator[bytes]:
-        """The content of a member.
+        """The content of a member, also of one that is refused for its name.
 
         Raises:
-            FileRefusedError: it is refused, or damaged.
+            FileRefusedError: it has none that may be read, or it is damaged.
         """
         member = self.members[number]
-        if member.refusal is not None:
+        if member.refusal is not None and not member.is_readable:
             raise member.refusal
         try:
             with self.openers[number]() as stream:
@@ -164,15 +174,14 @@ def open_archive(path: Path, kind: str, pattern: str | None, settings: IngestSet
 
 
 def _check_wanted(archive: Archive, pattern: str | None, limit: int) -> None:
-    wanted = archive.wanted
     if not archive.members:
         raise FileRefusedError.for_code(Code.EMPTY_FILE, "archive")
-    if not wanted:
+    if not archive.wanted:
         named = f" (member: {pattern})" if pattern else ""
         raise FileRefusedError.for_code(
             Code.EMPTY_FILE, "passed over", members=archive.passed_over, pattern=visible(named)
         )
-    if sum(member.size for member in wanted if member.refusal is None) > limit:
+    if archive.size > limit:
         raise FileRefusedError.for_code(Code.ARCHIVE_BOMB, "archive", limit=limit)
 
 
@@ -180,22 +189,24 @@ def _judged(members: Iterable[Member], pattern: str | None, settings: IngestSett
     """The members with what follows from their paths: which are passed over, unsafe, or the second of a path."""
     judged: dict[int, Member] = {}
     paths: set[str] = set()
-    for member in members:
-        path, fault = _safe_path(member.path)
-        member = replace(member, path=path)
-        if not _is_wanted(path, pattern):
-            member = replace(member, is_wanted=False)
-        elif fault:
-            refusal = FileRefusedError.for_code(Code.UNSAFE_MEMBER_NAME, reason=fault, name=visible(path[:200]))
-            member = replace(member, refusal=refusal)
-        elif path in paths:
-            member = replace(member, refusal=FileRefusedError.for_code(Code.DUPLICATE_MEMBER))
-        elif member.refusal is None and member.size > settings.max_file_bytes:
-            member = replace(member, refusal=_too_large(member.size, settings.max_file_bytes))
-        if member.is_wanted:
+    for listed in members:
+        path, fault = _safe_path(listed.path)
+        is_wanted, refusal = _is_wanted(path, pattern), listed.refusal
+        if is_wanted and refusal is None:
+            refusal = _refusal(replace(listed, path=path), fault, paths, settings)
+        if is_wanted:
             paths.add(path)
-        judged[member.number] = member
+        judged[listed.number] = replace(listed, path=path, refusal=refusal, is_wanted=is_wanted)
     return judged
+
+
+def _refusal(member: Member, fault: str | None, earlier: set[str], settings: IngestSettings) -> FileRefusedError | None:
+    """Why a member is not loaded that could be read; None if it is."""
+    if member.size > settings.max_file_bytes:
+        return _too_large(member.size, settings.max_file_bytes)
+    if fault:
+        return FileRefusedError.for_code(Code.UNSAFE_MEMBER_NAME, reason=fault, name=visible(member.path[:200]))
+    return FileRefusedError.for_code(Code.DUPLICATE_MEMBER) if member.path in earlier else None
 
 
 def _is_wanted(path: str, pattern: str | None) -> bool:

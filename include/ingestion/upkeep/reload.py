@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import PermanentError
 from include.ingestion.object_keys import REJECTS, REPORT
-from include.ingestion.upkeep.requeue import Requeued
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, remove_own
 from include.stores.object_store import ObjectMissingError
 from include.stores.sql_text import statement
@@ -26,10 +25,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Requeued:
+    """The keys of requeued files, of files that are not in quarantine any more, and of files that stay there.
+
+    `waiting` files wait until another file of their name is loaded, `refused` files are not served by the store.
+    """
+
+    keys: tuple[str, ...]
+    missing: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    def __add__(self, other: Requeued) -> Requeued:
+        """Both results as one."""
+        return Requeued(
+            self.keys + other.keys,
+            self.missing + other.missing,
+            self.waiting + other.waiting,
+            self.refused + other.refused,
+        )
+
+
+@dataclass(frozen=True)
 class Archived:
     """A loaded file: its entry, the key under which it was dropped, and its key in processed/.
 
-    `requested_etag` is that of the object if an earlier call has requested the reload and was stopped.
+    `requested_etag` is that of the object if an earlier call has requested the reload and was stopped. Of an archive
+    that is read again for some refused members, `members` has their ids; None stands for all members that are loaded.
     """
 
     file_id: int
@@ -38,6 +60,7 @@ class Archived:
     rows_replayed: int
     rows: int
     requested_etag: str | None = None
+    members: tuple[int, ...] | None = None
 
 
 def archived(connection: Connection, dataset: str, bucket: str, file_ids: Sequence[int] | None) -> list[Archived]:
@@ -126,7 +149,11 @@ class _Reload:
         values = {"file_id": file.file_id, "settled_key": file.settled_key, "etag": etag}
         with warehouse_errors(), self._connection.transaction():
             self._connection.execute("SET LOCAL synchronous_commit = on")
-            return self._connection.execute(statement("request_reload"), values).rowcount == 1
+            if self._connection.execute(statement("request_reload"), values).rowcount != 1:
+                return False
+            members = None if file.members is None else list(file.members)
+            self._connection.execute(statement("reload_members"), {"file_id": file.file_id, "members": members})
+            return True
 
     def _note(self, name: str, values: dict[str, Any]) -> None:
         with warehouse_errors():

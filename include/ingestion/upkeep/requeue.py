@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from include.errors import PermanentError, Stage
 from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
 from include.ingestion.records import Status
+from include.ingestion.upkeep.reload import Requeued, archived, reload
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, remove_own
 from include.stores.object_store import ObjectMissingError
 
 if TYPE_CHECKING:
-    from include.ingestion.ledger import Ledger
+    from include.ingestion.ledger import Ledger, Quarantined
     from include.stores.object_store import ObjectStore
 
 
@@ -30,19 +31,6 @@ class Selection:
     file_ids: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Requeued:
-    """The keys of requeued files, of files that are not in quarantine any more, and of files that stay there.
-
-    `waiting` files wait until another file of their name is loaded, `refused` files are not served by the store.
-    """
-
-    keys: tuple[str, ...]
-    missing: tuple[str, ...]
-    waiting: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-
-
 def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Ledger, known: set[str]) -> Requeued:
     """Move quarantined files back to incoming/. Their ledger entries are reopened when they are claimed.
 
@@ -50,6 +38,9 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     has the target key already (a new drop, or an older file requeued just now), the file stays in quarantine, so that
     nothing is overwritten, and the next call takes it. An object that the store does not serve, such as one that was
     moved to cold storage, stays too.
+
+    A member of an archive is read again from there: the archive is moved back to incoming/, and only the chosen members
+    are ingested.
 
     Args:
         selection: which files.
@@ -61,8 +52,13 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     stages = [selection.stage] if selection.stage else [Stage.VALIDATE, Stage.PROCESS, Stage.LOAD]
     statuses = [Status.failed_in(stage) for stage in stages]
     keys, missing, waiting, refused = [], [], [], []
-    for dataset, object_key, settled_key in ledger.quarantined(selection.dataset, bucket, statuses, selection.file_ids):
+    members: dict[int, list[Quarantined]] = {}
+    for found in ledger.quarantined(selection.dataset, bucket, statuses, selection.file_ids):
+        dataset, object_key, settled_key = found.dataset, found.object_key, found.settled_key
         if not has_name(settled_key, selection.name or "*"):
+            continue
+        if found.parent_file_id is not None:
+            members.setdefault(found.parent_file_id, []).append(found)
             continue
         name = settled_key.rsplit("/", maxsplit=1)[-1]
         if settled_key == object_key:  # the store refused to serve it, so it never left
@@ -93,7 +89,30 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
             remove_own(objects, bucket, settled_key + companion)
         ledger.requeue(bucket, settled_key)
         keys.append(target)
-    return Requeued(tuple(keys), tuple(missing), tuple(waiting), tuple(refused))
+    files = Requeued(tuple(keys), tuple(missing), tuple(waiting), tuple(refused))
+    return files + _requeue_members(members, bucket, objects, ledger)
+
+
+def _requeue_members(
+    members: dict[int, list[Quarantined]], bucket: str, objects: ObjectStore, ledger: Ledger
+) -> Requeued:
+    """Move the archives of refused members back to incoming/; `members` are by the archive's id."""
+    total = Requeued((), ())
+    for archive_id, chosen in members.items():
+        keys = tuple(member.settled_key for member in chosen)
+        found = archived(ledger.connection, chosen[0].dataset, bucket, [archive_id])
+        if not found:
+            archive = ledger.read(archive_id)
+            in_flight = archive is not None and not archive.has_outcome
+            total += Requeued((), (), keys) if in_flight else Requeued((), keys)
+            continue
+        wanted = [replace(one, members=tuple(member.file_id for member in chosen)) for one in found]
+        done = reload(wanted, bucket, objects, ledger.connection)
+        for key in keys if done.keys else ():
+            for copy in (key, key + REPORT, key + REJECTS):
+                remove_own(objects, bucket, copy)
+        total += done
+    return total
 
 
 def has_name(key: str, pattern: str) -> bool:
