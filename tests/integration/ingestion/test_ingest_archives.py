@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import gzip
 import tarfile
+from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+from dying_worker import SETTLES, die_at
 from filegate_command import COLUMNS, Filegate
 
+from include.contracts.dialect import Dialect
 from include.contracts.model import ErrorBudget
 from include.errors import Code, RetryableError
 from include.ingestion import pipeline as stages
 from include.ingestion.ledger import Ledger
 from include.ingestion.upkeep.requeue import Selection, requeue
-from include.stores.object_store import ObjectStore
 from tests.archive_files import encrypted, entry, tarred, zipped, zipped_link
 
 if TYPE_CHECKING:
@@ -89,11 +92,11 @@ def assert_member_refused(pipeline: Pipeline, member: Row, code: str, content: b
 @pytest.mark.parametrize(
     ("pack", "file_format"),
     [
-        (lambda *files: zipped(*files), "zip"),
-        (lambda *files: tarred(*files), "tar"),
-        (lambda *files: tarred(*files, mode="w:gz"), "tar; gzip"),
-        (lambda *files: tarred(*files, mode="w:bz2"), "tar; bzip2"),
-        (lambda *files: tarred(*files, mode="w:xz"), "tar; xz"),
+        (zipped, "zip"),
+        (tarred, "tar"),
+        (partial(tarred, mode="w:gz"), "tar; gzip"),
+        (partial(tarred, mode="w:bz2"), "tar; bzip2"),
+        (partial(tarred, mode="w:xz"), "tar; xz"),
     ],
     ids=["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"],
 )
@@ -130,7 +133,8 @@ def test_report_of_the_archive_counts_its_members(things: Pipeline) -> None:
     assert report["members"] == {
         "loaded": 1, "duplicate": 1, "refused": 1, "passed_over": 2,
         "first_refused": [{
-            "file_id": found["bad.csv"]["file_id"], "file": f"{archive['object_key']}#bad.csv", "code": "missing-columns",
+            "file_id": found["bad.csv"]["file_id"], "file": f"{archive['object_key']}#bad.csv",
+            "code": "missing-columns",
         }],
     }  # fmt: skip
     assert report["rows"]["read"] == 0
@@ -222,20 +226,14 @@ def test_archive_is_refused_as_a_whole_before_a_member_is_entered(things: Pipeli
     things.assert_tidy()
 
 
-def test_pattern_of_the_contract_chooses_members(filegate: Filegate, pipeline: Pipeline) -> None:
-    filegate.write_contract(dialect={"member": "sales_*.csv"})
-    path = pipeline.contract.path
-    path.write_text(path.read_text().replace("customProperties:\n", "customProperties:\n  - {property: dialect, value: "
-                    "{member: 'sales_*.csv'}}\n"))  # fmt: skip
-    from include.contracts.reader import read_contract
-
-    pipeline.contract = read_contract(path)
+def test_pattern_of_the_contract_chooses_members(things: Pipeline) -> None:
+    things.contract = replace(things.contract, dialect=Dialect(member="sales_*.csv"))
     packed = (("2026/sales_1.csv", body("a")), ("readme.txt", "x"), ("../other.csv", "x"), ("sales_2.csv", body("b")))
-    archive = pipeline.send("week.zip", zipped(*packed))
-    assert_decided(pipeline, archive)
-    assert list(members(pipeline, archive)) == ["2026/sales_1.csv", "sales_2.csv"]
+    archive = things.send("week.zip", zipped(*packed))
+    assert_decided(things, archive)
+    assert list(members(things, archive)) == ["2026/sales_1.csv", "sales_2.csv"]
     assert archive["members_passed_over"] == 2
-    report = pipeline.assert_refused(pipeline.send("other.zip", zipped(("readme.txt", "x"))), "empty-file")
+    report = things.assert_refused(things.send("other.zip", zipped(("readme.txt", "x"))), "empty-file")
     assert "member: sales_*.csv" in report["message"]
 
 
@@ -271,50 +269,31 @@ class _Stopped(BaseException):
     """The worker is gone: no handler of the pipeline runs its part."""
 
 
-def stop_at(patch: pytest.MonkeyPatch, owner: object, name: str, *, calls: int, after: bool) -> None:
-    """Stop the worker before or after the given call of a function."""
-    original, left = getattr(owner, name), [calls]
-
-    def then_stop(*values: object, **named: object) -> object:
-        left[0] -= 1
-        if left[0] == 0 and not after:
-            raise _Stopped
-        answer = original(*values, **named)
-        if left[0] == 0:
-            raise _Stopped
-        return answer
-
-    patch.setattr(owner, name, then_stop)
-
-
-POINTS = {
-    "begun": (Ledger, "begin", 1, True),
-    "before the members are entered": (stages, "enter_members", 1, False),
-    "members entered": (stages, "enter_members", 1, True),
-    "first member begun": (Ledger, "begin", 2, True),
-    "first member validated": (Ledger, "validated", 1, True),
-    "first member processed": (Ledger, "processed", 1, True),
-    "first member loaded, not committed": (Ledger, "loaded", 1, True),
-    "first member committed": (stages, "load", 1, True),
-    "second member begun": (Ledger, "begin", 3, True),
-    "second member committed": (stages, "load", 2, True),
-    "third member refused": (Ledger, "refused", 1, True),
-    "before the refused one is kept": (stages, "keep_refused", 1, False),
-    "the refused one kept": (stages, "keep_refused", 1, True),
-    "decided": (stages, "note_decided", 1, True),
-}
+POINTS = [
+    "begun, nothing read",
+    "before the members are entered",
+    "members entered",
+    "first member begun",
+    "validated",
+    "in the middle of the copy",
+    "merged, not committed",
+    "committed",
+    "second member begun",
+    "second member merged, not committed",
+    "second member committed",
+    "third member refused",
+    "before the refused one is kept",
+    "the refused one is kept",
+    "archive decided",
+]
 
 
-@pytest.mark.parametrize(("owner", "name", "calls", "after"), POINTS.values(), ids=POINTS)
-def test_next_run_carries_on_an_archive_whose_worker_was_stopped(
-    things: Pipeline, monkeypatch: pytest.MonkeyPatch, owner: object, name: str, calls: int, after: bool
-) -> None:
+@pytest.mark.parametrize("point", POINTS)
+def test_next_run_carries_on_an_archive_whose_worker_was_killed(things: Pipeline, point: str) -> None:
     bad = "nothing,here\n"
     key = things.put("week.zip", zipped(*BOTH, ("c.csv", bad)))
-    batches = things.claim()
-    with monkeypatch.context() as patch, pytest.raises(_Stopped):
-        stop_at(patch, owner, name, calls=calls, after=after)
-        things.ingest(batches)
+    ((file_id,),) = things.claim()
+    die_at(point, things, [file_id])
     committed = {row["id"]: row["_loaded_at"] for row in (things.rows(lineage=True) if things.count() else [])}
     things.settle()
     things.run()
@@ -331,32 +310,17 @@ def test_next_run_carries_on_an_archive_whose_worker_was_stopped(
     assert committed.items() <= rows.items(), "no row was loaded twice"
 
 
-@pytest.mark.parametrize("calls", [1, 2, 3, 4, 5])
-def test_next_run_settles_an_archive_whose_settle_task_was_stopped(
-    things: Pipeline, monkeypatch: pytest.MonkeyPatch, calls: int
-) -> None:
+@pytest.mark.parametrize("point", sorted(SETTLES))
+def test_next_run_settles_an_archive_whose_settle_task_was_killed(things: Pipeline, point: str) -> None:
     bad = "nothing,here\n"
     key = things.put("week.zip", zipped(("a.csv", body("a") + "b,x,y\n"), ("c.csv", bad)))
     things.ingest(things.claim())
-    with monkeypatch.context() as patch:
-        original, left = ObjectStore.put, [calls]
-
-        def put(*values: object, **named: object) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise RetryableError(Code.BUCKET_UNAVAILABLE, "stopped")
-            original(*values, **named)  # type: ignore[arg-type]
-
-        patch.setattr(ObjectStore, "put", put)
-        if calls < 3:
-            with pytest.raises(RetryableError):
-                things.settle()
-        else:
-            things.settle()
+    die_at(point, things)
     things.run()
     [archive] = things.entries(key)
     assert_decided(things, archive)
     assert_member_loaded(things, archive, "a.csv", inserted=1, rejected=1)
+    assert things.reject_file(members(things, archive)["a.csv"])
     assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
 
 
@@ -449,14 +413,10 @@ def test_outage_at_a_member_makes_the_archive_wait(things: Pipeline, monkeypatch
     assert archive["error_code"] is None
 
 
-def test_archive_that_is_replaced_while_its_members_are_loaded_keeps_what_is_loaded(
-    things: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_archive_that_is_replaced_while_its_members_are_loaded_keeps_what_is_loaded(things: Pipeline) -> None:
     key = things.put("week.zip", zipped(*BOTH))
     batches = things.claim()
-    with monkeypatch.context() as patch, pytest.raises(_Stopped):
-        stop_at(patch, Ledger, "begin", calls=3, after=True)
-        things.ingest(batches)
+    die_at("second member begun", things, batches[0])
     things.put("week.zip", zipped(("a.csv", body("new"))))
     things.run()
     things.run()
@@ -509,16 +469,13 @@ def test_members_are_loaded_in_the_order_of_their_paths_and_after_earlier_files(
     assert [row["amount"] for row in pipeline.rows()] == [3]
 
 
-def test_later_file_waits_for_the_members_of_an_archive(
-    filegate: Filegate, pipeline: Pipeline, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_later_file_waits_for_the_members_of_an_archive(filegate: Filegate, pipeline: Pipeline) -> None:
     filegate.write_contract(newest_by=None)
     pipeline.put("1.zip", zipped(("a.csv", body("x", amount=1)), ("b.csv", body("x", amount=2))))
     pipeline.claim()
     pipeline.put("1.zip!.csv", body("x", amount=3))  # its key is between those of the archive and of its members
-    with monkeypatch.context() as patch, pytest.raises(_Stopped):
-        stop_at(patch, Ledger, "begin", calls=3, after=True)
-        pipeline.ingest(pipeline.claim())
+    (batch,) = pipeline.claim()
+    die_at("second member begun", pipeline, batch)
     for _ in range(3):
         pipeline.run()
     assert [row["amount"] for row in pipeline.rows()] == [3]
@@ -663,7 +620,7 @@ def test_show_lists_the_members_of_an_archive(filegate: Filegate, pipeline: Pipe
     assert "2, and 1 passed over" in shown
     assert "missing-columns" in shown
     lines = [line.split() for line in shown.splitlines() if line.startswith(str(found["a.csv"]["file_id"]))]
-    assert lines == [[str(found["a.csv"]["file_id"]), "archived", "a.csv", "1", "1", "0"]]
+    assert lines == [[str(found["a.csv"]["file_id"]), "archived", "a.csv", "1", "1", "0", "-"]]
     document = filegate.json("show", archive["file_id"])
     assert [member["member"] for member in document["members"]] == ["a.csv", "b.csv"]
     of_member = filegate("show", found["b.csv"]["file_id"]).stdout
