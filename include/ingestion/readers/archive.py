@@ -131,7 +131,7 @@ def archive_format(path: Path) -> str | None:
         with open_expanded(path, compression) as stream:
             head = stream.read(_BLOCK)
     except DAMAGES:
-        return None  # whoever reads the file reports it
+        return None  # `detect` reports it
     if not is_tar(head):
         return None
     return "tar" if compression == "none" else f"tar; {compression}"
