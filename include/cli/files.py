@@ -19,7 +19,7 @@ from include.errors.registry import remedies, stops_the_work
 _COLUMNS = ("id", "status", "dataset", "file", "read", "loaded", "rejected", "code")
 _ERROR_COLUMNS = ("source_row", "source_line", "column_name", "code", "message")
 _QUARANTINED_COLUMNS = ("file_id", "dataset", "status", "error_code", "object_key")
-_MEMBER_COLUMNS = ("id", "status", "member", "read", "loaded", "rejected", "code")
+MEMBER_COLUMNS = ("id", "status", "member", "read", "loaded", "rejected", "code")
 _COUNTED = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected", "deleted")
 
 
@@ -90,7 +90,7 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
             typer.echo(f"{name:<11} {visible(str(value))}")
     if members:
         typer.echo("")
-        print_rows(members, _MEMBER_COLUMNS, as_json=False)
+        print_rows(members, MEMBER_COLUMNS, as_json=False)
     _print_remedies(codes)
     if rejects:
         typer.echo(f"\nThe refused rows: filegate errors {file_id}")

@@ -49,13 +49,17 @@ def member_key(dataset: str, file_id: int) -> str:
 
 
 def key_in_archive(archive: FileEntry, member: FileEntry) -> str:
-    """The key that stands for a member that stays in its archive, which has its outcome; its reports lie there."""
-    return fitting(f"{settled_key(archive)}#{member.path}", MAX_KEY_BYTES - max(len(REPORT), len(REJECTS)))
+    """The key that stands for a loaded member, which stays in its archive; its report and reject file lie beside it."""
+    whole = f"{_settled_in(PROCESSED, archive)}#{member.path}"
+    return fitting(whole, MAX_KEY_BYTES - max(len(REPORT), len(REJECTS)))
 
 
 def settled_key(entry: FileEntry) -> str:
     """The key that a file with an outcome is moved to, or a refused member copied to."""
-    root = f"{QUARANTINED}{entry.status}/" if entry.status.is_failure else PROCESSED
+    return _settled_in(f"{QUARANTINED}{entry.status}/" if entry.status.is_failure else PROCESSED, entry)
+
+
+def _settled_in(root: str, entry: FileEntry) -> str:
     folder = f"{root}{entry.dataset}/{entry.file_id}/"
     return folder + fitting(entry.name, MAX_KEY_BYTES - len(folder.encode()) - max(len(REPORT), len(REJECTS)))
 

@@ -5,7 +5,7 @@ WITH files AS (
         entry.file_id,
         entry.dataset,
         entry.bucket,
-        entry.modified_at,
+        CASE WHEN archive.file_id IS NULL THEN entry.modified_at ELSE archive.modified_at END AS modified_at,
         entry.settled_at,
         entry.status,
         coalesce(entry.parent_file_id, entry.file_id) AS root_id,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import subprocess
+import sys
 import tarfile
 from dataclasses import replace
 from functools import partial
@@ -13,12 +15,16 @@ import pytest
 from dying_worker import SETTLES, die_at
 from filegate_command import COLUMNS, Filegate
 
+from include.contracts.catalog import read_catalog
 from include.contracts.dialect import Dialect
 from include.contracts.model import ErrorBudget
 from include.errors import Code, RetryableError
 from include.ingestion import pipeline as stages
 from include.ingestion.ledger import Ledger
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.requeue import Selection, requeue
+from include.ingestion.upkeep.sweep import sweep
+from include.settings import CONTRACTS_DIR
 from tests.archive_files import encrypted, entry, tarred, zipped, zipped_link
 
 if TYPE_CHECKING:
@@ -260,6 +266,30 @@ def test_equal_members_of_two_archives_are_two_equal_files(things: Pipeline) -> 
     assert_decided(things, second)
 
 
+def test_same_archive_that_is_loaded_meanwhile_makes_this_one_a_duplicate(
+    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = zipped(*BOTH)
+    first, second = things.put("1.zip", content), things.put("2.zip", content)
+    things.claim()
+    original = stages.note_decided
+
+    def note_decided(*values: object) -> None:
+        monkeypatch.setattr(stages, "note_decided", original)
+        things.ingest([[things.entries(second)[0]["file_id"]]])
+        original(*values)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(stages, "note_decided", note_decided)
+    things.ingest([[things.entries(first)[0]["file_id"]]])
+    things.settle()
+    [one], [other] = things.entries(first), things.entries(second)
+    assert (one["status"], other["status"]) == ("duplicate", "archived")
+    assert {member["status"] for member in members(things, one).values()} == {"archived"}
+    assert {member["status"] for member in members(things, other).values()} == {"duplicate"}
+    assert things.count() == 4
+    things.assert_tidy()
+
+
 # --- stopped at any point
 
 BOTH = (("a.csv", body("a1", "a2")), ("b.csv", body("b1", "b2")))
@@ -428,6 +458,27 @@ def test_archive_that_is_replaced_while_its_members_are_loaded_keeps_what_is_loa
     assert {row["id"] for row in things.rows()} == {"a1", "a2", "new"}
 
 
+def test_archive_without_a_contract_is_refused_with_its_undecided_members(things: Pipeline) -> None:
+    key = things.put("week.zip", zipped(*BOTH))
+    (batch,) = things.claim()
+    die_at("second member begun", things, batch)
+    with things.stores() as stores:
+        sweep(lambda: read_catalog(CONTRACTS_DIR), stores, AirflowRun("sweep", "1"), things.settings)
+    [archive] = things.entries(key)
+    things.assert_refused(archive, "unknown-dataset")
+    found = members(things, archive)
+    assert (found["a.csv"]["status"], found["b.csv"]["error_code"]) == ("archived", "unknown-dataset")
+    assert things.keys("incoming/") == []
+    # The contract is back: the archive is read again, with the members that were not decided.
+    result = requeued(things, archive["file_id"])
+    assert result.keys == (key,)  # type: ignore[attr-defined]
+    things.run()
+    [archive] = things.entries(key)
+    assert_decided(things, archive)
+    assert_member_loaded(things, archive, "a.csv", inserted=2)
+    assert_member_loaded(things, archive, "b.csv", inserted=2)
+
+
 def test_stale_worker_of_an_archive_changes_nothing(things: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     key = things.put("week.zip", zipped(*BOTH))
     batches = things.claim()
@@ -478,6 +529,21 @@ def test_later_file_waits_for_the_members_of_an_archive(filegate: Filegate, pipe
     die_at("second member begun", pipeline, batch)
     for _ in range(3):
         pipeline.run()
+    assert [row["amount"] for row in pipeline.rows()] == [3]
+    pipeline.assert_tidy()
+
+
+def test_reprocessed_member_has_the_turn_of_its_archive(filegate: Filegate, pipeline: Pipeline) -> None:
+    filegate.write_contract(*STRICT, newest_by=None)
+    strict = f"id,at\nx,{AT.format(1)}\n"
+    archive = pipeline.send("1.zip", zipped(("a.csv", body("x")), ("b.csv", strict)))
+    filegate.write_contract(newest_by=None, version="1.1.0")
+    pipeline.put("2.csv", body("x", amount=3))
+    pipeline.claim()
+    requeued(pipeline, members(pipeline, archive)["b.csv"]["file_id"])
+    for _ in range(2):
+        pipeline.run()
+    assert members(pipeline, archive)["b.csv"]["status"] == "archived"
     assert [row["amount"] for row in pipeline.rows()] == [3]
     pipeline.assert_tidy()
 
@@ -628,6 +694,23 @@ def test_show_lists_the_members_of_an_archive(filegate: Filegate, pipeline: Pipe
     listed = filegate("files", "--dataset", pipeline.contract.dataset).stdout
     assert f"{archive['object_key']}#b.csv" in listed
     assert filegate.json("files", "--dataset", pipeline.contract.dataset, "--failed")[0]["code"] == "missing-columns"
+
+
+WAIT = (
+    "from include.settings import store_settings; from local.commands.drop import _wait; "
+    "_wait(store_settings().s3(), {}, {}, 5)"
+)
+
+
+@pytest.mark.parametrize(("second", "code"), [(body("b"), 0), ("no,no\n1,2\n", 1)], ids=["good", "refused"])
+def test_drop_waits_for_the_verdict_of_each_member(
+    filegate: Filegate, pipeline: Pipeline, second: str, code: int
+) -> None:
+    archive = pipeline.send("week.zip", zipped(("a.csv", body("a")), ("b.csv", second)))
+    command = [sys.executable, "-c", WAIT.format(repr(archive["object_key"]), repr("2000-01-01"))]
+    done = subprocess.run(command, env=filegate.environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == code, done.stderr
+    assert [line.split()[2] for line in done.stdout.splitlines()[-2:]] == ["a.csv", "b.csv"]
 
 
 def test_error_budget_is_that_of_each_member(make_pipeline: MakePipeline) -> None:
