@@ -19,6 +19,7 @@ from include.errors.registry import remedies, stops_the_work
 _COLUMNS = ("id", "status", "dataset", "file", "read", "loaded", "rejected", "code")
 _ERROR_COLUMNS = ("source_row", "source_line", "column_name", "code", "message")
 _QUARANTINED_COLUMNS = ("file_id", "dataset", "status", "error_code", "object_key")
+MEMBER_COLUMNS = ("id", "status", "member", "read", "loaded", "rejected", "code")
 _COUNTED = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected", "deleted")
 
 
@@ -53,11 +54,13 @@ def files(
 
 @app.command()
 def show(file_id: FileId, as_json: AsJson = False) -> None:
-    """Show everything that the ledger holds of a file: status, counts, times, where it is now."""
+    """Show all that the ledger holds of a file: status, counts, times, where it is now, members of an archive."""
     entry = _entry(file_id)
     codes = [entry["error_code"], *sorted(entry["rejects_by_code"] or {})]
+    members = query("list_members", {"file_id": file_id}) if entry["members_passed_over"] is not None else []
     if as_json:
-        typer.echo(json.dumps(entry | {"what_to_do": remedies(codes)}, indent=2))
+        listed = {"members": members} if members else {}
+        typer.echo(json.dumps(entry | listed | {"what_to_do": remedies(codes)}, indent=2))
         return
     counts = [f"{name} {entry[f'rows_{name}']:,}" for name in _COUNTED if entry[f"rows_{name}"] is not None]
     rejects = [f"{code} {count:,}" for code, count in sorted((entry["rejects_by_code"] or {}).items())]
@@ -74,6 +77,8 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
         "rejected": ", ".join(rejects),
         "replayed": f"{entry['rows_replayed']:,} rejected rows, counted in replays" if entry["rows_replayed"] else "",
         "replay of": entry["replay_of"],
+        "member of": entry["parent_file_id"],
+        "members": f"{len(members):,}, and {entry['members_passed_over']:,} passed over" if members else "",
         "reloads": entry["reloads"] or "",
         "not deleted": entry["deletes_skipped"] or None,
         "attempts": entry["attempts"],
@@ -83,6 +88,9 @@ def show(file_id: FileId, as_json: AsJson = False) -> None:
     for name, value in lines.items():
         if value not in {None, ""}:
             typer.echo(f"{name:<11} {visible(str(value))}")
+    if members:
+        typer.echo("")
+        print_rows(members, MEMBER_COLUMNS, as_json=False)
     _print_remedies(codes)
     if rejects:
         typer.echo(f"\nThe refused rows: filegate errors {file_id}")

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.file_patterns import MAX_LENGTH, pattern_fault
 from include.contracts.number_format import NumberFormat
 from include.contracts.paths import PATH_SCHEMA, path_steps
 from include.contracts.text_encodings import encoding_named, shown_encodings
@@ -92,6 +93,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "maxLength": 255,
         "description": "the name of the sheet to read of a workbook, as text; without it, the only visible one is read",
     },
+    "member": {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": MAX_LENGTH,
+        "description": 'a pattern of the members to load of a ZIP or TAR archive, such as "sales_*.csv" or '
+        '"2026/*/sales.csv"; with a slash it is of the whole path, else of the last part; without it, all are loaded',
+    },
     "recordPath": {**PATH_SCHEMA, "description": "the path of the records in a JSON document, as response.stations"},
     "keyColumn": {
         "type": "string",
@@ -108,7 +116,8 @@ class Dialect:
     Without `has_header`, the names of the columns are `header`, or those of the contract if that is empty. `quote` is
     empty if no field has quotes.
     `record_path` leads to the records of a JSON document. `key_column` receives the keys of records that are the
-    members of one object. `sheet` is the one that is read of a workbook.
+    members of one object. `sheet` is the one that is read of a workbook. `member` is a file pattern of the members that
+    are loaded of an archive.
     """
 
     record_path: str | None = None
@@ -129,6 +138,7 @@ class Dialect:
     true_values: tuple[str, ...] = ()
     false_values: tuple[str, ...] = ()
     sheet: str | None = None
+    member: str | None = None
 
     @property
     def numbers(self) -> NumberFormat:
@@ -172,6 +182,8 @@ def read_dialect(value: object, path: str, findings: Findings) -> Dialect:
     dialect = _compiled(good, path, findings)
     _check_signs(dialect, path, findings)
     _check_words(dialect, path, findings)
+    if dialect.member is not None and (fault := pattern_fault(dialect.member)):
+        findings.add(f"{path}.member", f"'{dialect.member}' {fault}", f"write {OPTIONS['member']['description']}")
     return dialect
 
 
@@ -200,6 +212,7 @@ def _compiled(given: dict[str, Any], path: str, findings: Findings) -> Dialect:
         record_path=given.get("recordPath"),
         key_column=given.get("keyColumn"),
         sheet=given.get("sheet"),
+        member=given.get("member"),
     )
 
 

@@ -16,6 +16,13 @@ FILES = {
         "No bytes, or only blanks.",
         "Send it again with its header and rows.",
         "The file is empty.",
+        {
+            "archive": Variant("The archive has no file.", "Send it again with its files."),
+            "passed over": Variant(
+                "No member of the archive is read: {members:,} are passed over{pattern}.",
+                "Correct the option member of the contract's dialect, or send the archive with its files.",
+            ),
+        },
     ),
     Code.NO_ROWS: Reason(
         Kind.FILE,
@@ -124,6 +131,9 @@ FILES = {
             "xml workbook": Variant("The content is XML: a workbook in the format of Excel 2003.", _SAVE_AS),
             "xml": Variant("The content is XML.", "Send the rows in a format with one record per row, such as CSV."),
             "binary": Variant("The content is binary, of no format known here."),
+            "archive": Variant(
+                "The content is {format}, whose members are read one by one.", "Try a file that is packed in it."
+            ),
         },
     ),
     Code.UNDECLARED_ENCODING: Reason(
@@ -184,6 +194,8 @@ FILES = {
             ),
             "avro": Variant("The Avro file cannot be read: {reason}.", _WRITE_AGAIN),
             "compression": Variant("The {compression} data is damaged: {reason}.", "Compress and send the file again."),
+            "archive": Variant("The {format} archive is damaged: {reason}.", "Write the archive again."),
+            "member": Variant("The member cannot be read: {reason}.", "Write the archive again."),
             "local": Variant("The file cannot be read: {reason}."),
         },
     ),
@@ -195,6 +207,7 @@ FILES = {
         variants={
             "columnar": Variant("The {format} file has no end: it was cut off."),
             "compression": Variant("The {compression} data is cut off: its end is missing."),
+            "archive": Variant("The {format} archive is cut off: its end is missing."),
             "json": Variant("The JSON document is cut off {where}.", _UPLOAD_WHOLE),
         },
     ),
@@ -384,5 +397,11 @@ FILES = {
         "Removed before it could be read.",
         "Drop it again.",
         "The file was removed before it could be read.",
+        {
+            "archive": Variant(
+                "The archive was removed or replaced while its members were loaded; this one was not read.",
+                "Drop the archive again.",
+            )
+        },
     ),
 }

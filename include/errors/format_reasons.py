@@ -1,4 +1,4 @@
-"""The registry's codes of workbooks and of partition folders: of cells, and of whole files."""
+"""The registry's codes of workbooks, partition folders and archives: of cells, and of whole files."""
 
 from __future__ import annotations
 
@@ -77,5 +77,62 @@ FORMAT_FILES = {
             "twice": Variant("The key {key} has the folder {name}=... more than once."),
             "value": Variant("The folder {name}={value} does not fit the column {column}: {reason}"),
         },
+    ),
+    Code.NESTED_ARCHIVE: Reason(
+        Kind.FILE,
+        "Archive in an archive",
+        "A member of a ZIP or TAR archive is such an archive itself.",
+        "Send it as a file of its own, or its files in one archive.",
+        "The member is {format} itself; archives inside of archives are not read.",
+    ),
+    Code.ENCRYPTED_ARCHIVE: Reason(
+        Kind.FILE,
+        "Encrypted member",
+        "A member of a ZIP archive needs a password.",
+        "Send the archive without a password.",
+        "The member is encrypted.",
+    ),
+    Code.ARCHIVE_BOMB: Reason(
+        Kind.FILE,
+        "Archive that expands too far",
+        "An archive, or one member, is over `INGEST_MAX_EXPANDED_BYTES` or `INGEST_MAX_EXPANSION_RATIO` when expanded; "
+        "a member is over `INGEST_MAX_FILE_BYTES`; or the archive has more than 10,000 entries.",
+        "Split the archive, or raise the limit.",
+        variants={
+            "archive": Variant(
+                "The members of the archive expand to more than {limit:,} bytes.",
+                "Split it, or raise INGEST_MAX_EXPANDED_BYTES, or INGEST_MAX_EXPANSION_RATIO if it is no bomb.",
+            ),
+            "member": Variant(
+                "The member expands to {size:,} bytes; the limit is {limit:,}.",
+                "Split it, or raise INGEST_MAX_FILE_BYTES, or INGEST_MAX_EXPANSION_RATIO if it is no bomb.",
+            ),
+            "members": Variant(
+                "The archive has more than {limit:,} entries, or a directory of more than {most:,} bytes.",
+                "Split it into several archives.",
+            ),
+        },
+    ),
+    Code.UNSAFE_MEMBER_NAME: Reason(
+        Kind.FILE,
+        "Unsafe member name",
+        "A member's name is absolute, has a part `..`, a drive letter, control characters, or more than 1,024 bytes. "
+        "Members are never written by their names; such an archive is made by mistake or to attack.",
+        "Write the archive again, with plain relative names.",
+        "The name of the member {reason}: {name}.",
+    ),
+    Code.ARCHIVE_LINK: Reason(
+        Kind.FILE,
+        "Link in an archive",
+        "A member is a symbolic or hard link, a device or a pipe: it has no content of its own. No link is followed.",
+        "Pack the file itself: `tar --dereference --hard-dereference`.",
+        "The member is {kind}, not a file.",
+    ),
+    Code.DUPLICATE_MEMBER: Reason(
+        Kind.FILE,
+        "Second member of one name",
+        "An archive has two members of one name. The first one is read.",
+        "Give each member a name of its own.",
+        "The archive has an earlier member of this name.",
     ),
 }

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import Code, visible
 from include.errors.registry import message
+from include.ingestion.members import spent
 from include.ingestion.object_keys import incoming_prefix, without_nul
 from include.ingestion.waiting import objects_to_skip
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move
@@ -47,7 +48,7 @@ def claim(contract: Contract, stores: Stores, run: AirflowRun, settings: IngestS
     orphans = ledger.adopt_orphans(contract.dataset, bucket, run.run_id)
     alone, untouched = [], []
     for orphan in orphans:
-        if orphan.attempts >= settings.max_attempts:
+        if spent(orphan.file_id, orphan.attempts, settings.max_attempts, stores.connection):
             reason = worker_died(orphan.attempts, orphan.stage)
             ledger.failed(orphan.file_id, orphan.attempts, orphan.stage, Code.WORKER_DIED, reason)
         elif orphan.attempts:

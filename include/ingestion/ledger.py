@@ -75,11 +75,27 @@ class Incoming:
     oldest_at: datetime | None = None
 
 
+@dataclass(frozen=True)
+class Quarantined:
+    """A file in quarantine: the key under which it was dropped, and its key now. A member has its archive's id."""
+
+    dataset: str
+    object_key: str
+    settled_key: str
+    file_id: int
+    parent_file_id: int | None = None
+
+
 class Ledger:
     """Reads and writes the ledger, on one connection."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+
+    @property
+    def connection(self) -> Connection:
+        """The connection to the warehouse."""
+        return self._connection
 
     def claim(
         self, dataset: str, contract_version: str, bucket: str, objects: Sequence[ObjectInfo], run: AirflowRun
@@ -307,8 +323,8 @@ class Ledger:
 
     def quarantined(
         self, dataset: str, bucket: str, statuses: Iterable[Status], file_ids: Sequence[int] | None
-    ) -> list[tuple[str, str, str]]:
-        """Quarantined files as (dataset, key under which the file was dropped, key now).
+    ) -> list[Quarantined]:
+        """Quarantined files, the oldest first.
 
         Args:
             dataset: an empty text means all of them.
@@ -324,7 +340,7 @@ class Ledger:
         }
         with warehouse_errors(), self._connection.cursor() as cursor:
             cursor.execute(statement("quarantined_files"), values)
-            return [(row[0], row[1], row[2]) for row in cursor.fetchall()]
+            return [Quarantined(row[0], row[1], row[2], row[3], row[6]) for row in cursor.fetchall()]
 
     def requeue(self, bucket: str, settled_key: str) -> None:
         """Note that a quarantined file was moved back to incoming/."""

@@ -2,7 +2,8 @@
 
     incoming/<dataset>/<name>                           dropped, waiting
     staging/<dataset>/<file_id>/rejects.csv             the reject file of a file that is not settled yet
-    processed/<dataset>/<file_id>/<name>                loaded, or a duplicate
+    staging/<dataset>/<file_id>/member                  a refused member of an archive, until it is settled
+    processed/<dataset>/<file_id>/<name>                loaded, or a duplicate; members stay in their archive here
     failed/<stage>_failed/<dataset>/<file_id>/<name>    refused, with <name>.report.json and <name>.rejects.csv
 
 The file_id gives each file its own folder, so that no file can overwrite another. On disk a file is spooled to
@@ -42,9 +43,23 @@ def rejects_key(entry: FileEntry) -> str:
     return f"{STAGING}{entry.dataset}/{entry.file_id}/rejects.csv"
 
 
+def member_key(dataset: str, file_id: int) -> str:
+    """The key of a refused member's content until the member is settled."""
+    return f"{STAGING}{dataset}/{file_id}/member"
+
+
+def key_in_archive(archive: FileEntry, member: FileEntry) -> str:
+    """The key that stands for a loaded member, which stays in its archive; its report and reject file lie beside it."""
+    whole = f"{_settled_in(PROCESSED, archive)}#{member.path}"
+    return fitting(whole, MAX_KEY_BYTES - max(len(REPORT), len(REJECTS)))
+
+
 def settled_key(entry: FileEntry) -> str:
-    """The key that a file with an outcome is moved to."""
-    root = f"{QUARANTINED}{entry.status}/" if entry.status.is_failure else PROCESSED
+    """The key that a file with an outcome is moved to, or a refused member copied to."""
+    return _settled_in(f"{QUARANTINED}{entry.status}/" if entry.status.is_failure else PROCESSED, entry)
+
+
+def _settled_in(root: str, entry: FileEntry) -> str:
     folder = f"{root}{entry.dataset}/{entry.file_id}/"
     return folder + fitting(entry.name, MAX_KEY_BYTES - len(folder.encode()) - max(len(REPORT), len(REJECTS)))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Column, Contract
     from include.ingestion.attempt import Attempt
+    from include.ingestion.records import FileEntry
 
 _NULL = "__HIVE_DEFAULT_PARTITION__"
 
@@ -39,15 +40,22 @@ def with_partition_values(attempt: Attempt) -> Attempt:
     contract = attempt.contract
     if not any(column.partition for column in contract.columns):
         return attempt
-    key = attempt.entry.object_key
+    entry = attempt.entry
     with engine(attempt.folder, attempt.settings) as connection:
         columns = tuple(
-            replace(column, derived=_expression(contract, column, _value(key, column), connection))
+            replace(column, derived=_expression(contract, column, _value(entry, column), connection))
             if column.partition
             else column
             for column in contract.columns
         )
     return replace(attempt, contract=replace(contract, columns=columns))
+
+
+def archive_identity(attempt: Attempt, sha256: str) -> str:
+    """The hash that identifies the content of an archive: with its folders, if columns are taken from folders."""
+    if not any(column.partition for column in attempt.contract.columns):
+        return sha256
+    return hashlib.sha256("\0".join([sha256, *attempt.entry.folders]).encode()).hexdigest()
 
 
 def content_identity(contract: Contract, sha256: str) -> str:
@@ -59,9 +67,10 @@ def content_identity(contract: Contract, sha256: str) -> str:
     return hashlib.sha256("\0".join([sha256, *folders]).encode()).hexdigest() if folders else sha256
 
 
-def _value(key: str, column: Column) -> str | None:
+def _value(entry: FileEntry, column: Column) -> str | None:
     """The value of a column's folder; None for a null."""
-    folders = [part.partition("=") for part in key.split("/")[:-1]]
+    key = entry.object_key
+    folders = [part.partition("=") for part in entry.folders]
     values = [value for name, sign, value in folders if sign and unquote(name) == column.partition]
     if not values:
         raise FileRefusedError.for_code(

@@ -16,15 +16,25 @@ from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Protocol
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError, Stage
-from include.ingestion.attempt import Attempt
+from include.ingestion.attempt import Attempt, find_duplicate
 from include.ingestion.claim import worker_died
 from include.ingestion.engine import engine
 from include.ingestion.fetch import ObjectChangedError, fetch
 from include.ingestion.ledger import StaleAttemptError
 from include.ingestion.load import load
+from include.ingestion.members import (
+    MemberSource,
+    check_current,
+    enter_members,
+    has_members,
+    keep_refused,
+    note_decided,
+    spent,
+)
 from include.ingestion.object_keys import clear_spool, rejects_key, spool_prefix
-from include.ingestion.partitions import with_partition_values
+from include.ingestion.partitions import archive_identity, with_partition_values
 from include.ingestion.process import process
+from include.ingestion.readers.archive import archive_format, open_archive
 from include.ingestion.records import (
     DuplicateContentError,
     FileEntry,
@@ -37,10 +47,11 @@ from include.ingestion.replay import replay_source
 from include.ingestion.validate import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from include.contracts.model import Contract
     from include.ingestion.attempt import Stores
+    from include.ingestion.readers.archive import Archive
     from include.settings import IngestSettings
     from include.stores.object_store import ObjectStore
 
@@ -66,8 +77,8 @@ class BatchSource(Protocol):
 
 def ingest_file(contract: Contract, entry: FileEntry, stores: Stores, settings: IngestSettings) -> Loaded | None:
     """Ingest a file of the bucket, or the rejected rows of one, that this worker has begun: see `ingest`."""
-    source = replay_source(contract, entry, stores, settings) or ObjectBatchSource(entry, stores.objects, settings)
-    return ingest(contract, entry, source, stores, settings)
+    source = replay_source(contract, entry, stores, settings) or ObjectBatchSource(entry, stores, settings)
+    return ingest(contract, source.entry, source, stores, settings)
 
 
 def ingest(
@@ -88,13 +99,17 @@ def ingest(
         with _folder(settings, entry) as folder:
             attempt = Attempt(contract, entry, folder, settings, stores)
             try:
-                attempt = with_partition_values(attempt)
-                loaded = run_stages(attempt, source, current)
+                spooled = source.spool(folder)
+                kind = archive_format(spooled.path) if isinstance(source, ObjectBatchSource) else None
+                if kind is None:
+                    loaded = run_stages(with_partition_values(attempt), source, spooled, current)
+                else:
+                    loaded = _ingest_archive(attempt, spooled, kind)
             except FileRefusedError as refusal:
                 _refuse(attempt, source, current.stage, refusal)
                 return None
     except PipelineError as error:
-        error.stage = current.stage
+        error.stage = error.stage or current.stage  # that of a member is known
         raise
     except Exception as error:
         # A defect of the pipeline. The log gets its traceback, the ledger one sentence.
@@ -114,17 +129,27 @@ class ObjectBatchSource:
     """An object in the bucket; its reject file is kept under staging/ until the file is settled."""
 
     entry: FileEntry
-    objects: ObjectStore
+    stores: Stores
     settings: IngestSettings
 
     def spool(self, folder: Path) -> SpooledFile:
-        """Download the object."""
-        return fetch(self.entry, self.objects, folder, self.settings)
+        """Download the object.
+
+        Raises:
+            FileRefusedError: as `fetch`; also if it is an archive that was replaced after its members were entered.
+            ObjectChangedError: it is not the version that was claimed.
+        """
+        try:
+            return fetch(self.entry, self.stores.objects, folder, self.settings)
+        except ObjectChangedError as error:
+            if not has_members(self.entry, self.stores.connection):
+                raise
+            raise FileRefusedError.for_code(Code.OBJECT_VANISHED, "archive") from error
 
     def store_rejects(self, rejects: Rejects) -> None:
         """Upload the reject file under staging/."""
         if rejects.path:
-            self.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
+            self.stores.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
 
     def publish_rejects(self, rejects: Rejects) -> None:
         """Do nothing: `store_rejects` has uploaded the reject file."""
@@ -137,10 +162,10 @@ class _CurrentStage:
     stage: Stage = Stage.VALIDATE
 
 
-def run_stages(attempt: Attempt, source: BatchSource, current: _CurrentStage) -> Loaded:
+def run_stages(attempt: Attempt, source: BatchSource, spooled: SpooledFile, current: _CurrentStage) -> Loaded:
     """Validate, process and load, and note the result of each stage in the ledger."""
     ledger = attempt.stores.ledger
-    validated = validate(attempt, source.spool(attempt.folder))
+    validated = validate(attempt, spooled)
     source.store_rejects(validated.rejects)
     ledger.validated(attempt.entry, validated)
     current.stage = Stage.PROCESS
@@ -149,6 +174,56 @@ def run_stages(attempt: Attempt, source: BatchSource, current: _CurrentStage) ->
     source.publish_rejects(validated.rejects)
     current.stage = Stage.LOAD
     return load(attempt, validated, processed)
+
+
+def _ingest_archive(attempt: Attempt, spooled: SpooledFile, kind: str) -> Loaded:
+    """Ingest each member that has no outcome yet, as a file of its own, then note that the archive is decided.
+
+    Returns:
+        The row counts of the members that were loaded now.
+
+    Raises:
+        FileRefusedError: the archive as a whole is refused, or is a duplicate.
+        RetryableError: a member waits, and so does the archive. Members with an outcome keep it.
+    """
+    settings, pattern = attempt.settings, attempt.contract.dialect.member
+    sha256 = archive_identity(attempt, spooled.sha256)
+    loaded: list[Loaded] = []
+    try:
+        if (of := find_duplicate(attempt, sha256)) is not None:
+            raise DuplicateContentError(of)
+        with open_archive(spooled.path, kind, pattern, settings) as archive:
+            members = enter_members(attempt, archive, sha256)
+            are_small = archive.size <= settings.batch_max_bytes
+            with _shared_engine(len(members) if are_small else 1, settings):
+                for file_id, number in members:
+                    check_current(attempt)
+                    loaded += _ingest_member(attempt, archive, file_id, number)
+            keep_refused(attempt, archive)
+        note_decided(attempt, sha256)
+    except FileRefusedError as refusal:
+        raise refusal.about(sha256=sha256) from refusal.__cause__
+    return Loaded(*(sum(getattr(one, name) for one in loaded) for name in ("inserted", "updated", "unchanged")))
+
+
+def _ingest_member(attempt: Attempt, archive: Archive, file_id: int, number: int) -> list[Loaded]:
+    """Ingest a member of an archive; its row counts if it was loaded.
+
+    Raises:
+        RetryableError: it waits.
+    """
+    stores, settings, loaded = attempt.stores, attempt.settings, []
+
+    def ingest_one(entry: FileEntry) -> Loaded | None:
+        source = MemberSource(entry, number, archive, stores)
+        counts = ingest(attempt.contract, entry, source, stores, settings)
+        loaded.extend([counts] if counts else [])
+        return counts
+
+    entry = stores.ledger.read(file_id)
+    if entry is not None and not _refused_as_deadly(entry, stores, settings):
+        _ingest(file_id, ingest_one, stores, BatchResult())
+    return loaded
 
 
 def _refuse(attempt: Attempt, source: BatchSource, stage: Stage, refusal: FileRefusedError) -> None:
@@ -234,9 +309,7 @@ def _ingest_each(
         entry = stores.ledger.read(file_id)
         if entry is None or (entry.attempts > 0 and len(file_ids) > 1):
             result.waiting.append(file_id)
-        elif entry.attempts >= settings.max_attempts:
-            reason = worker_died(entry.attempts, entry.stage)
-            stores.ledger.failed(file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
+        elif _refused_as_deadly(entry, stores, settings):
             result.files["refused"] += 1
         elif (failure := _ingest_one(contract, file_id, stores, settings, result)) is not None:
             failures.append(failure)
@@ -248,12 +321,21 @@ def _ingest_each(
     return failures[0] if failures else None
 
 
+def _refused_as_deadly(entry: FileEntry, stores: Stores, settings: IngestSettings) -> bool:
+    """Refuse an entry whose workers died too often; whether it was refused."""
+    if not spent(entry.file_id, entry.attempts, settings.max_attempts, stores.connection):
+        return False
+    reason = worker_died(entry.attempts, entry.stage)
+    stores.ledger.failed(entry.file_id, entry.attempts, entry.stage, Code.WORKER_DIED, reason)
+    return True
+
+
 def _ingest_one(
     contract: Contract, file_id: int, stores: Stores, settings: IngestSettings, result: BatchResult
 ) -> PipelineError | None:
     """Ingest a file; the outside failure that it waits for, if there was one."""
     try:
-        _ingest(contract, file_id, stores, settings, result)
+        _ingest(file_id, lambda entry: ingest_file(contract, entry, stores, settings), stores, result)
     except StaleAttemptError as error:
         log.warning("File %s: %s This attempt is stale; that worker notes the outcome.", file_id, error.message)
         result.stale.append(file_id)
@@ -275,14 +357,17 @@ def _is_of_one_object(entry: FileEntry, error: PipelineError, objects: ObjectSto
     return True
 
 
-def _ingest(contract: Contract, file_id: int, stores: Stores, settings: IngestSettings, result: BatchResult) -> None:
+def _ingest(
+    file_id: int, ingest_one: Callable[[FileEntry], Loaded | None], stores: Stores, result: BatchResult
+) -> None:
+    """Begin an entry, ingest it, and note the failure that ends the attempt."""
     entry = stores.ledger.begin(file_id)
     if entry is None:
         log.info("File %s has an outcome already.", file_id)
         result.files["finished before"] += 1
         return
     try:
-        loaded = ingest_file(contract, entry, stores, settings)
+        loaded = ingest_one(entry)
     except ObjectChangedError as error:
         stores.ledger.postponed(entry, error.code, error.message)
         result.waiting.append(file_id)

@@ -54,7 +54,10 @@ class AirflowRun:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """A ledger entry: a file, or a batch of messages, whose `object_key` names topic, partition and offsets."""
+    """A ledger entry: a file, or a batch of messages, whose `object_key` names topic, partition and offsets.
+
+    A member of an archive has the archive's entry and key as its parent; its own key is that key, # and its path.
+    """
 
     file_id: int
     dataset: str
@@ -66,6 +69,8 @@ class FileEntry:
     stage: Stage
     attempts: int
     run_id: str | None = None
+    parent_file_id: int | None = None
+    parent_key: str | None = None
 
     @property
     def has_outcome(self) -> bool:
@@ -84,14 +89,26 @@ class FileEntry:
 
     @property
     def name(self) -> str:
-        """The last part of the key."""
-        return self.object_key.rsplit("/", maxsplit=1)[-1]
+        """The last part of the key, or of the path of a member."""
+        name = self.path.rsplit("/", maxsplit=1)[-1]
+        return name if name not in {"", ".", ".."} or self.parent_key is None else "member"
+
+    @property
+    def path(self) -> str:
+        """The path of a member in its archive; the key of any other file."""
+        return self.object_key if self.parent_key is None else self.object_key[len(self.parent_key) + 1 :]
+
+    @property
+    def folders(self) -> list[str]:
+        """The folders of the key; for a member, those of the archive's key and then those of its path."""
+        above = [] if self.parent_key is None else self.parent_key.split("/")[:-1]
+        return above + self.path.split("/")[:-1]
 
 
 def file_entry(row: tuple[Any, ...]) -> FileEntry:
     """An entry from a row of the ledger, in the order in which the statements name its columns."""
-    file_id, dataset, size, status, stage, attempts, run_id, bucket, key, etag = row
-    return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id)
+    file_id, dataset, size, status, stage, attempts, run_id, bucket, key, etag, *parent = row
+    return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id, *parent)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import shutil
 from array import array
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -17,9 +18,10 @@ import numpy as np
 
 from include.errors import Code
 from include.ingestion.attempt import Attempt
-from include.ingestion.fetch import fetch
+from include.ingestion.fetch import fetch, spool
 from include.ingestion.object_keys import REJECTS, rejects_key
 from include.ingestion.partitions import content_identity, with_partition_values
+from include.ingestion.readers.archive import archive_format, open_archive
 from include.ingestion.records import FileEntry, FileRefusedError, Rejects, ReplayedRows, SpooledFile
 from include.ingestion.rejects import read_reject_file
 from include.stores.object_store import ObjectMissingError
@@ -40,7 +42,10 @@ _COMPARED = 100  # rows whose text is compared with that of the reject file
 
 @dataclass(frozen=True)
 class _Origin:
-    """The file whose rejected rows are replayed, and the one that has their content: itself, or what it replays."""
+    """The file whose rejected rows are replayed, and the one that has their content: itself, or what it replays.
+
+    Of a member of an archive, `content_key` is the archive's.
+    """
 
     file_id: int
     rows_rejected: int | None
@@ -49,6 +54,8 @@ class _Origin:
     content_key: str | None
     sha256: str | None
     is_archived: bool
+    member_number: int | None
+    parent_key: str | None
 
 
 @dataclass(frozen=True)
@@ -77,13 +84,29 @@ class ReplaySource:
         if there is None:
             raise FileRefusedError.for_code(Code.REPLAY_IMPOSSIBLE, "archive", key=key)
         content = replace(self.entry, object_key=key, etag=there.etag, size_bytes=there.size)
-        raw = fetch(content, self.stores.objects, folder, self.settings)
+        raw = self._fetched(content, folder)
         attempt = with_partition_values(Attempt(self.contract, self.entry, folder, self.settings, self.stores))
         if content_identity(attempt.contract, raw.sha256) != origin.sha256:
             raise FileRefusedError.for_code(Code.REPLAY_IMPOSSIBLE, "archive", key=key)
         # A content is loaded once. A replay is another content than its file, and than any other replay.
         own = hashlib.sha256(f"{raw.sha256} replay {self.entry.file_id}".encode()).hexdigest()
         return replace(raw, sha256=own, replayed=replayed)
+
+    def _fetched(self, content: FileEntry, folder: Path) -> SpooledFile:
+        """Download the object; of an archive, take the member out of it."""
+        objects, settings, number = self.stores.objects, self.settings, self.origin.member_number
+        if number is None:
+            return fetch(content, objects, folder, settings)
+        packed = folder / "archive"
+        packed.mkdir()
+        path = fetch(content, objects, packed, settings).path
+        try:
+            with open_archive(path, archive_format(path) or "", None, settings) as archive:
+                return spool(archive.chunks(number), folder / "raw")
+        except KeyError as error:
+            raise FileRefusedError.for_code(Code.REPLAY_IMPOSSIBLE, "archive", key=content.object_key) from error
+        finally:
+            shutil.rmtree(packed, ignore_errors=True)
 
     def store_rejects(self, rejects: Rejects) -> None:
         """Upload the reject file under staging/."""
@@ -150,4 +173,7 @@ def replay_source(
         return None
     with warehouse_errors():
         row = stores.connection.execute(statement("replay_source"), {"file_id": entry.file_id}).fetchone()
-    return ReplaySource(entry, stores, settings, _Origin(*row), contract) if row else None
+    if row is None:
+        return None
+    origin = _Origin(*row)
+    return ReplaySource(replace(entry, parent_key=origin.parent_key), stores, settings, origin, contract)

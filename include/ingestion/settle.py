@@ -3,6 +3,9 @@
 The ledger is updated last, so a move that was interrupted is repeated. Loaded files go to processed/, refused ones to
 failed/<stage>_failed/, each into a folder named by its file_id, so that no file can overwrite another. Leftovers of a
 dead worker (staging table, reject file, spool folder) are removed.
+
+A member of an archive is settled once its archive has an outcome. It stays in the archive; if it is refused, a copy of
+it goes to failed/.
 """
 
 from __future__ import annotations
@@ -14,8 +17,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from include.errors import PermanentError, PipelineError, Stage, in_stage
-from include.ingestion.object_keys import REJECTS, REPORT, clear_spool, rejects_key, settled_key
+from include.errors import Code, PermanentError, PipelineError, Stage, in_stage
+from include.ingestion.object_keys import (
+    REJECTS,
+    REPORT,
+    clear_spool,
+    key_in_archive,
+    member_key,
+    rejects_key,
+    settled_key,
+)
 from include.ingestion.records import FileEntry, Status
 from include.ingestion.target import drop_staging, staging_left, staging_owner
 from include.ingestion.waiting import note_replaced, postpone_move
@@ -91,8 +102,12 @@ def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
     with warehouse_errors():
         left = staging_left(stores.connection) if entries else []
     reports = {entry.file_id: _report(entry, stores.ledger) for entry in entries}
+    targets = _targets(entries, stores.ledger)
     with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
-        moves = [(entry, pool.submit(_move, entry, reports[entry.file_id], stores)) for entry in entries]
+        moves = [
+            (entry, pool.submit(_move, entry, targets[entry.file_id], reports[entry.file_id], stores))
+            for entry in entries
+        ]
         for entry, move in moves:
             try:
                 target = move.result()
@@ -110,6 +125,22 @@ def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
     return settled
 
 
+def _targets(entries: list[FileEntry], ledger: Ledger) -> dict[int, str]:
+    """The keys that files are moved to, by their ids; members that are not refused stay in their archive."""
+    archives = {entry.file_id: entry for entry in entries}
+    targets = {}
+    for entry in entries:
+        parent = entry.parent_file_id
+        if parent is None or entry.status.is_failure:
+            targets[entry.file_id] = settled_key(entry)
+            continue
+        if (archive := archives.get(parent) or ledger.read(parent)) is None:
+            raise PermanentError(Code.INTERNAL, error=f"no entry {parent}")
+        archives[parent] = archive
+        targets[entry.file_id] = key_in_archive(archive, entry)
+    return targets
+
+
 def _drop_staging_of(entry: FileEntry, left: list[str], connection: Connection) -> None:
     for name in left:
         if staging_owner(name) == (entry.dataset, entry.file_id):
@@ -117,28 +148,39 @@ def _drop_staging_of(entry: FileEntry, left: list[str], connection: Connection) 
 
 
 def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
-    """The report of a file that is refused, or loaded with rejects or failed expectations; None for other files."""
+    """The report of a file that is refused, or loaded with rejects or failed expectations, and of an archive.
+
+    None for other files.
+    """
     if entry.status is Status.DUPLICATE:
         return None
     report = ledger.report(entry.file_id)
+    members = report.pop("members") or {}
     notable = report["rows"]["rejected"] or any(not result["success"] for result in report["expectations"])
-    if not entry.status.is_failure and not notable:
+    if not (entry.status.is_failure or notable or members):
         return None
     report["what_to_do"] = (
         "Correct the file and drop it again, or trigger the DAG reprocess_failed once the cause is removed."
         if entry.status.is_failure
+        else "See the reports of the refused members, which are files of their own in failed/."
+        if members.get("refused")
         else "Nothing must be done: the file is loaded."
     )
+    report |= {"members": members} if members else {}
     return {name: report.pop(name) for name in _FIRST_IN_REPORT} | report
 
 
-def _move(entry: FileEntry, report: dict[str, Any] | None, stores: Stores) -> str | None:
+def _move(entry: FileEntry, target: str, report: dict[str, Any] | None, stores: Stores) -> str | None:
     """Move the version that was claimed, with its report and reject file; its new key, or None if it is gone.
 
     An object that the store refuses to serve stays where it is, and the ledger says so.
     """
-    objects, target = stores.objects, settled_key(entry)
+    objects = stores.objects
     _move_companions(entry, report, objects, target)
+    if entry.parent_file_id is not None:
+        if entry.status.is_failure:
+            _move_member(entry, objects, target)
+        return target
     source = ObjectInfo(entry.object_key, entry.etag, entry.size_bytes)
 
     def name_replaced(older: tuple[ObjectInfo, ...]) -> None:
@@ -173,6 +215,18 @@ def _move_companions(entry: FileEntry, report: dict[str, Any] | None, objects: O
     elif entry.status is not Status.LOADED:
         # A reject file of an attempt that did not finish, or of a duplicate: no report refers to it.
         remove_own(objects, entry.bucket, rejects_key(entry))
+
+
+def _move_member(entry: FileEntry, objects: ObjectStore, target: str) -> None:
+    """Move the content of a refused member, if it has one that can be read."""
+    source = member_key(entry.dataset, entry.file_id)
+    try:
+        move_own(objects, entry.bucket, source, target)
+    except ObjectMissingError:
+        log.info("File %s: no content of %s is kept.", entry.file_id, entry.shown_key)
+    except ObjectExistsError:  # of an earlier attempt
+        remove_own(objects, entry.bucket, target)
+        move_own(objects, entry.bucket, source, target)
 
 
 def _move_rejects(entry: FileEntry, objects: ObjectStore, target: str) -> None:

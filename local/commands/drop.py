@@ -9,8 +9,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from include.cli.files import errors
-from include.cli.output import fail
+from include.cli.files import MEMBER_COLUMNS, errors
+from include.cli.output import fail, print_rows
 from include.cli.stores import query
 from include.stores.object_store import ObjectStore
 from local.commands import landing
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 0.5
 _GOOD = {"archived", "duplicate"}
+_GOOD_MEMBER = {*_GOOD, "loaded"}
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
@@ -58,10 +59,10 @@ def _upload(config: S3Config, path: Path, key: str) -> None:
 
 
 def _wait(config: S3Config, key: str, since: object, seconds: int) -> None:
-    """Follow the file's entry until it is settled, then print the verdict.
+    """Follow the file's entry until it is settled, then print the verdict, and that of each member of an archive.
 
     Raises:
-        typer.Exit: the file was refused, was replaced by another upload, or is not settled in time.
+        typer.Exit: the file or a member was refused, it was replaced by another upload, or is not settled in time.
     """
     bucket = ingest_settings().landing_bucket
     dropped = ObjectStore(config).head(bucket, key)
@@ -69,8 +70,12 @@ def _wait(config: S3Config, key: str, since: object, seconds: int) -> None:
     if dropped is not None and dropped.etag != entry["etag"]:
         fail(f"{key} was replaced by another upload; its verdict: filegate errors {entry['file_id']}")
     typer.echo(f"file {entry['file_id']}: {entry['status']}")
-    errors(entry["file_id"])
-    if entry["status"] not in _GOOD:
+    members = query("list_members", {"file_id": entry["file_id"]})
+    if members:
+        print_rows(members, MEMBER_COLUMNS, as_json=False)
+    else:
+        errors(entry["file_id"])
+    if entry["status"] not in _GOOD or not _GOOD_MEMBER.issuperset(member["status"] for member in members):
         raise typer.Exit(1)
 
 

@@ -23,6 +23,33 @@ SELECT jsonb_build_object(
         'loaded', log.loaded_at
     ),
     'run', jsonb_build_object('dag_id', log.dag_id, 'run_id', log.run_id),
+    'members', (
+        SELECT
+            jsonb_build_object(
+                'loaded', count(*) FILTER (WHERE member.status IN ('loaded', 'archived')),
+                'duplicate', count(*) FILTER (WHERE member.status = 'duplicate'),
+                'refused', count(*) FILTER (WHERE member.status LIKE '%%failed'),
+                'passed_over', log.members_passed_over,
+                'first_refused', coalesce(
+                    jsonb_agg(
+                        jsonb_build_object(
+                            'file_id', member.file_id, 'file', member.object_key, 'code', member.error_code
+                        ) ORDER BY member.object_key COLLATE "C", member.member_number
+                    ) FILTER (WHERE member.status LIKE '%%failed' AND member.refused_before < 100), '[]'::jsonb
+                )
+            )
+        FROM (
+            SELECT
+                *,
+                count(*) FILTER (WHERE status LIKE '%%failed') OVER (
+                    ORDER BY object_key COLLATE "C", member_number
+                    ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                ) AS refused_before
+            FROM ops.file_ingestion_log
+            WHERE parent_file_id = log.file_id
+        ) AS member
+        HAVING log.members_passed_over IS NOT NULL
+    ),
     'rejects_by_code', coalesce(log.rejects_by_code, '{}'::jsonb),
     'rejected_rows', (
         SELECT coalesce(jsonb_agg(to_jsonb(first) - 'file_id' ORDER BY first.source_row), '[]'::jsonb)

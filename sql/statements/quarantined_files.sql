@@ -5,7 +5,8 @@ SELECT
     settled_key,
     file_id,
     status,
-    error_code
+    error_code,
+    parent_file_id
 FROM ops.file_ingestion_log
 WHERE
     bucket = %(bucket)s AND status = ANY(%(statuses)s) AND settled_key IS NOT NULL

@@ -1,5 +1,6 @@
 -- Of a replay: the entry whose rejected rows it reads again (`origin`), and the file that has their content, which is
--- the origin or the file that the origin itself replays. No row for any other entry.
+-- the origin or the file that the origin itself replays. If that is a member of an archive, its number and the archive.
+-- No row for any other entry.
 WITH RECURSIVE replayed AS (
     SELECT
         replay_of AS file_id,
@@ -27,9 +28,12 @@ SELECT
     origin.rows_rejected,
     origin.settled_key AS origin_key,
     content.file_id AS content_id,
-    content.settled_key AS content_key,
+    coalesce(archive.settled_key, content.settled_key) AS content_key,
     content.sha256,
-    (origin.status = 'archived' AND content.status = 'archived') AS is_archived
+    (origin.status = 'archived' AND content.status = 'archived') AS is_archived,
+    content.member_number,
+    archive.object_key AS parent_key
 FROM found
 INNER JOIN ops.file_ingestion_log AS origin ON found.origin_id = origin.file_id
-INNER JOIN ops.file_ingestion_log AS content ON found.content_id = content.file_id;
+INNER JOIN ops.file_ingestion_log AS content ON found.content_id = content.file_id
+LEFT JOIN ops.file_ingestion_log AS archive ON content.parent_file_id = archive.file_id;

@@ -12,6 +12,7 @@ WHERE
     )
     AND NOT EXISTS (
         SELECT FROM ops.file_ingestion_log AS replay
-        WHERE replay.replay_of = entry.file_id AND replay.settled_at IS NULL
+        LEFT JOIN ops.file_ingestion_log AS member ON replay.replay_of = member.file_id
+        WHERE entry.file_id IN (replay.replay_of, member.parent_file_id) AND replay.settled_at IS NULL
     )
 RETURNING entry.file_id;

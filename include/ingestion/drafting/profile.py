@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from include.contracts.type_entry import Fit
     from include.contracts.number_format import NumberFormat
+    from include.contracts.type_entry import Fit
     from include.ingestion.drafting.structure import NamedColumn, SourceColumn
 
 MOST_LISTED = 12

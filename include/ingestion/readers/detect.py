@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from include.errors import Code
 from include.ingestion.compression import DAMAGES, compression_of, damaged, expanded, open_expanded
 from include.ingestion.expansion import allowed_bytes, bounded
+from include.ingestion.readers.archive import is_tar
 from include.ingestion.readers.binary_formats import NAMES, PARQUET, binary_format
 from include.ingestion.readers.encoding import marked_encoding, refuse_other_than_utf_8, refuse_utf_16_without_mark
 from include.ingestion.readers.markup import refuse_markup
@@ -65,6 +66,8 @@ def detect(path: Path, contract: Contract, settings: IngestSettings) -> Layout:
             if magic in NAMES:
                 raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "compressed", format=name, compression=compression)
             raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, format=name)
+    if is_tar(head):
+        raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "archive", format="a TAR archive")
     refuse_markup(_text(head, declared or "utf-8"), contract)
     if declared is None or not mark:
         _refuse_binary(head, contract)

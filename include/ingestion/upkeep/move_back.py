@@ -36,6 +36,15 @@ class Requeued:
     waiting: tuple[str, ...] = ()
     refused: tuple[str, ...] = ()
 
+    def __add__(self, other: Requeued) -> Requeued:
+        """Both results as one."""
+        return Requeued(
+            self.keys + other.keys,
+            self.missing + other.missing,
+            self.waiting + other.waiting,
+            self.refused + other.refused,
+        )
+
 
 @dataclass(frozen=True)
 class Notes:

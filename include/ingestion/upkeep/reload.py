@@ -23,10 +23,33 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Requeued:
+    """The keys of requeued files, of files that are not in quarantine any more, and of files that stay there.
+
+    `waiting` files wait until another file of their name is loaded, `refused` files are not served by the store.
+    """
+
+    keys: tuple[str, ...]
+    missing: tuple[str, ...]
+    waiting: tuple[str, ...] = ()
+    refused: tuple[str, ...] = ()
+
+    def __add__(self, other: Requeued) -> Requeued:
+        """Both results as one."""
+        return Requeued(
+            self.keys + other.keys,
+            self.missing + other.missing,
+            self.waiting + other.waiting,
+            self.refused + other.refused,
+        )
+
+
+@dataclass(frozen=True)
 class Archived:
     """A loaded file: its entry, the key under which it was dropped, and its key in processed/.
 
-    `requested_etag` is that of the object if an earlier call has requested the reload and was stopped.
+    `requested_etag` is that of the object if an earlier call has requested the reload and was stopped. Of an archive
+    that is read again for some refused members, `members` has their ids; None stands for all members that are loaded.
     """
 
     file_id: int
@@ -35,6 +58,7 @@ class Archived:
     rows_replayed: int
     rows: int
     requested_etag: str | None = None
+    members: tuple[int, ...] | None = None
 
 
 def archived(connection: Connection, dataset: str, bucket: str, file_ids: Sequence[int] | None) -> list[Archived]:
@@ -84,7 +108,11 @@ def _notes(file: Archived, mover: BackMover, connection: Connection) -> Notes:
         values = {"file_id": file.file_id, "settled_key": file.settled_key, "etag": source.etag}
         with warehouse_errors(), connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
-            return connection.execute(statement("request_reload"), values).rowcount == 1
+            if connection.execute(statement("request_reload"), values).rowcount != 1:
+                return False
+            members = None if file.members is None else list(file.members)
+            connection.execute(statement("reload_members"), {"file_id": file.file_id, "members": members})
+            return True
 
     def moved() -> None:
         there = mover.objects.head(mover.bucket, file.object_key)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import fnmatch
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from include.errors import Stage
-from include.ingestion.object_keys import incoming_prefix
+from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
 from include.ingestion.records import Status
-from include.ingestion.upkeep.move_back import BackMover, Notes
+from include.ingestion.upkeep.move_back import BackMover, Notes, Requeued
+from include.ingestion.upkeep.reload import archived, reload
+from include.stores.object_moves import remove_own
 
 if TYPE_CHECKING:
-    from include.ingestion.ledger import Ledger
-    from include.ingestion.upkeep.move_back import Requeued
+    from include.ingestion.ledger import Ledger, Quarantined
     from include.stores.object_store import ObjectStore
 
 
@@ -39,6 +40,9 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     nothing is overwritten, and the next call takes it. An object that the store does not serve, such as one that was
     moved to cold storage, stays too.
 
+    A member of an archive is read again from there: the archive is moved back to incoming/, and only the chosen members
+    are ingested.
+
     Args:
         selection: which files.
         bucket: the landing bucket.
@@ -49,8 +53,13 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     stages = [selection.stage] if selection.stage else [Stage.VALIDATE, Stage.PROCESS, Stage.LOAD]
     statuses = [Status.failed_in(stage) for stage in stages]
     mover = BackMover(bucket, objects)
-    for dataset, object_key, settled_key in ledger.quarantined(selection.dataset, bucket, statuses, selection.file_ids):
+    members: dict[int, list[Quarantined]] = {}
+    for found in ledger.quarantined(selection.dataset, bucket, statuses, selection.file_ids):
+        dataset, object_key, settled_key = found.dataset, found.object_key, found.settled_key
         if not has_name(settled_key, selection.name or "*"):
+            continue
+        if found.parent_file_id is not None:
+            members.setdefault(found.parent_file_id, []).append(found)
             continue
         name = settled_key.rsplit("/", maxsplit=1)[-1]
         if settled_key == object_key:  # the store refused to serve it, so it never left
@@ -61,7 +70,29 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
         target = object_key if object_key.startswith(prefix) or dataset not in known else prefix + name
         reopened = Notes(was_moved=lambda there: there is not None, done=partial(ledger.requeue, bucket, settled_key))
         mover.move(settled_key, target, reopened)
-    return mover.result()
+    return mover.result() + _requeue_members(members, bucket, objects, ledger)
+
+
+def _requeue_members(
+    members: dict[int, list[Quarantined]], bucket: str, objects: ObjectStore, ledger: Ledger
+) -> Requeued:
+    """Move the archives of refused members back to incoming/; `members` are by the archive's id."""
+    total = Requeued((), ())
+    for archive_id, chosen in members.items():
+        keys = tuple(member.settled_key for member in chosen)
+        found = archived(ledger.connection, chosen[0].dataset, bucket, [archive_id])
+        if not found:
+            archive = ledger.read(archive_id)
+            in_flight = archive is not None and not archive.has_outcome
+            total += Requeued((), (), keys) if in_flight else Requeued((), keys)
+            continue
+        wanted = [replace(one, members=tuple(member.file_id for member in chosen)) for one in found]
+        done = reload(wanted, bucket, objects, ledger.connection)
+        for key in keys if done.keys else ():
+            for copy in (key, key + REPORT, key + REJECTS):
+                remove_own(objects, bucket, copy)
+        total += done
+    return total
 
 
 def has_name(key: str, pattern: str) -> bool:

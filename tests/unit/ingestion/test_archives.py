@@ -1,0 +1,320 @@
+"""Archives: which members they have, which of them are refused, and that nothing is left out in silence."""
+
+import bz2
+import gzip
+import io
+import lzma
+import tarfile
+import zipfile
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from include.errors import Code
+from include.ingestion.readers import archive as reader
+from include.ingestion.readers.archive import Archive, archive_format, open_archive
+from include.ingestion.readers.detect import detect
+from include.ingestion.records import FileRefusedError
+from include.settings import IngestSettings
+from tests.archive_files import encrypted, entry, tarred, zipped, zipped_link
+from tests.unit.ingestion.conftest import make_contract
+from tests.workbook_files import table
+
+pytestmark = pytest.mark.unit
+
+CSV = b"id\n1\n"
+LIMITS = IngestSettings(max_expanded_bytes=1024**2, max_file_bytes=512 * 1024)
+
+
+def written(tmp_path: Path, content: bytes) -> Path:
+    path = tmp_path / "raw"
+    path.write_bytes(content)
+    return path
+
+
+def listed(tmp_path: Path, content: bytes, pattern: str | None = None, limits: IngestSettings = LIMITS) -> Archive:
+    """The closed archive: what it lists."""
+    path = written(tmp_path, content)
+    kind = archive_format(path)
+    assert kind is not None
+    with open_archive(path, kind, pattern, limits) as archive:
+        return archive
+
+
+def refusal(tmp_path: Path, content: bytes, pattern: str | None = None) -> FileRefusedError:
+    with pytest.raises(FileRefusedError) as caught:
+        listed(tmp_path, content, pattern)
+    return caught.value
+
+
+def codes(archive: Archive) -> dict[str, Code | None]:
+    return {member.path: member.refusal.code if member.refusal else None for member in archive.wanted}
+
+
+def read(tmp_path: Path, content: bytes) -> dict[str, bytes]:
+    path = written(tmp_path, content)
+    with open_archive(path, archive_format(path) or "", None, LIMITS) as archive:
+        return {member.path: b"".join(archive.chunks(member.number)) for member in archive.wanted}
+
+
+PLAIN_TAR = tarred(("b.csv", CSV), ("a/c.csv", b"x" * 700))
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        pytest.param(zipped(("b.csv", CSV), ("a/c.csv", b"x" * 700)), "zip", id="zip"),
+        pytest.param(zipped(("b.csv", CSV), ("a/c.csv", b"x" * 700), method=zipfile.ZIP_BZIP2), "zip", id="zip-bzip2"),
+        pytest.param(PLAIN_TAR, "tar", id="tar"),
+        pytest.param(gzip.compress(PLAIN_TAR), "tar; gzip", id="tar-gz"),
+        pytest.param(bz2.compress(PLAIN_TAR), "tar; bzip2", id="tar-bz2"),
+        pytest.param(lzma.compress(PLAIN_TAR), "tar; xz", id="tar-xz"),
+        pytest.param(zstandard.compress(PLAIN_TAR), "tar; zstd", id="tar-zst"),
+    ],
+)
+def test_archive_is_recognised_and_its_members_are_read(tmp_path: Path, content: bytes, kind: str) -> None:
+    assert archive_format(written(tmp_path, content)) == kind
+    assert read(tmp_path, content) == {"a/c.csv": b"x" * 700, "b.csv": CSV}
+    assert list(read(tmp_path, content)) == ["a/c.csv", "b.csv"], "in the order of the paths"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"", id="empty"),
+        pytest.param(CSV, id="csv"),
+        pytest.param(gzip.compress(CSV), id="csv-gz"),
+        pytest.param(gzip.compress(PLAIN_TAR)[:20], id="cut-gz"),
+        pytest.param(b"\0" * 10240, id="zeros"),
+        pytest.param(b"x" * 2000, id="text-of-more-than-a-block"),
+        pytest.param(b"PK\x03\x04 no zip", id="letters-of-zip"),
+        pytest.param(zipped(("b.csv", CSV))[:-10], id="cut-zip"),
+    ],
+)
+def test_other_files_are_no_archives(tmp_path: Path, content: bytes) -> None:
+    assert archive_format(written(tmp_path, content)) is None
+
+
+def test_workbook_and_other_documents_are_no_archives(tmp_path: Path) -> None:
+    assert archive_format(written(tmp_path, table([["id"], [1]]))) is None
+    for parts in (("[Content_Types].xml", "word/document.xml"), ("mimetype", "content.xml")):
+        assert archive_format(written(tmp_path, zipped(*((part, "<x/>") for part in parts)))) is None
+
+
+def test_folders_are_no_members(tmp_path: Path) -> None:
+    assert codes(listed(tmp_path, zipped(("a/", ""), ("a/b.csv", CSV)))) == {"a/b.csv": None}
+    assert codes(listed(tmp_path, tarred(entry("a", tarfile.DIRTYPE), ("a/b.csv", CSV)))) == {"a/b.csv": None}
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [("./a.csv", "a.csv"), ("a//b.csv", "a/b.csv"), ("dir\\a.csv", "dir/a.csv"), ("a#b.csv", "a#b.csv"),
+     ("Größe 1.csv", "Größe 1.csv"), ("..a/b..csv", "..a/b..csv")],
+)  # fmt: skip
+def test_harmless_names_are_read(tmp_path: Path, pack: object, name: str, path: str) -> None:
+    assert codes(listed(tmp_path, pack((name, CSV)))) == {path: None}  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+@pytest.mark.parametrize(
+    "name", ["../a.csv", "a/../../b.csv", "/etc/a.csv", "C:\\a.csv", "\\\\host\\a.csv", "..\\a.csv", "a\nb.csv",
+             "a/..", "x" * 1025],
+)  # fmt: skip
+def test_unsafe_name_is_refused_and_its_neighbour_is_not(tmp_path: Path, pack: object, name: str) -> None:
+    found = codes(listed(tmp_path, pack((name, CSV), ("good.csv", CSV))))  # type: ignore[operator]
+    assert found.pop("good.csv") is None
+    assert list(found.values()) == [Code.UNSAFE_MEMBER_NAME]
+
+
+def test_name_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    content = bytearray(tarred(("abcd.csv", CSV)))
+    content[:2] = b"\xff\xfe"
+    total = sum(content[:148]) + sum(content[156:512]) + 8 * 32
+    content[148:156] = b"%06o\0 " % total
+    ((path, code),) = codes(listed(tmp_path, bytes(content))).items()
+    assert code is Code.UNSAFE_MEMBER_NAME
+    path.encode()  # can be stored
+    nul = zipped(("abcd.csv", CSV)).replace(b"abcd", b"ab\0d")
+    ((path, code),) = codes(listed(tmp_path, nul)).items()
+    assert (path, code) == ("ab\ufffdd.csv", Code.UNSAFE_MEMBER_NAME)
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_second_member_of_a_name_is_refused(tmp_path: Path, pack: object) -> None:
+    archive = listed(tmp_path, pack(("a.csv", CSV), ("b.csv", CSV), ("./a.csv", b"id\n2\n")))  # type: ignore[operator]
+    found = [(member.number, member.refusal.code if member.refusal else None) for member in archive.wanted]
+    assert found == [(1, None), (3, Code.DUPLICATE_MEMBER), (2, None)]
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [(tarfile.SYMTYPE, "symbolic link"), (tarfile.LNKTYPE, "hard link"), (tarfile.CHRTYPE, "device"),
+     (tarfile.FIFOTYPE, "pipe"), (b"V", "unknown type")],
+)  # fmt: skip
+def test_link_and_device_are_refused(tmp_path: Path, kind: bytes, words: str) -> None:
+    archive = listed(tmp_path, tarred(("good.csv", CSV), entry("bad.csv", kind, "good.csv")))
+    assert codes(archive) == {"bad.csv": Code.ARCHIVE_LINK, "good.csv": None}
+    assert words in str(archive.wanted[0].refusal)
+
+
+def test_link_in_a_zip_is_refused(tmp_path: Path) -> None:
+    assert codes(listed(tmp_path, zipped_link("a.csv", "/etc/passwd"))) == {"a.csv": Code.ARCHIVE_LINK}
+
+
+def test_encrypted_member_is_refused(tmp_path: Path) -> None:
+    content = encrypted(zipped(("a.csv", CSV), ("b.csv", CSV)), "b.csv")
+    assert codes(listed(tmp_path, content)) == {"a.csv": None, "b.csv": Code.ENCRYPTED_ARCHIVE}
+
+
+def test_member_of_an_unread_compression_is_refused(tmp_path: Path) -> None:
+    archive = listed(tmp_path, zipped(("a.csv", CSV), method=zipfile.ZIP_LZMA))
+    assert "method 14" in str(archive.wanted[0].refusal)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        (None, ["2026/a.csv", "2026/x/b.csv", "A.CSV", "c.txt"]),
+        ("*.csv", ["2026/a.csv", "2026/x/b.csv"]),
+        ("2026/*.csv", ["2026/a.csv"]),
+        ("*/*/b.csv", ["2026/x/b.csv"]),
+        ("?.txt", ["c.txt"]),
+    ],
+)
+def test_pattern_chooses_members(tmp_path: Path, pattern: str | None, wanted: list[str]) -> None:
+    packed = [(name, CSV) for name in ("2026/a.csv", "2026/x/b.csv", "A.CSV", "c.txt")]
+    archive = listed(tmp_path, zipped(*packed), pattern)
+    assert [member.path for member in archive.wanted] == wanted
+    assert archive.passed_over == 4 - len(wanted)
+
+
+def test_files_that_macos_adds_are_passed_over(tmp_path: Path) -> None:
+    junk = [(name, b"\0") for name in ("__MACOSX/._a.csv", ".DS_Store", "x/.DS_Store", "x/__MACOSX/y/b.csv")]
+    archive = listed(tmp_path, zipped(("a.csv", CSV), *junk))
+    assert ([member.path for member in archive.wanted], archive.passed_over) == (["a.csv"], 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "pattern", "words"),
+    [
+        (zipped(), None, "has no file"),
+        (zipped(("a/", "")), None, "has no file"),
+        (tarred(entry("a", tarfile.DIRTYPE)), None, "has no file"),
+        (zipped((".DS_Store", b"x")), None, "1 are passed over."),
+        (tarred(("a.txt", CSV), ("b.txt", CSV)), "*.csv", "2 are passed over (member: *.csv)."),
+    ],
+)
+def test_archive_without_a_member_to_load_is_refused(
+    tmp_path: Path, content: bytes, pattern: str | None, words: str
+) -> None:
+    error = refusal(tmp_path, content, pattern)
+    assert error.code is Code.EMPTY_FILE
+    assert words in error.message
+
+
+def test_bomb_is_refused_before_it_is_expanded(tmp_path: Path) -> None:
+    limits = IngestSettings(expansion_free_bytes=1024)
+    bomb = ("bomb.csv", b"0" * 8 * 1024**2)
+    packed = zipped(bomb, ("good.csv", CSV * 2000), method=zipfile.ZIP_DEFLATED)
+    assert codes(listed(tmp_path, packed, limits=limits)) == {"bomb.csv": Code.ARCHIVE_BOMB, "good.csv": None}
+    with pytest.raises(FileRefusedError, match="expand to more than") as caught:
+        listed(tmp_path, gzip.compress(tarred(bomb)), limits=limits)
+    assert caught.value.code is Code.ARCHIVE_BOMB
+
+
+def test_sizes_are_limited(tmp_path: Path) -> None:
+    large, half = ("large.csv", bytes(513 * 1024)), bytes(500 * 1024)
+    stored = zipped(large, ("good.csv", CSV), method=zipfile.ZIP_STORED)
+    assert codes(listed(tmp_path, stored)) == {"large.csv": Code.ARCHIVE_BOMB, "good.csv": None}
+    assert codes(listed(tmp_path, tarred(large, ("good.csv", CSV)))) == {
+        "large.csv": Code.ARCHIVE_BOMB,
+        "good.csv": None,
+    }
+    for pack in (zipped, tarred):
+        error = refusal(tmp_path, pack(("a", half), ("b", half), ("c", half)))  # type: ignore[operator]
+        assert error.code is Code.ARCHIVE_BOMB
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_number_of_entries_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: object) -> None:
+    monkeypatch.setattr(reader, "MOST_ENTRIES", 3)
+    packed = [(f"{number}.csv", CSV) for number in range(4)]
+    assert len(listed(tmp_path, pack(*packed[:3])).wanted) == 3  # type: ignore[operator]
+    error = refusal(tmp_path, pack(*packed))  # type: ignore[operator]
+    assert (error.code, "more than 3 entries" in error.message) == (Code.ARCHIVE_BOMB, True)
+
+
+def test_huge_header_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader, "_MOST_READ", 10_000)
+    name = "x" * 20_000 + ".csv"
+    assert refusal(tmp_path, tarred((name, CSV))).code is Code.ARCHIVE_BOMB
+    packed = zipped(*((f"{number}{'y' * 200}.csv", CSV) for number in range(60)))
+    assert refusal(tmp_path, packed).code is Code.ARCHIVE_BOMB
+
+
+@pytest.mark.parametrize(
+    ("content", "code"),
+    [
+        pytest.param(PLAIN_TAR[:2560], Code.TRUNCATED_FILE, id="no-end"),
+        pytest.param(PLAIN_TAR[:1024], Code.TRUNCATED_FILE, id="after-the-first-member"),
+        pytest.param(PLAIN_TAR[:1500], Code.TRUNCATED_FILE, id="in-a-header"),
+        pytest.param(PLAIN_TAR[:1700], Code.TRUNCATED_FILE, id="in-a-member"),
+        pytest.param(gzip.compress(PLAIN_TAR)[:-6], Code.TRUNCATED_FILE, id="in-the-compression"),
+        pytest.param(PLAIN_TAR[:1024] + b"x" * 512 + PLAIN_TAR[1536:], Code.UNREADABLE_FILE, id="damaged-header"),
+        pytest.param(PLAIN_TAR + PLAIN_TAR, Code.UNREADABLE_FILE, id="two-in-one"),
+        pytest.param(zipped(("a.csv", CSV)) + zipped(("b.csv", CSV)), Code.UNREADABLE_FILE, id="two-zips-in-one"),
+        pytest.param(gzip.compress(PLAIN_TAR)[:-8] + bytes(8), Code.UNREADABLE_FILE, id="wrong-checksum"),
+    ],
+)
+def test_cut_or_damaged_archive_is_refused_as_a_whole(tmp_path: Path, content: bytes, code: Code) -> None:
+    assert refusal(tmp_path, content).code is code
+
+
+def test_damaged_member_is_refused_and_its_neighbour_is_read(tmp_path: Path) -> None:
+    content = zipped(("a.csv", CSV), ("b.csv", b"id\n7\n"), method=zipfile.ZIP_STORED).replace(b"id\n7\n", b"id\n8\n")
+    path = written(tmp_path, content)
+    with open_archive(path, "zip", None, LIMITS) as archive:
+        assert b"".join(archive.chunks(1)) == CSV
+        with pytest.raises(FileRefusedError, match="CRC") as caught:
+            b"".join(archive.chunks(2))
+    assert caught.value.code is Code.UNREADABLE_FILE
+
+
+def test_member_that_is_larger_than_the_archive_says_is_refused(tmp_path: Path) -> None:
+    content = bytearray(zipped(("a.csv", b"id\n" + b"1" * 100_000)))
+    at = content.index(b"PK\x01\x02") + 24
+    content[at : at + 4] = (10).to_bytes(4, "little")
+    path = written(tmp_path, bytes(content))
+    with open_archive(path, "zip", None, LIMITS) as archive, pytest.raises(FileRefusedError):
+        b"".join(archive.chunks(1))
+
+
+def test_content_of_a_member_with_an_unsafe_name_can_be_kept(tmp_path: Path) -> None:
+    content = zipped(("../a.csv", CSV), ("b.csv", CSV), ("b.csv", b"id\n2\n"))
+    assert read(tmp_path, content) == {"../a.csv": CSV, "b.csv": b"id\n2\n"}
+
+
+def test_sparse_file_is_read_with_its_zeros(tmp_path: Path) -> None:
+    info = tarfile.TarInfo("a.csv")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 4
+    header = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    header[386:410] = b"%011o\0%011o\0" % (4, 4)
+    header[483:495] = b"%011o\0" % 8
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + sum(header[156:512]) + 8 * 32)
+    content = bytes(header) + b"id\n1".ljust(512, b"\0") + bytes(1024)
+    assert read(tmp_path, content) == {"a.csv": b"\0\0\0\0id\n1"}
+
+
+def test_tar_that_is_read_as_a_file_is_refused_as_an_archive(tmp_path: Path) -> None:
+    for content in (PLAIN_TAR, gzip.compress(PLAIN_TAR)):
+        with pytest.raises(FileRefusedError, match="a TAR archive, whose members"):
+            detect(written(tmp_path, content), make_contract(), LIMITS)
+
+
+def test_archive_is_read_without_its_whole_content_in_memory(tmp_path: Path) -> None:
+    stream = io.BytesIO(b"1\n" * 100_000)
+    path = written(tmp_path, zipped(("a.csv", stream.getvalue())))
+    with open_archive(path, "zip", None, IngestSettings()) as archive:
+        assert sum(map(len, archive.chunks(1))) == 200_000
