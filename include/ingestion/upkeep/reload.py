@@ -23,28 +23,6 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Requeued:
-    """The keys of requeued files, of files that are not in quarantine any more, and of files that stay there.
-
-    `waiting` files wait until another file of their name is loaded, `refused` files are not served by the store.
-    """
-
-    keys: tuple[str, ...]
-    missing: tuple[str, ...]
-    waiting: tuple[str, ...] = ()
-    refused: tuple[str, ...] = ()
-
-    def __add__(self, other: Requeued) -> Requeued:
-        """Both results as one."""
-        return Requeued(
-            self.keys + other.keys,
-            self.missing + other.missing,
-            self.waiting + other.waiting,
-            self.refused + other.refused,
-        )
-
-
-@dataclass(frozen=True)
 class Archived:
     """A loaded file: its entry, the key under which it was dropped, and its key in processed/.
 
