@@ -3,8 +3,9 @@
 What belongs here: the formats, and doubt about their order. What does not: which text fits a format
 (`include.contracts.date_formats`).
 
-With a year of two digits three numbers may be anything: a version, a time, a part number. With dots, such a column stays
-text unless its name says that it holds dates; else a day beyond 12 must show the order. Each number must have two digits.
+With a year of two digits three numbers may be anything: a version, a time, a part number. With dots, such a column
+stays text unless its name says that it holds dates; else a day beyond 12 must show the order. Each number must have two
+digits.
 """
 
 from __future__ import annotations
