@@ -1,7 +1,7 @@
 """A data contract as the pipeline uses it: typed, frozen, complete.
 
 What belongs here: the fields of a compiled contract and what follows from them alone (PostgreSQL types, column
-lists). What does not: reading YAML (`reader`), drafting one (`draft`), processing data.
+lists). What does not: reading YAML (`reader`), drafting one (`include.ingestion.drafting`), processing data.
 """
 
 from __future__ import annotations

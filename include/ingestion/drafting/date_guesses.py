@@ -3,8 +3,9 @@
 What belongs here: the formats, and doubt about their order. What does not: which text fits a format
 (`include.contracts.date_formats`).
 
-With a year of two digits three numbers may be anything: a version, a time, a part number. Such a column stays text
-unless its name says that it holds dates, or a day beyond 12 shows the order; and each number must have two digits.
+With a year of two digits three numbers may be anything: a version, a time, a part number. With dots, such a column
+stays text unless its name says that it holds dates; else a day beyond 12 must show the order. Each number must have two
+digits.
 """
 
 from __future__ import annotations
@@ -49,11 +50,12 @@ def _test(form: str, name: str) -> str:
     )
     if "%y" not in form or "%b" in form:
         return test
-    strict = literal(pattern.replace("[0-9]{1,2}", "[0-9]{2}", 2))
+    strict = f"bool_and(regexp_full_match(v, {literal(pattern.replace('[0-9]{1,2}', '[0-9]{2}', 2))}))"
+    if "." in form[:3]:
+        # 20.04.12 is a day, and a release of Ubuntu.
+        return f"{test} AND {strict}" if _DATE_NAME.search(name) else "false"
     day_at = 1 if form.startswith("%d") else 4
-    shows_order = f"bool_or(TRY_CAST(substr(v, {day_at}, 2) AS INTEGER) > 12)"
-    is_dotted = form.startswith("%d.") and _DATE_NAME.search(name) is not None
-    return f"{test} AND bool_and(regexp_full_match(v, {strict})) AND ({'true' if is_dotted else shows_order})"
+    return f"{test} AND {strict} AND bool_or(TRY_CAST(substr(v, {day_at}, 2) AS INTEGER) > 12)"
 
 
 def chosen(formats: list[str]) -> tuple[tuple[str, ...], str]:

@@ -14,7 +14,7 @@ from include.contracts.paths import is_path
 from include.contracts.source_names import exact
 from include.errors import Code
 from include.ingestion.drafting.json_outline import outline
-from include.ingestion.drafting.structure import Guess, SourceColumn, Structure, text_contract
+from include.ingestion.drafting.structure import Guess, SourceColumn, Structure, none_readable, text_contract
 from include.ingestion.readers.json_records import json_records
 from include.ingestion.readers.json_values import Number, text_cell
 from include.ingestion.records import FileFormat, FileRefusedError
@@ -53,10 +53,15 @@ def detect_records(text: SpooledFile, layout: Layout, kind: FileFormat, max_row_
     read_as = FileFormat.JSON if dialect.has_documents else kind
     records = json_records(text, read_as, contract, max_row_bytes)
     root, keys = _Node(), _Keys()
+    refused, first = 0, None
     for record in records:
         if record.members is not None:
             root.add(record.members)
             keys.add(record)
+        else:
+            refused, first = refused + 1, first or record
+    if first is not None and not root.count:
+        raise none_readable(refused, first.line, first.message, first.code)
     if not root.count:
         raise FileRefusedError.for_code(Code.NO_ROWS)
     if dialect.key_column is not None:

@@ -11,11 +11,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import duckdb
+
 from include.contracts.problems import ContractError, Problem
 from include.contracts.reader import DATASET_NAME, compile_contract
 from include.contracts.reserved import RESERVED_DATASETS
 from include.contracts.types import ColumnType
-from include.errors import Code
+from include.errors import Code, PermanentError
 from include.ingestion.drafting.contract_text import Budget, contract_text
 from include.ingestion.drafting.names import dataset_name
 from include.ingestion.drafting.sample import profile_sample
@@ -39,10 +41,15 @@ def draft_contract(sample: Path, dataset: str, settings: IngestSettings) -> str:
         ContractError: the dataset's name is not allowed.
         FileRefusedError: the sample cannot be read.
         RetryableError: the disk is full.
+        PermanentError: a defect of the pipeline or its engine.
         OSError: the sample cannot be opened.
     """
     _check_name(sample, dataset)
-    drafted = _Drafted(sample, dataset, profile_sample(sample, settings))
+    try:
+        profile = profile_sample(sample, settings)
+    except duckdb.Error as error:
+        raise PermanentError(Code.INTERNAL, error=type(error).__name__) from error
+    drafted = _Drafted(sample, dataset, profile)
     for _ in range(_MOST_TRIES):
         text = drafted.text
         better = drafted.tried(drafted.contract(text), settings)

@@ -23,7 +23,7 @@ from include.ingestion.drafting.null_guesses import WORDS, detect_nulls
 from include.ingestion.drafting.number_guesses import USUAL, Numbers, detect_numbers
 from include.ingestion.drafting.profile import ColumnProfile, is_text, profile_columns
 from include.ingestion.drafting.sheets import detect_sheet
-from include.ingestion.drafting.structure import Guess, Structure, text_contract
+from include.ingestion.drafting.structure import Guess, Structure, none_readable, text_contract
 from include.ingestion.fetch import copy_local
 from include.ingestion.readers.avro_file import writer_schema
 from include.ingestion.readers.plain_records import plain_records
@@ -144,6 +144,9 @@ def _table(
     with dry_run(path, contract, settings) as (trial, planned):
         if trial.refusal is not None or planned is None:
             raise trial.refusal or RuntimeError
+        if not trial.rows_kept:
+            first = trial.rejects.first[0]
+            raise none_readable(trial.rejects.rows, first.source_line, first.message, first.code)
         with duckdb.connect(":memory:", config={"threads": "2", "memory_limit": "1GB"}) as connection:
             connection.execute("SET TimeZone = 'UTC'")
             names = ", ".join(quoted(column.name) for column in contract.columns)

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 from include.contracts.dialect import Dialect
 from include.contracts.model import APPEND_KEY, Column, Contract, ErrorBudget, UnknownColumns
 from include.contracts.types import ColumnType
+from include.errors import Code
 from include.ingestion.drafting.names import needs_source_name, unique_names
+from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
     from include.ingestion.records import Layout
@@ -99,6 +101,14 @@ class Structure:
 def _source_name(source: SourceColumn, name: str, headers: list[str]) -> str | None:
     is_needed = source.path is None and not source.is_key and needs_source_name(source.header, name, headers)
     return source.header.strip("\ufeff").strip() if is_needed else None
+
+
+def none_readable(rows: int, line: int | None, reason: str, code: Code | None) -> FileRefusedError:
+    """The refusal of a sample of which no row can be read, with the reason for the first one."""
+    example = f" First: line {line}: {reason} [{code}]"
+    return FileRefusedError.for_code(
+        Code.ERROR_BUDGET_EXCEEDED, rejected=rows, read=rows, budget="none", example=example
+    )
 
 
 def text_contract(structure: Structure, dataset: str = "draft") -> Contract:

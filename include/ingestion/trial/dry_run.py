@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
 
 FIRST_ROWS = 10
+_SEARCHED_ROWS = 1_000  # of the file, for the first ones that are kept
 
 
 class _NoLedger(Ledger):
@@ -162,10 +163,15 @@ def _stages(attempt: Attempt, raw: SpooledFile, trial: Trial) -> tuple[Validated
 
 
 def _first_rows(attempt: Attempt, processed: Processed) -> list[dict[str, Any]]:
+    """The first rows by their number. Few rows are sorted: all of a large file may not fit into the engine's memory."""
     rows = " UNION ALL ".join(f"({select})" for select in processed.selects)
-    query = f"SELECT * FROM ({rows}) ORDER BY _source_row LIMIT {FIRST_ROWS}"
+    found: list[dict[str, Any]] = []
     with engine(attempt.folder, attempt.settings) as connection:
-        found: list[dict[str, Any]] = connection.execute(query).to_arrow_table().to_pylist()
+        for condition in (f"WHERE _source_row <= {_SEARCHED_ROWS}", ""):
+            query = f"SELECT * FROM ({rows}) {condition} ORDER BY _source_row LIMIT {FIRST_ROWS}"
+            found = connection.execute(query).to_arrow_table().to_pylist()
+            if len(found) == min(FIRST_ROWS, processed.rows_kept):
+                break
     return found
 
 

@@ -114,6 +114,8 @@ UNREADABLE = {
     "a header alone": (b"id,n\n", "no-rows: "),
     "broken JSON": (b'{"a": [\n  {"b": 1},\n  {"b": \n', "truncated-file: "),
     "an export without records": (b'{"total": 0, "data": []}', "no-rows: "),
+    "JSON whose records are all refused": (b'{"a": 1, "a": 2}\n{"a": NaN}\n', "error-budget-exceeded: 2 of 2 rows"),
+    "CSV whose records are all refused": (b"a,b\nx\0,1\nz\0,2\n", "error-budget-exceeded: 2 of 2 rows"),
     "a cut-off gzip": (b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\x4b", "truncated-file: "),
     "a cut-off Parquet file": (b"PAR1\x15\x04\x15\x00\x00\x00" * 9, "truncated-file: "),
 }

@@ -5,16 +5,18 @@ from __future__ import annotations
 import gzip
 import json
 import tempfile
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from typer.testing import CliRunner
 
 from include.cli import trial
+from include.contracts.model import ErrorBudget
 from include.contracts.reader import read_contract
 from include.ingestion import fetch
 from include.ingestion.attempt import Stores
-from include.ingestion.trial.dry_run import DryRunStores
+from include.ingestion.trial.dry_run import DryRunStores, dry_run
 from include.samples.badness import Bad, BadKind, SampleFormat
 from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
@@ -235,3 +237,20 @@ def test_try_reads_a_file_of_another_dialect_as_its_contract_says(folder: Path) 
     assert found["chosen_because"] == "it has 11 of the 11 columns of the contract, among 11"
     assert (found["format"]["encoding"], found["format"]["delimiter"]) == ("cp1252", ";")
     assert found["rows"]["to_load"] == 5
+
+
+def test_the_first_rows_of_a_file_that_does_not_fit_into_memory_are_shown(folder: Path) -> None:
+    contract = read_contract(CONTRACTS_DIR / "sales.yaml")
+    settings = IngestSettings(engine_memory_mb=64)
+    with dry_run(sample(folder / "export.csv", 300_000), contract, settings) as (trial, planned):
+        assert planned is not None
+        assert [row["_source_row"] for row in trial.rows] == list(range(1, 11))
+
+
+def test_the_first_rows_are_found_behind_many_refused_ones(folder: Path) -> None:
+    path = sample(folder / "export.csv", 1_200)
+    header, *lines = path.read_text(encoding="utf-8").splitlines()
+    path.write_text("\n".join([header, *(line.rsplit(",", 1)[0] for line in lines[:1_195]), *lines[1_195:]]) + "\n")
+    contract = replace(read_contract(CONTRACTS_DIR / "sales.yaml"), budget=ErrorBudget(unlimited=True))
+    with dry_run(path, contract, IngestSettings()) as (trial, _):
+        assert [row["_source_row"] for row in trial.rows] == list(range(1_196, 1_201))

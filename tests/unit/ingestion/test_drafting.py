@@ -81,9 +81,11 @@ CELLS = {
     "nested": (['{"a": 1}', "[1, 2]"], "jsonb"),
     "one odd value": (["1", "x"], "text"),
     "days before months": (["31.1.2026", "1.12.2026"], "date"),
-    "years of two digits and a day beyond 12": (["31.01.26", "01.12.26"], "date"),
-    "years of two digits in any order": (["11.01.26", "01.12.26"], "text"),
-    "years of two digits, days of one": (["31.1.26", "1.12.26"], "text"),
+    "years of two digits with dots": (["31.01.26", "01.12.26"], "text"),
+    "years of two digits and a day beyond 12": (["31/01/26", "01/12/26"], "date"),
+    "years of two digits and a month first": (["01/31/26", "12/01/26"], "date"),
+    "years of two digits in any order": (["11/01/26", "01/12/26"], "text"),
+    "years of two digits, days of one": (["31/1/26", "1/12/26"], "text"),
     "a year of two digits among others": (["31.01.2026", "01.12.26"], "text"),
     "nothing at all": (["", ""], "text"),
 }
@@ -270,6 +272,9 @@ VERSIONS = {
     "slashes": ("tag", ["2/4/1", "2/4/2"], "text"),
     "two parts": ("version", ["2.4", "2.10"], "text"),
     "with a year": ("version", ["01.02.2026", "03.02.2026"], "text"),
+    "releases of Ubuntu": ("os", ["18.04.05", "20.04.06", "22.10.03"], "text"),
+    "days of two digits in a column of dates": ("Liefertag", ["05.04.26", "06.04.26"], "date"),
+    "days of one digit in a column of dates": ("liefertag", ["5.4.26", "6.4.26"], "text"),
     "a date is one": ("installed", ["1.2.2026", "13.2.2026"], "date"),
 }
 
@@ -278,7 +283,7 @@ VERSIONS = {
 def test_version_number_is_no_date(tmp_path: Path, name: str, cells: list[str], postgres: str) -> None:
     sample = tmp_path / "sample.csv"
     sample.write_text(f"id,{name}\n" + "".join(f"{i},{cell}\n" for i, cell in enumerate(cells)))
-    assert drafted(tmp_path, sample).by_name[name].postgres_type == postgres
+    assert drafted(tmp_path, sample).by_name[name.lower()].postgres_type == postgres
 
 
 def test_draft_is_a_draft_and_marks_its_guesses(tmp_path: Path) -> None:
