@@ -98,7 +98,7 @@ def test_a_bank_statement_loads_as_it_is_exported(make_pipeline: MakePipeline) -
 def test_the_same_statement_without_the_dialect_is_refused_with_the_line_to_add(make_pipeline: MakePipeline) -> None:
     pipeline = pipeline_of(make_pipeline)
     plain = make_pipeline(columns=pipeline.contract.columns, key=pipeline.contract.key, newest_by=None, row_rules=())
-    entry = plain.send("2026-11.csv", BODY)
+    entry = plain.send("2026-11.csv", STATEMENT.encode("cp1252"))
     assert (entry["status"], entry["error_code"]) == ("validation_failed", "undeclared-encoding")
     assert "- {property: dialect, value: {encoding: cp1252}}" in entry["error_message"]
 
