@@ -35,14 +35,15 @@ from include.ingestion.readers.json_values import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Groups are never possessive, sets are: see POSSESSIVE_GROUP in tests/unit/test_architecture.py.
 # Escapes of a character other than NUL; of those beyond the first plane, both halves together.
 _ESCAPE = (
     rb'\\(?:["\\/bfnrt]|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}'
     rb"|u(?!0000|[dD][89a-fA-F])[0-9a-fA-F]{4})"
 )
-_TEXT = rb'"[^"\\\x00-\x1f]*+(?:' + _ESCAPE + rb'[^"\\\x00-\x1f]*+)*+"'
+_TEXT = rb'"[^"\\\x00-\x1f]*+(?:' + _ESCAPE + rb'[^"\\\x00-\x1f]*+)*"'
 # Of a length that every column of JSON can keep.
-_NUMBER = rb"-?(?:0|[1-9][0-9]{0,999}+)(?:\.[0-9]{1,999}+)?+(?:[eE][+-]?[0-9]{1,3}+)?+"
+_NUMBER = rb"-?(?:0|[1-9][0-9]{0,999}+)(?:\.[0-9]{1,999}+)?(?:[eE][+-]?[0-9]{1,3}+)?"
 _SCALAR = _TEXT + rb"|" + _NUMBER + rb"|true|false"
 _ESCAPES = re.compile(_ESCAPE)
 _PLAIN = {
@@ -58,14 +59,13 @@ _PLAIN = {
 # Beyond this, the expression costs more than it saves.
 MOST_LEAVES = 200
 # A list or object on one line, with at most three levels inside. It is checked as a value of its column.
-_ANY_TEXT = rb'"(?:[^"\\\x00-\x1f]|\\.)*+"'
+_ANY_TEXT = rb'"[^"\\\x00-\x1f]*+(?:\\.[^"\\\x00-\x1f]*+)*"'
 
 
 def _container(levels: int) -> bytes:
-    inner = rb'[^{}\[\]"\x00-\x1f]++|' + _ANY_TEXT
-    if levels:
-        inner += rb"|" + _container(levels - 1)
-    return rb"[{\[](?:" + inner + rb")*+[}\]]"
+    between = rb'[^{}\[\]"\x00-\x1f]*+'
+    inner = _ANY_TEXT + (rb"|" + _container(levels - 1) if levels else b"")
+    return rb"[{\[]" + between + rb"(?:(?:" + inner + rb")" + between + rb")*[}\]]"
 
 
 _DOCUMENT = _SCALAR + rb"|" + _container(3)
@@ -248,7 +248,7 @@ def _object(members: Members, blanks: bytes) -> bytes:
     # After a member comes a comma and another key, or the end.
     following = rb"(?:," + blanks + rb'(?=")|(?=\}))'
     parts = [
-        b"(?:" + _key(key) + blanks + b":" + blanks + _member(member, blanks) + blanks + following + b")?+"
+        b"(?:" + _key(key) + blanks + b":" + blanks + _member(member, blanks) + blanks + following + b")?"
         for key, member in members.items()
     ]
     return rb"\{" + blanks + b"".join(parts) + rb"\}"
