@@ -416,7 +416,11 @@ def test_defect_in_one_member_does_not_stop_the_others(things: Pipeline, monkeyp
     assert_member_loaded(things, archive, "b.csv", inserted=2)
 
 
-def test_outage_at_a_member_makes_the_archive_wait(things: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("newest_by", ["at", None], ids=["any-order", "in-order"])
+def test_outage_at_a_member_makes_the_archive_wait(
+    filegate: Filegate, things: Pipeline, monkeypatch: pytest.MonkeyPatch, newest_by: str | None
+) -> None:
+    filegate.write_contract(newest_by=newest_by)
     key = things.put("week.zip", zipped(*BOTH))
     batches = things.claim()
     with monkeypatch.context() as patch:
@@ -439,7 +443,10 @@ def test_outage_at_a_member_makes_the_archive_wait(things: Pipeline, monkeypatch
     ]  # fmt: skip
     things.settle()
     assert members(things, archive)["a.csv"]["status"] == "loaded", "settled with its archive, not before"
-    things.run()
+    batches = things.claim()
+    assert batches == [[archive["file_id"]]], "members come with their archive"
+    things.ingest(batches)
+    things.settle()
     [archive] = things.entries(key)
     assert_decided(things, archive)
     assert things.count() == 4
