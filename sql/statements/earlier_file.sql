@@ -1,5 +1,5 @@
 -- A file of the same dataset and bucket that was written before this one and has no outcome yet. A member of an archive
--- has the turn of its archive, and does not wait for it or for its other members, which are ingested in their order.
+-- has the turn of its archive, and so waits neither for that nor for its other members, which are ingested in order.
 WITH files AS (
     SELECT
         entry.file_id,
@@ -8,7 +8,6 @@ WITH files AS (
         CASE WHEN archive.file_id IS NULL THEN entry.modified_at ELSE archive.modified_at END AS modified_at,
         entry.settled_at,
         entry.status,
-        coalesce(entry.parent_file_id, entry.file_id) AS root_id,
         coalesce(archive.object_key, entry.object_key) COLLATE "C" AS sorted_key
     FROM ops.file_ingestion_log AS entry
     LEFT JOIN ops.file_ingestion_log AS archive ON entry.parent_file_id = archive.file_id
@@ -19,7 +18,7 @@ SELECT
     waiting.sorted_key
 FROM files AS own
 INNER JOIN files AS waiting
-    ON own.dataset = waiting.dataset AND own.bucket = waiting.bucket AND own.root_id <> waiting.root_id
+    ON own.dataset = waiting.dataset AND own.bucket = waiting.bucket AND own.file_id <> waiting.file_id
 WHERE
     own.file_id = %(file_id)s
     AND waiting.settled_at IS NULL AND waiting.status IN ('claimed', 'validated', 'processed')

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from include.errors import Code
 from include.ingestion.readers import arrow_file, avro_file
+from include.ingestion.readers.archive import archive_format
 from include.ingestion.readers.sheet_binary import refuse_other_ole
 from include.ingestion.readers.workbook import zip_workbook
 from include.ingestion.records import FileFormat, FileRefusedError
@@ -53,6 +54,8 @@ def binary_format(path: Path, start: bytes) -> FileFormat | None:
         return FileFormat.ARROW
     if start.startswith(ZIP):
         found = zip_workbook(path)
+        if found is None and archive_format(path) is not None:
+            raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, "archive", format="a ZIP archive")
         if found is None:
             raise FileRefusedError.for_code(Code.UNKNOWN_FORMAT, format="a ZIP archive that is no workbook")
         return found

@@ -2,6 +2,9 @@
 
 What belongs here: the comparison with the same columns in seconds, which can hold every day of INT96. What does not:
 how timestamps are written as text (`parquet_text`). Files without INT96 need none of this.
+
+Known limits: times of Julian day 0 are read as 1970-01-01 00:00:00, and negative nanoseconds 584 years too late. No
+writer makes these.
 """
 
 from __future__ import annotations

@@ -307,9 +307,9 @@ def test_sparse_file_is_read_with_its_zeros(tmp_path: Path) -> None:
     assert read(tmp_path, content) == {"a.csv": b"\0\0\0\0id\n1"}
 
 
-def test_tar_that_is_read_as_a_file_is_refused_as_an_archive(tmp_path: Path) -> None:
-    for content in (PLAIN_TAR, gzip.compress(PLAIN_TAR)):
-        with pytest.raises(FileRefusedError, match="a TAR archive, whose members"):
+def test_archive_that_is_tried_as_a_file_is_refused_as_one(tmp_path: Path) -> None:
+    for content in (PLAIN_TAR, gzip.compress(PLAIN_TAR), zipped(("a.csv", CSV))):
+        with pytest.raises(FileRefusedError, match=r"a (TAR|ZIP) archive, whose members"):
             detect(written(tmp_path, content), make_contract(), LIMITS)
 
 
