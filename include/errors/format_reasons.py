@@ -1,4 +1,4 @@
-"""The registry's codes of workbooks, partition folders and archives: of cells, and of whole files."""
+"""The registry's codes of encodings, workbooks, partition folders and archives: of cells, and of whole files."""
 
 from __future__ import annotations
 
@@ -33,6 +33,34 @@ FORMAT_ROWS = {
 }
 
 FORMAT_FILES = {
+    Code.UNDECLARED_ENCODING: Reason(
+        Kind.FILE,
+        "Undeclared encoding",
+        "Not UTF-8, no byte order mark, and no `encoding` in the contract. The message has the first such byte, its "
+        "line, likely encodings and the line to add to the contract.",
+        "Write the file as UTF-8, or declare its encoding in the contract.",
+        "Byte 0x{byte:02x} in line {line:,} (byte {position:,} of the text) is not UTF-8, nor is any other byte "
+        "outside ASCII.{likely} Declare its encoding under customProperties of the contract: {declaration}",
+        {
+            "no mark": Variant(
+                "Byte {position} of the text, in line 1, is 0x{byte:02x}: it looks like {encoding} without a byte "
+                "order mark. Write the file with the mark, or declare its encoding under customProperties of the "
+                "contract: {declaration}"
+            )
+        },
+    ),
+    Code.ENCODING_DIFFERS: Reason(
+        Kind.FILE,
+        "UTF-8 under another encoding",
+        "The contract declares an encoding with one byte for a character, and the whole text is UTF-8: every byte "
+        "outside ASCII belongs to a UTF-8 character, and there is at least one. As declared, `Müller` would load as "
+        "`MÃ¼ller`. A text in the declared encoding is UTF-8 by chance only if it has very few such bytes, as in "
+        "`CAFÉ®`. Encodings with several bytes for a character are not compared.",
+        "Declare `utf-8` in the contract, or send the file as UTF-8 with a byte order mark, which counts more.",
+        "Byte 0x{byte:02x} in line {line:,} (byte {position:,} of the text) begins a character of UTF-8, as all bytes "
+        "outside ASCII begin or continue one: '{word}'. The contract declares {encoding}: '{declared}'. Declare "
+        "UTF-8 under customProperties of the contract: {declaration}",
+    ),
     Code.UNSUPPORTED_WORKBOOK: Reason(
         Kind.FILE,
         "Workbook that is not read",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from typer.testing import CliRunner
 
-from include.cli import contract_draft, contracts
+from include.cli import contract_draft
 from include.cli.contracts import app
 from include.contracts.reader import read_contract
 from include.settings import IngestSettings
@@ -27,9 +27,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     found = tmp_path / "contracts"
     settings = IngestSettings(contracts_dir=found)
     monkeypatch.setattr(contract_draft, "finds_platform", lambda _: False)
-    for module in ("include.cli.contract_draft", "include.contracts.__main__"):
+    for module in ("include.cli.contract_draft", "include.contracts.__main__", "include.settings"):
         monkeypatch.setattr(f"{module}.ingest_settings", lambda: settings)
-    monkeypatch.setattr(contracts, "ingest_settings", lambda: settings)
     return found
 
 
