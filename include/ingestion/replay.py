@@ -51,11 +51,11 @@ class _Origin:
     rows_rejected: int | None
     settled_key: str | None
     content_id: int
-    content_key: str | None
     sha256: str | None
-    is_archived: bool
     member_number: int | None
     parent_key: str | None
+    content_key: str | None
+    is_archived: bool
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ LEFT JOIN LATERAL (
     WHERE member.parent_file_id = entry.file_id AND member.status = 'archived'
 ) AS members ON TRUE
 WHERE
-    entry.dataset = %(dataset)s AND entry.bucket = %(bucket)s AND entry.status = 'archived'
+    entry.dataset = %(dataset)s AND entry.bucket = %(bucket)s AND entry.status = 'archived'  -- noqa: RF02
     AND entry.settled_key IS NOT NULL AND entry.replay_of IS NULL AND entry.parent_file_id IS NULL
-    AND (%(file_ids)s::bigint[] IS NULL OR entry.file_id = any(%(file_ids)s))
+    AND (%(file_ids)s::bigint[] IS NULL OR entry.file_id = any(%(file_ids)s))  -- noqa: RF02
 ORDER BY
     coalesce(entry.first_modified_at, entry.modified_at) ASC NULLS FIRST,
-    entry.object_key COLLATE "C" ASC, entry.file_id ASC;
+    entry.object_key COLLATE "C" ASC, entry.file_id ASC;  -- noqa: RF02

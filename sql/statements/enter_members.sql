@@ -52,9 +52,9 @@ entered AS (
         archive.run_id,
         archive.file_id,
         found.number
-    FROM archive CROSS JOIN unnest(
-        %(numbers)s::integer[], %(paths)s::text[], %(sizes)s::bigint[]
-    ) AS found (number, path, size_bytes)
+    FROM archive
+    CROSS JOIN
+        unnest(%(numbers)s::integer[], %(paths)s::text[], %(sizes)s::bigint[]) AS found (number, path, size_bytes)
     ON CONFLICT (parent_file_id, member_number) WHERE parent_file_id IS NOT NULL DO NOTHING
 )
 

@@ -34,7 +34,7 @@ SELECT jsonb_build_object(
                     jsonb_agg(
                         jsonb_build_object(
                             'file_id', member.file_id, 'file', member.object_key, 'code', member.error_code
-                        ) ORDER BY member.object_key COLLATE "C", member.member_number
+                        ) ORDER BY member.object_key COLLATE "C", member.member_number  -- noqa: RF02
                     ) FILTER (WHERE member.status LIKE '%%failed' AND member.refused_before < 100), '[]'::jsonb
                 )
             )

@@ -1,5 +1,4 @@
 -- Whether an entry is an archive whose members were entered.
-SELECT EXISTS (
-    SELECT FROM ops.file_ingestion_log
-    WHERE parent_file_id = %(file_id)s
-);
+SELECT count(*) > 0 AS has_members
+FROM ops.file_ingestion_log
+WHERE parent_file_id = %(file_id)s;

@@ -9,5 +9,5 @@ SELECT
     substr(member.object_key, length(archive.object_key) + 2) AS member
 FROM ops.file_ingestion_log AS archive
 INNER JOIN ops.file_ingestion_log AS member ON archive.file_id = member.parent_file_id
-WHERE archive.file_id = %(file_id)s
-ORDER BY member.object_key COLLATE "C", member.member_number;
+WHERE archive.file_id = %(file_id)s  -- noqa: RF02
+ORDER BY member.object_key COLLATE "C", member.member_number;  -- noqa: RF02

@@ -1,4 +1,4 @@
-SELECT
+SELECT  -- noqa: ST06
     file_id,
     dataset,
     size_bytes,

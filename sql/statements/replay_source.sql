@@ -28,11 +28,11 @@ SELECT
     origin.rows_rejected,
     origin.settled_key AS origin_key,
     content.file_id AS content_id,
-    coalesce(archive.settled_key, content.settled_key) AS content_key,
     content.sha256,
-    (origin.status = 'archived' AND content.status = 'archived') AS is_archived,
     content.member_number,
-    archive.object_key AS parent_key
+    archive.object_key AS parent_key,
+    coalesce(archive.settled_key, content.settled_key) AS content_key,
+    (origin.status = 'archived' AND content.status = 'archived') AS is_archived
 FROM found
 INNER JOIN ops.file_ingestion_log AS origin ON found.origin_id = origin.file_id
 INNER JOIN ops.file_ingestion_log AS content ON found.content_id = content.file_id
