@@ -16,6 +16,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from include.contracts.expressions import quoted
+from include.ingestion.drafting.name_words import MEASURE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,15 +31,6 @@ _LEAST_GRID = 4  # rows
 _KEY_NAME = re.compile(
     r"(^|_)(id|ids|key|code|no|nr|num|number|nummer|uuid|guid|sku|ean|gtin|isbn|reference|ref|serial|artikelnummer|"
     r"\w+nummer|\w+nr|numero|kod|codigo)$"
-)
-# Words of money and measures: a column that has one in its name is no key, unless its name ends as a key's does.
-_MEASURE = re.compile(
-    r"(^|_)(amount|amt|price|prices|cost|costs|total|subtotal|sum|balance|fee|fees|tax|taxes|vat|rate|revenue|salary|"
-    r"wage|turnover|sales|profit|margin|discount|percent|pct|share|ratio|score|points|quantity|qty|count|cnt|volume|"
-    r"weight|mass|kwh|reading|measurement|betrag|preis|summe|menge|anzahl|saldo|umsatz|rabatt|steuer|gewicht|wert|"
-    r"kosten|gebuehr|montant|prix|quantite|precio|importe|cantidad|kwota|cena|ilosc|height|width|length|depth|size|"
-    r"area|distance|duration|seconds|minutes|hours|days|age|speed|temperature|temp|pressure|humidity|lat|latitude|lon|"
-    r"lng|longitude|value|level|stock|inventory)(_|$)|(betrag|preis|summe|menge|saldo|rabatt|gewicht|kosten)$"
 )
 # Words of texts for people, and of accounts, which several rows may be about.
 _TEXT = re.compile(
@@ -98,14 +90,14 @@ def may_be_key(column: ColumnProfile) -> bool:
     if is_named_as_key(column):
         return True
     is_first = column.column.source.is_first
-    is_named_otherwise = _MEASURE.search(column.name) or _TEXT.search(column.name)
+    is_named_otherwise = MEASURE.search(column.name) or _TEXT.search(column.name)
     # A number without a key's name is most likely a measure, except in the first column of a table.
     return not is_named_otherwise and (is_first or not column.type.is_number)
 
 
 def is_named_as_key(column: ColumnProfile) -> bool:
     """Whether its name is one of a column that identifies rows."""
-    return _KEY_NAME.search(column.name) is not None and not (_MEASURE.search(column.name) and column.type.has_scale)
+    return _KEY_NAME.search(column.name) is not None and not (MEASURE.search(column.name) and column.type.has_scale)
 
 
 def _is_credible(group: Sequence[ColumnProfile], rows: int) -> bool:

@@ -15,6 +15,8 @@ from include.contracts.model import Column
 from include.contracts.type_sql import plain_number
 from include.contracts.types import TYPES, ColumnType
 from include.ingestion.drafting.date_guesses import VERSION_NAME, chosen, is_moment, tests_of
+from include.ingestion.drafting.name_words import is_code, words_apart
+from include.ingestion.drafting.names import column_name
 from include.ingestion.drafting.number_guesses import USUAL, values
 
 if TYPE_CHECKING:
@@ -96,7 +98,7 @@ def is_text(
 ) -> bool:
     """Whether a column stays text if `nulls` are none of its values; also if it has no others."""
     found = _Cells(connection, column, form, is_workbook=False, nulls=tuple(nulls)).counts()
-    return not found.values or _infer(column.source, found)[0].is_text
+    return not found.values or _infer(column, found)[0].is_text
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class _Cells:
     def profile(self, rows: int) -> ColumnProfile:
         """The profile of the column."""
         counts, source = self.counts(), self.column.source
-        kind, formats, notes = _infer(source, counts)
+        kind, formats, notes = _infer(self.column, counts)
         if counts.has_zeros and kind.is_text:
             notes = (*notes, "has digits with leading zeros, so it stays text")
         if counts.has_signs and kind.is_text:
@@ -214,7 +216,17 @@ class _Cells:
         )
 
 
-def _infer(source: SourceColumn, counts: _Counts) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
+def _infer(column: NamedColumn, counts: _Counts) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
+    """Type, accepted formats and notes. Digits of a column that is called a code are text, if they are a file's text."""
+    kind, formats, notes = _inferred(column.source, counts)
+    source = column.source
+    is_digits = kind.is_number and not counts.fraction and not (source.declared or source.kinds)
+    if is_digits and is_code(column_name(words_apart(source.path or source.header))):
+        return ColumnType.TEXT, (), ("digits of a code, which may begin with a zero in another file, so it stays text",)
+    return kind, formats, notes
+
+
+def _inferred(source: SourceColumn, counts: _Counts) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
     """Type, accepted formats and notes. A declared type is used; for text the values decide."""
     if source.declared:
         for kind in TYPES.values():

@@ -103,6 +103,30 @@ def test_types_are_inferred_conservatively_and_hold_the_sample(tmp_path: Path, c
         assert duckdb.sql(f"SELECT TRY_CAST({value} AS {column.duckdb_type}) IS NOT NULL").fetchone() == (True,)
 
 
+CODES = [
+    "plz", "PLZ Ort", "zip", "zipCode", "Postcode", "Shipping Zip", "postal_code", "phone", "phoneNumber", "Telefon",
+    "Konto", "Kontonummer", "account_number", "iban", "sku", "ean", "gtin", "isbn", "country code", "Rechnungsnummer",
+    "Artikelnr.", "part_no", "item number",
+]  # fmt: skip
+NO_CODES = ["account_balance", "zipper", "decoded", "phone_minutes", "sku_count", "scode_x", "line_no", "kontostand"]
+
+
+@pytest.mark.parametrize(("name", "postgres"), [*((n, "text") for n in CODES), *((n, "bigint") for n in NO_CODES)])
+def test_digits_of_a_column_that_is_called_a_code_stay_text(tmp_path: Path, name: str, postgres: str) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text(f"key,{name}\na,10115\nb,80331\n")
+    text = draft_contract(sample, "things", SETTINGS)
+    assert drafted(tmp_path, sample).columns[1].postgres_type == postgres
+    assert ("# REVIEW digits of a code, which may begin with a zero" in text) is (postgres == "text")
+
+
+def test_leading_zero_makes_text_where_commas_are_decimals(tmp_path: Path) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text("key;n;price\na;007;1,5\nb;12;2,5\n")
+    draft = drafted(tmp_path, sample)
+    assert [one.postgres_type for one in draft.columns] == ["text", "text", "numeric(9,1)"]
+
+
 @pytest.mark.parametrize("file_format", [SampleFormat.CSV, SampleFormat.JSON, SampleFormat.PARQUET])
 def test_folder_named_as_a_partition_is_no_column(tmp_path: Path, file_format: SampleFormat) -> None:
     shipped = read_contract(CONTRACTS_DIR / "inventory.yaml")
