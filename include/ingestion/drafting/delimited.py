@@ -6,6 +6,7 @@ a cell looks like (`cells`), the encoding (`encodings`).
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -97,6 +98,8 @@ def detect_delimited(path: Path, layout: Layout, max_row_bytes: int) -> Structur
         if value != getattr(syntax, name):
             what = f"with it {best.fitting:,} of {len(best.records):,} records have {best.width} fields"
             found = found.with_guesses(**{name: Guess(value or None, what)})
+    if best.syntax.escape == "\\":
+        found = found.with_guesses(nullValues=_null_of_dumps(best))
     found = _with_preamble(found, best)
     found = _with_footer(found, path, best, max_row_bytes)
     return _with_columns(found, best)
@@ -163,6 +166,15 @@ def _with_signs(path: Path, reading: _Reading, max_row_bytes: int) -> _Reading:
         if is_better or is_quoted:
             best = other
     return best
+
+
+def _null_of_dumps(reading: _Reading) -> Guess:
+    """The option for a backslash and N, which dumps of databases write for no value: the escape makes it the text N."""
+    sign = re.escape(reading.syntax.delimiter)
+    cell = re.compile(rf"(?:^|{sign})\\N(?={sign}|[\r\n]|$)")
+    count = sum(len(cell.findall(one.raw)) for one in reading.records[reading.header + 1 :])
+    what = "dumps of databases write it for no value, and with this escape it would be the text N"
+    return Guess(["\\N"], f"{count:,} cells of the first {len(reading.records):,} records are \\N: {what}")
 
 
 def _is_wrapped(cell: str) -> bool:

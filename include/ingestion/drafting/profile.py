@@ -217,7 +217,7 @@ class _Cells:
 
 
 def _infer(column: NamedColumn, counts: _Counts) -> tuple[ColumnType, tuple[str, ...], tuple[str, ...]]:
-    """Type, accepted formats and notes. Digits of a column that is called a code are text, if they are a file's text."""
+    """Type, accepted formats and notes. Digits of a column that is called a code are text."""
     kind, formats, notes = _inferred(column.source, counts)
     source = column.source
     is_digits = kind.is_number and not counts.fraction and not (source.declared or source.kinds)

@@ -19,7 +19,7 @@ from include.ingestion.drafting.delimited import detect_delimited
 from include.ingestion.drafting.documents import detect_records
 from include.ingestion.drafting.encodings import detect_layout
 from include.ingestion.drafting.keys import Key, propose_key
-from include.ingestion.drafting.null_guesses import WORDS, detect_nulls
+from include.ingestion.drafting.null_guesses import WORDS, Nulls, detect_nulls
 from include.ingestion.drafting.number_guesses import USUAL, Numbers, detect_numbers
 from include.ingestion.drafting.profile import ColumnProfile, is_text, profile_columns
 from include.ingestion.drafting.sheets import detect_sheet
@@ -64,19 +64,19 @@ def profile_sample(path: Path, settings: IngestSettings) -> Profile:
         OSError: it cannot be opened.
     """
     structure = detect_structure(path, settings)
-    numbers = Numbers(USUAL, {}, {})
+    numbers = Numbers(USUAL)
     if structure.layout.format is FileFormat.CSV:
         structure, numbers = _with_values(path, structure, settings)
     with _table(path, structure, settings) as (connection, refused):
         is_workbook = structure.layout.format.is_workbook
         columns = profile_columns(connection, structure.named, numbers.form, is_workbook=is_workbook)
-        columns = [_with_doubt(one, numbers.doubts) for one in columns]
+        columns = [_with_doubt(one, numbers) for one in columns]
         return Profile(structure, tuple(columns), propose_key(connection, columns), refused)
 
 
-def _with_doubt(column: ColumnProfile, doubts: dict[str, str]) -> ColumnProfile:
-    doubt = doubts.get(column.name)
-    return replace(column, notes=(*column.notes, doubt)) if doubt and column.type.is_text else column
+def _with_doubt(column: ColumnProfile, numbers: Numbers) -> ColumnProfile:
+    doubt = (numbers.doubts if column.type.is_text else numbers.readings).get(column.name)
+    return replace(column, notes=(*column.notes, doubt)) if doubt else column
 
 
 def detect_structure(path: Path, settings: IngestSettings) -> Structure:
@@ -115,16 +115,31 @@ def _with_values(path: Path, structure: Structure, settings: IngestSettings) -> 
         numbers = detect_numbers(connection, [one.name for one in structure.named], WORDS)
         words = _null_words(connection, structure, numbers.form)
     structure = structure.with_guesses(**numbers.guesses)
-    if words is None:
-        return structure, numbers
+    if words.guess is None:
+        return structure, _with_notes(numbers, words)
     # A word in quotes is none that the reader takes for no value: then it is still there.
-    with _table(path, structure.with_guesses(nullValues=words), settings) as (connection, _):
-        left = _null_words(connection, structure, numbers.form)
-    in_effect = [word for word in words.value if left is None or word not in left.value]
-    return structure.with_guesses(nullValues=replace(words, value=in_effect)) if in_effect else structure, numbers
+    stated = _with_words(structure, words.guess)
+    with _table(path, stated, settings) as (connection, _):
+        left = _null_words(connection, structure, numbers.form).guess
+    in_effect = [word for word in words.guess.value if left is None or word not in left.value]
+    if not in_effect:
+        return structure, numbers
+    return _with_words(structure, replace(words.guess, value=in_effect)), _with_notes(numbers, words)
 
 
-def _null_words(connection: duckdb.DuckDBPyConnection, structure: Structure, form: NumberFormat) -> Guess | None:
+def _with_words(structure: Structure, guess: Guess) -> Structure:
+    """The structure with more words that mean no value."""
+    given = structure.guesses.get("nullValues")
+    if given is not None:
+        guess = Guess([*given.value, *guess.value], f"{guess.evidence}; {given.evidence}")
+    return structure.with_guesses(nullValues=guess)
+
+
+def _with_notes(numbers: Numbers, words: Nulls) -> Numbers:
+    return replace(numbers, doubts=numbers.doubts | words.notes)
+
+
+def _null_words(connection: duckdb.DuckDBPyConnection, structure: Structure, form: NumberFormat) -> Nulls:
     columns = {one.name: one for one in structure.named}
     return detect_nulls(connection, list(columns), lambda name, words: is_text(connection, columns[name], form, words))
 

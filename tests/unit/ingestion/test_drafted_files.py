@@ -274,7 +274,23 @@ CASES = {
         b"'id','name'\n'a1','x, y'\n'b2','it''s'\n", 2, [{"id": "a1", "name": "x, y"}], {"quote": "'"}, ("id",)
     ),
     "backslashes before quotes": Case(
-        b'id,name\n1,"a \\"b\\" c"\n2,"d, e"\n3,f\n', 3, [{"id": 1, "name": 'a "b" c'}], {"escape": "\\"}, ("id",)
+        b'id,name\n1,"a \\"b\\" c"\n2,"d, e"\n3,f\n', 3, [{"id": 1, "name": 'a "b" c'}],
+        {"escape": "\\", "nullValues": ["\\N"]}, ("id",),
+    ),
+    "dump of a database with backslashes": Case(
+        b'id,name,n\n1,"a \\"b\\", c",\\N\n2,\\N,7\n3,f,-\n', 3,
+        [{"name": 'a "b", c', "n": None}, {"name": None, "n": 7}],
+        {"escape": "\\", "nullValues": ["\\N", "-"]}, ("id",),
+    ),
+    "dump of a database": Case(
+        b"id\tname\tn\n1\t\\N\t5\n2\tb\t\\N\n", 2, [{"name": None, "n": 5}, {"name": "b", "n": None}],
+        {"delimiter": "\t", "nullValues": ["\\N"]}, ("id",),
+    ),
+    "thousands without decimals": Case(
+        b"id;n\n1;1 234 567\n2;5\n", 2, [{"n": 1234567}], {"delimiter": ";", "thousands": " "}, ("id",)
+    ),
+    "millions with points": Case(
+        b"id;n\n1;1.234.567\n2;5\n", 2, [{"n": 1234567}], {"delimiter": ";", "decimal": ",", "thousands": "."}, ("id",)
     ),
     "quotes without a meaning": Case(
         b'id\tsize\n1\t"3 pipe\n2\t5" pipe\n3\t"x" y\n', 3, [{"size": '"3 pipe'}],
@@ -442,10 +458,59 @@ def test_a_column_in_doubt_stays_text(tmp_path: Path, content: str, kind: str) -
         assert "REVIEW text, but a number with decimal: ','" in text
 
 
+TWO_READINGS = {
+    "thousands that nothing proves": (
+        "id;n;price\n1;1.250;2,50\n2;3.500;1,00\n", "text", None,
+        "text, but a number with decimal: '.' in the dialect, or with thousands: '.' there",
+    ),
+    "positions beside proven thousands": (
+        "id;n;sales\n1;52.520;1.000,50\n2;48.137;2.300,00\n", "bigint", ".",
+        "'.' is read as a separator of thousands; have values such as '48.137' decimals?",
+    ),
+    "three decimals": (
+        "id;n\n1;1.234\n2;12\n", "numeric(11,3)", None,
+        "'.' is read as a decimal mark; are values such as '1.234' whole numbers with thousands?",
+    ),
+    "three decimals and a zero": ("id;n\n1;0.234\n2;1.125\n", "numeric(11,3)", None, ""),
+    "one group with a space": (
+        "id;n\n1;1 234\n2;12\n", "text", None, "text, but a number with decimal: ',' and thousands: ' ' in the dialect"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "kind", "thousands", "review"), TWO_READINGS.values(), ids=list(TWO_READINGS))
+def test_numbers_with_two_readings_are_marked(
+    tmp_path: Path, content: str, kind: str, thousands: str | None, review: str
+) -> None:
+    text, contract = draft_of(tmp_path, content)
+    column = text.partition("- name: n\n")[2].partition("- name: ")[0]
+    assert contract.by_name["n"].postgres_type == kind
+    assert contract.dialect.thousands == thousands
+    assert ("'.'" in column or "' '" in column) is bool(review)
+    assert review in column
+    assert "0 of 0" not in text
+
+
+def test_a_word_of_two_letters_among_such_codes_is_no_null(tmp_path: Path) -> None:
+    text, contract = draft_of(tmp_path, "country,n\nDE,1.5\nNA,NA\nFR,2\n")
+    assert contract.dialect.null_values == ()
+    assert contract.by_name["n"].postgres_type == "text"
+    assert "# REVIEW text because of 'NA': it is no word of nullValues, as country has it among codes like it" in text
+
+
+def test_a_column_of_text_that_loses_values_is_marked(tmp_path: Path) -> None:
+    text, contract = draft_of(tmp_path, "id,n,comment,name\n1,-,ok,a\n2,5,-,b\n3,6,-,c\n")
+    assert contract.dialect.null_values == ("-",)
+    assert "# REVIEW '-' is 2 of 3 values of comment, '-' is 1 of 3 values of n" in text
+    comment = text.partition("- name: comment\n")[2].partition("- name: ")[0]
+    assert "# REVIEW 2 of 3 values become empty, as nullValues has '-'" in comment
+    assert text.count("become empty") == 1
+
+
 def test_a_word_of_a_date_column_that_means_no_value_is_null(tmp_path: Path) -> None:
     text, contract = draft_of(tmp_path, "id,day,kind\n1,2026-01-01,-\n2,-,a\n3,NULL,b\n")
     assert contract.dialect.null_values == ("NULL", "-")
-    assert "'-' is 1 of 3 values of day, '-' is 1 of 3 values of kind" in text
+    assert "'-' is 1 of 3 values of kind, 'NULL' is 1 of 3 values of day, '-' is 1 of 3 values of day" in text
 
 
 @pytest.mark.parametrize("value", ["5%", "12,50 €", "$ 5.00", "7 EUR"])
