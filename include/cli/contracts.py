@@ -13,9 +13,9 @@ from include.cli.contract_draft import draft
 from include.cli.contract_lookup import catalog, found_in
 from include.cli.output import fail
 from include.contracts.__main__ import app
+from include.contracts.review_marks import marked_lines
 
 _STATUS = re.compile(r"^status:[ \t]*[\"']?(?:draft|proposed)[\"']?(?=[ \t]*(?:#|$))", re.MULTILINE)
-_REVIEW = re.compile(r"#[ \t]*REVIEW\b|\bTODO\b")
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +39,7 @@ def activate(
         return
     with path.open(encoding="utf-8", newline="") as stream:  # line ends stay as they are
         text = stream.read()
-    marked = sorted({text.count("\n", 0, found.start()) + 1 for found in _REVIEW.finditer(text)})
+    marked = marked_lines(text)
     if marked and not reviewed:
         lines = ", ".join(map(str, marked[:10]))
         fail(f"{path}: marked REVIEW or TODO: line {lines}. Look at each and remove the mark, or use --reviewed")

@@ -13,6 +13,7 @@ from include.contracts.column_names import matching
 from include.contracts.paths import is_path
 from include.contracts.source_names import exact
 from include.errors import Code
+from include.ingestion.drafting.envelopes import WRAPPERS, has_id_beside, is_envelope, not_read
 from include.ingestion.drafting.json_outline import outline
 from include.ingestion.drafting.structure import Guess, SourceColumn, Structure, none_readable, text_contract
 from include.ingestion.readers.json_records import json_records
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from include.ingestion.records import Layout, SpooledFile
 
 _LEVELS = 4  # in which records are looked for
-_WRAPPERS = ("data", "items", "results", "records", "rows", "entries", "values", "list", "content", "features", "hits")
 _MOST_MEMBERS = 60  # of a nested object that becomes columns
 _LEAST_SHARE = 0.25  # of the records that have a member of it, on average: else its keys are data
 _MOST_COLUMNS = 400
@@ -78,16 +78,18 @@ def _with_location(found: Structure, document: dict[str, Any]) -> Structure:
     path, records = _list_path(document)
     if path:
         what = f"'{path}' holds a list of objects, {len(records):,} in the part that was looked at"
+        what += not_read(document, path)
         return found.with_guesses(recordPath=Guess(path, what))
-    if any(document.get(name) == [] for name in document if name.lower() in _WRAPPERS):
+    if any(document[name] == [] and is_envelope(document, name) for name in document if name.lower() in WRAPPERS):
         raise FileRefusedError.for_code(Code.NO_ROWS)
     for path, keyed in _objects(document):
-        if _is_keyed(keyed):
+        if _is_keyed(keyed) and not (path and has_id_beside(document, path)):
             keys = ", ".join(map(repr, list(keyed)[:3]))
             what = f"the members {keys} are objects with the same members: each is a record with its key"
             found = found.with_guesses(keyColumn=Guess("id", what))
             if path:
-                found = found.with_guesses(recordPath=Guess(path, f"'{path}' holds the records by their keys"))
+                what = f"'{path}' holds the records by their keys{not_read(document, path)}"
+                found = found.with_guesses(recordPath=Guess(path, what))
             return found
     return found
 
@@ -113,15 +115,15 @@ def _list_path(document: dict[str, Any]) -> tuple[str, list[Any]]:
     found: list[tuple[int, bool, int, str, list[Any]]] = []
     for path, members in _objects(document):
         for key, value in members.items():
-            if isinstance(value, list) and value and all(isinstance(one, dict) for one in value) and is_path(key):
-                inner = f"{path}.{key}" if path else key
-                found.append((len(value), key.lower() in _WRAPPERS, -inner.count("."), inner, value))
+            inner = f"{path}.{key}" if path else key
+            is_list = isinstance(value, list) and value and all(isinstance(one, dict) for one in value)
+            if is_list and is_path(key) and "." not in key and is_envelope(document, inner):
+                found.append((len(value), key.lower() in WRAPPERS, -inner.count("."), inner, value))
     found = [one for one in found if one[0] > 1 or one[1] or len(found) == 1]
     if not found or any(_is_keyed(members) for _, members in _objects(document)):
         return "", []
     best = max(found, key=lambda one: one[:3])
-    is_record = not best[1] and any(matching(key) in {"id", "uuid"} for key in document)
-    return ("", []) if is_record else (best[3], best[4])
+    return best[3], best[4]
 
 
 def _is_keyed(members: dict[str, Any]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -56,6 +57,34 @@ def test_activate_refuses_a_text_that_is_still_to_be_written(draft: Path) -> Non
     assert refused.exit_code == 1
     assert "marked REVIEW or TODO: line " in refused.output
     assert read_contract(draft).is_draft
+
+
+MARKS = {
+    "a value of the sample": ('examples: ["TODO", "# REVIEW"]', False),
+    "a comment": ('examples: ["done"]  # TODO others', True),
+    "a comment behind a mark in quotes": ('examples: ["# done"]  # REVIEW', True),
+    "a description": ('description: "TODO"', True),
+    "a description of several lines": ("description: |\n          The value,\n          TODO say more", True),
+    "a description with the letters": ("description: the TODOs of a list", False),
+}
+
+
+@pytest.mark.parametrize(("line", "is_marked"), MARKS.values(), ids=list(MARKS))
+def test_activate_looks_for_marks_in_texts_and_comments_only(draft: Path, line: str, is_marked: bool) -> None:
+    text = draft.read_text(encoding="utf-8")
+    column = "      - name: region\n"
+    assert column in text
+    text = text.replace(column, f"      - name: todo_list\n        logicalType: string\n        {line}\n{column}")
+    draft.write_text(text, encoding="utf-8", newline="\r\n")
+    done = activate("sales")
+    assert done.exit_code == int(is_marked), done.output
+    assert ("marked REVIEW or TODO: line " in done.output) is is_marked
+
+
+def test_activate_refuses_a_team_that_is_still_to_be_named(draft: Path) -> None:
+    text = draft.read_text(encoding="utf-8")
+    draft.write_text(re.sub(r"(?m)^(team:\n +name: ).*", r"\1TODO", text), encoding="utf-8")
+    assert "marked REVIEW or TODO: line " in activate("sales").output
 
 
 def test_activate_of_an_unknown_dataset_names_the_nearest(draft: Path) -> None:

@@ -507,6 +507,47 @@ def test_a_column_of_text_that_loses_values_is_marked(tmp_path: Path) -> None:
     assert text.count("become empty") == 1
 
 
+ITEMS = [{"sku": "a", "n": 1}, {"sku": "b", "n": 2}]
+ONE_RECORD: dict[str, dict[str, Any]] = {
+    "an id beside the list": {"id": 5, "customer": "A", "items": ITEMS},
+    "an id behind the list": {"items": ITEMS, "orderId": 5},
+    "a number beside the list": {"invoice_no": "2026-1", "rows": ITEMS},
+    "an id above the list": {"id": 5, "content": {"data": ITEMS}},
+    "a list that is called otherwise": {"customer": "A", "lines": ITEMS},
+    "objects by their keys": {"id": 5, "prices": {"a": {"net": 1, "tax": 2}, "b": {"net": 3, "tax": 4}}},
+    "a list without objects": {"id": 5, "items": []},
+}
+
+
+@pytest.mark.parametrize("document", ONE_RECORD.values(), ids=list(ONE_RECORD))
+def test_an_object_with_a_list_inside_is_one_record(stages, tmp_path: Path, document: dict[str, Any]) -> None:
+    _, contract = draft_of(tmp_path, json.dumps(document), "sample.json")
+    assert contract.dialect.record_path is None
+    assert contract.dialect.key_column is None
+    assert "sku" not in contract.key
+    assert stages.validate(contract, tmp_path / "sample.json").rows_read == 1
+
+
+EXPORTS: dict[str, tuple[dict[str, Any], str, str]] = {
+    "paging": ({"total": 2, "nextPage": None, "orders": ITEMS}, "orders", "; not read: 'total', 'nextPage'"),
+    "a usual name": ({"shop": "Nord", "items": ITEMS}, "items", "; not read: 'shop'"),
+    "the id of a request": ({"request_id": "x", "data": ITEMS}, "data", "; not read: 'request_id'"),
+    "two lists": ({"orders": ITEMS, "refunds": ITEMS[:1]}, "orders", "; not read: 'refunds'"),
+    "nothing else": ({"stations": ITEMS}, "stations", "looked at\n"),
+    "below a usual name": ({"meta": {"n": 1}, "data": {"stations": ITEMS}}, "data.stations", "; not read: 'meta'"),
+}
+
+
+@pytest.mark.parametrize(("document", "path", "evidence"), EXPORTS.values(), ids=list(EXPORTS))
+def test_an_envelope_gives_its_list_and_names_what_is_not_read(
+    tmp_path: Path, document: dict[str, Any], path: str, evidence: str
+) -> None:
+    text, contract = draft_of(tmp_path, json.dumps(document), "sample.json")
+    assert contract.dialect.record_path == path
+    line = next(one for one in text.splitlines(keepends=True) if "recordPath" in one)
+    assert evidence in line
+
+
 def test_a_word_of_a_date_column_that_means_no_value_is_null(tmp_path: Path) -> None:
     text, contract = draft_of(tmp_path, "id,day,kind\n1,2026-01-01,-\n2,-,a\n3,NULL,b\n")
     assert contract.dialect.null_values == ("NULL", "-")
