@@ -1,7 +1,7 @@
-"""Finds what is still to be reviewed in a contract: comments with REVIEW or TODO, and texts that begin with TODO.
+"""Finds what is still to be reviewed in a contract: comments with REVIEW or TODO, and texts with TODO.
 
-What belongs here: where the marks are. What does not: the meaning of a contract (`reader`). A value of the sample, such as
-the status TODO among the examples, is no mark.
+What belongs here: where the marks are. What does not: the meaning of a contract (`reader`). A value of the sample, such
+as the status TODO among the examples, is no mark.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from include.contracts.date_formats import format_pattern, has_time
 from include.contracts.expressions import literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
 _DAYS = ("%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y/%m/%d", "%d-%m-%Y", "%m-%d-%Y")
 _SHORT = ("%d.%m.%y", "%d/%m/%y", "%m/%d/%y", "%d-%m-%y")
@@ -25,6 +25,7 @@ _NAMED = ("%d-%b-%Y", "%d %b %Y", "%b %d, %Y", "%d %B %Y", "%B %d, %Y", "%d-%b-%
 _TIMES = ("%H:%M", "%H:%M:%S", "%H:%M:%S.%f", "%I:%M %p", "%I:%M:%S %p")
 DAY_FORMATS = (*_DAYS, *_SHORT, *_NAMED)
 MOMENT_FORMATS = tuple(f"{day} {time}" for day in (*_DAYS, *_SHORT, *_NAMED) for time in _TIMES)
+_ORDERED = frozenset({"%d/", "%m/", "%d-", "%m-"})
 _DATE_NAME = re.compile(
     r"(date|datum|tag|day|valuta|wert|wertstellung|buchung|faellig|fecha|data|datetime|time|zeit|zeitpunkt|timestamp|"
     r"created|updated|modified|geburt\w*|birth\w*|dob|dato|pvm|kuupaev)s?(_|$)|(^|_)(am|at|on|vom|bis|von|until|since)$"
@@ -58,8 +59,25 @@ def _test(form: str, name: str) -> str:
     return f"{test} AND {strict} AND bool_or(TRY_CAST(substr(v, {day_at}, 2) AS INTEGER) > 12)"
 
 
+def order_of(columns: Iterable[Sequence[str]]) -> str:
+    """`%d` or `%m`, whichever comes first in all columns of a file whose values show it; empty if they differ.
+
+    Args:
+        columns: the formats that all values of each column fit, days before months first.
+    """
+    found = {formats[0][:2] for formats in columns if len(formats) == 1 and formats[0][:3] in _ORDERED}
+    return found.pop() if len(found) == 1 else ""
+
+
+def in_order(formats: Sequence[str], order: str) -> tuple[str, ...]:
+    """The formats of a column with those of the file's order first."""
+    if len(formats) < 2 or not order:
+        return tuple(formats)
+    return tuple(sorted(formats, key=lambda form: not form.startswith(order)))
+
+
 def chosen(formats: list[str]) -> tuple[tuple[str, ...], str]:
-    """The format of a column of which all values fit these ones, and a doubt. Days before months come first."""
+    """The format of a column of which all values fit these ones, and a doubt. The likelier one comes first."""
     if not formats:
         return (), ""
     doubt = ""

@@ -16,6 +16,7 @@ from include.contracts.dialect import Dialect
 from include.contracts.source_names import exact
 from include.ingestion.drafting.cells import (
     begins_a_footer,
+    column_kinds,
     filled,
     is_total,
     is_year,
@@ -229,9 +230,18 @@ def _is_footer(record: CsvRecord, before: CsvRecord, reading: _Reading) -> bool:
         others = [row[at] for row in reading.rows[:_LOOKED_AT] if row != fields]
         is_other = filled(fields) < reading.width or is_total(fields)
         return not is_usual or (is_other and not any(begins_a_footer([cell]) for cell in others))
-    stands_alone = _has_gap(before, record)
     is_note = filled(fields) < reading.width / 2 if not is_usual else filled(fields) == 1 and reading.width > _NARROW
-    return stands_alone and is_note
+    return is_note and _has_gap(before, record) and not _is_as_above(fields, reading)
+
+
+def _is_as_above(fields: Sequence[str], reading: _Reading) -> bool:
+    """Whether a record begins as the others do: with a cell of the kind of its column, but for a text that is alone."""
+    at = next((at for at, cell in enumerate(fields) if cell.strip()), 0)
+    rows = [row for row in reading.rows[:_LOOKED_AT] if row != fields]
+    kind = kind_of(fields[at])
+    return (
+        at < reading.width and kind == column_kinds(rows, reading.width)[at] and (kind != "text" or filled(fields) > 1)
+    )
 
 
 def _with_columns(found: Structure, reading: _Reading) -> Structure:

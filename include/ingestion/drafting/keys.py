@@ -39,6 +39,11 @@ _TEXT = re.compile(
     r"bemerkung|buchungstext|verwendungszweck|zweck|empfaenger|auftraggeber|strasse|ort|stadt|adresse|titel|nom|libelle|"
     r"nombre|descripcion|opis|nazwa)(_[a-z]{1,4})?$|(name|text|zweck)$"
 )
+# Codes of banks and of texts: several rows have the same.
+_NO_KEY_CODE = re.compile(
+    r"((^|_)(bic|swift|iban|name|text|purpose|zweck|verwendungszweck|buchungstext|comment|description|note|title|email|"
+    r"currency|waehrung)(_\w+)?_|(^|_)(bic|swift|iban|name|text|purpose))(code|kod|codigo)$"
+)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,11 @@ def _why_none(singles: Sequence[ColumnProfile], rows: int) -> str:
 
 def may_be_key(column: ColumnProfile) -> bool:
     """Whether a column can be part of a key: it is no money, measure or text for people, and has no nulls."""
-    if column.has_nulls or not (column.type.draft.may_be_key and column.type.may_be_key):
+    if (
+        _NO_KEY_CODE.search(column.name)
+        or column.has_nulls
+        or not (column.type.draft.may_be_key and column.type.may_be_key)
+    ):
         return False
     if column.type.has_scale and column.scale > 0:
         return False
@@ -97,7 +106,8 @@ def may_be_key(column: ColumnProfile) -> bool:
 
 def is_named_as_key(column: ColumnProfile) -> bool:
     """Whether its name is one of a column that identifies rows."""
-    return _KEY_NAME.search(column.name) is not None and not (MEASURE.search(column.name) and column.type.has_scale)
+    is_other = _NO_KEY_CODE.search(column.name) or (MEASURE.search(column.name) and column.type.has_scale)
+    return _KEY_NAME.search(column.name) is not None and not is_other
 
 
 def _is_credible(group: Sequence[ColumnProfile], rows: int) -> bool:

@@ -7,14 +7,14 @@ column gets a narrow type only if every one of its values fits; numbers with lea
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.expressions import literal
 from include.contracts.model import Column
 from include.contracts.type_sql import plain_number
 from include.contracts.types import TYPES, ColumnType
-from include.ingestion.drafting.date_guesses import VERSION_NAME, chosen, is_moment, tests_of
+from include.ingestion.drafting.date_guesses import VERSION_NAME, chosen, in_order, is_moment, order_of, tests_of
 from include.ingestion.drafting.name_words import is_code, words_apart
 from include.ingestion.drafting.names import column_name
 from include.ingestion.drafting.number_guesses import USUAL, values
@@ -34,6 +34,8 @@ _MAX_SCALE = 10
 _HEADROOM = 4
 _LONGEST_EXAMPLE = 200
 _WITH_SIGN = "[-+(]?[0-9][0-9.,' ]*[-)]? ?(%|\u20ac|\\$|\u00a3|EUR|USD|CHF)|(\u20ac|\\$|\u00a3) ?[-0-9.,' ]+"
+# A decimal mark or an exponent with a sign: without one, 12E4 is a part number.
+_MEASURED = r"\.|[eE][-+]"
 _MIDNIGHT = r"\d{4}-\d{2}-\d{2}T00:00:00"
 
 
@@ -90,7 +92,11 @@ def profile_columns(
     """
     row = connection.execute("SELECT count(*) FROM sample").fetchone()
     rows = row[0] if row else 0
-    return [_Cells(connection, one, form, is_workbook).profile(rows) for one in columns]
+    cells = [_Cells(connection, one, form, is_workbook) for one in columns]
+    counted = [one.counts() for one in cells]
+    order = order_of([one.formats for one in counted])
+    counted = [replace(one, formats=in_order(one.formats, order)) for one in counted]
+    return [one.profile(rows, counts) for one, counts in zip(cells, counted, strict=True)]
 
 
 def is_text(
@@ -113,6 +119,7 @@ class _Counts:
     has_zeros: bool
     has_blanks: bool
     has_signs: bool
+    is_measured: bool
     fits: frozenset[Any]
     formats: tuple[str, ...]
 
@@ -156,6 +163,7 @@ class _Cells:
                 "coalesce(bool_or(regexp_full_match(v, '-?0\\d+')), false)",
                 "coalesce(bool_or(regexp_matches(v, '\\s')), false)",
                 f"coalesce(bool_and(regexp_full_match(v, {literal(_WITH_SIGN)})), false)",
+                f"coalesce(bool_or(regexp_matches(n, '{_MEASURED}')), false)",
                 *(f"coalesce({fit.sql}, false)" for fit in others),
                 *(f"coalesce({test}, false)" for test in formats.values()),
             ]
@@ -165,9 +173,9 @@ class _Cells:
         found = self.connection.execute(f"SELECT {counted} FROM ({self._texts})").fetchone() or ()
         of_numbers = self.connection.execute(f"SELECT {tested} FROM (SELECT n AS v FROM ({self._texts}))").fetchone()
         count = found[0]
-        fits = set() if not count else {fit for fit, yes in zip(others, found[8:], strict=False) if yes}
+        fits = set() if not count else {fit for fit, yes in zip(others, found[9:], strict=False) if yes}
         fits |= set() if not count else {fit for fit, yes in zip(numbers, of_numbers or (), strict=True) if yes}
-        shown = found[8 + len(others) :]
+        shown = found[9 + len(others) :]
         fitting = [form for form, yes in zip(formats, shown, strict=True) if yes and count]
         if VERSION_NAME.search(self.column.name):
             fits -= {fit for kind in TYPES.values() if kind.draft.is_version for fit in kind.draft.fits}
@@ -180,13 +188,14 @@ class _Cells:
             has_zeros=found[5],
             has_blanks=found[6],
             has_signs=found[7],
+            is_measured=found[8],
             fits=frozenset(fits),
             formats=tuple(fitting),
         )
 
-    def profile(self, rows: int) -> ColumnProfile:
-        """The profile of the column."""
-        counts, source = self.counts(), self.column.source
+    def profile(self, rows: int, counts: _Counts) -> ColumnProfile:
+        """The profile of the column with what was counted of it."""
+        source = self.column.source
         kind, formats, notes = _infer(self.column, counts)
         if counts.has_zeros and kind.is_text:
             notes = (*notes, "has digits with leading zeros, so it stays text")
@@ -223,6 +232,8 @@ def _infer(column: NamedColumn, counts: _Counts) -> tuple[ColumnType, tuple[str,
     is_digits = kind.is_number and not counts.fraction and not (source.declared or source.kinds)
     if is_digits and is_code(column_name(words_apart(source.path or source.header))):
         return ColumnType.TEXT, (), ("digits of a code, which may begin with a zero in another file, so it stays text",)
+    if kind is ColumnType.FLOAT and not (counts.is_measured or source.declared or source.kinds):
+        return ColumnType.TEXT, (), ("text, as E without a decimal mark or a sign is one of part numbers, too",)
     return kind, formats, notes
 
 

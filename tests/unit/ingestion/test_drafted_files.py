@@ -432,6 +432,13 @@ def test_a_last_line_that_is_cut_off_is_no_footer(tmp_path: Path) -> None:
     assert "too-few-fields" in text
 
 
+@pytest.mark.parametrize("last", ["3,,", "3", "2026-01-03,,"])
+def test_a_last_row_behind_a_gap_that_begins_as_the_others_is_no_footer(tmp_path: Path, last: str) -> None:
+    first = "2026-01-0" if last.startswith("2026") else ""
+    _, contract = draft_of(tmp_path, f"id,name,n\n{first}1,a,5\n{first}2,b,6\n\n{last}\n")
+    assert contract.dialect.footer_lines == 0
+
+
 def test_a_row_that_begins_with_total_among_others_is_no_footer(tmp_path: Path) -> None:
     content = "product,n,note\nTotal cleaner,5,\nSoap,6,x\nTotal wax,7,\n"
     _, contract = draft_of(tmp_path, content)

@@ -69,6 +69,8 @@ CELLS = {
     "too long for a bigint": (["7", "12345678901234567890"], "numeric(24,0)"),
     "decimals": (["7.5", "-12.25"], "numeric(10,2)"),
     "exponents": (["7.5", "1e-7"], "double precision"),
+    "an exponent with a sign": (["7", "1e+7"], "double precision"),
+    "part numbers with an E": (["12E4", "13E2", "7"], "text"),
     "booleans": (["true", "FALSE"], "boolean"),
     "zero and one are numbers": (["0", "1"], "bigint"),
     "dates": (["2026-01-31", "2026-02-28"], "date"),
@@ -255,6 +257,8 @@ NO_KEYS = {
     "text of several words": "day,thing\n2026-01-01,a red one\n2026-01-01,a blue one\n",
     "long text": f"day,thing\n2026-01-01,{'a' * 80}\n2026-01-01,{'b' * 80}\n",
     "name": "day,name\n2026-01-01,Ada\n2026-01-01,Grace\n",
+    "code of a bank": "day,bic_swift_code,amount\n2026-01-01,A,1\n2026-01-01,B,1\n2026-01-02,A,2\n",
+    "code of a name": "day,purpose code\n2026-01-01,A\n2026-01-01,B\n",
     "flag": "day,paid\n2026-01-01,true\n2026-01-01,false\n",
 }
 
@@ -287,6 +291,26 @@ def test_sample_without_a_likely_key_gets_a_draft_without_one(tmp_path: Path) ->
     assert "primaryKey: true  #" not in text
     assert "key: [_file_id, _source_row]  # REVIEW no column looks like a key" in text
     assert drafted(tmp_path, sample).appends
+
+
+ORDERS = {
+    "as the other column": ("01/02/2026,01/25/2026", "02/03/2026,02/14/2026", "%m/%d/%Y", True),
+    "with a time": ("01/02/2026 10:00,01/25/2026", "02/03/2026 11:00,02/14/2026", "%m/%d/%Y %H:%M", True),
+    "days first": ("01/02/2026,25/01/2026", "02/03/2026,14/02/2026", "%d/%m/%Y", True),
+    "no column shows it": ("01/02/2026,01/05/2026", "02/03/2026,02/04/2026", "%d/%m/%Y", True),
+    "itself": ("13/02/2026,01/25/2026", "02/03/2026,02/14/2026", "%d/%m/%Y", False),
+}
+
+
+@pytest.mark.parametrize(("first", "second", "form", "is_doubtful"), ORDERS.values(), ids=list(ORDERS))
+def test_order_of_days_and_months_is_that_of_the_files_other_dates(
+    tmp_path: Path, first: str, second: str, form: str, is_doubtful: bool
+) -> None:
+    sample = tmp_path / "sample.csv"
+    sample.write_text(f"id,ordered,shipped\n1,{first}\n2,{second}\n")
+    column = draft_contract(sample, "things", SETTINGS).partition("- name: ordered\n")[2].partition("- name: ")[0]
+    assert drafted(tmp_path, sample).by_name["ordered"].formats == (form,)
+    assert ("# REVIEW dates fit" in column) is is_doubtful
 
 
 VERSIONS = {
