@@ -22,14 +22,14 @@ _GREEK = "αοιετσνηυρπκςμλάέήίόύώ"
 _HEBREW = "יוהלאמתרבשנ"
 _ARABIC = "اليمنوترب"
 _USUAL = {
-    "cp1252": _WEST, "cp850": _WEST, "cp437": _WEST, "mac_roman": _WEST, "cp1250": _CENTRAL, "iso8859_2": _CENTRAL,
-    "cp1254": _TURKISH, "cp1257": _BALTIC, "cp1251": _CYRILLIC, "iso8859_5": _CYRILLIC, "koi8_r": _CYRILLIC,
-    "cp866": _CYRILLIC, "cp1253": _GREEK, "cp1255": _HEBREW, "cp1256": _ARABIC,
+    "cp1252": _WEST, "iso8859_15": _WEST, "cp850": _WEST, "cp437": _WEST, "mac_roman": _WEST, "cp1250": _CENTRAL,
+    "iso8859_2": _CENTRAL, "cp1254": _TURKISH, "cp1257": _BALTIC, "cp1251": _CYRILLIC, "iso8859_5": _CYRILLIC,
+    "koi8_r": _CYRILLIC, "cp866": _CYRILLIC, "cp1253": _GREEK, "cp1255": _HEBREW, "cp1256": _ARABIC,
 }  # fmt: skip
 # The more usual encoding first: of equally likely ones it is named.
 LIKELY = (
-    "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5", "koi8_r",
-    "cp850", "cp437", "cp866", "mac_roman", "gb18030", "big5", "cp932", "euc_jp", "euc_kr",
+    "cp1252", "cp1251", "cp1250", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257", "iso8859_2", "iso8859_5",
+    "iso8859_15", "koi8_r", "cp850", "cp437", "cp866", "mac_roman", "gb18030", "big5", "cp932", "euc_jp", "euc_kr",
 )  # fmt: skip
 # The first bytes of usual characters in encodings of several bytes, and of those that the language alone has.
 _COMMON = {
@@ -44,6 +44,15 @@ _AROUND = frozenset(
     "\u2013\u2014\u201e\u201c\u201d\u201a\u2018\u2019\u2026\u20ac\u00b0\u00a7\u00b7\u00ab\u00bb\u00a0"
     "\u00b4\u00ae\u2122\u00a9\u00b2\u00b3\u00bd"
 )
+# Signs of units, money and Spanish sentences where they can be nothing else: µm, 5 €, 20 °C, ¿Qué?
+_LETTER = r"[^\W\d_\u00b5]"
+_SIGN = re.compile(
+    rf"(?<!{_LETTER})(?:[\u20ac\u00a4\u00b0](?!{_LETTER})|\u00b0(?=[CFKNSEWO](?!{_LETTER}))|[\u00bf\u00a1](?=[^\W\d_]{{2}})"
+    rf"|\u00b5(?=(?:mol|Pa|[mslgAVWFHLTJN])(?!{_LETTER}))|\u00b5(?!{_LETTER}))"
+)
+_SINGLE = ("cp125", "iso8859_15")  # the encodings in which bytes of such signs are these signs
+_SURE = 1.1
+_FEWEST_WIDE = 2  # characters
 _FINAL = frozenset("ךםןףץς")
 _RARE, _OTHER, _WRONG = 0.6, 0.3, -1.0
 _BONUS = 0.03  # for what charset-normalizer finds possible
@@ -63,6 +72,9 @@ def ranked(sample: bytes) -> list[str]:
     matches = from_bytes(sample, cp_isolation=list(LIKELY))
     possible = {name for match in matches for name in match.could_be_from_charset}
     scores = {name: _score(sample, name) + _BONUS * (name in possible) for name in LIKELY}
+    if scores["iso8859_15"] > 0 and "\u00a4" in sample.decode("cp1252", "replace"):
+        # The byte of the euro is a sign in cp1252 that no text needs.
+        scores["iso8859_15"] = max(scores["iso8859_15"], scores["cp1252"] + 0.01)
     able = [name for name in LIKELY if scores[name] > 0]
     return sorted(able, key=lambda name: -round(scores[name], 2))
 
@@ -75,15 +87,20 @@ def _score(sample: bytes, encoding: str) -> float:
     if not others or any(sign == "\ufffd" or unicodedata.category(sign) in {"Cc", "Cn", "Co"} for sign in others):
         return _WRONG
     if encoding in _COMMON:
-        return _score_of_several_bytes(others, encoding)
+        return _WRONG if len(others) < _FEWEST_WIDE else _score_of_several_bytes(others, encoding)
     usual = frozenset(_USUAL[encoding] + _USUAL[encoding].upper() + "İ")
     found = 0.0
+    count = len(others)
+    if encoding.startswith(_SINGLE):
+        text, signs = _SIGN.subn(" ", text)
+        others = [sign for sign in text if not sign.isascii()]
+        found += _SURE * signs
     for match in _WORD.finditer(text):
         word = match[0]
         if not word.isascii():
             found += _of_word(word, usual, is_latin="ä" in usual)
     found += sum(_OTHER if sign in _AROUND else _WRONG for sign in others if not sign.isalpha())
-    return found / len(others)
+    return found / count
 
 
 def _of_word(word: str, usual: frozenset[str], *, is_latin: bool) -> float:
