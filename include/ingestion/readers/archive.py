@@ -17,13 +17,23 @@ import unicodedata
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
 from include.contracts.file_patterns import pattern_regex
 from include.errors import Code, visible
-from include.ingestion.compression import CHUNK_BYTES, DAMAGES, compression_of, damaged, expanded, open_expanded
+from include.ingestion.compression import (
+    CHUNK_BYTES,
+    DAMAGES,
+    Expected,
+    compression_of,
+    damaged,
+    expanded,
+    open_bzip2,
+    open_expanded,
+)
 from include.ingestion.expansion import allowed_bytes, bounded
 from include.ingestion.fetch import spool
 from include.ingestion.records import FileRefusedError
@@ -291,8 +301,17 @@ def _open_zip(path: Path, settings: IngestSettings, stack: ExitStack) -> Archive
             continue
         # `filename` ends at a NUL.
         members[number] = Member(number, entry.orig_filename, entry.file_size, _zip_refusal(entry, settings))
-        openers[number] = partial(archive.open, entry)
+        is_bzip2 = entry.compress_type == zipfile.ZIP_BZIP2
+        openers[number] = partial(_open_bzip2, archive, entry) if is_bzip2 else partial(archive.open, entry)
     return Archive("zip", members, openers)
+
+
+def _open_bzip2(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
+    """A member for reading. `zipfile` itself expands all that it has read of bzip2 at once, in memory."""
+    compressed = copy(entry)  # opened as if its compressed bytes were its content, which has no checksum
+    compressed.compress_type, compressed.file_size = zipfile.ZIP_STORED, entry.compress_size
+    del compressed.CRC
+    return open_bzip2(archive.open(compressed), Expected(entry.file_size, entry.CRC))
 
 
 def _zip_refusal(entry: zipfile.ZipInfo, settings: IngestSettings) -> FileRefusedError | None:

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 import zstandard
 
 from include.errors import Code
+from include.ingestion.compression import CHUNK_BYTES
 from include.ingestion.readers import archive as reader
 from include.ingestion.readers.archive import Archive, archive_format, open_archive
 from include.ingestion.readers.detect import detect
@@ -288,6 +290,47 @@ def test_member_that_is_larger_than_the_archive_says_is_refused(tmp_path: Path) 
     content[at : at + 4] = (10).to_bytes(4, "little")
     path = written(tmp_path, bytes(content))
     with open_archive(path, "zip", None, LIMITS) as archive, pytest.raises(FileRefusedError):
+        b"".join(archive.chunks(1))
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2], ids=["deflate", "bzip2"])
+def test_member_that_expands_far_is_read_in_bounded_memory(tmp_path: Path, method: int) -> None:
+    path = written(tmp_path, zipped(("a.csv", bytes(64 * 1024**2)), method=method))
+    limits = IngestSettings(max_expansion_ratio=2_000_000)
+    with open_archive(path, "zip", None, limits) as archive:
+        tracemalloc.start()
+        try:
+            assert sum(map(len, archive.chunks(1))) == 64 * 1024**2
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 6 * CHUNK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("at", "words"), [(16, "Bad CRC-32"), (24, "not that in the directory")], ids=["checksum", "size"]
+)
+@pytest.mark.parametrize("change", [-1, 1])
+def test_member_of_bzip2_that_is_not_what_the_directory_says_is_refused(
+    tmp_path: Path, at: int, words: str, change: int
+) -> None:
+    content = bytearray(zipped(("a.csv", CSV), method=zipfile.ZIP_BZIP2))
+    content[content.index(b"PK\x01\x02") + at] += change
+    with (
+        open_archive(written(tmp_path, bytes(content)), "zip", None, LIMITS) as archive,
+        pytest.raises(FileRefusedError, match=words) as caught,
+    ):
+        b"".join(archive.chunks(1))
+    assert caught.value.code is Code.UNREADABLE_FILE
+
+
+def test_member_of_bzip2_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    content = bytearray(zipped(("a.csv", CSV), method=zipfile.ZIP_BZIP2))
+    content[content.index(b"PK\x01\x02") + 20] -= 4
+    with (
+        open_archive(written(tmp_path, bytes(content)), "zip", None, LIMITS) as archive,
+        pytest.raises(FileRefusedError, match="end of the stream is missing"),
+    ):
         b"".join(archive.chunks(1))
 
 
