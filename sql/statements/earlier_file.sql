@@ -22,5 +22,5 @@ WHERE
     waiting.settled_at IS NULL AND waiting.status IN ('claimed', 'validated', 'processed')
     AND waiting.parent_file_id IS NULL
     AND (waiting.modified_at, waiting.object_key COLLATE "C") < (own.modified_at, own.sorted_key)  -- noqa: RF02
-ORDER BY waiting.modified_at ASC, waiting.object_key COLLATE "C" ASC
+ORDER BY waiting.modified_at ASC, waiting.object_key COLLATE "C" ASC  -- noqa: RF02
 LIMIT 1;

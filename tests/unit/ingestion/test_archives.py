@@ -14,7 +14,7 @@ import zstandard
 
 from include.errors import Code
 from include.ingestion.compression import CHUNK_BYTES
-from include.ingestion.readers import archive as reader
+from include.ingestion.readers import archive_limits
 from include.ingestion.readers.archive import Archive, archive_format, open_archive
 from include.ingestion.readers.detect import detect
 from include.ingestion.records import FileRefusedError
@@ -241,7 +241,7 @@ def test_sizes_are_limited(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_number_of_entries_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: object) -> None:
-    monkeypatch.setattr(reader, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(archive_limits, "MOST_ENTRIES", 3)
     packed = [(f"{number}.csv", CSV) for number in range(4)]
     assert len(listed(tmp_path, pack(*packed[:3])).wanted) == 3  # type: ignore[operator]
     error = refusal(tmp_path, pack(*packed))  # type: ignore[operator]
@@ -249,11 +249,80 @@ def test_number_of_entries_is_limited(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_huge_header_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_MOST_READ", 10_000)
+    monkeypatch.setattr(archive_limits, "_MOST_READ", 10_000)
     name = "x" * 20_000 + ".csv"
     assert refusal(tmp_path, tarred((name, CSV))).code is Code.ARCHIVE_BOMB
     packed = zipped(*((f"{number}{'y' * 200}.csv", CSV) for number in range(60)))
     assert refusal(tmp_path, packed).code is Code.ARCHIVE_BOMB
+
+
+def pax_entry(name: str, **pax: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.pax_headers = pax
+    return info
+
+
+def header(kind: bytes, body: bytes) -> bytes:
+    """An extended header of a TAR with its content."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+def sparse_header(continuations: int) -> bytes:
+    """A sparse file of GNU tar whose list of parts goes on in so many blocks; 1 byte of content."""
+    info = tarfile.TarInfo("sparse.csv")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 512
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[386:482] = (b"%011o\0%011o\0" % (1, 1)) * 4
+    head[482:495] = b"\1%011o\0" % 512
+    head[148:156] = b"%06o\0 " % (sum(head[:148]) + sum(head[156:512]) + 8 * 32)
+    block = (b"%011o\0%011o\0" % (1, 1)) * 21
+    blocks = [block + bytes([number < continuations - 1]) + bytes(7) for number in range(continuations)]
+    return bytes(head) + b"".join(blocks) + bytes(512)
+
+
+XATTR = "SCHILY.xattr.user.x"
+TOO_LARGE_HEADERS = {
+    "name": tarred(("x" * 300_000, CSV)),
+    "attributes": tarred(pax_entry("a.csv", **{XATTR: "x" * 300_000})),
+    "headers-of-one-entry": header(tarfile.XHDTYPE, b"11 abc=1234\n") * 200 + PLAIN_TAR,
+    "headers-of-all": tarred(*(pax_entry(f"{number}.csv", **{XATTR: "x" * 200_000}) for number in range(200))),
+    "global-names": header(tarfile.XGLTYPE, b"".join(b"12 a%04d=12\n" % at for at in range(1_001))) + PLAIN_TAR,
+    "sparse-parts-of-one": sparse_header(200) + PLAIN_TAR,
+    "sparse-parts-of-all": sparse_header(90) * 60 + PLAIN_TAR,
+}
+
+
+@pytest.mark.parametrize("content", TOO_LARGE_HEADERS.values(), ids=TOO_LARGE_HEADERS)
+def test_tar_with_too_large_headers_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = written(tmp_path, content)
+    with (
+        pytest.raises(FileRefusedError, match="headers of an entry have more than") as caught,
+        open_archive(path, "tar", None, IngestSettings()),
+    ):
+        pass
+    assert caught.value.code is Code.ARCHIVE_BOMB
+
+
+def test_headers_of_a_tar_are_not_kept_in_memory(tmp_path: Path) -> None:
+    packed = [pax_entry(f"{number}.csv", **{XATTR: "x" * 100_000}) for number in range(200)]
+    path = written(tmp_path, tarred(*packed))
+    tracemalloc.start()
+    try:
+        with open_archive(path, "tar", None, IngestSettings()) as archive:
+            assert len(archive.members) == 200
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024**2
+
+
+def test_ordinary_extended_headers_are_read(tmp_path: Path) -> None:
+    packed = [(f"{'folder/' * 40}{number}.csv", CSV) for number in range(2_000)]
+    content = header(tarfile.XGLTYPE, b"52 comment=0123456789012345678901234567890123456789\n") + tarred(*packed)
+    assert set(codes(listed(tmp_path, content)).values()) == {None}
+    assert len(listed(tmp_path, content).wanted) == 2_000
 
 
 @pytest.mark.parametrize(
