@@ -21,6 +21,7 @@ from include.contracts.model import ErrorBudget
 from include.errors import Code, RetryableError
 from include.ingestion import pipeline as stages
 from include.ingestion.ledger import Ledger
+from include.ingestion.readers.archive import Archive
 from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import sweep
@@ -28,6 +29,8 @@ from include.settings import CONTRACTS_DIR
 from tests.archive_files import encrypted, entry, tarred, zipped, zipped_link
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline, Row
 
@@ -357,20 +360,29 @@ def test_next_run_settles_an_archive_whose_settle_task_was_killed(things: Pipeli
     assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
 
 
+@pytest.mark.parametrize("stage", ["spool", "validate"])
 def test_member_that_kills_its_worker_is_refused_and_the_others_are_loaded(
-    make_pipeline: MakePipeline, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    make_pipeline: MakePipeline, platform: Platform, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     pipeline = make_pipeline(settings={"max_attempts": 2})
     Filegate(platform, pipeline).write_contract()
     key = pipeline.put("week.zip", zipped(("a.csv", body("a")), ("b.csv", body("b")), ("c.csv", body("c"))))
-    original = stages.validate
+    original, chunks = stages.validate, Archive.chunks
 
     def validate(attempt: object, raw: object) -> object:
         if attempt.entry.name == "b.csv":  # type: ignore[attr-defined]
             raise _Stopped
         return original(attempt, raw)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stages, "validate", validate)
+    def read(archive: Archive, number: int) -> Iterator[bytes]:
+        if archive.members[number].path == "b.csv":
+            raise _Stopped
+        return chunks(archive, number)
+
+    if stage == "spool":
+        monkeypatch.setattr(Archive, "chunks", read)
+    else:
+        monkeypatch.setattr(stages, "validate", validate)
     for _ in range(2):
         with pytest.raises(_Stopped):
             pipeline.ingest(pipeline.claim())
@@ -381,8 +393,25 @@ def test_member_that_kills_its_worker_is_refused_and_the_others_are_loaded(
     assert {path: member["status"] for path, member in found.items()} == {
         "a.csv": "archived", "b.csv": "validation_failed", "c.csv": "archived"
     }  # fmt: skip
-    assert found["b.csv"]["error_code"] == "worker-died"
-    assert pipeline.read(found["b.csv"]["settled_key"]) == body("b").encode()
+    # Its content stays in the archive alone: a worker that copied it could die again.
+    assert_member_refused(pipeline, found["b.csv"], "worker-died", None)
+
+
+def test_archive_that_kills_its_worker_behind_its_members_is_refused(
+    make_pipeline: MakePipeline, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = make_pipeline(settings={"max_attempts": 2})
+    Filegate(platform, pipeline).write_contract()
+    key = pipeline.put("week.zip", zipped(*((f"{one}.csv", body(one)) for one in "abcd")))
+    monkeypatch.setattr(stages, "keep_refused", lambda *_: (_ for _ in ()).throw(_Stopped))
+    for _ in range(2):
+        with pytest.raises(_Stopped):
+            pipeline.ingest(pipeline.claim())
+    pipeline.run()
+    [archive] = pipeline.entries(key)
+    pipeline.assert_refused(archive, "worker-died")
+    assert {member["status"] for member in members(pipeline, archive).values()} == {"archived"}
+    pipeline.assert_tidy()
 
 
 def test_archive_that_kills_its_worker_is_refused(
