@@ -26,6 +26,7 @@ from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR
+from include.stores.object_store import ObjectStore
 from tests.archive_files import encrypted, entry, tarred, zipped, zipped_link
 
 if TYPE_CHECKING:
@@ -357,6 +358,33 @@ def test_next_run_settles_an_archive_whose_settle_task_was_killed(things: Pipeli
     assert_decided(things, archive)
     assert_member_loaded(things, archive, "a.csv", inserted=1, rejected=1)
     assert things.reject_file(members(things, archive)["a.csv"])
+    assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
+
+
+def test_archive_stays_in_incoming_until_each_of_its_members_is_settled(
+    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = "nothing,here\n"
+    key = things.put("week.zip", zipped(("a.csv", body("a")), ("c.csv", bad)))
+    things.ingest(things.claim())
+    put = ObjectStore.put
+
+    def fail(objects: ObjectStore, bucket: str, to: str, *values: object) -> None:
+        if to.endswith("c.csv.report.json"):
+            raise RetryableError(Code.BUCKET_UNAVAILABLE, reason="gone")
+        put(objects, bucket, to, *values)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "put", fail)
+        with pytest.raises(RetryableError):
+            things.settle()
+    assert things.keys("incoming/") == [key], "its sensor starts the next run"
+    [archive] = things.entries(key)
+    assert archive["status"] == "loaded"
+    assert members(things, archive)["a.csv"]["status"] == "archived"
+    assert things.run().files == {}
+    [archive] = things.entries(key)
+    assert_decided(things, archive)
     assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
 
 
