@@ -23,6 +23,7 @@ from include.ingestion import pipeline as stages
 from include.ingestion.ledger import Ledger
 from include.ingestion.readers.archive import Archive
 from include.ingestion.records import AirflowRun
+from include.ingestion.upkeep.reload import archived, reload
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR
@@ -722,6 +723,60 @@ def test_reload_of_an_archive_loads_its_members_again(filegate: Filegate, pipeli
     assert newer["status"] == "archived"
     alone = filegate("reload", pipeline.contract.dataset, "--file", found["a.csv"]["file_id"], "--yes")
     assert "not an archived file" in alone.stderr, "a member comes with its archive"
+
+
+def reloaded(pipeline: Pipeline, archive: Row) -> Row:
+    """Load an archive again; its entry."""
+    with pipeline.stores() as stores:
+        dataset, connection = pipeline.contract.dataset, stores.connection
+        found = archived(connection, dataset, pipeline.bucket, [archive["file_id"]])
+        assert reload(found, pipeline.bucket, pipeline.objects, connection).keys == (archive["object_key"],)
+    pipeline.run()
+    return pipeline.entry(archive["file_id"])
+
+
+def test_member_that_a_wider_pattern_adds_at_a_reload_is_as_old_as_its_archive(
+    filegate: Filegate, pipeline: Pipeline
+) -> None:
+    filegate.write_contract(newest_by=None)
+    everything = pipeline.contract
+    pipeline.contract = replace(everything, dialect=Dialect(member="b*"))
+    archive = pipeline.send("1.zip", zipped(("a.csv", body("x", "y", amount=1)), ("b.csv", body("z"))))
+    pipeline.send("2.csv", body("x", amount=2))
+    pipeline.contract = everything
+    archive = reloaded(pipeline, archive)
+    assert_decided(pipeline, archive)
+    assert members(pipeline, archive)["a.csv"]["status"] == "archived"
+    assert {row["id"]: row["amount"] for row in pipeline.rows()} == {"x": 2, "y": 1, "z": 1}
+    later = pipeline.send("3.csv", body("x", amount=2))
+    assert later["status"] == "duplicate", "2.csv is still the newest file"
+
+
+def test_refused_member_of_a_reload_that_the_pattern_leaves_out_is_not_read(things: Pipeline) -> None:
+    archive = things.send("week.zip", zipped(("a.csv", "no,no\n1,2\n"), ("b.csv", body("b"))))
+    before = members(things, archive)
+    requeued(things, before["a.csv"]["file_id"])
+    things.contract = replace(things.contract, dialect=Dialect(member="b*"))
+    things.run()
+    [archive] = things.entries(archive["object_key"])
+    assert_decided(things, archive)
+    assert members(things, archive) == before, "no request is left"
+    assert archive["members_passed_over"] == 1
+
+
+def test_reload_of_an_archive_of_snapshots_loads_the_last_one(filegate: Filegate, pipeline: Pipeline) -> None:
+    filegate.write_contract(newest_by=None, mode="snapshot", deletes="hard", maxDeleteShare=1)
+    packed = (("a.csv", body("a")), ("b.csv", body("b")), ("c.csv", "no,no\n1,2\n"))
+    archive = pipeline.send("week.zip", zipped(*packed))
+    done = filegate("reload", pipeline.contract.dataset, "--file", archive["file_id"], "--yes")
+    assert done.returncode == 0, done.stderr
+    pipeline.run()
+    [archive] = pipeline.entries(archive["object_key"])
+    assert_decided(pipeline, archive)
+    assert {path: (member["status"], member["reloads"]) for path, member in members(pipeline, archive).items()} == {
+        "a.csv": ("archived", 0), "b.csv": ("archived", 1), "c.csv": ("validation_failed", 0)
+    }  # fmt: skip
+    assert [row["id"] for row in pipeline.rows()] == ["b"]
 
 
 def test_rejected_rows_of_a_member_are_replayed_from_its_archive(filegate: Filegate, pipeline: Pipeline) -> None:
