@@ -171,13 +171,32 @@ def open_archive(path: Path, kind: str, pattern: str | None, settings: IngestSet
     """
     limit = allowed_bytes(path.stat().st_size, settings)
     with ExitStack() as stack:
-        if kind == "zip":
-            archive = _open_zip(path, settings, stack)
-        else:
-            archive = _open_tar(_expanded_tar(path, kind, limit), kind, limit, stack)
+        archive = _opened(path, kind, settings, stack)
         archive = replace(archive, members=_judged(archive.members.values(), pattern, settings))
         _check_wanted(archive, pattern, limit)
         yield archive
+
+
+@contextmanager
+def open_member(path: Path, kind: str, number: int, settings: IngestSettings) -> Iterator[Archive]:
+    """Open an archive for one of its members, whatever the others are.
+
+    Raises:
+        KeyError: it has no such member.
+        FileRefusedError: as `open_archive`.
+        RetryableError: the disk is full.
+    """
+    with ExitStack() as stack:
+        archive = _opened(path, kind, settings, stack)
+        yield replace(archive, members=_judged([archive.members[number]], None, settings))
+
+
+def _opened(path: Path, kind: str, settings: IngestSettings, stack: ExitStack) -> Archive:
+    """The open archive with all of its members, which are not judged."""
+    if kind == "zip":
+        return _open_zip(path, settings, stack)
+    limit = allowed_bytes(path.stat().st_size, settings)
+    return _open_tar(_expanded_tar(path, kind, limit), kind, limit, stack)
 
 
 def _check_wanted(archive: Archive, pattern: str | None, limit: int) -> None:

@@ -84,9 +84,9 @@ class HeaderReads(BoundedReads):
             number += 1
             check_entries(number)
             sparse_parts += len(entry.sparse or ())
-            if sparse_parts > _MOST_SPARSE_PARTS or len(archive.pax_headers) > _MOST_GLOBAL_NAMES:
+            if sparse_parts > _MOST_SPARSE_PARTS or len(archive.pax_headers or ()) > _MOST_GLOBAL_NAMES:
                 raise _too_large_headers()
-            archive.members.clear()
+            vars(archive)["members"].clear()
             entry.pax_headers = {}
             self._bytes = self._reads = 0
             yield entry

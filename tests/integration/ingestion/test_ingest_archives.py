@@ -6,6 +6,8 @@ import gzip
 import subprocess
 import sys
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,7 +20,7 @@ from filegate_command import COLUMNS, Filegate
 from include.contracts.catalog import read_catalog
 from include.contracts.dialect import Dialect
 from include.contracts.model import ErrorBudget
-from include.errors import Code, RetryableError
+from include.errors import Code, RetryableError, Stage
 from include.ingestion import pipeline as stages
 from include.ingestion.ledger import Ledger
 from include.ingestion.readers.archive import Archive
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline, Row
 
+    from include.ingestion.attempt import Attempt
+    from include.ingestion.records import FileEntry
     from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
@@ -546,6 +550,93 @@ def test_archive_without_a_contract_is_refused_with_its_undecided_members(things
     assert_member_loaded(things, archive, "b.csv", inserted=2)
 
 
+@pytest.mark.parametrize("chosen", ["all", "archive", "member"])
+def test_archive_that_failed_with_its_members_is_requeued_with_them(things: Pipeline, chosen: str) -> None:
+    key = things.put("week.zip", zipped(("a.csv", body("a")), ("b.csv", "no,no\n1,2\n"), ("c.csv", body("c"))))
+    (batch,) = things.claim()
+    die_at("third member refused", things, batch)  # it is the second one here
+    with things.stores() as stores:
+        sweep(lambda: read_catalog(CONTRACTS_DIR), stores, AirflowRun("sweep", "1"), things.settings)
+    [archive] = things.entries(key)
+    before = members(things, archive)
+    assert [member["error_code"] for member in before.values()] == [None, "missing-columns", "unknown-dataset"]
+    if chosen == "member":
+        result = requeued(things, before["c.csv"]["file_id"])
+        assert result.waiting == (before["c.csv"]["settled_key"],)  # type: ignore[attr-defined]
+        assert members(things, archive) == before
+        return
+    ids = () if chosen == "archive" else [member["file_id"] for member in before.values()]
+    result = requeued(things, archive["file_id"], *ids)
+    assert (result.keys, result.missing, result.waiting) == ((key,), (), ())  # type: ignore[attr-defined]
+    assert bool(things.keys("failed/")) == (chosen == "archive"), "the report of the member that was not chosen"
+    things.run()
+    [archive] = things.entries(key)
+    things.assert_archived(archive)
+    again = members(things, archive)
+    assert [member["status"] for member in again.values()] == ["archived", "validation_failed", "archived"]
+    assert again["a.csv"] == before["a.csv"]
+    assert (again["b.csv"] == before["b.csv"]) == (chosen == "archive")
+    assert things.report(again["b.csv"])["code"] == "missing-columns"
+    assert not [one for one in things.keys("failed/") if f"/{again['c.csv']['file_id']}/" in one]
+
+
+def test_archive_that_is_refused_while_its_members_are_entered_fails_with_them(
+    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = things.put("week.zip", zipped(*BOTH))
+    batches = things.claim()
+    original = stages.enter_members
+
+    def refuse(archive: FileEntry) -> None:
+        with things.stores() as stores:
+            stores.ledger.failed(archive.file_id, archive.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, "x")
+
+    def entered(attempt: Attempt, *values: object) -> object:
+        with ThreadPoolExecutor(1) as pool:
+            with attempt.stores.connection.transaction():
+                found = original(attempt, *values)  # type: ignore[arg-type]
+                refused = pool.submit(refuse, attempt.entry)
+                while not things.sql("SELECT FROM pg_locks WHERE NOT granted"):
+                    assert not refused.done()
+                    time.sleep(0.05)
+            refused.result()
+        return found
+
+    monkeypatch.setattr(stages, "enter_members", entered)
+    assert things.ingest(batches).files == {"stale attempt": 1}
+    things.settle()
+    [archive] = things.entries(key)
+    things.assert_refused(archive, "unknown-dataset")
+    assert [member["error_code"] for member in members(things, archive).values()] == ["unknown-dataset"] * 2
+    things.assert_tidy()
+
+
+@pytest.mark.parametrize("point", ["reload", "begun"])
+def test_members_of_a_duplicate_are_not_read_again(things: Pipeline, point: str) -> None:
+    content = zipped(*BOTH, ("c.csv", "no,no\n1,2\n"))
+    key = things.put("1.zip", content)
+    batches = things.claim()
+    if point == "reload":
+        things.ingest(batches)
+        things.settle()
+        [archive] = things.entries(key)
+        with things.stores() as stores:
+            found = archived(stores.connection, things.contract.dataset, things.bucket, [archive["file_id"]])
+            reload(found, things.bucket, things.objects, stores.connection)
+        batches = things.claim()
+    else:
+        die_at("second member begun", things, batches[0])
+    other = things.put("2.zip", content)
+    things.claim()
+    things.ingest([[things.entries(other)[0]["file_id"]]])
+    things.ingest(batches)
+    things.settle()
+    [archive] = things.entries(key)
+    assert archive["status"] == "duplicate"
+    assert {member["reload_requested_at"] for member in members(things, archive).values()} == {None}
+    things.assert_tidy()
+
+
 def test_stale_worker_of_an_archive_changes_nothing(things: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     key = things.put("week.zip", zipped(*BOTH))
     batches = things.claim()
@@ -777,6 +868,19 @@ def test_reload_of_an_archive_of_snapshots_loads_the_last_one(filegate: Filegate
         "a.csv": ("archived", 0), "b.csv": ("archived", 1), "c.csv": ("validation_failed", 0)
     }  # fmt: skip
     assert [row["id"] for row in pipeline.rows()] == ["b"]
+
+
+def test_replay_of_a_member_waits_for_the_reload_of_its_archive(filegate: Filegate, pipeline: Pipeline) -> None:
+    limited = (COLUMNS[0], "{name: amount, logicalType: integer, logicalTypeOptions: {maximum: 10}}", COLUMNS[2])
+    filegate.write_contract(*limited)
+    archive = pipeline.send("week.zip", zipped(("a.csv", body("a") + f"b,11,{AT.format(1)}\n"), ("b.csv", "no\n1\n")))
+    [member, refused] = members(pipeline, archive).values()
+    requeued(pipeline, refused["file_id"])
+    for _ in ("requested", "claimed"):
+        done = filegate("reprocess", "--rejects", "--file", member["file_id"])
+        assert (done.returncode, "replay-impossible" in done.stderr + done.stdout) == (1, True), done
+        pipeline.claim()
+    assert len(pipeline.entries()) == 3
 
 
 def test_rejected_rows_of_a_member_are_replayed_from_its_archive(filegate: Filegate, pipeline: Pipeline) -> None:

@@ -15,7 +15,7 @@ import zstandard
 from include.errors import Code
 from include.ingestion.compression import CHUNK_BYTES
 from include.ingestion.readers import archive_limits
-from include.ingestion.readers.archive import Archive, archive_format, open_archive
+from include.ingestion.readers.archive import Archive, archive_format, open_archive, open_member
 from include.ingestion.readers.detect import detect
 from include.ingestion.records import FileRefusedError
 from include.settings import IngestSettings
@@ -406,6 +406,17 @@ def test_member_of_bzip2_that_is_cut_off_is_refused(tmp_path: Path) -> None:
 def test_content_of_a_member_with_an_unsafe_name_can_be_kept(tmp_path: Path) -> None:
     content = zipped(("../a.csv", CSV), ("b.csv", CSV), ("b.csv", b"id\n2\n"))
     assert read(tmp_path, content) == {"../a.csv": CSV, "b.csv": b"id\n2\n"}
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_one_member_is_opened_whatever_the_others_are(tmp_path: Path, pack: object) -> None:
+    half = bytes(500 * 1024)
+    content = pack(("a", half), ("b", half), ("c.csv", CSV), ("d", half))  # type: ignore[operator]
+    path = written(tmp_path, content)
+    with open_member(path, archive_format(path) or "", 3, LIMITS) as archive:
+        assert b"".join(archive.chunks(3)) == CSV
+    with pytest.raises(KeyError), open_member(path, archive_format(path) or "", 5, LIMITS):
+        pass
 
 
 def test_sparse_file_is_read_with_its_zeros(tmp_path: Path) -> None:
