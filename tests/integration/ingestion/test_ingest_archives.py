@@ -589,15 +589,17 @@ def test_archive_that_is_refused_while_its_members_are_entered_fails_with_them(
 
     def refuse(archive: FileEntry) -> None:
         with things.stores() as stores:
-            stores.ledger.failed(archive.file_id, archive.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, "x")
+            stores.ledger.failed(
+                archive.file_id, archive.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, "No contract has this dataset."
+            )
 
     def entered(attempt: Attempt, *values: object) -> object:
         with ThreadPoolExecutor(1) as pool:
             with attempt.stores.connection.transaction():
                 found = original(attempt, *values)  # type: ignore[arg-type]
                 refused = pool.submit(refuse, attempt.entry)
-                while not things.sql("SELECT FROM pg_locks WHERE NOT granted"):
-                    assert not refused.done()
+                while not things.sql("SELECT pid FROM pg_locks WHERE NOT granted"):
+                    assert not refused.done(), refused.exception()
                     time.sleep(0.05)
             refused.result()
         return found
