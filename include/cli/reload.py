@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,6 +57,8 @@ def reload(
 def _reloadable(contract: Contract, found: list[Archived], asked: list[int] | None) -> list[Archived]:
     """The files that can be loaded again without a false result; of a snapshot's dataset only the last one is true.
 
+    Of an archive with snapshots, that is the member that was loaded last.
+
     Raises:
         typer.Exit: the user asked for another one.
     """
@@ -63,7 +66,10 @@ def _reloadable(contract: Contract, found: list[Archived], asked: list[int] | No
     if contract.appends and replayed:
         listed = ", ".join(map(str, replayed))
         fail(f"rejected rows of file {listed} were appended by a replay; a reload would append them again")
-    if not contract.is_snapshot or len(found) < 2:
+    if not contract.is_snapshot:
+        return found
+    found = [replace(one, only_last=True) for one in found]
+    if len(found) < 2:
         return found
     if asked:
         fail(f"each file of {contract.dataset} is a snapshot, and only the last one can be loaded again: choose one")

@@ -124,7 +124,7 @@ FORMAT_FILES = {
         Kind.FILE,
         "Archive that expands too far",
         "An archive, or one member, is over `INGEST_MAX_EXPANDED_BYTES` or `INGEST_MAX_EXPANSION_RATIO` when expanded; "
-        "a member is over `INGEST_MAX_FILE_BYTES`; or the archive has more than 10,000 entries.",
+        "a member is over `INGEST_MAX_FILE_BYTES`; or the archive has more than 10,000 entries, or too large headers.",
         "Split the archive, or raise the limit.",
         variants={
             "archive": Variant(
@@ -138,6 +138,11 @@ FORMAT_FILES = {
             "members": Variant(
                 "The archive has more than {limit:,} entries, or a directory of more than {most:,} bytes.",
                 "Split it into several archives.",
+            ),
+            "headers": Variant(
+                "The headers of an entry have more than {limit:,} bytes or {blocks} parts, or those of all entries "
+                "more than {most:,} bytes.",
+                "Write the archive anew, without extended attributes and sparse files.",
             ),
         },
     ),

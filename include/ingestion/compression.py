@@ -13,6 +13,7 @@ import gzip
 import io
 import lzma
 import zlib
+from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 import pyarrow as pa
@@ -63,11 +64,27 @@ def open_expanded(path: Path, compression: str) -> IO[bytes]:
         case "zstd":
             return io.BufferedReader(_ZstdReader(path), CHUNK_BYTES)
         case "bzip2":
-            return io.BufferedReader(_StreamReader(path, bz2.BZ2Decompressor), CHUNK_BYTES)
+            return io.BufferedReader(_StreamReader(path.open("rb"), bz2.BZ2Decompressor), CHUNK_BYTES)
         case "xz":
-            return io.BufferedReader(_StreamReader(path, _xz_decompressor), CHUNK_BYTES)
+            return io.BufferedReader(_StreamReader(path.open("rb"), _xz_decompressor), CHUNK_BYTES)
         case _:
             return path.open("rb")
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What an archive says of a member's content: its bytes, and their CRC-32."""
+
+    size: int
+    checksum: int
+
+
+def open_bzip2(source: IO[bytes], expected: Expected) -> IO[bytes]:
+    """Open a stream of bzip2 for reading its expanded bytes, of which a bounded number is in memory.
+
+    Reading it raises `zlib.error` or `EOFError` where it is damaged, or its content is not the expected one.
+    """
+    return io.BufferedReader(_StreamReader(source, bz2.BZ2Decompressor, expected), CHUNK_BYTES)
 
 
 def expanded(path: Path, compression: str) -> Iterator[bytes]:
@@ -125,10 +142,14 @@ def _xz_decompressor() -> _Decompressor:
 class _StreamReader(io.RawIOBase):
     """Reads streams of bzip2 or xz, one after the other, with zero bytes between them, to the end of the file."""
 
-    def __init__(self, path: Path, decompressor: Callable[[], _Decompressor]) -> None:
-        self._source = path.open("rb")
+    def __init__(
+        self, source: IO[bytes], decompressor: Callable[[], _Decompressor], expected: Expected | None = None
+    ) -> None:
+        self._source = source
         self._new_decompressor = decompressor
         self._decompressor = decompressor()
+        self._expected = expected
+        self._size = self._checksum = 0
 
     def readable(self) -> bool:
         return True
@@ -139,6 +160,7 @@ class _StreamReader(io.RawIOBase):
             if self._decompressor.eof:
                 data = self._next_stream()
                 if not data:
+                    self._check(is_whole=True)
                     return 0
                 self._decompressor = self._new_decompressor()
             elif self._decompressor.needs_input and not (data := self._source.read(_READ_BYTES)):
@@ -148,8 +170,21 @@ class _StreamReader(io.RawIOBase):
             except (OSError, ValueError, lzma.LZMAError) as error:
                 raise zlib.error(str(error)) from error
             if chunk:
+                if self._expected:
+                    self._size += len(chunk)
+                    self._checksum = zlib.crc32(chunk, self._checksum)
+                    self._check(is_whole=False)
                 buffer[: len(chunk)] = chunk
                 return len(chunk)
+
+    def _check(self, *, is_whole: bool) -> None:
+        """Check what was read so far, or all of it."""
+        if (expected := self._expected) is None:
+            return
+        if self._size > expected.size or (is_whole and self._size < expected.size):
+            raise zlib.error("its size is not that in the directory")
+        if is_whole and self._checksum != expected.checksum:
+            raise zlib.error("Bad CRC-32")
 
     def _next_stream(self) -> bytes:
         """The beginning of the next stream; empty at the end of the file."""

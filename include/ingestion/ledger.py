@@ -213,9 +213,7 @@ class Ledger:
         """
         for file_id, key in self._rows("earlier_file", {"file_id": entry.file_id}):
             raise RetryableError(
-                Code.EARLIER_FILE_WAITS,
-                message(Code.EARLIER_FILE_WAITS, file_id=file_id),
-                earlier=key,
+                Code.EARLIER_FILE_WAITS, message(Code.EARLIER_FILE_WAITS, file_id=file_id), earlier=key
             )
 
     def validated(self, entry: FileEntry, result: Validated) -> None:
@@ -371,6 +369,7 @@ class Ledger:
     def _fail(self, file_id: int, attempts: int, status: Status, code: Code, message: str, **known: object) -> None:
         unknown = dict.fromkeys(("sha256", "format", "rows_read", "rows_rejected", "rejects_by_code"))
         values = {"status": status, "code": code, "message": message.replace("\0", ""), **unknown, **known}
+        self._rows("lock_entry", {"file_id": file_id})
         self._advance("mark_failed", file_id, attempts, values)
 
     def _add_rejects(self, file_id: int, rejects: list[Reject]) -> None:

@@ -118,7 +118,9 @@ class _LoadedMeanwhileError(Exception):
 
 
 def keep_refused(attempt: Attempt, archive: Archive) -> None:
-    """Upload the content of each refused member under staging/, for the settle stage. Not of one that cannot be read.
+    """Upload the content of each refused member under staging/, for the settle stage.
+
+    Not of one that cannot be read, or that workers died at: that content stays in the archive alone.
 
     Raises:
         RetryableError: the store or the worker's disk fails.
@@ -137,7 +139,7 @@ def keep_refused(attempt: Attempt, archive: Archive) -> None:
 
 
 def spent(file_id: int, attempts: int, most: int, connection: Connection) -> bool:
-    """Whether an entry that was begun so often has no attempt left. Attempts that ended in a member count for it."""
+    """Whether an entry that was begun so often has no attempt left. Those that ended in a member count for it."""
     if attempts < most:
         return False
     with warehouse_errors():

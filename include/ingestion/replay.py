@@ -21,7 +21,7 @@ from include.ingestion.attempt import Attempt
 from include.ingestion.fetch import fetch, spool
 from include.ingestion.object_keys import REJECTS, rejects_key
 from include.ingestion.partitions import content_identity, with_partition_values
-from include.ingestion.readers.archive import archive_format, open_archive
+from include.ingestion.readers.archive import archive_format, open_member
 from include.ingestion.records import FileEntry, FileRefusedError, Rejects, ReplayedRows, SpooledFile
 from include.ingestion.rejects import read_reject_file
 from include.stores.object_store import ObjectMissingError
@@ -101,7 +101,7 @@ class ReplaySource:
         packed.mkdir()
         path = fetch(content, objects, packed, settings).path
         try:
-            with open_archive(path, archive_format(path) or "", None, settings) as archive:
+            with open_member(path, archive_format(path) or "", number, settings) as archive:
                 return spool(archive.chunks(number), folder / "raw")
         except KeyError as error:
             raise FileRefusedError.for_code(Code.REPLAY_IMPOSSIBLE, "archive", key=content.object_key) from error

@@ -4,8 +4,8 @@ The ledger is updated last, so a move that was interrupted is repeated. Loaded f
 failed/<stage>_failed/, each into a folder named by its file_id, so that no file can overwrite another. Leftovers of a
 dead worker (staging table, reject file, spool folder) are removed.
 
-A member of an archive is settled once its archive has an outcome. It stays in the archive; if it is refused, a copy of
-it goes to failed/.
+A member of an archive is settled once its archive has an outcome, and before it. It stays in the archive; if it is
+refused, a copy of it goes to failed/.
 """
 
 from __future__ import annotations
@@ -103,26 +103,47 @@ def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
         left = staging_left(stores.connection) if entries else []
     reports = {entry.file_id: _report(entry, stores.ledger) for entry in entries}
     targets = _targets(entries, stores.ledger)
-    with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
-        moves = [
-            (entry, pool.submit(_move, entry, targets[entry.file_id], reports[entry.file_id], stores))
-            for entry in entries
-        ]
-        for entry, move in moves:
-            try:
-                target = move.result()
-                with warehouse_errors():
-                    _drop_staging_of(entry, left, stores.connection)
-                stores.ledger.settled(entry.file_id, target)
-            except Exception as error:
-                log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.shown_key, error)
-                settled.failures.append(error)
-                with suppress(PipelineError):
-                    postpone_move(stores.connection, entry.file_id)
-                continue
-            status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
-            settled.counts[status] = settled.counts.get(status, 0) + 1
+    work = _Moves(stores, settled, reports, targets, left)
+    # What is left of an archive in incoming/ starts the next run: so it is moved behind its members.
+    held = work.settle([entry for entry in entries if entry.parent_file_id is not None])
+    work.settle([entry for entry in entries if entry.parent_file_id is None and entry.file_id not in held])
     return settled
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """Moves files and notes that, several at once. `reports` and `targets` are by file_id; `left` as `staging_left`."""
+
+    stores: Stores
+    settled: Settled
+    reports: dict[int, dict[str, Any] | None]
+    targets: dict[int, str]
+    left: list[str]
+
+    def settle(self, entries: list[FileEntry]) -> set[int]:
+        """Settle these entries; the ids of the archives with members that could not be moved."""
+        stores, settled, held = self.stores, self.settled, set()
+        with ThreadPoolExecutor(_MOVES_AT_ONCE) as pool:
+            moves = [
+                (entry, pool.submit(_move, entry, self.targets[entry.file_id], self.reports[entry.file_id], stores))
+                for entry in entries
+            ]
+            for entry, move in moves:
+                try:
+                    target = move.result()
+                    with warehouse_errors():
+                        _drop_staging_of(entry, self.left, stores.connection)
+                    stores.ledger.settled(entry.file_id, target)
+                except Exception as error:
+                    log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.shown_key, error)
+                    settled.failures.append(error)
+                    held.add(entry.parent_file_id or 0)
+                    with suppress(PipelineError):
+                        postpone_move(stores.connection, entry.file_id)
+                    continue
+                status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
+                settled.counts[status] = settled.counts.get(status, 0) + 1
+        return held
 
 
 def _targets(entries: list[FileEntry], ledger: Ledger) -> dict[int, str]:

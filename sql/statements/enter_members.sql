@@ -13,6 +13,15 @@ resumed AS (
     WHERE entry.parent_file_id = archive.file_id AND entry.settled_at IS NULL AND entry.run_id <> archive.run_id
 ),
 
+-- The pattern of the contract may not choose a member any more.
+canceled AS (
+    UPDATE ops.file_ingestion_log AS entry SET reload_requested_at = NULL
+    FROM archive
+    WHERE
+        entry.parent_file_id = archive.file_id AND entry.settled_at IS NOT NULL
+        AND entry.reload_requested_at IS NOT NULL AND NOT entry.member_number = any(%(numbers)s::integer[])
+),
+
 -- A refused member counts as written now, as a refused file does that is moved back to incoming/.
 reopened AS (
     UPDATE ops.file_ingestion_log AS entry SET
@@ -31,7 +40,7 @@ reopened AS (
     FROM archive
     WHERE
         entry.parent_file_id = archive.file_id AND entry.settled_at IS NOT NULL
-        AND entry.reload_requested_at IS NOT NULL
+        AND entry.reload_requested_at IS NOT NULL AND entry.member_number = any(%(numbers)s::integer[])
 ),
 
 entered AS (

@@ -1,5 +1,6 @@
 -- Note a failure. Known values stay; they are changed only where new ones are given. The members of an archive that are
--- not decided fail with it, and are read again with it.
+-- not decided fail with it, and are read again with it. A duplicate is never read again, and nor are its members. The
+-- caller has locked the entry in an earlier statement.
 WITH noted AS (
     UPDATE ops.file_ingestion_log SET
         status = %(status)s, stage = 'settle', error_code = %(code)s, error_message = %(message)s,
@@ -15,11 +16,19 @@ WITH noted AS (
 members AS (
     UPDATE ops.file_ingestion_log AS member SET
         status = %(status)s, stage = 'settle', error_code = %(code)s, error_message = %(message)s,
-        reload_requested_at = clock_timestamp()
+        reload_requested_at = CASE WHEN %(status)s <> 'duplicate' THEN clock_timestamp() END
     FROM noted
     WHERE
         member.parent_file_id = noted.file_id AND member.settled_at IS NULL
         AND member.status IN ('claimed', 'validated', 'processed')
+),
+
+canceled AS (
+    UPDATE ops.file_ingestion_log AS member SET reload_requested_at = NULL
+    FROM noted
+    WHERE
+        member.parent_file_id = noted.file_id AND member.settled_at IS NOT NULL
+        AND member.reload_requested_at IS NOT NULL AND %(status)s = 'duplicate'
 )
 
 SELECT file_id FROM noted;

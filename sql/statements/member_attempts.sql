@@ -1,4 +1,12 @@
--- How often workers have begun the members of an archive: so many attempts of the archive ended in a member, at most.
-SELECT coalesce(sum(attempts), 0)::integer AS attempts
+-- How many attempts of an archive ended in one of its members, at most: those that did not end with its outcome.
+SELECT
+    coalesce(
+        sum(
+            CASE
+                WHEN status IN ('claimed', 'validated', 'processed') OR error_code = 'worker-died' THEN attempts
+                ELSE greatest(attempts - 1, 0)
+            END
+        ), 0
+    )::integer AS attempts
 FROM ops.file_ingestion_log
 WHERE parent_file_id = %(file_id)s;

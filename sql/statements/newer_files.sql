@@ -8,8 +8,19 @@ WITH RECURSIVE own AS (
         modified_at,
         replay_of,
         object_key COLLATE "C" AS sorted_key
-    FROM ops.file_ingestion_log
-    WHERE file_id = %(file_id)s AND (reloads > 0 OR replay_of IS NOT NULL)
+    FROM ops.file_ingestion_log AS entry
+    WHERE
+        file_id = %(file_id)s
+        AND (
+            reloads > 0 OR replay_of IS NOT NULL
+            -- A member that is first loaded with an archive that is loaded again is as old as that.
+            OR EXISTS (
+                SELECT FROM ops.file_ingestion_log AS archive
+                WHERE
+                    archive.file_id = entry.parent_file_id AND archive.reloads > 0
+                    AND archive.modified_at = entry.modified_at
+            )
+        )
 ),
 
 replayed AS (

@@ -25,9 +25,13 @@ counted AS (
     SELECT
         min(same_file.file_id) AS content_id,
         count(*) AS next_number,
-        bool_or(entry.settled_at IS NULL OR entry.reload_requested_at IS NOT NULL) AS is_in_flight
+        bool_or(
+            entry.settled_at IS NULL OR entry.reload_requested_at IS NOT NULL
+            OR (archive.file_id IS NOT NULL AND archive.settled_at IS NULL) OR archive.reload_requested_at IS NOT NULL
+        ) AS is_in_flight
     FROM same_file
     INNER JOIN ops.file_ingestion_log AS entry ON same_file.file_id = entry.file_id
+    LEFT JOIN ops.file_ingestion_log AS archive ON entry.parent_file_id = archive.file_id
 )
 
 SELECT

@@ -10,22 +10,32 @@ finds that.
 
 from __future__ import annotations
 
-import io
 import stat
 import tarfile
 import unicodedata
 import zipfile
 import zlib
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
 from include.contracts.file_patterns import pattern_regex
 from include.errors import Code, visible
-from include.ingestion.compression import CHUNK_BYTES, DAMAGES, compression_of, damaged, expanded, open_expanded
+from include.ingestion.compression import (
+    CHUNK_BYTES,
+    DAMAGES,
+    Expected,
+    compression_of,
+    damaged,
+    expanded,
+    open_bzip2,
+    open_expanded,
+)
 from include.ingestion.expansion import allowed_bytes, bounded
 from include.ingestion.fetch import spool
+from include.ingestion.readers.archive_limits import BoundedReads, HeaderReads, check_entries
 from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
@@ -36,12 +46,9 @@ if TYPE_CHECKING:
 
     Opener = Callable[[], IO[bytes]]
 
-MOST_ENTRIES = 10_000
 MOST_NAME_BYTES = 1024
 _ZIPS = (b"PK\x03\x04", b"PK\x05\x06")
 _BLOCK = 512
-# Of one read: the directory of a ZIP and the extended headers of a TAR come in one piece, as large as the file says.
-_MOST_READ = 16 * 1024**2
 _IS_ENCRYPTED, _IS_ENCRYPTED_STRONGLY = 1, 64
 _READ_METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2}
 _ERRORS = (
@@ -164,13 +171,32 @@ def open_archive(path: Path, kind: str, pattern: str | None, settings: IngestSet
     """
     limit = allowed_bytes(path.stat().st_size, settings)
     with ExitStack() as stack:
-        if kind == "zip":
-            archive = _open_zip(path, settings, stack)
-        else:
-            archive = _open_tar(_expanded_tar(path, kind, limit), kind, limit, stack)
+        archive = _opened(path, kind, settings, stack)
         archive = replace(archive, members=_judged(archive.members.values(), pattern, settings))
         _check_wanted(archive, pattern, limit)
         yield archive
+
+
+@contextmanager
+def open_member(path: Path, kind: str, number: int, settings: IngestSettings) -> Iterator[Archive]:
+    """Open an archive for one of its members, whatever the others are.
+
+    Raises:
+        KeyError: it has no such member.
+        FileRefusedError: as `open_archive`.
+        RetryableError: the disk is full.
+    """
+    with ExitStack() as stack:
+        archive = _opened(path, kind, settings, stack)
+        yield replace(archive, members=_judged([archive.members[number]], None, settings))
+
+
+def _opened(path: Path, kind: str, settings: IngestSettings, stack: ExitStack) -> Archive:
+    """The open archive with all of its members, which are not judged."""
+    if kind == "zip":
+        return _open_zip(path, settings, stack)
+    limit = allowed_bytes(path.stat().st_size, settings)
+    return _open_tar(_expanded_tar(path, kind, limit), kind, limit, stack)
 
 
 def _check_wanted(archive: Archive, pattern: str | None, limit: int) -> None:
@@ -242,29 +268,13 @@ def _too_large(size: int, limit: int) -> FileRefusedError:
     return FileRefusedError.for_code(Code.ARCHIVE_BOMB, "member", size=size, limit=limit)
 
 
-class _BoundedReads(io.FileIO):
-    """A file that refuses to read too much at once."""
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        wanted = size if size is not None and size >= 0 else self._left()
-        if wanted > _MOST_READ:
-            raise FileRefusedError.for_code(Code.ARCHIVE_BOMB, "members", limit=MOST_ENTRIES, most=_MOST_READ)
-        return super().read(wanted) or b""
-
-    def _left(self) -> int:
-        at = self.tell()
-        end = self.seek(0, io.SEEK_END)
-        self.seek(at)
-        return end - at
-
-
 # --- ZIP
 
 
 def _is_plain_zip(path: Path) -> bool:
     """Whether a ZIP file can be opened and is no document of an office program, such as a workbook."""
     try:
-        with _BoundedReads(path) as file, zipfile.ZipFile(file) as archive:
+        with BoundedReads(path) as file, zipfile.ZipFile(file) as archive:
             names = set(archive.namelist())
     except _ERRORS:
         return False  # the reader of workbooks reports it
@@ -274,13 +284,12 @@ def _is_plain_zip(path: Path) -> bool:
 
 def _open_zip(path: Path, settings: IngestSettings, stack: ExitStack) -> Archive:
     try:
-        file = stack.enter_context(_BoundedReads(path))
+        file = stack.enter_context(BoundedReads(path))
         archive = stack.enter_context(zipfile.ZipFile(file))
     except _ERRORS as error:
         raise _damaged("ZIP", error) from error
     entries = archive.infolist()
-    if len(entries) > MOST_ENTRIES:
-        raise FileRefusedError.for_code(Code.ARCHIVE_BOMB, "members", limit=MOST_ENTRIES, most=_MOST_READ)
+    check_entries(len(entries))
     if entries and min(entry.header_offset for entry in entries) > 0:
         # The bytes before belong to another archive, whose members the directory does not name.
         raise _damaged("ZIP", "its directory does not name the first member")
@@ -291,8 +300,17 @@ def _open_zip(path: Path, settings: IngestSettings, stack: ExitStack) -> Archive
             continue
         # `filename` ends at a NUL.
         members[number] = Member(number, entry.orig_filename, entry.file_size, _zip_refusal(entry, settings))
-        openers[number] = partial(archive.open, entry)
+        is_bzip2 = entry.compress_type == zipfile.ZIP_BZIP2
+        openers[number] = partial(_open_bzip2, archive, entry) if is_bzip2 else partial(archive.open, entry)
     return Archive("zip", members, openers)
+
+
+def _open_bzip2(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> IO[bytes]:
+    """A member for reading. `zipfile` itself expands all that it has read of bzip2 at once, in memory."""
+    compressed = copy(entry)  # opened as if its compressed bytes were its content, which has no checksum
+    compressed.compress_type, compressed.file_size = zipfile.ZIP_STORED, entry.compress_size
+    del compressed.CRC
+    return open_bzip2(archive.open(compressed), Expected(entry.file_size, entry.CRC))
 
 
 def _zip_refusal(entry: zipfile.ZipInfo, settings: IngestSettings) -> FileRefusedError | None:
@@ -328,14 +346,10 @@ def _expanded_tar(path: Path, kind: str, limit: int) -> Path:
 def _open_tar(path: Path, kind: str, limit: int, stack: ExitStack) -> Archive:
     members: dict[int, Member] = {}
     openers: dict[int, Opener] = {}
-    file = stack.enter_context(_BoundedReads(path))
+    file = stack.enter_context(HeaderReads(path))
     try:
         archive = stack.enter_context(tarfile.TarFile(fileobj=file, encoding="utf-8", errors="surrogateescape"))
-        number = 0
-        while (entry := archive.next()) is not None:
-            number += 1
-            if number > MOST_ENTRIES:
-                raise FileRefusedError.for_code(Code.ARCHIVE_BOMB, "members", limit=MOST_ENTRIES, most=_MOST_READ)
+        for number, entry in enumerate(file.entries(archive), start=1):
             if entry.size < 0:
                 raise _damaged("TAR", f"entry {number} has a negative size")
             if not entry.isdir():
@@ -355,7 +369,7 @@ def _tar_refusal(entry: tarfile.TarInfo, limit: int) -> FileRefusedError | None:
     return _too_large(entry.size, limit) if entry.size > limit else None
 
 
-def _check_end(file: io.FileIO, offset: int) -> None:
+def _check_end(file: HeaderReads, offset: int) -> None:
     """Check that the list of members ends with the end of the archive, and not with a header that cannot be read.
 
     Raises:

@@ -27,7 +27,8 @@ class Archived:
     """A loaded file: its entry, the key under which it was dropped, and its key in processed/.
 
     `requested_etag` is that of the object if an earlier call has requested the reload and was stopped. Of an archive
-    that is read again for some refused members, `members` has their ids; None stands for all members that are loaded.
+    that is read again for some refused members, `members` has their ids; None stands for all members that are loaded,
+    or with `only_last` for the one that was loaded last.
     """
 
     file_id: int
@@ -37,6 +38,7 @@ class Archived:
     rows: int
     requested_etag: str | None = None
     members: tuple[int, ...] | None = None
+    only_last: bool = False
 
 
 def archived(connection: Connection, dataset: str, bucket: str, file_ids: Sequence[int] | None) -> list[Archived]:
@@ -89,7 +91,7 @@ def _notes(file: Archived, mover: BackMover, connection: Connection) -> Notes:
             if connection.execute(statement("request_reload"), values).rowcount != 1:
                 return False
             members = None if file.members is None else list(file.members)
-            connection.execute(statement("reload_members"), {"file_id": file.file_id, "members": members})
+            note("reload_members", {"members": members, "only_last": file.only_last})
             return True
 
     def moved() -> None:

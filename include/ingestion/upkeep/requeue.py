@@ -13,10 +13,12 @@ from include.ingestion.records import Status
 from include.ingestion.upkeep.move_back import BackMover, Notes, Requeued
 from include.ingestion.upkeep.reload import archived, reload
 from include.stores.object_moves import remove_own
+from include.stores.sql_text import statement
+from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from include.ingestion.ledger import Ledger, Quarantined
-    from include.stores.object_store import ObjectStore
+    from include.stores.object_store import ObjectInfo, ObjectStore
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     moved to cold storage, stays too.
 
     A member of an archive is read again from there: the archive is moved back to incoming/, and only the chosen members
-    are ingested.
+    are ingested. Members of an archive that is in quarantine itself come with it, and wait until it is chosen.
 
     Args:
         selection: which files.
@@ -54,13 +56,16 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
     statuses = [Status.failed_in(stage) for stage in stages]
     mover = BackMover(bucket, objects)
     members: dict[int, list[Quarantined]] = {}
+    files: list[Quarantined] = []
     for found in ledger.quarantined(selection.dataset, bucket, statuses, selection.file_ids):
-        dataset, object_key, settled_key = found.dataset, found.object_key, found.settled_key
-        if not has_name(settled_key, selection.name or "*"):
+        if not has_name(found.settled_key, selection.name or "*"):
             continue
         if found.parent_file_id is not None:
             members.setdefault(found.parent_file_id, []).append(found)
-            continue
+        else:
+            files.append(found)
+    for found in files:
+        dataset, object_key, settled_key = found.dataset, found.object_key, found.settled_key
         name = settled_key.rsplit("/", maxsplit=1)[-1]
         if settled_key == object_key:  # the store refused to serve it, so it never left
             ledger.requeue(bucket, settled_key)
@@ -68,9 +73,38 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
             continue
         prefix = incoming_prefix(dataset)
         target = object_key if object_key.startswith(prefix) or dataset not in known else prefix + name
-        reopened = Notes(was_moved=lambda there: there is not None, done=partial(ledger.requeue, bucket, settled_key))
-        mover.move(settled_key, target, reopened)
+        notes = Notes(
+            was_moved=lambda there: there is not None,
+            before=partial(_request_members, members.pop(found.file_id, []), ledger),
+            done=partial(_note_requeued, found, bucket, objects, ledger),
+        )
+        mover.move(settled_key, target, notes)
     return mover.result() + _requeue_members(members, bucket, objects, ledger)
+
+
+def _request_members(chosen: list[Quarantined], ledger: Ledger, _: ObjectInfo) -> bool:
+    """Request to read these members again with their archive."""
+    if chosen:
+        ids = [member.file_id for member in chosen]
+        values = {"file_id": chosen[0].parent_file_id, "members": ids, "only_last": False}
+        with warehouse_errors():
+            ledger.connection.execute(statement("reload_members"), values)
+    return True
+
+
+def _note_requeued(file: Quarantined, bucket: str, objects: ObjectStore, ledger: Ledger) -> None:
+    """Note that a file was moved. What lies in failed/ of members that come with it is of the attempt before."""
+    with warehouse_errors():
+        rows = ledger.connection.execute(statement("reread_members"), {"file_id": file.file_id}).fetchall()
+    for (key,) in rows:
+        _remove_copies(key, bucket, objects)
+        ledger.requeue(bucket, key)
+    ledger.requeue(bucket, file.settled_key)
+
+
+def _remove_copies(key: str, bucket: str, objects: ObjectStore) -> None:
+    for copy in (key, key + REPORT, key + REJECTS):
+        remove_own(objects, bucket, copy)
 
 
 def _requeue_members(
@@ -83,14 +117,13 @@ def _requeue_members(
         found = archived(ledger.connection, chosen[0].dataset, bucket, [archive_id])
         if not found:
             archive = ledger.read(archive_id)
-            in_flight = archive is not None and not archive.has_outcome
-            total += Requeued((), (), keys) if in_flight else Requeued((), keys)
+            is_gone = archive is None or archive.status in {Status.ARCHIVED, Status.DUPLICATE}
+            total += Requeued((), keys) if is_gone else Requeued((), (), keys)
             continue
         wanted = [replace(one, members=tuple(member.file_id for member in chosen)) for one in found]
         done = reload(wanted, bucket, objects, ledger.connection)
         for key in keys if done.keys else ():
-            for copy in (key, key + REPORT, key + REJECTS):
-                remove_own(objects, bucket, copy)
+            _remove_copies(key, bucket, objects)
         total += done
     return total
 

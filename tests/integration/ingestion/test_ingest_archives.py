@@ -6,6 +6,8 @@ import gzip
 import subprocess
 import sys
 import tarfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -18,19 +20,26 @@ from filegate_command import COLUMNS, Filegate
 from include.contracts.catalog import read_catalog
 from include.contracts.dialect import Dialect
 from include.contracts.model import ErrorBudget
-from include.errors import Code, RetryableError
+from include.errors import Code, RetryableError, Stage
 from include.ingestion import pipeline as stages
 from include.ingestion.ledger import Ledger
+from include.ingestion.readers.archive import Archive
 from include.ingestion.records import AirflowRun
+from include.ingestion.upkeep.reload import archived, reload
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.ingestion.upkeep.sweep import sweep
 from include.settings import CONTRACTS_DIR
+from include.stores.object_store import ObjectStore
 from tests.archive_files import encrypted, entry, tarred, zipped, zipped_link
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from conftest import MakePipeline
     from ingest_pipeline import Pipeline, Row
 
+    from include.ingestion.attempt import Attempt
+    from include.ingestion.records import FileEntry
     from local.supervisor.platform import Platform
 
 pytestmark = pytest.mark.integration
@@ -357,20 +366,56 @@ def test_next_run_settles_an_archive_whose_settle_task_was_killed(things: Pipeli
     assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
 
 
+def test_archive_stays_in_incoming_until_each_of_its_members_is_settled(
+    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = "nothing,here\n"
+    key = things.put("week.zip", zipped(("a.csv", body("a")), ("c.csv", bad)))
+    things.ingest(things.claim())
+    put = ObjectStore.put
+
+    def fail(objects: ObjectStore, bucket: str, to: str, *values: object) -> None:
+        if to.endswith("c.csv.report.json"):
+            raise RetryableError(Code.BUCKET_UNAVAILABLE, reason="gone")
+        put(objects, bucket, to, *values)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ObjectStore, "put", fail)
+        with pytest.raises(RetryableError):
+            things.settle()
+    assert things.keys("incoming/") == [key], "its sensor starts the next run"
+    [archive] = things.entries(key)
+    assert archive["status"] == "loaded"
+    assert members(things, archive)["a.csv"]["status"] == "archived"
+    assert things.run().files == {}
+    [archive] = things.entries(key)
+    assert_decided(things, archive)
+    assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
+
+
+@pytest.mark.parametrize("stage", ["spool", "validate"])
 def test_member_that_kills_its_worker_is_refused_and_the_others_are_loaded(
-    make_pipeline: MakePipeline, platform: Platform, monkeypatch: pytest.MonkeyPatch
+    make_pipeline: MakePipeline, platform: Platform, monkeypatch: pytest.MonkeyPatch, stage: str
 ) -> None:
     pipeline = make_pipeline(settings={"max_attempts": 2})
     Filegate(platform, pipeline).write_contract()
     key = pipeline.put("week.zip", zipped(("a.csv", body("a")), ("b.csv", body("b")), ("c.csv", body("c"))))
-    original = stages.validate
+    original, chunks = stages.validate, Archive.chunks
 
     def validate(attempt: object, raw: object) -> object:
         if attempt.entry.name == "b.csv":  # type: ignore[attr-defined]
             raise _Stopped
         return original(attempt, raw)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stages, "validate", validate)
+    def read(archive: Archive, number: int) -> Iterator[bytes]:
+        if archive.members[number].path == "b.csv":
+            raise _Stopped
+        return chunks(archive, number)
+
+    if stage == "spool":
+        monkeypatch.setattr(Archive, "chunks", read)
+    else:
+        monkeypatch.setattr(stages, "validate", validate)
     for _ in range(2):
         with pytest.raises(_Stopped):
             pipeline.ingest(pipeline.claim())
@@ -381,8 +426,25 @@ def test_member_that_kills_its_worker_is_refused_and_the_others_are_loaded(
     assert {path: member["status"] for path, member in found.items()} == {
         "a.csv": "archived", "b.csv": "validation_failed", "c.csv": "archived"
     }  # fmt: skip
-    assert found["b.csv"]["error_code"] == "worker-died"
-    assert pipeline.read(found["b.csv"]["settled_key"]) == body("b").encode()
+    # Its content stays in the archive alone: a worker that copied it could die again.
+    assert_member_refused(pipeline, found["b.csv"], "worker-died", None)
+
+
+def test_archive_that_kills_its_worker_behind_its_members_is_refused(
+    make_pipeline: MakePipeline, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipeline = make_pipeline(settings={"max_attempts": 2})
+    Filegate(platform, pipeline).write_contract()
+    key = pipeline.put("week.zip", zipped(*((f"{one}.csv", body(one)) for one in "abcd")))
+    monkeypatch.setattr(stages, "keep_refused", lambda *_: (_ for _ in ()).throw(_Stopped))
+    for _ in range(2):
+        with pytest.raises(_Stopped):
+            pipeline.ingest(pipeline.claim())
+    pipeline.run()
+    [archive] = pipeline.entries(key)
+    pipeline.assert_refused(archive, "worker-died")
+    assert {member["status"] for member in members(pipeline, archive).values()} == {"archived"}
+    pipeline.assert_tidy()
 
 
 def test_archive_that_kills_its_worker_is_refused(
@@ -486,6 +548,95 @@ def test_archive_without_a_contract_is_refused_with_its_undecided_members(things
     assert_decided(things, archive)
     assert_member_loaded(things, archive, "a.csv", inserted=2)
     assert_member_loaded(things, archive, "b.csv", inserted=2)
+
+
+@pytest.mark.parametrize("chosen", ["all", "archive", "member"])
+def test_archive_that_failed_with_its_members_is_requeued_with_them(things: Pipeline, chosen: str) -> None:
+    key = things.put("week.zip", zipped(("a.csv", body("a")), ("b.csv", "no,no\n1,2\n"), ("c.csv", body("c"))))
+    (batch,) = things.claim()
+    die_at("third member refused", things, batch)  # it is the second one here
+    with things.stores() as stores:
+        sweep(lambda: read_catalog(CONTRACTS_DIR), stores, AirflowRun("sweep", "1"), things.settings)
+    [archive] = things.entries(key)
+    before = members(things, archive)
+    assert [member["error_code"] for member in before.values()] == [None, "missing-columns", "unknown-dataset"]
+    if chosen == "member":
+        result = requeued(things, before["c.csv"]["file_id"])
+        assert result.waiting == (before["c.csv"]["settled_key"],)  # type: ignore[attr-defined]
+        assert members(things, archive) == before
+        return
+    ids = () if chosen == "archive" else [member["file_id"] for member in before.values()]
+    result = requeued(things, archive["file_id"], *ids)
+    assert (result.keys, result.missing, result.waiting) == ((key,), (), ())  # type: ignore[attr-defined]
+    assert bool(things.keys("failed/")) == (chosen == "archive"), "the report of the member that was not chosen"
+    things.run()
+    [archive] = things.entries(key)
+    things.assert_archived(archive)
+    again = members(things, archive)
+    assert [member["status"] for member in again.values()] == ["archived", "validation_failed", "archived"]
+    assert again["a.csv"] == before["a.csv"]
+    assert (again["b.csv"] == before["b.csv"]) == (chosen == "archive")
+    assert things.report(again["b.csv"])["code"] == "missing-columns"
+    assert not [one for one in things.keys("failed/") if f"/{again['c.csv']['file_id']}/" in one]
+
+
+def test_archive_that_is_refused_while_its_members_are_entered_fails_with_them(
+    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = things.put("week.zip", zipped(*BOTH))
+    batches = things.claim()
+    original = stages.enter_members
+
+    def refuse(archive: FileEntry) -> None:
+        with things.stores() as stores:
+            stores.ledger.failed(
+                archive.file_id, archive.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, "No contract has this dataset."
+            )
+
+    def entered(attempt: Attempt, *values: object) -> object:
+        with ThreadPoolExecutor(1) as pool:
+            with attempt.stores.connection.transaction():
+                found = original(attempt, *values)  # type: ignore[arg-type]
+                refused = pool.submit(refuse, attempt.entry)
+                while not things.sql("SELECT pid FROM pg_locks WHERE NOT granted"):
+                    assert not refused.done(), refused.exception()
+                    time.sleep(0.05)
+            refused.result()
+        return found
+
+    monkeypatch.setattr(stages, "enter_members", entered)
+    assert things.ingest(batches).files == {"stale attempt": 1}
+    things.settle()
+    [archive] = things.entries(key)
+    things.assert_refused(archive, "unknown-dataset")
+    assert [member["error_code"] for member in members(things, archive).values()] == ["unknown-dataset"] * 2
+    things.assert_tidy()
+
+
+@pytest.mark.parametrize("point", ["reload", "begun"])
+def test_members_of_a_duplicate_are_not_read_again(things: Pipeline, point: str) -> None:
+    content = zipped(*BOTH, ("c.csv", "no,no\n1,2\n"))
+    key = things.put("1.zip", content)
+    batches = things.claim()
+    if point == "reload":
+        things.ingest(batches)
+        things.settle()
+        [archive] = things.entries(key)
+        with things.stores() as stores:
+            found = archived(stores.connection, things.contract.dataset, things.bucket, [archive["file_id"]])
+            reload(found, things.bucket, things.objects, stores.connection)
+        batches = things.claim()
+    else:
+        die_at("second member begun", things, batches[0])
+    other = things.put("2.zip", content)
+    things.claim()
+    things.ingest([[things.entries(other)[0]["file_id"]]])
+    things.ingest(batches)
+    things.settle()
+    [archive] = things.entries(key)
+    assert archive["status"] == "duplicate"
+    assert {member["reload_requested_at"] for member in members(things, archive).values()} == {None}
+    things.assert_tidy()
 
 
 def test_stale_worker_of_an_archive_changes_nothing(things: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -665,6 +816,73 @@ def test_reload_of_an_archive_loads_its_members_again(filegate: Filegate, pipeli
     assert newer["status"] == "archived"
     alone = filegate("reload", pipeline.contract.dataset, "--file", found["a.csv"]["file_id"], "--yes")
     assert "not an archived file" in alone.stderr, "a member comes with its archive"
+
+
+def reloaded(pipeline: Pipeline, archive: Row) -> Row:
+    """Load an archive again; its entry."""
+    with pipeline.stores() as stores:
+        dataset, connection = pipeline.contract.dataset, stores.connection
+        found = archived(connection, dataset, pipeline.bucket, [archive["file_id"]])
+        assert reload(found, pipeline.bucket, pipeline.objects, connection).keys == (archive["object_key"],)
+    pipeline.run()
+    return pipeline.entry(archive["file_id"])
+
+
+def test_member_that_a_wider_pattern_adds_at_a_reload_is_as_old_as_its_archive(
+    filegate: Filegate, pipeline: Pipeline
+) -> None:
+    filegate.write_contract(newest_by=None)
+    everything = pipeline.contract
+    pipeline.contract = replace(everything, dialect=Dialect(member="b*"))
+    archive = pipeline.send("1.zip", zipped(("a.csv", body("x", "y", amount=1)), ("b.csv", body("z"))))
+    pipeline.send("2.csv", body("x", amount=2))
+    pipeline.contract = everything
+    archive = reloaded(pipeline, archive)
+    assert_decided(pipeline, archive)
+    assert members(pipeline, archive)["a.csv"]["status"] == "archived"
+    assert {row["id"]: row["amount"] for row in pipeline.rows()} == {"x": 2, "y": 1, "z": 1}
+    later = pipeline.send("3.csv", body("x", amount=2))
+    assert later["status"] == "duplicate", "2.csv is still the newest file"
+
+
+def test_refused_member_of_a_reload_that_the_pattern_leaves_out_is_not_read(things: Pipeline) -> None:
+    archive = things.send("week.zip", zipped(("a.csv", "no,no\n1,2\n"), ("b.csv", body("b"))))
+    before = members(things, archive)
+    requeued(things, before["a.csv"]["file_id"])
+    things.contract = replace(things.contract, dialect=Dialect(member="b*"))
+    things.run()
+    [archive] = things.entries(archive["object_key"])
+    assert_decided(things, archive)
+    assert members(things, archive) == before, "no request is left"
+    assert archive["members_passed_over"] == 1
+
+
+def test_reload_of_an_archive_of_snapshots_loads_the_last_one(filegate: Filegate, pipeline: Pipeline) -> None:
+    filegate.write_contract(newest_by=None, mode="snapshot", deletes="hard", maxDeleteShare=1)
+    packed = (("a.csv", body("a")), ("b.csv", body("b")), ("c.csv", "no,no\n1,2\n"))
+    archive = pipeline.send("week.zip", zipped(*packed))
+    done = filegate("reload", pipeline.contract.dataset, "--file", archive["file_id"], "--yes")
+    assert done.returncode == 0, done.stderr
+    pipeline.run()
+    [archive] = pipeline.entries(archive["object_key"])
+    assert_decided(pipeline, archive)
+    assert {path: (member["status"], member["reloads"]) for path, member in members(pipeline, archive).items()} == {
+        "a.csv": ("archived", 0), "b.csv": ("archived", 1), "c.csv": ("validation_failed", 0)
+    }  # fmt: skip
+    assert [row["id"] for row in pipeline.rows()] == ["b"]
+
+
+def test_replay_of_a_member_waits_for_the_reload_of_its_archive(filegate: Filegate, pipeline: Pipeline) -> None:
+    limited = (COLUMNS[0], "{name: amount, logicalType: integer, logicalTypeOptions: {maximum: 10}}", COLUMNS[2])
+    filegate.write_contract(*limited)
+    archive = pipeline.send("week.zip", zipped(("a.csv", body("a") + f"b,11,{AT.format(1)}\n"), ("b.csv", "no\n1\n")))
+    [member, refused] = members(pipeline, archive).values()
+    requeued(pipeline, refused["file_id"])
+    for _ in ("requested", "claimed"):
+        done = filegate("reprocess", "--rejects", "--file", member["file_id"])
+        assert (done.returncode, "replay-impossible" in done.stderr + done.stdout) == (1, True), done
+        pipeline.claim()
+    assert len(pipeline.entries()) == 3
 
 
 def test_rejected_rows_of_a_member_are_replayed_from_its_archive(filegate: Filegate, pipeline: Pipeline) -> None:

@@ -21,6 +21,7 @@ from include.ingestion.fetch import ObjectChangedError
 from include.ingestion.records import Status
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.stores.object_store import ObjectInfo, ObjectStore
+from include.stores.sql_text import statement
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -363,3 +364,24 @@ def test_content_is_not_called_a_duplicate_while_an_earlier_file_waits(
     unordered.ingest([[second], [third]])
     unordered.settle()
     assert value(unordered) == 1
+
+
+ENTER_MANY = (
+    "INSERT INTO ops.file_ingestion_log (dataset, bucket, object_key, etag, modified_at, status, settled_at, "
+    "rows_read, rows_inserted, rows_updated, rows_unchanged, rows_duplicate, rows_rejected) "
+    "SELECT dataset, bucket, object_key || number, etag, modified_at, 'archived', now(), 0, 0, 0, 0, 0, 0 "
+    "FROM ops.file_ingestion_log CROSS JOIN generate_series(1, 100000) AS many (number) WHERE file_id = %s"
+)
+
+
+def test_turn_of_a_file_is_found_by_indexes_in_a_long_ledger(unordered: Pipeline) -> None:
+    unordered.put("1.csv", "x")
+    ((file_id,),) = unordered.claim()
+    query = b"EXPLAIN " + statement("earlier_file")
+    with unordered.owner.transaction(force_rollback=True):
+        unordered.sql(ENTER_MANY, file_id)
+        unordered.sql("ANALYZE ops.file_ingestion_log")
+        with unordered.owner.cursor() as cursor:
+            plan = "\n".join(str(row) for row in cursor.execute(query, {"file_id": file_id}).fetchall())
+    assert "Seq Scan on file_ingestion_log" not in plan, plan
+    assert "Index Scan" in plan

@@ -5,6 +5,7 @@ import gzip
 import io
 import lzma
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -12,8 +13,9 @@ import pytest
 import zstandard
 
 from include.errors import Code
-from include.ingestion.readers import archive as reader
-from include.ingestion.readers.archive import Archive, archive_format, open_archive
+from include.ingestion.compression import CHUNK_BYTES
+from include.ingestion.readers import archive_limits
+from include.ingestion.readers.archive import Archive, archive_format, open_archive, open_member
 from include.ingestion.readers.detect import detect
 from include.ingestion.records import FileRefusedError
 from include.settings import IngestSettings
@@ -239,7 +241,7 @@ def test_sizes_are_limited(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pack", [zipped, tarred])
 def test_number_of_entries_is_limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, pack: object) -> None:
-    monkeypatch.setattr(reader, "MOST_ENTRIES", 3)
+    monkeypatch.setattr(archive_limits, "MOST_ENTRIES", 3)
     packed = [(f"{number}.csv", CSV) for number in range(4)]
     assert len(listed(tmp_path, pack(*packed[:3])).wanted) == 3  # type: ignore[operator]
     error = refusal(tmp_path, pack(*packed))  # type: ignore[operator]
@@ -247,11 +249,80 @@ def test_number_of_entries_is_limited(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_huge_header_is_not_read_into_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader, "_MOST_READ", 10_000)
+    monkeypatch.setattr(archive_limits, "_MOST_READ", 10_000)
     name = "x" * 20_000 + ".csv"
     assert refusal(tmp_path, tarred((name, CSV))).code is Code.ARCHIVE_BOMB
     packed = zipped(*((f"{number}{'y' * 200}.csv", CSV) for number in range(60)))
     assert refusal(tmp_path, packed).code is Code.ARCHIVE_BOMB
+
+
+def pax_entry(name: str, **pax: str) -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.pax_headers = pax
+    return info
+
+
+def header(kind: bytes, body: bytes) -> bytes:
+    """An extended header of a TAR with its content."""
+    info = tarfile.TarInfo("x")
+    info.type, info.size = kind, len(body)
+    return info.tobuf(tarfile.USTAR_FORMAT) + body.ljust(-(-len(body) // 512) * 512, b"\0")
+
+
+def sparse_header(continuations: int) -> bytes:
+    """A sparse file of GNU tar whose list of parts goes on in so many blocks; 1 byte of content."""
+    info = tarfile.TarInfo("sparse.csv")
+    info.type, info.size = tarfile.GNUTYPE_SPARSE, 512
+    head = bytearray(info.tobuf(tarfile.GNU_FORMAT))
+    head[386:482] = (b"%011o\0%011o\0" % (1, 1)) * 4
+    head[482:495] = b"\1%011o\0" % 512
+    head[148:156] = b"%06o\0 " % (sum(head[:148]) + sum(head[156:512]) + 8 * 32)
+    block = (b"%011o\0%011o\0" % (1, 1)) * 21
+    blocks = [block + bytes([number < continuations - 1]) + bytes(7) for number in range(continuations)]
+    return bytes(head) + b"".join(blocks) + bytes(512)
+
+
+XATTR = "SCHILY.xattr.user.x"
+TOO_LARGE_HEADERS = {
+    "name": tarred(("x" * 300_000, CSV)),
+    "attributes": tarred(pax_entry("a.csv", **{XATTR: "x" * 300_000})),
+    "headers-of-one-entry": header(tarfile.XHDTYPE, b"11 abc=1234\n") * 200 + PLAIN_TAR,
+    "headers-of-all": tarred(*(pax_entry(f"{number}.csv", **{XATTR: "x" * 200_000}) for number in range(200))),
+    "global-names": header(tarfile.XGLTYPE, b"".join(b"12 a%04d=12\n" % at for at in range(1_001))) + PLAIN_TAR,
+    "sparse-parts-of-one": sparse_header(200) + PLAIN_TAR,
+    "sparse-parts-of-all": sparse_header(90) * 60 + PLAIN_TAR,
+}
+
+
+@pytest.mark.parametrize("content", TOO_LARGE_HEADERS.values(), ids=TOO_LARGE_HEADERS)
+def test_tar_with_too_large_headers_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = written(tmp_path, content)
+    with (
+        pytest.raises(FileRefusedError, match="headers of an entry have more than") as caught,
+        open_archive(path, "tar", None, IngestSettings()),
+    ):
+        pass
+    assert caught.value.code is Code.ARCHIVE_BOMB
+
+
+def test_headers_of_a_tar_are_not_kept_in_memory(tmp_path: Path) -> None:
+    packed = [pax_entry(f"{number}.csv", **{XATTR: "x" * 100_000}) for number in range(200)]
+    path = written(tmp_path, tarred(*packed))
+    tracemalloc.start()
+    try:
+        with open_archive(path, "tar", None, IngestSettings()) as archive:
+            assert len(archive.members) == 200
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024**2
+
+
+def test_ordinary_extended_headers_are_read(tmp_path: Path) -> None:
+    packed = [(f"{'folder/' * 40}{number}.csv", CSV) for number in range(2_000)]
+    content = header(tarfile.XGLTYPE, b"52 comment=0123456789012345678901234567890123456789\n") + tarred(*packed)
+    assert set(codes(listed(tmp_path, content)).values()) == {None}
+    assert len(listed(tmp_path, content).wanted) == 2_000
 
 
 @pytest.mark.parametrize(
@@ -291,9 +362,61 @@ def test_member_that_is_larger_than_the_archive_says_is_refused(tmp_path: Path) 
         b"".join(archive.chunks(1))
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2], ids=["deflate", "bzip2"])
+def test_member_that_expands_far_is_read_in_bounded_memory(tmp_path: Path, method: int) -> None:
+    path = written(tmp_path, zipped(("a.csv", bytes(64 * 1024**2)), method=method))
+    limits = IngestSettings(max_expansion_ratio=2_000_000)
+    with open_archive(path, "zip", None, limits) as archive:
+        tracemalloc.start()
+        try:
+            assert sum(map(len, archive.chunks(1))) == 64 * 1024**2
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert peak < 6 * CHUNK_BYTES
+
+
+@pytest.mark.parametrize(
+    ("at", "words"), [(16, "Bad CRC-32"), (24, "not that in the directory")], ids=["checksum", "size"]
+)
+@pytest.mark.parametrize("change", [-1, 1])
+def test_member_of_bzip2_that_is_not_what_the_directory_says_is_refused(
+    tmp_path: Path, at: int, words: str, change: int
+) -> None:
+    content = bytearray(zipped(("a.csv", CSV), method=zipfile.ZIP_BZIP2))
+    content[content.index(b"PK\x01\x02") + at] += change
+    with (
+        open_archive(written(tmp_path, bytes(content)), "zip", None, LIMITS) as archive,
+        pytest.raises(FileRefusedError, match=words) as caught,
+    ):
+        b"".join(archive.chunks(1))
+    assert caught.value.code is Code.UNREADABLE_FILE
+
+
+def test_member_of_bzip2_that_is_cut_off_is_refused(tmp_path: Path) -> None:
+    content = bytearray(zipped(("a.csv", CSV), method=zipfile.ZIP_BZIP2))
+    content[content.index(b"PK\x01\x02") + 20] -= 4
+    with (
+        open_archive(written(tmp_path, bytes(content)), "zip", None, LIMITS) as archive,
+        pytest.raises(FileRefusedError, match="end of the stream is missing"),
+    ):
+        b"".join(archive.chunks(1))
+
+
 def test_content_of_a_member_with_an_unsafe_name_can_be_kept(tmp_path: Path) -> None:
     content = zipped(("../a.csv", CSV), ("b.csv", CSV), ("b.csv", b"id\n2\n"))
     assert read(tmp_path, content) == {"../a.csv": CSV, "b.csv": b"id\n2\n"}
+
+
+@pytest.mark.parametrize("pack", [zipped, tarred])
+def test_one_member_is_opened_whatever_the_others_are(tmp_path: Path, pack: object) -> None:
+    half = bytes(500 * 1024)
+    content = pack(("a", half), ("b", half), ("c.csv", CSV), ("d", half))  # type: ignore[operator]
+    path = written(tmp_path, content)
+    with open_member(path, archive_format(path) or "", 3, LIMITS) as archive:
+        assert b"".join(archive.chunks(3)) == CSV
+    with pytest.raises(KeyError), open_member(path, archive_format(path) or "", 5, LIMITS):
+        pass
 
 
 def test_sparse_file_is_read_with_its_zeros(tmp_path: Path) -> None:
