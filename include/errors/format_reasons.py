@@ -142,7 +142,7 @@ FORMAT_FILES = {
             "headers": Variant(
                 "The headers of an entry have more than {limit:,} bytes or {blocks} parts, or those of all entries "
                 "more than {most:,} bytes.",
-                "Write the archive anew, without extended attributes and sparse files.",
+                "Write the archive again, without extended attributes and sparse files.",
             ),
         },
     ),
