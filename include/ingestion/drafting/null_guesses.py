@@ -81,10 +81,10 @@ def detect_nulls(
     ]
     shown = [text for _, text in sorted(found, key=lambda one: one[0])]
     for name in names:
-        lost = {word: counts[word][name] for word in WORDS if word in chosen and name in counts[word]}
-        if lost and name not in wanted:
-            which = ", ".join(map(repr, lost))
-            notes[name] = f"{sum(lost.values()):,} of {totals[name]:,} values become empty, as nullValues has {which}"
+        emptied = {word: counts[word][name] for word in WORDS if word in chosen and name in counts[word]}
+        if emptied and name not in wanted:
+            which = ", ".join(map(repr, emptied))
+            notes[name] = f"{sum(emptied.values()):,} of {totals[name]:,} values become empty, as nullValues has {which}"
     more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
     return Nulls(Guess([word for word in WORDS if word in chosen], f"{', '.join(shown[:4])}{more}"), notes)
 
