@@ -84,7 +84,8 @@ def detect_nulls(
         emptied = {word: counts[word][name] for word in WORDS if word in chosen and name in counts[word]}
         if emptied and name not in wanted:
             which = ", ".join(map(repr, emptied))
-            notes[name] = f"{sum(emptied.values()):,} of {totals[name]:,} values become empty, as nullValues has {which}"
+            count = sum(emptied.values())
+            notes[name] = f"{count:,} of {totals[name]:,} values become empty, as nullValues has {which}"
     more = f" and {len(shown) - 4} more" if len(shown) > 4 else ""
     return Nulls(Guess([word for word in WORDS if word in chosen], f"{', '.join(shown[:4])}{more}"), notes)
 
