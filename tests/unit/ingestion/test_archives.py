@@ -286,7 +286,7 @@ XATTR = "SCHILY.xattr.user.x"
 TOO_LARGE_HEADERS = {
     "name": tarred(("x" * 300_000, CSV)),
     "attributes": tarred(pax_entry("a.csv", **{XATTR: "x" * 300_000})),
-    "headers-of-one-entry": header(tarfile.XHDTYPE, b"11 abc=1234\n") * 200 + PLAIN_TAR,
+    "headers-of-one-entry": header(tarfile.XHDTYPE, b"12 abc=1234\n") * 200 + PLAIN_TAR,
     "headers-of-all": tarred(*(pax_entry(f"{number}.csv", **{XATTR: "x" * 200_000}) for number in range(200))),
     "global-names": header(tarfile.XGLTYPE, b"".join(b"12 a%04d=12\n" % at for at in range(1_001))) + PLAIN_TAR,
     "sparse-parts-of-one": sparse_header(200) + PLAIN_TAR,
