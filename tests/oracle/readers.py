@@ -379,6 +379,8 @@ def _binary(content: bytes, contract: Contract) -> Source | None:
 
 def _of_avro(found: list[dict[str, Any]]) -> Source:
     """Records of texts and whole numbers, which count as those of JSON; their lines are their numbers."""
+    if found and not any(found):  # records without fields take no bytes, so a file can claim any number of them
+        raise FileRefused(Code.UNREADABLE_FILE)
     cells = [{name: Text(value) if type(value) is str else _raw(value) for name, value in row.items()} for row in found]
     return _source([Record(at, at, row) for at, row in enumerate(cells, 1)])
 
