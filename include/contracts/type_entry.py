@@ -52,12 +52,14 @@ class Draft:
         fits: for a column of texts.
         may_be_key: whether the draft may propose such a column as the key.
         is_version: whether texts of this type can be versions, such as 1.10, which must stay text.
+        needs_measure: whether one text must have a decimal mark or a signed exponent: 12E4 has neither.
     """
 
     declared: str = ""
     fits: tuple[Fit, ...] = ()
     may_be_key: bool = True
     is_version: bool = False
+    needs_measure: bool = False
 
 
 def _no_faults(*_: object) -> list[Fault]:
