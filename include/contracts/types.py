@@ -151,6 +151,7 @@ TYPES: dict[str, ColumnType] = {
                 (Fit(_matches(r"-?(0|[1-9]\d*)(\.\d+)?([eE][-+]?\d+)?")),),
                 may_be_key=False,
                 is_version=True,
+                needs_measure=True,
             ),
             samples=SampleKind.DECIMAL,
             examples=("0.25", "1e-3"),
