@@ -232,7 +232,7 @@ def _infer(column: NamedColumn, counts: _Counts) -> tuple[ColumnType, tuple[str,
     is_digits = kind.is_number and not counts.fraction and not (source.declared or source.kinds)
     if is_digits and is_code(column_name(words_apart(source.path or source.header))):
         return ColumnType.TEXT, (), ("digits of a code, which may begin with a zero in another file, so it stays text",)
-    if kind is ColumnType.FLOAT and not (counts.is_measured or source.declared or source.kinds):
+    if kind.draft.needs_measure and not (counts.is_measured or source.declared or source.kinds):
         return ColumnType.TEXT, (), ("text, as E without a decimal mark or a sign is one of part numbers, too",)
     return kind, formats, notes
 
