@@ -19,29 +19,28 @@ from include.errors import Code
 from include.errors.registry import message
 from include.ingestion.fetch import spool
 from include.ingestion.ledger import StaleAttemptError
-from include.ingestion.object_keys import fitting, member_key, rejects_key
+from include.ingestion.object_keys import fitting, member_key
 from include.ingestion.readers.archive import MOST_NAME_BYTES, archive_format
 from include.ingestion.records import DuplicateContentError, FileRefusedError
+from include.ingestion.rejects import StagedRejects
 from include.stores.sql_text import statement
 from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from include.ingestion.attempt import Attempt, Stores
+    from include.ingestion.attempt import Attempt
     from include.ingestion.readers.archive import Archive
-    from include.ingestion.records import FileEntry, Rejects, SpooledFile
+    from include.ingestion.records import FileEntry, SpooledFile
     from include.stores.warehouse import Connection
 
 
 @dataclass(frozen=True)
-class MemberSource:
-    """A member of an open archive; its reject file is kept under staging/ until it is settled."""
+class MemberSource(StagedRejects):
+    """A member of an open archive."""
 
-    entry: FileEntry
     number: int
     archive: Archive
-    stores: Stores
 
     def spool(self, folder: Path) -> SpooledFile:
         """Copy the member to the worker's disk.
@@ -56,14 +55,6 @@ class MemberSource:
         if (kind := archive_format(spooled.path)) is not None:
             raise FileRefusedError.for_code(Code.NESTED_ARCHIVE, format=f"a {kind.split(';')[0].upper()} archive")
         return spooled
-
-    def store_rejects(self, rejects: Rejects) -> None:
-        """Upload the reject file under staging/."""
-        if rejects.path:
-            self.stores.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
-
-    def publish_rejects(self, rejects: Rejects) -> None:
-        """Do nothing: `store_rejects` has uploaded the reject file."""
 
 
 def enter_members(attempt: Attempt, archive: Archive, sha256: str) -> list[tuple[int, int]]:

@@ -31,7 +31,7 @@ from include.ingestion.members import (
     note_decided,
     spent,
 )
-from include.ingestion.object_keys import clear_spool, rejects_key, spool_prefix
+from include.ingestion.object_keys import clear_spool, spool_prefix
 from include.ingestion.partitions import archive_identity, with_partition_values
 from include.ingestion.process import process
 from include.ingestion.readers.archive import archive_format, open_archive
@@ -43,6 +43,7 @@ from include.ingestion.records import (
     Rejects,
     SpooledFile,
 )
+from include.ingestion.rejects import StagedRejects
 from include.ingestion.replay import replay_source
 from include.ingestion.validate import validate
 
@@ -125,11 +126,9 @@ def ingest(
 
 
 @dataclass(frozen=True)
-class ObjectBatchSource:
-    """An object in the bucket; its reject file is kept under staging/ until the file is settled."""
+class ObjectBatchSource(StagedRejects):
+    """An object in the bucket."""
 
-    entry: FileEntry
-    stores: Stores
     settings: IngestSettings
 
     def spool(self, folder: Path) -> SpooledFile:
@@ -145,14 +144,6 @@ class ObjectBatchSource:
             if not has_members(self.entry, self.stores.connection):
                 raise
             raise FileRefusedError.for_code(Code.OBJECT_VANISHED, "archive") from error
-
-    def store_rejects(self, rejects: Rejects) -> None:
-        """Upload the reject file under staging/."""
-        if rejects.path:
-            self.stores.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
-
-    def publish_rejects(self, rejects: Rejects) -> None:
-        """Do nothing: `store_rejects` has uploaded the reject file."""
 
 
 @dataclass
@@ -215,7 +206,7 @@ def _ingest_member(attempt: Attempt, archive: Archive, file_id: int, number: int
     stores, settings, loaded = attempt.stores, attempt.settings, []
 
     def ingest_one(entry: FileEntry) -> Loaded | None:
-        source = MemberSource(entry, number, archive, stores)
+        source = MemberSource(entry, stores, number, archive)
         counts = ingest(attempt.contract, entry, source, stores, settings)
         loaded.extend([counts] if counts else [])
         return counts

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import heapq
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TextIO
 
+from include.ingestion.object_keys import rejects_key
 from include.ingestion.records import Reject, Rejects, Validated
 
 if TYPE_CHECKING:
@@ -14,11 +15,30 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from include.ingestion.attempt import Stores
+    from include.ingestion.records import FileEntry
+
 HEADER = ("source_row", "source_line", "column_name", "code", "message", "raw_record")
 # A spreadsheet evaluates a cell that begins so as a formula; an apostrophe before it makes it text.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 # With the apostrophe guarded too, removing one apostrophe always gives the original record.
 _GUARDED = (*_FORMULA, "'")
+
+
+@dataclass(frozen=True)
+class StagedRejects:
+    """A source of which the reject file is kept under staging/ until its entry is settled."""
+
+    entry: FileEntry
+    stores: Stores
+
+    def store_rejects(self, rejects: Rejects) -> None:
+        """Upload the reject file under staging/."""
+        if rejects.path:
+            self.stores.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
+
+    def publish_rejects(self, rejects: Rejects) -> None:
+        """Do nothing: `store_rejects` has uploaded the reject file."""
 
 
 class RejectFile:

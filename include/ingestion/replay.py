@@ -19,11 +19,11 @@ import numpy as np
 from include.errors import Code
 from include.ingestion.attempt import Attempt
 from include.ingestion.fetch import fetch, spool
-from include.ingestion.object_keys import REJECTS, rejects_key
+from include.ingestion.object_keys import REJECTS
 from include.ingestion.partitions import content_identity, with_partition_values
 from include.ingestion.readers.archive import archive_format, open_member
-from include.ingestion.records import FileEntry, FileRefusedError, Rejects, ReplayedRows, SpooledFile
-from include.ingestion.rejects import read_reject_file
+from include.ingestion.records import FileEntry, FileRefusedError, ReplayedRows, SpooledFile
+from include.ingestion.rejects import StagedRejects, read_reject_file
 from include.stores.object_store import ObjectMissingError
 from include.stores.sql_text import statement
 from include.stores.warehouse import warehouse_errors
@@ -59,11 +59,9 @@ class _Origin:
 
 
 @dataclass(frozen=True)
-class ReplaySource:
-    """The rejected rows of a loaded file; its reject file is kept under staging/ until the replay is settled."""
+class ReplaySource(StagedRejects):
+    """The rejected rows of a loaded file."""
 
-    entry: FileEntry
-    stores: Stores
     settings: IngestSettings
     origin: _Origin
     contract: Contract
@@ -107,14 +105,6 @@ class ReplaySource:
             raise FileRefusedError.for_code(Code.REPLAY_IMPOSSIBLE, "archive", key=content.object_key) from error
         finally:
             shutil.rmtree(packed, ignore_errors=True)
-
-    def store_rejects(self, rejects: Rejects) -> None:
-        """Upload the reject file under staging/."""
-        if rejects.path:
-            self.stores.objects.upload(rejects.path, self.entry.bucket, rejects_key(self.entry))
-
-    def publish_rejects(self, rejects: Rejects) -> None:
-        """Do nothing: `store_rejects` has uploaded the reject file."""
 
     def _replayed(self, folder: Path) -> ReplayedRows:
         """The numbers of the rejected rows: from the reject file, or the ledger if it has them all.
