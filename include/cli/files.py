@@ -177,7 +177,6 @@ def _requeue(file_ids: list[int]) -> None:
         typer.Exit: some stay in quarantine; each is named with the reason.
     """
     from include.contracts.catalog import read_catalog
-    from include.ingestion.ledger import Ledger
     from include.ingestion.upkeep.requeue import Selection, requeue
     from include.settings import ingest_settings, store_settings
     from include.stores.object_store import ObjectStore
@@ -190,7 +189,7 @@ def _requeue(file_ids: list[int]) -> None:
             Selection(file_ids=tuple(file_ids)),
             settings.landing_bucket,
             ObjectStore(store_settings().s3()),
-            Ledger(connection),
+            connection,
             set(read_catalog(settings.contracts_dir).known),
         )
     print_moves(done, "not in quarantine any more")

@@ -92,11 +92,6 @@ class Ledger:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    @property
-    def connection(self) -> Connection:
-        """The connection to the warehouse."""
-        return self._connection
-
     def claim(
         self, dataset: str, contract_version: str, bucket: str, objects: Sequence[ObjectInfo], run: AirflowRun
     ) -> list[tuple[int, int]]:

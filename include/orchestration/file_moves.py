@@ -28,7 +28,7 @@ def requeue_files(dataset: str, stage: str, name: str) -> dict[str, int]:
     bucket = ingest_settings().landing_bucket
     known = set(catalog().known)
     with no_retry_of_permanent_errors(), in_stage("reprocess"), connected_stores() as stores:
-        result = requeue(Selection(dataset, stage, name), bucket, stores.objects, stores.ledger, known)
+        result = requeue(Selection(dataset, stage, name), bucket, stores.objects, stores.connection, known)
     for key in result.keys:
         log.info("Moved to %s", visible(key))
     for key in result.missing:

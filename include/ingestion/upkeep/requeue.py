@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from include.errors import Stage
+from include.ingestion.ledger import Ledger
 from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
 from include.ingestion.records import Status
 from include.ingestion.upkeep.move_back import BackMover, Notes, Requeued
@@ -17,8 +18,9 @@ from include.stores.sql_text import statement
 from include.stores.warehouse import warehouse_errors
 
 if TYPE_CHECKING:
-    from include.ingestion.ledger import Ledger, Quarantined
+    from include.ingestion.ledger import Quarantined
     from include.stores.object_store import ObjectInfo, ObjectStore
+    from include.stores.warehouse import Connection
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,9 @@ class Selection:
     file_ids: tuple[int, ...] | None = None
 
 
-def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Ledger, known: set[str]) -> Requeued:
+def requeue(
+    selection: Selection, bucket: str, objects: ObjectStore, connection: Connection, known: set[str]
+) -> Requeued:
     """Move quarantined files back to incoming/. Their ledger entries are reopened when they are claimed.
 
     A file of no dataset is moved to the key under which it was dropped: a new contract may match it. If other content
@@ -49,11 +53,12 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
         selection: which files.
         bucket: the landing bucket.
         objects: its store.
-        ledger: has the quarantined files.
+        connection: as the role `ingest`.
         known: the datasets that have a contract.
     """
     stages = [selection.stage] if selection.stage else [Stage.VALIDATE, Stage.PROCESS, Stage.LOAD]
     statuses = [Status.failed_in(stage) for stage in stages]
+    ledger = Ledger(connection)
     mover = BackMover(bucket, objects)
     members: dict[int, list[Quarantined]] = {}
     files: list[Quarantined] = []
@@ -75,27 +80,28 @@ def requeue(selection: Selection, bucket: str, objects: ObjectStore, ledger: Led
         target = object_key if object_key.startswith(prefix) or dataset not in known else prefix + name
         notes = Notes(
             was_moved=lambda there: there is not None,
-            before=partial(_request_members, members.pop(found.file_id, []), ledger),
-            done=partial(_note_requeued, found, bucket, objects, ledger),
+            before=partial(_request_members, members.pop(found.file_id, []), connection),
+            done=partial(_note_requeued, found, bucket, objects, connection),
         )
         mover.move(settled_key, target, notes)
-    return mover.result() + _requeue_members(members, bucket, objects, ledger)
+    return mover.result() + _requeue_members(members, bucket, objects, connection)
 
 
-def _request_members(chosen: list[Quarantined], ledger: Ledger, _: ObjectInfo) -> bool:
+def _request_members(chosen: list[Quarantined], connection: Connection, _: ObjectInfo) -> bool:
     """Request to read these members again with their archive."""
     if chosen:
         ids = [member.file_id for member in chosen]
         values = {"file_id": chosen[0].parent_file_id, "members": ids, "only_last": False}
         with warehouse_errors():
-            ledger.connection.execute(statement("reload_members"), values)
+            connection.execute(statement("reload_members"), values)
     return True
 
 
-def _note_requeued(file: Quarantined, bucket: str, objects: ObjectStore, ledger: Ledger) -> None:
+def _note_requeued(file: Quarantined, bucket: str, objects: ObjectStore, connection: Connection) -> None:
     """Note that a file was moved. What lies in failed/ of members that come with it is of the attempt before."""
+    ledger = Ledger(connection)
     with warehouse_errors():
-        rows = ledger.connection.execute(statement("reread_members"), {"file_id": file.file_id}).fetchall()
+        rows = connection.execute(statement("reread_members"), {"file_id": file.file_id}).fetchall()
     for (key,) in rows:
         _remove_copies(key, bucket, objects)
         ledger.requeue(bucket, key)
@@ -108,20 +114,20 @@ def _remove_copies(key: str, bucket: str, objects: ObjectStore) -> None:
 
 
 def _requeue_members(
-    members: dict[int, list[Quarantined]], bucket: str, objects: ObjectStore, ledger: Ledger
+    members: dict[int, list[Quarantined]], bucket: str, objects: ObjectStore, connection: Connection
 ) -> Requeued:
     """Move the archives of refused members back to incoming/; `members` are by the archive's id."""
     total = Requeued((), ())
     for archive_id, chosen in members.items():
         keys = tuple(member.settled_key for member in chosen)
-        found = archived(ledger.connection, chosen[0].dataset, bucket, [archive_id])
+        found = archived(connection, chosen[0].dataset, bucket, [archive_id])
         if not found:
-            archive = ledger.read(archive_id)
+            archive = Ledger(connection).read(archive_id)
             is_gone = archive is None or archive.status in {Status.ARCHIVED, Status.DUPLICATE}
             total += Requeued((), keys) if is_gone else Requeued((), (), keys)
             continue
         wanted = [replace(one, members=tuple(member.file_id for member in chosen)) for one in found]
-        done = reload(wanted, bucket, objects, ledger.connection)
+        done = reload(wanted, bucket, objects, connection)
         for key in keys if done.keys else ():
             _remove_copies(key, bucket, objects)
         total += done

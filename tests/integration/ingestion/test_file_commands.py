@@ -153,7 +153,7 @@ def test_reprocess_of_a_dataset_without_quarantined_files_moves_none_of_another(
 
 def test_nothing_chosen_is_nothing(pipeline: Pipeline, sent: tuple[int, int]) -> None:
     with pipeline.stores() as stores:
-        done = requeue(Selection(file_ids=()), pipeline.bucket, stores.objects, stores.ledger, set())
+        done = requeue(Selection(file_ids=()), pipeline.bucket, stores.objects, stores.connection, set())
     assert done == Requeued((), ())
 
 

@@ -158,7 +158,7 @@ def test_refused_file_is_appended_once_when_it_is_reprocessed(make_pipeline: Mak
     pipeline.contract = replace(pipeline.contract, budget=ErrorBudget(share=0.5))
 
     with pipeline.stores() as stores:
-        requeue(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+        requeue(Selection(), pipeline.bucket, stores.objects, stores.connection, {pipeline.contract.dataset})
     pipeline.run()
 
     pipeline.assert_archived(pipeline.entries()[-1], inserted=1, rejected=1)
@@ -176,7 +176,7 @@ def test_key_of_columns_instead_is_refused_with_a_remedy_that_works(make_pipelin
     assert "the key is (sensor) in the table and (_file_id, _source_row) in the contract" in message
     pipeline.sql(message.split("reprocess the file: ")[1].rstrip("."))
     with pipeline.stores() as stores:
-        requeue(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+        requeue(Selection(), pipeline.bucket, stores.objects, stores.connection, {pipeline.contract.dataset})
     pipeline.run()
     pipeline.assert_archived(pipeline.entries()[-1], inserted=2)
     assert sorted(values(pipeline), key=str) == [("a", 1), ("a", 1), (None, 2)]
@@ -257,7 +257,7 @@ def test_refused_small_file_loads_once_the_contract_allows_it(make_pipeline: Mak
     pipeline.contract = replace(pipeline.contract, min_share_of_usual=0.1)
 
     with pipeline.stores() as stores:
-        requeue(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+        requeue(Selection(), pipeline.bucket, stores.objects, stores.connection, {pipeline.contract.dataset})
     pipeline.run()
 
     pipeline.assert_archived(pipeline.entries()[-1], inserted=2)

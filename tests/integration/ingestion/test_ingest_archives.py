@@ -733,7 +733,11 @@ STRICT = (COLUMNS[0], "{name: amount, logicalType: integer, required: true}", CO
 def requeued(pipeline: Pipeline, *file_ids: int) -> object:
     with pipeline.stores() as stores:
         return requeue(
-            Selection(file_ids=file_ids), pipeline.bucket, pipeline.objects, stores.ledger, {pipeline.contract.dataset}
+            Selection(file_ids=file_ids),
+            pipeline.bucket,
+            pipeline.objects,
+            stores.connection,
+            {pipeline.contract.dataset},
         )
 
 

@@ -312,7 +312,7 @@ def test_two_workers_with_the_same_file_never_load_it_twice(
     assert pipeline.count() == (500 if entry["status"] == "archived" else 0)
     assert pipeline.staging_tables() == []
     with pipeline.stores() as stores:
-        requeue(Selection(entry["dataset"]), pipeline.bucket, stores.objects, stores.ledger, {entry["dataset"]})
+        requeue(Selection(entry["dataset"]), pipeline.bucket, stores.objects, stores.connection, {entry["dataset"]})
     pipeline.run()
     pipeline.assert_archived(pipeline.entries()[0], inserted=500)
     assert pipeline.count() == 500

@@ -182,7 +182,7 @@ def test_file_that_killed_its_worker_loads_after_it_was_requeued(patient: Pipeli
 
     with patient.stores() as stores:
         selection = Selection(patient.contract.dataset)
-        requeue(selection, patient.bucket, stores.objects, stores.ledger, {patient.contract.dataset})
+        requeue(selection, patient.bucket, stores.objects, stores.connection, {patient.contract.dataset})
     patient.run()
 
     assert_finished(patient, file_id)

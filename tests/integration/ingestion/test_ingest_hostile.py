@@ -206,7 +206,7 @@ def test_bad_files_of_hostile_names_are_quarantined_with_reports_and_requeued(
     assert_kept_once(pipeline, put, "failed/validation_failed/", REPORT, REJECTS)
 
     with pipeline.stores() as stores:
-        requeued = requeue(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+        requeued = requeue(Selection(), pipeline.bucket, stores.objects, stores.connection, {pipeline.contract.dataset})
 
     assert (set(requeued.keys), requeued.missing, requeued.waiting) == (set(refused), (), ())
     assert set(pipeline.keys()) == set(refused)

@@ -293,7 +293,7 @@ def test_refused_file_does_not_block_later_ones_and_is_loaded_last_when_requeued
     written.clear()
     with unordered.stores() as stores:
         dataset = unordered.contract.dataset
-        requeue(Selection(dataset), unordered.bucket, stores.objects, stores.ledger, {dataset})
+        requeue(Selection(dataset), unordered.bucket, stores.objects, stores.connection, {dataset})
     unordered.run()
     assert statuses(unordered)["1.csv"] == "archived"
 

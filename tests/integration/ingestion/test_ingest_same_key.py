@@ -316,7 +316,9 @@ def test_requeue_overwrites_nothing_and_a_file_loads_after_it(pipeline: Pipeline
     def back() -> tuple[int, int]:
         with pipeline.stores() as stores:
             selection = Selection(pipeline.contract.dataset)
-            requeued = requeue(selection, pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+            requeued = requeue(
+                selection, pipeline.bucket, stores.objects, stores.connection, {pipeline.contract.dataset}
+            )
         return len(requeued.keys), len(requeued.waiting)
 
     assert back() == (0, 1)

@@ -195,7 +195,7 @@ def test_refused_file_loads_once_the_contract_allows_it(made: MakePipeline) -> N
 
 def moved(pipeline: Pipeline) -> None:
     with pipeline.stores() as stores:
-        requeue(Selection(), pipeline.bucket, stores.objects, stores.ledger, {pipeline.contract.dataset})
+        requeue(Selection(), pipeline.bucket, stores.objects, stores.connection, {pipeline.contract.dataset})
 
 
 @pytest.mark.parametrize("content", ["", "id,pieces\n"], ids=["no bytes", "no rows"])

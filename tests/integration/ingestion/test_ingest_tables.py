@@ -119,7 +119,7 @@ def test_refused_file_loads_after_the_remedy(make_pipeline: MakePipeline) -> Non
     pipeline.sql(remedy)
     with pipeline.stores() as stores:
         dataset = pipeline.contract.dataset
-        moved = requeue(Selection(dataset), pipeline.bucket, stores.objects, stores.ledger, {dataset})
+        moved = requeue(Selection(dataset), pipeline.bucket, stores.objects, stores.connection, {dataset})
     assert len(moved.keys) == 1
     pipeline.run()
 

@@ -94,7 +94,7 @@ def test_object_that_the_store_refuses_is_one_refused_entry_and_the_others_load(
 
     with pipeline.stores() as stores:
         selection = Selection(pipeline.contract.dataset)
-        assert requeue(selection, pipeline.bucket, stores.objects, stores.ledger, set()) == Requeued((refused,), ())
+        assert requeue(selection, pipeline.bucket, stores.objects, stores.connection, set()) == Requeued((refused,), ())
     assert to_claim(pipeline)
     pipeline.run()
     (entry,) = pipeline.entries(refused)
@@ -112,7 +112,7 @@ def test_quarantined_file_in_cold_storage_does_not_keep_the_others_in_quarantine
         answers(patch, cold, 403, "InvalidObjectState")
         with pipeline.stores() as stores:
             selection = Selection(pipeline.contract.dataset)
-            requeued = requeue(selection, pipeline.bucket, stores.objects, stores.ledger, set())
+            requeued = requeue(selection, pipeline.bucket, stores.objects, stores.connection, set())
 
     assert (len(requeued.keys), requeued.refused) == (2, (cold,))
     assert pipeline.entries()[0]["settled_key"] == cold, "it can be requeued later"
@@ -148,7 +148,7 @@ def test_file_at_the_top_that_the_store_refuses_is_one_refused_entry_and_the_oth
 
     with pipeline.stores() as stores:
         selection = Selection(name=keys[1].rsplit("/", maxsplit=1)[-1])
-        assert requeue(selection, pipeline.bucket, stores.objects, stores.ledger, {dataset}).keys == (keys[1],)
+        assert requeue(selection, pipeline.bucket, stores.objects, stores.connection, {dataset}).keys == (keys[1],)
     assert sweeps().routed == 1
     pipeline.run()
     assert {entry["status"] for entry in pipeline.entries()} == {"archived"}

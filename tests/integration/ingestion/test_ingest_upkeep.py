@@ -113,7 +113,7 @@ def test_unknown_file_is_requeued_to_its_key_and_matches_a_new_contract(make_pip
     assert swept(before) == Swept(routed=0, quarantined=1)
 
     with before.stores() as stores:
-        requeued = requeue(Selection(UNKNOWN), before.bucket, stores.objects, stores.ledger, {"any"})
+        requeued = requeue(Selection(UNKNOWN), before.bucket, stores.objects, stores.connection, {"any"})
 
     assert requeued == Requeued(("incoming/till.csv",), ())
     assert swept(after) == Swept(routed=1, quarantined=0)
@@ -127,7 +127,7 @@ def test_unknown_file_is_requeued_to_its_key_and_matches_a_new_contract(make_pip
 def requeue_files(pipeline: Pipeline, **selection: str) -> Requeued:
     with pipeline.stores() as stores:
         known = {pipeline.contract.dataset}
-        return requeue(Selection(**selection), pipeline.bucket, stores.objects, stores.ledger, known)
+        return requeue(Selection(**selection), pipeline.bucket, stores.objects, stores.connection, known)
 
 
 @pytest.fixture

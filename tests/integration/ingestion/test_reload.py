@@ -180,7 +180,7 @@ def test_refused_reload_can_be_reprocessed_and_stays_older(filegate: Filegate, p
 
     filegate.write_contract(newest_by=None)
     with pipeline.stores() as stores:
-        requeue(Selection(file_ids=(one["file_id"],)), pipeline.bucket, stores.objects, stores.ledger,
+        requeue(Selection(file_ids=(one["file_id"],)), pipeline.bucket, stores.objects, stores.connection,
                 {pipeline.contract.dataset})  # fmt: skip
     pipeline.run()
     pipeline.assert_archived(pipeline.entry(one["file_id"]), unchanged=2)
