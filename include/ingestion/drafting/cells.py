@@ -24,6 +24,7 @@ _FOOTER = re.compile(
     re.IGNORECASE,
 )
 _MOSTLY = 0.9
+_SHOWN = 60  # characters
 
 
 def kind_of(cell: str) -> str:
@@ -94,3 +95,9 @@ def lacks_header(first: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return (
         f"values of the first line are there again in later lines: {', '.join(map(repr, again[:3]))}" if again else ""
     )
+
+
+def shown(line: str) -> str:
+    """A line as evidence: in quotes, its blanks as single spaces, and not long."""
+    text = " ".join(line.split())
+    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")

@@ -22,6 +22,7 @@ from include.ingestion.drafting.cells import (
     is_year,
     kind_of,
     lacks_header,
+    shown,
     typed_columns,
 )
 from include.ingestion.drafting.structure import Guess, SourceColumn, Structure
@@ -44,7 +45,6 @@ _MOST_PREAMBLE = 100
 _SPARSE = 0.5
 _FEW_ROWS = 10
 _LEAST_FITTING = 0.5  # of the records, else there is one column
-_SHOWN = 60
 _NARROW = 2  # columns
 
 
@@ -194,8 +194,8 @@ def _with_preamble(found: Structure, reading: _Reading) -> Structure:
         return found
     first = reading.records[reading.header]
     if all(one.raw.startswith("#") for one in before) and not first.raw.startswith("#"):
-        return found.with_guesses(comment=Guess("#", f"{len(before)} lines begin with it, as {_shown(before[0])}"))
-    what = f"the {first.line - 1} lines before the header hold no records; the first is {_shown(before[0])}"
+        return found.with_guesses(comment=Guess("#", f"{len(before)} lines begin with it, as {shown(before[0].raw)}"))
+    what = f"the {first.line - 1} lines before the header hold no records; the first is {shown(before[0].raw)}"
     return found.with_guesses(skipLines=Guess(first.line - 1, what))
 
 
@@ -215,7 +215,7 @@ def _with_footer(found: Structure, path: Path, reading: _Reading, max_row_bytes:
     end = last[-1].line + last[-1].raw.count("\n")
     lines = end - last[first].line + 1
     return found.with_guesses(
-        footerLines=Guess(lines, f"behind the last record there is {_shown(last[first])}: do all files end so?")
+        footerLines=Guess(lines, f"behind the last record there is {shown(last[first].raw)}: do all files end so?")
     )
 
 
@@ -225,8 +225,7 @@ def _is_footer(record: CsvRecord, before: CsvRecord, reading: _Reading) -> bool:
         return False
     is_usual = len(fields) == reading.width
     if begins_a_footer(fields):
-        shown = next(cell for cell in fields if cell.strip())
-        at = fields.index(shown)
+        at = next(at for at, cell in enumerate(fields) if cell.strip())
         others = [row[at] for row in reading.rows[:_LOOKED_AT] if row != fields]
         is_other = filled(fields) < reading.width or is_total(fields)
         return not is_usual or (is_other and not any(begins_a_footer([cell]) for cell in others))
@@ -249,8 +248,7 @@ def _with_columns(found: Structure, reading: _Reading) -> Structure:
     header = list(record.fields or ()) if record else []
     why = lacks_header(header, reading.rows[:_LOOKED_AT])
     if why:
-        columns = tuple(SourceColumn(header=f"column {at}") for at in range(1, len(header) + 1))
-        return replace(found.with_guesses(header=Guess(value=False, evidence=why)), columns=columns)
+        return found.without_header(len(header), why)
     names = [exact(name) for name in header]
     twice = sorted({name for name in names if name and names.count(name) > 1})
     unnamed = [at for at, name in enumerate(names) if not name and any(row[at].strip() for row in reading.rows)]
@@ -259,7 +257,7 @@ def _with_columns(found: Structure, reading: _Reading) -> Structure:
         what = f"the header has {', '.join(map(repr, twice)) or 'columns without a name'} more than once"
         found = found.with_guesses(
             header=Guess(given, f"{what}: these names are given by position"),
-            skipLines=Guess(record.line, f"lines up to and with the header, which is {_shown(record)}"),
+            skipLines=Guess(record.line, f"lines up to and with the header, which is {shown(record.raw)}"),
         )
         return replace(found, columns=tuple(SourceColumn(header=name) for name in given))
     return replace(found, columns=tuple(SourceColumn(header=name) for name in header if exact(name)))
@@ -277,8 +275,3 @@ def _renamed(names: Sequence[str]) -> list[str]:
             new = f"{base} {seen[base]}"
         given.append(new)
     return given
-
-
-def _shown(record: CsvRecord) -> str:
-    text = " ".join(record.raw.split())
-    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")

@@ -14,7 +14,15 @@ import orjson
 
 from include.contracts.source_names import exact
 from include.errors import Code
-from include.ingestion.drafting.cells import begins_a_footer, column_kinds, filled, is_total, kind_of, lacks_header
+from include.ingestion.drafting.cells import (
+    begins_a_footer,
+    column_kinds,
+    filled,
+    is_total,
+    kind_of,
+    lacks_header,
+    shown,
+)
 from include.ingestion.drafting.structure import Guess, SourceColumn, Structure, text_contract
 from include.ingestion.readers.workbook import sheet_records, visible_grids
 from include.ingestion.records import FileRefusedError
@@ -31,7 +39,6 @@ _MOST_TITLES = 50
 _MOST_FOOTER = 20
 _LEAST_SHARE = 0.6
 _NARROW = 2  # columns
-_SHOWN = 60
 
 
 def detect_sheet(path: Path, layout: Layout, settings: IngestSettings) -> Structure:
@@ -61,7 +68,7 @@ def detect_sheet(path: Path, layout: Layout, settings: IngestSettings) -> Struct
     body = [row for row in grid[header + 1 :] if filled(row)]
     why = lacks_header(grid[header], body[:_LOOKED_AT])
     if why:
-        return _without_header(found, grid, header, why)
+        return found.without_header(len(grid[header]), why)
     names = [exact(cell) for cell in grid[header]]
     if any(name and names.count(name) > 1 for name in names):
         return _with_names(found, grid, header)
@@ -124,12 +131,6 @@ def _is_usual(grid: Sequence[Sequence[str]], rows: Sequence[int], at: int) -> bo
     return any(begins_a_footer([grid[row][at]]) for row in rows[:_LOOKED_AT])
 
 
-def _without_header(found: Structure, grid: Sequence[Sequence[str]], first: int, why: str) -> Structure:
-    width = len(grid[first])
-    columns = tuple(SourceColumn(header=f"column {at}") for at in range(1, width + 1))
-    return replace(found.with_guesses(header=Guess(value=False, evidence=why)), columns=columns)
-
-
 def _with_names(found: Structure, grid: Sequence[Sequence[str]], header: int) -> Structure:
     """The structure with a list of names, where the header has a name twice."""
     names = [exact(cell) for cell in grid[header]]
@@ -145,5 +146,4 @@ def _with_names(found: Structure, grid: Sequence[Sequence[str]], header: int) ->
 
 
 def _shown(row: Sequence[str]) -> str:
-    text = " ".join(" ".join(cell for cell in row if cell.strip()).split())
-    return repr(text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…")
+    return shown(" ".join(cell for cell in row if cell.strip()))

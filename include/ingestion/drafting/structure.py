@@ -73,6 +73,11 @@ class Structure:
         """The structure with more options."""
         return replace(self, guesses=self.guesses | guesses)
 
+    def without_header(self, width: int, why: str) -> Structure:
+        """The structure of a table whose first row is no header: its columns are named by their position."""
+        columns = tuple(SourceColumn(header=f"column {at}") for at in range(1, width + 1))
+        return replace(self.with_guesses(header=Guess(value=False, evidence=why)), columns=columns)
+
     @property
     def dialect(self) -> Dialect:
         """The dialect that the guesses make."""
