@@ -20,12 +20,12 @@ def draft(
     write: Annotated[bool, typer.Option("--write", help="Write it into the contracts folder.")] = False,
 ) -> None:
     """Draft a contract with which the sample loads, and print it. An existing contract is never overwritten."""
-    from include.ingestion.drafting.draft import proposed_name
+    from include.ingestion.drafting.names import dataset_name
 
     if not file.is_file():
         fail(f"there is no file {file}")
     finds_platform("WAREHOUSE_READER_PASSWORD")  # its environment says where the contracts are
-    name = dataset or proposed_name(file)
+    name = dataset or dataset_name(file.name)
     if not name:
         fail(f"the name of {file} suggests none for the dataset; give --dataset", WRONG_USAGE)
     target = ingest_settings().contracts_dir / f"{name}.yaml"

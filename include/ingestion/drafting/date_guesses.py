@@ -13,7 +13,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from include.contracts.date_formats import format_pattern, has_time
+from include.contracts.date_formats import format_pattern
 from include.contracts.expressions import literal
 
 if TYPE_CHECKING:
@@ -86,8 +86,3 @@ def chosen(formats: list[str]) -> tuple[tuple[str, ...], str]:
     if "%y" in formats[0]:
         doubt = "; ".join(filter(None, (doubt, "years of two digits: 69 to 99 are 19xx, 00 to 68 are 20xx")))
     return (formats[0],), doubt
-
-
-def is_moment(form: str) -> bool:
-    """Whether a format has a time of day."""
-    return has_time(form)

@@ -19,7 +19,6 @@ from include.contracts.reserved import RESERVED_DATASETS
 from include.contracts.types import ColumnType
 from include.errors import Code, PermanentError
 from include.ingestion.drafting.contract_text import Budget, contract_text
-from include.ingestion.drafting.names import dataset_name
 from include.ingestion.drafting.sample import profile_sample
 from include.ingestion.records import FileRefusedError
 from include.ingestion.trial.dry_run import dry_run
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
 
 _MOST_TRIES = 6
+_SHOWN = 40  # characters of a value
 _MOST_SHARE = 0.5  # of rows that may be refused: with more the guesses are wrong
 
 
@@ -59,11 +59,6 @@ def draft_contract(sample: Path, dataset: str, settings: IngestSettings) -> str:
     raise FileRefusedError.for_code(
         Code.ERROR_BUDGET_EXCEEDED, rejected=drafted.budget.rows, read=drafted.profile.rows, budget="none", example=""
     )
-
-
-def proposed_name(sample: Path) -> str:
-    """The dataset's name that a file's name suggests; empty if it suggests none."""
-    return dataset_name(sample.name)
 
 
 def _check_name(sample: Path, dataset: str) -> None:
@@ -114,7 +109,7 @@ class _Drafted:
     def _fitting(self, trial: Trial, contract: Contract) -> _Drafted:
         """A draft in which columns with refused values are text; what is refused as text too, is in the budget."""
         reasons = {
-            one.column: f"text, as {one.code} refuses values such as {_value(one.value or one.raw)!r}"
+            one.column: f"text, as {one.code} refuses values such as {(one.value or one.raw)[:_SHOWN]!r}"
             for one in reversed(trial.rejects.first)
             if one.column is not None
             and not contract.by_name[one.column].type.is_text
@@ -133,7 +128,3 @@ class _Drafted:
             raise trial.refusal
         first = trial.rejects.first[0] if trial.rejects.first else None
         return replace(self, budget=Budget(rows, read, f"{first.message} [{first.code}]" if first else ""))
-
-
-def _value(text: str) -> str:
-    return text[:40]

@@ -16,7 +16,7 @@ MEASURE = re.compile(
     r"area|distance|duration|seconds|minutes|hours|days|age|speed|temperature|temp|pressure|humidity|lat|latitude|lon|"
     r"lng|longitude|value|level|stock|inventory)(_|$)|(betrag|preis|summe|menge|saldo|rabatt|gewicht|kosten)$"
 )
-# Codes are written with digits, but nobody calculates with them, and a zero in front belongs to them.
+# Codes are written with digits, but they are no quantities, and a zero in front belongs to them.
 _CODE = re.compile(
     r"(^|_)(plz|postleitzahl|zip|zip[45]|zipcode|postcode|postal|postalcode|phone|phones|phonenumber|telefon|telephone|"
     r"tel|mobile|mobil|handy|fax|konto|kontonr|account|accountnumber|acct|iban|bic|blz|bankleitzahl|sku|ean|ean13|gtin|"

@@ -10,11 +10,12 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from include.contracts.date_formats import has_time
 from include.contracts.expressions import literal
 from include.contracts.model import Column
 from include.contracts.type_sql import plain_number
 from include.contracts.types import TYPES, ColumnType
-from include.ingestion.drafting.date_guesses import VERSION_NAME, chosen, in_order, is_moment, order_of, tests_of
+from include.ingestion.drafting.date_guesses import VERSION_NAME, chosen, in_order, order_of, tests_of
 from include.ingestion.drafting.name_words import is_code, words_apart
 from include.ingestion.drafting.names import column_name
 from include.ingestion.drafting.number_guesses import USUAL, values
@@ -261,7 +262,7 @@ def _infer_text(fits: frozenset[Fit], formats: tuple[str, ...]) -> tuple[ColumnT
                 return kind, (), (fit.note,) if fit.note else ()
     found, doubt = chosen(list(formats))
     if found:
-        kind = ColumnType.TIMESTAMP if is_moment(found[0]) else ColumnType.DATE
+        kind = ColumnType.TIMESTAMP if has_time(found[0]) else ColumnType.DATE
         return kind, found, (doubt,) if doubt else ()
     return ColumnType.TEXT, (), ()
 
