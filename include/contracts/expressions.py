@@ -68,6 +68,7 @@ class ExpressionChecker:
 
         Raises:
             ExpressionError: it is not one plain expression over the columns.
+            MemoryError: DuckDB has no memory left for it.
         """
         columns = list(columns)
         self._refuse_unless_plain(expression, frozenset(column.name for column in columns))
@@ -81,6 +82,7 @@ class ExpressionChecker:
 
         Raises:
             ExpressionError: there is no such cast.
+            MemoryError: DuckDB has no memory left for it.
         """
         source = self.result_type(expression, columns)
         if not _is_convertible(source, duckdb_type):
@@ -135,6 +137,9 @@ class ExpressionChecker:
     def _rows(self, statement: str) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(statement).fetchall()
+        except duckdb.OutOfMemoryException as error:
+            # No problem of one expression among others: the next one would be blamed for what this one has used up.
+            raise MemoryError(_first_line(str(error))) from error
         except duckdb.Error as error:
             raise ExpressionError(_first_line(str(error))) from error
 

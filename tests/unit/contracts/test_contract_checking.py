@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def asked(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the files that the child is asked to check."""
     names: list[str] = []
     check = check_parent.ContractChecker.check
@@ -113,21 +113,42 @@ def test_contract_that_takes_too_long_is_refused_and_checked_again(
 
 def test_memory_of_the_child_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit is below what the child needs at its start: each contract is refused, and nothing hangs."""
+    limit_memory(tmp_path, monkeypatch, megabytes=-64)
+    entry, lasting = check_alone("sales.yaml", SALES.read_bytes())
+    assert lasting
+    assert "memory" in entry["problems"][0][1].lower() or "ended the process" in entry["problems"][0][1]
+
+
+@pytest.mark.parametrize("rule", ["array_to_string", "split_part", "nullif"])
+def test_expression_that_uses_up_the_memory_is_named_and_no_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    """The derived column is checked after the rule and would use up the CPU time that the rule has left."""
+    limit_memory(tmp_path, monkeypatch, megabytes=60)
+    content = document(rule=EXPLOSIVE[rule], derived=EXPLOSIVE["array_to_string"].removesuffix(" = ''"))
+    entry, lasting = check_alone("x.yaml", content.encode())
+    assert lasting
+    assert [problem[:2] for problem in entry["problems"]] == [[RULE, "checking it took more than 512 MB of memory"]]
+
+
+def limit_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, megabytes: int) -> None:
+    """Give the child this much memory beyond what it has at its start."""
     check_child = Path(check_parent.__file__).with_name("check_child.py").read_text()
     assert "_limit(resource.RLIMIT_AS, _address_space() + MEMORY_BYTES)" in check_child
     root = tmp_path / "copy"
     shutil.copytree(CONTRACTS_DIR.parent / "include", root / "include")
-    (root / "include" / "contracts" / "check_child.py").write_text(
-        check_child.replace("MEMORY_BYTES = 512 * 1024**2", "MEMORY_BYTES = -64 * 1024**2")
-    )
+    changed = check_child.replace("MEMORY_BYTES = 512 * 1024**2", f"MEMORY_BYTES = {megabytes} * 1024**2")
+    (root / "include" / "contracts" / "check_child.py").write_text(changed)
     monkeypatch.setattr(check_parent, "_ROOT", root)
+
+
+def check_alone(name: str, content: bytes) -> tuple[cache.Entry, bool]:
+    """What a checker of its own answers."""
     checker = check_parent.ContractChecker()
     try:
-        entry, lasting = checker.check("sales.yaml", SALES.read_bytes())
+        return checker.check(name, content)
     finally:
         checker.close()
-    assert lasting
-    assert "memory" in entry["problems"][0][1].lower() or "ended the process" in entry["problems"][0][1]
 
 
 def test_refusals_are_cached_too(tmp_path: Path, folder: Path, asked: list[str]) -> None:
