@@ -43,7 +43,7 @@ NAMESPACE = UUID("6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21")
 def own_name(node: str) -> str:
     """A name for a test's topic and dataset: the test's name, shortened, with a checksum of the whole name."""
     words = re.sub(r"[^a-z0-9]+", "_", node.rpartition("test_")[2].lower()).strip("_")
-    return f"{words[:36].strip('_')}_{zlib.crc32(node.encode()):08x}"
+    return f"{words[:24].strip('_')}_{zlib.crc32(node.encode()):08x}"
 
 
 def transaction(number: int, **changes: Any) -> Row:
