@@ -196,6 +196,7 @@ class SpooledFile:
     a list with what is known of the record. With `records_alone` the records are independent: a required key that none
     of them has refuses each record, and not the file. `deletes` has the keys of rows that messages without a value
     delete: see `deleted_keys`. With `replayed` only these rows count. `plain` is the file's text, if it is expanded.
+    With `holds_cells` the texts in JSON are the cells of a table: a JSON column reads them as in CSV.
     """
 
     path: Path
@@ -210,6 +211,7 @@ class SpooledFile:
     replayed: ReplayedRows | None = None
     deletes: Path | None = None
     plain: SpooledFile | None = None
+    holds_cells: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import zipfile
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -399,7 +400,8 @@ def _of_sheet(rows: list[tuple[int, list[str]]], contract: Contract) -> Source:
         header += [""] * (len(rows[0][1]) - len(header) if rows else 0)
     if dialect.footer_lines:
         others = [(line, row) for line, row in others if line <= last]
-    found = [Record(at, line, dict(zip(header, row, strict=True))) for at, (line, row) in enumerate(others, 1)]
+    # A sheet may have fewer columns than the contract has names.
+    found = [Record(at, line, dict(zip_longest(header, row, fillvalue=""))) for at, (line, row) in enumerate(others, 1)]
     return Source(tuple(header), tuple(found))
 
 

@@ -22,7 +22,7 @@ from include.ingestion.readers.json_values import json_cell, spelled, text_cell
 from include.ingestion.records import FileFormat, FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
     from include.ingestion.header import ColumnMap
     from include.ingestion.readers.json_text import JsonRecord
@@ -36,18 +36,23 @@ class JsonColumns:
     """Where the columns of a contract are in the records of a file.
 
     `placed` has those that are not found by a key of the record: each with the steps of its path, none for the column
-    that receives the record's own key.
+    that receives the record's own key. With `holds_cells` the records are rows of a table, whose JSON is text.
     """
 
     contract: Contract
     placed: Mapping[str, tuple[str, ...]]
+    holds_cells: bool = False
 
     @classmethod
-    def of(cls, contract: Contract, kind: FileFormat) -> JsonColumns:
+    def of(cls, contract: Contract, kind: FileFormat, *, holds_cells: bool = False) -> JsonColumns:
         """The columns of a file or of messages; only documents have keys of records."""
         placed = {column.name: column.steps for column in contract.source_columns if column.steps}
         key = contract.dialect.key_column
-        return cls(contract, placed if key is None or kind is FileFormat.NDJSON else {**placed, key: ()})
+        return cls(contract, placed if key is None or kind is FileFormat.NDJSON else {**placed, key: ()}, holds_cells)
+
+    def is_document(self, name: str | None) -> bool:
+        """Whether the values of a column are JSON themselves, and not texts with JSON in them."""
+        return name is not None and not self.holds_cells and self.contract.by_name[name].type.is_document
 
     def of_columns(self, records: Iterator[JsonRecord]) -> Iterator[JsonRecord]:
         """The records without a member that repeats the record's own key; one with another value there is refused."""
@@ -179,10 +184,10 @@ def json_table(batch: Sequence[JsonRecord], first: int, columns: ColumnMap, give
         "_raw": pa.array([record.raw for _, record in kept], pa.string()),
     }
     for at, (key, name) in enumerate(zip(columns.given, columns.names, strict=True)):
-        cell = _cell(given.contract, name)
+        cell = json_cell if given.is_document(name) else text_cell
         arrays[f"c{at}"] = pa.array([cell(record.get(key)) for record in members], pa.string())
     for at, name in enumerate(columns.placed):
-        cell, steps = _cell(given.contract, name), given.placed[name]
+        cell, steps = json_cell if given.is_document(name) else text_cell, given.placed[name]
         if steps:
             values = [cell(value_at(record, steps)) for record in members]
         else:
@@ -190,10 +195,6 @@ def json_table(batch: Sequence[JsonRecord], first: int, columns: ColumnMap, give
         arrays[f"p{at}"] = pa.array(values, pa.string())
     arrays["rescued"] = pa.array(_rescued(members, columns, given), pa.string())
     return pa.table(arrays)
-
-
-def _cell(contract: Contract, name: str | None) -> Callable[[Any], str | None]:
-    return json_cell if name is not None and contract.by_name[name].type.is_document else text_cell
 
 
 def _rescued(members: list[dict[str, Any]], columns: ColumnMap, given: JsonColumns) -> list[str | None]:

@@ -34,7 +34,7 @@ def plain_records(raw: SpooledFile, layout: Layout, contract: Contract, settings
             return _as_json(raw, avro.lines, avro.undecoded, settings)
         case kind if kind.is_workbook:
             sheet = sheet_records(raw.path, kind, contract, settings)
-            return _as_json(raw, sheet.lines, sheet.undecoded, settings)
+            return replace(_as_json(raw, sheet.lines, sheet.undecoded, settings), holds_cells=True)
         case kind if kind.is_columnar:
             return raw
         case _:

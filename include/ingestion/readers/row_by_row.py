@@ -109,7 +109,7 @@ def read_json_rows(
     Raises:
         FileRefusedError: no record has a required key, or `map_columns` or a reader refuses the file.
     """
-    given = JsonColumns.of(contract, kind)
+    given = JsonColumns.of(contract, kind, holds_cells=text.holds_cells)
 
     def records() -> Iterator[JsonRecord]:
         return given.of_columns(json_records(text, kind, contract, settings.max_row_bytes))

@@ -71,7 +71,7 @@ def typed_json(
         raise FallBackToSlowPath  # Arrow reads 0x1F as a whole number
     try:
         source = _Lines(text, settings) if kind is FileFormat.NDJSON else _Array(text, contract, settings)
-        columns = _Columns.of(JsonColumns.of(contract, kind), source, settings)
+        columns = _Columns.of(JsonColumns.of(contract, kind, holds_cells=text.holds_cells), source, settings)
         with falling_back():
             batches = (batch for table in columns.tables(source) for batch in table.to_batches())
             yield from checked(batches, columns.map, contract, connection, check_nul=False)
@@ -333,7 +333,7 @@ class _Uses:
         """The use of a leaf."""
         contract = self.given.contract
         if (name := self.names.get(steps)) is not None:
-            return Use.DOCUMENT if contract.by_name[name].type.is_document else Use.CELL
+            return Use.DOCUMENT if self.given.is_document(name) else Use.CELL
         if steps in self.entered or (len(steps) > 1 and self.given.keeps_remainder):
             raise FallBackToSlowPath  # a list that a path enters, or what paths leave of an object
         if len(steps) > 1 or steps[0] not in self.extra:

@@ -27,7 +27,6 @@ from include.ingestion.expansion import allowed_bytes
 from include.ingestion.header import map_columns, refuse_nul
 from include.ingestion.messages import explain
 from include.ingestion.readers import sheet_binary, sheet_xml
-from include.ingestion.readers.json_values import BLANKS, kept_by_jsonb
 from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, open_parts, verify
 from include.ingestion.records import FileFormat, FileRefusedError, Undecoded
@@ -42,7 +41,6 @@ if TYPE_CHECKING:
 
 _EXACT = 2**53  # from here on a double is not every whole number
 _DAY_59 = date(1900, 2, 28)  # also what the library makes of day 60, 29 February 1900, which does not exist
-_ONE_LINE = str.maketrans("\n\r", "\t\t")
 
 
 @dataclass
@@ -231,7 +229,8 @@ class _Rows:
                 zip(self._positions, self._columns.given, self._columns.names, strict=True)
             ):
                 column = None if own is None else self._contract.by_name[own]
-                cell = record.member(cells[position], position + self._first_column, column)
+                value = cells[position] if position < len(cells) else ""  # the sheet may have fewer columns than names
+                cell = record.member(value, position + self._first_column, column)
                 if isinstance(cell, Fault):
                     members[name] = cell.shown
                     if own is not None or (at in self._keeps_unknown and cell.code is not Code.ERROR_CELL):
@@ -300,16 +299,11 @@ def _date_code(column: Column | None) -> Code:
     return Code.BAD_TIMESTAMP if column is not None and column.type.has_time else Code.BAD_DATE
 
 
-def _document(value: Any) -> Any:
-    """A cell of a JSON column: a text is JSON, as in CSV."""
-    if not isinstance(value, str):
-        text = _text(value, None)
-        return orjson.Fragment(text) if isinstance(text, str) and isinstance(value, bool | int | float) else text
-    if not value.strip(BLANKS):
-        return None
-    if not kept_by_jsonb(value):
-        return Fault(Code.BAD_JSON, value)
-    return orjson.Fragment(value.translate(_ONE_LINE))
+def _document(value: Any) -> str | Fault | None:
+    """The text of a cell of a JSON column: JSON, which for dates, times and durations is a text."""
+    text = _text(value, None)
+    is_json = isinstance(value, str | bool | int | float)
+    return text if is_json or not isinstance(text, str) else orjson.dumps(text).decode()
 
 
 def _text(value: Any, column: Column | None) -> str | Fault | None:

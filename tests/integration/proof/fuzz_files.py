@@ -41,12 +41,14 @@ class Mutant:
     story: str
 
 
-def good_file(dataset: str, seed: int, count: int = 20) -> tuple[bytes, int]:
+def good_file(dataset: str, seed: int, encoding: str) -> tuple[bytes, int]:
     """A CSV file that loads, and its number of rows."""
+    count = 20
     rng = Random(f"good {seed}")
     rows = good_rows(dataset, rng, count)
     lines = [list(rows[0]), *(["" if value is None else str(value) for value in row.values()] for row in rows)]
-    return "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines).encode(), count
+    text = "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines)
+    return text.encode(encoding), count
 
 
 def mutant(dataset: str, seed: int) -> Mutant:

@@ -123,7 +123,7 @@ class Batch:
         if not self.watched.ended:
             self.pipeline.assert_tidy()
         assert self.pipeline.count() == sum(entry["rows_inserted"] or 0 for entry in entries.values())
-        body, count = good_file(self.base, FIRST)
+        body, count = good_file(self.base, FIRST, self.pipeline.contract.dialect.encoding or "utf-8")
         self.pipeline.assert_archived(self.pipeline.send("zz-good.csv", body), inserted=count)
 
     def _judge(self, entry: Row, rejected: list[Row]) -> None:

@@ -249,16 +249,52 @@ def test_numbers_beyond_a_double_load_into_a_double_column(stages, contract_of) 
     assert [row["f"] for row in rows] == [1e300, 0.1 + 0.2, float(2**60)]
 
 
+JSON_TEXTS = ['{"a": 1.10,\n"b": [1]}', "{broken", '{"a":1,"a":2}', '"text"', "null", " ", "text", 5, True]
+
+
 def test_json_columns_read_the_text_of_a_cell_as_csv_does(stages, contract_of) -> None:
     contract = contract_of(COLUMNS[0], Column("j", ColumnType.JSON))
-    texts = ['{"a": 1.10,\n"b": [1]}', "{broken", '{"a":1,"a":2}', '"text"', " ", 5, True]
-    validated = stages.validate(contract, table([["id", "j"], *([str(at), text] for at, text in enumerate(texts))]))
-    assert [(one.source_line, one.column, one.code) for one in validated.rejects.first] == [
-        (3, "j", Code.BAD_JSON),
-        (4, "j", Code.BAD_JSON),
+    rows = [["id", "j"], *([str(at), text] for at, text in enumerate(JSON_TEXTS))]
+    quoted = [[str(cell).lower() if isinstance(cell, bool) else str(cell) for cell in row] for row in rows]
+    plain = "".join(",".join('"' + cell.replace('"', '""') + '"' for cell in row) + "\n" for row in quoted)
+    validated = [stages.validate(contract, body) for body in (table(rows), plain.encode())]
+    reasons = [[(one.source_row, one.column, one.code, one.message) for one in it.rejects.first] for it in validated]
+    assert reasons[0] == reasons[1]
+    assert [(row, code) for row, _, code, _ in reasons[0]] == [
+        (2, Code.BAD_JSON),
+        (3, Code.BAD_JSON),
+        (7, Code.BAD_JSON),
     ]
+    found = [[row["j"] for row in stages.processed(contract, it)] for it in validated]
+    assert found[0] == found[1]
+    assert [None if text is None else text.replace(" ", "").replace("\n", "") for text in found[0]] == [
+        '{"a":1.10,"b":[1]}', '"text"', "null", None, "5", "true",
+    ]  # fmt: skip
+
+
+def test_good_json_columns_are_read_on_the_fast_path(stages, contract_of) -> None:
+    contract = contract_of(COLUMNS[0], Column("j", ColumnType.JSON))
+    rows = [["id", "j"], *([str(at), text] for at, text in enumerate(["{}", "null", "", '"a"', 7, date(2026, 1, 2)]))]
+    validated = stages.validate(contract, table(rows))
+    assert validated.path_taken == "fast"
     found = [row["j"] for row in stages.processed(contract, validated)]
-    assert found == ['{"a":1.10,"b":[1]}', '"text"', None, "5", "true"]
+    assert found == ["{}", "null", None, '"a"', "7", '"2026-01-02"']
+
+
+def test_every_bad_cell_of_a_row_is_named_beside_a_bad_document(stages, contract_of) -> None:
+    contract = contract_of(COLUMNS[0], Column("i", ColumnType.INTEGER), Column("j", ColumnType.JSON))
+    validated = stages.validate(contract, table([["id", "i", "j"], ["1", "x", "{"], ["2", "2", "{}"]]))
+    reasons = [(one.source_line, one.column, one.code) for one in validated.rejects.first]
+    assert reasons == [(2, "i", Code.BAD_INTEGER), (2, "j", Code.BAD_JSON)]
+
+
+def test_a_sheet_may_have_fewer_columns_than_the_contract_has_names(stages, contract_of) -> None:
+    columns = (COLUMNS[0], Column("t", ColumnType.TEXT), Column("i", ColumnType.INTEGER))
+    contract = replace(contract_of(*columns), dialect=Dialect(has_header=False))
+    assert [(row["id"], row["t"], row["i"]) for row in stages.rows(contract, table([["1"], ["2"]]))] == [
+        ("1", None, None),
+        ("2", None, None),
+    ]
 
 
 # Which sheet
