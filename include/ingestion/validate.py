@@ -32,6 +32,7 @@ from include.ingestion.readers.vectorised import (
 )
 from include.ingestion.readers.vectorised_json import typed_json
 from include.ingestion.records import (
+    AllUndecoded,
     DuplicateContentError,
     FallBackToSlowPath,
     FileFormat,
@@ -172,16 +173,25 @@ def _chunks(file: OpenFile) -> Iterator[Chunk]:
             yield from read_json_rows(text, kind, contract, file.connection, settings)
 
 
-def _with_reasons(rejects: list[Reject], undecoded: Mapping[int, Undecoded]) -> list[Reject]:
-    """Give the rejects of records that could not be decoded the reason for that."""
+def _with_reasons(rejects: list[Reject], undecoded: AllUndecoded) -> list[Reject]:
+    """Give the rejects of records and cells that could not be decoded the reason for that."""
     if not undecoded:
         return rejects
-    return [
-        replace(reject, code=reason.code, message=reason.message, column=reason.column, raw=unwrapped(reject.raw))
-        if (reason := undecoded.get(reject.source_row))
-        else reject
-        for reject in rejects
-    ]
+    explained = (_with_reason(one, undecoded.get(one.source_row, {})) for one in rejects)
+    return [one for one in explained if one is not None]
+
+
+def _with_reason(reject: Reject, reasons: Mapping[str | None, Undecoded]) -> Reject | None:
+    """The reject with the reason of its record or cell, if there is one; None for a rule about a cell without value."""
+    if not reasons:
+        return reject
+    reject = replace(reject, raw=unwrapped(reject.raw))
+    reason = reasons.get(reject.column)
+    if reject.code is Code.RULE_BROKEN:
+        return reject if reason is None or reject.column is None else None
+    if reason is None:
+        return reject
+    return replace(reject, code=reason.code, message=reason.message, value=reason.value)
 
 
 def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:

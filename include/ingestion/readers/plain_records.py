@@ -15,10 +15,10 @@ from include.ingestion.readers.workbook import sheet_records
 from include.ingestion.records import FileFormat, Layout, SpooledFile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.ingestion.records import Undecoded
+    from include.ingestion.records import AllUndecoded
     from include.settings import IngestSettings
 
 
@@ -42,7 +42,7 @@ def plain_records(raw: SpooledFile, layout: Layout, contract: Contract, settings
 
 
 def _as_json(
-    raw: SpooledFile, lines: Iterator[bytes], undecoded: Mapping[int, Undecoded], settings: IngestSettings
+    raw: SpooledFile, lines: Iterator[bytes], undecoded: AllUndecoded, settings: IngestSettings
 ) -> SpooledFile:
     chunks = bounded(lines, allowed_bytes(raw.size_bytes, settings))
     text = spool(chunks, raw.path.with_name("records"))

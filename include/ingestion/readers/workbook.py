@@ -4,8 +4,8 @@ What belongs here: which sheet is taken, and what each kind of cell becomes. Wha
 values of formulas, which the library that reads the values does not tell (`sheet_xml`, `sheet_binary`).
 
 The header is the first row that is not empty behind the `skipLines` of the contract. The line of an empty row, and of
-all rows up to the header, is blank. The line of a refused row is no record but a list
-with one, and `undecoded` has the reason.
+all rows up to the header, is blank. A cell without a usable value ends with `UNDECODED_CELL`, and `undecoded` has the
+reason.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from include.ingestion.messages import explain
 from include.ingestion.readers import sheet_binary, sheet_xml
 from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, open_parts, verify
-from include.ingestion.records import FileFormat, FileRefusedError, Undecoded
+from include.ingestion.records import UNDECODED_CELL, FileFormat, FileRefusedError, Undecoded
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ class SheetRecords:
     """The lines of a sheet; `undecoded` is filled while they are read."""
 
     lines: Iterator[bytes]
-    undecoded: dict[int, Undecoded] = field(default_factory=dict)
+    undecoded: dict[int, dict[str | None, Undecoded]] = field(default_factory=dict)
 
 
 def zip_workbook(path: Path) -> FileFormat | None:
@@ -209,8 +209,8 @@ class _Rows:
         rows = islice(self._sheet.iter_rows(), self._header_row + 1, self._footer_row)
         return has_fault or any(at < len(cells) and cells[at] != "" for cells in rows)
 
-    def lines(self, undecoded: dict[int, Undecoded]) -> Iterator[bytes]:
-        """A line for each row of the sheet, blank for an empty one; the reasons of refused rows go to `undecoded`."""
+    def lines(self, undecoded: dict[int, dict[str | None, Undecoded]]) -> Iterator[bytes]:
+        """A line for each row of the sheet, blank for an empty one; the reasons of bad cells go to `undecoded`."""
         yield b"\n" * (self._header_row + 1)  # the rows up to the header
         number = 0
         for row, cells in enumerate(self._sheet.iter_rows()):
@@ -223,7 +223,7 @@ class _Rows:
                 yield b"\n"
                 continue
             number += 1
-            record, reason = _Record(self._scan, row, faults), None
+            record = _Record(self._scan, row, faults)
             members: dict[str, Any] = {}
             for at, (position, name, own) in enumerate(
                 zip(self._positions, self._columns.given, self._columns.names, strict=True)
@@ -233,14 +233,14 @@ class _Rows:
                 cell = record.member(value, position + self._first_column, column)
                 if isinstance(cell, Fault):
                     members[name] = cell.shown
-                    if own is not None or (at in self._keeps_unknown and cell.code is not Code.ERROR_CELL):
-                        reason = reason or Undecoded(cell.code, self._explained(cell, name, column), own)
+                    is_kept = own is not None or (at in self._keeps_unknown and cell.code is not Code.ERROR_CELL)
+                    if is_kept and own not in undecoded.get(number, {}):  # of unknown columns, the first is named
+                        members[name] += UNDECODED_CELL
+                        reason = Undecoded(cell.code, self._explained(cell, name, column), cell.shown)
+                        undecoded.setdefault(number, {})[own] = reason
                 else:
                     members[name] = cell
-            line = orjson.dumps(members)
-            if reason is not None:
-                undecoded[number] = reason
-            yield line + b"\n" if reason is None else b"[" + line + b"]\n"
+            yield orjson.dumps(members) + b"\n"
 
     def _explained(self, fault: Fault, name: str, column: Column | None) -> str:
         name, value = visible(name), visible(fault.shown)
@@ -282,7 +282,8 @@ class _Record:
             return None
         if self._is_no_moment(value, at):
             return Fault(_date_code(column), str(value))
-        if column is not None and column.type.is_temporal and isinstance(value, int | float):
+        is_day = column is not None and column.type.is_temporal and not column.formats
+        if is_day and isinstance(value, int | float):
             return Fault(_date_code(column), _shown(value))
         if column is not None and column.type.is_document:
             return _document(value)

@@ -48,7 +48,7 @@ def good_file(dataset: str, seed: int, encoding: str) -> tuple[bytes, int]:
     rows = good_rows(dataset, rng, count)
     lines = [list(rows[0]), *(["" if value is None else str(value) for value in row.values()] for row in rows)]
     text = "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines)
-    return text.encode(encoding), count
+    return text.encode(encoding, "replace"), count
 
 
 def mutant(dataset: str, seed: int) -> Mutant:

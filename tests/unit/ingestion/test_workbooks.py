@@ -1,6 +1,7 @@
 """Workbooks: one sheet becomes records, and a cell that is not what it shows refuses its row."""
 
 import io
+import json
 import struct
 import zipfile
 from collections.abc import Callable, Sequence
@@ -11,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from include.contracts.dialect import Dialect
-from include.contracts.model import Column, ColumnType, UnknownColumns
+from include.contracts.model import Column, ColumnType, RowRule, UnknownColumns
 from include.errors import Code
 from include.ingestion.readers import sheet_scan
 from include.ingestion.records import FileFormat
 from include.settings import IngestSettings
 from tests.binary_workbook_files import Formula, xlsb
+from tests.unit.ingestion.conftest import EVERY_TYPE
 from tests.workbook_files import ods, sheet_xml, table, xlsx, zipped
 
 pytestmark = pytest.mark.unit
@@ -108,6 +110,64 @@ def test_faults_refuse_their_rows_with_the_number_in_excel(stages, contract, kin
     assert first.message == "t holds the error #N/A."
     assert first.raw == '{"id":"b0","t":"#N/A","i":"1","n":"1","d":"2026-01-02"}'
     assert [row["id"] for row in stages.processed(contract, validated)] == ["good"]
+
+
+ERROR = '<c {r} t="e"><v>#N/A</v></c>'
+
+
+def test_every_bad_cell_of_a_row_is_named_whatever_its_column_is(stages, contract_of) -> None:
+    """Errors, numbers too large, numbers in dates, and texts that do not fit; the text of the row stays as it is."""
+    contract = contract_of(*(replace(column, source_names=(column.name,)) for column in EVERY_TYPE))
+    names = [column.name for column in contract.columns]
+    rows = [[f"r{at}", *(ERROR if at == bad else None for bad in range(1, len(names)))] for at in range(len(names))]
+    rows.append(["all", *[ERROR] * (len(names) - 1)])
+    mixed = {"t": "a\\u0000", "i": 1e17, "n": "x", "d": 46024, "ts": 46024, "b": ERROR}
+    rows.append(["mixed", *(mixed.get(name) for name in names[1:])])
+    validated = stages.validate(contract, table([names, *rows]))
+    found = [(one.source_row, one.column, one.code, one.value) for one in validated.rejects.first]
+    alone = [(at + 1, name, Code.ERROR_CELL, "#N/A") for at, name in enumerate(names) if at]
+    every = [(len(names) + 1, name, Code.ERROR_CELL, "#N/A") for name in names[1:]]
+    last = len(names) + 2
+    assert sorted(found[: 2 * len(alone)]) == sorted(alone + every)
+    assert sorted(found[2 * len(alone) :]) == sorted(
+        [
+            (last, "i", Code.INEXACT_NUMBER, "100000000000000000"),
+            (last, "n", Code.BAD_NUMBER, "x"),
+            (last, "d", Code.BAD_DATE, "46024"),
+            (last, "ts", Code.BAD_TIMESTAMP, "46024"),
+            (last, "b", Code.ERROR_CELL, "#N/A"),
+        ]
+    )
+    raw = json.loads(validated.rejects.first[-1].raw)
+    assert (raw["t"], raw["b"], raw["d"]) == ("a\\u0000", "#N/A", "46024")
+    assert validated.rejects.rows == len(names) + 1
+    assert [row["id"] for row in stages.processed(contract, validated)] == ["r0"]
+
+
+def test_rules_of_a_bad_cell_are_not_judged(stages, contract_of) -> None:
+    rules = (RowRule("known", "i IS NOT NULL", "There is a number", "i"), RowRule("short", "length(t) < 3", "", "t"))
+    contract = contract_of(*COLUMNS[:3], row_rules=rules)
+    validated = stages.validate(contract, table([["id", "t", "i"], ["1", "long", ERROR], ["2", ERROR, 5]]))
+    assert [(one.source_row, one.column, one.code) for one in validated.rejects.first] == [
+        (1, "i", Code.ERROR_CELL),
+        (1, "t", Code.RULE_BROKEN),
+        (2, "t", Code.ERROR_CELL),
+    ]
+
+
+@pytest.mark.parametrize("mode", [UnknownColumns.RESCUE, UnknownColumns.EVOLVE])
+def test_a_bad_cell_of_an_unknown_column_is_named_once_beside_the_others(stages, contract_of, mode) -> None:
+    contract = contract_of(COLUMNS[0], COLUMNS[2], unknown_columns=mode)
+    validated = stages.validate(contract, table([["id", "i", "new", "more"], ["1", "x", 1e17, 1e17], ["2", 2, 3, 4]]))
+    found = [(one.source_row, one.column, one.code) for one in validated.rejects.first]
+    assert found == [(1, "i", Code.BAD_INTEGER), (1, None, Code.INEXACT_NUMBER)]
+
+
+def test_a_number_in_a_date_column_with_formats_is_read_by_them(stages, contract_of) -> None:
+    columns = (COLUMNS[0], Column("d", ColumnType.DATE, formats=("%Y%m%d",)))
+    validated = stages.validate(contract_of(*columns), table([["id", "d"], ["1", 20260102], ["2", 46024]]))
+    assert [(one.source_row, one.code) for one in validated.rejects.first] == [(2, Code.BAD_DATE)]
+    assert [row["d"] for row in stages.processed(contract_of(*columns), validated)] == [DAY]
 
 
 def test_faults_of_an_xls_file_are_found(stages, contract) -> None:
