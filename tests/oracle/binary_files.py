@@ -51,7 +51,12 @@ def avro_records(content: bytes) -> list[dict[str, Any]]:
     Raises:
         EOFError: it is cut off.
     """
-    return list(fastavro.reader(io.BytesIO(content)))  # type: ignore[arg-type]
+    try:
+        return list(fastavro.reader(io.BytesIO(content)))  # type: ignore[arg-type]
+    except ValueError as error:
+        if isinstance(error.__context__, EOFError):  # inside the header
+            raise error.__context__ from None
+        raise
 
 
 def sheet_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:

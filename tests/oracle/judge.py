@@ -176,8 +176,7 @@ def _mapped(contract: Contract, source: Source) -> Mapped:
     columns = _columns(contract, source)
     extra = columns.extra
     names = [column.name for column in map(columns.known.get, source.header) if column is not None]
-    shown = list(map(letters, extra))
-    if len(set(names)) < len(names) or len(set(shown)) < len(shown):
+    if len(set(names)) < len(names):
         raise FileRefused(Code.DUPLICATE_COLUMNS)
     # If no record could be read, the keys of the file are unknown.
     unread = bool(source.records) and not source.header and all(record.code for record in source.records)
@@ -185,6 +184,8 @@ def _mapped(contract: Contract, source: Source) -> Mapped:
     there = begun.union(names, [columns.key])
     if not unread and any(column.required and column.name not in there for column in contract.source_columns):
         raise FileRefused(Code.MISSING_COLUMNS)
+    if len(set(map(letters, extra))) < len(extra):
+        raise FileRefused(Code.DUPLICATE_COLUMNS)
     if extra and contract.unknown_columns is UnknownColumns.REJECT:
         raise FileRefused(Code.UNKNOWN_COLUMNS)
     return columns
@@ -219,8 +220,11 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
 
 def _kept(contract: Contract, names: Sequence[str], columns: Mapped) -> list[str]:
     """Those of the given columns that the contract keeps."""
-    ignored = columns.extra if contract.unknown_columns is UnknownColumns.IGNORE else ()
-    return [name for name in names if name not in ignored]
+    if contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}:
+        return list(names)
+    # A name with which only paths begin is read where they lead, and that is no text.
+    read = {*columns.known, *(columns.extra if contract.unknown_columns is UnknownColumns.REJECT else ())}
+    return [name for name in names if name in read]
 
 
 def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: dict[str, Value]) -> Found:

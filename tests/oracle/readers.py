@@ -400,6 +400,11 @@ def _of_sheet(rows: list[tuple[int, list[str]]], contract: Contract) -> Source:
         header += [""] * (len(rows[0][1]) - len(header) if rows else 0)
     if dialect.footer_lines:
         others = [(line, row) for line, row in others if line <= last]
+    used = [at for at, name in enumerate(header) if name or any(row[at : at + 1] != [""] for _, row in others)]
+    header, others = (
+        [header[at] for at in used],
+        [(line, [row[at] for at in used if at < len(row)]) for line, row in others],
+    )
     # A sheet may have fewer columns than the contract has names.
     found = [Record(at, line, dict(zip_longest(header, row, fillvalue=""))) for at, (line, row) in enumerate(others, 1)]
     return Source(tuple(header), tuple(found))

@@ -161,6 +161,16 @@ def _names(sheets: list[calamine.SheetMetadata]) -> str:
     return (shown or "none") + (f" and {len(sheets) - most} more" if len(sheets) > most else "")
 
 
+def _cells(sheet: calamine.CalamineSheet) -> Iterator[list[Any]]:
+    """The rows of a sheet.
+
+    Raises:
+        FileRefusedError: a cell cannot be converted.
+    """
+    with _calamine_errors():
+        yield from sheet.iter_rows()
+
+
 class _Rows:
     """The rows of a sheet with its header, which is the first row that is not empty."""
 
@@ -180,9 +190,9 @@ class _Rows:
         """The row of the header, or the one before the records if there is none, and the names of the columns."""
         if not dialect.has_header:
             names = dialect.header or tuple(column.name for column in self._contract.source_columns)
-            used = max((len(cells) for cells in self._sheet.iter_rows()), default=0)
+            used = max((len(cells) for cells in _cells(self._sheet)), default=0)
             return dialect.skip_lines - 1, [*names, *("" for _ in range(used - len(names)))]
-        for row, cells in enumerate(self._sheet.iter_rows()):
+        for row, cells in enumerate(_cells(self._sheet)):
             if row < dialect.skip_lines:
                 continue
             faults = self._scan.faults.get(row, {})
@@ -199,21 +209,21 @@ class _Rows:
         """The first of the last rows that are no records; None without any. Empty rows behind the last one are none."""
         if not lines:
             return None
-        rows = (at for at, cells in enumerate(self._sheet.iter_rows()) if any(cell != "" for cell in cells))
+        rows = (at for at, cells in enumerate(_cells(self._sheet)) if any(cell != "" for cell in cells))
         last = max([*rows, *self._scan.faults], default=-1)
         return max(last + 1 - lines, self._header_row + 1)
 
     def _is_used(self, at: int) -> bool:
         column = at + self._first_column
         has_fault = any(column in faults for row, faults in self._scan.faults.items() if row > self._header_row)
-        rows = islice(self._sheet.iter_rows(), self._header_row + 1, self._footer_row)
+        rows = islice(_cells(self._sheet), self._header_row + 1, self._footer_row)
         return has_fault or any(at < len(cells) and cells[at] != "" for cells in rows)
 
     def lines(self, undecoded: dict[int, dict[str | None, Undecoded]]) -> Iterator[bytes]:
         """A line for each row of the sheet, blank for an empty one; the reasons of bad cells go to `undecoded`."""
         yield b"\n" * (self._header_row + 1)  # the rows up to the header
         number = 0
-        for row, cells in enumerate(self._sheet.iter_rows()):
+        for row, cells in enumerate(_cells(self._sheet)):
             if row <= self._header_row:
                 continue
             if self._footer_row is not None and row >= self._footer_row:
@@ -363,6 +373,8 @@ def _calamine_errors() -> Iterator[None]:
         raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted") from error
     except FileRefusedError:
         raise
+    except OverflowError as error:
+        raise unreadable("a cell with the format of a duration holds a number of too many days") from error
     except Exception as error:
         raise unreadable(error) from error
     except BaseException as error:

@@ -70,10 +70,17 @@ def mutant(dataset: str, seed: int) -> Mutant:
     if compression:
         body, made = fuzz_bytes.packed(body, rng)
         story.append(made)
+    if rng.random() < 0.1:
+        body, made = fuzz_bytes.archived(f"{seed}.{kind}", body, rng)
+        story.append(made)
     if rng.random() < 0.03:
         body = rng.choice(_FOREIGN) + (body if rng.random() < 0.3 else rng.randbytes(rng.choice((0, 100, 5000))))
         story.append("foreign")
-    ending = kind if rng.random() < 0.8 else rng.choice((*FORMATS, "csv.gz", "json.zst", "txt", "xls", "CSV", "gz"))
+    ending = (
+        kind
+        if rng.random() < 0.8
+        else rng.choice((*FORMATS, "csv.gz", "json.zst", "txt", "xls", "CSV", "gz", "zip", "tgz"))
+    )
     return Mutant(seed, f"{seed:06}.{ending}", body, ", ".join(story))
 
 

@@ -586,6 +586,15 @@ def test_one_long_text_in_many_cells_is_refused(stages, contract, monkeypatch) -
     assert stages.refusal(contract, body).code is Code.TOO_LARGE
 
 
+@pytest.mark.parametrize("number", ["1e9", "-1e9", "1e300"])
+@pytest.mark.parametrize("row", [0, 1], ids=["header", "record"])
+def test_a_duration_beyond_all_days_refuses_the_file(stages, contract_of, number: str, row: int) -> None:
+    rows = [["id", "t"], ["1", "a"]]
+    rows[row][1] = f'<c {{r}} s="4"><v>{number}</v></c>'
+    refusal = stages.refusal(contract_of(*COLUMNS[:2]), table(rows))
+    assert (refusal.code, "duration" in refusal.message) == (Code.UNREADABLE_FILE, True)
+
+
 def test_formulas_of_xlsb_have_their_values(stages, contract) -> None:
     rows = [["id", "t", "i"], ["1", Formula("text"), Formula(3)], ["2", Formula("#REF!"), Formula(4)]]
     validated = stages.validate(contract, xlsb({"S": rows}))
