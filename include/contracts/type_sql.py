@@ -98,6 +98,12 @@ def read_uuid(_: Column, text: str) -> str:
     return f"CASE WHEN regexp_full_match({given}, '{_UUID}') THEN TRY_CAST({given} AS UUID)::VARCHAR END"
 
 
+def read_json(text: str) -> str:
+    """A text that jsonb keeps. The function is the engine's."""
+    given = bare(text)
+    return f"CASE WHEN kept_by_jsonb({given}) THEN {given} END"
+
+
 def read_date(column: Column, text: str) -> str:
     """A date. A time of day must be midnight."""
     shape = _DAY + r"([T ]00(:00(:00([.]0+)?)?)?)?"

@@ -65,7 +65,7 @@ def described(case: Case) -> str:
     lines = [f"key {contract.key}, newest by {contract.newest_by}, unknown columns: {contract.unknown_columns}, "
              f"{contract.budget}, {contract.mode}, deletes {contract.deletes} up to {contract.max_delete_share}, "
              f"least {contract.min_share_of_usual}"]  # fmt: skip
-    lines += [f"  {short(part)}" for part in (*contract.columns, *contract.row_rules)]
+    lines += [f"  {short(part)}" for part in (contract.dialect, *contract.columns, *contract.row_rules)]
     return "\n".join(lines + [f"{file.name}: {file.body!r}" for file in case.files])
 
 

@@ -58,6 +58,8 @@ def test_value_check_names_the_column_of_a_broken_rule(connection, case: str) ->
     row = f"SELECT {typed(column, 'cell')} AS {quoted('x')} FROM (SELECT {literal(cell)} AS cell)"
     if column.type is ColumnType.FLOAT:
         row = "SELECT 'inf'::DOUBLE AS x"
+    if column.type is ColumnType.JSON:  # the fast path reads texts, which it checks here
+        row = f"SELECT {literal(cell)} AS x"
     assert broken_checks(connection, value_checks(column, '"x"'), row) == [(code, column)]
 
 

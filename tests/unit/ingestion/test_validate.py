@@ -15,6 +15,7 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, ErrorBudget, RowRule, UnknownColumns
 from include.contracts.reader import read_contract
+from include.contracts.types import TYPES
 from include.errors import Code
 from include.ingestion.readers import row_by_row
 from include.ingestion.records import DuplicateContentError, FileRefusedError, Validated
@@ -507,6 +508,17 @@ def test_validate_gives_row_rules_no_rounded_number(stages, contract_of) -> None
     )
     validated = stages.validate(contract, b"id,x\n1,1.5\n")
     assert [reject.code for reject in validated.rejects.first] == [Code.TOO_MANY_DECIMALS]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in TYPES.values() if kind.bad and not kind.is_text], ids=str)
+def test_an_unreadable_cell_is_null_to_row_rules(stages, contract_of, kind: ColumnType) -> None:
+    text, code = kind.bad
+    contract = contract_of(
+        Column("id", ColumnType.INTEGER), Column("x", kind), row_rules=(RowRule("null", "x IS NULL", "Nothing"),)
+    )
+    quoted = text.replace('"', '""')
+    validated = stages.validate(contract, f'id,x\n1,"{quoted}"\n2,\n'.encode())
+    assert [(one.source_row, one.code) for one in validated.rejects.first] == [(1, code)]
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])
