@@ -413,8 +413,20 @@ def _of_other_width(draw: Callable[..., Any], array: pa.Array) -> pa.Array:
         return array
 
 
+@dataclass(frozen=True)
+class MessageCase:
+    """A contract and messages."""
+
+    contract: Contract
+    values: tuple[bytes, ...]
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        """As for `Case`: printing all functions of the columns' types takes hours."""
+        printer.text("a case")
+
+
 @st.composite
-def message_cases(draw: st.DrawFn) -> tuple[Contract, tuple[bytes, ...]]:
+def message_cases(draw: st.DrawFn) -> MessageCase:
     """A contract and JSON messages for it, some of them broken."""
     contract = draw(contracts())
     few = {column.name: draw(st.lists(cells(column, odd=5), min_size=1, max_size=3)) for column in _keys(contract)}
@@ -422,4 +434,4 @@ def message_cases(draw: st.DrawFn) -> tuple[Contract, tuple[bytes, ...]]:
     found = draw(rows(contract, few, draw(st.sampled_from([0, 5, 30]))))
     values = [_object(draw, contract, header, row).encode() for row in found]
     broken = draw(st.lists(st.sampled_from([b"{", b"7", b"[]", b"x", b"\xff{}"]), max_size=1))
-    return contract, (*values, *broken)
+    return MessageCase(contract, (*values, *broken))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from both_paths import COUNTS, table_differences
-from file_cases import message_cases
+from file_cases import MessageCase, message_cases
 from hypothesis import given, settings
 from ingest_pipeline import direct
 from test_oracle import BUDGET, EXAMPLES, short
@@ -116,7 +116,7 @@ def _placeholder_contract() -> Contract:
 
 @given(case=message_cases())
 @settings(BUDGET, max_examples=max(1, EXAMPLES // 10))
-def test_messages_and_oracle_agree(kafka_path: KafkaPath, case: tuple[Contract, tuple[bytes, ...]]) -> None:
-    contract, values = case
-    parts = [short(part) for part in (contract, *contract.columns, *contract.row_rules)]
+def test_messages_and_oracle_agree(kafka_path: KafkaPath, case: MessageCase) -> None:
+    contract, values = case.contract, case.values
+    parts = [short(part) for part in (contract.dialect, *contract.columns, *contract.row_rules)]
     assert not kafka_path.differences(contract, values), "\n".join([*parts, *map(repr, values)])
