@@ -116,13 +116,25 @@ def cleaned(text: str, steps: tuple[Cleaning, ...]) -> str | None:
             case Cleaning.COLLAPSE_SPACES:
                 text = re.sub(f"[{BLANKS}]+", " ", text)
             case Cleaning.LOWER:
-                text = text.lower()
+                text = "".join(map(_lower, text))
             case Cleaning.UPPER:
-                text = text.upper()
+                text = "".join(map(_upper, text))
             case Cleaning.EMPTY_TO_NULL:
                 if not text:
                     return None
     return text
+
+
+# A character becomes one character: ß becomes ẞ, and what has no such capital letter stays.
+
+
+def _lower(character: str) -> str:
+    return character.lower()[0]
+
+
+def _upper(character: str) -> str:
+    forms = (character.upper(), {"ß": "ẞ"}.get(character, ""), character.title(), character)
+    return next(form for form in forms if len(form) == 1)
 
 
 def _integer(text: str) -> int:
