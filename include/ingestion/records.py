@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
@@ -12,10 +11,13 @@ from include.errors import Code, Stage, visible
 from include.errors.registry import text
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
+
+    from include.ingestion.bad_cells import BadCells
 
 
 class Status(StrEnum):
@@ -168,17 +170,10 @@ class Layout:
 
 
 class Undecoded(NamedTuple):
-    """Why a record, or a cell of it, could not be decoded, and what the cell shows."""
+    """Why a record could not be decoded."""
 
     code: Code
     message: str
-    value: str | None = None
-
-
-# By the number of the record, counted from 1, and by the column of the contract: None for the record as a whole.
-AllUndecoded = Mapping[int, Mapping[str | None, Undecoded]]
-# Stands behind what an undecoded cell shows, so that no column takes it.
-UNDECODED_CELL = "\0"
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,12 +193,12 @@ class SpooledFile:
     """A file on the worker's disk. `has_nul`, `has_quote` and `has_hex` say which bytes occur anywhere in a text.
 
     `layout` is given where it is known beforehand, as for messages, and for the records of a workbook or Avro file.
-    `undecoded` has the reasons for records that could not be decoded: in the file they are `null`, or a list with what
-    is known of the record; a single cell ends with `UNDECODED_CELL`. With `records_alone` the records are independent:
-    a required key that none of them has refuses each record, and not the file. `deletes` has the keys of rows that
-    messages without a value delete: see `deleted_keys`. With `replayed` only these rows count. `plain` is the file's
-    text, if it is expanded. With `holds_cells` the texts in JSON are the cells of a table: a JSON column reads them as
-    in CSV.
+    `undecoded` has the reasons for records, counted from 1, that could not be decoded: in the file they are `null`, or
+    a list with what is known of the record. With `records_alone` the records are independent: a required key that none
+    of them has refuses each record, and not the file. `deletes` has the keys of rows that messages without a value
+    delete: see `deleted_keys`. With `replayed` only these rows count. `plain` is the file's text, if it is expanded.
+    With `holds_cells` the texts in JSON are the cells of a table, which a JSON column reads as in CSV; those in
+    `bad_cells` end with its mark.
     """
 
     path: Path
@@ -213,12 +208,13 @@ class SpooledFile:
     has_quote: bool = True
     has_hex: bool = True
     layout: Layout | None = None
-    undecoded: AllUndecoded = field(default_factory=dict)
+    undecoded: Mapping[int, Undecoded] = field(default_factory=dict)
     records_alone: bool = False
     replayed: ReplayedRows | None = None
     deletes: Path | None = None
     plain: SpooledFile | None = None
     holds_cells: bool = False
+    bad_cells: BadCells = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

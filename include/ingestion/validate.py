@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from include.errors import Code
 from include.ingestion.attempt import find_duplicate
+from include.ingestion.bad_cells import with_reasons
 from include.ingestion.deleted_keys import with_deleted_keys
 from include.ingestion.duplicate_keys import with_duplicates
 from include.ingestion.earlier_files import usual_rows
@@ -32,7 +33,6 @@ from include.ingestion.readers.vectorised import (
 )
 from include.ingestion.readers.vectorised_json import typed_json
 from include.ingestion.records import (
-    AllUndecoded,
     DuplicateContentError,
     FallBackToSlowPath,
     FileFormat,
@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Contract
     from include.ingestion.attempt import Attempt
+    from include.ingestion.bad_cells import BadCells
     from include.ingestion.chunk_query import Chunk
 
 _LEAST_FILES = 3
@@ -117,7 +118,7 @@ def _read(attempt: Attempt, raw: SpooledFile, layout: Layout, connection: duckdb
 
 def _fast_path(file: OpenFile) -> Iterator[pa.Table]:
     contract, settings, text = file.contract, file.attempt.settings, file.text
-    if text.undecoded:
+    if text.undecoded or text.bad_cells:
         raise FallBackToSlowPath
     if file.read_as.is_columnar:
         with open_columnar(text.path, file.layout, settings) as columns:
@@ -141,7 +142,7 @@ def _slow_path(file: OpenFile, raw: SpooledFile, path: Path) -> Validated:
             nonlocal read
             for whole in _chunks(file):
                 chunk = whole if raw.replayed is None else taken_of(whole, raw.replayed)
-                rejects.add(_with_reasons(chunk.rejects, raw.undecoded or file.text.undecoded))
+                rejects.add(_with_reasons(chunk.rejects, raw.undecoded or file.text.undecoded, file.text.bad_cells))
                 refused.add(chunk)
                 read += chunk.rows
                 yield chunk.good
@@ -173,25 +174,16 @@ def _chunks(file: OpenFile) -> Iterator[Chunk]:
             yield from read_json_rows(text, kind, contract, file.connection, settings)
 
 
-def _with_reasons(rejects: list[Reject], undecoded: AllUndecoded) -> list[Reject]:
-    """Give the rejects of records and cells that could not be decoded the reason for that."""
-    if not undecoded:
-        return rejects
-    explained = (_with_reason(one, undecoded.get(one.source_row, {})) for one in rejects)
-    return [one for one in explained if one is not None]
-
-
-def _with_reason(reject: Reject, reasons: Mapping[str | None, Undecoded]) -> Reject | None:
-    """The reject with the reason of its record or cell, if there is one; None for a rule about a cell without value."""
-    if not reasons:
-        return reject
-    reject = replace(reject, raw=unwrapped(reject.raw))
-    reason = reasons.get(reject.column)
-    if reject.code is Code.RULE_BROKEN:
-        return reject if reason is None or reject.column is None else None
-    if reason is None:
-        return reject
-    return replace(reject, code=reason.code, message=reason.message, value=reason.value)
+def _with_reasons(rejects: list[Reject], undecoded: Mapping[int, Undecoded], bad_cells: BadCells) -> list[Reject]:
+    """Give the rejects of records that could not be decoded, and of bad cells, the reason for that."""
+    if undecoded:
+        return [
+            replace(reject, code=reason.code, message=reason.message, raw=unwrapped(reject.raw))
+            if (reason := undecoded.get(reject.source_row))
+            else reject
+            for reject in rejects
+        ]
+    return list(with_reasons(rejects, bad_cells)) if bad_cells else rejects
 
 
 def _in_order(tables: Iterable[pa.Table], contract: Contract) -> Iterator[pa.Table]:

@@ -293,7 +293,7 @@ class KafkaBatchSource:
             self.batch.sha256,
             size,
             layout=Layout(FileFormat.NDJSON),
-            undecoded={at + 1: {None: Undecoded(error.code, error.message)} for at, error in undecoded.items()},
+            undecoded={at + 1: Undecoded(error.code, error.message) for at, error in undecoded.items()},
             records_alone=True,
             deletes=deletes if has_deletes else None,
         )

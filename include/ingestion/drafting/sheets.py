@@ -81,8 +81,7 @@ def _names(path: Path, found: Structure, settings: IngestSettings) -> list[str]:
     line = next((one for one in records.lines if one.strip()), None)
     if line is None:
         raise FileRefusedError.for_code(Code.NO_ROWS)
-    record = orjson.loads(line)
-    return [name for name in (record[0] if isinstance(record, list) else record) if exact(name)]
+    return [name for name in orjson.loads(line) if exact(name)]
 
 
 def _header(grid: Sequence[Sequence[str]]) -> int:

@@ -46,7 +46,7 @@ class AvroLines:
     """The lines of a file; `undecoded` is filled while they are read."""
 
     lines: Iterator[bytes]
-    undecoded: dict[int, dict[str | None, Undecoded]] = field(default_factory=dict)
+    undecoded: dict[int, Undecoded] = field(default_factory=dict)
 
 
 class _DamagedError(Exception):
@@ -79,7 +79,7 @@ def writer_schema(path: Path) -> str:
         raise _refused(error) from error
 
 
-def _lines(path: Path, settings: IngestSettings, undecoded: dict[int, dict[str | None, Undecoded]]) -> Iterator[bytes]:
+def _lines(path: Path, settings: IngestSettings, undecoded: dict[int, Undecoded]) -> Iterator[bytes]:
     at = _Position()
     try:
         with path.open("rb") as stream:
@@ -101,9 +101,7 @@ class _Position:
     record: int = 0
 
 
-def _records(
-    stream: BufferedReader, at: _Position, limit: int, undecoded: dict[int, dict[str | None, Undecoded]]
-) -> Iterator[bytes]:
+def _records(stream: BufferedReader, at: _Position, limit: int, undecoded: dict[int, Undecoded]) -> Iterator[bytes]:
     header = _Header.read(stream)
     reader = RecordReader(header.schema)
     expand = _CODECS.get(header.codec)
@@ -120,8 +118,7 @@ def _records(
             at.record += 1
             line, reason = reader.next_line(records)
             if reason:
-                why = Undecoded(Code.BAD_AVRO, message(Code.BAD_AVRO, "record", reason=reason))
-                undecoded[at.record] = {None: why}
+                undecoded[at.record] = Undecoded(Code.BAD_AVRO, message(Code.BAD_AVRO, "record", reason=reason))
             yield line + b"\n"
         if records.tell() != len(block):
             raise _DamagedError(f"bytes are left over in the block that ends with record {at.record:,}")

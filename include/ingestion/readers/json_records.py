@@ -15,6 +15,7 @@ import numpy as np
 
 from include.errors import Code, visible
 from include.errors.registry import message
+from include.ingestion.bad_cells import unmarked
 from include.ingestion.readers.json_document import document_records, inner_records
 from include.ingestion.readers.json_text import JsonRecord, ndjson_records
 from include.ingestion.records import FileFormat
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
+    from include.ingestion.bad_cells import BadCells
     from include.ingestion.records import SpooledFile
 
 _SHOWN = 60
@@ -38,12 +40,22 @@ def json_records(text: SpooledFile, kind: FileFormat, contract: Contract, max_ro
     """
     dialect = contract.dialect
     if kind is FileFormat.NDJSON:
-        return ndjson_records(text.path, max_row_bytes, one_per_line=text.records_alone)
+        records = ndjson_records(text.path, max_row_bytes, one_per_line=text.records_alone)
+        return _without_marks(records, text.bad_cells) if text.bad_cells else records
     if not dialect.has_documents:
         return document_records(text.path, max_row_bytes)
     if dialect.key_column is None:
         return inner_records(text.path, max_row_bytes, dialect)
     return _keyed_records(text, contract, max_row_bytes)
+
+
+def _without_marks(records: Iterator[JsonRecord], bad_cells: BadCells) -> Iterator[JsonRecord]:
+    """The records, whose raw texts are without the marks of bad cells."""
+    for number, record in enumerate(records, 1):
+        if number in bad_cells:
+            yield record._replace(raw=unmarked(record.raw))
+        else:
+            yield record
 
 
 def _keyed_records(text: SpooledFile, contract: Contract, max_row_bytes: int) -> Iterator[JsonRecord]:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.contracts.model import Contract
-    from include.ingestion.records import AllUndecoded
     from include.settings import IngestSettings
 
 
@@ -31,19 +30,17 @@ def plain_records(raw: SpooledFile, layout: Layout, contract: Contract, settings
     match layout.format:
         case FileFormat.AVRO:
             avro = avro_lines(raw.path, settings)
-            return _as_json(raw, avro.lines, avro.undecoded, settings)
+            return replace(_as_json(raw, avro.lines, settings), undecoded=avro.undecoded)
         case kind if kind.is_workbook:
             sheet = sheet_records(raw.path, kind, contract, settings)
-            return replace(_as_json(raw, sheet.lines, sheet.undecoded, settings), holds_cells=True)
+            return replace(_as_json(raw, sheet.lines, settings), holds_cells=True, bad_cells=sheet.bad_cells)
         case kind if kind.is_columnar:
             return raw
         case _:
             return plain_text(raw, layout, settings, contract.dialect)
 
 
-def _as_json(
-    raw: SpooledFile, lines: Iterator[bytes], undecoded: AllUndecoded, settings: IngestSettings
-) -> SpooledFile:
+def _as_json(raw: SpooledFile, lines: Iterator[bytes], settings: IngestSettings) -> SpooledFile:
     chunks = bounded(lines, allowed_bytes(raw.size_bytes, settings))
     text = spool(chunks, raw.path.with_name("records"))
-    return replace(text, layout=Layout(FileFormat.NDJSON), undecoded=undecoded)
+    return replace(text, layout=Layout(FileFormat.NDJSON))

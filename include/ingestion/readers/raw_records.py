@@ -5,7 +5,6 @@ What belongs here: finding records again after the file was read. What does not:
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from include.ingestion.records import Layout, SpooledFile
 
 Raw = tuple[int, int | None, str]
-# The mark `UNDECODED_CELL` at the end of a text in JSON; other escapes are passed over.
-_MARK_OR_ESCAPE = re.compile(r'\\u0000(?=")|\\.')
 
 
 @dataclass(frozen=True)
@@ -81,10 +78,8 @@ def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:
 
 
 def unwrapped(raw: str) -> str:
-    """What is known of a record that could not be decoded: a list with it stands in the file, or cells have a mark."""
-    if raw.startswith("["):
-        return raw.removeprefix("[").removesuffix("]")
-    return _MARK_OR_ESCAPE.sub(lambda found: "" if len(found[0]) > len(r"\n") else found[0], raw)
+    """What is known of a record that could not be decoded: it stands in the file as a list with one member."""
+    return raw.removeprefix("[").removesuffix("]")
 
 
 def _records(file: OpenFile) -> Iterator[CsvRecord | JsonRecord]:

@@ -4,8 +4,8 @@ What belongs here: which sheet is taken, and what each kind of cell becomes. Wha
 values of formulas, which the library that reads the values does not tell (`sheet_xml`, `sheet_binary`).
 
 The header is the first row that is not empty behind the `skipLines` of the contract. The line of an empty row, and of
-all rows up to the header, is blank. A cell without a usable value ends with `UNDECODED_CELL`, and `undecoded` has the
-reason.
+all rows up to the header, is blank. A cell that the contract keeps and that has no usable value ends with
+the mark of `bad_cells`, which has the reason; of the unknown columns of a row, only the first such cell.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ import orjson
 import python_calamine as calamine
 
 from include.errors import Code, visible
-from include.errors.registry import message
+from include.ingestion.bad_cells import MARK, BadCell
 from include.ingestion.expansion import allowed_bytes
 from include.ingestion.header import map_columns, refuse_nul
-from include.ingestion.messages import explain
 from include.ingestion.readers import sheet_binary, sheet_xml
 from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, open_parts, verify
-from include.ingestion.records import UNDECODED_CELL, FileFormat, FileRefusedError, Undecoded
+from include.ingestion.records import FileFormat, FileRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,10 +44,10 @@ _DAY_59 = date(1900, 2, 28)  # also what the library makes of day 60, 29 Februar
 
 @dataclass
 class SheetRecords:
-    """The lines of a sheet; `undecoded` is filled while they are read."""
+    """The lines of a sheet; `bad_cells` is filled while they are read."""
 
     lines: Iterator[bytes]
-    undecoded: dict[int, dict[str | None, Undecoded]] = field(default_factory=dict)
+    bad_cells: dict[int, dict[str | None, BadCell]] = field(default_factory=dict)
 
 
 def zip_workbook(path: Path) -> FileFormat | None:
@@ -91,7 +90,7 @@ def sheet_records(path: Path, kind: FileFormat, contract: Contract, settings: In
         sheet = workbook.get_sheet_by_name(name)
     rows = _Rows(sheet, scan, contract, settings.max_columns)
     records = SheetRecords(iter(()))
-    records.lines = rows.lines(records.undecoded)
+    records.lines = rows.lines(records.bad_cells)
     return records
 
 
@@ -185,6 +184,7 @@ class _Rows:
         refuse_nul(names)
         self._columns = map_columns(names, contract, max_columns)
         self._keeps_unknown = {at for at, _ in self._columns.extra}
+        self._shared: dict[BadCell, BadCell] = {}  # equal ones take their memory once: each row may have many
 
     def _header(self, dialect: Dialect) -> tuple[int, list[str]]:
         """The row of the header, or the one before the records if there is none, and the names of the columns."""
@@ -219,8 +219,8 @@ class _Rows:
         rows = islice(_cells(self._sheet), self._header_row + 1, self._footer_row)
         return has_fault or any(at < len(cells) and cells[at] != "" for cells in rows)
 
-    def lines(self, undecoded: dict[int, dict[str | None, Undecoded]]) -> Iterator[bytes]:
-        """A line for each row of the sheet, blank for an empty one; the reasons of bad cells go to `undecoded`."""
+    def lines(self, bad_cells: dict[int, dict[str | None, BadCell]]) -> Iterator[bytes]:
+        """A line for each row of the sheet, blank for an empty one; the reasons of bad cells go to `bad_cells`."""
         yield b"\n" * (self._header_row + 1)  # the rows up to the header
         number = 0
         for row, cells in enumerate(_cells(self._sheet)):
@@ -244,29 +244,13 @@ class _Rows:
                 if isinstance(cell, Fault):
                     members[name] = cell.shown
                     is_kept = own is not None or (at in self._keeps_unknown and cell.code is not Code.ERROR_CELL)
-                    if is_kept and own not in undecoded.get(number, {}):  # of unknown columns, the first is named
-                        members[name] += UNDECODED_CELL
-                        reason = Undecoded(cell.code, self._explained(cell, name, column), cell.shown)
-                        undecoded.setdefault(number, {})[own] = reason
+                    if is_kept and own not in bad_cells.get(number, {}):
+                        members[name] += MARK
+                        found = BadCell(cell.code, name, cell.shown if own is None else None)
+                        bad_cells.setdefault(number, {})[own] = self._shared.setdefault(found, found)
                 else:
                     members[name] = cell
             yield orjson.dumps(members) + b"\n"
-
-    def _explained(self, fault: Fault, name: str, column: Column | None) -> str:
-        name, value = visible(name), visible(fault.shown)
-        match fault.code:
-            case Code.ERROR_CELL:
-                return message(Code.ERROR_CELL, name=name, value=value)
-            case Code.UNCALCULATED_FORMULA:
-                return message(Code.UNCALCULATED_FORMULA, name=name)
-            case Code.INEXACT_NUMBER:
-                return message(Code.INEXACT_NUMBER, name=name, value=value)
-            case Code.BAD_DATE:
-                return message(Code.BAD_DATE, "number in a workbook", name=name, value=value)
-            case Code.BAD_TIMESTAMP:
-                return message(Code.BAD_TIMESTAMP, "number in a workbook", name=name, value=value)
-            case _:
-                return explain(fault.code, self._contract, column.name if column else None, fault.shown)
 
 
 def _name(value: Any) -> str:

@@ -22,6 +22,7 @@ from include.ingestion.rejects import RejectFile, read_reject_file
 from include.ingestion.trial.dry_run import DryRunStores
 from include.settings import IngestSettings
 from tests.unit.ingestion.conftest import entry_of, make_contract
+from tests.workbook_files import table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,12 +41,14 @@ def csv(lines: list[str]) -> bytes:
     return ("id,n\n" + "".join(f"{line}\n" for line in lines)).encode()
 
 
-def validated(folder: Path, content: bytes, texts: Mapping[int, str], numbers: list[int] | None = None) -> Validated:
+def validated(
+    folder: Path, content: bytes, texts: Mapping[int, str], numbers: list[int] | None = None, contract: Any = CONTRACT
+) -> Validated:
     path = folder / "archived"
     path.write_bytes(content)
     work = folder / "work"
     work.mkdir()
-    attempt = Attempt(CONTRACT, entry_of(CONTRACT, path), work, IngestSettings(), DryRunStores())
+    attempt = Attempt(contract, entry_of(contract, path), work, IngestSettings(), DryRunStores())
     rows = ReplayedRows(12, np.array(numbers or sorted(texts), dtype=np.int64), dict(texts))
     return stage_one.validate(attempt, replace(copy_local(path, work, attempt.settings), replayed=rows))
 
@@ -99,6 +102,18 @@ def test_rows_that_are_others_now_are_refused(tmp_path: Path, texts: dict[int, s
 def test_a_repeated_key_among_other_rows_does_not_matter(tmp_path: Path) -> None:
     result = validated(tmp_path, csv(["a,1", "a,2", "b,3"]), {2: "a,2"})
     assert rows_of(result) == [(2, "a", 2)]
+
+
+@pytest.mark.parametrize("before", [0, 9_950, 9_975, 9_980, 20_000])
+def test_rows_of_a_workbook_with_bad_cells_are_replayed(tmp_path: Path, stages, before: int) -> None:
+    """Wherever the text of the row is cut: the marks of bad cells are not part of it."""
+    columns = (Column("id", ColumnType.TEXT, required=True), Column("t", ColumnType.TEXT), Column("d", ColumnType.DATE))
+    content = table([["id", "t", "d"], ["a", "x" * before, 20260102], ["b", "y", "2026-01-03"]])
+    first = stages.validate(make_contract(*columns), content)
+    assert [(one.source_row, one.code) for one in first.rejects.first] == [(1, Code.BAD_DATE)]
+    corrected = make_contract(*columns[:2], replace(columns[2], formats=("%Y%m%d",)))
+    result = validated(tmp_path, content, {1: first.rejects.first[0].raw}, contract=corrected)
+    assert (result.rows_read, result.rejects.rows) == (1, 0)
 
 
 def test_rows_of_parquet_are_compared_too(tmp_path: Path) -> None:

@@ -510,7 +510,7 @@ def test_validate_gives_row_rules_no_rounded_number(stages, contract_of) -> None
     assert [reject.code for reject in validated.rejects.first] == [Code.TOO_MANY_DECIMALS]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TYPES.values() if kind.bad and not kind.is_text], ids=str)
+@pytest.mark.parametrize("kind", [kind for kind in TYPES.values() if kind.bad], ids=str)
 def test_an_unreadable_cell_is_null_to_row_rules(stages, contract_of, kind: ColumnType) -> None:
     text, code = kind.bad
     contract = contract_of(
@@ -519,6 +519,13 @@ def test_an_unreadable_cell_is_null_to_row_rules(stages, contract_of, kind: Colu
     quoted = text.replace('"', '""')
     validated = stages.validate(contract, f'id,x\n1,"{quoted}"\n2,\n'.encode())
     assert [(one.source_row, one.code) for one in validated.rejects.first] == [(1, code)]
+
+
+def test_a_text_with_nul_is_null_to_row_rules(stages, contract_of) -> None:
+    rules = (RowRule("null", "x IS NULL", "Nothing"),)
+    contract = contract_of(Column("id", ColumnType.INTEGER), Column("x", ColumnType.TEXT), row_rules=rules)
+    validated = stages.validate(contract, b"id,x\n1,a\0b\n")
+    assert [(one.source_row, one.code) for one in validated.rejects.first] == [(1, Code.BAD_TEXT)]
 
 
 @pytest.mark.parametrize("slow", [False, True], ids=["fast", "slow"])

@@ -15,6 +15,7 @@ from include.contracts.dialect import Dialect
 from include.contracts.model import Column, ColumnType, RowRule, UnknownColumns
 from include.errors import Code
 from include.ingestion.readers import sheet_scan
+from include.ingestion.readers.workbook import sheet_records
 from include.ingestion.records import FileFormat
 from include.settings import IngestSettings
 from tests.binary_workbook_files import Formula, xlsb
@@ -144,12 +145,13 @@ def test_every_bad_cell_of_a_row_is_named_whatever_its_column_is(stages, contrac
     assert [row["id"] for row in stages.processed(contract, validated)] == ["r0"]
 
 
-def test_rules_of_a_bad_cell_are_not_judged(stages, contract_of) -> None:
+def test_rules_see_a_bad_cell_as_null(stages, contract_of) -> None:
     rules = (RowRule("known", "i IS NOT NULL", "There is a number", "i"), RowRule("short", "length(t) < 3", "", "t"))
     contract = contract_of(*COLUMNS[:3], row_rules=rules)
     validated = stages.validate(contract, table([["id", "t", "i"], ["1", "long", ERROR], ["2", ERROR, 5]]))
     assert [(one.source_row, one.column, one.code) for one in validated.rejects.first] == [
         (1, "i", Code.ERROR_CELL),
+        (1, "i", Code.RULE_BROKEN),
         (1, "t", Code.RULE_BROKEN),
         (2, "t", Code.ERROR_CELL),
     ]
@@ -161,6 +163,32 @@ def test_a_bad_cell_of_an_unknown_column_is_named_once_beside_the_others(stages,
     validated = stages.validate(contract, table([["id", "i", "new", "more"], ["1", "x", 1e17, 1e17], ["2", 2, 3, 4]]))
     found = [(one.source_row, one.column, one.code) for one in validated.rejects.first]
     assert found == [(1, "i", Code.BAD_INTEGER), (1, None, Code.INEXACT_NUMBER)]
+
+
+def test_a_row_that_is_too_long_is_refused_for_that_beside_a_bad_cell_of_an_unknown_column(stages, contract_of) -> None:
+    contract = contract_of(COLUMNS[0], unknown_columns=UnknownColumns.RESCUE)
+    body = table([["id", "new", "more"], ["1", 1e17, "x" * 300], ["2", 1e17, "x"]])
+    validated = stages.validate(contract, body, IngestSettings(max_row_bytes=200))
+    found = [(one.source_row, one.column, one.code) for one in validated.rejects.first]
+    assert found == [(1, None, Code.ROW_TOO_LONG), (2, None, Code.INEXACT_NUMBER)]
+
+
+def test_rules_without_a_column_see_a_bad_text_as_null(stages, contract_of) -> None:
+    rules = (RowRule("short", "length(t) < 3", "Short"), RowRule("fits", "i <= length(t)", "Fits", "i"))
+    contract = contract_of(*COLUMNS[:3], row_rules=rules)
+    validated = stages.validate(contract, table([["id", "t", "i"], ["1", ERROR, 7]]))
+    assert [(one.column, one.code) for one in validated.rejects.first] == [("t", Code.ERROR_CELL)]
+
+
+def test_bad_cells_of_one_kind_take_their_memory_once(tmp_path: Path, contract_of) -> None:
+    """A sheet may have a million rows with a number in each date column."""
+    path = tmp_path / "raw"
+    path.write_bytes(table([["id", "d", "ts"], *([str(at), 46024 + at, 46024.5] for at in range(50))]))
+    contract = contract_of(COLUMNS[0], COLUMNS[4], COLUMNS[5])
+    records = sheet_records(path, FileFormat.XLSX, contract, IngestSettings())
+    assert len(list(records.lines)) == 51
+    cells = [cell for found in records.bad_cells.values() for cell in found.values()]
+    assert (len(cells), len(set(map(id, cells)))) == (100, 2)
 
 
 def test_a_number_in_a_date_column_with_formats_is_read_by_them(stages, contract_of) -> None:
