@@ -16,6 +16,8 @@ import fastavro
 import pyarrow as pa
 from pyarrow import orc
 
+from tests.oracle.documents import Number
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -87,4 +89,4 @@ def _text(cell: ET.Element) -> str:
         return "".join(cell.itertext())
     if cell.attrib.get("s") == _DATE_STYLE:
         return (_DAY_0 + timedelta(days=int(value))).isoformat()
-    return format(Decimal(value).normalize(), "f")
+    return Number(format(Decimal(value).normalize(), "f"))

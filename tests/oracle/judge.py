@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from include.contracts.model import ColumnType, ErrorBudget, OnDuplicate, UnknownColumns
 from include.errors import Code
-from tests.oracle.documents import Document, Raw, Text, keepable
+from tests.oracle.documents import Document, Number, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
 from tests.oracle.inner_records import at_path, remainder
 from tests.oracle.names import column as evolved
@@ -151,7 +151,7 @@ class Mapped(NamedTuple):
     def cell(self, column: Column, raw: Raw) -> Raw:
         """A value as its column reads it."""
         numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
-        if self.dialect is None or column.type not in numbers or raw is None:
+        if self.dialect is None or column.type not in numbers or raw is None or isinstance(raw, Number):
             return raw
         return usual_number(raw, self.dialect)
 

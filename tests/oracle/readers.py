@@ -406,8 +406,10 @@ def _of_sheet(rows: list[tuple[int, list[str]]], contract: Contract) -> Source:
         [(line, [row[at] for at in used if at < len(row)]) for line, row in others],
     )
     # A sheet may have fewer columns than the contract has names.
-    found = [Record(at, line, dict(zip_longest(header, row, fillvalue=""))) for at, (line, row) in enumerate(others, 1)]
-    return Source(tuple(header), tuple(found))
+    nulls = dialect.null_values
+    rows = [(line, ["" if cell in nulls and type(cell) is str else cell for cell in row]) for line, row in others]
+    found = [Record(at, line, dict(zip_longest(header, row, fillvalue=""))) for at, (line, row) in enumerate(rows, 1)]
+    return Source(tuple(header), tuple(found), is_table=True)
 
 
 def _of_columns(table: pa.Table) -> Source:

@@ -51,11 +51,12 @@ class OpenFile:
 
     @property
     def contract(self) -> Contract:
-        """The contract as it holds for the file: in a workbook, a column with a path is found by its name."""
+        """The contract as it holds for the file: a workbook is a table, where a column with a path has its name."""
         contract = self.attempt.contract
-        if not self.layout.format.is_workbook or not any(column.path for column in contract.columns):
+        if not self.layout.format.is_workbook:
             return contract
-        return replace(contract, columns=tuple(replace(column, path=None) for column in contract.columns))
+        columns = contract.of_text_table.columns
+        return replace(contract, columns=tuple(replace(column, path=None) for column in columns))
 
 
 def raw_records(file: OpenFile, wanted: npt.NDArray[np.int64]) -> Iterator[Raw]:

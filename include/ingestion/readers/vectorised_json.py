@@ -67,6 +67,8 @@ def typed_json(
     """
     if text.records_alone or contract.dialect.key_column is not None:
         raise FallBackToSlowPath
+    if text.holds_cells and not contract.dialect.numbers.is_usual:
+        raise FallBackToSlowPath
     if text.has_hex and any(column.type.is_whole for column in contract.source_columns):
         raise FallBackToSlowPath  # Arrow reads 0x1F as a whole number
     try:

@@ -174,7 +174,7 @@ class _Rows:
     """The rows of a sheet with its header, which is the first row that is not empty."""
 
     def __init__(self, sheet: calamine.CalamineSheet, scan: SheetScan, contract: Contract, max_columns: int) -> None:
-        self._sheet, self._scan, self._contract = sheet, scan, contract
+        self._sheet, self._scan, self._contract = sheet, scan, contract.of_text_table
         self._first_column = (sheet.start or (0, 0))[1]
         self._header_row, header = self._header(contract.dialect)
         self._footer_row = self._footer(contract.dialect.footer_lines)
@@ -233,7 +233,7 @@ class _Rows:
                 yield b"\n"
                 continue
             number += 1
-            record = _Record(self._scan, row, faults)
+            record = _Record(self._scan, row, faults, self._contract.dialect.null_values)
             members: dict[str, Any] = {}
             for at, (position, name, own) in enumerate(
                 zip(self._positions, self._columns.given, self._columns.names, strict=True)
@@ -265,6 +265,7 @@ class _Record:
     scan: SheetScan
     row: int
     faults: dict[int, Fault]
+    null_values: tuple[str, ...]
 
     def member(self, value: Any, at: int, column: Column | None) -> Any:
         """The member of the record for a cell, or why it has none."""
@@ -272,7 +273,7 @@ class _Record:
             return fault
         if self.scan.texts and (text := self.scan.texts.get((self.row, at))) is not None:
             value = text
-        if value == "":
+        if value == "" or (isinstance(value, str) and value in self.null_values):
             return None
         if self._is_no_moment(value, at):
             return Fault(_date_code(column), str(value))
@@ -329,7 +330,12 @@ def _number(value: float, column: Column | None) -> str | Fault:
         return Fault(Code.INEXACT_NUMBER, repr(value))
     if abs(value) >= _EXACT and not is_double:
         return Fault(Code.INEXACT_NUMBER, _shown(value))
-    return _shown(value)
+    # In a column of numbers a number is written as the texts there are: the dialect may have a comma.
+    return (
+        _shown(value).replace(".", column.numbers.decimal)
+        if column is not None and column.type.is_number
+        else _shown(value)
+    )
 
 
 def _shown(value: float) -> str:

@@ -74,7 +74,7 @@ class TableWriter:
     """Writes rows as the dialect of a contract says."""
 
     def __init__(self, draw: Callable[..., Any], contract: Contract, width: int) -> None:
-        self._draw, self._contract, self._width = draw, contract, width
+        self._draw, self.contract, self._width = draw, contract, width
         self._dialect = contract.dialect
         self.delimiter = self._dialect.delimiter or draw(st.sampled_from(",,;\t|"))
         self.end = draw(st.sampled_from(["\n", "\n", "\r\n", "\r"]))
@@ -84,17 +84,17 @@ class TableWriter:
         """The columns in the order of the file."""
         if self._dialect.has_header:
             return list(header)
-        return list(self._dialect.header) or [column.name for column in self._contract.source_columns]
+        return list(self._dialect.header) or [column.name for column in self.contract.source_columns]
 
     def cell(self, name: str, text: str | None) -> str:
         """A cell of a record as it is written."""
-        column = self._contract.by_name.get(name)
+        column = self.contract.by_name.get(name)
         text = text or ""
         if not text and self._dialect.null_values and self._draw(st.booleans()):
             token: str = self._draw(st.sampled_from(self._dialect.null_values))
             return token
         if column is not None and column.type in _NUMBERS and self._draw(st.integers(0, 9)):
-            text = self._number(text)
+            text = self.number(text)
         if column is not None and column.type is ColumnType.BOOLEAN and self._draw(st.booleans()):
             words = [*column.true_words, *column.false_words, text]
             text = self._draw(st.sampled_from(words))
@@ -114,7 +114,8 @@ class TableWriter:
         inside = text.replace(escape, escape * 2) if escape else text
         return quote + inside.replace(quote, quote * 2) + quote
 
-    def _number(self, text: str) -> str:
+    def number(self, text: str) -> str:
+        """A number as the dialect writes it."""
         match = re.fullmatch(r"([+-]?)([0-9]+)(\.[0-9]*)?([eE].*)?", text)
         if match is None:
             return text

@@ -339,20 +339,22 @@ def _xlsx(draw: Callable[..., Any], contract: Contract, header: dict[str, str], 
     texts = [*header.values(), *(row[name] or "" for row in found for name in header)]
     if any(map(_NOT_IN_XML.search, texts)):
         return None
+    writer = TableWriter(draw, contract, len(header))
     lines = [[_text_cell(shown) for shown in header.values()]]
     for row in found:
-        lines.append([_xlsx_cell(draw, contract.by_name.get(name), row[name]) for name in header])
+        lines.append([_xlsx_cell(draw, writer, contract.by_name.get(name), row[name]) for name in header])
         if draw(st.integers(0, 9)) == 0:
             lines.append([])
     return table(lines)
 
 
-def _xlsx_cell(draw: Callable[..., Any], column: Column | None, text: str | None) -> str | None:
-    """The text as such, or as a number or date where the cell then shows the same."""
+def _xlsx_cell(draw: Callable[..., Any], writer: TableWriter, column: Column | None, text: str | None) -> str | None:
+    """The text as such, as a number or date where the cell then shows the same, or as the dialect writes it."""
     if not text:
-        return None
+        nulls = writer.contract.dialect.null_values
+        return _text_cell(draw(st.sampled_from(nulls))) if nulls and draw(st.booleans()) else None
     if column is None or draw(st.booleans()):
-        return _text_cell(text)
+        return _text_cell(writer.number(text) if draw(st.booleans()) else text)
     numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
     if column.type in numbers and re.fullmatch(r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{0,5}[1-9])?", text) and text != "-0":
         return f"<c {{r}}><v>{text}</v></c>"

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -367,6 +368,21 @@ def test_good_json_columns_are_read_on_the_fast_path(stages, contract_of) -> Non
     assert validated.path_taken == "fast"
     found = [row["j"] for row in stages.processed(contract, validated)]
     assert found == ["{}", "null", None, '"a"', "7", '"2026-01-02"']
+
+
+def test_the_dialect_says_how_texts_write_numbers_and_nulls(stages, contract_of) -> None:
+    """A text such as 1.234 is not read with a point where the contract says comma; cells of numbers are numbers."""
+    dialect = Dialect(decimal=",", thousands=".", trailing_minus=True, null_values=("n/a",))
+    contract = contract_of(*COLUMNS[:4], dialect=dialect)
+    rows = [["id", "t", "i", "n"], ["1", "n/a", "1.234", "1.234,50-"], ["2", 1.5, 7, 1.5], ["3", "n/a ", "n/a", 0.25],
+            ["4", "x", "12.34", "1,5"], ["5", "x", 1.5, "1.5"]]  # fmt: skip
+    validated = stages.validate(contract, table(rows))
+    assert [(one.source_row, one.column, one.value) for one in validated.rejects.first] == [
+        (4, "i", "12.34"), (5, "i", "1,5"), (5, "n", "1.5"),
+    ]  # fmt: skip
+    assert [(row["id"], row["t"], row["i"], row["n"]) for row in stages.processed(contract, validated)] == [
+        ("1", None, 1234, Decimal("-1234.50")), ("2", "1.5", 7, Decimal("1.50")), ("3", "n/a ", None, Decimal("0.25")),
+    ]  # fmt: skip
 
 
 def test_every_bad_cell_of_a_row_is_named_beside_a_bad_document(stages, contract_of) -> None:
