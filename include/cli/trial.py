@@ -133,6 +133,7 @@ def _document(file: Path, verdict: _Verdict) -> dict[str, Any]:
         "code": refusal.code if refusal else None,
         "message": str(refusal) if refusal else None,
         "format": asdict(trial.layout) | {"delimiter": trial.delimiter} if trial.layout else None,
+        "dialect": trial.contract.dialect.options,
         "rows": {
             "read": trial.rows_read,
             "to_load": trial.rows_kept,
@@ -165,10 +166,12 @@ def _print(file: Path, verdict: _Verdict) -> None:
     read = "unknown" if trial.rows_read is None else f"{trial.rows_read:,} read"
     rows = f"{read}, {trial.rows_kept:,} to load, {trial.rows_duplicate:,} duplicate, {trial.rejects.rows:,} rejected"
     delimiter = f"; delimiter {trial.delimiter!r}" if trial.delimiter else ""
+    options = ", ".join(f"{name} {value!r}" for name, value in contract.dialect.options.items())
     lines = {
         "file": f"{file}, {file.stat().st_size:,} bytes",
         "dataset": f"{contract.dataset}, contract {contract.version} ({contract.status}): {verdict.chosen.reason}",
         "format": f"{layout}{delimiter}" if layout else "unknown",
+        "dialect": options,
         "rows": rows if trial.rows_read is not None else "",
         "table": _table_line(verdict),
         "verdict": verdict.summary,
@@ -204,6 +207,8 @@ def _not_checked(verdict: _Verdict) -> list[str]:
         found.append(f"{len(contract.expectations)} expectations on the whole file")
     if contract.min_share_of_usual is not None and verdict.refusal is None:
         found.append("minShareOfUsual: the number of rows is not compared with that of earlier files")
+    if contract.is_snapshot and verdict.trial.rejects.rows and verdict.refusal is None:
+        found.append("maxDeleteShare: refused rows may be among those that the snapshot seems to lack")
     if columns := verdict.trial.not_asked:
         found.append(f"{', '.join(columns)}: another system gives the values and was not asked; shown as -")
     return found

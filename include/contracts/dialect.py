@@ -7,7 +7,7 @@ without the block reads files as one with an empty block does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.file_patterns import MAX_LENGTH, pattern_fault
@@ -151,9 +151,22 @@ class Dialect:
         return path_steps(self.record_path) if self.record_path is not None else ()
 
     @property
+    def options(self) -> dict[str, Any]:
+        """The options that differ from their defaults, by their names in a contract."""
+        usual = Dialect()
+        names = [field.name for field in fields(self) if field.name not in {"has_header", "header"}]
+        found = {_option(name): getattr(self, name) for name in names if getattr(self, name) != getattr(usual, name)}
+        return found if self.has_header else {**found, "header": list(self.header) or False}
+
+    @property
     def has_documents(self) -> bool:
         """Whether JSON files are documents with the records inside, however their lines are."""
         return self.record_path is not None or self.key_column is not None
+
+
+def _option(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
 
 
 def read_dialect(value: object, path: str, findings: Findings) -> Dialect:

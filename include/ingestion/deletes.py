@@ -26,6 +26,7 @@ from include.ingestion.table_shape import DELETED_AT
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from include.contracts.model import Contract
     from include.ingestion.attempt import Attempt
     from include.ingestion.records import DeletedKeys, RefusedKeys
     from include.ingestion.target import Target
@@ -60,6 +61,22 @@ def check_newest(attempt: Attempt) -> None:
         )
 
 
+def check_share(contract: Contract, deleted: int, live: int) -> None:
+    """Check that a snapshot deletes no more of a table's live rows than its contract allows.
+
+    Raises:
+        FileRefusedError: it does.
+    """
+    if deleted > Decimal(str(contract.max_delete_share)) * live:
+        raise FileRefusedError.for_code(
+            Code.TOO_MANY_DELETES,
+            deletes=deleted,
+            live=live,
+            dataset=contract.dataset,
+            share=contract.max_delete_share * 100,
+        )
+
+
 @dataclass(frozen=True)
 class RowDeleter:
     """Deletes or marks rows of the table. `has_marks`: it has the column `_deleted_at`. Marked rows are not live.
@@ -91,15 +108,7 @@ class RowDeleter:
             return Deleted(skipped=self._count(_AND.join(conditions)))
         deleted = self._delete(_AND.join(conditions))
         if deleted:
-            live = deleted + self._count(self._is_live)
-            if deleted > Decimal(str(contract.max_delete_share)) * live:
-                raise FileRefusedError.for_code(
-                    Code.TOO_MANY_DELETES,
-                    deletes=deleted,
-                    live=live,
-                    dataset=contract.dataset,
-                    share=contract.max_delete_share * 100,
-                )
+            check_share(contract, deleted, deleted + self._count(self._is_live))
         return Deleted(deleted)
 
     @property

@@ -176,7 +176,7 @@ def _first_rows(attempt: Attempt, processed: Processed) -> list[dict[str, Any]]:
 
 
 def _entry(path: Path, contract: Contract) -> FileEntry:
-    """The entry that the file would get, under the path that the user gave: folders of a path may be columns."""
-    is_below = not path.is_absolute() and ".." not in path.parts
-    key = incoming_prefix(contract.dataset) + (path.as_posix() if is_below else path.name)
+    """The entry that the file would get. Folders that name a value, as dt=2026-11-28, may be columns."""
+    folders = [part for part in path.parts[:-1] if "=" in part]
+    key = incoming_prefix(contract.dataset) + "/".join([*folders, path.name])
     return FileEntry(0, contract.dataset, "", key, "", path.stat().st_size, Status.CLAIMED, Stage.VALIDATE, 1)

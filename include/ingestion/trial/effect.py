@@ -10,6 +10,7 @@ from psycopg import sql
 from include.errors import Code, PermanentError
 from include.ingestion.added_columns import check_headers
 from include.ingestion.binary_copy import BinaryCopy
+from include.ingestion.deletes import check_share
 from include.ingestion.ledger import Ledger
 from include.ingestion.table_shape import DELETED_AT, refuse
 from include.ingestion.target import Target
@@ -74,7 +75,9 @@ def effect_of(planned: Planned, reader: WarehouseConfig) -> Effect:
         duplicate_of = Ledger(connection).find_duplicate(
             planned.attempt.entry, validated.sha256, allow_resend=contract.loads_in_order
         )
-        inserted, updated, deleted = _counts(planned, target, shape, connection)
+        inserted, updated, deleted, live = _counts(planned, target, shape, connection)
+    if contract.is_snapshot and duplicate_of is None and not validated.rejects.rows:
+        check_share(contract, deleted, live)  # with refused rows, only a load knows which rows stay for them
     adds = tuple(name for name in shape.missing if shape.types is not None and name not in shape.types)
     unchanged = planned.processed.rows_kept - inserted - updated
     return Effect(
@@ -88,17 +91,20 @@ def effect_of(planned: Planned, reader: WarehouseConfig) -> Effect:
     )
 
 
-def _counts(planned: Planned, target: Target, shape: Shape, connection: Connection) -> tuple[int, int, int]:
-    """How many rows would be inserted and updated, and how many live rows of the table have no staged row."""
+def _counts(planned: Planned, target: Target, shape: Shape, connection: Connection) -> tuple[int, int, int, int]:
+    """How many rows would be inserted and updated, how many live rows have no staged row, and how many there are.
+
+    The last two are zero where the contract deletes nothing.
+    """
     attempt = planned.attempt
     if shape.types is None:
-        return planned.processed.rows_kept, 0, 0
+        return planned.processed.rows_kept, 0, 0, 0
     compared = [name for name in target.values if name not in attempt.contract.enriched]
     live = sql.SQL(f"t.{DELETED_AT} IS NULL" if shape.has_marks else "true")
     query = sql.SQL(
         "SELECT count(*) FILTER (WHERE t._is_there IS NULL), "
         "count(*) FILTER (WHERE t._is_there AND s._source_row IS NOT NULL AND ({differs} OR NOT {live})), "
-        "count(*) FILTER (WHERE s._source_row IS NULL AND {live}) "
+        "count(*) FILTER (WHERE s._source_row IS NULL AND {live}), count(*) FILTER (WHERE t._is_there AND {live}) "
         "FROM (SELECT {staged} FROM {staging}) AS s "
         "{join} JOIN (SELECT true AS _is_there, {columns} FROM {table}) AS t ON {on}"
     ).format(
@@ -121,7 +127,8 @@ def _counts(planned: Planned, target: Target, shape: Shape, connection: Connecti
         row = connection.execute(query).fetchone()
     if row is None:
         raise PermanentError(Code.INTERNAL, error="no counts")
-    return int(row[0]), int(row[1]), int(row[2])
+    inserted, updated, missing, live_rows = map(int, row)
+    return inserted, updated, missing, live_rows
 
 
 class _OfReader(DryRunStores):

@@ -13,17 +13,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+import orjson
+
 from include.ingestion.fetch import copy_local, plain_text
 from include.ingestion.header import count_known
+from include.ingestion.readers.avro_file import avro_lines
+from include.ingestion.readers.columnar import open_columnar
 from include.ingestion.readers.csv_text import sniff
 from include.ingestion.readers.detect import detect
 from include.ingestion.readers.json_columns import JsonColumns, value_at
 from include.ingestion.readers.json_records import json_records
-from include.ingestion.readers.parquet_file import open_parquet
+from include.ingestion.readers.workbook import sheet_records
 from include.ingestion.records import FileFormat, FileRefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from include.contracts.catalog import Catalog
     from include.contracts.model import Contract
@@ -93,9 +97,13 @@ def _columns(
         FileRefusedError: it cannot be read as one.
     """
     layout = detect(raw.path, contract, settings)
-    if layout.format is FileFormat.PARQUET:
-        with open_parquet(raw.path) as stream:
-            return list(stream.schema_arrow.names)
+    if layout.format.is_columnar:
+        with open_columnar(raw.path, layout, settings) as columns:
+            return list(columns.schema_arrow.names)
+    if layout.format.is_workbook:
+        return _first_keys(sheet_records(raw.path, layout.format, contract, settings).lines)
+    if layout.format is FileFormat.AVRO:
+        return _first_keys(avro_lines(raw.path, settings).lines)
     dialect = contract.dialect
     as_read = layout, dialect.skip_lines, dialect.footer_lines
     if as_read not in texts:
@@ -112,3 +120,10 @@ def _columns(
         keys |= dict.fromkeys(key for key in members if key not in entered)
         keys |= dict.fromkeys(name for name, steps in placed.items() if value_at(members, steps) is not None)
     return list(keys)
+
+
+def _first_keys(lines: Iterator[bytes]) -> list[str]:
+    """The keys of the first record; blank lines are passed over."""
+    first = next((line for line in lines if line.strip()), b"{}")
+    record = orjson.loads(first)
+    return list(record) if isinstance(record, dict) else []

@@ -233,6 +233,21 @@ def test_try_of_a_snapshot_counts_the_rows_that_it_deletes(
     assert (entry["rows_updated"], entry["rows_unchanged"], entry["rows_deleted"]) == (1, 1, 1)
 
 
+def test_try_of_a_snapshot_that_deletes_too_much_has_the_refusal_of_its_load(
+    filegate: Filegate, pipeline: Pipeline
+) -> None:
+    filegate.write_contract(newest_by=None, mode="snapshot", deletes="soft", maxDeleteShare=0.5)
+    pipeline.send("one.csv", LOADED)
+    body = "id,amount,at\nb,2,2026-01-05T00:00:00Z\n"
+    path = written(pipeline, body)
+    found = filegate.json("try", path, code=4)
+    entry = pipeline.send("two.csv", body)
+    assert found["code"] == entry["error_code"] == "too-many-deletes"
+    assert found["message"].startswith(entry["error_message"])
+    with_reject = written(pipeline, body + "x,two,2026-01-05T00:00:00Z\n")
+    assert any("maxDeleteShare" in line for line in filegate.json("try", with_reject)["not_checked"])
+
+
 def test_try_of_appended_rows_inserts_them_all(filegate: Filegate, pipeline: Pipeline) -> None:
     columns = [column.replace("primaryKey: true, ", "") for column in COLUMNS]
     filegate.write_contract(*columns, newest_by=None, key=["_file_id", "_source_row"])

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import tempfile
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import fastavro
+import pyarrow as pa
 import pytest
+from pyarrow import orc
 from typer.testing import CliRunner
 
 from include.cli import trial
@@ -20,6 +25,7 @@ from include.ingestion.trial.dry_run import DryRunStores, dry_run
 from include.samples.badness import Bad, BadKind, SampleFormat
 from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
+from tests.workbook_files import ods, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -132,6 +138,62 @@ def test_try_recognises_the_dataset_by_its_columns_in_every_format(folder: Path,
     assert found["chosen_because"] == "it has 11 of the 11 columns of the contract, among 11"
     assert found["format"]["format"] == file_format
     assert found["rows"] == {"read": 30, "to_load": 30, "duplicate": 0, "rejected": 0}
+
+
+@pytest.mark.parametrize("kind", ["xlsx", "ods", "avro", "orc", "arrow"])
+def test_try_recognises_the_dataset_of_binary_files(folder: Path, kind: str) -> None:
+    rows = list(csv.reader(io.StringIO(sample(folder / "export.csv").read_text(encoding="utf-8"))))
+    arrays = pa.table(
+        {name: pa.array(column) for name, column in zip(rows[0], zip(*rows[1:], strict=True), strict=True)}
+    )
+    target = io.BytesIO()
+    match kind:
+        case "xlsx":
+            target.write(table(rows))
+        case "ods":
+            target.write(ods({"S": rows}))
+        case "avro":
+            fields = [{"name": name, "type": "string"} for name in rows[0]]
+            schema = {"type": "record", "name": "row", "fields": fields}
+            fastavro.writer(target, schema, arrays.to_pylist())
+        case "orc":
+            orc.write_table(arrays, target)
+        case _:
+            with pa.ipc.new_file(target, arrays.schema) as writer:
+                writer.write_table(arrays)
+    (folder / "export").write_bytes(target.getvalue())
+    found = document("export")
+    assert (found["dataset"], found["format"]["format"]) == ("sales", kind)
+    assert found["chosen_because"] == "it has 11 of the 11 columns of the contract, among 11"
+    assert found["rows"] == {"read": 30, "to_load": 30, "duplicate": 0, "rejected": 0}
+
+
+def test_try_prints_what_the_dialect_says(folder: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    options = "customProperties:\n  - property: dialect\n    value: {delimiter: ';', skipLines: 1, decimal: ','}"
+    (folder.parent / "contracts" / "sales.yaml").write_text(
+        text.replace("customProperties:", options, 1), encoding="utf-8"
+    )
+    lines = sample(folder / "export.csv").read_text(encoding="utf-8").replace(",", ";").replace(".", ",")
+    (folder / "export.csv").write_text(f"Sales\n{lines}", encoding="utf-8")
+    done = try_file("export.csv", "--dataset", "sales")
+    assert "dialect   delimiter ';', skipLines 1, decimal ','" in done.output
+    assert document("export.csv", "--dataset", "sales", code=done.exit_code)["dialect"] == {
+        "delimiter": ";", "skipLines": 1, "decimal": ",",
+    }  # fmt: skip
+
+
+def test_try_takes_the_values_of_folders_from_any_path(folder: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    column = (
+        "      - {name: region_folder, logicalType: string, customProperties: [{property: partition, value: region}]}\n"
+    )
+    at = text.index("    properties:\n") + len("    properties:\n")
+    (folder.parent / "contracts" / "sales.yaml").write_text(text[:at] + column + text[at:], encoding="utf-8")
+    path = sample(folder / "in" / "region=North" / "export.csv")
+    for given in (path, path.relative_to(folder)):
+        found = document(given, "--dataset", "sales")
+        assert {row["region_folder"] for row in found["first_rows"]} == {"North"}
 
 
 def test_try_names_compression_and_delimiter(folder: Path) -> None:

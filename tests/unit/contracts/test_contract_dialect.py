@@ -56,11 +56,20 @@ def compiled(dialect: Any, *names: Any) -> Contract:
         ({"thousands": "\u202f", "trailingMinus": True}, {"thousands": "\u202f", "trailing_minus": True}),
         ({"nullValues": ["NULL", "\\N"]}, {"null_values": ("NULL", "\\N")}),
         ({"trueValues": ["ja"], "falseValues": ["Nein"]}, {"true_values": ("ja",), "false_values": ("Nein",)}),
+        ({"member": "2026/*/sales_*.csv"}, {"member": "2026/*/sales_*.csv"}),
+        ({"sheet": "Preise 2026"}, {"sheet": "Preise 2026"}),
+        (
+            {"recordPath": "data.0.rows", "keyColumn": "part_id"},
+            {"record_path": "data.0.rows", "key_column": "part_id"},
+        ),
     ],
 )
 def test_an_option_is_compiled_and_kept_by_the_cache(dialect: dict[str, Any], expected: dict[str, Any]) -> None:
     contract = compiled(dialect)
     assert contract.dialect == Dialect(**expected)
+    assert set(contract.dialect.options) == set(dialect) - {
+        name for name, value in dialect.items() if value is True and name == "header"
+    }
     assert decoded(encoded(contract), contract.path) == contract
     assert all(column.true_words == contract.dialect.true_values for column in contract.columns)
 
@@ -78,6 +87,12 @@ def test_an_option_is_compiled_and_kept_by_the_cache(dialect: dict[str, Any], ex
         ({"encoding": "no such"}, "encoding"),
         ({"encoding": 8}, "encoding"),
         ({"delimiter": ""}, "delimiter"),
+        ({"member": ""}, "member"),
+        ({"member": "[a.csv"}, "member"),
+        ({"member": 7}, "member"),
+        ({"sheet": ""}, "sheet"),
+        ({"sheet": 1}, "sheet"),
+        ({"sheet": "x" * 256}, "sheet"),
         ({"delimiter": "||"}, "delimiter"),
         ({"delimiter": "\n"}, "delimiter"),
         ({"delimiter": "a"}, "delimiter"),
