@@ -24,7 +24,7 @@ REFUSED = 4  # a load would be refused
 _PIPE_WIDTH = 100_000  # no line is broken where the output goes into a file or a program
 _LONGEST_CELL = 24
 _MARGIN = 0.15  # of likeness, from 0 to 1
-_COUNTS = {"read", "loaded", "rejected", "files", "rows", "failed", "waiting"}
+_COUNTS = {"read", "loaded", "rejected", "files", "rows", "failed", "waiting", "incoming"}
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_json: bool) -> None:

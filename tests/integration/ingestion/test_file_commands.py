@@ -6,14 +6,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from filegate_command import Filegate
 
-from include.contracts.model import ErrorBudget
+from include.contracts.catalog import Catalog
+from include.contracts.model import ErrorBudget, Status
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.move_back import Requeued
 from include.ingestion.upkeep.requeue import Selection, requeue
+from include.ingestion.upkeep.sweep import sweep
 from include.samples.badness import Bad, BadKind
 from local import addresses
 
@@ -127,6 +131,19 @@ def test_datasets_counts_files_and_rows(filegate: Filegate, pipeline: Pipeline, 
     row = found[pipeline.contract.dataset]
     assert (row["contract"], row["files"], row["rows"], row["failed"]) == ("none", 1, 498, 1)
     assert found["sales"]["contract"].endswith("active")
+
+
+def test_datasets_counts_the_files_of_a_draft_that_wait_in_incoming(filegate: Filegate, pipeline: Pipeline) -> None:
+    filegate.write_contract(status="draft")
+    name = pipeline.contract.dataset
+    for at in range(2):
+        pipeline.put(f"{at}.csv", b"id\n1\n")
+    with pipeline.stores() as stores:
+        run = AirflowRun("sweep_test", "run-1")
+        catalog = Catalog({}, (), {name: replace(pipeline.contract, status=Status.DRAFT)})
+        sweep(lambda: catalog, stores, run, pipeline.settings)
+    row = next(one for one in filegate.json("datasets") if one["dataset"] == name)
+    assert (row["contract"], row["files"], row["waiting"], row["incoming"]) == ("1.0.0 draft", 0, 0, 2)
 
 
 def test_warehouse_that_does_not_answer_is_one_line(filegate: Filegate) -> None:
