@@ -15,7 +15,9 @@ from include.settings import ingest_settings
 
 
 def draft(
-    file: Annotated[Path, typer.Argument(help="A sample: text, JSON, Excel, Parquet, Avro, ORC or Arrow.")],
+    file: Annotated[
+        Path, typer.Argument(help="A sample: text, JSON, Excel, Parquet, Avro, ORC, Arrow, or an archive of such.")
+    ],
     dataset: Annotated[str, typer.Option(help="The dataset's name; that of the file if left out.")] = "",
     write: Annotated[bool, typer.Option("--write", help="Write it into the contracts folder.")] = False,
 ) -> None:
@@ -57,9 +59,16 @@ def _drafted(file: Path, name: str) -> str:
     """
     from include.ingestion.drafting.draft import draft_contract
     from include.ingestion.records import FileRefusedError
+    from include.ingestion.trial.unpacked import unpacked
 
     try:
-        return draft_contract(file, name, ingest_settings())
+        with unpacked(file, None, ingest_settings()) as found:
+            if found is None:
+                return draft_contract(file, name, ingest_settings())
+            member = max(found.archive.wanted, key=lambda one: (one.refusal is None, one.size))
+            text = draft_contract(found.file(member), name, ingest_settings(), file.name)
+            typer.echo(visible(f"{file} is an archive; this is drafted from its largest file, {member.path}"), err=True)
+            return text
     except FileRefusedError as refusal:
         fail(visible(f"{file} cannot be drafted: {refusal.code}: {refusal}"))
     except ContractError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -31,13 +31,18 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @dataclass(frozen=True)
 class _Verdict:
-    """A dry run with what the warehouse says; `effect` is None where it says nothing, and `note` has the reason."""
+    """A dry run with what the warehouse says; `effect` is None where it says nothing, and `note` has the reason.
 
+    `file` is the file, or the path of a member in its archive.
+    """
+
+    file: str
+    size: int
     chosen: Candidate
     trial: Trial
-    effect: Effect | None
-    refusal: FileRefusedError | None
-    note: str
+    effect: Effect | None = None
+    refusal: FileRefusedError | None = None
+    note: str = ""
 
     @property
     def summary(self) -> str:
@@ -60,42 +65,71 @@ def try_file(
     has_warehouse = finds_platform("WAREHOUSE_READER_PASSWORD")  # first: it says where the contracts are
     try:
         with explained():
-            verdict = _verdict(file, dataset, has_warehouse=has_warehouse)
+            archive, verdicts = _tried(file, _chosen(file, dataset), has_warehouse=has_warehouse)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror or error}")
     if as_json:
-        typer.echo(json.dumps(_document(file, verdict), indent=2, default=str))
+        documents = [_document(verdict) for verdict in verdicts]
+        found = documents[0] if archive is None else {"file": str(file), "archive": archive, "members": documents}
+        typer.echo(json.dumps(found, indent=2, default=str))
     else:
-        _print(file, verdict)
-    if verdict.refusal is not None:
+        _print_archive(file, archive)
+        for verdict in verdicts:
+            _print(verdict)
+    if any(verdict.refusal is not None for verdict in verdicts):
         raise typer.Exit(REFUSED)
 
 
-def _verdict(file: Path, dataset: str, *, has_warehouse: bool) -> _Verdict:
+def _tried(file: Path, chosen: Candidate, *, has_warehouse: bool) -> tuple[dict[str, Any] | None, list[_Verdict]]:
+    """The verdict on a file; of an archive, what it is, and the verdicts on its members."""
+    from include.ingestion.records import FileRefusedError
+    from include.ingestion.trial.dry_run import Trial
+    from include.ingestion.trial.unpacked import unpacked
+    from include.settings import ingest_settings
+
+    try:
+        with unpacked(file, chosen.contract.dialect.member, ingest_settings()) as found:
+            if found is None:
+                verdict = _Verdict(str(file), file.stat().st_size, chosen, Trial(chosen.contract))
+                return None, [_with_trial(verdict, file, file, has_warehouse=has_warehouse)]
+            verdicts = []
+            for member in found.archive.wanted:
+                verdict = _Verdict(member.path, member.size, chosen, Trial(chosen.contract))
+                try:
+                    content = found.file(member)
+                except FileRefusedError as refusal:
+                    verdicts.append(replace(verdict, refusal=refusal))
+                else:
+                    known_as = found.known_as(member)
+                    verdicts.append(_with_trial(verdict, content, known_as, has_warehouse=has_warehouse))
+            archive = {"format": found.archive.format, "passed_over": found.archive.passed_over}
+            return archive, verdicts
+    except FileRefusedError as refusal:
+        return None, [_Verdict(str(file), file.stat().st_size, chosen, Trial(chosen.contract), refusal=refusal)]
+
+
+def _with_trial(verdict: _Verdict, content: Path, known_as: Path, *, has_warehouse: bool) -> _Verdict:
     from include.ingestion.trial.dry_run import dry_run
     from include.settings import ingest_settings
 
-    chosen = _chosen(file, dataset)
-    with dry_run(file, chosen.contract, ingest_settings()) as (trial, planned):
+    with dry_run(content, verdict.chosen.contract, ingest_settings(), known_as) as (trial, planned):
+        verdict = replace(verdict, trial=trial, refusal=trial.refusal)
         if planned is None:
-            return _Verdict(chosen, trial, None, trial.refusal, "")
-        if not has_warehouse:
-            return _Verdict(chosen, trial, None, None, _NO_PLATFORM)
-        return _with_effect(chosen, trial, planned)
+            return verdict
+        return _with_effect(verdict, planned) if has_warehouse else replace(verdict, note=_NO_PLATFORM)
 
 
-def _with_effect(chosen: Candidate, trial: Trial, planned: Planned) -> _Verdict:
+def _with_effect(verdict: _Verdict, planned: Planned) -> _Verdict:
     from include.ingestion.records import FileRefusedError
     from include.ingestion.trial.effect import effect_of
     from include.settings import store_settings
 
     try:
-        effect = effect_of(planned, store_settings().warehouse("reader"))
+        return replace(verdict, effect=effect_of(planned, store_settings().warehouse("reader")))
     except FileRefusedError as refusal:
-        return _Verdict(chosen, trial, None, refusal, "")
+        return replace(verdict, refusal=refusal)
     except PipelineError as error:
-        return _Verdict(chosen, trial, None, None, f"what it would insert and update is unknown: {error}")
-    return _Verdict(chosen, trial, effect, None, "")
+        return replace(verdict, note=f"what it would insert and update is unknown: {error}")
 
 
 def _chosen(file: Path, dataset: str) -> Candidate:
@@ -121,10 +155,10 @@ def _chosen(file: Path, dataset: str) -> Candidate:
     return found[0]
 
 
-def _document(file: Path, verdict: _Verdict) -> dict[str, Any]:
+def _document(verdict: _Verdict) -> dict[str, Any]:
     trial, refusal = verdict.trial, verdict.refusal
     return {
-        "file": str(file),
+        "file": verdict.file,
         "dataset": trial.contract.dataset,
         "chosen_because": verdict.chosen.reason,
         "contract_version": trial.contract.version,
@@ -160,7 +194,13 @@ def _rejected(reject: Reject) -> dict[str, Any]:
     }
 
 
-def _print(file: Path, verdict: _Verdict) -> None:
+def _print_archive(file: Path, archive: dict[str, Any] | None) -> None:
+    if archive is not None:
+        over = f"; {archive['passed_over']:,} passed over" if archive["passed_over"] else ""
+        typer.echo(visible(f"archive   {file}, {archive['format']}{over}; each member loads as a file of its own:"))
+
+
+def _print(verdict: _Verdict) -> None:
     trial = verdict.trial
     contract, layout = trial.contract, trial.layout
     read = "unknown" if trial.rows_read is None else f"{trial.rows_read:,} read"
@@ -168,7 +208,7 @@ def _print(file: Path, verdict: _Verdict) -> None:
     delimiter = f"; delimiter {trial.delimiter!r}" if trial.delimiter else ""
     options = ", ".join(f"{name} {value!r}" for name, value in contract.dialect.options.items())
     lines = {
-        "file": f"{file}, {file.stat().st_size:,} bytes",
+        "file": f"{verdict.file}, {verdict.size:,} bytes",
         "dataset": f"{contract.dataset}, contract {contract.version} ({contract.status}): {verdict.chosen.reason}",
         "format": f"{layout}{delimiter}" if layout else "unknown",
         "dialect": options,

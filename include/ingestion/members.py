@@ -49,12 +49,22 @@ class MemberSource(StagedRejects):
             FileRefusedError: it is refused for its name or kind, is an archive itself, or damaged.
             RetryableError: the disk is full.
         """
-        if (refusal := self.archive.members[self.number].refusal) is not None:
-            raise refusal
-        spooled = spool(self.archive.chunks(self.number), folder / "raw")
-        if (kind := archive_format(spooled.path)) is not None:
-            raise FileRefusedError.for_code(Code.NESTED_ARCHIVE, format=f"a {kind.split(';')[0].upper()} archive")
-        return spooled
+        return spool_member(self.archive, self.number, folder / "raw")
+
+
+def spool_member(archive: Archive, number: int, path: Path) -> SpooledFile:
+    """Copy a member of an open archive to a path.
+
+    Raises:
+        FileRefusedError: it is refused for its name or kind, is an archive itself, or damaged.
+        RetryableError: the disk is full.
+    """
+    if (refusal := archive.members[number].refusal) is not None:
+        raise refusal
+    spooled = spool(archive.chunks(number), path)
+    if (kind := archive_format(spooled.path)) is not None:
+        raise FileRefusedError.for_code(Code.NESTED_ARCHIVE, format=f"a {kind.split(';')[0].upper()} archive")
+    return spooled
 
 
 def enter_members(attempt: Attempt, archive: Archive, sha256: str) -> list[tuple[int, int]]:

@@ -34,8 +34,8 @@ _SHOWN = 40  # characters of a value
 _MOST_SHARE = 0.5  # of rows that may be refused: with more the guesses are wrong
 
 
-def draft_contract(sample: Path, dataset: str, settings: IngestSettings) -> str:
-    """The YAML of a contract with which the sample loads.
+def draft_contract(sample: Path, dataset: str, settings: IngestSettings, name: str = "") -> str:
+    """The YAML of a contract with which the sample loads. `name` is that of its file, if the path has another.
 
     Raises:
         ContractError: the dataset's name is not allowed.
@@ -49,7 +49,7 @@ def draft_contract(sample: Path, dataset: str, settings: IngestSettings) -> str:
         profile = profile_sample(sample, settings)
     except duckdb.Error as error:
         raise PermanentError(Code.INTERNAL, error=type(error).__name__) from error
-    drafted = _Drafted(sample, dataset, profile)
+    drafted = _Drafted(sample, name or sample.name, dataset, profile)
     for _ in range(_MOST_TRIES):
         text = drafted.text
         better = drafted.tried(drafted.contract(text), settings)
@@ -75,13 +75,14 @@ class _Drafted:
     """A draft that is being tried."""
 
     sample: Path
+    name: str
     dataset: str
     profile: Profile
     budget: Budget = field(default_factory=Budget)
 
     @property
     def text(self) -> str:
-        return contract_text(self.dataset, self.sample.name, self.profile, self.budget)
+        return contract_text(self.dataset, self.name, self.profile, self.budget)
 
     def contract(self, text: str) -> Contract:
         """The compiled contract.

@@ -119,8 +119,16 @@ class Planned:
 
 
 @contextmanager
-def dry_run(path: Path, contract: Contract, settings: IngestSettings) -> Iterator[tuple[Trial, Planned | None]]:
+def dry_run(
+    path: Path, contract: Contract, settings: IngestSettings, known_as: Path | None = None
+) -> Iterator[tuple[Trial, Planned | None]]:
     """Validate and process a file; the result, and the planned rows unless it is refused. All copies are temporary.
+
+    Args:
+        path: the file.
+        contract: that of its dataset.
+        settings: the limits.
+        known_as: the path whose folders may be columns, if that is another, as for a member of an archive.
 
     Raises:
         RetryableError: the disk is full.
@@ -130,7 +138,8 @@ def dry_run(path: Path, contract: Contract, settings: IngestSettings) -> Iterato
     trial = Trial(contract)
     with TemporaryDirectory(prefix="filegate-try-") as name:
         folder = Path(name)
-        attempt = Attempt(contract, _entry(path, contract), folder, settings, DryRunStores())
+        entry = _entry(known_as or path, path.stat().st_size, contract)
+        attempt = Attempt(contract, entry, folder, settings, DryRunStores())
         try:
             attempt = with_partition_values(attempt)
             raw = copy_local(path, folder, settings)
@@ -175,8 +184,8 @@ def _first_rows(attempt: Attempt, processed: Processed) -> list[dict[str, Any]]:
     return found
 
 
-def _entry(path: Path, contract: Contract) -> FileEntry:
+def _entry(path: Path, size: int, contract: Contract) -> FileEntry:
     """The entry that the file would get. Folders that name a value, as dt=2026-11-28, may be columns."""
     folders = [part for part in path.parts[:-1] if "=" in part]
     key = incoming_prefix(contract.dataset) + "/".join([*folders, path.name])
-    return FileEntry(0, contract.dataset, "", key, "", path.stat().st_size, Status.CLAIMED, Stage.VALIDATE, 1)
+    return FileEntry(0, contract.dataset, "", key, "", size, Status.CLAIMED, Stage.VALIDATE, 1)

@@ -1,4 +1,4 @@
-"""Finds the dataset of a file on this machine: by its folder, its name, or its columns.
+"""Finds the dataset of a file on this machine: by folder, name or columns; of an archive, those of its first member.
 
 What belongs here: a proposal with its reason, for a person. What does not: routing files of the bucket, which goes by
 folder and name alone (`include.contracts.catalog`).
@@ -25,6 +25,7 @@ from include.ingestion.readers.json_columns import JsonColumns, value_at
 from include.ingestion.readers.json_records import json_records
 from include.ingestion.readers.workbook import sheet_records
 from include.ingestion.records import FileFormat, FileRefusedError
+from include.ingestion.trial.unpacked import unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -67,6 +68,13 @@ def candidates(path: Path, catalog: Catalog, settings: IngestSettings) -> list[C
             return [Candidate(catalog.known[folder], f"it is in a folder {folder}/")]
     if (contract := catalog.match(path.name) or catalog.match_draft(path.name)) is not None:
         return [Candidate(contract, "its name matches a file pattern of the contract")]
+    with suppress(FileRefusedError), unpacked(path, None, settings) as archive:
+        if archive is not None:
+            return _likeliest(archive.file(archive.archive.wanted[0]), catalog, settings)
+    return _likeliest(path, catalog, settings)
+
+
+def _likeliest(path: Path, catalog: Catalog, settings: IngestSettings) -> list[Candidate]:
     found = sorted(_by_columns(path, catalog, settings), key=lambda one: (-one.share, one.contract.dataset))
     return [one for one in found if one.share > found[0].share - _MARGIN]
 

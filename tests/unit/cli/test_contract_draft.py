@@ -51,6 +51,20 @@ def test_draft_prints_the_contract_and_writes_nothing(folder: Path, sample: Path
     assert not folder.exists()
 
 
+def test_draft_of_an_archive_is_that_of_its_largest_file(folder: Path, sample: Path) -> None:
+    archive = sample.with_name("export.zip")
+    archive.write_bytes(zipped({"a/notes.txt": "x", "a/things.csv": sample.read_text(encoding="utf-8")}))
+    done = draft(archive)
+    assert done.exit_code == 0, done.output
+    assert "drafted from its largest file, a/things.csv" in done.stderr
+    assert done.stdout.startswith("# Drafted from export.zip: csv, 2 rows")
+    assert 'delimiter: ";"  # REVIEW' in done.stdout
+    nested = sample.with_name("nested.zip")
+    nested.write_bytes(zipped({"in.zip": archive.read_bytes()}))
+    refused = draft(nested)
+    assert (refused.exit_code, "nested-archive" in refused.output) == (1, True)
+
+
 def test_written_draft_is_sound_and_waits_for_its_review(folder: Path, sample: Path) -> None:
     done = draft(sample, "--dataset", "sizes", "--write")
     assert done.exit_code == 0, done.output
@@ -107,7 +121,7 @@ def test_draft_asks_for_a_name_that_the_file_does_not_suggest(folder: Path, tmp_
 
 UNREADABLE = {
     "a program": (b"\x7fELF\x02\x01\x01\x00\x00\x00" * 9, "unknown-format: "),
-    "an archive": (zipped({"a.txt": "x"}), "unknown-format: "),
+    "an archive of no records": (zipped({"a.txt": "x"}), "no-rows: "),
     "a web page": (b"<html><body><table></table></body></html>", "unknown-format: "),
     "nothing": (b"", "empty-file: "),
     "a header alone": (b"id,n\n", "no-rows: "),

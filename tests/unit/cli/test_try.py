@@ -25,6 +25,7 @@ from include.ingestion.trial.dry_run import DryRunStores, dry_run
 from include.samples.badness import Bad, BadKind, SampleFormat
 from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
+from tests.archive_files import tarred, zipped
 from tests.workbook_files import ods, table
 
 if TYPE_CHECKING:
@@ -166,6 +167,59 @@ def test_try_recognises_the_dataset_of_binary_files(folder: Path, kind: str) -> 
     assert (found["dataset"], found["format"]["format"]) == ("sales", kind)
     assert found["chosen_because"] == "it has 11 of the 11 columns of the contract, among 11"
     assert found["rows"] == {"read": 30, "to_load": 30, "duplicate": 0, "rejected": 0}
+
+
+def test_try_of_an_archive_has_the_verdict_on_each_member(folder: Path) -> None:
+    good = sample(folder / "good.csv").read_text(encoding="utf-8")
+    members = {
+        "2026/good.csv": good,
+        "bad.csv": "sale_id\n1\n",
+        "notes.txt": "x",
+        "../unsafe.csv": good,
+        "in.zip": zipped(),
+    }
+    (folder / "sales.zip").write_bytes(zipped(*members.items()))
+    found = document("sales.zip", "--dataset", "sales", code=4)
+    assert found["archive"] == {"format": "zip", "passed_over": 0}
+    assert {one["file"]: one["code"] for one in found["members"]} == {
+        "2026/good.csv": None, "bad.csv": "missing-columns", "notes.txt": "missing-columns",
+        "../unsafe.csv": "unsafe-member-name", "in.zip": "nested-archive",
+    }  # fmt: skip
+    assert {one["file"]: one["rows"]["to_load"] for one in found["members"]}["2026/good.csv"] == 30
+    shown = try_file("sales.zip", "--dataset", "sales").output
+    assert "archive   sales.zip, zip; each member loads as a file of its own:" in shown
+    assert f"file      2026/good.csv, {len(good.encode()):,} bytes" in shown
+    assert list((folder.parent / "temporary").iterdir()) == []
+
+
+def test_try_of_an_archive_takes_the_members_that_the_contract_names(folder: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    options = "customProperties:\n  - property: dialect\n    value: {member: '2026/*.csv'}"
+    path = folder.parent / "contracts" / "sales.yaml"
+    path.write_text(text.replace("customProperties:", options, 1), encoding="utf-8")
+    good = sample(folder / "good.csv").read_bytes()
+    (folder / "sales.tgz").write_bytes(tarred(("2026/a.csv", good), ("b.csv", good), mode="w:gz"))
+    found = document("sales.tgz")
+    assert found["archive"] == {"format": "tar; gzip", "passed_over": 1}
+    assert [one["file"] for one in found["members"]] == ["2026/a.csv"]
+
+
+def test_try_of_a_damaged_archive_has_its_refusal(folder: Path) -> None:
+    body = tarred(("a.csv", sample(folder / "good.csv").read_bytes()), mode="w:gz")
+    (folder / "sales.tgz").write_bytes(body[:-20])
+    assert document("sales.tgz", "--dataset", "sales", code=4)["code"] in {"truncated-file", "unreadable-file"}
+
+
+def test_try_takes_the_folders_of_an_archive_and_of_its_members(folder: Path) -> None:
+    text = (CONTRACTS_DIR / "sales.yaml").read_text(encoding="utf-8")
+    partition = "[{property: partition, value: region}]"
+    column = f"      - {{name: region_folder, logicalType: string, customProperties: {partition}}}\n"
+    at = text.index("    properties:\n") + len("    properties:\n")
+    (folder.parent / "contracts" / "sales.yaml").write_text(text[:at] + column + text[at:], encoding="utf-8")
+    good = sample(folder / "good.csv").read_text(encoding="utf-8")
+    (folder / "sales.zip").write_bytes(zipped(("region=North/a.csv", good), ("region=South/a.csv", good)))
+    rows = [one["first_rows"][0]["region_folder"] for one in document("sales.zip")["members"]]
+    assert rows == ["North", "South"]
 
 
 def test_try_prints_what_the_dialect_says(folder: Path) -> None:
