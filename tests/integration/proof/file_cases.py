@@ -269,10 +269,34 @@ def _ndjson(draw: Callable[..., Any], contract: Contract, header: dict[str, str]
     return _packed(draw, _encoded(draw, text, contract))
 
 
+def _placed(
+    draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]
+) -> dict[str, pa.Array]:
+    """The columns of a columnar file; those with a path are inside of structures, unless it has an index of a list."""
+    arrays: list[tuple[list[str], pa.Array]] = []
+    for name, shown in header.items():
+        steps = _steps(draw, contract, name)
+        array = _array(draw, contract.by_name.get(name), [row[name] for row in found])
+        arrays.append(([shown] if any(map(str.isdecimal, steps)) else steps or [shown], array))
+    return _nested(arrays)
+
+
+def _nested(arrays: list[tuple[list[str], pa.Array]]) -> dict[str, pa.Array]:
+    groups: dict[str, list[tuple[list[str], pa.Array]]] = {}
+    for (first, *further), array in arrays:
+        groups.setdefault(first, []).append((further, array))
+    nested = {}
+    for key, inner in groups.items():
+        whole = next((array for further, array in inner if not further), None)
+        if whole is None:
+            members = _nested(inner)
+            whole = pa.StructArray.from_arrays(list(members.values()), names=list(members))
+        nested[key] = whole  # another value may be on the way
+    return nested
+
+
 def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes:
-    arrays = {
-        shown: _array(draw, contract.by_name.get(name), [row[name] for row in found]) for name, shown in header.items()
-    }
+    arrays = _placed(draw, contract, header, found)
     sink = io.BytesIO()
     pq.write_table(
         pa.table(arrays),
@@ -287,10 +311,7 @@ def _parquet(draw: Callable[..., Any], contract: Contract, header: dict[str, str
 
 def _columns(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes | None:
     """An ORC file, or a file or stream of Arrow; None if ORC cannot hold the columns."""
-    arrays = {
-        shown: _array(draw, contract.by_name.get(name), [row[name] for row in found]) for name, shown in header.items()
-    }
-    columns, sink = pa.table(arrays), io.BytesIO()
+    columns, sink = pa.table(_placed(draw, contract, header, found)), io.BytesIO()
     new = draw(st.sampled_from([None, pa.ipc.new_file, pa.ipc.new_stream]))
     if new is not None:
         options = pa.ipc.IpcWriteOptions(compression=draw(st.sampled_from([None, "lz4", "zstd"])))
