@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from fuzz_values import Row
 
+    from include.contracts.dialect import Dialect
+
 FORMATS = ("csv", "json", "ndjson", "parquet", "xlsx", "xlsb", "ods", "avro", "orc", "arrow")
 _FOREIGN = (
     b"\x89PNG\r\n\x1a\n", b"%PDF-1.7\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"BZh9", b"\x7fELF\x02", b"Obj\x01",
@@ -41,14 +43,15 @@ class Mutant:
     story: str
 
 
-def good_file(dataset: str, seed: int, encoding: str) -> tuple[bytes, int]:
+def good_file(dataset: str, seed: int, dialect: Dialect) -> tuple[bytes, int]:
     """A CSV file that loads, and its number of rows."""
     count = 20
     rng = Random(f"good {seed}")
     rows = good_rows(dataset, rng, count)
     lines = [list(rows[0]), *(["" if value is None else str(value) for value in row.values()] for row in rows)]
-    text = "\n".join(",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines)
-    return text.encode(encoding, "replace"), count
+    table = [",".join('"' + cell.replace('"', '""') + '"' for cell in line) for line in lines]
+    text = ["a title"] * dialect.skip_lines + table[not dialect.has_header :] + ["an end"] * dialect.footer_lines
+    return "\n".join(text).encode(dialect.encoding or "utf-8", "replace"), count
 
 
 def mutant(dataset: str, seed: int) -> Mutant:

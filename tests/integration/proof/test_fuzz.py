@@ -83,6 +83,8 @@ KINDS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("sales", {"dialect": Dialect(key_column="sale_id"), "budget": ErrorBudget(share=1.0)}),
     ("sales", {"nested": True, "unknown_columns": UnknownColumns.EVOLVE, "budget": ErrorBudget(share=1.0)}),
     ("fuzzed", {"dialect": Dialect(record_path="data", key_column="code")}),
+    ("fuzzed", {"dialect": Dialect(skip_lines=2, footer_lines=1), "budget": ErrorBudget(share=1.0)}),
+    ("sales", {"dialect": Dialect(has_header=False, sheet="Sheet1", member="*.csv"), "budget": ErrorBudget(share=1.0)}),
 )
 
 
@@ -126,7 +128,7 @@ class Batch:
         if not self.watched.ended:
             self.pipeline.assert_tidy()
         assert self.pipeline.count() == sum(entry["rows_inserted"] or 0 for entry in entries.values())
-        body, count = good_file(self.base, FIRST, self.pipeline.contract.dialect.encoding or "utf-8")
+        body, count = good_file(self.base, FIRST, self.pipeline.contract.dialect)
         self.pipeline.assert_archived(self.pipeline.send("zz-good.csv", body), inserted=count)
 
     def _judge(self, one: Mutant, entry: Row, rejected: list[Row]) -> None:
