@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -14,6 +12,7 @@ from ingest_pipeline import Pipeline, Row, direct
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, IngestSettings
 from local.services import bucket as local_bucket
+from tests import own_names
 from tests.integration.own_platform import RUN
 
 if TYPE_CHECKING:
@@ -47,13 +46,8 @@ def owner(platform: Platform) -> Iterator[psycopg.Connection[Row]]:
 
 @pytest.fixture
 def own_name(request: pytest.FixtureRequest) -> str:
-    """The test's name, shortened, with a checksum that makes it unique: 33 of a dataset's 50 characters at most.
-
-    Tests add words and file ids to it; ids have six digits where another test has made 100,000 entries before.
-    """
-    node = request.node.nodeid + os.environ.get(RUN, "")
-    words = re.sub(r"[^a-z0-9]+", "_", request.node.name.removeprefix("test_").lower()).strip("_")
-    return f"{words[:24].rstrip('_')}_{zlib.crc32(node.encode()):08x}"
+    """A name for the test's dataset."""
+    return own_names.own_name(request.node.nodeid + os.environ.get(RUN, ""))
 
 
 @pytest.fixture

@@ -16,13 +16,14 @@ sys.path[1:1] = [str(TESTS / folder) for folder in ("unit/stores", "integration/
 from faulty_ml_service import FaultyMlService  # noqa: E402
 from ingest_pipeline import direct  # noqa: E402
 from real_broker import Broker  # noqa: E402
-from topic_pipeline import Row, TopicPipeline, own_name  # noqa: E402
+from topic_pipeline import Row, TopicPipeline  # noqa: E402
 
 from include.contracts.reader import read_contract  # noqa: E402
 from include.settings import CONTRACTS_DIR, IngestSettings, KafkaConfig, MlServiceSettings, StreamSettings  # noqa: E402
 from local.services import broker as local_broker  # noqa: E402
 from local.services import ml_api as local_ml_api  # noqa: E402
 from local.supervisor.platform import KAFKA, ML_API  # noqa: E402
+from tests.own_names import own_name  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

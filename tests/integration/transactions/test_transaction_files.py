@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 from faulty_ml_service import Mode, category_of
 from ingest_pipeline import Pipeline
-from topic_pipeline import message, messages, own_name, transaction
+from topic_pipeline import message, messages, transaction
 
 from include.contracts.reader import read_contract
 from include.errors import Code, RetryableError
 from include.ingestion import attempt
 from include.settings import CONTRACTS_DIR, IngestSettings, MlServiceSettings
 from local.services import bucket as local_bucket
+from tests.own_names import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
 import time
-import zlib
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain, repeat
@@ -38,12 +36,6 @@ if TYPE_CHECKING:
 
 Row = dict[str, Any]
 NAMESPACE = UUID("6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21")
-
-
-def own_name(node: str) -> str:
-    """A name for a test's topic and dataset: the test's name, shortened, with a checksum of the whole name."""
-    words = re.sub(r"[^a-z0-9]+", "_", node.rpartition("test_")[2].lower()).strip("_")
-    return f"{words[:24].strip('_')}_{zlib.crc32(node.encode()):08x}"
 
 
 def transaction(number: int, **changes: Any) -> Row:
