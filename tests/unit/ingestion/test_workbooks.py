@@ -74,6 +74,23 @@ def test_a_workbook_has_the_rows_of_a_csv_file(stages, contract, kind: FileForma
     assert without_row_numbers(stages.processed(contract, validated)) == without_row_numbers(expected)
 
 
+@pytest.mark.parametrize(
+    ("writer", "faults"),
+    [
+        ("openpyxl.xlsx", [("i", Code.UNCALCULATED_FORMULA), ("t", Code.UNCALCULATED_FORMULA)]),
+        ("xlsxwriter.xlsx", [("i", Code.UNCALCULATED_FORMULA)]),
+        ("odfpy.ods", []),
+    ],
+)
+def test_a_workbook_that_a_library_wrote_has_the_rows_of_a_csv_file(
+    stages, contract, writer: str, faults: list[tuple[str, Code]]
+) -> None:
+    validated = stages.validate(contract, (RESOURCES / f"written_{writer}").read_bytes())
+    assert [(one.column, one.code) for one in validated.rejects.first] == faults
+    expected = stages.rows(contract, CSV.encode())
+    assert without_row_numbers(stages.processed(contract, validated)) == without_row_numbers(expected)
+
+
 # Faults: each row of the table with the cells behind the id, and the column and code that refuse it.
 
 DAY = date(2026, 1, 2)
