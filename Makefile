@@ -217,8 +217,10 @@ format: $(STAMP) ## format the code
 	@$(VENV)/bin/sqlfluff fix --quiet sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff fix --quiet models tests
 
-bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [SCALING=1]
-ifdef SCALING
+bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [FORMATS=1] [SCALING=1]
+ifdef FORMATS
+	@$(PYTHON) -m proof.bench.formats $${ROWS:+--rows "$$ROWS"}
+else ifdef SCALING
 	@$(PYTHON) -m proof.bench.scaling $${FILES:+--files "$$FILES"} $${ROWS:+--rows "$$ROWS"}
 else
 	@$(PYTHON) -m proof.bench $${ROWS:+--rows "$$ROWS"} $${MEMORY_ROWS:+--memory-rows "$$MEMORY_ROWS"} \

@@ -34,17 +34,17 @@ def measure(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[M
     """Load two files with the baseline and with the stages in turn, on freshly checkpointed tables."""
     say(f"making two files of {rows:,} sales")
     files = {
-        "first load": (_sample(folder / "first.csv", rows, 0, 1)),
-        "update": _sample(folder / "update.csv", rows, rows // 2, 2),
+        "first load": (sample(folder / "first.csv", rows, 0, 1)),
+        "update": sample(folder / "update.csv", rows, rows // 2, 2),
     }
-    with psycopg.connect(_dsn(platform.warehouse_config("owner")), autocommit=True) as owner:
+    with psycopg.connect(owner_dsn(platform), autocommit=True) as owner:
         baseline.prepare(owner)
         for name, path in files.items():
             say(f"{name}: baseline")
-            _vacuum_and_checkpoint(platform)
+            vacuum_and_checkpoint(platform)
             copy, merge = baseline.load(owner, path)
             say(f"{name}: through the stages")
-            _vacuum_and_checkpoint(platform)
+            vacuum_and_checkpoint(platform)
             result = ingest(platform, path, folder)
             yield from _comparison(name, rows, copy, merge, result)
         _compare_tables(owner)
@@ -53,7 +53,7 @@ def measure(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[M
 def measure_memory(platform: Platform, rows: int, folder: Path, say: Say) -> Iterator[Measurement]:
     """Measure the peak memory of the worker for one large file."""
     say(f"making a file of {rows:,} sales")
-    path = _sample(folder / "large.csv", rows, 5_000_000, 3)
+    path = sample(folder / "large.csv", rows, 5_000_000, 3)
     say(f"{rows:,} rows: through the stages")
     result = ingest(platform, path, folder)
     path.unlink()
@@ -61,14 +61,18 @@ def measure_memory(platform: Platform, rows: int, folder: Path, say: Say) -> Ite
     yield Measurement(f"through the stages, {rows:,} rows", result["seconds"], "s")
 
 
-def ingest(platform: Platform, path: Path, folder: Path) -> dict[str, Any]:
-    """Upload a file and ingest it in a worker process; return the JSON that the worker printed."""
+def ingest(platform: Platform, path: Path, folder: Path, dialect: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Upload a file and ingest it in a worker process; return the JSON that the worker printed.
+
+    `dialect` is the custom property for the contract, if it is to have one.
+    """
     key = f"incoming/sales/{path.name}"
     store = ObjectStore(platform.s3_config)
     store.upload(path, "landing", key)
     os.sync()  # the upload and its disk writes are not measured
     try:
-        return run_worker("worker", platform, {"dataset": "sales", "key": key, "spool": str(folder / "spool")})
+        task = {"dataset": "sales", "key": key, "spool": str(folder / "spool"), "dialect": dialect or {}}
+        return run_worker("worker", platform, task)
     finally:
         store.delete("landing", key)
 
@@ -111,7 +115,8 @@ def _comparison(name: str, rows: int, copy: float, merge: float, result: dict[st
     yield Measurement(f"{name}, worker's peak memory, {rows:,} rows", result["peak_mb"], "MB", MEMORY_LIMIT_MB)
 
 
-def _sample(path: Path, rows: int, start: int, version: int) -> Path:
+def sample(path: Path, rows: int, start: int, version: int) -> Path:
+    """Write a file of sales; its path."""
     contract = read_contract(CONTRACTS_DIR / "sales.yaml")
     write_sample(Sample(contract, rows, start=start, version=version, duplicates=DUPLICATE_SHARE), path)
     return path
@@ -127,7 +132,12 @@ def _compare_tables(owner: psycopg.Connection[tuple[object, ...]]) -> None:
         raise SystemExit(f"raw.sales has {row and row[0]} rows that public.sales_baseline does not have")
 
 
-def _vacuum_and_checkpoint(platform: Platform) -> None:
+def owner_dsn(platform: Platform) -> str:
+    """The warehouse as its owner."""
+    return _dsn(platform.warehouse_config("owner"))
+
+
+def vacuum_and_checkpoint(platform: Platform) -> None:
     """Finish the background work of the load before, so that it does not slow down the next one."""
     with psycopg.connect(_superuser_dsn(platform), autocommit=True) as connection:
         connection.execute("VACUUM (ANALYZE)")

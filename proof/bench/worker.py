@@ -9,8 +9,11 @@ from __future__ import annotations
 import json
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+from include.contracts.dialect import read_dialect
+from include.contracts.problems import Findings
 from include.contracts.reader import read_contract
 from include.ingestion import pipeline
 from include.ingestion.attempt import open_stores
@@ -27,6 +30,7 @@ def main() -> None:
     """Read the task (dataset, key and connections) from standard input and ingest the object."""
     task = json.load(sys.stdin)
     contract = read_contract(CONTRACTS_DIR / f"{task['dataset']}.yaml")
+    contract = replace(contract, dialect=read_dialect(task["dialect"], "dialect", Findings()))
     s3, warehouse = S3Config(**task["s3"]), WarehouseConfig(**task["warehouse"])
     load_library()
     settings = ingest_settings().model_copy(update={"spool_dir": Path(task["spool"])})
