@@ -86,7 +86,7 @@ class Format:
 def measure(platform: Platform, rows: int, folder: Path, say: core.Say) -> Iterator[Measurement]:
     """Load the same rows in each format, on an empty table."""
     say(f"making files of {rows:,} sales")
-    plain = core.sample(folder / "formats.csv", rows, 0, 1)
+    plain = core.sample(folder / "plain.csv", rows, 0, 1)
     seconds: dict[str, float] = {}
     for one in FORMATS:
         path = folder / f"formats.{one.name.replace(' ', '.').replace(',', '')}"
