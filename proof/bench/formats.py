@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _BATCH = 50_000
-_SHEET_ROWS = 1_048_575
+_SHEET_ROWS = 400_000  # a sheet of a million rows of texts expands over the limit for workbooks
 _GERMAN = {
     "encoding": "cp1252", "delimiter": ";", "decimal": ",", "thousands": ".", "skipLines": 4, "footerLines": 1,
 }  # fmt: skip
