@@ -16,9 +16,11 @@ from include.errors import Code
 from tests.oracle.documents import Document, Number, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
 from tests.oracle.inner_records import at_path, remainder
+from tests.oracle.json_files import message_record
 from tests.oracle.names import column as evolved
 from tests.oracle.names import column_named, letters
-from tests.oracle.readers import Record, Source, message_record, read
+from tests.oracle.readers import read
+from tests.oracle.records import Record, Source
 from tests.oracle.tables import usual_number
 from tests.oracle.values import BadCell, judged, parsed, text_of
 from tests.oracle.verdict import Fault, FileRefused, GoodRow, Value, Verdict
