@@ -19,13 +19,22 @@ def columns(content: bytes) -> pa.Table | None:
     """The table of an ORC or Arrow file; None if it is neither.
 
     Raises:
-        pa.ArrowException, OSError: it cannot be read.
+        pa.ArrowException, OSError: it cannot be read, or it is of Arrow and has dictionaries inside of nested columns.
     """
     if content.startswith(ORC) and b"\0" in content:
         return orc.ORCFile(io.BytesIO(content)).read()
-    if content.startswith(ARROW_FILE):
-        return pa.ipc.open_file(content).read_all()
-    return pa.ipc.open_stream(content).read_all() if content.startswith(ARROW_STREAM) else None
+    if not content.startswith((ARROW_FILE, ARROW_STREAM)):
+        return None
+    opened = pa.ipc.open_file if content.startswith(ARROW_FILE) else pa.ipc.open_stream
+    table = opened(content).read_all()
+    if any(_has_inner_dictionary(kind) for kind in table.schema.types):
+        raise pa.ArrowInvalid
+    return table
+
+
+def _has_inner_dictionary(kind: pa.DataType) -> bool:
+    inner = [kind.field(at).type for at in range(kind.num_fields)]
+    return any(pa.types.is_dictionary(one) or _has_inner_dictionary(one) for one in inner)
 
 
 def is_cut(content: bytes) -> bool:

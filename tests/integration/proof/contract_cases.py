@@ -52,11 +52,9 @@ _ALLOWED = {
     ColumnType.TEXT: ("North", "Ab1", "é"),
     ColumnType.INTEGER: ("1", "5", "-3"),
 }
-_FORMATS = {
-    ColumnType.DATE: "%d.%m.%Y",
-    ColumnType.TIMESTAMP: "%d/%m/%Y %H:%M",
-    ColumnType.TIMESTAMPTZ: "%d/%m/%Y %H:%M",
-}
+_DAYS = (("%d.%m.%Y",), ("%d.%m.%y",), ("%d.%m.%Y", "%d.%m.%y"), ("%m/%d/%y", "%d/%m/%y"), ("%y%m%d",), ("%Y%m%d",))
+_TIMES = (("%d/%m/%Y %H:%M",), ("%d/%m/%y %H:%M",), ("%d/%m/%Y %H:%M", "%d/%m/%y %H:%M:%S"), ("%y%m%d%H%M",))
+_FORMATS = {ColumnType.DATE: _DAYS, ColumnType.TIMESTAMP: _TIMES, ColumnType.TIMESTAMPTZ: _TIMES}
 _BUDGETS = st.sampled_from(
     [ErrorBudget(share=1.0)] * 4
     + [ErrorBudget(unlimited=True)]
@@ -102,7 +100,7 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
     if kind in _ALLOWED:
         found.append(st.just({"allowed": _ALLOWED[kind]}))
     if kind in _FORMATS:
-        found.append(st.just({"formats": (_FORMATS[kind],)}))
+        found.append(st.sampled_from(_FORMATS[kind]).map(lambda forms: {"formats": forms}))
     return st.one_of(found)
 
 
