@@ -15,6 +15,7 @@ from include.contracts.model import ColumnType, ErrorBudget, OnDuplicate, Unknow
 from include.errors import Code
 from tests.oracle.documents import Document, Number, Raw, Text, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
+from tests.oracle.folders import folder_texts, folder_values
 from tests.oracle.inner_records import at_path, remainder
 from tests.oracle.json_files import message_record
 from tests.oracle.names import column as evolved
@@ -38,12 +39,16 @@ MAX_COLUMNS = 500
 def judge(contract: Contract, body: bytes, name: str = "") -> Verdict:
     """The expected verdict on a file: the rows that load, the refused records with reasons, or the file's refusal.
 
-    `name` is ignored: the content determines the format. Enriched columns are left out, and table-level expectations
-    are not evaluated.
+    Of `name` only the folders count, which give values: the content determines the format. Enriched columns are left
+    out, and table-level expectations are not evaluated.
     """
-    sha256 = hashlib.sha256(body).hexdigest()
+    sha256 = ""
     try:
-        return judge_source(contract, read(body, contract), sha256)
+        texts = folder_texts(contract, name)
+        folders = folder_values(contract, texts)
+        # Equal bytes in two folders are two files.
+        sha256 = hashlib.sha256(body + (repr(texts).encode() if texts else b"")).hexdigest()
+        return judge_source(contract, replace(read(body, contract), folders=folders), sha256)
     except FileRefused as refused:
         return Verdict(refused.code, sha256=sha256)
 
@@ -149,6 +154,7 @@ class Mapped(NamedTuple):
     key: str | None = None
     dialect: Dialect | None = None
     is_json: bool = True
+    folders: Mapping[str, Value] = {}
 
     def cell(self, column: Column, raw: Raw) -> Raw:
         """A value as its column reads it."""
@@ -169,7 +175,7 @@ def _columns(contract: Contract, source: Source) -> Mapped:
     begun = {str(column.path).split(".")[0] for column in at_paths}
     extra = tuple(name for name in source.header if name not in known and name not in begun)
     dialect = contract.dialect if source.is_table else None
-    return Mapped(known, extra, at_paths, key, dialect, is_json=not source.is_columnar)
+    return Mapped(known, extra, at_paths, key, dialect, not source.is_columnar, source.folders)
 
 
 def _mapped(contract: Contract, source: Source) -> Mapped:
@@ -206,7 +212,7 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
         column.name: at_path(record.cells, str(column.path), is_json=columns.is_json) for column in columns.at_paths
     }
     raw |= {} if columns.key is None else {columns.key: Text(record.key)}
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = dict(columns.folders)
     found: Found = []
     for column in contract.source_columns:
         try:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from include.errors import Code
     from tests.oracle.documents import Raw
+    from tests.oracle.verdict import Value
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Source:
     """A file as names and records. Names may be duplicate: `judge` refuses them.
 
     Records of a nested file have columns at paths, and so do those of a columnar one; those of a keyed file have keys.
+    `folders` are the values of the columns that come from the file's key.
     """
 
     header: tuple[str, ...]
@@ -40,3 +42,4 @@ class Source:
     is_nested: bool = False
     is_columnar: bool = False
     is_keyed: bool = False
+    folders: Mapping[str, Value] = field(default_factory=dict)

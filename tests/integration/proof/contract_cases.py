@@ -105,8 +105,8 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
 
 
 @st.composite
-def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Contract:
-    """A contract with one to three key columns and up to six others."""
+def contracts(draw: st.DrawFn, *, has_folders: bool = False) -> Contract:
+    """A contract with one to three key columns and up to six others; `has_folders` adds some that come from folders."""
     keys = [
         replace(draw(columns(f"key_{at}", draw(st.sampled_from(_KEY_TYPES)))), required=True)
         for at in range(draw(st.sampled_from([1, 1, 1, 2, 3])))
@@ -115,22 +115,37 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
     newest = draw(st.sampled_from([None, *(at for at, column in enumerate(others) if column.is_ordered)]))
     if newest is not None:
         others[newest] = replace(others[newest], required=True)
+    folders = draw(_folder_columns()) if has_folders else []
     sent = _with_paths(draw, draw(st.permutations([*keys, *others])))
     contract = Contract(
         dataset="things",
         version="1.0.0",
         description="",
-        columns=(*sent, *_derived(draw, sent)),
-        key=tuple(column.name for column in keys),
+        columns=(*sent, *folders, *_derived(draw, sent)),
+        key=tuple(column.name for column in (*keys, *folders) if column in keys or column.required),
         newest_by=None if newest is None else others[newest].name,
         path=Path("things.yaml"),
         row_rules=_row_rules(draw, sent),
-        unknown_columns=unknown or draw(st.sampled_from(UnknownColumns)),
+        unknown_columns=draw(st.sampled_from(UnknownColumns)),
         budget=draw(_BUDGETS),
         on_duplicate=draw(st.sampled_from([OnDuplicate.REFUSE, OnDuplicate.REFUSE, OnDuplicate.LAST_WINS])),
         dialect=_dialect(draw, sent),
     )
     return with_dialect(draw, contract)
+
+
+@st.composite
+def _folder_columns(draw: st.DrawFn) -> list[Column]:
+    """Up to two columns whose values come from folders; those that are required are in the key."""
+    names = draw(st.sampled_from([(), (), (), ("dt",), ("region",), ("dt", "region")]))
+    found = []
+    for name in names:
+        is_key = draw(st.booleans())
+        kinds = _KEY_TYPES if is_key else [kind for kind in TYPES.values() if kind is not ColumnType.JSON]
+        column = draw(columns(name, draw(st.sampled_from(kinds))))
+        folder = draw(st.sampled_from([name, name, "Region No", "größe"])) if name == "region" else name
+        found.append(replace(column, partition=folder, required=is_key))
+    return found
 
 
 def _with_paths(draw: Callable[..., Any], sent: list[Column]) -> tuple[Column, ...]:
@@ -167,7 +182,10 @@ def row_options(draw: st.DrawFn, contract: Contract) -> Contract:
     """The contract, sometimes with rows that are appended, with deletes, or with a least share of the usual rows."""
     least = draw(st.sampled_from([None, None, 0.0, 0.5, 0.75, 1.0]))
     contract = replace(contract, min_share_of_usual=least)
-    match draw(st.sampled_from(["merge", "merge", "append", "snapshot", "snapshot"])):
+    modes = ["merge", "merge", "append", "snapshot", "snapshot"]
+    if any(column.partition for column in contract.columns):  # a file of one folder is never the whole table
+        modes = modes[:3]
+    match draw(st.sampled_from(modes)):
         case "append":
             return replace(contract, key=APPEND_KEY, newest_by=None, on_duplicate=OnDuplicate.REFUSE)
         case "snapshot":

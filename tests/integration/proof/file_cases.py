@@ -13,6 +13,7 @@ from binary_cases import avro, columns, parquet, xlsx
 from cell_cases import cells
 from contract_cases import contracts, row_options
 from dialect_cases import TableWriter, packed, text_bytes
+from folder_cases import folder_paths
 from hypothesis import strategies as st
 from json_cases import json_document, ndjson
 
@@ -28,7 +29,7 @@ _UNKNOWN = ("Till No.", "extra", "odd one", "größe", "Цена", "価格", "20
 
 @dataclass(frozen=True)
 class File:
-    """A file to drop: its name and bytes."""
+    """A file to drop: its name, with the folders before it, and bytes."""
 
     name: str
     body: bytes
@@ -55,13 +56,14 @@ class Case(OneContract):
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
     """A contract with one to four files; a later one may repeat an earlier one."""
-    contract = draw(row_options(draw(contracts())))
+    contract = draw(row_options(draw(contracts(has_folders=True))))
     few = draw(key_values(contract))
+    paths = draw(folder_paths(contract))
     files: list[File] = []
     for at in range(draw(st.sampled_from([1, 2, 3, 4] if contract.is_snapshot else [1, 1, 2, 3, 4]))):
         again = files and draw(st.integers(0, 9)) == 0
         body = draw(st.sampled_from(files)).body if again else draw(_bodies(contract, few))
-        files.append(File(f"{at}.dat", body))
+        files.append(File(f"{draw(paths)}{at}.dat", body))
     return Case(contract, tuple(files))
 
 
@@ -91,7 +93,8 @@ def _bodies(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]]) -> b
     names = [column.name for column in contract.source_columns]
     gone = draw(st.sampled_from([None] * 5 + names))
     names = draw(st.permutations([name for name in names if name != gone]))
-    unknown = draw(st.lists(st.sampled_from(_UNKNOWN), max_size=2, unique=True)) if draw(st.integers(0, 3)) == 0 else []
+    strange = (*_UNKNOWN, *(column.name for column in contract.columns if column.partition))
+    unknown = draw(st.lists(st.sampled_from(strange), max_size=2, unique=True)) if draw(st.integers(0, 3)) == 0 else []
     for row in found:
         row.update({name: draw(st.sampled_from(["7", "x", "", 'say "ü"', "1.50"])) for name in unknown})
     spelled = draw(st.sampled_from([str, str, str.upper, lambda name: name.replace("_", " ").title()]))
