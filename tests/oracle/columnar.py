@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from include.errors import Code
-from tests.oracle.documents import Number, Raw, Text
+from tests.oracle.documents import Number, Raw, Text, Undecoded
 from tests.oracle.json_files import json_source
 from tests.oracle.records import Record, Source
 from tests.oracle.verdict import FileRefused
@@ -45,19 +45,8 @@ def of_columns(table: pa.Table) -> Source:
     names = tuple(table.schema.names)
     columns = [_exact(column).to_pylist() for column in table.columns]
     rows = zip(*columns, strict=True) if columns else ()
-    return Source(names, tuple(_row(at, names, row) for at, row in enumerate(rows, 1)), is_columnar=True)
-
-
-def _row(at: int, names: tuple[str, ...], row: tuple[Any, ...]) -> Record:
-    cells: dict[str, Raw] = {}
-    broken: list[str] = []
-    for name, value in zip(names, row, strict=True):
-        try:
-            cells[name] = _raw(value)
-        except UnicodeDecodeError:
-            cells[name] = None
-            broken.append(name)
-    return Record(at, None, cells, Code.BAD_ENCODING if broken else None, tuple(broken))
+    cells = ({name: _raw(value) for name, value in zip(names, row, strict=True)} for row in rows)
+    return Source(names, tuple(Record(at, None, row) for at, row in enumerate(cells, 1)), is_columnar=True)
 
 
 def _exact(column: Any) -> Any:
@@ -80,7 +69,10 @@ def _raw(value: Any) -> Raw:
         case None | bool() | str():
             return value
         case bytes():
-            return value.decode()
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return Undecoded("?")
         case int() | float():
             return Number(repr(value))
         case Decimal():

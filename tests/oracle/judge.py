@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from include.contracts.model import ColumnType, ErrorBudget, OnDuplicate, UnknownColumns
 from include.errors import Code
-from tests.oracle.documents import Document, Number, Raw, Text, keepable
+from tests.oracle.documents import Document, Number, Raw, Text, is_undecoded, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
 from tests.oracle.folders import folder_texts, folder_values
 from tests.oracle.inner_records import at_path, remainder
@@ -204,9 +204,10 @@ Found = list[tuple[str | None, Code]]
 
 def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[dict[str, Value], Found]:
     """A record's values by column, and its faults as (column, code)."""
-    if record.code and (not record.broken or (broken := _kept(contract, record.broken, columns))):
-        column = columns.known.get(broken[0]) if record.broken else None
-        return {}, [(column.name if column else None, record.code)]
+    if record.code:
+        return {}, [(None, record.code)]
+    if undecoded := _undecoded(contract, record, columns):
+        return {}, [(undecoded[0], Code.BAD_ENCODING)]
     raw = {column.name: record.cells.get(name) for name, column in columns.known.items()}
     raw |= {
         column.name: at_path(record.cells, str(column.path), is_json=columns.is_json) for column in columns.at_paths
@@ -226,13 +227,27 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
     return values, found
 
 
-def _kept(contract: Contract, names: Sequence[str], columns: Mapped) -> list[str]:
-    """Those of the given columns that the contract keeps."""
-    if contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}:
-        return list(names)
-    # A name with which only paths begin is read where they lead, and that is no text.
-    read = {*columns.known, *(columns.extra if contract.unknown_columns is UnknownColumns.REJECT else ())}
-    return [name for name in names if name in read]
+def _undecoded(contract: Contract, record: Record, columns: Mapped) -> list[str | None]:
+    """The columns with bytes that are no text, in the order of the file and then of the paths; None is no column.
+
+    Only of what is read: an ignored column is not, and of one with which a path begins, what no path takes is kept or
+    ignored as an unknown column is.
+    """
+    keeps = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
+    paths = [str(column.path) for column in columns.at_paths]
+    found: list[str | None] = []
+    for name, raw in record.cells.items():
+        if name in columns.known:
+            found += [columns.known[name].name] * is_undecoded(raw)
+        elif keeps:
+            left = raw if name in columns.extra else remainder({name: raw}, paths).get(name)
+            found += [None] * is_undecoded(left)
+    found += [
+        column.name
+        for column in columns.at_paths
+        if is_undecoded(at_path(record.cells, str(column.path), is_json=False))
+    ]
+    return found
 
 
 def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: dict[str, Value]) -> Found:

@@ -18,13 +18,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Record:
-    """One record: its cells by the header's names, or why it is refused. `broken` are cells that are not text."""
+    """One record: its cells by the header's names, or why it is refused."""
 
     row: int
     line: int | None
     cells: Mapping[str, Raw] = field(default_factory=dict)
     code: Code | None = None
-    broken: tuple[str, ...] = ()
     key: str | None = None
 
 
