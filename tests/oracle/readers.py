@@ -191,7 +191,7 @@ def _binary(content: bytes, contract: Contract) -> Source | None:
         if content.startswith(AVRO):
             return of_avro(avro_records(content))
         if content.startswith(ZIP):
-            return of_sheet(list(sheet_rows(content)), contract)
+            return of_sheet(list(sheet_rows(content, contract.dialect.sheet)), contract)
     except (pa.ArrowException, OSError, zipfile.BadZipFile) as error:
         raise FileRefused(Code.UNREADABLE_FILE) from error
     except EOFError as error:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ZIP = b"PK\x03\x04"
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_RELATION = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
 _DATE_STYLE = "1"
 _DAY_0 = date(1899, 12, 30)
 
@@ -55,14 +56,15 @@ def of_sheet(rows: list[tuple[int, list[str]]], contract: Contract) -> Source:
     return Source(tuple(header), tuple(found), is_table=True)
 
 
-def sheet_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """The rows of the first sheet that are not empty: the number in Excel, and the texts of the cells.
+def sheet_rows(content: bytes, wanted: str | None) -> Iterator[tuple[int, list[str]]]:
+    """The rows of the wanted sheet that are not empty: the number in Excel, and the texts of the cells.
 
     Raises:
-        zipfile.BadZipFile: it is cut off.
+        FileRefused: it is unclear which sheet is wanted.
+        zipfile.BadZipFile: the file is cut off.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        root = ET.fromstring(archive.read("xl/worksheets/sheet1.xml"))
+        root = ET.fromstring(archive.read(f"xl/{_part(archive, wanted)}"))
     rows = {
         int(row.attrib["r"]): {_at(cell.attrib["r"]): _text(cell) for cell in row} for row in root.iter(f"{_SHEET}row")
     }
@@ -70,6 +72,19 @@ def sheet_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
     for number, cells in rows.items():
         if any(cells.values()):
             yield number, [cells.get(at, "") for at in range(width)]
+
+
+def _part(archive: zipfile.ZipFile, wanted: str | None) -> str:
+    """The part with the sheet of that name in any case, or with the only visible one."""
+    sheets = list(ET.fromstring(archive.read("xl/workbook.xml")).iter(f"{_SHEET}sheet"))
+    if wanted is None:
+        found = [sheet for sheet in sheets if sheet.attrib.get("state", "visible") == "visible"]
+    else:
+        found = [sheet for sheet in sheets if sheet.attrib["name"].casefold() == wanted.casefold()]
+    if len(found) != 1:
+        raise FileRefused(Code.UNCLEAR_SHEET)
+    relations = ET.fromstring(archive.read("xl/_rels/workbook.xml.rels"))
+    return next(one.attrib["Target"] for one in relations if one.attrib["Id"] == found[0].attrib[_RELATION])
 
 
 def _at(reference: str) -> int:

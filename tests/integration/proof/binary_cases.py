@@ -14,14 +14,15 @@ from xml.sax.saxutils import escape
 import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
-from dialect_cases import TableWriter
+from dialect_cases import SHEETS, TableWriter
 from hypothesis import strategies as st
 from json_cases import path_steps
 from pyarrow import orc
 
 from include.contracts.model import Column, ColumnType
 from tests.oracle.values import BadCell, judged
-from tests.workbook_files import table
+from tests.workbook_files import sheet_xml
+from tests.workbook_files import xlsx as workbook
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -135,7 +136,21 @@ def xlsx(draw: Callable[..., Any], contract: Contract, header: dict[str, str], f
         lines.append([_xlsx_cell(draw, writer, contract.by_name.get(name), row[name]) for name in header])
         if draw(st.integers(0, 9)) == 0:
             lines.append([])
-    return table(lines)
+    return _workbook(draw, contract, lines)
+
+
+def _workbook(draw: Callable[..., Any], contract: Contract, lines: list[list[str | None]]) -> bytes:
+    """A workbook with the lines in one sheet, sometimes beside others, of which some are hidden."""
+    wanted = contract.dialect.sheet or "Sheet1"
+    name = draw(st.sampled_from([wanted, wanted, wanted.upper(), "Other"]))
+    sheets = {name: lines}
+    if draw(st.booleans()):
+        for other in draw(st.lists(st.sampled_from([*SHEETS, "Notes", "Sheet1"]), max_size=2, unique=True)):
+            if other.casefold() != name.casefold():
+                sheets[other] = draw(st.sampled_from([lines, lines[:2], [["x"]], []]))
+    names = draw(st.permutations(list(sheets)))
+    hidden = [one for one in names if len(names) > 1 and draw(st.sampled_from([one != name, one != name, True, False]))]
+    return workbook({one: sheet_xml(sheets[one]) for one in names}, hidden=hidden)
 
 
 def _xlsx_cell(draw: Callable[..., Any], writer: TableWriter, column: Column | None, text: str | None) -> str | None:

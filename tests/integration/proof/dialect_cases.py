@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from include.contracts.model import Column, Contract
 
 Cells = dict[str, str | None]
+SHEETS = ("Data", "Prices 2026", "Größe & Maß")
 _ALIASES = ("% Rabatt", "Größe (m)", "Betrag", "цена", "A/B", "note_")
 _ENCODINGS = (None, None, None, "utf-8", "cp1252", "cp1250", "cp1251", "iso8859-1", "cp437", "cp037", "utf-16-le",
               "gb18030", "shift_jis", "cp1253")  # fmt: skip
@@ -62,6 +63,7 @@ def with_dialect(draw: Callable[..., Any], contract: Contract) -> Contract:
             decimal=decimal,
             thousands=thousands,
             trailing_minus=draw(st.booleans()),
+            sheet=draw(st.sampled_from([None, None, *SHEETS])),
             null_values=draw(st.sampled_from(_NULLS)),
             true_values=true,
             false_values=false,
