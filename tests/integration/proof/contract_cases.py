@@ -80,7 +80,7 @@ def columns(draw: st.DrawFn, name: str, kind: ColumnType | None = None) -> Colum
 
 
 def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
-    found: list[st.SearchStrategy[dict[str, Any]]] = [st.just({})]
+    found: list[st.SearchStrategy[dict[str, Any]]] = [] if kind in _FORMATS else [st.just({})]
     if kind in _BOUNDS:
         low, high = _BOUNDS[kind]
         lows = [{}, {"minimum": low}, {"minimum": low, "exclusive_minimum": True}]
@@ -88,7 +88,9 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
             lows.append({"minimum": _EARLIEST[kind]})
         lower = st.sampled_from(lows)
         upper = st.sampled_from([{}, {"maximum": high}, {"maximum": high, "exclusive_maximum": True}])
-        found.append(st.tuples(lower, upper).map(lambda both: both[0] | both[1]))
+        formats = st.sampled_from([(), *_FORMATS[kind]] if kind in _FORMATS else [()])
+        found.append(st.builds(lambda low, high, forms: low | high | forms, lower, upper,
+                               formats.map(lambda forms: {"formats": forms} if forms else {})))  # fmt: skip
     if kind is ColumnType.INTEGER:
         found.append(st.sampled_from(_RANGES).map(lambda ends: {"minimum": ends[0], "maximum": ends[1]}))
     if kind is ColumnType.TEXT:
@@ -99,8 +101,6 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
                                steps, lengths, patterns))  # fmt: skip
     if kind in _ALLOWED:
         found.append(st.just({"allowed": _ALLOWED[kind]}))
-    if kind in _FORMATS:
-        found.append(st.sampled_from(_FORMATS[kind]).map(lambda forms: {"formats": forms}))
     return st.one_of(found)
 
 
