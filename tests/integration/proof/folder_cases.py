@@ -33,6 +33,7 @@ def folder_paths(draw: st.DrawFn, contract: Contract) -> st.SearchStrategy[str]:
 def _values(draw: st.DrawFn, column: Column) -> list[str]:
     """Texts for a column, most of them valid."""
     texts = draw(st.lists(cells(column, odd=5), min_size=3, max_size=6))
+    texts.append(f" {texts[0]}")  # the same value, if it is cleaned
     valid = [text for text in texts if _is_valid(column, text)]
     return valid if valid and draw(st.integers(0, 9)) else texts
 

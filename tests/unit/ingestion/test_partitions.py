@@ -93,6 +93,18 @@ def test_equal_bytes_in_two_folders_are_two_files(stages, read) -> None:
     assert hashes[0] == hashes[2]
 
 
+@pytest.mark.parametrize(
+    ("column", "folders"),
+    [(REGION, ("Region=North", "Region=north", "Region=%20North")), (NUMBER, ("no=7", "no=07"))],
+    ids=["cleaned-text", "number"],
+)
+def test_folders_of_one_value_are_two_files(read, column: Column, folders: tuple[str, ...]) -> None:
+    hashes = {content_identity(read(f"incoming/things/{folder}/a.csv", column), "abc") for folder in folders}
+    assert len(hashes) == len(folders)
+    encoded = folders[0].replace("=N", "=%4E").replace("=7", "=%37")
+    assert content_identity(read(f"incoming/things/{encoded}/a.csv", column), "abc") in hashes
+
+
 def test_without_partition_columns_the_content_alone_is_the_identity(read) -> None:
     contract = read("incoming/things/dt=2026-11-28/a.csv")
     assert contract.columns == (ID,)
