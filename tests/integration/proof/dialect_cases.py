@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 Cells = dict[str, str | None]
 SHEETS = ("Data", "Prices 2026", "Größe & Maß")
+_MEMBERS = ("*.csv", "?.csv", "b/*", "*/a.csv", "A*")
 _ALIASES = ("% Rabatt", "Größe (m)", "Betrag", "цена", "A/B", "note_")
 _ENCODINGS = (None, None, None, "utf-8", "cp1252", "cp1250", "cp1251", "iso8859-1", "cp437", "cp037", "utf-16-le",
               "gb18030", "shift_jis", "cp1253")  # fmt: skip
@@ -64,6 +65,7 @@ def with_dialect(draw: Callable[..., Any], contract: Contract) -> Contract:
             thousands=thousands,
             trailing_minus=draw(st.booleans()),
             sheet=draw(st.sampled_from([None, None, *SHEETS])),
+            member=draw(st.sampled_from([None, None, None, *_MEMBERS])),
             null_values=draw(st.sampled_from(_NULLS)),
             true_values=true,
             false_values=false,

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from archive_cases import archives
 from binary_cases import avro, columns, parquet, xlsx
 from cell_cases import cells
 from contract_cases import contracts, row_options
@@ -63,7 +64,13 @@ def cases(draw: st.DrawFn) -> Case:
     for at in range(draw(st.sampled_from([1, 2, 3, 4] if contract.is_snapshot else [1, 1, 2, 3, 4]))):
         again = files and draw(st.integers(0, 9)) == 0
         body = draw(st.sampled_from(files)).body if again else draw(_bodies(contract, few))
-        files.append(File(f"{draw(paths)}{at}.dat", body))
+        path = draw(paths)
+        if not again and draw(st.integers(0, 7)) == 0:
+            inside = draw(st.booleans())  # the members' paths have the folders, not the archive's key
+            members = st.one_of(st.just(body), _bodies(contract, few))
+            body = draw(archives(members, paths if inside else st.just("")))
+            path = "" if inside else path
+        files.append(File(f"{path}{at}.dat", body))
     return Case(contract, tuple(files))
 
 
