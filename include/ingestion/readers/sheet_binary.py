@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING
 
 import xlrd
 
-from include.errors import Code
+from include.errors import BROKEN_RULES, Code, reason_of
 from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, relations
 from include.ingestion.records import FileRefusedError
@@ -213,9 +213,9 @@ def _xlrd_errors() -> Iterator[None]:
         yield
     except FileRefusedError:
         raise
-    except xlrd.XLRDError as error:
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
         if "encrypted" in str(error).lower():
             raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted") from error
-        raise unreadable(error) from error
-    except Exception as error:
-        raise unreadable(f"{type(error).__name__}: {error}") from error
+        raise unreadable(reason_of(error)) from error
+    except Exception as error:  # such as an AssertionError; the text of one is about xlrd's own variables
+        raise unreadable(BROKEN_RULES) from error

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import python_calamine as calamine
 
-from include.errors import Code, visible
+from include.errors import BROKEN_RULES, Code, reason_of, visible
 from include.ingestion.bad_cells import MARK, BadCell
 from include.ingestion.expansion import allowed_bytes
 from include.ingestion.header import map_columns, refuse_nul
@@ -366,8 +366,8 @@ def _calamine_errors() -> Iterator[None]:
     except OverflowError as error:
         raise unreadable("a cell with the format of a duration holds a number of too many days") from error
     except Exception as error:
-        raise unreadable(error) from error
+        raise unreadable(reason_of(error)) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise unreadable("a part of it breaks the rules of its format") from error
+        raise unreadable(BROKEN_RULES) from error

@@ -65,7 +65,7 @@ def cases(draw: st.DrawFn) -> Case:
         again = files and draw(st.integers(0, 9)) == 0
         body = draw(st.sampled_from(files)).body if again else draw(_bodies(contract, few))
         path = draw(paths)
-        if not again and draw(st.integers(0, 7)) == 0:
+        if not again and draw(st.integers(0, 7)) == 5:
             inside = draw(st.booleans())  # the members' paths have the folders, not the archive's key
             members = st.one_of(st.just(body), _bodies(contract, few))
             body = draw(archives(members, paths if inside else st.just("")))
