@@ -106,7 +106,8 @@ def test_remove_takes_an_archive_with_its_members(filegate: Filegate, neighbour:
     assert sorted((entry["parent_file_id"], entry["status"]) for entry in entries if entry["parent_file_id"]) == [
         (archive["file_id"], "archived"), (archive["file_id"], "validation_failed")
     ]  # fmt: skip
-    others = (of_ledger(neighbour), [key for key in pipeline.keys() if f"/{neighbour.contract.dataset}/" in key])
+    keys = pipeline.keys()
+    others = (of_ledger(neighbour), [key for key in keys if f"/{neighbour.contract.dataset}/" in key])
     inactive(filegate)
 
     done = filegate("remove", pipeline.contract.dataset, "--yes")
