@@ -82,16 +82,32 @@ def sheet_records(path: Path, kind: FileFormat, contract: Contract, settings: In
     Raises:
         FileRefusedError: the workbook is broken, encrypted, or too large, or it is unclear which sheet is meant.
     """
-    workbook = _opened(path, kind, settings)
-    with _calamine_errors():
-        name = _chosen(workbook.sheets_metadata, contract.dialect.sheet)
-    scan = _scan(path, kind, name)
-    with _calamine_errors():
-        sheet = workbook.get_sheet_by_name(name)
-    rows = _Rows(sheet, scan, contract, settings.max_columns)
+    rows = _Rows(*_sheet(path, kind, contract.dialect.sheet, settings), contract, settings.max_columns)
     records = SheetRecords(iter(()))
     records.lines = rows.lines(records.bad_cells)
     return records
+
+
+def sheet_header(path: Path, kind: FileFormat, dialect: Dialect, settings: IngestSettings) -> list[str]:
+    """The names in the header of a sheet; those of the dialect if the sheet has none.
+
+    Raises:
+        FileRefusedError: as `sheet_records`.
+    """
+    if not dialect.has_header:
+        return list(dialect.header)
+    return [name for name in _header(*_sheet(path, kind, dialect.sheet, settings), dialect.skip_lines)[1] if name]
+
+
+def _sheet(
+    path: Path, kind: FileFormat, wanted: str | None, settings: IngestSettings
+) -> tuple[calamine.CalamineSheet, SheetScan]:
+    workbook = _opened(path, kind, settings)
+    with _calamine_errors():
+        name = _chosen(workbook.sheets_metadata, wanted)
+    scan = _scan(path, kind, name)
+    with _calamine_errors():
+        return workbook.get_sheet_by_name(name), scan
 
 
 def visible_grids(path: Path, kind: FileFormat, settings: IngestSettings) -> dict[str, list[list[str]]]:
@@ -192,18 +208,7 @@ class _Rows:
             names = dialect.header or tuple(column.name for column in self._contract.source_columns)
             used = max((len(cells) for cells in _cells(self._sheet)), default=0)
             return dialect.skip_lines - 1, [*names, *("" for _ in range(used - len(names)))]
-        for row, cells in enumerate(_cells(self._sheet)):
-            if row < dialect.skip_lines:
-                continue
-            faults = self._scan.faults.get(row, {})
-            if faults or any(cell != "" for cell in cells):
-                if faults:
-                    column, fault = next(iter(sorted(faults.items())))
-                    where = f"the cell of row {row + 1:,}, column {column + 1} holds {fault.shown or 'no value'}"
-                    raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "header", reason=f"{where}.")
-                return row, [_name(self._scan.texts.get((row, at + self._first_column), cell))
-                             for at, cell in enumerate(cells)]  # fmt: skip
-        raise FileRefusedError.for_code(Code.NO_ROWS)
+        return _header(self._sheet, self._scan, dialect.skip_lines)
 
     def _footer(self, lines: int) -> int | None:
         """The first of the last rows that are no records; None without any. Empty rows behind the last one are none."""
@@ -251,6 +256,22 @@ class _Rows:
                 else:
                     members[name] = cell
             yield orjson.dumps(members) + b"\n"
+
+
+def _header(sheet: calamine.CalamineSheet, scan: SheetScan, skipped: int) -> tuple[int, list[str]]:
+    """The first row behind `skipped` ones that is not empty: its number, and its cells as names."""
+    for row, cells in enumerate(_cells(sheet)):
+        if row < skipped:
+            continue
+        faults = scan.faults.get(row, {})
+        if faults or any(cell != "" for cell in cells):
+            if faults:
+                column, fault = next(iter(sorted(faults.items())))
+                where = f"the cell of row {row + 1:,}, column {column + 1} holds {fault.shown or 'no value'}"
+                raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "header", reason=f"{where}.")
+            first = (sheet.start or (0, 0))[1]
+            return row, [_name(scan.texts.get((row, at + first), cell)) for at, cell in enumerate(cells)]
+    raise FileRefusedError.for_code(Code.NO_ROWS)
 
 
 def _name(value: Any) -> str:
