@@ -23,8 +23,8 @@ from include.settings import (
     StoreSettings,
     StreamSettings,
     TrainingSettings,
-    is_constant,
 )
+from include.settings_base import is_constant
 from local.settings import REPOSITORY, PlatformSettings
 
 if TYPE_CHECKING:

@@ -19,7 +19,8 @@ PACKAGES = ("include", "dags", "plugins", "local", "ml_api", "metabase", "deploy
 MODULES = sorted(path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py"))
 # What each package may import of the project. Add a new package here with its allowed imports.
 MAY_IMPORT = {
-    "include.settings": set(),
+    "include.settings": {"include.settings_base"},
+    "include.settings_base": set(),
     "include.errors": {"include.errors"},
     "include.contracts": {"include.contracts", "include.errors", "include.settings"},
     "include.stores": {"include.stores", "include.errors", "include.settings"},
@@ -55,7 +56,7 @@ MAY_IMPORT = {
     "metabase": {"metabase", "include.stores", "include.errors", "include.settings"},
     "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
     "local": {"local", "include.cli", "include.contracts", "include.errors", "include.orchestration", "include.samples",
-              "include.settings", "include.stores", "metabase"},
+              "include.settings", "include.settings_base", "include.stores", "metabase"},
     "proof": {"proof", "include.contracts", "include.errors", "include.ingestion", "include.samples",
               "include.settings", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip
@@ -112,7 +113,7 @@ def test_only_orchestration_imports_airflow(path: Path) -> None:
 @pytest.mark.parametrize("path", MODULES, ids=named)
 def test_module_is_short_and_has_a_docstring(path: Path) -> None:
     source = path.read_text()
-    assert len(source.splitlines()) <= 400
+    assert len(source.splitlines()) < 400
     assert path.stem not in {"utils", "helpers", "common", "misc"}
     assert not re.search(r"_?v\d+$", path.stem)
     assert not source.strip() or ast.get_docstring(ast.parse(source)), "no docstring"

@@ -23,7 +23,8 @@ from include.errors import Code, PermanentError
 from include.ingestion.records import TopicRange
 from include.orchestration import alerts
 from include.orchestration.defaults import no_retry_of_permanent_errors
-from include.settings import CONTRACTS_DIR, AlertSettings, alert_settings, ingest_settings, is_constant
+from include.settings import CONTRACTS_DIR, AlertSettings, alert_settings, ingest_settings
+from include.settings_base import is_constant
 from include.streams.consume import Consumed
 
 ROOT = Path(__file__).parents[3]

@@ -20,8 +20,8 @@ from include.settings import (
     StoreSettings,
     StreamSettings,
     TrainingSettings,
-    is_constant,
 )
+from include.settings_base import is_constant
 from local import settings
 from local.setting_pages import EXAMPLE, PAGE, configuration_page, env_example
 from local.settings import (
