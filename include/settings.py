@@ -18,7 +18,14 @@ from pydantic_settings import SettingsConfigDict
 
 from include.settings_base import Settings, constant
 
-CONTRACTS_DIR = Path(__file__).parents[1] / "contracts"
+_REPOSITORY = Path(__file__).resolve().parents[1]
+CONTRACTS_DIR = _REPOSITORY / "contracts"
+DBT_PROJECT = _REPOSITORY / "dbt"
+
+
+def dbt_manifest() -> Path:
+    """Return the path of the dbt manifest: DBT_MANIFEST, relative to the checkout, or dbt/target/manifest.json."""
+    return _REPOSITORY / (os.environ.get("DBT_MANIFEST") or DBT_PROJECT / "target" / "manifest.json")
 
 
 class S3Config(BaseModel):

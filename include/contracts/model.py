@@ -213,6 +213,21 @@ class ErrorBudget:
         within_share = self.share == 0 or Decimal(rejected) <= Decimal(str(self.share)) * read
         return within_rows and within_share
 
+    @property
+    def bounds(self) -> str:
+        """The bounds in words, such as `10 rows and 5 % of the rows`; empty if there are none."""
+        texts = []
+        if self.rows:
+            texts.append(f"{self.rows:,} row{'s' if self.rows > 1 else ''}")
+        if self.share:
+            texts.append(f"{percent(self.share)} of the rows")
+        return " and ".join(texts)
+
+
+def percent(share: float) -> str:
+    """Return a share from 0 to 1 in percent, with up to four decimals: `12.5 %`."""
+    return f"{share:.4%}".rstrip("0%").rstrip(".") + " %"
+
 
 @dataclass(frozen=True)
 class Contract:

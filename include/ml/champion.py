@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from include.errors import Code, PermanentError
 from include.ml import examples, training
 from include.ml.examples import LABEL
-from include.ml.tracking import MODEL, Report, Tracking, TrainingRun
+from include.ml.model_file import MODEL
+from include.ml.tracking import Report, Tracking, TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

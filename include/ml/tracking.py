@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.ml import model_file
-from include.ml.model_file import SIGNATURE_TAG, RefusedModelError
+from include.ml.model_file import CHAMPION, MODEL, SIGNATURE_TAG, RefusedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "commit-analysis"
-MODEL = "commit-classifier"
-CHAMPION = "champion"
 
 _FORBIDDEN = 403
 # Packages that loading the model needs. Listed here, because MLflow takes many seconds to infer them.

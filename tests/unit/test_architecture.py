@@ -11,6 +11,7 @@ import pytest
 
 from include.errors import Code
 from include.ingestion.attempt import Attempt
+from include.ml.model_file import MODEL
 
 pytestmark = pytest.mark.unit
 
@@ -55,8 +56,8 @@ MAY_IMPORT = {
     "ml_api": {"ml_api", "include.ml"},  # of include.ml only what its image contains: see test_ml_api_packaging
     "metabase": {"metabase", "include.stores", "include.errors", "include.settings"},
     "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
-    "local": {"local", "include.cli", "include.contracts", "include.errors", "include.orchestration", "include.samples",
-              "include.settings", "include.settings_base", "include.stores", "metabase"},
+    "local": {"local", "include.cli", "include.contracts", "include.errors", "include.ml", "include.orchestration",
+              "include.samples", "include.settings", "include.settings_base", "include.stores", "metabase"},
     "proof": {"proof", "include.contracts", "include.errors", "include.ingestion", "include.samples",
               "include.settings", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip
@@ -124,6 +125,16 @@ def test_attempt_holds_what_every_stage_needs_and_knows_no_stage() -> None:
     assert all(one.default is one.default_factory is MISSING for one in fields(Attempt)), "an optional field"
     stages = {f"include.ingestion.{name}" for name in ("pipeline", "claim", "validate", "process", "load", "settle")}
     assert imports(ROOT / "include" / "ingestion" / "attempt.py") & stages == set()
+
+
+def test_model_has_its_name_in_one_place() -> None:
+    found = [
+        named(path)
+        for path in MODULES
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and re.search(rf"\b{MODEL}$", node.value)
+    ]
+    assert found == ["include/ml/model_file.py"]
 
 
 # Codes

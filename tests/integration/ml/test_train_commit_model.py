@@ -12,7 +12,8 @@ from sample_commits import sample_commits
 from include.errors import Code, PermanentError
 from include.ml.champion import Training, promote_model, train_model
 from include.ml.examples import Examples, count, held_back, with_text
-from include.ml.tracking import EXPERIMENT, MODEL, Report, Tracking
+from include.ml.model_file import MODEL
+from include.ml.tracking import EXPERIMENT, Report, Tracking
 from local.services import bucket
 
 if TYPE_CHECKING:
