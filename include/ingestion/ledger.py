@@ -2,7 +2,7 @@
 
 Each note moves a file from one known state to the next, and only for the attempt that it belongs to. A stale attempt,
 of a worker that was assumed dead and whose file another worker has begun, gets an error at its next note and changes
-nothing.
+nothing. The statements for batches of messages are in `include.streams.message_ledger`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from include.ingestion.records import (
     QualityResult,
     Reject,
     Status,
-    TopicRange,
     Validated,
     file_entry,
 )
@@ -51,18 +50,6 @@ class Orphan:
     size_bytes: int
     attempts: int
     stage: Stage
-
-
-@dataclass(frozen=True)
-class UnfinishedMessages:
-    """A batch that was begun `attempts` times and not finished; the last attempt had so many `messages`.
-
-    `died` is False where the last attempt was stopped for a reason outside the batch.
-    """
-
-    attempts: int
-    messages: int
-    died: bool
 
 
 @dataclass(frozen=True)
@@ -113,51 +100,6 @@ class Ledger:
         with warehouse_errors(), self._durable():
             self._rows("update_changed_objects", values, returns=False)
             return [(row[0], row[1]) for row in self._rows("claim_files", values)]
-
-    def claim_messages(
-        self, dataset: str, contract_version: str, source: TopicRange, size_bytes: int, run: AirflowRun
-    ) -> int:
-        """Enter a batch of messages, or reuse the entry of an earlier attempt; its file_id."""
-        values = {
-            "dataset": dataset,
-            "contract_version": contract_version,
-            **asdict(source),
-            "size_bytes": size_bytes,
-            **asdict(run),
-        }
-        return int(self._rows("claim_messages", values)[0][0])
-
-    def note_removed_messages(
-        self, dataset: str, contract_version: str, source: TopicRange, run: AirflowRun
-    ) -> list[TopicRange]:
-        """Enter messages that the broker removed before they were read, as a settled failure.
-
-        Returns:
-            The range that was entered; none where an earlier run has entered it and failed before its offset commit.
-        """
-        values = {
-            **asdict(source),
-            "dataset": dataset,
-            "contract_version": contract_version,
-            "code": Code.MESSAGES_REMOVED,
-            **asdict(run),
-        }
-        return [TopicRange(*row) for row in self._rows("record_removed_messages", values)]
-
-    def only_deletes(self, entry: FileEntry, deletes: int) -> None:
-        """Note a batch of messages that are all deletes as loaded: it has no row."""
-        with warehouse_errors():
-            self._advance("mark_only_deletes", entry.file_id, entry.attempts, {"deletes_ignored": deletes})
-
-    def unfinished_messages(self, topic: str, partition: int, first_offset: int) -> UnfinishedMessages | None:
-        """The batch that starts at this offset, if workers have begun it and died."""
-        values = {"topic": topic, "partition": partition, "first_offset": first_offset}
-        rows = self._rows("unfinished_messages", values)
-        return UnfinishedMessages(*rows[0]) if rows else None
-
-    def settle_messages(self, topic: str, partition: int) -> list[FileEntry]:
-        """Note a partition's batches that have an outcome as settled; their entries."""
-        return [file_entry(row) for row in self._rows("settle_messages", {"topic": topic, "partition": partition})]
 
     def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[Orphan]:
         """Assign the files that an earlier run left unfinished to this run."""

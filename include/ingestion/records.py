@@ -113,23 +113,6 @@ def file_entry(row: tuple[Any, ...]) -> FileEntry:
     return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id, *parent)
 
 
-@dataclass(frozen=True)
-class TopicRange:
-    """The messages of a batch: of one partition, from the first offset to the last, both included.
-
-    `deletes_ignored` counts those without a value.
-    """
-
-    topic: str
-    partition: int
-    first_offset: int
-    last_offset: int
-    deletes_ignored: int = 0
-
-    def __str__(self) -> str:
-        return f"partition {self.partition}: {self.first_offset} to {self.last_offset}"
-
-
 class FileFormat(StrEnum):
     """The formats that can be read. `arrow` is a file or stream of Arrow's IPC format, as Feather 2 is."""
 

@@ -85,17 +85,6 @@ def settle_dataset(contract: Contract, stores: Stores, settings: IngestSettings)
 
 
 @in_stage(Stage.SETTLE)
-def settle_messages(topic: str, partition: int, stores: Stores, settings: IngestSettings) -> None:
-    """Settle a partition's batches that have an outcome. Nothing is moved; leftovers of dead workers are removed."""
-    with warehouse_errors(), stores.connection.transaction():
-        entries = stores.ledger.settle_messages(topic, partition)
-        left = staging_left(stores.connection) if entries else []
-        for entry in entries:
-            clear_spool(settings.spool_dir, entry)
-            _drop_staging_of(entry, left, stores.connection)
-
-
-@in_stage(Stage.SETTLE)
 def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
     """Settle these files. The moves run in threads that share the connection: do not open a transaction."""
     settled = Settled()
@@ -132,7 +121,7 @@ class _Moves:
                 try:
                     target = move.result()
                     with warehouse_errors():
-                        _drop_staging_of(entry, self.left, stores.connection)
+                        drop_staging_of(entry, self.left, stores.connection)
                     stores.ledger.settled(entry.file_id, target)
                 except Exception as error:
                     log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.shown_key, error)
@@ -162,7 +151,8 @@ def _targets(entries: list[FileEntry], ledger: Ledger) -> dict[int, str]:
     return targets
 
 
-def _drop_staging_of(entry: FileEntry, left: list[str], connection: Connection) -> None:
+def drop_staging_of(entry: FileEntry, left: list[str], connection: Connection) -> None:
+    """Drop the staging tables of an entry among those that are `left`, as `staging_left` returns them."""
     for name in left:
         if staging_owner(name) == (entry.dataset, entry.file_id):
             drop_staging(connection, name)

@@ -127,6 +127,13 @@ def test_attempt_holds_what_every_stage_needs_and_knows_no_stage() -> None:
     assert imports(ROOT / "include" / "ingestion" / "attempt.py") & stages == set()
 
 
+@pytest.mark.parametrize("name", ["ledger", "records", "settle"])
+def test_ingestion_has_no_record_that_serves_messages_only(name: str) -> None:
+    tree = ast.parse((ROOT / "include" / "ingestion" / f"{name}.py").read_text())
+    made = [node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef | ast.FunctionDef)]
+    assert [one for one in made if re.search("messages|topic|offset|partition", one, re.IGNORECASE)] == []
+
+
 def test_model_has_its_name_in_one_place() -> None:
     found = [
         named(path)
