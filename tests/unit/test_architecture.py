@@ -30,8 +30,8 @@ MAY_IMPORT = {
         "include.ingestion", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.streams": {
-        "include.streams", "include.ingestion", "include.contracts", "include.samples", "include.stores",
-        "include.errors", "include.settings",
+        "include.streams", "include.ingestion", "include.contracts", "include.stores", "include.errors",
+        "include.settings",
     },
     "include.sources": {
         "include.sources", "include.ingestion", "include.contracts", "include.stores", "include.errors",
@@ -58,7 +58,7 @@ MAY_IMPORT = {
     "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
     "local": {"local", "include.cli", "include.contracts", "include.errors", "include.ml", "include.orchestration",
               "include.samples", "include.settings", "include.settings_base", "include.stores", "metabase"},
-    "proof": {"proof", "include.contracts", "include.errors", "include.ingestion", "include.samples",
+    "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.samples",
               "include.settings", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip
 
