@@ -35,7 +35,7 @@ class UnknownColumns(StrEnum):
     EVOLVE = "evolve"
 
 
-class Status(StrEnum):
+class ContractStatus(StrEnum):
     """The states of a contract in the standard. A draft and a proposal make no DAG; `retired` is refused."""
 
     PROPOSED = "proposed"
@@ -252,7 +252,7 @@ class Contract:
     file_patterns: tuple[str, ...] = ()
     freshness_hours: float | None = None
     topic: str | None = None
-    status: Status = Status.ACTIVE
+    status: ContractStatus = ContractStatus.ACTIVE
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     mode: Mode = Mode.MERGE
     deletes: Deletes | None = None
@@ -263,7 +263,7 @@ class Contract:
     @property
     def is_draft(self) -> bool:
         """Whether the contract waits to be activated: until then it makes no DAG."""
-        return self.status in {Status.DRAFT, Status.PROPOSED}
+        return self.status in {ContractStatus.DRAFT, ContractStatus.PROPOSED}
 
     @property
     def loads_in_order(self) -> bool:

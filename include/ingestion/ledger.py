@@ -19,11 +19,11 @@ from include.ingestion.records import (
     DuplicateContentError,
     FileEntry,
     FileRefusedError,
+    FileStatus,
     Loaded,
     Processed,
     QualityResult,
     Reject,
-    Status,
     Validated,
     file_entry,
 )
@@ -200,7 +200,7 @@ class Ledger:
 
     def refused(self, entry: FileEntry, stage: Stage, refusal: FileRefusedError) -> None:
         """Note the verdict on a whole file, with its rejected rows."""
-        status = Status.DUPLICATE if isinstance(refusal, DuplicateContentError) else Status.failed_in(stage)
+        status = FileStatus.DUPLICATE if isinstance(refusal, DuplicateContentError) else FileStatus.failed_in(stage)
         with warehouse_errors(), self._durable():
             self._add_rejects(entry.file_id, refusal.rejects.first)
             self._fail(
@@ -219,7 +219,7 @@ class Ledger:
     def failed(self, file_id: int, attempts: int, stage: str, code: Code, message: str) -> None:
         """Note that the work on a file, in this attempt, stopped for a reason outside the file."""
         with warehouse_errors(), self._durable():
-            self._fail(file_id, attempts, Status.failed_in(stage), code, message)
+            self._fail(file_id, attempts, FileStatus.failed_in(stage), code, message)
 
     def postponed(self, entry: FileEntry, code: Code, message: str) -> None:
         """Note why a file waits for another attempt."""
@@ -257,7 +257,7 @@ class Ledger:
         self._rows("mark_settled", {"file_id": file_id, "settled_key": key}, returns=False)
 
     def quarantined(
-        self, dataset: str, bucket: str, statuses: Iterable[Status], file_ids: Sequence[int] | None
+        self, dataset: str, bucket: str, statuses: Iterable[FileStatus], file_ids: Sequence[int] | None
     ) -> list[Quarantined]:
         """Quarantined files, the oldest first.
 
@@ -303,7 +303,7 @@ class Ledger:
             self._connection.execute("SET LOCAL synchronous_commit = on")
             yield
 
-    def _fail(self, file_id: int, attempts: int, status: Status, code: Code, message: str, **known: object) -> None:
+    def _fail(self, file_id: int, attempts: int, status: FileStatus, code: Code, message: str, **known: object) -> None:
         unknown = dict.fromkeys(("sha256", "format", "rows_read", "rows_rejected", "rejects_by_code"))
         values = {"status": status, "code": code, "message": message.replace("\0", ""), **unknown, **known}
         self._rows("lock_entry", {"file_id": file_id})

@@ -27,7 +27,7 @@ from include.ingestion.object_keys import (
     rejects_key,
     settled_key,
 )
-from include.ingestion.records import FileEntry, Status
+from include.ingestion.records import FileEntry, FileStatus
 from include.ingestion.target import drop_staging, staging_left, staging_owner
 from include.ingestion.waiting import note_replaced, postpone_move
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, move_own, remove_own
@@ -130,7 +130,7 @@ class _Moves:
                     with suppress(PipelineError):
                         postpone_move(stores.connection, entry.file_id)
                     continue
-                status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
+                status = FileStatus.ARCHIVED if entry.status is FileStatus.LOADED else entry.status
                 settled.counts[status] = settled.counts.get(status, 0) + 1
         return held
 
@@ -163,7 +163,7 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
 
     None for other files.
     """
-    if entry.status is Status.DUPLICATE:
+    if entry.status is FileStatus.DUPLICATE:
         return None
     report = ledger.report(entry.file_id)
     members = report.pop("members") or {}
@@ -223,7 +223,7 @@ def _move_companions(entry: FileEntry, report: dict[str, Any] | None, objects: O
             _move_rejects(entry, objects, target + REJECTS)
         except ObjectMissingError:
             log.warning("File %s: its reject file is gone; the report has the first rows.", entry.file_id)
-    elif entry.status is not Status.LOADED:
+    elif entry.status is not FileStatus.LOADED:
         # A reject file of an attempt that did not finish, or of a duplicate: no report refers to it.
         remove_own(objects, entry.bucket, rejects_key(entry))
 

@@ -21,7 +21,7 @@ from include.errors import Code, PermanentError, RetryableError, Stage
 from include.ingestion.claim import worker_died
 from include.ingestion.ledger import StaleAttemptError
 from include.ingestion.pipeline import ingest
-from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, Undecoded
+from include.ingestion.records import FileFormat, FileStatus, Layout, Rejects, SpooledFile, Undecoded
 from include.streams.dead_letters import DeadLetter, correct_topic, publish
 from include.streams.decode import SCHEMA_ID_HEADER
 from include.streams.message_ledger import MessageLedger, TopicRange, settle_messages
@@ -187,9 +187,9 @@ class TopicConsumer:
             self.result.deletes_ignored += loaded.ignored or 0
             return "loaded"
         decided = self._ledger.report(entry.file_id)
-        if decided["status"] == Status.DUPLICATE:
+        if decided["status"] == FileStatus.DUPLICATE:
             return "loaded before"
-        stages = {Status.PROCESSING_FAILED: Stage.PROCESS, Status.LOADING_FAILED: Stage.LOAD}
+        stages = {FileStatus.PROCESSING_FAILED: Stage.PROCESS, FileStatus.LOADING_FAILED: Stage.LOAD}
         stage = stages.get(decided["status"], Stage.VALIDATE)
         return self._refused(batch, stage, Code(decided["code"]), decided["message"], entry.file_id)
 

@@ -4,6 +4,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -118,6 +119,16 @@ def test_module_is_short_and_has_a_docstring(path: Path) -> None:
     assert path.stem not in {"utils", "helpers", "common", "misc"}
     assert not re.search(r"_?v\d+$", path.stem)
     assert not source.strip() or ast.get_docstring(ast.parse(source)), "no docstring"
+
+
+def test_public_class_of_the_library_has_a_name_of_its_own() -> None:
+    made = Counter(
+        node.name
+        for path in (ROOT / "include").rglob("*.py")
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in made.items() if count > 1] == []
 
 
 def test_attempt_holds_what_every_stage_needs_and_knows_no_stage() -> None:
