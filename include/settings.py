@@ -210,6 +210,15 @@ class TrainingSettings(Settings):
     seed: int = constant(42, ge=0)
 
 
+class MlflowLogin(Settings):
+    """The login at MLflow, which MLflow's own client reads. Each name is read from MLFLOW_TRACKING_<NAME>."""
+
+    model_config = SettingsConfigDict(title="Login at MLflow", env_prefix="MLFLOW_TRACKING_")
+
+    username: str = Field("", description="`training` for DAGs, `reader` for the ML service; set by `up`")
+    password: SecretStr = Field(SecretStr(""), description="password of that account, made at the first start")
+
+
 class QualitySettings(Settings):
     """How the tables of the warehouse are checked. Each name is read from QUALITY_<NAME>."""
 
