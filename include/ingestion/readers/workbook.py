@@ -26,7 +26,7 @@ from include.ingestion.bad_cells import MARK, BadCell
 from include.ingestion.expansion import allowed_bytes
 from include.ingestion.header import map_columns, refuse_nul
 from include.ingestion.readers import sheet_binary, sheet_xml
-from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
+from include.ingestion.readers.sheet_scan import SheetFault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, open_parts, verify
 from include.ingestion.records import FileFormat, FileRefusedError
 
@@ -246,7 +246,7 @@ class _Rows:
                 column = None if own is None else self._contract.by_name[own]
                 value = cells[position] if position < len(cells) else ""  # the sheet may have fewer columns than names
                 cell = record.member(value, position + self._first_column, column)
-                if isinstance(cell, Fault):
+                if isinstance(cell, SheetFault):
                     members[name] = cell.shown
                     is_kept = own is not None or (at in self._keeps_unknown and cell.code is not Code.ERROR_CELL)
                     if is_kept and own not in bad_cells.get(number, {}):
@@ -276,7 +276,7 @@ def _header(sheet: calamine.CalamineSheet, scan: SheetScan, skipped: int) -> tup
 
 def _name(value: Any) -> str:
     text = _text(value, None)
-    return "" if text is None or isinstance(text, Fault) else text
+    return "" if text is None or isinstance(text, SheetFault) else text
 
 
 @dataclass(frozen=True)
@@ -285,7 +285,7 @@ class _Record:
 
     scan: SheetScan
     row: int
-    faults: dict[int, Fault]
+    faults: dict[int, SheetFault]
     null_values: tuple[str, ...]
 
     def member(self, value: Any, at: int, column: Column | None) -> Any:
@@ -297,10 +297,10 @@ class _Record:
         if value == "" or (isinstance(value, str) and value in self.null_values):
             return None
         if self._is_no_moment(value, at):
-            return Fault(_date_code(column), str(value))
+            return SheetFault(_date_code(column), str(value))
         is_moment = column is not None and column.type.is_temporal and not column.formats
         if is_moment and isinstance(value, int | float):
-            return Fault(_date_code(column), _shown(value))
+            return SheetFault(_date_code(column), _shown(value))
         if column is not None and column.type.is_document:
             return _document(value)
         return _text(value, column)
@@ -316,14 +316,14 @@ def _date_code(column: Column | None) -> Code:
     return Code.BAD_TIMESTAMP if column is not None and column.type.has_time else Code.BAD_DATE
 
 
-def _document(value: Any) -> str | Fault | None:
+def _document(value: Any) -> str | SheetFault | None:
     """The text of a cell of a JSON column: JSON, which for dates, times and durations is a text."""
     text = _text(value, None)
     is_json = isinstance(value, str | bool | int | float)
     return text if is_json or not isinstance(text, str) else orjson.dumps(text).decode()
 
 
-def _text(value: Any, column: Column | None) -> str | Fault | None:
+def _text(value: Any, column: Column | None) -> str | SheetFault | None:
     """The text that CSV would hold for a cell."""
     match value:
         case "":
@@ -345,12 +345,12 @@ def _text(value: Any, column: Column | None) -> str | Fault | None:
             return str(value.isoformat())
 
 
-def _number(value: float, column: Column | None) -> str | Fault:
+def _number(value: float, column: Column | None) -> str | SheetFault:
     is_double = column is not None and column.type.is_double
     if not math.isfinite(value):
-        return Fault(Code.INEXACT_NUMBER, repr(value))
+        return SheetFault(Code.INEXACT_NUMBER, repr(value))
     if abs(value) >= _EXACT and not is_double:
-        return Fault(Code.INEXACT_NUMBER, _shown(value))
+        return SheetFault(Code.INEXACT_NUMBER, _shown(value))
     # In a column of numbers a number is written as the texts there are: the dialect may have a comma.
     return (
         _shown(value).replace(".", column.numbers.decimal)
