@@ -31,10 +31,18 @@ SIBLINGS = {
 # Every DAG must be listed here, otherwise a test fails.
 DAG_IDS = INGEST | CONSUME | UPKEEP | set(SIBLINGS)
 
+# Configurations of a run of `reprocess_failed`: nothing chosen, a pattern alone, no dataset, names.
+CONFIGURATIONS = [
+    {}, {"name": "sales_*"}, {"dataset": None}, {"dataset": ""}, {"dataset": "sale"},
+    {"dataset": "sales"}, {"dataset": "unknown"}, {"dataset": "all"},
+]  # fmt: skip
+
 # Runs in a separate process, since Airflow reads its configuration at import; prints the content of the bundle.
 LOOK = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
+from airflow.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import BaseSerialization
 bag = DagBag(sys.argv[1], load_op_links=False)
 def properties(task):
     names = ("dataset", "poke_interval", "timeout", "connection_id", "topic", "group")
@@ -49,6 +57,14 @@ def properties(task):
 def clock(timetable):
     delta = getattr(getattr(timetable, "timetable", timetable), "delta", None)
     return delta.total_seconds() if delta else None
+def accepts(dag, conf):
+    # As the server does in SerializedDAG.create_dagrun.
+    params = BaseSerialization._deserialize_params_dict(BaseSerialization._serialize_params_dict(dag.params))
+    try:
+        params.deep_merge(conf).validate()
+    except ParamValidationError:
+        return False
+    return True
 print("BUNDLE" + json.dumps({
     "errors": bag.import_errors,
     "dags": {dag_id: {
@@ -63,6 +79,7 @@ print("BUNDLE" + json.dumps({
             name: {**param.schema, "default": param.value, "description": param.description}
             for name, param in dag.params.items()
         },
+        "accepts": [conf for conf in json.loads(sys.argv[2]) if accepts(dag, conf)],
         "tasks": {task.task_id: properties(task) for task in dag.tasks},
     } for dag_id, dag in bag.dags.items()},
     "imported": sorted({name.partition(".")[0] for name in sys.modules}),
@@ -97,7 +114,7 @@ def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
             **settings,
         }
         answer = subprocess.run(
-            [sys.executable, "-c", LOOK, str(ROOT / "dags")],
+            [sys.executable, "-c", LOOK, str(ROOT / "dags"), json.dumps(CONFIGURATIONS)],
             capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False,
         )  # fmt: skip
         line = next((line for line in answer.stdout.splitlines() if line.startswith("BUNDLE")), None)
@@ -293,8 +310,12 @@ def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
     dag = dags["reprocess_failed"]
     assert dag["timetable"] == "NullTimetable"
-    assert dag["params"]["dataset"]["enum"] == [None, *DATASETS, "unknown"]
+    assert dag["params"]["dataset"]["enum"] == [*DATASETS, "unknown", "all"]
     assert dag["params"]["stage"]["enum"] == [None, "validate", "process", "load"]
+
+
+def test_reprocess_is_refused_without_a_dataset(dags: dict) -> None:
+    assert dags["reprocess_failed"]["accepts"] == [{"dataset": name} for name in ("sales", "unknown", "all")]
 
 
 def test_contract_with_a_topic_gets_two_dags_and_one_without_gets_one(look: Look, contracts: Path) -> None:
