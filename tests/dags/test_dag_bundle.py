@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from include.settings import IngestSettings, StreamSettings
 from local.services.dbt_manifest import prepare
@@ -69,7 +70,7 @@ print("BUNDLE" + json.dumps({
     "errors": bag.import_errors,
     "dags": {dag_id: {
         "doc": dag.doc_md, "tags": sorted(dag.tags), "start": str(dag.start_date), "catchup": dag.catchup,
-        "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
+        "owner": dag.owner, "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
         "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
         "pause": clock(dag.timetable),
         "on_failure": getattr(dag.on_failure_callback, "__name__", None),
@@ -148,6 +149,34 @@ def test_dag_has_its_runbook_and_runs_one_at_a_time(dags: dict, dag_id: str) -> 
     assert ("ingestion" in dag["tags"]) == (dag_id not in SIBLINGS)
     assert dag["start"].startswith("2026-01-01" if dag_id != "maintain_platform" else "None")
     assert (dag["catchup"], dag["runs"]) == (False, 1)
+
+
+def test_dags_of_a_contract_belong_to_its_team_and_all_others_to_the_platform(dags: dict) -> None:
+    documents = {name: yaml.safe_load((CONTRACTS / f"{name}.yaml").read_text()) for name in DATASETS}
+    teams = {f"ingest_{name}": document["team"]["name"] for name, document in documents.items()}
+    assert len(set(teams.values())) > 1
+    teams["consume_transactions"] = teams["ingest_transactions"]
+    assert {dag_id: dag["owner"] for dag_id, dag in dags.items()} == dict.fromkeys(DAG_IDS, "platform") | teams
+
+
+def test_dags_of_a_contract_without_a_team_belong_to_the_platform(look: Look, contracts: Path) -> None:
+    document = yaml.safe_load((CONTRACTS / "transactions.yaml").read_text())
+    del document["team"]
+    (contracts / "transactions.yaml").write_text(yaml.safe_dump(document))
+    dags = look(INGEST_CONTRACTS_DIR=str(contracts))["dags"]
+    assert {dags[name]["owner"] for name in ("ingest_transactions", "consume_transactions")} == {"platform"}
+
+
+def test_table_of_the_readme_has_every_dag_with_its_owner(dags: dict) -> None:
+    lines = (ROOT / "dags" / "README.md").read_text().splitlines()
+    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert rows[0] == ["DAG", "trigger", "reads", "writes", "owner"]
+    listed = {name: owner for name, *_, owner in rows[2:]}
+    of_contract = INGEST | CONSUME
+    assert listed == {
+        **{dag_id: dag["owner"] for dag_id, dag in dags.items() if dag_id not in of_contract},
+        **dict.fromkeys(("ingest_<dataset>", "consume_<topic>"), "the contract's team"),
+    }
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS - {"sweep_unmatched"}))
