@@ -356,11 +356,11 @@ def test_the_image_has_the_command_filegate_without_the_embedded_platform(tmp_pa
     venv.create(tmp_path / "venv", symlinks=True)
     # A folder of PYTHONPATH gives its packages, and its `.pth` files have no effect.
     environment = {"PATH": os.defpath, "PYTHONPATH": sysconfig.get_path("purelib")}
-    given: dict[str, Any] = {"env": environment, "capture_output": True, "text": True, "check": True}
+    given: dict[str, Any] = {"env": environment, "capture_output": True, "text": True}
     install = [tmp_path / "venv" / "bin" / "python", "-m", "include.cli.install", tmp_path / "opt"]
-    subprocess.run(install, cwd=tmp_path / "opt", **given)
-    shown = subprocess.run([tmp_path / "venv" / "bin" / "filegate", "--help"], cwd=tmp_path, **given).stdout
-    listed = set(re.findall(r"^  ([a-z-]+) ", shown, flags=re.MULTILINE))
+    subprocess.run(install, cwd=tmp_path / "opt", check=True, **given)
+    shown = subprocess.run([tmp_path / "venv" / "bin" / "filegate", "--help"], cwd=tmp_path, check=True, **given)
+    listed = set(re.findall(r"^  ([a-z-]+) ", shown.stdout, flags=re.MULTILINE))
     assert {"files", "errors", "reprocess", "contract", "produce"} <= listed
     assert not {"up", "down", "backup", "dev"} & listed
 
