@@ -75,7 +75,7 @@ def members(pipeline: Pipeline, archive: Row) -> dict[str, Row]:
     return found
 
 
-def assert_decided(pipeline: Pipeline, archive: Row) -> None:
+def assert_archive_loaded(pipeline: Pipeline, archive: Row) -> None:
     """Assert that an archive has no rows of its own, lies in processed/, and that nothing else is left."""
     pipeline.assert_archived(archive)
     assert archive["rows_deleted"] == 0
@@ -121,7 +121,7 @@ def test_each_member_is_loaded_as_a_file_of_its_own(things: Pipeline, pack: obje
     archive = things.send("week.zip", pack(*packed))  # type: ignore[operator]
 
     archive = things.entries(archive["object_key"])[0]
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert (archive["format"], archive["members_passed_over"], archive["parent_file_id"]) == (file_format, 0, None)
     found = members(things, archive)
     assert list(found) == ["2026/a.csv.gz", "b.csv", "c.json"]
@@ -159,7 +159,7 @@ def test_report_of_the_archive_counts_its_members(things: Pipeline) -> None:
 def test_refused_member_leaves_the_others_as_they_are(things: Pipeline) -> None:
     bad = "nothing,here\n1,2\n"
     archive = things.send("week.zip", zipped(("a.csv", body("a")), ("dir/b.csv", bad), ("c.csv", body("c"))))
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert_member_loaded(things, archive, "a.csv", inserted=1)
     assert_member_loaded(things, archive, "c.csv", inserted=1)
     assert_member_refused(things, members(things, archive)["dir/b.csv"], "missing-columns", bad.encode())
@@ -167,7 +167,7 @@ def test_refused_member_leaves_the_others_as_they_are(things: Pipeline) -> None:
 
 def test_rejects_of_a_member_lie_beside_its_key(things: Pipeline) -> None:
     archive = things.send("week.zip", zipped(("a.csv", body("a") + f"b,x,{AT.format(1)}\n")))
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert_member_loaded(things, archive, "a.csv", inserted=1, rejected=1)
     member = members(things, archive)["a.csv"]
     assert [row["source_row"] for row in things.reject_file(member)] == ["2"]
@@ -193,7 +193,7 @@ WITHOUT_CONTENT = {Code.ENCRYPTED_ARCHIVE, Code.ARCHIVE_LINK}
 @pytest.mark.parametrize(("content", "path", "code"), REFUSED.values(), ids=REFUSED)
 def test_member_is_refused_for_its_name_or_kind(things: Pipeline, content: bytes, path: str, code: Code) -> None:
     archive = things.send("week.zip", content)
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert_member_loaded(things, archive, "good.csv", inserted=1)
     member = members(things, archive)[path]
     assert (member["status"], member["error_code"]) == ("validation_failed", code)
@@ -207,7 +207,7 @@ def test_member_is_refused_for_its_name_or_kind(things: Pipeline, content: bytes
 
 def test_link_in_a_zip_is_never_followed(things: Pipeline) -> None:
     archive = things.send("week.zip", zipped_link("passwd.csv", "/etc/passwd"))
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert_member_refused(things, members(things, archive)["passwd.csv"], "archive-link", None)
 
 
@@ -216,7 +216,7 @@ def test_bomb_of_a_member_is_refused_and_the_others_are_loaded(make_pipeline: Ma
     Filegate(platform, pipeline).write_contract()
     bomb = ("bomb.csv", b"0" * 8 * 1024**2)
     archive = pipeline.send("week.zip", zipped(bomb, GOOD))
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert_member_loaded(pipeline, archive, "good.csv", inserted=1)
     assert_member_refused(pipeline, members(pipeline, archive)["bomb.csv"], "archive-bomb", None)
     report = pipeline.assert_refused(pipeline.send("week.tgz", tarred(bomb, GOOD, mode="w:gz")), "archive-bomb")
@@ -245,7 +245,7 @@ def test_pattern_of_the_contract_chooses_members(things: Pipeline) -> None:
     things.contract = replace(things.contract, dialect=Dialect(member="sales_*.csv"))
     packed = (("2026/sales_1.csv", body("a")), ("readme.txt", "x"), ("../other.csv", "x"), ("sales_2.csv", body("b")))
     archive = things.send("week.zip", zipped(*packed))
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert list(members(things, archive)) == ["2026/sales_1.csv", "sales_2.csv"]
     assert archive["members_passed_over"] == 2
     report = things.assert_refused(things.send("other.zip", zipped(("readme.txt", "x"))), "empty-file")
@@ -272,7 +272,7 @@ def test_equal_members_of_two_archives_are_two_equal_files(things: Pipeline) -> 
     assert statuses == {"a.csv": "duplicate", "b.csv": "archived", "x.csv": "duplicate", "y.csv": "archived"}
     [row] = [row for row in things.rows(lineage=True) if row["id"] == "b"]
     assert row["_file_id"] == members(things, first)["b.csv"]["file_id"]
-    assert_decided(things, second)
+    assert_archive_loaded(things, second)
 
 
 def test_same_archive_that_is_loaded_meanwhile_makes_this_one_a_duplicate(
@@ -281,14 +281,14 @@ def test_same_archive_that_is_loaded_meanwhile_makes_this_one_a_duplicate(
     content = zipped(*BOTH)
     first, second = things.put("1.zip", content), things.put("2.zip", content)
     things.claim()
-    original = stages.note_decided
+    original = stages.note_archive_loaded
 
-    def note_decided(*values: object) -> None:
-        monkeypatch.setattr(stages, "note_decided", original)
+    def note_archive_loaded(*values: object) -> None:
+        monkeypatch.setattr(stages, "note_archive_loaded", original)
         things.ingest([[things.entries(second)[0]["file_id"]]])
         original(*values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stages, "note_decided", note_decided)
+    monkeypatch.setattr(stages, "note_archive_loaded", note_archive_loaded)
     things.ingest([[things.entries(first)[0]["file_id"]]])
     things.settle()
     [one], [other] = things.entries(first), things.entries(second)
@@ -323,7 +323,7 @@ POINTS = [
     "third member refused",
     "before the refused one is kept",
     "the refused one is kept",
-    "archive decided",
+    "archive loaded",
 ]
 
 
@@ -336,12 +336,12 @@ def test_next_run_carries_on_an_archive_whose_worker_was_killed(things: Pipeline
     committed = {row["id"]: row["_loaded_at"] for row in (things.rows(lineage=True) if things.count() else [])}
     things.settle()
     batches = things.claim()
-    assert batches == ([] if point == "archive decided" else [[file_id]]), "members come with their archive"
+    assert batches == ([] if point == "archive loaded" else [[file_id]]), "members come with their archive"
     things.ingest(batches)
     things.settle()
 
     [archive] = things.entries(key)
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     found = members(things, archive)
     assert list(found) == ["a.csv", "b.csv", "c.csv"]
     assert_member_loaded(things, archive, "a.csv", inserted=2)
@@ -360,7 +360,7 @@ def test_next_run_settles_an_archive_whose_settle_task_was_killed(things: Pipeli
     die_at(point, things)
     things.run()
     [archive] = things.entries(key)
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert_member_loaded(things, archive, "a.csv", inserted=1, rejected=1)
     assert things.reject_file(members(things, archive)["a.csv"])
     assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
@@ -389,7 +389,7 @@ def test_archive_stays_in_incoming_until_each_of_its_members_is_settled(
     assert members(things, archive)["a.csv"]["status"] == "archived"
     assert things.run().files == {}
     [archive] = things.entries(key)
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
 
 
@@ -421,7 +421,7 @@ def test_member_that_kills_its_worker_is_refused_and_the_others_are_loaded(
             pipeline.ingest(pipeline.claim())
     pipeline.run()
     [archive] = pipeline.entries(key)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     found = members(pipeline, archive)
     assert {path: member["status"] for path, member in found.items()} == {
         "a.csv": "archived", "b.csv": "validation_failed", "c.csv": "archived"
@@ -473,7 +473,7 @@ def test_defect_in_one_member_does_not_stop_the_others(things: Pipeline, monkeyp
 
     monkeypatch.setattr(stages, "validate", validate)
     archive = things.send("week.zip", zipped(*BOTH))
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert members(things, archive)["a.csv"]["error_code"] == "internal"
     assert_member_loaded(things, archive, "b.csv", inserted=2)
 
@@ -510,7 +510,7 @@ def test_outage_at_a_member_makes_the_archive_wait(
     things.ingest(batches)
     things.settle()
     [archive] = things.entries(key)
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert things.count() == 4
     assert archive["error_code"] is None
 
@@ -525,11 +525,11 @@ def test_archive_that_is_replaced_while_its_members_are_loaded_keeps_what_is_loa
     assert (old["status"], old["error_code"]) == ("validation_failed", "object-vanished")
     found = members(things, old)
     assert (found["a.csv"]["status"], found["b.csv"]["error_code"]) == ("archived", "object-vanished")
-    assert_decided(things, new)
+    assert_archive_loaded(things, new)
     assert {row["id"] for row in things.rows()} == {"a1", "a2", "new"}
 
 
-def test_archive_without_a_contract_is_refused_with_its_undecided_members(things: Pipeline) -> None:
+def test_archive_without_a_contract_is_refused_with_its_members_without_an_outcome(things: Pipeline) -> None:
     key = things.put("week.zip", zipped(*BOTH))
     (batch,) = things.claim()
     die_at("second member begun", things, batch)
@@ -540,12 +540,12 @@ def test_archive_without_a_contract_is_refused_with_its_undecided_members(things
     found = members(things, archive)
     assert (found["a.csv"]["status"], found["b.csv"]["error_code"]) == ("archived", "unknown-dataset")
     assert things.keys("incoming/") == []
-    # The contract is back: the archive is read again, with the members that were not decided.
+    # The contract is back: the archive is read again, with the members without an outcome.
     result = requeued(things, archive["file_id"])
     assert result.keys == (key,)  # type: ignore[attr-defined]
     things.run()
     [archive] = things.entries(key)
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert_member_loaded(things, archive, "a.csv", inserted=2)
     assert_member_loaded(things, archive, "b.csv", inserted=2)
 
@@ -656,7 +656,7 @@ def test_stale_worker_of_an_archive_changes_nothing(things: Pipeline, monkeypatc
         assert things.ingest(batches).files == {"stale attempt": 1}
     assert things.count() == 0
     things.run()
-    assert_decided(things, things.entries(key)[0])
+    assert_archive_loaded(things, things.entries(key)[0])
 
 
 # --- the order of files
@@ -669,13 +669,13 @@ def test_members_are_loaded_in_the_order_of_their_paths_and_after_earlier_files(
     pipeline.send("1.csv", body("x", amount=1))
     content = tarred(("b.csv", body("x", amount=3)), ("a.csv", body("x", amount=2)))
     archive = pipeline.send("2.tar", content)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert [row["amount"] for row in pipeline.rows()] == [3], "the last member by its path is the newest"
     again = pipeline.send("3.tar", content)
     assert again["status"] == "duplicate", "nothing was loaded since"
     pipeline.send("4.csv", body("x", amount=1))
     archive = pipeline.send("5.tar", content)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert [member["status"] for member in members(pipeline, archive).values()] == ["archived", "archived"]
     assert [row["amount"] for row in pipeline.rows()] == [3]
 
@@ -715,14 +715,14 @@ def test_partition_folders_may_be_in_the_archive(filegate: Filegate, pipeline: P
     filegate.write_contract(*COLUMNS, dt, region)
     packed = (("dt=2026-11-28/p.csv", body("a")), ("dt=2026-11-29/p.csv", body("b")), ("p.csv", body("c")))
     archive = pipeline.send("region=North/week.zip", zipped(*packed))
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert {row["id"]: (str(row["dt"]), row["region"]) for row in pipeline.rows()} == {
         "a": ("2026-11-28", "North"), "b": ("2026-11-29", "North")
     }  # fmt: skip
     assert members(pipeline, archive)["p.csv"]["error_code"] == "bad-partition"
     south = pipeline.send("region=South/week.zip", zipped(*packed))
-    assert_decided(pipeline, south)
-    assert members(pipeline, south)["dt=2026-11-28/p.csv"]["status"] == "archived", "facts of the path are content"
+    assert_archive_loaded(pipeline, south)
+    assert members(pipeline, south)["dt=2026-11-28/p.csv"]["status"] == "archived", "folders of the path are content"
 
 
 # --- reprocess, reload, replay
@@ -761,7 +761,7 @@ def test_refused_member_is_read_again_from_its_archive(filegate: Filegate, pipel
     pipeline.run()
 
     [archive] = pipeline.entries(archive["object_key"])
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert_member_loaded(pipeline, archive, "dir/b.csv", inserted=1)
     again = members(pipeline, archive)
     assert again["dir/b.csv"]["file_id"] == member["file_id"], "the same entry, with its history"
@@ -780,7 +780,7 @@ def test_reprocessed_member_that_is_refused_again_stays_in_quarantine(things: Pi
         assert result.keys == (archive["object_key"],)  # type: ignore[attr-defined]
         things.run()
         [archive] = things.entries(archive["object_key"])
-        assert_decided(things, archive)
+        assert_archive_loaded(things, archive)
         found = members(things, archive)
         assert_member_refused(things, found["b.csv"], "missing-columns", b"no,no\n1,2\n")
         assert_member_refused(things, found["b.csv'"], "duplicate-member", b"x")
@@ -812,7 +812,7 @@ def test_reload_of_an_archive_loads_its_members_again(filegate: Filegate, pipeli
     assert "with 4 rows" in done.stdout
     pipeline.run()
     [archive] = pipeline.entries(archive["object_key"])
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     found = members(pipeline, archive)
     assert [member["reloads"] for member in found.values()] == [1, 1, 0]
     assert found["bad.csv"]["status"] == "validation_failed"
@@ -842,7 +842,7 @@ def test_member_that_a_wider_pattern_adds_at_a_reload_is_as_old_as_its_archive(
     pipeline.send("2.csv", body("x", amount=2))
     pipeline.contract = everything
     archive = reloaded(pipeline, archive)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert members(pipeline, archive)["a.csv"]["status"] == "archived"
     assert {row["id"]: row["amount"] for row in pipeline.rows()} == {"x": 2, "y": 1, "z": 1}
     later = pipeline.send("3.csv", body("x", amount=2))
@@ -856,7 +856,7 @@ def test_refused_member_of_a_reload_that_the_pattern_leaves_out_is_not_read(thin
     things.contract = replace(things.contract, dialect=Dialect(member="b*"))
     things.run()
     [archive] = things.entries(archive["object_key"])
-    assert_decided(things, archive)
+    assert_archive_loaded(things, archive)
     assert members(things, archive) == before, "no request is left"
     assert archive["members_passed_over"] == 1
 
@@ -869,7 +869,7 @@ def test_reload_of_an_archive_of_snapshots_loads_the_last_one(filegate: Filegate
     assert done.returncode == 0, done.stderr
     pipeline.run()
     [archive] = pipeline.entries(archive["object_key"])
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert {path: (member["status"], member["reloads"]) for path, member in members(pipeline, archive).items()} == {
         "a.csv": ("archived", 0), "b.csv": ("archived", 1), "c.csv": ("validation_failed", 0)
     }  # fmt: skip
@@ -951,7 +951,7 @@ def test_error_budget_is_that_of_each_member(make_pipeline: MakePipeline) -> Non
     rows = bad.path.read_text().splitlines(keepends=True)
     content = zipped(("good.csv", good.path.read_bytes()), ("bad.csv", rows[0] + "".join(rows[1:10]) + "x\n" * 10))
     archive = pipeline.send("week.zip", content)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     found = members(pipeline, archive)
     assert (found["good.csv"]["rows_inserted"], found["bad.csv"]["error_code"]) == (50, "error-budget-exceeded")
     assert pipeline.reject_file(found["bad.csv"])
