@@ -27,7 +27,7 @@ CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
     setting_checks.no_secret_is_written,
     setting_checks.owner_password_is_not_shared,
     setting_checks.connections_are_provided,
-    setting_checks.env_files_hold_no_password,
+    setting_checks.settings_come_from_one_file,
     setting_checks.embedded_names_are_the_same,
     setting_checks.defaults_are_the_same,
 )

@@ -151,7 +151,7 @@ class TopicConsumer:
             return
         entry = ledger.begin(file_id)
         try:
-            # No entry: another worker has decided the batch since.
+            # No entry: another worker has finished the batch since.
             outcome = self._ingest(batch, entry) if entry is not None else None
         except StaleAttemptError as error:
             log.warning("%s[%s] %s: %s", batch.topic, batch.partition, batch.first_offset, error.message)
@@ -170,7 +170,7 @@ class TopicConsumer:
         try:
             loaded = ingest(self._contract_for(batch), entry, source, self.stores, self.settings)
         except RetryableError as error:
-            # A commit may have succeeded although its answer did not arrive: the batch is decided then.
+            # A commit may have succeeded although its answer did not arrive: the batch is loaded then.
             with self.stores.answering() as answering, suppress(StaleAttemptError):
                 answering.ledger.postponed(entry, error.code, str(error))
             raise
@@ -186,12 +186,12 @@ class TopicConsumer:
             self.result.rows_deleted += loaded.deleted
             self.result.deletes_ignored += loaded.ignored or 0
             return "loaded"
-        decided = self._ledger.report(entry.file_id)
-        if decided["status"] == FileStatus.DUPLICATE:
+        report = self._ledger.report(entry.file_id)
+        if report["status"] == FileStatus.DUPLICATE:
             return "loaded before"
         stages = {FileStatus.PROCESSING_FAILED: Stage.PROCESS, FileStatus.LOADING_FAILED: Stage.LOAD}
-        stage = stages.get(decided["status"], Stage.VALIDATE)
-        return self._refused(batch, stage, Code(decided["code"]), decided["message"], entry.file_id)
+        stage = stages.get(report["status"], Stage.VALIDATE)
+        return self._refused(batch, stage, Code(report["code"]), report["message"], entry.file_id)
 
     def _claim(self, batch: MessageBatch) -> int:
         ignored = batch.deletes if self.contract.deletes is None else 0
