@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from include.contracts.catalog import UnknownDatasetError, read_catalog
+from include.command_errors import explained
+from include.contracts.catalog import read_catalog
 from include.contracts.describe import describe as in_words
 from include.contracts.problems import ContractError
 from include.contracts.reader import read_contract
+from include.errors import CommandError
 from include.settings import ingest_settings
 
 app = typer.Typer(
@@ -27,7 +29,8 @@ def check(
     ] = None,
 ) -> None:
     """Check every contract; exit 1 when one is broken."""
-    directory = ingest_settings().contracts_dir
+    with explained():
+        directory = ingest_settings().contracts_dir
     broken = 0
     for path in paths or sorted([*directory.glob("*.yaml"), *directory.glob("*.yml")]):
         try:
@@ -47,7 +50,8 @@ def check(
             if contract.is_draft:
                 console.print(f"  - status: {contract.status}: no DAG until it is `status: active`", markup=False)
     if not (paths or broken or any(directory.glob("*.y*ml"))):
-        _fail(f"no contract in {directory}: add one, or set INGEST_CONTRACTS_DIR")
+        with explained():
+            raise CommandError(f"no contract in {directory}", "add one, or set INGEST_CONTRACTS_DIR")
     if broken:
         raise typer.Exit(1)
 
@@ -55,17 +59,9 @@ def check(
 @app.command()
 def describe(dataset: Annotated[str, typer.Argument(help="A dataset that has a contract.")]) -> None:
     """Print a contract as Markdown."""
-    catalog = read_catalog(ingest_settings().contracts_dir)
-    try:
-        contract = catalog.find(dataset)
-    except (ContractError, UnknownDatasetError) as error:
-        _fail(str(error))
+    with explained():
+        contract = read_catalog(ingest_settings().contracts_dir).find(dataset)
     typer.echo(in_words(contract), nl=False)
-
-
-def _fail(message: str) -> NoReturn:
-    console.print(message, style="red", markup=False)
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":
