@@ -85,14 +85,16 @@ def _written(sample: Sample, path: Path, file_format: SampleFormat, on_rows: Cal
 
 
 def _bar() -> Progress:
+    terminal = Console(stderr=True)
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=terminal,
         transient=True,
+        disable=not terminal.is_terminal,
     )
 
 

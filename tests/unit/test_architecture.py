@@ -21,7 +21,8 @@ MODULES = sorted(path for folder in PACKAGES for path in (ROOT / folder).rglob("
 MAY_IMPORT = {
     "include.settings": set(),
     "include.errors": {"include.errors"},
-    "include.contracts": {"include.contracts", "include.errors", "include.settings"},
+    "include.command_errors": {"include.errors", "include.settings"},
+    "include.contracts": {"include.contracts", "include.command_errors", "include.errors", "include.settings"},
     "include.stores": {"include.stores", "include.errors", "include.settings"},
     "include.samples": {"include.samples", "include.contracts", "include.stores", "include.errors", "include.settings"},
     "include.ingestion": {
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     },
     "include.streams": {
         "include.streams", "include.ingestion", "include.contracts", "include.samples", "include.stores",
-        "include.errors", "include.settings",
+        "include.command_errors", "include.errors", "include.settings",
     },
     "include.sources": {
         "include.sources", "include.ingestion", "include.contracts", "include.stores", "include.errors",
@@ -47,15 +48,15 @@ MAY_IMPORT = {
     },
     "include.cli": {
         "include.cli", "include.ingestion", "include.streams", "include.samples", "include.contracts", "include.stores",
-        "include.errors", "include.settings",
+        "include.command_errors", "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},
     "ml_api": {"ml_api", "include.ml"},  # of include.ml only what its image contains: see test_ml_api_packaging
     "metabase": {"metabase", "include.stores", "include.errors", "include.settings"},
     "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
-    "local": {"local", "include.cli", "include.contracts", "include.errors", "include.orchestration", "include.samples",
-              "include.settings", "include.stores", "metabase"},
+    "local": {"local", "include.cli", "include.command_errors", "include.contracts", "include.errors",
+              "include.orchestration", "include.samples", "include.settings", "include.stores", "metabase"},
     "proof": {"proof", "include.contracts", "include.errors", "include.ingestion", "include.samples",
               "include.settings", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip
