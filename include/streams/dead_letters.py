@@ -210,7 +210,7 @@ def replay(
     found = partition_offsets(config, source, group)
     if not found and topic not in (names := topic_names(config)):
         known = sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
-        near = did_you_mean(topic, {*known, *names}).capitalize()
+        near = did_you_mean(topic, {*known, *names}).replace("did", "Did", 1)
         listed = ", ".join(known) or "none"
         message = f"There is no topic {topic} and no {source}. {near}Topics with dead letters: {listed}."
         raise PermanentError(Code.BROKER_REFUSED, message)
