@@ -55,7 +55,7 @@ def no_traceback() -> Iterator[None]:
         if sys.flags.dev_mode:
             raise
         _print(
-            f"error: a defect of FileGate: {visible(f'{type(error).__name__}: {error}')}{_place(error.__traceback__)}. "
+            f"error: a defect of FileGate: {visible(f'{type(error).__name__}: {error}')}{_source_line(error.__traceback__)}. "
             "Remedy: report it, with the traceback that PYTHONDEVMODE=1 shows"
         )
         raise SystemExit(FAILED) from error
@@ -112,7 +112,7 @@ def _prefix(title: str) -> str:
     return models[title].model_config.get("env_prefix", "") if title in models else ""
 
 
-def _place(trace: TracebackType | None) -> str:
+def _source_line(trace: TracebackType | None) -> str:
     """The last line of this checkout that ran, as ` at include/cli/files.py:51`."""
     own = [
         frame for frame in traceback.extract_tb(trace)

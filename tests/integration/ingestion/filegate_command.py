@@ -58,17 +58,17 @@ class Filegate:
     def on_terminal(self, *arguments: object, columns: int = 80) -> list[str]:
         """The lines that a terminal of this width shows, without colours. The command ends with 0."""
         screen, stdout = os.openpty()
-        with open(screen, "rb", closefd=True) as shown:
-            done = subprocess.Popen(
-                [sys.executable, "-m", "include.cli", *map(str, arguments)],
-                env=self.environment | {"COLUMNS": str(columns), "TERM": "xterm"}, stdin=subprocess.DEVNULL,
-                stdout=stdout, stderr=subprocess.PIPE,
-            )  # fmt: skip
-            os.close(stdout)
-            text = b""
-            with suppress(OSError):  # the end of a terminal whose program has ended
-                while more := os.read(shown.fileno(), 65536):
-                    text += more
+        done = subprocess.Popen(
+            [sys.executable, "-m", "include.cli", *map(str, arguments)],
+            env=self.environment | {"COLUMNS": str(columns), "TERM": "xterm"}, stdin=subprocess.DEVNULL,
+            stdout=stdout, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        os.close(stdout)
+        text = b""
+        with suppress(OSError):  # the end of a terminal whose program has ended
+            while more := os.read(screen, 65536):
+                text += more
+        os.close(screen)
         error = done.communicate(timeout=120)[1]
         assert done.returncode == 0, error
         return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).splitlines()

@@ -221,7 +221,7 @@ def test_setting_that_two_models_hold_has_the_name_of_its_variable() -> None:
     assert lines(caught.value).startswith("error: a setting cannot be used: WAREHOUSE_PORT=0: ")
 
 
-def test_defect_is_one_line_with_its_place(capsys: pytest.CaptureFixture[str]) -> None:
+def test_defect_is_one_line_with_its_source_line(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as end, no_traceback():
         raise KeyError("x")
     assert end.value.code == 1
