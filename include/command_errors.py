@@ -54,8 +54,9 @@ def no_traceback() -> Iterator[None]:
     except Exception as error:
         if sys.flags.dev_mode:
             raise
+        what = visible(f"{type(error).__name__}: {error}")
         _print(
-            f"error: a defect of FileGate: {visible(f'{type(error).__name__}: {error}')}{_source_line(error.__traceback__)}. "
+            f"error: a defect of FileGate: {what}{_source_line(error.__traceback__)}. "
             "Remedy: report it, with the traceback that PYTHONDEVMODE=1 shows"
         )
         raise SystemExit(FAILED) from error
