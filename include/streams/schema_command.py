@@ -60,11 +60,10 @@ def _subject_and_schema(dataset: str, topic: str) -> tuple[str, str]:
 def _check(registry: Registry, subject: str, schema: str) -> None:
     compatible, reasons = registry.compatible(subject, schema)
     if not compatible:
-        for reason in reasons:
-            typer.echo(f"  - {reason}", err=True)
         raise CommandError(
             f"{subject}: not compatible with the latest version",
-            "change the contract back, or use another --topic; the registry's reasons stand above",
+            "change the contract back, or give another --topic",
+            tuple(f"- {reason}" for reason in reasons),
         )
 
 
