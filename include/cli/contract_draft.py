@@ -9,8 +9,8 @@ import typer
 
 from include.cli.output import WRONG_USAGE, fail
 from include.cli.platform_access import finds_platform
-from include.contracts.problems import ContractError
-from include.errors import Code, PipelineError, visible
+from include.command_errors import explained
+from include.errors import Code, visible
 from include.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -60,23 +60,19 @@ def _drafted(file: Path, name: str) -> str:
     """The text of the contract.
 
     Raises:
-        typer.Exit: the file cannot be drafted.
+        typer.Exit, SystemExit: the file cannot be drafted.
     """
     from include.ingestion.drafting.draft import draft_contract
     from include.ingestion.records import FileRefusedError
     from include.ingestion.trial.unpacked import unpacked
 
     try:
-        with unpacked(file, None, ingest_settings()) as found:
+        with explained(), unpacked(file, None, ingest_settings()) as found:
             if found is None:
                 return draft_contract(file, name, ingest_settings())
             return _drafted_of(found, name)
     except FileRefusedError as refusal:
         fail(visible(f"{file} cannot be drafted: {refusal.code}: {refusal}"))
-    except ContractError as error:
-        fail(str(error))
-    except PipelineError as error:
-        fail(visible(str(error)))
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror or error}")
 

@@ -14,7 +14,7 @@ import typer
 from include.cli.contract_lookup import catalog, found_in
 from include.cli.output import REFUSED, WRONG_USAGE, fail, print_first_columns, print_rows
 from include.cli.platform_access import finds_platform
-from include.cli.stores import explained
+from include.command_errors import explained
 from include.errors import PipelineError, visible
 
 if TYPE_CHECKING:

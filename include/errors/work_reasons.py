@@ -66,10 +66,11 @@ WORK = {
     Code.WAREHOUSE_REFUSED: _stopped(
         "Warehouse refuses",
         "PostgreSQL refuses: password, rights, table.",
-        "Read PostgreSQL's words in the message.",
+        "Check address, password and rights of the role; the message has PostgreSQL's words.",
         "The warehouse refused; check the role's rights.",
         {
             "password": Variant("The warehouse refused the password."),
+            "statement": Variant("The warehouse refused a statement: {condition}."),
             "dependents": Variant(
                 "Other objects depend on raw.{dataset}, and nothing was removed: {detail}. Drop them as the owner, or "
                 "remove their dbt models, then try again."

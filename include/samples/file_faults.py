@@ -38,7 +38,7 @@ def columns_with_faults(contract: Contract, kinds: set[BadKind]) -> tuple[list[F
         needed += [column.name for column in contract.key_columns]
         if not needed:
             message = f"{contract.dataset} has no required column that could be missing"
-            raise SampleError.because(message)
+            raise SampleError(message)
         name = needed[0]
         columns = [column for column in columns if column.name != name]
         named.append(name)

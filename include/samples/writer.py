@@ -125,13 +125,13 @@ def write_sample(
     if path.exists() and not path.is_file():
         # The sample is renamed to this name at the end, which would replace a device such as /dev/null.
         message = f"{path} is no file; give the path of a new file, or of one to replace"
-        raise SampleError.because(message)
+        raise SampleError(message)
     if file_format.value.endswith((".gz", ".zst")) and path.suffix != "." + file_format.value.rpartition(".")[2]:
         message = f"a {file_format} file needs a name that ends in .{file_format}"
-        raise SampleError.because(message)
+        raise SampleError(message)
     if file_format.is_json and (sample.contract.dialect.has_documents or any(c.path for c in sample.contract.columns)):
         message = "JSON with a record path, a key column or paths of columns is not written; choose csv"
-        raise SampleError.because(message)
+        raise SampleError(message)
     plan = _plan(sample)
     path.parent.mkdir(parents=True, exist_ok=True)
     kinds = set(plan.file_faults)
@@ -167,10 +167,10 @@ def _plan(sample: Sample) -> _Plan:
     repeated = round(rows * sample.duplicates) + sum(item.count for item in bad if item.kind is BadKind.DUPLICATE_KEYS)
     if not 0 <= rows <= MAX_ROWS or start < 0 or not 0 <= sample.version <= MAX_VERSION:
         message = f"rows from 0 to {MAX_ROWS:,}, start from 0, version from 0 to {MAX_VERSION:,}"
-        raise SampleError.because(message)
+        raise SampleError(message)
     if repeated and repeated * REVISIONS > rows * (REVISIONS - 1):
         message = f"{repeated:,} of {rows:,} rows cannot be duplicates; at most 15 in 16 can"
-        raise SampleError.because(message)
+        raise SampleError(message)
     check_keys(contract, start + rows - repeated, repeated)
     columns, named = columns_with_faults(contract, set(file_faults))
     return _Plan(
@@ -191,7 +191,7 @@ def _chosen_rows(rows: int, bad: Sequence[Bad], seed: int) -> dict[int, BadKind]
     of_rows = [item for item in bad if item.kind not in FILE_KINDS]
     if (total := sum(item.count for item in of_rows)) > rows:
         message = f"{total:,} bad rows do not fit into {rows:,} rows"
-        raise SampleError.because(message)
+        raise SampleError(message)
     wanted = [item.kind for item in of_rows for _ in range(item.count)]
     chooser = random.Random(seed)  # noqa: S311 - made-up data
     return dict(zip(chooser.sample(range(rows), len(wanted)), wanted, strict=True))

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.contracts.catalog import UnknownDatasetError, read_catalog
 from local.errors import PlatformError
 from local.services import bucket
 from local.settings import ingest_settings
@@ -44,16 +44,15 @@ def object_key(file: Path, dataset: str = "", name: str = "") -> str:
         name: its name in the bucket; the name of the file when empty.
 
     Raises:
-        PlatformError: there is no such dataset, or the name has a slash.
+        UnknownDatasetError: there is no such dataset.
+        PlatformError: the name has a slash, or begins with no dataset's name.
     """
     name, dataset = name or file.name, dataset or _dataset_of(file)
     for part in (dataset, name):
         if "/" in part or part in {".", ".."} or not part.isprintable():
             raise PlatformError(f"{part!r} cannot be part of an object's key", "use a name without slashes")
     if dataset not in (known := _datasets()):
-        nearest = get_close_matches(dataset, known, n=1)
-        meant = f"did you mean {nearest[0]}? " if nearest else ""
-        raise PlatformError(f"there is no dataset {dataset}", f"{meant}known: {', '.join(known) or 'none yet'}")
+        raise UnknownDatasetError.of(dataset, known)
     return f"{INCOMING}/{dataset}/{name}"
 
 
@@ -118,4 +117,4 @@ def _dataset_of(file: Path) -> str:
 
 
 def _datasets() -> list[str]:
-    return sorted(path.stem for path in ingest_settings().contracts_dir.glob("*.yaml"))
+    return sorted(read_catalog(ingest_settings().contracts_dir).names)

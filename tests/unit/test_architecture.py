@@ -24,15 +24,16 @@ MAY_IMPORT = {
     "include.settings": {"include.settings_base"},
     "include.settings_base": set(),
     "include.errors": {"include.errors"},
-    "include.contracts": {"include.contracts", "include.errors", "include.settings"},
+    "include.command_errors": {"include.errors", "include.settings_base"},
+    "include.contracts": {"include.contracts", "include.command_errors", "include.errors", "include.settings"},
     "include.stores": {"include.stores", "include.errors", "include.settings"},
     "include.samples": {"include.samples", "include.contracts", "include.stores", "include.errors", "include.settings"},
     "include.ingestion": {
         "include.ingestion", "include.contracts", "include.stores", "include.errors", "include.settings"
     },
     "include.streams": {
-        "include.streams", "include.ingestion", "include.contracts", "include.stores", "include.errors",
-        "include.settings",
+        "include.streams", "include.ingestion", "include.contracts", "include.stores", "include.command_errors",
+        "include.errors", "include.settings",
     },
     "include.sources": {
         "include.sources", "include.ingestion", "include.contracts", "include.stores", "include.errors",
@@ -50,16 +51,16 @@ MAY_IMPORT = {
     },
     "include.cli": {
         "include.cli", "include.ingestion", "include.streams", "include.samples", "include.contracts", "include.stores",
-        "include.errors", "include.settings",
+        "include.command_errors", "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},
     "ml_api": {"ml_api", "include.ml"},  # of include.ml only what its image contains: see test_ml_api_packaging
     "metabase": {"metabase", "include.stores", "include.errors", "include.settings", "include.settings_base"},
     "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
-    "local": {"local", "include.cli", "include.contracts", "include.errors", "include.ml", "include.orchestration",
-              "include.samples", "include.settings", "include.settings_base", "include.stores", "metabase",
-              "ml_api"},
+    "local": {"local", "include.cli", "include.command_errors", "include.contracts", "include.errors", "include.ml",
+              "include.orchestration", "include.samples", "include.settings", "include.settings_base",
+              "include.stores", "metabase", "ml_api"},
     "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.samples",
               "include.settings", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip

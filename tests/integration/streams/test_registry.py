@@ -302,7 +302,7 @@ def test_incompatible_contract_fails_with_reasons(
     server.put(text_of(changed(drop="customer_id")), subject="sales-value")
     result = command(action, "sales")
     assert result.exit_code == 1
-    assert "sales-value: not compatible with the latest version\n" in result.output
+    assert "\nerror: sales-value: not compatible with the latest version: change the contract back" in result.output
     assert "reader_field_missing_default_value at /fields/2: customer_id" in result.output
     assert len(server.subjects["sales-value"]) == 1
 
