@@ -45,7 +45,7 @@ class MetabaseSettings(BaseSettings):
 
 
 class ReaderSettings(BaseSettings):
-    """The warehouse as `reader`, under the names that `make env` prints."""
+    """The warehouse as `reader`, under the names that `filegate env` prints."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore")
 

@@ -1,4 +1,4 @@
-"""`make schedules`: every DAG, its triggers, the states of its last runs, and the start of its next run."""
+"""`filegate schedules`: every DAG, its triggers, the states of its last runs, and the start of its next run."""
 
 from __future__ import annotations
 

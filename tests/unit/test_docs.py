@@ -1,4 +1,4 @@
-"""Checks of the pages: links, `make` commands and settings exist."""
+"""Checks of the pages: their links, their length, and that every setting is explained."""
 
 import re
 from pathlib import Path
@@ -11,7 +11,6 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     path for path in ROOT.rglob("*.md") if not {".venv", ".local", "node_modules"} & set(path.relative_to(ROOT).parts)
 )
-TARGETS = set(re.findall(r"(?m)^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8")))
 
 
 def named(path: Path) -> str:
@@ -38,14 +37,6 @@ def test_every_link_has_a_target(page: Path) -> None:
         target = (page.parent / file).resolve() if file else page
         assert target.exists(), f"{link}: there is no {file}"
         assert not anchor or anchor in anchors(target), f"{link}: there is no such heading"
-
-
-@pytest.mark.parametrize("page", PAGES, ids=named)
-def test_every_make_command_exists(page: Path) -> None:
-    text = page.read_text(encoding="utf-8")
-    commands = re.findall(r"(?m)(?:`|^\$ |^)make ((?:[a-z][a-z-]*)(?: [a-z][a-z-]*)*)(?=[`\s])", text)
-
-    assert {word for words in commands for word in words.split()} <= TARGETS
 
 
 def test_every_setting_is_explained() -> None:
