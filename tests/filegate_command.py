@@ -34,16 +34,16 @@ def named_in(text: str) -> Iterator[list[str]]:
 def problem_of(words: Sequence[str]) -> str:
     """What is wrong with a command's name or options; empty if it exists."""
     command: Any = lazy_group(commands())(name="filegate")
-    context, rest = typer.Context(command), list(words)
-    while hasattr(command, "get_command") and rest:
-        found = command.get_command(context, rest[0].rstrip(".,:;"))
+    context, left = typer.Context(command), list(words)
+    while hasattr(command, "get_command") and left:
+        found = command.get_command(context, left[0].rstrip(".,:;"))
         if found is None:
-            return f"there is no command {rest[0]}"
-        command, rest = found, rest[1:]
+            return f"there is no command {left[0]}"
+        command, left = found, left[1:]
     if command.context_settings.get("ignore_unknown_options"):
         return ""
     known = {name for each in command.params for name in (*each.opts, *each.secondary_opts)} | {"--help"}
-    given = [word.partition("=")[0].rstrip(".,:;") for word in _before_arguments(rest) if re.match(r"--?[a-z]", word)]
+    given = [word.partition("=")[0].rstrip(".,:;") for word in _before_arguments(left) if re.match(r"--?[a-z]", word)]
     return "".join(f"{command.name} has no option {name}" for name in given if name not in known)
 
 
