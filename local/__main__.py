@@ -1,4 +1,4 @@
-"""The commands of the embedded platform, for `filegate`: demo, up, down, status, env, drop, schedules, clean, DAG runs."""
+"""The commands of the embedded platform, for `filegate`: up, down, status, env, drop, schedules, runs of DAGs."""
 
 from __future__ import annotations
 

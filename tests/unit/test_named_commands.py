@@ -1,4 +1,4 @@
-"""Commands that pages, messages, dashboards and comments name: `filegate` ones exist, make targets are the ones that stay."""
+"""Commands that pages, messages and comments name: those of `filegate` exist, make targets are ones that stay."""
 
 from __future__ import annotations
 
