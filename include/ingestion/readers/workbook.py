@@ -277,8 +277,8 @@ class _Record:
             return None
         if self._is_no_moment(value, at):
             return Fault(_date_code(column), str(value))
-        is_day = column is not None and column.type.is_temporal and not column.formats
-        if is_day and isinstance(value, int | float):
+        is_moment = column is not None and column.type.is_temporal and not column.formats
+        if is_moment and isinstance(value, int | float):
             return Fault(_date_code(column), _shown(value))
         if column is not None and column.type.is_document:
             return _document(value)
