@@ -1,8 +1,8 @@
 """Reads the steps of a tutorial: its commands with the output that the page shows, and its contracts.
 
 A console block has commands behind `$ ` and their output. A YAML block that begins with `# contracts/NAME.yaml` is that
-file, any other one a part of a contract. In shown output `…` stands for any characters, a line with nothing else for any number of lines, and the number of
-`file 12` for any number.
+file, any other one a part of a contract. In shown output `…` stands for any characters, a line with nothing else for
+any number of lines, and the number of `file 12` for any number.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A user's shell for a tutorial: it keeps what the page exports, and knows the ids of files that the page cannot know."""
+"""A user's shell for a tutorial: it keeps what the page exports, and puts true ids of files for those of the page."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _KEPT = ("export ", "eval ")
 class TutorialShell:
     """Runs the commands of one page in a folder like the checkout.
 
-    Files that a page writes to /tmp are in `scratch`. A verdict `file 10: ...` on the page says that the page calls this
-    file 10: later commands and shown outputs get the true number.
+    Files that a page writes to /tmp are in `scratch`. A verdict `file 10: ...` on the page says that the page calls
+    this file 10: later commands and shown outputs get the true number.
     """
 
     checkout: Path
@@ -41,7 +41,8 @@ class TutorialShell:
         local = replace(command, line=self._local(command.line), shown=self._local(command.shown))
         run = subprocess.run(
             ["bash", "-c", "\n".join([*self._exports, local.line])], env=self.environment, cwd=self.checkout,
-            stdin=subprocess.DEVNULL, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=300,
+            stdin=subprocess.DEVNULL, check=False, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            timeout=300,
         )  # fmt: skip
         assert (run.returncode == 0) != bool(_REFUSED.search(local.shown)), f"$ {local.line}\n{run.stdout}"
         assert local.fits(run.stdout), f"$ {local.line}\nshown:\n{local.shown}\n\nprinted:\n{run.stdout}"
@@ -51,7 +52,7 @@ class TutorialShell:
 
     def _local(self, text: str) -> str:
         """The text with this test's folder for /tmp, and with the true numbers of files in commands and keys."""
-        text = text.replace("/tmp/", f"{self.scratch}/")  # noqa: S108 - the page's folder, not used here
+        text = text.replace("/tmp/", f"{self.scratch}/")
         return re.sub(
             r"(?<= )\d+$|(?<=/)\d+(?=/)", lambda found: self._ids.get(found[0], found[0]), text, flags=re.MULTILINE
         )
