@@ -100,10 +100,18 @@ def owner_password_is_not_shared(file: ComposeFile) -> list[str]:
     ]
 
 
-def env_files_hold_no_password(file: ComposeFile) -> list[str]:
-    """Only Airflow's services read a file of variables, the optional one of the pipelines, never `.env`."""
-    problems = [f"{service} does not read {PIPELINES_FILE}" for service in file.airflow if not file.env_files(service)]
+def settings_come_from_one_file(file: ComposeFile) -> list[str]:
+    """The services with AIRFLOW_HOME, and no others, read a file of variables: the optional `pipelines.env`."""
+    in_file = set(names_in_pipelines_file())
+    problems = []
     for service in file.services:
+        if "AIRFLOW_HOME" in file.environment(service):
+            if not file.env_files(service):
+                problems.append(f"{service} does not read {PIPELINES_FILE}")
+            problems += [
+                f"{service} sets {name}, so its line in {PIPELINES_FILE} has no effect"
+                for name in sorted(in_file & file.environment(service).keys())
+            ]
         for path, required in file.env_files(service):
             if path != PIPELINES_FILE:
                 problems.append(f"{service} reads {path}: it may read only {PIPELINES_FILE}, which holds no password")
@@ -144,8 +152,6 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
     problems += [f"{WORKER} has {name}, which the embedded Airflow lacks" for name in sorted(extra)]
     missing = set(pipelines) - _OTHER_LOGINS - set(environment) - set(names_in_pipelines_file())
     problems += [f"{WORKER} does not get the setting {name}" for name in sorted(missing)]
-    both = set(names_in_pipelines_file()) & set(environment)
-    problems += [f"{WORKER} sets {name}, so its line in {PIPELINES_FILE} has no effect" for name in sorted(both)]
     unknown = {name for name in environment if name.startswith(OF_PIPELINES)} - set(pipelines)
     problems += [f"{WORKER} has {name}, which is no setting" for name in sorted(unknown)]
     elsewhere = {variable.name for _, text in file.texts() for variable in variables(text)}

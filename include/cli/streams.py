@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from pathlib import Path  # noqa: TC003 typer reads the annotations
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 
 from include.contracts.catalog import UnknownDatasetError, read_catalog
 from include.errors import PipelineError, visible
+from include.samples.writer import Sample, write_sample
 from include.settings import KafkaConfig, ingest_settings, store_settings, stream_settings
 from include.streams import dead_letters
 from include.streams.encode import Encoder
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from include.contracts.model import Contract
-    from include.streams.produce import Encode
+    from include.streams.produce import Encode, Produced
 
 INTERRUPTED = 130
 
@@ -61,7 +63,7 @@ def produce(
                 done = producer.produce_file(file)
             else:
                 assert rows is not None  # noqa: S101 - checked above
-                done = producer.produce_sample(rows, seed)
+                done = produce_sample(producer, rows, seed)
     typer.echo(f"{topic}: {done.messages:,} messages in {done.seconds:.1f} s ({done.per_second:,.0f} a second)")
 
 
@@ -74,6 +76,14 @@ def replay_dlq(
     with _explained(), _bar(f"to {topic}", limit) as advance:
         count = dead_letters.replay(_config(), topic, limit=limit, on_progress=advance)
     typer.echo(f"{topic}: {count:,} dead letters replayed from {dead_letters.dead_letter_topic(topic)}")
+
+
+def produce_sample(producer: RowProducer, rows: int, seed: int = 1) -> Produced:
+    """Publish made-up rows that satisfy the producer's contract, the same ones for the same seed."""
+    with TemporaryDirectory(prefix="produce-") as folder:
+        path = Path(folder) / f"{producer.contract.dataset}.csv"
+        write_sample(Sample(producer.contract, rows, seed=seed), path)
+        return producer.produce_file(path)
 
 
 def _config() -> KafkaConfig:

@@ -1,4 +1,4 @@
-"""`filegate dev`: what people who work on FileGate run."""
+"""`filegate dev`: what developers of FileGate run."""
 
 from __future__ import annotations
 
