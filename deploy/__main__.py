@@ -1,4 +1,4 @@
-"""The commands behind `make compose-check` and `make env-file`, and the commands that containers run."""
+"""The commands `filegate dev compose-check` and `filegate dev env-file`, and the commands that containers run."""
 
 from __future__ import annotations
 

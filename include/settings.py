@@ -64,7 +64,7 @@ class KafkaConfig(BaseModel):
 
 
 class StoreSettings(Settings):
-    """Addresses and keys of the stores, for commands outside Airflow: `make env SERVICES=1 OWNER=1` prints them.
+    """Addresses and keys of the stores, for commands outside Airflow: `filegate env --services --owner` prints them.
 
     Inside Airflow the connections `landing_s3` and `warehouse_pg` hold the same values.
     """

@@ -107,7 +107,7 @@ def _wait(platform: Platform, api: AirflowApi, connection: Connection, console: 
             time.sleep(1)
     raise PlatformError(
         f"no champion of {MODEL}, or outdated dbt models, after {_TIMEOUT_SECONDS} s",
-        "look at the runs: make schedules",
+        "look at the runs: `filegate schedules`",
     )
 
 
