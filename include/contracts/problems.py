@@ -126,7 +126,7 @@ def nearest(word: object, known: Iterable[str]) -> str:
     """A remedy that names the known word nearest to a mistyped one, or all of them when none is near."""
     names = sorted(set(known))
     by_folded = {name.lower(): name for name in names}
-    close = get_close_matches(str(word).lower(), list(by_folded), n=1, cutoff=0.6)
+    close = get_close_matches(str(word).lower(), list(by_folded), n=1, cutoff=0.7)
     if close:
         return f"write '{by_folded[close[0]]}', or remove it"
     return f"use one of {', '.join(names)}" if len(names) <= 16 else "remove it; the standard has no such key here"

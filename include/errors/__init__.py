@@ -18,7 +18,7 @@ from include.errors.registry import text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Code", "PermanentError", "PipelineError", "RetryableError", "Stage", "in_stage", "visible"]
+__all__ = ["Code", "CommandError", "PermanentError", "PipelineError", "RetryableError", "Stage", "in_stage", "visible"]
 
 
 class PipelineError(Exception):
@@ -55,6 +55,23 @@ class RetryableError(PipelineError):
 
 class PermanentError(PipelineError):
     """A contract, a setting, a permission: trying again changes nothing until a user or an operator fixes it."""
+
+
+class CommandError(Exception):
+    """What a user asked for cannot be done, and no data is the reason: a wrong name, a command of the platform.
+
+    Attributes:
+        message: what happened, and where.
+        remedy: what the user can do next.
+        context: the last lines of a log, if they help to understand the error.
+    """
+
+    def __init__(self, message: str, remedy: str = "", context: tuple[str, ...] = ()) -> None:
+        self.message, self.remedy, self.context = message, remedy, context
+        super().__init__(message, remedy, context)
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
 
 
 @contextmanager

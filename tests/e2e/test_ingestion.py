@@ -18,6 +18,7 @@ from include.samples.badness import Bad, BadKind
 from local.services.airflow import SCHEDULER
 from local.settings import REPOSITORY
 from local.supervisor.processes import is_alive
+from tests.archive_files import zipped
 
 if TYPE_CHECKING:
     from local.supervisor.status import ServiceStatus
@@ -207,6 +208,64 @@ def test_new_contract_becomes_a_dag_and_a_broken_one_breaks_no_other(running: Ru
     running.until(lambda: status(running).returncode == 0, "every contract has its DAGs, and no file an import error")
 
 
+STATEMENT = """\
+apiVersion: v3.1.0
+kind: DataContract
+id: statements
+name: Bank statements
+version: 1.0.0
+status: active
+description: {purpose: Bookings as the bank exports them.}
+team: {name: accounts}
+customProperties:
+  - property: ingestion
+    value: {filePatterns: ["statement*"]}
+  - property: dialect
+    value: {encoding: cp1252, delimiter: ";", skipLines: 2, footerLines: 1, decimal: ",", thousands: "."}
+schema:
+  - name: statements
+    properties:
+      - {name: booking, logicalType: string, primaryKey: true, required: true}
+      - name: booked_on
+        logicalType: date
+        customProperties: [{property: formats, value: ["%d.%m.%y"]}, {property: sourceName, value: Buchungstag}]
+      - name: amount
+        logicalType: number
+        physicalType: numeric(12,2)
+        customProperties: [{property: sourceName, value: "Betrag (\u20ac)"}]
+"""
+EXPORT = "Kontoauszug\n\nBooking;Buchungstag;Betrag (\u20ac)\n{}Saldo;;0,00\n"
+
+
+def test_export_in_its_own_dialect_is_loaded_as_it_comes_and_in_an_archive(running: Running) -> None:
+    (running.contracts / "statements.yaml").write_text(STATEMENT, encoding="utf-8")
+    export = EXPORT.format("k\u00f6ln;31.12.99;-1.234,50\nb;01.02.26;7,00\n").encode("cp1252")
+    (running.folder / "export.csv").write_bytes(export)
+    more = EXPORT.format("c;03.02.26;8,25\n").encode("cp1252")
+    bad = EXPORT.format("d;03.02.26;8.25\n").encode("cp1252")
+    (running.folder / "exports.zip").write_bytes(zipped(("feb/more.csv", more), ("feb/bad.csv", bad)))
+    running.drop("export.csv", "incoming/statement_1.csv")
+    running.drop("exports.zip", "incoming/statements/exports.zip")
+
+    entry = running.settled("incoming/statements/statement_1.csv", 420)
+    assert (entry["status"], counts(entry)) == ("archived", (2, 2, 0, 0, 0, 0))
+    archive = running.settled("incoming/statements/exports.zip", 420)
+    assert (archive["status"], counts(archive)) == ("archived", (0, 0, 0, 0, 0, 0))
+    assert running.keys("processed/statements/")[-1] == archive["settled_key"]
+    member = running.settled("incoming/statements/exports.zip#feb/more.csv")
+    assert (member["status"], counts(member)) == ("archived", (1, 1, 0, 0, 0, 0))
+    refused = running.settled("incoming/statements/exports.zip#feb/bad.csv")
+    assert (refused["status"], refused["error_code"]) == ("validation_failed", "error-budget-exceeded")
+    assert refused["settled_key"].endswith("/bad.csv")
+    [[line, column, code, value]] = running.query(
+        "SELECT source_line, column_name, code, message LIKE '%%8.25%%' FROM ops.rejected_rows WHERE file_id = %s",
+        [refused["file_id"]],
+    )
+    assert (line, column, code, value) == (4, "amount", "bad-number", True)
+    rows = running.query("SELECT booking, booked_on::text, amount::text FROM raw.statements ORDER BY booking")
+    assert rows == [("b", "2026-02-01", "7.00"), ("c", "2026-02-03", "8.25"), ("k\u00f6ln", "1999-12-31", "-1234.50")]
+
+
 def test_draft_waits_until_it_is_activated(running: Running) -> None:
     text = (running.contracts / "sales.yaml").read_text(encoding="utf-8")
     text = (
@@ -267,7 +326,7 @@ def filegate(running: Running, *arguments: object) -> subprocess.CompletedProces
 
 
 def status(running: Running) -> subprocess.CompletedProcess[str]:
-    """`make status` of the running platform."""
+    """`filegate status` of the running platform."""
     settings = {"PLATFORM_HOME": str(running.platform.settings.platform_home)}
     return subprocess.run(
         [sys.executable, "-m", "local", "status"],

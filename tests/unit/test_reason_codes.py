@@ -26,6 +26,9 @@ CHOSEN = {
     **{(code, ""): CELL_FIELDS for code in Code if REASONS[code].kind is Kind.CELL},
     **{(code, ""): {"fields", "width"} for code in (Code.TOO_MANY_FIELDS, Code.TOO_FEW_FIELDS)},
     **{(code, "parquet"): {"name"} for code in (Code.OUT_OF_RANGE, Code.BAD_ENCODING)},
+    # Of cells of workbooks (`bad_cells`).
+    **{(code, ""): {"name", "value"} for code in (Code.ERROR_CELL, Code.INEXACT_NUMBER, Code.UNCALCULATED_FORMULA)},
+    **{(code, "number in a workbook"): {"name", "value"} for code in (Code.BAD_DATE, Code.BAD_TIMESTAMP)},
     (Code.BAD_TEXT, "added"): set(),
     (Code.BAD_JSON, "rescued"): set(),
 }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 USUAL = NumberFormat()
 _SPACES = (" ", "\u00a0", "\u202f")
 _QUOTES = ("'", "\u2019")
+_SIGNS = (".", ",", *_SPACES, *_QUOTES)
 _FORMATS = (
     USUAL,
     NumberFormat(","),
@@ -30,6 +31,7 @@ _FORMATS = (
 )
 # Formats between which a number with one sign before three digits does not decide, and the sign.
 _READINGS = ((USUAL, NumberFormat(",", "."), "."), (NumberFormat(","), NumberFormat(".", ","), ","))
+_FIRST_ROWS = 10_000
 _NAMES = {" ": "a space", "\u00a0": "a space that does not break", "\u202f": "a narrow space that does not break"}
 
 
@@ -112,23 +114,33 @@ class _Table:
 
     connection: duckdb.DuckDBPyConnection
     nulls: Sequence[str]
+    _signs: dict[str, set[str]] = field(default_factory=dict)
 
     def fitting(self, names: Sequence[str], forms: Sequence[NumberFormat]) -> dict[NumberFormat, set[str]]:
         """The columns of which every value is a number of each format; a number with a zero in front is none."""
         found: dict[NumberFormat, set[str]] = {form: set() for form in forms}
-        tests = ", ".join(f"bool_and(regexp_full_match(v, {literal(form.pattern)}))" for form in forms)
-        zeros = "bool_or(regexp_matches(v, '^[+-]?0[0-9]'))"
         for name in names:
-            row = self._row(name, f"{zeros}, {tests}")
-            if row[0] is False:
-                for form, fits in zip(forms, row[1:], strict=True):
-                    if fits:
-                        found[form].add(name)
+            # The first rows rule out most formats of most columns.
+            for form in self._fitting(name, self._fitting(name, forms, f"LIMIT {_FIRST_ROWS}")):
+                found[form].add(name)
         return found
+
+    def _fitting(self, name: str, forms: Sequence[NumberFormat], limit: str = "") -> list[NumberFormat]:
+        """The formats that every value of the rows fits, if none has a zero in front."""
+        if not forms:
+            return []
+        tests = (f"bool_and(regexp_full_match(v, {literal(form.pattern)}))" for form in forms)
+        has_zeros, *fits = self._row(name, ", ".join(("bool_or(regexp_matches(v, '^[+-]?0[0-9]'))", *tests)), limit)
+        if has_zeros or (has_zeros is None and not limit):
+            return []
+        return [form for form, fit in zip(forms, fits, strict=True) if fit is not False]
 
     def has_sign(self, name: str, sign: str) -> bool:
         """Whether a value of the column has the sign."""
-        return bool(self._row(name, f"bool_or(contains(v, {literal(sign)}))")[0])
+        if name not in self._signs:
+            row = self._row(name, ", ".join(f"bool_or(contains(v, {literal(one)}))" for one in _SIGNS))
+            self._signs[name] = {one for one, has_it in zip(_SIGNS, row, strict=False) if has_it}
+        return sign in self._signs[name]
 
     def example(self, name: str, sign: str) -> str:
         """A value of the column with the sign."""
@@ -140,7 +152,7 @@ class _Table:
             return form == USUAL or any(self.has_sign(name, form.decimal) for name in names)
         group = f"[{form.thousands}][0-9]{{3}}"
         proof = f"bool_or(regexp_matches(v, {literal(f'{group}({group}|[{form.decimal}])')}))"
-        if not any(self._row(name, proof)[0] for name in names):
+        if not any(self.has_sign(name, form.thousands) and self._row(name, proof)[0] for name in names):
             return False
         is_sure = form.decimal == "." or form.thousands == "."
         return is_sure or any(self.has_sign(name, form.decimal) for name in names)
@@ -158,8 +170,8 @@ class _Table:
         shown = ", ".join(columns[:3]) + (" and others" if len(columns) > 3 else "")
         return f"{matching:,} of {total:,} values of {shown} have it, as {example!r}" if columns else ""
 
-    def _row(self, name: str, selected: str) -> tuple[Any, ...]:
-        query = f"SELECT {selected} FROM ({values(name, self.nulls)})"
+    def _row(self, name: str, selected: str, limit: str = "") -> tuple[Any, ...]:
+        query = f"SELECT {selected} FROM ({values(name, self.nulls)} {limit})"
         return self.connection.execute(query).fetchone() or (None,)
 
 

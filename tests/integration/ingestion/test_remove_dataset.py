@@ -11,6 +11,7 @@ from psycopg import sql
 
 from include.ingestion.upkeep import remove as remove_module
 from include.stores.warehouse import connect
+from tests.archive_files import zipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,6 +97,26 @@ def test_remove_takes_table_entries_and_files_and_nothing_of_another_dataset(
     again = filegate("remove", pipeline.contract.dataset, "--yes")
     assert again.returncode == 1
     assert "there is nothing of a dataset" in again.stderr
+
+
+def test_remove_takes_an_archive_with_its_members(filegate: Filegate, neighbour: Pipeline) -> None:
+    pipeline = filegate.pipeline
+    archive = pipeline.send("all.zip", zipped(("good.csv", GOOD), ("inner/bad.csv", BAD), ("notes/", "")))
+    entries = pipeline.entries()
+    assert sorted((entry["parent_file_id"], entry["status"]) for entry in entries if entry["parent_file_id"]) == [
+        (archive["file_id"], "archived"), (archive["file_id"], "validation_failed")
+    ]  # fmt: skip
+    keys = pipeline.keys()
+    others = (of_ledger(neighbour), [key for key in keys if f"/{neighbour.contract.dataset}/" in key])
+    inactive(filegate)
+
+    done = filegate("remove", pipeline.contract.dataset, "--yes")
+    assert done.returncode == 0, done.stderr
+    assert f"ledger: {len(entries)} entries" in done.stdout
+    assert of_ledger(pipeline) == []
+    assert (of_ledger(neighbour), pipeline.keys()) == others
+    for entry in entries:
+        assert pipeline.sql("SELECT 1 FROM ops.file_event WHERE file_id = %s", entry["file_id"]) == []
 
 
 def untouched(filegate: Filegate) -> tuple[object, ...]:

@@ -11,7 +11,7 @@ from include.contracts.model import Cleaning, Column, ColumnType, Contract
 from include.errors import Code, Stage
 from include.ingestion.attempt import Attempt
 from include.ingestion.partitions import content_identity, with_partition_values
-from include.ingestion.records import FileEntry, FileRefusedError, Status
+from include.ingestion.records import FileEntry, FileRefusedError, FileStatus
 from include.settings import IngestSettings
 
 pytestmark = pytest.mark.unit
@@ -27,7 +27,7 @@ def read(tmp_path: Path, contract_of: Callable[..., Contract]) -> Callable[..., 
     """The contract with the values of a key."""
 
     def contract(object_key: str, *columns: Column, **options: object) -> Contract:
-        entry = FileEntry(1, "things", "landing", object_key, "etag", 1, Status.CLAIMED, Stage.VALIDATE, 1)
+        entry = FileEntry(1, "things", "landing", object_key, "etag", 1, FileStatus.CLAIMED, Stage.VALIDATE, 1)
         attempt = Attempt(contract_of(ID, *columns, **options), entry, tmp_path, IngestSettings(), None)  # type: ignore[arg-type]
         return with_partition_values(attempt).contract
 
