@@ -34,17 +34,17 @@ CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
 
 
 @dataclass(frozen=True)
-class Result:
+class ComposeCheck:
     """The result of one check. It passed if there are no problems."""
 
     name: str
     problems: tuple[str, ...]
 
 
-def run_checks(file: ComposeFile) -> list[Result]:
+def run_checks(file: ComposeFile) -> list[ComposeCheck]:
     """Run every check, also after one has found problems.
 
     Args:
         file: the Compose file.
     """
-    return [Result(check.__name__.replace("_", " "), tuple(check(file))) for check in CHECKS]
+    return [ComposeCheck(check.__name__.replace("_", " "), tuple(check(file))) for check in CHECKS]

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deploy.compose_file import ComposeFile
 
 WORKER = "airflow-worker"
+_WRITER = "filegate dev env-file"
 _SECRET_NAME = re.compile(r"(PASSWORD|PASS|SECRET|SECRET_KEY|_KEY|TOKEN)$|PASSWORD(?!S?_(FILE|COMPLEXITY))|AUTH$")
 _NOT_SECRET = re.compile(r"(_FILE|_URL|_ID)$")
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:([^/@\s]+)@")
@@ -48,7 +49,7 @@ _OTHER_LOGINS = {
 
 
 def variables_have_values(file: ComposeFile) -> list[str]:
-    """Every variable has a default or is required with a message; `make env-file` writes every required secret."""
+    """Every variable has a default or is required with a message; `dev env-file` writes every required secret."""
     problems, required = [], set()
     for path, text in file.texts():
         try:
@@ -65,8 +66,8 @@ def variables_have_values(file: ComposeFile) -> list[str]:
                 problems.append(f"{path}: the secret {variable.name} is not required with :?")
             elif not variable.operator.endswith(("-", "+")):
                 problems.append(f"{path}: {variable.name} has neither a default nor is it required with :?")
-    problems += [f"{name} is required, and make env-file does not write it" for name in sorted(required - set(SECRETS))]
-    problems += [f"make env-file writes {name}, and no service uses it" for name in sorted(set(SECRETS) - required)]
+    problems += [f"{name} is required, and {_WRITER} does not write it" for name in sorted(required - set(SECRETS))]
+    problems += [f"{_WRITER} writes {name}, and no service uses it" for name in sorted(set(SECRETS) - required)]
     return problems
 
 
@@ -184,7 +185,7 @@ def defaults_are_the_same(file: ComposeFile) -> list[str]:
                 used[variable.name].add(variable.argument)
     for name, value in re.findall(r"^#([A-Z0-9_]+)=(\S*)", env_text(), flags=re.MULTILINE):
         if value not in used[name]:
-            problems.add(f"make env-file writes {name}={value!r}, and the default in the file is {sorted(used[name])}")
+            problems.add(f"{_WRITER} writes {name}={value!r}, and the default in the file is {sorted(used[name])}")
     return sorted(problems)
 
 

@@ -1,4 +1,4 @@
-"""The commands behind `make demo`, `up`, `down`, `status`, `env`, `drop`, `schedules`, `clean` and the runs of DAGs."""
+"""The commands of the embedded platform, for `filegate`: up, down, status, env, drop, schedules, runs of DAGs."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import json
 import os
 import shlex
 import sys
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 typer reads the annotations
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from include.cli.output import output_console, print_rows
 from include.stores.warehouse import connect
 from local import addresses
 from local.airflow_api import AirflowApi
@@ -38,12 +39,9 @@ if TYPE_CHECKING:
 
 NOT_HEALTHY = 3
 
+AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
+
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
-
-
-def _console() -> Console:
-    """Make a console as wide as the terminal; in a pipe, wide enough that lines do not wrap."""
-    return Console(width=None if sys.stdout.isatty() else 240, highlight=False)
 
 
 def _name_ignored_lines() -> None:
@@ -56,7 +54,7 @@ def up() -> None:
     """Start the services that do not run yet, and wait until they are ready."""
     with explained():
         _name_ignored_lines()
-        with Report(_console()) as report:
+        with Report(output_console()) as report:
             platform = Platform(PlatformSettings(), report)
             started = platform.up()
         typer.echo("The platform is up." if started else "The platform is up already.")
@@ -67,21 +65,21 @@ def up() -> None:
 def down() -> None:
     """Stop every service and every left-over process of a killed supervisor. The data stays."""
     with explained():
-        with Report(_console()) as report:
+        with Report(output_console()) as report:
             stopped = Platform(PlatformSettings(), report).down()
         typer.echo("The platform is down." if stopped else "Nothing was running.")
 
 
 @app.command()
-def status() -> None:
+def status(as_json: AsJson = False) -> None:
     """Show the state of each service. Exit code 0 if all are healthy and every contract has its DAGs, else 3."""
     with explained():
         platform = Platform(PlatformSettings())
         services = platform.status()
-        console = _console()
+        console = output_console()
         if not services:
-            typer.echo("The platform was never started here: start it with `make up`.")
-        else:
+            typer.echo("The platform was never started here: start it with `make up`.", err=as_json)
+        elif not as_json:
             console.print(_status_table(services, plain=not console.is_terminal))
         for service in services:
             if service.pid and service.complaint:
@@ -90,6 +88,9 @@ def status() -> None:
         problems = _dag_problems(platform, services) if services else []
         for problem in problems:
             typer.echo(f"DAGs: {problem}", err=True)
+        if as_json:
+            listed = [asdict(service) | {"healthy": service.healthy} for service in services]
+            typer.echo(json.dumps({"services": listed, "problems": problems}, indent=2))
         if not services or problems or not all(service.healthy for service in services):
             raise typer.Exit(NOT_HEALTHY)
 
@@ -100,7 +101,7 @@ def env(
     aws: Annotated[bool, typer.Option("--aws", help="also AWS_*, which replace your own credentials")] = False,
     services: Annotated[bool, typer.Option("--services", help="also the keys and roles of the services")] = False,
 ) -> None:
-    """Print addresses and logins as `export NAME=value`, for: eval "$(make env)"."""
+    """Print addresses and logins as `export NAME=value`, for: eval "$(filegate env)"."""
     with explained():
         platform = Platform(PlatformSettings())
         for name, value in addresses.for_users(platform, owner=owner, aws=aws, services=services).items():
@@ -155,7 +156,7 @@ def demo() -> None:
     from metabase.report import write  # plotly: no other command needs it
 
     with explained():
-        console = _console()
+        console = output_console()
         with Report(console) as report:
             platform = Platform(PlatformSettings(), report)
             platform.up()
@@ -163,7 +164,7 @@ def demo() -> None:
         with _airflow(platform) as api, connect(platform.warehouse_config("transform")) as connection:
             demo_models.run(platform, api, connection, console)
         page = write(platform.settings.layout.report, platform.warehouse_config("reader"))
-        typer.echo(f"\nThe dashboards as one page, for any browser (again: make report):\n  {page.path}")
+        typer.echo(f"\nThe dashboards as one page, for any browser (again: filegate report):\n  {page.path}")
         typer.echo("\nThe platform stays up. See the runs in Airflow, and query the warehouse:")
         _print_addresses(platform)
 
@@ -175,7 +176,7 @@ def run(
 ) -> None:
     """Start the platform if it is down, trigger a DAG, wait for its end, and print the result of each task."""
     with explained():
-        console, parameters = _console(), _parameters(conf)
+        console, parameters = output_console(), _parameters(conf)
         with Report(console) as report:
             platform = Platform(PlatformSettings(), report)
             platform.up()
@@ -186,10 +187,14 @@ def run(
 
 
 @app.command()
-def schedules() -> None:
+def schedules(as_json: AsJson = False) -> None:
     """Show every DAG: what starts it, the states of its last runs, when the next run begins."""
     with explained(), _airflow(Platform(PlatformSettings())) as api:
-        _console().print(schedule_page.table(api, datetime.now(UTC)))
+        found = schedule_page.schedules(api)
+    if as_json:
+        print_rows([one.as_row for one in found], (), as_json=True)
+    else:
+        output_console().print(schedule_page.table(found, datetime.now(UTC)))
 
 
 @app.command()
@@ -206,7 +211,7 @@ def backup(
                 raise PlatformError("standard input is no terminal, so the command cannot ask", "give --yes")
             if not yes:
                 typer.confirm("Stop it now?", abort=True)
-        with Report(_console()) as report:
+        with Report(output_console()) as report:
             manifest = back_up(platform, target, report)
         typer.echo(f"{target}: {len(manifest.files)} files, every one with its checksum.")
         typer.echo("The backup contains every password: protect it like the passwords.")
@@ -220,7 +225,7 @@ def restore(
     """Replace the platform's home with the content of a backup. The platform is stopped afterwards."""
     with explained():
         settings = PlatformSettings()
-        with Report(_console()) as report:
+        with Report(output_console()) as report:
             manifest = restoring.restore(settings, folder.absolute(), report, force=force)
         typer.echo(f"{settings.platform_home} is restored as of {manifest.made_at:%Y-%m-%d %H:%M:%S} UTC.")
         typer.echo("Next: make up")
@@ -230,9 +235,9 @@ def restore(
 def rotate_secrets() -> None:
     """Give every role, key and user a new secret, and restart the running services."""
     with explained():
-        with Report(_console()) as report:
+        with Report(output_console()) as report:
             started = rotate(Platform(PlatformSettings()), report)
-        typer.echo("Every secret is new; the old ones are refused. See them with `make env`.")
+        typer.echo("Every secret is new; the old ones are refused. See them with `filegate env`.")
         typer.echo(f"Restarted: {', '.join(started)}." if started else "The platform was down and stays down.")
 
 
@@ -240,7 +245,7 @@ def rotate_secrets() -> None:
 def clean() -> None:
     """Stop everything and delete the platform's home with all data in it."""
     with explained():
-        with Report(_console()) as report:
+        with Report(output_console()) as report:
             platform = Platform(PlatformSettings(), report)
             deleted = platform.clean()
         home = platform.settings.platform_home
@@ -285,7 +290,7 @@ def _parameters(text: str) -> dict[str, object]:
 def _print_addresses(platform: Platform) -> None:
     settings = platform.settings
     at = {service.name: service.address for service in platform.services()}
-    typer.echo(f"  Airflow    {at[airflow.API_SERVER]}  (user and password: make env)")
+    typer.echo(f"  Airflow    {at[airflow.API_SERVER]}  (user and password: filegate env)")
     typer.echo(f"  Bucket     {at[S3]}  (s3://{ingest_settings().landing_bucket}/{landing.INCOMING}/<dataset>/)")
     typer.echo(f"  Warehouse  {at[POSTGRES]}")
     typer.echo(f"  Kafka      {at[KAFKA]}")

@@ -12,6 +12,7 @@ import typer
 
 from include.cli.lazy_group import Command, lazy_group
 from include.cli.platform_access import has_platform
+from include.command_errors import no_traceback
 
 _FILES, _CONTRACTS, _STREAMS = "Files", "Contracts and datasets", "Streams"
 _COMMANDS = (
@@ -21,8 +22,20 @@ _COMMANDS = (
     Command(_FILES, "reprocess", "include.cli.files:app.reprocess", "move quarantined files back to incoming/"),
     Command(_FILES, "reload", "include.cli.reload:app", "load archived files of a dataset again"),
     Command(_FILES, "try", "include.cli.trial:app", "what would become of a file, without loading it"),
-    Command(_FILES, "generate", "include.cli.samples:app.generate", "write a sample file for a dataset"),
-    Command(_CONTRACTS, "contract", "include.cli.contracts:app", "draft, check, describe, activate or diff contracts"),
+    Command(
+        _FILES,
+        "generate",
+        "include.cli.samples:app.generate",
+        "write a sample file for a dataset",
+        reads_settings=True,
+    ),
+    Command(
+        _CONTRACTS,
+        "contract",
+        "include.cli.contracts:app",
+        "draft, check, describe, activate or diff contracts",
+        reads_settings=True,
+    ),
     Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
     Command(_CONTRACTS, "remove", "include.cli.remove:app", "remove a dataset: table, ledger entries, files"),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
@@ -33,7 +46,13 @@ _COMMANDS = (
         "publish dead letters again",
         "KAFKA_BOOTSTRAP",
     ),
-    Command(_STREAMS, "schema", "include.streams.schema_command:app", "a dataset's Avro schema and the registry"),
+    Command(
+        _STREAMS,
+        "schema",
+        "include.streams.schema_command:app",
+        "a dataset's Avro schema and the registry",
+        reads_settings=True,
+    ),
 )
 
 
@@ -46,10 +65,15 @@ def commands() -> tuple[Command, ...]:
 
 
 def main() -> None:
-    """Run the command that the arguments name."""
+    """Run the command that the arguments name. Whatever stops it ends as lines on stderr, never as a traceback."""
+    with no_traceback():
+        _app()(prog_name="filegate")
+
+
+def _app() -> typer.Typer:
     app = typer.Typer(
         cls=lazy_group(commands()), no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
         help="FileGate: files and messages into PostgreSQL, every refused row explained.",
     )  # fmt: skip
     app.callback()(lambda: None)
-    app(prog_name="filegate")
+    return app

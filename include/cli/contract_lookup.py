@@ -1,12 +1,11 @@
-"""The contract that a command names, or an error with the nearest names."""
+"""The dataset or topic that a command names, or an error with the nearest names."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from include.cli.output import did_you_mean, fail
 from include.cli.platform_access import use_platform
-from include.errors import visible
+from include.command_errors import explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,7 +18,7 @@ def contract_of(dataset: str) -> Contract:
     """The contract of a dataset, active or a draft.
 
     Raises:
-        typer.Exit: there is none, or it is broken.
+        SystemExit: there is none, or it is broken.
     """
     use_platform()  # first: its environment says where the contracts are
     return found_in(catalog(), dataset)
@@ -29,37 +28,75 @@ def catalog() -> Catalog:
     """All contracts.
 
     Raises:
-        typer.Exit: their directory is not there.
+        SystemExit: their directory is not there.
     """
     from include.contracts.catalog import read_catalog
-    from include.contracts.problems import ContractError
     from include.settings import ingest_settings
 
-    try:
+    with explained():
         return read_catalog(ingest_settings().contracts_dir)
-    except ContractError as error:
-        fail(visible(str(error)))
 
 
-def found_in(contracts: Catalog, dataset: str) -> Contract:
+def found_in(contracts: Catalog, dataset: str, *, drafts: bool = True) -> Contract:
     """The contract of a dataset.
 
     Raises:
-        typer.Exit: there is none, or it is broken.
+        SystemExit: there is none, it is broken, or it is a draft and may not be one.
     """
-    from include.contracts.catalog import UnknownDatasetError
-    from include.contracts.problems import ContractError
+    with explained():
+        return contracts.find(dataset, drafts=drafts)
 
-    try:
-        return contracts.find(dataset)
-    except ContractError as error:
-        fail(visible(str(error)))
-    except UnknownDatasetError:
-        unknown(dataset, contracts.known, "there is no contract for")
+
+def require_known(dataset: str) -> None:
+    """End with the nearest names unless a dataset has a contract, an entry in the ledger, or files in incoming/.
+
+    Raises:
+        SystemExit: it has none of them.
+    """
+    known = known_datasets()
+    if dataset not in known:
+        unknown(dataset, known, "there is no contract for, and the ledger has no file of,")
+
+
+def known_datasets() -> set[str]:
+    """Every dataset with a contract, sound or broken, an entry in the ledger, or files in incoming/."""
+    from include.cli.stores import query
+
+    return {row["dataset"] for row in query("list_datasets", {})} | catalog().names
 
 
 def unknown(dataset: str, known: Iterable[str], what: str) -> NoReturn:
     """End with the nearest names of the datasets that there are."""
-    names = sorted(known)
-    near = did_you_mean(dataset, names)
-    fail(f"{what} {visible(dataset)!r}; {near}datasets: {', '.join(names) or 'none'}")
+    from include.contracts.catalog import UnknownDatasetError
+
+    with explained():
+        raise UnknownDatasetError.of(dataset, known, what)
+
+
+def contract_of_topic(contracts: Catalog, topic: str) -> Contract:
+    """The active contract with a topic, or the one of the dataset of that name.
+
+    Raises:
+        SystemExit: there is none, or it is broken.
+    """
+    if any(error.dataset == topic for error in contracts.broken):
+        return found_in(contracts, topic, drafts=False)
+    active = contracts.contracts
+    found = next((contract for contract in active.values() if contract.topic == topic), active.get(topic))
+    if found is None:
+        _unknown_topic(topic, contracts)
+    return found
+
+
+def _unknown_topic(topic: str, contracts: Catalog) -> NoReturn:
+    from include.errors import CommandError, visible
+    from include.errors.nearest import did_you_mean
+
+    topics = sorted(contract.topic for contract in contracts.contracts.values() if contract.topic)
+    datasets = sorted(contracts.contracts)
+    with explained():
+        raise CommandError(
+            f"no contract has the topic '{visible(topic)}', so nothing reads it; "
+            f"{did_you_mean(topic, [*topics, *datasets])}topics of contracts: {', '.join(topics) or 'none'}. "
+            f"To publish there all the same give --dataset, one of: {', '.join(datasets) or 'none'}"
+        )

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
+from include.cli.contract_lookup import catalog
 from include.cli.output import print_rows
 from include.cli.platform_access import use_platform
-from include.cli.stores import explained, query
+from include.cli.stores import query
 
 _COLUMNS = ("dataset", "contract", "files", "rows", "failed", "waiting", "incoming", "last_loaded")
 
@@ -21,14 +22,10 @@ def datasets(as_json: Annotated[bool, typer.Option("--json", help="JSON instead 
 
     `incoming` are files that the last sweep saw in incoming/: those of a draft wait there until it is active.
     """
-    from include.contracts.catalog import read_catalog
-    from include.settings import ingest_settings
-
     use_platform()  # first: its environment says where the contracts are
-    with explained():
-        catalog = read_catalog(ingest_settings().contracts_dir)
-    contracts = {name: f"{contract.version} {contract.status}" for name, contract in catalog.known.items()}
-    contracts |= {error.file.stem: "broken" for error in catalog.broken}
+    every = catalog()
+    contracts = {name: f"{contract.version} {contract.status}" for name, contract in every.known.items()}
+    contracts |= {error.file.stem: "broken" for error in every.broken}
     found = {row["dataset"]: row for row in query("list_datasets", {})}
     empty: dict[str, Any] = {"files": 0, "rows": 0, "failed": 0, "waiting": 0, "incoming": 0, "last_loaded": None}
     rows = [

@@ -8,11 +8,13 @@ from typing import Annotated, Any
 
 import typer
 
+from include.cli.contract_lookup import require_known
 from include.cli.moves import print_moves
 from include.cli.output import WRONG_USAGE, fail, print_rows
 from include.cli.platform_access import use_platform
 from include.cli.replay import replay
-from include.cli.stores import explained, query
+from include.cli.stores import query
+from include.command_errors import explained
 from include.errors import in_stage, visible
 from include.errors.registry import remedies, stops_the_work
 
@@ -46,6 +48,8 @@ def files(
 ) -> None:
     """List the newest files and what became of them."""
     rows = query("list_files", {"dataset": dataset or None, "failed": failed, "most": limit})
+    if not rows and dataset:
+        require_known(dataset)
     if not rows and not as_json:
         typer.echo("no files" + (f" of {dataset}" if dataset else ""))
         return
@@ -122,32 +126,37 @@ def reprocess(
     name: Annotated[str, typer.Option(help="Only names of this pattern, as sales_2026-*.csv.")] = "*",
     rejects: Annotated[bool, typer.Option("--rejects", help="With --file: rejected rows of loaded files.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List them and move nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --dry-run: JSON instead of a table.")] = False,
 ) -> None:
     """Move quarantined files back to incoming/, where they are ingested again. Their history stays in the ledger.
 
     With --rejects: read the rejected rows of loaded files again, after a rule was corrected, as an entry of its own.
     """
+    if as_json and not dry_run:
+        fail("--json is for --dry-run", WRONG_USAGE)
     if rejects:
         if not file or dataset or stage or name != "*":
             fail("--rejects takes the ids of loaded files, and nothing else: --rejects --file ID", WRONG_USAGE)
-        replay(file, dry_run=dry_run)
+        replay(file, dry_run=dry_run, as_json=as_json)
         return
     chosen = _quarantined(file, dataset, stage, name)
     if not (file or dataset):
         _choices(chosen)
     if missing := sorted({*(file or ())} - {row["file_id"] for row in chosen}):
         fail(f"not in quarantine: {', '.join(map(str, missing))}; see: filegate files --failed")
-    if not chosen:
+    if not chosen and dataset not in {"", "all"}:
+        require_known(dataset)
+    if not chosen and not as_json:
         typer.echo("nothing in quarantine matches; nothing was moved")
     elif dry_run:
-        print_rows(chosen, _QUARANTINED_COLUMNS, as_json=False)
+        print_rows(chosen, _QUARANTINED_COLUMNS, as_json=as_json)
     else:
         _requeue([row["file_id"] for row in chosen])
 
 
 def _quarantined(file: list[int] | None, dataset: str, stage: FailedStage | None, name: str) -> list[dict[str, Any]]:
     from include.contracts.reserved import EVERY
-    from include.ingestion.records import Status
+    from include.ingestion.records import FileStatus
     from include.ingestion.upkeep.requeue import has_name
     from include.settings import ingest_settings
 
@@ -157,7 +166,7 @@ def _quarantined(file: list[int] | None, dataset: str, stage: FailedStage | None
         "dataset": None if dataset == EVERY else dataset or None,
         "bucket": ingest_settings().landing_bucket,
         "file_ids": file or None,
-        "statuses": [Status.failed_in(one).value for one in stages],
+        "statuses": [FileStatus.failed_in(one).value for one in stages],
     }
     return [row for row in query("quarantined_files", values) if has_name(row["settled_key"], name)]
 

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import typer
 from typer.core import TyperGroup
 
-from include.cli.output import WRONG_USAGE, did_you_mean, fail
-from include.cli.platform_access import use_platform
+from include.cli.output import WRONG_USAGE, fail
+from include.cli.platform_access import use_platform, use_settings
+from include.errors.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +26,8 @@ class Command:
     """A command or a group of commands, and where its code is.
 
     `target` is `module:app` for all commands of a typer app, `module:app.name` for one of them. A command that
-    `needs` a variable gets the addresses of the embedded platform if the environment does not name it.
+    `needs` a variable gets the addresses of the embedded platform if the environment does not name it. One that
+    `reads_settings` and needs no server gets the settings of the pipelines in `.env`.
     """
 
     section: str
@@ -33,6 +35,7 @@ class Command:
     target: str
     help: str
     needs: str = ""
+    reads_settings: bool = False
 
 
 def lazy_group(commands: Sequence[Command]) -> type[TyperGroup]:
@@ -83,13 +86,15 @@ def _imported(command: Command) -> Any:
     chosen = group.commands[name] if name and hasattr(group, "commands") else group
     chosen.name = command.name
     if command.needs:
-        chosen.invoke = _connected(chosen.invoke, command.needs)
+        chosen.invoke = _after(lambda: use_platform(command.needs), chosen.invoke)
+    elif command.reads_settings:
+        chosen.invoke = _after(use_settings, chosen.invoke)
     return chosen
 
 
-def _connected(invoke: Callable[[Any], Any], needs: str) -> Callable[[Any], Any]:
-    def connect_and_invoke(context: Any) -> Any:
-        use_platform(needs)
+def _after(prepare: Callable[[], None], invoke: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def prepare_and_invoke(context: Any) -> Any:
+        prepare()
         return invoke(context)
 
-    return connect_and_invoke
+    return prepare_and_invoke

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from difflib import SequenceMatcher, get_close_matches
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -23,8 +22,12 @@ WRONG_USAGE = 2
 REFUSED = 4  # a load would be refused
 _PIPE_WIDTH = 100_000  # no line is broken where the output goes into a file or a program
 _LONGEST_CELL = 24
-_MARGIN = 0.15  # of likeness, from 0 to 1
 _COUNTS = {"read", "loaded", "rejected", "files", "rows", "failed", "waiting", "incoming"}
+
+
+def output_console() -> Console:
+    """A console for stdout, as wide as the terminal; in a pipe so wide that no line is broken."""
+    return Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_json: bool) -> None:
@@ -32,7 +35,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_
     if as_json:
         typer.echo(json.dumps(list(rows), indent=2, default=str))
         return
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    console = output_console()
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold" if console.is_terminal else "")
     columns = list(columns)
     for column in columns:
@@ -44,7 +47,7 @@ def print_rows(rows: Sequence[Mapping[str, Any]], columns: Iterable[str], *, as_
 
 def print_first_columns(rows: Sequence[Mapping[str, Any]]) -> None:
     """Print rows with the columns that fit into the terminal's width, and name the others. In a pipe all fit."""
-    console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
+    console = output_console()
     names = list(rows[0]) if rows else []
     shown, width = 0, 0
     for name in names:
@@ -92,20 +95,6 @@ def confirm(question: str, *, yes: bool) -> None:
     if not sys.stdin.isatty():
         fail("standard input is no terminal, so the command cannot ask; give --yes", WRONG_USAGE)
     typer.confirm(question, abort=True)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean a or b? `, with the nearest known names; empty if none is near."""
-    near = get_close_matches(word, list(known), n=3)
-    # Names with a common prefix are all near one another: only those almost as near as the nearest are meant.
-    least = max((_likeness(word, name) for name in near), default=0.0) - _MARGIN
-    near = [name for name in near if _likeness(word, name) > least]
-    return f"did you mean {' or '.join(near)}? " if near else ""
-
-
-def _likeness(word: str, name: str) -> float:
-    """From 0 to 1, as `get_close_matches` compares."""
-    return SequenceMatcher(None, name, word).ratio()
 
 
 def _cell(value: Any, *, is_count: bool) -> str:

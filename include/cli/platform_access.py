@@ -26,7 +26,7 @@ def use_platform(unless: str = "WAREHOUSE_INGEST_PASSWORD") -> None:
             reader's login, not this password.
 
     Raises:
-        typer.Exit: the platform was never started.
+        SystemExit: the platform was never started.
     """
     if not os.environ.get(unless) and has_platform():
         os.environ.update(importlib.import_module(_ENVIRONMENT).variables())
@@ -38,6 +38,17 @@ def finds_platform(variable: str) -> bool:
     Args:
         variable: such as WAREHOUSE_READER_PASSWORD. All variables of the platform are taken into the environment.
     """
+    use_settings()
     if not os.environ.get(variable) and has_platform():
         os.environ.update(importlib.import_module(_ENVIRONMENT).variables_if_started())
     return bool(os.environ.get(variable))
+
+
+def use_settings() -> None:
+    """Take the settings of the pipelines in `.env` into this process's environment, where it does not have them.
+
+    For commands that need no server: they read the contracts that the platform reads, whether it was started or not.
+    """
+    if has_platform():
+        for name, value in importlib.import_module(_ENVIRONMENT).settings().items():
+            os.environ.setdefault(name, value)

@@ -10,7 +10,8 @@ import typer
 from include.cli.contract_lookup import contract_of
 from include.cli.moves import print_moves
 from include.cli.output import confirm, fail
-from include.cli.stores import explained, reading
+from include.cli.stores import reading
+from include.command_errors import explained
 from include.errors import in_stage
 
 if TYPE_CHECKING:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.cli.contract_lookup import catalog, unknown
+from include.cli.contract_lookup import catalog, known_datasets, unknown
 from include.cli.output import confirm, fail
 from include.cli.platform_access import use_platform
-from include.cli.stores import explained, query
+from include.command_errors import explained
 from include.errors import in_stage
 
 if TYPE_CHECKING:
@@ -76,5 +76,4 @@ def _print(dataset: str, bucket: str, found: Holdings) -> None:
 
 
 def _unknown(dataset: str) -> None:
-    known = {row["dataset"] for row in query("list_datasets", {})} | set(catalog().known)
-    unknown(dataset, known, "there is nothing of a dataset")
+    unknown(dataset, known_datasets(), "there is nothing of a dataset")

@@ -1,4 +1,4 @@
-"""The warehouse as a command reads it, and errors of the library as one line."""
+"""The warehouse as a command reads it."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from psycopg.rows import dict_row
 
-from include.cli.output import fail
 from include.cli.platform_access import use_platform
-from include.errors import PipelineError, visible
+from include.command_errors import explained
 from include.settings import store_settings
 from include.stores.sql_text import statement
 from include.stores.warehouse import connect, warehouse_errors
@@ -24,7 +23,7 @@ def query(name: str, values: Mapping[str, object]) -> list[dict[str, Any]]:
     """The rows of sql/statements/<name>.sql, in a session that may only read.
 
     Raises:
-        typer.Exit: the warehouse does not answer or refuses.
+        SystemExit: the warehouse does not answer or refuses.
     """
     with reading() as connection:
         return connection.cursor(row_factory=dict_row).execute(statement(name), values).fetchall()
@@ -35,18 +34,9 @@ def reading() -> Iterator[Connection]:
     """A session that may only read.
 
     Raises:
-        typer.Exit: the warehouse does not answer or refuses.
+        SystemExit: the warehouse does not answer or refuses.
     """
     use_platform()
     with explained(), connect(store_settings().warehouse()) as connection, warehouse_errors():
         connection.execute(b"SET default_transaction_read_only = on")
         yield connection
-
-
-@contextmanager
-def explained() -> Iterator[None]:
-    """Turn what stops the library into one line on stderr and exit code 1."""
-    try:
-        yield
-    except PipelineError as error:
-        fail(visible(str(error)))

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from pathlib import Path  # noqa: TC003 typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from include.contracts.catalog import UnknownDatasetError, read_catalog
-from include.errors import PipelineError, visible
-from include.settings import KafkaConfig, ingest_settings, store_settings, stream_settings
+from include.cli.contract_lookup import catalog, contract_of_topic, found_in
+from include.cli.output import WRONG_USAGE, fail
+from include.command_errors import INTERRUPTED, explained
+from include.errors import CommandError, visible
+from include.samples.writer import Sample, write_sample
+from include.settings import KafkaConfig, store_settings, stream_settings
 from include.streams import dead_letters
 from include.streams.encode import Encoder
 from include.streams.produce import RowProducer
@@ -23,9 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from include.contracts.model import Contract
-    from include.streams.produce import Encode
-
-INTERRUPTED = 130
+    from include.streams.produce import Encode, Produced
 
 _TOPIC_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,249}")
 
@@ -48,9 +50,9 @@ def produce(
     """Publish the rows of a file, or made-up ones, one message each."""
     topic = topic or dataset
     if not topic or (file is None) == (rows is None):
-        _fail("give --topic, and one of --file and --rows")
+        fail("give --topic, and one of --file and --rows", WRONG_USAGE)
     if not _TOPIC_NAME.fullmatch(topic):
-        _fail(f"'{visible(topic)}' is no topic's name: up to 249 of the letters a-z, A-Z, 0-9, '.', '_' and '-'")
+        fail(f"'{visible(topic)}' is no topic's name: up to 249 of the letters a-z, A-Z, 0-9, '.', '_' and '-'")
     with _explained():
         contract = _contract(dataset, topic)
         config, partitions = _config(), stream_settings().partitions
@@ -61,7 +63,7 @@ def produce(
                 done = producer.produce_file(file)
             else:
                 assert rows is not None  # noqa: S101 - checked above
-                done = producer.produce_sample(rows, seed)
+                done = produce_sample(producer, rows, seed)
     typer.echo(f"{topic}: {done.messages:,} messages in {done.seconds:.1f} s ({done.per_second:,.0f} a second)")
 
 
@@ -76,33 +78,30 @@ def replay_dlq(
     typer.echo(f"{topic}: {count:,} dead letters replayed from {dead_letters.dead_letter_topic(topic)}")
 
 
+def produce_sample(producer: RowProducer, rows: int, seed: int = 1) -> Produced:
+    """Publish made-up rows that satisfy the producer's contract, the same ones for the same seed."""
+    with TemporaryDirectory(prefix="produce-") as folder:
+        path = Path(folder) / f"{producer.contract.dataset}.csv"
+        write_sample(Sample(producer.contract, rows, seed=seed), path)
+        return producer.produce_file(path)
+
+
 def _config() -> KafkaConfig:
     return KafkaConfig(bootstrap_servers=store_settings().kafka_bootstrap)
 
 
 def _contract(dataset: str, topic: str) -> Contract:
     """The dataset's contract, or without a dataset the one with the topic. A broken contract is an error."""
-    catalog = read_catalog(ingest_settings().contracts_dir)
-    if dataset or any(error.file.stem == topic for error in catalog.broken):
-        try:
-            return catalog.find(dataset or topic, drafts=False)
-        except UnknownDatasetError as error:
-            _fail(str(error))
-    contracts = catalog.contracts
-    found = next((contract for contract in contracts.values() if contract.topic == topic), contracts.get(topic))
-    if found is None:
-        topics = ", ".join(sorted(contract.topic for contract in contracts.values() if contract.topic))
-        _fail(
-            f"no contract has the topic '{topic}', so nothing reads it; topics of contracts: {topics}. "
-            f"To publish there all the same give --dataset, one of: {', '.join(sorted(contracts))}"
-        )
-    return found
+    contracts = catalog()
+    return found_in(contracts, dataset, drafts=False) if dataset else contract_of_topic(contracts, topic)
 
 
 def _avro(contract: Contract, topic: str) -> Encode:
     url = stream_settings().schema_registry_url
     if not url:
-        _fail("SCHEMA_REGISTRY_URL is not set: there is no registry for --avro")
+        raise CommandError(
+            "SCHEMA_REGISTRY_URL is not set, which --avro needs", "set it to the address of the registry"
+        )
     return Encoder(Registry(url), subject_of(topic), contract).encode
 
 
@@ -119,16 +118,11 @@ def _bar(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Turn an error of a command into one line on stderr and an exit code."""
+    """As for all commands, and what an interruption leaves behind."""
     try:
-        yield
-    except PipelineError as error:
-        _fail(str(error))
-    except KeyboardInterrupt:
-        console.print("interrupted: acknowledged messages stay in the topic", markup=False)
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _fail(message: str) -> NoReturn:
-    console.print(message, style="red", markup=False)
-    raise typer.Exit(1)
+        with explained():
+            yield
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            typer.echo("acknowledged messages stay in the topic", err=True)
+        raise

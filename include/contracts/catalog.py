@@ -15,14 +15,23 @@ from include.contracts.content import read_content
 from include.contracts.file_patterns import literal_characters, pattern_fault, pattern_regex
 from include.contracts.model import Contract
 from include.contracts.problems import ContractError, Problem, Remains
+from include.errors import CommandError, visible
+from include.errors.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 
-class UnknownDatasetError(LookupError):
-    """No contract describes a dataset; the message lists those that have one."""
+class UnknownDatasetError(CommandError):
+    """There is no such dataset; the message has the nearest names and lists those that there are."""
+
+    @classmethod
+    def of(cls, dataset: str, known: Iterable[str], what: str = "there is no contract for") -> UnknownDatasetError:
+        """Build the error: `there is no contract for 'sale'; did you mean sales? datasets: inventory, sales`."""
+        names = sorted(known)
+        near = did_you_mean(dataset, names)
+        return cls(f"{what} '{visible(dataset)}'; {near}datasets: {', '.join(names) or 'none'}")
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,11 @@ class Catalog:
     def known(self) -> dict[str, Contract]:
         """Every dataset with a usable contract, active or not."""
         return self.drafts | self.contracts
+
+    @property
+    def names(self) -> set[str]:
+        """Every dataset with a contract, sound or broken."""
+        return {*self.known, *(error.dataset for error in self.broken)}
 
     @property
     def is_empty(self) -> bool:
@@ -59,7 +73,7 @@ class Catalog:
                 raise error
         known = self.known if drafts else self.contracts
         if dataset not in known:
-            raise UnknownDatasetError(f"there is no contract for '{dataset}'; datasets: {', '.join(sorted(known))}")
+            raise UnknownDatasetError.of(dataset, known)
         return known[dataset]
 
     def match(self, relative_key: str) -> Contract | None:

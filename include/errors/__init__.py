@@ -18,7 +18,7 @@ from include.errors.registry import text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Code", "PermanentError", "PipelineError", "RetryableError", "Stage", "in_stage", "visible"]
+__all__ = ["Code", "CommandError", "PermanentError", "PipelineError", "RetryableError", "Stage", "in_stage", "visible"]
 
 
 class PipelineError(Exception):
@@ -57,6 +57,23 @@ class PermanentError(PipelineError):
     """A contract, a setting, a permission: trying again changes nothing until a user or an operator fixes it."""
 
 
+class CommandError(Exception):
+    """What a user asked for cannot be done, and no data is the reason: a wrong name, a command of the platform.
+
+    Attributes:
+        message: what happened, and where.
+        remedy: what the user can do next.
+        context: the last lines of a log, if they help to understand the error.
+    """
+
+    def __init__(self, message: str, remedy: str = "", context: tuple[str, ...] = ()) -> None:
+        self.message, self.remedy, self.context = message, remedy, context
+        super().__init__(message, remedy, context)
+
+    def __str__(self) -> str:
+        return f"{self.message}: {self.remedy}" if self.remedy else self.message
+
+
 @contextmanager
 def in_stage(stage: str) -> Iterator[None]:
     """Add the stage that runs inside to errors that have none. It can decorate a function, too."""
@@ -76,3 +93,15 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+BROKEN_RULES = "a part of it breaks the rules of its format"
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of what a library says about a file that it cannot read, without a point at its end.
+
+    Most errors of some libraries have no text; the names of their types say nothing to a user.
+    """
+    lines = str(error).strip().splitlines()
+    return visible(lines[0].rstrip(".")) if lines else BROKEN_RULES

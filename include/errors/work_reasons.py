@@ -60,16 +60,17 @@ WORK = {
     Code.WAREHOUSE_UNAVAILABLE: _again(
         "Warehouse away",
         "PostgreSQL does not answer.",
-        "`make status`; log of postgres.",
+        "`filegate status`; log of postgres.",
         "The warehouse does not answer.",
     ),
     Code.WAREHOUSE_REFUSED: _stopped(
         "Warehouse refuses",
         "PostgreSQL refuses: password, rights, table.",
-        "Read PostgreSQL's words in the message.",
+        "Check address, password and rights of the role; the message has PostgreSQL's words.",
         "The warehouse refused; check the role's rights.",
         {
             "password": Variant("The warehouse refused the password."),
+            "statement": Variant("The warehouse refused a statement: {condition}."),
             "dependents": Variant(
                 "Other objects depend on raw.{dataset}, and nothing was removed: {detail}. Drop them as the owner, or "
                 "remove their dbt models, then try again."
@@ -79,7 +80,7 @@ WORK = {
     Code.BUCKET_UNAVAILABLE: _again(
         "Bucket away",
         "The S3 server does not answer.",
-        "`make status`; log of s3.",
+        "`filegate status`; log of s3.",
         "The store does not answer: {reason}",
     ),
     Code.BUCKET_REFUSED: _stopped(
@@ -98,12 +99,12 @@ WORK = {
     Code.SERVICE_UNAVAILABLE: _again(
         "Service away",
         "The ML service does not answer.",
-        "`make status`; log of ml-api.",
+        "`filegate status`; log of ml-api.",
     ),
     Code.CIRCUIT_OPEN: _again(
         "Circuit open",
         "The ML service failed repeatedly and is not called for a while.",
-        "`make status`; log of ml-api.",
+        "`filegate status`; log of ml-api.",
         "{service} failed {failures} times in a row, so no requests are sent to it. It is tried again at "
         "{next_try:%Y-%m-%d %H:%M:%S} UTC.",
     ),
@@ -115,7 +116,7 @@ WORK = {
     Code.BROKER_UNAVAILABLE: _again(
         "Broker away",
         "The Kafka broker does not answer.",
-        "`make status`; log of kafka.",
+        "`filegate status`; log of kafka.",
     ),
     Code.BROKER_REFUSED: _stopped(
         "Broker refuses",
@@ -147,7 +148,7 @@ WORK = {
     Code.TRACKING_UNAVAILABLE: _again(
         "Tracking server away",
         "MLflow does not answer.",
-        "`make status`; log of mlflow.",
+        "`filegate status`; log of mlflow.",
     ),
     Code.TRACKING_REFUSED: _stopped(
         "Tracking server refuses",

@@ -9,18 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from include.errors import Code, PermanentError
+from include.errors import CommandError
 
 
-class SampleError(PermanentError):
+class SampleError(CommandError):
     """The requested sample cannot be made from this contract in this format."""
-
-    stage = "sample"
-
-    @classmethod
-    def because(cls, message: str) -> SampleError:
-        """Build the error from its reason."""
-        return cls(Code.INTERNAL, message)
 
 
 class SampleFormat(StrEnum):
@@ -177,10 +170,10 @@ def parse_bad(text: str) -> tuple[Bad, ...]:
         name, _, count = item.partition(":")
         if name not in set(BadKind):
             message = f"'{name}' is no kind of badness; --list-bad shows them all"
-            raise SampleError.because(message)
+            raise SampleError(message)
         if count and not (count.isdecimal() and len(count) <= _MOST_DIGITS):
             message = f"'{count}' is no count in '{item}'; write for instance {name}:3"
-            raise SampleError.because(message)
+            raise SampleError(message)
         found.append(Bad(BadKind(name), int(count or 1)))
     return tuple(found)
 
@@ -201,4 +194,4 @@ def check_applies(bad: tuple[Bad, ...], file_format: SampleFormat) -> None:
         )
         if unfit:
             message = f"a {file_format} file cannot have {kind}: {DESCRIPTIONS[kind]}"
-            raise SampleError.because(message)
+            raise SampleError(message)

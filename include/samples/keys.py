@@ -42,10 +42,10 @@ def check_keys(contract: Contract, different: int, repeated: int) -> None:
     """
     if different > key_capacity(contract):
         message = f"the key of {contract.dataset} has only {key_capacity(contract):,} different values"
-        raise SampleError.because(message)
+        raise SampleError(message)
     if repeated and contract.appends:
         message = f"{contract.dataset} has no key that two rows could share"
-        raise SampleError.because(message)
+        raise SampleError(message)
 
 
 def epoch_seconds(day: date) -> int:
@@ -134,7 +134,7 @@ def _choices(column: Column) -> list[str]:
         return positions(column.pattern or "")
     except UnsupportedPatternError as error:
         message = f"{column.name}: {error}; give the column a custom property 'sample'"
-        raise SampleError.because(message) from error
+        raise SampleError(message) from error
 
 
 def spelled(column: Column, number: str) -> str:

@@ -236,4 +236,4 @@ def _replaced(fields: list[str], at: int, value: str) -> list[str]:
 
 
 def _not_possible(kind: BadKind, reason: str) -> SampleError:
-    return SampleError.because(f"this dataset cannot have {kind} ({DESCRIPTIONS[kind]}): {reason}")
+    return SampleError(f"this dataset cannot have {kind} ({DESCRIPTIONS[kind]}): {reason}")

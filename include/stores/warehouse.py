@@ -5,6 +5,7 @@ What belongs here: how to use PostgreSQL. What does not: any statement, and its 
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg.rows import TupleRow
 
-from include.errors import Code, PermanentError, RetryableError
+from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.errors.registry import message
 
 if TYPE_CHECKING:
@@ -29,6 +30,30 @@ _LIMITS = (pg.ProgramLimitExceeded, pg.StatementTooComplex, pg.TooManyColumns, p
 _MALFORMED = (pg.ProtocolViolation,)
 _REFUSED = (pg.InsufficientPrivilege, pg.InvalidPassword, pg.InvalidAuthorizationSpecification, pg.UndefinedTable)
 
+_WRONG_PASSWORD = ("password authentication failed", "no password supplied")
+# Words of libpq or of the server, and what they mean. The first that is found counts.
+_REASONS = {
+    "connection refused": "nothing listens there",
+    "no such file": "nothing listens there",
+    "timeout expired": "no answer in time",
+    "timed out": "no answer in time",
+    "resolve host": "its name has no address",
+    "translate host name": "its name has no address",
+    "no route to host": "the network does not reach it",
+    "unreachable": "the network does not reach it",
+    "starting up": "it is starting",
+    "recovery": "it is recovering",
+    "shutting down": "it is shutting down",
+    "administrator command": "it ended the connection: it is shutting down, or an administrator did it",
+    "too many": "it has no connection left",
+    "connection slots": "it has no connection left",
+    "permission denied for database": "the role has no right to connect to this database",
+    "does not exist": "it has no such database",
+    "closed": "the connection broke",
+    "lost": "the connection broke",
+    "broken": "the connection broke",
+}
+
 
 @contextmanager
 def connect(config: WarehouseConfig) -> Iterator[Connection]:
@@ -37,10 +62,24 @@ def connect(config: WarehouseConfig) -> Iterator[Connection]:
     Commits do not wait for the disk, for each stage's note can be written again. The merge, whose commit must be
     durable, switches synchronous commit on.
 
+    An error of the warehouse that leaves the block names the server: host, port and database.
+
     Raises:
         RetryableError: the server does not answer.
         PermanentError: it refuses this role.
     """
+    try:
+        with _connection(config) as connection:
+            yield connection
+    except PipelineError as error:
+        if error.code in {Code.WAREHOUSE_UNAVAILABLE, Code.WAREHOUSE_REFUSED}:
+            for name in ("host", "port", "database"):
+                error.details.setdefault(name, getattr(config, name))
+        raise
+
+
+@contextmanager
+def _connection(config: WarehouseConfig) -> Iterator[Connection]:
     with warehouse_errors():
         connection = psycopg.connect(
             host=config.host,
@@ -63,24 +102,42 @@ def connect(config: WarehouseConfig) -> Iterator[Connection]:
 
 @contextmanager
 def warehouse_errors() -> Iterator[None]:
-    """Translate psycopg's errors into retryable and permanent ones."""
+    """Translate psycopg's errors into retryable and permanent ones.
+
+    What PostgreSQL says of a refused statement is the detail `postgresql`, without position and context.
+    """
     try:
         yield
     except _LOCKED as error:
-        raise RetryableError(Code.TARGET_LOCKED, detail=_first_line(error)) from error
+        raise RetryableError(Code.TARGET_LOCKED, postgresql=_answer(error)) from error
     except pg.DiskFull as error:
-        raise RetryableError(Code.DISK_FULL, detail=_first_line(error)) from error
+        raise RetryableError(Code.DISK_FULL, postgresql=_answer(error)) from error
     except _REFUSED as error:
-        raise PermanentError(Code.WAREHOUSE_REFUSED, detail=_first_line(error)) from error
+        raise PermanentError(Code.WAREHOUSE_REFUSED, postgresql=_answer(error)) from error
     except (*_LIMITS, *_MALFORMED) as error:
-        raise PermanentError(Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
+        raise _refused_statement(error) from error
     except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-        if "password authentication failed" in str(error):
+        if any(words in str(error) for words in _WRONG_PASSWORD):
             raise PermanentError(Code.WAREHOUSE_REFUSED, message(Code.WAREHOUSE_REFUSED, "password")) from error
-        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, detail=_first_line(error)) from error
+        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, reason=_reason(error)) from error
     except psycopg.Error as error:
-        raise PermanentError(Code.WAREHOUSE_REFUSED, _first_line(error), sqlstate=error.sqlstate) from error
+        raise _refused_statement(error) from error
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0]
+def _refused_statement(error: psycopg.Error) -> PermanentError:
+    """The error of a statement, with the condition's name of PostgreSQL's documentation."""
+    condition = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+    text = message(Code.WAREHOUSE_REFUSED, "statement", condition=condition)
+    return PermanentError(Code.WAREHOUSE_REFUSED, text, sqlstate=error.sqlstate, postgresql=_answer(error))
+
+
+def _answer(error: psycopg.Error) -> str:
+    """What the server says, or psycopg where the server says nothing: one line."""
+    return error.diag.message_primary or str(error).strip().split("\n", maxsplit=1)[0]
+
+
+def _reason(error: psycopg.Error) -> str:
+    """Why the connection failed, in a few words."""
+    text = str(error).lower()
+    known = next((reason for words, reason in _REASONS.items() if words in text), None)
+    return known or error.diag.message_primary or "the connection failed"

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from confluent_kafka import KafkaError, TopicPartition
 
 from include.errors import Code, PermanentError, RetryableError
+from include.errors.nearest import did_you_mean
 from include.settings import stream_settings
 from include.streams.broker import commit, ensure_topic, raise_for, reader
 from include.streams.messages import headers_of
@@ -208,8 +209,10 @@ def replay(
     source, group = dead_letter_topic(topic), group or replay_group()
     found = partition_offsets(config, source, group)
     if not found and topic not in (names := topic_names(config)):
-        known = ", ".join(sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))) or "none"
-        message = f"There is no topic {topic} and no {source}. Topics with dead letters: {known}."
+        known = sorted(name.removesuffix(SUFFIX) for name in names if name.endswith(SUFFIX))
+        near = did_you_mean(topic, {*known, *names}).replace("did", "Did", 1)
+        listed = ", ".join(known) or "none"
+        message = f"There is no topic {topic} and no {source}. {near}Topics with dead letters: {listed}."
         raise PermanentError(Code.BROKER_REFUSED, message)
     todo = [offsets for offsets in found if offsets.lag]
     if not todo or limit == 0:

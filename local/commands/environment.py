@@ -5,7 +5,7 @@ from __future__ import annotations
 from local import addresses
 from local.commands.explained import explained
 from local.errors import PlatformError
-from local.settings import PlatformSettings
+from local.settings import PlatformSettings, pipeline_variables
 from local.supervisor.platform import Platform
 
 
@@ -13,7 +13,7 @@ def variables() -> dict[str, str]:
     """Addresses, keys and roles of the platform of this checkout.
 
     Raises:
-        typer.Exit: the platform was never started.
+        SystemExit: the platform was never started.
     """
     with explained():
         return addresses.for_library(Platform(PlatformSettings()))
@@ -25,3 +25,8 @@ def variables_if_started() -> dict[str, str]:
         return addresses.for_library(Platform(PlatformSettings()))
     except PlatformError:
         return {}
+
+
+def settings() -> dict[str, str]:
+    """The settings of the pipelines, from the environment, `pipelines.env` and `.env`. No addresses, no secrets."""
+    return pipeline_variables()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from boto3.exceptions import S3UploadFailedError
 from botocore.exceptions import BotoCoreError, ClientError
 
+from include.contracts.catalog import UnknownDatasetError, read_catalog
 from local.errors import PlatformError
 from local.services import bucket
 from local.settings import ingest_settings
@@ -44,16 +44,15 @@ def object_key(file: Path, dataset: str = "", name: str = "") -> str:
         name: its name in the bucket; the name of the file when empty.
 
     Raises:
-        PlatformError: there is no such dataset, or the name has a slash.
+        UnknownDatasetError: there is no such dataset.
+        PlatformError: the name has a slash, or begins with no dataset's name.
     """
     name, dataset = name or file.name, dataset or _dataset_of(file)
     for part in (dataset, name):
         if "/" in part or part in {".", ".."} or not part.isprintable():
             raise PlatformError(f"{part!r} cannot be part of an object's key", "use a name without slashes")
     if dataset not in (known := _datasets()):
-        nearest = get_close_matches(dataset, known, n=1)
-        meant = f"did you mean {nearest[0]}? " if nearest else ""
-        raise PlatformError(f"there is no dataset {dataset}", f"{meant}known: {', '.join(known) or 'none yet'}")
+        raise UnknownDatasetError.of(dataset, known)
     return f"{INCOMING}/{dataset}/{name}"
 
 
@@ -72,7 +71,7 @@ def upload(config: S3Config, file: Path, key: str, sent: Callable[[int], object]
     try:
         bucket.client(config).upload_file(str(file), ingest_settings().landing_bucket, key, Callback=sent)
     except (S3UploadFailedError, BotoCoreError, ClientError) as error:
-        raise PlatformError(f"{file.name} cannot be uploaded to {key} ({error})", "see `make status`") from error
+        raise PlatformError(f"{file.name} cannot be uploaded to {key} ({error})", "see `filegate status`") from error
 
 
 def keys(config: S3Config, name: str, prefix: str) -> Iterator[str]:
@@ -103,7 +102,7 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise PlatformError(f"the bucket {name} cannot be read ({error})", "see `make status`") from error
+        raise PlatformError(f"the bucket {name} cannot be read ({error})", "see `filegate status`") from error
 
 
 def _dataset_of(file: Path) -> str:
@@ -112,10 +111,10 @@ def _dataset_of(file: Path) -> str:
     if not fitting:
         raise PlatformError(
             f"the name {file.name} begins with no dataset's name",
-            f"add --dataset NAME (make: DATASET=NAME), one of: {', '.join(known) or 'none yet'}",
+            f"add --dataset NAME, one of: {', '.join(known) or 'none yet'}",
         )
     return max(fitting, key=len)
 
 
 def _datasets() -> list[str]:
-    return sorted(path.stem for path in ingest_settings().contracts_dir.glob("*.yaml"))
+    return sorted(read_catalog(ingest_settings().contracts_dir).names)

@@ -1,8 +1,9 @@
-"""`make schedules`: every DAG, its triggers, the states of its last runs, and the start of its next run."""
+"""`filegate schedules`: every DAG, its triggers, the states of its last runs, and the start of its next run."""
 
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from rich.text import Text
 from local.commands.runs import seconds_between
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from local.airflow_api import AirflowApi, Answer
 
 LAST_RUNS = 8
@@ -20,27 +23,64 @@ _SIGNS = {"success": ("ok", "green"), "failed": ("FAILED", "red"), "running": ("
 _LETTERS = {"success": ("+", "green"), "failed": ("x", "red"), "running": (">", "cyan"), "queued": (".", "dim")}
 
 
-def table(api: AirflowApi, now: datetime) -> Table:
-    """Make the table of all DAGs. Times are UTC.
+@dataclass(frozen=True)
+class Schedule:
+    """A DAG and its newest runs, the newest first, as Airflow's API has them. `starts` says what starts it."""
+
+    dag: Answer
+    starts: str
+    runs: list[Answer]
+
+    @property
+    def last(self) -> Answer | None:
+        """The newest run that has begun."""
+        return next((run for run in self.runs if run["start_date"]), None)
+
+    @property
+    def as_row(self) -> dict[str, Any]:
+        """The values of `--json`. Times are those of Airflow's API, in UTC; `took_seconds` of a run that has ended."""
+        last = self.last
+        return {
+            "dag": self.dag["dag_id"],
+            "starts": self.starts,
+            "paused": self.dag["is_paused"],
+            "last_state": last["state"] if last else None,
+            "last_started_at": last["start_date"] if last else None,
+            "took_seconds": seconds_between(last["start_date"], last["end_date"]) if last else None,
+            "last_states": [run["state"] for run in reversed(self.runs)],
+            "next_run_at": self.dag.get("next_dagrun_run_after"),
+        }
+
+
+def schedules(api: AirflowApi) -> list[Schedule]:
+    """Read every DAG and its newest runs.
 
     Args:
         api: a session.
+    """
+    return [Schedule(dag, trigger(dag, api), api.runs(dag["dag_id"], LAST_RUNS)) for dag in api.dags()]
+
+
+def table(found: Iterable[Schedule], now: datetime) -> Table:
+    """Make the table of DAGs. Times are UTC.
+
+    Args:
+        found: the DAGs.
         now: the time that ages and waiting times are relative to.
     """
     page = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     for heading in ("DAG", "STARTS", "LAST RUN", "AGO", "TOOK", f"LAST {LAST_RUNS}", "NEXT RUN"):
         page.add_column(heading, overflow="fold", justify="right" if heading in {"AGO", "TOOK"} else "left")
-    for dag in api.dags():
-        runs = api.runs(dag["dag_id"], LAST_RUNS)
-        last = next((run for run in runs if run["start_date"]), None)
+    for one in found:
+        dag, last = one.dag, one.last
         state, colour = _SIGNS.get(last["state"], (last["state"], "")) if last else ("never", "dim")
         page.add_row(
             dag["dag_id"],
-            trigger(dag, api),
+            one.starts,
             Text(state, style=colour),
             _ago(last["start_date"], now) if last else "",
             duration(seconds_between(last["start_date"], last["end_date"])) if last else "",
-            _history(runs),
+            _history(one.runs),
             next_run(dag, now),
         )
     return page

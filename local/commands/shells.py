@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from include.cli.output import did_you_mean, fail
+from include.cli.output import fail
+from include.errors.nearest import did_you_mean
 from local.commands.explained import explained
 from local.services.postgres import BINARIES
 from local.settings import PlatformSettings

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.reader import read_contract
@@ -52,6 +54,24 @@ class Filegate:
             command, env=self.environment, capture_output=True, text=True, check=False, timeout=120,
             stdin=subprocess.DEVNULL,
         )  # fmt: skip
+
+    def on_terminal(self, *arguments: object, columns: int = 80) -> list[str]:
+        """The lines that a terminal of this width shows, without colours. The command ends with 0."""
+        screen, stdout = os.openpty()
+        done = subprocess.Popen(
+            [sys.executable, "-m", "include.cli", *map(str, arguments)],
+            env=self.environment | {"COLUMNS": str(columns), "TERM": "xterm"}, stdin=subprocess.DEVNULL,
+            stdout=stdout, stderr=subprocess.PIPE,
+        )  # fmt: skip
+        os.close(stdout)
+        text = b""
+        with suppress(OSError):  # the end of a terminal whose program has ended
+            while more := os.read(screen, 65536):
+                text += more
+        os.close(screen)
+        error = done.communicate(timeout=120)[1]
+        assert done.returncode == 0, error
+        return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).splitlines()
 
     def json(self, *arguments: object, code: int = 0) -> Any:
         done = self(*arguments, "--json")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,7 +14,7 @@ import pytest
 from filegate_command import Filegate
 
 from include.contracts.catalog import Catalog
-from include.contracts.model import ErrorBudget, Status
+from include.contracts.model import ContractStatus, ErrorBudget
 from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.move_back import Requeued
 from include.ingestion.upkeep.requeue import Selection, requeue
@@ -58,7 +59,59 @@ def test_files_lists_the_newest_first_and_failed_ones_alone(
     assert [(row["id"], row["status"]) for row in found] == [(sent[1], "validation_failed"), (sent[0], "archived")]
     assert (found[1]["read"], found[1]["loaded"], found[1]["rejected"]) == (500, 498, 2)
     assert [row["id"] for row in filegate.json("files", "--dataset", dataset, "--failed")] == [sent[1]]
-    assert filegate("files", "--dataset", "nothing").stdout == "no files of nothing\n"
+
+
+def test_files_of_a_known_dataset_may_be_none(filegate: Filegate, pipeline: Pipeline) -> None:
+    """It has no contract in the folder of the command, as one whose contract was deleted; the ledger knows it."""
+    dataset = pipeline.contract.dataset
+    pipeline.send("good.csv", pipeline.sample("good.csv", 5).path.read_bytes())
+    assert len(filegate.json("files", "--dataset", dataset)) == 1
+    done = filegate("files", "--dataset", dataset, "--failed")
+    assert (done.returncode, done.stdout) == (0, f"no files of {dataset}\n")
+    done = filegate("reprocess", "--dataset", dataset)
+    assert (done.returncode, done.stdout) == (0, "nothing in quarantine matches; nothing was moved\n")
+    assert filegate.json("reprocess", "--dataset", dataset, "--dry-run") == []
+
+
+@pytest.mark.parametrize("command", [("files",), ("files", "--json"), ("reprocess",), ("reprocess", "--dry-run")])
+def test_unknown_dataset_ends_with_1_and_the_nearest(
+    filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int], command: tuple[str, ...]
+) -> None:
+    dataset = pipeline.contract.dataset
+    for mistyped, meant in (("inventroy", "inventory"), (f"{dataset}x", dataset)):
+        done = filegate(*command, "--dataset", mistyped)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr.startswith(f"error: there is no contract for, and the ledger has no file of, '{mistyped}'; ")
+        assert f"did you mean {meant}" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_tables_fit_a_terminal_of_80_columns(filegate: Filegate, pipeline: Pipeline) -> None:
+    dataset, name = pipeline.contract.dataset, "sales-of-the-shop-in-the-long-street_" * 5 + ".csv"
+    entry = pipeline.send(name, pipeline.sample("bad.csv", 50, bad=[Bad(BadKind.BAD_DATE, 20)]).path.read_bytes())
+    tables = {
+        ("files", "--dataset", dataset): "ID",
+        ("datasets",): "DATASET",
+        ("errors", entry["file_id"]): "SOURCE",
+        ("reprocess", "--dataset", dataset, "--dry-run"): "FILE ID",
+        ("generate", "--list-bad"): "KIND",
+    }
+    for arguments, heading in tables.items():
+        lines = filegate.on_terminal(*arguments)
+        begin = next(number for number, line in enumerate(lines) if line.startswith(heading))
+        table = lines[begin : lines.index("", begin) if "" in lines[begin:] else None]
+        assert len(table) > 2
+        assert max(map(len, table)) <= 80, arguments
+        assert not any("…" in line for line in table), "cut off"
+        if "files" in arguments:
+            cells = [line[start:end].strip() for start, end in spans(lines[begin]) for line in table[1:]]
+            assert f"incoming/{dataset}/{name}" in "".join(cells), "a long name is folded"
+
+
+def spans(heading: str) -> list[tuple[int, int | None]]:
+    """Begin and end of each column of a table, by the words of its heading."""
+    begins = [match.start() for match in re.finditer(r"(?<!\S)\S", heading)]
+    return list(zip(begins, [*begins[1:], None], strict=True))
 
 
 def test_files_is_plain_text_in_a_pipe(filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]) -> None:
@@ -116,6 +169,12 @@ def test_reprocess_moves_the_chosen_file_and_a_dry_run_moves_none(
     assert str(sent[1]) in listed.stdout
     assert pipeline.keys("incoming/") == []
 
+    listed = filegate.json("reprocess", "--file", sent[1], "--dry-run")
+    assert [(row["file_id"], row["error_code"]) for row in listed] == [(sent[1], "error-budget-exceeded")]
+    wrong = filegate("reprocess", "--file", sent[1], "--json")
+    assert (wrong.returncode, wrong.stderr) == (2, "error: --json is for --dry-run\n")
+    assert pipeline.keys("incoming/") == []
+
     refused = filegate("reprocess", "--file", sent[0])
     assert refused.returncode == 1
     assert f"not in quarantine: {sent[0]}" in refused.stderr
@@ -140,7 +199,7 @@ def test_datasets_counts_the_files_of_a_draft_that_wait_in_incoming(filegate: Fi
         pipeline.put(f"{at}.csv", b"id\n1\n")
     with pipeline.stores() as stores:
         run = AirflowRun("sweep_test", "run-1")
-        catalog = Catalog({}, (), {name: replace(pipeline.contract, status=Status.DRAFT)})
+        catalog = Catalog({}, (), {name: replace(pipeline.contract, status=ContractStatus.DRAFT)})
         sweep(lambda: catalog, stores, run, pipeline.settings)
     row = next(one for one in filegate.json("datasets") if one["dataset"] == name)
     assert (row["contract"], row["files"], row["waiting"], row["incoming"]) == ("1.0.0 draft", 0, 0, 2)
@@ -157,7 +216,7 @@ def test_warehouse_that_does_not_answer_is_one_line(filegate: Filegate) -> None:
 def test_reprocess_of_a_dataset_without_quarantined_files_moves_none_of_another(
     filegate: Filegate, pipeline: Pipeline, sent: tuple[int, int]
 ) -> None:
-    for arguments in (("--dataset", "sales_2"), ("--dataset", pipeline.contract.dataset, "--stage", "load")):
+    for arguments in (("--dataset", "inventory"), ("--dataset", pipeline.contract.dataset, "--stage", "load")):
         done = filegate("reprocess", *arguments)
         assert done.returncode == 0, done.stderr
         assert "nothing in quarantine matches" in done.stdout

@@ -102,6 +102,7 @@ def test_without_a_broker_the_command_fails_in_one_line(monkeypatch: pytest.Monk
     ("arguments", "message"),
     [
         (("replay-dlq", "--topic", "nonsense"), "There is no topic nonsense and no nonsense.dlq."),
+        (("replay-dlq", "--topic", "known-topci"), "Did you mean known-topic?"),
         (("produce", "--topic", "nonsense", "--rows", "5"), "no contract has the topic 'nonsense'"),
         (("produce", "--topic", "nonsense", "--file", "FILE"), "no contract has the topic 'nonsense'"),
         (("produce", "--topic", "nonsense", "--dataset", "nonsense", "--rows", "5"), "no contract for 'nonsense'"),
@@ -113,7 +114,8 @@ def test_without_a_broker_the_command_fails_in_one_line(monkeypatch: pytest.Monk
         (("produce", "--topic", "sales"), "give --topic, and one of --file and --rows"),
     ],
     ids=[
-        "replay of no topic", "rows to no topic", "file to no topic", "no dataset", "blanks in the name", "dots",
+        "replay of no topic", "replay of a mistyped topic",
+        "rows to no topic", "file to no topic", "no dataset", "blanks in the name", "dots",
         "long name", "no file", "a directory", "neither file nor rows",
     ],
 )  # fmt: skip
@@ -122,9 +124,11 @@ def test_wrong_arguments_are_one_line_and_create_no_topic(
 ) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("id\n1\n")
+    ensure_topic(broker.config, "known-topic", 1)
     before = broker.topics()
     result = CliRunner().invoke(app, [str(file) if one == "FILE" else one for one in arguments])
-    assert result.exit_code == 1
+    assert result.exit_code == (2 if message.startswith("give ") else 1)
+    assert result.output.startswith("error: ")
     assert message in result.output
     assert len(result.output.splitlines()) == 1
     assert broker.topics() == before

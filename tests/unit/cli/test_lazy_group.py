@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -20,9 +21,10 @@ HEAVY = (
 )  # fmt: skip
 
 
-def filegate(*arguments: str) -> subprocess.CompletedProcess[str]:
+def filegate(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "include.cli", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    environment = os.environ | variables
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 @pytest.mark.parametrize("command", commands(), ids=lambda command: command.name)
@@ -63,6 +65,37 @@ def test_wrong_option_is_refused_without_a_traceback() -> None:
     shown = filegate("files", "--limit", "none")
     assert shown.returncode == 2
     assert "Traceback" not in shown.stderr
+
+
+def completed(words: str) -> list[str]:
+    """What a shell offers for the last word, which is empty after a blank."""
+    state = {
+        "_FILEGATE_COMPLETE": "complete_bash",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    command = [sys.executable, "-m", "include.cli"]
+    shown = subprocess.run(command, env=os.environ | state, capture_output=True, text=True, check=False, timeout=60)
+    return shown.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        pytest.param("filegate sta", {"status"}, id="command"),
+        pytest.param("filegate contract d", {"describe", "diff", "draft"}, id="command of a group"),
+        pytest.param("filegate files --da", {"--dataset"}, id="option"),
+        pytest.param("filegate reprocess --stage l", {"load"}, id="value"),
+    ],
+)
+def test_shell_completes_commands_and_options(words: str, offered: set[str]) -> None:
+    assert set(completed(words)) == offered
+
+
+def test_completion_for_a_shell_can_be_printed() -> None:
+    shown = filegate("--show-completion", "bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
+    assert shown.returncode == 0
+    assert "complete -o default -F _filegate_completion filegate" in shown.stdout
 
 
 def test_every_command_is_in_the_reference() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from include.cli.output import did_you_mean
+from include.errors.nearest import did_you_mean
 
 pytestmark = pytest.mark.unit
 

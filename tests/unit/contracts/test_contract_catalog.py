@@ -119,7 +119,7 @@ def test_contract_is_found_by_the_name_of_its_dataset(tmp_path: Path) -> None:
     assert found.find("inventory") is found.drafts["inventory"]
     with pytest.raises(UnknownDatasetError, match=r"no contract for 'inventory'; datasets: sales$"):
         found.find("inventory", drafts=False)
-    with pytest.raises(UnknownDatasetError, match=r"no contract for 'slaes'; datasets: inventory, sales$"):
+    with pytest.raises(UnknownDatasetError, match=r"'slaes'; did you mean sales\? datasets: inventory, sales$"):
         found.find("slaes")
     with pytest.raises(ContractError, match=r"broken\.yaml"):
         found.find("broken")

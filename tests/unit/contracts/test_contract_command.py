@@ -1,5 +1,6 @@
 """The command `python -m include.contracts`."""
 
+import json
 import re
 from pathlib import Path
 
@@ -29,13 +30,25 @@ def test_check_names_the_problems_and_fails(tmp_path: Path) -> None:
     assert "sound   " in result.output
 
 
+def test_check_as_json_has_each_contract_and_each_problem(tmp_path: Path) -> None:
+    path = tmp_path / "sales.yaml"
+    path.write_text((CONTRACTS_DIR / "sales.yaml").read_text().replace("newestBy", "newestby"))
+    result = CliRunner().invoke(app, ["check", "--json", str(path), str(CONTRACTS_DIR / "inventory.yaml")])
+    assert result.exit_code == 1
+    broken, sound = json.loads(result.stdout)
+    assert (broken["path"], broken["sound"]) == (str(path), False)
+    problem = {"path": "customProperties[0].value.newestby", "what": "unknown key"}
+    assert problem.items() <= broken["problems"][0].items()
+    assert (sound["sound"], sound["dataset"], sound["status"], sound["problems"]) == (True, "inventory", "active", [])
+
+
 def test_describe_prints_markdown_or_lists_the_datasets() -> None:
     result = CliRunner().invoke(app, ["describe", "sales"])
     assert result.exit_code == 0
     assert result.output.startswith("# sales\n")
     missing = CliRunner().invoke(app, ["describe", "slaes"])
     assert missing.exit_code == 1
-    assert "datasets: commits, events, inventory, issues, sales" in missing.output
+    assert missing.output.startswith("error: there is no contract for 'slaes'; did you mean sales? datasets: commits, ")
 
 
 def test_check_of_an_empty_directory_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from include.contracts.catalog import UnknownDatasetError
 from local.commands.landing import existing_file, object_key
 from local.errors import PlatformError
 
@@ -57,9 +58,7 @@ def test_a_name_cannot_leave_its_folder(tmp_path: Path, dataset: str, name: str)
 
 @pytest.mark.usefixtures("contracts")
 def test_a_name_of_no_dataset_is_refused_with_the_choice(tmp_path: Path) -> None:
-    with pytest.raises(
-        PlatformError, match=r"add --dataset NAME \(make: DATASET=NAME\), one of: inventory, sales, sales_returns"
-    ):
+    with pytest.raises(PlatformError, match=r"add --dataset NAME, one of: inventory, sales, sales_returns"):
         object_key(made(tmp_path, "x.csv"))
 
 
@@ -71,11 +70,11 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("contracts")
 @pytest.mark.parametrize(
     ("dataset", "advice"),
-    [("sale", "did you mean sales"), ("nonsense", "known: inventory, sales, sales_returns")],
+    [("sale", "did you mean sales"), ("nonsense", "datasets: inventory, sales, sales_returns")],
     ids=["nearly right", "nothing like it"],
 )
 def test_unknown_dataset_is_refused_with_the_nearest_name(tmp_path: Path, dataset: str, advice: str) -> None:
-    with pytest.raises(PlatformError, match=f"there is no dataset {dataset}: {advice}"):
+    with pytest.raises(UnknownDatasetError, match=f"there is no contract for '{dataset}'; {advice}"):
         object_key(made(tmp_path, "x.csv"), dataset)
 
 

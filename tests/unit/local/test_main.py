@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from local import __main__ as commands
 from local import settings
 from local.__main__ import app
 from local.credentials import Credentials, load_or_make
 from local.settings import REPOSITORY, PlatformSettings
 from local.supervisor.platform import Platform
+from local.supervisor.status import ServiceStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,6 +47,41 @@ def test_status_and_up_name_lines_that_are_no_longer_settings(tmp_path: Path, mo
     assert run("status").stderr == line
     monkeypatch.setattr(Platform, "_wanted", lambda *_: [])
     assert run("up").stderr == line
+
+
+def test_status_as_json_before_the_first_start() -> None:
+    result = run("status", "--json")
+    assert result.exit_code == 3
+    assert json.loads(result.stdout) == {"services": [], "problems": []}
+    assert "make up" in result.stderr
+
+
+SERVICES = [
+    ServiceStatus(
+        "airflow-dag-processor", "RUNNING", 1234567, 360_000.5, 65535, "http://127.0.0.1:65535/a/long/path", ""
+    ),
+    ServiceStatus("postgres", "BACKOFF", None, None, 5433, "127.0.0.1:5433/warehouse", "not running"),
+]
+
+
+def test_status_as_json_has_services_and_problems(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Platform, "status", lambda _: SERVICES)
+    monkeypatch.setattr(commands, "_dag_problems", lambda *_: ["sales has a contract, and no DAG ingest_sales"])
+    result = run("status", "--json")
+    assert result.exit_code == 3
+    found = json.loads(result.stdout)
+    assert [(one["name"], one["healthy"], one["port"], one["complaint"]) for one in found["services"]] == [
+        ("airflow-dag-processor", True, 65535, ""), ("postgres", False, 5433, "not running")
+    ]  # fmt: skip
+    assert found["problems"] == ["sales has a contract, and no DAG ingest_sales"]
+    assert "sales has a contract" in result.stderr
+
+
+def test_table_of_services_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(width=80).print(commands._status_table(SERVICES, plain=True))
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "http://127.0.0.1:65535/a/long/path" in "".join(line[lines[0].index("ADDRESS") :].strip() for line in lines)
 
 
 def test_env_before_the_first_start() -> None:

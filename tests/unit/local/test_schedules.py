@@ -1,4 +1,4 @@
-"""The formatting of `make schedules` and of the table of a run."""
+"""The formatting of `filegate schedules` and of the table of a run."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from local.commands.runs import seconds_between, shown
-from local.commands.schedules import duration, every, names, next_run
+from local.commands.schedules import duration, every, names, next_run, schedules, table
 
 pytestmark = pytest.mark.unit
 
@@ -91,3 +92,50 @@ def test_return_value_is_formatted(value: object, text: str) -> None:
 def test_run_without_an_end_has_no_duration() -> None:
     assert seconds_between("2026-03-02T10:00:00Z", None) is None
     assert seconds_between("2026-03-02T10:00:00Z", "2026-03-02T10:00:01.5Z") == 1.5
+
+
+class Dags:
+    """Airflow's answers about three DAGs: the longest name of a dataset, one without runs, one on a schedule."""
+
+    def dags(self) -> list[dict[str, Any]]:
+        free: dict[str, Any] = {"is_paused": False, "next_dagrun_run_after": None}
+        return [
+            {"dag_id": f"ingest_{'a_long_name_' * 5}x", "timetable_summary": "@continuous", **free},
+            {"dag_id": "transform_warehouse", "timetable_summary": "Asset", **free},
+            {
+                "dag_id": "check_quality",
+                "timetable_summary": "0:15:00",
+                "is_paused": False,
+                "next_dagrun_run_after": "2026-03-02T10:05:00Z",
+            },
+        ]
+
+    def runs(self, dag_id: str, most: int) -> list[dict[str, Any]]:
+        if dag_id == "transform_warehouse":
+            return []
+        run = {"start_date": "2026-03-02T09:00:00Z", "end_date": "2026-03-02T09:00:30Z"}
+        return [run | {"state": state} for state in ("failed", *["success"] * (most - 1))]
+
+    def expression(self, dag_id: str) -> Any:
+        uris = ("raw.commits", "raw.transactions_of_all_the_shops", "raw.issues", "raw.events", "raw.sales")
+        return {"any": [{"asset": {"name": name}} for name in uris]}
+
+
+def test_table_of_schedules_fits_80_columns_and_cuts_no_name(capsys: pytest.CaptureFixture[str]) -> None:
+    Console(width=80).print(table(schedules(Dags()), NOW))  # type: ignore[arg-type]
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    width = lines[0].index("STARTS")
+    assert f"ingest_{'a_long_name_' * 5}x" in "".join(line[:width].strip() for line in lines[1:])
+    assert not any("…" in line for line in lines)
+
+
+def test_rows_of_schedules_have_whole_values() -> None:
+    long, asset, timed = (one.as_row for one in schedules(Dags()))  # type: ignore[arg-type]
+    assert (long["starts"], long["last_state"], long["took_seconds"]) == (
+        "always: waits for files or messages", "failed", 30.0
+    )  # fmt: skip
+    assert long["last_states"] == ["success"] * 7 + ["failed"]
+    assert (asset["last_state"], asset["last_started_at"], asset["last_states"]) == (None, None, [])
+    assert asset["starts"] == "event of raw.commits | raw.transactions_of_all_the_shops | raw.issues and 2 more"
+    assert (timed["starts"], timed["next_run_at"], timed["paused"]) == ("every 15 min", "2026-03-02T10:05:00Z", False)

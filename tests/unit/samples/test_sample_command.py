@@ -1,5 +1,6 @@
 """The command `filegate generate`."""
 
+import json
 import os
 from pathlib import Path
 
@@ -49,6 +50,26 @@ def test_list_names_every_kind() -> None:
     assert set(DESCRIPTIONS) == set(BadKind)
     for kind in BadKind:
         assert kind in result.stdout
+
+
+def test_list_of_kinds_is_there_as_json() -> None:
+    result = CliRunner().invoke(app, ["--list-bad", "--json"])
+    assert result.exit_code == 0
+    found = {row["kind"]: row for row in json.loads(result.stdout)}
+    assert set(found) == set(BadKind)
+    assert found["bom"] == {"kind": "bom", "of": "file", "what_it_does": DESCRIPTIONS[BadKind.BOM]}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        pytest.param([], "give a DATASET, or --list-bad", id="nothing"),
+        pytest.param(["sales", "--json"], "--json is for --list-bad", id="json of a sample"),
+    ],
+)
+def test_wrong_usage_ends_with_2(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, result.output) == (2, f"error: {message}\n")
 
 
 def test_command_names_the_path_that_it_cannot_write(tmp_path: Path) -> None:
