@@ -145,7 +145,7 @@ def _workbook(draw: Callable[..., Any], contract: Contract, lines: list[list[str
     name = draw(st.sampled_from([wanted, wanted, wanted.upper(), "Other"]))
     sheets = {name: lines}
     if draw(st.booleans()):
-        for other in draw(st.lists(st.sampled_from([*SHEETS, "Notes", "Sheet1"]), max_size=2, unique=True)):
+        for other in draw(st.lists(st.sampled_from([*SHEETS, "Notes"]), min_size=1, max_size=2, unique=True)):
             if other.casefold() != name.casefold():
                 sheets[other] = draw(st.sampled_from([lines, lines[:2], [["x"]], []]))
     names = draw(st.permutations(list(sheets)))

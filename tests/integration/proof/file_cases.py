@@ -109,7 +109,7 @@ def _bodies(draw: st.DrawFn, contract: Contract, few: dict[str, list[str]]) -> b
     for column in contract.source_columns:
         if column.name in header and column.source_names and draw(st.booleans()):
             header[column.name] = draw(st.sampled_from(column.source_names))
-    writer = draw(st.sampled_from([_csv, _csv, json_document, ndjson, parquet, columns, avro, xlsx]))
+    writer = draw(st.sampled_from([_csv, _csv, json_document, ndjson, parquet, columns, avro, xlsx, xlsx]))
     body = writer(draw, contract, header, found) or parquet(draw, contract, header, found)
     return _fault(draw, body) if draw(st.integers(0, 19)) == 0 else body
 
