@@ -2,8 +2,8 @@
 
 **Purpose**: process files again after the cause of their failure is fixed (for example a corrected contract).
 
-**Trigger**: manually, with the parameters dataset, stage and a pattern for the file name. An empty parameter selects
-everything.
+**Trigger**: manually, with the parameters dataset, stage and a pattern for the file name. The dataset must be chosen:
+`all` selects the files of every dataset. An empty stage selects every stage.
 
 **Reads**: `ops.file_ingestion_log`, `failed/`. **Writes**: `incoming/`; `ingest_<dataset>` then loads the files.
 
@@ -16,11 +16,12 @@ history stays in `ops.file_event`.
 
 from airflow.sdk import Param, dag
 
+from include.contracts.reserved import EVERY, UNKNOWN
 from include.orchestration.catalog import sound_contracts
 from include.orchestration.defaults import START, default_args
 from include.orchestration.file_moves import requeue_files
 
-DATASETS = [None, *(contract.dataset for contract in sound_contracts()), "unknown"]
+DATASETS = [*(contract.dataset for contract in sound_contracts()), UNKNOWN, EVERY]
 STAGES = [None, "validate", "process", "load"]
 
 
@@ -33,7 +34,8 @@ STAGES = [None, "validate", "process", "load"]
     doc_md=__doc__,
     tags=["ingestion", "repair"],
     params={
-        "dataset": Param(None, type=["null", "string"], enum=DATASETS, description="Empty: every dataset"),
+        # No value is chosen beforehand, and null is not valid: Airflow refuses a run without a dataset.
+        "dataset": Param(None, type="string", enum=DATASETS, description=f"{EVERY}: every dataset"),
         "stage": Param(None, type=["null", "string"], enum=STAGES, description="Empty: every stage"),
         "name": Param(
             "*", type="string", maxLength=1024, description="Pattern of the file name, for example sales_*.csv"
@@ -42,7 +44,7 @@ STAGES = [None, "validate", "process", "load"]
 )
 def reprocess_failed() -> None:
     """Move files from failed/ back to incoming/."""
-    requeue_files("{{ params.dataset or '' }}", "{{ params.stage or '' }}", "{{ params.name }}")
+    requeue_files("{{ params.dataset }}", "{{ params.stage or '' }}", "{{ params.name }}")
 
 
 reprocess_failed()

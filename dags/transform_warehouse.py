@@ -19,7 +19,7 @@ the warehouse did not respond through all retries, or that an open transaction l
 Models that depend on the failed model are not built and keep their last state.
 
 **How to rerun**: fix the data at its source and drop the file again, or fix the model; then trigger this DAG. After a
-change of a staging model run `make dbt ARGS="build --full-refresh"`, otherwise rows that are already staged keep the
+change of a staging model run `filegate dbt build --full-refresh`, otherwise rows that are already staged keep the
 old definition.
 """
 

@@ -1,4 +1,4 @@
-"""The commands behind `make compose-check` and `make env-file`, and the commands that containers run."""
+"""The commands `filegate dev compose-check` and `filegate dev env-file`, and the commands that containers run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from local.errors import PlatformError
 from local.settings import ENV_FILE, PIPELINES_FILE
 
 if TYPE_CHECKING:
-    from deploy.checks import Result
+    from deploy.checks import ComposeCheck
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False, help=__doc__)
 
@@ -78,7 +78,7 @@ def initialise() -> None:
         _fail(error)
 
 
-def _print(results: list[Result]) -> None:
+def _print(results: list[ComposeCheck]) -> None:
     """Print a table in a terminal; in a pipe one tab-separated line for each problem or passed check."""
     if not sys.stdout.isatty():
         for result in results:

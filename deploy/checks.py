@@ -27,24 +27,24 @@ CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
     setting_checks.no_secret_is_written,
     setting_checks.owner_password_is_not_shared,
     setting_checks.connections_are_provided,
-    setting_checks.env_files_hold_no_password,
+    setting_checks.settings_come_from_one_file,
     setting_checks.embedded_names_are_the_same,
     setting_checks.defaults_are_the_same,
 )
 
 
 @dataclass(frozen=True)
-class Result:
+class ComposeCheck:
     """The result of one check. It passed if there are no problems."""
 
     name: str
     problems: tuple[str, ...]
 
 
-def run_checks(file: ComposeFile) -> list[Result]:
+def run_checks(file: ComposeFile) -> list[ComposeCheck]:
     """Run every check, also after one has found problems.
 
     Args:
         file: the Compose file.
     """
-    return [Result(check.__name__.replace("_", " "), tuple(check(file))) for check in CHECKS]
+    return [ComposeCheck(check.__name__.replace("_", " "), tuple(check(file))) for check in CHECKS]

@@ -67,7 +67,7 @@ SECRETS: dict[str, Callable[[], str]] = {
 }
 
 _HEAD = """\
-# Settings of this machine's deployment, made by `make env-file`. Not for the repository.
+# Settings of this machine's deployment, made by `filegate dev env-file`. Not for the repository.
 # Losing this file means losing the access to the data in the volumes: keep a copy where secrets are kept.
 """
 _CHOICES = """

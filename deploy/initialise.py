@@ -52,7 +52,7 @@ def write_password_file(path: Path, user: str, password: str) -> None:
 
 def _needed(environment: Mapping[str, str], name: str) -> str:
     if not (value := environment.get(name)):
-        raise PlatformError(f"{name} is missing", "set it in .env; `make env-file` writes a complete one")
+        raise PlatformError(f"{name} is missing", "set it in .env; `filegate dev env-file` writes a complete one")
     return value
 
 

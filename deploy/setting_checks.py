@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from deploy.compose_file import ComposeFile
 
 WORKER = "airflow-worker"
+_WRITER = "filegate dev env-file"
 _SECRET_NAME = re.compile(r"(PASSWORD|PASS|SECRET|SECRET_KEY|_KEY|TOKEN)$|PASSWORD(?!S?_(FILE|COMPLEXITY))|AUTH$")
 _NOT_SECRET = re.compile(r"(_FILE|_URL|_ID)$")
 _PASSWORD_IN_URL = re.compile(r"://[^/@\s]*:([^/@\s]+)@")
@@ -48,7 +49,7 @@ _OTHER_LOGINS = {
 
 
 def variables_have_values(file: ComposeFile) -> list[str]:
-    """Every variable has a default or is required with a message; `make env-file` writes every required secret."""
+    """Every variable has a default or is required with a message; `dev env-file` writes every required secret."""
     problems, required = [], set()
     for path, text in file.texts():
         try:
@@ -65,8 +66,8 @@ def variables_have_values(file: ComposeFile) -> list[str]:
                 problems.append(f"{path}: the secret {variable.name} is not required with :?")
             elif not variable.operator.endswith(("-", "+")):
                 problems.append(f"{path}: {variable.name} has neither a default nor is it required with :?")
-    problems += [f"{name} is required, and make env-file does not write it" for name in sorted(required - set(SECRETS))]
-    problems += [f"make env-file writes {name}, and no service uses it" for name in sorted(set(SECRETS) - required)]
+    problems += [f"{name} is required, and {_WRITER} does not write it" for name in sorted(required - set(SECRETS))]
+    problems += [f"{_WRITER} writes {name}, and no service uses it" for name in sorted(set(SECRETS) - required)]
     return problems
 
 
@@ -99,10 +100,18 @@ def owner_password_is_not_shared(file: ComposeFile) -> list[str]:
     ]
 
 
-def env_files_hold_no_password(file: ComposeFile) -> list[str]:
-    """Only Airflow's services read a file of variables, the optional one of the pipelines, never `.env`."""
-    problems = [f"{service} does not read {PIPELINES_FILE}" for service in file.airflow if not file.env_files(service)]
+def settings_come_from_one_file(file: ComposeFile) -> list[str]:
+    """The services with AIRFLOW_HOME, and no others, read a file of variables: the optional `pipelines.env`."""
+    in_file = set(names_in_pipelines_file())
+    problems = []
     for service in file.services:
+        if "AIRFLOW_HOME" in file.environment(service):
+            if not file.env_files(service):
+                problems.append(f"{service} does not read {PIPELINES_FILE}")
+            problems += [
+                f"{service} sets {name}, so its line in {PIPELINES_FILE} has no effect"
+                for name in sorted(in_file & file.environment(service).keys())
+            ]
         for path, required in file.env_files(service):
             if path != PIPELINES_FILE:
                 problems.append(f"{service} reads {path}: it may read only {PIPELINES_FILE}, which holds no password")
@@ -143,8 +152,6 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
     problems += [f"{WORKER} has {name}, which the embedded Airflow lacks" for name in sorted(extra)]
     missing = set(pipelines) - _OTHER_LOGINS - set(environment) - set(names_in_pipelines_file())
     problems += [f"{WORKER} does not get the setting {name}" for name in sorted(missing)]
-    both = set(names_in_pipelines_file()) & set(environment)
-    problems += [f"{WORKER} sets {name}, so its line in {PIPELINES_FILE} has no effect" for name in sorted(both)]
     unknown = {name for name in environment if name.startswith(OF_PIPELINES)} - set(pipelines)
     problems += [f"{WORKER} has {name}, which is no setting" for name in sorted(unknown)]
     elsewhere = {variable.name for _, text in file.texts() for variable in variables(text)}
@@ -178,7 +185,7 @@ def defaults_are_the_same(file: ComposeFile) -> list[str]:
                 used[variable.name].add(variable.argument)
     for name, value in re.findall(r"^#([A-Z0-9_]+)=(\S*)", env_text(), flags=re.MULTILINE):
         if value not in used[name]:
-            problems.add(f"make env-file writes {name}={value!r}, and the default in the file is {sorted(used[name])}")
+            problems.add(f"{_WRITER} writes {name}={value!r}, and the default in the file is {sorted(used[name])}")
     return sorted(problems)
 
 

@@ -5,6 +5,7 @@ What belongs here: the texts of errors for users, for every command of the proje
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FAILED = 1
 INTERRUPTED = 130
 _CHECKOUT = Path(__file__).parents[1]
+_SECRET = re.compile("PASSWORD|SECRET|TOKEN|KEY")
 
 
 @contextmanager
@@ -99,13 +101,14 @@ def _of_pipeline(error: PipelineError) -> list[str]:
 def _refused_setting(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = _prefix(error.title) + "_".join(map(str, first["loc"])).upper()
-    problem = f"{name}={first['input']}: {first['msg']}" if first["loc"] else first["msg"]
+    shown = "***" if _SECRET.search(name) else first["input"]
+    problem = f"{name}={shown}: {first['msg']}" if first["loc"] else first["msg"]
     return f"a setting cannot be used: {problem}: correct it in the environment or in .env"
 
 
 def _prefix(title: str) -> str:
     """What the variables of a model begin with, by its title, as pydantic's error has it."""
-    from include.settings import Settings
+    from include.settings_base import Settings
 
     if title.endswith("Config"):  # made of settings: the port of WarehouseConfig is WAREHOUSE_PORT
         return f"{title.removesuffix('Config').upper()}_"

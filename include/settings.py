@@ -11,15 +11,21 @@ import os
 from functools import lru_cache
 from pathlib import Path
 from tempfile import gettempdir
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-if TYPE_CHECKING:
-    from pydantic.fields import FieldInfo
+from include.settings_base import Settings, constant
 
-CONTRACTS_DIR = Path(__file__).parents[1] / "contracts"
+_REPOSITORY = Path(__file__).resolve().parents[1]
+CONTRACTS_DIR = _REPOSITORY / "contracts"
+DBT_PROJECT = _REPOSITORY / "dbt"
+
+
+def dbt_manifest() -> Path:
+    """Return the path of the dbt manifest: DBT_MANIFEST, relative to the checkout, or dbt/target/manifest.json."""
+    return _REPOSITORY / (os.environ.get("DBT_MANIFEST") or DBT_PROJECT / "target" / "manifest.json")
 
 
 class S3Config(BaseModel):
@@ -57,42 +63,8 @@ class KafkaConfig(BaseModel):
     options: dict[str, str | int | float | bool] = Field(default_factory=dict, repr=False)  # one may be a password
 
 
-def constant(value: Any, **limits: Any) -> Any:
-    """A field without a variable, because no user needs to change it. Code may pass another value as an argument."""
-    return Field(value, json_schema_extra={"constant": True}, **limits)
-
-
-def is_constant(field: FieldInfo) -> bool:
-    """Whether a field was declared by `constant`."""
-    return isinstance(field.json_schema_extra, dict) and "constant" in field.json_schema_extra
-
-
-class Settings(BaseSettings):
-    """The base of the models. Constants are not read from the environment."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Arguments come first, then the environment."""
-        return init_settings, _Environment(settings_cls), dotenv_settings, file_secret_settings
-
-
-class _Environment(EnvSettingsSource):
-    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
-        """The variable of a field; nothing for a constant."""
-        return (None, field_name, False) if is_constant(field) else super().get_field_value(field, field_name)
-
-
 class StoreSettings(Settings):
-    """Addresses and keys of the stores, for commands outside Airflow: `make env SERVICES=1 OWNER=1` prints them.
+    """Addresses and keys of the stores, for commands outside Airflow: `filegate env --services --owner` prints them.
 
     Inside Airflow the connections `landing_s3` and `warehouse_pg` hold the same values.
     """
@@ -236,6 +208,15 @@ class TrainingSettings(Settings):
     folds: int = constant(5, ge=2, description="of the cross-validation")
     test_share: float = constant(0.2, gt=0, lt=1, description="of the commits, held back for the test")
     seed: int = constant(42, ge=0)
+
+
+class MlflowLogin(Settings):
+    """The login at MLflow, which MLflow's own client reads. Each name is read from MLFLOW_TRACKING_<NAME>."""
+
+    model_config = SettingsConfigDict(title="Login at MLflow", env_prefix="MLFLOW_TRACKING_")
+
+    username: str = Field("", description="`training` for DAGs, `reader` for the ML service; set by `up`")
+    password: SecretStr = Field(SecretStr(""), description="password of that account, made at the first start")
 
 
 class QualitySettings(Settings):

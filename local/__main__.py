@@ -1,4 +1,4 @@
-"""The commands behind `make demo`, `up`, `down`, `status`, `env`, `drop`, `schedules`, `clean` and the runs of DAGs."""
+"""The commands of the embedded platform, for `filegate`: up, down, status, env, drop, schedules, runs of DAGs."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def env(
     aws: Annotated[bool, typer.Option("--aws", help="also AWS_*, which replace your own credentials")] = False,
     services: Annotated[bool, typer.Option("--services", help="also the keys and roles of the services")] = False,
 ) -> None:
-    """Print addresses and logins as `export NAME=value`, for: eval "$(make env)"."""
+    """Print addresses and logins as `export NAME=value`, for: eval "$(filegate env)"."""
     with explained():
         platform = Platform(PlatformSettings())
         for name, value in addresses.for_users(platform, owner=owner, aws=aws, services=services).items():
@@ -164,7 +164,7 @@ def demo() -> None:
         with _airflow(platform) as api, connect(platform.warehouse_config("transform")) as connection:
             demo_models.run(platform, api, connection, console)
         page = write(platform.settings.layout.report, platform.warehouse_config("reader"))
-        typer.echo(f"\nThe dashboards as one page, for any browser (again: make report):\n  {page.path}")
+        typer.echo(f"\nThe dashboards as one page, for any browser (again: filegate report):\n  {page.path}")
         typer.echo("\nThe platform stays up. See the runs in Airflow, and query the warehouse:")
         _print_addresses(platform)
 
@@ -237,7 +237,7 @@ def rotate_secrets() -> None:
     with explained():
         with Report(output_console()) as report:
             started = rotate(Platform(PlatformSettings()), report)
-        typer.echo("Every secret is new; the old ones are refused. See them with `make env`.")
+        typer.echo("Every secret is new; the old ones are refused. See them with `filegate env`.")
         typer.echo(f"Restarted: {', '.join(started)}." if started else "The platform was down and stays down.")
 
 
@@ -290,7 +290,7 @@ def _parameters(text: str) -> dict[str, object]:
 def _print_addresses(platform: Platform) -> None:
     settings = platform.settings
     at = {service.name: service.address for service in platform.services()}
-    typer.echo(f"  Airflow    {at[airflow.API_SERVER]}  (user and password: make env)")
+    typer.echo(f"  Airflow    {at[airflow.API_SERVER]}  (user and password: filegate env)")
     typer.echo(f"  Bucket     {at[S3]}  (s3://{ingest_settings().landing_bucket}/{landing.INCOMING}/<dataset>/)")
     typer.echo(f"  Warehouse  {at[POSTGRES]}")
     typer.echo(f"  Kafka      {at[KAFKA]}")

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def for_users(platform: Platform, *, owner: bool = False, aws: bool = False, services: bool = False) -> dict[str, str]:
-    """Return the variables that `make env` exports: addresses, the reader's login, Airflow's login.
+    """Return the variables that `filegate env` exports: addresses, the reader's login, Airflow's login.
 
     Args:
         platform: the platform to reach.

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
-_REMEDY = "look at `make status`, and start the platform with `make up`"
+_REMEDY = "look at `filegate status`, and start the platform with `make up`"
 _PAGE = 100  # the largest page that Airflow returns
 ENDED = {"success", "failed", "skipped", "upstream_failed", "removed"}
 
@@ -120,7 +120,7 @@ class AirflowApi:
         except httpx.HTTPError as error:
             raise PlatformError(f"Airflow does not answer at {self._address} ({error})", _REMEDY) from error
         if answer.status_code == httpx.codes.NOT_FOUND:
-            raise _MissingError(f"Airflow does not know {path.partition('?')[0]}", "look at `make schedules`")
+            raise _MissingError(f"Airflow does not know {path.partition('?')[0]}", "look at `filegate schedules`")
         if answer.is_error:
             raise PlatformError(
                 f"Airflow refuses {path.partition('?')[0]}: {answer.status_code} {answer.text[:300]}", _REMEDY

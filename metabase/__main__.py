@@ -13,16 +13,19 @@ from rich.table import Table
 from rich.text import Text
 
 from include.errors import PipelineError, in_stage
+from include.settings import StoreSettings
 from metabase import report as page
 from metabase.client import MetabaseClient
 from metabase.dashboards import read_dashboards
 from metabase.provisioner import Action
 from metabase.provisioner import provision as provision_metabase
 from metabase.questions import problem_of, read_questions
-from metabase.settings import MetabaseSettings, ReaderSettings
+from metabase.settings import MetabaseSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+_STATEMENT_SECONDS = 120  # of one question of the report
 
 app = typer.Typer(
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True, help=__doc__
@@ -56,7 +59,8 @@ def report(
 ) -> None:
     """Run every question and write the answers as one HTML page with charts, for any browser."""
     with _explained():
-        written = page.write(out, ReaderSettings().warehouse())
+        reader = StoreSettings().warehouse("reader")
+        written = page.write(out, reader.model_copy(update={"statement_timeout": _STATEMENT_SECONDS}))
     console = Console(highlight=False, soft_wrap=True, stderr=True)
     for names, what in (
         (written.failed, "failed; the page shows the errors"),

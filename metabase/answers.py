@@ -80,7 +80,10 @@ def _note(error: psycopg.Error, config: WarehouseConfig) -> str:
     message = (error.diag.message_primary or str(error)).split("\n", maxsplit=1)[0]
     match error:
         case pg.UndefinedTable() | pg.InvalidSchemaName() | pg.UndefinedColumn():
-            return f"Not built yet: {message}. Run make dbt, or wait: dbt builds it after the next load."
+            return (
+                f"Not built yet: {message}. Type `filegate run transform_warehouse`, or wait: dbt builds it after the "
+                "next load."
+            )
         case pg.QueryCanceled():
             return f"No answer within {config.statement_timeout} seconds: {message}."
         case _:

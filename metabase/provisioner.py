@@ -35,7 +35,7 @@ class Action(StrEnum):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Provisioned:
     """What was done to one object in Metabase. `reasons` are the paths of values that differed."""
 
     kind: str
@@ -51,7 +51,7 @@ def provision(
     dashboards: Sequence[Dashboard],
     *,
     renew_password: bool = False,
-) -> list[Outcome]:
+) -> list[Provisioned]:
     """Create or correct the connection, the collection, every question and every dashboard; write only differences.
 
     Args:
@@ -65,7 +65,7 @@ def provision(
         RetryableError: all attempts of a request failed.
         PermanentError: Metabase refuses a request, has a name twice, or has other values than it was sent.
     """
-    admin = Outcome("admin", settings.admin_email, Action.CREATED if client.start_session() else Action.UNCHANGED)
+    admin = Provisioned("admin", settings.admin_email, Action.CREATED if client.start_session() else Action.UNCHANGED)
     work = _Work(client)
     database_id = work.database(bodies.database(settings), renew_password=renew_password)
     collection_id = work.collection(bodies.collection(settings))
@@ -101,7 +101,7 @@ class _Work:
 
     def __init__(self, client: MetabaseClient) -> None:
         self._client = client
-        self.outcomes: list[Outcome] = []
+        self.outcomes: list[Provisioned] = []
 
     def database(self, wanted: Body, *, renew_password: bool) -> int:
         def find() -> Body | None:
@@ -184,7 +184,7 @@ class _Work:
     def _note(self, kind: str, name: str, reasons: Iterable[str], *, made: bool) -> None:
         reasons = tuple(reasons)
         action = Action.CREATED if made else Action.CHANGED if reasons else Action.UNCHANGED
-        self.outcomes.append(Outcome(kind, name, action, () if made else reasons))
+        self.outcomes.append(Provisioned(kind, name, action, () if made else reasons))
         log.info("%s %s: %s", kind, name, action)
 
 

@@ -1,67 +1,41 @@
-"""Settings of Metabase's provisioner and of the report, read once from the environment and frozen.
+"""Settings of Metabase's provisioner, read once from the environment and frozen.
 
-What belongs here: addresses, the admin, the reader's connection, timeouts and retries. What does not: what is shown.
+What belongs here: addresses, the admin, timeouts and retries. What does not: what is shown, and the connection of the
+report, which is that of the role `reader` in `include.settings`.
 """
 
 from __future__ import annotations
 
 from pydantic import Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from include.settings import WarehouseConfig
+from include.settings_base import Settings, constant
 
 
-class MetabaseSettings(BaseSettings):
-    """Address, admin and contents of Metabase. Each name is read from METABASE_<NAME>.
+class MetabaseSettings(Settings):
+    """Metabase, its admin, and its connection to the warehouse. Each name is read from METABASE_<NAME>."""
 
-    The `warehouse_*` names are the connection of Metabase itself to the warehouse, as the role `reader`.
-    """
+    model_config = SettingsConfigDict(title="Metabase", env_prefix="METABASE_", env_ignore_empty=True)
 
-    model_config = SettingsConfigDict(env_prefix="METABASE_", env_ignore_empty=True, frozen=True, extra="ignore")
-
-    url: str = "http://127.0.0.1:3000"
-    admin_email: str = Field("admin@filegate.example", description="of the first admin, created if there is no user")
-    admin_password: SecretStr = SecretStr("")
-    site_name: str = "FileGate"
+    url: str = Field("http://127.0.0.1:3000", description="its address")
+    admin_email: str = Field("admin@filegate.example", description="the first admin, created if there is no user")
+    admin_password: SecretStr = Field(SecretStr(""), description="password of the admin")
+    site_name: str = Field("FileGate", description="name of the site, set when the first admin is created")
     collection: str = Field("FileGate", description="holds all questions and dashboards of this project")
 
-    warehouse_name: str = Field("FileGate warehouse", description="the connection's name in Metabase")
-    warehouse_host: str = "127.0.0.1"
-    warehouse_port: int = Field(5433, ge=1, le=65535)
-    warehouse_database: str = "warehouse"
-    warehouse_user: str = "reader"
-    warehouse_password: SecretStr = SecretStr("")
-    warehouse_ssl: bool = False
+    warehouse_name: str = Field("FileGate warehouse", description="name of the connection in Metabase")
+    warehouse_host: str = Field("127.0.0.1", description="host of the warehouse, as Metabase itself reaches it")
+    warehouse_port: int = Field(5433, ge=1, le=65535, description="its port")
+    warehouse_database: str = Field("warehouse", description="its database")
+    warehouse_user: str = Field("reader", description="a role that may only read")
+    warehouse_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    warehouse_ssl: bool = Field(default=False, description="whether Metabase connects with TLS")
 
-    start_seconds: float = Field(300.0, gt=0, description="limit of Metabase's start")
-    poll_seconds: float = Field(2.0, ge=0, description="pause between two checks whether it has started")
-    connect_timeout_seconds: float = Field(5.0, gt=0)
-    read_timeout_seconds: float = Field(60.0, gt=0, description="Metabase tests a connection before it saves it")
-    attempts: int = Field(5, ge=1, description="tries of one request")
-    backoff_seconds: float = Field(
-        0.5, ge=0, description="longest first pause; each next one is twice as long, with jitter"
-    )
-    backoff_max_seconds: float = Field(15.0, ge=0)
+    start_seconds: float = Field(300.0, gt=0, description="longest wait for Metabase's start")
 
-
-class ReaderSettings(BaseSettings):
-    """The warehouse as `reader`, under the names that `make env` prints."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
-
-    warehouse_host: str = "127.0.0.1"
-    warehouse_port: int = 5433
-    warehouse_database: str = "warehouse"
-    warehouse_reader_user: str = "reader"
-    warehouse_reader_password: SecretStr = SecretStr("")
-
-    def warehouse(self) -> WarehouseConfig:
-        """Return the connection of the report, with a statement timeout of 120 seconds."""
-        return WarehouseConfig(
-            host=self.warehouse_host,
-            port=self.warehouse_port,
-            database=self.warehouse_database,
-            user=self.warehouse_reader_user,
-            password=self.warehouse_reader_password,
-            statement_timeout=120,
-        )
+    poll_seconds: float = constant(2.0, ge=0, description="pause between two checks whether it has started")
+    connect_timeout_seconds: float = constant(5.0, gt=0)
+    read_timeout_seconds: float = constant(60.0, gt=0, description="Metabase tests a connection before it saves it")
+    attempts: int = constant(5, ge=1, description="tries of one request")
+    backoff_seconds: float = constant(0.5, ge=0, description="longest first pause; it doubles, with jitter")
+    backoff_max_seconds: float = constant(15.0, ge=0)

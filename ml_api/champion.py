@@ -15,6 +15,7 @@ from math import ceil
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from include.ml.model_file import CHAMPION, MODEL
 from ml_api.commit_models import Commit
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from ml_api.models import ModelHealth
 
 _Found = TypeVar("_Found")
-
-MODEL, ALIAS = "commit-classifier", "champion"
 
 _LOG = logging.getLogger(__name__)
 _RETRY_SECONDS = 5.0  # at most, until MLflow is asked again while no model is loaded
@@ -75,7 +74,7 @@ class UnfitModelError(ModelUnavailableError):
     def __init__(self, version: str, reason: str) -> None:
         super().__init__(
             f"version {version} of {MODEL} does not fit this service ({reason}): train another (DAG"
-            f" train_commit_model), or set its alias {ALIAS} to a version that works"
+            f" train_commit_model), or set its alias {CHAMPION} to a version that works"
         )
         self.version, self.reason = version, reason
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter, HTTPException
 
-from ml_api.champion import MODEL, ModelUnavailableError
+from include.ml.model_file import MODEL
+from ml_api.champion import ModelUnavailableError
 from ml_api.commit_models import (  # noqa: TC001 - FastAPI reads the annotations
     BatchClassifications,
     Classification,

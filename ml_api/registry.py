@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from include.ml import model_file
-from ml_api.champion import ALIAS, MODEL, Champion, ModelUnavailableError, UnfitModelError, Version
+from include.ml.model_file import CHAMPION, MODEL
+from ml_api.champion import Champion, ModelUnavailableError, UnfitModelError, Version
 
 # Environment of the process: MLflow reads it for every request. The defaults are a timeout of 2 minutes and 7 retries.
 CLIENT_ENVIRONMENT = {
@@ -53,7 +54,7 @@ class MlflowRegistry:
         from mlflow.exceptions import MlflowException
 
         try:
-            found = MlflowClient(self._uri, self._uri).get_model_version_by_alias(MODEL, ALIAS)
+            found = MlflowClient(self._uri, self._uri).get_model_version_by_alias(MODEL, CHAMPION)
         except (MlflowException, OSError) as error:
             raise self._no_version(error) from error
         signature = found.tags.get(model_file.SIGNATURE_TAG, "")
@@ -107,7 +108,7 @@ class MlflowRegistry:
             _status(error) == 403 and not self._is_registered()
         ):
             return ModelUnavailableError(
-                f"there is no {MODEL}@{ALIAS} in MLflow yet: train one first (DAG train_commit_model)"
+                f"there is no {MODEL}@{CHAMPION} in MLflow yet: train one first (DAG train_commit_model)"
             )
         if _status(error) in {401, 403}:
             return ModelUnavailableError(

@@ -11,19 +11,24 @@ _ADDRESS = re.compile(r"https?://[^\s/@]+(/[^\s@]*)?")
 
 
 class MlApiSettings(BaseSettings):
-    """Address, token and models of the service. Read from ML_API_<NAME>, MLFLOW_* and MODEL_*."""
+    """Address, token and models of the service that classifies. Each name is read from ML_API_<NAME>.
+
+    MLFLOW_* and MODEL_* have no prefix.
+    """
 
     model_config = SettingsConfigDict(
-        env_prefix="ML_API_", env_ignore_empty=True, frozen=True, extra="ignore", populate_by_name=True,
-        hide_input_in_errors=True,
+        title="The ML service", env_prefix="ML_API_", env_ignore_empty=True, frozen=True, extra="ignore",
+        populate_by_name=True, hide_input_in_errors=True,
     )  # fmt: skip
 
-    host: str = Field("127.0.0.1", description="0.0.0.0 in a container")
-    port: int = Field(8100, ge=1, le=65535)
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 in containers")
+    port: int = Field(8100, ge=1, le=65535, description="port to listen on")
     mlflow_tracking_uri: str = Field(
         "", validation_alias="MLFLOW_TRACKING_URI", description="MLflow's server; if empty, no commit is classified"
     )
-    token: SecretStr = Field(SecretStr(""), description="token that callers send; if empty, all requests are refused")
+    token: SecretStr = Field(
+        SecretStr(""), description="token that callers send, made at the first start; it does not start without"
+    )
     model_signing_key: SecretStr = Field(
         SecretStr(""),
         validation_alias="MODEL_SIGNING_KEY",

@@ -1,8 +1,8 @@
 """Reads the steps of a tutorial: its commands with the output that the page shows, and its contracts.
 
 A console block has commands behind `$ ` and their output. A YAML block that begins with `# contracts/NAME.yaml` is that
-file. In shown output `…` stands for any characters, a line with nothing else for any number of lines, and the number of
-`file 12` for any number.
+file, any other one a part of a contract. In shown output `…` stands for any characters, a line with nothing else for
+any number of lines, and the number of `file 12` for any number.
 """
 
 from __future__ import annotations
@@ -40,13 +40,22 @@ class Contract:
     text: str
 
 
-def steps(page: Path) -> Iterator[Command | Contract]:
+@dataclass(frozen=True)
+class Fragment:
+    """Lines of a contract."""
+
+    text: str
+
+
+def steps(page: Path) -> Iterator[Command | Contract | Fragment]:
     """The steps of a page in their order."""
     for kind, body in _BLOCK.findall(page.read_text(encoding="utf-8")):
         if kind == "console":
             yield from _commands(body.splitlines())
         elif found := _CONTRACT.match(body):
             yield Contract(found[1], body)
+        else:
+            yield Fragment(body)
 
 
 def _commands(lines: list[str]) -> Iterator[Command]:

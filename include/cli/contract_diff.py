@@ -14,7 +14,7 @@ from include.errors import Code, visible
 
 if TYPE_CHECKING:
     from include.contracts.model import Contract
-    from include.ingestion.table_shape import Shape
+    from include.ingestion.table_shape import TableShape
 
 _COLUMNS = ("column", "contract", "table", "load")
 _SAME, _ADDS, _WIDENS, _LEAVES_NULL, _REFUSED = "same", "adds it", "widens it", "leaves it null", "is refused"
@@ -39,7 +39,7 @@ def diff(
         raise typer.Exit(REFUSED)
 
 
-def _columns(contract: Contract, shape: Shape) -> list[dict[str, Any]]:
+def _columns(contract: Contract, shape: TableShape) -> list[dict[str, Any]]:
     """Each column of the contract and of the table: its type in both, and what a load does with it."""
     refused = {difference.column for difference in shape.found}
     table = shape.types or {}
@@ -62,7 +62,7 @@ def _columns(contract: Contract, shape: Shape) -> list[dict[str, Any]]:
     return found
 
 
-def _document(contract: Contract, shape: Shape, columns: list[dict[str, Any]]) -> dict[str, Any]:
+def _document(contract: Contract, shape: TableShape, columns: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "dataset": contract.dataset,
         "contract_version": contract.version,
@@ -74,7 +74,7 @@ def _document(contract: Contract, shape: Shape, columns: list[dict[str, Any]]) -
     }
 
 
-def _print(contract: Contract, shape: Shape, columns: list[dict[str, Any]]) -> None:
+def _print(contract: Contract, shape: TableShape, columns: list[dict[str, Any]]) -> None:
     table = f"raw.{contract.dataset}"
     typer.echo(f"contract {contract.dataset} {contract.version} ({contract.status}) and table {table}")
     changed = [row for row in columns if row["load"] != _SAME]

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
-from typing import Annotated
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from include.cli.output import WRONG_USAGE, fail
 from include.cli.platform_access import finds_platform
 from include.command_errors import explained
-from include.errors import visible
+from include.errors import Code, visible
 from include.settings import ingest_settings
+
+if TYPE_CHECKING:
+    from include.ingestion.trial.unpacked import Unpacked
+
+_MOST_MEMBERS = 20  # of an archive, that are tried
 
 
 def draft(
@@ -65,11 +70,33 @@ def _drafted(file: Path, name: str) -> str:
         with explained(), unpacked(file, None, ingest_settings()) as found:
             if found is None:
                 return draft_contract(file, name, ingest_settings())
-            member = max(found.archive.wanted, key=lambda one: (one.refusal is None, one.size))
-            text = draft_contract(found.file(member), name, ingest_settings(), file.name)
-            typer.echo(visible(f"{file} is an archive; this is drafted from its largest file, {member.path}"), err=True)
-            return text
+            return _drafted_of(found, name)
     except FileRefusedError as refusal:
         fail(visible(f"{file} cannot be drafted: {refusal.code}: {refusal}"))
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror or error}")
+
+
+def _drafted_of(found: Unpacked, name: str) -> str:
+    """The contract of the largest member that can be drafted.
+
+    Raises:
+        FileRefusedError: none can; the reason is that of the largest one.
+    """
+    from include.ingestion.drafting.draft import draft_contract
+    from include.ingestion.records import FileRefusedError
+
+    first: FileRefusedError | None = None
+    members = sorted(found.archive.wanted, key=lambda one: (one.refusal is None, one.size), reverse=True)
+    for member in members[:_MOST_MEMBERS]:
+        ending = PurePosixPath(member.path).suffix
+        has_others = any(PurePosixPath(one.path).suffix != ending for one in members)
+        pattern = f"*{ending}" if ending and has_others else ""
+        try:
+            text = draft_contract(found.file(member), name, ingest_settings(), found.path.name, member=pattern)
+        except FileRefusedError as refusal:
+            first = first or refusal
+            continue
+        typer.echo(visible(f"{found.path} is an archive; this is drafted from its file {member.path}"), err=True)
+        return text
+    raise first or FileRefusedError.for_code(Code.NO_ROWS)

@@ -155,17 +155,18 @@ def reprocess(
 
 
 def _quarantined(file: list[int] | None, dataset: str, stage: FailedStage | None, name: str) -> list[dict[str, Any]]:
-    from include.ingestion.records import Status
+    from include.contracts.reserved import EVERY
+    from include.ingestion.records import FileStatus
     from include.ingestion.upkeep.requeue import has_name
     from include.settings import ingest_settings
 
     use_platform()
     stages = [stage] if stage else list(FailedStage)
     values = {
-        "dataset": None if dataset == "all" else dataset or None,
+        "dataset": None if dataset == EVERY else dataset or None,
         "bucket": ingest_settings().landing_bucket,
         "file_ids": file or None,
-        "statuses": [Status.failed_in(one).value for one in stages],
+        "statuses": [FileStatus.failed_in(one).value for one in stages],
     }
     return [row for row in query("quarantined_files", values) if has_name(row["settled_key"], name)]
 

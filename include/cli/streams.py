@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from contextlib import contextmanager
-from pathlib import Path  # noqa: TC003 typer reads the annotations
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ from include.cli.contract_lookup import catalog, contract_of_topic, found_in
 from include.cli.output import WRONG_USAGE, fail
 from include.command_errors import INTERRUPTED, explained
 from include.errors import CommandError, visible
+from include.samples.writer import Sample, write_sample
 from include.settings import KafkaConfig, store_settings, stream_settings
 from include.streams import dead_letters
 from include.streams.encode import Encoder
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from include.contracts.model import Contract
-    from include.streams.produce import Encode
+    from include.streams.produce import Encode, Produced
 
 _TOPIC_NAME = re.compile(r"(?!\.\.?$)[A-Za-z0-9._-]{1,249}")
 
@@ -61,7 +63,7 @@ def produce(
                 done = producer.produce_file(file)
             else:
                 assert rows is not None  # noqa: S101 - checked above
-                done = producer.produce_sample(rows, seed)
+                done = produce_sample(producer, rows, seed)
     typer.echo(f"{topic}: {done.messages:,} messages in {done.seconds:.1f} s ({done.per_second:,.0f} a second)")
 
 
@@ -74,6 +76,14 @@ def replay_dlq(
     with _explained(), _bar(f"to {topic}", limit) as advance:
         count = dead_letters.replay(_config(), topic, limit=limit, on_progress=advance)
     typer.echo(f"{topic}: {count:,} dead letters replayed from {dead_letters.dead_letter_topic(topic)}")
+
+
+def produce_sample(producer: RowProducer, rows: int, seed: int = 1) -> Produced:
+    """Publish made-up rows that satisfy the producer's contract, the same ones for the same seed."""
+    with TemporaryDirectory(prefix="produce-") as folder:
+        path = Path(folder) / f"{producer.contract.dataset}.csv"
+        write_sample(Sample(producer.contract, rows, seed=seed), path)
+        return producer.produce_file(path)
 
 
 def _config() -> KafkaConfig:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,10 +18,13 @@ from include.command_errors import explained
 from include.errors import PipelineError, visible
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from include.ingestion.records import FileRefusedError, Reject
     from include.ingestion.trial.dry_run import Planned, Trial
     from include.ingestion.trial.effect import Effect
     from include.ingestion.trial.recognise import Candidate
+    from include.ingestion.trial.unpacked import Unpacked
 
 _MOST_REJECTS = 20
 _LONGEST_VALUE = 40
@@ -33,7 +38,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 class _Verdict:
     """A dry run with what the warehouse says; `effect` is None where it says nothing, and `note` has the reason.
 
-    `file` is the file, or the path of a member in its archive.
+    `file` is the file, or the path of a member in its archive; `same_as` is an earlier member with the same content.
     """
 
     file: str
@@ -43,11 +48,15 @@ class _Verdict:
     effect: Effect | None = None
     refusal: FileRefusedError | None = None
     note: str = ""
+    is_member: bool = False
+    same_as: str = ""
 
     @property
     def summary(self) -> str:
         if self.refusal is not None:
             return f"would be refused: {self.refusal.code}: {self.refusal}"
+        if self.same_as:
+            return f"would be a duplicate: its content is that of {self.same_as}"
         if self.effect is not None and self.effect.duplicate_of is not None:
             return f"loaded before: its content is that of file {self.effect.duplicate_of}, nothing would change"
         return "would load"
@@ -64,48 +73,57 @@ def try_file(
         fail(f"there is no file {file}")
     has_warehouse = finds_platform("WAREHOUSE_READER_PASSWORD")  # first: it says where the contracts are
     try:
-        with explained():
-            archive, verdicts = _tried(file, _chosen(file, dataset), has_warehouse=has_warehouse)
+        with explained(), _tried(file, _chosen(file, dataset), has_warehouse=has_warehouse) as (archive, verdicts):
+            print_all = _print_json if as_json else _print_text
+            is_refused = print_all(file, archive, verdicts)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror or error}")
-    if as_json:
-        documents = [_document(verdict) for verdict in verdicts]
-        found = documents[0] if archive is None else {"file": str(file), "archive": archive, "members": documents}
-        typer.echo(json.dumps(found, indent=2, default=str))
-    else:
-        _print_archive(file, archive)
-        for verdict in verdicts:
-            _print(verdict)
-    if any(verdict.refusal is not None for verdict in verdicts):
+    if is_refused:
         raise typer.Exit(REFUSED)
 
 
-def _tried(file: Path, chosen: Candidate, *, has_warehouse: bool) -> tuple[dict[str, Any] | None, list[_Verdict]]:
-    """The verdict on a file; of an archive, what it is, and the verdicts on its members."""
+@contextmanager
+def _tried(
+    file: Path, chosen: Candidate, *, has_warehouse: bool
+) -> Iterator[tuple[dict[str, Any] | None, Iterator[_Verdict]]]:
+    """The verdict on a file; of an archive, what it is, and the verdicts on its members, one after the other."""
     from include.ingestion.records import FileRefusedError
     from include.ingestion.trial.dry_run import Trial
     from include.ingestion.trial.unpacked import unpacked
     from include.settings import ingest_settings
 
-    try:
-        with unpacked(file, chosen.contract.dialect.member, ingest_settings()) as found:
-            if found is None:
-                verdict = _Verdict(str(file), file.stat().st_size, chosen, Trial(chosen.contract))
-                return None, [_with_trial(verdict, file, file, has_warehouse=has_warehouse)]
-            verdicts = []
-            for member in found.archive.wanted:
-                verdict = _Verdict(member.path, member.size, chosen, Trial(chosen.contract))
-                try:
-                    content = found.file(member)
-                except FileRefusedError as refusal:
-                    verdicts.append(replace(verdict, refusal=refusal))
-                else:
-                    known_as = found.known_as(member)
-                    verdicts.append(_with_trial(verdict, content, known_as, has_warehouse=has_warehouse))
+    alone = _Verdict(str(file), file.stat().st_size, chosen, Trial(chosen.contract))
+    with ExitStack() as opened:
+        try:
+            found = opened.enter_context(unpacked(file, chosen.contract.dialect.member, ingest_settings()))
+        except FileRefusedError as refusal:
+            yield None, iter([replace(alone, refusal=refusal)])
+            return
+        if found is None:
+            yield None, (_with_trial(one, file, file, has_warehouse=has_warehouse) for one in [alone])
+        else:
             archive = {"format": found.archive.format, "passed_over": found.archive.passed_over}
-            return archive, verdicts
-    except FileRefusedError as refusal:
-        return None, [_Verdict(str(file), file.stat().st_size, chosen, Trial(chosen.contract), refusal=refusal)]
+            yield archive, _of_members(found, chosen, has_warehouse=has_warehouse)
+
+
+def _of_members(found: Unpacked, chosen: Candidate, *, has_warehouse: bool) -> Iterator[_Verdict]:
+    """The verdicts on the members; one with the content of an earlier one is a duplicate of it."""
+    from include.ingestion.records import FileRefusedError
+    from include.ingestion.trial.dry_run import Trial
+
+    known: dict[str, str] = {}  # the first member by its content
+    for member in found.archive.wanted:
+        verdict = _Verdict(member.path, member.size, chosen, Trial(chosen.contract))
+        try:
+            content = found.file(member)
+        except FileRefusedError as refusal:
+            yield replace(verdict, refusal=refusal)
+            continue
+        with content.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        verdict = _with_trial(verdict, content, found.known_as(member), has_warehouse=has_warehouse)
+        same_as = known.setdefault(digest, member.path) if verdict.refusal is None else member.path
+        yield replace(verdict, is_member=True, same_as=same_as if same_as != member.path else "")
 
 
 def _with_trial(verdict: _Verdict, content: Path, known_as: Path, *, has_warehouse: bool) -> _Verdict:
@@ -136,15 +154,19 @@ def _chosen(file: Path, dataset: str) -> Candidate:
     """The dataset that the user names, or that the file is of.
 
     Raises:
-        typer.Exit: it is unknown, or the file may be of several datasets or of none.
+        typer.Exit: the file is too large, the dataset is unknown, or the file may be of several datasets or of none.
     """
+    from include.ingestion.records import FileRefusedError
     from include.ingestion.trial.recognise import Candidate, candidates
     from include.settings import ingest_settings
 
     contracts = catalog()
     if dataset:
         return Candidate(found_in(contracts, dataset), "as asked")
-    found = candidates(file, contracts, ingest_settings())
+    try:
+        found = candidates(file, contracts, ingest_settings())
+    except FileRefusedError as refusal:
+        fail(visible(f"{file} would be refused: {refusal.code}: {refusal}"), REFUSED)
     if not found:
         names = ", ".join(sorted(contracts.known)) or "none"
         fail(f"no dataset has these columns, and none the folder or name of {file}; give --dataset, one of: {names}")
@@ -153,6 +175,28 @@ def _chosen(file: Path, dataset: str) -> Candidate:
             typer.echo(f"  {one.contract.dataset}: {one.reason}", err=True)
         fail(f"{file} may be of several datasets; give --dataset", WRONG_USAGE)
     return found[0]
+
+
+def _print_json(file: Path, archive: dict[str, Any] | None, verdicts: Iterator[_Verdict]) -> bool:
+    """Print one document, or that of an archive with those of its members. Whether one would be refused."""
+    is_refused, between = False, ""
+    if archive is not None:
+        typer.echo(json.dumps({"file": str(file), "archive": archive})[:-1] + ', "members": [', nl=False)
+    for verdict in verdicts:  # not all at once: each may have a thousand rejected rows
+        typer.echo(between + json.dumps(_document(verdict), indent=2, default=str), nl=False)
+        is_refused, between = is_refused or verdict.refusal is not None, ", "
+    typer.echo("]}" if archive is not None else "")
+    return is_refused
+
+
+def _print_text(file: Path, archive: dict[str, Any] | None, verdicts: Iterator[_Verdict]) -> bool:
+    """Print what `_print_json` does, as text. Whether one would be refused."""
+    _print_archive(file, archive)
+    is_refused = False
+    for verdict in verdicts:
+        _print(verdict)
+        is_refused = is_refused or verdict.refusal is not None
+    return is_refused
 
 
 def _document(verdict: _Verdict) -> dict[str, Any]:
@@ -249,6 +293,8 @@ def _not_checked(verdict: _Verdict) -> list[str]:
         found.append("minShareOfUsual: the number of rows is not compared with that of earlier files")
     if contract.is_snapshot and verdict.trial.rejects.rows and verdict.refusal is None:
         found.append("maxDeleteShare: refused rows may be among those that the snapshot seems to lack")
+    if verdict.is_member and verdict.effect is not None:
+        found.append("the other members: each is compared with the table as it is now")
     if columns := verdict.trial.not_asked:
         found.append(f"{', '.join(columns)}: another system gives the values and was not asked; shown as -")
     return found

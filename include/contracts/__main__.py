@@ -1,4 +1,4 @@
-"""`python -m include.contracts`: check contracts, print one as Markdown."""
+"""`filegate contract`: check contracts, print one as Markdown."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.contracts.model import Deletes, OnDuplicate, UnknownColumns
+from include.contracts.model import Deletes, OnDuplicate, UnknownColumns, percent
 
 if TYPE_CHECKING:
     from include.contracts.model import Column, Contract, ErrorBudget
@@ -55,7 +55,7 @@ def _overview(contract: Contract) -> str:
     if contract.dialect.key_column is not None:
         properties["Keys of JSON records"] = f"`{contract.dialect.key_column}`"
     if contract.min_share_of_usual is not None:
-        share = _percent(contract.min_share_of_usual)
+        share = percent(contract.min_share_of_usual)
         properties["Rows of a file"] = f"at least {share} of the median of the last ten files"
     if contract.freshness_hours is not None:
         properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
@@ -74,26 +74,17 @@ def _which_row(contract: Contract) -> dict[str, str]:
 def _deletes(contract: Contract) -> str:
     what = "marked in `_deleted_at`" if contract.deletes is Deletes.SOFT else "deleted"
     if contract.is_snapshot:
-        most = _percent(contract.max_delete_share)
+        most = percent(contract.max_delete_share)
         return f"rows that a file lacks are {what}; a file that lacks more than {most} of the rows is quarantined"
     return f"the row of a message without a value is {what}"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.4%}".rstrip("0%").rstrip(".") + " %"
 
 
 def _budget(budget: ErrorBudget) -> str:
     if budget.unlimited:
         return "no limit: bad rows are rejected, however many they are; all others load"
-    bounds = []
-    if budget.rows:
-        bounds.append(f"{budget.rows:,} rows")
-    if budget.share:
-        bounds.append(f"{_percent(budget.share)} of the rows")
-    if not bounds:
+    if not budget.bounds:
         return "none: one bad row quarantines the file"
-    return f"at most {' and '.join(bounds)} of a file may be rejected; all others load"
+    return f"at most {budget.bounds} of a file may be rejected; all others load"
 
 
 def _columns(contract: Contract) -> str:

@@ -35,7 +35,7 @@ class UnknownColumns(StrEnum):
     EVOLVE = "evolve"
 
 
-class Status(StrEnum):
+class ContractStatus(StrEnum):
     """The states of a contract in the standard. A draft and a proposal make no DAG; `retired` is refused."""
 
     PROPOSED = "proposed"
@@ -213,6 +213,21 @@ class ErrorBudget:
         within_share = self.share == 0 or Decimal(rejected) <= Decimal(str(self.share)) * read
         return within_rows and within_share
 
+    @property
+    def bounds(self) -> str:
+        """The bounds in words, such as `10 rows and 5 % of the rows`; empty if there are none."""
+        texts = []
+        if self.rows:
+            texts.append(f"{self.rows:,} row{'s' if self.rows > 1 else ''}")
+        if self.share:
+            texts.append(f"{percent(self.share)} of the rows")
+        return " and ".join(texts)
+
+
+def percent(share: float) -> str:
+    """Return a share from 0 to 1 in percent, with up to four decimals: `12.5 %`."""
+    return f"{share:.4%}".rstrip("0%").rstrip(".") + " %"
+
 
 @dataclass(frozen=True)
 class Contract:
@@ -237,7 +252,7 @@ class Contract:
     file_patterns: tuple[str, ...] = ()
     freshness_hours: float | None = None
     topic: str | None = None
-    status: Status = Status.ACTIVE
+    status: ContractStatus = ContractStatus.ACTIVE
     on_duplicate: OnDuplicate = OnDuplicate.REFUSE
     mode: Mode = Mode.MERGE
     deletes: Deletes | None = None
@@ -248,7 +263,7 @@ class Contract:
     @property
     def is_draft(self) -> bool:
         """Whether the contract waits to be activated: until then it makes no DAG."""
-        return self.status in {Status.DRAFT, Status.PROPOSED}
+        return self.status in {ContractStatus.DRAFT, ContractStatus.PROPOSED}
 
     @property
     def loads_in_order(self) -> bool:

@@ -20,7 +20,7 @@ from include.contracts.dialect import check_header
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
-from include.contracts.model import APPEND_KEY, Column, Contract, Expectation, Mode, RowRule, Severity, Status
+from include.contracts.model import APPEND_KEY, Column, Contract, ContractStatus, Expectation, Mode, RowRule, Severity
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
 from include.contracts.reserved import RESERVED_DATASETS
@@ -153,15 +153,15 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     return contract, paths
 
 
-def _status(model: OpenDataContractStandard, findings: Findings) -> Status:
+def _status(model: OpenDataContractStandard, findings: Findings) -> ContractStatus:
     try:
-        return Status(model.status or Status.ACTIVE)
+        return ContractStatus(model.status or ContractStatus.ACTIVE)
     except ValueError:
         remedy = "remove the contract, or write deprecated while files still come"
         if model.status != "retired":
-            remedy = nearest(model.status, list(Status)) + "; a draft makes no DAG"
+            remedy = nearest(model.status, list(ContractStatus)) + "; a draft makes no DAG"
         findings.add("status", f"'{model.status}' is not a status that a contract can have here", remedy)
-        return Status.DRAFT
+        return ContractStatus.DRAFT
 
 
 def _check_dataset(schema: SchemaObject, path: Path, findings: Findings) -> None:

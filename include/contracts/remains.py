@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from include.contracts.file_patterns import MAX_PATTERNS, pattern_fault
-from include.contracts.model import Status
+from include.contracts.model import ContractStatus
 from include.contracts.problems import Remains
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def read_remains(content: bytes) -> Remains:
     return Remains(
         _patterns(document, is_whole=is_whole),
         name if isinstance(name, str) else None,
-        document.get("status") in {Status.DRAFT.value, Status.PROPOSED.value},
+        document.get("status") in {ContractStatus.DRAFT.value, ContractStatus.PROPOSED.value},
     )
 
 

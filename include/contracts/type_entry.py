@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from include.contracts.model import Column
-    from include.contracts.type_sql import Fault, FindFaults
+    from include.contracts.type_sql import FaultCondition, FindFaults
     from include.errors import Code
 
 
@@ -62,7 +62,7 @@ class Draft:
     needs_measure: bool = False
 
 
-def _no_faults(*_: object) -> list[Fault]:
+def _no_faults(*_: object) -> list[FaultCondition]:
     return []
 
 
@@ -124,7 +124,7 @@ class ColumnType:
     arrow: Callable[[Any, Column], Any] = lambda pa, _: pa.string()
     fits_arrow: Callable[[Any, Any], bool] = lambda types, kind: types.is_string(kind) or types.is_large_string(kind)
     reading_faults: FindFaults = _no_faults
-    value_faults: Callable[[str], list[Fault]] = _no_faults
+    value_faults: Callable[[str], list[FaultCondition]] = _no_faults
     misfit: Callable[[str], str] | None = None
     canonical: Callable[[str], str] | None = None
     parse_bound: Callable[[str, Column], Decimal | date] = type_values.bound_number

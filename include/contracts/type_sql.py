@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Column
 
-    Fault = tuple[Code, str]  # a code and the condition that finds the fault; null means that there is none
-    FindFaults = Callable[[Column, str, str], list[Fault]]
+    FaultCondition = tuple[Code, str]  # a code and the condition that finds the fault; null means that there is none
+    FindFaults = Callable[[Column, str, str], list[FaultCondition]]
 
 _TIME = r"([T ][0-9]{2}(:[0-9]{2}(:[0-9]{2}([.][0-9]{1,9})?)?)?)?"
 _DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -131,7 +131,7 @@ def unreadable(code: Code) -> FindFaults:
 def number_faults(code: Code, shape: str) -> FindFaults:
     """The faults of a number. `code` is that of a text with another shape; the others are out of range."""
 
-    def faults(column: Column, text: str, value: str) -> list[Fault]:
+    def faults(column: Column, text: str, value: str) -> list[FaultCondition]:
         given = plain_number(column, text)
         is_other = f"NOT coalesce(regexp_full_match({given}, '{shape}'), false)"
         found = [(code, f"{bare(text)} IS NOT NULL AND {is_other}")]

@@ -93,3 +93,15 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+BROKEN_RULES = "a part of it breaks the rules of its format"
+
+
+def reason_of(error: BaseException) -> str:
+    """The first line of what a library says about a file that it cannot read, without a point at its end.
+
+    Most errors of some libraries have no text; the names of their types say nothing to a user.
+    """
+    lines = str(error).strip().splitlines()
+    return visible(lines[0].rstrip(".")) if lines else BROKEN_RULES

@@ -324,7 +324,7 @@ MESSAGES = {
         Kind.MESSAGE,
         "Unknown schema",
         "The registry does not know the schema id.",
-        "Register it, then `make replay-dlq`.",
+        "Register it, then `filegate replay-dlq`.",
         "The registry has no schema with {id}.",
     ),
     # For a range of messages, which an entry of the ledger names. sql/statements/record_removed_messages.sql has the

@@ -60,7 +60,7 @@ WORK = {
     Code.WAREHOUSE_UNAVAILABLE: _again(
         "Warehouse away",
         "PostgreSQL does not answer.",
-        "`make status`; log of postgres.",
+        "`filegate status`; log of postgres.",
         "The warehouse does not answer.",
     ),
     Code.WAREHOUSE_REFUSED: _stopped(
@@ -80,7 +80,7 @@ WORK = {
     Code.BUCKET_UNAVAILABLE: _again(
         "Bucket away",
         "The S3 server does not answer.",
-        "`make status`; log of s3.",
+        "`filegate status`; log of s3.",
         "The store does not answer: {reason}",
     ),
     Code.BUCKET_REFUSED: _stopped(
@@ -99,12 +99,12 @@ WORK = {
     Code.SERVICE_UNAVAILABLE: _again(
         "Service away",
         "The ML service does not answer.",
-        "`make status`; log of ml-api.",
+        "`filegate status`; log of ml-api.",
     ),
     Code.CIRCUIT_OPEN: _again(
         "Circuit open",
         "The ML service failed repeatedly and is not called for a while.",
-        "`make status`; log of ml-api.",
+        "`filegate status`; log of ml-api.",
         "{service} failed {failures} times in a row, so no requests are sent to it. It is tried again at "
         "{next_try:%Y-%m-%d %H:%M:%S} UTC.",
     ),
@@ -116,7 +116,7 @@ WORK = {
     Code.BROKER_UNAVAILABLE: _again(
         "Broker away",
         "The Kafka broker does not answer.",
-        "`make status`; log of kafka.",
+        "`filegate status`; log of kafka.",
     ),
     Code.BROKER_REFUSED: _stopped(
         "Broker refuses",
@@ -148,7 +148,7 @@ WORK = {
     Code.TRACKING_UNAVAILABLE: _again(
         "Tracking server away",
         "MLflow does not answer.",
-        "`make status`; log of mlflow.",
+        "`filegate status`; log of mlflow.",
     ),
     Code.TRACKING_REFUSED: _stopped(
         "Tracking server refuses",

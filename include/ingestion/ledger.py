@@ -2,7 +2,7 @@
 
 Each note moves a file from one known state to the next, and only for the attempt that it belongs to. A stale attempt,
 of a worker that was assumed dead and whose file another worker has begun, gets an error at its next note and changes
-nothing.
+nothing. The statements for batches of messages are in `include.streams.message_ledger`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from include.ingestion.records import (
     DuplicateContentError,
     FileEntry,
     FileRefusedError,
+    FileStatus,
     Loaded,
     Processed,
     QualityResult,
     Reject,
-    Status,
-    TopicRange,
     Validated,
     file_entry,
 )
@@ -51,18 +50,6 @@ class Orphan:
     size_bytes: int
     attempts: int
     stage: Stage
-
-
-@dataclass(frozen=True)
-class UnfinishedMessages:
-    """A batch that was begun `attempts` times and not finished; the last attempt had so many `messages`.
-
-    `died` is False where the last attempt was stopped for a reason outside the batch.
-    """
-
-    attempts: int
-    messages: int
-    died: bool
 
 
 @dataclass(frozen=True)
@@ -113,51 +100,6 @@ class Ledger:
         with warehouse_errors(), self._durable():
             self._rows("update_changed_objects", values, returns=False)
             return [(row[0], row[1]) for row in self._rows("claim_files", values)]
-
-    def claim_messages(
-        self, dataset: str, contract_version: str, source: TopicRange, size_bytes: int, run: AirflowRun
-    ) -> int:
-        """Enter a batch of messages, or reuse the entry of an earlier attempt; its file_id."""
-        values = {
-            "dataset": dataset,
-            "contract_version": contract_version,
-            **asdict(source),
-            "size_bytes": size_bytes,
-            **asdict(run),
-        }
-        return int(self._rows("claim_messages", values)[0][0])
-
-    def note_removed_messages(
-        self, dataset: str, contract_version: str, source: TopicRange, run: AirflowRun
-    ) -> list[TopicRange]:
-        """Enter messages that the broker removed before they were read, as a settled failure.
-
-        Returns:
-            The range that was entered; none where an earlier run has entered it and failed before its offset commit.
-        """
-        values = {
-            **asdict(source),
-            "dataset": dataset,
-            "contract_version": contract_version,
-            "code": Code.MESSAGES_REMOVED,
-            **asdict(run),
-        }
-        return [TopicRange(*row) for row in self._rows("record_removed_messages", values)]
-
-    def only_deletes(self, entry: FileEntry, deletes: int) -> None:
-        """Note a batch of messages that are all deletes as loaded: it has no row."""
-        with warehouse_errors():
-            self._advance("mark_only_deletes", entry.file_id, entry.attempts, {"deletes_ignored": deletes})
-
-    def unfinished_messages(self, topic: str, partition: int, first_offset: int) -> UnfinishedMessages | None:
-        """The batch that starts at this offset, if workers have begun it and died."""
-        values = {"topic": topic, "partition": partition, "first_offset": first_offset}
-        rows = self._rows("unfinished_messages", values)
-        return UnfinishedMessages(*rows[0]) if rows else None
-
-    def settle_messages(self, topic: str, partition: int) -> list[FileEntry]:
-        """Note a partition's batches that have an outcome as settled; their entries."""
-        return [file_entry(row) for row in self._rows("settle_messages", {"topic": topic, "partition": partition})]
 
     def adopt_orphans(self, dataset: str, bucket: str, run_id: str) -> list[Orphan]:
         """Assign the files that an earlier run left unfinished to this run."""
@@ -258,7 +200,7 @@ class Ledger:
 
     def refused(self, entry: FileEntry, stage: Stage, refusal: FileRefusedError) -> None:
         """Note the verdict on a whole file, with its rejected rows."""
-        status = Status.DUPLICATE if isinstance(refusal, DuplicateContentError) else Status.failed_in(stage)
+        status = FileStatus.DUPLICATE if isinstance(refusal, DuplicateContentError) else FileStatus.failed_in(stage)
         with warehouse_errors(), self._durable():
             self._add_rejects(entry.file_id, refusal.rejects.first)
             self._fail(
@@ -277,7 +219,7 @@ class Ledger:
     def failed(self, file_id: int, attempts: int, stage: str, code: Code, message: str) -> None:
         """Note that the work on a file, in this attempt, stopped for a reason outside the file."""
         with warehouse_errors(), self._durable():
-            self._fail(file_id, attempts, Status.failed_in(stage), code, message)
+            self._fail(file_id, attempts, FileStatus.failed_in(stage), code, message)
 
     def postponed(self, entry: FileEntry, code: Code, message: str) -> None:
         """Note why a file waits for another attempt."""
@@ -315,7 +257,7 @@ class Ledger:
         self._rows("mark_settled", {"file_id": file_id, "settled_key": key}, returns=False)
 
     def quarantined(
-        self, dataset: str, bucket: str, statuses: Iterable[Status], file_ids: Sequence[int] | None
+        self, dataset: str, bucket: str, statuses: Iterable[FileStatus], file_ids: Sequence[int] | None
     ) -> list[Quarantined]:
         """Quarantined files, the oldest first.
 
@@ -361,7 +303,7 @@ class Ledger:
             self._connection.execute("SET LOCAL synchronous_commit = on")
             yield
 
-    def _fail(self, file_id: int, attempts: int, status: Status, code: Code, message: str, **known: object) -> None:
+    def _fail(self, file_id: int, attempts: int, status: FileStatus, code: Code, message: str, **known: object) -> None:
         unknown = dict.fromkeys(("sha256", "format", "rows_read", "rows_rejected", "rejects_by_code"))
         values = {"status": status, "code": code, "message": message.replace("\0", ""), **unknown, **known}
         self._rows("lock_entry", {"file_id": file_id})

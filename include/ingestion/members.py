@@ -1,11 +1,11 @@
 """The members of an archive in the ledger: each is an entry of its own, which has `parent_file_id`.
 
-What belongs here: entering members, which of them are left, and when the archive is decided. What does not: reading an
+What belongs here: entering members, which of them are left, and when the archive is loaded. What does not: reading an
 archive (`readers.archive`), and ingesting a member, which passes the stages of any file (`pipeline`).
 
-An archive is begun and retried like a file. Its own note, `note_decided`, needs that every member has an outcome, so
-that a worker that was killed between two members leaves an archive that the next run carries on: members with an
-outcome are passed over.
+An archive is begun and retried like a file. Its own note, `note_archive_loaded`, needs that every member has an
+outcome, so that a worker that was killed between two members leaves an archive that the next run carries on: members
+with an outcome are passed over.
 """
 
 from __future__ import annotations
@@ -90,11 +90,11 @@ def enter_members(attempt: Attempt, archive: Archive, sha256: str) -> list[tuple
     with warehouse_errors(), connection.transaction():
         connection.execute("SET LOCAL synchronous_commit = on")
         _note(attempt, "enter_members", values)
-        rows = connection.execute(statement("undecided_members"), {"file_id": attempt.entry.file_id}).fetchall()
+        rows = connection.execute(statement("members_without_outcome"), {"file_id": attempt.entry.file_id}).fetchall()
     return [(row[0], row[1]) for row in rows]
 
 
-def note_decided(attempt: Attempt, sha256: str) -> None:
+def note_archive_loaded(attempt: Attempt, sha256: str) -> None:
     """Note that each member has an outcome: the archive is loaded, without rows of its own.
 
     Raises:
@@ -107,7 +107,7 @@ def note_decided(attempt: Attempt, sha256: str) -> None:
         with warehouse_errors(), connection.transaction():
             connection.execute("SET LOCAL synchronous_commit = on")
             try:
-                _note(attempt, "mark_members_decided", {"resend_no": resend_no})
+                _note(attempt, "mark_archive_loaded", {"resend_no": resend_no})
             except pg.UniqueViolation as error:
                 raise _LoadedMeanwhileError from error
     except _LoadedMeanwhileError as error:

@@ -32,7 +32,7 @@ _NULL = "__HIVE_DEFAULT_PARTITION__"
 
 
 def with_partition_values(attempt: Attempt) -> Attempt:
-    """The attempt with a contract in which each partition column has its value.
+    """The attempt with a contract in which each partition column has its value, and as `partition` the whole folder.
 
     Raises:
         FileRefusedError: a folder is missing or there twice, or its value does not fit the column.
@@ -43,9 +43,7 @@ def with_partition_values(attempt: Attempt) -> Attempt:
     entry = attempt.entry
     with engine(attempt.folder, attempt.settings) as connection:
         columns = tuple(
-            replace(column, derived=_expression(contract, column, _value(entry, column), connection))
-            if column.partition
-            else column
+            _with_value(contract, column, _value(entry, column), connection) if column.partition else column
             for column in contract.columns
         )
     return replace(attempt, contract=replace(contract, columns=columns))
@@ -61,9 +59,9 @@ def archive_identity(attempt: Attempt, sha256: str) -> str:
 def content_identity(contract: Contract, sha256: str) -> str:
     """The hash that identifies the content of a file: with the values of its folders, if columns are taken from them.
 
-    Equal bytes in two folders are two files.
+    Equal bytes in two folders are two files, also where cleaning makes their values equal.
     """
-    folders = [f"{column.name}={column.derived}" for column in contract.columns if column.partition]
+    folders = [column.partition for column in contract.columns if column.partition]
     return hashlib.sha256("\0".join([sha256, *folders]).encode()).hexdigest() if folders else sha256
 
 
@@ -83,6 +81,11 @@ def _value(entry: FileEntry, column: Column) -> str | None:
     except UnicodeDecodeError as error:
         raise _unfit(column, values[0], message(Code.BAD_ENCODING, "parquet", name=column.name)) from error
     return None if value in {"", _NULL} else value
+
+
+def _with_value(contract: Contract, column: Column, value: str | None, connection: duckdb.DuckDBPyConnection) -> Column:
+    folder = str(column.partition) if value is None else f"{column.partition}={value}"
+    return replace(column, derived=_expression(contract, column, value, connection), partition=folder)
 
 
 def _expression(contract: Contract, column: Column, value: str | None, connection: duckdb.DuckDBPyConnection) -> str:

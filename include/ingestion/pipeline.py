@@ -28,7 +28,7 @@ from include.ingestion.members import (
     enter_members,
     has_members,
     keep_refused,
-    note_decided,
+    note_archive_loaded,
     spent,
 )
 from include.ingestion.object_keys import clear_spool, spool_prefix
@@ -168,7 +168,7 @@ def run_stages(attempt: Attempt, source: BatchSource, spooled: SpooledFile, curr
 
 
 def _ingest_archive(attempt: Attempt, spooled: SpooledFile, kind: str) -> Loaded:
-    """Ingest each member that has no outcome yet, as a file of its own, then note that the archive is decided.
+    """Ingest each member that has no outcome yet, as a file of its own, then note that the archive is loaded.
 
     Returns:
         The row counts of the members that were loaded now.
@@ -191,7 +191,7 @@ def _ingest_archive(attempt: Attempt, spooled: SpooledFile, kind: str) -> Loaded
                     check_current(attempt)
                     loaded += _ingest_member(attempt, archive, file_id, number)
             keep_refused(attempt, archive)
-        note_decided(attempt, sha256)
+        note_archive_loaded(attempt, sha256)
     except FileRefusedError as refusal:
         raise refusal.about(sha256=sha256) from refusal.__cause__
     return Loaded(*(sum(getattr(one, name) for one in loaded) for name in ("inserted", "updated", "unchanged")))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from include.ingestion.bad_cells import BadCells
 
 
-class Status(StrEnum):
+class FileStatus(StrEnum):
     """The state of a file in the ledger."""
 
     CLAIMED = "claimed"
@@ -39,7 +39,7 @@ class Status(StrEnum):
         return self.value.endswith("_failed")
 
     @classmethod
-    def failed_in(cls, stage: str) -> Status:
+    def failed_in(cls, stage: str) -> FileStatus:
         """The status of a file that failed in `stage`."""
         return {Stage.PROCESS: cls.PROCESSING_FAILED, Stage.LOAD: cls.LOADING_FAILED}.get(
             Stage(stage), cls.VALIDATION_FAILED
@@ -67,7 +67,7 @@ class FileEntry:
     object_key: str
     etag: str
     size_bytes: int
-    status: Status
+    status: FileStatus
     stage: Stage
     attempts: int
     run_id: str | None = None
@@ -77,7 +77,7 @@ class FileEntry:
     @property
     def has_outcome(self) -> bool:
         """Whether the file has an outcome."""
-        return self.status not in {Status.CLAIMED, Status.VALIDATED, Status.PROCESSED}
+        return self.status not in {FileStatus.CLAIMED, FileStatus.VALIDATED, FileStatus.PROCESSED}
 
     @property
     def is_object(self) -> bool:
@@ -110,24 +110,9 @@ class FileEntry:
 def file_entry(row: tuple[Any, ...]) -> FileEntry:
     """An entry from a row of the ledger, in the order in which the statements name its columns."""
     file_id, dataset, size, status, stage, attempts, run_id, bucket, key, etag, *parent = row
-    return FileEntry(file_id, dataset, bucket, key, etag, size, Status(status), Stage(stage), attempts, run_id, *parent)
-
-
-@dataclass(frozen=True)
-class TopicRange:
-    """The messages of a batch: of one partition, from the first offset to the last, both included.
-
-    `deletes_ignored` counts those without a value.
-    """
-
-    topic: str
-    partition: int
-    first_offset: int
-    last_offset: int
-    deletes_ignored: int = 0
-
-    def __str__(self) -> str:
-        return f"partition {self.partition}: {self.first_offset} to {self.last_offset}"
+    return FileEntry(
+        file_id, dataset, bucket, key, etag, size, FileStatus(status), Stage(stage), attempts, run_id, *parent
+    )
 
 
 class FileFormat(StrEnum):

@@ -39,7 +39,7 @@ _Piece = tuple[int, int]  # alignment and bytes
 
 
 @dataclass(frozen=True)
-class Fault:
+class SizeFault:
     """The reason why PostgreSQL would refuse a row; `column` if a single column is the reason."""
 
     code: Code
@@ -60,15 +60,15 @@ class RowSize:
         parts = [condition for condition in (self._wide_row, self._long_key) if condition]
         return " OR ".join(parts) or None
 
-    def fault(self, row: Mapping[str, Any]) -> Fault | None:
+    def fault(self, row: Mapping[str, Any]) -> SizeFault | None:
         """The reason why PostgreSQL refuses a row; None if the row fits."""
         if self._long_key and (size := self._key_bytes(row)) > MOST_KEY_BYTES:
             key = self.contract.key
             too_long = message(Code.KEY_TOO_LONG, key=", ".join(key), size=size, limit=MOST_KEY_BYTES)
-            return Fault(Code.KEY_TOO_LONG, too_long, key[0] if len(key) == 1 else None)
+            return SizeFault(Code.KEY_TOO_LONG, too_long, key[0] if len(key) == 1 else None)
         if self._wide_row and (size := self._row_bytes(row)) > MOST_ROW_BYTES:
             too_wide = message(Code.ROW_TOO_WIDE, size=size, limit=MOST_ROW_BYTES, pointer=_POINTER)
-            return Fault(Code.ROW_TOO_WIDE, too_wide)
+            return SizeFault(Code.ROW_TOO_WIDE, too_wide)
         return None
 
     @cached_property

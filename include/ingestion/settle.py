@@ -27,7 +27,7 @@ from include.ingestion.object_keys import (
     rejects_key,
     settled_key,
 )
-from include.ingestion.records import FileEntry, Status
+from include.ingestion.records import FileEntry, FileStatus
 from include.ingestion.target import drop_staging, staging_left, staging_owner
 from include.ingestion.waiting import note_replaced, postpone_move
 from include.stores.object_moves import ObjectExistsError, ObjectReplacedError, move, move_own, remove_own
@@ -85,17 +85,6 @@ def settle_dataset(contract: Contract, stores: Stores, settings: IngestSettings)
 
 
 @in_stage(Stage.SETTLE)
-def settle_messages(topic: str, partition: int, stores: Stores, settings: IngestSettings) -> None:
-    """Settle a partition's batches that have an outcome. Nothing is moved; leftovers of dead workers are removed."""
-    with warehouse_errors(), stores.connection.transaction():
-        entries = stores.ledger.settle_messages(topic, partition)
-        left = staging_left(stores.connection) if entries else []
-        for entry in entries:
-            clear_spool(settings.spool_dir, entry)
-            _drop_staging_of(entry, left, stores.connection)
-
-
-@in_stage(Stage.SETTLE)
 def settle_entries(entries: list[FileEntry], stores: Stores) -> Settled:
     """Settle these files. The moves run in threads that share the connection: do not open a transaction."""
     settled = Settled()
@@ -132,7 +121,7 @@ class _Moves:
                 try:
                     target = move.result()
                     with warehouse_errors():
-                        _drop_staging_of(entry, self.left, stores.connection)
+                        drop_staging_of(entry, self.left, stores.connection)
                     stores.ledger.settled(entry.file_id, target)
                 except Exception as error:
                     log.error("File %s (%s) could not be moved: %s", entry.file_id, entry.shown_key, error)
@@ -141,7 +130,7 @@ class _Moves:
                     with suppress(PipelineError):
                         postpone_move(stores.connection, entry.file_id)
                     continue
-                status = Status.ARCHIVED if entry.status is Status.LOADED else entry.status
+                status = FileStatus.ARCHIVED if entry.status is FileStatus.LOADED else entry.status
                 settled.counts[status] = settled.counts.get(status, 0) + 1
         return held
 
@@ -162,7 +151,8 @@ def _targets(entries: list[FileEntry], ledger: Ledger) -> dict[int, str]:
     return targets
 
 
-def _drop_staging_of(entry: FileEntry, left: list[str], connection: Connection) -> None:
+def drop_staging_of(entry: FileEntry, left: list[str], connection: Connection) -> None:
+    """Drop the staging tables of an entry among those that are `left`, as `staging_left` returns them."""
     for name in left:
         if staging_owner(name) == (entry.dataset, entry.file_id):
             drop_staging(connection, name)
@@ -173,7 +163,7 @@ def _report(entry: FileEntry, ledger: Ledger) -> dict[str, Any] | None:
 
     None for other files.
     """
-    if entry.status is Status.DUPLICATE:
+    if entry.status is FileStatus.DUPLICATE:
         return None
     report = ledger.report(entry.file_id)
     members = report.pop("members") or {}
@@ -233,7 +223,7 @@ def _move_companions(entry: FileEntry, report: dict[str, Any] | None, objects: O
             _move_rejects(entry, objects, target + REJECTS)
         except ObjectMissingError:
             log.warning("File %s: its reject file is gone; the report has the first rows.", entry.file_id)
-    elif entry.status is not Status.LOADED:
+    elif entry.status is not FileStatus.LOADED:
         # A reject file of an attempt that did not finish, or of a duplicate: no report refers to it.
         remove_own(objects, entry.bucket, rejects_key(entry))
 

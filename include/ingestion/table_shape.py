@@ -57,7 +57,7 @@ class Difference:
 
 
 @dataclass(frozen=True)
-class Shape:
+class TableShape:
     """The result of a comparison. `missing`: columns that the table lacks, or has with another type than wanted.
 
     `types` has the table's columns without those of FileGate, None where there is no table; `key` is the table's.
@@ -86,7 +86,7 @@ class Shape:
         return tuple(dict.fromkeys(one.remedy for one in self.found))
 
 
-def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn], key: tuple[str, ...]) -> Shape:
+def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn], key: tuple[str, ...]) -> TableShape:
     """Compare the table of a dataset with the columns and the key of its contract.
 
     Args:
@@ -99,12 +99,12 @@ def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn]
     named = json.dumps([{"name": column.name, "type": column.type} for column in columns])
     rows = connection.execute(statement("read_table"), {"dataset": dataset, "columns": named}).fetchall()
     if not rows:
-        return Shape(tuple(column.name for column in columns))
+        return TableShape(tuple(column.name for column in columns))
     if rows[0][0] == "unlogged":
         what = f"raw.{dataset} is UNLOGGED: a crash of PostgreSQL empties it, and its files would still count as loaded"
-        return Shape((), (Difference(what, f"ALTER TABLE raw.{dataset} SET LOGGED"),), {})
+        return TableShape((), (Difference(what, f"ALTER TABLE raw.{dataset} SET LOGGED"),), {})
     if rows[0][0] not in _TABLE_KINDS:
-        return Shape((), (Difference(f"raw.{dataset} is no table", f"drop or rename raw.{dataset}"),), {})
+        return TableShape((), (Difference(f"raw.{dataset} is no table", f"drop or rename raw.{dataset}"),), {})
     table = {row[1]: _TableColumn(*row[1:]) for row in rows if row[1] is not None}
     # The statement about the key comes first: a column of the key cannot be made to allow null.
     found = [
@@ -120,10 +120,10 @@ def compare(connection: Connection, dataset: str, wanted: Iterable[WantedColumn]
     )
     types = {name: column.type for name, column in table.items() if name not in {*LINEAGE, DELETED_AT}}
     there = tuple(column.name for column in table.values() if column.is_key)
-    return Shape(missing, tuple(found), types, there, has_marks=DELETED_AT in table)
+    return TableShape(missing, tuple(found), types, there, has_marks=DELETED_AT in table)
 
 
-def refuse(dataset: str, shape: Shape) -> None:
+def refuse(dataset: str, shape: TableShape) -> None:
     """Refuse a file whose contract differs from the table.
 
     Raises:

@@ -12,7 +12,7 @@ from psycopg import sql
 
 from include.contracts.model import Deletes
 from include.ingestion.readers.vectorised import arrow_type
-from include.ingestion.table_shape import DELETED_AT, Shape, WantedColumn, compare
+from include.ingestion.table_shape import DELETED_AT, TableShape, WantedColumn, compare
 from include.ingestion.write_order import NOTHING_NEWER, NewerRows
 from include.stores.sql_text import column_list
 
@@ -52,7 +52,7 @@ class Target:
             columns.append(WantedColumn(DELETED_AT, "timestamptz"))
         return columns + [WantedColumn(name, "text") for name in self.extra_columns]
 
-    def shape(self, connection: Connection) -> Shape:
+    def shape(self, connection: Connection) -> TableShape:
         """Compare the table with the columns and the key that it must have."""
         return compare(connection, self.contract.dataset, self.columns, self.contract.key)
 

@@ -238,7 +238,11 @@ def _judge(contract: Contract, validated: Validated) -> None:
             line = f"line {first.source_line}" if first.source_line else f"row {first.source_row}"
             example = f" First: {line}{f', {first.column}' if first.column else ''}: {first.message} [{first.code}]"
         raise FileRefusedError.for_code(
-            Code.ERROR_BUDGET_EXCEEDED, rejected=rejects.rows, read=read, budget=_budget(contract), example=example
+            Code.ERROR_BUDGET_EXCEEDED,
+            rejected=rejects.rows,
+            read=read,
+            budget=contract.budget.bounds or "none",
+            example=example,
         ).about(layout=validated.layout, rows_read=read, rejects=rejects)
 
 
@@ -259,12 +263,3 @@ def _judge_volume(attempt: Attempt, validated: Validated) -> None:
     raise FileRefusedError.for_code(
         Code.TOO_FEW_ROWS, read=validated.rows_read, files=usual.files, usual=usual.median, share=share * 100
     ).about(layout=validated.layout, rows_read=validated.rows_read, rejects=validated.rejects)
-
-
-def _budget(contract: Contract) -> str:
-    parts = []
-    if contract.budget.rows:
-        parts.append(f"{contract.budget.rows:,}")
-    if contract.budget.share:
-        parts.append(f"{contract.budget.share * 100:.4g} % of the rows")
-    return " and ".join(parts) or "none"

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 from include.errors import Code, PermanentError
 from include.ml import examples, training
 from include.ml.examples import LABEL
-from include.ml.tracking import MODEL, Report, Tracking, TrainingRun
+from include.ml.model_file import MODEL
+from include.ml.tracking import RunContent, Tracking, TrainingRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -82,7 +83,7 @@ def train_model(config: WarehouseConfig, settings: TrainingSettings) -> Training
         # The registry is checked, not only the earlier decision: the champion may have been deleted since.
         is_decided = found.decision is not None and _usable_champion(tracking)[0] is not None
         return Training(found.run_id, len(frame), reused=True, decided=is_decided)
-    run = tracking.log(_report(frame, len(commits) - len(frame), key, fingerprint, settings))
+    run = tracking.log(_content(frame, len(commits) - len(frame), key, fingerprint, settings))
     log.info("Run %s: %s", run.run_id, ", ".join(f"{name} {run.metrics[name]:.3f}" for name in training.METRICS))
     return Training(run.run_id, len(frame), reused=False, decided=False)
 
@@ -182,7 +183,9 @@ def training_key(fingerprint: str, settings: TrainingSettings) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
-def _report(frame: pd.DataFrame, without_text: int, key: str, fingerprint: str, settings: TrainingSettings) -> Report:
+def _content(
+    frame: pd.DataFrame, without_text: int, key: str, fingerprint: str, settings: TrainingSettings
+) -> RunContent:
     from include.ml.commit_features import INPUTS
     from include.ml.plots import plots
 
@@ -190,7 +193,7 @@ def _report(frame: pd.DataFrame, without_text: int, key: str, fingerprint: str, 
     trained = training.train(parts, settings)
     example = parts.training[list(INPUTS)].head(_EXAMPLE_ROWS).reset_index(drop=True)
     times = frame["authored_at"]
-    return Report(
+    return RunContent(
         key=key,
         name=f"{len(frame)} commits, {settings.trees} trees",
         model=trained.model,

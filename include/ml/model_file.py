@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# The registered model, and the alias of the version that the ML service loads.
+MODEL, CHAMPION = "commit-classifier", "champion"
 FILE_NAME = "model.skops"
 FORMAT = "skops"
 # In addition to the types that skops trusts: scikit-learn estimators, numpy arrays, built-in types.

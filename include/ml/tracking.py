@@ -20,7 +20,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.ml import model_file
-from include.ml.model_file import SIGNATURE_TAG, RefusedModelError
+from include.ml.model_file import CHAMPION, MODEL, SIGNATURE_TAG, RefusedModelError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 EXPERIMENT = "commit-analysis"
-MODEL = "commit-classifier"
-CHAMPION = "champion"
 
 _FORBIDDEN = 403
 # Packages that loading the model needs. Listed here, because MLflow takes many seconds to infer them.
@@ -58,7 +56,7 @@ _BEFORE = "champion_before"
 
 
 @dataclass(frozen=True)
-class Report:
+class RunContent:
     """The content of an MLflow run.
 
     Attributes:
@@ -131,7 +129,7 @@ class Tracking:
         with self._translated_errors():
             return _run(self._client.get_run(run_id))
 
-    def log(self, report: Report) -> TrainingRun:
+    def log(self, report: RunContent) -> TrainingRun:
         """Log a training as a run. The run is marked as finished after everything was logged, including the model.
 
         Raises:
@@ -262,7 +260,7 @@ class Tracking:
         found = self._client.get_experiment_by_name(EXPERIMENT)
         return str(found.experiment_id if found else self._client.create_experiment(EXPERIMENT))
 
-    def _log_model(self, report: Report) -> str:
+    def _log_model(self, report: RunContent) -> str:
         import mlflow.sklearn
 
         info = mlflow.sklearn.log_model(
@@ -332,7 +330,7 @@ def _run(run: Any) -> TrainingRun:
     )
 
 
-def _signature(report: Report) -> ModelSignature:
+def _signature(report: RunContent) -> ModelSignature:
     """Return the model signature: input columns in MLflow's types, and two probabilities per row as output."""
     import numpy as np
     from mlflow.models import ModelSignature

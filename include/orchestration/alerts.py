@@ -160,9 +160,9 @@ def _notify_messages(contract: Contract, consumed: Consumed, code: str) -> None:
             *(("removed unread", str(removed)) for removed in consumed.removed),
         ),
         advice="The task's log says what is wrong. Fix the producer or the contract: the next run then retries a "
-        "stopped batch; or trigger the DAG with ignore_threshold. make replay-dlq "
-        f"TOPIC={topic} sends dead letters to the topic again. Messages removed unread are in the ledger as "
-        "messages-removed: ask the producer to send them again.",
+        "stopped batch; or trigger the DAG with ignore_threshold. "
+        f"`filegate replay-dlq --topic {topic}` sends dead letters to the topic again. Messages removed unread are in "
+        "the ledger as messages-removed: ask the producer to send them again.",
         run_url=_own_run_url(),
     )
     _send_if_new("messages", topic, alert)

@@ -38,7 +38,7 @@ committed offsets. After {failures} failed runs in a row the DAG is paused.
 
 **How to rerun**: after an outage no action is needed. After a stopped batch, fix the producer or the contract, or
 trigger this DAG with `ignore_threshold` to write its bad messages to the dead-letter topic; unpause the DAG if it was
-paused. `make replay-dlq TOPIC={topic}` sends dead letters to the topic again.
+paused. `filegate replay-dlq --topic {topic}` sends dead letters to the topic again.
 """
 
 # XCom key under which `consume` stores, also when it fails, whether there may be new rows.

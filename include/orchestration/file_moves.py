@@ -20,7 +20,14 @@ log = logging.getLogger(__name__)
 
 @task
 def requeue_files(dataset: str, stage: str, name: str) -> dict[str, int]:
-    """Move quarantined files back to incoming/, and return the counts by outcome."""
+    """Move quarantined files back to incoming/, and return the counts by outcome.
+
+    Args:
+        dataset: whose files; `all` for every dataset.
+        stage: the stage that refused them, empty for every stage.
+        name: the pattern of their names.
+    """
+    from include.contracts.reserved import EVERY
     from include.ingestion.upkeep.requeue import Selection, requeue
     from include.orchestration.catalog import catalog
     from include.orchestration.stores import connected_stores
@@ -28,7 +35,8 @@ def requeue_files(dataset: str, stage: str, name: str) -> dict[str, int]:
     bucket = ingest_settings().landing_bucket
     known = set(catalog().known)
     with no_retry_of_permanent_errors(), in_stage("reprocess"), connected_stores() as stores:
-        result = requeue(Selection(dataset, stage, name), bucket, stores.objects, stores.connection, known)
+        selection = Selection("" if dataset == EVERY else dataset, stage, name)
+        result = requeue(selection, bucket, stores.objects, stores.connection, known)
     for key in result.keys:
         log.info("Moved to %s", visible(key))
     for key in result.missing:

@@ -6,6 +6,7 @@ from airflow.sdk import Asset, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
 
 from include.errors import in_stage
+from include.ml.model_file import MODEL
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.orchestration.scheduling import features, is_by_clock, last_extra, training_started
 from include.settings import training_settings
@@ -17,7 +18,7 @@ _STAGE = "train"
 
 def champion_model() -> Asset:
     """Return the asset whose events say that another version of the commit model is the champion."""
-    return Asset(name="models.commit-classifier", uri="mlflow://models/commit-classifier", group="models")
+    return Asset(name=f"models.{MODEL}", uri=f"mlflow://models/{MODEL}", group="models")
 
 
 @task(inlets=[features(), training_started()], outlets=[training_started()])

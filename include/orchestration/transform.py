@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -21,6 +20,7 @@ from include.errors import Code, PermanentError, in_stage
 from include.orchestration.defaults import no_retry_of_permanent_errors
 from include.orchestration.scheduling import build_started, features, is_by_clock, last_extra, marts
 from include.orchestration.stores import WAREHOUSE_TRANSFORM
+from include.settings import DBT_PROJECT, dbt_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -39,14 +39,6 @@ SESSION_OPTIONS = "-c lock_timeout=30s -c statement_timeout=3600s"
 # Maximum run time of one model with its tests, or of another task of the DAG.
 LONGEST_TASK = timedelta(hours=2)
 
-_REPOSITORY = Path(__file__).resolve().parents[2]
-_PROJECT = _REPOSITORY / "dbt"
-
-
-def manifest_path() -> Path:
-    """Return the path of the manifest: DBT_MANIFEST, relative to the repository, or dbt/target/manifest.json."""
-    return _REPOSITORY / (os.environ.get("DBT_MANIFEST") or _PROJECT / "target" / "manifest.json")
-
 
 def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
     """Create one task per model, which builds it and runs its tests, in dependency order.
@@ -59,7 +51,7 @@ def build_models(group_id: str = "models") -> tuple[TaskGroup, Any]:
     Raises:
         PermanentError: there is no manifest.
     """
-    manifest = manifest_path()
+    manifest = dbt_manifest()
     if not manifest.is_file():
         raise PermanentError(
             Code.TRANSFORMATION_FAILED,
@@ -94,7 +86,7 @@ def _task_group(group_id: str, manifest: Path) -> Any:
         group_id=group_id,
         prefix_group_id=False,
         project_config=ProjectConfig(
-            dbt_project_path=_PROJECT,
+            dbt_project_path=DBT_PROJECT,
             manifest_path=manifest,
             install_dbt_deps=False,
             env_vars={

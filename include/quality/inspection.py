@@ -16,7 +16,7 @@ from include.quality.marts import SCHEMA as MART_SCHEMA
 from include.quality.marts import Mart, plan_of_mart
 from include.quality.plan import SCHEMA, pattern_of, plan
 from include.quality.records import CheckResult, TableReport
-from include.quality.table_stats import Loads, RowCounts, Shape, TableStats, UnreadableTableError
+from include.quality.table_stats import Loads, RowCounts, TableDefinition, TableStats, UnreadableTableError
 from include.quality.volume import farthest
 from include.stores import sql_text
 
@@ -149,7 +149,7 @@ def judge_freshness(contract: Contract, newest: datetime | None, now: datetime) 
         )
 
 
-def _shape_results(contract: Contract, shape: Shape) -> Iterator[CheckResult]:
+def _shape_results(contract: Contract, shape: TableDefinition) -> Iterator[CheckResult]:
     table = f"{SCHEMA}.{contract.dataset}"
     lacking = [column.name for column in contract.columns if column.name not in shape.columns]
     yield CheckResult("table_is_there", None, Severity.CRITICAL, success=True, observed=table, expected=table)

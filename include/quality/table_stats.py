@@ -33,7 +33,7 @@ class UnreadableTableError(Exception):
 
 
 @dataclass(frozen=True)
-class Shape:
+class TableDefinition:
     """A table's columns, and whether its key has a unique index."""
 
     columns: tuple[str, ...]
@@ -75,13 +75,13 @@ class TableStats:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    def shape(self, schema: str, table: str, key: Sequence[str]) -> Shape | None:
+    def shape(self, schema: str, table: str, key: Sequence[str]) -> TableDefinition | None:
         """Return the table's shape, or None if the table does not exist."""
         with _readable():
             row = self._connection.execute(
                 statement("quality_table"), {"name": quoted(schema, table), "key": list(key)}
             ).fetchone()
-        return Shape(tuple(row[0]), bool(row[1])) if row else None
+        return TableDefinition(tuple(row[0]), bool(row[1])) if row else None
 
     def ledger(self, dataset: str) -> LedgerTotals:
         """Return the totals of a dataset's ledger entries."""

@@ -1,7 +1,7 @@
 """Writes a sample file: streaming, reproducible, with faults on request.
 
 What belongs here: `Sample` and `write_sample`, the order of the steps, text and Parquet output. What does not:
-values (`values`), record formats (`records`), faults of one row (`row_faults`).
+values (`values`), record formats (`records`), faults of one row (`row_faults`) or of the whole file (`file_faults`).
 
 DuckDB formats whole records as one text column, whose Arrow buffer is written to the file unchanged; only bad records
 are formatted in Python. So 20 million rows take seconds.
@@ -10,8 +10,6 @@ are formatted in Python. So 20 million rows take seconds.
 from __future__ import annotations
 
 import random
-import struct
-import zlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -25,6 +23,7 @@ import pyarrow.parquet as pq
 
 from include.contracts.expressions import quoted
 from include.samples.badness import FILE_KINDS, Bad, BadKind, SampleError, SampleFormat, check_applies
+from include.samples.file_faults import columns_with_faults, png, truncate
 from include.samples.keys import check_keys
 from include.samples.records import FileColumn, TextFormat
 from include.samples.report import BadRow, SampleReport
@@ -40,7 +39,6 @@ if TYPE_CHECKING:
     from include.samples.sinks import ByteSink
 
 CHUNK_ROWS = 50_000
-MANY_COLUMNS = 1_000
 MAX_ROWS = 2_000_000_000
 # Each version is some days newer: this one is in the 43rd century.
 MAX_VERSION = 100_000
@@ -141,14 +139,14 @@ def write_sample(
         path.write_bytes(b"")
         bad_rows: list[BadRow] = []
     elif BadKind.PNG in kinds:
-        path.write_bytes(_png(sample.seed))
+        path.write_bytes(png(sample.seed))
         bad_rows = []
     elif file_format is SampleFormat.PARQUET:
         bad_rows = _write_parquet(plan, path, progress or _silent)
     else:
         bad_rows = _write_text(plan, path, file_format, progress or _silent)
     if BadKind.TRUNCATED in kinds:
-        _truncate(path)
+        truncate(path)
     return SampleReport(
         path=path,
         format=file_format,
@@ -174,7 +172,7 @@ def _plan(sample: Sample) -> _Plan:
         message = f"{repeated:,} of {rows:,} rows cannot be duplicates; at most 15 in 16 can"
         raise SampleError(message)
     check_keys(contract, start + rows - repeated, repeated)
-    columns, named = _file_columns(contract, set(file_faults))
+    columns, named = columns_with_faults(contract, set(file_faults))
     return _Plan(
         contract=contract,
         vintage=Vintage(sample.seed, sample.version),
@@ -197,30 +195,6 @@ def _chosen_rows(rows: int, bad: Sequence[Bad], seed: int) -> dict[int, BadKind]
     wanted = [item.kind for item in of_rows for _ in range(item.count)]
     chooser = random.Random(seed)  # noqa: S311 - made-up data
     return dict(zip(chooser.sample(range(rows), len(wanted)), wanted, strict=True))
-
-
-def _file_columns(contract: Contract, kinds: set[BadKind]) -> tuple[list[FileColumn], tuple[str, ...]]:
-    columns = [FileColumn(column.name, column) for column in contract.source_columns]
-    named: list[str] = []
-    if BadKind.MISSING_COLUMN in kinds:
-        needed = [c.name for c in contract.source_columns if c.required and c.name not in contract.key]
-        needed += [column.name for column in contract.key_columns]
-        if not needed:
-            message = f"{contract.dataset} has no required column that could be missing"
-            raise SampleError(message)
-        name = needed[0]
-        columns = [column for column in columns if column.name != name]
-        named.append(name)
-    if BadKind.EXTRA_COLUMN in kinds:
-        columns.append(FileColumn("extra_number", None))
-        named.append("extra_number")
-    if BadKind.MANY_COLUMNS in kinds:
-        extra = [f"extra_{number:04}" for number in range(1, MANY_COLUMNS - len(columns) + 1)]
-        columns += [FileColumn(name, None) for name in extra]
-        named += extra
-    if BadKind.REORDERED_COLUMNS in kinds:
-        columns.reverse()
-    return columns, tuple(named)
 
 
 def _text_format(file_format: SampleFormat, kinds: set[BadKind]) -> TextFormat:
@@ -371,29 +345,6 @@ def _stride(total: int) -> int:
     while gcd(step, total) != 1:
         step += 1
     return step
-
-
-def _truncate(path: Path) -> None:
-    """Cut off the last quarter, inside a line."""
-    content_size = path.stat().st_size
-    with path.open("r+b") as stream:
-        size = content_size * 3 // 4
-        stream.seek(max(size - 1, 0))
-        if stream.read(1) == b"\n":
-            size -= 2
-        stream.truncate(max(size, 0))
-
-
-def _png(seed: int) -> bytes:
-    """A valid grey picture of 32 by 32 dots."""
-
-    def chunk(name: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    header = struct.pack(">IIBBBBB", 32, 32, 8, 0, 0, 0, 0)
-    dots = random.Random(seed).randbytes(33 * 32)  # noqa: S311 - made-up data
-    rows = b"".join(b"\0" + dots[at : at + 32] for at in range(0, 33 * 32, 33))
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
 
 
 def _silent(_: int) -> None:

@@ -21,10 +21,10 @@ from include.errors import Code, PermanentError, RetryableError, Stage
 from include.ingestion.claim import worker_died
 from include.ingestion.ledger import StaleAttemptError
 from include.ingestion.pipeline import ingest
-from include.ingestion.records import FileFormat, Layout, Rejects, SpooledFile, Status, TopicRange, Undecoded
-from include.ingestion.settle import settle_messages
+from include.ingestion.records import FileFormat, FileStatus, Layout, Rejects, SpooledFile, Undecoded
 from include.streams.dead_letters import DeadLetter, correct_topic, publish
 from include.streams.decode import SCHEMA_ID_HEADER
+from include.streams.message_ledger import MessageLedger, TopicRange, settle_messages
 from include.streams.poison import BATCH_CODES, PoisonSearch, may_be_one_message
 from include.streams.tombstones import write_deleted_keys
 
@@ -89,8 +89,12 @@ class TopicConsumer:
     def __post_init__(self) -> None:
         """Start without a search for poison messages."""
         self._search = PoisonSearch(
-            self.stores.ledger, self.contract.topic or "", self.streams.batch_messages, self.settings.max_attempts
+            self._ledger, self.contract.topic or "", self.streams.batch_messages, self.settings.max_attempts
         )
+
+    @property
+    def _ledger(self) -> MessageLedger:
+        return MessageLedger(self.stores.connection)
 
     def consume(self) -> Consumed:
         """Consume batches until the topic is drained, or for `run_seconds`.
@@ -122,9 +126,7 @@ class TopicConsumer:
         """Note in the ledger the offsets that the broker removed unread: they appear nowhere else."""
         for partition, (first, last) in self.consumer.take_removed().items():
             source = TopicRange(self.contract.topic or "", partition, first, last)
-            for noted in self.stores.ledger.note_removed_messages(
-                self.contract.dataset, self.contract.version, source, self.run
-            ):
+            for noted in self._ledger.note_removed(self.contract.dataset, self.contract.version, source, self.run):
                 self.result.removed.append(noted)
                 log.error("%s, %s: these offsets were removed before they were read", noted.topic, noted)
 
@@ -140,7 +142,7 @@ class TopicConsumer:
             self.result.batches["stopped"] += 1
 
     def _consume(self, batch: MessageBatch) -> None:
-        ledger = self.stores.ledger
+        ledger = self._ledger
         # An earlier worker may have died after the load and before the commit: these messages are delivered again.
         self._settle(batch.partition)
         file_id = self._claim(batch)
@@ -149,7 +151,7 @@ class TopicConsumer:
             return
         entry = ledger.begin(file_id)
         try:
-            # No entry: another worker has decided the batch since.
+            # No entry: another worker has finished the batch since.
             outcome = self._ingest(batch, entry) if entry is not None else None
         except StaleAttemptError as error:
             log.warning("%s[%s] %s: %s", batch.topic, batch.partition, batch.first_offset, error.message)
@@ -163,12 +165,12 @@ class TopicConsumer:
         """Ingest a batch and return its outcome; None if it is to be read again."""
         source = KafkaBatchSource(batch, self.decoder, self.kafka, self.result, self.contract)
         if not batch.records and self.contract.deletes is None:
-            self.stores.ledger.only_deletes(entry, batch.deletes)
+            self._ledger.only_deletes(entry, batch.deletes)
             return "deletes ignored"
         try:
             loaded = ingest(self._contract_for(batch), entry, source, self.stores, self.settings)
         except RetryableError as error:
-            # A commit may have succeeded although its answer did not arrive: the batch is decided then.
+            # A commit may have succeeded although its answer did not arrive: the batch is loaded then.
             with self.stores.answering() as answering, suppress(StaleAttemptError):
                 answering.ledger.postponed(entry, error.code, str(error))
             raise
@@ -184,19 +186,17 @@ class TopicConsumer:
             self.result.rows_deleted += loaded.deleted
             self.result.deletes_ignored += loaded.ignored or 0
             return "loaded"
-        decided = self.stores.ledger.report(entry.file_id)
-        if decided["status"] == Status.DUPLICATE:
+        report = self._ledger.report(entry.file_id)
+        if report["status"] == FileStatus.DUPLICATE:
             return "loaded before"
-        stages = {Status.PROCESSING_FAILED: Stage.PROCESS, Status.LOADING_FAILED: Stage.LOAD}
-        stage = stages.get(decided["status"], Stage.VALIDATE)
-        return self._refused(batch, stage, Code(decided["code"]), decided["message"], entry.file_id)
+        stages = {FileStatus.PROCESSING_FAILED: Stage.PROCESS, FileStatus.LOADING_FAILED: Stage.LOAD}
+        stage = stages.get(report["status"], Stage.VALIDATE)
+        return self._refused(batch, stage, Code(report["code"]), report["message"], entry.file_id)
 
     def _claim(self, batch: MessageBatch) -> int:
         ignored = batch.deletes if self.contract.deletes is None else 0
         source = TopicRange(batch.topic, batch.partition, batch.first_offset, batch.last_offset, ignored)
-        return self.stores.ledger.claim_messages(
-            self.contract.dataset, self.contract.version, source, batch.size, self.run
-        )
+        return self._ledger.claim_range(self.contract.dataset, self.contract.version, source, batch.size, self.run)
 
     def _contract_for(self, batch: MessageBatch) -> Contract:
         """The contract with the rules for messages. Of messages with one key, the one with the last offset wins.
@@ -212,7 +212,7 @@ class TopicConsumer:
     # --- poison messages
 
     def _dead_letter_poison_message(self, batch: MessageBatch, file_id: int) -> None:
-        ledger = self.stores.ledger
+        ledger = self._ledger
         entry = ledger.read(file_id)
         if entry is None:
             raise RetryableError(Code.INTERNAL, "The batch's ledger entry is missing.", file_id=file_id)

@@ -16,7 +16,7 @@ from include.errors import Code
 
 if TYPE_CHECKING:
     from include.errors import PermanentError
-    from include.ingestion.ledger import Ledger, UnfinishedMessages
+    from include.streams.message_ledger import MessageLedger, UnfinishedMessages
     from include.streams.messages import MessageBatch
 
 # Codes of a whole batch that one message may cause.
@@ -46,7 +46,7 @@ class PoisonSearch:
         max_attempts: a message alone in its batch is poison after so many deaths of its workers.
     """
 
-    def __init__(self, ledger: Ledger, topic: str, batch_messages: int, max_attempts: int) -> None:
+    def __init__(self, ledger: MessageLedger, topic: str, batch_messages: int, max_attempts: int) -> None:
         self._ledger, self._topic = ledger, topic
         self._batch_messages, self._max_attempts = batch_messages, max_attempts
         self._unfinished: dict[tuple[int, int], UnfinishedMessages | None] = {}
@@ -57,7 +57,7 @@ class PoisonSearch:
         """The largest number of messages of the batch that starts at this offset: smaller during a search."""
         start = (partition, first_offset)
         if start not in self._unfinished:
-            unfinished = self._ledger.unfinished_messages(self._topic, partition, first_offset)
+            unfinished = self._ledger.unfinished(self._topic, partition, first_offset)
             self._unfinished[start] = unfinished
             if unfinished is not None:
                 last_offset = first_offset + unfinished.messages - 1

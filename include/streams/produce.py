@@ -1,7 +1,7 @@
-"""Publishing the rows of a CSV file, or made-up ones, as one message each.
+"""Publishing the rows of a CSV file as one message each.
 
-What belongs here: rows to JSON objects, keys, pace. What does not: the producer itself (`publish`), and validation: bad
-rows are published unchanged, so the consumer can be tested with them.
+What belongs here: rows to JSON objects, keys, pace. What does not: the producer itself (`publish`), made-up rows
+(`include.cli.streams`), and validation: bad rows are published unchanged, so the consumer can be tested with them.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import duckdb
@@ -21,12 +19,12 @@ from include.contracts.expressions import literal, quoted
 from include.contracts.types import ColumnType
 from include.errors import Code, PermanentError
 from include.errors.registry import message
-from include.samples.writer import Sample, write_sample
 from include.streams.broker import ensure_topic
 from include.streams.publish import publisher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from include.contracts.model import Contract
     from include.settings import KafkaConfig
@@ -97,13 +95,6 @@ class RowProducer:
                         self.on_progress(len(keys))
                 messages = publishing.flush()
             return Produced(messages, time.monotonic() - begun)
-
-    def produce_sample(self, rows: int, seed: int = 1) -> Produced:
-        """Publish made-up rows that satisfy the contract, the same ones for the same seed."""
-        with TemporaryDirectory(prefix="produce-") as folder:
-            path = Path(folder) / f"{self.contract.dataset}.csv"
-            write_sample(Sample(self.contract, rows, seed=seed), path)
-            return self.produce_file(path)
 
 
 class _Pace:

@@ -1,32 +1,41 @@
-"""The schema registry: a thin layer over its client, with timeouts, retries and pipeline errors.
+"""The schema registry: the calls of Confluent's protocol that FileGate needs, over the base of all HTTP clients.
 
-What belongs here: calls and the translation of their errors. What does not: the content of schemas.
+What belongs here: these calls, and what their answers mean. What does not: attempts, deadlines and redaction (`http`),
+and the content of schemas. Confluent's own client is not used: messages are decoded by fastavro, so of its calls only
+these few would be left, with other time-outs and pauses than those of the other clients.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import json
+import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit, urlunsplit
+from urllib.parse import quote
 
-from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
-from confluent_kafka.schema_registry.error import SchemaRegistryError
-
-from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.errors import Code, PermanentError, RetryableError
+from include.stores.http import Address, HttpClient, Policy, Service
+from include.stores.http_response import excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from include.stores.http_response import Response
+
+POLICY = Policy(read_seconds=5.0, attempts=4, backoff_seconds=0.2, backoff_max_seconds=2.0, response_bytes=16 * 1024**2)
 
 _NOT_FOUND = 404
-_CONFLICT = 409
-_UNPROCESSABLE = 422
-_REFUSED = {401, 403}
-_BUSY = {408, 429}
+_HEADERS = dict.fromkeys(("Content-Type", "Accept"), "application/vnd.schemaregistry.v1+json")
 # The registry's codes for a missing subject, version or schema. A 404 without one of them is a wrong address.
-_NO_SUBJECT, _NO_VERSION, _NO_SCHEMA = 40401, 40402, 40403
+_MISSING = {40401, 40402, 40403}
 # An id has 32 bits, signed. A registry answers larger ones as if its address were wrong.
 _LARGEST_ID = 2**31 - 1
+_NO_REGISTRY = "The server at SCHEMA_REGISTRY_URL is no schema registry."
+# Statuses that are about the schema.
+_OF_SCHEMA = {
+    409: "The schema is not compatible with the latest version",
+    422: "The registry says that the schema is broken",
+}
+_LOGIN = re.compile(r"\w+://([^/]+)@")
 
 
 @dataclass(frozen=True)
@@ -39,37 +48,20 @@ class WriterSchema:
 
 
 class Registry:
-    """Calls on one schema registry, by Confluent's protocol. Schemas are cached by id. Thread-safe.
+    """Calls on one schema registry. Schemas are cached by id and GUID. Thread-safe.
 
     Args:
-        url: its address, with user and password if it needs them; several addresses are separated by commas.
-        timeout_seconds: of one request.
-        retries: further tries of one request after network trouble or an overloaded answer.
-        retry_wait_ms: longest pause before the second try; it doubles, with jitter.
+        url: its address, with user and password if it needs them. Several addresses of one registry are separated by
+            commas: the next one is asked when one does not answer. The first login counts for all.
+        policy: deadlines and attempts of one request.
 
     Raises:
         PermanentError: the address is not valid.
     """
 
-    def __init__(self, url: str, *, timeout_seconds: float = 5.0, retries: int = 3, retry_wait_ms: int = 200) -> None:
-        try:
-            self.url, user, password = _without_credentials(url)
-            options: dict[str, Any] = {
-                "url": self.url,
-                "timeout": timeout_seconds,
-                "max.retries": retries,
-                "retries.wait.ms": retry_wait_ms,
-                "retries.max.wait.ms": 2000,
-            }
-            # The credentials are not in the address, which the HTTP library logs.
-            if user or password:
-                options["basic.auth.user.info"] = f"{user}:{password}"
-            self._client: Any = SchemaRegistryClient(options)
-        except ValueError:
-            raise PermanentError(
-                Code.REGISTRY_UNAVAILABLE,
-                "SCHEMA_REGISTRY_URL is not an address such as http://127.0.0.1:8081.",
-            ) from None  # fmt: skip
+    def __init__(self, url: str, policy: Policy = POLICY) -> None:
+        self._servers = [HttpClient(_SERVICE, Address(address), policy) for address in _addresses(url)]
+        self._schemas: dict[str, WriterSchema] = {}
 
     def schema_of(self, schema_id: int) -> WriterSchema | None:
         """The schema with an id, None where the registry has none.
@@ -78,9 +70,7 @@ class Registry:
             RetryableError: the registry is away.
             PermanentError: it refuses, or is no registry.
         """
-        if schema_id > _LARGEST_ID:
-            return None
-        return self._writer_schema(lambda: self._client.get_schema(schema_id))
+        return None if schema_id > _LARGEST_ID else self._schema(f"/schemas/ids/{schema_id}")
 
     def schema_by_guid(self, guid: str) -> WriterSchema | None:
         """The schema with a GUID, which messages name in a header; None where the registry has none.
@@ -89,27 +79,14 @@ class Registry:
             RetryableError: the registry is away.
             PermanentError: it refuses, or is no registry.
         """
-        return self._writer_schema(lambda: self._schema_by_guid(guid))
-
-    def _schema_by_guid(self, guid: str) -> Any:
         try:
-            return self._client.get_schema_by_guid(guid)
-        except SchemaRegistryError as error:
-            if error.http_status_code == _NOT_FOUND and not _is_missing(error):
-                # A registry without GUIDs answers 404, as a wrong address does. This request distinguishes the two.
-                self._client._rest_client.get("schemas/types")  # noqa: SLF001 - the client has no method for it
-                error.error_code = _NO_SCHEMA
-            raise
-
-    def _writer_schema(self, ask: Callable[[], Any]) -> WriterSchema | None:
-        with self._translated():
-            try:
-                schema = ask()
-            except SchemaRegistryError as error:
-                if _is_missing(error):
-                    return None
+            return self._schema(f"/schemas/guids/{quote(guid, safe='')}")
+        except PermanentError as error:
+            if error.details.get("status") != _NOT_FOUND:
                 raise
-            return WriterSchema(schema.schema_type, schema.schema_str, bool(schema.references))
+            # A registry without GUIDs answers 404, as a wrong address does. This request distinguishes the two.
+            self._ask("GET", "/schemas/types")
+            return None
 
     def compatible(self, subject: str, schema: str) -> tuple[bool, list[str]]:
         """Whether a schema is compatible with the subject's latest one by the registry's rule, and why not.
@@ -118,16 +95,11 @@ class Registry:
             RetryableError: the registry is away.
             PermanentError: it refuses the request, or the schema is broken.
         """
-        path = f"compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
-        with self._translated():
-            try:
-                # The client's own method gives only the verdict, without the reasons.
-                answer = self._client._rest_client.post(path, body=Schema(schema, "AVRO").to_dict())  # noqa: SLF001
-            except SchemaRegistryError as error:
-                if _is_missing(error):
-                    return True, []
-                raise
-            return bool(answer["is_compatible"]), [str(reason) for reason in answer.get("messages") or ()]
+        path = f"/compatibility/subjects/{quote(subject, safe='')}/versions/latest?verbose=true"
+        answer = self._ask("POST", path, schema)
+        if answer is None:
+            return True, []
+        return bool(_field(answer, "is_compatible")), [str(reason) for reason in answer.get("messages") or ()]
 
     def register(self, subject: str, schema: str) -> int:
         """Register a schema and return its id. Registering the same schema again returns the same id.
@@ -136,8 +108,7 @@ class Registry:
             RetryableError: the registry is away.
             PermanentError: it refuses: the schema is broken or not compatible with the latest one.
         """
-        with self._translated():
-            return int(self._client.register_schema(subject, Schema(schema, "AVRO")))
+        return int(_field(self._ask("POST", f"/subjects/{quote(subject, safe='')}/versions", schema), "id"))
 
     def version(self, subject: str, schema: str) -> int | None:
         """The subject's version number of a schema, None where the subject does not have it.
@@ -146,47 +117,24 @@ class Registry:
             RetryableError: the registry is away.
             PermanentError: it refuses.
         """
-        with self._translated():
-            try:
-                return int(self._client.lookup_schema(subject, Schema(schema, "AVRO")).version)
-            except SchemaRegistryError as error:
-                if _is_missing(error):
-                    return None
-                raise
+        answer = self._ask("POST", f"/subjects/{quote(subject, safe='')}", schema)
+        return None if answer is None else int(_field(answer, "version"))
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        try:
-            yield
-        except SchemaRegistryError as error:
-            raise self._refusal(error) from error
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise PermanentError(
-                Code.REGISTRY_UNAVAILABLE,
-                "The server at SCHEMA_REGISTRY_URL is no schema registry.", url=self.url,
-            ) from error  # fmt: skip
-        except Exception as error:  # the client uses one of two HTTP libraries, each with its own errors
-            reason = str(error) or type(error).__name__
-            raise RetryableError(
-                Code.REGISTRY_UNAVAILABLE, f"The registry does not answer: {reason}", url=self.url
-            ) from error
+    def _schema(self, path: str) -> WriterSchema | None:
+        if path not in self._schemas:
+            answer = self._ask("GET", path)
+            if answer is None:
+                return None
+            text = str(_field(answer, "schema"))
+            self._schemas[path] = WriterSchema(answer.get("schemaType") or "AVRO", text, bool(answer.get("references")))
+        return self._schemas[path]
 
-    def _refusal(self, error: SchemaRegistryError) -> PipelineError:
-        status = error.http_status_code
-        details: dict[str, Any] = {"url": self.url, "status": status}
-        kind: type[PipelineError] = PermanentError
-        code = Code.REGISTRY_UNAVAILABLE
-        if status >= 500 or status in _BUSY:
-            kind, message = RetryableError, "The registry failed"
-        elif status in _REFUSED:
-            message = "The registry refuses; check user, password and rights in SCHEMA_REGISTRY_URL"
-        elif status == _CONFLICT:
-            code, message = Code.CONTRACT_INVALID, "The schema is not compatible with the latest version"
-        elif status == _UNPROCESSABLE:
-            code, message = Code.CONTRACT_INVALID, "The registry says that the schema is broken"
-        else:
-            message = "The server at SCHEMA_REGISTRY_URL is no schema registry, or refuses"
-        return kind(code, f"{message}: {str(error.error_message)[:500]}", **details)
+    def _ask(self, method: str, path: str, schema: str | None = None) -> Any:
+        """The content of the answer; None where the registry lacks the subject, version or schema."""
+        for server in self._servers[:-1]:
+            with suppress(RetryableError):
+                return _answer(server, method, path, schema)
+        return _answer(self._servers[-1], method, path, schema)
 
 
 def subject_of(topic: str) -> str:
@@ -194,19 +142,64 @@ def subject_of(topic: str) -> str:
     return f"{topic}-value"
 
 
-def _is_missing(error: SchemaRegistryError) -> bool:
-    return error.http_status_code == _NOT_FOUND and error.error_code in {_NO_SUBJECT, _NO_VERSION, _NO_SCHEMA}
+def _answer(server: HttpClient, method: str, path: str, schema: str | None) -> Any:
+    body = None if schema is None else json.dumps({"schema": schema}).encode()
+    response = server.retry(lambda: server.send(method, path, body, _HEADERS))
+    if response.status == _NOT_FOUND and _error(response.body).get("error_code") in _MISSING:
+        return None
+    if message := _OF_SCHEMA.get(response.status):
+        reason = _reason(server.redacted(response.body))
+        raise PermanentError(Code.CONTRACT_INVALID, f"{message}: {reason}", url=server.url, status=response.status)
+    if not 200 <= response.status < 300:
+        raise server.refusal(response)
+    return _content(response)
 
 
-def _without_credentials(addresses: str) -> tuple[str, str, str]:
-    """The addresses without credentials, and the user and password of the first address that has them."""
-    user = password = ""
-    bare = []
-    for address in addresses.split(","):
-        parts = urlsplit(address.strip())
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("no address")
-        if not user and not password:
-            user, password = unquote(parts.username or ""), unquote(parts.password or "")
-        bare.append(urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])))
-    return ",".join(bare), user, password
+def _content(response: Response) -> Any:
+    try:
+        return json.loads(response.body)
+    except (ValueError, RecursionError) as error:
+        raise PermanentError(Code.REGISTRY_UNAVAILABLE, _NO_REGISTRY) from error
+
+
+def _field(answer: Any, name: str) -> Any:
+    if not isinstance(answer, dict) or name not in answer:
+        raise PermanentError(Code.REGISTRY_UNAVAILABLE, _NO_REGISTRY)
+    return answer[name]
+
+
+def _error(body: bytes) -> dict[str, Any]:
+    with suppress(ValueError, RecursionError):
+        found = json.loads(body)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def _reason(body: bytes) -> str:
+    """The registry's reason, without the rest of the body."""
+    message = _error(body).get("message")
+    return excerpt(str(message).encode()) if message else excerpt(body)
+
+
+def _addresses(text: str) -> list[str]:
+    addresses = [address.strip() for address in text.split(",")]
+    login = next((match[1] for address in addresses if (match := _LOGIN.match(address))), "")
+    if not login:
+        return addresses
+    return [one if _LOGIN.match(one) else one.replace("://", f"://{login}@", 1) for one in addresses]
+
+
+_SERVICE = Service(
+    "The schema registry",
+    Code.REGISTRY_UNAVAILABLE,
+    Code.REGISTRY_UNAVAILABLE,
+    "SCHEMA_REGISTRY_URL",
+    "SCHEMA_REGISTRY_URL",
+    remedies={
+        401: "Check user, password and rights in SCHEMA_REGISTRY_URL.",
+        403: "Check user, password and rights in SCHEMA_REGISTRY_URL.",
+        404: _NO_REGISTRY,
+    },
+    explain=_reason,
+    login_in_address=True,
+)

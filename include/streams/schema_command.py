@@ -1,4 +1,4 @@
-"""`python -m include.streams schema`: show a dataset's Avro schema, check it against the registry, register it."""
+"""`filegate schema`: show a dataset's Avro schema, check it against the registry, register it."""
 
 from __future__ import annotations
 

@@ -18,9 +18,11 @@ COMMANDS = (
     Command(_PLATFORM, "rotate-secrets", "local.__main__:app.rotate-secrets", "new passwords and keys for everything"),
     Command(_PLATFORM, "clean", "local.__main__:app.clean", "stop everything and delete the data"),
     Command(_FILES, "drop", "local.commands.drop:app", "put a file into the bucket; --wait for the verdict"),
+    Command(_FILES, "ls", "local.__main__:app.ls", "the keys of a bucket"),
+    Command(_FILES, "cat", "local.__main__:app.cat", "an object of a bucket, as it is"),
     Command(_DAGS, "run", "local.__main__:app.run", "trigger a DAG and follow it"),
     Command(_DAGS, "dbt", "local.commands.warehouse:app.dbt", "build all models, or any dbt command"),
     Command(_DAGS, "report", "local.commands.warehouse:app.report", "the dashboards as one page"),
     Command(_DAGS, "schedules", "local.__main__:app.schedules", "every DAG: what starts it, its last runs"),
-    Command(_DEV, "dev", "local.commands.dev:app", "compose-check, env-file, torture, soak"),
+    Command(_DEV, "dev", "local.commands.dev:app", "for work on FileGate itself, and to deploy it"),
 )

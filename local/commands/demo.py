@@ -117,7 +117,7 @@ def _wait(connection: Connection, keys: list[str], console: Console) -> None:
             time.sleep(0.25)
     raise PlatformError(
         f"only {settled} of {len(keys)} files were settled within {_TIMEOUT_SECONDS} s",
-        "look at the DAGs' runs in Airflow, and at the logs that `make status` names",
+        "look at the DAGs' runs in Airflow, and at the logs that `filegate status` names",
     )
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from rich.table import Table
 
+from include.ml.model_file import CHAMPION, MODEL
 from local.airflow_api import ENDED
 from local.commands.runs import seconds_between
 from local.commands.schedules import duration
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from local.airflow_api import AirflowApi
     from local.supervisor.platform import Platform
 
-MODEL = "commit-classifier"
 CHAIN = ("ingest_github", "ingest_commits", "transform_warehouse", "check_quality", "train_commit_model")
 COOL_DOWN = "cool_down"  # the last task of transform_warehouse: a pause that leaves the machine to other DAGs
 _LAST_DAGS = ("transform_warehouse", "check_quality", "train_commit_model")
@@ -107,7 +107,7 @@ def _wait(platform: Platform, api: AirflowApi, connection: Connection, console: 
             time.sleep(1)
     raise PlatformError(
         f"no champion of {MODEL}, or outdated dbt models, after {_TIMEOUT_SECONDS} s",
-        "look at the runs: make schedules",
+        "look at the runs: `filegate schedules`",
     )
 
 
@@ -165,7 +165,7 @@ def champion(address: str, login: tuple[str, str], model: str) -> Champion | Non
     base = f"{address}/api/2.0/mlflow/"
     try:
         with httpx.Client(base_url=base, auth=login, timeout=_MLFLOW_TIMEOUT, trust_env=False) as client:
-            found = _get(client, "registered-models/alias", name=model, alias="champion")["model_version"]
+            found = _get(client, "registered-models/alias", name=model, alias=CHAMPION)["model_version"]
             run = _get(client, "runs/get", run_id=found["run_id"])["run"]
     except (httpx.HTTPError, KeyError):
         return None

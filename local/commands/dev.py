@@ -1,4 +1,4 @@
-"""`filegate dev`: what people who work on FileGate run."""
+"""`filegate dev`: what developers of FileGate run."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import typer
 
 from include.cli.lazy_group import Command, lazy_group
 
-_PAGES, _CONTAINERS, _TRIALS = "Generated pages", "Containers", "Trials of minutes and hours"
+_PAGES, _HOSTS, _CONTAINERS = "Generated pages", "Hosts", "Containers"
+_TRIALS = "Trials of minutes and hours"
 _COMMANDS = (
     Command(
         _PAGES, "settings", "local.commands.setting_pages:app", "write docs/configuration.md and .env.example [--check]"
     ),
+    Command(_HOSTS, "ansible", "local.commands.ansible:app", "set a host up, start, feed and verify it"),
     Command(_CONTAINERS, "compose-check", "deploy.__main__:app.check", "check docker-compose.yaml"),
     Command(_CONTAINERS, "env-file", "deploy.__main__:app.env-file", "write .env with random secrets"),
     Command(_TRIALS, "torture", "proof.torture.__main__:app", "kill, cut and fill a platform under load, then count"),

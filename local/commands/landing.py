@@ -71,7 +71,7 @@ def upload(config: S3Config, file: Path, key: str, sent: Callable[[int], object]
     try:
         bucket.client(config).upload_file(str(file), ingest_settings().landing_bucket, key, Callback=sent)
     except (S3UploadFailedError, BotoCoreError, ClientError) as error:
-        raise PlatformError(f"{file.name} cannot be uploaded to {key} ({error})", "see `make status`") from error
+        raise PlatformError(f"{file.name} cannot be uploaded to {key} ({error})", "see `filegate status`") from error
 
 
 def keys(config: S3Config, name: str, prefix: str) -> Iterator[str]:
@@ -102,7 +102,7 @@ def _explained(name: str) -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        raise PlatformError(f"the bucket {name} cannot be read ({error})", "see `make status`") from error
+        raise PlatformError(f"the bucket {name} cannot be read ({error})", "see `filegate status`") from error
 
 
 def _dataset_of(file: Path) -> str:
@@ -111,7 +111,7 @@ def _dataset_of(file: Path) -> str:
     if not fitting:
         raise PlatformError(
             f"the name {file.name} begins with no dataset's name",
-            f"add --dataset NAME (make: DATASET=NAME), one of: {', '.join(known) or 'none yet'}",
+            f"add --dataset NAME, one of: {', '.join(known) or 'none yet'}",
         )
     return max(fitting, key=len)
 

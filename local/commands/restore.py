@@ -44,7 +44,7 @@ def restore(settings: PlatformSettings, source: Path, progress: Progress | None 
     _check_usable(manifest, source)
     if not force and any(path.exists() for path in (layout.secrets, layout.postgres, layout.s3, layout.old_buckets)):
         raise PlatformError(
-            f"{layout.home} contains data already", "run `make clean` first, or set FORCE=1 to replace the data"
+            f"{layout.home} contains data already", "run `make clean` first, or give --force to replace the data"
         )
     layout.home.parent.mkdir(parents=True, exist_ok=True)
     check_room(sum((source / name).stat().st_size for name in manifest.files), layout.home.parent)

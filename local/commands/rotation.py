@@ -1,4 +1,4 @@
-"""`make rotate-secrets`: replace every password and key. An interruption at any step can be recovered with `make up`.
+"""`filegate rotate-secrets`: replace every password and key. `make up` recovers from an interruption at any step.
 
 The secrets file is authoritative and is replaced atomically. Every start applies it to the roles' passwords, Airflow's
 password file and the services' environments. The superuser's password, which is needed to set those of the roles, is

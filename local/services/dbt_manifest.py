@@ -11,18 +11,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from include.settings import DBT_PROJECT, dbt_manifest
 from local.errors import PlatformError
 from local.settings import REPOSITORY
 
-PROJECT = REPOSITORY / "dbt"
-
 _OWN_FOLDERS = {"target", "logs", "dbt_packages"}
 _SECONDS = 120
-
-
-def default_target() -> Path:
-    """Return the path in DBT_MANIFEST, relative to the checkout, or the one in dbt's target folder."""
-    return REPOSITORY / (os.environ.get("DBT_MANIFEST") or PROJECT / "target" / "manifest.json")
 
 
 def prepare(target: Path) -> bool:
@@ -37,7 +31,7 @@ def prepare(target: Path) -> bool:
     Raises:
         PlatformError: dbt cannot parse the project; the message contains dbt's output.
     """
-    changed_at = last_change(PROJECT)
+    changed_at = last_change(DBT_PROJECT)
     if target.is_file() and target.stat().st_mtime_ns >= changed_at:
         return False
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +62,7 @@ def last_change(project: Path) -> int:
 def _parse(folder: Path) -> Path:
     command = [
         str(Path(sys.executable).with_name("dbt")), "--no-use-colors", "--no-send-anonymous-usage-stats", "parse",
-        "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
+        "--project-dir", str(DBT_PROJECT), "--profiles-dir", str(DBT_PROJECT),
         "--target-path", str(folder), "--log-path", str(folder / "logs"),
     ]  # fmt: skip
     try:
@@ -85,6 +79,6 @@ def _parse(folder: Path) -> Path:
 
 if __name__ == "__main__":
     try:
-        prepare(default_target())
+        prepare(dbt_manifest())
     except PlatformError as error:
         sys.exit(f"error: {error}")

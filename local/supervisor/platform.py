@@ -227,7 +227,7 @@ class Platform:
         if self._layout.replaced.exists() and not self._layout.secrets.exists():
             raise PlatformError(
                 f"a restore was killed before it replaced {home}",
-                f"run `make restore` again, or rename the old home back: it is {self._layout.replaced}",
+                f"run `filegate restore` again, or rename the old home back: it is {self._layout.replaced}",
             )
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         check_disk(home, self._requested.platform_min_free_mb)

@@ -1,4 +1,4 @@
-"""The status of a service, for `make status` and for the messages of a failed start."""
+"""The status of a service, for `filegate status` and for the messages of a failed start."""
 
 from __future__ import annotations
 

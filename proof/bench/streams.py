@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from include.cli.streams import produce_sample
 from include.contracts.reader import read_contract
 from include.settings import CONTRACTS_DIR, KafkaConfig
 from include.streams.produce import RowProducer
@@ -29,7 +30,8 @@ def measure(platform: Platform, messages: int, folder: Path, say: Say) -> Iterat
     contract = read_contract(CONTRACTS_DIR / "transactions.yaml")
     kafka = KafkaConfig(bootstrap_servers=bootstrap(platform.settings))
     say(f"publishing {messages:,} transactions")
-    produced = RowProducer(kafka, contract.topic or "", contract, partitions=2).produce_sample(messages, seed=11)
+    producer = RowProducer(kafka, contract.topic or "", contract, partitions=2)
+    produced = produce_sample(producer, messages, seed=11)
     yield Measurement(f"topic: {messages:,} transactions published, a second", produced.per_second, "msg/s")
     say(f"{messages:,} messages: from the topic to rows")
     result = _consume(platform, kafka, folder)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from proof.mutation.mutants import Mutant, mutants_of
-from proof.mutation.results import PASS_SCORE, Result, Results, diff, interval, score, state_of, table
+from proof.mutation.results import PASS_SCORE, MutantVerdict, Results, diff, interval, score, state_of, table
 from proof.mutation.worker_pool import ROOT, TESTS, Worker, worker_pool
 
 if TYPE_CHECKING:
@@ -197,9 +197,9 @@ class Trial:
                 self._survived += result.verdict in {"survived", "no test"}
                 self._report_progress(whole)
 
-    def _try(self, worker: Worker, mutant: Mutant, tests: list[tuple[str, float]]) -> Result:
-        def result(verdict: str, by: str = "") -> Result:
-            return Result(mutant.key, mutant.module, mutant.function, verdict, by, self._results.tests)
+    def _try(self, worker: Worker, mutant: Mutant, tests: list[tuple[str, float]]) -> MutantVerdict:
+        def result(verdict: str, by: str = "") -> MutantVerdict:
+            return MutantVerdict(mutant.key, mutant.module, mutant.function, verdict, by, self._results.tests)
 
         source = mutant.source()
         try:

@@ -22,7 +22,7 @@ VERDICTS = ("killed", "timeout", "survived", "no test")
 
 
 @dataclass(frozen=True)
-class Result:
+class MutantVerdict:
     """The verdict on one mutant. `by` is the test that detected it; `tests` the checksum of the tests that ran."""
 
     key: str
@@ -38,18 +38,18 @@ class Results:
 
     def __init__(self, file: Path, tests: str) -> None:
         self._file, self.tests = file, tests
-        self._known: dict[str, Result] = {}
+        self._known: dict[str, MutantVerdict] = {}
         if file.exists():
             for line in file.read_text().splitlines():
-                result = Result(**json.loads(line))
+                result = MutantVerdict(**json.loads(line))
                 if result.verdict in (*NOTICED, "invalid") or result.tests == tests:
                     self._known[result.key] = result
 
-    def get(self, key: str) -> Result | None:
+    def get(self, key: str) -> MutantVerdict | None:
         """Return the known result of a mutant, or None."""
         return self._known.get(key)
 
-    def add(self, result: Result) -> None:
+    def add(self, result: MutantVerdict) -> None:
         """Append the result to the file at once, so that an interrupted run keeps it."""
         self._known[result.key] = result
         with self._file.open("a") as lines:
@@ -74,7 +74,7 @@ def interval(noticed: int, tried: int) -> tuple[float, float]:
     return middle - half, middle + half
 
 
-def table(results: Iterable[Result]) -> list[str]:
+def table(results: Iterable[MutantVerdict]) -> list[str]:
     """Return a line for each module, then the sum."""
     by_module: dict[str, Counter[str]] = {}
     for result in results:
@@ -94,7 +94,7 @@ def _line(name: str, counts: Counter[str]) -> str:
     return f"{line}{sum(counts[verdict] for verdict in NOTICED) / counts.total():>10.1%}"
 
 
-def score(results: Iterable[Result]) -> tuple[int, int]:
+def score(results: Iterable[MutantVerdict]) -> tuple[int, int]:
     """Return how many mutants were detected, and how many were tried."""
     counts = Counter(result.verdict for result in results)
     return sum(counts[verdict] for verdict in NOTICED), sum(counts[verdict] for verdict in VERDICTS)

@@ -1,4 +1,4 @@
-"""`make soak`: start a platform in a temporary folder, apply a steady load, print what grew, write the JSON.
+"""`filegate dev soak`: start a platform in a temporary folder, apply a steady load, print what grew, write the JSON.
 
 The exit code is 1 if a resource grows without a reason, or a file is not settled in the end.
 """

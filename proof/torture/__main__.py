@@ -1,4 +1,4 @@
-"""`make torture`: inject faults at random moments and check the result; exit code 1 if a check fails."""
+"""`filegate dev torture`: inject faults at random moments and check the result; exit code 1 if a check fails."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ from local.services.airflow import API_SERVER, SCHEDULER
 from local.supervisor.platform import POSTGRES, S3
 from proof.torture.half_put import begin_put
 from proof.torture.proxied_platform import BUCKET, DAG_PROCESSOR, TRIGGERER, end_group
-from proof.torture.schedule import Fault, Kind
+from proof.torture.schedule import Kind, ScheduledFault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +72,7 @@ class FaultInjector:
     log: Path
     done: list[FaultResult] = field(default_factory=list)
 
-    def inject(self, fault: Fault) -> FaultResult:
+    def inject(self, fault: ScheduledFault) -> FaultResult:
         """Inject a fault, end it, and write the result to the log."""
         begun = time.time()
         try:
@@ -86,7 +86,7 @@ class FaultInjector:
             file.write(json.dumps(asdict(result)) + "\n")
         return result
 
-    def _act(self, fault: Fault) -> tuple[str, str, bool]:
+    def _act(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         match fault.kind:
             case Kind.KILL_TASK | Kind.KILL_ALL_TASKS:
                 return self._kill_tasks(fault)
@@ -132,7 +132,7 @@ class FaultInjector:
         os.kill(pid, number)
         return f"{service} (pid {pid})", number.name, True
 
-    def _kill_in_puts(self, fault: Fault) -> tuple[str, str, bool]:
+    def _kill_in_puts(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         """Kill the S3 server during single PUTs that never end: their objects must not be listed or claimed."""
         sent = [int(share * _PUT_BYTES) for share in (fault.draw, fault.draw / 2, 1 - 1 / _PUT_BYTES)]
         with ExitStack() as held:
@@ -143,7 +143,7 @@ class FaultInjector:
             target, effect, tried = self._signal(S3)
         return target, f"{effect} during {len(sent)} PUTs", tried
 
-    def _kill_after_sweep(self, fault: Fault) -> tuple[str, str, bool]:
+    def _kill_after_sweep(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         """Kill the postmaster as soon as the sweep has moved a file without a dataset out of incoming/."""
         drop = self.stream.drop_unmatched(f"swept{fault.number}")
         store = ObjectStore(self.platform.s3_config)
@@ -153,7 +153,7 @@ class FaultInjector:
         target, effect, tried = self._signal(POSTGRES)
         return target, f"{effect} right after the sweep of {drop.name}", tried
 
-    def _kill_tasks(self, fault: Fault) -> tuple[str, str, bool]:
+    def _kill_tasks(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         tasks = self._wait_for(self.platform.tasks, _TASK_SECONDS) or []
         if not tasks:
             return "task", "no task was running", False
@@ -165,7 +165,7 @@ class FaultInjector:
                 names.append(str(process.pid))
         return f"task (pid {', '.join(names)})", f"SIGKILL, {len(tasks)} were running", bool(names)
 
-    def _kill_backend(self, fault: Fault) -> tuple[str, str, bool]:
+    def _kill_backend(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         """Kill one of PostgreSQL's backends, a loading one if possible: the postmaster then restarts all of them."""
         query = (
             "SELECT pid, usename || ': ' || left(query, 60) FROM pg_stat_activity "
@@ -180,7 +180,7 @@ class FaultInjector:
         os.kill(pid, signal.SIGKILL)
         return f"backend (pid {pid})", f"SIGKILL at {' '.join(what.split())}", True
 
-    def _two_schedulers(self, fault: Fault) -> tuple[str, str, bool]:
+    def _two_schedulers(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         second = self.platform.second_scheduler()
         try:
             query = (
@@ -206,14 +206,14 @@ class FaultInjector:
 
     # --- connections
 
-    def _proxy(self, fault: Fault) -> Proxy:
+    def _proxy(self, fault: ScheduledFault) -> Proxy:
         return self.warehouse if fault.kind.value.endswith("warehouse") else self.bucket
 
     @staticmethod
-    def _of(fault: Fault) -> str:
+    def _of(fault: ScheduledFault) -> str:
         return f"connections to the {fault.kind.value.rpartition('-')[2]}"
 
-    def _lasting(self, fault: Fault, switch: Callable[..., None]) -> tuple[str, str, bool]:
+    def _lasting(self, fault: ScheduledFault, switch: Callable[..., None]) -> tuple[str, str, bool]:
         switch(on=True)
         try:
             time.sleep(fault.lasts)
@@ -221,7 +221,7 @@ class FaultInjector:
             switch(on=False)
         return self._of(fault), f"for {fault.lasts:.1f} s", True
 
-    def _cut(self, fault: Fault) -> tuple[str, str, bool]:
+    def _cut(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         proxy, towards = self._proxy(fault), "client" if fault.draw < 0.6 else "store"
         armed = self._wait_for(lambda: proxy.cut(towards), _TASK_SECONDS) or 0
         self._wait_for(lambda: not proxy.armed, fault.lasts)
@@ -229,7 +229,7 @@ class FaultInjector:
 
     # --- the disk
 
-    def _fill_disk(self, fault: Fault) -> tuple[str, str, bool]:
+    def _fill_disk(self, fault: ScheduledFault) -> tuple[str, str, bool]:
         if self.disk is None:
             return "disk of the warehouse", f"skipped: {self.no_disk}", False
         log = self.platform.settings.layout.logs / f"{POSTGRES}.log"

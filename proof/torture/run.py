@@ -51,7 +51,7 @@ _SILENCE_SECONDS = 300.0  # several faults in a row, with a minute of recovery e
 
 
 @dataclass
-class Outcome:
+class TortureResult:
     """The result of a run. `loads` are the times of loads in seconds since the epoch, in order."""
 
     done: list[FaultResult] = field(default_factory=list)
@@ -73,7 +73,7 @@ class Trial:
     keep: bool = False
 
 
-def torture(trial: Trial, log: Path, progress: Progress, say: Say) -> Outcome:
+def torture(trial: Trial, log: Path, progress: Progress, say: Say) -> TortureResult:
     """Start a platform, inject faults under load, wait until all is settled, check, and stop the platform.
 
     Args:
@@ -82,7 +82,7 @@ def torture(trial: Trial, log: Path, progress: Progress, say: Say) -> Outcome:
         progress: shows the start and the stop of the platform.
         say: prints the other steps.
     """
-    outcome, begun = Outcome(), time.monotonic()
+    outcome, begun = TortureResult(), time.monotonic()
     with ExitStack() as stack:
         home = stack.enter_context(temporary_folder("torture-", keep=trial.keep))
         stack.enter_context(patched_env({**PIPELINE, "INGEST_CONTRACTS_DIR": str(home / "contracts")}))
@@ -220,7 +220,7 @@ def _loads(platform: ProxiedPlatform) -> list[float]:
         return []
 
 
-def _standstill(platform: ProxiedPlatform, outcome: Outcome) -> Iterator[FinalCheck]:
+def _standstill(platform: ProxiedPlatform, outcome: TortureResult) -> Iterator[FinalCheck]:
     """Check that files were loaded again soon after each fault, and that no process waits for a dead scheduler."""
     silence = longest_silence(outcome.done, outcome.loads)
     yield FinalCheck(

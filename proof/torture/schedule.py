@@ -42,7 +42,7 @@ _SHORTEST, _LONGEST = 2.0, 8.0
 
 
 @dataclass(frozen=True)
-class Fault:
+class ScheduledFault:
     """One fault: `pause` seconds after the end of the one before, for `lasts` seconds if the kind lasts.
 
     Attributes:
@@ -59,7 +59,7 @@ class Fault:
     calm: bool
 
 
-def schedule(seed: int, faults: int) -> list[Fault]:
+def schedule(seed: int, faults: int) -> list[ScheduledFault]:
     """Return the faults. Every kind occurs once before any occurs twice; the same seed gives the same schedule."""
     chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     kinds: list[Kind] = []
@@ -68,7 +68,7 @@ def schedule(seed: int, faults: int) -> list[Fault]:
         chance.shuffle(round_of_all)
         kinds += round_of_all
     return [
-        Fault(
+        ScheduledFault(
             number=number,
             kind=kind,
             pause=round(chance.uniform(_SHORTEST_PAUSE, _LONGEST_PAUSE), 2),

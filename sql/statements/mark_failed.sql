@@ -1,6 +1,6 @@
--- Note a failure. Known values stay; they are changed only where new ones are given. The members of an archive that are
--- not decided fail with it, and are read again with it. A duplicate is never read again, and nor are its members. The
--- caller has locked the entry in an earlier statement.
+-- Note a failure. Known values stay; they are changed only where new ones are given. The members of an archive
+-- without an outcome fail with it, and are read again with it. A duplicate is never read again, and nor are its
+-- members. The caller has locked the entry in an earlier statement.
 WITH noted AS (
     UPDATE ops.file_ingestion_log SET
         status = %(status)s, stage = 'settle', error_code = %(code)s, error_message = %(message)s,

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from include.settings import IngestSettings, StreamSettings
 from local.services.dbt_manifest import prepare
@@ -31,10 +32,18 @@ SIBLINGS = {
 # Every DAG must be listed here, otherwise a test fails.
 DAG_IDS = INGEST | CONSUME | UPKEEP | set(SIBLINGS)
 
+# Configurations of a run of `reprocess_failed`: nothing chosen, a pattern alone, no dataset, names.
+CONFIGURATIONS = [
+    {}, {"name": "sales_*"}, {"dataset": None}, {"dataset": ""}, {"dataset": "sale"},
+    {"dataset": "sales"}, {"dataset": "unknown"}, {"dataset": "all"},
+]  # fmt: skip
+
 # Runs in a separate process, since Airflow reads its configuration at import; prints the content of the bundle.
 LOOK = """
 import json, sys
 from airflow.dag_processing.dagbag import DagBag
+from airflow.exceptions import ParamValidationError
+from airflow.serialization.serialized_objects import BaseSerialization
 bag = DagBag(sys.argv[1], load_op_links=False)
 def properties(task):
     names = ("dataset", "poke_interval", "timeout", "connection_id", "topic", "group")
@@ -49,11 +58,19 @@ def properties(task):
 def clock(timetable):
     delta = getattr(getattr(timetable, "timetable", timetable), "delta", None)
     return delta.total_seconds() if delta else None
+def accepts(dag, conf):
+    # As the server does in SerializedDAG.create_dagrun.
+    params = BaseSerialization._deserialize_params_dict(BaseSerialization._serialize_params_dict(dag.params))
+    try:
+        params.deep_merge(conf).validate()
+    except ParamValidationError:
+        return False
+    return True
 print("BUNDLE" + json.dumps({
     "errors": bag.import_errors,
     "dags": {dag_id: {
         "doc": dag.doc_md, "tags": sorted(dag.tags), "start": str(dag.start_date), "catchup": dag.catchup,
-        "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
+        "owner": dag.owner, "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
         "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
         "pause": clock(dag.timetable),
         "on_failure": getattr(dag.on_failure_callback, "__name__", None),
@@ -63,6 +80,7 @@ print("BUNDLE" + json.dumps({
             name: {**param.schema, "default": param.value, "description": param.description}
             for name, param in dag.params.items()
         },
+        "accepts": [conf for conf in json.loads(sys.argv[2]) if accepts(dag, conf)],
         "tasks": {task.task_id: properties(task) for task in dag.tasks},
     } for dag_id, dag in bag.dags.items()},
     "imported": sorted({name.partition(".")[0] for name in sys.modules}),
@@ -97,7 +115,7 @@ def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
             **settings,
         }
         answer = subprocess.run(
-            [sys.executable, "-c", LOOK, str(ROOT / "dags")],
+            [sys.executable, "-c", LOOK, str(ROOT / "dags"), json.dumps(CONFIGURATIONS)],
             capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False,
         )  # fmt: skip
         line = next((line for line in answer.stdout.splitlines() if line.startswith("BUNDLE")), None)
@@ -131,6 +149,34 @@ def test_dag_has_its_runbook_and_runs_one_at_a_time(dags: dict, dag_id: str) -> 
     assert ("ingestion" in dag["tags"]) == (dag_id not in SIBLINGS)
     assert dag["start"].startswith("2026-01-01" if dag_id != "maintain_platform" else "None")
     assert (dag["catchup"], dag["runs"]) == (False, 1)
+
+
+def test_dags_of_a_contract_belong_to_its_team_and_all_others_to_the_platform(dags: dict) -> None:
+    documents = {name: yaml.safe_load((CONTRACTS / f"{name}.yaml").read_text()) for name in DATASETS}
+    teams = {f"ingest_{name}": document["team"]["name"] for name, document in documents.items()}
+    assert len(set(teams.values())) > 1
+    teams["consume_transactions"] = teams["ingest_transactions"]
+    assert {dag_id: dag["owner"] for dag_id, dag in dags.items()} == dict.fromkeys(DAG_IDS, "platform") | teams
+
+
+def test_dags_of_a_contract_without_a_team_belong_to_the_platform(look: Look, contracts: Path) -> None:
+    document = yaml.safe_load((CONTRACTS / "transactions.yaml").read_text())
+    del document["team"]
+    (contracts / "transactions.yaml").write_text(yaml.safe_dump(document))
+    dags = look(INGEST_CONTRACTS_DIR=str(contracts))["dags"]
+    assert {dags[name]["owner"] for name in ("ingest_transactions", "consume_transactions")} == {"platform"}
+
+
+def test_table_of_the_readme_has_every_dag_with_its_owner(dags: dict) -> None:
+    lines = (ROOT / "dags" / "README.md").read_text().splitlines()
+    rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    assert rows[0] == ["DAG", "trigger", "reads", "writes", "owner"]
+    listed = {name: owner for name, *_, owner in rows[2:]}
+    of_contract = INGEST | CONSUME
+    assert listed == {
+        **{dag_id: dag["owner"] for dag_id, dag in dags.items() if dag_id not in of_contract},
+        **dict.fromkeys(("ingest_<dataset>", "consume_<topic>"), "the contract's team"),
+    }
 
 
 @pytest.mark.parametrize("dag_id", sorted(DAG_IDS - {"sweep_unmatched"}))
@@ -293,8 +339,12 @@ def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
     dag = dags["reprocess_failed"]
     assert dag["timetable"] == "NullTimetable"
-    assert dag["params"]["dataset"]["enum"] == [None, *DATASETS, "unknown"]
+    assert dag["params"]["dataset"]["enum"] == [*DATASETS, "unknown", "all"]
     assert dag["params"]["stage"]["enum"] == [None, "validate", "process", "load"]
+
+
+def test_reprocess_is_refused_without_a_dataset(dags: dict) -> None:
+    assert dags["reprocess_failed"]["accepts"] == [{"dataset": name} for name in ("sales", "unknown", "all")]
 
 
 def test_contract_with_a_topic_gets_two_dags_and_one_without_gets_one(look: Look, contracts: Path) -> None:

@@ -11,11 +11,12 @@ import httpx
 import pytest
 from rich.console import Console
 
+from include.ml.model_file import MODEL
 from include.settings import CONTRACTS_DIR, GithubSettings
 from include.stores.warehouse import connect
 from local.addresses import for_library
 from local.airflow_api import AirflowApi
-from local.commands.demo_models import CHAIN, COOL_DOWN, MODEL, champion
+from local.commands.demo_models import CHAIN, COOL_DOWN, champion
 from local.commands.runs import follow
 from local.commands.schedules import table
 from local.errors import PlatformError

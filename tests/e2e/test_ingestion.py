@@ -326,7 +326,7 @@ def filegate(running: Running, *arguments: object) -> subprocess.CompletedProces
 
 
 def status(running: Running) -> subprocess.CompletedProcess[str]:
-    """`make status` of the running platform."""
+    """`filegate status` of the running platform."""
     settings = {"PLATFORM_HOME": str(running.platform.settings.platform_home)}
     return subprocess.run(
         [sys.executable, "-m", "local", "status"],

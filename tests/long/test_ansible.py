@@ -81,6 +81,13 @@ class Host:
             ["make", target], cwd=self.checkout, env=self.environment, capture_output=True, text=True, check=False
         )
 
+    def filegate(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run the command with the clone's code: the virtualenv is the one of this test."""
+        return subprocess.run(
+            [".venv/bin/filegate", *arguments], cwd=self.checkout, capture_output=True, text=True, check=False,
+            env=self.environment | {"PYTHONPATH": str(self.checkout)},
+        )  # fmt: skip
+
     @property
     def environment(self) -> dict[str, str]:
         """Only basic variables of the shell: settings of this test would have priority over the host's .env."""
@@ -135,7 +142,7 @@ def test_the_first_run_ends_with_a_verified_platform(host: Host, first: Outcome)
     assert len(re.findall(r"sales_ansible_\d+_2.csv: validation_failed error-budget-exceeded", first.text)) == 1
     assert "rows of raw.sales: 1000, equal to the ledger" in first.text
     assert "metadatabase, scheduler, triggerer, dag_processor healthy" in " ".join(first.text.split())
-    assert host.make("status").returncode == 0
+    assert host.filegate("status").returncode == 0
 
 
 def test_no_password_is_printed(host: Host, first: Outcome) -> None:
@@ -160,10 +167,10 @@ def test_missing_rows_are_reported(host: Host, first: Outcome) -> None:
         [
             "bash",
             "-ec",
-            f'eval "$(make --no-print-directory env OWNER=1)"; {psql} "$WAREHOUSE_OWNER_DSN" -c "{statement}"',
+            f'eval "$(.venv/bin/filegate env --owner)"; {psql} "$WAREHOUSE_OWNER_DSN" -c "{statement}"',
         ],
         cwd=host.checkout,
-        env=host.environment,
+        env=host.environment | {"PYTHONPATH": str(host.checkout)},
         check=True,
     )
     found = host.play("verify")

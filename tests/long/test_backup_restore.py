@@ -180,7 +180,7 @@ def test_backup_has_all_data_and_is_private(site: Site) -> None:
 
 def test_data_is_overwritten_only_with_force(site: Site) -> None:
     before = objects(site.platform)
-    with pytest.raises(PlatformError, match=r"contains data already: .*make clean.* FORCE=1"):
+    with pytest.raises(PlatformError, match=r"contains data already: .*make clean.* --force"):
         restore(site.platform.settings, site.backup, force=False)
     assert objects(site.platform) == before
 

@@ -27,7 +27,13 @@ class Text(str):
     __slots__ = ()
 
 
-# None, str, Number, Text, bool, and lists and dicts of them.
+class Undecoded(str):
+    """A value of bytes that are no text."""
+
+    __slots__ = ()
+
+
+# None, str, Number, Text, Undecoded, bool, and lists and dicts of them.
 Raw = Any
 
 
@@ -60,6 +66,12 @@ def repeats(raw: Raw) -> bool:
     if isinstance(raw, dict):
         return isinstance(raw, Repeated) or any(map(repeats, raw.values()))
     return isinstance(raw, list) and any(map(repeats, raw))
+
+
+def is_undecoded(raw: Raw) -> bool:
+    """Whether a text in it is of bytes that are none."""
+    parts = raw.values() if isinstance(raw, dict) else raw if isinstance(raw, list) else []
+    return isinstance(raw, Undecoded) or any(map(is_undecoded, parts))
 
 
 def half_pair(raw: Raw) -> bool:

@@ -13,12 +13,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from include.contracts.model import ColumnType, ErrorBudget, OnDuplicate, UnknownColumns
 from include.errors import Code
-from tests.oracle.documents import Document, Number, Raw, Text, keepable
+from tests.oracle.documents import Document, Number, Raw, Text, is_undecoded, keepable
 from tests.oracle.expressions import CannotCalculate, evaluate
+from tests.oracle.folders import folder_texts, folder_values
 from tests.oracle.inner_records import at_path, remainder
+from tests.oracle.json_files import message_record
 from tests.oracle.names import column as evolved
 from tests.oracle.names import column_named, letters
-from tests.oracle.readers import Record, Source, message_record, read
+from tests.oracle.readers import read
+from tests.oracle.records import Record, Source
 from tests.oracle.tables import usual_number
 from tests.oracle.values import BadCell, judged, parsed, text_of
 from tests.oracle.verdict import Fault, FileRefused, GoodRow, Value, Verdict
@@ -36,12 +39,16 @@ MAX_COLUMNS = 500
 def judge(contract: Contract, body: bytes, name: str = "") -> Verdict:
     """The expected verdict on a file: the rows that load, the refused records with reasons, or the file's refusal.
 
-    `name` is ignored: the content determines the format. Enriched columns are left out, and table-level expectations
-    are not evaluated.
+    Of `name` only the folders count, which give values: the content determines the format. Enriched columns are left
+    out, and table-level expectations are not evaluated.
     """
-    sha256 = hashlib.sha256(body).hexdigest()
+    sha256 = ""
     try:
-        return judge_source(contract, read(body, contract), sha256)
+        texts = folder_texts(contract, name)
+        folders = folder_values(contract, texts)
+        # Equal bytes in two folders are two files.
+        sha256 = hashlib.sha256(body + (repr(texts).encode() if texts else b"")).hexdigest()
+        return judge_source(contract, replace(read(body, contract), folders=folders), sha256)
     except FileRefused as refused:
         return Verdict(refused.code, sha256=sha256)
 
@@ -147,6 +154,7 @@ class Mapped(NamedTuple):
     key: str | None = None
     dialect: Dialect | None = None
     is_json: bool = True
+    folders: Mapping[str, Value] = {}
 
     def cell(self, column: Column, raw: Raw) -> Raw:
         """A value as its column reads it."""
@@ -167,7 +175,7 @@ def _columns(contract: Contract, source: Source) -> Mapped:
     begun = {str(column.path).split(".")[0] for column in at_paths}
     extra = tuple(name for name in source.header if name not in known and name not in begun)
     dialect = contract.dialect if source.is_table else None
-    return Mapped(known, extra, at_paths, key, dialect, is_json=not source.is_columnar)
+    return Mapped(known, extra, at_paths, key, dialect, not source.is_columnar, source.folders)
 
 
 def _mapped(contract: Contract, source: Source) -> Mapped:
@@ -196,15 +204,16 @@ Found = list[tuple[str | None, Code]]
 
 def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[dict[str, Value], Found]:
     """A record's values by column, and its faults as (column, code)."""
-    if record.code and (not record.broken or (broken := _kept(contract, record.broken, columns))):
-        column = columns.known.get(broken[0]) if record.broken else None
-        return {}, [(column.name if column else None, record.code)]
+    if record.code:
+        return {}, [(None, record.code)]
+    if undecoded := _undecoded(contract, record, columns):
+        return {}, [(undecoded[0], Code.BAD_ENCODING)]
     raw = {column.name: record.cells.get(name) for name, column in columns.known.items()}
     raw |= {
         column.name: at_path(record.cells, str(column.path), is_json=columns.is_json) for column in columns.at_paths
     }
     raw |= {} if columns.key is None else {columns.key: Text(record.key)}
-    values: dict[str, Value] = {}
+    values: dict[str, Value] = dict(columns.folders)
     found: Found = []
     for column in contract.source_columns:
         try:
@@ -218,13 +227,27 @@ def judge_record(contract: Contract, record: Record, columns: Mapped) -> tuple[d
     return values, found
 
 
-def _kept(contract: Contract, names: Sequence[str], columns: Mapped) -> list[str]:
-    """Those of the given columns that the contract keeps."""
-    if contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}:
-        return list(names)
-    # A name with which only paths begin is read where they lead, and that is no text.
-    read = {*columns.known, *(columns.extra if contract.unknown_columns is UnknownColumns.REJECT else ())}
-    return [name for name in names if name in read]
+def _undecoded(contract: Contract, record: Record, columns: Mapped) -> list[str | None]:
+    """The columns with bytes that are no text, in the order of the file and then of the paths; None is no column.
+
+    Only of what is read: an ignored column is not, and of one with which a path begins, what no path takes is kept or
+    ignored as an unknown column is.
+    """
+    keeps = contract.unknown_columns in {UnknownColumns.RESCUE, UnknownColumns.EVOLVE}
+    paths = [str(column.path) for column in columns.at_paths]
+    found: list[str | None] = []
+    for name, raw in record.cells.items():
+        if name in columns.known:
+            found += [columns.known[name].name] * is_undecoded(raw)
+        elif keeps:
+            left = raw if name in columns.extra else remainder({name: raw}, paths).get(name)
+            found += [None] * is_undecoded(left)
+    found += [
+        column.name
+        for column in columns.at_paths
+        if is_undecoded(at_path(record.cells, str(column.path), is_json=False))
+    ]
+    return found
 
 
 def _keep_unknown(contract: Contract, record: Record, columns: Mapped, values: dict[str, Value]) -> Found:

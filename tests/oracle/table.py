@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from include.contracts.model import Contract
+    from tests.oracle.archives import ArchiveVerdict
 
 Key = tuple[Value, ...]
 
@@ -37,6 +38,8 @@ class Table:
     extra: list[str] = field(default_factory=list)
     _loaded: set[str] = field(default_factory=set)
     _last: str = ""
+    _archives: set[str] = field(default_factory=set)
+    _last_archive: str = ""
     _read: list[int] = field(default_factory=list)
 
     def key(self, values: Mapping[str, Value]) -> Key:
@@ -48,8 +51,7 @@ class Table:
 
         Where no column says which row is newer, and with snapshots, a content may be loaded again after another one.
         """
-        again = self.contract.is_snapshot or not (self.contract.newest_by or self.contract.appends)
-        before = {self._last} if again else self._loaded
+        before = {self._last} if self._loads_again else self._loaded
         if verdict.sha256 and verdict.sha256 in before:
             return Outcome(Code.DUPLICATE_CONTENT)
         if verdict.code is not None:
@@ -63,7 +65,7 @@ class Table:
         if deleted > Decimal(str(self.contract.max_delete_share)) * (len(self.rows) - len(self.marked)):
             return Outcome(Code.TOO_MANY_DELETES)
         self._loaded.add(verdict.sha256)
-        self._last = verdict.sha256
+        self._last, self._last_archive = verdict.sha256, ""
         self._read.append(verdict.read)
         self._widen(verdict)
         if not skipped:
@@ -73,6 +75,26 @@ class Table:
         duplicate = len(verdict.rows) - len(winners)
         counts = Counts(verdict.read, inserted, updated, unchanged, duplicate, verdict.rejected, deleted, skipped)
         return Outcome(None, counts)
+
+    def apply_archive(self, archive: ArchiveVerdict) -> list[Outcome]:
+        """Load the members of an archive; the outcomes of the archive itself and of each member.
+
+        An archive that was loaded before has no outcomes of members, as one that is refused.
+        """
+        before = {self._last_archive} if self._loads_again else self._archives
+        if archive.code is not None or archive.sha256 in before:
+            return [Outcome(archive.code or Code.DUPLICATE_CONTENT)]
+        outcomes = [Outcome(None)]
+        for _, verdict in archive.members:
+            outcomes.append(self.apply(verdict))
+            if outcomes[-1].code is None:
+                self._last_archive = archive.sha256
+        self._archives.add(archive.sha256)
+        return outcomes
+
+    @property
+    def _loads_again(self) -> bool:
+        return self.contract.is_snapshot or not (self.contract.newest_by or self.contract.appends)
 
     def _is_short(self, read: int) -> bool:
         """Whether a file has far fewer rows than the last ten, from three on."""

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from include.contracts.model import Cleaning, Column, ColumnType
 from include.errors import Code
+from tests.oracle.day_formats import by_format
 from tests.oracle.documents import Document, NotJsonError, Number, Raw, Text, keepable, parse, spelled
 
 if TYPE_CHECKING:
@@ -189,7 +190,7 @@ def _date(text: str, formats: tuple[str, ...]) -> date:
             return date(*map(int, match.group(1, 2, 3)))
         except ValueError:
             raise BadCell(Code.BAD_DATE) from None
-    moment = _by_format(text, formats)
+    moment = by_format(text, formats)
     if moment is None or moment.time() != time(0):
         raise BadCell(Code.BAD_DATE)
     return moment.date()
@@ -198,7 +199,7 @@ def _date(text: str, formats: tuple[str, ...]) -> date:
 def _moment(text: str, formats: tuple[str, ...], *, zoned: bool) -> datetime:
     match = _MOMENT.fullmatch(text)
     if match is None:
-        moment = _by_format(text, formats)
+        moment = by_format(text, formats)
         if moment is None or (moment.tzinfo is not None and not zoned):
             raise BadCell(Code.BAD_TIMESTAMP)
         return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC) if zoned else moment
@@ -226,17 +227,6 @@ def _offset(zone: str | None) -> timedelta:
     size = timedelta(hours=hours, minutes=minutes)
     timezone(size)  # raises for an offset of a day or more
     return -size if zone.startswith("-") else size
-
-
-def _by_format(text: str, formats: tuple[str, ...]) -> datetime | None:
-    for form in formats:
-        if not text.isascii():
-            break
-        try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 - the caller gives the zone
-        except ValueError:
-            continue
-    return None
 
 
 def _uuid(text: str) -> UUID:

@@ -85,7 +85,7 @@ def test_a_setting_that_holds_a_secret_does_not_print_it(
     assert CANARY not in _shown(refused.value)
 
 
-def _plain(settings: library.BaseSettings) -> list[object]:
+def _plain(settings: library.Settings) -> list[object]:
     values = settings.model_dump().values()
     return [value.get_secret_value() if isinstance(value, SecretStr) else value for value in values]
 

@@ -20,6 +20,7 @@ from include.contracts.types import ColumnType
 from include.errors import Code, PermanentError
 from include.ingestion.drafting.contract_text import Budget, contract_text
 from include.ingestion.drafting.sample import profile_sample
+from include.ingestion.drafting.structure import Guess
 from include.ingestion.records import FileRefusedError
 from include.ingestion.trial.dry_run import dry_run
 
@@ -30,12 +31,20 @@ if TYPE_CHECKING:
     from include.settings import IngestSettings
 
 _MOST_TRIES = 6
+_OTHERS = "the archive has other files, too, which are passed over"
 _SHOWN = 40  # characters of a value
 _MOST_SHARE = 0.5  # of rows that may be refused: with more the guesses are wrong
 
 
-def draft_contract(sample: Path, dataset: str, settings: IngestSettings, name: str = "") -> str:
-    """The YAML of a contract with which the sample loads. `name` is that of its file, if the path has another.
+def draft_contract(sample: Path, dataset: str, settings: IngestSettings, name: str = "", *, member: str = "") -> str:
+    """The YAML of a contract with which the sample loads.
+
+    Args:
+        sample: the file.
+        dataset: the name of the dataset.
+        settings: the limits for reading.
+        name: that of the file, if the path has another.
+        member: the pattern of the archive's members that are such files, if it has others, too.
 
     Raises:
         ContractError: the dataset's name is not allowed.
@@ -47,6 +56,8 @@ def draft_contract(sample: Path, dataset: str, settings: IngestSettings, name: s
     _check_name(sample, dataset)
     try:
         profile = profile_sample(sample, settings)
+        if member:
+            profile = replace(profile, structure=profile.structure.with_guesses(member=Guess(member, _OTHERS)))
     except duckdb.Error as error:
         raise PermanentError(Code.INTERNAL, error=type(error).__name__) from error
     drafted = _Drafted(sample, name or sample.name, dataset, profile)

@@ -4,7 +4,7 @@ What belongs here: which columns can be a key. What does not: their types (`prof
 
 A wrong key makes rows disappear: a later file replaces them. So a column must be called like one that identifies rows,
 or be the first one of the table, and several columns need one that is called so or have all combinations. Money,
-measures, texts for people and single times are never a key, however unique they are in a sample.
+measures, descriptions and single times are never a key, however unique they are in a sample.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _KEY_NAME = re.compile(
     r"(^|_)(id|ids|key|code|no|nr|num|number|nummer|uuid|guid|sku|ean|gtin|isbn|reference|ref|serial|artikelnummer|"
     r"\w+nummer|\w+nr|numero|kod|codigo)$"
 )
-# Words of texts for people, and of accounts, which several rows may be about.
+# Words of names and descriptions, and of accounts, which several rows may be about.
 _TEXT = re.compile(
     r"(^|_)(name|title|description|desc|comment|comments|note|notes|remark|remarks|text|message|body|subject|summary|"
     r"address|street|city|iban|bic|email|mail|phone|url|status|type|kategorie|category|bezeichnung|beschreibung|"
@@ -85,7 +85,7 @@ def _why_none(singles: Sequence[ColumnProfile], rows: int) -> str:
 
 
 def may_be_key(column: ColumnProfile) -> bool:
-    """Whether a column can be part of a key: it is no money, measure or text for people, and has no nulls."""
+    """Whether a column can be part of a key: it is no money, measure, name or description, and has no nulls."""
     if (
         _NO_KEY_CODE.search(column.name)
         or column.has_nulls

@@ -23,7 +23,7 @@ _FIELDS = {
     "encoding": "encoding", "delimiter": "delimiter", "quote": "quote", "escape": "escape", "skipLines": "skip_lines",
     "footerLines": "footer_lines", "comment": "comment", "decimal": "decimal", "thousands": "thousands",
     "trailingMinus": "trailing_minus", "nullValues": "null_values", "recordPath": "record_path",
-    "keyColumn": "key_column", "sheet": "sheet",
+    "keyColumn": "key_column", "sheet": "sheet", "member": "member",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from functools import partial
 from typing import IO, TYPE_CHECKING, cast
 
 from include.contracts.file_patterns import pattern_regex
-from include.errors import Code, visible
+from include.errors import Code, reason_of, visible
 from include.ingestion.compression import (
     CHUNK_BYTES,
     DAMAGES,
@@ -120,7 +120,7 @@ class Archive:
                 while chunk := stream.read(CHUNK_BYTES):
                     yield chunk
         except _ERRORS as error:
-            raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "member", reason=_reason(error)) from error
+            raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "member", reason=reason_of(error)) from error
 
 
 def archive_format(path: Path) -> str | None:
@@ -386,9 +386,5 @@ def _check_end(file: HeaderReads, offset: int) -> None:
 
 
 def _damaged(kind: str, error: Exception | str) -> FileRefusedError:
-    reason = error if isinstance(error, str) else _reason(error)
+    reason = error if isinstance(error, str) else reason_of(error)
     return FileRefusedError.for_code(Code.UNREADABLE_FILE, "archive", format=kind, reason=reason)
-
-
-def _reason(error: Exception) -> str:
-    return visible(str(error).rstrip(".")) or type(error).__name__

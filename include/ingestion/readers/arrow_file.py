@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from include.errors import Code
+from include.errors import Code, reason_of
 from include.ingestion.expansion import allowed_bytes, too_large
 from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.records import FileRefusedError
@@ -48,8 +48,9 @@ def open_arrow(path: Path, settings: IngestSettings) -> Iterator[ArrowRows]:
         with pa.memory_map(str(path)) as source:
             yield ArrowRows(source, allowed_bytes(path.stat().st_size, settings))
     except (pa.ArrowException, OSError, ValueError, struct.error, IndexError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "columnar", format="Arrow", reason=reason) from error
+        raise FileRefusedError.for_code(
+            Code.UNREADABLE_FILE, "columnar", format="Arrow", reason=reason_of(error)
+        ) from error
 
 
 class ArrowRows:

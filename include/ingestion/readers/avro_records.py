@@ -21,6 +21,7 @@ from fastavro import parse_schema, schemaless_reader
 from fastavro.read import LOGICAL_READERS
 
 from include.contracts.types import JSON_LOGICAL_TYPE
+from include.errors import reason_of
 
 MAX_DEPTH = 32
 MAX_TYPES = 10_000
@@ -310,4 +311,4 @@ LOGICAL_READERS.update(
 
 
 def _short(error: BaseException) -> str:
-    return (str(error) or type(error).__name__).split("\n", maxsplit=1)[0][:200]
+    return reason_of(error)[:200]

@@ -126,7 +126,7 @@ def _merged(
 
 
 @dataclass(frozen=True)
-class Shape:
+class JsonShape:
     """The shape of a file's records, which gives lines of CSV.
 
     `blanks` are the characters that may be between the tokens of a record. A line has the cells of `cells`, then those

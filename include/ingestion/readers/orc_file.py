@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 from pyarrow import orc
 
-from include.errors import Code
+from include.errors import Code, reason_of
 from include.ingestion.expansion import allowed_bytes, too_large
 from include.ingestion.readers.parquet_file import MOST_CELLS
 from include.ingestion.records import FileRefusedError
@@ -44,8 +44,9 @@ def open_orc(path: Path, settings: IngestSettings) -> Iterator[OrcRows]:
     try:
         yield OrcRows(path, settings)
     except (pa.ArrowException, OSError, ValueError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "columnar", format="ORC", reason=reason) from error
+        raise FileRefusedError.for_code(
+            Code.UNREADABLE_FILE, "columnar", format="ORC", reason=reason_of(error)
+        ) from error
 
 
 class OrcRows:

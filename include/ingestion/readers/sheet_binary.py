@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING
 
 import xlrd
 
-from include.errors import Code
-from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
+from include.errors import BROKEN_RULES, Code, reason_of
+from include.ingestion.readers.sheet_scan import SheetFault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, relations
 from include.ingestion.records import FileRefusedError
 
@@ -86,7 +86,7 @@ def scan_xlsb(archive: zipfile.ZipFile, workbook: str, sheet: str) -> SheetScan:
 def _scan_cell(scan: SheetScan, at: tuple[int, int], kind: int, content: bytes, *, from_1904: bool) -> None:
     if kind in {_ERROR, _FORMULA_ERROR}:
         code = content[_CELL_HEAD] if len(content) > _CELL_HEAD else -1
-        scan.fault(*at, Fault(Code.ERROR_CELL, _ERRORS.get(code, "an error")))
+        scan.fault(*at, SheetFault(Code.ERROR_CELL, _ERRORS.get(code, "an error")))
     elif kind in {_RK, _REAL, _FORMULA_NUMBER} and _unsigned(content, 4) & _STYLE:
         scan.note_number(*at, _number(kind, content), from_1904=from_1904)
 
@@ -193,9 +193,9 @@ def scan_xls(path: Path, sheet: str) -> SheetScan:
 def _scan_xls_cell(scan: SheetScan, at: tuple[int, int], kind: int, value: object, *, from_1904: bool) -> None:
     scan.cell(*at, len(value) if isinstance(value, str) else 0)
     if kind == xlrd.XL_CELL_ERROR:
-        scan.fault(*at, Fault(Code.ERROR_CELL, _ERRORS.get(int(str(value)), "an error")))
+        scan.fault(*at, SheetFault(Code.ERROR_CELL, _ERRORS.get(int(str(value)), "an error")))
     elif kind == xlrd.XL_CELL_TEXT and not value:
-        scan.fault(*at, Fault(Code.UNCALCULATED_FORMULA, ""))
+        scan.fault(*at, SheetFault(Code.UNCALCULATED_FORMULA, ""))
     elif kind == xlrd.XL_CELL_DATE and isinstance(value, float):
         scan.note_number(*at, value, from_1904=from_1904)
 
@@ -213,9 +213,9 @@ def _xlrd_errors() -> Iterator[None]:
         yield
     except FileRefusedError:
         raise
-    except xlrd.XLRDError as error:
+    except (xlrd.XLRDError, xlrd.compdoc.CompDocError) as error:
         if "encrypted" in str(error).lower():
             raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted") from error
-        raise unreadable(error) from error
-    except Exception as error:
-        raise unreadable(f"{type(error).__name__}: {error}") from error
+        raise unreadable(reason_of(error)) from error
+    except Exception as error:  # such as an AssertionError; the text of one is about xlrd's own variables
+        raise unreadable(BROKEN_RULES) from error

@@ -24,7 +24,7 @@ MOST_COLUMNS, MOST_ROWS = 2**_COLUMN_BITS, 2**20
 NO_DAY = (60.0, 61.0)  # 29 February 1900, which Excel counts and no calendar has
 
 
-class Fault(NamedTuple):
+class SheetFault(NamedTuple):
     """Why a cell cannot be used, and what it shows."""
 
     code: Code
@@ -39,7 +39,7 @@ class SheetScan:
     `unusual` are the positions, in ascending order, of numbers that are no date even where a format makes them one.
     """
 
-    faults: dict[int, dict[int, Fault]] = field(default_factory=dict)
+    faults: dict[int, dict[int, SheetFault]] = field(default_factory=dict)
     texts: dict[tuple[int, int], str] = field(default_factory=dict)
     unusual: array[int] = field(default_factory=lambda: array("Q"))
     rows: int = 0
@@ -62,7 +62,7 @@ class SheetScan:
         if self.characters > MOST_BYTES:
             raise too_large(MOST_BYTES)
 
-    def fault(self, row: int, column: int, fault: Fault) -> None:
+    def fault(self, row: int, column: int, fault: SheetFault) -> None:
         """Note a cell without a usable value.
 
         Raises:

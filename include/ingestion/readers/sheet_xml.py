@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from include.errors import Code
-from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
+from include.ingestion.readers.sheet_scan import SheetFault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, parser, relations
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ class _XlsxScanner:
         return kind == "n" and self._book.recalculates and _float(value or "") == 0
 
     def _fault(self, code: Code, shown: str) -> None:
-        self.scan.fault(self._row, self._column, Fault(code, shown[:40]))
+        self.scan.fault(self._row, self._column, SheetFault(code, shown[:40]))
 
 
 def _number(text: str) -> int:
@@ -273,11 +273,11 @@ class _OdsScanner:
         if kind is None and not has_formula and not text:
             return
         self.scan.cell(self._row, at, len(text), rows=self._rows, columns=columns)
-        fault: Fault | None = None
+        fault: SheetFault | None = None
         if self._cell.get("calcext:value-type") == "error" or (has_formula and _ERROR_SHOWN.fullmatch(text.strip())):
-            fault = Fault(Code.ERROR_CELL, text.strip()[:40] or "an error")
+            fault = SheetFault(Code.ERROR_CELL, text.strip()[:40] or "an error")
         elif has_formula and kind is None:
-            fault = Fault(Code.UNCALCULATED_FORMULA, "")
+            fault = SheetFault(Code.UNCALCULATED_FORMULA, "")
         if fault is None and not (self._respelled and kind == "string"):
             return
         for row in range(self._row, self._row + self._rows):

@@ -25,10 +25,10 @@ from include.ingestion.readers.json_columns import JsonColumns, value_at
 from include.ingestion.readers.json_document import array_at, has_no_records
 from include.ingestion.readers.json_shape import (
     MOST_LEAVES,
+    JsonShape,
     Leaf,
     Members,
     OtherShapeError,
-    Shape,
     Use,
     keys_in_order,
     records_in,
@@ -219,7 +219,7 @@ class _Array(_Source):
 class _Columns:
     """The columns of the CSV that a file's records become."""
 
-    shape: Shape
+    shape: JsonShape
     map: ColumnMap
     options: pyarrow.csv.ConvertOptions
     limit: int
@@ -244,7 +244,7 @@ class _Columns:
         extra = {found.given[at]: name for at, name in found.extra}
         names = {(key,): name for key, name in named.items()} | paths
         members = _members(keys, _Uses(given, names, set(extra), entered))
-        shape = Shape(members, source.blanks)
+        shape = JsonShape(members, source.blanks)
         if not 0 < len(shape.leaves) <= MOST_LEAVES:
             raise FallBackToSlowPath
         leaves = (*shape.cells, *shape.documents)

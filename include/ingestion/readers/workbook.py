@@ -21,12 +21,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import python_calamine as calamine
 
-from include.errors import Code, visible
+from include.errors import BROKEN_RULES, Code, reason_of, visible
 from include.ingestion.bad_cells import MARK, BadCell
 from include.ingestion.expansion import allowed_bytes
 from include.ingestion.header import map_columns, refuse_nul
 from include.ingestion.readers import sheet_binary, sheet_xml
-from include.ingestion.readers.sheet_scan import Fault, SheetScan, unreadable
+from include.ingestion.readers.sheet_scan import SheetFault, SheetScan, unreadable
 from include.ingestion.readers.workbook_zip import first_of, open_parts, verify
 from include.ingestion.records import FileFormat, FileRefusedError
 
@@ -82,16 +82,32 @@ def sheet_records(path: Path, kind: FileFormat, contract: Contract, settings: In
     Raises:
         FileRefusedError: the workbook is broken, encrypted, or too large, or it is unclear which sheet is meant.
     """
-    workbook = _opened(path, kind, settings)
-    with _calamine_errors():
-        name = _chosen(workbook.sheets_metadata, contract.dialect.sheet)
-    scan = _scan(path, kind, name)
-    with _calamine_errors():
-        sheet = workbook.get_sheet_by_name(name)
-    rows = _Rows(sheet, scan, contract, settings.max_columns)
+    rows = _Rows(*_sheet(path, kind, contract.dialect.sheet, settings), contract, settings.max_columns)
     records = SheetRecords(iter(()))
     records.lines = rows.lines(records.bad_cells)
     return records
+
+
+def sheet_header(path: Path, kind: FileFormat, dialect: Dialect, settings: IngestSettings) -> list[str]:
+    """The names in the header of a sheet; those of the dialect if the sheet has none.
+
+    Raises:
+        FileRefusedError: as `sheet_records`.
+    """
+    if not dialect.has_header:
+        return list(dialect.header)
+    return [name for name in _header(*_sheet(path, kind, dialect.sheet, settings), dialect.skip_lines)[1] if name]
+
+
+def _sheet(
+    path: Path, kind: FileFormat, wanted: str | None, settings: IngestSettings
+) -> tuple[calamine.CalamineSheet, SheetScan]:
+    workbook = _opened(path, kind, settings)
+    with _calamine_errors():
+        name = _chosen(workbook.sheets_metadata, wanted)
+    scan = _scan(path, kind, name)
+    with _calamine_errors():
+        return workbook.get_sheet_by_name(name), scan
 
 
 def visible_grids(path: Path, kind: FileFormat, settings: IngestSettings) -> dict[str, list[list[str]]]:
@@ -192,18 +208,7 @@ class _Rows:
             names = dialect.header or tuple(column.name for column in self._contract.source_columns)
             used = max((len(cells) for cells in _cells(self._sheet)), default=0)
             return dialect.skip_lines - 1, [*names, *("" for _ in range(used - len(names)))]
-        for row, cells in enumerate(_cells(self._sheet)):
-            if row < dialect.skip_lines:
-                continue
-            faults = self._scan.faults.get(row, {})
-            if faults or any(cell != "" for cell in cells):
-                if faults:
-                    column, fault = next(iter(sorted(faults.items())))
-                    where = f"the cell of row {row + 1:,}, column {column + 1} holds {fault.shown or 'no value'}"
-                    raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "header", reason=f"{where}.")
-                return row, [_name(self._scan.texts.get((row, at + self._first_column), cell))
-                             for at, cell in enumerate(cells)]  # fmt: skip
-        raise FileRefusedError.for_code(Code.NO_ROWS)
+        return _header(self._sheet, self._scan, dialect.skip_lines)
 
     def _footer(self, lines: int) -> int | None:
         """The first of the last rows that are no records; None without any. Empty rows behind the last one are none."""
@@ -241,7 +246,7 @@ class _Rows:
                 column = None if own is None else self._contract.by_name[own]
                 value = cells[position] if position < len(cells) else ""  # the sheet may have fewer columns than names
                 cell = record.member(value, position + self._first_column, column)
-                if isinstance(cell, Fault):
+                if isinstance(cell, SheetFault):
                     members[name] = cell.shown
                     is_kept = own is not None or (at in self._keeps_unknown and cell.code is not Code.ERROR_CELL)
                     if is_kept and own not in bad_cells.get(number, {}):
@@ -253,9 +258,25 @@ class _Rows:
             yield orjson.dumps(members) + b"\n"
 
 
+def _header(sheet: calamine.CalamineSheet, scan: SheetScan, skipped: int) -> tuple[int, list[str]]:
+    """The first row behind `skipped` ones that is not empty: its number, and its cells as names."""
+    for row, cells in enumerate(_cells(sheet)):
+        if row < skipped:
+            continue
+        faults = scan.faults.get(row, {})
+        if faults or any(cell != "" for cell in cells):
+            if faults:
+                column, fault = next(iter(sorted(faults.items())))
+                where = f"the cell of row {row + 1:,}, column {column + 1} holds {fault.shown or 'no value'}"
+                raise FileRefusedError.for_code(Code.UNREADABLE_FILE, "header", reason=f"{where}.")
+            first = (sheet.start or (0, 0))[1]
+            return row, [_name(scan.texts.get((row, at + first), cell)) for at, cell in enumerate(cells)]
+    raise FileRefusedError.for_code(Code.NO_ROWS)
+
+
 def _name(value: Any) -> str:
     text = _text(value, None)
-    return "" if text is None or isinstance(text, Fault) else text
+    return "" if text is None or isinstance(text, SheetFault) else text
 
 
 @dataclass(frozen=True)
@@ -264,7 +285,7 @@ class _Record:
 
     scan: SheetScan
     row: int
-    faults: dict[int, Fault]
+    faults: dict[int, SheetFault]
     null_values: tuple[str, ...]
 
     def member(self, value: Any, at: int, column: Column | None) -> Any:
@@ -276,10 +297,10 @@ class _Record:
         if value == "" or (isinstance(value, str) and value in self.null_values):
             return None
         if self._is_no_moment(value, at):
-            return Fault(_date_code(column), str(value))
+            return SheetFault(_date_code(column), str(value))
         is_moment = column is not None and column.type.is_temporal and not column.formats
         if is_moment and isinstance(value, int | float):
-            return Fault(_date_code(column), _shown(value))
+            return SheetFault(_date_code(column), _shown(value))
         if column is not None and column.type.is_document:
             return _document(value)
         return _text(value, column)
@@ -295,14 +316,14 @@ def _date_code(column: Column | None) -> Code:
     return Code.BAD_TIMESTAMP if column is not None and column.type.has_time else Code.BAD_DATE
 
 
-def _document(value: Any) -> str | Fault | None:
+def _document(value: Any) -> str | SheetFault | None:
     """The text of a cell of a JSON column: JSON, which for dates, times and durations is a text."""
     text = _text(value, None)
     is_json = isinstance(value, str | bool | int | float)
     return text if is_json or not isinstance(text, str) else orjson.dumps(text).decode()
 
 
-def _text(value: Any, column: Column | None) -> str | Fault | None:
+def _text(value: Any, column: Column | None) -> str | SheetFault | None:
     """The text that CSV would hold for a cell."""
     match value:
         case "":
@@ -324,12 +345,12 @@ def _text(value: Any, column: Column | None) -> str | Fault | None:
             return str(value.isoformat())
 
 
-def _number(value: float, column: Column | None) -> str | Fault:
+def _number(value: float, column: Column | None) -> str | SheetFault:
     is_double = column is not None and column.type.is_double
     if not math.isfinite(value):
-        return Fault(Code.INEXACT_NUMBER, repr(value))
+        return SheetFault(Code.INEXACT_NUMBER, repr(value))
     if abs(value) >= _EXACT and not is_double:
-        return Fault(Code.INEXACT_NUMBER, _shown(value))
+        return SheetFault(Code.INEXACT_NUMBER, _shown(value))
     # In a column of numbers a number is written as the texts there are: the dialect may have a comma.
     return (
         _shown(value).replace(".", column.numbers.decimal)
@@ -366,8 +387,8 @@ def _calamine_errors() -> Iterator[None]:
     except OverflowError as error:
         raise unreadable("a cell with the format of a duration holds a number of too many days") from error
     except Exception as error:
-        raise unreadable(error) from error
+        raise unreadable(reason_of(error)) from error
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise unreadable("a part of it breaks the rules of its format") from error
+        raise unreadable(BROKEN_RULES) from error

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 from xml.parsers import expat
 
-from include.errors import Code
+from include.errors import Code, reason_of
 from include.ingestion.expansion import too_large
 from include.ingestion.readers.sheet_scan import MOST_BYTES, unreadable
 from include.ingestion.records import FileRefusedError
@@ -40,7 +40,7 @@ def open_parts(path: Path) -> Iterator[zipfile.ZipFile]:
                 raise FileRefusedError.for_code(Code.UNSUPPORTED_WORKBOOK, "encrypted")
             yield archive
     except _ERRORS as error:
-        raise unreadable(error or type(error).__name__) from error
+        raise unreadable(reason_of(error)) from error
 
 
 def verify(archive: zipfile.ZipFile, limit: int) -> None:

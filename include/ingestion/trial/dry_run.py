@@ -26,11 +26,11 @@ from include.ingestion.records import (
     FileEntry,
     FileFormat,
     FileRefusedError,
+    FileStatus,
     Layout,
     Processed,
     Rejects,
     SpooledFile,
-    Status,
     Validated,
 )
 from include.ingestion.validate import validate
@@ -143,7 +143,7 @@ def dry_run(
         try:
             attempt = with_partition_values(attempt)
             raw = copy_local(path, folder, settings)
-            validated, processed = _stages(attempt, raw, trial)
+            validated, processed = _validate_and_process(attempt, raw, trial)
         except FileRefusedError as refusal:
             trial.refusal, trial.rows_read, trial.rejects = refusal, refusal.rows_read, refusal.rejects
             yield trial, None
@@ -154,7 +154,7 @@ def dry_run(
         yield trial, Planned(attempt, validated, processed)
 
 
-def _stages(attempt: Attempt, raw: SpooledFile, trial: Trial) -> tuple[Validated, Processed]:
+def _validate_and_process(attempt: Attempt, raw: SpooledFile, trial: Trial) -> tuple[Validated, Processed]:
     """Run the stages; the trial gets the layout as soon as it is known, and the delimiter of a CSV file."""
     try:
         trial.layout = detect(raw.path, attempt.contract, attempt.settings)
@@ -188,4 +188,4 @@ def _entry(path: Path, size: int, contract: Contract) -> FileEntry:
     """The entry that the file would get. Folders that name a value, as dt=2026-11-28, may be columns."""
     folders = [part for part in path.parts[:-1] if "=" in part]
     key = incoming_prefix(contract.dataset) + "/".join([*folders, path.name])
-    return FileEntry(0, contract.dataset, "", key, "", size, Status.CLAIMED, Stage.VALIDATE, 1)
+    return FileEntry(0, contract.dataset, "", key, "", size, FileStatus.CLAIMED, Stage.VALIDATE, 1)

@@ -18,7 +18,7 @@ from include.ingestion.trial.dry_run import DryRunStores
 from include.stores.warehouse import Connection, connect, warehouse_errors
 
 if TYPE_CHECKING:
-    from include.ingestion.table_shape import Shape
+    from include.ingestion.table_shape import TableShape
     from include.ingestion.trial.dry_run import Planned
     from include.settings import WarehouseConfig
 
@@ -91,7 +91,7 @@ def effect_of(planned: Planned, reader: WarehouseConfig) -> Effect:
     )
 
 
-def _counts(planned: Planned, target: Target, shape: Shape, connection: Connection) -> tuple[int, int, int, int]:
+def _counts(planned: Planned, target: Target, shape: TableShape, connection: Connection) -> tuple[int, int, int, int]:
     """How many rows would be inserted and updated, how many live rows have no staged row, and how many there are.
 
     The last two are zero where the contract deletes nothing.
@@ -140,7 +140,7 @@ class _OfReader(DryRunStores):
         object.__setattr__(self, "connection", connection)
 
 
-def _columns(target: Target, shape: Shape) -> sql.Composed:
+def _columns(target: Target, shape: TableShape) -> sql.Composed:
     """The table's columns as they are after the load has added those that it lacks."""
     there = set(shape.types or ())
     parts = [

@@ -11,8 +11,10 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from include.errors import Code
 from include.ingestion.members import spool_member
 from include.ingestion.readers.archive import Archive, Member, archive_format, open_archive
+from include.ingestion.records import FileRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +49,7 @@ def unpacked(path: Path, pattern: str | None, settings: IngestSettings) -> Itera
     """Open a file as an archive; None if it is none.
 
     Raises:
-        FileRefusedError: it is damaged, cut off, a decompression bomb, or has no member to read.
+        FileRefusedError: it is too large, damaged, cut off, a decompression bomb, or has no member to read.
         RetryableError: the disk is full.
         OSError: the file cannot be read.
     """
@@ -55,6 +57,9 @@ def unpacked(path: Path, pattern: str | None, settings: IngestSettings) -> Itera
     if kind is None:
         yield None
         return
+    size, limit = path.stat().st_size, settings.max_file_bytes
+    if size > limit:
+        raise FileRefusedError.for_code(Code.TOO_LARGE, "stored", size=size, limit=limit)
     with TemporaryDirectory(prefix="filegate-try-") as name:
         folder = Path(name)
         link = folder / "archive"  # a compressed TAR is expanded to a file beside it

@@ -16,7 +16,7 @@ from psycopg import sql
 from include.errors import Code, PermanentError, RetryableError, visible
 from include.errors.registry import message
 from include.ingestion.object_keys import PROCESSED, QUARANTINED, STAGING, incoming_prefix
-from include.ingestion.records import Status
+from include.ingestion.records import FileStatus
 from include.ingestion.target import SCHEMA, drop_staging, staging_left, staging_owner
 from include.stores.object_moves import remove_own
 from include.stores.sql_text import statement
@@ -95,7 +95,7 @@ def remove_dataset(dataset: str, bucket: str, objects: ObjectStore, connection: 
 
 def _prefixes(dataset: str) -> list[str]:
     """The folders of a dataset in the bucket. Each ends with a slash: `sales` is not the beginning of `sales_2`."""
-    failed = [f"{QUARANTINED}{status}/{dataset}/" for status in Status if status.is_failure]
+    failed = [f"{QUARANTINED}{status}/{dataset}/" for status in FileStatus if status.is_failure]
     return [incoming_prefix(dataset), f"{STAGING}{dataset}/", f"{PROCESSED}{dataset}/", *failed]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from include.errors import Code, PermanentError
 from include.errors.registry import text
 from include.ingestion.object_keys import MAX_KEY_BYTES, fitting
-from include.ingestion.records import Status
+from include.ingestion.records import FileStatus
 from include.ingestion.replay import MARK
 from include.stores.sql_text import statement
 from include.stores.warehouse import warehouse_errors
@@ -45,7 +45,7 @@ def replayable(file_id: int, bucket: str, connection: Connection) -> Replayable:
     dataset, status, key, number, is_in_flight, rows = row
     if is_in_flight:
         _refuse(*text(Code.REPLAY_IMPOSSIBLE, "in flight", file_id=file_id))
-    if status != Status.ARCHIVED:
+    if status != FileStatus.ARCHIVED:
         _refuse(*text(Code.REPLAY_IMPOSSIBLE, "not loaded", file_id=file_id, status=status))
     if not rows:
         _refuse(*text(Code.REPLAY_IMPOSSIBLE, "no rejects", file_id=file_id))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from include.errors import Stage
 from include.ingestion.ledger import Ledger
 from include.ingestion.object_keys import REJECTS, REPORT, incoming_prefix
-from include.ingestion.records import Status
+from include.ingestion.records import FileStatus
 from include.ingestion.upkeep.move_back import BackMover, Notes, Requeued
 from include.ingestion.upkeep.reload import archived, reload
 from include.stores.object_moves import remove_own
@@ -57,7 +57,7 @@ def requeue(
         known: the datasets that have a contract.
     """
     stages = [selection.stage] if selection.stage else [Stage.VALIDATE, Stage.PROCESS, Stage.LOAD]
-    statuses = [Status.failed_in(stage) for stage in stages]
+    statuses = [FileStatus.failed_in(stage) for stage in stages]
     ledger = Ledger(connection)
     mover = BackMover(bucket, objects)
     members: dict[int, list[Quarantined]] = {}
@@ -123,7 +123,7 @@ def _requeue_members(
         found = archived(connection, chosen[0].dataset, bucket, [archive_id])
         if not found:
             archive = Ledger(connection).read(archive_id)
-            is_gone = archive is None or archive.status in {Status.ARCHIVED, Status.DUPLICATE}
+            is_gone = archive is None or archive.status in {FileStatus.ARCHIVED, FileStatus.DUPLICATE}
             total += Requeued((), keys) if is_gone else Requeued((), (), keys)
             continue
         wanted = [replace(one, members=tuple(member.file_id for member in chosen)) for one in found]

@@ -20,11 +20,12 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from include.alerts.message import Alert, Item
 from include.contracts.reader import read_contract
 from include.errors import Code, PermanentError
-from include.ingestion.records import TopicRange
 from include.orchestration import alerts
 from include.orchestration.defaults import no_retry_of_permanent_errors
-from include.settings import CONTRACTS_DIR, AlertSettings, alert_settings, ingest_settings, is_constant
+from include.settings import CONTRACTS_DIR, AlertSettings, alert_settings, ingest_settings
+from include.settings_base import is_constant
 from include.streams.consume import Consumed
+from include.streams.message_ledger import TopicRange
 
 ROOT = Path(__file__).parents[3]
 

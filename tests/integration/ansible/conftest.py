@@ -29,6 +29,13 @@ class Host:
         """The recorded calls of the replacement programs."""
         return (self.home / "calls").read_text().splitlines()
 
+    def write_commands(self, makefile: str, filegate: str) -> None:
+        """Write the checkout's Makefile, and its `filegate` as a shell script."""
+        (self.checkout / "Makefile").write_text(makefile)
+        command = self.checkout / ".venv" / "bin" / "filegate"
+        command.write_text(f"#!/bin/sh\n{filegate}\n")
+        command.chmod(0o755)
+
     def play(self, tags: str, **variables: object) -> subprocess.CompletedProcess[str]:
         values = {"filegate_path": str(self.checkout), "filegate_install_packages": False, **variables}
         own = {

@@ -87,7 +87,7 @@ class Health(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def docker(host: Host) -> Iterator[Host]:
-    """The host with a replacement for Docker, and a Makefile that only generates passwords."""
+    """The host with a replacement for Docker, and a `filegate` that only generates passwords."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), Health)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     program = host.home / "docker"
@@ -95,7 +95,8 @@ def docker(host: Host) -> Iterator[Host]:
     program.chmod(0o755)
     (host.home / "version").write_text("2.40.3")
     (host.home / "containers").write_text(json.dumps(HEALTHY))
-    (host.checkout / "Makefile").write_text("env-file:\n\techo POSTGRES_PASSWORD=made-up-secret > .env\n")
+    generate = '[ "$*" = "dev env-file" ] && echo POSTGRES_PASSWORD=made-up-secret > .env'
+    host.write_commands("setup:\n\t@echo setup >> ../calls\n", generate)
     yield host
     server.shutdown()
     server.server_close()

@@ -1,4 +1,4 @@
-"""The playbook's variant without Docker, with a Makefile that only records its targets.
+"""The playbook's variant without Docker, with a Makefile that only records its targets, and a `filegate` of a line.
 
 tests/long/test_ansible.py tests the playbook with a running platform.
 """
@@ -17,8 +17,6 @@ pytestmark = pytest.mark.integration
 MAKEFILE = """\
 setup:
 	@echo setup >> ../calls
-status:
-	@test -e ../up
 up:
 	@echo up >> ../calls; touch ../up; echo The platform is up.
 down:
@@ -26,15 +24,13 @@ down:
 """
 BROKEN_START = """\
 setup:
-status:
-	@exit 3
 up:
 	@echo "airflow-scheduler: last log line" >&2; echo "error: port 5433 for postgres is taken: stop that" >&2; exit 1
 """
 
 
 def test_new_settings_restart_the_platform_and_keep_other_lines(host: Host) -> None:
-    (host.checkout / "Makefile").write_text(MAKEFILE)
+    host.write_commands(MAKEFILE, '[ "$*" = status ] && test -e ../up')
     (host.checkout / ".env").write_text("INGEST_POKE_SECONDS=7\n")
     first = host.play("set_up,start", filegate_settings={"AIRFLOW_PORT": 18080})
     assert first.returncode == 0, first.stdout
@@ -52,7 +48,7 @@ def test_new_settings_restart_the_platform_and_keep_other_lines(host: Host) -> N
 
 
 def test_failed_start_shows_the_reason(host: Host) -> None:
-    (host.checkout / "Makefile").write_text(BROKEN_START)
+    host.write_commands(BROKEN_START, "exit 3")
     done = host.play("start")
     assert done.returncode != 0
     message = [line.strip() for line in done.stdout.rsplit("Report why", maxsplit=1)[-1].splitlines()]

@@ -80,7 +80,7 @@ TRAPS: dict[str, Callable[[], None]] = {
     "third member refused": lambda: _after(Ledger, "refused"),
     "before the refused one is kept": lambda: _instead(stages, "keep_refused"),
     "the refused one is kept": lambda: _after(stages, "keep_refused"),
-    "archive decided": lambda: _after(stages, "note_decided"),
+    "archive loaded": lambda: _after(stages, "note_archive_loaded"),
     "between copy and delete": lambda: _instead(object_moves, "_remove"),
     "after the move, before the note": lambda: _after(settling, "move"),
     "after the report, before the move": lambda: _after(ObjectStore, "put"),

@@ -22,7 +22,7 @@ HEAD = """\
 apiVersion: v3.1.0
 kind: DataContract
 id: {dataset}
-name: Things
+name: Orders
 version: {version}
 status: {status}
 description: {{purpose: A test., usage: A test., limitations: None.}}

@@ -14,7 +14,7 @@ import pytest
 from filegate_command import Filegate
 
 from include.contracts.catalog import Catalog
-from include.contracts.model import ErrorBudget, Status
+from include.contracts.model import ContractStatus, ErrorBudget
 from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.move_back import Requeued
 from include.ingestion.upkeep.requeue import Selection, requeue
@@ -199,7 +199,7 @@ def test_datasets_counts_the_files_of_a_draft_that_wait_in_incoming(filegate: Fi
         pipeline.put(f"{at}.csv", b"id\n1\n")
     with pipeline.stores() as stores:
         run = AirflowRun("sweep_test", "run-1")
-        catalog = Catalog({}, (), {name: replace(pipeline.contract, status=Status.DRAFT)})
+        catalog = Catalog({}, (), {name: replace(pipeline.contract, status=ContractStatus.DRAFT)})
         sweep(lambda: catalog, stores, run, pipeline.settings)
     row = next(one for one in filegate.json("datasets") if one["dataset"] == name)
     assert (row["contract"], row["files"], row["waiting"], row["incoming"]) == ("1.0.0 draft", 0, 0, 2)

@@ -59,7 +59,7 @@ def filegate(platform: Platform, pipeline: Pipeline) -> Filegate:
 
 
 @pytest.fixture
-def things(filegate: Filegate, pipeline: Pipeline) -> Pipeline:
+def orders(filegate: Filegate, pipeline: Pipeline) -> Pipeline:
     """A dataset with the columns id, amount and at, of which the newest row of an id stays."""
     assert filegate.pipeline is pipeline
     return pipeline
@@ -75,7 +75,7 @@ def members(pipeline: Pipeline, archive: Row) -> dict[str, Row]:
     return found
 
 
-def assert_decided(pipeline: Pipeline, archive: Row) -> None:
+def assert_archive_loaded(pipeline: Pipeline, archive: Row) -> None:
     """Assert that an archive has no rows of its own, lies in processed/, and that nothing else is left."""
     pipeline.assert_archived(archive)
     assert archive["rows_deleted"] == 0
@@ -115,36 +115,36 @@ def assert_member_refused(pipeline: Pipeline, member: Row, code: str, content: b
     ],
     ids=["zip", "tar", "tar.gz", "tar.bz2", "tar.xz"],
 )
-def test_each_member_is_loaded_as_a_file_of_its_own(things: Pipeline, pack: object, file_format: str) -> None:
+def test_each_member_is_loaded_as_a_file_of_its_own(orders: Pipeline, pack: object, file_format: str) -> None:
     packed = (("b.csv", body("b1", "b2")), ("2026/a.csv.gz", gzip.compress(body("a").encode())),
               ("c.json", '[{"id": "c", "amount": 1, "at": "2026-01-01T00:00:00Z"}]'))  # fmt: skip
-    archive = things.send("week.zip", pack(*packed))  # type: ignore[operator]
+    archive = orders.send("week.zip", pack(*packed))  # type: ignore[operator]
 
-    archive = things.entries(archive["object_key"])[0]
-    assert_decided(things, archive)
+    archive = orders.entries(archive["object_key"])[0]
+    assert_archive_loaded(orders, archive)
     assert (archive["format"], archive["members_passed_over"], archive["parent_file_id"]) == (file_format, 0, None)
-    found = members(things, archive)
+    found = members(orders, archive)
     assert list(found) == ["2026/a.csv.gz", "b.csv", "c.json"]
     assert [member["format"] for member in found.values()] == ["csv; gzip", "csv", "json"]
-    assert_member_loaded(things, archive, "2026/a.csv.gz", inserted=1)
-    assert_member_loaded(things, archive, "b.csv", inserted=2)
-    assert_member_loaded(things, archive, "c.json", inserted=1)
-    ids = {row["id"]: row["_file_id"] for row in things.rows(lineage=True)}
+    assert_member_loaded(orders, archive, "2026/a.csv.gz", inserted=1)
+    assert_member_loaded(orders, archive, "b.csv", inserted=2)
+    assert_member_loaded(orders, archive, "c.json", inserted=1)
+    ids = {row["id"]: row["_file_id"] for row in orders.rows(lineage=True)}
     assert ids == {"a": found["2026/a.csv.gz"]["file_id"], "b1": found["b.csv"]["file_id"],
                    "b2": found["b.csv"]["file_id"], "c": found["c.json"]["file_id"]}  # fmt: skip
-    assert things.keys() == [archive["settled_key"], archive["settled_key"] + ".report.json"]
+    assert orders.keys() == [archive["settled_key"], archive["settled_key"] + ".report.json"]
 
 
-def test_report_of_the_archive_counts_its_members(things: Pipeline) -> None:
+def test_report_of_the_archive_counts_its_members(orders: Pipeline) -> None:
     content = zipped(
         ("a.csv", body("a")), ("bad.csv", "nothing,here\n1,2\n"), ("again.csv", body("a")),
         ("__MACOSX/._a.csv", b"\0"), ("x/.DS_Store", b"\0"),
     )  # fmt: skip
-    archive = things.send("week.zip", content)
-    found = members(things, archive)
+    archive = orders.send("week.zip", content)
+    found = members(orders, archive)
     assert found["a.csv"]["status"] == "archived"
     assert found["again.csv"]["status"] == "duplicate", "two equal members are two equal files"
-    report = things.report(archive)
+    report = orders.report(archive)
     assert report["members"] == {
         "loaded": 1, "duplicate": 1, "refused": 1, "passed_over": 2,
         "first_refused": [{
@@ -156,23 +156,23 @@ def test_report_of_the_archive_counts_its_members(things: Pipeline) -> None:
     assert "refused members" in report["what_to_do"]
 
 
-def test_refused_member_leaves_the_others_as_they_are(things: Pipeline) -> None:
+def test_refused_member_leaves_the_others_as_they_are(orders: Pipeline) -> None:
     bad = "nothing,here\n1,2\n"
-    archive = things.send("week.zip", zipped(("a.csv", body("a")), ("dir/b.csv", bad), ("c.csv", body("c"))))
-    assert_decided(things, archive)
-    assert_member_loaded(things, archive, "a.csv", inserted=1)
-    assert_member_loaded(things, archive, "c.csv", inserted=1)
-    assert_member_refused(things, members(things, archive)["dir/b.csv"], "missing-columns", bad.encode())
+    archive = orders.send("week.zip", zipped(("a.csv", body("a")), ("dir/b.csv", bad), ("c.csv", body("c"))))
+    assert_archive_loaded(orders, archive)
+    assert_member_loaded(orders, archive, "a.csv", inserted=1)
+    assert_member_loaded(orders, archive, "c.csv", inserted=1)
+    assert_member_refused(orders, members(orders, archive)["dir/b.csv"], "missing-columns", bad.encode())
 
 
-def test_rejects_of_a_member_lie_beside_its_key(things: Pipeline) -> None:
-    archive = things.send("week.zip", zipped(("a.csv", body("a") + f"b,x,{AT.format(1)}\n")))
-    assert_decided(things, archive)
-    assert_member_loaded(things, archive, "a.csv", inserted=1, rejected=1)
-    member = members(things, archive)["a.csv"]
-    assert [row["source_row"] for row in things.reject_file(member)] == ["2"]
-    assert things.report(member)["rows"]["rejected"] == 1
-    assert [row["code"] for row in things.rejected(member["file_id"])] == ["bad-integer"]
+def test_rejects_of_a_member_lie_beside_its_key(orders: Pipeline) -> None:
+    archive = orders.send("week.zip", zipped(("a.csv", body("a") + f"b,x,{AT.format(1)}\n")))
+    assert_archive_loaded(orders, archive)
+    assert_member_loaded(orders, archive, "a.csv", inserted=1, rejected=1)
+    member = members(orders, archive)["a.csv"]
+    assert [row["source_row"] for row in orders.reject_file(member)] == ["2"]
+    assert orders.report(member)["rows"]["rejected"] == 1
+    assert [row["code"] for row in orders.rejected(member["file_id"])] == ["bad-integer"]
 
 
 GOOD = ("good.csv", body("good"))
@@ -191,24 +191,24 @@ WITHOUT_CONTENT = {Code.ENCRYPTED_ARCHIVE, Code.ARCHIVE_LINK}
 
 
 @pytest.mark.parametrize(("content", "path", "code"), REFUSED.values(), ids=REFUSED)
-def test_member_is_refused_for_its_name_or_kind(things: Pipeline, content: bytes, path: str, code: Code) -> None:
-    archive = things.send("week.zip", content)
-    assert_decided(things, archive)
-    assert_member_loaded(things, archive, "good.csv", inserted=1)
-    member = members(things, archive)[path]
+def test_member_is_refused_for_its_name_or_kind(orders: Pipeline, content: bytes, path: str, code: Code) -> None:
+    archive = orders.send("week.zip", content)
+    assert_archive_loaded(orders, archive)
+    assert_member_loaded(orders, archive, "good.csv", inserted=1)
+    member = members(orders, archive)[path]
     assert (member["status"], member["error_code"]) == ("validation_failed", code)
-    assert things.report(member)["message"] == member["error_message"]
-    kept = things.objects.head(things.bucket, member["settled_key"])
+    assert orders.report(member)["message"] == member["error_message"]
+    kept = orders.objects.head(orders.bucket, member["settled_key"])
     assert (kept is None) == (code in WITHOUT_CONTENT)
     if code is Code.DUPLICATE_MEMBER:
-        assert things.read(member["settled_key"]) == body("x").encode()
-        assert_member_loaded(things, archive, "b.csv", inserted=1)
+        assert orders.read(member["settled_key"]) == body("x").encode()
+        assert_member_loaded(orders, archive, "b.csv", inserted=1)
 
 
-def test_link_in_a_zip_is_never_followed(things: Pipeline) -> None:
-    archive = things.send("week.zip", zipped_link("passwd.csv", "/etc/passwd"))
-    assert_decided(things, archive)
-    assert_member_refused(things, members(things, archive)["passwd.csv"], "archive-link", None)
+def test_link_in_a_zip_is_never_followed(orders: Pipeline) -> None:
+    archive = orders.send("week.zip", zipped_link("passwd.csv", "/etc/passwd"))
+    assert_archive_loaded(orders, archive)
+    assert_member_refused(orders, members(orders, archive)["passwd.csv"], "archive-link", None)
 
 
 def test_bomb_of_a_member_is_refused_and_the_others_are_loaded(make_pipeline: MakePipeline, platform: Platform) -> None:
@@ -216,7 +216,7 @@ def test_bomb_of_a_member_is_refused_and_the_others_are_loaded(make_pipeline: Ma
     Filegate(platform, pipeline).write_contract()
     bomb = ("bomb.csv", b"0" * 8 * 1024**2)
     archive = pipeline.send("week.zip", zipped(bomb, GOOD))
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert_member_loaded(pipeline, archive, "good.csv", inserted=1)
     assert_member_refused(pipeline, members(pipeline, archive)["bomb.csv"], "archive-bomb", None)
     report = pipeline.assert_refused(pipeline.send("week.tgz", tarred(bomb, GOOD, mode="w:gz")), "archive-bomb")
@@ -234,69 +234,69 @@ def test_bomb_of_a_member_is_refused_and_the_others_are_loaded(make_pipeline: Ma
         pytest.param(tarred(GOOD, mode="w:gz")[:-9], "truncated-file", id="cut-tar-gz"),
     ],
 )
-def test_archive_is_refused_as_a_whole_before_a_member_is_entered(things: Pipeline, content: bytes, code: str) -> None:
-    things.assert_refused(things.send("week.zip", content), code)
-    assert len(things.entries()) == 1
-    assert things.count() == 0
-    things.assert_tidy()
+def test_archive_is_refused_as_a_whole_before_a_member_is_entered(orders: Pipeline, content: bytes, code: str) -> None:
+    orders.assert_refused(orders.send("week.zip", content), code)
+    assert len(orders.entries()) == 1
+    assert orders.count() == 0
+    orders.assert_tidy()
 
 
-def test_pattern_of_the_contract_chooses_members(things: Pipeline) -> None:
-    things.contract = replace(things.contract, dialect=Dialect(member="sales_*.csv"))
+def test_pattern_of_the_contract_chooses_members(orders: Pipeline) -> None:
+    orders.contract = replace(orders.contract, dialect=Dialect(member="sales_*.csv"))
     packed = (("2026/sales_1.csv", body("a")), ("readme.txt", "x"), ("../other.csv", "x"), ("sales_2.csv", body("b")))
-    archive = things.send("week.zip", zipped(*packed))
-    assert_decided(things, archive)
-    assert list(members(things, archive)) == ["2026/sales_1.csv", "sales_2.csv"]
+    archive = orders.send("week.zip", zipped(*packed))
+    assert_archive_loaded(orders, archive)
+    assert list(members(orders, archive)) == ["2026/sales_1.csv", "sales_2.csv"]
     assert archive["members_passed_over"] == 2
-    report = things.assert_refused(things.send("other.zip", zipped(("readme.txt", "x"))), "empty-file")
+    report = orders.assert_refused(orders.send("other.zip", zipped(("readme.txt", "x"))), "empty-file")
     assert "member: sales_*.csv" in report["message"]
 
 
-def test_same_archive_again_is_a_duplicate(things: Pipeline) -> None:
+def test_same_archive_again_is_a_duplicate(orders: Pipeline) -> None:
     content = zipped(("a.csv", body("a")), ("b.csv", body("b")))
-    first = things.send("week.zip", content)
-    before = things.versions()
-    again = things.send("again.zip", content)
+    first = orders.send("week.zip", content)
+    before = orders.versions()
+    again = orders.send("again.zip", content)
     assert (again["status"], again["error_code"]) == ("duplicate", "duplicate-content")
     assert str(first["file_id"]) in again["error_message"]
-    assert members(things, again) == {}
-    assert things.versions() == before
-    things.assert_tidy()
+    assert members(orders, again) == {}
+    assert orders.versions() == before
+    orders.assert_tidy()
 
 
-def test_equal_members_of_two_archives_are_two_equal_files(things: Pipeline) -> None:
-    things.send("one.csv", body("a"))
-    first = things.send("1.zip", zipped(("a.csv", body("a")), ("b.csv", body("b"))))
-    second = things.send("2.zip", tarred(("x.csv", body("b")), ("y.csv", body("c"))))
-    statuses = {path: member["status"] for path, member in (members(things, first) | members(things, second)).items()}
+def test_equal_members_of_two_archives_are_two_equal_files(orders: Pipeline) -> None:
+    orders.send("one.csv", body("a"))
+    first = orders.send("1.zip", zipped(("a.csv", body("a")), ("b.csv", body("b"))))
+    second = orders.send("2.zip", tarred(("x.csv", body("b")), ("y.csv", body("c"))))
+    statuses = {path: member["status"] for path, member in (members(orders, first) | members(orders, second)).items()}
     assert statuses == {"a.csv": "duplicate", "b.csv": "archived", "x.csv": "duplicate", "y.csv": "archived"}
-    [row] = [row for row in things.rows(lineage=True) if row["id"] == "b"]
-    assert row["_file_id"] == members(things, first)["b.csv"]["file_id"]
-    assert_decided(things, second)
+    [row] = [row for row in orders.rows(lineage=True) if row["id"] == "b"]
+    assert row["_file_id"] == members(orders, first)["b.csv"]["file_id"]
+    assert_archive_loaded(orders, second)
 
 
 def test_same_archive_that_is_loaded_meanwhile_makes_this_one_a_duplicate(
-    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+    orders: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = zipped(*BOTH)
-    first, second = things.put("1.zip", content), things.put("2.zip", content)
-    things.claim()
-    original = stages.note_decided
+    first, second = orders.put("1.zip", content), orders.put("2.zip", content)
+    orders.claim()
+    original = stages.note_archive_loaded
 
-    def note_decided(*values: object) -> None:
-        monkeypatch.setattr(stages, "note_decided", original)
-        things.ingest([[things.entries(second)[0]["file_id"]]])
+    def note_archive_loaded(*values: object) -> None:
+        monkeypatch.setattr(stages, "note_archive_loaded", original)
+        orders.ingest([[orders.entries(second)[0]["file_id"]]])
         original(*values)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(stages, "note_decided", note_decided)
-    things.ingest([[things.entries(first)[0]["file_id"]]])
-    things.settle()
-    [one], [other] = things.entries(first), things.entries(second)
+    monkeypatch.setattr(stages, "note_archive_loaded", note_archive_loaded)
+    orders.ingest([[orders.entries(first)[0]["file_id"]]])
+    orders.settle()
+    [one], [other] = orders.entries(first), orders.entries(second)
     assert (one["status"], other["status"]) == ("duplicate", "archived")
-    assert {member["status"] for member in members(things, one).values()} == {"archived"}
-    assert {member["status"] for member in members(things, other).values()} == {"duplicate"}
-    assert things.count() == 4
-    things.assert_tidy()
+    assert {member["status"] for member in members(orders, one).values()} == {"archived"}
+    assert {member["status"] for member in members(orders, other).values()} == {"duplicate"}
+    assert orders.count() == 4
+    orders.assert_tidy()
 
 
 # --- stopped at any point
@@ -323,55 +323,55 @@ POINTS = [
     "third member refused",
     "before the refused one is kept",
     "the refused one is kept",
-    "archive decided",
+    "archive loaded",
 ]
 
 
 @pytest.mark.parametrize("point", POINTS)
-def test_next_run_carries_on_an_archive_whose_worker_was_killed(things: Pipeline, point: str) -> None:
+def test_next_run_carries_on_an_archive_whose_worker_was_killed(orders: Pipeline, point: str) -> None:
     bad = "nothing,here\n"
-    key = things.put("week.zip", zipped(*BOTH, ("c.csv", bad)))
-    ((file_id,),) = things.claim()
-    die_at(point, things, [file_id])
-    committed = {row["id"]: row["_loaded_at"] for row in (things.rows(lineage=True) if things.count() else [])}
-    things.settle()
-    batches = things.claim()
-    assert batches == ([] if point == "archive decided" else [[file_id]]), "members come with their archive"
-    things.ingest(batches)
-    things.settle()
+    key = orders.put("week.zip", zipped(*BOTH, ("c.csv", bad)))
+    ((file_id,),) = orders.claim()
+    die_at(point, orders, [file_id])
+    committed = {row["id"]: row["_loaded_at"] for row in (orders.rows(lineage=True) if orders.count() else [])}
+    orders.settle()
+    batches = orders.claim()
+    assert batches == ([] if point == "archive loaded" else [[file_id]]), "members come with their archive"
+    orders.ingest(batches)
+    orders.settle()
 
-    [archive] = things.entries(key)
-    assert_decided(things, archive)
-    found = members(things, archive)
+    [archive] = orders.entries(key)
+    assert_archive_loaded(orders, archive)
+    found = members(orders, archive)
     assert list(found) == ["a.csv", "b.csv", "c.csv"]
-    assert_member_loaded(things, archive, "a.csv", inserted=2)
-    assert_member_loaded(things, archive, "b.csv", inserted=2)
-    assert_member_refused(things, found["c.csv"], "missing-columns", bad.encode())
-    rows = {row["id"]: row["_loaded_at"] for row in things.rows(lineage=True)}
+    assert_member_loaded(orders, archive, "a.csv", inserted=2)
+    assert_member_loaded(orders, archive, "b.csv", inserted=2)
+    assert_member_refused(orders, found["c.csv"], "missing-columns", bad.encode())
+    rows = {row["id"]: row["_loaded_at"] for row in orders.rows(lineage=True)}
     assert set(rows) == {"a1", "a2", "b1", "b2"}
     assert committed.items() <= rows.items(), "no row was loaded twice"
 
 
 @pytest.mark.parametrize("point", sorted(SETTLES))
-def test_next_run_settles_an_archive_whose_settle_task_was_killed(things: Pipeline, point: str) -> None:
+def test_next_run_settles_an_archive_whose_settle_task_was_killed(orders: Pipeline, point: str) -> None:
     bad = "nothing,here\n"
-    key = things.put("week.zip", zipped(("a.csv", body("a") + "b,x,y\n"), ("c.csv", bad)))
-    things.ingest(things.claim())
-    die_at(point, things)
-    things.run()
-    [archive] = things.entries(key)
-    assert_decided(things, archive)
-    assert_member_loaded(things, archive, "a.csv", inserted=1, rejected=1)
-    assert things.reject_file(members(things, archive)["a.csv"])
-    assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
+    key = orders.put("week.zip", zipped(("a.csv", body("a") + "b,x,y\n"), ("c.csv", bad)))
+    orders.ingest(orders.claim())
+    die_at(point, orders)
+    orders.run()
+    [archive] = orders.entries(key)
+    assert_archive_loaded(orders, archive)
+    assert_member_loaded(orders, archive, "a.csv", inserted=1, rejected=1)
+    assert orders.reject_file(members(orders, archive)["a.csv"])
+    assert_member_refused(orders, members(orders, archive)["c.csv"], "missing-columns", bad.encode())
 
 
 def test_archive_stays_in_incoming_until_each_of_its_members_is_settled(
-    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+    orders: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = "nothing,here\n"
-    key = things.put("week.zip", zipped(("a.csv", body("a")), ("c.csv", bad)))
-    things.ingest(things.claim())
+    key = orders.put("week.zip", zipped(("a.csv", body("a")), ("c.csv", bad)))
+    orders.ingest(orders.claim())
     put = ObjectStore.put
 
     def fail(objects: ObjectStore, bucket: str, to: str, *values: object) -> None:
@@ -382,15 +382,15 @@ def test_archive_stays_in_incoming_until_each_of_its_members_is_settled(
     with monkeypatch.context() as patch:
         patch.setattr(ObjectStore, "put", fail)
         with pytest.raises(RetryableError):
-            things.settle()
-    assert things.keys("incoming/") == [key], "its sensor starts the next run"
-    [archive] = things.entries(key)
+            orders.settle()
+    assert orders.keys("incoming/") == [key], "its sensor starts the next run"
+    [archive] = orders.entries(key)
     assert archive["status"] == "loaded"
-    assert members(things, archive)["a.csv"]["status"] == "archived"
-    assert things.run().files == {}
-    [archive] = things.entries(key)
-    assert_decided(things, archive)
-    assert_member_refused(things, members(things, archive)["c.csv"], "missing-columns", bad.encode())
+    assert members(orders, archive)["a.csv"]["status"] == "archived"
+    assert orders.run().files == {}
+    [archive] = orders.entries(key)
+    assert_archive_loaded(orders, archive)
+    assert_member_refused(orders, members(orders, archive)["c.csv"], "missing-columns", bad.encode())
 
 
 @pytest.mark.parametrize("stage", ["spool", "validate"])
@@ -421,7 +421,7 @@ def test_member_that_kills_its_worker_is_refused_and_the_others_are_loaded(
             pipeline.ingest(pipeline.claim())
     pipeline.run()
     [archive] = pipeline.entries(key)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     found = members(pipeline, archive)
     assert {path: member["status"] for path, member in found.items()} == {
         "a.csv": "archived", "b.csv": "validation_failed", "c.csv": "archived"
@@ -463,7 +463,7 @@ def test_archive_that_kills_its_worker_is_refused(
     pipeline.assert_tidy()
 
 
-def test_defect_in_one_member_does_not_stop_the_others(things: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_defect_in_one_member_does_not_stop_the_others(orders: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
     original = stages.validate
 
     def validate(attempt: object, raw: object) -> object:
@@ -472,19 +472,19 @@ def test_defect_in_one_member_does_not_stop_the_others(things: Pipeline, monkeyp
         return original(attempt, raw)  # type: ignore[arg-type]
 
     monkeypatch.setattr(stages, "validate", validate)
-    archive = things.send("week.zip", zipped(*BOTH))
-    assert_decided(things, archive)
-    assert members(things, archive)["a.csv"]["error_code"] == "internal"
-    assert_member_loaded(things, archive, "b.csv", inserted=2)
+    archive = orders.send("week.zip", zipped(*BOTH))
+    assert_archive_loaded(orders, archive)
+    assert members(orders, archive)["a.csv"]["error_code"] == "internal"
+    assert_member_loaded(orders, archive, "b.csv", inserted=2)
 
 
 @pytest.mark.parametrize("newest_by", ["at", None], ids=["any-order", "in-order"])
 def test_outage_at_a_member_makes_the_archive_wait(
-    filegate: Filegate, things: Pipeline, monkeypatch: pytest.MonkeyPatch, newest_by: str | None
+    filegate: Filegate, orders: Pipeline, monkeypatch: pytest.MonkeyPatch, newest_by: str | None
 ) -> None:
     filegate.write_contract(newest_by=newest_by)
-    key = things.put("week.zip", zipped(*BOTH))
-    batches = things.claim()
+    key = orders.put("week.zip", zipped(*BOTH))
+    batches = orders.claim()
     with monkeypatch.context() as patch:
         left = [1]
 
@@ -497,98 +497,98 @@ def test_outage_at_a_member_makes_the_archive_wait(
         original = Ledger.processed
         patch.setattr(Ledger, "processed", processed)
         with pytest.raises(RetryableError):
-            things.ingest(batches)
-    [archive] = things.entries(key)
-    found = members(things, archive)
+            orders.ingest(batches)
+    [archive] = orders.entries(key)
+    found = members(orders, archive)
     assert [(row["status"], row["attempts"], row["error_code"]) for row in (archive, *found.values())] == [
         ("claimed", 0, "warehouse-unavailable"), ("loaded", 1, None), ("claimed", 0, "warehouse-unavailable")
     ]  # fmt: skip
-    things.settle()
-    assert members(things, archive)["a.csv"]["status"] == "loaded", "settled with its archive, not before"
-    batches = things.claim()
+    orders.settle()
+    assert members(orders, archive)["a.csv"]["status"] == "loaded", "settled with its archive, not before"
+    batches = orders.claim()
     assert batches == [[archive["file_id"]]], "members come with their archive"
-    things.ingest(batches)
-    things.settle()
-    [archive] = things.entries(key)
-    assert_decided(things, archive)
-    assert things.count() == 4
+    orders.ingest(batches)
+    orders.settle()
+    [archive] = orders.entries(key)
+    assert_archive_loaded(orders, archive)
+    assert orders.count() == 4
     assert archive["error_code"] is None
 
 
-def test_archive_that_is_replaced_while_its_members_are_loaded_keeps_what_is_loaded(things: Pipeline) -> None:
-    key = things.put("week.zip", zipped(*BOTH))
-    batches = things.claim()
-    die_at("second member begun", things, batches[0])
-    things.put("week.zip", zipped(("a.csv", body("new"))))
-    things.run()
-    old, new = things.entries(key)
+def test_archive_that_is_replaced_while_its_members_are_loaded_keeps_what_is_loaded(orders: Pipeline) -> None:
+    key = orders.put("week.zip", zipped(*BOTH))
+    batches = orders.claim()
+    die_at("second member begun", orders, batches[0])
+    orders.put("week.zip", zipped(("a.csv", body("new"))))
+    orders.run()
+    old, new = orders.entries(key)
     assert (old["status"], old["error_code"]) == ("validation_failed", "object-vanished")
-    found = members(things, old)
+    found = members(orders, old)
     assert (found["a.csv"]["status"], found["b.csv"]["error_code"]) == ("archived", "object-vanished")
-    assert_decided(things, new)
-    assert {row["id"] for row in things.rows()} == {"a1", "a2", "new"}
+    assert_archive_loaded(orders, new)
+    assert {row["id"] for row in orders.rows()} == {"a1", "a2", "new"}
 
 
-def test_archive_without_a_contract_is_refused_with_its_undecided_members(things: Pipeline) -> None:
-    key = things.put("week.zip", zipped(*BOTH))
-    (batch,) = things.claim()
-    die_at("second member begun", things, batch)
-    with things.stores() as stores:
-        sweep(lambda: read_catalog(CONTRACTS_DIR), stores, AirflowRun("sweep", "1"), things.settings)
-    [archive] = things.entries(key)
-    things.assert_refused(archive, "unknown-dataset")
-    found = members(things, archive)
+def test_archive_without_a_contract_is_refused_with_its_members_without_an_outcome(orders: Pipeline) -> None:
+    key = orders.put("week.zip", zipped(*BOTH))
+    (batch,) = orders.claim()
+    die_at("second member begun", orders, batch)
+    with orders.stores() as stores:
+        sweep(lambda: read_catalog(CONTRACTS_DIR), stores, AirflowRun("sweep", "1"), orders.settings)
+    [archive] = orders.entries(key)
+    orders.assert_refused(archive, "unknown-dataset")
+    found = members(orders, archive)
     assert (found["a.csv"]["status"], found["b.csv"]["error_code"]) == ("archived", "unknown-dataset")
-    assert things.keys("incoming/") == []
-    # The contract is back: the archive is read again, with the members that were not decided.
-    result = requeued(things, archive["file_id"])
+    assert orders.keys("incoming/") == []
+    # The contract is back: the archive is read again, with the members without an outcome.
+    result = requeued(orders, archive["file_id"])
     assert result.keys == (key,)  # type: ignore[attr-defined]
-    things.run()
-    [archive] = things.entries(key)
-    assert_decided(things, archive)
-    assert_member_loaded(things, archive, "a.csv", inserted=2)
-    assert_member_loaded(things, archive, "b.csv", inserted=2)
+    orders.run()
+    [archive] = orders.entries(key)
+    assert_archive_loaded(orders, archive)
+    assert_member_loaded(orders, archive, "a.csv", inserted=2)
+    assert_member_loaded(orders, archive, "b.csv", inserted=2)
 
 
 @pytest.mark.parametrize("chosen", ["all", "archive", "member"])
-def test_archive_that_failed_with_its_members_is_requeued_with_them(things: Pipeline, chosen: str) -> None:
-    key = things.put("week.zip", zipped(("a.csv", body("a")), ("b.csv", "no,no\n1,2\n"), ("c.csv", body("c"))))
-    (batch,) = things.claim()
-    die_at("third member refused", things, batch)  # it is the second one here
-    with things.stores() as stores:
-        sweep(lambda: read_catalog(CONTRACTS_DIR), stores, AirflowRun("sweep", "1"), things.settings)
-    [archive] = things.entries(key)
-    before = members(things, archive)
+def test_archive_that_failed_with_its_members_is_requeued_with_them(orders: Pipeline, chosen: str) -> None:
+    key = orders.put("week.zip", zipped(("a.csv", body("a")), ("b.csv", "no,no\n1,2\n"), ("c.csv", body("c"))))
+    (batch,) = orders.claim()
+    die_at("third member refused", orders, batch)  # it is the second one here
+    with orders.stores() as stores:
+        sweep(lambda: read_catalog(CONTRACTS_DIR), stores, AirflowRun("sweep", "1"), orders.settings)
+    [archive] = orders.entries(key)
+    before = members(orders, archive)
     assert [member["error_code"] for member in before.values()] == [None, "missing-columns", "unknown-dataset"]
     if chosen == "member":
-        result = requeued(things, before["c.csv"]["file_id"])
+        result = requeued(orders, before["c.csv"]["file_id"])
         assert result.waiting == (before["c.csv"]["settled_key"],)  # type: ignore[attr-defined]
-        assert members(things, archive) == before
+        assert members(orders, archive) == before
         return
     ids = () if chosen == "archive" else [member["file_id"] for member in before.values()]
-    result = requeued(things, archive["file_id"], *ids)
+    result = requeued(orders, archive["file_id"], *ids)
     assert (result.keys, result.missing, result.waiting) == ((key,), (), ())  # type: ignore[attr-defined]
-    assert bool(things.keys("failed/")) == (chosen == "archive"), "the report of the member that was not chosen"
-    things.run()
-    [archive] = things.entries(key)
-    things.assert_archived(archive)
-    again = members(things, archive)
+    assert bool(orders.keys("failed/")) == (chosen == "archive"), "the report of the member that was not chosen"
+    orders.run()
+    [archive] = orders.entries(key)
+    orders.assert_archived(archive)
+    again = members(orders, archive)
     assert [member["status"] for member in again.values()] == ["archived", "validation_failed", "archived"]
     assert again["a.csv"] == before["a.csv"]
     assert (again["b.csv"] == before["b.csv"]) == (chosen == "archive")
-    assert things.report(again["b.csv"])["code"] == "missing-columns"
-    assert not [one for one in things.keys("failed/") if f"/{again['c.csv']['file_id']}/" in one]
+    assert orders.report(again["b.csv"])["code"] == "missing-columns"
+    assert not [one for one in orders.keys("failed/") if f"/{again['c.csv']['file_id']}/" in one]
 
 
 def test_archive_that_is_refused_while_its_members_are_entered_fails_with_them(
-    things: Pipeline, monkeypatch: pytest.MonkeyPatch
+    orders: Pipeline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    key = things.put("week.zip", zipped(*BOTH))
-    batches = things.claim()
+    key = orders.put("week.zip", zipped(*BOTH))
+    batches = orders.claim()
     original = stages.enter_members
 
     def refuse(archive: FileEntry) -> None:
-        with things.stores() as stores:
+        with orders.stores() as stores:
             stores.ledger.failed(
                 archive.file_id, archive.attempts, Stage.VALIDATE, Code.UNKNOWN_DATASET, "No contract has this dataset."
             )
@@ -598,65 +598,65 @@ def test_archive_that_is_refused_while_its_members_are_entered_fails_with_them(
             with attempt.stores.connection.transaction():
                 found = original(attempt, *values)  # type: ignore[arg-type]
                 refused = pool.submit(refuse, attempt.entry)
-                while not things.sql("SELECT pid FROM pg_locks WHERE NOT granted"):
+                while not orders.sql("SELECT pid FROM pg_locks WHERE NOT granted"):
                     assert not refused.done(), refused.exception()
                     time.sleep(0.05)
             refused.result()
         return found
 
     monkeypatch.setattr(stages, "enter_members", entered)
-    assert things.ingest(batches).files == {"stale attempt": 1}
-    things.settle()
-    [archive] = things.entries(key)
-    things.assert_refused(archive, "unknown-dataset")
-    assert [member["error_code"] for member in members(things, archive).values()] == ["unknown-dataset"] * 2
-    things.assert_tidy()
+    assert orders.ingest(batches).files == {"stale attempt": 1}
+    orders.settle()
+    [archive] = orders.entries(key)
+    orders.assert_refused(archive, "unknown-dataset")
+    assert [member["error_code"] for member in members(orders, archive).values()] == ["unknown-dataset"] * 2
+    orders.assert_tidy()
 
 
 @pytest.mark.parametrize("point", ["reload", "begun"])
-def test_members_of_a_duplicate_are_not_read_again(things: Pipeline, point: str) -> None:
+def test_members_of_a_duplicate_are_not_read_again(orders: Pipeline, point: str) -> None:
     content = zipped(*BOTH, ("c.csv", "no,no\n1,2\n"))
-    key = things.put("1.zip", content)
-    batches = things.claim()
+    key = orders.put("1.zip", content)
+    batches = orders.claim()
     if point == "reload":
-        things.ingest(batches)
-        things.settle()
-        [archive] = things.entries(key)
-        with things.stores() as stores:
-            found = archived(stores.connection, things.contract.dataset, things.bucket, [archive["file_id"]])
-            reload(found, things.bucket, things.objects, stores.connection)
-        batches = things.claim()
+        orders.ingest(batches)
+        orders.settle()
+        [archive] = orders.entries(key)
+        with orders.stores() as stores:
+            found = archived(stores.connection, orders.contract.dataset, orders.bucket, [archive["file_id"]])
+            reload(found, orders.bucket, orders.objects, stores.connection)
+        batches = orders.claim()
     else:
-        die_at("second member begun", things, batches[0])
-    other = things.put("2.zip", content)
-    things.claim()
-    things.ingest([[things.entries(other)[0]["file_id"]]])
-    things.ingest(batches)
-    things.settle()
-    [archive] = things.entries(key)
+        die_at("second member begun", orders, batches[0])
+    other = orders.put("2.zip", content)
+    orders.claim()
+    orders.ingest([[orders.entries(other)[0]["file_id"]]])
+    orders.ingest(batches)
+    orders.settle()
+    [archive] = orders.entries(key)
     assert archive["status"] == "duplicate"
-    assert {member["reload_requested_at"] for member in members(things, archive).values()} == {None}
-    things.assert_tidy()
+    assert {member["reload_requested_at"] for member in members(orders, archive).values()} == {None}
+    orders.assert_tidy()
 
 
-def test_stale_worker_of_an_archive_changes_nothing(things: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
-    key = things.put("week.zip", zipped(*BOTH))
-    batches = things.claim()
-    [archive] = things.entries(key)
+def test_stale_worker_of_an_archive_changes_nothing(orders: Pipeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    key = orders.put("week.zip", zipped(*BOTH))
+    batches = orders.claim()
+    [archive] = orders.entries(key)
 
     def begin_elsewhere(*values: object) -> object:
         found = original(*values)  # type: ignore[arg-type]
-        with things.stores() as stores:
+        with orders.stores() as stores:
             stores.ledger.begin(archive["file_id"])
         return found
 
     original = stages.enter_members
     with monkeypatch.context() as patch:
         patch.setattr(stages, "enter_members", begin_elsewhere)
-        assert things.ingest(batches).files == {"stale attempt": 1}
-    assert things.count() == 0
-    things.run()
-    assert_decided(things, things.entries(key)[0])
+        assert orders.ingest(batches).files == {"stale attempt": 1}
+    assert orders.count() == 0
+    orders.run()
+    assert_archive_loaded(orders, orders.entries(key)[0])
 
 
 # --- the order of files
@@ -669,13 +669,13 @@ def test_members_are_loaded_in_the_order_of_their_paths_and_after_earlier_files(
     pipeline.send("1.csv", body("x", amount=1))
     content = tarred(("b.csv", body("x", amount=3)), ("a.csv", body("x", amount=2)))
     archive = pipeline.send("2.tar", content)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert [row["amount"] for row in pipeline.rows()] == [3], "the last member by its path is the newest"
     again = pipeline.send("3.tar", content)
     assert again["status"] == "duplicate", "nothing was loaded since"
     pipeline.send("4.csv", body("x", amount=1))
     archive = pipeline.send("5.tar", content)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert [member["status"] for member in members(pipeline, archive).values()] == ["archived", "archived"]
     assert [row["amount"] for row in pipeline.rows()] == [3]
 
@@ -715,14 +715,14 @@ def test_partition_folders_may_be_in_the_archive(filegate: Filegate, pipeline: P
     filegate.write_contract(*COLUMNS, dt, region)
     packed = (("dt=2026-11-28/p.csv", body("a")), ("dt=2026-11-29/p.csv", body("b")), ("p.csv", body("c")))
     archive = pipeline.send("region=North/week.zip", zipped(*packed))
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert {row["id"]: (str(row["dt"]), row["region"]) for row in pipeline.rows()} == {
         "a": ("2026-11-28", "North"), "b": ("2026-11-29", "North")
     }  # fmt: skip
     assert members(pipeline, archive)["p.csv"]["error_code"] == "bad-partition"
     south = pipeline.send("region=South/week.zip", zipped(*packed))
-    assert_decided(pipeline, south)
-    assert members(pipeline, south)["dt=2026-11-28/p.csv"]["status"] == "archived", "facts of the path are content"
+    assert_archive_loaded(pipeline, south)
+    assert members(pipeline, south)["dt=2026-11-28/p.csv"]["status"] == "archived", "folders of the path are content"
 
 
 # --- reprocess, reload, replay
@@ -761,7 +761,7 @@ def test_refused_member_is_read_again_from_its_archive(filegate: Filegate, pipel
     pipeline.run()
 
     [archive] = pipeline.entries(archive["object_key"])
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert_member_loaded(pipeline, archive, "dir/b.csv", inserted=1)
     again = members(pipeline, archive)
     assert again["dir/b.csv"]["file_id"] == member["file_id"], "the same entry, with its history"
@@ -771,35 +771,35 @@ def test_refused_member_is_read_again_from_its_archive(filegate: Filegate, pipel
     assert {row["id"] for row in pipeline.rows()} == {"a", "b"}
 
 
-def test_reprocessed_member_that_is_refused_again_stays_in_quarantine(things: Pipeline) -> None:
+def test_reprocessed_member_that_is_refused_again_stays_in_quarantine(orders: Pipeline) -> None:
     content = zipped(("a.csv", body("a")), ("b.csv", "no,no\n1,2\n"), ("b.csv", "x"))
-    archive = things.send("week.zip", content)
-    ids = [member["file_id"] for path, member in members(things, archive).items() if path != "a.csv"]
+    archive = orders.send("week.zip", content)
+    ids = [member["file_id"] for path, member in members(orders, archive).items() if path != "a.csv"]
     for _ in range(2):
-        result = requeued(things, *ids)
+        result = requeued(orders, *ids)
         assert result.keys == (archive["object_key"],)  # type: ignore[attr-defined]
-        things.run()
-        [archive] = things.entries(archive["object_key"])
-        assert_decided(things, archive)
-        found = members(things, archive)
-        assert_member_refused(things, found["b.csv"], "missing-columns", b"no,no\n1,2\n")
-        assert_member_refused(things, found["b.csv'"], "duplicate-member", b"x")
+        orders.run()
+        [archive] = orders.entries(archive["object_key"])
+        assert_archive_loaded(orders, archive)
+        found = members(orders, archive)
+        assert_member_refused(orders, found["b.csv"], "missing-columns", b"no,no\n1,2\n")
+        assert_member_refused(orders, found["b.csv'"], "duplicate-member", b"x")
         assert found["a.csv"]["attempts"] == 1
     assert archive["reloads"] == 2
 
 
-def test_member_stays_in_quarantine_if_its_archive_is_gone_or_its_key_is_taken(things: Pipeline) -> None:
-    archive = things.send("week.zip", zipped(("a.csv", "no,no\n1,2\n")))
-    [member] = members(things, archive).values()
-    things.put("week.zip", zipped(GOOD))
-    assert requeued(things, member["file_id"]).waiting  # type: ignore[attr-defined]
-    things.run()
-    assert things.entry(member["file_id"]) == member
-    assert things.read(member["settled_key"]) == b"no,no\n1,2\n"
-    things.objects.delete(things.bucket, archive["settled_key"])
-    assert requeued(things, member["file_id"]).missing  # type: ignore[attr-defined]
-    assert things.entry(member["file_id"]) == member
-    assert things.entry(archive["file_id"])["reload_requested_at"] is None
+def test_member_stays_in_quarantine_if_its_archive_is_gone_or_its_key_is_taken(orders: Pipeline) -> None:
+    archive = orders.send("week.zip", zipped(("a.csv", "no,no\n1,2\n")))
+    [member] = members(orders, archive).values()
+    orders.put("week.zip", zipped(GOOD))
+    assert requeued(orders, member["file_id"]).waiting  # type: ignore[attr-defined]
+    orders.run()
+    assert orders.entry(member["file_id"]) == member
+    assert orders.read(member["settled_key"]) == b"no,no\n1,2\n"
+    orders.objects.delete(orders.bucket, archive["settled_key"])
+    assert requeued(orders, member["file_id"]).missing  # type: ignore[attr-defined]
+    assert orders.entry(member["file_id"]) == member
+    assert orders.entry(archive["file_id"])["reload_requested_at"] is None
 
 
 def test_reload_of_an_archive_loads_its_members_again(filegate: Filegate, pipeline: Pipeline) -> None:
@@ -812,7 +812,7 @@ def test_reload_of_an_archive_loads_its_members_again(filegate: Filegate, pipeli
     assert "with 4 rows" in done.stdout
     pipeline.run()
     [archive] = pipeline.entries(archive["object_key"])
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     found = members(pipeline, archive)
     assert [member["reloads"] for member in found.values()] == [1, 1, 0]
     assert found["bad.csv"]["status"] == "validation_failed"
@@ -842,22 +842,22 @@ def test_member_that_a_wider_pattern_adds_at_a_reload_is_as_old_as_its_archive(
     pipeline.send("2.csv", body("x", amount=2))
     pipeline.contract = everything
     archive = reloaded(pipeline, archive)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert members(pipeline, archive)["a.csv"]["status"] == "archived"
     assert {row["id"]: row["amount"] for row in pipeline.rows()} == {"x": 2, "y": 1, "z": 1}
     later = pipeline.send("3.csv", body("x", amount=2))
     assert later["status"] == "duplicate", "2.csv is still the newest file"
 
 
-def test_refused_member_of_a_reload_that_the_pattern_leaves_out_is_not_read(things: Pipeline) -> None:
-    archive = things.send("week.zip", zipped(("a.csv", "no,no\n1,2\n"), ("b.csv", body("b"))))
-    before = members(things, archive)
-    requeued(things, before["a.csv"]["file_id"])
-    things.contract = replace(things.contract, dialect=Dialect(member="b*"))
-    things.run()
-    [archive] = things.entries(archive["object_key"])
-    assert_decided(things, archive)
-    assert members(things, archive) == before, "no request is left"
+def test_refused_member_of_a_reload_that_the_pattern_leaves_out_is_not_read(orders: Pipeline) -> None:
+    archive = orders.send("week.zip", zipped(("a.csv", "no,no\n1,2\n"), ("b.csv", body("b"))))
+    before = members(orders, archive)
+    requeued(orders, before["a.csv"]["file_id"])
+    orders.contract = replace(orders.contract, dialect=Dialect(member="b*"))
+    orders.run()
+    [archive] = orders.entries(archive["object_key"])
+    assert_archive_loaded(orders, archive)
+    assert members(orders, archive) == before, "no request is left"
     assert archive["members_passed_over"] == 1
 
 
@@ -869,7 +869,7 @@ def test_reload_of_an_archive_of_snapshots_loads_the_last_one(filegate: Filegate
     assert done.returncode == 0, done.stderr
     pipeline.run()
     [archive] = pipeline.entries(archive["object_key"])
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     assert {path: (member["status"], member["reloads"]) for path, member in members(pipeline, archive).items()} == {
         "a.csv": ("archived", 0), "b.csv": ("archived", 1), "c.csv": ("validation_failed", 0)
     }  # fmt: skip
@@ -951,7 +951,7 @@ def test_error_budget_is_that_of_each_member(make_pipeline: MakePipeline) -> Non
     rows = bad.path.read_text().splitlines(keepends=True)
     content = zipped(("good.csv", good.path.read_bytes()), ("bad.csv", rows[0] + "".join(rows[1:10]) + "x\n" * 10))
     archive = pipeline.send("week.zip", content)
-    assert_decided(pipeline, archive)
+    assert_archive_loaded(pipeline, archive)
     found = members(pipeline, archive)
     assert (found["good.csv"]["rows_inserted"], found["bad.csv"]["error_code"]) == (50, "error-budget-exceeded")
     assert pipeline.reject_file(found["bad.csv"])

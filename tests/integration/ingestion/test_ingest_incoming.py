@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.contracts.catalog import Catalog
-from include.contracts.model import Status
+from include.contracts.model import ContractStatus
 from include.contracts.problems import ContractError, Problem, Remains
 from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.sweep import sweep
@@ -111,7 +111,7 @@ def test_sweep_leaves_top_level_files_of_a_broken_contract_and_notes_them(pipeli
 
 
 def test_sweep_leaves_files_of_a_draft_and_lists_them(pipeline: Pipeline) -> None:
-    draft = replace(pipeline.contract, dataset="visits", file_patterns=("visits*.csv",), status=Status.DRAFT)
+    draft = replace(pipeline.contract, dataset="visits", file_patterns=("visits*.csv",), status=ContractStatus.DRAFT)
     catalog = Catalog({pipeline.contract.dataset: pipeline.contract}, (), {"visits": draft})
     keys = ["incoming/visits/a.csv", "incoming/visits_1.csv"]
     for key in [*keys, "incoming/unmatched.csv"]:

@@ -18,7 +18,7 @@ from include.ingestion import load, validate
 from include.ingestion import pipeline as stages
 from include.ingestion.claim import in_turn
 from include.ingestion.fetch import ObjectChangedError
-from include.ingestion.records import Status
+from include.ingestion.records import FileStatus
 from include.ingestion.upkeep.requeue import Selection, requeue
 from include.stores.object_store import ObjectInfo, ObjectStore
 from include.stores.sql_text import statement
@@ -310,7 +310,7 @@ def test_two_workers_with_the_same_content_load_it_once(unordered: Pipeline, mon
         barrier.wait()
         attempt = values[0]
         if attempt.entry.file_id == second:
-            wait_until(lambda: unordered.entry(first)["status"] != Status.PROCESSED)
+            wait_until(lambda: unordered.entry(first)["status"] != FileStatus.PROCESSED)
         return original(*values)
 
     monkeypatch.setattr(load, "_publish", publish)

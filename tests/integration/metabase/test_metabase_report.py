@@ -40,7 +40,7 @@ def test_questions_without_their_models_show_notes(empty: Platform, tmp_path: Pa
     assert set(written.failed) == {name for name, each in QUESTIONS.items() if "analytics." in each.sql}
     assert set(written.empty) == set(QUESTIONS) - set(written.failed)
     assert 'relation "analytics.daily_sales" does not exist' in card(page, "revenue_by_day")
-    assert "make dbt" in card(page, "revenue_by_day")
+    assert "filegate run transform_warehouse" in card(page, "revenue_by_day")
     assert "Nothing yet" in card(page, "files_by_status")
     assert "Traceback" not in page
 

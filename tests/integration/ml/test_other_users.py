@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from include.ml.tracking import MODEL, Tracking
+from include.ml.model_file import MODEL
+from include.ml.tracking import Tracking
 from local.credentials import rotated
 from local.services import bucket, ml_api, mlflow
 from local.services.service import shared_environment

@@ -12,7 +12,8 @@ from sample_commits import sample_commits
 from include.errors import Code, PermanentError
 from include.ml.champion import Training, promote_model, train_model
 from include.ml.examples import Examples, count, held_back, with_text
-from include.ml.tracking import EXPERIMENT, MODEL, Report, Tracking
+from include.ml.model_file import MODEL
+from include.ml.tracking import EXPERIMENT, RunContent, Tracking
 from local.services import bucket
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def test_a_champion_that_cannot_be_compared_is_named(
     candidate, tracking = trained(5), Tracking(settings)
     example = USABLE[["comment_count"]].head(4).rename(columns={"comment_count": "stars"}).reset_index(drop=True)
     model = LogisticRegression().fit(example, [0, 1, 0, 1])
-    run = tracking.log(Report("of-old", "old", model, example, parameters, {"roc_auc": 1.0}, {}, {"a.png": b""}))
+    run = tracking.log(RunContent("of-old", "old", model, example, parameters, {"roc_auc": 1.0}, {}, {"a.png": b""}))
     version = tracking.register(run)
     tracking.promote(version, None)
     with pytest.raises(PermanentError, match=words.format(version)) as caught:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.ml import model_file
+from include.ml.model_file import CHAMPION, MODEL
 from local.settings import free_ports
-from ml_api.champion import ALIAS, MODEL
 from ml_api.registry import CLIENT_ENVIRONMENT
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class MlflowServer:
 
     def set_champion(self, version: str) -> None:
         """Set the alias to this version."""
-        self.client.set_registered_model_alias(MODEL, ALIAS, version)
+        self.client.set_registered_model_alias(MODEL, CHAMPION, version)
 
     @property
     def client(self) -> Any:

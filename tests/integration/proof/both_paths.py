@@ -16,21 +16,23 @@ from include.ingestion.claim import claim
 from include.ingestion.pipeline import ingest_batch
 from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
+from tests.oracle.archives import judge_archive
 from tests.oracle.documents import Document
 from tests.oracle.judge import judge
 from tests.oracle.table import Table
+from tests.oracle.verdict import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     import psycopg
-    from file_cases import Case
+    from file_cases import Case, File
 
     from include.contracts.model import Contract
     from include.ingestion.attempt import Stores
     from include.settings import IngestSettings, S3Config, WarehouseConfig
-    from tests.oracle.verdict import Outcome, Verdict
+    from tests.oracle.verdict import Outcome
 
 COUNTS = ("read", "inserted", "updated", "unchanged", "duplicate", "rejected", "deleted")
 
@@ -56,23 +58,41 @@ class BothPaths:
         found: list[str] = []
         try:
             for file in case.files:
-                verdict = judge(contract, file.body, file.name)
-                outcome = table.apply(verdict)
-                entry = self._ingest(pipeline, file.name, file.body, number)
-                found += [f"{file.name}: {text}" for text in _compared(pipeline, entry, verdict, outcome)]
+                expected = _expected(table, file)
+                entries = self._ingest(pipeline, file.name, file.body, number)
+                keys = [entry["object_key"].removeprefix(entries[0]["object_key"]) for entry in entries]
+                if keys != [path for path, _, _ in expected]:
+                    found.append(f"{file.name}: the members {keys} of {entries[0]}, expected {expected}")
+                    continue
+                for entry, (path, verdict, outcome) in zip(entries, expected, strict=True):
+                    found += [f"{file.name}{path}: {text}" for text in _compared(pipeline, entry, verdict, outcome)]
             found += table_differences(pipeline, table)
         finally:
             pipeline.sql("DROP TABLE IF EXISTS {table}")
         return found
 
-    def _ingest(self, pipeline: Pipeline, name: str, body: bytes, number: int) -> Row:
+    def _ingest(self, pipeline: Pipeline, name: str, body: bytes, number: int) -> list[Row]:
+        """The entry of a file, and those of its members if it is an archive."""
         key = pipeline.put(name, body)
         contract, stores = pipeline.contract, self.stores
         run = AirflowRun("proof", f"{number}-{name}")
         for batch in claim(contract, stores, run, self.settings):
             ingest_batch(contract, batch, stores, self.settings)
         settle(contract, stores, self.settings)
-        return pipeline.entries(key)[-1]
+        own = pipeline.entries(key)[-1]
+        return [own, *(entry for entry in pipeline.entries() if entry["parent_file_id"] == own["file_id"])]
+
+
+def _expected(table: Table, file: File) -> list[tuple[str, Verdict, Outcome]]:
+    """The outcome of a file, and those of its members with what their keys have more than the archive's."""
+    archive = judge_archive(table.contract, file.body, file.name)
+    if archive is None:
+        verdict = judge(table.contract, file.body, file.name)
+        return [("", verdict, table.apply(verdict))]
+    verdicts = [("", Verdict(archive.code)), *((f"#{path}", verdict) for path, verdict in archive.members)]
+    return [
+        (*one, outcome) for one, outcome in zip(verdicts, table.apply_archive(archive), strict=False)
+    ]  # without members of an archive that is not loaded
 
 
 def _compared(pipeline: Pipeline, entry: Row, verdict: Verdict, outcome: Outcome) -> list[str]:
@@ -83,7 +103,8 @@ def _compared(pipeline: Pipeline, entry: Row, verdict: Verdict, outcome: Outcome
     elif outcome.code is None:
         counts = {name: entry[f"rows_{name}"] for name in COUNTS}
         expected = {name: getattr(outcome.counts, name) for name in COUNTS}
-        counts["skipped"], expected["skipped"] = entry["deletes_skipped"], outcome.counts.skipped
+        # An archive has none, and its members have theirs.
+        counts["skipped"], expected["skipped"] = entry["deletes_skipped"] or 0, outcome.counts.skipped
         found += [f"counts {counts}, expected {expected}"] if counts != expected else []
     if code == "duplicate-content":
         return found

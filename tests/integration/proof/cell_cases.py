@@ -6,6 +6,7 @@ What belongs here: strategies for the text of a cell. What does not: contracts, 
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 from hypothesis import strategies as st
@@ -15,6 +16,13 @@ from include.contracts.model import Column, ColumnType
 A_UUID = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21"
 # Few days are before 1900, where a column without a minimum has none.
 _FIRST = datetime(1890, 1, 1)  # noqa: DTZ001 - strategies take a time without a zone
+# Both sides of the pivot of %y, and what a format with it has as edges.
+_PIVOTS = [(datetime(year, 12, 30), datetime(year + 1, 1, 2)) for year in (1968, 1999, 2068)]  # noqa: DTZ001
+_SHORT = [
+    "29.02.00", "29.02.70", "31.01.126", "31.01.026", "1.2.3", "1.2.03", "260131", "26131", "690131", "680131",
+    "00000000", "31/12/68 23:59", "1/1/69 0:00", "31/12/68 24:00", "31/12/99 23:59:60", "6901010000", "12/31/69",
+    "31/12/69", " 31.12.69 ", "31.12.69 00:00", "31.12.-9", "31.12.6 ",
+]  # fmt: skip
 _DAYS = st.dates(_FIRST.date()).map(str)
 _TIMES = st.datetimes(_FIRST).map(lambda moment: moment.isoformat(timespec="microseconds"))
 _FLOATS = st.floats(allow_nan=False, allow_infinity=False)
@@ -106,12 +114,19 @@ _EMPTY = st.sampled_from(["", "", " ", "  \t"])
 def cells(column: Column, *, odd: int = 20) -> st.SearchStrategy[str]:
     """The text of a cell: `odd` percent are edges, empties and junk, the others usual for the type."""
     usual = st.sampled_from(column.allowed) if column.allowed else _USUAL[column.type]
-    if column.formats and column.type is ColumnType.DATE:
-        usual |= st.dates(_FIRST.date()).map(lambda day: day.strftime(f"%d.%m.{day.year:04}"))
-    elif column.formats:
-        usual |= st.datetimes(_FIRST).map(lambda at: at.strftime(f"%d/%m/{at.year:04} %H:%M"))
+    if column.formats:
+        moments = st.one_of(st.datetimes(_FIRST), *(st.datetimes(*ends) for ends in _PIVOTS))
+        usual |= st.builds(_by_format, moments, st.sampled_from(column.formats), st.booleans())
     strange = [st.sampled_from(_EDGE[column.type]), _EMPTY]
     if column.type is ColumnType.TIMESTAMPTZ:
         strange.append(st.builds(str.__add__, _TIMES, _OFFSETS))
+    if column.formats:
+        strange.append(st.sampled_from(_SHORT))
     edge = st.one_of(strange)
     return st.integers(1, 100).flatmap(lambda dice: edge if dice > 100 - odd else usual)
+
+
+def _by_format(moment: datetime, form: str, is_short: bool) -> str:
+    """A moment as a format says, sometimes without zeros before its numbers."""
+    text = moment.strftime(form.replace("%Y", f"{moment.year:04}"))
+    return re.sub(r"(?<![0-9])0(?=[0-9])", "", text) if is_short else text

@@ -52,11 +52,9 @@ _ALLOWED = {
     ColumnType.TEXT: ("North", "Ab1", "é"),
     ColumnType.INTEGER: ("1", "5", "-3"),
 }
-_FORMATS = {
-    ColumnType.DATE: "%d.%m.%Y",
-    ColumnType.TIMESTAMP: "%d/%m/%Y %H:%M",
-    ColumnType.TIMESTAMPTZ: "%d/%m/%Y %H:%M",
-}
+_DAYS = (("%d.%m.%Y",), ("%d.%m.%y",), ("%d.%m.%Y", "%d.%m.%y"), ("%m/%d/%y", "%d/%m/%y"), ("%y%m%d",), ("%Y%m%d",))
+_TIMES = (("%d/%m/%Y %H:%M",), ("%d/%m/%y %H:%M",), ("%d/%m/%Y %H:%M", "%d/%m/%y %H:%M:%S"), ("%y%m%d%H%M",))
+_FORMATS = {ColumnType.DATE: _DAYS, ColumnType.TIMESTAMP: _TIMES, ColumnType.TIMESTAMPTZ: _TIMES}
 _BUDGETS = st.sampled_from(
     [ErrorBudget(share=1.0)] * 4
     + [ErrorBudget(unlimited=True)]
@@ -82,7 +80,7 @@ def columns(draw: st.DrawFn, name: str, kind: ColumnType | None = None) -> Colum
 
 
 def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
-    found: list[st.SearchStrategy[dict[str, Any]]] = [st.just({})]
+    found: list[st.SearchStrategy[dict[str, Any]]] = [] if kind in _FORMATS else [st.just({})]
     if kind in _BOUNDS:
         low, high = _BOUNDS[kind]
         lows = [{}, {"minimum": low}, {"minimum": low, "exclusive_minimum": True}]
@@ -90,7 +88,9 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
             lows.append({"minimum": _EARLIEST[kind]})
         lower = st.sampled_from(lows)
         upper = st.sampled_from([{}, {"maximum": high}, {"maximum": high, "exclusive_maximum": True}])
-        found.append(st.tuples(lower, upper).map(lambda both: both[0] | both[1]))
+        formats = st.sampled_from([(), *_FORMATS[kind]] if kind in _FORMATS else [()])
+        found.append(st.builds(lambda low, high, forms: low | high | forms, lower, upper,
+                               formats.map(lambda forms: {"formats": forms} if forms else {})))  # fmt: skip
     if kind is ColumnType.INTEGER:
         found.append(st.sampled_from(_RANGES).map(lambda ends: {"minimum": ends[0], "maximum": ends[1]}))
     if kind is ColumnType.TEXT:
@@ -101,14 +101,12 @@ def _rules(kind: ColumnType) -> st.SearchStrategy[dict[str, Any]]:
                                steps, lengths, patterns))  # fmt: skip
     if kind in _ALLOWED:
         found.append(st.just({"allowed": _ALLOWED[kind]}))
-    if kind in _FORMATS:
-        found.append(st.just({"formats": (_FORMATS[kind],)}))
     return st.one_of(found)
 
 
 @st.composite
-def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Contract:
-    """A contract with one to three key columns and up to six others."""
+def contracts(draw: st.DrawFn, *, has_folders: bool = False) -> Contract:
+    """A contract with one to three key columns and up to six others; `has_folders` adds some that come from folders."""
     keys = [
         replace(draw(columns(f"key_{at}", draw(st.sampled_from(_KEY_TYPES)))), required=True)
         for at in range(draw(st.sampled_from([1, 1, 1, 2, 3])))
@@ -117,22 +115,37 @@ def contracts(draw: st.DrawFn, *, unknown: UnknownColumns | None = None) -> Cont
     newest = draw(st.sampled_from([None, *(at for at, column in enumerate(others) if column.is_ordered)]))
     if newest is not None:
         others[newest] = replace(others[newest], required=True)
+    folders = draw(_folder_columns()) if has_folders else []
     sent = _with_paths(draw, draw(st.permutations([*keys, *others])))
     contract = Contract(
         dataset="things",
         version="1.0.0",
         description="",
-        columns=(*sent, *_derived(draw, sent)),
-        key=tuple(column.name for column in keys),
+        columns=(*sent, *folders, *_derived(draw, sent)),
+        key=tuple(column.name for column in (*keys, *folders) if column in keys or column.required),
         newest_by=None if newest is None else others[newest].name,
         path=Path("things.yaml"),
         row_rules=_row_rules(draw, sent),
-        unknown_columns=unknown or draw(st.sampled_from(UnknownColumns)),
+        unknown_columns=draw(st.sampled_from(UnknownColumns)),
         budget=draw(_BUDGETS),
         on_duplicate=draw(st.sampled_from([OnDuplicate.REFUSE, OnDuplicate.REFUSE, OnDuplicate.LAST_WINS])),
         dialect=_dialect(draw, sent),
     )
     return with_dialect(draw, contract)
+
+
+@st.composite
+def _folder_columns(draw: st.DrawFn) -> list[Column]:
+    """Up to two columns whose values come from folders; those that are required are in the key."""
+    names = draw(st.sampled_from([(), (), (), ("dt",), ("region",), ("dt", "region")]))
+    found = []
+    for name in names:
+        is_key = draw(st.booleans())
+        kinds = _KEY_TYPES if is_key else [kind for kind in TYPES.values() if kind is not ColumnType.JSON]
+        column = draw(columns(name, draw(st.sampled_from(kinds))))
+        folder = draw(st.sampled_from([name, name, "Region No", "größe"])) if name == "region" else name
+        found.append(replace(column, partition=folder, required=is_key))
+    return found
 
 
 def _with_paths(draw: Callable[..., Any], sent: list[Column]) -> tuple[Column, ...]:
@@ -169,7 +182,10 @@ def row_options(draw: st.DrawFn, contract: Contract) -> Contract:
     """The contract, sometimes with rows that are appended, with deletes, or with a least share of the usual rows."""
     least = draw(st.sampled_from([None, None, 0.0, 0.5, 0.75, 1.0]))
     contract = replace(contract, min_share_of_usual=least)
-    match draw(st.sampled_from(["merge", "merge", "append", "snapshot", "snapshot"])):
+    modes = ["merge", "merge", "append", "snapshot", "snapshot"]
+    if any(column.partition for column in contract.columns):  # a file of one folder is never the whole table
+        modes = modes[:3]
+    match draw(st.sampled_from(modes)):
         case "append":
             return replace(contract, key=APPEND_KEY, newest_by=None, on_duplicate=OnDuplicate.REFUSE)
         case "snapshot":

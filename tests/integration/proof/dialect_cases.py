@@ -6,10 +6,14 @@ What belongs here: strategies for dialects, and from rows to the bytes of a tabl
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import zstandard
 from hypothesis import strategies as st
 
 from include.contracts.model import ColumnType
@@ -19,6 +23,9 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Column, Contract
 
+Cells = dict[str, str | None]
+SHEETS = ("Data", "Prices 2026", "Größe & Maß")
+_MEMBERS = ("*.csv", "?.csv", "b/*", "*/a.csv", "A*")
 _ALIASES = ("% Rabatt", "Größe (m)", "Betrag", "цена", "A/B", "note_")
 _ENCODINGS = (None, None, None, "utf-8", "cp1252", "cp1250", "cp1251", "iso8859-1", "cp437", "cp037", "utf-16-le",
               "gb18030", "shift_jis", "cp1253")  # fmt: skip
@@ -57,6 +64,8 @@ def with_dialect(draw: Callable[..., Any], contract: Contract) -> Contract:
             decimal=decimal,
             thousands=thousands,
             trailing_minus=draw(st.booleans()),
+            sheet=draw(st.sampled_from([None, None, *SHEETS])),
+            member=draw(st.sampled_from([None, None, None, *_MEMBERS])),
             null_values=draw(st.sampled_from(_NULLS)),
             true_values=true,
             false_values=false,
@@ -145,7 +154,26 @@ class TableWriter:
         return self.end.join(before + lines + after) + (self.end if draw(st.booleans()) else "")
 
 
-def encoded(draw: Callable[..., Any], text: str, encoding: str) -> bytes:
+def text_bytes(draw: Callable[..., Any], text: str, contract: Contract) -> bytes:
+    """A text in an encoding that the contract or the content tells, and in some that nothing tells."""
+    if contract.dialect.encoding is not None:
+        return _declared(draw, text, contract.dialect.encoding)
+    encodings = ["utf-8"] * 12 + ["utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1251"]
+    encoding = draw(st.sampled_from(encodings))
+    try:
+        return text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.encode("utf-8")
+
+
+def packed(draw: Callable[..., Any], body: bytes) -> bytes:
+    """The bytes, sometimes compressed."""
+    presses = [None, None, None, None, None, gzip.compress, zstandard.compress, bz2.compress, lzma.compress]
+    pack = draw(st.sampled_from(presses))
+    return pack(body) if pack else body
+
+
+def _declared(draw: Callable[..., Any], text: str, encoding: str) -> bytes:
     """A text in the declared encoding, or in UTF-8; what it lacks becomes a question mark."""
     text = re.sub("[\ud800-\udfff]", "?", text)
     unmarked = "utf-8" if encoding.startswith(("cp12", "iso")) else encoding

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import zipfile
 from datetime import date, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import fastavro
@@ -38,6 +39,7 @@ _ODS_CELLS = (
     '<table:table-cell table:number-columns-repeated="16384" office:value-type="float" office:value="1"/>',
     '<table:covered-table-cell/>',
 )  # fmt: skip
+_XLS = sorted((Path(__file__).parents[2] / "resources" / "workbooks").glob("*.xls"))
 _CODECS = ("null", "deflate", "bzip2", "xz", "snappy", "zstandard")
 
 
@@ -60,6 +62,13 @@ def xlsb_file(rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]
     """A workbook of .xlsb."""
     odd = ("#N/A", Formula("#REF!"), Formula("x"), Formula(2.5), (60.0, 1), (-1.0, 2), 1e308) if wrong else ()
     return _damaged(xlsb({"Sheet1": _table(rows, rng, odd)}), rng, wrong=wrong), "xlsb"
+
+
+def xls_file(rng: Random, *, wrong: bool) -> tuple[bytes, str]:
+    """A workbook of .xls that is kept with the tests, sometimes damaged: no library here writes the format."""
+    path = rng.choice(_XLS)
+    body = path.read_bytes()
+    return mutated(body, rng) if wrong and rng.random() < 0.7 else body, path.name
 
 
 def _table(rows: list[Row], rng: Random, odd: tuple[Any, ...]) -> list[list[Any]]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import bz2
 import gzip
-import io
 import lzma
-import tarfile
-import warnings
 import zipfile
 from typing import TYPE_CHECKING
 
 import zstandard
+
+from tests.archive_files import tarred, zipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,38 +109,23 @@ def packed(body: bytes, rng: Random) -> tuple[bytes, str]:
     return variants[variant](), f"{kind}: {variant}"
 
 
-def archived(name: str, body: bytes, rng: Random) -> tuple[bytes, str]:
-    """Put the file into a ZIP or TAR archive, sometimes beside others, and damage some. Also returns what was done."""
+def archived(name: str, body: bytes, rng: Random) -> tuple[bytes, str, tuple[str, ...] | None]:
+    """Put the file into a ZIP or TAR archive, sometimes beside others, and damage some.
+
+    Also returns what was done, and the names of the members; None of a damaged archive.
+    """
     others = [
         (rng.choice((name, "a.csv", "a/b.csv", "../a.csv", "a\n.csv", "A.CSV", "b.zip")), rng.choice((b"", body)))
     ]
     members = [(name, body), *(others if rng.random() < 0.5 else [])]
     kind = rng.choice(("zip", "tar", "tgz"))
-    found = _zip(members, rng) if kind == "zip" else _tar(members)
+    method = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
+    found = zipped(*members, method=method) if kind == "zip" else tarred(*members)
     if kind == "tgz":
         found = gzipped(found)
     if rng.random() < 0.4:
-        return mutated(found, rng), f"{kind} of {len(members)}, damaged"
-    return found, f"{kind} of {len(members)}"
-
-
-def _zip(members: list[tuple[str, bytes]], rng: Random) -> bytes:
-    target = io.BytesIO()
-    how = rng.choice((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA))
-    with zipfile.ZipFile(target, "w") as archive, warnings.catch_warnings(action="ignore"):  # of a name twice
-        for name, body in members:
-            archive.writestr(zipfile.ZipInfo(name), body, how)
-    return target.getvalue()
-
-
-def _tar(members: list[tuple[str, bytes]]) -> bytes:
-    target = io.BytesIO()
-    with tarfile.open(fileobj=target, mode="w") as archive:
-        for name, body in members:
-            entry = tarfile.TarInfo(name)
-            entry.size = len(body)
-            archive.addfile(entry, io.BytesIO(body))
-    return target.getvalue()
+        return mutated(found, rng), f"{kind} of {len(members)}, damaged", None
+    return found, f"{kind} of {len(members)}", tuple(one for one, _ in members)
 
 
 def gzipped(body: bytes) -> bytes:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from include.contracts.dialect import Dialect
 
-FORMATS = ("csv", "json", "ndjson", "parquet", "xlsx", "xlsb", "ods", "avro", "orc", "arrow")
+FORMATS = ("csv", "json", "ndjson", "parquet", "xlsx", "xlsb", "xls", "ods", "avro", "orc", "arrow")
 _FOREIGN = (
     b"\x89PNG\r\n\x1a\n", b"%PDF-1.7\n", b"PK\x03\x04", b"\xd0\xcf\x11\xe0", b"BZh9", b"\x7fELF\x02", b"Obj\x01",
     b"<?xml ?>",
@@ -35,12 +35,16 @@ _FOREIGN = (
 
 @dataclass(frozen=True)
 class Mutant:
-    """A file with its name, and `story`: the mutations that made it."""
+    """A file with its name, and `story`: the mutations that made it.
+
+    `members` are the names in an archive that is not damaged; None of any other file.
+    """
 
     seed: int
     name: str
     body: bytes
     story: str
+    members: tuple[str, ...] | None = None
 
 
 def good_file(dataset: str, seed: int, dialect: Dialect) -> tuple[bytes, int]:
@@ -73,18 +77,18 @@ def mutant(dataset: str, seed: int) -> Mutant:
     if compression:
         body, made = fuzz_bytes.packed(body, rng)
         story.append(made)
+    members = None
     if rng.random() < 0.1:
-        body, made = fuzz_bytes.archived(f"{seed}.{kind}", body, rng)
+        body, made, members = fuzz_bytes.archived(f"{seed}.{kind}", body, rng)
         story.append(made)
     if rng.random() < 0.03:
         body = rng.choice(_FOREIGN) + (body if rng.random() < 0.3 else rng.randbytes(rng.choice((0, 100, 5000))))
         story.append("foreign")
+        members = None
     ending = (
-        kind
-        if rng.random() < 0.8
-        else rng.choice((*FORMATS, "csv.gz", "json.zst", "txt", "xls", "CSV", "gz", "zip", "tgz"))
+        kind if rng.random() < 0.8 else rng.choice((*FORMATS, "csv.gz", "json.zst", "txt", "CSV", "gz", "zip", "tgz"))
     )
-    return Mutant(seed, f"{seed:06}.{ending}", body, ", ".join(story))
+    return Mutant(seed, f"{seed:06}.{ending}", body, ", ".join(story), members)
 
 
 def _written(kind: str, rows: list[Row], rng: Random, *, wrong: bool) -> tuple[bytes, str]:
@@ -95,6 +99,7 @@ def _written(kind: str, rows: list[Row], rng: Random, *, wrong: bool) -> tuple[b
         "parquet": lambda: parquet_file(rows, rng, wrong=wrong),
         "xlsx": lambda: fuzz_binary.xlsx_file(rows, rng, wrong=wrong),
         "xlsb": lambda: fuzz_binary.xlsb_file(rows, rng, wrong=wrong),
+        "xls": lambda: fuzz_binary.xls_file(rng, wrong=wrong),
         "ods": lambda: fuzz_binary.ods_file(rows, rng, wrong=wrong),
         "avro": lambda: fuzz_binary.avro_file(rows, rng, wrong=wrong),
         "orc": lambda: fuzz_binary.orc_file(rows, rng),

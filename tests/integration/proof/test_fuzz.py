@@ -13,6 +13,7 @@ import tempfile
 import zlib
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,7 +49,7 @@ ROOT = Path(__file__).parents[3]
 # Words that do not help a user: the engines' messages about FileGate's queries, and names of Python.
 INNER_WORDS = re.compile(
     r"INTERNAL Error|Binder Error|Parser Error|Catalog Error|LINE 1|SELECT |TRY_CAST|CAST\(|pyarrow|duckdb|Traceback"
-    r"|object at 0x|text of |_cells\[|\bc\d+\b.*column"
+    r"|object at 0x|text of |_cells\[|\bc\d+\b.*column|\b[A-Z]\w+(Error|Exception)\b|: \."
 )
 
 
@@ -116,7 +117,7 @@ class Batch:
         self.watched = work_through(self.pipeline, claimed)
         self.pipeline.settle()
         entries = {entry["file_id"]: entry for entry in self.pipeline.entries()}
-        assert sorted(entries) == sorted(claimed + [one for one, entry in entries.items() if entry["parent_file_id"]])
+        assert sorted(claimed) == [file_id for file_id, entry in entries.items() if entry["parent_file_id"] is None]
         self.archives = {entry["parent_file_id"] for entry in entries.values()}
         rejected: dict[int, list[Row]] = {file_id: [] for file_id in entries}
         rows = self.pipeline.sql("SELECT * FROM ops.rejected_rows WHERE file_id = ANY(%s)", list(entries))
@@ -125,6 +126,8 @@ class Batch:
         for file_id, entry in entries.items():
             one = self.mutants[entries.get(entry["parent_file_id"], entry)["object_key"]]
             self._judge(one, entry, rejected[file_id])
+        for file_id in claimed:
+            self._count_members(self.mutants[entries[file_id]["object_key"]], entries, file_id)
         if not self.watched.ended:
             self.pipeline.assert_tidy()
         assert self.pipeline.count() == sum(entry["rows_inserted"] or 0 for entry in entries.values())
@@ -143,6 +146,17 @@ class Batch:
         if message:
             self.messages.append(f"{one.seed} [{one.story}] {code}: {message}")
         self.messages += [f"{one.seed} row {row['source_row']} {row['code']}: {row['message']}" for row in rejected]
+
+    def _count_members(self, one: Mutant, entries: dict[int, Row], archive: int) -> None:
+        """Check that each wanted file of an archive that is not damaged has an entry."""
+        if one.members is None or archive in self.watched.ended:
+            return
+        pattern = self.pipeline.contract.dialect.member or "*"
+        wanted = [name.replace("\n", "\ufffd") for name in one.members if fnmatchcase(Path(name).name, pattern)]
+        start = f"{entries[archive]['object_key']}#"
+        keys = [entry["object_key"] for entry in entries.values() if entry["parent_file_id"] == archive]
+        if sorted(keys) != sorted(start + name for name in wanted):
+            self.faults.append((one, f"the members {keys}, made with {one.members}"))
 
     def _outcome(self, entry: Row) -> str:
         if entry["status"] in {"archived", "duplicate"}:

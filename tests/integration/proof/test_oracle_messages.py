@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from both_paths import COUNTS, table_differences
-from file_cases import MessageCase, message_cases
 from hypothesis import given, settings
 from ingest_pipeline import Row, direct
+from message_cases import MessageCase, message_cases
 from test_oracle import BUDGET, EXAMPLES, short
 from topic_pipeline import TopicPipeline
 

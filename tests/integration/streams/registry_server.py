@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -24,7 +25,7 @@ from avro.errors import AvroException
 from avro.schema import parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
 LEVELS = {f"{level}{form}" for level in ("BACKWARD", "FORWARD", "FULL") for form in ("", "_TRANSITIVE")} | {"NONE"}
 
@@ -35,6 +36,7 @@ class Mode(StrEnum):
     UP = "up"
     SLOW = "slow"  # answers after `delay_seconds`
     BROKEN = "broken"  # answers 500
+    BUSY = "busy"  # answers 429, with a pause of one second
     HUNG_UP = "hung up"  # closes the connection without an answer
     NO_REGISTRY = "no registry"  # answers with a web page
 
@@ -210,6 +212,8 @@ def _handler(state: RegistryServer) -> type[BaseHTTPRequestHandler]:
                 time.sleep(state.delay_seconds)
             if mode is Mode.BROKEN:
                 self.send(500, {"error_code": 50001, "message": "Error in the backend data store"})
+            elif mode is Mode.BUSY:
+                self.send(429, {"error_code": 42900, "message": "Too many requests"}, {"Retry-After": "1"})
             elif mode is Mode.NO_REGISTRY:
                 self.send(200, "<html>It works!</html>")
             elif not self.is_authorized():
@@ -242,13 +246,15 @@ def _handler(state: RegistryServer) -> type[BaseHTTPRequestHandler]:
             except RefusedError as error:
                 return error.status, {"error_code": error.code, "message": str(error)}
 
-        def send(self, status: int, content: Any) -> None:
+        def send(self, status: int, content: Any, headers: Mapping[str, str] = MappingProxyType({})) -> None:
             answer = content.encode() if isinstance(content, str) else json.dumps(content).encode()
             kind = "text/html" if isinstance(content, str) else "application/vnd.schemaregistry.v1+json"
             try:
                 self.send_response(status)
                 self.send_header("Content-Type", kind)
                 self.send_header("Content-Length", str(len(answer)))
+                for name, value in headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(answer)
             except ConnectionError:

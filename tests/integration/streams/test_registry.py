@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from include.streams import schema_command
 from include.streams.avro_schema import avro_schema, schema_text
 from include.streams.decode import Decoder, UndecodableError
 from include.streams.encode import Encoder
-from include.streams.registry import Registry, subject_of
+from include.streams.registry import POLICY, Registry, subject_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -44,8 +45,9 @@ def registry(server: RegistryServer) -> Registry:
     return impatient(server.url)
 
 
-def impatient(url: str, **options: Any) -> Registry:
-    return Registry(url, **{"timeout_seconds": 1.0, "retries": 2, "retry_wait_ms": 1} | options)
+def impatient(url: str, seconds: float = 1.0, attempts: int = 3) -> Registry:
+    policy = replace(POLICY, read_seconds=seconds, attempts=attempts, backoff_seconds=0.001, backoff_max_seconds=0.001)
+    return Registry(url, policy)
 
 
 def text_of(contract: Contract) -> str:
@@ -132,7 +134,7 @@ def test_failure_of_the_registry_is_retryable(
 ) -> None:
     server.mode, server.delay_seconds = mode, 2.0
     with pytest.raises(RetryableError) as caught:
-        call(impatient(server.url, timeout_seconds=1.0 if mode is Mode.SLOW else 60.0, retries=1))
+        call(impatient(server.url, seconds=1.0 if mode is Mode.SLOW else 60.0, attempts=2))
     assert caught.value.code is Code.REGISTRY_UNAVAILABLE
     assert caught.value.stage == ""
     assert len(server.requests) == 2
@@ -141,7 +143,7 @@ def test_failure_of_the_registry_is_retryable(
 def test_registry_that_is_down_is_retryable() -> None:
     with registry_server() as gone:
         pass
-    with pytest.raises(RetryableError, match="does not answer") as caught:
+    with pytest.raises(RetryableError, match="did not return a valid response") as caught:
         impatient(gone.url).schema_of(1)
     assert caught.value.code is Code.REGISTRY_UNAVAILABLE
 
@@ -154,6 +156,27 @@ def test_request_is_retried_until_the_registry_answers(server: RegistryServer, r
     assert found is not None
     assert found.text == text_of(SALES)
     assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["the first is away", "the second is away"])
+def test_another_address_is_asked_when_one_does_not_answer(server: RegistryServer, first: bool) -> None:
+    with registry_server() as gone:
+        pass
+    schema_id = server.put(text_of(SALES))
+    server.credentials = "reader:word"
+    addresses = [gone.url.replace("//", "//reader:word@"), server.url]
+    found = impatient(", ".join(addresses if first else reversed(addresses))).schema_of(schema_id)
+    assert found is not None
+    assert found.text == text_of(SALES)
+
+
+def test_retry_after_of_the_registry_is_waited_for(server: RegistryServer, registry: Registry) -> None:
+    schema_id = server.put(text_of(SALES))
+    server.mode, server.failures_left = Mode.BUSY, 1
+    begun = time.monotonic()
+    assert registry.schema_of(schema_id) is not None
+    assert time.monotonic() - begun >= 1.0
+    assert len(server.requests) == 2
 
 
 @pytest.mark.parametrize("path", ["", "/registry"], ids=["a web page", "nothing there"])
@@ -170,7 +193,7 @@ def test_credentials_are_sent_and_never_shown(server: RegistryServer, caplog: py
     registry = impatient(address)
     assert registry.schema_of(1) is None
     wrong = impatient(address.replace("p%40ss", "wr0ng"))
-    with pytest.raises(PermanentError, match="check user, password") as caught:
+    with pytest.raises(PermanentError, match="Check user, password") as caught:
         wrong.schema_of(1)
     server.mode = Mode.BROKEN
     with pytest.raises(RetryableError) as away:
@@ -182,7 +205,7 @@ def test_credentials_are_sent_and_never_shown(server: RegistryServer, caplog: py
 
 @pytest.mark.parametrize("url", ["here", "ftp://127.0.0.1", "http://", "http://[::1", "http://secret@"])
 def test_invalid_address_is_refused_without_showing_it(url: str) -> None:
-    with pytest.raises(PermanentError, match="SCHEMA_REGISTRY_URL is not an address") as caught:
+    with pytest.raises(PermanentError, match="SCHEMA_REGISTRY_URL must be an address") as caught:
         Registry(url)
     assert "secret" not in str(caught.value)
 

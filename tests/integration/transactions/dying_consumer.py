@@ -16,6 +16,7 @@ from include.ingestion.ledger import Ledger
 from include.streams import consume
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.consume import KafkaBatchSource, TopicConsumer
+from include.streams.message_ledger import MessageLedger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,7 +50,7 @@ def _after(owner: type | Any, name: str) -> None:
 
 
 TRAPS: dict[str, Callable[[], None]] = {
-    "claimed": lambda: _after(Ledger, "claim_messages"),
+    "claimed": lambda: _after(MessageLedger, "claim_range"),
     "begun": lambda: _after(Ledger, "begin"),
     "validated": lambda: _after(Ledger, "validated"),
     "processed": lambda: _after(Ledger, "processed"),

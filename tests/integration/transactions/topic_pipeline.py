@@ -16,6 +16,7 @@ from psycopg import sql
 
 from include.ingestion.attempt import Stores, open_stores
 from include.ingestion.records import AirflowRun
+from include.stores.http import Policy
 from include.streams.batch_consumer import BatchConsumer
 from include.streams.broker import ensure_topic
 from include.streams.consume import Consumed, TopicConsumer
@@ -139,7 +140,7 @@ class TopicPipeline:
     @contextmanager
     def consumer(self, run_id: str = "run", *, ignore_threshold: bool = False) -> Iterator[TopicConsumer]:
         """A member of the group with its own stores, as in a task."""
-        registry = Registry(self.registry_url, timeout_seconds=30, retries=0) if self.registry_url else None
+        registry = Registry(self.registry_url, Policy(read_seconds=30, attempts=1)) if self.registry_url else None
         with (
             open_stores(self.s3, self.warehouse, self.ml_service) as stores,
             BatchConsumer(self.kafka, self.topic, self.group, self.streams) as consumer,

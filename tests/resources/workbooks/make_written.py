@@ -1,8 +1,9 @@
 # ruff: noqa: DTZ001 - workbooks have no zones
 """Wrote written_*.xlsx and written_*.ods of this folder, with the libraries that programs export workbooks with.
 
-In an environment of its own, as the project does not need them: `python3 -m venv /tmp/written`, `/tmp/written/bin/pip
-install openpyxl==3.1.5 xlsxwriter==3.3.1 odfpy==1.4.1`, `/tmp/written/bin/python make_written.py`.
+In an environment of its own, as the project does not need all of them: `python3 -m venv /tmp/written`,
+`/tmp/written/bin/pip install openpyxl==3.1.5 xlsxwriter==3.3.1 odfpy==1.4.1`, `/tmp/written/bin/python
+make_written.py`.
 """
 
 from datetime import date, datetime

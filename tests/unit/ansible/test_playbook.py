@@ -49,6 +49,18 @@ def test_the_syntax_is_right(inventory: str) -> None:
     assert "WARNING" not in checked.stderr
 
 
+def test_filegate_runs_the_playbook_with_the_arguments_from_any_folder(tmp_path: Path) -> None:
+    arguments = ("--inventory", "inventories/remote.example.yml", "--list-tags")
+    checked = subprocess.run(
+        [sys.executable, "-m", "include.cli", "dev", "ansible", *arguments], cwd=tmp_path, stdin=subprocess.DEVNULL,
+        env=os.environ | {"LC_ALL": "C.UTF-8", "PYTHONPATH": str(ANSIBLE.parents[1])}, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stderr
+    assert "playbook: site.yml" in checked.stdout
+    assert "TASK TAGS: [always, pipeline, set_up, start, verify]" in checked.stdout
+
+
 def test_the_strictest_profile_of_the_linter_finds_nothing() -> None:
     checked = run("ansible-lint", "--strict", "--nocolor")
     assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from include.cli import contract_diff, contract_lookup
 from include.cli.contracts import app
-from include.ingestion.table_shape import Difference, Shape
+from include.ingestion.table_shape import Difference, TableShape
 from include.ingestion.target import Target
 from include.settings import CONTRACTS_DIR, IngestSettings
 
@@ -35,7 +35,7 @@ def diff(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.setattr(contract_lookup, "use_platform", lambda: None)
     monkeypatch.setattr("include.settings.ingest_settings", lambda: IngestSettings(contracts_dir=CONTRACTS_DIR))
 
-    def run(shape: Shape, *arguments: str) -> Result:
+    def run(shape: TableShape, *arguments: str) -> Result:
         monkeypatch.setattr(Target, "shape", lambda *_: shape)
         return CliRunner().invoke(app, ["diff", *(arguments or ("sales",))])
 
@@ -48,14 +48,14 @@ def types() -> dict[str, str]:
 
 
 def test_diff_of_a_table_that_fits_changes_nothing(diff: Callable[..., Result]) -> None:
-    done = diff(Shape((), (), types(), ("sale_id",)))
+    done = diff(TableShape((), (), types(), ("sale_id",)))
     assert done.exit_code == 0, done.output
     assert "columns are the same" in done.output
     assert "A load changes nothing of the table." in done.output
 
 
 def test_diff_without_a_table_says_that_a_load_creates_it(diff: Callable[..., Result]) -> None:
-    done = diff(Shape(tuple(types())))
+    done = diff(TableShape(tuple(types())))
     assert done.exit_code == 0, done.output
     assert "A load creates it: " in done.output
 
@@ -63,7 +63,7 @@ def test_diff_without_a_table_says_that_a_load_creates_it(diff: Callable[..., Re
 def test_diff_names_columns_that_a_load_adds_widens_and_leaves_null(diff: Callable[..., Result]) -> None:
     table = types() | {"quantity": "integer", "old": "text"}
     del table["region"]
-    done = diff(Shape(("quantity", "region"), (), table, ("sale_id",)))
+    done = diff(TableShape(("quantity", "region"), (), table, ("sale_id",)))
     assert done.exit_code == 0, done.output
     lines = {line.split()[0]: line for line in done.output.splitlines() if line}
     assert lines["quantity"].split() == ["quantity", "bigint", "integer", "widens", "it"]
@@ -74,7 +74,7 @@ def test_diff_names_columns_that_a_load_adds_widens_and_leaves_null(diff: Callab
 
 def test_diff_of_a_load_that_is_refused_ends_with_4_and_each_remedy(diff: Callable[..., Result]) -> None:
     difference = Difference("the column amount is text in the table", "ALTER TABLE raw.sales ALTER amount", "amount")
-    shape = Shape((), (difference,), types() | {"amount": "text"}, ("sale_id",))
+    shape = TableShape((), (difference,), types() | {"amount": "text"}, ("sale_id",))
     done = diff(shape)
     assert done.exit_code == 4
     assert "A load is refused as table-differs:" in done.output
@@ -88,6 +88,6 @@ def test_diff_of_a_load_that_is_refused_ends_with_4_and_each_remedy(diff: Callab
 
 
 def test_diff_of_an_unknown_dataset_names_the_nearest(diff: Callable[..., Result]) -> None:
-    done = diff(Shape(()), "sale")
+    done = diff(TableShape(()), "sale")
     assert done.exit_code == 1
     assert "there is no contract for 'sale'; did you mean sales? datasets: " in done.output

@@ -56,9 +56,15 @@ def test_draft_of_an_archive_is_that_of_its_largest_file(folder: Path, sample: P
     archive.write_bytes(zipped({"a/notes.txt": "x", "a/things.csv": sample.read_text(encoding="utf-8")}))
     done = draft(archive)
     assert done.exit_code == 0, done.output
-    assert "drafted from its largest file, a/things.csv" in done.stderr
+    assert "drafted from its file a/things.csv" in done.stderr
     assert done.stdout.startswith("# Drafted from export.zip: csv, 2 rows")
     assert 'delimiter: ";"  # REVIEW' in done.stdout
+    assert 'member: "*.csv"  # REVIEW the archive has other files' in done.stdout
+    beside = sample.with_name("beside.zip")
+    beside.write_bytes(
+        zipped({"in.zip": zipped({"a": "x" * 5000}), "a.pdf": b"%PDF-1.7 " * 999, "a.csv": sample.read_bytes()})
+    )
+    assert "drafted from its file a.csv" in draft(beside).stderr
     nested = sample.with_name("nested.zip")
     nested.write_bytes(zipped({"in.zip": archive.read_bytes()}))
     refused = draft(nested)

@@ -6,12 +6,15 @@ import csv
 import gzip
 import io
 import json
+import re
 import tempfile
+import weakref
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import fastavro
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pyarrow import orc
 from typer.testing import CliRunner
@@ -21,6 +24,7 @@ from include.contracts.model import ErrorBudget
 from include.contracts.reader import read_contract
 from include.ingestion import fetch
 from include.ingestion.attempt import Stores
+from include.ingestion.trial import recognise
 from include.ingestion.trial.dry_run import DryRunStores, dry_run
 from include.samples.badness import Bad, BadKind, SampleFormat
 from include.samples.writer import Sample, write_sample
@@ -202,6 +206,105 @@ def test_try_of_an_archive_takes_the_members_that_the_contract_names(folder: Pat
     found = document("sales.tgz")
     assert found["archive"] == {"format": "tar; gzip", "passed_over": 1}
     assert [one["file"] for one in found["members"]] == ["2026/a.csv"]
+
+
+def test_a_member_with_the_content_of_an_earlier_one_is_a_duplicate(folder: Path) -> None:
+    good = sample(folder / "good.csv").read_bytes()
+    (folder / "sales.zip").write_bytes(zipped(("a.csv", good), ("b.csv", good), ("c.csv", good + b"\n")))
+    found = document("sales.zip")
+    assert [(one["file"], one["verdict"]) for one in found["members"]] == [
+        ("a.csv", "would load"), ("b.csv", "would be a duplicate"), ("c.csv", "would load")
+    ]  # fmt: skip
+    assert "would be a duplicate: its content is that of a.csv" in try_file("sales.zip").output
+
+
+def test_verdicts_on_members_are_printed_one_after_the_other(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may have a thousand rejected rows: not all are kept at once."""
+    alive = 0
+    most = 0
+    real = trial._with_trial
+
+    def counted(*given: Any, **how: Any) -> Any:
+        nonlocal alive, most
+        verdict = real(*given, **how)
+        alive, most = alive + 1, max(most, alive + 1)
+
+        def ended() -> None:
+            nonlocal alive
+            alive -= 1
+
+        weakref.finalize(verdict.trial, ended)
+        return verdict
+
+    monkeypatch.setattr(trial, "_with_trial", counted)
+    good = sample(folder / "good.csv").read_bytes()
+    (folder / "sales.zip").write_bytes(zipped(*((f"{number}.csv", good) for number in range(8))))
+    assert len(document("sales.zip")["members"]) == 8
+    assert most <= 3
+
+
+def test_try_recognises_an_archive_by_a_later_member(folder: Path) -> None:
+    good = sample(folder / "good.csv").read_bytes()
+    (folder / "export.zip").write_bytes(
+        zipped(("README.txt", "about the files"), ("b.csv", good), ("in.zip", zipped()))
+    )
+    found = document("export.zip", code=4)
+    assert {one["file"]: one["dataset"] for one in found["members"]}["b.csv"] == "sales"
+
+
+def test_try_refuses_an_archive_over_the_limit_of_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "sales.zip").write_bytes(zipped(("a.csv", sample(folder / "good.csv").read_bytes())))
+    settings = IngestSettings(contracts_dir=folder.parent / "contracts", max_file_bytes=100)
+    monkeypatch.setattr("include.settings.ingest_settings", lambda: settings)
+    assert document("sales.zip", "--dataset", "sales", code=4)["code"] == "too-large"
+    done = try_file("sales.zip")
+    assert (done.exit_code, done.stdout) == (4, "")
+    assert "error: sales.zip would be refused: too-large: The file has" in done.stderr
+
+
+def test_try_reads_the_header_of_a_workbook_once_for_all_contracts(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+    real = recognise.sheet_header
+    monkeypatch.setattr(recognise, "sheet_header", lambda *given: read.append(1) or real(*given))
+    rows = csv.reader(io.StringIO(sample(folder / "export.csv").read_text(encoding="utf-8")))
+    (folder / "export").write_bytes(table(list(rows)))
+    assert document("export")["dataset"] == "sales"
+    assert len(read) == 1
+
+
+@pytest.mark.parametrize("kind", ["avro", "parquet", "orc", "arrow", "ndjson"])
+def test_try_recognises_columns_at_paths(folder: Path, kind: str) -> None:
+    path = folder.parent / "contracts" / "sales.yaml"
+    header, *lines = csv.reader(io.StringIO(sample(folder / "export.csv").read_text(encoding="utf-8")))
+    text = path.read_text(encoding="utf-8")
+    for name in header:
+        at = f"      - name: {name}\n"
+        assert at in text
+        text = text.replace(at, f"{at}        customProperties: [{{property: path, value: sale.{name}}}]\n", 1)
+    path.write_text(re.sub(r"\n        customProperties:\n(?:          - .*\n)+", "\n", text), encoding="utf-8")
+    records = [{"sale": dict(zip(header, line, strict=True))} for line in lines]
+    arrays, target = pa.table({"sale": [one["sale"] for one in records]}), io.BytesIO()
+    match kind:
+        case "avro":
+            fields = [{"name": name, "type": "string"} for name in header]
+            inner = {"type": "record", "name": "sale", "fields": fields}
+            schema = {"type": "record", "name": "row", "fields": [{"name": "sale", "type": inner}]}
+            fastavro.writer(target, schema, records)
+        case "parquet":
+            pq.write_table(arrays, target)
+        case "orc":
+            orc.write_table(arrays, target)
+        case "arrow":
+            with pa.ipc.new_file(target, arrays.schema) as writer:
+                writer.write_table(arrays)
+        case _:
+            target.write("".join(json.dumps(one) + "\n" for one in records).encode())
+    (folder / "export").write_bytes(target.getvalue())
+    found = document("export")
+    assert (found["dataset"], found["rows"]["to_load"]) == ("sales", 30)
+    assert found["chosen_because"] == "it has 11 of the 11 columns of the contract, among 11"
 
 
 def test_try_of_a_damaged_archive_has_its_refusal(folder: Path) -> None:

@@ -10,7 +10,7 @@ import yaml
 from include.contracts.ingestion_options import _TOPIC
 from include.contracts.problems import ContractError
 from include.contracts.reader import DATASET_NAME, compile_contract
-from include.contracts.reserved import RESERVED_DATASETS, UNKNOWN
+from include.contracts.reserved import EVERY, RESERVED_DATASETS, UNKNOWN
 from include.ingestion.upkeep import sweep
 from tests.unit.contracts.test_contract_hostile import document
 
@@ -41,9 +41,9 @@ def test_dag_files_are_read_as_expected() -> None:
     assert not any("dag_id=" in path.read_text() for path in DAGS.glob("*.py")), "an id that is no function's name"
 
 
-def test_every_dataset_whose_dag_id_is_taken_is_reserved() -> None:
+def test_datasets_whose_dag_id_is_taken_and_words_of_commands_are_reserved() -> None:
     taken = {dag_id.removeprefix("ingest_") for dag_id in own_dag_ids() if dag_id.startswith("ingest_")}
-    assert {name for name in taken if DATASET_NAME.fullmatch(name)} | {UNKNOWN} == set(RESERVED_DATASETS)
+    assert {name for name in taken if DATASET_NAME.fullmatch(name)} | {UNKNOWN, EVERY} == set(RESERVED_DATASETS)
 
 
 def test_no_topic_has_a_dag_id_that_is_taken() -> None:

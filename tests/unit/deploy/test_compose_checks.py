@@ -16,7 +16,7 @@ import yaml
 from deploy import setting_checks, structure_checks
 from deploy.checks import CHECKS, run_checks
 from deploy.compose_file import COMPOSE_FILE, ComposeFile, mebibytes
-from deploy.env_file import SECRETS
+from deploy.env_file import SECRETS, names_in_pipelines_file
 from deploy.setting_checks import connection_ids, resolved
 from local.errors import PlatformError
 from local.settings import REPOSITORY
@@ -133,7 +133,7 @@ BREAKS = [
         "does not get the setting STREAM_GROUP",
     ),
     (
-        "embedded_names_are_the_same",
+        "settings_come_from_one_file",
         with_setting("airflow-worker", "INGEST_MAX_COLUMNS", "7"),
         "airflow-worker sets INGEST_MAX_COLUMNS, so its line in pipelines.env has no effect",
     ),
@@ -147,16 +147,22 @@ BREAKS = [
         with_setting("redis", "A", "${INGEST_MAX_COLUMNS:-500}"),
         "INGEST_MAX_COLUMNS is in pipelines.env, and the file takes it from .env",
     ),
-    ("env_files_hold_no_password", without_key("airflow-worker", "env_file"), "airflow-worker does not read"),
-    ("env_files_hold_no_password", with_key("airflow-worker", "env_file", ".env"), "airflow-worker reads .env"),
+    ("settings_come_from_one_file", without_key("airflow-worker", "env_file"), "airflow-worker does not read"),
+    ("settings_come_from_one_file", without_key("airflow-cleanup", "env_file"), "airflow-cleanup does not read"),
     (
-        "env_files_hold_no_password",
+        "settings_come_from_one_file",
+        with_setting("airflow-cleanup", "RETENTION_AIRFLOW_DAYS", None),
+        "airflow-cleanup sets RETENTION_AIRFLOW_DAYS, so its line in pipelines.env has no effect",
+    ),
+    ("settings_come_from_one_file", with_key("airflow-worker", "env_file", ".env"), "airflow-worker reads .env"),
+    (
+        "settings_come_from_one_file",
         with_key("airflow-worker", "env_file", [{"path": "pipelines.env", "required": False}, ".env"]),
         "airflow-worker reads .env",
     ),
-    ("env_files_hold_no_password", with_key("airflow-init", "env_file", "pipelines.env"), "airflow-init requires"),
+    ("settings_come_from_one_file", with_key("airflow-init", "env_file", "pipelines.env"), "airflow-init requires"),
     (
-        "env_files_hold_no_password",
+        "settings_come_from_one_file",
         with_key("redis", "env_file", [{"path": "pipelines.env", "required": False}]),
         "redis reads pipelines.env, which is for the services of Airflow",
     ),
@@ -237,9 +243,14 @@ def test_the_clean_up_of_airflows_database_has_no_key_of_the_dags() -> None:
     environment = FILE.environment("airflow-cleanup")
     secrets = {secret for secret in SECRETS if any(f"${{{secret}:" in str(value) for value in environment.values())}
     assert secrets == {"AIRFLOW_DB_PASSWORD"}
-    assert {name for name, value in environment.items() if value is None} == {
-        "RETENTION_AIRFLOW_DAYS", "INGEST_WAIT_HOURS",
-    }  # fmt: skip
+
+
+def test_the_clean_up_of_airflows_database_reads_its_age_where_users_set_it() -> None:
+    """Compose puts the lines of `env_file` into the environment, unless `environment` has the name."""
+    assert FILE.env_files("airflow-cleanup") == [("pipelines.env", False)]
+    age = {"RETENTION_AIRFLOW_DAYS", "INGEST_WAIT_HOURS"}
+    assert age <= set(names_in_pipelines_file())
+    assert not age & FILE.environment("airflow-cleanup").keys()
 
 
 # With values

@@ -10,7 +10,9 @@ import shutil
 import stat
 import subprocess
 import sys
+import sysconfig
 import threading
+import venv
 from fnmatch import fnmatchcase
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from importlib.metadata import packages_distributions
@@ -342,6 +344,25 @@ def test_every_import_of_code_in_the_image_is_in_the_image() -> None:
                 missing.add(f"{path}: {name}")
     assert Path("deploy/start.py") in files
     assert missing == set()
+
+
+def test_the_image_has_the_command_filegate_without_the_embedded_platform(tmp_path: Path) -> None:
+    """The step of the Dockerfile, with the files that the image gets and none of the packages that it lacks."""
+    steps = re.findall(r"python -m include\.cli\.install (\S+)", AIRFLOW_IMAGE.read_text())
+    assert steps == ["/opt/filegate"]
+    for path in modules_in_the_image():
+        (tmp_path / "opt" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / path, tmp_path / "opt" / path)
+    venv.create(tmp_path / "venv", symlinks=True)
+    # A folder of PYTHONPATH gives its packages, and its `.pth` files have no effect.
+    environment = {"PATH": os.defpath, "PYTHONPATH": sysconfig.get_path("purelib")}
+    given: dict[str, Any] = {"env": environment, "capture_output": True, "text": True}
+    install = [tmp_path / "venv" / "bin" / "python", "-m", "include.cli.install", tmp_path / "opt"]
+    subprocess.run(install, cwd=tmp_path / "opt", check=True, **given)
+    shown = subprocess.run([tmp_path / "venv" / "bin" / "filegate", "--help"], cwd=tmp_path, check=True, **given)
+    listed = set(re.findall(r"^  ([a-z-]+) ", shown.stdout, flags=re.MULTILINE))
+    assert {"files", "errors", "reprocess", "contract", "produce"} <= listed
+    assert not {"up", "down", "backup", "dev"} & listed
 
 
 def test_container_programs_start_without_the_packages_of_the_embedded_platform_and_of_tests() -> None:

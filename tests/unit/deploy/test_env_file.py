@@ -86,7 +86,7 @@ def test_compose_can_fill_every_variable_from_the_file(env_file: Path) -> None:
 def test_a_missing_secret_stops_compose_with_the_remedy(env_file: Path, name: str) -> None:
     values = values_of(env_file) | {name: ""}
     everything = " ".join(text for _, text in FILE.texts())
-    with pytest.raises(MissingValueError, match=f"{name}: make env-file"):
+    with pytest.raises(MissingValueError, match=f"{name}: filegate dev env-file"):
         interpolate(everything, values)
 
 

@@ -16,7 +16,7 @@ from include.ingestion.engine import add_functions
 from include.ingestion.enrich import Enricher
 from include.ingestion.fetch import fetch
 from include.ingestion.process import process
-from include.ingestion.records import FallBackToSlowPath, FileEntry, FileRefusedError, Processed, Status, Validated
+from include.ingestion.records import FallBackToSlowPath, FileEntry, FileRefusedError, FileStatus, Processed, Validated
 from include.settings import IngestSettings, MlServiceSettings
 from include.stores.object_store import ObjectInfo
 
@@ -140,7 +140,7 @@ class Stages:
 def entry_of(contract: Contract, path: Path) -> FileEntry:
     size = path.stat().st_size
     return FileEntry(
-        7, contract.dataset, "landing", "incoming/x/dropped", ETAG, size, Status.CLAIMED, Stage.VALIDATE, 1
+        7, contract.dataset, "landing", "incoming/x/dropped", ETAG, size, FileStatus.CLAIMED, Stage.VALIDATE, 1
     )
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from include.errors import Stage
 from include.ingestion.object_keys import MAX_KEY_BYTES, REJECTS, REPORT, incoming_key, settled_key, without_nul
-from include.ingestion.records import FileEntry, Status
+from include.ingestion.records import FileEntry, FileStatus
 
 pytestmark = pytest.mark.unit
 
@@ -17,14 +17,14 @@ ENDINGS = {
 }
 
 
-def entry(name: str, status: Status) -> FileEntry:
+def entry(name: str, status: FileStatus) -> FileEntry:
     key = f"incoming/{DATASET}/{name}"
     return FileEntry(2**62, DATASET, "landing", key, "etag", 1, status, Stage.VALIDATE, 1)
 
 
-@pytest.mark.parametrize("status", [Status.LOADED, Status.PROCESSING_FAILED, Status.VALIDATION_FAILED])
+@pytest.mark.parametrize("status", [FileStatus.LOADED, FileStatus.PROCESSING_FAILED, FileStatus.VALIDATION_FAILED])
 @pytest.mark.parametrize("name", ENDINGS.values(), ids=list(ENDINGS))
-def test_settled_key_and_its_companions_are_within_the_length_limit(name: str, status: Status) -> None:
+def test_settled_key_and_its_companions_are_within_the_length_limit(name: str, status: FileStatus) -> None:
     key = settled_key(entry(name + ".csv.gz", status))
     assert max(len((key + companion).encode()) for companion in ("", REPORT, REJECTS)) <= MAX_KEY_BYTES
     assert key.endswith(".csv.gz")
@@ -33,7 +33,7 @@ def test_settled_key_and_its_companions_are_within_the_length_limit(name: str, s
 
 
 def test_settled_key_keeps_a_name_that_fits() -> None:
-    assert settled_key(entry("a\u202eb 1.csv", Status.LOADED)) == f"processed/{DATASET}/{2**62}/a\u202eb 1.csv"
+    assert settled_key(entry("a\u202eb 1.csv", FileStatus.LOADED)) == f"processed/{DATASET}/{2**62}/a\u202eb 1.csv"
 
 
 def test_incoming_keys_of_two_long_names_fit_and_differ() -> None:

@@ -11,7 +11,7 @@ from include.contracts.model import Cleaning, Column, ColumnType, Contract
 from include.errors import Code, Stage
 from include.ingestion.attempt import Attempt
 from include.ingestion.partitions import content_identity, with_partition_values
-from include.ingestion.records import FileEntry, FileRefusedError, Status
+from include.ingestion.records import FileEntry, FileRefusedError, FileStatus
 from include.settings import IngestSettings
 
 pytestmark = pytest.mark.unit
@@ -27,7 +27,7 @@ def read(tmp_path: Path, contract_of: Callable[..., Contract]) -> Callable[..., 
     """The contract with the values of a key."""
 
     def contract(object_key: str, *columns: Column, **options: object) -> Contract:
-        entry = FileEntry(1, "things", "landing", object_key, "etag", 1, Status.CLAIMED, Stage.VALIDATE, 1)
+        entry = FileEntry(1, "things", "landing", object_key, "etag", 1, FileStatus.CLAIMED, Stage.VALIDATE, 1)
         attempt = Attempt(contract_of(ID, *columns, **options), entry, tmp_path, IngestSettings(), None)  # type: ignore[arg-type]
         return with_partition_values(attempt).contract
 
@@ -91,6 +91,18 @@ def test_equal_bytes_in_two_folders_are_two_files(stages, read) -> None:
     hashes = [stages.validate(contract, b"id\n1\n").sha256 for contract in (first, other, again)]
     assert hashes[0] != hashes[1]
     assert hashes[0] == hashes[2]
+
+
+@pytest.mark.parametrize(
+    ("column", "folders"),
+    [(REGION, ("Region=North", "Region=north", "Region=%20North")), (NUMBER, ("no=7", "no=07"))],
+    ids=["cleaned-text", "number"],
+)
+def test_folders_of_one_value_are_two_files(read, column: Column, folders: tuple[str, ...]) -> None:
+    hashes = {content_identity(read(f"incoming/things/{folder}/a.csv", column), "abc") for folder in folders}
+    assert len(hashes) == len(folders)
+    encoded = folders[0].replace("=N", "=%4E").replace("=7", "=%37")
+    assert content_identity(read(f"incoming/things/{encoded}/a.csv", column), "abc") in hashes
 
 
 def test_without_partition_columns_the_content_alone_is_the_identity(read) -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.contracts.dialect import Dialect
 from include.contracts.model import Column, ColumnType, ErrorBudget
 from include.errors import Code
 from include.ingestion import replay
@@ -114,6 +115,34 @@ def test_rows_of_a_workbook_with_bad_cells_are_replayed(tmp_path: Path, stages, 
     corrected = make_contract(*columns[:2], replace(columns[2], formats=("%Y%m%d",)))
     result = validated(tmp_path, content, {1: first.rejects.first[0].raw}, contract=corrected)
     assert (result.rows_read, result.rejects.rows) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("cells", "dialect"),
+    [
+        (["a", "n/a", "2"], Dialect(null_values=("n/a",))),
+        (["a", "1,5", 2.5], Dialect(decimal=",")),
+        (["a", "1.000,5", 1.5], Dialect(decimal=",", thousands=".")),
+    ],
+)
+def test_rows_of_a_workbook_are_replayed_after_its_dialect_was_corrected(
+    tmp_path: Path, stages, cells: list[Any], dialect: Dialect
+) -> None:
+    number = Column("n", ColumnType.NUMBER, precision=10, scale=2)
+    columns = (Column("id", ColumnType.TEXT, required=True), number, replace(number, name="m"))
+    content = table([["id", "n", "m"], cells, ["b", 1, 2]])
+    first = stages.validate(make_contract(*columns), content)
+    assert [(one.source_row, one.code) for one in first.rejects.first] == [(1, Code.BAD_NUMBER)]
+    corrected = replace(make_contract(*columns), dialect=dialect)
+    result = validated(tmp_path, content, {1: first.rejects.first[0].raw}, contract=corrected)
+    assert (result.rows_read, result.rejects.rows) == (1, 0)
+
+
+@pytest.mark.parametrize("raw", ['{"id":"c","n":"x"}', '{"id":null,"n":null}', '{"id":"a","m":"x"}', "[]", "{", "a"])
+def test_another_row_of_a_workbook_is_refused(tmp_path: Path, raw: str) -> None:
+    with pytest.raises(FileRefusedError) as caught:
+        validated(tmp_path, table([["id", "n"], ["a", "x"], ["b", "2"]]), {1: raw})
+    assert caught.value.code is Code.REPLAY_IMPOSSIBLE
 
 
 def test_rows_of_parquet_are_compared_too(tmp_path: Path) -> None:

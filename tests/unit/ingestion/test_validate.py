@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.contracts.describe import describe
 from include.contracts.model import Column, ColumnType, ErrorBudget, RowRule, UnknownColumns
 from include.contracts.reader import read_contract
 from include.contracts.types import TYPES
@@ -221,6 +222,25 @@ def test_validate_keeps_to_the_error_budget(
     else:
         refusal = stages.refusal(contract, report.path)
         assert (refusal.code, refusal.rows_read, refusal.rejects.rows) == (code, 120, bad)
+
+
+@pytest.mark.parametrize(
+    ("budget", "bounds"),
+    [
+        pytest.param(ErrorBudget(), "none", id="none"),
+        pytest.param(ErrorBudget(rows=1), "1 row", id="one row"),
+        pytest.param(ErrorBudget(share=0.005), "0.5 % of the rows", id="share"),
+        pytest.param(ErrorBudget(rows=2, share=0.5), "2 rows and 50 % of the rows", id="both"),
+    ],
+)
+def test_refusal_and_description_name_the_same_bounds(tmp_path: Path, stages, budget: ErrorBudget, bounds: str) -> None:
+    report = sample(tmp_path, "sales", SampleFormat.CSV, Bad(BadKind.BAD_DATE, 3))
+    contract = replace(SALES, budget=budget)
+    assert f"the contract allows {bounds}. First: " in stages.refusal(contract, report.path).message
+    row = next(line for line in describe(contract).splitlines() if line.startswith("| Error budget |"))
+    assert row.startswith(
+        f"| Error budget | {bounds}:" if bounds == "none" else f"| Error budget | at most {bounds} of"
+    )
 
 
 def test_validate_says_where_the_first_bad_row_is(tmp_path: Path, stages) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import struct
 import zipfile
 from collections.abc import Callable, Sequence
@@ -614,6 +615,14 @@ def test_encrypted_workbooks_are_refused(stages, contract) -> None:
     for body in (encrypted_zip(), ole_with("EncryptedPackage"), protected_xls()):
         refusal = stages.refusal(contract, body)
         assert (refusal.code, "encrypted" in refusal.message) == (Code.UNSUPPORTED_WORKBOOK, True)
+
+
+@pytest.mark.parametrize("at", [48, 534, 668, 911, 1601, 1609, 5369])
+def test_a_damaged_byte_of_xls_is_refused_without_names_of_python(stages, contract, at: int) -> None:
+    """xlrd raises AssertionError, KeyError, LookupError, struct.error and others, most of them without a text."""
+    refusal = stages.refusal(contract, OLE[:at] + b"\xff" + OLE[at + 1 :])
+    assert refusal.code is Code.UNREADABLE_FILE
+    assert not re.search(r"Error|: \.|unpack|index|\d{2}'", refusal.message), refusal.message
 
 
 def protected_xls() -> bytes:

@@ -1,4 +1,4 @@
-"""The problems of DAGs that `make status` shows: import errors, missing DAGs, an empty catalogue."""
+"""The problems of DAGs that `filegate status` shows: import errors, missing DAGs, an empty catalogue."""
 
 import os
 import shutil

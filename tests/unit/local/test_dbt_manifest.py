@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from include import settings
 from local.errors import PlatformError
 from local.services import dbt_manifest
 
@@ -29,7 +30,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "requirements.txt").write_text("dbt-core\n")
     for path in (*folder.rglob("*"), folder, tmp_path / "requirements.txt"):
         os.utime(path, (1_000, 1_000))
-    monkeypatch.setattr(dbt_manifest, "PROJECT", folder)
+    monkeypatch.setattr(dbt_manifest, "DBT_PROJECT", folder)
     monkeypatch.setattr(dbt_manifest, "REPOSITORY", tmp_path)
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -103,5 +104,7 @@ def test_mistake_keeps_the_old_manifest_and_shows_dbts_output(project: Path, tmp
 def test_path_of_the_manifest(
     project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, variable: str, expected: str
 ) -> None:
+    monkeypatch.setattr(settings, "_REPOSITORY", tmp_path)
+    monkeypatch.setattr(settings, "DBT_PROJECT", project)
     monkeypatch.setenv("DBT_MANIFEST", variable)
-    assert dbt_manifest.default_target() == tmp_path / expected
+    assert settings.dbt_manifest() == tmp_path / expected

@@ -39,7 +39,7 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
 def test_home_moved_by_a_killed_restore_is_not_created_again(tmp_path: Path) -> None:
     (tmp_path / "home.replaced").mkdir()
     platform = Platform(temporary_settings(tmp_path / "home"))
-    with pytest.raises(PlatformError, match=r"a restore was killed .*make restore.* it is .*home\.replaced"):
+    with pytest.raises(PlatformError, match=r"a restore was killed .*filegate restore.* it is .*home\.replaced"):
         platform.up()
     assert not platform.settings.layout.secrets.exists()
 

@@ -1,4 +1,4 @@
-"""The formatting of `make schedules` and of the table of a run."""
+"""The formatting of `filegate schedules` and of the table of a run."""
 
 from __future__ import annotations
 

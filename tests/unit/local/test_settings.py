@@ -14,14 +14,15 @@ from include.settings import (
     AlertSettings,
     GithubSettings,
     IngestSettings,
+    MlflowLogin,
     MlServiceSettings,
     QualitySettings,
     RetentionSettings,
     StoreSettings,
     StreamSettings,
     TrainingSettings,
-    is_constant,
 )
+from include.settings_base import is_constant
 from local import settings
 from local.setting_pages import EXAMPLE, PAGE, configuration_page, env_example
 from local.settings import (
@@ -35,6 +36,8 @@ from local.settings import (
     pipeline_variables,
     temporary_settings,
 )
+from metabase.settings import MetabaseSettings
+from ml_api.settings import MlApiSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +61,10 @@ ELSEWHERE = {
     "WAREHOUSE_READER_PASSWORD": "",
     "ML_SERVICE_TOKEN": "",
     "MODEL_SIGNING_KEY": "",
+    "ML_API_TOKEN": "",
+    "MLFLOW_TRACKING_PASSWORD": "",
+    "METABASE_ADMIN_PASSWORD": "",
+    "METABASE_WAREHOUSE_PASSWORD": "",
 }
 # Set by `up`: a line in .env has no effect.
 SET_BY_UP = {"ML_SERVICE_URL", "ML_SERVICE_TOKEN", "MLFLOW_TRACKING_URI", "MODEL_SIGNING_KEY"}
@@ -65,6 +72,8 @@ KINDS = (
     PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, TrainingSettings,
     QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
+# Of programs that do not read `.env`: on the page only.
+OTHER_PROGRAMS = (MlApiSettings, MlflowLogin, MetabaseSettings)
 
 
 def _variables(kind: type[BaseSettings], *, constants: bool = False) -> dict[str, FieldInfo]:
@@ -76,10 +85,11 @@ def _variables(kind: type[BaseSettings], *, constants: bool = False) -> dict[str
     }
 
 
-def _defaults() -> dict[str, str]:
+def _defaults(*kinds: type[BaseSettings]) -> dict[str, str]:
+    """The defaults of the settings; of a name that several kinds have, the first one's."""
     return {
         name: ELSEWHERE.get(name, "" if field.default is None else str(field.default))
-        for kind in KINDS
+        for kind in reversed(kinds)
         for name, field in _variables(kind).items()
     }
 
@@ -94,30 +104,28 @@ def test_generated_page_is_up_to_date(path: Path, text: Callable[[], str]) -> No
 def test_env_example_lists_every_setting_with_its_default() -> None:
     listed = re.findall(r"^#([A-Z0-9_]+)=(\S*)", EXAMPLE.read_text(), flags=re.MULTILINE)
     set_by_up = SET_BY_UP | set(_variables(StoreSettings))
-    assert dict(listed) == {name: default for name, default in _defaults().items() if name not in set_by_up}
+    assert dict(listed) == {name: default for name, default in _defaults(*KINDS).items() if name not in set_by_up}
     assert len(listed) == len(dict(listed)), "a setting is listed twice"
 
 
 def test_configuration_page_lists_every_setting_with_its_default() -> None:
     page = PAGE.read_text()
-    rows = re.findall(
-        r"^\| `([A-Z0-9_]+)` \| (?:`(.*)`)? *\| \S.* \|$", page.partition("## Variables of")[0], re.MULTILINE
-    )
-    assert dict(rows) == _defaults()
+    rows = re.findall(r"^\| `([A-Z0-9_]+)` \| (?:`(.*)`)? *\| \S.* \|$", page, re.MULTILINE)
+    assert dict(rows) == _defaults(*KINDS, *OTHER_PROGRAMS)
     assert len(rows) == len(dict(rows)), "a setting is listed twice"
 
 
 def test_every_setting_is_described_in_its_model() -> None:
-    fields = [(name, field) for kind in KINDS for name, field in _variables(kind).items()]
+    fields = [(name, field) for kind in (*KINDS, *OTHER_PROGRAMS) for name, field in _variables(kind).items()]
     assert [name for name, field in fields if not field.description] == []
     bare = re.findall(r"^#([A-Z0-9_]+=\S*)\s*$", EXAMPLE.read_text(), flags=re.MULTILINE)
     assert bare == []
 
 
 def test_settings_of_earlier_releases_are_no_settings() -> None:
-    constants = {name for kind in KINDS for name in _variables(kind, constants=True)}
+    constants = {name for kind in (*KINDS, *OTHER_PROGRAMS) for name in _variables(kind, constants=True)}
     assert constants <= NO_LONGER_SETTINGS
-    assert NO_LONGER_SETTINGS.isdisjoint(_defaults())
+    assert NO_LONGER_SETTINGS.isdisjoint(_defaults(*KINDS, *OTHER_PROGRAMS))
 
 
 def test_lines_of_earlier_releases_are_ignored_and_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

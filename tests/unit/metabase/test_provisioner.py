@@ -12,7 +12,7 @@ from loopback_metabase import Fault, Metabase
 from include.errors import Code, PermanentError, RetryableError
 from metabase.client import MetabaseClient
 from metabase.dashboards import read_dashboards
-from metabase.provisioner import Action, Outcome, provision
+from metabase.provisioner import Action, Provisioned, provision
 from metabase.questions import read_questions
 from metabase.settings import MetabaseSettings
 
@@ -38,7 +38,9 @@ def metabase(requests_schema: dict[str, Any]) -> Iterator[Metabase]:
     assert server.complaints == []
 
 
-def run(server: Metabase, *, renew_password: bool = False, everything: bool = False, **changes: Any) -> list[Outcome]:
+def run(
+    server: Metabase, *, renew_password: bool = False, everything: bool = False, **changes: Any
+) -> list[Provisioned]:
     """Provision without real pauses: each call of the clock returns a second more than the one before."""
     settings = MetabaseSettings(**{"url": server.url, **PASSWORDS, "attempts": 4, "start_seconds": 20, **changes})
     seconds = itertools.count()
@@ -47,11 +49,11 @@ def run(server: Metabase, *, renew_password: bool = False, everything: bool = Fa
         return provision(client, settings, questions, dashboards, renew_password=renew_password)
 
 
-def actions(outcomes: list[Outcome]) -> set[Action]:
+def actions(outcomes: list[Provisioned]) -> set[Action]:
     return {outcome.action for outcome in outcomes}
 
 
-def changed(outcomes: list[Outcome]) -> list[tuple[str, str]]:
+def changed(outcomes: list[Provisioned]) -> list[tuple[str, str]]:
     return [(outcome.kind, outcome.name) for outcome in outcomes if outcome.action is not Action.UNCHANGED]
 
 

@@ -78,6 +78,14 @@ CELLS = [
     (Column("x", ColumnType.DATE), "2026-02-29", Code.BAD_DATE),
     (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",)), "31.01.2026", date(2026, 1, 31)),
     (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",)), "31.1.26", Code.BAD_DATE),
+    (Column("x", ColumnType.DATE, formats=("%d.%m.%y",)), "31.1.68", date(2068, 1, 31)),
+    (Column("x", ColumnType.DATE, formats=("%d.%m.%y",)), "1.01.69", date(1969, 1, 1)),
+    (Column("x", ColumnType.DATE, formats=("%d.%m.%y",)), "01.01.1969", Code.BAD_DATE),
+    (Column("x", ColumnType.DATE, formats=("%y%m%d",)), "26131", Code.BAD_DATE),
+    (Column("x", ColumnType.DATE, formats=("%m/%d/%y", "%d/%m/%y")), "31/12/00", date(2000, 12, 31)),
+    (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",)), "31.12.1899", Code.IMPLAUSIBLE_DATE),
+    (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",), minimum="0001-01-01"), "31.12.1899", date(1899, 12, 31)),
+    (Column("x", ColumnType.TIMESTAMP, formats=("%d/%m/%y %H:%M",)), "1/2/99 3:04", datetime(1999, 2, 1, 3, 4)),  # noqa: DTZ001
     (Column("x", ColumnType.TIMESTAMP), "2026-01-31 12", datetime(2026, 1, 31, 12)),  # noqa: DTZ001
     (Column("x", ColumnType.TIMESTAMP), "2026-01-31T12:00Z", Code.BAD_TIMESTAMP),
     (Column("x", ColumnType.TIMESTAMPTZ), "2026-01-31T14:00+02:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 
 from proof.mutation.mutants import mutants_of
-from proof.mutation.results import Result, Results, interval, score, table
+from proof.mutation.results import MutantVerdict, Results, interval, score, table
 from proof.mutation.worker import replace_code
 
 pytestmark = pytest.mark.unit
@@ -72,15 +72,15 @@ def test_replace_code_changes_a_function_that_was_imported_before(tmp_path: Path
 def test_results_keep_detected_mutants_and_survivors_of_the_same_tests_only(tmp_path: Path) -> None:
     file = tmp_path / "results.jsonl"
     old = Results(file, "old")
-    old.add(Result("1", "m.py", "f", "killed", "test_a", "old"))
-    old.add(Result("2", "m.py", "f", "survived", "", "old"))
+    old.add(MutantVerdict("1", "m.py", "f", "killed", "test_a", "old"))
+    old.add(MutantVerdict("2", "m.py", "f", "survived", "", "old"))
     assert [Results(file, "old").get(key) is not None for key in "12"] == [True, True]
     assert [Results(file, "new").get(key) is not None for key in "12"] == [True, False]
 
 
 def test_score_counts_mutants_without_a_test_and_not_invalid_ones() -> None:
     verdicts = ("killed", "timeout", "survived", "no test", "invalid")
-    results = [Result(str(n), "m.py", "f", verdict) for n, verdict in enumerate(verdicts)]
+    results = [MutantVerdict(str(n), "m.py", "f", verdict) for n, verdict in enumerate(verdicts)]
     assert score(results) == (2, 4)
     assert table(results)[-1].split() == ["all", "4", "1", "1", "1", "1", "50.0%"]
     low, high = interval(80, 100)

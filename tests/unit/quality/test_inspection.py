@@ -13,7 +13,7 @@ from include.contracts.model import Contract, Severity
 from include.quality.inspection import Inspector, judge_freshness
 from include.quality.marts import MARTS, STAGING_SCHEMA
 from include.quality.records import CheckResult
-from include.quality.table_stats import Shape
+from include.quality.table_stats import TableDefinition
 from include.settings import QualitySettings
 
 if TYPE_CHECKING:
@@ -71,8 +71,8 @@ class Known:
     source: bool
     others: bool = False
 
-    def shape(self, *_: object) -> Shape | None:
-        return Shape(("any",), key_is_enforced=False) if self.mart else None
+    def shape(self, *_: object) -> TableDefinition | None:
+        return TableDefinition(("any",), key_is_enforced=False) if self.mart else None
 
     def has_rows(self, *_: object) -> bool:
         return self.source

@@ -51,7 +51,7 @@ def test_unknown_dataset_is_one_line_with_the_known_ones(action: str) -> None:
     [
         pytest.param(None, "SCHEMA_REGISTRY_URL is not set", id="not set"),
         pytest.param("", "SCHEMA_REGISTRY_URL is not set", id="empty"),
-        pytest.param("127.0.0.1:8081", "SCHEMA_REGISTRY_URL is not an address", id="no address"),
+        pytest.param("127.0.0.1:8081", "SCHEMA_REGISTRY_URL must be an address", id="no address"),
     ],
 )
 def test_missing_registry_is_one_line(

@@ -11,7 +11,7 @@ import pytest
 
 from include.contracts.model import Cleaning, Column, ColumnType, Contract, Deletes, ErrorBudget, OnDuplicate
 from include.ingestion.attempt import Attempt
-from include.ingestion.records import FileEntry, FileFormat, Layout, SpooledFile, Status, Validated
+from include.ingestion.records import FileEntry, FileFormat, FileStatus, Layout, SpooledFile, Validated
 from include.ingestion.validate import validate
 from include.settings import IngestSettings
 from include.streams.messages import Message
@@ -129,7 +129,7 @@ def validated(folder: Path, contract: Contract, batch: list[Message]) -> Validat
     lines = [message.value for message in batch if message.value is not None]
     raw.write_bytes(b"\n".join([*lines, b""]))
     has_deletes = write_deleted_keys(contract, batch, deletes)
-    entry = FileEntry(7, "things", "", "things[0] 0-9", "", 1, Status.CLAIMED, "validate", 1)  # type: ignore[arg-type]
+    entry = FileEntry(7, "things", "", "things[0] 0-9", "", 1, FileStatus.CLAIMED, "validate", 1)  # type: ignore[arg-type]
     attempt = Attempt(contract, entry, folder, IngestSettings(), NoStores())  # type: ignore[arg-type]
     spooled = SpooledFile(
         raw, "hash", 1, layout=Layout(FileFormat.NDJSON), records_alone=True, deletes=deletes if has_deletes else None

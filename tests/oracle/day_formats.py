@@ -1,0 +1,39 @@
+"""Dates and times by a contract's formats, by the list in docs/values.md, implemented a second time.
+
+What belongs here: the specifiers that the case generator writes. What does not: ISO 8601 (`values`).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+_PIVOT = 69  # of %y: 69 to 99 are 1969 to 1999, 00 to 68 are 2000 to 2068
+
+
+def by_format(text: str, formats: tuple[str, ...]) -> datetime | None:
+    """The moment that a text means by the first format that it fits; None if it fits none."""
+    for form in formats:
+        if match := re.fullmatch(_pattern(form), text):
+            try:
+                return _moment({name: int(digits) for name, digits in match.groupdict().items()})
+            except ValueError:  # 31 February
+                continue
+    return None
+
+
+def _moment(found: dict[str, int]) -> datetime:
+    year = found["Y"] if "Y" in found else found["y"] + (1900 if found["y"] >= _PIVOT else 2000)
+    clock = (found.get(name, 0) for name in "HMS")
+    return datetime(year, found["m"], found["d"], *clock)  # noqa: DTZ001 - the caller gives the zone
+
+
+def _pattern(form: str) -> str:
+    """Four digits for %Y, two for %y, one or two for the others, but two beside another number."""
+    texts, names = re.split("%.", form), re.findall("%(.)", form)
+    parts = [re.escape(texts[0])]
+    for at, name in enumerate(names):
+        beside = (at > 0 and not texts[at]) or (at + 1 < len(names) and not texts[at + 1])
+        width = {"Y": "{4}", "y": "{2}"}.get(name, "{2}" if beside else "{1,2}")
+        parts += [f"(?P<{name}>[0-9]{width})", re.escape(texts[at + 1])]
+    return "".join(parts)
