@@ -26,6 +26,7 @@ pytestmark = pytest.mark.unit
 
 # Arguments with which each command gets as far as its settings. Of `dev`, none reads a setting of the pipelines.
 ARGUMENTS = {
+    "cat": ("incoming/sales/x.csv",),
     "contract": ("check",),
     "drop": ("sales.csv",),
     "errors": ("1",),
