@@ -16,12 +16,10 @@ history stays in `ops.file_event`.
 
 from airflow.sdk import Param, dag
 
-from include.contracts.reserved import EVERY, UNKNOWN
-from include.orchestration.catalog import sound_contracts
+from include.orchestration.catalog import requeue_choices
 from include.orchestration.defaults import START, default_args
 from include.orchestration.file_moves import requeue_files
 
-DATASETS = [*(contract.dataset for contract in sound_contracts()), UNKNOWN, EVERY]
 STAGES = [None, "validate", "process", "load"]
 
 
@@ -35,7 +33,7 @@ STAGES = [None, "validate", "process", "load"]
     tags=["ingestion", "repair"],
     params={
         # No value is chosen beforehand, and null is not valid: Airflow refuses a run without a dataset.
-        "dataset": Param(None, type="string", enum=DATASETS, description=f"{EVERY}: every dataset"),
+        "dataset": Param(None, type="string", enum=requeue_choices(), description="all: every dataset"),
         "stage": Param(None, type=["null", "string"], enum=STAGES, description="Empty: every stage"),
         "name": Param(
             "*", type="string", maxLength=1024, description="Pattern of the file name, for example sales_*.csv"

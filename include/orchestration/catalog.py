@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from airflow.sdk import get_parsing_context
 
 from include.contracts.catalog import Catalog, read_catalog
+from include.contracts.reserved import EVERY, UNKNOWN
 from include.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -27,6 +28,11 @@ def catalog() -> Catalog:
 def sound_contracts() -> list[Contract]:
     """Return the active contracts, sorted by name."""
     return _by_name(catalog())
+
+
+def requeue_choices() -> list[str]:
+    """Return what a run of `reprocess_failed` may choose: a dataset, the files of no dataset, or those of every one."""
+    return [*(contract.dataset for contract in sound_contracts()), UNKNOWN, EVERY]
 
 
 def contracts_of_this_parse() -> list[Contract]:

@@ -24,8 +24,8 @@ def by_format(text: str, formats: tuple[str, ...]) -> datetime | None:
 
 def _moment(found: dict[str, int]) -> datetime:
     year = found["Y"] if "Y" in found else found["y"] + (1900 if found["y"] >= _PIVOT else 2000)
-    clock = (found.get(name, 0) for name in "HMS")
-    return datetime(year, found["m"], found["d"], *clock)  # noqa: DTZ001 - the caller gives the zone
+    hour, minute, second = (found.get(name, 0) for name in "HMS")
+    return datetime(year, found["m"], found["d"], hour, minute, second)  # noqa: DTZ001 - the caller gives the zone
 
 
 def _pattern(form: str) -> str:

@@ -155,7 +155,7 @@ class TableWriter:
 
 
 def text_bytes(draw: Callable[..., Any], text: str, contract: Contract) -> bytes:
-    """A text in an encoding that the contract or the content tells, and in some that nothing tells."""
+    """A text in an encoding that the contract or the content shows, and in some that nothing names."""
     if contract.dialect.encoding is not None:
         return _declared(draw, text, contract.dialect.encoding)
     encodings = ["utf-8"] * 12 + ["utf-8-sig", "utf-16", "utf-32", "latin-1", "cp1251"]

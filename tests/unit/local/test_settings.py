@@ -24,7 +24,7 @@ from include.settings import (
 )
 from include.settings_base import is_constant
 from local import settings
-from local.setting_pages import EXAMPLE, PAGE, configuration_page, env_example
+from local.commands.setting_pages import EXAMPLE, PAGE, configuration_page, env_example
 from local.settings import (
     NO_LONGER_SETTINGS,
     PORTS,
