@@ -49,7 +49,8 @@ ROOT = Path(__file__).parents[3]
 # Words that do not help a user: the engines' messages about FileGate's queries, and names of Python.
 INNER_WORDS = re.compile(
     r"INTERNAL Error|Binder Error|Parser Error|Catalog Error|LINE 1|SELECT |TRY_CAST|CAST\(|pyarrow|duckdb|Traceback"
-    r"|object at 0x|text of |_cells\[|\bc\d+\b.*column|\b[A-Z]\w+(Error|Exception)\b|: \."
+    r"|object at 0x|text of |_cells\[|\bc\d+\b.*column"
+    r"|\b(Assertion|Attribute|Index|Key|Lookup|Recursion|Type|Unicode\w+|Value)Error\b|: \.( |$)"
 )
 
 
