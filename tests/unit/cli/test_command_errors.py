@@ -26,6 +26,7 @@ pytestmark = pytest.mark.unit
 
 # Arguments with which each command gets as far as its settings. Of `dev`, none reads a setting of the pipelines.
 ARGUMENTS = {
+    "cat": ("incoming/sales/x.csv",),
     "contract": ("check",),
     "drop": ("sales.csv",),
     "errors": ("1",),
@@ -171,8 +172,11 @@ def test_contracts_are_those_that_env_file_names(
         assert str(tmp_path / "own" / "own_sales.yaml") in ended.out
 
     shutil.copytree(CONTRACTS_DIR, tmp_path / "others")
-    monkeypatch.setenv("INGEST_CONTRACTS_DIR", str(tmp_path / "others"))
-    assert "own_sales.yaml" not in filegate(*arguments).out, "the environment comes first"
+    monkeypatch.setenv("INGEST_CONTRACTS_DIR", "others")
+    ended = filegate(*arguments)
+    assert "own_sales.yaml" not in ended.out, "the environment comes first"
+    if arguments[1] == "check":
+        assert "others/sales.yaml" in ended.out, "relative to the folder of the shell"
 
 
 def lines(error: Exception) -> str:

@@ -62,7 +62,11 @@ def test_reference_takes_the_members_of_the_pattern(pattern: str, paths: list[st
     assert archive.code == (None if paths else Code.EMPTY_FILE)
 
 
-@pytest.mark.parametrize("body", [b"", ONE, gzip.compress(ONE), table([["id"], [1]]), b"PK\x03\x04 no zip"])
+@pytest.mark.parametrize(
+    "body",
+    [b"", ONE, gzip.compress(ONE), table([["id"], [1]]), b"PK\x03\x04 no zip"],
+    ids=["empty", "text", "gzip", "workbook", "a broken archive"],
+)
 def test_other_files_are_no_archives_of_the_reference(body: bytes) -> None:
     assert judge_archive(THINGS, body, "a.zip") is None
 
