@@ -66,8 +66,10 @@ class ComposeFile:
         """
         try:
             document = yaml.safe_load(path.read_text())
-        except (OSError, yaml.YAMLError) as error:
-            raise PlatformError(f"{path} cannot be read: {error}", "correct the file") from error
+        except OSError as error:
+            raise PlatformError(f"{path} cannot be read: {error.strerror}", "check the path") from error
+        except yaml.YAMLError as error:
+            raise PlatformError(f"{path} is no YAML: {' '.join(str(error).split())}", "correct the file") from error
         if not isinstance(document, dict) or not isinstance(document.get("services"), dict):
             raise PlatformError(f"{path} describes no services", "correct the file")
         return cls(document, root or path.parent)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from pydantic import ValidationError
 
+    from include.settings_base import Settings
+
 FAILED = 1
 INTERRUPTED = 130
 _CHECKOUT = Path(__file__).parents[1]
@@ -71,6 +73,7 @@ def error_lines(error: Exception) -> list[str]:
         Empty for an exception that no part of the project raises for users.
     """
     from pydantic import ValidationError  # with an error only: the list of all commands appears without it
+    from pydantic_settings import SettingsError
 
     match error:
         case CommandError():
@@ -79,6 +82,8 @@ def error_lines(error: Exception) -> list[str]:
             return _of_pipeline(error)
         case ValidationError():
             return [f"error: {visible(_refused_setting(error))}"]
+        case SettingsError():  # no JSON; the text has the name of the field and not its value
+            return [f"error: a setting cannot be used: {visible(str(error))}: correct it in the environment or in .env"]
         case BrokenPipeError():  # the reader of the output has ended
             return []
         case OSError():
@@ -101,18 +106,30 @@ def _of_pipeline(error: PipelineError) -> list[str]:
 def _refused_setting(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     name = _prefix(error.title) + "_".join(map(str, first["loc"])).upper()
-    shown = "***" if _SECRET.search(name) else first["input"]
+    shown = "***" if _SECRET.search(name) or _is_hidden(error.title, first["loc"]) else first["input"]
     problem = f"{name}={shown}: {first['msg']}" if first["loc"] else first["msg"]
     return f"a setting cannot be used: {problem}: correct it in the environment or in .env"
 
 
-def _prefix(title: str) -> str:
-    """What the variables of a model begin with, by its title, as pydantic's error has it."""
+def _models() -> dict[str, type[Settings]]:
+    """The models of settings by their titles, as pydantic's errors have them."""
     from include.settings_base import Settings
 
+    return {str(model.model_config.get("title", model.__name__)): model for model in Settings.__subclasses__()}
+
+
+def _is_hidden(title: str, location: tuple[int | str, ...]) -> bool:
+    """Whether the value of a setting is not to be shown."""
+    model = _models().get(title)
+    field = model.model_fields.get(str(location[0])) if model and location else None
+    return field is not None and field.repr is False
+
+
+def _prefix(title: str) -> str:
+    """What the variables of a model begin with."""
     if title.endswith("Config"):  # made of settings: the port of WarehouseConfig is WAREHOUSE_PORT
         return f"{title.removesuffix('Config').upper()}_"
-    models = {str(model.model_config.get("title", model.__name__)): model for model in Settings.__subclasses__()}
+    models = _models()
     return models[title].model_config.get("env_prefix", "") if title in models else ""
 
 

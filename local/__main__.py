@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import sys
 from dataclasses import asdict
@@ -24,7 +23,6 @@ from local.commands import demo as showcase
 from local.commands import restore as restoring
 from local.commands import schedules as schedule_page
 from local.commands.backup import back_up, default_folder, seconds_stopped
-from local.commands.drop import drop
 from local.commands.explained import explained
 from local.commands.rotation import rotate
 from local.commands.runs import follow
@@ -106,25 +104,6 @@ def env(
         platform = Platform(PlatformSettings())
         for name, value in addresses.for_users(platform, owner=owner, aws=aws, services=services).items():
             typer.echo(f"export {name}={shlex.quote(value)}")
-
-
-@app.command(name="exec", context_settings={"ignore_unknown_options": True})
-def execute(
-    command: Annotated[list[str], typer.Argument(help="the program and its arguments")],
-    start: Annotated[bool, typer.Option("--start", help="start the platform first if it is down")] = False,
-    unless: Annotated[str, typer.Option(help="a variable; if it is set, the environment stays as it is")] = "",
-) -> None:
-    """Run a program with the addresses and keys of this platform in its environment. None of them is printed."""
-    with explained():
-        if not (unless and os.environ.get(unless)):
-            platform = Platform(PlatformSettings())
-            if start:
-                platform.up()
-            os.environ.update(addresses.for_library(platform))
-        os.execvp(command[0], command)  # noqa: S606 - as it was given, without a shell
-
-
-app.command()(drop)
 
 
 @app.command("ls")

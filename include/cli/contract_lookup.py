@@ -53,8 +53,10 @@ def require_known(dataset: str) -> None:
     Raises:
         SystemExit: it has none of them.
     """
+    from include.contracts.reserved import UNKNOWN
+
     known = known_datasets()
-    if dataset not in known:
+    if dataset not in known | {UNKNOWN}:  # files of no dataset are quarantined under that name
         unknown(dataset, known, "there is no contract for, and the ledger has no file of,")
 
 

@@ -15,6 +15,7 @@ from include.cli.platform_access import use_platform
 from include.cli.replay import replay
 from include.cli.stores import query
 from include.command_errors import explained
+from include.contracts.reserved import EVERY
 from include.errors import in_stage, visible
 from include.errors.registry import remedies, stops_the_work
 
@@ -144,7 +145,7 @@ def reprocess(
         _choices(chosen)
     if missing := sorted({*(file or ())} - {row["file_id"] for row in chosen}):
         fail(f"not in quarantine: {', '.join(map(str, missing))}; see: filegate files --failed")
-    if not chosen and dataset not in {"", "all"}:
+    if not chosen and dataset not in {"", EVERY}:
         require_known(dataset)
     if not chosen and not as_json:
         typer.echo("nothing in quarantine matches; nothing was moved")
@@ -155,7 +156,6 @@ def reprocess(
 
 
 def _quarantined(file: list[int] | None, dataset: str, stage: FailedStage | None, name: str) -> list[dict[str, Any]]:
-    from include.contracts.reserved import EVERY
     from include.ingestion.records import FileStatus
     from include.ingestion.upkeep.requeue import has_name
     from include.settings import ingest_settings

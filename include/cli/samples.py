@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,8 +81,8 @@ def _written(sample: Sample, path: Path, file_format: SampleFormat, on_rows: Cal
     try:
         return write_sample(sample, path, file_format, on_rows)
     except OSError as error:
-        message = f"cannot write {error.filename}: {error.strerror}"
-        raise CommandError(message, "give the path of a new file with --out") from error
+        remedy = "make room" if error.errno == errno.ENOSPC else "give the path of a new file with --out"
+        raise CommandError(f"cannot write {path}: {error.strerror}", remedy) from error
 
 
 def _bar() -> Progress:

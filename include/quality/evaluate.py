@@ -110,7 +110,7 @@ def _raise_if_table_error(message: str) -> None:
     if any(words in lowered for words in _UNREADABLE):
         raise UnreadableTableError(_first_line(message))
     if any(words in lowered for words in _DISCONNECTED):
-        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not respond.", detail=_first_line(message))
+        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not respond.", reason=_first_line(message))
 
 
 def _result(check: TableCheck, item: Any) -> CheckResult:

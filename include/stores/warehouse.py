@@ -42,13 +42,19 @@ _REASONS = {
     "no route to host": "the network does not reach it",
     "unreachable": "the network does not reach it",
     "starting up": "it is starting",
-    "recovery": "it is recovering",
+    "in recovery": "it is recovering",
+    "recovery mode": "it is recovering",
     "shutting down": "it is shutting down",
     "administrator command": "it ended the connection: it is shutting down, or an administrator did it",
     "too many": "it has no connection left",
     "connection slots": "it has no connection left",
     "permission denied for database": "the role has no right to connect to this database",
-    "does not exist": "it has no such database",
+    "pg_hba.conf": "it does not admit this role, database and address (pg_hba.conf)",
+    "not permitted to log in": "the role may not log in",
+    "does not support ssl": "it does not support TLS",
+    "certificate": "its certificate is not accepted",
+    'fatal:  role "': "it has no such role",
+    'fatal:  database "': "it has no such database",
     "closed": "the connection broke",
     "lost": "the connection broke",
     "broken": "the connection broke",
@@ -126,7 +132,7 @@ def warehouse_errors() -> Iterator[None]:
 
 def _refused_statement(error: psycopg.Error) -> PermanentError:
     """The error of a statement, with the condition's name of PostgreSQL's documentation."""
-    condition = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower()
+    condition = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", type(error).__name__).lower().rstrip("_")
     text = message(Code.WAREHOUSE_REFUSED, "statement", condition=condition)
     return PermanentError(Code.WAREHOUSE_REFUSED, text, sqlstate=error.sqlstate, postgresql=_answer(error))
 
@@ -137,7 +143,8 @@ def _answer(error: psycopg.Error) -> str:
 
 
 def _reason(error: psycopg.Error) -> str:
-    """Why the connection failed, in a few words."""
-    text = str(error).lower()
-    known = next((reason for words, reason in _REASONS.items() if words in text), None)
-    return known or error.diag.message_primary or "the connection failed"
+    """Why the connection failed, in a few words; those of libpq where they are not known."""
+    # Before that the text has the host, whose name may be any of the words.
+    said = str(error).rpartition("failed: ")[2].strip()
+    known = next((reason for words, reason in _REASONS.items() if words in said.lower()), None)
+    return known or " ".join(said.partition("\n")[0].split()) or "the connection failed"

@@ -180,7 +180,7 @@ class TopicConsumer:
                 settle_messages(batch.topic, batch.partition, answering, self.settings)
             if not may_be_one_message(error) or not self._search.may_bisect(batch, _MOST_DEFECTS):
                 raise
-            return self._bisect(batch, Stage(error.stage), error.code, error.message)
+            return self._bisect(batch, Stage(error.stage), error.code, _in_full(error))
         if loaded is not None:
             self.result.rows += loaded.inserted + loaded.updated + loaded.unchanged
             self.result.rows_deleted += loaded.deleted
@@ -314,3 +314,9 @@ class KafkaBatchSource:
                 )
                 letters.setdefault(int(row["source_row"]), letter)
         self.result.dead_letters += publish(self.kafka, list(letters.values()))
+
+
+def _in_full(error: PermanentError) -> str:
+    """The message for a dead letter, with what PostgreSQL said of the value."""
+    said = error.details.get("postgresql")
+    return f"{error.message} PostgreSQL: {said}." if said else error.message

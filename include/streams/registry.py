@@ -11,17 +11,19 @@ import json
 import re
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from include.errors import Code, PermanentError, RetryableError
 from include.stores.http import Address, HttpClient, Policy, Service
-from include.stores.http_response import excerpt
+from include.stores.http_response import excerpt, shown
 
 if TYPE_CHECKING:
     from include.stores.http_response import Response
 
 POLICY = Policy(read_seconds=5.0, attempts=4, backoff_seconds=0.2, backoff_max_seconds=2.0, response_bytes=16 * 1024**2)
+
+T = TypeVar("T")
 
 _NOT_FOUND = 404
 _HEADERS = dict.fromkeys(("Content-Type", "Accept"), "application/vnd.schemaregistry.v1+json")
@@ -99,7 +101,9 @@ class Registry:
         answer = self._ask("POST", path, schema)
         if answer is None:
             return True, []
-        return bool(_field(answer, "is_compatible")), [str(reason) for reason in answer.get("messages") or ()]
+        reasons = answer.get("messages") if isinstance(answer, dict) else None
+        given = [str(one) for one in reasons] if isinstance(reasons, list) else []
+        return _field(answer, "is_compatible", bool), given
 
     def register(self, subject: str, schema: str) -> int:
         """Register a schema and return its id. Registering the same schema again returns the same id.
@@ -108,7 +112,7 @@ class Registry:
             RetryableError: the registry is away.
             PermanentError: it refuses: the schema is broken or not compatible with the latest one.
         """
-        return int(_field(self._ask("POST", f"/subjects/{quote(subject, safe='')}/versions", schema), "id"))
+        return _field(self._ask("POST", f"/subjects/{quote(subject, safe='')}/versions", schema), "id", int)
 
     def version(self, subject: str, schema: str) -> int | None:
         """The subject's version number of a schema, None where the subject does not have it.
@@ -118,14 +122,14 @@ class Registry:
             PermanentError: it refuses.
         """
         answer = self._ask("POST", f"/subjects/{quote(subject, safe='')}", schema)
-        return None if answer is None else int(_field(answer, "version"))
+        return None if answer is None else _field(answer, "version", int)
 
     def _schema(self, path: str) -> WriterSchema | None:
         if path not in self._schemas:
             answer = self._ask("GET", path)
             if answer is None:
                 return None
-            text = str(_field(answer, "schema"))
+            text = _field(answer, "schema", str)
             self._schemas[path] = WriterSchema(answer.get("schemaType") or "AVRO", text, bool(answer.get("references")))
         return self._schemas[path]
 
@@ -159,13 +163,14 @@ def _content(response: Response) -> Any:
     try:
         return json.loads(response.body)
     except (ValueError, RecursionError) as error:
-        raise PermanentError(Code.REGISTRY_UNAVAILABLE, _NO_REGISTRY) from error
+        raise PermanentError(Code.REGISTRY_UNAVAILABLE, _NO_REGISTRY, url=shown(response.url)) from error
 
 
-def _field(answer: Any, name: str) -> Any:
-    if not isinstance(answer, dict) or name not in answer:
+def _field(answer: Any, name: str, kind: type[T]) -> T:
+    found = answer.get(name) if isinstance(answer, dict) else None
+    if not isinstance(found, kind) or (isinstance(found, bool) and kind is not bool):
         raise PermanentError(Code.REGISTRY_UNAVAILABLE, _NO_REGISTRY)
-    return answer[name]
+    return found
 
 
 def _error(body: bytes) -> dict[str, Any]:

@@ -28,5 +28,5 @@ def variables_if_started() -> dict[str, str]:
 
 
 def settings() -> dict[str, str]:
-    """The settings of the pipelines, from the environment, `pipelines.env` and `.env`. No addresses, no secrets."""
+    """The settings of the pipelines, from the environment, `pipelines.env` and `.env`. No addresses of services."""
     return pipeline_variables()

@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 from pydantic import SecretStr, ValidationError
+from pydantic_settings import SettingsError
 
 from include.cli.app import commands
 from include.command_errors import INTERRUPTED, error_lines, explained, no_traceback
 from include.contracts.problems import ContractError, Problem
 from include.errors import Code, CommandError, PermanentError, RetryableError
-from include.settings import CONTRACTS_DIR, WarehouseConfig
+from include.settings import CONTRACTS_DIR, AlertSettings, TrainingSettings, WarehouseConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from conftest import Ended
+    from pydantic_settings import BaseSettings
 
 pytestmark = pytest.mark.unit
 
@@ -223,6 +225,28 @@ def test_setting_that_two_models_hold_has_the_name_of_its_variable() -> None:
     with pytest.raises(ValidationError) as caught:
         WarehouseConfig(host="h", port=0, database="d", user="u", password=SecretStr("x"))
     assert lines(caught.value).startswith("error: a setting cannot be used: WAREHOUSE_PORT=0: ")
+
+
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        (AlertSettings, {"notifier_kwargs": "https://hooks.example/S3CRET"}),
+        (TrainingSettings, {"model_signing_key": ["S3CRET"]}),
+    ],
+)
+def test_value_of_a_secret_setting_is_not_shown(model: type[BaseSettings], values: dict[str, object]) -> None:
+    with pytest.raises(ValidationError) as caught:
+        model.model_validate(values)
+    assert "=***: " in lines(caught.value)
+    assert "S3CRET" not in lines(caught.value)
+
+
+def test_setting_that_is_no_json_is_named_without_its_value(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALERTS_NOTIFIER_KWARGS", "S3CRET")
+    with pytest.raises(SettingsError) as caught:
+        AlertSettings()
+    assert "notifier_kwargs" in lines(caught.value)
+    assert "S3CRET" not in lines(caught.value)
 
 
 def test_defect_is_one_line_with_its_source_line(capsys: pytest.CaptureFixture[str]) -> None:

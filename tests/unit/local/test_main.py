@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +13,7 @@ from local import __main__ as commands
 from local import settings
 from local.__main__ import app
 from local.credentials import Credentials, load_or_make
-from local.settings import REPOSITORY, PlatformSettings
+from local.settings import PlatformSettings
 from local.supervisor.platform import Platform
 from local.supervisor.status import ServiceStatus
 
@@ -149,29 +147,3 @@ def test_env_prints_other_secrets_on_request_only(credentials: Credentials, opti
         assert secrets == common
     assert exported["WAREHOUSE_DSN"].startswith(f"postgresql://reader:{credentials.warehouse_reader_password}@")
     assert bool(options) or credentials.warehouse_owner_password not in done.output
-
-
-def test_exec_runs_a_program_with_the_environment_of_the_platform(credentials: Credentials) -> None:
-    code = "import os, sys; print(os.environ['WAREHOUSE_TRANSFORM_PASSWORD'], *sys.argv[1:])"
-
-    command = [sys.executable, "-m", "local", "exec", "--", sys.executable, "-c", code, "a b", "--flag"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True)
-
-    assert done.stdout == f"{credentials.warehouse_transform_password} a b --flag\n", done.stderr
-
-
-def test_exec_leaves_an_environment_alone_that_says_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("KAFKA_BOOTSTRAP", "127.0.0.1:1")
-    command = [
-        sys.executable,
-        "-m",
-        "local",
-        "exec",
-        "--unless",
-        "KAFKA_BOOTSTRAP",
-        "--",
-        "printenv",
-        "KAFKA_BOOTSTRAP",
-    ]
-
-    assert subprocess.run(command, capture_output=True, text=True, cwd=REPOSITORY, check=True).stdout == "127.0.0.1:1\n"

@@ -43,11 +43,20 @@ def test_server_that_does_not_listen_is_named() -> None:
         ("FATAL:  the database system is starting up", "it is starting"),
         ("FATAL:  sorry, too many clients already", "it has no connection left"),
         ('FATAL:  database "shop" does not exist', "it has no such database"),
-        ("something else", "the connection failed"),
+        ('FATAL:  role "shop" does not exist', "it has no such role"),
+        ('FATAL:  role "shop" is not permitted to log in', "the role may not log in"),
+        (
+            'FATAL:  no pg_hba.conf entry for host "::1"',
+            "it does not admit this role, database and address (pg_hba.conf)",
+        ),
+        ("SSL error: certificate verify failed", "its certificate is not accepted"),
+        ("server does not support SSL, but SSL was required", "it does not support TLS"),
+        ("something  else", "something else"),
     ],
 )
 def test_reason_is_in_own_words(words: str, reason: str) -> None:
-    error = caught(psycopg.OperationalError(f"connection failed: {words}\n\tIs the server running?"))
+    where = 'connection to server at "warehouse-recovery.lost" (10.0.0.1), port 5432 failed: '
+    error = caught(psycopg.OperationalError(f"connection failed: {where}{words}\n\tIs the server running?"))
     assert (type(error), error.code, error.details) == (RetryableError, Code.WAREHOUSE_UNAVAILABLE, {"reason": reason})
 
 

@@ -68,3 +68,39 @@ def test_a_wrong_address_is_an_error_and_no_missing_schema(address: str) -> None
         Registry(address).schema_by_guid(GUID)
     with pytest.raises(PermanentError, match="no schema registry"):
         Registry(address).schema_of(1)
+
+
+class OddValues(BaseHTTPRequestHandler):
+    """Answers every request with 200 and the same document."""
+
+    document: object = None
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        body = json.dumps(self.document).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(
+    "document", [{"id": None}, {"id": "x"}, {"id": True}, {"id": 1.5}, {"is_compatible": "yes"}, {}, [], 7]
+)
+def test_an_answer_with_other_types_is_of_no_registry(document: object) -> None:
+    server = HTTPServer(("127.0.0.1", 0), type("Handler", (OddValues,), {"document": document}))
+    Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        registry = Registry(f"http://127.0.0.1:{server.server_port}")
+        with pytest.raises(PermanentError, match="no schema registry"):
+            registry.register("s", "{}")
+        with pytest.raises(PermanentError, match="no schema registry"):
+            registry.version("s", "{}")
+        with pytest.raises(PermanentError, match="no schema registry"):
+            registry.compatible("s", "{}")
+    finally:
+        server.shutdown()
+        server.server_close()
