@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.reader import read_contract
@@ -56,22 +55,17 @@ class Filegate:
         )  # fmt: skip
 
     def on_terminal(self, *arguments: object, columns: int = 80) -> list[str]:
-        """The lines that a terminal of this width shows, without colours. The command ends with 0."""
-        screen, stdout = os.openpty()
-        done = subprocess.Popen(
-            [sys.executable, "-m", "include.cli", *map(str, arguments)],
-            env=self.environment | {"COLUMNS": str(columns), "TERM": "xterm"}, stdin=subprocess.DEVNULL,
-            stdout=stdout, stderr=subprocess.PIPE,
+        """The lines that a terminal of this width shows, without colours. The command ends with 0.
+
+        Not every machine has pseudo-terminals, so the command only believes that it writes to one.
+        """
+        code = "import sys; sys.stdout.isatty = lambda: True; from include.cli.app import main; main()"
+        done = subprocess.run(
+            [sys.executable, "-c", code, *map(str, arguments)], stdin=subprocess.DEVNULL, capture_output=True,
+            env=self.environment | {"COLUMNS": str(columns), "TERM": "xterm"}, text=True, check=False, timeout=120,
         )  # fmt: skip
-        os.close(stdout)
-        text = b""
-        with suppress(OSError):  # the end of a terminal whose program has ended
-            while more := os.read(screen, 65536):
-                text += more
-        os.close(screen)
-        error = done.communicate(timeout=120)[1]
-        assert done.returncode == 0, error
-        return re.sub(r"\x1b\[[0-9;]*m", "", text.decode()).splitlines()
+        assert done.returncode == 0, done.stderr
+        return re.sub(r"\x1b\[[0-9;]*m", "", done.stdout).splitlines()
 
     def json(self, *arguments: object, code: int = 0) -> Any:
         done = self(*arguments, "--json")
