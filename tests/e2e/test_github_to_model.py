@@ -18,7 +18,7 @@ from local.addresses import for_library
 from local.airflow_api import AirflowApi
 from local.commands.demo_models import CHAIN, COOL_DOWN, champion
 from local.commands.runs import follow
-from local.commands.schedules import table
+from local.commands.schedules import schedules, table
 from local.errors import PlatformError
 from local.services import ml_api, mlflow, mlflow_accounts
 from local.services.github_api.history import read
@@ -177,7 +177,8 @@ def test_an_unpaused_transformation_builds_what_came_while_it_was_paused(
 
 
 def test_schedule_page_shows_what_starts_each_dag(running: Running, api: AirflowApi, trained: Any) -> None:
-    lines = {line.split()[0]: line for line in printed(table(api, datetime.now(UTC))).splitlines()[1:] if line.strip()}
+    page = printed(table(schedules(api), datetime.now(UTC)))
+    lines = {line.split()[0]: line for line in page.splitlines()[1:] if line.strip()}
     assert set(lines) >= {*CHAIN, "reprocess_failed", "sweep_unmatched"}
     assert {f"ingest_{path.stem}" for path in CONTRACTS_DIR.glob("*.yaml")} <= set(lines)
     assert "manually" in lines["reprocess_failed"]
