@@ -251,7 +251,7 @@ def test_export_in_its_own_dialect_is_loaded_as_it_comes_and_in_an_archive(runni
     assert (entry["status"], counts(entry)) == ("archived", (2, 2, 0, 0, 0, 0))
     archive = running.settled("incoming/statements/exports.zip", 420)
     assert (archive["status"], counts(archive)) == ("archived", (0, 0, 0, 0, 0, 0))
-    assert running.keys("processed/statements/")[-1] == archive["settled_key"]
+    assert archive["settled_key"] in running.keys("processed/statements/")
     member = running.settled("incoming/statements/exports.zip#feb/more.csv")
     assert (member["status"], counts(member)) == ("archived", (1, 1, 0, 0, 0, 0))
     refused = running.settled("incoming/statements/exports.zip#feb/bad.csv")
