@@ -23,6 +23,7 @@ from local.commands import demo as showcase
 from local.commands import restore as restoring
 from local.commands import schedules as schedule_page
 from local.commands.backup import back_up, default_folder, seconds_stopped
+from local.commands.drop import drop
 from local.commands.explained import explained
 from local.commands.rotation import rotate
 from local.commands.runs import follow
@@ -104,6 +105,9 @@ def env(
         platform = Platform(PlatformSettings())
         for name, value in addresses.for_users(platform, owner=owner, aws=aws, services=services).items():
             typer.echo(f"export {name}={shlex.quote(value)}")
+
+
+app.command()(drop)
 
 
 @app.command("ls")
