@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path  # noqa: TC003 typer reads the annotations
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.table import Table
 
-from local.errors import PlatformError
+from include.command_errors import explained
 from local.settings import ENV_FILE, PIPELINES_FILE
 
 if TYPE_CHECKING:
@@ -28,10 +28,8 @@ def check(
     from deploy.checks import run_checks
     from deploy.compose_file import COMPOSE_FILE, ComposeFile
 
-    try:
+    with explained():
         results = run_checks(ComposeFile.read(file or COMPOSE_FILE))
-    except PlatformError as error:
-        _fail(error)
     _print(results)
     if any(result.problems for result in results):
         raise typer.Exit(1)
@@ -45,15 +43,13 @@ def env_file(
     from deploy.env_file import write_env_file, write_pipelines_file
 
     pipelines, copied = ENV_FILE.with_name(PIPELINES_FILE), list[str]()
-    try:
+    with explained():
         if pipelines.exists() or not ENV_FILE.exists():
             write_env_file(ENV_FILE, [name for name in profiles.replace(",", " ").split() if name])
             typer.echo(f"{ENV_FILE} is written.")
         if not pipelines.exists():
             copied = write_pipelines_file(pipelines, ENV_FILE)
             typer.echo(f"{pipelines} is written.")
-    except (PlatformError, OSError) as error:
-        _fail(error)
     for name in copied:
         typer.echo(f"{name}: copied from {ENV_FILE.name}")
     typer.echo("Next: docker compose up -d")
@@ -72,10 +68,8 @@ def initialise() -> None:
     """Prepare the databases and the password file for Airflow's containers. Run by the container airflow-init."""
     from deploy import initialise as one_shot
 
-    try:
+    with explained():
         one_shot.initialise(os.environ)
-    except PlatformError as error:
-        _fail(error)
 
 
 def _print(results: list[ComposeCheck]) -> None:
@@ -90,11 +84,6 @@ def _print(results: list[ComposeCheck]) -> None:
         verdict = f"[red]{len(result.problems)} wrong[/red]" if result.problems else "[green]ok[/green]"
         table.add_row(result.name, verdict, "\n".join(problem.replace("[", r"\[") for problem in result.problems))
     Console().print(table)
-
-
-def _fail(error: Exception) -> NoReturn:
-    typer.echo(f"error: {error}", err=True)
-    raise typer.Exit(1) from error
 
 
 if __name__ == "__main__":

@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from pathlib import Path  # noqa: TC003 (typer reads the annotations when it runs)
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from include.errors import PipelineError, in_stage
+from include.command_errors import explained
+from include.errors import in_stage
 from include.settings import StoreSettings
 from metabase import report as page
 from metabase.client import MetabaseClient
 from metabase.dashboards import read_dashboards
 from metabase.provisioner import Action
 from metabase.provisioner import provision as provision_metabase
-from metabase.questions import problem_of, read_questions
+from metabase.questions import read_questions
 from metabase.settings import MetabaseSettings
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 _STATEMENT_SECONDS = 120  # of one question of the report
 
@@ -39,7 +35,7 @@ def provision(
     ] = False,
 ) -> None:
     """Create or correct connection, questions and dashboards in the Metabase of METABASE_URL. Safe to run again."""
-    with _explained():
+    with explained(), in_stage("metabase"):
         settings, questions = MetabaseSettings(), read_questions()
         dashboards = read_dashboards(questions)
         with MetabaseClient(settings) as client:
@@ -58,7 +54,7 @@ def report(
     out: Annotated[Path, typer.Option(help="The page; an older one is replaced.")],
 ) -> None:
     """Run every question and write the answers as one HTML page with charts, for any browser."""
-    with _explained():
+    with explained(), in_stage("metabase"):
         reader = StoreSettings().warehouse("reader")
         written = page.write(out, reader.model_copy(update={"statement_timeout": _STATEMENT_SECONDS}))
     console = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -69,24 +65,6 @@ def report(
         if names:
             console.print(f"{len(names)} of {written.questions} questions {what}: {', '.join(names)}", markup=False)
     typer.echo(str(written.path))
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Print an error as one line on stderr, and exit with code 1."""
-    try:
-        with in_stage("metabase"):
-            yield
-    except PipelineError as error:
-        message = str(error)
-    except ValidationError as error:
-        message = problem_of(error)
-    except OSError as error:
-        message = f"{error.strerror}: {error.filename}"
-    else:
-        return
-    Console(stderr=True, soft_wrap=True, highlight=False).print(f"error: {message}", style="red", markup=False)
-    raise typer.Exit(1)
 
 
 if __name__ == "__main__":

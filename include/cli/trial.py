@@ -74,8 +74,7 @@ def try_file(
     has_warehouse = finds_platform("WAREHOUSE_READER_PASSWORD")  # first: it says where the contracts are
     try:
         with explained(), _tried(file, _chosen(file, dataset), has_warehouse=has_warehouse) as (archive, verdicts):
-            print_all = _print_json if as_json else _print_text
-            is_refused = print_all(file, archive, verdicts)
+            is_refused = _print_all(archive, verdicts, as_json=as_json)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror or error}")
     if is_refused:
@@ -100,9 +99,9 @@ def _tried(
             yield None, iter([replace(alone, refusal=refusal)])
             return
         if found is None:
-            yield None, (_with_trial(one, file, file, has_warehouse=has_warehouse) for one in [alone])
+            yield None, iter([_with_trial(alone, file, file, has_warehouse=has_warehouse)])
         else:
-            archive = {"format": found.archive.format, "passed_over": found.archive.passed_over}
+            archive = {"file": str(file), "format": found.archive.format, "passed_over": found.archive.passed_over}
             yield archive, _of_members(found, chosen, has_warehouse=has_warehouse)
 
 
@@ -177,26 +176,31 @@ def _chosen(file: Path, dataset: str) -> Candidate:
     return found[0]
 
 
-def _print_json(file: Path, archive: dict[str, Any] | None, verdicts: Iterator[_Verdict]) -> bool:
-    """Print one document, or that of an archive with those of its members. Whether one would be refused."""
+def _print_all(archive: dict[str, Any] | None, verdicts: Iterator[_Verdict], *, as_json: bool) -> bool:
+    """Print the verdicts, and of an archive what it is. Whether one would be refused."""
     is_refused, between = False, ""
-    if archive is not None:
-        typer.echo(json.dumps({"file": str(file), "archive": archive})[:-1] + ', "members": [', nl=False)
+    _print_archive(archive, as_json=as_json)
     for verdict in verdicts:  # not all at once: each may have a thousand rejected rows
-        typer.echo(between + json.dumps(_document(verdict), indent=2, default=str), nl=False)
+        if as_json:
+            typer.echo(between + json.dumps(_document(verdict), indent=2, default=str), nl=False)
+        else:
+            _print(verdict)
         is_refused, between = is_refused or verdict.refusal is not None, ", "
-    typer.echo("]}" if archive is not None else "")
+    if as_json:
+        typer.echo("]}" if archive is not None else "")
     return is_refused
 
 
-def _print_text(file: Path, archive: dict[str, Any] | None, verdicts: Iterator[_Verdict]) -> bool:
-    """Print what `_print_json` does, as text. Whether one would be refused."""
-    _print_archive(file, archive)
-    is_refused = False
-    for verdict in verdicts:
-        _print(verdict)
-        is_refused = is_refused or verdict.refusal is not None
-    return is_refused
+def _print_archive(archive: dict[str, Any] | None, *, as_json: bool) -> None:
+    if archive is None:
+        return
+    if as_json:  # the document of the archive begins; its members follow
+        file, about = archive["file"], {name: value for name, value in archive.items() if name != "file"}
+        typer.echo(json.dumps({"file": file, "archive": about})[:-1] + ', "members": [', nl=False)
+        return
+    over = f"; {archive['passed_over']:,} passed over" if archive["passed_over"] else ""
+    line = f"archive   {archive['file']}, {archive['format']}{over}; each member loads as a file of its own:"
+    typer.echo(visible(line))
 
 
 def _document(verdict: _Verdict) -> dict[str, Any]:
@@ -236,12 +240,6 @@ def _rejected(reject: Reject) -> dict[str, Any]:
         "message": reject.message,
         "raw_record": reject.raw,
     }
-
-
-def _print_archive(file: Path, archive: dict[str, Any] | None) -> None:
-    if archive is not None:
-        over = f"; {archive['passed_over']:,} passed over" if archive["passed_over"] else ""
-        typer.echo(visible(f"archive   {file}, {archive['format']}{over}; each member loads as a file of its own:"))
 
 
 def _print(verdict: _Verdict) -> None:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 WALL_SECONDS = 30.0  # of one contract; longer than its CPU limit, for a loaded machine gives it little CPU time
 START_SECONDS = 120.0
 _OUT_OF_MEMORY = 86  # the child's exit code
+# How native code ends a process if it gets no memory (127: the dynamic loader), and after a defect of its own.
+_NATIVE_ENDS = (-signal.SIGSEGV, -signal.SIGABRT, -signal.SIGBUS, 127)
 _ROOT = Path(__file__).parents[2]
 _SIMPLER = "make it simpler: fewer functions, lists and patterns inside each other"
 _AGAIN = "check the load and the free memory of the machine; the contract is checked again when it is next read"
@@ -173,7 +175,8 @@ class _Child:
             return _EndedError("checking it took more than 512 MB of memory", lasting=True)
         if code == -signal.SIGKILL:  # by the kernel, perhaps, because the machine has no memory left
             return _EndedError("the process that checked it was killed")
-        return _EndedError(f"it ended the process that checked it (exit code {code})", lasting=True)
+        cause = ", probably because it takes more than 512 MB of memory" if code in _NATIVE_ENDS else ""
+        return _EndedError(f"it ended the process that checked it (exit code {code}){cause}", lasting=True)
 
 
 def _refusal(at: str, what: str, remedy: str) -> Entry:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from include.errors import Code
 from tests.oracle.csv_records import BROKEN_BYTE, line_end
-from tests.oracle.documents import NotJsonError, Raw, Text, half_pair, parse, parse_from, repeats, spelled
+from tests.oracle.documents import NotJsonError, Raw, Text, half_pair, parse, parse_from, repeats
 from tests.oracle.inner_records import inner_records
 from tests.oracle.names import letters
 from tests.oracle.records import Record, Source
@@ -62,13 +62,11 @@ def json_document(text: str, _: Contract) -> Source:
         values = _array(text) if text.lstrip(" \t\r\n").startswith("[") else _sequence(text)
     except NotJsonError as error:
         raise FileRefused(Code.TRUNCATED_FILE if error.cut else Code.UNREADABLE_FILE) from error
-    lines = [len(re.findall(r"\r\n|\n|\r", text[:start])) + 1 for start, _ in values]
-    found = [
-        Record(row, line, code=Code.BAD_ENCODING)
-        if BROKEN_BYTE.search(spelled(value))
-        else json_record(row, line, value)
-        for row, (line, (_, value)) in enumerate(zip(lines, values, strict=True), 1)
-    ]
+    found: list[Record] = []
+    for row, (start, end, value) in enumerate(values, 1):
+        line = len(re.findall(r"\r\n|\n|\r", text[:start])) + 1
+        is_broken = BROKEN_BYTE.search(text[start:end])  # also in the first of two values of a key
+        found.append(Record(row, line, code=Code.BAD_ENCODING) if is_broken else json_record(row, line, value))
     return json_source(found)
 
 
@@ -106,16 +104,16 @@ def after_blanks(text: str, at: int) -> int:
     return at
 
 
-def _array(text: str) -> list[tuple[int, Raw]]:
+def _array(text: str) -> list[tuple[int, int, Raw]]:
     at = after_blanks(text, 0) + 1
-    found: list[tuple[int, Raw]] = []
+    found: list[tuple[int, int, Raw]] = []
     if text.startswith("]", after_blanks(text, at)):
         at = after_blanks(text, at)
     else:
         while True:
             start = after_blanks(text, at)
             value, at = parse_from(text, start)
-            found.append((start, value))
+            found.append((start, at, value))
             at = after_blanks(text, at)
             if not text.startswith(",", at):
                 break
@@ -127,12 +125,12 @@ def _array(text: str) -> list[tuple[int, Raw]]:
     return found
 
 
-def _sequence(text: str) -> list[tuple[int, Raw]]:
-    found: list[tuple[int, Raw]] = []
+def _sequence(text: str) -> list[tuple[int, int, Raw]]:
+    found: list[tuple[int, int, Raw]] = []
     at = after_blanks(text, 0)
     while at < len(text):
         value, end = parse_from(text, at)
-        found.append((at, value))
+        found.append((at, end, value))
         at = after_blanks(text, end)
     return found
 

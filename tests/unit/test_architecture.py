@@ -56,8 +56,10 @@ MAY_IMPORT = {
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},
     "ml_api": {"ml_api", "include.ml"},  # of include.ml only what its image contains: see test_ml_api_packaging
-    "metabase": {"metabase", "include.stores", "include.errors", "include.settings", "include.settings_base"},
-    "deploy": {"deploy", "include.contracts", "include.errors", "include.settings", "include.stores", "local"},
+    "metabase": {"metabase", "include.command_errors", "include.stores", "include.errors", "include.settings",
+                 "include.settings_base"},
+    "deploy": {"deploy", "include.command_errors", "include.contracts", "include.errors", "include.settings",
+               "include.stores", "local"},
     "local": {"local", "include.cli", "include.command_errors", "include.contracts", "include.errors", "include.ml",
               "include.orchestration", "include.samples", "include.settings", "include.settings_base",
               "include.stores", "metabase", "ml_api"},

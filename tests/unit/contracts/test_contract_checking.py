@@ -128,7 +128,9 @@ def test_expression_that_uses_up_the_memory_is_named_and_no_later_one(
     content = document(rule=EXPLOSIVE[rule], derived=EXPLOSIVE["array_to_string"].removesuffix(" = ''"))
     entry, lasting = check_alone("x.yaml", content.encode())
     assert lasting
-    assert [problem[:2] for problem in entry["problems"]] == [[RULE, "checking it took more than 512 MB of memory"]]
+    [problem] = entry["problems"]  # native code without memory may end the process itself
+    assert problem[0] == RULE
+    assert "more than 512 MB of memory" in problem[1]
 
 
 def limit_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, megabytes: int) -> None:

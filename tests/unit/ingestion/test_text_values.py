@@ -157,6 +157,18 @@ def test_document_refuses_a_record_with_a_broken_byte_alone(stages, contract_of)
     assert outcome(stages, contract_of(ID), content)[1] == [(2, 2, None, Code.BAD_ENCODING)]
 
 
+@pytest.mark.parametrize("ends", [(b"[", b"]"), (b"", b"")], ids=["array", "objects"])
+def test_json_text_that_is_none_comes_before_a_key_twice(stages, contract_of, ends: tuple[bytes, bytes]) -> None:
+    first, last = ends
+    between = b",\n" if first else b"\n"
+    records = [
+        b'{"id":"1","\xc3\xa9":1}', b'{"id":"\xff","id":"2"}', b'{"id":"3","\xff":1,"\xff":2}', b'{"id":"4","id":"5"}'
+    ]  # fmt: skip
+    assert outcome(stages, contract_of(ID), first + between.join(records) + last) == ([None], [
+        (2, 2, None, Code.BAD_ENCODING), (3, 3, None, Code.BAD_ENCODING), (4, 4, None, Code.DUPLICATE_COLUMNS)
+    ])  # fmt: skip
+
+
 @pytest.mark.parametrize("content", [b'[{"id":"1","n":NaN}]', b'[{"id":"1"},]', b'{\n"id":"1",\n}'])
 def test_document_that_is_not_json_is_refused(stages, contract_of, content: bytes) -> None:
     assert stages.refusal(contract_of(ID, TEXT), content).code is Code.UNREADABLE_FILE

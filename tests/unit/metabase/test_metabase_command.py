@@ -34,7 +34,7 @@ def test_provision_prints_actions_and_no_secret(requests_schema: dict[str, Any])
     ("environment", "message"),
     [
         ({"METABASE_ADMIN_PASSWORD": ""}, "METABASE_ADMIN_PASSWORD is empty"),
-        ({"METABASE_WAREHOUSE_PORT": "many"}, "warehouse_port"),
+        ({"METABASE_WAREHOUSE_PORT": "many"}, "METABASE_WAREHOUSE_PORT=many: "),
     ],
     ids=["no password", "no number"],
 )

@@ -211,6 +211,9 @@ def test_reference_refuses_utf_8_under_another_encoding(encoding: str, code: Cod
                      id="ndjson"),
         pytest.param(b'[{"id": 1},\n null,\n{"id": 1.5}]',
                      [(2, 2, None, "not-an-object"), (3, 3, "id", "bad-integer")], id="json"),
+        pytest.param(b'[{"id": 1, "more": "\xc3\xa9"},\n{"n": "\xff", "n": 1},\n{"n": 1, "n": 1},\n{"n": "\\udc80"}]',
+                     [(2, 2, None, "bad-encoding"), (3, 3, None, "duplicate-columns"), (4, 4, None, "bad-row-json")],
+                     id="json-first-of-two-values-is-no-text"),
     ],
 )  # fmt: skip
 def test_reference_names_row_line_column_and_code(body: bytes, expected: list[tuple]) -> None:
