@@ -6,6 +6,7 @@ What belongs here: the formats that the case generator writes. What does not: da
 from __future__ import annotations
 
 import io
+import lzma
 from typing import Any
 
 import fastavro
@@ -50,9 +51,16 @@ def avro_records(content: bytes) -> list[dict[str, Any]]:
     Raises:
         EOFError: it is cut off.
     """
+    stream = io.BytesIO(content)
     try:
-        return list(fastavro.reader(io.BytesIO(content)))  # type: ignore[arg-type]
+        reader = fastavro.reader(stream)  # type: ignore[arg-type]
     except ValueError as error:
         if isinstance(error.__context__, EOFError):  # inside the header
             raise error.__context__ from None
+        raise
+    try:
+        return list(reader)
+    except (ValueError, IndexError, lzma.LZMAError) as error:
+        if not content.endswith(reader._header["sync"]):  # each block ends with it
+            raise EOFError from error
         raise

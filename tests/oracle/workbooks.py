@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from include.errors import Code
-from tests.oracle.documents import Number
+from tests.oracle.documents import Number, Text
 from tests.oracle.records import Record, Source
 from tests.oracle.verdict import FileRefused
 
@@ -97,5 +97,6 @@ def _text(cell: ET.Element) -> str:
     if value is None:
         return "".join(cell.itertext())
     if cell.attrib.get("s") == _DATE_STYLE:
-        return (_DAY_0 + timedelta(days=int(value))).isoformat()
+        # It is a text in a JSON column, too.
+        return Text((_DAY_0 + timedelta(days=int(value))).isoformat())
     return Number(format(Decimal(value).normalize(), "f"))

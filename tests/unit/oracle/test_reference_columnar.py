@@ -4,6 +4,7 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import fastavro
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -50,3 +51,19 @@ def test_reference_refuses_dictionaries_inside_of_nested_columns_of_arrow() -> N
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
     assert judge(THINGS, sink.getvalue()).code is Code.UNREADABLE_FILE
+
+
+@pytest.mark.parametrize("codec", ["null", "deflate", "xz"])
+def test_reference_knows_an_avro_file_that_is_cut(codec: str) -> None:
+    empty, whole = avro(codec, 0), avro(codec, 50)
+    assert judge(THINGS, empty).code is Code.NO_ROWS
+    for cut in range(len(empty) + 1, len(whole)):
+        assert judge(THINGS, whole[:cut]).code is Code.TRUNCATED_FILE, cut
+
+
+def avro(codec: str, rows: int) -> bytes:
+    """A file of one block; without rows it is a header."""
+    sink = io.BytesIO()
+    schema = {"type": "record", "name": "row", "fields": [{"name": "id", "type": "int"}]}
+    fastavro.writer(sink, schema, [{"id": at} for at in range(rows)], codec=codec)
+    return sink.getvalue()
