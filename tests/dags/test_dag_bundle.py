@@ -418,6 +418,6 @@ def test_contract_that_exhausts_its_check_does_not_break_others(look: Look, cont
     bundle = look(INGEST_CONTRACTS_DIR=str(contracts), INGEST_CONTRACTS_CACHE_DIR=str(tmp_path / "cache"))
     (path,) = bundle["errors"]
     assert "sales.yaml has 1 problem" in bundle["errors"][path]
-    # Which limit it exceeds first, CPU time or the clock's, depends on the load of the machine.
-    assert "CPU time" in bundle["errors"][path] or "took too long" in bundle["errors"][path]
+    # Which limit it exceeds first depends on the speed and the load of the machine.
+    assert any(limit in bundle["errors"][path] for limit in ("CPU time", "of memory", "took too long"))
     assert set(bundle["dags"]) == {"ingest_transactions", *CONSUME, *UPKEEP, *SIBLINGS}

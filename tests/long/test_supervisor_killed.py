@@ -8,6 +8,7 @@ import signal
 import socket
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def test_down_after_the_supervisor_was_killed_leaves_nothing_and_up_works_again(
     assert len(every) > 15, "the scheduler's workers and PostgreSQL's are among them"
     supervisor.send_signal(signal.SIGKILL)
     for process in every:  # a task may have started meanwhile
-        if processes.is_alive(process):
+        with suppress(psutil.NoSuchProcess):
             every.extend(process.children(recursive=True))
 
     whole.down()

@@ -53,7 +53,7 @@ def avro_records(content: bytes) -> list[dict[str, Any]]:
     """
     stream = io.BytesIO(content)
     try:
-        reader = fastavro.reader(stream)  # type: ignore[arg-type]
+        reader: Any = fastavro.reader(stream)
     except ValueError as error:
         if isinstance(error.__context__, EOFError):  # inside the header
             raise error.__context__ from None

@@ -94,7 +94,8 @@ def test_expression_of_exponential_cost_is_refused_alone(tmp_path: Path, express
 @pytest.mark.usefixtures("folder")
 def test_derived_column_that_exhausts_the_child_is_named(tmp_path: Path) -> None:
     path = write(tmp_path, "x", document(derived=EXPLOSIVE["array_to_string"].removesuffix(" = ''")))
-    with pytest.raises(ContractError, match="more than 5 seconds of CPU time") as caught:
+    # Which limit it exceeds first depends on the speed of the machine.
+    with pytest.raises(ContractError, match=r"more than (5 seconds of CPU time|512 MB of memory)") as caught:
         read_contract(path)
     assert [problem.path for problem in caught.value.problems] == [DERIVED]
 
