@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 from include.contracts.model import Deletes, OnDuplicate, UnknownColumns, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-
     from include.contracts.model import Column, Contract, ErrorBudget
 
 _UNKNOWN = {
@@ -48,7 +46,7 @@ def _overview(contract: Contract) -> str:
         "Key": ", ".join(f"`{name}`" for name in contract.key),
         **_which_row(contract),
         **({"Deletes": _deletes(contract)} if contract.deletes else {}),
-        "Files": listed([f"incoming/{contract.dataset}/*", *(f"incoming/{p}" for p in contract.file_patterns)]),
+        "Files": _listed([f"incoming/{contract.dataset}/*", *(f"incoming/{p}" for p in contract.file_patterns)]),
         "Unknown columns": _UNKNOWN[contract.unknown_columns],
         "Error budget": _budget(contract.budget),
     }
@@ -61,7 +59,7 @@ def _overview(contract: Contract) -> str:
         properties["Rows of a file"] = f"at least {share} of the median of the last ten files"
     if contract.freshness_hours is not None:
         properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
-    return properties_table(properties)
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in properties.items())])
 
 
 def _which_row(contract: Contract) -> dict[str, str]:
@@ -93,7 +91,7 @@ def _columns(contract: Contract) -> str:
     head = ["| Column | Type | Required | Rules | Description |", "|---|---|---|---|---|"]
     rows = [
         f"| `{column.name}` | {column.postgres_type} | {'yes' if column.required else ''} "
-        f"| {cell('; '.join(_rules(column)))} | {cell(column.description)} |"
+        f"| {_cell('; '.join(_rules(column)))} | {_cell(column.description)} |"
         for column in contract.columns
     ]
     return "\n".join(head + rows)
@@ -121,7 +119,7 @@ def _rules(column: Column) -> list[str]:
     if column.allowed:
         found.append(f"one of {', '.join(column.allowed)}")
     if column.formats:
-        found.append(f"also as {listed(list(column.formats))}")
+        found.append(f"also as {_listed(list(column.formats))}")
     if column.cleaning:
         found.append(f"cleaned: {', '.join(column.cleaning)}")
     if column.type.has_zone:
@@ -135,20 +133,13 @@ def _expectations(contract: Contract) -> str:
     for expectation in contract.expectations:
         arguments = ", ".join(f"{name}={value}" for name, value in expectation.kwargs)
         check = f"`{expectation.type}({arguments})`"
-        rows.append(f"| {expectation.severity} | {cell(check)} | {cell(expectation.description)} |")
+        rows.append(f"| {expectation.severity} | {_cell(check)} | {_cell(expectation.description)} |")
     return "\n".join(head + rows)
 
 
-def properties_table(properties: Mapping[str, str]) -> str:
-    """A table with a line for each property."""
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {cell(text)} |" for name, text in properties.items())])
-
-
-def listed(items: Iterable[str]) -> str:
-    """The items as code, separated by commas."""
+def _listed(items: list[str]) -> str:
     return ", ".join(f"`{item}`" for item in items)
 
 
-def cell(text: str) -> str:
-    """The text as the cell of a table: on one line, with bars that do not end it."""
+def _cell(text: str) -> str:
     return " ".join(text.replace("|", "\\|").split())

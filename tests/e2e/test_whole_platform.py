@@ -51,7 +51,6 @@ def test_every_service_is_healthy(whole: Platform) -> None:
             "kafka",
             "ml-api",
             "github-replay",
-            "stand-ins",
             "mlflow",
             "airflow-api-server",
             "airflow-scheduler",

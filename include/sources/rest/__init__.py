@@ -1,1 +1,0 @@
-"""Reads REST APIs as their definitions say: pages of answers become records, one JSON object on a line each."""

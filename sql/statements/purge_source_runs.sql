@@ -1,1 +1,0 @@
-SELECT ops.purge_source_runs(%(keep)s, %(most)s);
