@@ -18,7 +18,7 @@ from deploy.start import computed_variables
 from local.credentials import Credentials
 from local.services import airflow as embedded_airflow
 from local.setting_pages import MODELS, settings_of
-from local.settings import OF_PIPELINES, PIPELINES_FILE, PlatformSettings
+from local.settings import OF_PIPELINES, PIPELINES_FILE, PlatformSettings, source_connections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -142,10 +142,11 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
         return [f"there is no {WORKER}"]
     environment = file.environment(WORKER)
     placeholders = Credentials(**{field.name: "x" for field in fields(Credentials)})
-    scaled = PlatformSettings(_env_file=None, airflow_executor="celery")
+    # Containers have no stand-ins for the sources, and their connections are the user's.
+    scaled = PlatformSettings(_env_file=None, airflow_executor="celery", stand_ins=False)
     embedded = set(embedded_airflow.environment(scaled, placeholders))
     pipelines = pipeline_settings()
-    given = environment.keys() | computed_variables().keys()
+    given = environment.keys() | computed_variables().keys() | source_connections().keys()
     problems = [f"{WORKER} lacks {name}, which the embedded Airflow has" for name in sorted(embedded - given)]
     of_airflow = {name for name in environment if name.startswith(("AIRFLOW__", "AIRFLOW_CONN_"))}
     extra = of_airflow - embedded - ONLY_IN_CONTAINERS

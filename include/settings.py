@@ -20,6 +20,7 @@ from include.settings_base import Settings, constant
 
 _REPOSITORY = Path(__file__).resolve().parents[1]
 CONTRACTS_DIR = _REPOSITORY / "contracts"
+SOURCES_DIR = _REPOSITORY / "sources"
 DBT_PROJECT = _REPOSITORY / "dbt"
 
 
@@ -186,6 +187,18 @@ class GithubSettings(Settings):
     def endpoint_names(self) -> tuple[str, ...]:
         """The endpoints, each once, in their order."""
         return _listed(self.endpoints)
+
+
+class SourceSettings(Settings):
+    """What is collected from APIs by definition. Each name is read from SOURCES_<NAME>.
+
+    Addresses and logins are not here: each source has its connection `source_<name>`.
+    """
+
+    model_config = SettingsConfigDict(title="Sources", env_prefix="SOURCES_", env_ignore_empty=True)
+
+    dir: Path = Field(SOURCES_DIR, description="one YAML per source; relative to the checkout; it may be missing")
+    stand_in: bool = Field(default=False, description="whether a stand-in may answer instead of the real API")
 
 
 class TrainingSettings(Settings):
@@ -356,6 +369,7 @@ class RetentionSettings(Settings):
     )
     file_events_days: float = Field(365.0, ge=0, description="ops.file_event: the history of a settled file")
     alerts_days: float = Field(90.0, ge=0, description="ops.alert: causes that an alert was sent for")
+    source_runs_days: float = Field(365.0, ge=0, description="ops.source_run: what each run of a source read")
     processed_days: float = Field(0.0, ge=0, description="objects in processed/")
     failed_days: float = Field(0.0, ge=0, description="objects in failed/; what is deleted cannot be reprocessed")
     old_versions_days: float = Field(7.0, ge=0, description="versions of landing objects that were replaced or deleted")
@@ -375,6 +389,7 @@ store_settings = lru_cache(maxsize=1)(StoreSettings)
 ml_service_settings = lru_cache(maxsize=1)(MlServiceSettings)
 stream_settings = lru_cache(maxsize=1)(StreamSettings)
 github_settings = lru_cache(maxsize=1)(GithubSettings)
+source_settings = lru_cache(maxsize=1)(SourceSettings)
 training_settings = lru_cache(maxsize=1)(TrainingSettings)
 quality_settings = lru_cache(maxsize=1)(QualitySettings)
 alert_settings = lru_cache(maxsize=1)(AlertSettings)

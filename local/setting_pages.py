@@ -20,6 +20,7 @@ from include.settings import (
     MlServiceSettings,
     QualitySettings,
     RetentionSettings,
+    SourceSettings,
     StoreSettings,
     StreamSettings,
     TrainingSettings,
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
 PIPELINE_MODELS: tuple[type[BaseSettings], ...] = (
-    IngestSettings, StreamSettings, MlServiceSettings, GithubSettings, TrainingSettings, QualitySettings,
-    RetentionSettings, AlertSettings, AlertMailSettings,
+    IngestSettings, StreamSettings, MlServiceSettings, GithubSettings, SourceSettings, TrainingSettings,
+    QualitySettings, RetentionSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *PIPELINE_MODELS, StoreSettings)
 # Defaults that depend on the machine, as they are documented.
@@ -44,6 +45,7 @@ _DOCUMENTED = {
     "INGEST_CONTRACTS_DIR": "contracts",
     "INGEST_CONTRACTS_CACHE_DIR": ".local/contracts-cache",
     "INGEST_SPOOL_DIR": ".local/spool",
+    "SOURCES_DIR": "sources",
 }
 
 

@@ -37,15 +37,17 @@ _MAX_SOCKET_PATH = 90
 _UNUSABLE_IN_PATHS = frozenset("%;#\n")
 
 PORTS = (
-    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "github_replay_port", "redis_port",
-    "airflow_port",
+    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "github_replay_port", "stand_ins_port",
+    "redis_port", "airflow_port",
 )  # fmt: skip
 
 # One for each part of the S3 server over HTTP, one more for each over gRPC: `local.services.seaweedfs`.
 INTERNAL_S3_PORTS = 7
 
 # Settings that determine the services. The values of the start are kept as long as the services run.
-SHAPE = ("airflow_executor", "celery_workers", "kafka_storage", "s3_extra_buckets", "s3_internal_ports")
+SHAPE = (
+    "airflow_executor", "celery_workers", "kafka_storage", "s3_extra_buckets", "s3_internal_ports", "stand_ins",
+)  # fmt: skip
 
 # Below the ephemeral ports of Linux.
 _PORTS_OF_ROWS = range(20000, 32000, 10)
@@ -57,6 +59,7 @@ OF_PIPELINES = (
     "STREAM_",
     "SCHEMA_REGISTRY_URL",
     "GITHUB_",
+    "SOURCES_",
     "TRAINING_",
     "QUALITY_",
     "RETENTION_",
@@ -113,6 +116,11 @@ class PlatformSettings(BaseSettings):
     source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real API")
     source_github_token: SecretStr = Field(
         SecretStr(""), description="token of the real API: 5,000 requests per hour instead of 60"
+    )
+    stand_ins_port: int = Field(8201, ge=1, le=65535, description="port of the stand-ins for the other sources' APIs")
+    stand_ins: bool = Field(
+        default=True,
+        description="whether stand-ins answer to sources without a connection (as AIRFLOW_CONN_SOURCE_WEATHER)",
     )
     airflow_parallelism: int = Field(8, ge=1, description="tasks at the same time")
     airflow_executor: Literal["local", "celery"] = Field(
@@ -319,6 +327,12 @@ def pipeline_variables() -> dict[str, str]:
     if names_old_contracts():
         del variables["INGEST_CONTRACTS_DIR"]
     return {name: str(REPOSITORY / value) if name.endswith("_DIR") else value for name, value in variables.items()}
+
+
+def source_connections() -> dict[str, str]:
+    """Return the connections of sources that the environment or `.env` has: AIRFLOW_CONN_SOURCE_<NAME>."""
+    named = _named_variables().items()
+    return {name: value for name, value in named if name.startswith("AIRFLOW_CONN_SOURCE_") and value}
 
 
 def names_old_contracts() -> bool:

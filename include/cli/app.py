@@ -14,7 +14,7 @@ from include.cli.lazy_group import Command, lazy_group
 from include.cli.platform_access import has_platform
 from include.command_errors import no_traceback
 
-_FILES, _CONTRACTS, _STREAMS = "Files", "Contracts and datasets", "Streams"
+_FILES, _CONTRACTS, _SOURCES, _STREAMS = "Files", "Contracts and datasets", "Sources", "Streams"
 _COMMANDS = (
     Command(_FILES, "files", "include.cli.files:app.files", "the newest files and what became of them"),
     Command(_FILES, "show", "include.cli.files:app.show", "everything the ledger holds of a file"),
@@ -38,6 +38,8 @@ _COMMANDS = (
     ),
     Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
     Command(_CONTRACTS, "remove", "include.cli.remove:app", "remove a dataset: table, ledger entries, files"),
+    Command(_SOURCES, "sources", "include.cli.sources:app.sources", "every source: dataset, schedule, last run"),
+    Command(_SOURCES, "source", "include.cli.sources:source", "check definitions of sources", reads_settings=True),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
     Command(
         _STREAMS,

@@ -22,7 +22,7 @@ WRONG_USAGE = 2
 REFUSED = 4  # a load would be refused
 _PIPE_WIDTH = 100_000  # no line is broken where the output goes into a file or a program
 _LONGEST_CELL = 24
-_COUNTS = {"read", "loaded", "rejected", "files", "rows", "failed", "waiting", "incoming"}
+_COUNTS = {"read", "loaded", "rejected", "written", "files", "rows", "failed", "waiting", "incoming"}
 
 
 def output_console() -> Console:

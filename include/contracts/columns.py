@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.column_names import SYSTEM_COLUMNS, is_column_name
-from include.contracts.date_formats import format_problem
+from include.contracts.date_formats import EPOCHS, format_problem, is_format
 from include.contracts.enrichments import read_enrichment
 from include.contracts.logical_types import ResolvedType, bound_text, parse_bound, resolve
 from include.contracts.model import Cleaning, Column
@@ -234,8 +234,9 @@ def _formats(column: Column, value: object, path: str, findings: Findings) -> tu
     if not column.type.is_temporal:
         findings.add(path, f"a {column.type} column has no formats", "remove it; only dates and times have formats")
         return ()
-    if forms is None or not all("%" in form for form in forms):
-        findings.add(path, "not a list of strptime formats", 'write for instance ["%d.%m.%Y"]')
+    if forms is None or not all(map(is_format, forms)):
+        remedy = f'write for instance ["%d.%m.%Y"]; numbers since 1970 are {" and ".join(EPOCHS)}'
+        findings.add(path, "not a list of strptime formats", remedy)
         return ()
     for index, form in enumerate(forms):
         if problem := format_problem(form, column.type):

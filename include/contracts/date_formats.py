@@ -1,6 +1,7 @@
-"""The strptime formats that a contract may add for dates and times, and which text fits one.
+"""The formats that a contract may add for dates and times, and which text fits one.
 
-What belongs here: the allowed specifiers, and how many digits each takes. What does not: reading a value (`type_sql`).
+What belongs here: the allowed specifiers of strptime, and how many digits each takes; times as numbers since 1970. What
+does not: reading a value (`type_sql`).
 
 strptime alone accepts too much: 26 for the year of %Y, day 366 of any year, an hour of %I without %p; and a format
 without a day gives the first of the month.
@@ -9,6 +10,7 @@ without a day gives the first of the month.
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,8 +43,35 @@ _DAY = (("Yy", "year (%Y)"), ("mbB", "month (%m)"), ("d", "day (%d)"))
 _ONCE = ("Yy", "mbB", "d", "HI", "M", "S", "f", "p", "z", "aA")
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """A time as a number since 1970-01-01T00:00:00Z.
+
+    Attributes:
+        pattern: a regular expression (RE2) for the texts of whole microseconds.
+        decimals: that a number of the unit has if it is written to the microsecond.
+    """
+
+    pattern: str
+    decimals: int
+
+
+# As for whole numbers, there may be a point with zeros: software without a nullable integer type writes 1 as 1.0.
+EPOCHS = {
+    "epoch-seconds": Epoch("-?[0-9]+([.][0-9]{0,6}0*)?", 6),
+    "epoch-milliseconds": Epoch("-?[0-9]+([.]0*)?", 3),
+}
+
+
+def is_format(text: str) -> bool:
+    """Whether a text is written as a format: with a specifier of strptime, or as a unit since 1970."""
+    return "%" in text or text in EPOCHS
+
+
 def format_problem(form: str, kind: ColumnType) -> str | None:
     """Why a format cannot be used for a column of this type; None if it can."""
+    if form in EPOCHS:
+        return None if kind.has_time else "a number since 1970 has a time of day, which only a timestamp column keeps"
     fields = [match[1] for match in _TOKEN.finditer(form) if match[2] is None and match[1] != "%"]
     for field in fields:
         if field is None or field not in _FIELDS:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from include.contracts.model import Deletes, OnDuplicate, UnknownColumns, percent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from include.contracts.model import Column, Contract, ErrorBudget
 
 _UNKNOWN = {
@@ -46,7 +48,7 @@ def _overview(contract: Contract) -> str:
         "Key": ", ".join(f"`{name}`" for name in contract.key),
         **_which_row(contract),
         **({"Deletes": _deletes(contract)} if contract.deletes else {}),
-        "Files": _listed([f"incoming/{contract.dataset}/*", *(f"incoming/{p}" for p in contract.file_patterns)]),
+        "Files": listed([f"incoming/{contract.dataset}/*", *(f"incoming/{p}" for p in contract.file_patterns)]),
         "Unknown columns": _UNKNOWN[contract.unknown_columns],
         "Error budget": _budget(contract.budget),
     }
@@ -59,7 +61,7 @@ def _overview(contract: Contract) -> str:
         properties["Rows of a file"] = f"at least {share} of the median of the last ten files"
     if contract.freshness_hours is not None:
         properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
-    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in properties.items())])
+    return properties_table(properties)
 
 
 def _which_row(contract: Contract) -> dict[str, str]:
@@ -91,7 +93,7 @@ def _columns(contract: Contract) -> str:
     head = ["| Column | Type | Required | Rules | Description |", "|---|---|---|---|---|"]
     rows = [
         f"| `{column.name}` | {column.postgres_type} | {'yes' if column.required else ''} "
-        f"| {_cell('; '.join(_rules(column)))} | {_cell(column.description)} |"
+        f"| {cell('; '.join(_rules(column)))} | {cell(column.description)} |"
         for column in contract.columns
     ]
     return "\n".join(head + rows)
@@ -119,7 +121,7 @@ def _rules(column: Column) -> list[str]:
     if column.allowed:
         found.append(f"one of {', '.join(column.allowed)}")
     if column.formats:
-        found.append(f"also as {_listed(list(column.formats))}")
+        found.append(f"also as {listed(list(column.formats))}")
     if column.cleaning:
         found.append(f"cleaned: {', '.join(column.cleaning)}")
     if column.type.has_zone:
@@ -133,13 +135,20 @@ def _expectations(contract: Contract) -> str:
     for expectation in contract.expectations:
         arguments = ", ".join(f"{name}={value}" for name, value in expectation.kwargs)
         check = f"`{expectation.type}({arguments})`"
-        rows.append(f"| {expectation.severity} | {_cell(check)} | {_cell(expectation.description)} |")
+        rows.append(f"| {expectation.severity} | {cell(check)} | {cell(expectation.description)} |")
     return "\n".join(head + rows)
 
 
-def _listed(items: list[str]) -> str:
+def properties_table(properties: Mapping[str, str]) -> str:
+    """A table with a line for each property."""
+    return "\n".join(["| | |", "|---|---|", *(f"| {name} | {cell(text)} |" for name, text in properties.items())])
+
+
+def listed(items: Iterable[str]) -> str:
+    """The items as code, separated by commas."""
     return ", ".join(f"`{item}`" for item in items)
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """The text as the cell of a table: on one line, with bars that do not end it."""
     return " ".join(text.replace("|", "\\|").split())

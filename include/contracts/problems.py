@@ -1,4 +1,4 @@
-"""Problems of a contract: what is wrong, where, and the remedy.
+"""Problems of a contract or another YAML file of a user: what is wrong, where, and the remedy.
 
 What belongs here: the record of one problem, the list that collects problems, the error with all problems, and the
 parts of a broken contract that could be read.
@@ -7,6 +7,7 @@ What does not: the rules that find problems.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import Code, PermanentError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 
 @dataclass(frozen=True)
@@ -62,34 +63,27 @@ class Remains:
         return cls(None if found.file_patterns is None else tuple(found.file_patterns), found.dataset, found.is_draft)
 
 
-class ContractError(PermanentError):
-    """A contract file cannot be used. It has every problem of the file, so that all can be fixed at once."""
+class UnusableFileError(Exception):
+    """Nothing of a file can be read. The reader of its kind turns it into a FileProblemsError."""
 
-    stage = "contract"
+    def __init__(self, problem: Problem) -> None:
+        self.problem = problem
+        super().__init__(problem)
 
-    @classmethod
-    def of(cls, file: Path, problems: Iterable[Problem], remains: Remains | None = None) -> ContractError:
-        """Build the error for `file`; `remains` is what could be read of it."""
-        found = tuple(problems)
-        count = "1 problem" if len(found) == 1 else f"{len(found)} problems"
-        return cls(Code.CONTRACT_INVALID, f"{file.name} has {count}", file=file, problems=found, remains=remains)
+
+class FileProblemsError(PermanentError):
+    """A file of a user cannot be used. It has every problem of the file, so that all can be fixed at once."""
 
     @property
     def file(self) -> Path:
-        """The contract file."""
+        """The file."""
         file = self.details.get("file")
         return file if isinstance(file, Path) else Path()
 
     @property
-    def dataset(self) -> str:
-        """The dataset that waits for the contract: the file's name, with bytes that are not UTF-8 as escapes."""
+    def stem(self) -> str:
+        """The file's name without its suffix, with bytes that are not UTF-8 as escapes."""
         return self.file.stem.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-
-    @property
-    def remains(self) -> Remains:
-        """What could be read of the contract."""
-        remains = self.details.get("remains")
-        return remains if isinstance(remains, Remains) else Remains()
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -102,9 +96,37 @@ class ContractError(PermanentError):
         return "\n".join(lines + [f"  - {problem}" for problem in self.problems])
 
 
+class ContractError(FileProblemsError):
+    """A contract file cannot be used."""
+
+    stage = "contract"
+
+    @classmethod
+    def of(cls, file: Path, problems: Iterable[Problem], remains: Remains | None = None) -> ContractError:
+        """Build the error for `file`; `remains` is what could be read of it."""
+        found = tuple(problems)
+        return cls(Code.CONTRACT_INVALID, summary(file, found), file=file, problems=found, remains=remains)
+
+    @property
+    def dataset(self) -> str:
+        """The dataset that waits for the contract: the file's name."""
+        return self.stem
+
+    @property
+    def remains(self) -> Remains:
+        """What could be read of the contract."""
+        remains = self.details.get("remains")
+        return remains if isinstance(remains, Remains) else Remains()
+
+
+def summary(file: Path, problems: Sequence[Problem]) -> str:
+    """The message of the error for a file: its name, and how many problems it has."""
+    return f"{file.name} has {'1 problem' if len(problems) == 1 else f'{len(problems)} problems'}"
+
+
 @dataclass
 class Findings:
-    """Collects problems while a contract is read."""
+    """Collects problems while a file is read."""
 
     problems: list[Problem] = field(default_factory=list)
 
@@ -130,3 +152,9 @@ def nearest(word: object, known: Iterable[str]) -> str:
     if close:
         return f"write '{by_folded[close[0]]}', or remove it"
     return f"use one of {', '.join(names)}" if len(names) <= 16 else "remove it; the standard has no such key here"
+
+
+def shown(value: object) -> str:
+    """A value of a file as JSON writes it, cut after 80 characters."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 80 else text[:77] + "..."

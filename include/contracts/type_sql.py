@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from include.contracts.date_formats import format_pattern, has_time
+from include.contracts.date_formats import EPOCHS, format_pattern, has_time
 from include.contracts.type_values import FALSE_WORDS, TRUE_WORDS
 from include.errors import Code
 
@@ -212,10 +212,23 @@ def _moment(column: Column, given: str, shape: str, cast: str) -> str:
 def _format_branch(column: Column, given: str, form: str) -> str:
     from include.contracts.expressions import literal  # imports DuckDB
 
+    if form in EPOCHS:
+        return _epoch_branch(column, given, form)
     read = f"try_strptime({given}, {literal(form)})"
     fits = f"regexp_full_match({given}, {literal(format_pattern(form))}) AND {read} IS NOT NULL"
     if not column.type.has_time and has_time(form):
         fits += f" AND {read} = date_trunc('day', {read})"  # a time of day is not dropped
+    return f"WHEN {fits} THEN {read}::{column.duckdb_type}"
+
+
+def _epoch_branch(column: Column, given: str, form: str) -> str:
+    """The branch for a number since 1970. A number beyond the known years may be one of the next format."""
+    epoch = EPOCHS[form]
+    # 18 digits, of which those before the point hold every known year: nothing is beyond 64 bits, which are fast.
+    number, scale = f"TRY_CAST({given} AS DECIMAL(18,{epoch.decimals}))", 10**epoch.decimals
+    part = f"(({number} - trunc({number})) * {scale})::BIGINT"
+    read = f"make_timestamp(trunc({number})::BIGINT * {scale} + {part})"
+    fits = f"regexp_full_match({given}, '{epoch.pattern}') AND {is_known_moment(read)}"
     return f"WHEN {fits} THEN {read}::{column.duckdb_type}"
 
 

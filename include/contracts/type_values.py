@@ -7,9 +7,12 @@ DuckDB (`type_sql`).
 from __future__ import annotations
 
 import json
-from datetime import date, datetime, time
+import re
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
+
+from include.contracts.date_formats import EPOCHS
 
 if TYPE_CHECKING:
     from include.contracts.model import Column
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
 TRUE_WORDS = ("true", "t", "yes", "y", "1")
 FALSE_WORDS = ("false", "f", "no", "n", "0")
 _BIGINT = (-(2**63), 2**63 - 1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 # Bounds in a contract. A ValueError gives the correct form.
@@ -125,10 +129,20 @@ def _parsed(column: Column, value: Any) -> datetime:
     text = str(value).strip()
     for form in column.formats:
         try:
-            return datetime.strptime(text, form)  # noqa: DTZ007 (the format decides whether there is a zone)
-        except ValueError:
+            return _by_format(column, text, form)
+        except (ValueError, OverflowError):
             continue
     return datetime.fromisoformat(text)
+
+
+def _by_format(column: Column, text: str, form: str) -> datetime:
+    epoch = EPOCHS.get(form)
+    if epoch is None:
+        return datetime.strptime(text, form)  # noqa: DTZ007 (the format decides whether there is a zone)
+    if not re.fullmatch(epoch.pattern, text):
+        raise ValueError(text)
+    found = _EPOCH + timedelta(microseconds=int(Decimal(text).scaleb(epoch.decimals)))
+    return found if column.type.has_zone else found.replace(tzinfo=None)
 
 
 def uuid(_: Column, value: Any) -> str:

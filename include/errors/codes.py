@@ -99,6 +99,7 @@ class Code(StrEnum):
     REPLACED_BEFORE_CLAIM = "replaced-before-claim"
     # the work itself
     CONTRACT_INVALID = "contract-invalid"
+    SOURCE_INVALID = "source-invalid"
     WORKER_DIED = "worker-died"
     TARGET_LOCKED = "target-locked"
     WAITING_FOR_LOADER = "waiting-for-loader"

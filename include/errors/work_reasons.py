@@ -19,6 +19,13 @@ WORK = {
         "Correct it; Airflow's import error has the place and remedy.",
         retried=_NOT_A_FAILURE,
     ),
+    Code.SOURCE_INVALID: Reason(
+        Kind.WORK,
+        "Source definition invalid",
+        "The definition of a source cannot be used: its DAG is missing.",
+        "Correct it; Airflow's import error and `filegate source check` have the place and remedy.",
+        retried=_NOT_A_FAILURE,
+    ),
     Code.WORKER_DIED: Reason(
         Kind.WORK,
         "Worker died",
@@ -26,6 +33,7 @@ WORK = {
         "Read the task's log: memory, disk, a crash?",
         "The worker died {attempts} times with this file, last in stage {stage}. Look into the task's log: memory, "
         "disk, or a crash in a library. Then reprocess the file.",
+        {"source": Variant("The process ended before its run did. The next run reads the same again.")},
         retried="`INGEST_MAX_ATTEMPTS` times",
     ),
     # An event of ops.file_event.
@@ -55,6 +63,7 @@ WORK = {
                 "A worker has begun file {file_id} of {dataset} and not finished it. Nothing was removed; try again "
                 "when the file has an outcome. A file of a dead worker gets one at the next sweep without its contract."
             ),
+            "element": Variant("Another run reads {element} of the source {source}; try again when it has ended."),
         },
     ),
     Code.WAREHOUSE_UNAVAILABLE: _again(

@@ -10,6 +10,7 @@ import codecs
 import errno
 import hashlib
 import os
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -139,19 +140,14 @@ def spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
     digest, size = hashlib.sha256(), 0
     found = {b"\0": False, b'"': False, b"0x": False, b"0X": False}
     tail = b""
-    try:
-        with path.open("wb") as target:
-            for chunk in chunks:
-                digest.update(chunk)
-                size += len(chunk)
-                target.write(chunk)
-                for needle, seen in found.items():
-                    found[needle] = seen or needle in chunk or (len(needle) > 1 and needle in tail + chunk[:1])
-                tail = (tail + chunk)[-1:]
-    except OSError as error:
-        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
-            raise
-        raise RetryableError(Code.DISK_FULL, message(Code.DISK_FULL, "spool"), folder=str(path.parent)) from error
+    with disk_errors(path.parent), path.open("wb") as target:
+        for chunk in chunks:
+            digest.update(chunk)
+            size += len(chunk)
+            target.write(chunk)
+            for needle, seen in found.items():
+                found[needle] = seen or needle in chunk or (len(needle) > 1 and needle in tail + chunk[:1])
+            tail = (tail + chunk)[-1:]
     return SpooledFile(
         path=path,
         sha256=digest.hexdigest(),
@@ -160,3 +156,14 @@ def spool(chunks: Iterable[bytes], path: Path) -> SpooledFile:
         has_quote=found[b'"'],
         has_hex=found[b"0x"] or found[b"0X"],
     )
+
+
+@contextmanager
+def disk_errors(folder: Path) -> Iterator[None]:
+    """Translate the error of a full disk under the spool folder into a retryable one."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise RetryableError(Code.DISK_FULL, message(Code.DISK_FULL, "spool"), folder=str(folder)) from error

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from airflow.sdk import get_current_context
 from airflow.sdk.exceptions import AirflowFailException, AirflowSkipException
 
-from include.errors import PermanentError, RetryableError
+from include.errors import Code, PermanentError, RetryableError
 from include.settings import ingest_settings
 
 if TYPE_CHECKING:
@@ -74,3 +74,17 @@ def skip_on_outage() -> Iterator[None]:
         if ti.try_number <= ti.max_tries:
             raise
         raise AirflowSkipException(f"The files or messages wait, and a later run tries again. {error}") from error
+
+
+@contextmanager
+def no_retry_within_the_limit() -> Iterator[None]:
+    """Skip the task when a source's rate limit is used up: a retry within seconds would be refused.
+
+    The next run continues.
+    """
+    try:
+        yield
+    except RetryableError as error:
+        if error.code is not Code.RATE_LIMITED:
+            raise
+        raise AirflowSkipException(error.message) from error

@@ -11,11 +11,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Connection, get_current_context, task
-from airflow.sdk.exceptions import AirflowSkipException
 from pydantic import SecretStr
 
-from include.errors import Code, RetryableError, in_stage
-from include.orchestration.defaults import no_retry_of_permanent_errors
+from include.errors import in_stage
+from include.orchestration.defaults import no_retry_of_permanent_errors, no_retry_within_the_limit
+from include.orchestration.stores import api_url
 from include.settings import github_settings, ingest_settings
 
 if TYPE_CHECKING:
@@ -62,17 +62,6 @@ def collect_repository(repository: str) -> dict[str, dict[str, Any]]:
 
 
 @contextmanager
-def no_retry_within_the_limit() -> Iterator[None]:
-    """Skip the task when the rate limit is used up: a retry within seconds would be refused, the next run continues."""
-    try:
-        yield
-    except RetryableError as error:
-        if error.code is not Code.RATE_LIMITED:
-            raise
-        raise AirflowSkipException(error.message) from error
-
-
-@contextmanager
 def connected_collector() -> Iterator[Collector]:
     """Yield a collector that is connected to the API, the buckets and the warehouse."""
     from include.orchestration.stores import connected_stores
@@ -92,8 +81,4 @@ def github_address(connection_id: str = SOURCE_GITHUB) -> Address:
     from include.stores.http import Address
 
     connection = Connection.get(connection_id)
-    host = (connection.host or "").strip()
-    if host and "://" not in host:
-        host = f"{connection.schema or 'https'}://{host}"
-    url = f"{host}:{connection.port}" if host and connection.port else host
-    return Address(url, SecretStr(connection.password or ""))
+    return Address(api_url(connection), SecretStr(connection.password or ""))

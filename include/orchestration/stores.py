@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit, urlunsplit
 
 from airflow.sdk import Connection
 from pydantic import SecretStr
@@ -87,6 +88,15 @@ def warehouse_ingest_config() -> WarehouseConfig:
 def warehouse_transform_config() -> WarehouseConfig:
     """Return the configuration of the warehouse for the role `transform`, which writes staging and analytics."""
     return _warehouse(WAREHOUSE_TRANSFORM)
+
+
+def api_url(connection: Connection) -> str:
+    """Return the address of an API from its connection: the host is a URL, or host, port and schema are separate."""
+    host = (connection.host or "").strip()
+    if not host:
+        return ""
+    url = urlsplit(host if "://" in host else f"{connection.schema or 'https'}://{host}")
+    return urlunsplit(url._replace(netloc=f"{url.netloc}:{connection.port}" if connection.port else url.netloc))
 
 
 def _unusable(connection_id: str, why: str) -> PermanentError:

@@ -150,7 +150,7 @@ class HttpClient:
         Raises:
             PermanentError: one of them is not valid.
         """
-        url, token = _checked_url(address.url, service), _checked_token(address.token, service)
+        url, token = _checked_url(address.url, service), checked_token(address.token, service)
         self._service, self._policy, self._sleep = service, policy, sleep
         self._backoff = wait_random_exponential(multiplier=policy.backoff_seconds, max=policy.backoff_max_seconds)
         self._secrets: set[bytes] = set()
@@ -374,8 +374,8 @@ def _checked_url(address: str, service: Service) -> httpx.URL:
     return url
 
 
-def _checked_token(token: SecretStr, service: Service) -> str:
-    """Return the token if it is valid in a header. Messages never contain its value."""
+def checked_token(token: SecretStr, service: Service) -> str:
+    """Return the token; raise if it is not valid in a header, with a message that does not contain it."""
     value = token.get_secret_value().strip()
     if not all("!" <= letter <= "~" for letter in value):
         problem = "is not a token: it has spaces, line breaks or characters outside ASCII. Copy it again."
@@ -392,3 +392,5 @@ def _hide_query(record: logging.LogRecord) -> bool:
 
 
 logging.getLogger("httpx").addFilter(_hide_query)
+# At the level DEBUG it logs the headers of answers: links with keys, cookies.
+logging.getLogger("httpcore").setLevel(logging.INFO)

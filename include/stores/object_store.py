@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
+    from typing import IO
 
     from include.settings import S3Config
 
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 for _name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDATION"):
     os.environ.setdefault(_name, "when_required")
 
-# S3 copies up to 5 GiB in one call.
-_LARGEST_SINGLE_COPY = 5 * 1024**3
+# S3 copies and stores up to 5 GiB in one call.
+_LARGEST_SINGLE_CALL = 5 * 1024**3
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _CONDITION_FAILED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
 _REFUSED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
@@ -152,6 +153,35 @@ class ObjectStore:
         with _translated(bucket, key):
             self._client.put_object(Bucket=bucket, Key=key, Body=body, ContentType=content_type)
 
+    def put_new(
+        self, bucket: str, key: str, body: bytes | IO[bytes], content_type: str = "application/octet-stream"
+    ) -> None:
+        """Store bytes, or a local file from its start, under a key without an object.
+
+        The key is looked up first: some stores ignore the condition, and a file over 5 GiB is stored without it.
+
+        Raises:
+            ConditionFailedError: the key is taken. If an answer did not arrive, this call itself may have taken it.
+        """
+        if self.head(bucket, key) is not None:
+            raise _condition_failed(bucket, key)
+        with _translated(bucket, key):
+            if not isinstance(body, bytes):
+                size = body.seek(0, os.SEEK_END)
+                body.seek(0)
+                if size > _LARGEST_SINGLE_CALL:
+                    self._client.upload_fileobj(body, bucket, key, ExtraArgs={"ContentType": content_type})
+                    return
+            call = {"Bucket": bucket, "Key": key, "Body": body, "ContentType": content_type}
+            try:
+                self._client.put_object(**call, IfNoneMatch="*")
+            except ClientError as error:
+                if _code(error) not in NOT_IMPLEMENTED:
+                    raise
+                if not isinstance(body, bytes):
+                    body.seek(0)
+                self._client.put_object(**call)
+
     def copy(self, bucket: str, source: ObjectInfo, target: str) -> None:
         """Copy this version of an object inside the store, to a key without an object.
 
@@ -165,7 +195,7 @@ class ObjectStore:
             origin["VersionId"] = source.version_id
         conditions = {"CopySourceIfMatch": _quoted(source.etag)}
         with _translated(bucket, source.key):
-            if source.size > _LARGEST_SINGLE_COPY:
+            if source.size > _LARGEST_SINGLE_CALL:
                 self._client.copy(origin, bucket, target, ExtraArgs=conditions)
                 return
             # In one call, not in parts as the transfer manager does: some stores fail at copies of parts.
@@ -239,6 +269,11 @@ def _quoted(etag: str) -> str:
     return f'"{etag}"'
 
 
+def _condition_failed(bucket: str, key: str, **details: object) -> ConditionFailedError:
+    message = "The object was replaced a moment ago, or the target key is taken."
+    return ConditionFailedError(Code.OBJECT_REPLACED, message, bucket=bucket, key=key, **details)
+
+
 def _code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
@@ -257,11 +292,7 @@ def _translated(bucket: str, key: str) -> Iterator[None]:
         if code in _MISSING:
             raise ObjectMissingError(Code.OBJECT_VANISHED, "The object is not there.", **details) from error
         if code in _CONDITION_FAILED:
-            raise ConditionFailedError(
-                Code.OBJECT_REPLACED,
-                "The object was replaced a moment ago, or the target key is taken.",
-                **details,
-            ) from error
+            raise _condition_failed(**details) from error
         if code in _REFUSED | _OF_ONE_OBJECT or code.startswith(_OF_ONE_OBJECT_PREFIX):
             raise PermanentError(Code.BUCKET_REFUSED, **details) from error
         raise RetryableError(Code.BUCKET_UNAVAILABLE, str(error), **details) from error

@@ -38,6 +38,7 @@ the next start: `make down up`. Passwords are made at the first start. Container
 """
 _MORE = {
     "The embedded platform": "Its programs are described in [local/README.md](../local/README.md).",
+    "Sources": "The page [sources](sources.md) has the keys of a definition.",
     "Retention": "The page [retention](retention.md) says what is deleted.",
     "Alerts": "The page [alerts](alerts.md) shows how to set them up.",
     "The ML service": "`up` and Docker Compose set them; the signing key and MLflow's address are above.",

@@ -29,6 +29,7 @@ from local.services import (
     seaweedfs,
 )
 from local.services.github_api import service as github
+from local.services.stand_ins import service as stand_ins
 from local.settings import PORTS, REPOSITORY, SHAPE, PlatformSettings
 from local.supervisor import processes
 from local.supervisor.processes import Session
@@ -46,7 +47,7 @@ STORES = (POSTGRES, S3)
 
 # Start order: the stores and the queue, then the services that Airflow calls, then Airflow.
 _FIRST = (*STORES, redis.NAME)
-_SECOND = (ML_API, GITHUB)
+_SECOND = (ML_API, GITHUB, stand_ins.NAME)
 
 
 class Platform:
@@ -98,6 +99,7 @@ class Platform:
             *([redis.service(settings, credentials)] if settings.airflow_executor == "celery" else []),
             ml_api.service(settings, credentials),
             github.service(settings, credentials),
+            *([stand_ins.service(settings)] if settings.stand_ins else []),
             mlflow.service(settings, credentials),
             *airflow.services(settings, credentials),
         ]

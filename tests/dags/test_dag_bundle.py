@@ -13,14 +13,21 @@ import yaml
 
 from include.settings import IngestSettings, StreamSettings
 from local.services.dbt_manifest import prepare
+from tests.unit.sources.source_files import document as definition
+from tests.unit.sources.source_files import written
 
 pytestmark = pytest.mark.dags
 
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
-DATASETS = ["commits", "events", "inventory", "issues", "sales", "transactions"]
+DATASETS = [
+    "commits", "crypto_candles", "crypto_prices", "events", "inventory", "issues", "sales", "transactions", "weather",
+    "weather_now",
+]  # fmt: skip
 INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
-CONSUME = {"consume_transactions"}
+# Topics, and the dataset of each.
+TOPICS = {"crypto_prices": "crypto_prices", "transactions": "transactions", "weather": "weather"}
+CONSUME = {f"consume_{topic}" for topic in TOPICS}
 UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 # The DAGs from an API to a model, and the timetable of each.
 SIBLINGS = {
@@ -29,8 +36,9 @@ SIBLINGS = {
     "check_quality": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
+COLLECT = {f"collect_{path.stem}" for path in (ROOT / "sources").glob("*.y*ml")}
 # Every DAG must be listed here, otherwise a test fails.
-DAG_IDS = INGEST | CONSUME | UPKEEP | set(SIBLINGS)
+DAG_IDS = INGEST | CONSUME | UPKEEP | COLLECT | set(SIBLINGS)
 
 # Configurations of a run of `reprocess_failed`: nothing chosen, a pattern alone, no dataset, names.
 CONFIGURATIONS = [
@@ -70,7 +78,8 @@ print("BUNDLE" + json.dumps({
     "errors": bag.import_errors,
     "dags": {dag_id: {
         "doc": dag.doc_md, "tags": sorted(dag.tags), "start": str(dag.start_date), "catchup": dag.catchup,
-        "owner": dag.owner, "runs": dag.max_active_runs, "timetable": type(dag.timetable).__name__,
+        "owner": dag.owner, "runs": dag.max_active_runs, "paused": dag.is_paused_upon_creation,
+        "timetable": type(dag.timetable).__name__,
         "stops_after": dag.max_consecutive_failed_dag_runs, "file": dag.fileloc,
         "pause": clock(dag.timetable),
         "on_failure": getattr(dag.on_failure_callback, "__name__", None),
@@ -102,7 +111,8 @@ def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
         prefixes = (
-            "AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_", "DBT_", "AWS"
+            "AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "SOURCES_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_",
+            "DBT_", "AWS",
         )  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
         environment = kept | {
@@ -112,6 +122,8 @@ def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
             "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": "postgresql+psycopg2://unused:x@127.0.0.1:1/none",
             "PYTHONPATH": str(ROOT),
             "DBT_MANIFEST": str(manifest),
+            # The sources of the checkout have no contract in another folder.
+            **({"SOURCES_DIR": str(home / "none")} if "INGEST_CONTRACTS_DIR" in settings else {}),
             **settings,
         }
         answer = subprocess.run(
@@ -146,7 +158,7 @@ def test_dag_has_its_runbook_and_runs_one_at_a_time(dags: dict, dag_id: str) -> 
     for head in ("Purpose", "Trigger", "Reads", "Writes", "On failure", "How to rerun"):
         assert head in dag["doc"], head
     assert dag["tags"]
-    assert ("ingestion" in dag["tags"]) == (dag_id not in SIBLINGS)
+    assert ("ingestion" in dag["tags"]) == (dag_id not in SIBLINGS.keys() | COLLECT)
     assert dag["start"].startswith("2026-01-01" if dag_id != "maintain_platform" else "None")
     assert (dag["catchup"], dag["runs"]) == (False, 1)
 
@@ -155,7 +167,10 @@ def test_dags_of_a_contract_belong_to_its_team_and_all_others_to_the_platform(da
     documents = {name: yaml.safe_load((CONTRACTS / f"{name}.yaml").read_text()) for name in DATASETS}
     teams = {f"ingest_{name}": document["team"]["name"] for name, document in documents.items()}
     assert len(set(teams.values())) > 1
-    teams["consume_transactions"] = teams["ingest_transactions"]
+    teams |= {f"consume_{topic}": teams[f"ingest_{dataset}"] for topic, dataset in TOPICS.items()}
+    for dag_id in COLLECT:
+        source = yaml.safe_load((ROOT / "sources" / f"{dag_id.removeprefix('collect_')}.yaml").read_text())
+        teams[dag_id] = teams[f"ingest_{source['dataset']}"]
     assert {dag_id: dag["owner"] for dag_id, dag in dags.items()} == dict.fromkeys(DAG_IDS, "platform") | teams
 
 
@@ -172,10 +187,10 @@ def test_table_of_the_readme_has_every_dag_with_its_owner(dags: dict) -> None:
     rows = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     assert rows[0] == ["DAG", "trigger", "reads", "writes", "owner"]
     listed = {name: owner for name, *_, owner in rows[2:]}
-    of_contract = INGEST | CONSUME
+    of_contract = INGEST | CONSUME | COLLECT
     assert listed == {
         **{dag_id: dag["owner"] for dag_id, dag in dags.items() if dag_id not in of_contract},
-        **dict.fromkeys(("ingest_<dataset>", "consume_<topic>"), "the contract's team"),
+        **dict.fromkeys(("ingest_<dataset>", "consume_<topic>", "collect_<source>"), "the contract's team"),
     }
 
 
@@ -238,7 +253,7 @@ def test_consume_dag_has_its_tasks_in_order(dags: dict, dag_id: str) -> None:
     # It also runs after a failed `consume`, and does not change the state of the run.
     assert [name for name, task in tasks.items() if task["teardown"]] == ["announce_rows"]
     assert {name: task["outlets"] for name, task in tasks.items() if task["outlets"]} == {
-        "announce_rows": ["raw.transactions"]
+        "announce_rows": [f"raw.{TOPICS[dag_id.removeprefix('consume_')]}"]
     }
     ignore = dags[dag_id]["params"]["ignore_threshold"]
     assert (ignore["type"], ignore["default"]) == ("boolean", False)
@@ -247,15 +262,15 @@ def test_consume_dag_has_its_tasks_in_order(dags: dict, dag_id: str) -> None:
 
 @pytest.mark.parametrize("dag_id", sorted(CONSUME))
 def test_consume_dag_waits_for_its_own_topic(dags: dict, dag_id: str) -> None:
-    dag, streams = dags[dag_id], StreamSettings()
+    dag, streams, topic = dags[dag_id], StreamSettings(), dag_id.removeprefix("consume_")
     sensor = dag["tasks"]["wait_for_messages"]
-    assert (sensor["topic"], sensor["group"]) == ("transactions", streams.group_of("transactions"))
+    assert (sensor["topic"], sensor["group"]) == (topic, streams.group_of(topic))
     assert sensor["connection_id"] == "events_kafka"
     assert sensor["poke_interval"] == 2
     assert sensor["timeout"] == IngestSettings().wait_hours * 3600
     assert dag["timetable"] == "ContinuousTimetable"
     assert dag["stops_after"] == IngestSettings().max_consecutive_failures
-    for part in ("`transactions`", "`transactions.dlq`", "`filegate.transactions`", "ignore_threshold", "replay-dlq"):
+    for part in (f"`{topic}`", f"`{topic}.dlq`", f"`filegate.{topic}`", "ignore_threshold", "replay-dlq"):
         assert part in dag["doc"]
 
 
@@ -324,15 +339,16 @@ def test_without_a_manifest_only_the_transformation_is_missing_and_the_error_nam
     assert "python -m local.services.dbt_manifest" in error
 
 
-def test_parsing_imports_no_library_that_only_tasks_need(bundle: dict) -> None:
+@pytest.mark.parametrize("name", ["bundle", "collecting"])
+def test_parsing_imports_no_library_that_only_tasks_need(request: pytest.FixtureRequest, name: str) -> None:
     heavy = {"confluent_kafka", "pyarrow", "great_expectations", "fastavro", "aiosmtplib"}
-    assert set(bundle["imported"]) & heavy == set()
+    assert set(request.getfixturevalue(name)["imported"]) & heavy == set()
 
 
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
     notifying = {dag_id for dag_id, dag in dags.items() if dag["on_failure"] == "notify_failed_run"}
-    assert notifying == {"ingest_github", "maintain_platform", "transform_warehouse", "train_commit_model"}
+    assert notifying == {"ingest_github", "maintain_platform", "transform_warehouse", "train_commit_model"} | COLLECT
     assert {dag["on_failure"] for dag in dags.values()} == {"notify_failed_run", None}
 
 
@@ -404,7 +420,7 @@ def test_empty_catalogue_is_an_import_error_that_names_the_directory(look: Look,
     (path,) = bundle["errors"]
     assert path.endswith("broken_contracts.py")
     assert f"no contract in {tmp_path}" in bundle["errors"][path]
-    assert set(bundle["dags"]) == DAG_IDS - INGEST - CONSUME
+    assert set(bundle["dags"]) == DAG_IDS - INGEST - CONSUME - COLLECT
 
 
 def test_contract_that_exhausts_its_check_does_not_break_others(look: Look, contracts: Path, tmp_path: Path) -> None:
@@ -420,4 +436,81 @@ def test_contract_that_exhausts_its_check_does_not_break_others(look: Look, cont
     assert "sales.yaml has 1 problem" in bundle["errors"][path]
     # Which limit it exceeds first depends on the speed and the load of the machine.
     assert any(limit in bundle["errors"][path] for limit in ("CPU time", "of memory", "took too long"))
-    assert set(bundle["dags"]) == {"ingest_transactions", *CONSUME, *UPKEEP, *SIBLINGS}
+    assert set(bundle["dags"]) == {"ingest_transactions", "consume_transactions", *UPKEEP, *SIBLINGS}
+
+
+# Sources by definition
+
+
+@pytest.fixture(scope="module")
+def definitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two sound definitions and three broken ones."""
+    folder = tmp_path_factory.mktemp("definitions")
+    written(folder, definition(name="shop", dataset="sales", description="Sales of both shops."), "shop.yaml")
+    changes = {"dataset": "transactions", "deliver": "topic", "schedule": "*/30 * * * *"}
+    written(folder, definition(name="bank", **changes), "bank.yaml")
+    written(folder, definition(name="mistyped", dataset="sale", shedule="@daily"), "mistyped.yaml")
+    written(folder, definition(name="unknown", dataset="sale"), "unknown.yaml")
+    written(folder, "name: [", "no_yaml.yaml")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def collecting(look: Look, definitions: Path) -> dict:
+    return look(SOURCES_DIR=str(definitions))
+
+
+def test_definition_makes_a_dag_appear(collecting: dict) -> None:
+    assert set(collecting["dags"]) == (DAG_IDS - COLLECT) | {"collect_shop", "collect_bank"}
+    shop, bank = collecting["dags"]["collect_shop"], collecting["dags"]["collect_bank"]
+    assert (shop["timetable"], bank["timetable"]) == ("CronTriggerTimetable", "CronTriggerTimetable")
+    for dag, dataset in ((shop, "sales"), (bank, "transactions")):
+        document = yaml.safe_load((CONTRACTS / f"{dataset}.yaml").read_text())
+        assert dag["owner"] == document["team"]["name"]
+        assert (dag["catchup"], dag["runs"], dag["paused"]) == (False, 1, True)
+        assert dag["start"].startswith("2026-01-01")
+        assert dag["on_failure"] == "notify_failed_run"
+        assert {"sources", dataset} <= set(dag["tags"])
+        assert {name: task["downstream"] for name, task in dag["tasks"].items()} == {
+            "list_elements": ["collect"],
+            "collect": [],
+        }
+        assert [name for name, task in dag["tasks"].items() if task["mapped"]] == ["collect"]
+        assert {task["retries"] for task in dag["tasks"].values()} == {IngestSettings().retries}
+        for head in ("Purpose", "Trigger", "Reads", "Writes", "On failure", "How to rerun"):
+            assert f"**{head}**" in dag["doc"]
+    assert shop["params"]["full"]["default"] is False
+    assert shop["params"]["elements"]["default"] == []
+
+
+def test_page_of_a_source_has_its_definition_in_words(collecting: dict) -> None:
+    shop, bank = collecting["dags"]["collect_shop"]["doc"], collecting["dags"]["collect_bank"]["doc"]
+    for words in ("Sales of both shops.", "`source_shop`", "`GET /shops/{shop}/orders?limit=100`", "`incoming/sales/`"):
+        assert words in shop
+    assert "the topic `transactions`, from which `consume_transactions` loads `raw.transactions`" in bank
+
+
+def test_broken_definitions_make_no_dag_and_break_no_other(collecting: dict) -> None:
+    [(path, trace)] = collecting["errors"].items()
+    assert path.endswith("broken_sources.py")
+    assert re.search(r"mistyped.yaml has 1 problem.*\n.*shedule: unknown key. Remedy: write 'schedule'", trace)
+    assert re.search(r"no_yaml.yaml.*\n.*line \d+.*Remedy: ", trace)
+    assert re.search(r"unknown.yaml.*\n.*dataset: there is no contract for 'sale'; did you mean sales", trace)
+
+
+def test_definition_of_a_broken_contract_is_reported_with_it(look: Look, contracts: Path, tmp_path: Path) -> None:
+    (contracts / "inventory.yaml").write_text("a: [")
+    folder = tmp_path / "sources"
+    folder.mkdir()
+    written(folder, definition(name="stocktaking", dataset="inventory"), "stocktaking.yaml")
+    bundle = look(INGEST_CONTRACTS_DIR=str(contracts), SOURCES_DIR=str(folder))
+    assert {Path(path).name for path in bundle["errors"]} == {"broken_contracts.py", "broken_sources.py"}
+    assert set(bundle["dags"]) == {"ingest_sales", *UPKEEP, *SIBLINGS}
+    [trace] = [trace for path, trace in bundle["errors"].items() if path.endswith("broken_sources.py")]
+    assert "dataset: the contract cannot be used: inventory.yaml has 1 problem" in trace
+
+
+def test_folder_of_definitions_may_be_missing(look: Look) -> None:
+    bundle = look(SOURCES_DIR="/nowhere/sources")
+    assert bundle["errors"] == {}
+    assert set(bundle["dags"]) == DAG_IDS - COLLECT

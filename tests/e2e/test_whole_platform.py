@@ -51,6 +51,7 @@ def test_every_service_is_healthy(whole: Platform) -> None:
             "kafka",
             "ml-api",
             "github-replay",
+            "stand-ins",
             "mlflow",
             "airflow-api-server",
             "airflow-scheduler",

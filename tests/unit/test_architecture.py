@@ -36,8 +36,8 @@ MAY_IMPORT = {
         "include.errors", "include.settings",
     },
     "include.sources": {
-        "include.sources", "include.ingestion", "include.contracts", "include.stores", "include.errors",
-        "include.settings",
+        "include.sources", "include.streams", "include.ingestion", "include.contracts", "include.stores",
+        "include.errors", "include.settings",
     },
     "include.alerts": {"include.alerts", "include.errors", "include.settings"},
     "include.ml": {"include.ml", "include.stores", "include.errors", "include.settings"},
@@ -50,8 +50,8 @@ MAY_IMPORT = {
         "include.settings",
     },
     "include.cli": {
-        "include.cli", "include.ingestion", "include.streams", "include.samples", "include.contracts", "include.stores",
-        "include.command_errors", "include.errors", "include.settings",
+        "include.cli", "include.ingestion", "include.streams", "include.sources", "include.samples",
+        "include.contracts", "include.stores", "include.command_errors", "include.errors", "include.settings",
     },
     "dags": {"include.orchestration", "include.settings"},
     "plugins": {"include.ingestion"},

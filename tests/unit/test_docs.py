@@ -47,8 +47,8 @@ def test_every_setting_is_explained() -> None:
     assert set(settings) <= set(explained)
 
 
-# Tables of every code and setting, which grow with the code.
-TABLES = {"configuration.md", "reason-codes.md"}
+# Tables of every code, setting and key of a definition, which grow with the code.
+TABLES = {"configuration.md", "reason-codes.md", "sources.md"}
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 
 

@@ -159,8 +159,7 @@ def _types(
     types = {}
     for given, name, cell in zip(columns.given, columns.names, sample, strict=False):
         column = contract.by_name[name] if name else None
-        # DuckDB reads dates and times with formats.
-        is_text = column is not None and (column.formats or _is_text_number(column))
+        is_text = column is not None and _is_text_number(column)
         types[given] = pa.string() if is_text else read_as(column, cell)
     return types
 
@@ -170,7 +169,9 @@ def read_as(column: Column | None, sample: str) -> pa.DataType:
 
     It shows whether times have an offset. An unknown column is text.
     """
-    kind = column.type.arrow(pa, column) if column is not None else pa.string()
+    if column is None or column.formats:
+        return pa.string()  # DuckDB reads dates and times with formats, see `vectorised.with_formats`
+    kind = column.type.arrow(pa, column)
     if pa.types.is_decimal(kind) or pa.types.is_floating(kind):
         return pa.string()  # see `number_texts`
     if pa.types.is_timestamp(kind) and kind.tz and sample:

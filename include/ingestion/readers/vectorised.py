@@ -76,22 +76,29 @@ def typed_csv(
     columns = map_columns(shape.header, contract, settings.max_columns)
     with falling_back():
         batches = csv_batches(text, shape, columns, contract.of_text_table, settings)
-        yield from checked(
-            _with_formats(batches, columns, contract, connection), columns, contract, connection, check_nul=False
-        )
+        batches = with_formats(batches, having_formats(columns, contract), connection)
+        yield from checked(batches, columns, contract, connection, check_nul=False)
 
 
-def _with_formats(
-    batches: Iterator[pa.RecordBatch], columns: ColumnMap, contract: Contract, connection: duckdb.DuckDBPyConnection
+def having_formats(columns: ColumnMap, contract: Contract) -> dict[int, Column]:
+    """The columns of dates and times that have formats, by their position in the file."""
+    named = ((at, contract.by_name.get(name or "")) for at, name in enumerate(columns.names))
+    return {at: column for at, column in named if column is not None and column.formats}
+
+
+def with_formats(
+    batches: Iterator[pa.RecordBatch], found: Mapping[int, Column], connection: duckdb.DuckDBPyConnection
 ) -> Iterator[pa.RecordBatch]:
-    """The batches with the values of dates and times that have formats, which Arrow gave as texts.
+    """The batches with the values of dates and times that have formats, which are texts or whole numbers before.
+
+    Args:
+        batches: of the columns of a file.
+        found: the columns to read, by position.
+        connection: the engine.
 
     Raises:
         FallBackToSlowPath: a text has no value.
     """
-    found = {
-        at: contract.by_name[name] for at, name in enumerate(columns.names) if name and contract.by_name[name].formats
-    }
     if not found:
         yield from batches
         return
@@ -101,7 +108,8 @@ def _with_formats(
     values = ", ".join(f"v{at}" for at in found)
     query = f"SELECT {values}, {broken} AS broken FROM (SELECT {texts} FROM dated)"
     for batch in batches:
-        dated = pa.Table.from_arrays([batch.column(at) for at in found], names=[f"t{at}" for at in found])
+        cells = [batch.column(at).cast(pa.string()) for at in found]
+        dated = pa.Table.from_arrays(cells, names=[f"t{at}" for at in found])
         connection.register("dated", dated)
         answer = connection.execute(query).to_arrow_table()
         connection.unregister("dated")
@@ -124,14 +132,17 @@ def typed_columns(
     """
     placed = PlacedColumns(file, contract, settings.max_columns)
     columns, types = placed.columns, placed.schema_arrow.types
-    for name, kind in zip(columns.names, types, strict=True):
-        if name is not None and not contract.by_name[name].type.fits_arrow(pa.types, kind):
+    dated = having_formats(columns, contract)
+    dated = {at: column for at, column in dated.items() if pa.types.is_integer(types[at])}
+    for at, (name, kind) in enumerate(zip(columns.names, types, strict=True)):
+        if name is not None and at not in dated and not contract.by_name[name].type.fits_arrow(pa.types, kind):
             raise FallBackToSlowPath
     if columns.remainders or any(not pa.types.is_string(types[at]) for at, _ in columns.extra):
         raise FallBackToSlowPath
     with falling_back():
         batches = placed.batches(BATCH_ROWS, BATCH_BYTES)
-        yield from checked(map(_read_as_utf8, batches), columns, contract, connection, check_nul=True)
+        typed_batches = with_formats(map(_read_as_utf8, batches), dated, connection)
+        yield from checked(typed_batches, columns, contract, connection, check_nul=True)
 
 
 def _read_as_utf8(batch: pa.RecordBatch) -> pa.RecordBatch:

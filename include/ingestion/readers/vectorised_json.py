@@ -34,7 +34,7 @@ from include.ingestion.readers.json_shape import (
     records_in,
 )
 from include.ingestion.readers.json_values import BLANKS, text_cell
-from include.ingestion.readers.vectorised import checked, falling_back
+from include.ingestion.readers.vectorised import checked, falling_back, having_formats, with_formats
 from include.ingestion.records import FallBackToSlowPath, FileFormat, FileRefusedError
 
 if TYPE_CHECKING:
@@ -76,7 +76,8 @@ def typed_json(
         columns = _Columns.of(JsonColumns.of(contract, kind, holds_cells=text.holds_cells), source, settings)
         with falling_back():
             batches = (batch for table in columns.tables(source) for batch in table.to_batches())
-            yield from checked(batches, columns.map, contract, connection, check_nul=False)
+            typed_batches = with_formats(batches, having_formats(columns.map, contract), connection)
+            yield from checked(typed_batches, columns.map, contract, connection, check_nul=False)
     except (ValueError, FileRefusedError) as error:  # another shape, or text that is not UTF-8
         raise FallBackToSlowPath from error
 

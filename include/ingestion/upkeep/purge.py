@@ -1,4 +1,4 @@
-"""Deletes expired data: details of files settled long ago, leftovers of dead workers, and old objects if configured.
+"""Deletes expired data: details of old files and source runs, leftovers of dead workers, old objects if configured.
 
 What belongs here: choosing and deleting such data. What does not: Airflow's own database (`include.orchestration`).
 
@@ -44,7 +44,7 @@ _SPILL_FOLDER = re.compile(r"spill-\d+")
 
 
 def purge_expired(connection: Connection, settings: RetentionSettings) -> dict[str, int]:
-    """Delete the details of files that were settled long ago (rejects, results, events), and old alerts.
+    """Delete the details of files that were settled long ago (rejects, results, events), old alerts, old source runs.
 
     Args:
         connection: as the role `ingest`.
@@ -61,6 +61,7 @@ def purge_expired(connection: Connection, settings: RetentionSettings) -> dict[s
         "file_results": _delete(connection, "purge_file_results", settings.file_results_days, _BATCH_ROWS),
         "file_events": _call(connection, "purge_file_events", settings.file_events_days, again=True),
         "alerts": _call(connection, "purge_alerts", settings.alerts_days, again=False),
+        "source_runs": _call(connection, "purge_source_runs", settings.source_runs_days, again=True),
     }
 
 

@@ -10,17 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-import threading
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -28,11 +25,12 @@ from starlette.routing import Route
 from local.services.github_api.answers import commit_answer, event_answers, issue_answers, number_of
 from local.services.github_api.history import read
 from local.services.github_api.limits import WITH_TOKEN, WITHOUT, RateLimit
-from local.settings import free_ports
+from local.services.served_api import Asked as Asked  # noqa: PLC0414 (tests take both names from here)
+from local.services.served_api import Fault as Fault  # noqa: PLC0414
+from local.services.served_api import ServedApi, next_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from types import TracebackType
 
     from starlette.requests import Request
 
@@ -46,33 +44,6 @@ _DOCS = "https://docs.github.com/rest"
 _WEB = "https://github.example"
 _MOST_EVENTS = 300
 _PAGE, _MOST = 30, 100
-
-
-@dataclass
-class Fault:
-    """A failure that replaces the next `times` answers to paths that contain `path_contains`.
-
-    `delay` in seconds comes before the answer; `truncate` closes the connection in the middle of the body; with a
-    status of None the answer is the usual one (after the delay, with `headers` added).
-    """
-
-    status: int | None = 500
-    times: int = 1
-    headers: dict[str, str] = field(default_factory=dict)
-    body: bytes = b'{"message":"Server Error"}'
-    path_contains: str = ""
-    delay: float = 0.0
-    truncate: bool = False
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A received request. Header names are in lower case."""
-
-    method: str
-    path: str
-    query: dict[str, str]
-    headers: dict[str, str]
 
 
 @dataclass
@@ -104,28 +75,20 @@ class Replay:
         rate_limit.limit = requests
         return rate_limit
 
-    def next_fault(self, path: str) -> Fault | None:
-        """Return the first fault for this path, and count it as used once."""
-        for fault in self.faults:
-            if fault.times > 0 and fault.path_contains in path:
-                fault.times -= 1
-                return fault
-        return None
-
 
 def create_app(replay: Replay) -> Starlette:
     """Make the application over a state, which may be changed while it serves."""
 
     async def repository(request: Request) -> Response:
-        asked = Asked(request.method, request.url.path, dict(request.query_params), dict(request.headers))
+        asked = Asked.of(request)
         if replay.keep_requests:
             replay.requests.append(asked)
         if replay.before:
             replay.before(asked)
-        fault = replay.next_fault(request.url.path)
+        fault = next_fault(replay.faults, request.url.path)
         if fault:
             await asyncio.sleep(fault.delay)
-        answer = _failed(fault) if fault and fault.status is not None else _answer(replay, request)
+        answer = fault.answer() if fault and fault.status is not None else _answer(replay, request)
         answer.headers["date"] = format_datetime(replay.now(), usegmt=True)
         if fault and fault.status is None:
             answer.headers.update(fault.headers)
@@ -145,7 +108,7 @@ def create_app(replay: Replay) -> Starlette:
     )
 
 
-class GithubApi:
+class GithubApi(ServedApi):
     """The replay inside a test, on a free port. Use as a context manager."""
 
     def __init__(
@@ -153,18 +116,7 @@ class GithubApi:
     ) -> None:
         self.replay = Replay(tokens, lambda: self.now, keep_requests=True)
         self.now, self.faults, self.requests = now, self.replay.faults, self.replay.requests
-        self._port = free_ports(1)[0]
-        settings = uvicorn.Config(
-            create_app(self.replay), "127.0.0.1", self._port,
-            log_level="critical", lifespan="off", timeout_keep_alive=1, date_header=False,
-        )  # fmt: skip
-        self._server = uvicorn.Server(settings)
-        self._thread = threading.Thread(target=self._server.run, name="github-api", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """The address of the server."""
-        return f"http://127.0.0.1:{self._port}"
+        super().__init__(create_app(self.replay))
 
     @property
     def limit(self) -> int | None:
@@ -175,20 +127,6 @@ class GithubApi:
     def limit(self, requests: int | None) -> None:
         self.replay.limit = requests
         self.replay.limits.clear()
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        while not self._server.started:
-            if not self._thread.is_alive():
-                raise RuntimeError("the replay did not start")
-            time.sleep(0.01)
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.should_exit = True
-        self._thread.join(timeout=10)
 
 
 def _answer(replay: Replay, request: Request) -> Response:
@@ -331,10 +269,3 @@ def _json(content: Any, status: int = 200, headers: dict[str, str] | None = None
 
 def _refusal(status: HTTPStatus, message: str, headers: dict[str, str] | None = None) -> Response:
     return _json({"message": message, "documentation_url": _DOCS, "status": str(status.value)}, status.value, headers)
-
-
-def _failed(fault: Fault) -> Response:
-    headers = dict(fault.headers)
-    if fault.truncate:
-        headers["content-length"] = str(len(fault.body) + 1000)
-    return Response(fault.body, fault.status or 500, headers, "application/json; charset=utf-8")

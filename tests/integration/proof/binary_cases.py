@@ -123,6 +123,7 @@ def avro(draw: Callable[..., Any], contract: Contract, header: dict[str, str], f
 
 _NOT_IN_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]|_x|{r}")
 _FIRST_DAY = "1900-03-01"
+_WHOLE = "-?[1-9][0-9]{0,13}"
 
 
 def xlsx(draw: Callable[..., Any], contract: Contract, header: dict[str, str], found: list[Cells]) -> bytes | None:
@@ -163,12 +164,18 @@ def _xlsx_cell(draw: Callable[..., Any], writer: TableWriter, column: Column | N
     numbers = {ColumnType.INTEGER, ColumnType.NUMBER, ColumnType.FLOAT}
     if column.type in numbers and re.fullmatch(r"-?(0|[1-9][0-9]{0,8})(\.[0-9]{0,5}[1-9])?", text) and text != "-0":
         return f"<c {{r}}><v>{text}</v></c>"
+    if _is_since_1970(column) and re.fullmatch(_WHOLE, text):
+        return f"<c {{r}}><v>{text}</v></c>"
     if column.type is ColumnType.DATE and re.fullmatch("[0-9]{4}-[0-9]{2}-[0-9]{2}", text) and text >= _FIRST_DAY:
         try:
             return f'<c {{r}} s="1"><v>{(date.fromisoformat(text) - date(1899, 12, 30)).days}</v></c>'
         except ValueError:
             pass
     return _text_cell(text)
+
+
+def _is_since_1970(column: Column) -> bool:
+    return any(form.startswith("epoch-") for form in column.formats)
 
 
 def _text_cell(text: str) -> str:
@@ -190,6 +197,8 @@ def _array(draw: Callable[..., Any], column: Column | None, texts: Sequence[str 
     if column is None or column.type in {ColumnType.TEXT, ColumnType.JSON, ColumnType.UUID} or draw(st.booleans()):
         forms = (as_text, as_text, as_text.dictionary_encode(), as_text.cast(pa.binary()), _with_bad_bytes(as_text))
         return draw(st.sampled_from(forms))
+    if _is_since_1970(column) and all(re.fullmatch(_WHOLE, text or "1") for text in texts):
+        return pa.array([int(text) if text else None for text in texts], pa.int64())
     free = Column("free", column.type, precision=column.precision, scale=column.scale, formats=column.formats)
     values: list[Any] = []
     for text in texts:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 from hypothesis import strategies as st
 
@@ -18,10 +19,16 @@ A_UUID = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21"
 _FIRST = datetime(1890, 1, 1)  # noqa: DTZ001 - strategies take a time without a zone
 # Both sides of the pivot of %y, and what a format with it has as edges.
 _PIVOTS = [(datetime(year, 12, 30), datetime(year + 1, 1, 2)) for year in (1968, 1999, 2068)]  # noqa: DTZ001
+_SINCE_1970 = [
+    "0", "-0", "-1", "-0.000001", "1769862615", "1769862615.25", "1769862615.0000001", "1769862615000", " 1769862615 ",
+    "1769862615000.0", "1769862615000.5", "1769862615.", ".5", "+1769862615", "1.769862615e9", "253402300799.999999",
+    "253402300800", "253402300799999", "253402300800000", "-62135596800", "-62135596801", "-2208988801", "007",
+    "9" * 30,
+]  # fmt: skip
 _SHORT = [
     "29.02.00", "29.02.70", "31.01.126", "31.01.026", "1.2.3", "1.2.03", "260131", "26131", "690131", "680131",
     "00000000", "31/12/68 23:59", "1/1/69 0:00", "31/12/68 24:00", "31/12/99 23:59:60", "6901010000", "12/31/69",
-    "31/12/69", " 31.12.69 ", "31.12.69 00:00", "31.12.-9", "31.12.6 ",
+    "31/12/69", " 31.12.69 ", "31.12.69 00:00", "31.12.-9", "31.12.6 ", *_SINCE_1970,
 ]  # fmt: skip
 _DAYS = st.dates(_FIRST.date()).map(str)
 _TIMES = st.datetimes(_FIRST).map(lambda moment: moment.isoformat(timespec="microseconds"))
@@ -127,6 +134,12 @@ def cells(column: Column, *, odd: int = 20) -> st.SearchStrategy[str]:
 
 
 def _by_format(moment: datetime, form: str, is_short: bool) -> str:
-    """A moment as a format says, sometimes without zeros before its numbers."""
+    """A moment as a format says, sometimes without zeros before its numbers, or behind those since 1970."""
+    if form.startswith("epoch-"):
+        since = moment - datetime(1970, 1, 1)  # noqa: DTZ001
+        if form == "epoch-milliseconds":
+            return str(since // timedelta(milliseconds=1)) + ("" if is_short else ".0")
+        text = f"{Decimal(since // timedelta(microseconds=1)).scaleb(-6):f}"
+        return text.rstrip("0").rstrip(".") if is_short else text
     text = moment.strftime(form.replace("%Y", f"{moment.year:04}"))
     return re.sub(r"(?<![0-9])0(?=[0-9])", "", text) if is_short else text

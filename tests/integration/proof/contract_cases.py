@@ -53,7 +53,11 @@ _ALLOWED = {
     ColumnType.INTEGER: ("1", "5", "-3"),
 }
 _DAYS = (("%d.%m.%Y",), ("%d.%m.%y",), ("%d.%m.%Y", "%d.%m.%y"), ("%m/%d/%y", "%d/%m/%y"), ("%y%m%d",), ("%Y%m%d",))
-_TIMES = (("%d/%m/%Y %H:%M",), ("%d/%m/%y %H:%M",), ("%d/%m/%Y %H:%M", "%d/%m/%y %H:%M:%S"), ("%y%m%d%H%M",))
+_TIMES = (
+    ("%d/%m/%Y %H:%M",), ("%d/%m/%y %H:%M",), ("%d/%m/%Y %H:%M", "%d/%m/%y %H:%M:%S"), ("%y%m%d%H%M",),
+    ("epoch-seconds",), ("epoch-milliseconds",), ("%y%m%d%H%M", "epoch-seconds", "epoch-milliseconds"),
+    ("epoch-milliseconds", "%d/%m/%Y %H:%M", "%y%m%d%H%M"),
+)  # fmt: skip
 _FORMATS = {ColumnType.DATE: _DAYS, ColumnType.TIMESTAMP: _TIMES, ColumnType.TIMESTAMPTZ: _TIMES}
 _BUDGETS = st.sampled_from(
     [ErrorBudget(share=1.0)] * 4

@@ -39,7 +39,7 @@ def filegate(
     _environment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Iterator[Callable[..., Ended]]:
     """Run the command as its entry does, without a `.env`; `.env` of the test's folder is read if there is one."""
-    caches = (settings.ingest_settings, settings.store_settings, settings.stream_settings)
+    caches = (settings.ingest_settings, settings.source_settings, settings.store_settings, settings.stream_settings)
     monkeypatch.setattr(local_settings, "ENV_FILE", tmp_path / ".env")
     monkeypatch.setenv("PLATFORM_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)

@@ -16,6 +16,7 @@ from include.command_errors import INTERRUPTED, error_lines, explained, no_trace
 from include.contracts.problems import ContractError, Problem
 from include.errors import Code, CommandError, PermanentError, RetryableError
 from include.settings import CONTRACTS_DIR, AlertSettings, TrainingSettings, WarehouseConfig
+from include.sources.__main__ import EXAMPLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +44,7 @@ ARGUMENTS = {
     "run": ("check_quality",),
     "schema": ("show", "sales"),
     "show": ("1",),
+    "source": ("check", "shop_orders.yaml"),
     "try": ("sales.csv",),
 }
 NAMES = [command.name for command in commands() if command.name != "dev"]
@@ -57,13 +59,14 @@ EVERY = {name: (name, *ARGUMENTS.get(name, ())) for name in NAMES} | MORE
 READ_CONTRACTS = {
     "contract", *MORE, "datasets", "drop", "generate", "produce", "reload", "remove", "reprocess", "schema", "try"
 }  # fmt: skip
-READ_LEDGER = ("files", "show", "errors", "reprocess", "reload", "remove", "datasets", "contract diff")
+READ_LEDGER = ("files", "show", "errors", "reprocess", "reload", "remove", "datasets", "contract diff", "sources")
 ARGUMENTS_OF_LEDGER = {"remove": ("remove", "gone")}  # a dataset with an active contract is refused before
 
 
 @pytest.fixture(autouse=True)
 def _sample(tmp_path: Path) -> None:
     (tmp_path / "sales.csv").write_text("sale_id\n1\n")
+    (tmp_path / "shop_orders.yaml").write_text(EXAMPLE)
 
 
 @pytest.mark.parametrize("arguments", EVERY.values(), ids=list(EVERY))

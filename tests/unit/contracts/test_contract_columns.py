@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
+from include.contracts.date_formats import EPOCHS
 from include.contracts.model import Cleaning
 from include.contracts.problems import ContractError
 from include.contracts.reader import read_contract
@@ -69,12 +70,16 @@ def contract_with(folder: Path, prop: dict[str, Any], **schema: Any) -> Path:
         ({"customProperties": [{"property": "partition", "value": True}]}, {"partition": "x", "is_sent": False}),
         ({"customProperties": [{"property": "partition", "value": "Day"}]}, {"partition": "Day"}),
         ({}, {"path": None, "steps": ()}),
+        (
+            {"logicalType": "timestamp", "customProperties": [{"property": "formats", "value": [*EPOCHS, "%d.%m.%Y"]}]},
+            {"formats": ("epoch-seconds", "epoch-milliseconds", "%d.%m.%Y")},
+        ),
         ({"logicalType": "boolean", "examples": [True, False]}, {"examples": ("true", "false")}),
         ({"customProperties": [{"property": "owner", "vendor": "acme", "value": 1}]}, {"name": "x"}),
     ],
     ids=[
         "least length", "one length", "shorter of two lengths", "pattern", "bounds", "one value", "range of the type",
-        "dimension", "cleaning", "path", "partition", "named partition", "no path", "examples",
+        "dimension", "cleaning", "path", "partition", "named partition", "no path", "numbers since 1970", "examples",
         "another vendor's property",
     ],
 )  # fmt: skip
@@ -178,6 +183,18 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
             f"{WHERE}.customProperties[0].value",
             "not a list of strptime formats",
         ),
+        (
+            {"logicalType": "timestamp", "customProperties": [{"property": "formats", "value": ["epoch-second"]}]},
+            {},
+            f"{WHERE}.customProperties[0].value",
+            "not a list of strptime formats",
+        ),
+        (
+            {"logicalType": "date", "customProperties": [{"property": "formats", "value": ["epoch-seconds"]}]},
+            {},
+            f"{WHERE}.customProperties[0].value[0]",
+            "only a timestamp column",
+        ),
     ],
     ids=[
         "measure", "other column name", "other table name", "property of the dataset", "format of a text",
@@ -185,7 +202,7 @@ def test_an_option_is_compiled_into_the_column(tmp_path: Path, prop: dict[str, A
         *(f"path {fault}" for fault in BAD_PATHS), "path of a derived column",
         *(f"folder {at}" for at in range(6)), "folder of a document", "folder of a derived column",
         "path of a folder", "empty expression",
-        "format of another kind",
+        "format of another kind", "unknown unit since 1970", "number since 1970 in a date",
     ],
 )  # fmt: skip
 def test_option_without_an_effect_is_refused_with_its_path(

@@ -17,8 +17,8 @@ from tests.unit.contracts.test_contract_hostile import document
 pytestmark = pytest.mark.unit
 
 DAGS = Path(__file__).parents[3] / "dags"
-# The files whose DAGs are named after datasets and topics.
-GENERATED = {"ingest_datasets.py": "ingest_", "consume_topics.py": "consume_"}
+# The files whose DAGs are named after datasets, topics and sources.
+GENERATED = {"ingest_datasets.py": "ingest_", "consume_topics.py": "consume_", "collect_sources.py": "collect_"}
 
 
 def decorated(path: Path) -> list[str]:

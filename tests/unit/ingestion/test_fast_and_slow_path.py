@@ -114,6 +114,7 @@ DATE = Column("x", ColumnType.DATE, minimum="0001-01-01")
 DOTTED = Column("x", ColumnType.DATE, minimum="0001-01-01", formats=("%d.%m.%Y",))
 TIMESTAMP = Column("x", ColumnType.TIMESTAMP, minimum="0001-01-01T00:00:00")
 TIMESTAMPTZ = Column("x", ColumnType.TIMESTAMPTZ, minimum="0001-01-01T00:00:00Z")
+EPOCH_SECONDS = Column("x", ColumnType.TIMESTAMPTZ, minimum="0001-01-01T00:00:00Z", formats=("epoch-seconds",))
 JSON = Column("x", ColumnType.JSON)
 UUID = Column("x", ColumnType.UUID)
 SHORT = Column("x", ColumnType.TEXT, min_length=2, max_length=4, pattern="[a-zé]+")
@@ -122,6 +123,7 @@ LISTED = Column("x", ColumnType.TEXT, allowed=("North", "South"), cleaning=(Clea
 A_UUID = "6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21"
 NOON = datetime(2026, 1, 31, 12, 30, 15)  # noqa: DTZ001 - the column has no zone
 NOON_UTC = NOON.replace(tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
     "text": (
@@ -236,6 +238,56 @@ GRAMMAR: dict[str, tuple[Column, dict[str, object]]] = {
          "31.01.2026 12:30:15.0 +99:99": Code.BAD_TIMESTAMP, "31.01.2026 12:30:15.0 +2": Code.BAD_TIMESTAMP,
          "31.01.2026 12:30:15.0": Code.BAD_TIMESTAMP, "31.01.26 12:30:15.0 +02": Code.BAD_TIMESTAMP},
     ),
+    "epoch-seconds": (
+        EPOCH_SECONDS,
+        {"1769862615": NOON_UTC, " 1769862615\t": NOON_UTC, "1769862615.0": NOON_UTC, "1769862615.": NOON_UTC,
+         "1769862615.25": NOON_UTC.replace(microsecond=250_000), "0001769862615": NOON_UTC, "0": EPOCH, "-0": EPOCH,
+         "1769862615.123456": NOON_UTC.replace(microsecond=123_456),
+         "1769862615.000001" + "0" * 30: NOON_UTC.replace(microsecond=1),
+         "-1": datetime(1969, 12, 31, 23, 59, 59, tzinfo=UTC),
+         "-0.25": datetime(1969, 12, 31, 23, 59, 59, 750_000, tzinfo=UTC), "2026-01-31T12:30:15Z": NOON_UTC,
+         "-62135596800": datetime(1, 1, 1, tzinfo=UTC), "20260131": datetime(1970, 8, 23, 11, 48, 51, tzinfo=UTC),
+         "253402300799.999999": datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC), "": None, "  ": None,
+         "253402300800": Code.BAD_TIMESTAMP, "-62135596800.000001": Code.BAD_TIMESTAMP, "9" * 12: Code.BAD_TIMESTAMP,
+         "9" * 13: Code.BAD_TIMESTAMP, "9" * 60: Code.BAD_TIMESTAMP, "1769862615000": Code.BAD_TIMESTAMP,
+         "1769862615.1234567": Code.BAD_TIMESTAMP, "1769862615." + "0" * 30 + "1": Code.BAD_TIMESTAMP,
+         "+1769862615": Code.BAD_TIMESTAMP, "1.769862615e9": Code.BAD_TIMESTAMP, "1769862615E0": Code.BAD_TIMESTAMP,
+         "1,769,862,615": Code.BAD_TIMESTAMP, "1769862615,25": Code.BAD_TIMESTAMP, "1_769_862_615": Code.BAD_TIMESTAMP,
+         ".5": Code.BAD_TIMESTAMP, "-": Code.BAD_TIMESTAMP, "--1": Code.BAD_TIMESTAMP, "- 1": Code.BAD_TIMESTAMP,
+         "0x69": Code.BAD_TIMESTAMP, "1769862615 Z": Code.BAD_TIMESTAMP, "1769862615s": Code.BAD_TIMESTAMP,
+         "٣": Code.BAD_TIMESTAMP, "true": Code.BAD_TIMESTAMP, "1769862615\0": Code.BAD_TIMESTAMP,
+         "infinity": Code.BAD_TIMESTAMP, "\v1769862615": Code.BAD_TIMESTAMP},
+    ),
+    "epoch-milliseconds": (
+        Column("x", ColumnType.TIMESTAMP, minimum="0001-01-01T00:00:00", formats=("epoch-milliseconds",)),
+        {"1769862615000": NOON, "1769862615250": NOON.replace(microsecond=250_000), "1769862615000.00": NOON,
+         "1769862615000.": NOON, "-1": datetime(1969, 12, 31, 23, 59, 59, 999_000), "0": EPOCH.replace(tzinfo=None),  # noqa: DTZ001
+         "1769862615": datetime(1970, 1, 21, 11, 37, 42, 615_000), "": None,  # noqa: DTZ001
+         "253402300799999": datetime(9999, 12, 31, 23, 59, 59, 999_000), "-62135596800000": datetime(1, 1, 1),  # noqa: DTZ001
+         "253402300800000": Code.BAD_TIMESTAMP, "-62135596800001": Code.BAD_TIMESTAMP, "9" * 15: Code.BAD_TIMESTAMP,
+         "9" * 16: Code.BAD_TIMESTAMP, "1769862615000.5": Code.BAD_TIMESTAMP, "1.769862615e12": Code.BAD_TIMESTAMP},
+    ),
+    "epoch-before-1900": (
+        Column("x", ColumnType.TIMESTAMPTZ, formats=("epoch-seconds",)),
+        {"-2208988800": datetime(1900, 1, 1, tzinfo=UTC), "-2208988801": Code.IMPLAUSIBLE_DATE,
+         "-62135596800": Code.IMPLAUSIBLE_DATE, "-62135596801": Code.BAD_TIMESTAMP},
+    ),
+    "epoch-with-bounds": (
+        Column("x", ColumnType.TIMESTAMPTZ, minimum="2000-01-01T00:00:00Z", maximum="2026-01-31T12:30:15Z",
+               exclusive_maximum=True, formats=("epoch-seconds",)),
+        {"946684800": datetime(2000, 1, 1, tzinfo=UTC), "946684799": Code.OUT_OF_RANGE,
+         "1769862615": Code.OUT_OF_RANGE, "1769862614.999999": datetime(2026, 1, 31, 12, 30, 14, 999_999, tzinfo=UTC)},
+    ),
+    "compact-day-before-epoch": (
+        Column("x", ColumnType.TIMESTAMP, formats=("%Y%m%d", "epoch-seconds", "epoch-milliseconds")),
+        {"20260131": datetime(2026, 1, 31), "20260231": datetime(1970, 8, 23, 11, 50, 31), "1769862615": NOON,  # noqa: DTZ001
+         "1769862615000": NOON, "253402300799": datetime(9999, 12, 31, 23, 59, 59),  # noqa: DTZ001
+         "253402300800": datetime(1978, 1, 11, 21, 31, 40, 800_000), "2026-01-31": datetime(2026, 1, 31)},  # noqa: DTZ001
+    ),
+    "epoch-before-compact-day": (
+        Column("x", ColumnType.TIMESTAMP, formats=("epoch-milliseconds", "%Y%m%d")),
+        {"20260131": datetime(1970, 1, 1, 5, 37, 40, 131_000), "9" * 16: Code.BAD_TIMESTAMP},  # noqa: DTZ001
+    ),
     "timestamp": (
         TIMESTAMP,
         {"2026-01-31T12:30:15": NOON, "2026-01-31 12:30:15": NOON, "2026-01-31T12:30:15.000": NOON,
@@ -322,7 +374,8 @@ def test_paths_agree_on_long_numbers(paths: Paths, contract_of, precision: int, 
     ("column", "cell"),
     [(TEXT, "a"), (TRIMMED, " a "), (INTEGER, "42"), (NUMBER, "1.5"), (FLOAT, "1e3"), (BOOLEAN, "yes"),
      (DATE, "2026-01-31"), (TIMESTAMP, "2026-01-31T12:30:15"), (TIMESTAMPTZ, "2026-01-31T12:30:15Z"),
-     (TIMESTAMPTZ, "2026-01-31 12:30:15"), (JSON, '{"a": 1}'), (UUID, A_UUID), (FLOAT, "0"), (FLOAT, "-0.0e-7"),
+     (TIMESTAMPTZ, "2026-01-31 12:30:15"), (EPOCH_SECONDS, "1769862615.25"), (JSON, '{"a": 1}'), (UUID, A_UUID),
+     (FLOAT, "0"), (FLOAT, "-0.0e-7"),
      (FLOAT, "5e-324"), (FLOAT, "")],
     ids=lambda value: value.type if isinstance(value, Column) else value,
 )  # fmt: skip

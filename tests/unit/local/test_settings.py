@@ -18,6 +18,7 @@ from include.settings import (
     MlServiceSettings,
     QualitySettings,
     RetentionSettings,
+    SourceSettings,
     StoreSettings,
     StreamSettings,
     TrainingSettings,
@@ -53,6 +54,7 @@ ELSEWHERE = {
     "INGEST_CONTRACTS_DIR": "contracts",
     "INGEST_CONTRACTS_CACHE_DIR": ".local/contracts-cache",
     "INGEST_SPOOL_DIR": ".local/spool",
+    "SOURCES_DIR": "sources",
     "ALERTS_SMTP_PASSWORD": "",
     "S3_SECRET_ACCESS_KEY": "",
     "SOURCE_GITHUB_TOKEN": "",
@@ -69,8 +71,8 @@ ELSEWHERE = {
 # Set by `up`: a line in .env has no effect.
 SET_BY_UP = {"ML_SERVICE_URL", "ML_SERVICE_TOKEN", "MLFLOW_TRACKING_URI", "MODEL_SIGNING_KEY"}
 KINDS = (
-    PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, TrainingSettings,
-    QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
+    PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, SourceSettings,
+    TrainingSettings, QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 # Of programs that do not read `.env`: on the page only.
 OTHER_PROGRAMS = (MlApiSettings, MlflowLogin, MetabaseSettings)

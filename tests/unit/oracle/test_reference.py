@@ -55,6 +55,8 @@ def values(verdict: Verdict) -> list[tuple]:
 
 # Cells
 
+SECONDS = Column("x", ColumnType.TIMESTAMP, formats=("epoch-seconds",))
+MILLISECONDS = Column("x", ColumnType.TIMESTAMPTZ, formats=("epoch-milliseconds",))
 CELLS = [
     (Column("x", ColumnType.INTEGER), " +7\t", 7),
     (Column("x", ColumnType.INTEGER), "1.0", 1),
@@ -86,6 +88,25 @@ CELLS = [
     (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",)), "31.12.1899", Code.IMPLAUSIBLE_DATE),
     (Column("x", ColumnType.DATE, formats=("%d.%m.%Y",), minimum="0001-01-01"), "31.12.1899", date(1899, 12, 31)),
     (Column("x", ColumnType.TIMESTAMP, formats=("%d/%m/%y %H:%M",)), "1/2/99 3:04", datetime(1999, 2, 1, 3, 4)),  # noqa: DTZ001
+    (SECONDS, "1769862615.25", datetime.fromisoformat("2026-01-31T12:30:15.25")),
+    (SECONDS, "-0", datetime.fromisoformat("1970-01-01")),
+    (SECONDS, "1e9", Code.BAD_TIMESTAMP),
+    (SECONDS, "1.0000001", Code.BAD_TIMESTAMP),
+    (SECONDS, "253402300800", Code.BAD_TIMESTAMP),
+    (SECONDS, "-2208988801", Code.IMPLAUSIBLE_DATE),
+    (MILLISECONDS, "-1", datetime(1969, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC)),
+    (MILLISECONDS, "1769862615000.0", datetime(2026, 1, 31, 12, 30, 15, tzinfo=UTC)),
+    (MILLISECONDS, "1.5", Code.BAD_TIMESTAMP),
+    (
+        replace(SECONDS, formats=("%y%m%d%H%M", "epoch-seconds")),
+        "2601311230",
+        datetime.fromisoformat("2026-01-31T12:30"),
+    ),
+    (
+        replace(SECONDS, formats=("%y%m%d%H%M", "epoch-seconds")),
+        "2613311230",
+        datetime.fromisoformat("2052-10-23T15:47:10"),
+    ),
     (Column("x", ColumnType.TIMESTAMP), "2026-01-31 12", datetime(2026, 1, 31, 12)),  # noqa: DTZ001
     (Column("x", ColumnType.TIMESTAMP), "2026-01-31T12:00Z", Code.BAD_TIMESTAMP),
     (Column("x", ColumnType.TIMESTAMPTZ), "2026-01-31T14:00+02:00", datetime(2026, 1, 31, 12, tzinfo=UTC)),

@@ -221,6 +221,20 @@ def test_login_of_the_address_is_sent_and_not_logged(
     assert client.url == shop.url
 
 
+def test_headers_of_answers_are_in_no_log(
+    connect: Any, shop: Shop, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "httpx")
+    for name in ("httpx", "httpcore"):  # a program that configures logging may have disabled them
+        monkeypatch.setattr(logging.getLogger(name), "disabled", False)
+        monkeypatch.setattr(logging.getLogger(name), "propagate", True)
+    shop.answers = [Answer(headers={"Link": "</orders?key=s3cret>", "Set-Cookie": "id=s3cret"})]
+    assert connect().request("GET", "/orders?key=s3cret").status == 200
+    assert "/orders" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 @pytest.mark.parametrize("url", ["", "shop", "ftp://shop", "http://", "http://[::1", "http://shop?key=1"])
 def test_address_that_is_not_valid_names_its_setting(url: str) -> None:
     with pytest.raises(PermanentError, match="SHOP_URL must be an address") as refusal:

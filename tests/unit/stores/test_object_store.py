@@ -1,6 +1,7 @@
 """The bucket's errors as retryable or permanent errors."""
 
 from pathlib import Path
+from typing import IO
 
 import pytest
 from boto3.exceptions import S3UploadFailedError
@@ -112,6 +113,65 @@ def test_copy_works_if_the_store_does_not_support_a_condition_on_the_target(stor
         stub.add_response("copy_object", {}, COPY)
         store.copy("landing", ObjectInfo("a", "e", 3, version_id="7"), "processed/a")
         stub.assert_no_pending_responses()
+
+
+PUT = {"Bucket": "raw", "Key": "a", "Body": b"x", "ContentType": "text/plain"}
+
+
+def put_new(store: ObjectStore, stub: Stubber) -> None:
+    store.put_new("raw", "a", b"x", "text/plain")
+    stub.assert_no_pending_responses()
+
+
+def test_new_object_never_replaces_another_one(store: ObjectStore) -> None:
+    with Stubber(store._client) as stub:
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        stub.add_response("put_object", {}, PUT | {"IfNoneMatch": "*"})
+        put_new(store, stub)
+
+
+@pytest.mark.parametrize("answer", ["PreconditionFailed", "ConditionalRequestConflict"])
+def test_new_object_is_refused_if_the_key_is_taken_meanwhile(store: ObjectStore, answer: str) -> None:
+    with Stubber(store._client) as stub:
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        stub.add_client_error("put_object", answer, http_status_code=412)
+        with pytest.raises(ConditionFailedError) as caught:
+            put_new(store, stub)
+    assert caught.value.details["key"] == "a"
+
+
+def test_new_object_is_refused_by_a_store_that_ignores_the_condition(store: ObjectStore) -> None:
+    with Stubber(store._client) as stub:
+        stub.add_response("head_object", {"ETag": '"e"', "ContentLength": 3})
+        with pytest.raises(ConditionFailedError):
+            put_new(store, stub)
+
+
+def test_new_object_is_stored_if_the_store_does_not_support_the_condition(store: ObjectStore) -> None:
+    with Stubber(store._client) as stub:
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        stub.add_client_error("put_object", "NotImplemented", http_status_code=501)
+        stub.add_response("put_object", {}, PUT)
+        put_new(store, stub)
+
+
+def test_file_that_is_too_large_for_one_call_is_stored_in_parts(
+    store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("include.stores.object_store._LARGEST_SINGLE_CALL", 2)
+    stored: list[object] = []
+
+    def upload(file: IO[bytes], *where: str, **_: object) -> None:
+        stored.append((file.read(), *where))
+
+    monkeypatch.setattr(store._client, "upload_fileobj", upload)
+    file = tmp_path / "x"
+    file.write_bytes(b"abc")
+    with Stubber(store._client) as stub, file.open("rb") as opened:
+        opened.seek(2)
+        stub.add_client_error("head_object", "404", http_status_code=404)
+        store.put_new("raw", "a", opened)
+    assert stored == [(b"abc", "raw", "a")]
 
 
 def test_failed_condition_is_a_separate_error(store: ObjectStore) -> None:

@@ -103,6 +103,10 @@ VALUES = [
     pytest.param(
         Kind.TIMESTAMPTZ, "2026-01-31T19:25:43+01:00", datetime(2026, 1, 31, 18, 25, 43, tzinfo=UTC), id="timestamptz"
     ),
+    pytest.param(
+        Kind.TIMESTAMPTZ, "1769862615.25", datetime(2026, 1, 31, 12, 30, 15, 250_000, tzinfo=UTC), id="epoch seconds"
+    ),
+    pytest.param(Kind.TIMESTAMP, -1, datetime.fromisoformat("1969-12-31T23:59:59"), id="epoch seconds without a zone"),
     pytest.param(Kind.TIMESTAMPTZ, "0001-01-01T00:00:00Z", datetime(1, 1, 1, tzinfo=UTC), id="earliest timestamptz"),
     pytest.param(
         Kind.UUID, "6F1C2A34-9D1E-4C55-8A86-0C1F6F0B7E21", UUID("6f1c2a34-9d1e-4c55-8a86-0c1f6f0b7e21"), id="uuid"
@@ -116,7 +120,7 @@ VALUES = [
 
 @pytest.mark.parametrize(("kind", "given", "read"), VALUES)
 def test_value_is_the_same_after_avro(kind: ColumnType, given: Any, read: Any) -> None:
-    contract = contract_of(Column("v", kind, precision=10, scale=2, formats=("%d.%m.%Y",)))
+    contract = contract_of(Column("v", kind, precision=10, scale=2, formats=("%d.%m.%Y", "epoch-seconds")))
     schema = parse_schema(avro_schema(contract))
     stream = BytesIO()
     schemaless_writer(stream, schema, to_avro({"v": given}, contract))

@@ -138,7 +138,10 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, contract: Contrac
         (["produce", "--rows", "1"], "give --topic"),
         (["produce", "--topic", "sales"], "one of --file and --rows"),
         (["produce", "--topic", "sales", "--rows", "1", "--file", "x"], "one of --file and --rows"),
-        (["produce", "--topic", "absent", "--rows", "1"], "one of: commits, events, inventory, issues, sales"),
+        (
+            ["produce", "--topic", "absent", "--rows", "1"],
+            "one of: commits, crypto_candles, crypto_prices, events, inventory",
+        ),
         (["produce", "--topic", "x", "--dataset", "absent", "--file", "x"], "no contract for 'absent'"),
         (["produce", "--topic", "sales", "--file", "absent.csv"], "no such file"),
         (["produce", "--topic", "sales", "--rows", "1", "--avro"], "SCHEMA_REGISTRY_URL is not set"),

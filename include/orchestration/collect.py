@@ -1,0 +1,187 @@
+"""The DAG `collect_<source>` of a definition in sources/: list its elements, read the new records of each.
+
+DAG files import this module, so the engine that reads and delivers is imported inside the tasks.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk import Param, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
+from pydantic import SecretStr
+
+from include.errors import Code, PermanentError, in_stage
+from include.errors.nearest import did_you_mean
+from include.orchestration.alerts import notify_failed_run
+from include.orchestration.defaults import (
+    START,
+    default_args,
+    no_retry_of_permanent_errors,
+    no_retry_within_the_limit,
+)
+from include.orchestration.sources import is_stand_in, source_connection
+from include.orchestration.stores import api_url, kafka_config, s3_config, warehouse_ingest_config
+from include.settings import ingest_settings, stream_settings
+from include.sources.describe import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from airflow.sdk import DAG
+
+    from include.contracts.model import Contract
+    from include.sources.definition import RestSource
+    from include.sources.listing import Element, Listing, Sink
+    from include.sources.run import CollectedElement
+
+RUNBOOK = """
+**Purpose**: collect new records of the source `{name}` for the dataset `{dataset}`, as `sources/{name}.yaml` says. The
+definition is below in words.
+
+**Trigger**: {trigger}, or manually. The parameter `elements` limits the run to some of them. The parameter `full` reads
+all records again, whatever was read before. The DAG is paused until you unpause it.
+
+**Reads**: the API of the connection `{connection}` (host: address; password: token or key), `ops.source_position`.
+
+**Writes**: {writes}, `ops.source_position`, `ops.source_run`. If there is nothing new, nothing is delivered.
+
+**On failure**: the failed task names its element, and the last line of its log the reason; the other elements are read.
+What came before the error is delivered. `source-unavailable`: the retry or the next run continues from there.
+`source-refused`: the connection, the token or a name is wrong. A *skipped* task reached the rate limit of the API
+(`rate-limited`), or the API asks for a later request (X-Poll-Interval): its log gives the time; the next run continues.
+
+**How to rerun**: clear the failed task, or wait for the next run. Records that are read twice are merged by their key.
+`filegate sources` shows the last run of every source.
+"""
+
+
+def collect_dag_id(source: RestSource) -> str:
+    """Return the DAG id."""
+    return f"collect_{source.name}"
+
+
+def collect_dag(source: RestSource, contract: Contract) -> DAG:
+    """Return the DAG `collect_<source>`, which delivers records for the dataset of the contract."""
+    files = f"`incoming/{source.dataset}/`"
+    runbook = RUNBOOK.format(
+        name=source.name,
+        dataset=source.dataset,
+        connection=source.connection,
+        trigger=f"on the schedule `{source.schedule}`" if source.schedule else "no schedule",
+        writes=f"the topic `{contract.topic}`" if source.deliver == "topic" else files,
+    )
+
+    @dag(
+        dag_id=collect_dag_id(source),
+        description=f"New records of {source.name} for raw.{source.dataset}",
+        doc_md=runbook + "\n" + describe(source, contract),
+        schedule=source.schedule,
+        start_date=START,
+        catchup=False,
+        max_active_runs=1,
+        is_paused_upon_creation=True,
+        default_args=default_args(contract.owner or "platform"),
+        on_failure_callback=notify_failed_run,
+        tags=["sources", source.name, source.dataset],
+        params={
+            "elements": Param(
+                [],
+                type="array",
+                items={"type": "string"},
+                description="Names of elements, one per line, such as /shops/north/orders; empty: all",
+            ),
+            "full": Param(default=False, type="boolean", description="Read all records, not only new ones"),
+        },
+    )
+    def collect_source() -> None:
+        @task
+        def list_elements() -> list[str]:
+            """Return the names of the elements that the run reads, each once."""
+            context: Any = get_current_context()
+            with no_retry_of_permanent_errors(), in_stage("collect"):
+                return chosen(context["params"]["elements"], element_names(source))
+
+        # One at a time: many APIs ask for serial requests, and all elements share one rate limit.
+        @task(map_index_template="{{ element_label }}", max_active_tis_per_dagrun=1)
+        def collect(element: str) -> dict[str, Any]:
+            """Deliver the new records of one element, and return their counts.
+
+            Raises:
+                AirflowSkipException: the rate limit of the API is used up, or it asks for a later request.
+            """
+            context: Any = get_current_context()
+            context["element_label"] = element
+            full, is_retry = bool(context["params"]["full"]), context["ti"].try_number > 1
+            with no_retry_of_permanent_errors(), no_retry_within_the_limit(), in_stage("collect"):
+                done = collect_element(source, contract, element, full=full, is_retry=is_retry)
+            if done.skipped_until is not None:
+                raise AirflowSkipException(str(done))
+            by = " of a stand-in" if done.is_stand_in else ""
+            context["element_label"] = f"{element}: {done.records_read:,} records{by}"
+            return done.summary()
+
+        collect.expand(element=list_elements())
+
+    return collect_source()
+
+
+def chosen(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Return the wanted names, each once; all names if none is wanted.
+
+    Raises:
+        PermanentError: there is no element of a wanted name.
+    """
+    found = list(dict.fromkeys(name.strip() for name in wanted)) or list(names)
+    for name in found:
+        if name not in names:
+            message = f"There is no element {name!r}. {did_you_mean(name, names).capitalize()}Elements: "
+            raise PermanentError(Code.SOURCE_REFUSED, message + ", ".join(names))
+    return found
+
+
+def element_names(source: RestSource) -> list[str]:
+    """Return the names of all elements of a source."""
+    from include.sources.elements import elements
+
+    return [element.name for element in elements(source)]
+
+
+def collect_element(
+    source: RestSource, contract: Contract, name: str, *, full: bool, is_retry: bool
+) -> CollectedElement:
+    """Read an element and deliver its new records. Here the engine gets the connections of Airflow.
+
+    Args:
+        source: the definition.
+        contract: of its dataset.
+        name: of the element.
+        full: read everything again. A retry continues the listing that an earlier try has begun.
+        is_retry: whether this is not the first try.
+    """
+    from include.ingestion.records import AirflowRun
+    from include.sources.elements import elements
+    from include.sources.listing import Position, Traffic
+    from include.sources.rest.auth import ApiConnection
+    from include.sources.rest.reading import RestReader
+    from include.sources.run import ElementTask, SourceStores, collect
+    from include.stores.object_store import ObjectStore
+
+    context: Any = get_current_context()
+    [element] = [one for one in elements(source) if one.name == name]
+    task_of_run = ElementTask(source, contract, element, AirflowRun(context["dag"].dag_id, context["run_id"]))
+    connection, settings = source_connection(source.connection), ingest_settings()
+    api = ApiConnection(api_url(connection), connection.login or "", SecretStr(connection.password or ""))
+    traffic = Traffic(is_stand_in=is_stand_in(connection))
+    kafka = kafka_config() if source.deliver == "topic" else None
+    stores = SourceStores(
+        ObjectStore(s3_config()), warehouse_ingest_config(), settings.landing_bucket, settings.spool_dir, kafka,
+        stream_settings(),
+    )  # fmt: skip
+    with RestReader(source, contract, api, traffic) as reader:
+
+        def read(element: Element, position: Position, sink: Sink) -> Listing:
+            begin = Position() if full and not (is_retry and position.next_page) else position
+            return reader.read(element, begin, sink)
+
+        return collect(task_of_run, read, traffic, stores)

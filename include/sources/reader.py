@@ -1,0 +1,151 @@
+"""Reads `sources/<name>.yaml`, or lists all its problems.
+
+What belongs here: the order of the steps, and the definitions of a folder. What does not: the keys (`definition`), the
+words of their faults (`faults`), and the rules over several keys (`rules`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from include.contracts.catalog import Catalog, UnknownDatasetError, read_catalog
+from include.contracts.content import read_plain_file
+from include.contracts.problems import (
+    ContractError,
+    FileProblemsError,
+    Findings,
+    Problem,
+    UnusableFileError,
+    summary,
+)
+from include.contracts.safe_yaml import read_mapping
+from include.errors import Code
+from include.settings import ingest_settings
+from include.sources.definition import RestSource
+from include.sources.faults import add_faults
+from include.sources.rules import check_against_contract, check_definition
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from include.contracts.model import Contract
+
+    # Returns the contract of a dataset. Raises ContractError or UnknownDatasetError.
+    FindContract = Callable[[str], Contract]
+
+
+class SourceError(FileProblemsError):
+    """The definition of a source cannot be used."""
+
+    stage = "source"
+
+    @classmethod
+    def of(cls, file: Path, problems: Iterable[Problem]) -> SourceError:
+        """Build the error for `file`."""
+        found = tuple(problems)
+        return cls(Code.SOURCE_INVALID, summary(file, found), file=file, problems=found)
+
+
+@dataclass(frozen=True)
+class SourceCatalog:
+    """The sound definitions by name, and the errors of the others."""
+
+    sources: dict[str, RestSource]
+    broken: tuple[SourceError, ...] = ()
+
+
+def read_sources(folder: Path, find_contract: FindContract | None = None, *, only: str = "") -> SourceCatalog:
+    """Read every definition of a folder. A broken one is listed in `broken` and affects no other.
+
+    Args:
+        folder: of the YAML files; folders below it are not searched. One that does not exist has no definition.
+        find_contract: finds the contract of a dataset; by default in the folder of the settings.
+        only: the name of the one definition that the caller needs.
+
+    Raises:
+        OSError: the folder cannot be read.
+    """
+    find = find_contract or find_in_settings()
+    sources: dict[str, RestSource] = {}
+    broken = []
+    for path in definition_files(folder):
+        if only and path.stem != only:
+            continue
+        try:
+            source = read_source(path, find)
+        except SourceError as error:
+            broken.append(error)
+            continue
+        if source.name in sources:  # of a .yaml and a .yml
+            problem = Problem("name", f"another file describes '{source.name}' too", "remove one of the two")
+            broken.append(SourceError.of(path, [problem]))
+            continue
+        sources[source.name] = source
+    return SourceCatalog(sources, tuple(broken))
+
+
+def definition_files(folder: Path) -> list[Path]:
+    """The YAML files of a folder, sorted; none if there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"} and path.name[0] != ".")
+
+
+def read_source(path: Path, find_contract: FindContract | None = None) -> RestSource:
+    """Read a definition.
+
+    Args:
+        path: the YAML file; its stem is the source's name.
+        find_contract: see `read_sources`.
+
+    Raises:
+        SourceError: the file is unusable; names every problem with its place and remedy.
+    """
+    findings = Findings()
+    try:
+        content = read_plain_file(path, "a definition describes one source; split it")
+        document = read_mapping(content, "start from the example in docs/sources.md")
+    except UnusableFileError as error:
+        raise SourceError.of(path, [error.problem]) from error
+    try:
+        # Keys are written in camelCase only: the names of the fields are no second spelling.
+        source = RestSource.model_validate(document, by_alias=True, by_name=False)
+    except ValidationError as error:
+        add_faults(error, document, findings)
+        raise SourceError.of(path, findings.problems) from error
+    if source.name != path.stem:
+        remedy = f"rename the file to {source.name}{path.suffix}, or the source to {path.stem}"
+        findings.add("name", f"'{source.name}' differs from the file's name", remedy)
+    check_definition(source, findings)
+    contract = _contract_of(source, find_contract or find_in_settings(), findings)
+    if contract is not None:
+        check_against_contract(source, contract, findings)
+    if findings.problems:
+        raise SourceError.of(path, findings.problems)
+    return source
+
+
+def _contract_of(source: RestSource, find_contract: FindContract, findings: Findings) -> Contract | None:
+    try:
+        return find_contract(source.dataset)
+    except UnknownDatasetError as error:
+        findings.add("dataset", error.message, "correct the name, or write the contract: `filegate contract draft`")
+    except ContractError as error:
+        what = f"the contract cannot be used: {error.message}"
+        findings.add("dataset", what, "correct it: `filegate contract check`")
+    return None
+
+
+def find_in_settings() -> FindContract:
+    """A search in the contracts of the settings, which are read when the first one is searched for."""
+
+    @cache
+    def contracts() -> Catalog:
+        return read_catalog(ingest_settings().contracts_dir)
+
+    return lambda dataset: contracts().find(dataset)

@@ -1,0 +1,1 @@
+"""Reads REST APIs as their definitions say: pages of answers become records, one JSON object on a line each."""

@@ -1,0 +1,1 @@
+SELECT ops.purge_source_runs(%(keep)s, %(most)s);
