@@ -74,7 +74,7 @@ def try_file(
     has_warehouse = finds_platform("WAREHOUSE_READER_PASSWORD")  # first: it says where the contracts are
     try:
         with explained(), _tried(file, _chosen(file, dataset), has_warehouse=has_warehouse) as (archive, verdicts):
-            is_refused = _print_all(archive, verdicts, as_json=as_json)
+            is_refused = _print_all(file, archive, verdicts, as_json=as_json)
     except OSError as error:
         fail(f"{file} cannot be read: {error.strerror or error}")
     if is_refused:
@@ -101,7 +101,7 @@ def _tried(
         if found is None:
             yield None, iter([_with_trial(alone, file, file, has_warehouse=has_warehouse)])
         else:
-            archive = {"file": str(file), "format": found.archive.format, "passed_over": found.archive.passed_over}
+            archive = {"format": found.archive.format, "passed_over": found.archive.passed_over}
             yield archive, _of_members(found, chosen, has_warehouse=has_warehouse)
 
 
@@ -176,10 +176,13 @@ def _chosen(file: Path, dataset: str) -> Candidate:
     return found[0]
 
 
-def _print_all(archive: dict[str, Any] | None, verdicts: Iterator[_Verdict], *, as_json: bool) -> bool:
+def _print_all(
+    file: Path, archive: dict[str, Any] | None, verdicts: Iterator[_Verdict], *, as_json: bool
+) -> bool:
     """Print the verdicts, and of an archive what it is. Whether one would be refused."""
     is_refused, between = False, ""
-    _print_archive(archive, as_json=as_json)
+    if archive is not None:
+        _print_archive(file, archive, as_json=as_json)
     for verdict in verdicts:  # not all at once: each may have a thousand rejected rows
         if as_json:
             typer.echo(between + json.dumps(_document(verdict), indent=2, default=str), nl=False)
@@ -191,15 +194,12 @@ def _print_all(archive: dict[str, Any] | None, verdicts: Iterator[_Verdict], *, 
     return is_refused
 
 
-def _print_archive(archive: dict[str, Any] | None, *, as_json: bool) -> None:
-    if archive is None:
-        return
+def _print_archive(file: Path, archive: dict[str, Any], *, as_json: bool) -> None:
     if as_json:  # the document of the archive begins; its members follow
-        file, about = archive["file"], {name: value for name, value in archive.items() if name != "file"}
-        typer.echo(json.dumps({"file": file, "archive": about})[:-1] + ', "members": [', nl=False)
+        typer.echo(json.dumps({"file": str(file), "archive": archive})[:-1] + ', "members": [', nl=False)
         return
     over = f"; {archive['passed_over']:,} passed over" if archive["passed_over"] else ""
-    line = f"archive   {archive['file']}, {archive['format']}{over}; each member loads as a file of its own:"
+    line = f"archive   {file}, {archive['format']}{over}; each member loads as a file of its own:"
     typer.echo(visible(line))
 
 
