@@ -23,13 +23,14 @@ from include.sources.definition import (
     PageNumber,
     Zip,
 )
+from include.sources.elements import text_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
     from include.contracts.model import Contract
-    from include.sources.definition import Incremental, Request, RestSource
+    from include.sources.definition import Incremental, Request, RestSource, Scalar
 
 _MOST_VALUES = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
@@ -133,20 +134,16 @@ def _requests(source: RestSource) -> str:
 
 
 def _request(request: Request) -> str:
-    query = urlencode({name: _text(value) for name, value in request.params.items()}, safe="{}/:,")
+    query = urlencode({name: text_of(value) for name, value in request.params.items()}, safe="{}/:,")
     address = f"`GET {request.path}{f'?{query}' if query else ''}`"
     lists = "; ".join(f"`{name}`: {_values(values)}" for name, values in request.for_each.items())
     return f"| {cell(address)} | {cell(lists)} | {cell(listed(request.headers))} |"
 
 
-def _values(values: Sequence[object]) -> str:
-    texts = ", ".join(map(_text, values[:_MOST_VALUES]))
+def _values(values: Sequence[Scalar]) -> str:
+    texts = ", ".join(map(text_of, values[:_MOST_VALUES]))
     more = len(values) - _MOST_VALUES
     return f"{texts} and {more:,} more" if more > 0 else texts
-
-
-def _text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _duration(length: timedelta) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from include.contracts.problems import nearest, shown
 from include.sources.definition import ApiKey, Zip
+from include.sources.elements import elements
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -28,6 +29,8 @@ _LOGIN_HEADERS = {"authorization", "cookie", "proxy-authorization"}
 # Parameters that hold nothing but a secret.
 _SECRET_PARAMS = {"access_token", "api_key", "apikey", "client_secret", "password"}
 _LONGEST_VALUE = 199
+# A name is part of the key of ops.source_position, and PostgreSQL refuses index entries over 2,704 bytes.
+_LONGEST_ELEMENT = 2000
 # Airflow maps a task over at most 1,024 values.
 MOST_ELEMENTS = 1000
 _PRESETS = ("@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly")
@@ -47,6 +50,8 @@ def check_definition(source: RestSource, findings: Findings) -> None:
     if count > MOST_ELEMENTS:
         remedy = f"each has a task of its own: at most {MOST_ELEMENTS:,} in a definition; write several"
         findings.add("requests", f"{count:,} combinations of values", remedy)
+    else:
+        _check_names(source, findings)
     _check_raw_key(source, findings)
     _check_initial_value(source, findings)
     if isinstance(source.records, Zip):
@@ -123,6 +128,17 @@ def _check_placeholders(text: str, path: str, known: Collection[str], findings: 
     for name in sorted(set(_PLACEHOLDER.findall(text)) - set(known)):
         remedy = nearest(name, known) if known else f"add {name} to forEach, or remove it"
         findings.add(path, f"the placeholder {{{name}}} is not known", remedy)
+
+
+def _check_names(source: RestSource, findings: Findings) -> None:
+    """Add a problem for each request with an element whose name is too long for the warehouse."""
+    longest: dict[int, int] = {}
+    for element in elements(source):
+        longest[element.index] = max(longest.get(element.index, 0), len(element.name.encode()))
+    for index, size in longest.items():
+        if size > _LONGEST_ELEMENT:
+            remedy = f"path and values take at most {_LONGEST_ELEMENT:,} bytes, percent-encoded: shorten them"
+            findings.add(f"requests[{index}]", f"an address of {size:,} bytes", remedy)
 
 
 def _check_use(request: Request, path: str, contract: Contract, findings: Findings) -> None:

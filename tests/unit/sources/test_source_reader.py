@@ -414,6 +414,14 @@ def test_combinations_have_a_limit(tmp_path: Path) -> None:
     assert (where, what) == ("requests", "1,002 combinations of values")
 
 
+def test_address_of_an_element_has_a_limit(tmp_path: Path) -> None:
+    lists = {name: ["ü" * 166, "x"] for name in ("a", "b")}  # a letter of two bytes is written in six
+    assert problems(tmp_path, requests=[request(path="/abcde/{a}/{b}", forEach=lists)]) == []
+    [(where, what, remedy)] = problems(tmp_path, requests=[request(), request(path="/abcdef/{a}/{b}", forEach=lists)])
+    assert (where, what) == ("requests[1]", "an address of 2,001 bytes")
+    assert remedy == "path and values take at most 2,000 bytes, percent-encoded: shorten them"
+
+
 # Definition and contract
 
 
