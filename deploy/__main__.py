@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from include.command_errors import explained
-from local.settings import ENV_FILE, PIPELINES_FILE
+from local.settings import ENV_FILE, PIPELINES_FILE, SOURCES_FILE
 
 if TYPE_CHECKING:
     from deploy.checks import ComposeCheck
@@ -39,17 +39,22 @@ def check(
 def env_file(
     profiles: Annotated[str, typer.Option(help="profiles to start besides core, separated by commas")] = "",
 ) -> None:
-    """Write `.env` with newly generated secrets, and `pipelines.env`. An existing file is never overwritten."""
-    from deploy.env_file import write_env_file, write_pipelines_file
+    """Write `.env` with newly generated secrets, `pipelines.env` and `sources.env`. No existing file is overwritten."""
+    from deploy.env_file import write_env_file, write_pipelines_file, write_sources_file
 
-    pipelines, copied = ENV_FILE.with_name(PIPELINES_FILE), list[str]()
+    pipelines, sources = ENV_FILE.with_name(PIPELINES_FILE), ENV_FILE.with_name(SOURCES_FILE)
+    copied = list[str]()
     with explained():
-        if pipelines.exists() or not ENV_FILE.exists():
+        # An earlier deployment lacks the files that are newer than it; only if none is missing is the command refused.
+        if (pipelines.exists() and sources.exists()) or not ENV_FILE.exists():
             write_env_file(ENV_FILE, [name for name in profiles.replace(",", " ").split() if name])
             typer.echo(f"{ENV_FILE} is written.")
         if not pipelines.exists():
             copied = write_pipelines_file(pipelines, ENV_FILE)
             typer.echo(f"{pipelines} is written.")
+        if not sources.exists():
+            write_sources_file(sources)
+            typer.echo(f"{sources} is written.")
     for name in copied:
         typer.echo(f"{name}: copied from {ENV_FILE.name}")
     typer.echo("Next: docker compose up -d")

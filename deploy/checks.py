@@ -28,6 +28,7 @@ CHECKS: tuple[Callable[[ComposeFile], list[str]], ...] = (
     setting_checks.owner_password_is_not_shared,
     setting_checks.connections_are_provided,
     setting_checks.settings_come_from_one_file,
+    setting_checks.connections_of_sources_come_from_their_file,
     setting_checks.embedded_names_are_the_same,
     setting_checks.defaults_are_the_same,
 )

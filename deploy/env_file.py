@@ -1,9 +1,9 @@
-"""The files of a deployment's settings: `.env` with newly generated secrets, and `pipelines.env`.
+"""The files of a deployment's settings: `.env` with newly generated secrets, `pipelines.env` and `sources.env`.
 
 What belongs here: the list of secrets, which setting is in which file, and writing the files. Compose fills the
 variables of docker-compose.yaml in from `.env`, which therefore holds the secrets of all services. The containers of
-Airflow read `pipelines.env` as a whole. Secrets that the embedded platform also has keep its names; the embedded
-platform does not read them from `.env`, so the two do not interfere.
+Airflow read `pipelines.env` as a whole, and those that run code of DAGs `sources.env` too. Secrets that the embedded
+platform also has keep its names; the embedded platform does not read them from `.env`, so the two do not interfere.
 """
 
 from __future__ import annotations
@@ -108,13 +108,32 @@ _CHOICES = """
 """
 # What docker-compose.yaml sets for the containers of Airflow: addresses and folders, and the last lines above.
 _SET_BY_COMPOSE = (
-    "INGEST_CONTRACTS_DIR", "INGEST_CONTRACTS_CACHE_DIR", "INGEST_SPOOL_DIR", "SCHEMA_REGISTRY_URL",
+    "INGEST_CONTRACTS_DIR", "INGEST_CONTRACTS_CACHE_DIR", "INGEST_SPOOL_DIR", "SCHEMA_REGISTRY_URL", "SOURCES_DIR",
     *re.findall(r"^#([A-Z_]+)=", _CHOICES.partition("# --- settings of the pipelines")[2], flags=re.MULTILINE),
 )  # fmt: skip
 
 _PIPELINES_HEAD = """\
 # Settings of the pipelines: the containers of Airflow read this file. No passwords of services here: they are in .env.
 # Uncomment the lines you change, then run `docker compose up -d`. The embedded platform reads this file too.
+"""
+
+_SOURCES = """\
+# Connections of sources, one a line: AIRFLOW_CONN_SOURCE_<NAME> for `connection: source_<name>` in sources/<name>.yaml.
+# Not for the repository: it holds tokens. Airflow's worker, scheduler and DAG processor read it; it may be missing.
+# Uncomment or add lines, then run `docker compose up -d`. The embedded platform reads this file too, at `filegate up`.
+#
+# host: the address of the API. password: the token or key. login and password: name and password of basic, client id
+# and secret of oauth2. Single quotes keep $ and # as they are; write a single quote in a value as \\u0027.
+# A connection may be added in Airflow (Admin, Connections) instead; a line here has priority.
+# Containers have no stand-ins: a run of collect_<name> without a connection fails, and says which one is missing.
+#
+#AIRFLOW_CONN_SOURCE_SHOP='{"conn_type": "http", "host": "https://api.example.org/v2", "password": "token"}'
+
+# --- the definitions in sources/ that are shipped; read the terms of use of an API first
+#AIRFLOW_CONN_SOURCE_CRYPTO_CANDLES='{"conn_type": "http", "host": "https://api.binance.com"}'
+#AIRFLOW_CONN_SOURCE_CRYPTO_PRICES='{"conn_type": "http", "host": "https://api.coingecko.com"}'
+#AIRFLOW_CONN_SOURCE_WEATHER='{"conn_type": "http", "host": "https://api.open-meteo.com"}'
+#AIRFLOW_CONN_SOURCE_WEATHER_NOW='{"conn_type": "http", "host": "https://api.openweathermap.org", "password": "key"}'
 """
 
 
@@ -152,6 +171,23 @@ def write_pipelines_file(path: Path, env_file: Path) -> list[str]:
     text = "".join(f"{line}\n" for line in copied.values())
     _write(path, pipelines_text() + (f"\n# --- copied from {env_file.name}\n{text}" if copied else ""), "or edit it")
     return list(copied)
+
+
+def write_sources_file(path: Path) -> None:
+    """Write examples of the connections of sources, as comments.
+
+    Args:
+        path: must not exist. Readable by its owner only: connections hold tokens.
+
+    Raises:
+        PlatformError: the file exists.
+    """
+    _write(path, sources_text(), "or edit it")
+
+
+def sources_text() -> str:
+    """Return the content of `sources.env`."""
+    return _SOURCES
 
 
 def names_in_pipelines_file() -> list[str]:

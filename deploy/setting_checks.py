@@ -18,7 +18,13 @@ from deploy.start import computed_variables
 from local.credentials import Credentials
 from local.services import airflow as embedded_airflow
 from local.setting_pages import MODELS, settings_of
-from local.settings import OF_PIPELINES, PIPELINES_FILE, PlatformSettings, source_connections
+from local.settings import (
+    OF_PIPELINES,
+    PIPELINES_FILE,
+    SOURCES_FILE,
+    PlatformSettings,
+    source_connections,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
     from deploy.compose_file import ComposeFile
 
 WORKER = "airflow-worker"
+# The services that run code of DAGs, and so may need the connection of a source.
+_READ_SOURCES = (WORKER, "airflow-scheduler", "airflow-dag-processor")
 _WRITER = "filegate dev env-file"
 _SECRET_NAME = re.compile(r"(PASSWORD|PASS|SECRET|SECRET_KEY|_KEY|TOKEN)$|PASSWORD(?!S?_(FILE|COMPLEXITY))|AUTH$")
 _NOT_SECRET = re.compile(r"(_FILE|_URL|_ID)$")
@@ -113,12 +121,28 @@ def settings_come_from_one_file(file: ComposeFile) -> list[str]:
                 for name in sorted(in_file & file.environment(service).keys())
             ]
         for path, required in file.env_files(service):
+            if path == SOURCES_FILE:
+                continue  # connections_of_sources_come_from_their_file
             if path != PIPELINES_FILE:
                 problems.append(f"{service} reads {path}: it may read only {PIPELINES_FILE}, which holds no password")
             elif "AIRFLOW_HOME" not in file.environment(service):
                 problems.append(f"{service} reads {path}, which is for the services of Airflow")
             elif required:
                 problems.append(f"{service} requires {path}, which may be missing: write required: false")
+    return problems
+
+
+def connections_of_sources_come_from_their_file(file: ComposeFile) -> list[str]:
+    """The services that run code of DAGs, and no others, read the optional `sources.env`."""
+    problems = [f"there is no {one}" for one in _READ_SOURCES if one not in file.services]
+    for service in file.services:
+        required = dict(file.env_files(service)).get(SOURCES_FILE)
+        if required is None and service in _READ_SOURCES:
+            problems.append(f"{service} does not read {SOURCES_FILE}")
+        elif required is not None and service not in _READ_SOURCES:
+            problems.append(f"{service} reads {SOURCES_FILE}, which holds the tokens of sources")
+        elif required:
+            problems.append(f"{service} requires {SOURCES_FILE}, which may be missing: write required: false")
     return problems
 
 

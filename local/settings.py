@@ -26,6 +26,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 ENV_FILE = REPOSITORY / ".env"
 # The pipelines' settings of containers, beside `.env`: `deploy.env_file`.
 PIPELINES_FILE = "pipelines.env"
+# The connections of sources, beside `.env`: `deploy.env_file`.
+SOURCES_FILE = "sources.env"
 
 # An earlier release kept the contracts here: `local.old_contracts`.
 OLD_CONTRACTS_DIR = REPOSITORY / "include" / "contracts"
@@ -65,6 +67,9 @@ OF_PIPELINES = (
     "RETENTION_",
     "ALERTS_",
 )
+
+# A variable of this prefix is the connection of a source; the source's name in capital letters follows.
+SOURCE_CONNECTION = "AIRFLOW_CONN_SOURCE_"
 
 # Settings of earlier releases. Their lines in `.env` are ignored.
 NO_LONGER_SETTINGS = frozenset({
@@ -330,9 +335,12 @@ def pipeline_variables() -> dict[str, str]:
 
 
 def source_connections() -> dict[str, str]:
-    """Return the connections of sources that the environment or `.env` has: AIRFLOW_CONN_SOURCE_<NAME>."""
-    named = _named_variables().items()
-    return {name: value for name, value in named if name.startswith("AIRFLOW_CONN_SOURCE_") and value}
+    """Return the connections of sources, AIRFLOW_CONN_SOURCE_<NAME>, by variable.
+
+    They are those of the environment, else of `sources.env`, else of `pipelines.env` or `.env`.
+    """
+    named = _variables_of(*_files(), ENV_FILE.with_name(SOURCES_FILE)).items()
+    return {name: value for name, value in named if name.startswith(SOURCE_CONNECTION) and value}
 
 
 def names_old_contracts() -> bool:
@@ -352,7 +360,12 @@ def ignored_settings() -> str:
 
 
 def _named_variables() -> dict[str, str | None]:
-    return {name: value for file in _files() for name, value in dotenv_values(file).items()} | os.environ
+    return _variables_of(*_files())
+
+
+def _variables_of(*files: Path) -> dict[str, str | None]:
+    """Return the variables of the environment and of files; the environment and later files come first."""
+    return {name: value for file in files for name, value in dotenv_values(file).items()} | os.environ
 
 
 def _files() -> tuple[Path, Path]:

@@ -66,7 +66,8 @@ SAMPLES = [
 ]
 VARIABLES: dict[str, object] = {
     "filegate_variant": "compose",
-    "filegate_settings": {"COMPOSE_PROFILES": "full", "INGEST_RETRIES": 7},
+    "filegate_settings": {"COMPOSE_PROFILES": "full", "INGEST_RETRIES": 7, "SOURCES_STAND_IN": "false"},
+    "filegate_secret_settings": {"AIRFLOW_CONN_SOURCE_SHOP": '\'{"host": "https://shop.example"}\''},
     "filegate_samples": SAMPLES,
     "verify_seconds": 0,
 }
@@ -116,7 +117,12 @@ def test_all_roles_run_and_a_second_run_changes_nothing(docker: Host) -> None:
     assert settings[0] == "POSTGRES_PASSWORD=made-up-secret"
     assert {"COMPOSE_PROFILES=full", "INGEST_RETRIES=7"} <= set(settings)
     of_pipelines = (docker.checkout / "pipelines.env").read_text().splitlines()
-    assert [line for line in of_pipelines if not line.startswith("#")] == ["INGEST_RETRIES=7"]
+    assert [line for line in of_pipelines if not line.startswith("#")] == ["INGEST_RETRIES=7", "SOURCES_STAND_IN=false"]
+    of_sources = (docker.checkout / "sources.env").read_text().splitlines()
+    assert [line for line in of_sources if not line.startswith("#")] == [
+        """AIRFLOW_CONN_SOURCE_SHOP='{"host": "https://shop.example"}'"""
+    ]
+    assert "shop.example" not in done.stdout + done.stderr
     assert "made-up-secret" not in done.stdout + done.stderr
 
     again = docker.play("set_up,start", **VARIABLES)

@@ -18,6 +18,7 @@ from deploy.checks import CHECKS, run_checks
 from deploy.compose_file import COMPOSE_FILE, ComposeFile, mebibytes
 from deploy.env_file import SECRETS, names_in_pipelines_file
 from deploy.setting_checks import connection_ids, resolved
+from include.settings import SOURCES_DIR
 from local.errors import PlatformError
 from local.settings import REPOSITORY
 
@@ -167,6 +168,26 @@ BREAKS = [
         "redis reads pipelines.env, which is for the services of Airflow",
     ),
     (
+        "connections_of_sources_come_from_their_file",
+        with_key("airflow-worker", "env_file", "pipelines.env"),
+        "airflow-worker does not read sources.env",
+    ),
+    (
+        "connections_of_sources_come_from_their_file",
+        with_key("airflow-scheduler", "env_file", ["pipelines.env", "sources.env"]),
+        "airflow-scheduler requires sources.env",
+    ),
+    (
+        "connections_of_sources_come_from_their_file",
+        with_key("airflow-apiserver", "env_file", [{"path": "sources.env", "required": False}]),
+        "airflow-apiserver reads sources.env",
+    ),
+    (
+        "connections_of_sources_come_from_their_file",
+        lambda services: services.pop("airflow-dag-processor"),
+        "there is no airflow-dag-processor",
+    ),
+    (
         "embedded_names_are_the_same",
         with_setting("airflow-worker", "AIRFLOW__CORE__DEFAULT_TIMEZONE", "utc"),
         "AIRFLOW__CORE__DEFAULT_TIMEZONE, which the embedded Airflow lacks",
@@ -293,7 +314,7 @@ def test_pipeline_setting_of_several_services_comes_from_env_and_others_from_the
         environment = resolved(FILE, service, given)
         assert "INGEST_POKE_SECONDS" not in environment
         assert (environment["STREAM_GROUP"], environment["ALERTS_TO"]) == ("mine", "a@example.com")
-        assert FILE.env_files(service) == [("pipelines.env", False)]
+        assert ("pipelines.env", False) in FILE.env_files(service)
     assert resolved(FILE, "kafka-lag", given)["STREAM_GROUP"] == "mine"
 
 
@@ -315,6 +336,23 @@ def test_contracts_are_mounted_beside_the_images_code_and_not_over_it() -> None:
     for mount in mounts:
         assert mount.target == FILE.environment(mount.service)["INGEST_CONTRACTS_DIR"]
     assert not [mount for mount in FILE.mounts() if mount.target.startswith("/opt/filegate")]
+
+
+def test_definitions_of_sources_are_mounted_read_only_where_their_setting_points() -> None:
+    mounts = [mount for mount in FILE.mounts() if mount.source == "./sources"]
+    assert {mount.service for mount in mounts} == set(FILE.airflow)
+    for mount in mounts:
+        assert mount.target == FILE.environment(mount.service)["SOURCES_DIR"]
+        assert f"./sources:{mount.target}:ro" in FILE.services[mount.service]["volumes"]
+
+
+def test_connections_of_sources_reach_only_the_services_that_run_code_of_dags() -> None:
+    readers = [name for name in FILE.services if ("sources.env", False) in FILE.env_files(name)]
+    assert sorted(readers) == ["airflow-dag-processor", "airflow-scheduler", "airflow-worker"]
+    # `environment` has priority over files: such a line of the file would have no effect.
+    shipped = {f"AIRFLOW_CONN_SOURCE_{path.stem.upper()}" for path in SOURCES_DIR.glob("*.yaml")}
+    assert shipped
+    assert shipped.isdisjoint(FILE.environment("airflow-worker"))
 
 
 def test_the_api_server_may_write_its_file_of_passwords() -> None:

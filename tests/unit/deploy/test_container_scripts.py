@@ -31,7 +31,7 @@ from deploy.initialise import initialise, write_password_file
 from deploy.setting_checks import resolved
 from deploy.start import computed_variables
 from include.contracts.catalog import read_catalog
-from include.settings import CONTRACTS_DIR, IngestSettings
+from include.settings import CONTRACTS_DIR, SOURCES_DIR, IngestSettings
 from local.errors import PlatformError
 from local.services.bucket import OTHER_BUCKETS
 from local.services.github_api.server import Replay, create_app
@@ -283,6 +283,8 @@ def test_the_image_holds_what_the_programs_import() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     copied = {line.split()[2] for line in AIRFLOW_IMAGE.read_text().splitlines() if line.startswith("COPY")}
     assert {"dags", "dbt", "deploy", "include", "local", "metabase", "plugins", "sql", ".airflowignore"} <= copied
+    # Without a mount, as in a cluster, DAGs read contracts and definitions of sources from the image.
+    assert {CONTRACTS_DIR.name, SOURCES_DIR.name} <= copied
     for source in copied:
         assert f"!{source}" in ignored, f"{source} does not reach the build"
         assert (REPOSITORY / source).exists()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import os
 import re
 import stat
@@ -20,14 +21,17 @@ from deploy.env_file import (
     env_text,
     names_in_pipelines_file,
     pipelines_text,
+    sources_text,
     write_env_file,
     write_pipelines_file,
+    write_sources_file,
 )
 from deploy.interpolation import MissingValueError, interpolate
+from include.settings import SOURCES_DIR
 from local import settings as local_settings
 from local.credentials import Credentials
 from local.errors import PlatformError
-from local.settings import REPOSITORY, PlatformSettings, pipeline_variables
+from local.settings import REPOSITORY, PlatformSettings, pipeline_variables, source_connections
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,6 +151,36 @@ def test_lines_of_an_earlier_env_file_are_copied_without_secrets(env_file: Path)
     }
 
 
+# The file of the sources
+
+
+def test_sources_file_has_an_example_for_every_definition_and_changes_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "sources.env"
+    write_sources_file(file)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert file.read_text() == sources_text()
+    assert dotenv_values(file) == {}
+    with pytest.raises(PlatformError, match="not overwritten"):
+        write_sources_file(file)
+    file.write_text(re.sub(r"^#(?=AIRFLOW_CONN_)", "", file.read_text(), flags=re.MULTILINE))
+    examples = {name: json.loads(value) for name, value in values_of(file).items()}
+    assert {f"AIRFLOW_CONN_SOURCE_{path.stem.upper()}" for path in SOURCES_DIR.glob("*.yaml")} < examples.keys()
+    for name, connection in examples.items():
+        assert connection["conn_type"] == "http"
+        assert connection["host"].startswith("https://"), name
+        assert "extra" not in connection, f"{name} is that of a stand-in"
+
+
+def test_embedded_platform_reads_the_sources_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(local_settings, "ENV_FILE", tmp_path / ".env")
+    names = [f"AIRFLOW_CONN_SOURCE_{name}" for name in ("A", "B", "C")]
+    (tmp_path / ".env").write_text("".join(f"{name}=env\n" for name in names))
+    (tmp_path / "sources.env").write_text(f"{names[1]}='a$b #c'\n{names[2]}=file\nINGEST_RETRIES=7\n")
+    monkeypatch.setenv(names[2], "environment")
+    assert source_connections() == dict(zip(names, ["env", "a$b #c", "environment"], strict=True))
+    assert "INGEST_RETRIES" not in pipeline_variables()
+
+
 # The embedded platform reads the same file
 
 
@@ -196,6 +230,7 @@ def test_the_command_refuses_a_second_time(tmp_path: Path) -> None:
     assert (first.returncode, second.returncode) == (0, 1)
     assert "not overwritten" in second.stderr
     assert (tmp_path / "pipelines.env").read_text() == pipelines_text()
+    assert (tmp_path / "sources.env").read_text() == sources_text()
     secrets = [value for value in values_of(tmp_path / ".env").values() if len(value) >= 32]
     assert not any(secret in first.stdout + first.stderr + second.stdout + second.stderr for secret in secrets)
 
@@ -213,3 +248,18 @@ def test_the_command_adds_the_file_of_the_pipelines_to_an_earlier_deployment(tmp
     assert "hunter2" not in done.stdout + (tmp_path / "pipelines.env").read_text()
     assert (tmp_path / ".env").read_text() == "POSTGRES_PASSWORD=hunter2\nINGEST_RETRIES=7\n"
     assert dotenv_values(tmp_path / "pipelines.env") == {"INGEST_RETRIES": "7"}
+    assert (tmp_path / "sources.env").read_text() == sources_text()
+
+
+def test_the_command_adds_the_file_of_the_sources_to_an_earlier_deployment(tmp_path: Path) -> None:
+    before = {".env": "POSTGRES_PASSWORD=hunter2\n", "pipelines.env": "INGEST_RETRIES=7\n"}
+    for name, text in before.items():
+        (tmp_path / name).write_text(text)
+    script = (
+        "import sys; from pathlib import Path; import deploy.__main__ as m; m.ENV_FILE = Path(sys.argv.pop()); m.app()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", script, "env-file", str(tmp_path / ".env")],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(REPOSITORY)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == before | {"sources.env": sources_text()}

@@ -12,16 +12,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from include.settings import CONTRACTS_DIR, SOURCES_DIR
 from local.credentials import load_or_make
 from local.services import airflow, airflow_cleanup
-from local.settings import REPOSITORY, temporary_settings
+from local.settings import REPOSITORY, SOURCE_CONNECTION, temporary_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.unit
 
-VALUES: dict[str, Any] = yaml.safe_load((REPOSITORY / "deploy" / "helm" / "values.yaml").read_text())
+VALUES_FILE = REPOSITORY / "deploy" / "helm" / "values.yaml"
+VALUES: dict[str, Any] = yaml.safe_load(VALUES_FILE.read_text())
 CHART: dict[str, Any] = yaml.safe_load((REPOSITORY / "tests" / "resources" / "helm" / "chart_keys.yaml").read_text())
 
 # Variables of the embedded platform that are set in another manner in a cluster.
@@ -138,6 +140,23 @@ def test_the_image_comes_from_a_registry_that_is_named() -> None:
     compose = yaml.safe_load((REPOSITORY / "docker-compose.yaml").read_text())
     assert f"{name}:{VALUES['defaultAirflowTag']}" == compose["services"]["airflow-worker"]["image"]
     assert VALUES["defaultAirflowTag"] == VALUES["airflowVersion"]
+
+
+def test_connections_of_sources_come_from_a_secret_that_may_be_missing() -> None:
+    [entry] = yaml.safe_load(VALUES["extraEnvFrom"])  # the chart takes text, a template
+    assert entry == {"secretRef": {"name": "filegate-sources", "optional": True}}
+    listed = re.search(r"^# +filegate-sources +(\S+)", VALUES_FILE.read_text(), flags=re.MULTILINE)
+    assert listed
+    assert listed[1].startswith(SOURCE_CONNECTION)
+
+
+def test_definitions_of_sources_and_contracts_are_those_of_the_image() -> None:
+    """The folders of the checkout are the defaults, and the image has the checkout at PYTHONPATH."""
+    assert {CONTRACTS_DIR.parent, SOURCES_DIR.parent} == {REPOSITORY}
+    assert not {"INGEST_CONTRACTS_DIR", "SOURCES_DIR"} & _variables()
+    image = (REPOSITORY / "deploy" / "docker" / "airflow" / "Dockerfile").read_text()
+    for folder in (CONTRACTS_DIR.name, SOURCES_DIR.name):
+        assert f"COPY --chown=airflow:0 {folder} {folder}\n" in image
 
 
 def test_the_api_server_may_write_its_file_of_passwords() -> None:
