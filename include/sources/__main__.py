@@ -43,8 +43,8 @@ message: contract, quarantine, ledger.
 ```yaml
 {example}```
 
-3. Add the connection `source_shop` in Airflow, or as the variable `AIRFLOW_CONN_SOURCE_SHOP`: its host is the address
-   with scheme and path, its password the token or key. The definition holds no secret.
+3. Add the connection `source_shop` in Airflow, or as the variable `AIRFLOW_CONN_SOURCE_SHOP` in the file `sources.env`:
+   its host is the address with scheme and path, its password the token or key. The definition holds no secret.
 4. Run `filegate source check`: it names errors with place and remedy.
 5. Unpause the DAG: a run starts.
 
