@@ -125,7 +125,8 @@ _SOURCES = """\
 # host: the address of the API. password: the token or key. login and password: name and password of basic, client id
 # and secret of oauth2. Single quotes keep $ and # as they are; write a single quote in a value as \\u0027.
 # A connection may be added in Airflow (Admin, Connections) instead; a line here has priority.
-# Containers have no stand-ins: a run of collect_<name> without a connection fails, and says which one is missing.
+# Without its connection a run of collect_<name> fails and names it: containers have a stand-in for GitHub only, whose
+# connection is SOURCE_GITHUB_URL and SOURCE_GITHUB_TOKEN in .env.
 #
 #AIRFLOW_CONN_SOURCE_SHOP='{"conn_type": "http", "host": "https://api.example.org/v2", "password": "token"}'
 

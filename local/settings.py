@@ -28,6 +28,8 @@ ENV_FILE = REPOSITORY / ".env"
 PIPELINES_FILE = "pipelines.env"
 # The connections of sources, beside `.env`: `deploy.env_file`.
 SOURCES_FILE = "sources.env"
+# A variable of this prefix is the connection of a source; the source's name in capital letters follows.
+SOURCE_CONNECTION = "AIRFLOW_CONN_SOURCE_"
 
 # An earlier release kept the contracts here: `local.old_contracts`.
 OLD_CONTRACTS_DIR = REPOSITORY / "include" / "contracts"
@@ -67,9 +69,6 @@ OF_PIPELINES = (
     "RETENTION_",
     "ALERTS_",
 )
-
-# A variable of this prefix is the connection of a source; the source's name in capital letters follows.
-SOURCE_CONNECTION = "AIRFLOW_CONN_SOURCE_"
 
 # Settings of earlier releases. Their lines in `.env` are ignored.
 NO_LONGER_SETTINGS = frozenset({

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +17,10 @@ import yaml
 from deploy import setting_checks, structure_checks
 from deploy.checks import CHECKS, run_checks
 from deploy.compose_file import COMPOSE_FILE, ComposeFile, mebibytes
-from deploy.env_file import SECRETS, names_in_pipelines_file
+from deploy.env_file import SECRETS, names_in_pipelines_file, sources_text
 from deploy.setting_checks import connection_ids, resolved
-from include.settings import SOURCES_DIR
 from local.errors import PlatformError
-from local.settings import REPOSITORY
+from local.settings import REPOSITORY, SOURCE_CONNECTION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -349,10 +349,10 @@ def test_definitions_of_sources_are_mounted_read_only_where_their_setting_points
 def test_connections_of_sources_reach_only_the_services_that_run_code_of_dags() -> None:
     readers = [name for name in FILE.services if ("sources.env", False) in FILE.env_files(name)]
     assert sorted(readers) == ["airflow-dag-processor", "airflow-scheduler", "airflow-worker"]
-    # `environment` has priority over files: such a line of the file would have no effect.
-    shipped = {f"AIRFLOW_CONN_SOURCE_{path.stem.upper()}" for path in SOURCES_DIR.glob("*.yaml")}
-    assert shipped
-    assert shipped.isdisjoint(FILE.environment("airflow-worker"))
+    # `environment` has priority over files: such a line of the file has no effect.
+    shown = set(re.findall(rf"^#({SOURCE_CONNECTION}[A-Z_]+)=", sources_text(), flags=re.MULTILINE))
+    assert shown
+    assert shown.isdisjoint(FILE.environment("airflow-worker"))
 
 
 def test_the_api_server_may_write_its_file_of_passwords() -> None:
