@@ -1,7 +1,8 @@
 """One alert message with counts, names and locations, as subject, text and HTML.
 
 What belongs here: the form of a message, and cleaning names that come from outside. What does not: whether it is sent.
-A message contains only codes, counts and names: no values of rows, and no error texts, which may quote values.
+A message contains only codes, counts and names: no values of rows, and no error texts, which may quote values. Only
+what the API of a source answered is quoted: see `failed_elements`.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ _LONGEST_SUBJECT = 150
 
 
 class Item(NamedTuple):
-    """An entry in the list of a message: its name, the reason code, and the location of details."""
+    """An entry in the list of a message: its name, the reason code, the location of details, and what happened."""
 
     name: str
     code: str
     location: str = ""
+    message: str = ""
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,11 @@ def remedies(codes: Iterable[str | None]) -> dict[str, str]:
     return {code: plain(REASONS[Code(code)].remedy) for code in codes if code in set(Code)}
 
 
+def meanings(codes: Iterable[str | None]) -> dict[str, str]:
+    """What each code means, as plain text; None and codes of other versions are left out."""
+    return {code: plain(REASONS[Code(code)].meaning) for code in codes if code in set(Code)}
+
+
 def stops_the_work(code: str | None) -> bool:
     """Whether a code is of the work itself: its messages have no remedy of their own."""
     return code in set(Code) and REASONS[Code(code)].kind is Kind.WORK

@@ -22,6 +22,7 @@ from airflow.sdk.exceptions import AirflowFailException
 from pydantic import ValidationError
 
 from include.alerts.delivery import deliver
+from include.alerts.failed_elements import FailedElement, with_failed_elements
 from include.alerts.message import Alert, Item, counted
 from include.errors import Code, PipelineError, in_stage
 from include.ingestion.object_keys import INCOMING, REPORT
@@ -206,9 +207,13 @@ def notify_failed_run(context: Any) -> None:
         context: Airflow's callback context.
     """
     dag_id, run_id = context["dag"].dag_id, context["run_id"]
-    failed = _failed_tasks(dag_id, run_id)
+    alert = _failed_run(dag_id, run_id, _failed_tasks(dag_id, run_id))
+    _send_if_new("run", dag_id, alert)
+
+
+def _failed_run(dag_id: str, run_id: str, failed: list[str]) -> Alert:
     listed = failed[: alert_settings().max_files]
-    alert = Alert(
+    return Alert(
         about=dag_id,
         happened="the run failed",
         causes=dict.fromkeys(failed or ["failed"], 1),
@@ -218,7 +223,28 @@ def notify_failed_run(context: Any) -> None:
         advice="The log of the failed task gives the reason. The DAG's page says how to rerun it.",
         run_url=run_url(dag_id, run_id),
     )
-    _send_if_new("run", dag_id, alert)
+
+
+@_never_failing
+def notify_failed_source(context: Any) -> None:
+    """Send an alert for a failed run of `collect_<source>`: its elements, with code, message and remedy of each error.
+
+    If no element failed in `ops.source_run`, the alert lists the failed tasks.
+
+    Args:
+        context: Airflow's callback context.
+    """
+    dag_id, run_id = context["dag"].dag_id, context["run_id"]
+    source, tasks, found = dag_id.removeprefix("collect_"), _failed_tasks(dag_id, run_id), []
+    try:
+        found = _rows("alert_failed_elements", source=source, dag_id=dag_id, run_id=run_id)
+    except PipelineError as error:
+        log.warning("Could not read what the run of %s collected. %s", source, error)
+    alert = replace(_failed_run(dag_id, run_id, tasks), details=(("source", source), ("run", run_id)))
+    if found:
+        elements, alert = [FailedElement(*row) for row in found], replace(alert, about=source)
+        alert = with_failed_elements(alert, elements, len(tasks), alert_settings())
+    _send_if_new("source", source, alert)
 
 
 def _failed_tasks(dag_id: str, run_id: str) -> list[str]:

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from include.errors import Code, PermanentError, in_stage
 from include.errors.nearest import did_you_mean
-from include.orchestration.alerts import notify_failed_run
+from include.orchestration.alerts import notify_failed_source
 from include.orchestration.defaults import (
     START,
     default_args,
@@ -82,7 +82,7 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
         max_active_runs=1,
         is_paused_upon_creation=True,
         default_args=default_args(contract.owner or "platform"),
-        on_failure_callback=notify_failed_run,
+        on_failure_callback=notify_failed_source,
         tags=["sources", source.name, source.dataset],
         params={
             "elements": Param(

@@ -347,9 +347,11 @@ def test_parsing_imports_no_library_that_only_tasks_need(request: pytest.Fixture
 
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
-    notifying = {dag_id for dag_id, dag in dags.items() if dag["on_failure"] == "notify_failed_run"}
-    assert notifying == {"ingest_github", "maintain_platform", "transform_warehouse", "train_commit_model"} | COLLECT
-    assert {dag["on_failure"] for dag in dags.values()} == {"notify_failed_run", None}
+    of_runs = {"ingest_github", "maintain_platform", "transform_warehouse", "train_commit_model"}
+    assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
+        **dict.fromkeys(of_runs, "notify_failed_run"),
+        **dict.fromkeys(COLLECT, "notify_failed_source"),
+    }
 
 
 def test_reprocess_offers_the_datasets_and_stages(dags: dict) -> None:
@@ -469,7 +471,7 @@ def test_definition_makes_a_dag_appear(collecting: dict) -> None:
         assert dag["owner"] == document["team"]["name"]
         assert (dag["catchup"], dag["runs"], dag["paused"]) == (False, 1, True)
         assert dag["start"].startswith("2026-01-01")
-        assert dag["on_failure"] == "notify_failed_run"
+        assert dag["on_failure"] == "notify_failed_source"
         assert {"sources", dataset} <= set(dag["tags"])
         assert {name: task["downstream"] for name, task in dag["tasks"].items()} == {
             "list_elements": ["collect"],

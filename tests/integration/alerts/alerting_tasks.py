@@ -78,17 +78,24 @@ def checks(code: str) -> None:
         raise PermanentError(Code(code), "saw 4711 of Jane Doe")
 
 
-def run(dag_id: str, failed: list[str]) -> None:
-    """Call the failure callback of a DAG of the bundle, as the DAG processor does."""
+def run(dag_id: str, failed: list[str], file: str = "") -> None:
+    """Call the failure callback of a DAG of the bundle, as the DAG processor does.
+
+    Args:
+        dag_id: the DAG.
+        failed: its failed tasks.
+        file: the DAG file without its ending; that of the DAG's name if empty.
+    """
     from airflow.callbacks.callback_requests import DagCallbackRequest
     from airflow.dag_processing.dagbag import DagBag
     from airflow.dag_processing.processor import _execute_dag_callbacks
 
     states = dict.fromkeys(failed, "failed") | {"good": "success", "behind": "upstream_failed"}
     RuntimeTaskInstance.get_task_states = staticmethod(lambda dag_id, run_ids: {run_ids[0]: states})
-    bag = DagBag(str(ROOT / "dags" / f"{dag_id}.py"), load_op_links=False)
+    path = f"dags/{file or dag_id}.py"
+    bag = DagBag(str(ROOT / path), load_op_links=False)
     request = DagCallbackRequest(
-        dag_id=dag_id, run_id="run-1", filepath=f"dags/{dag_id}.py", bundle_name="platform", bundle_version=None,
+        dag_id=dag_id, run_id="run-1", filepath=path, bundle_name="platform", bundle_version=None,
         msg="task_failure",
     )  # fmt: skip
     quiet = SimpleNamespace(**dict.fromkeys(("info", "warning", "exception"), lambda *arguments, **options: None))

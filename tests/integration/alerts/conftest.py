@@ -82,6 +82,7 @@ def owner(platform: Platform) -> Iterator[psycopg.Connection[dict[str, Any]]]:
     ) as connection:  # fmt: skip
         yield connection
         connection.execute("DELETE FROM ops.alert")
+        connection.execute("DELETE FROM ops.source_run WHERE source = 'weather'")
         connection.execute("DELETE FROM ops.quality_result WHERE dataset LIKE 'alerted%'")
         connection.execute("DELETE FROM ops.file_ingestion_log WHERE bucket = %s", [BUCKET])
 

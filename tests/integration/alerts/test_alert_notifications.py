@@ -336,6 +336,89 @@ def test_failed_run_is_notified_while_the_warehouse_is_unavailable(mailing: Task
     assert "hidden-password" not in answer["log"]
 
 
+# Runs of sources
+
+
+def attempt(owner: Warehouse, city: str, code: str | None, text: str | None, **changes: Any) -> None:
+    """Insert an attempt of an element of the source `weather`; one without a code succeeded."""
+    values = {
+        "source": "weather", "element": f"/v1/forecast?city={city}", "dag_id": "collect_weather", "run_id": "run-1",
+        "started_at": datetime.now(UTC), "ended_at": datetime.now(UTC), "status": "failed" if code else "success",
+        "error_code": code, "error_message": text, **changes,
+    }  # fmt: skip
+    columns, placeholders = ", ".join(values), ", ".join(f"%({column})s" for column in values)
+    owner.execute(f"INSERT INTO ops.source_run ({columns}) VALUES ({placeholders})", values)
+
+
+def source_failed(tasks: Tasks, failed: list[str], **environment: str) -> dict[str, Any]:
+    """End a run of `collect_weather` with these failed tasks."""
+    return tasks.do("run", dag_id="collect_weather", file="collect_sources", failed=failed, **environment)
+
+
+AWAY = "The API of weather does not answer: 503 Service Unavailable."
+DENIED = "The API of weather answers 401. Check login and password of the connection source_weather."
+
+
+def test_failed_source_is_notified_with_element_code_message_and_remedy(
+    tasks: Tasks, mails: MailServer, owner: Warehouse
+) -> None:
+    before = datetime.now(UTC) - timedelta(minutes=5)
+    attempt(owner, "Berlin", "source-unavailable", "an earlier attempt", started_at=before)
+    attempt(owner, "Berlin", "source-unavailable", AWAY)
+    attempt(owner, "London", "source-refused", DENIED)
+    attempt(owner, "Nairobi", "internal", f"the value of {SECRET} is bad")
+    attempt(owner, "Quito", None, None, status="running", ended_at=None)
+    attempt(owner, "Tokyo", "source-unavailable", "an earlier attempt", started_at=before)
+    attempt(owner, "Tokyo", None, None)
+    attempt(owner, "Lima", "source-refused", "of another run", run_id="run-0")
+    source_failed(tasks, [f"collect_{number}" for number in range(6)])
+    assert subjects(mails) == ["weather: 4 elements not collected"]
+    message = text(mails)
+    for part in (
+        "source: weather\nrun: run-1\n",
+        "internal: 1\nsource-refused: 1\nsource-unavailable: 1\nworker-died: 1\n",
+        f"- /v1/forecast?city=Berlin: source-unavailable\n  {AWAY}\n",
+        f"- /v1/forecast?city=London: source-refused\n  {DENIED}\n",
+        "- /v1/forecast?city=Quito: worker-died\n  The process ended before its run did.",
+        "source-refused: Check token and names. source-unavailable: Nothing, unless it lasts.",
+        "2 more tasks failed: the log gives the reason.",
+        "http://airflow.example:8080/dags/collect_weather/runs/run-1",
+    ):
+        assert part in message
+    for part in (SECRET, "earlier attempt", "Tokyo", "Lima"):
+        assert part not in message
+
+
+def test_failing_source_is_notified_once_and_a_new_cause_at_once(
+    tasks: Tasks, mails: MailServer, owner: Warehouse
+) -> None:
+    attempt(owner, "Berlin", "source-unavailable", AWAY)
+    for _ in range(3):
+        source_failed(tasks, ["collect_0"])
+    assert subjects(mails) == ["weather: 1 element not collected"]
+    attempt(owner, "London", "source-refused", DENIED)
+    source_failed(tasks, ["collect_0", "collect_1"])
+    assert subjects(mails)[1:] == ["weather: 2 elements not collected"]
+
+
+def test_source_without_failed_elements_is_notified_with_its_tasks(
+    tasks: Tasks, mails: MailServer, owner: Warehouse
+) -> None:
+    source_failed(tasks, ["list_elements"])
+    assert subjects(mails) == ["collect_weather: the run failed"]
+    assert "source: weather\nrun: run-1\n" in text(mails)
+    assert "- list_elements: failed\n" in text(mails)
+
+
+def test_failed_source_is_notified_while_the_warehouse_is_unavailable(mailing: Tasks, mails: MailServer) -> None:
+    nowhere = f"postgres://ingest:hidden-password@127.0.0.1:{free_ports(1)[0]}/warehouse"
+    answer = source_failed(mailing, ["collect_0"], AIRFLOW_CONN_WAREHOUSE_PG=nowhere)
+    assert subjects(mails) == ["collect_weather: the run failed"]
+    assert "- collect_0: failed\n" in text(mails)
+    assert "Could not read what the run of weather collected" in answer["log"]
+    assert "hidden-password" not in answer["log"]
+
+
 # Alerts that are off, and wrong settings
 
 
