@@ -19,6 +19,7 @@ from faulty_ml_service import FaultyMlService  # noqa: E402
 from own_platform import own_platform  # noqa: E402
 
 from include.settings import ml_service_settings  # noqa: E402
+from tests.source_runs import write_source_runs  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ def empty() -> Iterator[Platform]:
 
 @pytest.fixture(scope="package")
 def filled(empty: Platform, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
-    """Sales, commits and transactions are loaded, one file of sales was refused, and the models are built."""
+    """Data is loaded, one file of sales was refused, sources have run, and the models are built."""
     warehouse = Warehouse(empty, tmp_path_factory.mktemp("dbt"))
     with pytest.MonkeyPatch.context() as patch, FaultyMlService() as service:
         patch.setenv("ML_SERVICE_URL", service.url)
@@ -52,6 +53,7 @@ def filled(empty: Platform, tmp_path_factory: pytest.TempPathFactory) -> Warehou
         warehouse.send("commits", "commits_1.ndjson", commits())
         warehouse.send("transactions", "transactions_1.ndjson", transactions())
     ml_service_settings.cache_clear()
+    write_source_runs(empty.warehouse_config(), "shop")
     built = warehouse.build("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
     assert {result["status"] for result in built.values()} == {"success"}
     return warehouse

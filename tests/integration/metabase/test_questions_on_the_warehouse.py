@@ -11,6 +11,7 @@ import pytest
 from psycopg import errors
 
 from metabase.questions import FilterType, read_questions
+from tests.source_runs import AWAY, DENIED, LEFT, RESET
 
 if TYPE_CHECKING:
     from dbt_project import Warehouse
@@ -22,10 +23,12 @@ pytestmark = pytest.mark.integration
 QUESTIONS = read_questions()
 VALUES: dict[str, Any] = {
     "start_date": date(2020, 1, 1), "end_date": date(2099, 1, 1), "dataset": "sales", "repository": "o/one",
+    "source": "shop",
 }  # fmt: skip
 # For each filter a value that matches no row.
 NOTHING: dict[str, Any] = {
     "start_date": date(2099, 1, 1), "end_date": date(2000, 1, 1), "dataset": "unknown's", "repository": "un/known's",
+    "source": "unknown's",
 }  # fmt: skip
 
 
@@ -87,6 +90,33 @@ def test_authors_of_one_name_are_distinguished(filled: Warehouse) -> None:
     )
     assert {row["author"]: row["commits"] for row in rows} == counts
     assert {"Ada (ada@acme.org)", "Ada (ada@home.example)"} <= counts.keys()
+
+
+def test_sources_show_what_their_runs_read_and_why_they_failed(filled: Warehouse) -> None:
+    def rows(name: str) -> list[dict[str, Any]]:
+        return ask(filled, QUESTIONS[name], {"source": "shop"})[1]
+
+    assert [rows(f"source_{name}") for name in ("records_read", "records_written", "requests", "error_rate")] == [
+        [{"records": 52}], [{"records": 35}], [{"requests": 12}], [{"error_rate": Decimal("0.5")}],
+    ]  # fmt: skip
+    assert {row["status"]: row["runs"] for row in rows("source_runs_by_day")} == {"success": 2, "failed": 2}
+    assert [(row["source"], row["records"]) for row in rows("source_records_by_day")] == [("shop", 35)]
+    assert rows("source_totals") == [{
+        "source": "shop", "runs": 4, "runs_failed": 2, "error_rate": Decimal("0.5"), "records_read": 52,
+        "records_written": 35, "records_failed": 3, "bytes": 4000, "requests": 12, "retries": 4, "waited_seconds": 6,
+    }]  # fmt: skip
+    shown = ("element", "status", "error_code", "records_written", "watermark", "answered_by")
+    assert [tuple(row[name] for name in shown) for row in rows("source_elements")] == [
+        ("/north", "success", None, 28, "2026-12-01T09:00:00Z", "source"),
+        ("/south", "failed", "source-refused", 0, None, "source"),
+        ("/stand-in", "success", None, 7, None, "stand-in"),
+    ]
+    assert {(row["rate_limit_remaining"], row["rate_limit_reset_at"]) for row in rows("source_elements")} == {
+        (LEFT, RESET.replace(tzinfo=None))
+    }
+    assert [(row["element"], row["error_code"], row["error_message"]) for row in rows("source_failures")] == [
+        ("/south", "source-refused", DENIED.message), ("/north", "source-unavailable", AWAY.message),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -1,0 +1,14 @@
+-- title: Records delivered
+-- description: Records of delivered files, or messages.
+-- chart: scalar
+-- y: [records]
+-- columns:
+--   records: {label: Records delivered, format: integer}
+-- filters: {start_date: date, end_date: date, source: text}
+SELECT sum(records_written)::bigint AS records
+FROM ops.source_run
+WHERE
+    TRUE
+    AND (started_at AT TIME ZONE 'UTC')::date >= %(start_date)s
+    AND (started_at AT TIME ZONE 'UTC')::date <= %(end_date)s
+    AND source = %(source)s
