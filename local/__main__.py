@@ -8,17 +8,18 @@ import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path  # noqa: TC003 typer reads the annotations
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from include.cli.output import output_console, print_rows
+from include.errors import PipelineError
 from include.stores.warehouse import connect
 from local import addresses
 from local.airflow_api import AirflowApi
-from local.commands import dag_status, demo_models, landing
+from local.commands import dag_status, demo_models, landing, source_status
 from local.commands import demo as showcase
 from local.commands import restore as restoring
 from local.commands import schedules as schedule_page
@@ -71,7 +72,10 @@ def down() -> None:
 
 @app.command()
 def status(as_json: AsJson = False) -> None:
-    """Show the state of each service. Exit code 0 if all are healthy and every contract has its DAGs, else 3."""
+    """Show the state of each service, and the last and next run of each source by definition.
+
+    Exit code 0 if all services are healthy and every contract has its DAGs, else 3. A failed source does not count.
+    """
     with explained():
         platform = Platform(PlatformSettings())
         services = platform.status()
@@ -87,9 +91,17 @@ def status(as_json: AsJson = False) -> None:
         problems = _dag_problems(platform, services) if services else []
         for problem in problems:
             typer.echo(f"DAGs: {problem}", err=True)
+        now = datetime.now(UTC)
+        sources = _sources(platform, services, now)
         if as_json:
             listed = [asdict(service) | {"healthy": service.healthy} for service in services]
-            typer.echo(json.dumps({"services": listed, "problems": problems}, indent=2))
+            found = {"services": listed, "problems": problems, "sources": sources}
+            typer.echo(json.dumps(found, indent=2, default=str))
+        elif sources:
+            console.print()
+            console.print(source_status.source_table(sources, now, plain=not console.is_terminal))
+            for remark in source_status.source_remarks(sources):
+                console.print(remark, markup=False)
         if not services or problems or not all(service.healthy for service in services):
             raise typer.Exit(NOT_HEALTHY)
 
@@ -246,6 +258,23 @@ def _dag_problems(platform: Platform, services: list[ServiceStatus]) -> list[str
     patience = 60 + 4 * platform.settings.airflow_new_files_seconds
     with _airflow(platform) as api:
         return dag_status.dag_problems(api, directory, uptime, patience)
+
+
+def _sources(platform: Platform, services: list[ServiceStatus], now: datetime) -> list[dict[str, Any]]:
+    """List the sources, as far as the running services know them. An error is named, and ends no `status`."""
+    healthy = {service.name for service in services if service.healthy}
+    if not services:
+        return []
+    try:
+        dags = []
+        if airflow.API_SERVER in healthy:
+            with _airflow(platform) as api:
+                dags = api.dags()
+        config = platform.warehouse_config("reader") if POSTGRES in healthy else None
+        return source_status.sources_with_next_run(config, dags, now)
+    except (PipelineError, PlatformError) as error:
+        typer.echo(f"sources: {error}", err=True)
+        return []
 
 
 def _asks() -> bool:

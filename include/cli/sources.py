@@ -47,17 +47,9 @@ def sources(as_json: Annotated[bool, typer.Option("--json", help="JSON instead o
     Times are UTC. A source with runs and without a definition is listed, too.
     """
     use_platform()  # first: its environment says where the definitions are
+    runs = query("list_source_runs", {})
     with explained():
-        every = read_sources(source_settings().dir)
-    defined = {name: _row(one) for name, one in every.sources.items()}
-    defined |= {
-        error.stem: {**_NO_DEFINITION, "error": error.code, "error_message": error.message} for error in every.broken
-    }
-    runs = {run.pop("source"): run for run in query("list_source_runs", {})}
-    rows = [
-        {"name": name} | _NO_DEFINITION | _NO_RUN | runs.get(name, {}) | defined.get(name, {})
-        for name in sorted({*defined, *runs})
-    ]
+        rows = source_rows(runs)
     if as_json:
         print_rows(rows, _COLUMNS, as_json=True)
         return
@@ -67,6 +59,27 @@ def sources(as_json: Annotated[bool, typer.Option("--json", help="JSON instead o
     print_rows([row | {"last_run": _minute(row["last_run"])} for row in rows], _COLUMNS, as_json=False)
     if stand_ins := [row["name"] for row in rows if row.get("stand_in")]:
         output_console().print(f"answered by a stand-in, not by the real API: {', '.join(stand_ins)}", markup=False)
+
+
+def source_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return a row for each source, by its definition and its last run, ordered by name.
+
+    Args:
+        found: the rows of the statement `list_source_runs`.
+
+    Raises:
+        PipelineError: the definitions cannot be read at all. One that is invalid has a row with its error.
+    """
+    every = read_sources(source_settings().dir)
+    defined = {name: _row(one) for name, one in every.sources.items()}
+    defined |= {
+        error.stem: {**_NO_DEFINITION, "error": error.code, "error_message": error.message} for error in every.broken
+    }
+    runs = {run["source"]: {name: value for name, value in run.items() if name != "source"} for run in found}
+    return [
+        {"name": name} | _NO_DEFINITION | _NO_RUN | runs.get(name, {}) | defined.get(name, {})
+        for name in sorted({*defined, *runs})
+    ]
 
 
 def _row(one: RestSource) -> dict[str, Any]:

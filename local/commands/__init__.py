@@ -9,7 +9,12 @@ COMMANDS = (
     Command(_PLATFORM, "demo", "local.__main__:app.demo", "start, drop sample files, print what became of them"),
     Command(_PLATFORM, "up", "local.__main__:app.up", "start everything and wait until it works"),
     Command(_PLATFORM, "down", "local.__main__:app.down", "stop everything; the data stays"),
-    Command(_PLATFORM, "status", "local.__main__:app.status", "each service; exit code 3 if one is not healthy"),
+    Command(
+        _PLATFORM,
+        "status",
+        "local.__main__:app.status",
+        "each service and source; exit code 3 if a service is not healthy",
+    ),
     Command(_PLATFORM, "logs", "local.commands.shells:app.logs", "the last lines of a service's log"),
     Command(_PLATFORM, "env", "local.__main__:app.env", "addresses and logins as shell exports"),
     Command(_PLATFORM, "psql", "local.commands.shells:app.psql", "a SQL shell in the warehouse"),

@@ -38,6 +38,7 @@ from local.supervisor.platform import ML_API, S3, STORES, Platform
 from local.supervisor.readiness import NotReadyError
 from ml_api.categories import CATEGORIES
 from ml_api.json_route import MAX_BODY_BYTES
+from tests.source_runs import DENIED, delete_source_runs, write_source_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -194,6 +195,23 @@ def test_services_listen_on_the_loopback_interface_alone(platform: Platform) -> 
         ("127.0.0.1", platform.settings.s3_port),
         *(("127.0.0.1", port) for port in seaweedfs.internal_ports(platform.settings)),
     }
+
+
+def test_status_shows_the_last_run_of_each_source(platform: Platform) -> None:
+    write_source_runs(platform.warehouse_config(), "status_shop")
+    done = subprocess.run(
+        [sys.executable, "-m", "local", "status"],
+        cwd=REPOSITORY,
+        env=os.environ | {"PLATFORM_HOME": str(platform.settings.platform_home)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    delete_source_runs(platform.warehouse_config("owner"), "status_shop")
+    [shop, remark] = [line.split() for line in done.stdout.splitlines() if line.startswith("status_shop")]
+    assert shop[-5:] == ["failed", "52", "35", "3", "-"]
+    assert " ".join(remark) == f"status_shop: source-refused in /south: {DENIED.message}"
+    assert "answered by a stand-in, not by the real API: status_shop" in done.stdout
 
 
 def test_status_shows_running_and_stopped_services(platform: Platform) -> None:

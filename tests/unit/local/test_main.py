@@ -9,6 +9,7 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner, Result
 
+from include.errors import Code, RetryableError
 from local import __main__ as commands
 from local import settings
 from local.__main__ import app
@@ -50,7 +51,7 @@ def test_status_and_up_name_lines_that_are_no_longer_settings(tmp_path: Path, mo
 def test_status_as_json_before_the_first_start() -> None:
     result = run("status", "--json")
     assert result.exit_code == 3
-    assert json.loads(result.stdout) == {"services": [], "problems": []}
+    assert json.loads(result.stdout) == {"services": [], "problems": [], "sources": []}
     assert "make up" in result.stderr
 
 
@@ -73,6 +74,30 @@ def test_status_as_json_has_services_and_problems(monkeypatch: pytest.MonkeyPatc
     ]  # fmt: skip
     assert found["problems"] == ["sales has a contract, and no DAG ingest_sales"]
     assert "sales has a contract" in result.stderr
+    assert {"weather", "crypto_prices"} <= {one["name"] for one in found["sources"]}
+    assert {(one["status"], one["next_run"]) for one in found["sources"]} == {(None, None)}, "no service answers"
+
+
+def test_status_lists_the_sources_below_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Platform, "status", lambda _: SERVICES)
+    monkeypatch.setattr(commands, "_dag_problems", lambda *_: [])
+    _, sources = run("status").stdout.split("\n\n")
+    assert sources.splitlines()[0].split() == [
+        "SOURCE", "LAST", "RUN", "STATUS", "READ", "WRITTEN", "FAILED", "NEXT", "RUN",
+    ]  # fmt: skip
+    assert "weather" in [line.split()[0] for line in sources.splitlines()]
+
+
+def test_status_goes_on_without_the_sources(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, "The warehouse does not answer.")
+
+    monkeypatch.setattr(Platform, "status", lambda _: SERVICES)
+    monkeypatch.setattr(commands, "_dag_problems", lambda *_: [])
+    monkeypatch.setattr(commands.source_status, "sources_with_next_run", fail)
+    result = run("status", "--json")
+    assert json.loads(result.stdout)["sources"] == []
+    assert result.stderr.endswith("sources: warehouse-unavailable: The warehouse does not answer.\n")
 
 
 def test_table_of_services_fits_80_columns(capsys: pytest.CaptureFixture[str]) -> None:
