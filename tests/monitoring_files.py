@@ -22,8 +22,8 @@ BUILT_IN = {"ALERTS", "up"}
 _WORDS = {"and", "or", "unless", "by", "without", "on", "ignoring", "group_left", "group_right", "offset", "bool"}
 # Values for the variables that Grafana substitutes in PromQL and LogQL.
 _VARIABLES = {
-    "$__rate_interval": "1m", "$__auto": "1m", "$__range": "1h", "$dataset": ".*", "$topic": ".*", "$service": ".+",
-    "$search": "",
+    "$__rate_interval": "1m", "$__auto": "1m", "$__range": "1h", "$dataset": ".*", "$topic": ".*", "$source": ".*",
+    "$service": ".+", "$search": "",
 }  # fmt: skip
 
 

@@ -20,6 +20,7 @@ from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR, IngestSettings
 from include.stores.object_store import ObjectStore
 from local.services import bucket as local_bucket
+from tests.source_runs import write_source_runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +48,7 @@ DELETE FROM raw.{DATASET} WHERE _source_row <= {GONE};
 
 
 def fill(platform: Platform, folder: Path) -> None:
-    """Ingest a good file and a bad file, leave a waiting file, then change the database directly."""
+    """Ingest a good file and a bad file, leave a waiting file, change the database directly, run a source."""
     contract = replace(read_contract(CONTRACTS_DIR / "sales.yaml"), dataset=DATASET, expectations=())
     settings = IngestSettings(landing_bucket=BUCKET, spool_dir=folder / "spool")
     local_bucket.client(platform.s3_config).create_bucket(Bucket=BUCKET)
@@ -65,6 +66,7 @@ def fill(platform: Platform, folder: Path) -> None:
         sweep(lambda: Catalog({DATASET: contract}, ()), stores, run, settings)
     with connected(platform.warehouse_config("owner")) as connection:
         connection.execute(_DIRECT_CHANGES)
+    write_source_runs(platform.warehouse_config(), DATASET)
 
 
 def connected(config: WarehouseConfig) -> psycopg.Connection[tuple[object, ...]]:

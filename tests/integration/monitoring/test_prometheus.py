@@ -15,6 +15,7 @@ from include.streams import lag_metrics
 from include.streams.offsets import PartitionOffsets
 from ml_api.metrics import Metrics
 from tests.monitoring_files import BUILT_IN, Expression, exporter_queries, expressions, mailed_alerts, promql, selectors
+from tests.source_runs import LEFT, delete_source_runs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +41,7 @@ def filled(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> Iter
         for table in ("ops.incoming_files", "ops.file_ingestion_log"):
             connection.execute(f"DELETE FROM {table} WHERE dataset = '{DATASET}'")
         connection.execute(f"DELETE FROM ops.quality_result WHERE dataset = '{DATASET}'")
+    delete_source_runs(platform.warehouse_config("owner"), DATASET)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +112,30 @@ def test_metric_agrees_with_the_ledger(served: Prometheus, metric: str, expected
     found = served.values(metric + OWN)
 
     assert {labels.replace(f"dataset={DATASET}", "").strip(","): value for labels, value in found.items()} == expected
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("filegate_recent_source_runs", {"status=success": 2, "status=failed": 2}),
+        ("filegate_recent_source_records", {"outcome=read": 52, "outcome=written": 35, "outcome=failed": 3}),
+        ("filegate_recent_source_bytes", {"": 4000}),
+        ("filegate_recent_source_requests", {"kind=requests": 12, "kind=retries": 4}),
+        ("filegate_recent_source_waited_seconds", {"": 6}),
+        ("filegate_source_rate_limit_remaining", {"": LEFT}),
+        ("filegate_source_failed_elements", {"code=source-refused": 1}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_metric_agrees_with_the_runs_of_a_source(served: Prometheus, metric: str, expected: dict[str, float]) -> None:
+    found = served.values(metric + f'{{source="{DATASET}"}}')
+
+    assert {labels.replace(f"source={DATASET}", "").strip(","): value for labels, value in found.items()} == expected
+
+
+def test_time_since_the_last_success_of_a_source(served: Prometheus) -> None:
+    [age] = served.values(f'filegate_source_freshness_seconds{{source="{DATASET}"}}').values()
+    assert 0 < age < 600
 
 
 def test_ages_and_durations_come_from_the_ledgers_times(served: Prometheus) -> None:

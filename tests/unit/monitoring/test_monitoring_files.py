@@ -132,7 +132,7 @@ def test_alerts_are_mailed_to_the_configured_recipients() -> None:
 
 def test_dashboards_have_stable_uids() -> None:
     assert {path.stem: board["uid"] for path, board in zip(DASHBOARDS, dashboards(), strict=True)} == {
-        name: f"filegate-{name}" for name in ("airflow", "ingestion", "logs", "streaming")
+        name: f"filegate-{name}" for name in ("airflow", "ingestion", "logs", "sources", "streaming")
     }
     for board in dashboards():
         assert board["schemaVersion"] == 42
