@@ -110,10 +110,15 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
             Raises:
                 AirflowSkipException: the rate limit of the API is used up, or it asks for a later request.
             """
+            from include.ingestion.records import AirflowRun
+            from include.sources.runs import failures_recorded
+
             context: Any = get_current_context()
             context["element_label"] = element
             full, is_retry = bool(context["params"]["full"]), context["ti"].try_number > 1
-            with no_retry_of_permanent_errors(), no_retry_within_the_limit(), in_stage("collect"):
+            run = AirflowRun(context["dag"].dag_id, context["run_id"])
+            recorded = failures_recorded(warehouse_ingest_config, source.name, element, run)
+            with no_retry_of_permanent_errors(), no_retry_within_the_limit(), recorded, in_stage("collect"):
                 done = collect_element(source, contract, element, full=full, is_retry=is_retry)
             if done.skipped_until is not None:
                 raise AirflowSkipException(str(done))

@@ -7,20 +7,29 @@ A row is written when a run begins, so that a run whose process died is seen: th
 
 from __future__ import annotations
 
+import logging
+from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from include.errors import Code, visible
+from include.errors import Code, PipelineError, visible
 from include.errors.registry import message
 from include.stores.sql_text import statement
-from include.stores.warehouse import Connection, warehouse_errors
+from include.stores.warehouse import Connection, connect, warehouse_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
-    from include.errors import PipelineError
     from include.ingestion.records import AirflowRun
+    from include.settings import WarehouseConfig
     from include.sources.listing import Listing, Traffic
+
+# Two clocks do not run at exactly the same speed.
+_CLOCKS_DIFFER_SECONDS = 0.05
+
+log = logging.getLogger(__name__)
 
 
 class SourceRuns:
@@ -55,6 +64,37 @@ class SourceRuns:
         values = {**figures, "source_run_id": source_run_id, "has_arrived": has_arrived}
         with warehouse_errors():
             self._connection.execute(statement("end_source_run"), values)
+
+
+@contextmanager
+def failures_recorded(
+    find_warehouse: Callable[[], WarehouseConfig], source: str, element: str, run: AirflowRun
+) -> Iterator[None]:
+    """Note an attempt that fails inside, if it wrote no row of its own: it failed before it could begin.
+
+    The error is re-raised. If the failure cannot be noted, the reason is logged.
+
+    Args:
+        find_warehouse: returns address and login of the role `ingest`. It is called only for a failure.
+        source: name of the definition.
+        element: name of the element.
+        run: the Airflow run.
+    """
+    began = monotonic()
+    try:
+        yield
+    except PipelineError as error:
+        values = {
+            "source": source, "element": element, "dag_id": run.dag_id, "run_id": run.run_id,
+            "code": error.code.value, "message": visible(error.message),
+            "took": timedelta(seconds=monotonic() - began + _CLOCKS_DIFFER_SECONDS),
+        }  # fmt: skip
+        try:
+            with connect(find_warehouse()) as connection, warehouse_errors():
+                connection.execute(statement("record_failed_attempt"), values)
+        except Exception as other:  # the first error is the one to raise
+            log.warning("The failure is not in ops.source_run. %s: %s", type(other).__name__, other)
+        raise
 
 
 def run_figures(listing: Listing, traffic: Traffic, written: int = 0, key: str | None = None) -> dict[str, Any]:

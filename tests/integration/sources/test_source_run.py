@@ -17,11 +17,13 @@ from element_world import ELEMENT, Crash, ElementWorld
 from psycopg import errors as pg
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.purge import purge_expired
 from include.settings import RetentionSettings
 from include.sources import positions, run
 from include.sources.listing import Element, Listing, Position, Sink, Traffic
 from include.sources.positions import Positions
+from include.sources.runs import failures_recorded
 from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
@@ -150,6 +152,38 @@ def test_error_before_the_first_record_leaves_the_position(world: ElementWorld) 
     assert (world.row()["watermark"], world.row()["pending_key"]) == (None, None)
     [failed] = world.runs()
     assert (failed["requests"], failed["retries"], failed["waited_seconds"]) == (5, 4, 2.5)
+
+
+RUN = AirflowRun("dag", "manual__2026-12-01T10:00:00+00:00")
+
+
+def test_failure_before_an_attempt_begins_is_noted(world: ElementWorld) -> None:
+    world.collect(run_id="an earlier run")
+    recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+    with pytest.raises(PermanentError), recorded:
+        raise PermanentError(Code.SOURCE_REFUSED, "The connection has\0no host.")
+    good, failed = sorted(world.runs(), key=lambda row: row["source_run_id"])
+    assert (good["status"], failed["status"]) == ("success", "failed")
+    assert (failed["error_code"], failed["error_message"]) == ("source-refused", r"The connection has\x00no host.")
+    assert (failed["dag_id"], failed["run_id"], failed["requests"]) == (RUN.dag_id, RUN.run_id, 0)
+    assert failed["ended_at"] >= failed["started_at"] > good["started_at"]
+    assert world.row()["watermark"] == "7"
+
+
+def test_failure_that_the_attempt_has_noted_is_noted_once(world: ElementWorld) -> None:
+    recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+    with pytest.raises(RetryableError), recorded:
+        world.collect(read=world.reader(stop_after=1, error=AWAY))
+    assert statuses(world) == [("failed", "source-unavailable", 3)]
+
+
+def test_failure_that_cannot_be_noted_is_raised(world: ElementWorld, caplog: pytest.LogCaptureFixture) -> None:
+    def find() -> WarehouseConfig:
+        raise LookupError("no connection")
+
+    with pytest.raises(PermanentError), failures_recorded(find, world.name, ELEMENT, RUN):
+        raise PermanentError(Code.SOURCE_REFUSED, "no host")
+    assert "The failure is not in ops.source_run. LookupError: no connection" in caplog.text
 
 
 @pytest.mark.parametrize(
