@@ -23,12 +23,14 @@ CONNECTIONS: dict[str, dict[str, Any] | None] = {
 }
 SCRIPT = """
 import json, os, sys
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from include import settings
-from include.errors import Code, PermanentError, RetryableError
+from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.orchestration import collect, sources
 from include.orchestration.stores import api_url
+from include.sources import runs
 from include.sources.reader import read_source
 from tests.unit.sources.source_files import ORDERS, TOPIC, document, written
 
@@ -43,7 +45,16 @@ FAILURES = {
     "unavailable": RetryableError(Code.SOURCE_UNAVAILABLE, "away"),
     "refused": PermanentError(Code.SOURCE_REFUSED, "wrong token"),
 }
-asked = []
+asked, noted = [], []
+
+@contextmanager
+def failures_recorded(find_warehouse, source, element, run):
+    try:
+        yield
+    except PipelineError as error:
+        noted.append([source, element, run.dag_id, run.run_id, str(error.code)])
+        raise
+runs.failures_recorded = failures_recorded
 
 def call(function, *arguments, try_number=1, **params):
     context = {
@@ -52,11 +63,12 @@ def call(function, *arguments, try_number=1, **params):
     }
     collect.get_current_context = lambda: context
     asked.clear()
+    noted.clear()
     try:
         end = function(*arguments)
     except Exception as error:
         end = [type(error).__name__, str(error)]
-    return {"end": end, "asked": list(asked), "label": context.get("element_label")}
+    return {"end": end, "asked": list(asked), "noted": list(noted), "label": context.get("element_label")}
 
 class Done(SimpleNamespace):
     def __str__(self):
@@ -207,6 +219,7 @@ def test_successful_task_returns_counts(results: dict[str, Any]) -> None:
     assert results["good"] == {
         "end": {"records_read": 1234},
         "asked": [["shop_orders", "shop_orders", "/shops/north/orders", False, False]],
+        "noted": [],
         "label": "/shops/north/orders: 1,234 records",
     }
 
@@ -224,6 +237,8 @@ def test_failure_has_the_matching_task_outcome(results: dict[str, Any], failure:
     assert kind == ends_as
     assert words in message
     assert results[failure]["label"] == "/shops/north/orders"
+    [noted] = results[failure]["noted"]
+    assert noted[:4] == ["shop_orders", "/shops/north/orders", "collect_shop_orders", "r"]
 
 
 def test_full_run_and_its_retry_are_known_to_the_engine(results: dict[str, Any]) -> None:
