@@ -47,6 +47,7 @@ class Running:
     platform: Platform
     contracts: Path
     folder: Path
+    definitions: Path | None = None  # a copy of those in sources/, where tests may save some
 
     def __post_init__(self) -> None:
         self.objects = ObjectStore(self.platform.s3_config)

@@ -59,11 +59,14 @@ class Steps:
         self.count += 1
         is_last = self.count == self.at
         if is_last and not self.after:
-            raise Crash
+            self.crash()
         result = call()
         if is_last:
-            raise Crash
+            self.crash()
         return result
+
+    def crash(self) -> None:
+        raise Crash
 
 
 class StepStore(ObjectStore):
@@ -175,9 +178,11 @@ class ElementWorld:
         return f'{{"id":"{element}:{n}","n":{n}}}'.encode()
 
     @contextmanager
-    def steps(self, monkeypatch: pytest.MonkeyPatch, at: int = 0, *, after: bool = False) -> Iterator[Steps]:
+    def steps(
+        self, monkeypatch: pytest.MonkeyPatch, at: int = 0, *, after: bool = False, kind: type[Steps] = Steps
+    ) -> Iterator[Steps]:
         """Count the calls of stores, warehouse and reader, and crash at one of them."""
-        counted = self.objects.steps = Steps(at, after)
+        counted = self.objects.steps = kind(at, after)
         real = run.connect
 
         @contextmanager
