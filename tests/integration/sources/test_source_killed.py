@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from element_world import ElementWorld, Row
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 FIRST, ALL = list(range(1, 8)), list(range(1, 10))
 
