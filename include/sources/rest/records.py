@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.sources.listing import Element
 
-_LINE_ENDS = str.maketrans("\r\n", "  ")
+# Between tokens a tab is a blank. Inside a string it is as invalid as a line end is, so an invalid record stays invalid.
+_LINE_ENDS = str.maketrans("\r\n", "\t\t")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 # An element of a list that has no list or object inside.
 _FLAT = re.compile(r'"(?:[^"\\]|\\.)*"|[^,\s\[\]]+')
@@ -176,7 +177,6 @@ def line_of(record: str, members: str) -> bytes:
         is_empty = len(record) < 100 and not record[1:-1].strip(BLANKS)
         record = f"{{{members}{'' if is_empty else ','}{record[1:]}"
     if "\n" in record or "\r" in record:
-        # Line ends are between the tokens: a string of JSON has none.
         record = record.translate(_LINE_ENDS)
     return record.encode("utf-8", "surrogateescape")
 

@@ -192,7 +192,15 @@ def test_empty_arrays_are_no_records() -> None:
 
 
 def test_line_is_the_record_without_line_ends() -> None:
-    assert lines_of('[{"a":\n 1,\r\n "b": "x\\ny"}]') == [b'{"a":  1,   "b": "x\\ny"}']
+    assert lines_of('[{"a":\n 1,\r\n "b": "x\\ny"}]') == [b'{"a":\t 1,\t\t "b": "x\\ny"}']
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_line_end_inside_a_text_does_not_become_a_part_of_it(end: str) -> None:
+    [line] = lines_of(f'[{{"id": 1, "name": "a{end}b"}}]')
+    assert b"\n" not in line
+    with pytest.raises(ValueError, match="control character"):
+        json.loads(line)
 
 
 @pytest.mark.parametrize(

@@ -313,5 +313,5 @@ def test_answer_without_a_secret_is_kept_as_it_is(shop: Shop, api: ScriptedApi) 
     api.answers = [Reply(body)]
     listing = shop.read(make_source(auth={"type": "bearer"}))
     assert shop.sunk.answers == [(1, body)]
-    assert shop.sunk.lines == [b'{"id": 1.50,  "t": "\xff"}']
+    assert shop.sunk.lines == [b'{"id": 1.50,\t\t"t": "\xff"}']
     assert (listing.records_read, listing.pages, listing.position) == (1, 1, Position())
