@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Contract
     from include.sources.definition import RestSource
-    from include.sources.listing import Element, Listing, Sink
+    from include.sources.listing import Element, Listing, Position, Sink
     from include.sources.run import CollectedElement
+
+# Airflow stores no longer one: the task would fail behind its delivery.
+_LONGEST_LABEL = 250
 
 RUNBOOK = """
 **Purpose**: collect new records of the source `{name}` for the dataset `{dataset}`, as `sources/{name}.yaml` says. The
@@ -114,16 +117,15 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
             from include.sources.runs import failures_recorded
 
             context: Any = get_current_context()
-            context["element_label"] = element
-            full, is_retry = bool(context["params"]["full"]), context["ti"].try_number > 1
+            context["element_label"] = label(element)
             run = AirflowRun(context["dag"].dag_id, context["run_id"])
             recorded = failures_recorded(warehouse_ingest_config, source.name, element, run)
             with no_retry_of_permanent_errors(), no_retry_within_the_limit(), recorded, in_stage("collect"):
-                done = collect_element(source, contract, element, full=full, is_retry=is_retry)
+                done = collect_element(source, contract, element, full=bool(context["params"]["full"]))
             if done.skipped_until is not None:
                 raise AirflowSkipException(str(done))
             by = " of a stand-in" if done.is_stand_in else ""
-            context["element_label"] = f"{element}: {done.records_read:,} records{by}"
+            context["element_label"] = label(element, f": {done.records_read:,} records{by}")
             return done.summary()
 
         collect.expand(element=list_elements())
@@ -145,6 +147,13 @@ def chosen(wanted: Sequence[str], names: Sequence[str]) -> list[str]:
     return found
 
 
+def label(element: str, result: str = "") -> str:
+    """Return the label of a task: the element and its result, without the middle of a long name."""
+    most = _LONGEST_LABEL - len(result)
+    name = element if len(element) <= most else f"{element[: most // 2]}…{element[-(most - most // 2 - 1) :]}"
+    return name + result
+
+
 def element_names(source: RestSource) -> list[str]:
     """Return the names of all elements of a source."""
     from include.sources.elements import elements
@@ -152,28 +161,34 @@ def element_names(source: RestSource) -> list[str]:
     return [element.name for element in elements(source)]
 
 
-def collect_element(
-    source: RestSource, contract: Contract, name: str, *, full: bool, is_retry: bool
-) -> CollectedElement:
+def collect_element(source: RestSource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
     """Read an element and deliver its new records. Here the engine gets the connections of Airflow.
 
     Args:
         source: the definition.
         contract: of its dataset.
         name: of the element.
-        full: read everything again. A retry continues the listing that an earlier try has begun.
-        is_retry: whether this is not the first try.
+        full: read everything again. A retry continues the listing that an earlier try of its run has begun.
+
+    Raises:
+        PermanentError: the definition has changed since the run began, and has no such element any more.
     """
     from include.ingestion.records import AirflowRun
     from include.sources.elements import elements
-    from include.sources.listing import Position, Traffic
+    from include.sources.listing import Traffic
     from include.sources.rest.auth import ApiConnection
     from include.sources.rest.reading import RestReader
     from include.sources.run import ElementTask, SourceStores, collect
     from include.stores.object_store import ObjectStore
 
     context: Any = get_current_context()
-    [element] = [one for one in elements(source) if one.name == name]
+    element = next((one for one in elements(source) if one.name == name), None)
+    if element is None:
+        message = (
+            f"sources/{source.name}.yaml has changed since this run began: it has no element {name!r} any more. Start "
+            "another run for the present elements."
+        )
+        raise PermanentError(Code.SOURCE_REFUSED, message)
     task_of_run = ElementTask(source, contract, element, AirflowRun(context["dag"].dag_id, context["run_id"]))
     connection, settings = source_connection(source.connection), ingest_settings()
     api = ApiConnection(api_url(connection), connection.login or "", SecretStr(connection.password or ""))
@@ -186,7 +201,6 @@ def collect_element(
     with RestReader(source, contract, api, traffic) as reader:
 
         def read(element: Element, position: Position, sink: Sink) -> Listing:
-            begin = Position() if full and not (is_retry and position.next_page) else position
-            return reader.read(element, begin, sink)
+            return reader.read(element, position, sink, context["run_id"] if full else "")
 
         return collect(task_of_run, read, traffic, stores)

@@ -23,6 +23,7 @@ class ListingState:
         moved: the total has changed, so records have moved from page to page.
         again: requests of the pages that were read before the total fell.
         withheld: there were records that are too young to be taken.
+        full_run: the run that has begun it to read all records again; empty for others.
     """
 
     first: str
@@ -37,6 +38,7 @@ class ListingState:
     moved: bool = False
     again: list[str] = field(default_factory=list)
     withheld: bool = False
+    full_run: str = ""
 
     @classmethod
     def of_first(cls, target: str) -> ListingState:

@@ -121,7 +121,7 @@ class RestReader:
     ) -> None:
         self._client.__exit__(kind, error, trace)
 
-    def read(self, element: Element, position: Position, sink: Sink) -> Listing:
+    def read(self, element: Element, position: Position, sink: Sink, full_run: str = "") -> Listing:
         """Read an element from a position on, until its end or as much as the limits allow.
 
         An error of the API is not raised: it is `Listing.error`, with the position behind what came before it.
@@ -130,9 +130,14 @@ class RestReader:
             element: one of `elements(source)`.
             position: where the last run has stopped.
             sink: takes answers and records; what it raises is raised.
+            full_run: id of a run that reads all records again, whatever was read before. Only a listing that an earlier
+                try of this run has begun is continued.
         """
         stored = ListingState.of_json(position.next_page) if position.next_page else None
+        if full_run and (stored is None or stored.full_run != full_run):
+            position, stored = Position(), None
         state = stored or self._new_listing(element, position)
+        state.full_run = full_run or state.full_run
         headers = headers_of(self._source.requests[element.index], element.values)
         run = _Run(element, sink, Listing(position), state, RecordLines(self._contract, element), headers)
         run.begun_at, run.newest_at = self._clock(), self._moment(state.newest)
@@ -330,9 +335,9 @@ class RestReader:
             is_refused = isinstance(run.listing.error, PermanentError)
             unfinished = state.as_json() if can_continue and not is_refused else None
             return Position(before.watermark, before.address, before.etag, unfinished)
-        # Where new records come behind the first page, its ETag says nothing about them.
-        is_newest_first = state.pages == 1 or self._times is None or state.newest == state.newest_of_first
-        if self._source.conditional and state.etag and is_newest_first and not state.withheld:
+        # Where new records may come behind the first page, its ETag says nothing about them.
+        is_newest_first = state.newest is not None and state.newest == state.newest_of_first
+        if self._source.conditional and state.etag and (state.pages == 1 or is_newest_first) and not state.withheld:
             return Position(self._watermark(run, before), state.first, state.etag)
         return Position(self._watermark(run, before))
 

@@ -56,10 +56,9 @@ def failures_recorded(find_warehouse, source, element, run):
         raise
 runs.failures_recorded = failures_recorded
 
-def call(function, *arguments, try_number=1, **params):
+def call(function, *arguments, **params):
     context = {
-        "params": {"elements": [], "full": False} | params, "run_id": "r",
-        "ti": SimpleNamespace(try_number=try_number), "dag": SimpleNamespace(dag_id=dag.dag_id),
+        "params": {"elements": [], "full": False} | params, "run_id": "r", "dag": SimpleNamespace(dag_id=dag.dag_id),
     }
     collect.get_current_context = lambda: context
     asked.clear()
@@ -77,8 +76,8 @@ class Done(SimpleNamespace):
         return {"records_read": self.records_read}
 
 def run(failure=None, skipped_until=None, is_stand_in=False, **given):
-    def collect_element(source, contract, element, *, full, is_retry):
-        asked.append([source.name, contract.dataset, element, full, is_retry])
+    def collect_element(source, contract, element, *, full):
+        asked.append([source.name, contract.dataset, element, full])
         if failure:
             raise FAILURES[failure]
         return Done(records_read=1234, skipped_until=skipped_until, is_stand_in=is_stand_in)
@@ -86,7 +85,8 @@ def run(failure=None, skipped_until=None, is_stand_in=False, **given):
     return call(dag.get_task("collect").python_callable, NAMES[0], **given)
 
 results = {name: run(name) for name in FAILURES}
-results |= {"good": run(), "full": run(full=True), "full, again": run(full=True, try_number=2)}
+results |= {"good": run(), "full": run(full=True)}
+results["label"] = collect.label("/" + "a" * 400 + "/orders", ": 7 records")
 results["stand-in"] = run(is_stand_in=True)
 results["too early"] = run(skipped_until="10:00")
 listing = dag.get_task("list_elements").python_callable
@@ -127,14 +127,14 @@ class Reader:
         return self
     def __exit__(self, *_):
         asked.append("closed")
-    def read(self, element, position, sink):
-        return [element.name, position.watermark, position.next_page, sink]
+    def read(self, element, position, sink, full_run):
+        return [element.name, position.watermark, position.next_page, sink, full_run]
 
 def engine(task, read, traffic, stores):
     unfinished = Position("2026", next_page="2")
     return {
         "task": [task.source.name, task.contract.dataset, task.element.name, task.run.dag_id, task.run.run_id],
-        "read": [read(task.element, position, "sink") for position in (Position("2026"), unfinished)],
+        "read": read(task.element, unfinished, "sink"),
         "stores": [
             stores.warehouse.user, stores.landing_bucket, stores.spool_dir.name,
             stores.kafka and stores.kafka.bootstrap_servers, stores.streams.group,
@@ -179,12 +179,10 @@ os.environ["AIRFLOW_CONN_SOURCE_SHOP"] = json.dumps(
 for name in ("landing_s3", "warehouse_pg"):
     os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps({"conn_type": "x", "host": "h", "login": "ingest"})
 os.environ["AIRFLOW_CONN_EVENTS_KAFKA"] = json.dumps({"conn_type": "kafka", "extra": {"bootstrap.servers": "h:9092"}})
-glued = {"file": (source, ORDERS, False, False), "topic": (published, TOPIC, False, False),
-         "full": (source, ORDERS, True, False), "full, again": (source, ORDERS, True, True)}
-for name, (given, contract, full, is_retry) in glued.items():
-    results[f"engine: {name}"] = call(
-        lambda: collect_element(given, contract, NAMES[1], full=full, is_retry=is_retry)
-    )
+glued = {"file": (source, ORDERS, False), "topic": (published, TOPIC, False), "full": (source, ORDERS, True)}
+for name, (given, contract, full) in glued.items():
+    results[f"engine: {name}"] = call(lambda: collect_element(given, contract, NAMES[1], full=full))
+results["vanished"] = call(lambda: collect_element(source, ORDERS, "/shops/east/orders", full=False))
 collect.element_names = element_names
 results["names"] = collect.element_names(source)
 print("RESULTS" + json.dumps(results))
@@ -218,7 +216,7 @@ def test_elements_are_collected_one_after_the_other_with_labels(results: dict[st
 def test_successful_task_returns_counts(results: dict[str, Any]) -> None:
     assert results["good"] == {
         "end": {"records_read": 1234},
-        "asked": [["shop_orders", "shop_orders", "/shops/north/orders", False, False]],
+        "asked": [["shop_orders", "shop_orders", "/shops/north/orders", False]],
         "noted": [],
         "label": "/shops/north/orders: 1,234 records",
     }
@@ -241,9 +239,21 @@ def test_failure_has_the_matching_task_outcome(results: dict[str, Any], failure:
     assert noted[:4] == ["shop_orders", "/shops/north/orders", "collect_shop_orders", "r"]
 
 
-def test_full_run_and_its_retry_are_known_to_the_engine(results: dict[str, Any]) -> None:
-    assert [asked[-2:] for asked in results["full"]["asked"]] == [[True, False]]
-    assert [asked[-2:] for asked in results["full, again"]["asked"]] == [[True, True]]
+def test_full_run_is_known_to_the_engine(results: dict[str, Any]) -> None:
+    assert [asked[-1] for asked in results["full"]["asked"]] == [True]
+
+
+def test_label_of_a_long_name_fits_airflows_table(results: dict[str, Any]) -> None:
+    label = results["label"]
+    assert len(label) == 250
+    assert label.startswith("/aaa")
+    assert label.endswith("a/orders: 7 records")
+
+
+def test_element_that_the_definition_has_no_more_fails_with_a_remedy(results: dict[str, Any]) -> None:
+    kind, message = results["vanished"]["end"]
+    assert kind == "PermanentError"
+    assert "has no element '/shops/east/orders' any more. Start another run" in message
 
 
 def test_label_names_a_stand_in(results: dict[str, Any]) -> None:
@@ -313,15 +323,6 @@ def test_engine_gets_the_element_and_the_connections_of_airflow(results: dict[st
     assert results["names"] == ["/shops/north/orders", "/shops/south/orders"]
 
 
-@pytest.mark.parametrize(
-    ("run", "positions"),
-    [
-        pytest.param("file", [["2026", None], ["2026", "2"]], id="new records"),
-        pytest.param("full", [[None, None], [None, None]], id="everything"),
-        pytest.param("full, again", [[None, None], ["2026", "2"]], id="retry continues what is unfinished"),
-    ],
-)
-def test_reading_begins(results: dict[str, Any], run: str, positions: list[list[str | None]]) -> None:
-    read = results[f"engine: {run}"]["end"]["read"]
-    assert [one[1:3] for one in read] == positions
-    assert {(one[0], one[3]) for one in read} == {("/shops/south/orders", "sink")}
+@pytest.mark.parametrize(("run", "full_run"), [("file", ""), ("full", "r")])
+def test_reader_gets_the_position_and_whether_the_run_is_full(results: dict[str, Any], run: str, full_run: str) -> None:
+    assert results[f"engine: {run}"]["end"]["read"] == ["/shops/south/orders", "2026", "2", "sink", full_run]

@@ -65,12 +65,14 @@ class Shop:
         self.contract = ORDERS
         self.login, self.password, self.path = "", "", ""
 
-    def read(self, source: RestSource, position: Position | None = None, sink: Sunk | None = None) -> Listing:
+    def read(
+        self, source: RestSource, position: Position | None = None, sink: Sunk | None = None, full_run: str = ""
+    ) -> Listing:
         """Read the first element."""
         self.sunk, self.traffic = sink or Sunk(), Traffic()
         connection = ApiConnection(self.api.url + self.path, self.login, SecretStr(self.password))
         with RestReader(source, self.contract, connection, self.traffic, self.slept.append, self.clock) as reader:
-            return reader.read(elements(source)[0], position or Position(), self.sunk)
+            return reader.read(elements(source)[0], position or Position(), self.sunk, full_run)
 
     def clock(self) -> float:
         return NOW + sum(self.slept)

@@ -275,6 +275,35 @@ def test_watermark_stays_if_the_listing_cannot_be_completed(shop: Shop, api: Scr
     assert (listing.position, listing.records_read) == (Position("2026-12-01T07:00:00Z"), 1)
 
 
+# Runs that read everything again
+
+
+def test_full_run_continues_no_listing_but_its_own(shop: Shop, api: ScriptedApi) -> None:
+    records = [f"2026-12-01T0{hour}:00:00Z" for hour in range(1, 5)]
+
+    def answer(asked: Asked) -> Reply:
+        since, page = asked.params.get("since", ""), int(asked.params["page"])
+        return stamped(*[at for at in records if at >= since][page - 1 : page])
+
+    api.answers = answer
+    source = make_source(**incremental(), pagination=NUMBER, limits={"pages": 1})
+    begun = Position(records[2])
+    unfinished = shop.read(source, begun).position
+    assert unfinished.next_page is not None
+
+    def begins(position: Position, full_run: str = "") -> tuple[bool, str]:
+        asked = shop.read(source, position, full_run=full_run) and api.requests[-1]
+        return "since" in asked.params, asked.params["page"]
+
+    assert begins(unfinished) == (True, "2")
+    assert begins(unfinished, "full") == (False, "1"), "the listing of another run has new records only"
+    first = shop.read(source, unfinished, full_run="full").position
+    assert first.watermark is None
+    assert begins(first, "full") == (False, "2"), "a retry, or the cleared task"
+    assert begins(first, "other") == (False, "1")
+    assert begins(first) == (False, "2"), "the next run completes it"
+
+
 # An ETag that would hide new records
 
 
@@ -293,6 +322,17 @@ def test_etag_of_the_first_page_is_not_kept_if_new_records_come_behind_it(shop: 
     assert shop.read(source).position == Position("2026-12-01T09:00:00Z")
     api.answers = tagged([["2026-12-01T09:00:00Z"], ["2026-12-01T08:00:00Z"], []])
     assert shop.read(source).position.etag == '"e"'
+
+
+@pytest.mark.parametrize("keys", [{}, {"incremental": {"cursor": "absent"}}], ids=["no cursor", "absent cursor"])
+def test_etag_is_not_kept_if_nothing_says_where_new_records_come(
+    shop: Shop, api: ScriptedApi, keys: dict[str, Any]
+) -> None:
+    source = make_source(pagination=NUMBER, conditional=True, **keys)
+    api.answers = tagged([["2026-12-01T08:00:00Z"], ["2026-12-01T07:00:00Z"], []])
+    assert shop.read(source).position == Position()
+    api.answers = tagged([["2026-12-01T08:00:00Z"], ["2026-12-01T07:00:00Z", "2026-12-01T06:00:00Z"], []])
+    assert shop.read(source, shop.read(source).position).records_read == 3
 
 
 def test_etag_is_not_kept_if_a_record_was_too_young(shop: Shop, api: ScriptedApi) -> None:
