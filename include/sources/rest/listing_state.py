@@ -23,6 +23,8 @@ class ListingState:
         moved: the total has changed, so records have moved from page to page.
         again: requests of the pages that were read before the total fell.
         withheld: there were records that are too young to be taken.
+        latest: the moment after which records of the whole listing are too young, or do not move the watermark, in
+            seconds since 1970.
         full_run: the run that has begun it to read all records again; empty for others.
     """
 
@@ -38,6 +40,7 @@ class ListingState:
     moved: bool = False
     again: list[str] = field(default_factory=list)
     withheld: bool = False
+    latest: str | None = None
     full_run: str = ""
 
     @classmethod

@@ -21,6 +21,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
 import httpx
@@ -40,7 +41,7 @@ from include.stores.http_response import FailedAttemptError, excerpt
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
-    from decimal import Decimal
+    from datetime import datetime
     from types import TracebackType
 
     from include.contracts.model import Contract
@@ -261,7 +262,7 @@ class RestReader:
         has_secret = clean != body
         run.sink.keep(clean, run.answers)
         members = run.lines.begin(records.answer, fetched.answered_at)
-        latest = self._times.latest(fetched.answered_at) if self._times is not None else None
+        latest = self._latest(run, fetched.answered_at)
         taken = 0
         for record in records:
             if record in known or not (latest is None or self._is_due(run, record, latest)):
@@ -271,6 +272,18 @@ class RestReader:
             taken += 1
         run.listing.records_read += taken
         run.listing.pages += taken > 0
+
+    def _latest(self, run: _Run, answered_at: datetime) -> Decimal | None:
+        """Return the moment after which records of an answer are too young, or do not move the watermark.
+
+        It is that of the first answer for the whole listing, which may take several runs. Else a later page could move
+        the watermark past a record that an earlier page has withheld, or that has changed since that page was read.
+        """
+        if self._times is None:
+            return None
+        latest = self._times.latest(answered_at)
+        run.state.latest = run.state.latest or str(latest)
+        return min(latest, Decimal(run.state.latest))
 
     def _is_due(self, run: _Run, record: str, latest: Decimal) -> bool:
         """Whether a record is taken. Its cursor moves the watermark, unless it is later than `latest`."""

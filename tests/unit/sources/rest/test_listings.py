@@ -239,6 +239,42 @@ def test_records_younger_than_the_lag_are_left_to_the_next_run(shop: Shop, api: 
     assert (listing.position.watermark, listing.records_read) == ("2026-12-01T09:50:00Z", 4)
 
 
+@pytest.mark.parametrize("pages", [10, 1], ids=["one run", "a run for each page"])
+def test_later_page_does_not_move_the_watermark_past_a_withheld_record(
+    shop: Shop, api: ScriptedApi, pages: int
+) -> None:
+    source = make_source(**incremental(lag="10m"), pagination=NUMBER, limits={"pages": pages})
+    answers = [["2026-12-01T09:40:00Z", "2026-12-01T09:50:30Z"], ["2026-12-01T09:50:45Z", "2026-12-01T09:49:00Z"], []]
+    api.answers = [
+        Reply(stamped(*values).body, 200, {"Date": f"Tue, 01 Dec 2026 10:0{minute}:00 GMT"})
+        for minute, values in enumerate(answers)
+    ]
+    position, ids = Position(), []
+    for _ in range(4 - min(pages, 3)):
+        position = shop.read(source, position).position
+        ids += [json.loads(line)["at"] for line in shop.sunk.lines]
+    assert position == Position("2026-12-01T09:49:00Z"), "the next run asks for what was too young"
+    assert ids == ["2026-12-01T09:40:00Z", "2026-12-01T09:49:00Z"]
+
+
+def test_record_that_changes_after_its_page_was_read_is_read_by_the_next_run(shop: Shop, api: ScriptedApi) -> None:
+    records = {1: "2026-12-01T09:00:00Z", 2: "2026-12-01T09:10:00Z"}  # a page each, ordered by id
+
+    def answer(asked: Asked) -> Reply:
+        since, page = asked.params.get("since", ""), int(asked.params["page"])
+        found = [{"id": id, "at": at} for id, at in sorted(records.items()) if at >= since][page - 1 : page]
+        if page == 1:
+            records.update({1: "2026-12-01T10:00:10Z", 2: "2026-12-01T10:00:20Z"})
+        return Reply(found, 200, {"Date": f"Tue, 01 Dec 2026 10:0{page - 1}:00 GMT"})
+
+    api.answers = answer
+    source = make_source(**incremental(), pagination=NUMBER)
+    first = shop.read(source)
+    assert [json.loads(line)["at"] for line in shop.sunk.lines] == ["2026-12-01T09:00:00Z", "2026-12-01T10:00:20Z"]
+    shop.read(source, first.position)
+    assert [json.loads(line)["at"] for line in shop.sunk.lines] == ["2026-12-01T10:00:10Z", "2026-12-01T10:00:20Z"]
+
+
 @pytest.mark.parametrize("value", [None, "", "yesterday", 5, {"a": 1}, "2026-02-30"])
 def test_value_that_is_no_time_moves_nothing(shop: Shop, api: ScriptedApi, value: Any) -> None:
     api.answers = [stamped(value)]
