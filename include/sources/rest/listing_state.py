@@ -25,6 +25,8 @@ class ListingState:
         withheld: there were records that are too young to be taken.
         latest: the moment after which records of the whole listing are too young, or do not move the watermark, in
             seconds since 1970.
+        marked_target: request of page 1, 2, 4, 8 and so on, and `marked_records` a digest of its records: a listing
+            without an end meets one of them again, also over several runs.
         full_run: the run that has begun it to read all records again; empty for others.
     """
 
@@ -41,6 +43,8 @@ class ListingState:
     again: list[str] = field(default_factory=list)
     withheld: bool = False
     latest: str | None = None
+    marked_target: str = ""
+    marked_records: str = ""
     full_run: str = ""
 
     @classmethod
@@ -61,13 +65,14 @@ class ListingState:
         """Return the state as JSON."""
         return json.dumps(asdict(self))
 
-    def add_page(self, target: str, records: int, total: int | None) -> None:
+    def add_page(self, target: str, records: int, total: int | None, digest: str) -> None:
         """Add a page that was read.
 
         Args:
             target: its request.
             records: how many it has.
             total: how many the listing has, as the page states; None if it does not.
+            digest: of its records; empty without records.
         """
         if total is not None and self.total is not None and total != self.total:
             self.moved = True
@@ -75,5 +80,7 @@ class ListingState:
                 self.again.append(self.previous)
         self.total = self.total if total is None else total
         self.pages, self.previous, self.read = self.pages + 1, target, self.read + records
+        if self.pages & (self.pages - 1) == 0:  # a power of 2
+            self.marked_target, self.marked_records = target, digest
         if self.pages == 1:
             self.newest_of_first = self.newest

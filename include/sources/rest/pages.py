@@ -22,6 +22,7 @@ from include.sources.definition import (
     PageNumber,
     Pagination,
 )
+from include.sources.elements import encoded
 from include.sources.rest.answer_text import AnswerText, BadAnswerError, Steps
 from include.sources.rest.targets import param, with_param
 from include.stores.http_response import next_link
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 _SIZES = ("limit", "per_page", "page_size", "pageSize")
 _LONGEST_CURSOR = 8000
+# Percent-encoded. A URL of httpx has at most 65,536.
+_LONGEST_ENCODED = 32_000
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ def next_target(pagination: Pagination, page: Page) -> str | None:
             link = _cursor(answer.single(path_steps(path)))
             return page.link(link) if link else None
         case HeaderCursor(header=header, param=name):
-            cursor = page.headers.get(header, "").strip()
+            cursor = _cursor(page.headers.get(header, "").strip())
             return with_param(page.target, name, cursor) if cursor else None
         case Cursor(cursor_path=path, param=name):
             cursor = _cursor(answer.single(path_steps(path)))
@@ -165,6 +168,12 @@ def _cursor(value: Any) -> str:
         return ""
     if not isinstance(value, str) or len(value) > _LONGEST_CURSOR:
         raise BadAnswerError(f"has a cursor that is no text or number, or over {_LONGEST_CURSOR:,} characters long")
+    try:
+        is_too_long = len(encoded(value)) > _LONGEST_ENCODED
+    except UnicodeEncodeError as error:
+        raise BadAnswerError("has a cursor with half of a surrogate pair, which no address can hold") from error
+    if is_too_long:
+        raise BadAnswerError(f"has a cursor of over {_LONGEST_ENCODED:,} characters as it would be sent")
     return str(value)
 
 
@@ -180,7 +189,7 @@ def _following(pagination: LastValue, records: AnswerRecords) -> str:
     if isinstance(value, str) and (number := _integer(value)) is not None:
         return str(number + pagination.step)
     if isinstance(value, str) and value and not isinstance(value, Number) and not pagination.step:
-        return value
+        return _cursor(value)
     raise BadAnswerError(f"has no whole number at '{visible(pagination.path)}' of its last record")
 
 

@@ -77,7 +77,7 @@ class _Run:
     newest_at: Decimal | None = None
     is_complete: bool = False
     requested: set[str] = field(default_factory=set)
-    digests: set[bytes] = field(default_factory=set)
+    digests: set[str] = field(default_factory=set)
     first_records: set[str] = field(default_factory=set)
 
 
@@ -243,15 +243,15 @@ class RestReader:
         run.answers += 1
         run.size += len(fetched.response.body)
         run.requested.add(target)
-        if len(records):
-            digest = records.digest()
-            if digest in run.digests:
+        digest = records.digest().hex() if len(records) else ""
+        if digest:
+            if digest in run.digests or digest == state.marked_records:
                 raise self._comes_again(run, "The same records come again")
             run.digests.add(digest)
         if not state.pages:
             state.first, state.etag = target, fetched.etag
         self._take(run, fetched, records)
-        state.add_page(target, len(records), total_of(self._source.pagination, records.answer))
+        state.add_page(target, len(records), total_of(self._source.pagination, records.answer), digest)
 
     def _take(
         self, run: _Run, fetched: Fetched[AnswerRecords], records: AnswerRecords, known: Collection[str] = ()
@@ -311,7 +311,7 @@ class RestReader:
         except BadAnswerError as error:
             message = f"The answer of the API of {self._source.name} {error}. What was read before is delivered."
             raise PermanentError(Code.SOURCE_REFUSED, message, element=run.element.name) from error
-        if following in run.requested:
+        if following in run.requested or following == run.state.marked_target:
             raise self._comes_again(run, "The cursor or link to the next page comes again")
         return following
 

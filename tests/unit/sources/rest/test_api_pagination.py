@@ -162,10 +162,21 @@ def refused(shop: Shop, listing: Any, why: str) -> None:
     assert listing.position == Position(), "the next run begins with the first page"
 
 
-@pytest.mark.parametrize("value", [{"a": 1}, [1], True, "x" * 9000], ids=["object", "list", "true", "long"])
+@pytest.mark.parametrize(
+    "value",
+    [{"a": 1}, [1], True, "x" * 9000, "\U0001f600" * 7000, "\ud800"],
+    ids=["object", "list", "true", "long", "long when it is sent", "half of a surrogate pair"],
+)
 def test_cursor_of_another_type_is_an_error_behind_its_page(shop: Shop, api: ScriptedApi, value: Any) -> None:
     api.answers = [Reply({"data": [{"id": 1}], "meta": {"next": value}})]
     listing = shop.read(make_source(pagination=CURSOR, records="data"))
+    refused(shop, listing, "What was read before is delivered")
+    assert shop.sunk.ids == [1]
+
+
+def test_long_cursor_of_a_header_is_an_error_behind_its_page(shop: Shop, api: ScriptedApi) -> None:
+    api.answers = [Reply([{"id": 1}], 200, {"X-Next": "/" * 30_000})]
+    listing = shop.read(make_source(pagination={"type": "header_cursor", "header": "X-Next", "param": "c"}))
     refused(shop, listing, "What was read before is delivered")
     assert shop.sunk.ids == [1]
 
@@ -259,6 +270,30 @@ def test_cursor_that_comes_again_ends_the_run_behind_what_came(shop: Shop, api: 
     assert listing.error is not None
     assert listing.error.details["element"] == "/orders"
     assert shop.sunk.ids == [1, 2, 3]
+
+
+@pytest.mark.parametrize("pages", [1, 2, 3])
+@pytest.mark.parametrize("kind", ["cursors in a circle", "number that the API ignores"])
+def test_listing_without_an_end_is_noticed_over_several_runs(
+    shop: Shop, api: ScriptedApi, kind: str, pages: int
+) -> None:
+    circle = {"": "b", "b": "c", "c": "d", "d": "e", "e": "f", "f": "c"}
+    keys: dict[str, Any] = {"pagination": {"type": "page_number"}}
+    api.answers = lambda _: Reply({"data": [{"id": 1}]})
+    if kind == "cursors in a circle":
+        keys = {"pagination": {"type": "cursor", "cursorPath": "next", "param": "c"}}
+        cursors = lambda asked: asked.params.get("c", "")  # noqa: E731
+        api.answers = lambda asked: Reply({"data": [{"id": cursors(asked)}], "next": circle[cursors(asked)]})
+    source, position = make_source(**keys, records="data", limits={"pages": pages}), Position()
+    for _ in range(20):
+        listing = shop.read(source, position)
+        position = listing.position
+        if listing.error:
+            break
+    assert isinstance(listing.error, PermanentError)
+    assert "come" in listing.error.message
+    assert "the listing of the API of shop_orders has no end" in listing.error.message
+    assert position == Position()
 
 
 def test_link_to_the_same_page_ends_the_run(shop: Shop, api: ScriptedApi) -> None:
