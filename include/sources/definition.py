@@ -20,6 +20,8 @@ from include.contracts.paths import is_path
 
 _DURATION = re.compile(r"(\d{1,6})(s|m|h|d)")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+# A time of this century minus a longer one could leave the valid range of dates.
+_LONGEST_DURATION = timedelta(days=36500)
 _HEADER_NAME = r"^[A-Za-z0-9-]{1,100}$"
 _PARAMETER = r"^[!-~]{1,100}$"
 
@@ -36,7 +38,10 @@ def _duration(value: object) -> timedelta:
     match = _DURATION.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise ValueError("is no duration: write a whole number and s, m, h or d, such as 10m")
-    return timedelta(**{_UNITS[match[2]]: int(match[1])})
+    length = timedelta(**{_UNITS[match[2]]: int(match[1])})
+    if length > _LONGEST_DURATION:
+        raise ValueError("is too long: write at most 36500d")
+    return length
 
 
 Path = Annotated[str, AfterValidator(_path), Field(max_length=500)]

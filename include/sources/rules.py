@@ -108,12 +108,22 @@ def _check_request(request: Request, path: str, findings: Findings) -> None:
             remedy = f"choose another name, such as {name}_of"
             findings.add(where, f"{{{name}}} is a placeholder of keepRaw.key", remedy)
         _check_values(values, where, findings)
-    for header in request.headers:
+    for header, text in request.headers.items():
+        _check_header(request, text, f"{path}.headers.{header}", findings)
         if header.lower() in _LOGIN_HEADERS:
             findings.add(f"{path}.headers.{header}", "a login is no part of a definition", _CONNECTION)
     for param in request.params:
         if param.lower() in _SECRET_PARAMS:
             findings.add(f"{path}.params.{param}", "a secret is no part of a definition", _CONNECTION)
+
+
+def _check_header(request: Request, text: str, path: str, findings: Findings) -> None:
+    """Add a problem if a header could not be sent. Its value may be a secret and is not shown."""
+    used = [name for name in _PLACEHOLDER.findall(text) if name in request.for_each]
+    values = [str(value) for name in used for value in request.for_each[name]]
+    if not all(one.isascii() and one.isprintable() and one == one.strip() for one in (text, *values)):
+        remedy = "use printable ASCII characters, without blanks at the ends, also in values of forEach"
+        findings.add(path, "the value cannot be sent in a header", remedy)
 
 
 def _texts(request: Request, path: str) -> list[tuple[str, str]]:

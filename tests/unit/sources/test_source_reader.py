@@ -119,6 +119,11 @@ ONE_KEY = [
         id="duration",
     ),
     pytest.param(
+        {"incremental": {"cursor": "a", "lag": "999999d"}},
+        ("incremental.lag", '"999999d" is too long', "write at most 36500d"),
+        id="long duration",
+    ),
+    pytest.param(
         {"limits": {"pages": 0}},
         ("limits.pages", "0 is out of range", "write a number greater than or equal to 1"),
         id="bound",
@@ -250,6 +255,20 @@ RULES = [
         [("requests[0].headers.X-Day", "the placeholder {Day} is not known", "use one of shop")],
         id="placeholder in a header",
     ),
+    *[
+        pytest.param(
+            {"requests": [request(headers={"X-Shop": text}, forEach={"shop": [value]})]},
+            [
+                ("requests[0].headers.X-Shop", "the value cannot be sent in a header",
+                 "use printable ASCII characters, without blanks at the ends, also in values of forEach")
+            ],
+            id=f"header with {what}",
+        )
+        for what, text, value in [
+            ("a letter outside of ASCII", "Zürich", "a"), ("a line end", "a\nb", "a"), ("a blank at its end", "a ", "a"),
+            ("such a letter of a value", "{shop}", "Zürich"), ("such a blank of a value", "{shop}", " a"),
+        ]
+    ],
     pytest.param(
         {"requests": [request(path="/orders")]},
         [
