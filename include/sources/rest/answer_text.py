@@ -100,7 +100,8 @@ class AnswerText:
         self._items[steps] = items
         for step, inner in tree.items():
             index = int(step) if _INDEX.fullmatch(step) else len(items)
-            if -len(items) <= index < len(items):
+            # A record need not be valid: then there is nothing at a path inside.
+            if -len(items) <= index < len(items) and pass_value(self.text, items[index][0]) is not None:
                 self._walk(items[index][0], (*steps, step), inner)
         return end
 

@@ -90,11 +90,15 @@ def reset_at(headers: Mapping[str, str], now: float) -> float | None:
     text = _header(headers, "reset")
     if not _NUMBER.fullmatch(text):
         moment = http_date(text) or _iso(text)
-        return None if moment is None else moment.timestamp()
-    number = float(text)
-    if number < _FIRST_TIME:
-        return now + number
-    return min(number / 1000 if number >= _FIRST_MILLISECONDS else number, now + LONGEST_WAIT_SECONDS)
+        if moment is None:
+            return None
+        at = moment.timestamp()
+    else:
+        number = float(text)
+        if number < _FIRST_TIME:
+            return now + number
+        at = number / 1000 if number >= _FIRST_MILLISECONDS else number
+    return min(max(at, 0.0), now + LONGEST_WAIT_SECONDS)
 
 
 def used_weight(headers: Mapping[str, str]) -> int | None:

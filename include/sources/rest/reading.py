@@ -76,6 +76,7 @@ class _Run:
     size: int = 0
     newest_at: Decimal | None = None
     is_complete: bool = False
+    has_secret: bool = False
     requested: set[str] = field(default_factory=set)
     digests: set[str] = field(default_factory=set)
     first_records: set[str] = field(default_factory=set)
@@ -260,6 +261,13 @@ class RestReader:
         body = fetched.response.body
         clean = self._client.redacted(body)
         has_secret = clean != body
+        if has_secret and not run.has_secret:
+            run.has_secret = True
+            words = (
+                "%s: %s: an answer has a secret of the connection %s in it, which is replaced by *** in copies and "
+                "records. If that is a short password, which usual values contain, they change: use a longer one."
+            )
+            log.warning(words, self._source.name, run.element.name, self._source.connection)
         run.sink.keep(clean, run.answers)
         members = run.lines.begin(records.answer, fetched.answered_at)
         latest = self._latest(run, fetched.answered_at)

@@ -265,7 +265,8 @@ RULES = [
             id=f"header with {what}",
         )
         for what, text, value in [
-            ("a letter outside of ASCII", "Zürich", "a"), ("a line end", "a\nb", "a"), ("a blank at its end", "a ", "a"),
+            ("a letter outside of ASCII", "Zürich", "a"), ("a line end", "a\nb", "a"),
+            ("a blank at its end", "a ", "a"),
             ("such a letter of a value", "{shop}", "Zürich"), ("such a blank of a value", "{shop}", " a"),
         ]
     ],

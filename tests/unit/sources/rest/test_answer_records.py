@@ -116,6 +116,12 @@ def test_record_that_cannot_be_read_is_cut_out_by_its_brackets(record: str) -> N
     assert list(records_of(f'[{record}, {{"a": 2}}]')) == [record, '{"a": 2}']
 
 
+def test_record_that_cannot_be_read_may_be_at_a_path_that_is_asked_for() -> None:
+    text = AnswerText("[[1, NaN], [2, 3]]", [()], [("0",), ("0", "0"), ("1", "0")])
+    assert [text.text[slice(*spot)] for spot in text.items(()) or []] == ["[1, NaN]", "[2, 3]"]
+    assert (text.single(("0", "0")), text.single(("1", "0"))) == (None, "2")
+
+
 def test_bytes_that_are_not_utf_8_stay_unless_the_answer_names_their_encoding() -> None:
     lines, body = RecordLines(contract(), Element("/")), '[{"t": "é"}]'.encode("latin-1")
     [as_it_is] = lines.read(body, "application/json", None)

@@ -307,6 +307,18 @@ def test_new_token_is_hidden_too(shop: Shop, api: ScriptedApi, caplog: pytest.Lo
     assert "token-1" not in text
 
 
+def test_secret_that_is_a_part_of_values_is_replaced_with_a_warning(
+    shop: Shop, api: ScriptedApi, caplog: pytest.LogCaptureFixture
+) -> None:
+    shop.login, shop.password = "me", "ad"
+    api.answers = [Reply([{"id": "admin"}]), Reply([{"id": "ad"}]), Reply([])]
+    shop.read(make_source(auth={"type": "basic"}, pagination={"type": "page_number"}))
+    assert shop.sunk.ids == ["***min", "***"]
+    [warning] = [record.getMessage() for record in caplog.records if "secret" in record.getMessage()]
+    assert "/orders: an answer has a secret of the connection source_shop in it" in warning
+    assert "use a longer one" in warning
+
+
 def test_answer_without_a_secret_is_kept_as_it_is(shop: Shop, api: ScriptedApi) -> None:
     shop.password = SECRET
     body = b'\xef\xbb\xbf[{"id": 1.50,\r\n"t": "\xff"}] '

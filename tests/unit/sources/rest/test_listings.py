@@ -262,7 +262,7 @@ def test_record_that_changes_after_its_page_was_read_is_read_by_the_next_run(sho
 
     def answer(asked: Asked) -> Reply:
         since, page = asked.params.get("since", ""), int(asked.params["page"])
-        found = [{"id": id, "at": at} for id, at in sorted(records.items()) if at >= since][page - 1 : page]
+        found = [{"id": number, "at": at} for number, at in sorted(records.items()) if at >= since][page - 1 : page]
         if page == 1:
             records.update({1: "2026-12-01T10:00:10Z", 2: "2026-12-01T10:00:20Z"})
         return Reply(found, 200, {"Date": f"Tue, 01 Dec 2026 10:0{page - 1}:00 GMT"})

@@ -71,6 +71,8 @@ def test_only_a_pause_that_the_api_does_not_ask_for_grows() -> None:
         pytest.param(LATER, 90.0, id="HTTP date"),
         pytest.param("1764583000", -200.0, id="in the past"),
         pytest.param("9" * 15, 1e8, id="far in the future"),
+        pytest.param("9999-12-31T23:59:59Z", 1e8, id="ISO 8601 far in the future"),
+        pytest.param("0001-01-01T00:00:00+14:00", -NOW, id="before the first date"),
         pytest.param("soon", None, id="in words"),
         pytest.param("-5", None, id="negative"),
         pytest.param("9" * 400, None, id="endless"),
