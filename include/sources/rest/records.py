@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.sources.listing import Element
 
-# Between tokens a tab is a blank. Inside a string it is as invalid as a line end is, so an invalid record stays invalid.
+# Between tokens a tab is a blank. Inside a string it is as invalid as a line end: an invalid record stays invalid.
 _LINE_ENDS = str.maketrans("\r\n", "\t\t")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 # An element of a list that has no list or object inside.
