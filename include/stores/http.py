@@ -275,7 +275,10 @@ class HttpClient:
             # The error text may contain the token, because it quotes the header that cannot be sent: drop both.
             raise FailedAttemptError(type(error).__name__, request) from None
         except httpx.RequestError as error:
-            raise FailedAttemptError(visible(f"{type(error).__name__}: {error}"), request) from error
+            text = f"{type(error).__name__}: {error}"
+            safe = self.redacted(text.encode(errors="replace")).decode()
+            # The text may quote an invalid answer, which may repeat the request. A traceback would show it unchanged.
+            raise FailedAttemptError(visible(safe), request) from (error if safe == text else None)
         status, received = streamed.status_code, streamed.headers
         if status >= 500 or status in self._policy.retried:
             pause = retry_after(received, time.time()) or 0.0

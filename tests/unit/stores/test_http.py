@@ -6,6 +6,7 @@ import gzip
 import json
 import logging
 import time
+import traceback
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -208,6 +209,19 @@ def test_secrets_are_in_no_error_and_no_log(
     hidden = ["tok-en", 's\\"', *(["pass-word"] if login else [])]
     assert not [secret for secret in hidden if secret in str(failure.value) + caplog.text]
     assert failure.value.details["url"] == f"{shop.url}/orders"
+
+
+def test_secret_in_an_invalid_answer_is_in_no_error_log_or_traceback(
+    connect: Any, shop: Shop, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    shop.answers = [Answer(headers={"Echo of Bearer tok-en": "x"})] * 3
+    with pytest.raises(RetryableError) as failure:
+        connect(token="tok-en").request("GET", "/orders")
+    printed = "".join(traceback.format_exception(failure.value)) + caplog.text
+    assert "illegal header line" in printed
+    assert "Bearer ***" in printed
+    assert "tok-en" not in printed.replace('token="tok-en"', "")
 
 
 def test_login_of_the_address_is_sent_and_not_logged(
