@@ -330,7 +330,7 @@ class RestSource(Source):
         pagination: how the next page is found.
         records: path of the records in the answer, `{zip: [...]}`, or null if the answer itself is the list.
         auth: how login and password are sent; null: not at all.
-        conditional: whether the first page's ETag is sent with the next run's first request.
+        conditional: whether the next run sends the first page's ETag; of several pages, if it had the newest `cursor`.
     """
 
     kind: Literal["rest"]
