@@ -73,6 +73,7 @@ class StoredPosition:
         not_before: the source asks for no request before this time.
         pending_key: of the delivery under way.
         results: of the attempts under that key, the oldest first.
+        is_of_stand_in: a stand-in answered the last run that delivered records.
     """
 
     position: Position = field(default_factory=Position)
@@ -80,6 +81,7 @@ class StoredPosition:
     not_before: datetime | None = None
     pending_key: str | None = None
     results: tuple[PendingResult, ...] = ()
+    is_of_stand_in: bool = False
 
 
 class Positions:
@@ -94,9 +96,9 @@ class Positions:
             row = self._connection.execute(statement("read_source_position"), self._values()).fetchone()
         if row is None:
             return StoredPosition()
-        version, watermark, address, etag, next_page, not_before, key, results = row
+        version, watermark, address, etag, next_page, not_before, key, results, is_of_stand_in = row
         position = Position(watermark, address, etag, next_page)
-        return StoredPosition(position, version, not_before, key, tuple(map(_result, results)))
+        return StoredPosition(position, version, not_before, key, tuple(map(_result, results)), is_of_stand_in)
 
     def begin(self, version: int, key: str | None) -> int:
         """Commit the key of a delivery that begins; None for messages.

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from include.errors import Code, PermanentError, PipelineError, RetryableError, visible
 from include.settings import StreamSettings
 from include.sources.deliver import IncomingFiles, RawCopies, Spool, file_stem, source_prefix, utc_now
-from include.sources.listing import Listing
+from include.sources.listing import Listing, Position
 from include.sources.positions import PendingResult, Positions, StoredPosition, element_lock
 from include.sources.runs import SourceRuns, run_figures
 from include.sources.topic import check_contract, publish
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from include.ingestion.records import AirflowRun
     from include.settings import KafkaConfig, WarehouseConfig
     from include.sources.definition import Source
-    from include.sources.listing import Element, Position, Sink, Traffic
+    from include.sources.listing import Element, Sink, Traffic
     from include.stores.object_store import ObjectStore
 
     Read = Callable[[Element, Position, Sink], Listing]
@@ -193,10 +193,15 @@ class _Attempt:
         Returns:
             What was delivered, and the error that ended the listing.
         """
-        listing = Listing(self._stored.position)
+        begin = self._stored.position
+        if self._stored.is_of_stand_in and not self._traffic.is_stand_in:
+            words = "%s: %s: a stand-in answered before: everything is read from the real source."
+            log.warning(words, self._task.source.name, self._task.element.name)
+            begin = Position()
+        listing = Listing(begin)
         try:
             with Spool(self._stores.spool_dir, self._raw_copies()) as spool:
-                listing = read(self._task.element, self._stored.position, spool)
+                listing = read(self._task.element, begin, spool)
                 return self._deliver(listing, spool), listing.error
         except PipelineError as error:
             self._fail(listing, error)

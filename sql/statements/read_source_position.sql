@@ -1,11 +1,19 @@
+-- An element's row, and whether a stand-in answered the last run that delivered records of it.
 SELECT
-    version,
-    watermark,
-    address,
-    etag,
-    next_page,
-    not_before,
-    pending_key,
-    pending_results
-FROM ops.source_position
-WHERE source = %(source)s AND element = %(element)s;
+    p.version,
+    p.watermark,
+    p.address,
+    p.etag,
+    p.next_page,
+    p.not_before,
+    p.pending_key,
+    p.pending_results,
+    coalesce(r.stand_in, FALSE) AS is_of_stand_in
+FROM ops.source_position AS p
+LEFT JOIN LATERAL (
+    SELECT stand_in FROM ops.source_run
+    WHERE source = p.source AND element = p.element AND records_written > 0
+    ORDER BY source_run_id DESC
+    LIMIT 1
+) AS r ON TRUE
+WHERE p.source = %(source)s AND p.element = %(element)s;

@@ -136,10 +136,12 @@ class ElementWorld:
         element: str = ELEMENT,
         read: Callable[..., Listing] | None = None,
         run_id: str = "manual__2026-12-01T10:00:00+00:00",
+        *,
+        is_stand_in: bool = False,
         **changes: Any,
     ) -> CollectedElement:
         """Run once. `read` instead of the world's own reader; `changes` of the definition."""
-        traffic = Traffic()
+        traffic = Traffic(is_stand_in=is_stand_in)
         task = ElementTask(
             self.source(**changes), self.contract, Element(element, {"shop": "north/sea"}), AirflowRun("dag", run_id)
         )

@@ -73,6 +73,15 @@ def test_run_delivers_what_it_read_and_the_next_one_what_is_new(world: ElementWo
     assert json.loads(json.dumps(done.summary()))["object_key"] == done.object_key
 
 
+def test_position_of_a_stand_in_is_not_that_of_the_real_source(world: ElementWorld) -> None:
+    world.collect(is_stand_in=True)
+    world.records += [8]
+    assert world.collect(is_stand_in=True).records_written == 1
+    assert world.collect().records_written == 8, "the real source, from its first record on"
+    assert world.collect().records_written == 0
+    assert [position.watermark for position in world.begun] == [None, "7", None, "8"]
+
+
 def test_nothing_new_writes_no_file_and_keeps_the_watermark(world: ElementWorld) -> None:
     world.collect()
     files = world.incoming
