@@ -11,9 +11,9 @@ SELECT
     coalesce(r.stand_in, FALSE) AS is_of_stand_in
 FROM ops.source_position AS p
 LEFT JOIN LATERAL (
-    SELECT stand_in FROM ops.source_run
-    WHERE source = p.source AND element = p.element AND records_written > 0
-    ORDER BY source_run_id DESC
+    SELECT own.stand_in FROM ops.source_run AS own
+    WHERE own.source = p.source AND own.element = p.element AND own.records_written > 0
+    ORDER BY own.source_run_id DESC
     LIMIT 1
 ) AS r ON TRUE
 WHERE p.source = %(source)s AND p.element = %(element)s;
