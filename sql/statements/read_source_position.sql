@@ -1,19 +1,18 @@
 -- An element's row, and whether a stand-in answered the last run that delivered records of it.
 SELECT
-    p.version,
-    p.watermark,
-    p.address,
-    p.etag,
-    p.next_page,
-    p.not_before,
-    p.pending_key,
-    p.pending_results,
-    coalesce(r.stand_in, FALSE) AS is_of_stand_in
-FROM ops.source_position AS p
-LEFT JOIN LATERAL (
-    SELECT own.stand_in FROM ops.source_run AS own
-    WHERE own.source = p.source AND own.element = p.element AND own.records_written > 0
-    ORDER BY own.source_run_id DESC
-    LIMIT 1
-) AS r ON TRUE
-WHERE p.source = %(source)s AND p.element = %(element)s;
+    version,
+    watermark,
+    address,
+    etag,
+    next_page,
+    not_before,
+    pending_key,
+    pending_results,
+    coalesce((
+        SELECT run.stand_in FROM ops.source_run AS run
+        WHERE run.source = kept.source AND run.element = kept.element AND run.records_written > 0
+        ORDER BY run.source_run_id DESC
+        LIMIT 1
+    ), FALSE) AS is_of_stand_in
+FROM ops.source_position AS kept
+WHERE source = %(source)s AND element = %(element)s;
