@@ -169,7 +169,8 @@ class Cursor(Part):
 
 
 class Offset(Part):
-    """The next request begins behind the records read so far. A page shorter than `limit` is the last.
+    """The next request begins behind the records read so far. An empty page is the last, or the page that
+    completes the total.
 
     Attributes:
         offset_param: parameter of their number.

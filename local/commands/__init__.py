@@ -13,7 +13,7 @@ COMMANDS = (
         _PLATFORM,
         "status",
         "local.__main__:app.status",
-        "each service and source; exit code 3 if a service is not healthy",
+        "services and sources; exit code 3 if a service is not healthy",
     ),
     Command(_PLATFORM, "logs", "local.commands.shells:app.logs", "the last lines of a service's log"),
     Command(_PLATFORM, "env", "local.__main__:app.env", "addresses and logins as shell exports"),

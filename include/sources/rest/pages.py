@@ -145,15 +145,10 @@ def smaller_target(pagination: Pagination, target: str) -> str | None:
 def _is_complete(pagination: Offset | PageNumber, page: Page) -> bool:
     """Whether a page with records is the last.
 
-    A total that is smaller than what came is wrong: then the first empty page is the last, or a short one.
+    Without a total the first empty page is the last: a short one is not, since an API may give fewer records than it is
+    asked for. A total that is smaller than what came is wrong, and as none.
     """
-    total = total_of(pagination, page.records.answer)
-    if total is not None and page.read <= total:
-        return page.read == total
-    if isinstance(pagination, PageNumber):
-        return False
-    asked = _whole(param(page.target, pagination.limit_param)) or pagination.limit
-    return len(page.records) < asked
+    return page.read == total_of(pagination, page.records.answer)
 
 
 def _asked(target: str, limit: int) -> int:
