@@ -169,8 +169,7 @@ class Cursor(Part):
 
 
 class Offset(Part):
-    """The next request begins behind the records read so far. An empty page is the last, or the page that
-    completes the total.
+    """The next request begins behind the records read. An empty page is the last, or one that completes the total.
 
     Attributes:
         offset_param: parameter of their number.
