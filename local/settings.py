@@ -37,7 +37,7 @@ _MAX_SOCKET_PATH = 90
 _UNUSABLE_IN_PATHS = frozenset("%;#\n")
 
 PORTS = (
-    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "github_replay_port", "stand_ins_port",
+    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "stand_ins_port",
     "redis_port", "airflow_port",
 )  # fmt: skip
 
@@ -112,12 +112,11 @@ class PlatformSettings(BaseSettings):
     )
     ml_api_port: int = Field(8100, ge=1, le=65535, description="port of the ML service")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="port of MLflow: runs, models, figures")
-    github_replay_port: int = Field(8200, ge=1, le=65535, description="port of the replay of GitHub's API")
-    source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real API")
+    source_github_url: str = Field("", description="empty: a stand-in; https://api.github.com: the real API")
     source_github_token: SecretStr = Field(
         SecretStr(""), description="token of the real API: 5,000 requests per hour instead of 60"
     )
-    stand_ins_port: int = Field(8201, ge=1, le=65535, description="port of the stand-ins for the other sources' APIs")
+    stand_ins_port: int = Field(8201, ge=1, le=65535, description="port of the stand-ins for the sources' APIs")
     stand_ins: bool = Field(
         default=True,
         description="whether stand-ins answer to sources without a connection (as AIRFLOW_CONN_SOURCE_WEATHER)",

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @dataclass
@@ -23,6 +27,8 @@ class ListingState:
         moved: the total has changed, so records have moved from page to page.
         again: requests of the pages that were read before the total fell.
         withheld: there were records that are too young to be taken.
+        previous_etag: ETag of the last page that was read, and `previous_records` what its records are known by.
+        sought: what some records are known by of which one must come again: the unread ones are behind them.
     """
 
     first: str
@@ -37,6 +43,9 @@ class ListingState:
     moved: bool = False
     again: list[str] = field(default_factory=list)
     withheld: bool = False
+    previous_etag: str | None = None
+    previous_records: list[str] = field(default_factory=list)
+    sought: list[str] = field(default_factory=list)
 
     @classmethod
     def of_first(cls, target: str) -> ListingState:
@@ -72,3 +81,13 @@ class ListingState:
         self.pages, self.previous, self.read = self.pages + 1, target, self.read + records
         if self.pages == 1:
             self.newest_of_first = self.newest
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the listing was read to its end without the records that had to come."""
+        return self.target is None and bool(self.sought)
+
+    def find(self, records: Collection[str]) -> None:
+        """Note that a page has these records."""
+        if not set(self.sought).isdisjoint(records):
+            self.sought = []

@@ -11,7 +11,10 @@ delivered, and the next run begins with the first page.
 
 Records that move from one page to another while a listing is read can be missed. A total that changes between two
 pages, or another ETag of the first page at the end, shows that: the first page is read again at the end, once, and so
-is each page that was read before the total fell. Otherwise the overlap and the contract's key take care.
+is each page that was read before the total fell. With `conditional`, each page is also requested once more after the
+next one, with its ETag, and read again if it has changed. If it has nothing in common with what it was before, its old
+records must be on a later page; if they are on none, unread ones have moved to pages that were read before, and the
+listing is read again from its first page, once. Otherwise the overlap and the contract's key take care.
 
 All decisions use times of the API, its Date header, and not those of this machine.
 """
@@ -174,8 +177,7 @@ class RestReader:
             if not continues or run.answers or error.details.get("status") not in _PAGE_GONE:
                 raise
             log.warning("%s Reading the listing from its first page.", error.message)
-            run.state, run.newest_at = self._new_listing(run.element, position), None
-            self._read_pages(run, None)
+            self._begin_again(run, position)
             if run.state.target is not None:
                 file = f"sources/{self._source.name}.yaml"
                 message = (
@@ -183,6 +185,19 @@ class RestReader:
                     f"continue: the API does not know the next page any more by then. Raise the limits in {file}."
                 )
                 raise PermanentError(Code.SOURCE_REFUSED, message, element=run.element.name) from error
+        if run.state.has_gap:
+            words = "%s: %s: records have moved to pages that were read before; reading the listing from its first page."
+            log.warning(words, self._source.name, run.element.name)
+            self._begin_again(run, position)
+        if run.state.has_gap:
+            message = f"The list of the API of {self._source.name} changes faster than it is read. The next run reads it."
+            raise RetryableError(Code.SOURCE_UNAVAILABLE, message, element=run.element.name)
+
+    def _begin_again(self, run: _Run, position: Position) -> None:
+        run.state, run.newest_at = self._new_listing(run.element, position), None
+        run.requested.clear()
+        run.digests.clear()
+        self._read_pages(run, None)
 
     def _read_pages(self, run: _Run, etag: str | None) -> None:
         state = run.state
@@ -192,6 +207,7 @@ class RestReader:
                 run.listing.not_modified = True
                 return
             etag = None
+            self._check_previous(run, fetched.content)
             self._take_page(run, fetched, fetched.content, target)
             state.target = self._next(run, fetched, fetched.content, target)
             if state.target is not None and self._is_limit_reached(run):
@@ -199,8 +215,36 @@ class RestReader:
                 return
             if state.pages == 1 and state.target is not None and (state.etag or state.total is not None):
                 run.first_records = set(fetched.content)
-        self._read_again(run)
-        run.is_complete = True
+        if not state.has_gap:
+            self._read_again(run)
+            run.is_complete = True
+
+    def _check_previous(self, run: _Run, following: AnswerRecords) -> None:
+        """Read the last page again if it has changed since: records of the following page may have moved to it.
+
+        Raises:
+            PermanentError: the API refuses, and not because that page is gone.
+        """
+        state = run.state
+        if state.sought:
+            state.find(following.marks())
+        if state.previous is None or not state.previous_etag or not self._source.conditional:
+            return
+        found: list[str] = []
+        try:
+            fetched, _ = self._fetch(run, state.previous, state.previous_etag)
+        except PermanentError as error:
+            if error.details.get("status") not in _PAGE_GONE:
+                raise
+        else:
+            if fetched.content is None:
+                return
+            log.info("%s: %s: a page has changed and was read again.", self._source.name, run.element.name)
+            run.answers += 1
+            self._take(run, fetched, fetched.content)
+            found = fetched.content.marks()
+        state.sought = state.sought or state.previous_records
+        state.find([*found, *following.marks()])
 
     def _fetch(self, run: _Run, target: str, etag: str | None = None) -> tuple[Fetched[AnswerRecords], str]:
         """Return an answer and its request: of a smaller page, if the API fails on the one that was asked for."""
@@ -208,7 +252,7 @@ class RestReader:
         def read(response: Response) -> AnswerRecords:
             body, kind = response.body, response.headers.get("content-type", "")
             try:
-                if response.status == httpx.codes.NO_CONTENT:
+                if response.status in {httpx.codes.NO_CONTENT, *self._source.empty_statuses}:
                     return run.lines.read(b"[]", kind, None)
                 return run.lines.read(body, kind, self._source.records, self._paths)
             except BadAnswerError as error:
@@ -246,6 +290,8 @@ class RestReader:
             state.first, state.etag = target, fetched.etag
         self._take(run, fetched, records)
         state.add_page(target, len(records), total_of(self._source.pagination, records.answer))
+        if self._source.conditional:
+            state.previous_etag, state.previous_records = fetched.etag, records.marks()
 
     def _take(
         self, run: _Run, fetched: Fetched[AnswerRecords], records: AnswerRecords, known: Collection[str] = ()

@@ -1,6 +1,6 @@
 """Records in the format of GitHub's REST API, version 2022-11-28: commits, issues and events of the recording.
 
-What belongs here: fields and their values. What does not: requests, pages, limits (`server`).
+What belongs here: fields and their values. What does not: requests, pages, limits (`github`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from local.services.github_api.history import Commit
+    from local.services.stand_ins.github_history import Commit
 
 Record = dict[str, Any]
 
