@@ -177,7 +177,9 @@ def _check_raw_key(source: RestSource, findings: Findings) -> None:
     names = set.intersection(*(set(request.for_each) for request in source.requests))
     _check_placeholders(key, path, {*OF_RAW_KEYS, *names}, findings)
     if "{+" in key:
-        findings.add(path, "{+…} is for the paths of requests", "remove the +: a slash of a value becomes a hyphen here")
+        findings.add(
+            path, "{+…} is for the paths of requests", "remove the +: a slash of a value becomes a hyphen here"
+        )
     if not key.isprintable() or {"", ".", ".."} & set(key.split("/")):
         remedy = "separate names by single slashes, as shop-orders/{date}/{time}-{page}.json"
         findings.add(path, f"{shown(key)} is no key of an object", remedy)

@@ -186,11 +186,15 @@ class RestReader:
                 )
                 raise PermanentError(Code.SOURCE_REFUSED, message, element=run.element.name) from error
         if run.state.has_gap:
-            words = "%s: %s: records have moved to pages that were read before; reading the listing from its first page."
+            words = (
+                "%s: %s: records have moved to pages that were read before; reading the listing from its first page."
+            )
             log.warning(words, self._source.name, run.element.name)
             self._begin_again(run, position)
         if run.state.has_gap:
-            message = f"The list of the API of {self._source.name} changes faster than it is read. The next run reads it."
+            message = (
+                f"The list of the API of {self._source.name} changes faster than it is read. The next run reads it."
+            )
             raise RetryableError(Code.SOURCE_UNAVAILABLE, message, element=run.element.name)
 
     def _begin_again(self, run: _Run, position: Position) -> None:

@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from starlette.responses import RedirectResponse, Response
@@ -129,11 +129,12 @@ def _page(state: State, request: Request) -> tuple[bytes, str]:
         raise _error(HTTPStatus.CONFLICT, "Git Repository is empty.")
     if name not in found.history and name != EMPTY:
         raise _error(HTTPStatus.NOT_FOUND, "Not Found")
-    listed = _records(state, request, name, endpoint)
-    listed = found.edit(endpoint, listed) if found.edit else listed
+    listed, record_of = _listing(state, request, name, endpoint)
+    if found.edit:
+        listed, record_of = found.edit(endpoint, list(map(record_of, listed))), _itself
     size, page = min(_whole(request, "per_page", _PAGE), _MOST), _whole(request, "page", 1)
     last = max(1, -(-len(listed) // size))
-    shown = listed[(page - 1) * size : page * size]
+    shown = list(map(record_of, listed[(page - 1) * size : page * size]))
     if found.heaviest_page is not None and len(shown) > found.heaviest_page:
         raise _error(HTTPStatus.BAD_GATEWAY, "Server Error")
     return json.dumps(shown, separators=(",", ":")).encode(), _links(request, page, last)
@@ -147,24 +148,30 @@ def _repository(found: Repositories, request: Request) -> str:
     return next((name for name in found.history if number_of(name) == parameters["number"]), "")
 
 
-def _records(state: State, request: Request, name: str, endpoint: str) -> list[Record]:
-    """Return all records of the listing, in their current state."""
+def _listing(state: State, request: Request, name: str, endpoint: str) -> tuple[list[Any], Callable[[Any], Record]]:
+    """Return what a listing has in its current state, and a function that makes the record of each."""
     now = _stamp(datetime.fromtimestamp(state.now(), UTC))
     happened = [commit for commit in state.repositories.history.get(name, []) if commit.committed_at <= now]
     since, until = _moment(request, "since"), _moment(request, "until")
     base = _base(request)
     match endpoint:
         case "commits":
-            wanted = [c for c in reversed(happened) if since <= c.committed_at and (not until or c.committed_at <= until)]
-            return [commit_answer(commit, base, _WEB) for commit in wanted]
+            wanted = [
+                c for c in reversed(happened) if since <= c.committed_at and (not until or c.committed_at <= until)
+            ]
+            return wanted, lambda commit: commit_answer(commit, base, _WEB)
         case "issues":
             status = request.query_params.get("state", "open")
             issues = [issue for issue in issue_answers(happened, base, _WEB) if issue["updated_at"] >= since]
-            return [issue for issue in issues if status in {"all", issue["state"]}]
+            return [issue for issue in issues if status in {"all", issue["state"]}], _itself
         case "events":
-            return event_answers(happened[-_MOST_EVENTS:], base)
+            return event_answers(happened, base, _WEB)[:_MOST_EVENTS], _itself
         case _:
             raise _error(HTTPStatus.NOT_FOUND, "Not Found")
+
+
+def _itself(record: Record) -> Record:
+    return record
 
 
 def _links(request: Request, page: int, last: int) -> str:

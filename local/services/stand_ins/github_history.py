@@ -1,8 +1,8 @@
-"""Generates the history that the stand-in for GitHub serves: two invented repositories with the statistics of real ones.
+"""Generates the history that the stand-in for GitHub serves: two invented repositories like real ones.
 
-What belongs here: authors, messages and times of commits. What does not: the API's format (`github_records`). Authors, texts
-and hashes are invented; the distribution is that of real repositories: a few authors make most commits, in working
-hours and rarely on weekends, branches of a few commits are merged by maintainers, some are squashed, bots bump
+What belongs here: authors, messages and times of commits. What does not: the API's format (`github_records`). Authors,
+texts and hashes are invented; the distribution is that of real repositories: a few authors make most commits, in
+working hours and rarely on weekends, branches of a few commits are merged by maintainers, some are squashed, bots bump
 versions, bodies are rare.
 
 The history extends some years into the future, and the stand-in serves the commits up to now: so there are new commits

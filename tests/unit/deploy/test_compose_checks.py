@@ -272,8 +272,8 @@ def test_connections_are_json_once_they_have_their_secrets() -> None:
 @pytest.mark.parametrize(
     ("given", "host", "password"),
     [
-        pytest.param({}, "http://github-replay:8200", "", id="replay"),
-        pytest.param({"SOURCE_GITHUB_TOKEN": "t"}, "http://github-replay:8200", "", id="no token for the replay"),
+        pytest.param({}, "http://stand-ins:8201/github", "", id="stand-in"),
+        pytest.param({"SOURCE_GITHUB_TOKEN": "t"}, "http://stand-ins:8201/github", "", id="no token for the stand-in"),
         pytest.param(
             {"SOURCE_GITHUB_URL": "https://api.github.com", "SOURCE_GITHUB_TOKEN": "t"},
             "https://api.github.com", "t", id="the real one",
