@@ -107,7 +107,7 @@ _CHOICES = """
 """
 # What docker-compose.yaml sets for the containers of Airflow: addresses and folders, and the last lines above.
 _SET_BY_COMPOSE = (
-    "INGEST_CONTRACTS_DIR", "INGEST_CONTRACTS_CACHE_DIR", "INGEST_SPOOL_DIR", "SCHEMA_REGISTRY_URL",
+    "SOURCES_DIR", "INGEST_CONTRACTS_DIR", "INGEST_CONTRACTS_CACHE_DIR", "INGEST_SPOOL_DIR", "SCHEMA_REGISTRY_URL",
     *re.findall(r"^#([A-Z_]+)=", _CHOICES.partition("# --- settings of the pipelines")[2], flags=re.MULTILINE),
 )  # fmt: skip
 

@@ -345,6 +345,11 @@ def test_parsing_imports_no_library_that_only_tasks_need(request: pytest.Fixture
     assert set(request.getfixturevalue(name)["imported"]) & heavy == set()
 
 
+def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpaused(dags: dict) -> None:
+    """The chain from the API to the model begins there."""
+    assert {dag_id for dag_id in COLLECT if not dags[dag_id]["paused"]} == {"collect_github_commits"}
+
+
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
     notifying = {dag_id for dag_id, dag in dags.items() if dag["on_failure"] == "notify_failed_run"}
@@ -447,7 +452,7 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two sound definitions and three broken ones."""
     folder = tmp_path_factory.mktemp("definitions")
     written(folder, definition(name="shop", dataset="sales", description="Sales of both shops."), "shop.yaml")
-    changes = {"dataset": "transactions", "deliver": "topic", "schedule": "*/30 * * * *"}
+    changes = {"dataset": "transactions", "deliver": "topic", "schedule": "*/30 * * * *", "paused": False}
     written(folder, definition(name="bank", **changes), "bank.yaml")
     written(folder, definition(name="mistyped", dataset="sale", shedule="@daily"), "mistyped.yaml")
     written(folder, definition(name="unknown", dataset="sale"), "unknown.yaml")
@@ -467,7 +472,8 @@ def test_definition_makes_a_dag_appear(collecting: dict) -> None:
     for dag, dataset in ((shop, "sales"), (bank, "transactions")):
         document = yaml.safe_load((CONTRACTS / f"{dataset}.yaml").read_text())
         assert dag["owner"] == document["team"]["name"]
-        assert (dag["catchup"], dag["runs"], dag["paused"]) == (False, 1, True)
+        assert (dag["catchup"], dag["runs"], dag["paused"]) == (False, 1, dag is shop)
+        assert ("paused until you unpause it" in dag["doc"]) is (dag is shop)
         assert dag["start"].startswith("2026-01-01")
         assert dag["on_failure"] == "notify_failed_run"
         assert {"sources", dataset} <= set(dag["tags"])

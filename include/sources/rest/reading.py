@@ -11,10 +11,9 @@ delivered, and the next run begins with the first page.
 
 Records that move from one page to another while a listing is read can be missed. A total that changes between two
 pages, or another ETag of the first page at the end, shows that: the first page is read again at the end, once, and so
-is each page that was read before the total fell. With `conditional`, each page is also requested once more after the
-next one, with its ETag, and read again if it has changed. If it has nothing in common with what it was before, its old
-records must be on a later page; if they are on none, unread ones have moved to pages that were read before, and the
-listing is read again from its first page, once. Otherwise the overlap and the contract's key take care.
+is each page that was read before the total fell. With `conditional`, each page is requested once more after the next
+one, with its ETag, and read again if it has changed. If none of its records is left, one must be on a later page; if
+none is there, the listing is read again from its first page, once. Otherwise overlap and key take care.
 
 All decisions use times of the API, its Date header, and not those of this machine.
 """
@@ -243,7 +242,6 @@ class RestReader:
         else:
             if fetched.content is None:
                 return
-            log.info("%s: %s: a page has changed and was read again.", self._source.name, run.element.name)
             run.answers += 1
             self._take(run, fetched, fetched.content)
             found = fetched.content.marks()
