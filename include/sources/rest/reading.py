@@ -146,9 +146,8 @@ class RestReader:
                 raise
             run.listing.error = error
         run.listing.position = self._position(run, position)
-        listing = run.listing
+        listing, words = run.listing, "%s: %s: %d answers, %d records, %s"
         outcome = "not modified" if listing.not_modified else "complete" if run.is_complete else "unfinished"
-        words = "%s: %s: %d answers, %d records, %s"
         log.info(words, self._source.name, element.name, run.answers, listing.records_read, outcome)
         return listing
 
@@ -198,8 +197,7 @@ class RestReader:
 
     def _begin_again(self, run: _Run, position: Position) -> None:
         run.state, run.newest_at = self._new_listing(run.element, position), None
-        run.requested.clear()
-        run.digests.clear()
+        run.requested, run.digests = set(), set()
         self._read_pages(run, None)
 
     def _read_pages(self, run: _Run, etag: str | None) -> None:
@@ -233,12 +231,12 @@ class RestReader:
             state.find(following.marks())
         if state.previous is None or not state.previous_etag or not self._source.conditional:
             return
-        found: list[str] = []
         try:
             fetched, _ = self._fetch(run, state.previous, state.previous_etag)
         except PermanentError as error:
             if error.details.get("status") not in _PAGE_GONE:
                 raise
+            found = []
         else:
             if fetched.content is None:
                 return
