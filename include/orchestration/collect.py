@@ -43,7 +43,7 @@ RUNBOOK = """
 definition is below in words.
 
 **Trigger**: {trigger}, or manually. The parameter `elements` limits the run to some of them. The parameter `full` reads
-all records again, whatever was read before. The DAG is paused until you unpause it.
+all records again, whatever was read before.{paused}
 
 **Reads**: the API of the connection `{connection}` (host: address; password: token or key), `ops.source_position`.
 
@@ -71,6 +71,7 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
         name=source.name,
         dataset=source.dataset,
         connection=source.connection,
+        paused=" The DAG is paused until you unpause it." if source.paused else "",
         trigger=f"on the schedule `{source.schedule}`" if source.schedule else "no schedule",
         writes=f"the topic `{contract.topic}`" if source.deliver == "topic" else files,
     )
@@ -83,7 +84,7 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=True,
+        is_paused_upon_creation=source.paused,
         default_args=default_args(contract.owner or "platform"),
         on_failure_callback=notify_failed_source,
         tags=["sources", source.name, source.dataset],

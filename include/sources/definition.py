@@ -5,6 +5,7 @@ rules over several keys (`reader`), and doing what it says (`rest`, `run`).
 
 Keys are written in camelCase. Unknown keys are refused. Texts that are placed into an address, a header or an object's
 key may hold placeholders in braces: `{city}` of `forEach`, and in `keepRaw` also `{date}`, `{time}`, `{page}`, `{run}`.
+In a path, `{+repository}` keeps the slashes of a value, as in URI templates (RFC 6570); `{city}` encodes them.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class Request(Part):
     """One request, or one for each combination of the values of `forEach`.
 
     Attributes:
-        path: behind the connection's address; may hold names of `forEach` in braces.
+        path: behind the connection's address; may hold names of `forEach` in braces; `{+name}` keeps a value's slashes.
         params: query parameters; their texts may hold such names.
         headers: besides those of `auth`; likewise.
         for_each: lists of values by name: `{city: [berlin, rome]}`; each value replaces `{city}`.
@@ -169,8 +170,7 @@ class Cursor(Part):
 
 
 class Offset(Part):
-    """The next request begins behind the records read so far. An empty page is the last, or the page that
-    completes the total.
+    """The next request begins behind the records read. An empty page is the last, or one that completes the total.
 
     Attributes:
         offset_param: parameter of their number.
@@ -233,7 +233,7 @@ Pagination = Annotated[
 
 
 class Bearer(Part):
-    """The password of the connection is a token, sent as `Authorization: Bearer`."""
+    """The password of the connection is a token, sent as `Authorization: Bearer`; without one nothing is sent."""
 
     type: Literal["bearer"]
 
@@ -304,6 +304,7 @@ class Source(Part):
         description: for the DAG's page.
         connection: Airflow's connection, `source_<name>`.
         schedule: cron expression, preset such as @hourly, or null: by hand.
+        paused: whether a new DAG waits to be unpaused.
         dataset: the rows' contract.
         deliver: `file` in incoming/, or messages of the contract's `topic`.
         keep_raw: where answers are kept as they came; null: nowhere.
@@ -315,6 +316,7 @@ class Source(Part):
     description: str = Field("", max_length=2000)
     connection: str = Field(pattern=r"^source_[a-z0-9_]{1,60}$")
     schedule: str | None = Field(max_length=100)
+    paused: bool = True
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")
     deliver: Literal["file", "topic"] = "file"
     keep_raw: KeepRaw | None = None
@@ -331,7 +333,9 @@ class RestSource(Source):
         pagination: how the next page is found.
         records: path of the records in the answer, `{zip: [...]}`, or null if the answer itself is the list.
         auth: how login and password are sent; null: not at all.
-        conditional: whether the next run sends the first page's ETag; of several pages, if it had the newest `cursor`.
+        conditional: whether ETags are sent: of the first page with the next run's first request, of several pages if it
+            had the newest `cursor`; of each page once more after the next one, to notice records that moved.
+        empty_statuses: error statuses that mean: no records.
     """
 
     kind: Literal["rest"]
@@ -340,6 +344,7 @@ class RestSource(Source):
     records: Path | Zip | None = None
     auth: Auth | None = None
     conditional: bool = False
+    empty_statuses: tuple[Annotated[int, Field(ge=400, le=499)], ...] = Field((), max_length=10)
 
 
 def schema() -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from include.contracts.problems import Findings
     from include.sources.definition import Request, RestSource
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+_PLACEHOLDER = re.compile(r"\{\+?([A-Za-z_]\w*)\}")
 # Placeholders of `keepRaw.key`, so no names of `forEach`.
 OF_RAW_KEYS = ("date", "page", "run", "time")
 # Headers that hold a login.
@@ -202,6 +202,10 @@ def _check_raw_key(source: RestSource, findings: Findings) -> None:
     # A name that only some requests have cannot be filled in for the others.
     names = set.intersection(*(set(request.for_each) for request in source.requests))
     _check_placeholders(key, path, {*OF_RAW_KEYS, *names}, findings)
+    if "{+" in key:
+        findings.add(
+            path, "{+…} is for the paths of requests", "remove the +: a slash of a value becomes a hyphen here"
+        )
     if not key.isprintable() or {"", ".", ".."} & set(key.split("/")):
         remedy = "separate names by single slashes, as shop-orders/{date}/{time}-{page}.json"
         findings.add(path, f"{shown(key)} is no key of an object", remedy)

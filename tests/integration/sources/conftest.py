@@ -1,4 +1,4 @@
-"""One replay of the API for all tests of sources; each test has its own datasets, buckets and collector."""
+"""One server of stand-ins for all tests of sources; each test has its own datasets and buckets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from real_broker import Broker  # noqa: E402
 from include.settings import KafkaConfig  # noqa: E402
 from local.services import broker as local_broker  # noqa: E402
 from local.services import bucket as local_bucket  # noqa: E402
-from local.services.github_api.server import GithubApi  # noqa: E402
+from local.services.stand_ins.server import NOW, StandIns  # noqa: E402
 from local.supervisor.platform import KAFKA  # noqa: E402
 from tests.integration.own_platform import RUN  # noqa: E402
 from tests.own_names import own_name  # noqa: E402
@@ -65,28 +65,24 @@ def element_world(platform: Platform, request: pytest.FixtureRequest, tmp_path: 
 
 
 @pytest.fixture(scope="session")
-def running_api() -> Iterator[GithubApi]:
-    with GithubApi() as api:
+def running_api() -> Iterator[StandIns]:
+    with StandIns() as api:
         yield api
 
 
 @pytest.fixture
-def world(
-    platform: Platform, running_api: GithubApi, request: pytest.FixtureRequest, tmp_path: Path
+def github_world(
+    platform: Platform, running_api: StandIns, request: pytest.FixtureRequest, tmp_path: Path
 ) -> Iterator[World]:
-    """The parts between the API and the table, separate for each test."""
+    """The parts between GitHub's API and the table, separate for each test."""
     name = f"github_{zlib.crc32(request.node.nodeid.encode()):08x}"
     client = local_bucket.client(platform.s3_config)
     buckets = [f"{name.replace('_', '-')}-{kind}" for kind in ("raw", "landing")]
     for bucket in buckets:
         client.create_bucket(Bucket=bucket)
-    running_api.faults.clear()
-    running_api.requests.clear()
-    running_api.limit = None
-    now = running_api.now
+    running_api.reset()
+    running_api.now = NOW.replace(day=21, hour=0, minute=0, second=0)
     with owner_connection(platform) as owner:
-        owner.execute("DELETE FROM ops.source_state")
         made = World(running_api, platform, name, *buckets, owner, tmp_path)
         yield made
-        running_api.now = now
-        made.drop_tables()
+        made.clear()

@@ -1,4 +1,4 @@
-"""The replay behaves according to GitHub's API documentation, including rate limits and errors."""
+"""The stand-in behaves according to GitHub's API documentation, including rate limits and errors."""
 
 from __future__ import annotations
 
@@ -8,42 +8,43 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from local.credentials import load_or_make
-from local.services.github_api import service
-from local.services.github_api.history import lines, read
-from local.services.github_api.limits import RateLimit
-from local.services.github_api.server import EMPTY, MOVED, NOW, Fault, GithubApi
-from local.settings import temporary_settings
+from local.services.served_api import Fault
+from local.services.stand_ins.github import EMPTY, MOVED, NAME
+from local.services.stand_ins.github_history import lines, read
+from local.services.stand_ins.rate_limit import RateLimit
+from local.services.stand_ins.server import StandIns
+from local.services.stand_ins.service import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
 COMMITS = "/repos/harbour/ledger/commits"
-TOKEN = {"authorization": "Bearer secret"}
+TOKEN = {"authorization": f"Bearer {KEY}"}
+NOW = datetime(2026, 11, 21, tzinfo=UTC)
 
 
 @pytest.fixture(scope="module")
-def served() -> Iterator[GithubApi]:
-    with GithubApi() as api:
+def served() -> Iterator[StandIns]:
+    with StandIns() as api:
         yield api
 
 
 @pytest.fixture
-def api(served: GithubApi) -> GithubApi:
+def api(served: StandIns) -> StandIns:
     """The server in its initial state."""
-    served.now, served.limit = NOW, None
-    served.faults.clear()
-    served.requests.clear()
-    served.replay.renamed.clear()
-    served.replay.heaviest_page, served.replay.edit, served.replay.before = None, None, None
+    served.reset()
+    served.now = NOW
     return served
 
 
-def get(api: GithubApi, path: str, **headers: str) -> httpx.Response:
-    return httpx.get(f"{api.url}{path}", headers={**TOKEN, **headers})
+def url(api: StandIns, path: str) -> str:
+    return f"{api.url}/{NAME}{path}"
+
+
+def get(api: StandIns, path: str, **headers: str) -> httpx.Response:
+    return httpx.get(url(api, path), headers={**TOKEN, **headers}, timeout=60)
 
 
 def test_the_shipped_recording_is_what_its_maker_makes() -> None:
@@ -53,14 +54,14 @@ def test_the_shipped_recording_is_what_its_maker_makes() -> None:
     assert kept == made
 
 
-def test_pages_are_linked_and_hold_every_commit_once_newest_first(api: GithubApi) -> None:
+def test_pages_are_linked_and_hold_every_commit_once_newest_first(api: StandIns) -> None:
     found, answer = [], get(api, f"{COMMITS}?per_page=100")
     assert "prev" not in answer.links
     while True:
         found += answer.json()
         if "next" not in answer.links:
             break
-        answer = httpx.get(answer.links["next"]["url"], headers=TOKEN)
+        answer = httpx.get(answer.links["next"]["url"], headers=TOKEN, timeout=60)
     assert "last" not in answer.links
     happened = [commit for commit in read()["harbour/ledger"] if commit.committed_at < "2026-11-21"]
     assert [commit["sha"] for commit in found] == [commit.sha for commit in reversed(happened)]
@@ -71,11 +72,11 @@ def test_pages_are_linked_and_hold_every_commit_once_newest_first(api: GithubApi
 @pytest.mark.parametrize(
     ("asked", "given"), [("", 30), ("?per_page=7", 7), ("?per_page=500", 100), ("?per_page=x", 30)]
 )
-def test_a_page_holds_as_many_as_asked_and_a_hundred_at_most(api: GithubApi, asked: str, given: int) -> None:
+def test_a_page_holds_as_many_as_asked_and_a_hundred_at_most(api: StandIns, asked: str, given: int) -> None:
     assert len(get(api, COMMITS + asked).json()) == given
 
 
-def test_since_and_until_go_by_the_committers_time(api: GithubApi) -> None:
+def test_since_and_until_go_by_the_committers_time(api: StandIns) -> None:
     answer = get(api, f"{COMMITS}?since=2026-06-01T00:00:00Z&until=2026-06-08T00:00:00%2B00:00&per_page=100").json()
     dates = [commit["commit"]["committer"]["date"] for commit in answer]
     assert dates
@@ -83,28 +84,28 @@ def test_since_and_until_go_by_the_committers_time(api: GithubApi) -> None:
     assert get(api, f"{COMMITS}?since=yesterday").status_code == 422
 
 
-def test_time_brings_new_commits(api: GithubApi) -> None:
+def test_time_brings_new_commits(api: StandIns) -> None:
     before = get(api, f"{COMMITS}?per_page=1").json()[0]["sha"]
     api.now = NOW + timedelta(days=7)
     assert get(api, f"{COMMITS}?per_page=1").json()[0]["sha"] != before
 
 
-def test_what_has_not_changed_costs_nothing(api: GithubApi) -> None:
+def test_what_has_not_changed_costs_nothing(api: StandIns) -> None:
     first = get(api, COMMITS)
     again = get(api, COMMITS, **{"if-none-match": first.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert again.headers["x-ratelimit-used"] == first.headers["x-ratelimit-used"]
 
 
-def test_the_limit_is_counted_for_each_caller_and_refuses(api: GithubApi) -> None:
-    api.limit = 2
+def test_the_limit_is_counted_for_each_caller_and_refuses(api: StandIns) -> None:
+    api.state.lowered[NAME] = 2
     assert [get(api, COMMITS).headers["x-ratelimit-remaining"] for _ in range(2)] == ["1", "0"]
     refused = get(api, COMMITS)
     assert refused.status_code == 403
     assert refused.headers["x-ratelimit-remaining"] == "0"
     assert "rate limit exceeded" in refused.json()["message"]
-    assert httpx.get(f"{api.url}{COMMITS}").status_code == 200, "another caller"
-    assert httpx.get(f"{api.url}/rate_limit", headers=TOKEN).json()["resources"]["core"]["remaining"] == 0
+    assert httpx.get(url(api, COMMITS)).status_code == 200, "another caller"
+    assert httpx.get(url(api, "/rate_limit"), headers=TOKEN).json()["resources"]["core"]["remaining"] == 0
 
 
 def test_limit_is_reset_after_an_hour() -> None:
@@ -126,7 +127,7 @@ def test_limit_is_reset_after_an_hour() -> None:
     ],
 )
 def test_refusals_are_worded_as_the_api_does(
-    api: GithubApi, path: str, headers: dict[str, str], status: int, message: str
+    api: StandIns, path: str, headers: dict[str, str], status: int, message: str
 ) -> None:
     answer = get(api, path, **headers)
     assert answer.status_code == status
@@ -134,45 +135,45 @@ def test_refusals_are_worded_as_the_api_does(
         assert answer.json()["message"] == message
 
 
-def test_a_renamed_repository_redirects(api: GithubApi) -> None:
+def test_a_renamed_repository_redirects(api: StandIns) -> None:
     answer = get(api, f"/repos/{MOVED}/commits?per_page=5")
-    assert (answer.status_code, answer.headers["location"]) == (301, f"{api.url}{COMMITS}?per_page=5")
+    assert (answer.status_code, answer.headers["location"]) == (301, url(api, f"{COMMITS}?per_page=5"))
 
 
-def test_a_repository_that_a_test_renames_redirects_to_its_number(api: GithubApi) -> None:
-    api.replay.renamed["harbour/former"] = "harbour/ledger"
+def test_a_repository_that_a_test_renames_redirects_to_its_number(api: StandIns) -> None:
+    api.state.repositories.renamed["harbour/former"] = "harbour/ledger"
     moved = get(api, "/repos/harbour/former/commits?per_page=5")
     assert moved.status_code == 301
-    assert moved.headers["location"].startswith(f"{api.url}/repositories/")
+    assert moved.headers["location"].startswith(url(api, "/repositories/"))
     answer = httpx.get(moved.headers["location"], headers=TOKEN)
     assert answer.json() == get(api, f"{COMMITS}?per_page=5").json()
     assert "/repositories/" in answer.links["next"]["url"]
     assert get(api, "/repositories/1/commits").status_code == 404
 
 
-def test_answers_bear_the_time_of_the_replay(api: GithubApi) -> None:
+def test_answers_bear_the_time_of_the_server(api: StandIns) -> None:
     assert get(api, f"{COMMITS}?per_page=1").headers.get_list("date") == ["Sat, 21 Nov 2026 00:00:00 GMT"]
 
 
-def test_pages_with_too_many_records_fail(api: GithubApi) -> None:
-    api.replay.heaviest_page = 50
+def test_pages_with_too_many_records_fail(api: StandIns) -> None:
+    api.state.repositories.heaviest_page = 50
     assert [get(api, f"{COMMITS}?per_page={size}").status_code for size in (51, 50)] == [502, 200]
 
 
-def test_records_are_changed_before_they_are_cut_into_pages(api: GithubApi) -> None:
-    api.replay.edit = lambda endpoint, records: records[1:3] if endpoint == "commits" else records
+def test_records_are_changed_before_they_are_cut_into_pages(api: StandIns) -> None:
+    api.state.repositories.edit = lambda endpoint, records: records[1:3] if endpoint == "commits" else records
     expected = [commit.sha for commit in reversed(read()["harbour/ledger"]) if commit.committed_at <= f"{NOW:%Y-%m-%d}"]
     assert [record["sha"] for record in get(api, f"{COMMITS}?per_page=100").json()] == expected[1:3]
 
 
-def test_the_history_changes_right_before_a_request(api: GithubApi) -> None:
+def test_the_history_changes_right_before_a_request(api: StandIns) -> None:
     asked: list[str] = []
-    api.replay.before = lambda request: asked.append(request.query["page"])
+    api.state.before = lambda request: asked.append(request.query["page"])
     get(api, f"{COMMITS}?page=2")
     assert asked == ["2"]
 
 
-def test_issues_and_events_are_served_too(api: GithubApi) -> None:
+def test_issues_and_events_are_served_too(api: StandIns) -> None:
     issues = get(api, "/repos/harbour/beacon/issues?state=all&per_page=100").json()
     assert {issue["state"] for issue in issues} <= {"open", "closed"}
     assert {"pull_request" in issue for issue in issues} == {True, False}
@@ -180,30 +181,18 @@ def test_issues_and_events_are_served_too(api: GithubApi) -> None:
     assert 0 < len(recent) < len(issues)
     events = get(api, "/repos/harbour/ledger/events?per_page=100&page=3").json()
     assert len(events) == 100
-    assert get(api, "/repos/harbour/ledger/events?per_page=100&page=4").json() == []
+    empty = get(api, "/repos/harbour/ledger/events?per_page=100&page=4")
+    assert (empty.json(), empty.headers["x-poll-interval"]) == ([], "60")
 
 
-def test_faults_replace_answers(api: GithubApi) -> None:
-    api.faults += [Fault(503, times=2, headers={"retry-after": "1"}), Fault(200, truncate=True, body=b"[{")]
+def test_faults_replace_answers(api: StandIns) -> None:
+    api.state.faults += [Fault(503, times=2, headers={"retry-after": "1"}), Fault(200, truncate=True, body=b"[{")]
     assert [get(api, COMMITS).status_code for _ in range(2)] == [503, 503]
     with pytest.raises(httpx.RemoteProtocolError):
         get(api, COMMITS)
     assert get(api, COMMITS).status_code == 200
-    assert [asked.path for asked in api.requests] == [COMMITS] * 4
-    assert api.requests[0].headers["authorization"] == "Bearer secret"
-
-
-def test_the_connection_leads_to_the_replay_unless_the_settings_name_another(tmp_path: Path) -> None:
-    credentials = load_or_make(tmp_path / "secrets.env")
-    own = temporary_settings(tmp_path)
-    assert service.connection(own, credentials)["password"] == credentials.github_replay_token
-    assert service.service(own, credentials).address == service.connection(own, credentials)["host"]
-    real = temporary_settings(tmp_path, source_github_url="https://api.example", source_github_token="t")
-    assert service.connection(real, credentials) == {
-        "conn_type": "http",
-        "host": "https://api.example",
-        "password": "t",
-    }
+    assert [asked.path for asked in api.state.requests] == [f"/{NAME}{COMMITS}"] * 4
+    assert api.state.requests[0].headers["authorization"] == TOKEN["authorization"]
 
 
 def test_the_history_reaches_past_today() -> None:

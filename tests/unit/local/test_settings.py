@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from include.settings import (
     AlertMailSettings,
     AlertSettings,
-    GithubSettings,
     IngestSettings,
     MlflowLogin,
     MlServiceSettings,
@@ -71,7 +70,7 @@ ELSEWHERE = {
 # Set by `up`: a line in .env has no effect.
 SET_BY_UP = {"ML_SERVICE_URL", "ML_SERVICE_TOKEN", "MLFLOW_TRACKING_URI", "MODEL_SIGNING_KEY"}
 KINDS = (
-    PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, SourceSettings,
+    PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, SourceSettings,
     TrainingSettings, QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 # Of programs that do not read `.env`: on the page only.

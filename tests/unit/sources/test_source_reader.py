@@ -49,6 +49,7 @@ def test_the_example_is_read(tmp_path: Path) -> None:
         pytest.param({"records": {"zip": ["hourly.time", "hourly.rain"], "names": ["at", "rain"]}}, id="zip"),
         pytest.param({"requests": [request(params={"filter": '{"a": 1}'})]}, id="braces of JSON"),
         pytest.param({"requests": [request(path="/orders", params={"shop": "{shop}"})]}, id="in a parameter"),
+        pytest.param({"requests": [request(path="/{+shop}/orders")], "emptyStatuses": [404, 409]}, id="with slashes"),
         pytest.param({"requests": [request(path="/orders", headers={"X-Shop": "{shop}"})]}, id="in a header"),
         pytest.param({"keepRaw": {"bucket": "raw-data", "key": "{shop}/{date}/{time}/{run}-{page}.json"}}, id="key"),
         pytest.param({"auth": {"type": "api_key", "in": "query", "name": "appid"}}, id="key in the query"),
@@ -330,6 +331,14 @@ RULES = [
              "use one of date, page, run, shop, time")
         ],
         id="placeholder of keepRaw",
+    ),
+    pytest.param(
+        {"keepRaw": {"bucket": "raw-data", "key": "{+shop}/{time}.json"}},
+        [
+            ("keepRaw.key", "{+…} is for the paths of requests",
+             "remove the +: a slash of a value becomes a hyphen here")
+        ],
+        id="slashes in keepRaw",
     ),
     pytest.param(
         {

@@ -1,6 +1,6 @@
 """Records in the format of GitHub's REST API, version 2022-11-28: commits, issues and events of the recording.
 
-What belongs here: fields and their values. What does not: requests, pages, limits (`server`).
+What belongs here: fields and their values. What does not: requests, pages, limits (`github`).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from local.services.github_api.history import Commit
+    from local.services.stand_ins.github_history import Commit
 
 Record = dict[str, Any]
 
@@ -71,9 +71,18 @@ def issue_answers(commits: Iterable[Commit], api: str, web: str) -> list[Record]
     return sorted(found, key=lambda issue: (issue["updated_at"], issue["number"]), reverse=True)
 
 
-def event_answers(commits: Iterable[Commit], api: str) -> list[Record]:
-    """Make the entries of `GET /repos/{owner}/{repo}/events`, newest first: a push for each commit of main."""
-    return [_event(commit, api) for commit in sorted(commits, key=lambda one: one.committed_at, reverse=True)]
+def event_answers(commits: Iterable[Commit], api: str, web: str) -> list[Record]:
+    """Make the entries of `GET /repos/{owner}/{repo}/events`, newest first.
+
+    There is a push for each commit, and one event for each time that an issue or pull request was opened or closed.
+    """
+    happened = list(commits)
+    found = [_push(commit, api) for commit in happened]
+    for issue in issue_answers(happened, api, web):
+        found.append(_issue_event(issue, happened[0].repository, "opened", issue["created_at"]))
+        if issue["closed_at"]:
+            found.append(_issue_event(issue, happened[0].repository, "closed", issue["closed_at"]))
+    return sorted(found, key=lambda event: (event["created_at"], event["id"]), reverse=True)
 
 
 def _issue(number: int, commits: list[Commit], api: str, web: str) -> Record:
@@ -102,15 +111,29 @@ def _issue(number: int, commits: list[Commit], api: str, web: str) -> Record:
     return issue
 
 
-def _event(commit: Commit, api: str) -> Record:
+def _push(commit: Commit, api: str) -> Record:
+    actor = {"id": number_of(commit.author), "login": commit.login or "ghost", "url": f"{api}/users/ghost"}
+    payload = {"ref": "refs/heads/main", "head": commit.sha, "size": 1}
+    return _event(commit.sha, "PushEvent", actor, commit.repository, payload) | {"created_at": commit.committed_at}
+
+
+def _issue_event(issue: Record, repository: str, action: str, moment: str) -> Record:
+    name, number = f"{repository}#{issue['number']} {action}", issue["number"]
+    if "pull_request" in issue:
+        kind, payload = "PullRequestEvent", {"action": action, "number": number, "pull_request": {"number": number}}
+    else:
+        kind, payload = "IssuesEvent", {"action": action, "issue": {"number": number, "title": issue["title"]}}
+    return _event(name, kind, issue["user"], repository, payload) | {"created_at": moment}
+
+
+def _event(name: str, kind: str, actor: Record, repository: str, payload: Record) -> Record:
     return {
-        "id": str(number_of(commit.sha)),
-        "type": "PushEvent",
-        "actor": {"id": number_of(commit.author), "login": commit.login or "ghost", "url": f"{api}/users/ghost"},
-        "repo": {"id": number_of(commit.repository), "name": commit.repository},
-        "payload": {"ref": "refs/heads/main", "head": commit.sha, "size": 1},
+        "id": str(number_of(name)),
+        "type": kind,
+        "actor": {part: actor[part] for part in ("id", "login", "url")},
+        "repo": {"id": number_of(repository), "name": repository},
+        "payload": payload,
         "public": True,
-        "created_at": commit.committed_at,
     }
 
 

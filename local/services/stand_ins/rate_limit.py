@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-WITH_TOKEN, WITHOUT = 5000, 60
-
 
 @dataclass
 class RateLimit:

@@ -1,14 +1,14 @@
-"""Generates the history that the replay serves: two invented repositories with the statistics of real ones.
+"""Generates the history that the stand-in for GitHub serves: two invented repositories like real ones.
 
-What belongs here: authors, messages and times of commits. What does not: the API's format (`answers`). Authors, texts
-and hashes are invented; the distribution is that of real repositories: a few authors make most commits, in working
-hours and rarely on weekends, branches of a few commits are merged by maintainers, some are squashed, bots bump
+What belongs here: authors, messages and times of commits. What does not: the API's format (`github_records`). Authors,
+texts and hashes are invented; the distribution is that of real repositories: a few authors make most commits, in
+working hours and rarely on weekends, branches of a few commits are merged by maintainers, some are squashed, bots bump
 versions, bodies are rare.
 
-The history extends some years into the future, and the replay serves the commits up to now: so there are new commits
+The history extends some years into the future, and the stand-in serves the commits up to now: so there are new commits
 every day.
 
-`python -m local.services.github_api.history` writes the recording; a test compares the shipped file with it.
+`python -m local.services.stand_ins.github_history` writes the recording; a test compares the shipped file with it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-RECORDING = Path(__file__).with_name("recording.ndjson.gz")
+RECORDING = Path(__file__).with_name("github_history.ndjson.gz")
 BEGIN, END = datetime(2026, 1, 5, tzinfo=UTC), datetime(2029, 1, 1, tzinfo=UTC)
 
 _VERBS = (
