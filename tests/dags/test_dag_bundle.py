@@ -113,7 +113,7 @@ def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
         prefixes = (
-            "AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "SOURCES_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_",
+            "AIRFLOW", "INGEST_", "STREAM_", "SOURCES_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_",
             "DBT_", "AWS",
         )  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}

@@ -190,3 +190,23 @@ def test_schedule_page_shows_what_starts_each_dag(running: Running, api: Airflow
 def test_command_for_an_unknown_dag_fails_with_its_name(api: AirflowApi) -> None:
     with pytest.raises(PlatformError, match="Airflow does not know dags/no_such_dag"):
         follow(api, "no_such_dag", Console())
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "least"),
+    [
+        pytest.param("github_events", "github_events", 500, id="topic"),
+        pytest.param("github_issues", "issues", 300, id="file"),
+    ],
+)
+def test_unpaused_source_fills_its_table(running: Running, trained: Any, source: str, table: str, least: int) -> None:
+    running.airflow(f"dags/collect_{source}", {"is_paused": False}, method="PATCH")
+
+    def is_there() -> bool:
+        [(found,)] = running.query("SELECT to_regclass(%s) IS NOT NULL", [f"raw.{table}"])
+        return bool(found and running.query(f"SELECT count(*) FROM raw.{table}")[0][0] >= least)
+
+    running.until(is_there, f"rows of {source}", 300)
+    query = "SELECT DISTINCT status, stand_in FROM ops.source_run WHERE source = %s"
+    running.until(lambda: running.query(query, [source]) == [("success", True)], f"the end of {source}")
+    running.airflow(f"dags/collect_{source}", {"is_paused": True}, method="PATCH")

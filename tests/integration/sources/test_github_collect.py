@@ -97,7 +97,7 @@ def test_full_run_requests_all_records_again(world: World) -> None:
 
 
 def test_table_of_the_former_collector_is_loaded_on(world: World) -> None:
-    """It lacks the columns that are new, one of which is required, and has the rows of the former collector."""
+    """It lacks the columns that are new, and has the rows of the former collector."""
     contract = world.contract("commits")
     columns = [
         {"name": column.name, "type": column.postgres_type, "required": column.required}

@@ -55,6 +55,7 @@ STRANGE: dict[str, tuple[Callable[[Record], Any], bool]] = {
     "NUL in the message": (lambda record: record["commit"].update(message="a\0b"), False),
     "lone surrogate": (lambda record: record["commit"].update(message="a\ud800b"), False),
     "400,000 CJK characters": (lambda record: record["commit"].update(message="字" * 400_000), False),
+    "no parents": (lambda record: record.pop("parents"), False),
     "no sha": (lambda record: record.update(sha=None), False),
     "time that is none": (lambda record: author_of(record).update(date="soon"), False),
 }

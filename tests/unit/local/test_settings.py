@@ -143,8 +143,13 @@ def test_lines_of_earlier_releases_are_ignored_and_named(tmp_path: Path, monkeyp
     assert ignored_settings() == (
         f"{expected} GITHUB_ATTEMPTS is no longer a setting; remove the line from pipelines.env."
     )
-    file.write_text("INGEST_RETRIES=1\n")
     (tmp_path / "pipelines.env").unlink()
+    file.write_text("GITHUB_REPOSITORIES=a/b\n")
+    assert ignored_settings() == (
+        "GITHUB_REPOSITORIES is no longer a setting; remove the line from .env. "
+        "List the repositories of GitHub in sources/github_*.yaml, at forEach."
+    )
+    file.write_text("INGEST_RETRIES=1\n")
     assert ignored_settings() == ""
 
 
