@@ -176,9 +176,7 @@ def _chosen(file: Path, dataset: str) -> Candidate:
     return found[0]
 
 
-def _print_all(
-    file: Path, archive: dict[str, Any] | None, verdicts: Iterator[_Verdict], *, as_json: bool
-) -> bool:
+def _print_all(file: Path, archive: dict[str, Any] | None, verdicts: Iterator[_Verdict], *, as_json: bool) -> bool:
     """Print the verdicts, and of an archive what it is. Whether one would be refused."""
     is_refused, between = False, ""
     if archive is not None:
