@@ -11,7 +11,7 @@ from collections import deque
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from boto3.exceptions import Boto3Error
@@ -63,6 +63,13 @@ class ObjectInfo:
     version_id: str | None = field(default=None, compare=False)
 
 
+class ListedPage(NamedTuple):
+    """A part of a listing, and whether it is the last one."""
+
+    objects: tuple[ObjectInfo, ...]
+    is_last: bool
+
+
 def s3_client(config: S3Config) -> Any:
     """A client of a store, with the pipeline's timeouts and retries. Thread-safe, as boto3 clients are."""
     return boto3.client(
@@ -103,7 +110,7 @@ class ObjectStore:
                     if info.etag or without_etag:
                         yield info
 
-    def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[tuple[ObjectInfo, ...]]:
+    def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[ListedPage]:
         """The objects below `prefix` behind the key `after`, as the store pages them: up to a thousand at a time.
 
         Objects without an ETag are left out, as in `list`.
@@ -111,7 +118,8 @@ class ObjectStore:
         start = {"StartAfter": after} if after else {}
         with _translated(bucket, prefix):
             for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
-                yield tuple(info for item in page.get("Contents", ()) if (info := _listed(item)).etag)
+                found = tuple(info for item in page.get("Contents", ()) if (info := _listed(item)).etag)
+                yield ListedPage(found, is_last=not page.get("IsTruncated"))
 
     def first_keys(self, bucket: str, prefix: str) -> tuple[tuple[str, ...], bool]:
         """The first thousand keys below `prefix`, from one call, and whether these are all."""

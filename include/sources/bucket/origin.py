@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from include.sources.listing import Traffic
-    from include.stores.object_store import ObjectInfo, ObjectStore
+    from include.stores.object_store import ListedPage, ObjectInfo, ObjectStore
 
 _MIB = 1024**2
 # S3 stores an object in at most 10,000 parts.
@@ -45,7 +45,7 @@ class Origin:
         self._store, self._bucket, self._traffic = store, bucket, traffic
         self._lock = Lock()
 
-    def pages(self, prefix: str, after: str) -> Iterator[tuple[ObjectInfo, ...]]:
+    def pages(self, prefix: str, after: str) -> Iterator[ListedPage]:
         """The objects below `prefix` behind the key `after`, up to a thousand at a time.
 
         Raises:
@@ -65,8 +65,8 @@ class Origin:
         """The object as a listing shows it, so that its ETag can be compared with those of other listings."""
         self._count(requests=1)
         with self._errors(key):
-            page = next(self._store.pages(self._bucket, key), ())
-        return next((item for item in page if item.key == key), None)
+            page = next(self._store.pages(self._bucket, key), None)
+        return next((item for item in page.objects if item.key == key), None) if page else None
 
     def parts(self, version: ObjectInfo) -> Iterator[bytes]:
         """The bytes of this version in parts of equal size, but for the last.

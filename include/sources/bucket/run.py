@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from include.sources.bucket.definition import BucketSource
     from include.sources.listing import Element, Traffic
     from include.sources.run import SourceStores
-    from include.stores.object_store import ObjectInfo, ObjectStore
+    from include.stores.object_store import ListedPage, ObjectInfo, ObjectStore
     from include.stores.warehouse import Connection
 
 log = logging.getLogger(__name__)
@@ -245,16 +245,16 @@ class _BucketRun:
     def _copy_by_key(self) -> None:
         """Copy the new objects of each page of the listing before the next page is requested."""
         for page in self._pages():
-            new = self._new(page)
+            new = self._new(page.objects)
             while new:
                 if self._is_at_limit():
                     return
                 group = self._next_group(new)
                 self._copier.copy(group)
                 self._progress = self._progress._replace(after=group[-1].version.key)
-            if page:
-                self._progress = self._progress._replace(after=page[-1].key)
-            if self._pages_read >= self._limits.pages or self._is_late():
+            if page.objects:
+                self._progress = self._progress._replace(after=page.objects[-1].key)
+            if not page.is_last and (self._pages_read >= self._limits.pages or self._is_late()):
                 return
         self._is_complete = self._is_listed = True
 
@@ -276,7 +276,7 @@ class _BucketRun:
                     message = f"The listing has more than {self._limits.pages:,} pages, so the oldest objects are not "
                     message += "known: raise limits.pages, or narrow prefix and pattern."
                     raise PermanentError(Code.SOURCE_REFUSED, message)
-                for one in self._new(page):
+                for one in self._new(page.objects):
                     listed += 1
                     yield one
 
@@ -289,7 +289,7 @@ class _BucketRun:
             self._copier.copy(self._next_group(new))
         self._is_complete = all_fit and not self._counts.may_be_retried
 
-    def _pages(self) -> Iterator[tuple[ObjectInfo, ...]]:
+    def _pages(self) -> Iterator[ListedPage]:
         for page in self._origin.pages(self._listed_prefix, self._progress.after):
             self._pages_read += 1
             yield page

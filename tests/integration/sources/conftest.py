@@ -25,8 +25,7 @@ from include.settings import KafkaConfig  # noqa: E402
 from local.services import broker as local_broker  # noqa: E402
 from local.services import bucket as local_bucket  # noqa: E402
 from local.services.github_api.server import GithubApi  # noqa: E402
-from local.supervisor.platform import KAFKA  # noqa: E402
-from local.supervisor.platform import S3  # noqa: E402
+from local.supervisor.platform import KAFKA, S3  # noqa: E402
 from tests.integration.own_platform import RUN, own_platform  # noqa: E402
 from tests.own_names import own_name  # noqa: E402
 
