@@ -8,7 +8,7 @@ A row makes a copy exact, whenever a process dies:
 2. The copy is written under this key, which has no object and never had one.
 3. `end` commits that it is there.
 
-A run that finds a copy under way asks whether it has arrived: then only `end` is left. If not, the same version is
+A run that finds an unfinished copy asks whether it has arrived: then only `end` is left. If not, the same version is
 copied again, under the same key. Another version of the object gets another key, so a process that was believed dead
 can only write what its key stands for.
 """
@@ -125,7 +125,7 @@ class CopiedObjects:
             How many there are.
         """
         with warehouse_errors():
-            rows = self._connection.execute(statement("source_objects_under_way"), self._names).fetchall()
+            rows = self._connection.execute(statement("unfinished_source_objects"), self._names).fetchall()
         found = [(bucket, key, target) for bucket, key, size, target in rows if has_arrived(target, size)]
         for bucket in {bucket for bucket, _, _ in found}:
             self._end(bucket, [(key, target) for one, key, target in found if one == bucket])
@@ -180,7 +180,7 @@ def choose(
 ) -> list[Copy]:
     """Choose a key for each copy under which there is no file and never was one.
 
-    A copy of this version that is under way keeps its key.
+    An unfinished copy of this version keeps its key.
 
     Args:
         source: the source.
@@ -190,7 +190,7 @@ def choose(
     chosen: dict[int, Copy] = {}
     numbers = {}
     for at, one in enumerate(new):
-        if _is_under_way(one, source) and one.known is not None:
+        if _is_unfinished(one, source) and one.known is not None:
             chosen[at] = Copy(one.version, one.known.target_key, one.known.version_no)
         else:
             numbers[at] = one.known.version_no + 1 if one.known is not None else 1
@@ -206,7 +206,7 @@ def choose(
     return [chosen[at] for at in range(len(new))]
 
 
-def _is_under_way(one: NewObject, source: BucketSource) -> bool:
+def _is_unfinished(one: NewObject, source: BucketSource) -> bool:
     """Whether a copy of this very version began, and has a key of the source's dataset."""
     known = one.known
     if known is None or known.is_copied or known.etag != one.version.etag:

@@ -32,12 +32,12 @@ COMMENT ON COLUMN ops.source_object.source_run_id IS 'The run of ops.source_run 
 COMMENT ON COLUMN ops.source_object.full_run_id IS
 'The Airflow run with full: true that copied it although it was copied before.';
 COMMENT ON COLUMN ops.source_object.begun_at IS 'When the key of the copy was committed, before the copy began.';
-COMMENT ON COLUMN ops.source_object.copied_at IS 'When the copy was found to be there. Empty: it is under way.';
+COMMENT ON COLUMN ops.source_object.copied_at IS 'When the copy was found to be there. Empty: the copy is unfinished.';
 COMMENT ON COLUMN ops.source_object.listed_at IS
 'When a listing last showed the object. It is refreshed after 7 days, to save writes.';
 COMMENT ON COLUMN ops.source_object.missing_since IS
 'The beginning of the first complete listing that did not show the object any more. Only such rows are ever deleted.';
-CREATE INDEX copies_under_way ON ops.source_object (source) WHERE copied_at IS NULL;
+CREATE INDEX unfinished_copies ON ops.source_object (source) WHERE copied_at IS NULL;
 CREATE INDEX missing_objects ON ops.source_object (missing_since) WHERE missing_since IS NOT NULL;
 GRANT SELECT, INSERT, UPDATE ON ops.source_object TO ingest;
 GRANT SELECT ON ops.source_object TO transform, reader;

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import re
+import signal
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from threading import Event, Thread
@@ -217,6 +220,28 @@ def test_crash_at_every_step_copies_each_version_once(
     assert at > 15, "there are more steps in a run"
 
 
+@pytest.mark.parametrize("at", ["first part", "later part", "before the end"])
+def test_killed_process_leaves_nothing_that_is_copied_twice(world: BucketWorld, at: str) -> None:
+    """SIGKILL while a large object is copied in parts: nothing of it is seen, and the next run copies it."""
+    body = random.Random(5).randbytes(20 * MIB)
+    world.put("a.csv", body)
+    chunk = {"first part": 1, "later part": 18, "before the end": 20}[at]
+    child = os.fork()
+    if not child:
+        world.origin.between = lambda _, number: os.kill(os.getpid(), signal.SIGKILL) if number == chunk else None
+        with suppress(BaseException):
+            world.collect()
+        os._exit(1)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert world.incoming == {}
+    assert [(row["status"], row["records_written"]) for row in world.runs] == [("running", 0)]
+    assert len(uploads(world)) == (at != "first part")
+    assert world.collect().records_written == 1
+    assert world.incoming == {"a.csv": body}
+    assert uploads(world) == []
+    assert [row["error_code"] for row in world.runs] == ["worker-died", None]
+
+
 def test_keys_are_on_disk_before_the_first_copy(world: BucketWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world.put("a.csv")
 
@@ -243,7 +268,7 @@ def test_keys_are_on_disk_before_the_first_copy(world: BucketWorld, monkeypatch:
     assert committed[-1] == ("on",)
 
 
-def test_answer_that_was_lost_does_not_copy_twice(world: BucketWorld) -> None:
+def test_answer_that_does_not_arrive_causes_no_second_copy(world: BucketWorld) -> None:
     world.put("a.csv")
     real = world.landing.put_new_parts
 
