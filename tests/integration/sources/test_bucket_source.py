@@ -749,6 +749,18 @@ def test_large_object_is_copied_in_parts_in_flat_memory(world: BucketWorld) -> N
     assert world.collect().records_read == 0
 
 
+def test_object_that_was_written_in_parts_is_copied_once(world: BucketWorld) -> None:
+    """Its ETag is no MD5, and the copy has another one."""
+    path, body = world.folder / "large.csv", random.Random(6).randbytes(20 * MIB)
+    path.write_bytes(body)
+    world.origin.upload(path, world.bucket, "exports/large.csv")
+    world.collect()
+    [row] = world.rows
+    assert re.fullmatch(r"[0-9a-f]{32}-\d+", row["etag"])
+    assert world.incoming == {"large.csv": body}
+    assert world.collect().records_read == 0
+
+
 def test_parts_of_dead_runs_are_deleted(world: BucketWorld) -> None:
     ours, other = (f"incoming/{world.name}/{folder}/a.csv" for folder in (world.name, "partner"))
     for key in (ours, other):
