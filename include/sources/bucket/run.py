@@ -173,6 +173,7 @@ class _BucketRun:
         if self._task.is_full:
             progress = _Progress(full_run_id=self._task.run.run_id)
         self._progress = progress if progress.begun_at else progress._replace(begun_at=started_at.isoformat())
+        self._begun_after = self._progress.after
         self._ends_at = time.monotonic() + self._limits.seconds
         in_order = self._task.contract.loads_in_order
         order = CopyOrder(self._source, self._source_run_id, self._progress.full_run_id, in_order)
@@ -192,6 +193,8 @@ class _BucketRun:
                 else:
                     self._copy_by_key()
         except PipelineError as error:
+            if self._counts.failed:  # the next run must meet these objects again, and not begin behind them
+                self._progress = self._progress._replace(after=self._begun_after)
             return self._end(error), error
         except Exception as error:
             self._end(PermanentError(Code.INTERNAL, error=type(error).__name__))

@@ -525,6 +525,29 @@ def test_run_stops_if_the_source_does_not_answer_at_all(
     assert world.collect().records_written == 8
 
 
+def test_object_that_was_not_copied_is_met_again_after_a_run_that_stopped(
+    world: BucketWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The retry must not begin behind it, copy the others, and end well."""
+    for name in ("a.csv", "b.csv"):
+        world.put(name)
+    small_pages(world, 1)
+    fail(world, "a.csv", PermanentError(Code.BUCKET_REFUSED, answer="AccessDenied"))
+    real = world.origin.pages
+
+    def first_page_only(*given: Any) -> Any:
+        yield next(real(*given))
+        raise RetryableError(Code.BUCKET_UNAVAILABLE, reason="away")
+
+    monkeypatch.setattr(world.origin, "pages", first_page_only)
+    with pytest.raises(RetryableError):
+        world.collect()
+    monkeypatch.setattr(world.origin, "pages", real)
+    with pytest.raises(PermanentError, match=r"1 of 2 new objects .*a\.csv"):
+        world.collect()
+    assert list(world.incoming) == ["b.csv"]
+
+
 def test_wrong_secret_is_refused_and_not_shown(world: BucketWorld) -> None:
     world.put("a.csv")
     wrong = world.origin_config.model_copy(update={"secret_access_key": SecretStr("wr0ng-s3cret")})
