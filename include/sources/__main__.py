@@ -79,7 +79,7 @@ Each version of an object, known by its ETag, is copied once to `incoming/<datas
 a later version to `incoming/<dataset>/<source>/~2/<path>`. `ops.source_object` remembers what was copied, so objects
 that arrive late are found, whatever their time. Empty objects and folder markers are skipped and counted. An object
 that cannot be copied holds up no other; the run names it and ends red. Where the contract loads files in order, the
-oldest object is copied first.
+oldest object is copied first, and none overtakes one that a retry may copy.
 
 ## Keys
 
