@@ -332,6 +332,9 @@ class RetentionSettings(Settings):
     file_events_days: float = Field(365.0, ge=0, description="ops.file_event: the history of a settled file")
     alerts_days: float = Field(90.0, ge=0, description="ops.alert: causes that an alert was sent for")
     source_runs_days: float = Field(365.0, ge=0, description="ops.source_run: what each run of a source read")
+    source_objects_days: float = Field(
+        365.0, ge=0, description="ops.source_object: objects that are gone from the bucket of their source"
+    )
     processed_days: float = Field(0.0, ge=0, description="objects in processed/")
     failed_days: float = Field(0.0, ge=0, description="objects in failed/; what is deleted cannot be reprocessed")
     old_versions_days: float = Field(7.0, ge=0, description="versions of landing objects that were replaced or deleted")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.contracts.problems import Problem
-    from include.sources.definition import RestSource
+    from include.sources.kinds import AnySource
     from include.sources.reader import FindContract
 
 _COLUMNS = ("name", "dataset", "deliver", "schedule", "last_run", "status", "read", "written", "failed", "error")
@@ -82,7 +82,7 @@ def source_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(one: RestSource) -> dict[str, Any]:
+def _row(one: AnySource) -> dict[str, Any]:
     return {"dataset": one.dataset, "deliver": one.deliver, "schedule": one.schedule}
 
 

@@ -139,13 +139,13 @@ WORK = {
     ),
     Code.SOURCE_UNAVAILABLE: _again(
         "Source away",
-        "A source's API does not answer or fails.",
+        "A source does not answer or fails.",
         "Nothing, unless it lasts.",
     ),
     Code.SOURCE_REFUSED: _stopped(
         "Source refuses",
-        "The API refuses: token, rights, no such repository.",
-        "Check token and names.",
+        "The source refuses: token, key, rights, no such name, or an object that it does not serve.",
+        "Check token or key, and names.",
     ),
     Code.RATE_LIMITED: Reason(
         Kind.WORK,

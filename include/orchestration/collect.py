@@ -20,7 +20,7 @@ from include.orchestration.defaults import (
     no_retry_of_permanent_errors,
     no_retry_within_the_limit,
 )
-from include.orchestration.sources import is_stand_in, source_connection
+from include.orchestration.sources import bucket_connection, is_stand_in, source_connection, source_store
 from include.orchestration.stores import api_url, kafka_config, s3_config, warehouse_ingest_config
 from include.settings import ingest_settings, stream_settings
 from include.sources.describe import describe
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from include.contracts.model import Contract
+    from include.sources.bucket.definition import BucketSource
     from include.sources.definition import RestSource
+    from include.sources.kinds import AnySource
     from include.sources.listing import Element, Listing, Position, Sink
     from include.sources.run import CollectedElement
 
@@ -45,32 +47,40 @@ definition is below in words.
 **Trigger**: {trigger}, or manually. The parameter `elements` limits the run to some of them. The parameter `full` reads
 all records again, whatever was read before.{paused}
 
-**Reads**: the API of the connection `{connection}` (host: address; password: token or key), `ops.source_position`.
+**Reads**: {reads}, `ops.source_position`.
 
 **Writes**: {writes}, `ops.source_position`, `ops.source_run`. If there is nothing new, nothing is delivered.
 
 **On failure**: the failed task names its element, and the last line of its log the reason; the other elements are read.
 What came before the error is delivered. `source-unavailable`: the retry or the next run continues from there.
-`source-refused`: the connection, the token or a name is wrong. A *skipped* task reached the rate limit of the API
-(`rate-limited`), or the API asks for a later request (X-Poll-Interval): its log gives the time; the next run continues.
+`source-refused`: the connection, the token or a name is wrong, or an object is not served. A *skipped* task reached the
+rate limit of the API (`rate-limited`), or the API asks for a later request (X-Poll-Interval): its log gives the time;
+the next run continues.
 
 **How to rerun**: clear the failed task, or wait for the next run. Records that are read twice are merged by their key.
 `filegate sources` shows the last run of every source.
 """
 
+# What a run reads, by kind.
+_READS = {
+    "rest": "the API of the connection `{connection}` (host: address; password: token or key)",
+    "bucket": "the bucket of the connection `{connection}` (login: access key; password: secret; host: address), "
+    "`ops.source_object`",
+}
 
-def collect_dag_id(source: RestSource) -> str:
+
+def collect_dag_id(source: AnySource) -> str:
     """Return the DAG id."""
     return f"collect_{source.name}"
 
 
-def collect_dag(source: RestSource, contract: Contract) -> DAG:
+def collect_dag(source: AnySource, contract: Contract) -> DAG:
     """Return the DAG `collect_<source>`, which delivers records for the dataset of the contract."""
     files = f"`incoming/{source.dataset}/`"
     runbook = RUNBOOK.format(
         name=source.name,
         dataset=source.dataset,
-        connection=source.connection,
+        reads=_READS[source.kind].format(connection=source.connection),
         paused=" The DAG is paused until you unpause it." if source.paused else "",
         trigger=f"on the schedule `{source.schedule}`" if source.schedule else "no schedule",
         writes=f"the topic `{contract.topic}`" if source.deliver == "topic" else files,
@@ -125,8 +135,9 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
                 done = collect_element(source, contract, element, full=bool(context["params"]["full"]))
             if done.skipped_until is not None:
                 raise AirflowSkipException(str(done))
+            what = "objects" if source.kind == "bucket" else "records"
             by = " of a stand-in" if done.is_stand_in else ""
-            context["element_label"] = label(element, f": {done.records_read:,} records{by}")
+            context["element_label"] = label(element, f": {done.records_read:,} {what}{by}")
             return done.summary()
 
         collect.expand(element=list_elements())
@@ -155,14 +166,14 @@ def label(element: str, result: str = "") -> str:
     return name + result
 
 
-def element_names(source: RestSource) -> list[str]:
+def element_names(source: AnySource) -> list[str]:
     """Return the names of all elements of a source."""
     from include.sources.elements import elements
 
     return [element.name for element in elements(source)]
 
 
-def collect_element(source: RestSource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
+def collect_element(source: AnySource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
     """Read an element and deliver its new records. Here the engine gets the connections of Airflow.
 
     Args:
@@ -174,6 +185,32 @@ def collect_element(source: RestSource, contract: Contract, name: str, *, full: 
     Raises:
         PermanentError: the definition has changed since the run began, and has no such element any more.
     """
+    if source.kind == "bucket":
+        return _collect_objects(source, contract, full=full)
+    return _collect_records(source, contract, name, full=full)
+
+
+def _collect_objects(source: BucketSource, contract: Contract, *, full: bool) -> CollectedElement:
+    from include.ingestion.records import AirflowRun
+    from include.sources.bucket.run import BucketTask, collect_objects
+    from include.sources.elements import elements
+    from include.sources.listing import Traffic
+    from include.sources.run import SourceStores
+    from include.stores.object_store import ObjectStore
+
+    context: Any = get_current_context()
+    [element] = elements(source)
+    run = AirflowRun(context["dag"].dag_id, context["run_id"])
+    connection, settings = bucket_connection(source.connection), ingest_settings()
+    traffic = Traffic(is_stand_in=is_stand_in(connection))
+    stores = SourceStores(
+        ObjectStore(s3_config()), warehouse_ingest_config(), settings.landing_bucket, settings.spool_dir
+    )
+    origin = ObjectStore(source_store(connection))
+    return collect_objects(BucketTask(source, contract, element, run, is_full=full), origin, traffic, stores)
+
+
+def _collect_records(source: RestSource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
     from include.ingestion.records import AirflowRun
     from include.sources.elements import elements
     from include.sources.listing import Traffic

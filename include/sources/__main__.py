@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from include.contracts.describe import cell
-from include.sources.keys import REQUIRED, DefinitionKey, every_key
+from include.sources.keys import REQUIRED, DefinitionKey, bucket_keys, every_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
 
@@ -27,8 +31,18 @@ pagination: {type: cursor, cursorPath: meta.next, param: cursor}
 records: data
 auth: {type: oauth2, tokenPath: /oauth/token}
 """
+BUCKET_EXAMPLE = """\
+name: partner_orders
+kind: bucket
+connection: source_partner
+schedule: '@hourly'
+dataset: orders
+bucket: exports
+prefix: orders/
+pattern: '**/*.csv'
+"""
 _HEAD = """\
-# How-to: collect from a REST API
+# How-to: collect from a REST API or a bucket
 
 <!-- Generated: `python -m include.sources`. -->
 
@@ -53,6 +67,20 @@ fails, the run names it and reads the others. A crash loads no row twice: the po
 have arrived. `filegate sources` shows the last runs. `filegate run collect_shop_orders --conf '{{"full": true}}'` reads
 everything again.
 
+## From a bucket
+
+```yaml
+{bucket_example}```
+
+The connection has the access key as login, the secret as password; host or `endpoint_url` of its extra is the store's
+address (neither: AWS), `region_name` its region. Without a login requests are not signed.
+
+Each version of an object, known by its ETag, is copied once to `incoming/<dataset>/<source>/<path behind the prefix>`;
+a later version to `incoming/<dataset>/<source>/~2/<path>`. `ops.source_object` remembers what was copied, so objects
+that arrive late are found, whatever their time. Empty objects and folder markers are skipped and counted. An object
+that cannot be copied holds up no other; the run names it and ends red. Where the contract loads files in order, the
+oldest object is copied first, and none overtakes one that a retry may copy.
+
 ## Keys
 
 A path names members and list indices, separated by dots. Keys of a `type` without brackets are required.
@@ -61,9 +89,14 @@ A path names members and list indices, separated by dots. Keys of a `type` witho
 
 
 def page() -> str:
-    """The page's Markdown: the steps, one example, and a table of every key."""
+    """The page's Markdown: the steps, the examples, and tables of every key."""
+    head = _HEAD.format(example=EXAMPLE, bucket_example=BUCKET_EXAMPLE)
+    return f"{head}{_table(every_key())}\n### Of a bucket\n\n{_table(bucket_keys())}"
+
+
+def _table(keys: Iterable[DefinitionKey]) -> str:
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    for key in every_key():
+    for key in keys:
         if not key.choice:
             default = f"`{key.default}`" if key.default not in {"", REQUIRED} else key.default
             lines.append(f"| `{key.path}` | {default} | {cell(key.meaning)} |")
@@ -71,7 +104,7 @@ def page() -> str:
             lines.append(f"| `{key.path}: {key.choice}` |  | {cell(key.meaning)} |")
         else:  # in the line of its type
             lines[-1] = f"{lines[-1].removesuffix(' |')} {_of_choice(key)} |"
-    return _HEAD.format(example=EXAMPLE) + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _of_choice(key: DefinitionKey) -> str:

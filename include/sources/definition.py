@@ -1,7 +1,8 @@
 """What a source definition says: the models of `sources/<name>.yaml`.
 
-What belongs here: every key of the file, its type, its bounds and its meaning. What does not: reading the file and the
-rules over several keys (`reader`), and doing what it says (`rest`, `run`).
+What belongs here: every key of the file, its type, its bounds and its meaning. What does not: the keys that only
+sources of buckets have (`bucket.definition`), reading the file and the rules over several keys (`reader`), and doing
+what it says (`rest`, `run`).
 
 Keys are written in camelCase. Unknown keys are refused. Texts that are placed into an address, a header or an object's
 key may hold placeholders in braces: `{city}` of `forEach`, and in `keepRaw` also `{date}`, `{time}`, `{page}`, `{run}`.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -96,10 +97,10 @@ class Limits(Part):
     """What one run reads at most of each element of `forEach`. What is left is read by the next run.
 
     Attributes:
-        pages: answers.
-        records: the page that reaches the limit is read to its end.
+        pages: answers; of a bucket, listings of up to 1,000 objects.
+        records: the page that reaches the limit is read to its end; of a bucket, copied objects.
         seconds: since the first request.
-        bytes: of all answers.
+        bytes: of all answers, or copied objects.
     """
 
     pages: int = Field(1000, ge=1)
@@ -345,8 +346,3 @@ class RestSource(Source):
     auth: Auth | None = None
     conditional: bool = False
     empty_statuses: tuple[Annotated[int, Field(ge=400, le=499)], ...] = Field((), max_length=10)
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a definition, for editors."""
-    return RestSource.model_json_schema(by_alias=True)

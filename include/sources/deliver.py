@@ -225,6 +225,12 @@ class IncomingFiles:
             raise ConditionFailedError(Code.OBJECT_REPLACED, "The file was claimed.", bucket=self._bucket, key=key)
         self._objects.put_new(self._bucket, key, spool.file(), NDJSON)
 
+    def has_arrived(self, key: str, size_bytes: int) -> bool:
+        """Whether a file of this size is, or was, under a key."""
+        info = self._objects.head(self._bucket, key)
+        size = info.size if info is not None else getattr(self._claimed(key), "size_bytes", None)
+        return size == size_bytes
+
     def arrived(self, stored: StoredPosition) -> PendingResult | None:
         """The result of the attempt whose file has arrived; None if there is no file, or that of another program.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from include.contracts.describe import cell, listed, properties_table
+from include.sources.bucket.definition import BucketSource
 from include.sources.definition import (
     ApiKey,
     Basic,
@@ -30,13 +31,14 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from include.contracts.model import Contract
-    from include.sources.definition import Incremental, Request, RestSource, Scalar
+    from include.sources.definition import Incremental, Limits, Request, RestSource, Scalar
+    from include.sources.kinds import AnySource
 
 _MOST_VALUES = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def describe(source: RestSource, contract: Contract) -> str:
+def describe(source: AnySource, contract: Contract) -> str:
     """The definition as Markdown.
 
     Args:
@@ -44,23 +46,54 @@ def describe(source: RestSource, contract: Contract) -> str:
         contract: of its dataset.
     """
     about = " ".join(source.description.split())
-    parts = [f"# {source.name}", about, _overview(source, contract), "## Requests", _requests(source)]
+    parts = [f"# {source.name}", about]
+    if isinstance(source, BucketSource):
+        parts.append(_objects(source, contract))
+    else:
+        parts += [_overview(source, contract), "## Requests", _requests(source)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
+def _objects(source: BucketSource, contract: Contract) -> str:
+    """The overview of a bucket source."""
+    by_time = ", the oldest first" if contract.loads_in_order else ""
+    properties = {
+        "From": f"`s3://{source.bucket}/{source.prefix}`, with login and password of the connection "
+        f"`{source.connection}` as access key and secret",
+        "When": _when(source),
+        "Objects": f"names behind the prefix that match `{source.pattern}`; empty objects and folder markers are "
+        "skipped",
+        "New objects": "those whose ETag differs from that of the last copy; `ops.source_object` remembers it",
+        "Rows go to": _destination(source, contract),
+        "Copies": f"`incoming/{source.dataset}/{source.name}/` and the name behind the prefix{by_time}; of a later "
+        "version the name follows `~2/`, `~3/` and so on",
+        "Limits": _limits(source.limits, "listings of up to 1,000 objects", "copied objects", "in a run"),
+    }
+    return properties_table(properties)
+
+
+def _when(source: AnySource) -> str:
+    return f"`{source.schedule}`, in UTC" if source.schedule else "when a user starts a run"
+
+
+def _limits(limits: Limits, pages: str, records: str, per: str) -> str:
+    return (
+        f"{limits.pages:,} {pages}, {limits.records:,} {records}, {limits.seconds:,g} seconds, {limits.bytes:,} bytes "
+        f"{per}; the next run reads on"
+    )
+
+
 def _overview(source: RestSource, contract: Contract) -> str:
-    limits = source.limits
     properties = {
         "From": f"the API of the connection `{source.connection}`, {_login(source)}",
-        "When": f"`{source.schedule}`, in UTC" if source.schedule else "when a user starts a run",
+        "When": _when(source),
         "Pages": _pages(source),
         "Records": _records(source),
         "New records": _new_records(source.incremental),
         "Unchanged answers": "are not read again (ETag)" if source.conditional else "are read again",
         "Rows go to": _destination(source, contract),
         "Answers": f"kept as `s3://{source.keep_raw.bucket}/{source.keep_raw.key}`" if source.keep_raw else "not kept",
-        "Limits": f"{limits.pages:,} pages, {limits.records:,} records, {limits.seconds:,g} seconds, "
-        f"{limits.bytes:,} bytes of each element in a run; the next run reads on",
+        "Limits": _limits(source.limits, "pages", "records", "of each element in a run"),
     }
     return properties_table(properties)
 
@@ -120,7 +153,7 @@ def _new_records(incremental: Incremental | None) -> str:
     return text
 
 
-def _destination(source: RestSource, contract: Contract) -> str:
+def _destination(source: AnySource, contract: Contract) -> str:
     table = f"`raw.{source.dataset}`"
     if source.deliver == "topic":
         return f"the topic `{contract.topic}`, from which `consume_{contract.topic}` loads {table}"

@@ -1,4 +1,4 @@
-"""The elements of a source: each request, or each combination of the values of its `forEach`.
+"""The elements of a source: each request, or each combination of the values of its `forEach`; of a bucket, its prefix.
 
 What belongs here: the elements' names, and path, parameters and headers of a request with the values filled in. What
 does not: sending requests (`rest`), and how far an element was read (`positions`).
@@ -16,18 +16,22 @@ from itertools import product
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from include.sources.bucket.definition import BucketSource
 from include.sources.listing import Element
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from include.sources.definition import Request, RestSource, Scalar
+    from include.sources.definition import Request, Scalar
+    from include.sources.kinds import AnySource
 
 _PLACEHOLDER = re.compile(r"\{(\+?)([a-z][a-z0-9_]*)\}")
 
 
-def elements(source: RestSource) -> list[Element]:
+def elements(source: AnySource) -> list[Element]:
     """Return the elements of a source, in the order of its definition."""
+    if isinstance(source, BucketSource):
+        return [Element(f"s3://{source.bucket}/{source.prefix}")]
     found: list[Element] = []
     used: Counter[str] = Counter()
     for index, request in enumerate(source.requests):

@@ -11,6 +11,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from include.contracts.problems import nearest, shown
+from include.sources.bucket.definition import BucketSource
+from include.sources.bucket.rules import check_bucket
 from include.sources.definition import ApiKey, Zip
 from include.sources.elements import elements
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.contracts.problems import Findings
     from include.sources.definition import Request, RestSource
+    from include.sources.kinds import AnySource
 
 _PLACEHOLDER = re.compile(r"\{\+?([A-Za-z_]\w*)\}")
 # Placeholders of `keepRaw.key`, so no names of `forEach`.
@@ -40,9 +43,16 @@ _CRON = re.compile(r"(?!.*\b[HhRr]\b)[0-9A-Za-z*,/#-]+(?: +[0-9A-Za-z*,/#-]+){4}
 _CONNECTION = "put it into the connection, and write auth"
 
 
-def check_definition(source: RestSource, findings: Findings) -> None:
+def check_definition(source: AnySource, findings: Findings) -> None:
     """Add a problem for each rule that the definition breaks."""
     _check_schedule(source.schedule, findings)
+    if isinstance(source, BucketSource):
+        check_bucket(source, findings)
+    else:
+        _check_api(source, findings)
+
+
+def _check_api(source: RestSource, findings: Findings) -> None:
     for index, request in enumerate(source.requests):
         _check_request(request, f"requests[{index}]", findings)
         _check_beside(source, request, f"requests[{index}]", findings)
@@ -58,8 +68,10 @@ def check_definition(source: RestSource, findings: Findings) -> None:
         _check_zip(source.records, findings)
 
 
-def check_against_contract(source: RestSource, contract: Contract, findings: Findings) -> None:
+def check_against_contract(source: AnySource, contract: Contract, findings: Findings) -> None:
     """Add a problem for each rule that definition and contract break together."""
+    if isinstance(source, BucketSource):  # its objects are files like those of partners: any contract fits
+        return
     if contract.dialect.record_path is not None:
         what = f"the contract {contract.path.name} has a recordPath too"
         findings.add("dataset", what, "remove it there: the records are taken from the answer here")

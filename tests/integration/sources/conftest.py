@@ -16,6 +16,7 @@ TESTS = Path(__file__).parents[2]
 # Helpers of other folders: the broker, the schema registry.
 sys.path[1:1] = [str(TESTS / "integration/streams")]
 
+from bucket_world import BucketWorld  # noqa: E402
 from element_world import ElementWorld, Row  # noqa: E402
 from github_world import World  # noqa: E402
 from real_broker import Broker  # noqa: E402
@@ -24,8 +25,8 @@ from include.settings import KafkaConfig  # noqa: E402
 from local.services import broker as local_broker  # noqa: E402
 from local.services import bucket as local_bucket  # noqa: E402
 from local.services.stand_ins.server import NOW, StandIns  # noqa: E402
-from local.supervisor.platform import KAFKA  # noqa: E402
-from tests.integration.own_platform import RUN  # noqa: E402
+from local.supervisor.platform import KAFKA, S3  # noqa: E402
+from tests.integration.own_platform import RUN, own_platform  # noqa: E402
 from tests.own_names import own_name  # noqa: E402
 
 if TYPE_CHECKING:
@@ -60,6 +61,30 @@ def element_world(platform: Platform, request: pytest.FixtureRequest, tmp_path: 
         client.create_bucket(Bucket=bucket)
     with owner_connection(platform) as owner:
         made = ElementWorld(platform, name, *buckets, owner, tmp_path)
+        yield made
+        made.clear()
+
+
+@pytest.fixture(scope="session")
+def other_store() -> Iterator[Platform]:
+    """A second S3 server, with keys of its own."""
+    with own_platform((S3,)) as running:
+        yield running
+
+
+@pytest.fixture
+def bucket_world(
+    platform: Platform, other_store: Platform, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[BucketWorld]:
+    """A bucket of the second server, which is the source of a dataset of the test's own."""
+    name = own_name(request.node.nodeid + os.environ.get(RUN, ""))
+    landing = f"{name.replace('_', '-')}-landing"
+    client = local_bucket.client(platform.s3_config)
+    client.create_bucket(Bucket=landing)
+    client.put_bucket_versioning(Bucket=landing, VersioningConfiguration={"Status": "Enabled"})
+    local_bucket.client(other_store.s3_config).create_bucket(Bucket=name.replace("_", "-"))
+    with owner_connection(platform) as owner:
+        made = BucketWorld(platform, other_store.s3_config, name, landing, owner, tmp_path)
         yield made
         made.clear()
 

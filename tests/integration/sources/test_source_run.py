@@ -585,8 +585,8 @@ def test_figures_of_a_run_are_those_of_its_requests(world: ElementWorld) -> None
     [row] = world.runs()
     assert {name: row[name] for name in row if name not in {"source_run_id", "started_at", "ended_at"}} == {
         "source": world.name, "element": ELEMENT, "dag_id": "dag", "run_id": "manual__2026-12-01T10:00:00+00:00",
-        "status": "success", "records_read": 3, "records_written": 1, "records_failed": 2, "bytes": 4000, "requests": 9,
-        "retries": 2, "waited_seconds": 1.25, "rate_limit_remaining": 41,
+        "status": "success", "records_read": 3, "records_written": 1, "records_failed": 2, "records_skipped": 0,
+        "bytes": 4000, "requests": 9, "retries": 2, "waited_seconds": 1.25, "rate_limit_remaining": 41,
         "rate_limit_reset_at": datetime(2026, 12, 1, 11, tzinfo=UTC), "error_code": None, "error_message": None,
         "watermark": "w", "object_key": done.object_key, "stand_in": True,
     }  # fmt: skip
