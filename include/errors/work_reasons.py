@@ -144,8 +144,8 @@ WORK = {
     ),
     Code.SOURCE_REFUSED: _stopped(
         "Source refuses",
-        "The source refuses: token, key, rights, no such name, or an object that it does not serve.",
-        "Check token or key, and names.",
+        "The source refuses: token, login, rights, no such repository or table.",
+        "Check connection and names.",
     ),
     Code.RATE_LIMITED: Reason(
         Kind.WORK,

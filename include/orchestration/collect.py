@@ -14,13 +14,14 @@ from pydantic import SecretStr
 from include.errors import Code, PermanentError, in_stage
 from include.errors.nearest import did_you_mean
 from include.orchestration.alerts import notify_failed_source
+from include.orchestration.bucket_sources import collect_from_bucket
 from include.orchestration.defaults import (
     START,
     default_args,
     no_retry_of_permanent_errors,
     no_retry_within_the_limit,
 )
-from include.orchestration.sources import bucket_connection, is_stand_in, source_connection, source_store
+from include.orchestration.sources import is_stand_in, source_connection
 from include.orchestration.stores import api_url, kafka_config, s3_config, warehouse_ingest_config
 from include.settings import ingest_settings, stream_settings
 from include.sources.describe import describe
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from include.contracts.model import Contract
-    from include.sources.bucket.definition import BucketSource
-    from include.sources.definition import RestSource
     from include.sources.kinds import AnySource
     from include.sources.listing import Element, Listing, Position, Sink
     from include.sources.run import CollectedElement
@@ -47,13 +46,13 @@ definition is below in words.
 **Trigger**: {trigger}, or manually. The parameter `elements` limits the run to some of them. The parameter `full` reads
 all records again, whatever was read before.{paused}
 
-**Reads**: {reads}, `ops.source_position`.
+**Reads**: {reads} of the connection `{connection}`, `ops.source_position`.
 
 **Writes**: {writes}, `ops.source_position`, `ops.source_run`. If there is nothing new, nothing is delivered.
 
 **On failure**: the failed task names its element, and the last line of its log the reason; the other elements are read.
 What came before the error is delivered. `source-unavailable`: the retry or the next run continues from there.
-`source-refused`: the connection, the token or a name is wrong, or an object is not served. A *skipped* task reached the
+`source-refused`: the connection, the login or a name is wrong, or an object is not served. A *skipped* task reached the
 rate limit of the API (`rate-limited`), or the API asks for a later request (X-Poll-Interval): its log gives the time;
 the next run continues.
 
@@ -61,11 +60,9 @@ the next run continues.
 `filegate sources` shows the last run of every source.
 """
 
-# What a run reads, by kind.
-_READS = {
-    "rest": "the API of the connection `{connection}` (host: address; password: token or key)",
-    "bucket": "the bucket of the connection `{connection}` (login: access key; password: secret; host: address), "
-    "`ops.source_object`",
+READS = {
+    "rest": "the API (host: address; password: token or key)",
+    "bucket": "`ops.source_object`, the bucket (login: access key; password: secret; host: address)",
 }
 
 
@@ -80,7 +77,8 @@ def collect_dag(source: AnySource, contract: Contract) -> DAG:
     runbook = RUNBOOK.format(
         name=source.name,
         dataset=source.dataset,
-        reads=_READS[source.kind].format(connection=source.connection),
+        connection=source.connection,
+        reads=READS[source.kind],
         paused=" The DAG is paused until you unpause it." if source.paused else "",
         trigger=f"on the schedule `{source.schedule}`" if source.schedule else "no schedule",
         writes=f"the topic `{contract.topic}`" if source.deliver == "topic" else files,
@@ -185,32 +183,6 @@ def collect_element(source: AnySource, contract: Contract, name: str, *, full: b
     Raises:
         PermanentError: the definition has changed since the run began, and has no such element any more.
     """
-    if source.kind == "bucket":
-        return _collect_objects(source, contract, full=full)
-    return _collect_records(source, contract, name, full=full)
-
-
-def _collect_objects(source: BucketSource, contract: Contract, *, full: bool) -> CollectedElement:
-    from include.ingestion.records import AirflowRun
-    from include.sources.bucket.run import BucketTask, collect_objects
-    from include.sources.elements import elements
-    from include.sources.listing import Traffic
-    from include.sources.run import SourceStores
-    from include.stores.object_store import ObjectStore
-
-    context: Any = get_current_context()
-    [element] = elements(source)
-    run = AirflowRun(context["dag"].dag_id, context["run_id"])
-    connection, settings = bucket_connection(source.connection), ingest_settings()
-    traffic = Traffic(is_stand_in=is_stand_in(connection))
-    stores = SourceStores(
-        ObjectStore(s3_config()), warehouse_ingest_config(), settings.landing_bucket, settings.spool_dir
-    )
-    origin = ObjectStore(source_store(connection))
-    return collect_objects(BucketTask(source, contract, element, run, is_full=full), origin, traffic, stores)
-
-
-def _collect_records(source: RestSource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
     from include.ingestion.records import AirflowRun
     from include.sources.elements import elements
     from include.sources.listing import Traffic
@@ -227,7 +199,10 @@ def _collect_records(source: RestSource, contract: Contract, name: str, *, full:
             "another run for the present elements."
         )
         raise PermanentError(Code.SOURCE_REFUSED, message)
-    task_of_run = ElementTask(source, contract, element, AirflowRun(context["dag"].dag_id, context["run_id"]))
+    run = AirflowRun(context["dag"].dag_id, context["run_id"])
+    if source.kind == "bucket":
+        return collect_from_bucket(source, contract, run, full=full)
+    task_of_run = ElementTask(source, contract, element, run)
     connection, settings = source_connection(source.connection), ingest_settings()
     api = ApiConnection(api_url(connection), connection.login or "", SecretStr(connection.password or ""))
     traffic = Traffic(is_stand_in=is_stand_in(connection))

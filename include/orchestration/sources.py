@@ -7,28 +7,16 @@ from typing import TYPE_CHECKING
 
 from airflow.sdk import Connection, get_parsing_context
 from airflow.sdk.exceptions import AirflowNotFoundException
-from pydantic import SecretStr
 
 from include.contracts.catalog import read_catalog
 from include.errors import Code, PermanentError
 from include.orchestration.catalog import catalog
-from include.orchestration.stores import api_url
-from include.settings import S3Config, ingest_settings, source_settings
+from include.settings import ingest_settings, source_settings
 from include.sources.reader import SourceCatalog, read_sources
 
 if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.sources.kinds import AnySource
-
-
-_OF_API = (
-    "host is the API's address, such as https://api.example.org/v2, password the token or key; login and password "
-    "are both needed for basic and oauth2."
-)
-_OF_STORE = (
-    "login is the access key, password the secret, host the store's address, such as https://s3.example.org (none for "
-    "AWS); region_name in the extra is its region."
-)
 
 
 class BrokenSourcesError(Exception):
@@ -63,54 +51,18 @@ def report_broken_sources() -> None:
         raise BrokenSourcesError("\n" + "\n".join(problems))
 
 
-def source_connection(connection_id: str) -> Connection:
-    """Return the connection of a source's API.
+def source_connection(connection_id: str, *, needs_host: bool = True) -> Connection:
+    """Return the connection of a source. One of a bucket needs no host: without one it is AWS.
 
     Raises:
         PermanentError: there is none, it has no host, or it is a stand-in's where stand-ins may not answer.
     """
-    connection = _connection(connection_id, _OF_API)
-    if not (connection.host or "").strip():
-        raise _unusable(connection_id, "The connection {id} has no host. Add it", _OF_API)
-    return connection
-
-
-def source_store(connection: Connection) -> S3Config:
-    """Return the S3 store of a bucket source from its connection, of type aws or http.
-
-    The login is the access key, the password its secret; without a login requests are not signed. The address is the
-    host, or `endpoint_url` of the extra; without one it is AWS. `region_name` of the extra is the region.
-
-    Raises:
-        PermanentError: the extra holds something else, or the address holds a login.
-    """
-    extra = connection.extra_dejson
-    endpoint = api_url(connection) or extra.get("endpoint_url") or None
-    region = extra.get("region_name") or "us-east-1"
-    if not isinstance(endpoint, str | None) or not isinstance(region, str) or "@" in (endpoint or ""):
-        raise _unusable(connection.conn_id, "The address of the connection {id} cannot be used. Correct it", _OF_STORE)
-    return S3Config(
-        endpoint_url=endpoint,
-        access_key_id=connection.login or "",
-        secret_access_key=SecretStr(connection.password or ""),
-        region=region,
-    )
-
-
-def bucket_connection(connection_id: str) -> Connection:
-    """Return the connection of a bucket source.
-
-    Raises:
-        PermanentError: there is none, or it is a stand-in's where stand-ins may not answer.
-    """
-    return _connection(connection_id, _OF_STORE)
-
-
-def _connection(connection_id: str, needed: str) -> Connection:
     try:
         connection: Connection = Connection.get(connection_id)
     except AirflowNotFoundException as error:
-        raise _unusable(connection_id, "There is no connection {id}. Add it", needed) from error
+        raise _unusable(connection_id, "There is no connection {id}. Add it") from error
+    if needs_host and not (connection.host or "").strip():
+        raise _unusable(connection_id, "The connection {id} has no host. Add it")
     if is_stand_in(connection) and not source_settings().stand_in:
         message = (
             f"The connection {connection_id} is that of a stand-in (stand_in in its extra). Give it the address of the "
@@ -125,9 +77,13 @@ def is_stand_in(connection: Connection) -> bool:
     return bool(connection.extra_dejson.get("stand_in"))
 
 
-def _unusable(connection_id: str, what: str, needed: str) -> PermanentError:
-    where = f"in Airflow (Admin, Connections) or as AIRFLOW_CONN_{connection_id.upper()}"
-    return PermanentError(Code.SOURCE_REFUSED, f"{what.format(id=connection_id)} {where}: {needed}")
+def _unusable(connection_id: str, what: str) -> PermanentError:
+    message = (
+        f"{what.format(id=connection_id)} in Airflow (Admin, Connections) or as AIRFLOW_CONN_{connection_id.upper()}: "
+        "host is the API's address, such as https://api.example.org/v2, password the token or key; login and password "
+        "are both needed for basic and oauth2. A bucket: login is the access key, password the secret."
+    )
+    return PermanentError(Code.SOURCE_REFUSED, message)
 
 
 def _contract_of(dataset: str) -> Contract:

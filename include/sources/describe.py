@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from include.contracts.model import Contract
-    from include.sources.definition import Incremental, Limits, Request, RestSource, Scalar
+    from include.sources.definition import Incremental, Request, RestSource, Scalar
     from include.sources.kinds import AnySource
 
 _MOST_VALUES = 20
@@ -57,6 +57,7 @@ def describe(source: AnySource, contract: Contract) -> str:
 def _objects(source: BucketSource, contract: Contract) -> str:
     """The overview of a bucket source."""
     by_time = ", the oldest first" if contract.loads_in_order else ""
+    limits = source.limits
     properties = {
         "From": f"`s3://{source.bucket}/{source.prefix}`, with login and password of the connection "
         f"`{source.connection}` as access key and secret",
@@ -67,7 +68,8 @@ def _objects(source: BucketSource, contract: Contract) -> str:
         "Rows go to": _destination(source, contract),
         "Copies": f"`incoming/{source.dataset}/{source.name}/` and the name behind the prefix{by_time}; of a later "
         "version the name follows `~2/`, `~3/` and so on",
-        "Limits": _limits(source.limits, "listings of up to 1,000 objects", "copied objects", "in a run"),
+        "Limits": f"{limits.pages:,} listings of up to 1,000 objects, {limits.records:,} copied objects, "
+        f"{limits.seconds:,g} seconds, {limits.bytes:,} bytes in a run; the next run reads on",
     }
     return properties_table(properties)
 
@@ -76,14 +78,8 @@ def _when(source: AnySource) -> str:
     return f"`{source.schedule}`, in UTC" if source.schedule else "when a user starts a run"
 
 
-def _limits(limits: Limits, pages: str, records: str, per: str) -> str:
-    return (
-        f"{limits.pages:,} {pages}, {limits.records:,} {records}, {limits.seconds:,g} seconds, {limits.bytes:,} bytes "
-        f"{per}; the next run reads on"
-    )
-
-
 def _overview(source: RestSource, contract: Contract) -> str:
+    limits = source.limits
     properties = {
         "From": f"the API of the connection `{source.connection}`, {_login(source)}",
         "When": _when(source),
@@ -93,7 +89,8 @@ def _overview(source: RestSource, contract: Contract) -> str:
         "Unchanged answers": "are not read again (ETag)" if source.conditional else "are read again",
         "Rows go to": _destination(source, contract),
         "Answers": f"kept as `s3://{source.keep_raw.bucket}/{source.keep_raw.key}`" if source.keep_raw else "not kept",
-        "Limits": _limits(source.limits, "pages", "records", "of each element in a run"),
+        "Limits": f"{limits.pages:,} pages, {limits.records:,} records, {limits.seconds:,g} seconds, "
+        f"{limits.bytes:,} bytes of each element in a run; the next run reads on",
     }
     return properties_table(properties)
 

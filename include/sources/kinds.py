@@ -5,9 +5,9 @@ What belongs here: which kinds there are. What does not: their keys (`definition
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
 from include.sources.bucket.definition import BucketSource
 from include.sources.definition import RestSource
@@ -28,5 +28,6 @@ def model_of(document: Mapping[str, Any]) -> type[AnySource]:
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of a definition, for editors."""
-    kinds: TypeAdapter[Any] = TypeAdapter(AnySource)
-    return kinds.json_schema(by_alias=True)
+    tagged = Annotated[AnySource, Field(discriminator="kind")]
+    adapter: TypeAdapter[AnySource] = TypeAdapter(tagged)
+    return adapter.json_schema(by_alias=True)
