@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.contracts.problems import Problem
-    from include.sources.definition import RestSource
+    from include.sources.kinds import AnySource
     from include.sources.reader import FindContract
 
 _COLUMNS = ("name", "dataset", "deliver", "schedule", "last_run", "status", "read", "written", "failed", "error")
@@ -69,7 +69,7 @@ def sources(as_json: Annotated[bool, typer.Option("--json", help="JSON instead o
         output_console().print(f"answered by a stand-in, not by the real API: {', '.join(stand_ins)}", markup=False)
 
 
-def _row(one: RestSource) -> dict[str, Any]:
+def _row(one: AnySource) -> dict[str, Any]:
     return {"dataset": one.dataset, "deliver": one.deliver, "schedule": one.schedule}
 
 

@@ -16,7 +16,7 @@ from include.sources.reader import SourceCatalog, read_sources
 
 if TYPE_CHECKING:
     from include.contracts.model import Contract
-    from include.sources.definition import RestSource
+    from include.sources.kinds import AnySource
 
 
 class BrokenSourcesError(Exception):
@@ -29,7 +29,7 @@ def source_catalog() -> SourceCatalog:
     return read_sources(source_settings().dir, _contract_of)
 
 
-def sources_of_this_parse() -> list[tuple[RestSource, Contract]]:
+def sources_of_this_parse() -> list[tuple[AnySource, Contract]]:
     """Return the sources for which a DAG file has to define DAGs, sorted by name, each with its contract.
 
     In a worker it is only that of the task's DAG, whose id ends with the source's name, and only the contracts that

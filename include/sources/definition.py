@@ -1,7 +1,8 @@
 """What a source definition says: the models of `sources/<name>.yaml`.
 
-What belongs here: every key of the file, its type, its bounds and its meaning. What does not: reading the file and the
-rules over several keys (`reader`), and doing what it says (`rest`, `run`).
+What belongs here: every key of the file, its type, its bounds and its meaning. What does not: the keys that only
+sources of databases have (`database.definition`), reading the file and the rules over several keys (`reader`), and
+doing what it says (`rest`, `run`).
 
 Keys are written in camelCase. Unknown keys are refused. Texts that are placed into an address, a header or an object's
 key may hold placeholders in braces: `{city}` of `forEach`, and in `keepRaw` also `{date}`, `{time}`, `{page}`, `{run}`.
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -91,9 +92,9 @@ class Limits(Part):
 
     Attributes:
         pages: answers.
-        records: the page that reaches the limit is read to its end.
+        records: the page that reaches the limit is read to its end; of a database, rows.
         seconds: since the first request.
-        bytes: of all answers.
+        bytes: of all answers, or rows in memory.
     """
 
     pages: int = Field(1000, ge=1)
@@ -334,8 +335,3 @@ class RestSource(Source):
     records: Path | Zip | None = None
     auth: Auth | None = None
     conditional: bool = False
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a definition, for editors."""
-    return RestSource.model_json_schema(by_alias=True)

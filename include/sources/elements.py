@@ -1,4 +1,4 @@
-"""The elements of a source: each request, or each combination of the values of its `forEach`.
+"""The elements of a source: each request and combination of the values of its `forEach`; of a database, its table.
 
 What belongs here: the elements' names, and path, parameters and headers of a request with the values filled in. What
 does not: sending requests (`rest`), and how far an element was read (`positions`).
@@ -16,18 +16,22 @@ from itertools import product
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from include.sources.database.definition import DatabaseSource
 from include.sources.listing import Element
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from include.sources.definition import Request, RestSource, Scalar
+    from include.sources.definition import Request, Scalar
+    from include.sources.kinds import AnySource
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 
 
-def elements(source: RestSource) -> list[Element]:
+def elements(source: AnySource) -> list[Element]:
     """Return the elements of a source, in the order of its definition."""
+    if isinstance(source, DatabaseSource):
+        return [Element(source.relation)]
     found: list[Element] = []
     used: Counter[str] = Counter()
     for index, request in enumerate(source.requests):

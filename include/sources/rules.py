@@ -11,6 +11,8 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from include.contracts.problems import nearest, shown
+from include.sources.database.definition import DatabaseSource
+from include.sources.database.rules import check_database, check_database_contract
 from include.sources.definition import ApiKey, Zip
 
 if TYPE_CHECKING:
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.contracts.problems import Findings
     from include.sources.definition import Request, RestSource
+    from include.sources.kinds import AnySource
 
 _PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
 # Placeholders of `keepRaw.key`, so no names of `forEach`.
@@ -37,9 +40,16 @@ _CRON = re.compile(r"(?!.*\b[HhRr]\b)[0-9A-Za-z*,/#-]+(?: +[0-9A-Za-z*,/#-]+){4}
 _CONNECTION = "put it into the connection, and write auth"
 
 
-def check_definition(source: RestSource, findings: Findings) -> None:
+def check_definition(source: AnySource, findings: Findings) -> None:
     """Add a problem for each rule that the definition breaks."""
     _check_schedule(source.schedule, findings)
+    if isinstance(source, DatabaseSource):
+        check_database(source, findings)
+    else:
+        _check_api(source, findings)
+
+
+def _check_api(source: RestSource, findings: Findings) -> None:
     for index, request in enumerate(source.requests):
         _check_request(request, f"requests[{index}]", findings)
         _check_beside(source, request, f"requests[{index}]", findings)
@@ -53,7 +63,7 @@ def check_definition(source: RestSource, findings: Findings) -> None:
         _check_zip(source.records, findings)
 
 
-def check_against_contract(source: RestSource, contract: Contract, findings: Findings) -> None:
+def check_against_contract(source: AnySource, contract: Contract, findings: Findings) -> None:
     """Add a problem for each rule that definition and contract break together."""
     if contract.dialect.record_path is not None:
         what = f"the contract {contract.path.name} has a recordPath too"
@@ -64,6 +74,13 @@ def check_against_contract(source: RestSource, contract: Contract, findings: Fin
     if source.deliver == "topic" and contract.appends:
         remedy = "mark columns of the contract with primaryKey: true, or write deliver: file"
         findings.add("deliver", "messages need a key: a crash may repeat them", remedy)
+    if isinstance(source, DatabaseSource):
+        check_database_contract(source, contract, findings)
+    else:
+        _check_api_contract(source, contract, findings)
+
+
+def _check_api_contract(source: RestSource, contract: Contract, findings: Findings) -> None:
     for index, request in enumerate(source.requests):
         _check_use(request, f"requests[{index}]", contract, findings)
     is_in_parts = source.incremental is not None or len(source.requests) > 1 or bool(source.requests[0].for_each)

@@ -15,8 +15,9 @@ from include.contracts.content import MAX_BYTES
 from include.contracts.dialect import Dialect
 from include.contracts.model import APPEND_KEY, Column, ColumnType, Contract, Deletes, Mode
 from include.errors import Code
-from include.sources.definition import Cursor, OAuth2, RestSource
+from include.sources.definition import Cursor, OAuth2
 from include.sources.faults import FORMS_OF_PATTERNS
+from include.sources.kinds import schema
 from include.sources.reader import SourceError, read_source, read_sources
 from include.sources.rules import MOST_ELEMENTS
 from tests.unit.sources.source_files import ORDERS, TOPIC, document, find_contract, problems, read, request, written
@@ -100,7 +101,7 @@ ONE_KEY = [
     pytest.param(
         {"pagination": {"param": "b"}}, ("pagination", "'type' is missing", f"add type: one of {PAGES}"), id="no type"
     ),
-    pytest.param({"kind": "databse"}, ("kind", '"databse" is not known', "use one of rest"), id="kind"),
+    pytest.param({"kind": "databse"}, ("kind", '"databse" is not known', "write 'database', or remove it"), id="kind"),
     pytest.param({"deliver": "topics"}, ("deliver", '"topics" is not known', "write 'topic', or remove it"), id="word"),
     pytest.param(
         {"records": "$.data"},
@@ -229,7 +230,7 @@ def test_every_pattern_has_its_remedy() -> None:
             return own.union(*map(patterns, node.values()))
         return set().union(*map(patterns, node)) if isinstance(node, list) else set()
 
-    assert patterns(json.loads(json.dumps(RestSource.model_json_schema()))) == set(FORMS_OF_PATTERNS)
+    assert patterns(json.loads(json.dumps(schema()))) == set(FORMS_OF_PATTERNS)
 
 
 # Several keys
