@@ -36,6 +36,8 @@ def _values(column: pa.Array) -> list[Any]:
         return [value if value is None or isfinite(value) else _word(value) for value in values]
     if pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_string(kind):
         return list(column.to_pylist())
+    if pa.types.is_decimal(kind):  # without exponents
+        return [None if value is None else format(value, "f") for value in column.to_pylist()]
     return list(column.cast(pa.string()).to_pylist())
 
 
