@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, ClassVar, Self
 
@@ -150,6 +151,7 @@ class ParquetSpool(Spool):
         """Begin the file; what was taken before is dropped."""
         import pyarrow.parquet as pq
 
+        self._drop_writer()  # it writes into the file when it ends
         self._file.seek(0)
         self._file.truncate()
         self._schema = schema
@@ -207,6 +209,16 @@ class ParquetSpool(Spool):
         with pq.ParquetFile(self.file()) as parquet:
             for batch in parquet.iter_batches(_LINES_AT_ONCE):
                 yield from json_rows(batch)
+
+    def __exit__(self, *error: object) -> None:
+        self._drop_writer()
+        super().__exit__(*error)
+
+    def _drop_writer(self) -> None:
+        if self._writer is not None:
+            with suppress(OSError):
+                self._writer.close()
+            self._writer = None
 
     def _write_group(self) -> None:
         import pyarrow as pa

@@ -5,6 +5,7 @@ What belongs here: the keys, their bounds and their meaning. What does not: rule
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -16,6 +17,7 @@ from include.sources.definition import Duration, Part, Scalar, Source
 DEFAULT_OVERLAP = timedelta(minutes=5)
 # Names of tables and columns have at most 64 characters in MySQL, 63 bytes in PostgreSQL.
 _NAME = r"^[^\x00-\x1f\x7f]{1,128}$"
+_COMMENTS = re.compile(r"^(\s+|--[^\n]*(\n|$)|#[^\n]*(\n|$)|/\*.*?\*/)+", re.DOTALL)
 _STATEMENTS = ("select", "with", "(", "values", "table")
 
 
@@ -26,8 +28,7 @@ def query_text(value: str) -> str:
         ValueError: it does not begin like a query.
     """
     text = value.strip().rstrip("; \t\r\n")
-    begin = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith(("--", "#"))).lstrip()
-    if not begin.lower().startswith(_STATEMENTS):
+    if not _COMMENTS.sub("", text).lower().startswith(_STATEMENTS):
         raise ValueError("is no query: begin with SELECT or WITH")
     return text
 

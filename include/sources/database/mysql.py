@@ -211,6 +211,8 @@ def _select(kind: str, name: str) -> str:
         return f"CAST({name} AS SIGNED)"
     if kind in _BINARY:
         return f"LOWER(HEX({name}))"
+    if kind == "timestamp":  # an instant, in the session's zone
+        return f"CONCAT(CONVERT({name} USING utf8mb4), '+00')"
     return f"CONVERT({name} USING utf8mb4)"
 
 
