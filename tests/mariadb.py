@@ -33,9 +33,11 @@ class MariaDb:
 
     def run(self, sql: str, *options: str) -> str:
         """Run SQL as root; the output has tabs between columns."""
-        command = [self.client, "--no-defaults", f"--socket={self.folder / 's'}", "--user=root", "--batch",
+        command = [str(self.client), "--no-defaults", f"--socket={self.folder / 's'}", "--user=root", "--batch",
                    "--skip-column-names", "--default-character-set=utf8mb4", "--local-infile=1", *options]  # fmt: skip
-        done = subprocess.run(command, input=sql, env=self.environment, capture_output=True, text=True, check=False)
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            command, input=sql, env=self.environment, capture_output=True, text=True, check=False
+        )
         if done.returncode:
             raise RuntimeError(done.stderr)
         return done.stdout
@@ -61,7 +63,7 @@ def mariadb(folder: Path, *options: str) -> Iterator[MariaDb]:
         env=environment, check=True, capture_output=True,
     )  # fmt: skip
     [port] = free_ports(1)
-    command = [server.path, "--no-defaults", *own, f"--basedir={base}", f"--datadir={data}", f"--port={port}",
+    command = [str(server.path), "--no-defaults", *own, f"--basedir={base}", f"--datadir={data}", f"--port={port}",
                "--bind-address=127.0.0.1", f"--socket={folder / 's'}", f"--pid-file={folder / 'pid'}",
                "--skip-name-resolve", "--innodb-buffer-pool-size=256M", "--innodb-flush-log-at-trx-commit=0",
                *options]  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # What a column can be as a cursor: a time with a zone, one without, a day, a whole number.
 CursorKind = Literal["instant", "time", "day", "number"]
 MOST_DIGITS = 38  # of a 128-bit decimal
+UNKNOWN_DECIMAL = "DECIMAL(38,10)"  # a draft's type for decimals without a precision, or a wider one
 _FIRST_DAY, _LAST_DAY = -719_162, 2_932_896  # 0001-01-01 and 9999-12-31, in days since 1970
 _DAY_MICROSECONDS = 86_400 * 10**6
 
@@ -35,6 +36,7 @@ class TableColumn:
         type_name: the server's words for its type.
         select: the SQL expression that gives its values.
         exact: the Arrow type that its text becomes; None: values are taken as the driver gives them.
+        declared: the DuckDB type of its values, by which a draft chooses the contract's type.
         cursor: what it can be as a cursor; None: nothing.
         nullable: whether it may have no value.
         key_position: in the primary key, from 1 on; 0: it is no part of it.
@@ -45,6 +47,7 @@ class TableColumn:
     type_name: str
     select: str
     exact: pa.DataType | None = None
+    declared: str = "VARCHAR"
     cursor: CursorKind | None = None
     nullable: bool = True
     key_position: int = 0

@@ -18,7 +18,7 @@ import connectorx
 import pyarrow as pa
 
 from include.errors import Code, PermanentError
-from include.sources.database.columns import TableColumn, decimal_type
+from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, decimal_type
 from include.sources.database.errors import check_reachable, database_errors
 from include.sources.database.query import ALIAS, nested
 
@@ -47,16 +47,17 @@ _SESSION = [
     "SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ",
     "SET SESSION TRANSACTION READ ONLY",
 ]
-_COLUMNS = (
-    "SELECT CONVERT(c.column_name USING utf8mb4) AS name, CONVERT(LOWER(c.data_type) USING utf8mb4) AS type_name, "
-    "CONVERT(c.is_nullable USING utf8mb4) AS nullable, CAST(c.numeric_precision AS SIGNED) AS digits, "
-    "CAST(c.numeric_scale AS SIGNED) AS places, CONVERT(c.column_comment USING utf8mb4) AS comment, "
-    "CAST(COALESCE(k.ordinal_position, 0) AS SIGNED) AS key_position "
-    "FROM information_schema.columns AS c LEFT JOIN information_schema.key_column_usage AS k "
-    "ON k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name "
-    "AND k.constraint_name = 'PRIMARY' "
-    "WHERE c.table_schema = {schema} AND c.table_name = {table} ORDER BY c.ordinal_position"
-)
+_COLUMNS = """
+    SELECT CONVERT(c.column_name USING utf8mb4) AS name, CONVERT(LOWER(c.data_type) USING utf8mb4) AS type_name,
+        CONVERT(LOWER(c.column_type) USING utf8mb4) AS whole_type, CONVERT(c.is_nullable USING utf8mb4) AS nullable,
+        CAST(c.numeric_precision AS SIGNED) AS digits, CAST(c.numeric_scale AS SIGNED) AS places,
+        CONVERT(c.column_comment USING utf8mb4) AS comment,
+        CAST(COALESCE(k.ordinal_position, 0) AS SIGNED) AS key_position
+    FROM information_schema.columns AS c
+    LEFT JOIN information_schema.key_column_usage AS k
+        ON k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name
+        AND k.constraint_name = 'PRIMARY'
+    WHERE c.table_schema = {schema} AND c.table_name = {table} ORDER BY c.ordinal_position"""
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "integer", "bigint"}
 _AS_THEY_ARE = {*_NUMBERS, "float", "double", "real"}
 _BINARY = {
@@ -65,6 +66,14 @@ _BINARY = {
 }  # fmt: skip
 _LARGE = {"tinyblob", "blob", "mediumblob", "longblob", "text", "mediumtext", "longtext", "json", "geometry"}
 _EXACT = {"date": pa.date32(), "datetime": pa.timestamp("us"), "timestamp": pa.timestamp("us", "UTC")}
+_DECLARED = {
+    "tinyint": "TINYINT", "smallint": "SMALLINT", "mediumint": "INTEGER", "int": "INTEGER", "integer": "INTEGER",
+    "bigint": "BIGINT", "year": "INTEGER", "float": "FLOAT", "double": "DOUBLE", "real": "DOUBLE", "date": "DATE",
+    "datetime": "TIMESTAMP", "timestamp": "TIMESTAMP WITH TIME ZONE", "json": "MAP", "uuid": "UUID",
+    # as a whole: no other columns of these types hold truths
+    "tinyint(1)": "BOOLEAN", "bit(1)": "BOOLEAN", "bigint(20) unsigned": "DECIMAL(20,0)",
+    "bigint unsigned": "DECIMAL(20,0)",
+}  # fmt: skip
 _CURSORS: dict[str, CursorKind] = {
     "timestamp": "instant", "datetime": "time", "date": "day", "year": "number", **dict.fromkeys(_NUMBERS, "number"),
 }  # fmt: skip
@@ -162,9 +171,9 @@ class MysqlServer:
         if t.is_floating(kind) or t.is_boolean(kind):
             return TableColumn(entry.name, str(kind), name)
         if t.is_date(kind):
-            return TableColumn(entry.name, "date", text, pa.date32(), "day")
+            return TableColumn(entry.name, "date", text, pa.date32(), "DATE", "day")
         if t.is_timestamp(kind):  # DATETIME and TIMESTAMP look alike here: a time without a zone, in UTC for the latter
-            return TableColumn(entry.name, "datetime", text, pa.timestamp("us"), "time")
+            return TableColumn(entry.name, "datetime", text, pa.timestamp("us"), "TIMESTAMP", "time")
         if t.is_large_binary(kind) or t.is_binary(kind):
             hexadecimal = f"LOWER(HEX({name}))"
             return TableColumn(entry.name, "blob", f"IF(CHARSET({name}) = 'binary', {hexadecimal}, {text})")
@@ -197,8 +206,11 @@ def _of_table(row: dict[str, Any]) -> TableColumn:
     kind, quoted_name = row["type_name"], "`" + row["name"].replace("`", "``") + "`"
     name = f"{ALIAS}.{quoted_name}"
     exact = decimal_type(row["digits"], row["places"]) if kind == "decimal" else _EXACT.get(kind)
+    declared = _DECLARED.get(row["whole_type"]) or _DECLARED.get(kind, "VARCHAR")
+    if kind == "decimal":
+        declared = f"DECIMAL({exact.precision},{exact.scale})" if exact else UNKNOWN_DECIMAL
     return TableColumn(
-        row["name"], kind, _select(kind, name), exact, _CURSORS.get(kind), row["nullable"] == "YES",
+        row["name"], kind, _select(kind, name), exact, declared, _CURSORS.get(kind), row["nullable"] == "YES",
         row["key_position"], row["comment"] or "",
     )  # fmt: skip
 

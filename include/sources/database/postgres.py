@@ -21,7 +21,7 @@ from psycopg import conninfo
 
 from include.contracts.expressions import literal, quoted
 from include.errors import Code, PermanentError
-from include.sources.database.columns import TableColumn, decimal_type
+from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, decimal_type
 from include.sources.database.errors import CONNECT_SECONDS, database_errors
 from include.sources.database.query import ALIAS, nested
 
@@ -58,6 +58,11 @@ _CURSORS: dict[str, CursorKind] = {
     "timestamptz": "instant", "timestamp": "time", "date": "day", "int2": "number", "int4": "number", "int8": "number",
 }  # fmt: skip
 _EXACT = {"timestamptz": pa.timestamp("us", "UTC"), "timestamp": pa.timestamp("us"), "date": pa.date32()}
+_DECLARED = {
+    "bool": "BOOLEAN", "int2": "SMALLINT", "int4": "INTEGER", "int8": "BIGINT", "oid": "BIGINT", "float4": "FLOAT",
+    "float8": "DOUBLE", "date": "DATE", "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMP WITH TIME ZONE",
+    "uuid": "UUID", "json": "MAP", "jsonb": "MAP", "money": "DECIMAL(19,2)",
+}  # fmt: skip
 _LARGE = {"json", "jsonb", "xml", "bytea", "text"}
 
 
@@ -154,8 +159,9 @@ class PostgresServer:
         if kind == "numeric":
             exact = decimal_type(found.precision, found.scale)
         return TableColumn(
-            found.name, kind, _select(kind, name), exact, _CURSORS.get(kind), nullable, key_position, comment
-        )
+            found.name, kind, _select(kind, name), exact, _declared(kind, exact), _CURSORS.get(kind), nullable,
+            key_position, comment,
+        )  # fmt: skip
 
     def _type_name(self, oid: int) -> str:
         known = psycopg.adapters.types.get(oid)
@@ -176,6 +182,13 @@ class PostgresServer:
             options=" ".join(f"-c {name}={value}" for name, value in session.items() if value is not None),
             **given.tls,
         )  # fmt: skip
+
+
+def _declared(kind: str, exact: pa.DataType | None) -> str:
+    """The DuckDB type of a column's values."""
+    if kind == "numeric":
+        return f"DECIMAL({exact.precision},{exact.scale})" if exact else UNKNOWN_DECIMAL
+    return "INTEGER[]" if kind.endswith("[]") else _DECLARED.get(kind, "VARCHAR")
 
 
 def _select(kind: str, name: str) -> str:
