@@ -118,7 +118,7 @@ def _zone(name: str, zone: object) -> ZoneInfo | None:
         return None
     try:
         return ZoneInfo(str(zone))
-    except (ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError) as error:
         raise _unusable(name, f"has the time_zone {zone!r}", "write one such as Europe/Berlin") from error
 
 

@@ -34,6 +34,8 @@ _NO_ANSWER = re.compile(
 )
 _MYSQL_ERROR = re.compile(r"ERROR (\d{4}) \(\w{5}\): (.*?)\s*\}?$", re.DOTALL)
 _NO_TLS = "Client requires secure connection"
+# As libpq quotes it.
+_PASSWORD = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)")
 _LONGEST = 500
 
 
@@ -96,6 +98,7 @@ def _error(connection: DatabaseConnection, text: str, *, passing: bool) -> Pipel
     """The error with the first line of the reason, in which the password is hidden."""
     password = connection.password.get_secret_value()
     line = (text.strip().splitlines() or ["no reason given"])[0].strip().rstrip(".")
+    line = _PASSWORD.sub("password=***", line)
     line = visible(line.replace(password, "***") if password else line)[:_LONGEST]
     if passing:
         return RetryableError(Code.SOURCE_UNAVAILABLE, f"The database of {connection.name} does not answer: {line}.")

@@ -19,7 +19,7 @@ def check_database(source: DatabaseSource, findings: Findings) -> None:
         findings.add("table", "there is neither a table nor a query", "add table or query")
     if source.table is not None and source.query is not None:
         findings.add("query", "there is a table, too", "remove one of the two")
-    if source.query is not None and source.db_schema is not None:
+    if source.table is None and source.db_schema is not None:
         findings.add("schema", "a query has no schema", "remove it, and write schema.table in the query")
     if source.keep_raw is not None:
         remedy = "remove it: the Parquet file of a run stays in processed/ or failed/ as it was read"
