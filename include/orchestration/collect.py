@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from pydantic import SecretStr
 
 from include.errors import Code, PermanentError, in_stage
 from include.errors.nearest import did_you_mean
@@ -21,8 +20,9 @@ from include.orchestration.defaults import (
     no_retry_of_permanent_errors,
     no_retry_within_the_limit,
 )
+from include.orchestration.source_readers import open_reader
 from include.orchestration.sources import is_stand_in, source_connection
-from include.orchestration.stores import api_url, kafka_config, s3_config, warehouse_ingest_config
+from include.orchestration.stores import kafka_config, s3_config, warehouse_ingest_config
 from include.settings import ingest_settings, stream_settings
 from include.sources.describe import describe
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from include.contracts.model import Contract
     from include.sources.kinds import AnySource
-    from include.sources.listing import Element, Listing, Position, Sink
+    from include.sources.listing import Element, Listing, Position
     from include.sources.run import CollectedElement
 
 # Airflow stores no longer one: the task would fail behind its delivery.
@@ -51,10 +51,10 @@ all records again, whatever was read before.{paused}
 **Writes**: {writes}, `ops.source_position`, `ops.source_run`. If there is nothing new, nothing is delivered.
 
 **On failure**: the failed task names its element, and the last line of its log the reason; the other elements are read.
-What came before the error is delivered. `source-unavailable`: the retry or the next run continues from there.
-`source-refused`: the connection, the login or a name is wrong, or an object is not served. A *skipped* task reached the
-rate limit of the API (`rate-limited`), or the API asks for a later request (X-Poll-Interval): its log gives the time;
-the next run continues.
+What came before the error is delivered; of a table, all rows or none. `source-unavailable`: the retry or the next run
+continues from there. `source-refused`: the connection, the login or a name is wrong, or an object is not served. A
+*skipped* task reached the rate limit of the API (`rate-limited`), or the API asks for a later request
+(X-Poll-Interval): its log gives the time; the next run continues.
 
 **How to rerun**: clear the failed task, or wait for the next run. Records that are read twice are merged by their key.
 `filegate sources` shows the last run of every source.
@@ -63,6 +63,7 @@ the next run continues.
 READS = {
     "rest": "the API (host: address; password: token or key)",
     "bucket": "`ops.source_object`, the bucket (login: access key; password: secret; host: address)",
+    "database": "the table or query (host, port, login, password; schema: the database)",
 }
 
 
@@ -186,8 +187,6 @@ def collect_element(source: AnySource, contract: Contract, name: str, *, full: b
     from include.ingestion.records import AirflowRun
     from include.sources.elements import elements
     from include.sources.listing import Traffic
-    from include.sources.rest.auth import ApiConnection
-    from include.sources.rest.reading import RestReader
     from include.sources.run import ElementTask, SourceStores, collect
     from include.stores.object_store import ObjectStore
 
@@ -204,16 +203,15 @@ def collect_element(source: AnySource, contract: Contract, name: str, *, full: b
         return collect_from_bucket(source, contract, run, full=full)
     task_of_run = ElementTask(source, contract, element, run)
     connection, settings = source_connection(source.connection), ingest_settings()
-    api = ApiConnection(api_url(connection), connection.login or "", SecretStr(connection.password or ""))
     traffic = Traffic(is_stand_in=is_stand_in(connection))
     kafka = kafka_config() if source.deliver == "topic" else None
     stores = SourceStores(
         ObjectStore(s3_config()), warehouse_ingest_config(), settings.landing_bucket, settings.spool_dir, kafka,
         stream_settings(),
     )  # fmt: skip
-    with RestReader(source, contract, api, traffic) as reader:
+    with open_reader(source, contract, connection, traffic) as reader:
 
-        def read(element: Element, position: Position, sink: Sink) -> Listing:
+        def read(element: Element, position: Position, sink: Any) -> Listing:
             return reader.read(element, position, sink, context["run_id"] if full else "")
 
         return collect(task_of_run, read, traffic, stores)

@@ -81,7 +81,8 @@ def _unusable(connection_id: str, what: str) -> PermanentError:
     message = (
         f"{what.format(id=connection_id)} in Airflow (Admin, Connections) or as AIRFLOW_CONN_{connection_id.upper()}: "
         "host is the API's address, such as https://api.example.org/v2, password the token or key; login and password "
-        "are both needed for basic and oauth2. A bucket: login is the access key, password the secret."
+        "are both needed for basic and oauth2. A bucket: login is the access key, password the secret. A database: "
+        "type postgres or mysql, host, login, password, schema."
     )
     return PermanentError(Code.SOURCE_REFUSED, message)
 

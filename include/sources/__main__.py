@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from include.contracts.describe import cell
-from include.sources.keys import REQUIRED, DefinitionKey, bucket_keys, every_key
+from include.sources.keys import REQUIRED, DefinitionKey, bucket_keys, database_keys, every_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +31,16 @@ pagination: {type: cursor, cursorPath: meta.next, param: cursor}
 records: data
 auth: {type: oauth2, tokenPath: /oauth/token}
 """
+DATABASE_EXAMPLE = """\
+name: crm_users
+kind: database
+connection: source_crm
+schedule: '@hourly'
+dataset: users
+schema: shop
+table: users
+incremental: {cursor: updated_at, overlap: 10m, initialValue: '2024-01-01 00:00:00'}
+"""
 BUCKET_EXAMPLE = """\
 name: partner_orders
 kind: bucket
@@ -42,7 +52,7 @@ prefix: orders/
 pattern: '**/*.csv'
 """
 _HEAD = """\
-# How-to: collect from a REST API or a bucket
+# How-to: collect from a REST API, a database or a bucket
 
 <!-- Generated: `python -m include.sources`. -->
 
@@ -67,6 +77,21 @@ fails, the run names it and reads the others. A crash loads no row twice: the po
 have arrived. `filegate sources` shows the last runs. `filegate run collect_shop_orders --conf '{{"full": true}}'` reads
 everything again.
 
+## From a database
+
+```yaml
+{database_example}```
+
+`filegate source draft --connection source_crm --schema shop --table users` drafts the contract. The connection has the
+type `postgres` or `mysql` (MariaDB too), host, port, login and password; its schema is the database. Its extra may have
+`sslmode` (`disable`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, and `time_zone`: the zone of times without
+a zone (MySQL: DATETIME), if it is not the server's.
+
+A run writes one Parquet file, or a message for each row. Values are exact: a number that no type can hold, a zero date,
+a TIME of over 24 hours, `infinity` and BC arrive as the server's text, so that the contract refuses their rows; binary
+values are lower-case hexadecimal digits. A table that has not changed gives the same file: the pipeline settles it as a
+duplicate. Deleted rows are seen by a full read and `mode: snapshot` in the contract.
+
 ## From a bucket
 
 ```yaml
@@ -90,8 +115,9 @@ A path names members and list indices, separated by dots. Keys of a `type` witho
 
 def page() -> str:
     """The page's Markdown: the steps, the examples, and tables of every key."""
-    head = _HEAD.format(example=EXAMPLE, bucket_example=BUCKET_EXAMPLE)
-    return f"{head}{_table(every_key())}\n### Of a bucket\n\n{_table(bucket_keys())}"
+    head = _HEAD.format(example=EXAMPLE, database_example=DATABASE_EXAMPLE, bucket_example=BUCKET_EXAMPLE)
+    tables = {"database": database_keys(), "bucket": bucket_keys()}
+    return head + _table(every_key()) + "".join(f"\n### Of a {kind}\n\n{_table(keys)}" for kind, keys in tables.items())
 
 
 def _table(keys: Iterable[DefinitionKey]) -> str:

@@ -1,8 +1,8 @@
 """What a source definition says: the models of `sources/<name>.yaml`.
 
 What belongs here: every key of the file, its type, its bounds and its meaning. What does not: the keys that only
-sources of buckets have (`bucket.definition`), reading the file and the rules over several keys (`reader`), and doing
-what it says (`rest`, `run`).
+sources of buckets and databases have (`bucket.definition`, `database.definition`), reading the file and the rules over
+several keys (`reader`), and doing what it says (`rest`, `run`).
 
 Keys are written in camelCase. Unknown keys are refused. Texts that are placed into an address, a header or an object's
 key may hold placeholders in braces: `{city}` of `forEach`, and in `keepRaw` also `{date}`, `{time}`, `{page}`, `{run}`.
@@ -98,9 +98,9 @@ class Limits(Part):
 
     Attributes:
         pages: answers; of a bucket, listings of up to 1,000 objects.
-        records: the page that reaches the limit is read to its end; of a bucket, copied objects.
+        records: the page that reaches the limit is read to its end; of a database, rows; of a bucket, copied objects.
         seconds: since the first request.
-        bytes: of all answers, or copied objects.
+        bytes: of all answers, copied objects, or rows in memory.
     """
 
     pages: int = Field(1000, ge=1)

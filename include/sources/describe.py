@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 
 from include.contracts.describe import cell, listed, properties_table
 from include.sources.bucket.definition import BucketSource
+from include.sources.database.definition import DEFAULT_OVERLAP, DatabaseSource
 from include.sources.definition import (
     ApiKey,
     Basic,
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from include.contracts.model import Contract
+    from include.sources.database.definition import Window
     from include.sources.definition import Incremental, Request, RestSource, Scalar
     from include.sources.kinds import AnySource
 
@@ -49,6 +51,9 @@ def describe(source: AnySource, contract: Contract) -> str:
     parts = [f"# {source.name}", about]
     if isinstance(source, BucketSource):
         parts.append(_objects(source, contract))
+    elif isinstance(source, DatabaseSource):
+        parts.append(_rows(source, contract))
+        parts += ["## Query", f"```sql\n{source.query}\n```"] if source.query else []
     else:
         parts += [_overview(source, contract), "## Requests", _requests(source)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -72,6 +77,39 @@ def _objects(source: BucketSource, contract: Contract) -> str:
         f"{limits.seconds:,g} seconds, {limits.bytes:,} bytes in a run; the next run reads on",
     }
     return properties_table(properties)
+
+
+def _rows(source: DatabaseSource, contract: Contract) -> str:
+    """The overview of a database source."""
+    what = f"the table or view `{source.relation}`" if source.table else "the query below"
+    limits = source.limits
+    properties = {
+        "From": f"{what} in the database of the connection `{source.connection}`",
+        "When": _when(source),
+        "New rows": _window(source.incremental),
+        "Rows go to": _destination(source, contract),
+        "Limits": f"{limits.records:,} rows, {limits.seconds:,g} seconds, {limits.bytes:,} bytes in a run"
+        + ("; the next run reads on" if source.incremental else "; with more, the run fails"),
+    }
+    return properties_table(properties)
+
+
+def _window(window: Window | None) -> str:
+    if window is None:
+        return "each run reads everything"
+    text = f"by `{window.cursor}`"
+    if window.initial_value is not None:
+        text += f", at first from `{window.initial_value}`"
+    if window.overlap is not None or window.lag is None:
+        text += f"; {_amount(DEFAULT_OVERLAP if window.overlap is None else window.overlap)} behind the last window "
+        text += "are read again"
+    if window.lag is not None:
+        text += f"; those younger than {_amount(window.lag)} are left to a later run"
+    return text
+
+
+def _amount(amount: timedelta | int) -> str:
+    return f"{amount:,}" if isinstance(amount, int) else _duration(amount)
 
 
 def _when(source: AnySource) -> str:

@@ -1,4 +1,4 @@
-"""The elements of a source: each request, or each combination of the values of its `forEach`; of a bucket, its prefix.
+"""The elements of a source: each request and combination of values of `forEach`; a database's table, a bucket's prefix.
 
 What belongs here: the elements' names, and path, parameters and headers of a request with the values filled in. What
 does not: sending requests (`rest`), and how far an element was read (`positions`).
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from include.sources.bucket.definition import BucketSource
+from include.sources.database.definition import DatabaseSource
 from include.sources.listing import Element
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def elements(source: AnySource) -> list[Element]:
     """Return the elements of a source, in the order of its definition."""
     if isinstance(source, BucketSource):
         return [Element(f"s3://{source.bucket}/{source.prefix}")]
+    if isinstance(source, DatabaseSource):
+        return [Element(source.relation)]
     found: list[Element] = []
     used: Counter[str] = Counter()
     for index, request in enumerate(source.requests):

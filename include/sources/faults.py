@@ -45,6 +45,7 @@ FORMS_OF_PATTERNS = {
     r"^source_[a-z0-9_]{1,60}$": "write source_ and a name of lower-case letters, digits and _",
     r"^[a-z0-9][a-z0-9.-]{2,62}$": "write the name of a bucket: 3 to 63 lower-case letters, digits, dots and -",
     r"^[A-Za-z0-9._-]{3,255}$": "write the name of a bucket: 3 to 255 letters, digits, dots, _ and -",
+    r"^[^\x00-\x1f\x7f]{1,128}$": "write a name of 1 to 128 characters without control characters",
     r"^/[!-~]*$": "begin with /, and percent-encode blanks and what is not ASCII",
     r"^[A-Za-z0-9-]{1,100}$": "use letters, digits and -, at most 100 characters",
     r"^[!-~]{1,100}$": "use ASCII characters without blanks, at most 100",

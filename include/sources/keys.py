@@ -12,6 +12,7 @@ from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, get_args
 
 from include.sources.bucket.definition import BucketSource
+from include.sources.database.definition import DatabaseSource
 from include.sources.definition import Part, RestSource, Source
 
 if TYPE_CHECKING:
@@ -65,6 +66,12 @@ def bucket_keys() -> Iterator[DefinitionKey]:
     """The keys that only sources of buckets have."""
     common = set(keys_of(Source))
     yield from (key for key in _keys(BucketSource) if key.path.partition(".")[0] not in common)
+
+
+def database_keys() -> Iterator[DefinitionKey]:
+    """The keys that only sources of databases have, or that mean something else there."""
+    common = set(keys_of(Source)) - {"incremental"}
+    yield from (key for key in _keys(DatabaseSource) if key.path.partition(".")[0] not in common)
 
 
 def _parts(annotation: Any) -> Iterator[type[Part]]:

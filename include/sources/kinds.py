@@ -1,6 +1,7 @@
 """The kinds of sources: the model of each, and what is common to them.
 
-What belongs here: which kinds there are. What does not: their keys (`definition`, `bucket.definition`).
+What belongs here: which kinds there are. What does not: their keys (`definition`, `bucket.definition`,
+`database.definition`).
 """
 
 from __future__ import annotations
@@ -10,14 +11,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, TypeAdapter
 
 from include.sources.bucket.definition import BucketSource
+from include.sources.database.definition import DatabaseSource
 from include.sources.definition import RestSource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-AnySource = RestSource | BucketSource
+AnySource = RestSource | DatabaseSource | BucketSource
 # The models by `kind`.
-KINDS: dict[str, type[AnySource]] = {"rest": RestSource, "bucket": BucketSource}
+KINDS: dict[str, type[AnySource]] = {"rest": RestSource, "database": DatabaseSource, "bucket": BucketSource}
 
 
 def model_of(document: Mapping[str, Any]) -> type[AnySource]:

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 from include.contracts.problems import nearest, shown
 from include.sources.bucket.definition import BucketSource
 from include.sources.bucket.rules import check_bucket
+from include.sources.database.definition import DatabaseSource
+from include.sources.database.rules import check_database, check_database_contract
 from include.sources.definition import ApiKey, Zip
 from include.sources.elements import elements
 
@@ -48,6 +50,8 @@ def check_definition(source: AnySource, findings: Findings) -> None:
     _check_schedule(source.schedule, findings)
     if isinstance(source, BucketSource):
         check_bucket(source, findings)
+    elif isinstance(source, DatabaseSource):
+        check_database(source, findings)
     else:
         _check_api(source, findings)
 
@@ -81,6 +85,13 @@ def check_against_contract(source: AnySource, contract: Contract, findings: Find
     if source.deliver == "topic" and contract.appends:
         remedy = "mark columns of the contract with primaryKey: true, or write deliver: file"
         findings.add("deliver", "messages need a key: a crash may repeat them", remedy)
+    if isinstance(source, DatabaseSource):
+        check_database_contract(source, contract, findings)
+    else:
+        _check_api_contract(source, contract, findings)
+
+
+def _check_api_contract(source: RestSource, contract: Contract, findings: Findings) -> None:
     for index, request in enumerate(source.requests):
         _check_use(request, f"requests[{index}]", contract, findings)
     is_in_parts = source.incremental is not None or len(source.requests) > 1 or bool(source.requests[0].for_each)

@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError, visible
 from include.settings import StreamSettings
-from include.sources.deliver import IncomingFiles, RawCopies, Spool, file_stem, source_prefix, utc_now
+from include.sources.database.definition import DatabaseSource
+from include.sources.deliver import IncomingFiles, RawCopies, file_stem, source_prefix, utc_now
 from include.sources.listing import Listing, Position
 from include.sources.positions import PendingResult, Positions, StoredPosition, element_lock
 from include.sources.runs import SourceRuns, run_figures
+from include.sources.spool import JsonSpool, ParquetSpool, Spool
 from include.sources.topic import check_contract, publish
 from include.stores.object_store import ConditionFailedError
 from include.stores.sql_text import statement
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
     from include.ingestion.records import AirflowRun
     from include.settings import KafkaConfig, WarehouseConfig
     from include.sources.definition import Source
-    from include.sources.listing import Element, Sink, Traffic
+    from include.sources.listing import Element, Traffic
     from include.stores.object_store import ObjectStore
 
-    Read = Callable[[Element, Position, Sink], Listing]
+    # The third is the spool of the kind: a `Sink` of records, or a `RowSink` of rows.
+    Read = Callable[[Element, Position, Any], Listing]
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +203,7 @@ class _Attempt:
             begin = Position()
         listing = Listing(begin)
         try:
-            with Spool(self._stores.spool_dir, self._raw_copies()) as spool:
+            with self._spool() as spool:
                 listing = read(self._task.element, begin, spool)
                 return self._deliver(listing, spool), listing.error
         except PipelineError as error:
@@ -214,9 +217,16 @@ class _Attempt:
         """The key of the file: that of an earlier run which did not deliver, else a new one."""
         prefix = source_prefix(self._task.contract.dataset, self._task.source.name)
         pending = self._stored.pending_key
-        if pending is not None and pending.startswith(prefix) and files.is_free(pending):
+        ending = self._spool().ending
+        if pending is not None and pending.startswith(prefix) and pending.endswith(ending) and files.is_free(pending):
             return pending
-        return files.free_key(file_stem(prefix, self._task.element.name, now))
+        return files.free_key(file_stem(prefix, self._task.element.name, now), ending)
+
+    def _spool(self) -> Spool:
+        folder = self._stores.spool_dir
+        if isinstance(self._task.source, DatabaseSource):
+            return ParquetSpool(folder)
+        return JsonSpool(folder, self._raw_copies())
 
     def _deliver(self, listing: Listing, spool: Spool) -> CollectedElement:
         key = self._key if spool.records else None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +19,7 @@ TESTS = Path(__file__).parents[2]
 sys.path[1:1] = [str(TESTS / "integration/streams")]
 
 from bucket_world import BucketWorld  # noqa: E402
+from database_world import DatabaseWorld, MariaDbDatabase, PostgresDatabase, world_of  # noqa: E402
 from element_world import ElementWorld, Row  # noqa: E402
 from github_world import World  # noqa: E402
 from real_broker import Broker  # noqa: E402
@@ -27,6 +30,7 @@ from local.services import bucket as local_bucket  # noqa: E402
 from local.services.stand_ins.server import NOW, StandIns  # noqa: E402
 from local.supervisor.platform import KAFKA, S3  # noqa: E402
 from tests.integration.own_platform import RUN, own_platform  # noqa: E402
+from tests.mariadb import mariadb  # noqa: E402
 from tests.own_names import own_name  # noqa: E402
 
 if TYPE_CHECKING:
@@ -111,3 +115,52 @@ def github_world(
         made = World(running_api, platform, name, *buckets, owner, tmp_path)
         yield made
         made.clear()
+
+
+@pytest.fixture(scope="session")
+def mariadb_database() -> Iterator[MariaDbDatabase]:
+    """A MariaDB server whose zone is not UTC, and whose modes change what a careless client reads."""
+    folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
+    try:
+        with mariadb(
+            folder,
+            "--default-time-zone=+09:00",
+            "--sql-mode=PAD_CHAR_TO_FULL_LENGTH,ANSI_QUOTES",
+            "--character-set-server=latin1",
+            "--init-connect=SET SESSION sql_select_limit = 2",
+        ) as server:
+            yield MariaDbDatabase(server)
+    finally:
+        shutil.rmtree(folder)
+
+
+@pytest.fixture(scope="session")
+def postgres_database(platform: Platform) -> Iterator[PostgresDatabase]:
+    """A database of its own in the platform's PostgreSQL, with a role whose settings change texts."""
+    database = PostgresDatabase(platform)
+    database.make()
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def mariadb_world(element_world: ElementWorld, mariadb_database: MariaDbDatabase) -> Iterator[DatabaseWorld]:
+    """A source that reads a table of MariaDB, which the test makes under the world's name."""
+    world = world_of(element_world, mariadb_database)
+    yield world
+    world.clear()
+
+
+@pytest.fixture
+def postgres_world(element_world: ElementWorld, postgres_database: PostgresDatabase) -> Iterator[DatabaseWorld]:
+    """A source that reads a table of PostgreSQL, which the test makes under the world's name."""
+    world = world_of(element_world, postgres_database)
+    yield world
+    world.clear()
+
+
+@pytest.fixture(params=["postgres", "mariadb"])
+def database_world(request: pytest.FixtureRequest) -> DatabaseWorld:
+    """One of both."""
+    world: DatabaseWorld = request.getfixturevalue(f"{request.param}_world")
+    return world

@@ -242,7 +242,7 @@ def test_failure_is_raised_even_if_the_warehouse_cannot_note_it(
 def test_full_disk_can_be_retried(world: ElementWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world.folder.joinpath("spool").mkdir()
     with Path("/dev/full").open("wb", buffering=0) as full:
-        monkeypatch.setattr("include.sources.deliver.TemporaryFile", lambda **_: full)
+        monkeypatch.setattr("include.sources.spool.TemporaryFile", lambda **_: full)
         with pytest.raises(RetryableError) as caught:
             world.collect()
     assert caught.value.code is Code.DISK_FULL

@@ -102,7 +102,7 @@ ONE_KEY = [
     pytest.param(
         {"pagination": {"param": "b"}}, ("pagination", "'type' is missing", f"add type: one of {PAGES}"), id="no type"
     ),
-    pytest.param({"kind": "databse"}, ("kind", '"databse" is not known', "use one of bucket, rest"), id="kind"),
+    pytest.param({"kind": "databse"}, ("kind", '"databse" is not known', "write 'database', or remove it"), id="kind"),
     pytest.param({"deliver": "topics"}, ("deliver", '"topics" is not known', "write 'topic', or remove it"), id="word"),
     pytest.param(
         {"records": "$.data"},
