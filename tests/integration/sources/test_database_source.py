@@ -209,7 +209,7 @@ def test_full_run_reads_from_the_initial_value_again(world: DatabaseWorld) -> No
     world.collect(incremental={"cursor": "changed", "lag": "0s"})
     world.load()
     read = world.reader()
-    world.collect(f"shop.{world.name}", lambda element, _, *rest: read(element, Position(), *rest))
+    world.collect(f"shop.{world.name}", lambda element, _, *others: read(element, Position(), *others))
     assert ids(world) == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -407,9 +407,9 @@ def test_encryption_is_as_the_connection_says(
 
 def authority(certificate: Path, world: DatabaseWorld) -> str:
     """The path of a copy without the key before it."""
-    _, begin, rest = certificate.read_text().partition("-----BEGIN CERTIFICATE")
+    _, head, tail = certificate.read_text().partition("-----BEGIN CERTIFICATE")
     copy = world.folder / "authority.pem"
-    copy.write_text(begin + rest)
+    copy.write_text(head + tail)
     return str(copy)
 
 
