@@ -55,7 +55,7 @@ class Server(Protocol):
 
 
 @dataclass(frozen=True)
-class Selection:
+class RowQuery:
     """What one run reads.
 
     Attributes:

@@ -17,7 +17,7 @@ from include.contracts.problems import nearest
 from include.errors import Code, PermanentError
 from include.sources.database.columns import UnfitColumnsError, exact_batch, key_of
 from include.sources.database.connection import MYSQL
-from include.sources.database.query import Selection
+from include.sources.database.query import RowQuery
 from include.sources.database.window import UNFINISHED, bounds, later, text_of
 from include.sources.listing import Listing, Position
 
@@ -98,19 +98,19 @@ class DatabaseReader:
         finally:
             server.close()
 
-    def _selection(self, server: Server, columns: Sequence[TableColumn], position: Position) -> Selection:
+    def _selection(self, server: Server, columns: Sequence[TableColumn], position: Position) -> RowQuery:
         window, keys = self._source.incremental, [column.name for column in key_of(columns)]
         if window is None:
-            return Selection(self._source, columns, order=keys if server.orders_by_key else ())
+            return RowQuery(self._source, columns, order=keys if server.orders_by_key else ())
         cursor = _cursor(window, columns)
         assert cursor.cursor is not None  # noqa: S101 - `_cursor` has checked it
         newest = _newest(server, self._source, cursor)
         ends = bounds(window, cursor.cursor, position, newest)
         order = list(dict.fromkeys([cursor.name, *keys]))
-        return Selection(self._source, columns, cursor, ends, order)
+        return RowQuery(self._source, columns, cursor, ends, order)
 
     @staticmethod
-    def _next(position: Position, selection: Selection, done: Listing) -> Position:
+    def _next(position: Position, selection: RowQuery, done: Listing) -> Position:
         """Where the next run begins: behind this window, or where a limit ended it."""
         window, cursor = selection.window, selection.cursor
         if window is None or cursor is None or cursor.cursor is None or window.upper is None:
@@ -125,7 +125,7 @@ class DatabaseReader:
 class _Copy:
     """Copies the rows of a selection into a sink."""
 
-    def __init__(self, source: DatabaseSource, selection: Selection, traffic: Traffic) -> None:
+    def __init__(self, source: DatabaseSource, selection: RowQuery, traffic: Traffic) -> None:
         self._source, self._selection, self._traffic = source, selection, traffic
         self._deadline = time.monotonic() + source.limits.seconds
 

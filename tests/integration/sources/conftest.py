@@ -15,13 +15,14 @@ import pytest
 from psycopg.rows import dict_row
 
 TESTS = Path(__file__).parents[2]
-# Helpers of other folders: the broker, the schema registry.
-sys.path[1:1] = [str(TESTS / "integration/streams")]
+# Helpers of other folders: the broker, the schema registry, a certificate.
+sys.path[1:1] = [str(TESTS / "integration" / folder) for folder in ("streams", "alerts")]
 
 from bucket_world import BucketWorld  # noqa: E402
 from database_world import DatabaseWorld, MariaDbDatabase, PostgresDatabase, world_of  # noqa: E402
 from element_world import ElementWorld, Row  # noqa: E402
 from github_world import World  # noqa: E402
+from mail_server import write_certificate  # noqa: E402
 from real_broker import Broker  # noqa: E402
 
 from include.settings import KafkaConfig  # noqa: E402
@@ -122,8 +123,11 @@ def mariadb_database() -> Iterator[MariaDbDatabase]:
     """A MariaDB server whose zone is not UTC, and whose modes change what a careless client reads."""
     folder = Path(tempfile.mkdtemp(prefix="mariadb-"))
     try:
+        write_certificate(certificate := folder / "certificate.pem")
         with mariadb(
             folder,
+            f"--ssl-cert={certificate}",
+            f"--ssl-key={certificate}",
             "--default-time-zone=+09:00",
             "--sql-mode=PAD_CHAR_TO_FULL_LENGTH,ANSI_QUOTES",
             "--character-set-server=latin1",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from element_world import Crash
+from mail_server import write_certificate
 from real_broker import contents
 
 from include.contracts.model import APPEND_KEY, Column, ColumnType
@@ -19,6 +20,8 @@ from include.sources.listing import Position
 from tests.mariadb import PASSWORD
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from database_world import DatabaseWorld
     from real_broker import Broker
 
@@ -206,7 +209,7 @@ def test_full_run_reads_from_the_initial_value_again(world: DatabaseWorld) -> No
     world.collect(incremental={"cursor": "changed", "lag": "0s"})
     world.load()
     read = world.reader()
-    world.collect(f"shop.{world.name}", lambda element, _, *rest: read(element, Position(), *rest))
+    world.collect(f"shop.{world.name}", lambda element, _, *others: read(element, Position(), *others))
     assert ids(world) == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -375,10 +378,50 @@ def test_odd_password_logs_in(world: DatabaseWorld) -> None:
     assert world.collect().records_read == 7
 
 
-def test_encryption_that_the_server_lacks_is_refused(world: DatabaseWorld) -> None:
-    world.connection_changes["extra"] = {"sslmode": "require"}
-    message = refused(world)
-    assert "SSL" in message or "secure connection" in message
+def test_encryption_that_the_server_lacks_is_refused(postgres_world: DatabaseWorld) -> None:
+    postgres_world.connection_changes["extra"] = {"sslmode": "require"}
+    assert "SSL" in refused(postgres_world)
+
+
+@pytest.mark.parametrize(
+    ("extra", "is_encrypted"),
+    [
+        ({"sslmode": "disable"}, False),
+        ({"sslmode": "require"}, True),
+        ({"sslmode": "verify-ca", "sslrootcert": "{certificate}"}, True),
+        ({"sslmode": "verify-full", "sslrootcert": "{certificate}"}, True),
+    ],
+    ids=str,
+)
+def test_encryption_is_as_the_connection_says(
+    mariadb_world: DatabaseWorld, extra: dict[str, str], is_encrypted: bool
+) -> None:
+    world = mariadb_world
+    certificate = authority(world.database.server.folder / "certificate.pem", world)  # type: ignore[union-attr]
+    world.connection_changes["extra"] = {key: value.format(certificate=certificate) for key, value in extra.items()}
+    status = "SELECT variable_value AS cipher FROM information_schema.session_status WHERE variable_name = 'ssl_cipher'"
+    world.collect(table=..., schema=..., query=status)
+    [row] = world.table().to_pylist()
+    assert bool(row["cipher"]) == is_encrypted
+
+
+def authority(certificate: Path, world: DatabaseWorld) -> str:
+    """The path of a copy without the key before it."""
+    _, head, tail = certificate.read_text().partition("-----BEGIN CERTIFICATE")
+    copy = world.folder / "authority.pem"
+    copy.write_text(head + tail)
+    return str(copy)
+
+
+def test_certificate_of_another_authority_is_refused(mariadb_world: DatabaseWorld) -> None:
+    write_certificate(other := mariadb_world.folder / "other.pem")
+    make_table(mariadb_world)
+    extra = {"sslmode": "verify-ca", "sslrootcert": authority(other, mariadb_world)}
+    mariadb_world.connection_changes["extra"] = extra
+    with pytest.raises((PermanentError, RetryableError)) as caught:
+        mariadb_world.collect()
+    assert "certificate" in str(caught.value)
+    assert mariadb_world.incoming == []
 
 
 def test_rows_that_change_while_a_table_is_read_are_those_of_one_moment(world: DatabaseWorld) -> None:

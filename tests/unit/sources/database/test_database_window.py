@@ -14,7 +14,7 @@ from include.sources.database.connection import DatabaseConnection
 from include.sources.database.definition import DatabaseSource, Window
 from include.sources.database.mysql import MysqlServer
 from include.sources.database.postgres import PostgresServer
-from include.sources.database.query import Selection, Server
+from include.sources.database.query import RowQuery, Server
 from include.sources.database.window import UNFINISHED, Bounds, bounds, later, text_of
 from include.sources.listing import Position
 
@@ -130,7 +130,7 @@ def columns(quote: str) -> list[TableColumn]:
 
 def test_sql_of_postgresql() -> None:
     given = columns('"')
-    selection = Selection(
+    selection = RowQuery(
         source(table='us"ers', schema="shop"), given, given[1], Bounds(NOW, NOW + MINUTE), ["at", "id"]
     )
     assert selection.sql(server(PostgresServer)) == (
@@ -139,12 +139,12 @@ def test_sql_of_postgresql() -> None:
         "AND t.\"at\" <= timestamp '2026-12-01 10:01:00.000005' "
         'ORDER BY t."at", t."id"'
     )
-    assert 'FROM "public"."users" AS t' in Selection(source(table="users"), given).sql(server(PostgresServer))
+    assert 'FROM "public"."users" AS t' in RowQuery(source(table="users"), given).sql(server(PostgresServer))
 
 
 def test_sql_of_mariadb() -> None:
     given = columns("`")
-    selection = Selection(source(table="us`ers"), given, given[1], Bounds(NOW, NOW, includes_lower=False), ["id"])
+    selection = RowQuery(source(table="us`ers"), given, given[1], Bounds(NOW, NOW, includes_lower=False), ["id"])
     assert selection.sql(server(MysqlServer)) == (
         "SELECT t.`id` AS `id`, t.`at`::text AS `at` FROM `crm`.`us``ers` AS t "
         "WHERE t.`at` > '2026-12-01 10:00:00.000005' AND t.`at` <= '2026-12-01 10:00:00.000005' ORDER BY t.`id`"
@@ -154,7 +154,7 @@ def test_sql_of_mariadb() -> None:
 @pytest.mark.parametrize("kind", [PostgresServer, MysqlServer])
 def test_sql_of_a_query(kind: type[Any]) -> None:
     made = source(query="SELECT 1 AS id -- 50%;\n;")
-    text = Selection(made, [TableColumn("id", "int4", "t.id")]).sql(server(kind))
+    text = RowQuery(made, [TableColumn("id", "int4", "t.id")]).sql(server(kind))
     assert text.endswith("FROM (\nSELECT 1 AS id -- 50%\n) AS t")
 
 
