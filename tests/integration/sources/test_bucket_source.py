@@ -843,6 +843,7 @@ def test_unfinished_listing_forgets_nothing(world: BucketWorld) -> None:
     assert [row["missing_since"] for row in world.rows] == [None] * 3
     world.collect(limits={"pages": 2})
     assert [row["missing_since"] for row in world.rows] == [None] * 3, "both runs together have shown all"
+    assert world.position["next_page"] is None, "and the second one has ended the listing"
 
 
 def test_object_that_comes_back_is_not_missing(world: BucketWorld) -> None:
