@@ -86,9 +86,10 @@ def run(dag_id: str, failed: list[str]) -> None:
 
     states = dict.fromkeys(failed, "failed") | {"good": "success", "behind": "upstream_failed"}
     RuntimeTaskInstance.get_task_states = staticmethod(lambda dag_id, run_ids: {run_ids[0]: states})
-    bag = DagBag(str(ROOT / "dags" / f"{dag_id}.py"), load_op_links=False)
+    file = "collect_sources" if dag_id.startswith("collect_") else dag_id
+    bag = DagBag(str(ROOT / "dags" / f"{file}.py"), load_op_links=False)
     request = DagCallbackRequest(
-        dag_id=dag_id, run_id="run-1", filepath=f"dags/{dag_id}.py", bundle_name="platform", bundle_version=None,
+        dag_id=dag_id, run_id="run-1", filepath=f"dags/{file}.py", bundle_name="platform", bundle_version=None,
         msg="task_failure",
     )  # fmt: skip
     quiet = SimpleNamespace(**dict.fromkeys(("info", "warning", "exception"), lambda *arguments, **options: None))
