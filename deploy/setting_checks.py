@@ -264,7 +264,8 @@ def _connection_arguments(node: ast.AST) -> Iterator[ast.expr]:
             if keyword.arg and keyword.arg.endswith(("conn_id", "connection_id")):
                 yield keyword.value
     elif isinstance(node, ast.FunctionDef):
-        named = node.args.args[len(node.args.args) - len(node.args.defaults) :]
+        by_position = [*node.args.posonlyargs, *node.args.args]
+        named = by_position[len(by_position) - len(node.args.defaults) :]
         for argument, default in zip(named, node.args.defaults, strict=True):
             if argument.arg.endswith(("conn_id", "connection_id")):
                 yield default

@@ -382,7 +382,7 @@ def test_failed_source_is_notified_with_element_code_message_and_remedy(
         f"- /v1/forecast?city=Berlin: source-unavailable\n  {AWAY}\n",
         f"- /v1/forecast?city=London: source-refused\n  {DENIED}\n",
         "- /v1/forecast?city=Quito: worker-died\n  The process ended before its run did.",
-        "source-refused: Check token and names. source-unavailable: Nothing, unless it lasts.",
+        "source-refused: Check connection and names. source-unavailable: Nothing, unless it lasts.",
         "2 more tasks failed: the log gives the reason.",
         "http://airflow.example:8080/dags/collect_weather/runs/run-1",
     ):
