@@ -196,15 +196,16 @@ class _Attempt:
         Returns:
             What was delivered, and the error that ended the listing.
         """
-        begin = self._stored.position
-        if self._stored.is_of_stand_in and not self._traffic.is_stand_in:
-            words = "%s: %s: a stand-in answered before: everything is read from the real source."
-            log.warning(words, self._task.source.name, self._task.element.name)
-            begin = Position()
-        listing = Listing(begin)
+        listing = Listing(self._stored.position)
         try:
             with self._spool() as spool:
-                listing = read(self._task.element, begin, spool)
+                listing = read(self._task.element, self._stored.position, spool)
+                if not self._is_of_another_source():
+                    return self._deliver(listing, spool), listing.error
+            words = "%s: %s: a stand-in answered before: everything is read from the real source."
+            log.warning(words, self._task.source.name, self._task.element.name)
+            with self._spool() as spool:
+                listing = read(self._task.element, Position(), spool)
                 return self._deliver(listing, spool), listing.error
         except PipelineError as error:
             self._fail(listing, error)
@@ -212,6 +213,14 @@ class _Attempt:
         except Exception as error:
             self._fail(listing, PermanentError(Code.INTERNAL, error=type(error).__name__))
             raise
+
+    def _is_of_another_source(self) -> bool:
+        """Whether a stand-in answered the run that has left the position, and does not answer this one.
+
+        Known when this run was answered: some stand-ins say it in a header only.
+        """
+        is_known = self._stored.position != Position()
+        return is_known and self._stored.is_of_stand_in and not self._traffic.is_stand_in
 
     def _choose_key(self, files: IncomingFiles, now: datetime) -> str:
         """The key of the file: that of an earlier run which did not deliver, else a new one."""

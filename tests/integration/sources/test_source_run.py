@@ -79,7 +79,9 @@ def test_position_of_a_stand_in_is_not_that_of_the_real_source(world: ElementWor
     assert world.collect(is_stand_in=True).records_written == 1
     assert world.collect().records_written == 8, "the real source, from its first record on"
     assert world.collect().records_written == 0
-    assert [position.watermark for position in world.begun] == [None, "7", None, "8"]
+    assert [position.watermark for position in world.begun] == [None, "7", "8", None, "8"], (
+        "answered by another source: read again"
+    )
 
 
 def test_nothing_new_writes_no_file_and_keeps_the_watermark(world: ElementWorld) -> None:
