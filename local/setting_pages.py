@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from include.settings import (
     AlertMailSettings,
     AlertSettings,
+    GithubSettings,
     IngestSettings,
     MlServiceSettings,
     QualitySettings,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
 PIPELINE_MODELS: tuple[type[BaseSettings], ...] = (
-    IngestSettings, StreamSettings, MlServiceSettings, SourceSettings, TrainingSettings,
+    IngestSettings, StreamSettings, MlServiceSettings, GithubSettings, SourceSettings, TrainingSettings,
     QualitySettings, RetentionSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *PIPELINE_MODELS, StoreSettings)

@@ -1,1 +1,0 @@
-SELECT ops.purge_source_objects(%(keep)s, %(most)s);
