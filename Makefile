@@ -71,9 +71,11 @@ format: $(STAMP) ## format the code
 	@$(VENV)/bin/sqlfluff fix --quiet sql metabase/questions
 	@cd dbt && ../$(VENV)/bin/sqlfluff fix --quiet models tests
 
-bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [FORMATS=1] [SCALING=1]
+bench: $(STAMP) ## measure speed and memory: make bench [ROWS=] [MEMORY_ROWS=] [MESSAGES=] [DROPS=] [FILES=] [FORMATS=1] [DATABASES=1] [SCALING=1]
 ifdef FORMATS
 	@$(PYTHON) -m proof.bench.formats $${ROWS:+--rows "$$ROWS"}
+else ifdef DATABASES
+	@$(PYTHON) -m proof.bench.databases $${ROWS:+--rows "$$ROWS"}
 else ifdef SCALING
 	@$(PYTHON) -m proof.bench.scaling $${FILES:+--files "$$FILES"} $${ROWS:+--rows "$$ROWS"}
 else
@@ -127,7 +129,7 @@ produce: $(STAMP)
 replay-dlq: $(STAMP)
 	$(call renamed,replay-dlq $${TOPIC:+--topic "$$TOPIC"} $${LIMIT:+--limit "$$LIMIT"})
 ingest-github: $(STAMP)
-	$(call renamed,run ingest_github $${FULL:+--conf '{"full": true}'})
+	$(call renamed,run collect_github_commits $${FULL:+--conf '{"full": true}'})
 dbt: $(STAMP)
 	$(call renamed,$(if $(ARGS),dbt $(ARGS),run transform_warehouse))
 dbt-docs: $(STAMP)

@@ -94,7 +94,6 @@ _CHOICES = """
 # --- settings of the pipelines that other services have too; all others are in pipelines.env
 #INGEST_LANDING_BUCKET=landing
 #INGEST_MERGE_MEMORY_MB=128              # megabytes of a merge (work_mem), in a PostgreSQL of 1.5 GB
-#GITHUB_RAW_BUCKET=raw-data
 #QUALITY_DOCS_BUCKET=quality-docs
 #STREAM_GROUP=filegate
 #STREAM_PARTITIONS=2

@@ -166,8 +166,10 @@ def embedded_names_are_the_same(file: ComposeFile) -> list[str]:
         return [f"there is no {WORKER}"]
     environment = file.environment(WORKER)
     placeholders = Credentials(**{field.name: "x" for field in fields(Credentials)})
-    # Containers have no stand-ins for the sources, and their connections are the user's.
-    scaled = PlatformSettings(_env_file=None, airflow_executor="celery", stand_ins=False)
+    # Containers have a connection for GitHub; those of the other sources are the user's.
+    scaled = PlatformSettings(
+        _env_file=None, airflow_executor="celery", stand_ins=False, source_github_url="https://api.github.com"
+    )
     embedded = set(embedded_airflow.environment(scaled, placeholders))
     pipelines = pipeline_settings()
     given = environment.keys() | computed_variables().keys() | source_connections().keys()
@@ -262,7 +264,8 @@ def _connection_arguments(node: ast.AST) -> Iterator[ast.expr]:
             if keyword.arg and keyword.arg.endswith(("conn_id", "connection_id")):
                 yield keyword.value
     elif isinstance(node, ast.FunctionDef):
-        named = node.args.args[len(node.args.args) - len(node.args.defaults) :]
+        by_position = [*node.args.posonlyargs, *node.args.args]
+        named = by_position[len(by_position) - len(node.args.defaults) :]
         for argument, default in zip(named, node.args.defaults, strict=True):
             if argument.arg.endswith(("conn_id", "connection_id")):
                 yield default

@@ -151,44 +151,6 @@ class StreamSettings(Settings):
         return f"{self.group}.{topic}"
 
 
-class GithubSettings(Settings):
-    """What is collected from GitHub, and how often. Each name is read from GITHUB_<NAME>.
-
-    Address and token are not here: the connection `source_github` holds them.
-    """
-
-    model_config = SettingsConfigDict(title="GitHub", env_prefix="GITHUB_")
-
-    repositories: str = Field(
-        "harbour/ledger,harbour/beacon", description="owner/name, separated by commas; these two are the replay's"
-    )
-    endpoints: str = Field("commits", description="names of include/sources/github/endpoints.py, separated by commas")
-    raw_bucket: str = Field("raw-data", description="bucket that keeps the unchanged answers")
-    schedule_minutes: int = Field(30, ge=1, description="pause between two runs")
-    overlap_hours: float = Field(
-        720.0, ge=0, description="how far back a run with new records reads again: branches are merged days later"
-    )
-
-    page_size: int = constant(100, ge=1, le=100, description="the API allows at most 100")
-    max_pages: int = constant(200, ge=1, description="of one repository in one run; the next run goes on")
-    connect_timeout_seconds: float = constant(5.0, gt=0)
-    read_timeout_seconds: float = constant(30.0, gt=0)
-    attempts: int = constant(5, ge=1, description="tries of one request")
-    backoff_seconds: float = constant(1.0, ge=0, description="longest first pause; it doubles, with jitter")
-    backoff_max_seconds: float = constant(60.0, ge=0)
-    max_wait_seconds: float = constant(120.0, ge=0, description="waits for the rate limit, together; then a later run")
-
-    @property
-    def repository_names(self) -> tuple[str, ...]:
-        """The repositories, each once, in their order."""
-        return _listed(self.repositories)
-
-    @property
-    def endpoint_names(self) -> tuple[str, ...]:
-        """The endpoints, each once, in their order."""
-        return _listed(self.endpoints)
-
-
 class SourceSettings(Settings):
     """What is collected from APIs by definition. Each name is read from SOURCES_<NAME>.
 
@@ -370,6 +332,9 @@ class RetentionSettings(Settings):
     file_events_days: float = Field(365.0, ge=0, description="ops.file_event: the history of a settled file")
     alerts_days: float = Field(90.0, ge=0, description="ops.alert: causes that an alert was sent for")
     source_runs_days: float = Field(365.0, ge=0, description="ops.source_run: what each run of a source read")
+    source_objects_days: float = Field(
+        365.0, ge=0, description="ops.source_object: objects that are gone from the bucket of their source"
+    )
     processed_days: float = Field(0.0, ge=0, description="objects in processed/")
     failed_days: float = Field(0.0, ge=0, description="objects in failed/; what is deleted cannot be reprocessed")
     old_versions_days: float = Field(7.0, ge=0, description="versions of landing objects that were replaced or deleted")
@@ -388,7 +353,6 @@ ingest_settings = lru_cache(maxsize=1)(IngestSettings)
 store_settings = lru_cache(maxsize=1)(StoreSettings)
 ml_service_settings = lru_cache(maxsize=1)(MlServiceSettings)
 stream_settings = lru_cache(maxsize=1)(StreamSettings)
-github_settings = lru_cache(maxsize=1)(GithubSettings)
 source_settings = lru_cache(maxsize=1)(SourceSettings)
 training_settings = lru_cache(maxsize=1)(TrainingSettings)
 quality_settings = lru_cache(maxsize=1)(QualitySettings)

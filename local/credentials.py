@@ -47,7 +47,6 @@ class Credentials:
     airflow_jwt_secret: str
     airflow_api_secret_key: str
     supervisor_password: str
-    github_replay_token: str
     redis_password: str
     mlflow_admin_password: str
     mlflow_training_password: str

@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from include.settings import (
     AlertMailSettings,
     AlertSettings,
-    GithubSettings,
     IngestSettings,
     MlServiceSettings,
     QualitySettings,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from pydantic_settings import BaseSettings
 
 PIPELINE_MODELS: tuple[type[BaseSettings], ...] = (
-    IngestSettings, StreamSettings, MlServiceSettings, GithubSettings, SourceSettings, TrainingSettings,
+    IngestSettings, StreamSettings, MlServiceSettings, SourceSettings, TrainingSettings,
     QualitySettings, RetentionSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 MODELS: tuple[type[BaseSettings], ...] = (PlatformSettings, *PIPELINE_MODELS, StoreSettings)

@@ -41,7 +41,7 @@ _MAX_SOCKET_PATH = 90
 _UNUSABLE_IN_PATHS = frozenset("%;#\n")
 
 PORTS = (
-    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "github_replay_port", "stand_ins_port",
+    "postgres_port", "s3_port", "kafka_port", "ml_api_port", "mlflow_port", "stand_ins_port",
     "redis_port", "airflow_port",
 )  # fmt: skip
 
@@ -62,7 +62,6 @@ OF_PIPELINES = (
     "ML_SERVICE_",
     "STREAM_",
     "SCHEMA_REGISTRY_URL",
-    "GITHUB_",
     "SOURCES_",
     "TRAINING_",
     "QUALITY_",
@@ -70,6 +69,10 @@ OF_PIPELINES = (
     "ALERTS_",
 )
 
+# Settings of an earlier release that are keys of sources/github_*.yaml now.
+OF_GITHUB = frozenset({
+    "GITHUB_REPOSITORIES", "GITHUB_ENDPOINTS", "GITHUB_SCHEDULE_MINUTES", "GITHUB_OVERLAP_HOURS", "GITHUB_RAW_BUCKET",
+})  # fmt: skip
 # Settings of earlier releases. Their lines in `.env` are ignored.
 NO_LONGER_SETTINGS = frozenset({
     "INGEST_RETRY_BACKOFF", "INGEST_RETRY_MAX_DELAY_SECONDS", "INGEST_ENGINE_THREADS", "INGEST_MAX_BATCHES",
@@ -77,14 +80,14 @@ NO_LONGER_SETTINGS = frozenset({
     "ML_SERVICE_REQUESTS_AT_ONCE", "ML_SERVICE_CONNECT_TIMEOUT_SECONDS", "ML_SERVICE_READ_TIMEOUT_SECONDS",
     "ML_SERVICE_BACKOFF_SECONDS", "ML_SERVICE_BACKOFF_MAX_SECONDS", "ML_SERVICE_CIRCUIT_FAILURES",
     "ML_SERVICE_CIRCUIT_RESET_SECONDS", "STREAM_THRESHOLD_MESSAGES", "STREAM_BATCH_SECONDS", "STREAM_RUN_SECONDS",
-    "STREAM_POKE_SECONDS", "STREAM_SESSION_TIMEOUT_MS", "STREAM_MAX_POLL_INTERVAL_MS", "GITHUB_PAGE_SIZE",
-    "GITHUB_MAX_PAGES", "GITHUB_CONNECT_TIMEOUT_SECONDS", "GITHUB_READ_TIMEOUT_SECONDS", "GITHUB_ATTEMPTS",
-    "GITHUB_BACKOFF_SECONDS", "GITHUB_BACKOFF_MAX_SECONDS", "GITHUB_MAX_WAIT_SECONDS", "TRAINING_TEST_SHARE",
+    "STREAM_POKE_SECONDS", "STREAM_SESSION_TIMEOUT_MS", "STREAM_MAX_POLL_INTERVAL_MS", "TRAINING_TEST_SHARE",
     "TRAINING_SEED", "QUALITY_HISTORY_LOADS", "QUALITY_HISTORY_LEAST", "RETENTION_LEFTOVER_HOURS", "ALERTS_MAX_FILES",
     "ALERTS_ATTEMPTS", "ALERTS_TIMEOUT_SECONDS", "ALERTS_DEADLINE_SECONDS", "ALERTS_PAUSE_SECONDS", "TRAINING_FOLDS",
     "METABASE_POLL_SECONDS", "METABASE_CONNECT_TIMEOUT_SECONDS", "METABASE_READ_TIMEOUT_SECONDS", "METABASE_ATTEMPTS",
-    "METABASE_BACKOFF_SECONDS", "METABASE_BACKOFF_MAX_SECONDS",
-})  # fmt: skip
+    "METABASE_BACKOFF_SECONDS", "METABASE_BACKOFF_MAX_SECONDS", "GITHUB_REPLAY_PORT", "GITHUB_PAGE_SIZE",
+    "GITHUB_MAX_PAGES", "GITHUB_CONNECT_TIMEOUT_SECONDS", "GITHUB_READ_TIMEOUT_SECONDS", "GITHUB_ATTEMPTS",
+    "GITHUB_BACKOFF_SECONDS", "GITHUB_BACKOFF_MAX_SECONDS", "GITHUB_MAX_WAIT_SECONDS",
+}) | OF_GITHUB  # fmt: skip
 
 
 class PlatformSettings(BaseSettings):
@@ -116,12 +119,11 @@ class PlatformSettings(BaseSettings):
     )
     ml_api_port: int = Field(8100, ge=1, le=65535, description="port of the ML service")
     mlflow_port: int = Field(5000, ge=1, le=65535, description="port of MLflow: runs, models, figures")
-    github_replay_port: int = Field(8200, ge=1, le=65535, description="port of the replay of GitHub's API")
-    source_github_url: str = Field("", description="empty: the replay; https://api.github.com: the real API")
+    source_github_url: str = Field("", description="empty: a stand-in; https://api.github.com: the real API")
     source_github_token: SecretStr = Field(
         SecretStr(""), description="token of the real API: 5,000 requests per hour instead of 60"
     )
-    stand_ins_port: int = Field(8201, ge=1, le=65535, description="port of the stand-ins for the other sources' APIs")
+    stand_ins_port: int = Field(8201, ge=1, le=65535, description="port of the stand-ins for the sources' APIs")
     stand_ins: bool = Field(
         default=True,
         description="whether stand-ins answer to sources without a connection (as AIRFLOW_CONN_SOURCE_WEATHER)",
@@ -355,6 +357,8 @@ def ignored_settings() -> str:
         if names := sorted(NO_LONGER_SETTINGS & dotenv_values(file).keys()):
             verb, line = ("is no longer a setting", "line") if len(names) == 1 else ("are no longer settings", "lines")
             sentences.append(f"{', '.join(names)} {verb}; remove the {line} from {file.name}.")
+            if OF_GITHUB.intersection(names):
+                sentences.append("List the repositories of GitHub in sources/github_*.yaml, at forEach.")
     return " ".join(sentences)
 
 

@@ -39,7 +39,7 @@ _COMMANDS = (
     Command(_CONTRACTS, "datasets", "include.cli.datasets:app.datasets", "every dataset: contract, table, last file"),
     Command(_CONTRACTS, "remove", "include.cli.remove:app", "remove a dataset: table, ledger entries, files"),
     Command(_SOURCES, "sources", "include.cli.sources:app.sources", "every source: dataset, schedule, last run"),
-    Command(_SOURCES, "source", "include.cli.sources:source", "check definitions of sources", reads_settings=True),
+    Command(_SOURCES, "source", "include.cli.sources:source", "check sources, draft contracts", reads_settings=True),
     Command(_STREAMS, "produce", "include.cli.streams:app.produce", "publish rows as messages", "KAFKA_BOOTSTRAP"),
     Command(
         _STREAMS,

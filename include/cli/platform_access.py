@@ -52,3 +52,11 @@ def use_settings() -> None:
     if has_platform():
         for name, value in importlib.import_module(_ENVIRONMENT).settings().items():
             os.environ.setdefault(name, value)
+
+
+def connection_variable(connection: str) -> str | None:
+    """An Airflow connection as its variable AIRFLOW_CONN_<NAME> has it, in the environment or in `.env`; else None."""
+    name = f"AIRFLOW_CONN_{connection.upper()}"
+    if not os.environ.get(name) and has_platform():
+        return importlib.import_module(_ENVIRONMENT).connections().get(name)  # type: ignore[no-any-return]
+    return os.environ.get(name)

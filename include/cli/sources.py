@@ -1,4 +1,4 @@
-"""`filegate sources` and `filegate source check`: the definitions of sources, and what their last runs did."""
+"""`filegate sources` and `filegate source`: the definitions of sources, and what their last runs did."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typer
 
 from include.cli.output import FAILED, output_console, print_rows
 from include.cli.platform_access import use_platform
+from include.cli.source_draft import draft
 from include.cli.stores import query
 from include.command_errors import explained
 from include.errors import visible
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from include.contracts.problems import Problem
-    from include.sources.definition import RestSource
+    from include.sources.kinds import AnySource
     from include.sources.reader import FindContract
 
 _COLUMNS = ("name", "dataset", "deliver", "schedule", "last_run", "status", "read", "written", "failed", "error")
@@ -34,9 +35,9 @@ _NO_RUN: dict[str, Any] = {
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 source = typer.Typer(
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
-    help="Check definitions of sources.",
+    help="Check definitions of sources; draft the contract of a database's table.",
 )  # fmt: skip
-source.callback()(lambda: None)  # else the group would be its single command
+source.command()(draft)
 
 
 @app.command()
@@ -82,7 +83,7 @@ def source_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _row(one: RestSource) -> dict[str, Any]:
+def _row(one: AnySource) -> dict[str, Any]:
     return {"dataset": one.dataset, "deliver": one.deliver, "schedule": one.schedule}
 
 

@@ -14,5 +14,4 @@ EVERY = "all"
 RESERVED_DATASETS = {
     UNKNOWN: "files that no contract knows are entered in the ledger under it",
     EVERY: "reprocess --dataset all means every dataset",
-    "github": "ingest_github is the id of the DAG that collects from GitHub",
 }

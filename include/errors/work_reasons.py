@@ -139,13 +139,13 @@ WORK = {
     ),
     Code.SOURCE_UNAVAILABLE: _again(
         "Source away",
-        "A source's API does not answer or fails.",
+        "A source does not answer or fails.",
         "Nothing, unless it lasts.",
     ),
     Code.SOURCE_REFUSED: _stopped(
         "Source refuses",
-        "The API refuses: token, rights, no such repository.",
-        "Check token and names.",
+        "The source refuses: token, login, rights, no such repository or table.",
+        "Check connection and names.",
     ),
     Code.RATE_LIMITED: Reason(
         Kind.WORK,

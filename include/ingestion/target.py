@@ -94,8 +94,14 @@ class Target:
         return sql.SQL("DROP TABLE IF EXISTS {}").format(self.staging)
 
     def create_staging(self) -> sql.Composed:
-        """An unlogged table with the columns in the order in which rows are copied."""
-        return sql.SQL("CREATE UNLOGGED TABLE {} ({})").format(self.staging, self.staged_columns())
+        """An unlogged table with the columns in the order in which rows are copied.
+
+        Autovacuum leaves it alone: in the middle of a COPY it would note that the table has no rows, and the MERGE
+        would be planned as a nested loop over the whole target.
+        """
+        return sql.SQL("CREATE UNLOGGED TABLE {} ({}) WITH (autovacuum_enabled = false)").format(
+            self.staging, self.staged_columns()
+        )
 
     def staged_columns(self) -> sql.Composed:
         """The columns of the staging table with their types, as in a CREATE TABLE."""

@@ -9,19 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import Param, dag, get_current_context, task
 from airflow.sdk.exceptions import AirflowSkipException
-from pydantic import SecretStr
 
 from include.errors import Code, PermanentError, in_stage
 from include.errors.nearest import did_you_mean
 from include.orchestration.alerts import notify_failed_source
+from include.orchestration.bucket_sources import collect_from_bucket
 from include.orchestration.defaults import (
     START,
     default_args,
     no_retry_of_permanent_errors,
     no_retry_within_the_limit,
 )
+from include.orchestration.source_readers import open_reader
 from include.orchestration.sources import is_stand_in, source_connection
-from include.orchestration.stores import api_url, kafka_config, s3_config, warehouse_ingest_config
+from include.orchestration.stores import kafka_config, s3_config, warehouse_ingest_config
 from include.settings import ingest_settings, stream_settings
 from include.sources.describe import describe
 
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
     from airflow.sdk import DAG
 
     from include.contracts.model import Contract
-    from include.sources.definition import RestSource
-    from include.sources.listing import Element, Listing, Position, Sink
+    from include.sources.kinds import AnySource
+    from include.sources.listing import Element, Listing, Position
     from include.sources.run import CollectedElement
 
 # Airflow stores no longer one: the task would fail behind its delivery.
@@ -43,34 +44,43 @@ RUNBOOK = """
 definition is below in words.
 
 **Trigger**: {trigger}, or manually. The parameter `elements` limits the run to some of them. The parameter `full` reads
-all records again, whatever was read before. The DAG is paused until you unpause it.
+all records again, whatever was read before.{paused}
 
-**Reads**: the API of the connection `{connection}` (host: address; password: token or key), `ops.source_position`.
+**Reads**: {reads} of the connection `{connection}`, `ops.source_position`.
 
 **Writes**: {writes}, `ops.source_position`, `ops.source_run`. If there is nothing new, nothing is delivered.
 
 **On failure**: the failed task names its element, and the last line of its log the reason; the other elements are read.
-What came before the error is delivered. `source-unavailable`: the retry or the next run continues from there.
-`source-refused`: the connection, the token or a name is wrong. A *skipped* task reached the rate limit of the API
-(`rate-limited`), or the API asks for a later request (X-Poll-Interval): its log gives the time; the next run continues.
+What came before the error is delivered; of a table, all rows or none. `source-unavailable`: the retry or the next run
+continues from there. `source-refused`: the connection, the login or a name is wrong, or an object is not served. A
+*skipped* task reached the rate limit of the API (`rate-limited`), or the API asks for a later request
+(X-Poll-Interval): its log gives the time; the next run continues.
 
 **How to rerun**: clear the failed task, or wait for the next run. Records that are read twice are merged by their key.
 `filegate sources` shows the last run of every source.
 """
 
+READS = {
+    "rest": "the API (host: address; password: token or key)",
+    "bucket": "`ops.source_object`, the bucket (login: access key; password: secret; host: address)",
+    "database": "the table or query (host, port, login, password; schema: the database)",
+}
 
-def collect_dag_id(source: RestSource) -> str:
+
+def collect_dag_id(source: AnySource) -> str:
     """Return the DAG id."""
     return f"collect_{source.name}"
 
 
-def collect_dag(source: RestSource, contract: Contract) -> DAG:
+def collect_dag(source: AnySource, contract: Contract) -> DAG:
     """Return the DAG `collect_<source>`, which delivers records for the dataset of the contract."""
     files = f"`incoming/{source.dataset}/`"
     runbook = RUNBOOK.format(
         name=source.name,
         dataset=source.dataset,
         connection=source.connection,
+        reads=READS[source.kind],
+        paused=" The DAG is paused until you unpause it." if source.paused else "",
         trigger=f"on the schedule `{source.schedule}`" if source.schedule else "no schedule",
         writes=f"the topic `{contract.topic}`" if source.deliver == "topic" else files,
     )
@@ -83,7 +93,7 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
         start_date=START,
         catchup=False,
         max_active_runs=1,
-        is_paused_upon_creation=True,
+        is_paused_upon_creation=source.paused,
         default_args=default_args(contract.owner or "platform"),
         on_failure_callback=notify_failed_source,
         tags=["sources", source.name, source.dataset],
@@ -124,8 +134,9 @@ def collect_dag(source: RestSource, contract: Contract) -> DAG:
                 done = collect_element(source, contract, element, full=bool(context["params"]["full"]))
             if done.skipped_until is not None:
                 raise AirflowSkipException(str(done))
+            what = "objects" if source.kind == "bucket" else "records"
             by = " of a stand-in" if done.is_stand_in else ""
-            context["element_label"] = label(element, f": {done.records_read:,} records{by}")
+            context["element_label"] = label(element, f": {done.records_read:,} {what}{by}")
             return done.summary()
 
         collect.expand(element=list_elements())
@@ -154,14 +165,14 @@ def label(element: str, result: str = "") -> str:
     return name + result
 
 
-def element_names(source: RestSource) -> list[str]:
+def element_names(source: AnySource) -> list[str]:
     """Return the names of all elements of a source."""
     from include.sources.elements import elements
 
     return [element.name for element in elements(source)]
 
 
-def collect_element(source: RestSource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
+def collect_element(source: AnySource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
     """Read an element and deliver its new records. Here the engine gets the connections of Airflow.
 
     Args:
@@ -176,8 +187,6 @@ def collect_element(source: RestSource, contract: Contract, name: str, *, full: 
     from include.ingestion.records import AirflowRun
     from include.sources.elements import elements
     from include.sources.listing import Traffic
-    from include.sources.rest.auth import ApiConnection
-    from include.sources.rest.reading import RestReader
     from include.sources.run import ElementTask, SourceStores, collect
     from include.stores.object_store import ObjectStore
 
@@ -189,18 +198,20 @@ def collect_element(source: RestSource, contract: Contract, name: str, *, full: 
             "another run for the present elements."
         )
         raise PermanentError(Code.SOURCE_REFUSED, message)
-    task_of_run = ElementTask(source, contract, element, AirflowRun(context["dag"].dag_id, context["run_id"]))
+    run = AirflowRun(context["dag"].dag_id, context["run_id"])
+    if source.kind == "bucket":
+        return collect_from_bucket(source, contract, run, full=full)
+    task_of_run = ElementTask(source, contract, element, run)
     connection, settings = source_connection(source.connection), ingest_settings()
-    api = ApiConnection(api_url(connection), connection.login or "", SecretStr(connection.password or ""))
     traffic = Traffic(is_stand_in=is_stand_in(connection))
     kafka = kafka_config() if source.deliver == "topic" else None
     stores = SourceStores(
         ObjectStore(s3_config()), warehouse_ingest_config(), settings.landing_bucket, settings.spool_dir, kafka,
         stream_settings(),
     )  # fmt: skip
-    with RestReader(source, contract, api, traffic) as reader:
+    with open_reader(source, contract, connection, traffic) as reader:
 
-        def read(element: Element, position: Position, sink: Sink) -> Listing:
+        def read(element: Element, position: Position, sink: Any) -> Listing:
             return reader.read(element, position, sink, context["run_id"] if full else "")
 
         return collect(task_of_run, read, traffic, stores)

@@ -16,7 +16,7 @@ from include.sources.reader import SourceCatalog, read_sources
 
 if TYPE_CHECKING:
     from include.contracts.model import Contract
-    from include.sources.definition import RestSource
+    from include.sources.kinds import AnySource
 
 
 class BrokenSourcesError(Exception):
@@ -29,7 +29,7 @@ def source_catalog() -> SourceCatalog:
     return read_sources(source_settings().dir, _contract_of)
 
 
-def sources_of_this_parse() -> list[tuple[RestSource, Contract]]:
+def sources_of_this_parse() -> list[tuple[AnySource, Contract]]:
     """Return the sources for which a DAG file has to define DAGs, sorted by name, each with its contract.
 
     In a worker it is only that of the task's DAG, whose id ends with the source's name, and only the contracts that
@@ -51,8 +51,8 @@ def report_broken_sources() -> None:
         raise BrokenSourcesError("\n" + "\n".join(problems))
 
 
-def source_connection(connection_id: str) -> Connection:
-    """Return the connection of a source.
+def source_connection(connection_id: str, *, needs_host: bool = True) -> Connection:
+    """Return the connection of a source. One of a bucket needs no host: without one it is AWS.
 
     Raises:
         PermanentError: there is none, it has no host, or it is a stand-in's where stand-ins may not answer.
@@ -61,7 +61,7 @@ def source_connection(connection_id: str) -> Connection:
         connection: Connection = Connection.get(connection_id)
     except AirflowNotFoundException as error:
         raise _unusable(connection_id, "There is no connection {id}. Add it") from error
-    if not (connection.host or "").strip():
+    if needs_host and not (connection.host or "").strip():
         raise _unusable(connection_id, "The connection {id} has no host. Add it")
     if is_stand_in(connection) and not source_settings().stand_in:
         message = (
@@ -81,7 +81,8 @@ def _unusable(connection_id: str, what: str) -> PermanentError:
     message = (
         f"{what.format(id=connection_id)} in Airflow (Admin, Connections) or as AIRFLOW_CONN_{connection_id.upper()}: "
         "host is the API's address, such as https://api.example.org/v2, password the token or key; login and password "
-        "are both needed for basic and oauth2."
+        "are both needed for basic and oauth2. A bucket: login is the access key, password the secret. A database: "
+        "type postgres or mysql, host, login, password, schema."
     )
     return PermanentError(Code.SOURCE_REFUSED, message)
 

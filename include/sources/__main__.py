@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from include.contracts.describe import cell
-from include.sources.keys import REQUIRED, DefinitionKey, every_key
+from include.sources.keys import REQUIRED, DefinitionKey, bucket_keys, database_keys, every_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PAGE = Path(__file__).parents[2] / "docs" / "sources.md"
 
@@ -27,8 +31,28 @@ pagination: {type: cursor, cursorPath: meta.next, param: cursor}
 records: data
 auth: {type: oauth2, tokenPath: /oauth/token}
 """
+DATABASE_EXAMPLE = """\
+name: crm_users
+kind: database
+connection: source_crm
+schedule: '@hourly'
+dataset: users
+schema: shop
+table: users
+incremental: {cursor: updated_at, overlap: 10m, initialValue: '2024-01-01 00:00:00'}
+"""
+BUCKET_EXAMPLE = """\
+name: partner_orders
+kind: bucket
+connection: source_partner
+schedule: '@hourly'
+dataset: orders
+bucket: exports
+prefix: orders/
+pattern: '**/*.csv'
+"""
 _HEAD = """\
-# How-to: collect from a REST API
+# How-to: collect from a REST API, a database or a bucket
 
 <!-- Generated: `python -m include.sources`. -->
 
@@ -53,6 +77,35 @@ fails, the run names it and reads the others. A crash loads no row twice: the po
 have arrived. `filegate sources` shows the last runs. `filegate run collect_shop_orders --conf '{{"full": true}}'` reads
 everything again.
 
+## From a database
+
+```yaml
+{database_example}```
+
+`filegate source draft --connection source_crm --schema shop --table users` drafts the contract. The connection has the
+type `postgres` or `mysql` (MariaDB too), host, port, login and password; its schema is the database. Its extra may have
+`sslmode` (`disable`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, and `time_zone`: the zone of times without
+a zone (MySQL: DATETIME), if it is not the server's.
+
+A run writes one Parquet file, or a message for each row. Values are exact: a number that no type can hold, a zero date,
+a TIME of over 24 hours, `infinity` and BC arrive as the server's text, so that the contract refuses their rows; binary
+values are lower-case hexadecimal digits. A table that has not changed gives the same file: the pipeline settles it as a
+duplicate. Deleted rows are seen by a full read and `mode: snapshot` in the contract.
+
+## From a bucket
+
+```yaml
+{bucket_example}```
+
+The connection has the access key as login, the secret as password; host or `endpoint_url` of its extra is the store's
+address (neither: AWS), `region_name` its region. Without a login requests are not signed.
+
+Each version of an object, known by its ETag, is copied once to `incoming/<dataset>/<source>/<path behind the prefix>`;
+a later version to `incoming/<dataset>/<source>/~2/<path>`. `ops.source_object` remembers what was copied, so objects
+that arrive late are found, whatever their time. Empty objects and folder markers are skipped and counted. An object
+that cannot be copied holds up no other; the run names it and ends red. Where the contract loads files in order, the
+oldest object is copied first, and none overtakes one that a retry may copy.
+
 ## Keys
 
 A path names members and list indices, separated by dots. Keys of a `type` without brackets are required.
@@ -61,9 +114,15 @@ A path names members and list indices, separated by dots. Keys of a `type` witho
 
 
 def page() -> str:
-    """The page's Markdown: the steps, one example, and a table of every key."""
+    """The page's Markdown: the steps, the examples, and tables of every key."""
+    head = _HEAD.format(example=EXAMPLE, database_example=DATABASE_EXAMPLE, bucket_example=BUCKET_EXAMPLE)
+    tables = {"database": database_keys(), "bucket": bucket_keys()}
+    return head + _table(every_key()) + "".join(f"\n### Of a {kind}\n\n{_table(keys)}" for kind, keys in tables.items())
+
+
+def _table(keys: Iterable[DefinitionKey]) -> str:
     lines = ["| key | default | meaning |", "|---|---|---|"]
-    for key in every_key():
+    for key in keys:
         if not key.choice:
             default = f"`{key.default}`" if key.default not in {"", REQUIRED} else key.default
             lines.append(f"| `{key.path}` | {default} | {cell(key.meaning)} |")
@@ -71,7 +130,7 @@ def page() -> str:
             lines.append(f"| `{key.path}: {key.choice}` |  | {cell(key.meaning)} |")
         else:  # in the line of its type
             lines[-1] = f"{lines[-1].removesuffix(' |')} {_of_choice(key)} |"
-    return _HEAD.format(example=EXAMPLE) + "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n"
 
 
 def _of_choice(key: DefinitionKey) -> str:

@@ -1,17 +1,19 @@
 """What a source definition says: the models of `sources/<name>.yaml`.
 
-What belongs here: every key of the file, its type, its bounds and its meaning. What does not: reading the file and the
-rules over several keys (`reader`), and doing what it says (`rest`, `run`).
+What belongs here: every key of the file, its type, its bounds and its meaning. What does not: the keys that only
+sources of buckets and databases have (`bucket.definition`, `database.definition`), reading the file and the rules over
+several keys (`reader`), and doing what it says (`rest`, `run`).
 
 Keys are written in camelCase. Unknown keys are refused. Texts that are placed into an address, a header or an object's
 key may hold placeholders in braces: `{city}` of `forEach`, and in `keepRaw` also `{date}`, `{time}`, `{page}`, `{run}`.
+In a path, `{+repository}` keeps the slashes of a value, as in URI templates (RFC 6570); `{city}` encodes them.
 """
 
 from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -95,10 +97,10 @@ class Limits(Part):
     """What one run reads at most of each element of `forEach`. What is left is read by the next run.
 
     Attributes:
-        pages: answers.
-        records: the page that reaches the limit is read to its end.
+        pages: answers; of a bucket, listings of up to 1,000 objects.
+        records: the page that reaches the limit is read to its end; of a database, rows; of a bucket, copied objects.
         seconds: since the first request.
-        bytes: of all answers.
+        bytes: of all answers, copied objects, or rows in memory.
     """
 
     pages: int = Field(1000, ge=1)
@@ -111,7 +113,7 @@ class Request(Part):
     """One request, or one for each combination of the values of `forEach`.
 
     Attributes:
-        path: behind the connection's address; may hold names of `forEach` in braces.
+        path: behind the connection's address; may hold names of `forEach` in braces; `{+name}` keeps a value's slashes.
         params: query parameters; their texts may hold such names.
         headers: besides those of `auth`; likewise.
         for_each: lists of values by name: `{city: [berlin, rome]}`; each value replaces `{city}`.
@@ -232,7 +234,7 @@ Pagination = Annotated[
 
 
 class Bearer(Part):
-    """The password of the connection is a token, sent as `Authorization: Bearer`."""
+    """The password of the connection is a token, sent as `Authorization: Bearer`; without one nothing is sent."""
 
     type: Literal["bearer"]
 
@@ -303,6 +305,7 @@ class Source(Part):
         description: for the DAG's page.
         connection: Airflow's connection, `source_<name>`.
         schedule: cron expression, preset such as @hourly, or null: by hand.
+        paused: whether a new DAG waits to be unpaused.
         dataset: the rows' contract.
         deliver: `file` in incoming/, or messages of the contract's `topic`.
         keep_raw: where answers are kept as they came; null: nowhere.
@@ -314,6 +317,7 @@ class Source(Part):
     description: str = Field("", max_length=2000)
     connection: str = Field(pattern=r"^source_[a-z0-9_]{1,60}$")
     schedule: str | None = Field(max_length=100)
+    paused: bool = True
     dataset: str = Field(pattern=r"^[a-z][a-z0-9_]{0,49}$")
     deliver: Literal["file", "topic"] = "file"
     keep_raw: KeepRaw | None = None
@@ -330,7 +334,9 @@ class RestSource(Source):
         pagination: how the next page is found.
         records: path of the records in the answer, `{zip: [...]}`, or null if the answer itself is the list.
         auth: how login and password are sent; null: not at all.
-        conditional: whether the next run sends the first page's ETag; of several pages, if it had the newest `cursor`.
+        conditional: whether ETags are sent: of the first page with the next run's first request, of several pages if it
+            had the newest `cursor`; of each page once more after the next one, to notice records that moved.
+        empty_statuses: error statuses that mean: no records.
     """
 
     kind: Literal["rest"]
@@ -339,8 +345,4 @@ class RestSource(Source):
     records: Path | Zip | None = None
     auth: Auth | None = None
     conditional: bool = False
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of a definition, for editors."""
-    return RestSource.model_json_schema(by_alias=True)
+    empty_statuses: tuple[Annotated[int, Field(ge=400, le=499)], ...] = Field((), max_length=10)

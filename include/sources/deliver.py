@@ -1,10 +1,11 @@
-"""Where a run puts what it reads: a local spool file, raw copies of the answers, and the file in incoming/.
+"""Where a run puts what it reads: raw copies of the answers, and the file in incoming/.
 
-What belongs here: these three, and their object keys. What does not: what is committed before and after (`run`,
-`positions`), and messages (`topic`).
+What belongs here: these two, and their object keys. What does not: what is committed before and after (`run`,
+`positions`), the local file (`spool`), and messages (`topic`).
 
     <raw bucket>/<the key of keepRaw>                                                   an answer, as it came
     <landing bucket>/incoming/<dataset>/<source>/<element>_<YYYYMMDDTHHMMSSZ>.ndjson    the records, one a line
+    <landing bucket>/incoming/<dataset>/<source>/<element>_<YYYYMMDDTHHMMSSZ>.parquet   the rows of a database
 
 No object is ever overwritten: where a key is taken, -002 is added before its ending, then -003, and so on.
 """
@@ -16,25 +17,21 @@ import re
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import count
-from tempfile import TemporaryFile
-from typing import IO, TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from include.errors import Code, RetryableError
-from include.ingestion.fetch import disk_errors
 from include.ingestion.object_keys import MAX_KEY_BYTES, fitting, incoming_prefix
 from include.stores.object_store import ConditionFailedError, ObjectMissingError
 from include.stores.sql_text import statement
 from include.stores.warehouse import Connection, warehouse_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Mapping
 
     from include.sources.definition import KeepRaw
     from include.sources.positions import PendingResult, StoredPosition
+    from include.sources.spool import Spool
     from include.stores.object_store import ObjectStore
-
-NDJSON = "application/x-ndjson"
 
 # Such a name and its slug say the same: only the slashes differ.
 _PLAIN_NAME = re.compile(r"/?[A-Za-z0-9_.]+(?:/[A-Za-z0-9_.]+)*")
@@ -126,73 +123,6 @@ def _content_type(key: str) -> str:
     return "application/json" if key.endswith(".json") else "application/octet-stream"
 
 
-# The spool file
-
-
-class Spool:
-    """Takes what a reader reads: records go to a local file, answers to the raw copies.
-
-    The file has no name, so nothing is left of it when the process is killed.
-
-    Args:
-        folder: on the local disk.
-        raw: where answers are kept; None: they are not.
-    """
-
-    def __init__(self, folder: Path, raw: RawCopies | None) -> None:
-        self._folder, self._raw = folder, raw
-        self._digest = hashlib.sha256()
-        self.records = 0
-        self.size_bytes = 0
-
-    def __enter__(self) -> Self:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with disk_errors(self._folder):
-            self._file: IO[bytes] = TemporaryFile(dir=self._folder)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def keep(self, answer: bytes, page: int) -> None:
-        """Keep an answer as it came, if the definition says so."""
-        if self._raw is not None:
-            self._raw.keep(answer, page)
-
-    def take(self, record: bytes) -> None:
-        """Take a record.
-
-        Raises:
-            RetryableError: the disk is full.
-        """
-        line = record + b"\n"
-        with disk_errors(self._folder):
-            self._file.write(line)
-        self._digest.update(line)
-        self.records += 1
-        self.size_bytes += len(line)
-
-    @property
-    def sha256(self) -> str:
-        """Of the file."""
-        return self._digest.hexdigest()
-
-    def file(self) -> IO[bytes]:
-        """The file, complete and at its start.
-
-        Raises:
-            RetryableError: the disk is full.
-        """
-        with disk_errors(self._folder):
-            self._file.flush()
-        self._file.seek(0)
-        return self._file
-
-    def lines(self) -> Iterator[bytes]:
-        """The records, without line ends."""
-        return (line[:-1] for line in self.file())
-
-
 # Files in incoming/
 
 
@@ -206,9 +136,9 @@ class IncomingFiles:
     def __init__(self, objects: ObjectStore, bucket: str, connection: Connection) -> None:
         self._objects, self._bucket, self._connection = objects, bucket, connection
 
-    def free_key(self, stem: str) -> str:
+    def free_key(self, stem: str, ending: str) -> str:
         """The first key of a stem under which there is no file and never was one."""
-        return next(key for number in count(1) if self.is_free(key := numbered(stem, number, ".ndjson")))
+        return next(key for number in count(1) if self.is_free(key := numbered(stem, number, ending)))
 
     def is_free(self, key: str) -> bool:
         """Whether no file has this key, or ever had it."""
@@ -223,7 +153,13 @@ class IncomingFiles:
         """
         if self._claimed(key) is not None:
             raise ConditionFailedError(Code.OBJECT_REPLACED, "The file was claimed.", bucket=self._bucket, key=key)
-        self._objects.put_new(self._bucket, key, spool.file(), NDJSON)
+        self._objects.put_new(self._bucket, key, spool.file(), spool.content_type)
+
+    def has_arrived(self, key: str, size_bytes: int) -> bool:
+        """Whether a file of this size is, or was, under a key."""
+        info = self._objects.head(self._bucket, key)
+        size = info.size if info is not None else getattr(self._claimed(key), "size_bytes", None)
+        return size == size_bytes
 
     def arrived(self, stored: StoredPosition) -> PendingResult | None:
         """The result of the attempt whose file has arrived; None if there is no file, or that of another program.

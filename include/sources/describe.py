@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 from include.contracts.describe import cell, listed, properties_table
+from include.sources.bucket.definition import BucketSource
+from include.sources.database.definition import DEFAULT_OVERLAP, DatabaseSource
 from include.sources.definition import (
     ApiKey,
     Basic,
@@ -30,13 +32,15 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from include.contracts.model import Contract
+    from include.sources.database.definition import Window
     from include.sources.definition import Incremental, Request, RestSource, Scalar
+    from include.sources.kinds import AnySource
 
 _MOST_VALUES = 20
 _UNITS = ((86400, "d"), (3600, "h"), (60, "m"), (1, "s"))
 
 
-def describe(source: RestSource, contract: Contract) -> str:
+def describe(source: AnySource, contract: Contract) -> str:
     """The definition as Markdown.
 
     Args:
@@ -44,15 +48,79 @@ def describe(source: RestSource, contract: Contract) -> str:
         contract: of its dataset.
     """
     about = " ".join(source.description.split())
-    parts = [f"# {source.name}", about, _overview(source, contract), "## Requests", _requests(source)]
+    parts = [f"# {source.name}", about]
+    if isinstance(source, BucketSource):
+        parts.append(_objects(source, contract))
+    elif isinstance(source, DatabaseSource):
+        parts.append(_rows(source, contract))
+        parts += ["## Query", f"```sql\n{source.query}\n```"] if source.query else []
+    else:
+        parts += [_overview(source, contract), "## Requests", _requests(source)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _objects(source: BucketSource, contract: Contract) -> str:
+    """The overview of a bucket source."""
+    by_time = ", the oldest first" if contract.loads_in_order else ""
+    limits = source.limits
+    properties = {
+        "From": f"`s3://{source.bucket}/{source.prefix}`, with login and password of the connection "
+        f"`{source.connection}` as access key and secret",
+        "When": _when(source),
+        "Objects": f"names behind the prefix that match `{source.pattern}`; empty objects and folder markers are "
+        "skipped",
+        "New objects": "those whose ETag differs from that of the last copy; `ops.source_object` remembers it",
+        "Rows go to": _destination(source, contract),
+        "Copies": f"`incoming/{source.dataset}/{source.name}/` and the name behind the prefix{by_time}; of a later "
+        "version the name follows `~2/`, `~3/` and so on",
+        "Limits": f"{limits.pages:,} listings of up to 1,000 objects, {limits.records:,} copied objects, "
+        f"{limits.seconds:,g} seconds, {limits.bytes:,} bytes in a run; the next run reads on",
+    }
+    return properties_table(properties)
+
+
+def _rows(source: DatabaseSource, contract: Contract) -> str:
+    """The overview of a database source."""
+    what = f"the table or view `{source.relation}`" if source.table else "the query below"
+    limits = source.limits
+    properties = {
+        "From": f"{what} in the database of the connection `{source.connection}`",
+        "When": _when(source),
+        "New rows": _window(source.incremental),
+        "Rows go to": _destination(source, contract),
+        "Limits": f"{limits.records:,} rows, {limits.seconds:,g} seconds, {limits.bytes:,} bytes in a run"
+        + ("; the next run reads on" if source.incremental else "; with more, the run fails"),
+    }
+    return properties_table(properties)
+
+
+def _window(window: Window | None) -> str:
+    if window is None:
+        return "each run reads everything"
+    text = f"by `{window.cursor}`"
+    if window.initial_value is not None:
+        text += f", at first from `{window.initial_value}`"
+    if window.overlap is not None or window.lag is None:
+        text += f"; {_amount(DEFAULT_OVERLAP if window.overlap is None else window.overlap)} behind the last window "
+        text += "are read again"
+    if window.lag is not None:
+        text += f"; those younger than {_amount(window.lag)} are left to a later run"
+    return text
+
+
+def _amount(amount: timedelta | int) -> str:
+    return f"{amount:,}" if isinstance(amount, int) else _duration(amount)
+
+
+def _when(source: AnySource) -> str:
+    return f"`{source.schedule}`, in UTC" if source.schedule else "when a user starts a run"
 
 
 def _overview(source: RestSource, contract: Contract) -> str:
     limits = source.limits
     properties = {
         "From": f"the API of the connection `{source.connection}`, {_login(source)}",
-        "When": f"`{source.schedule}`, in UTC" if source.schedule else "when a user starts a run",
+        "When": _when(source),
         "Pages": _pages(source),
         "Records": _records(source),
         "New records": _new_records(source.incremental),
@@ -120,7 +188,7 @@ def _new_records(incremental: Incremental | None) -> str:
     return text
 
 
-def _destination(source: RestSource, contract: Contract) -> str:
+def _destination(source: AnySource, contract: Contract) -> str:
     table = f"`raw.{source.dataset}`"
     if source.deliver == "topic":
         return f"the topic `{contract.topic}`, from which `consume_{contract.topic}` loads {table}"

@@ -1,4 +1,4 @@
-"""The elements of a source: each request, or each combination of the values of its `forEach`.
+"""The elements of a source: each request and combination of values of `forEach`; a database's table, a bucket's prefix.
 
 What belongs here: the elements' names, and path, parameters and headers of a request with the values filled in. What
 does not: sending requests (`rest`), and how far an element was read (`positions`).
@@ -16,18 +16,25 @@ from itertools import product
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from include.sources.bucket.definition import BucketSource
+from include.sources.database.definition import DatabaseSource
 from include.sources.listing import Element
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from include.sources.definition import Request, RestSource, Scalar
+    from include.sources.definition import Request, Scalar
+    from include.sources.kinds import AnySource
 
-_PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9_]*)\}")
+_PLACEHOLDER = re.compile(r"\{(\+?)([a-z][a-z0-9_]*)\}")
 
 
-def elements(source: RestSource) -> list[Element]:
+def elements(source: AnySource) -> list[Element]:
     """Return the elements of a source, in the order of its definition."""
+    if isinstance(source, BucketSource):
+        return [Element(f"s3://{source.bucket}/{source.prefix}")]
+    if isinstance(source, DatabaseSource):
+        return [Element(source.relation)]
     found: list[Element] = []
     used: Counter[str] = Counter()
     for index, request in enumerate(source.requests):
@@ -43,7 +50,7 @@ def elements(source: RestSource) -> list[Element]:
 
 
 def path_of(request: Request, values: Mapping[str, str]) -> str:
-    """Return the path of a request with the values, which are percent-encoded."""
+    """Return the path of a request with the values, which are percent-encoded; `{+name}` keeps their slashes."""
     return filled(request.path, values, encoded)
 
 
@@ -57,14 +64,25 @@ def headers_of(request: Request, values: Mapping[str, str]) -> dict[str, str]:
     return {name: filled(value, values) for name, value in request.headers.items()}
 
 
-def filled(text: str, values: Mapping[str, str], encode: Callable[[str], str] = str) -> str:
-    """Return a text with the values of its placeholders; a placeholder without a value stays as it is."""
-    return _PLACEHOLDER.sub(lambda found: encode(values[found[1]]) if found[1] in values else found[0], text)
+def filled(text: str, values: Mapping[str, str], encode: Callable[[str, str], str] = lambda value, _: value) -> str:
+    """Return a text with the values of its placeholders; a placeholder without a value stays as it is.
+
+    Args:
+        text: with placeholders.
+        values: by their names.
+        encode: gets a value and the characters that it keeps as they are.
+    """
+
+    def value_of(found: re.Match[str]) -> str:
+        plus, name = found.groups()
+        return encode(values[name], "/" if plus else "") if name in values else found[0]
+
+    return _PLACEHOLDER.sub(value_of, text)
 
 
-def encoded(text: str) -> str:
-    """Return a text as one part of a path or query."""
-    return quote(text, safe="")
+def encoded(text: str, safe: str = "") -> str:
+    """Return a text as one part of a path or query; the characters of `safe` stay as they are."""
+    return quote(text, safe=safe)
 
 
 def text_of(value: Scalar) -> str:
@@ -73,7 +91,7 @@ def text_of(value: Scalar) -> str:
 
 
 def _name(request: Request, values: Mapping[str, str]) -> str:
-    shown = set(_PLACEHOLDER.findall(request.path))
+    shown = {name for _, name in _PLACEHOLDER.findall(request.path)}
     others = "&".join(f"{name}={encoded(value)}" for name, value in values.items() if name not in shown)
     path = path_of(request, values)
     return f"{path}{'&' if '?' in path else '?'}{others}" if others else path

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.contracts.problems import nearest, shown
-from include.sources.definition import RestSource
 from include.sources.keys import choice_of, keys_of, parts_of
+from include.sources.kinds import KINDS, model_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,6 +44,8 @@ FORMS_OF_PATTERNS = {
     r"^[a-z][a-z0-9_]{0,40}$": "use lower-case letters, digits and _, starting with a letter, at most 41 characters",
     r"^source_[a-z0-9_]{1,60}$": "write source_ and a name of lower-case letters, digits and _",
     r"^[a-z0-9][a-z0-9.-]{2,62}$": "write the name of a bucket: 3 to 63 lower-case letters, digits, dots and -",
+    r"^[A-Za-z0-9._-]{3,255}$": "write the name of a bucket: 3 to 255 letters, digits, dots, _ and -",
+    r"^[^\x00-\x1f\x7f]{1,128}$": "write a name of 1 to 128 characters without control characters",
     r"^/[!-~]*$": "begin with /, and percent-encode blanks and what is not ASCII",
     r"^[A-Za-z0-9-]{1,100}$": "use letters, digits and -, at most 100 characters",
     r"^[!-~]{1,100}$": "use ASCII characters without blanks, at most 100",
@@ -117,6 +119,7 @@ def _add(spot: _Spot, fault: ErrorDetails, findings: Findings) -> None:
             findings.add(f"{path}.type", f"{shown(given)} is not known", nearest(given, _choices(spot.parts)))
         case "literal_error":
             known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
+            known = list(KINDS) if path == "kind" else known
             findings.add(path, f"{_shown(spot)} is not known", nearest(spot.value, known))
         case "value_error":
             what, _, remedy = fault["msg"].removeprefix("Value error, ").partition(": ")
@@ -136,7 +139,7 @@ def _add(spot: _Spot, fault: ErrorDetails, findings: Findings) -> None:
 def _spot(location: Sequence[int | str], document: Mapping[str, Any]) -> _Spot:
     """Follow the location of a fault in the document. Steps that are no keys are types of a union."""
     node: Any = document
-    parts: tuple[type[Part], ...] = (RestSource,)
+    parts: tuple[type[Part], ...] = (model_of(document),)
     path = ""
     for step in location:
         chosen = tuple(part for part in parts if choice_of(part) == step)

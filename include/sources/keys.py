@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from inspect import cleandoc
 from typing import TYPE_CHECKING, Any, get_args
 
-from include.sources.definition import Part, RestSource
+from include.sources.bucket.definition import BucketSource
+from include.sources.database.definition import DatabaseSource
+from include.sources.definition import Part, RestSource, Source
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +60,18 @@ def choice_of(part: type[Part]) -> str | None:
 def every_key() -> Iterator[DefinitionKey]:
     """Every key of a REST source, in the order of the models."""
     yield from _keys(RestSource)
+
+
+def bucket_keys() -> Iterator[DefinitionKey]:
+    """The keys that only sources of buckets have."""
+    common = set(keys_of(Source))
+    yield from (key for key in _keys(BucketSource) if key.path.partition(".")[0] not in common)
+
+
+def database_keys() -> Iterator[DefinitionKey]:
+    """The keys that only sources of databases have, or that mean something else there."""
+    common = set(keys_of(Source)) - {"incremental"}
+    yield from (key for key in _keys(DatabaseSource) if key.path.partition(".")[0] not in common)
 
 
 def _parts(annotation: Any) -> Iterator[type[Part]]:

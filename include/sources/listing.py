@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    import pyarrow as pa
+
     from include.errors import PipelineError
 
 
@@ -93,6 +95,16 @@ class Sink(Protocol):
 
     def take(self, record: bytes) -> None:
         """Take a record: a JSON object on one line, in UTF-8, without a line end."""
+
+
+class RowSink(Protocol):
+    """Takes the rows of a table, in order."""
+
+    def begin(self, schema: pa.Schema) -> None:
+        """Begin with rows of a schema; rows that were taken before are dropped."""
+
+    def write(self, batch: pa.RecordBatch) -> None:
+        """Take a batch of rows."""
 
 
 # Reads an element from a position on: the whole of it, or as much as the limits allow.

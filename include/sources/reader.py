@@ -25,8 +25,8 @@ from include.contracts.problems import (
 from include.contracts.safe_yaml import read_mapping
 from include.errors import Code
 from include.settings import ingest_settings
-from include.sources.definition import RestSource
 from include.sources.faults import add_faults
+from include.sources.kinds import AnySource, model_of
 from include.sources.rules import check_against_contract, check_definition
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class SourceError(FileProblemsError):
 class SourceCatalog:
     """The sound definitions by name, and the errors of the others."""
 
-    sources: dict[str, RestSource]
+    sources: dict[str, AnySource]
     broken: tuple[SourceError, ...] = ()
 
 
@@ -71,7 +71,7 @@ def read_sources(folder: Path, find_contract: FindContract | None = None, *, onl
         OSError: the folder cannot be read.
     """
     find = find_contract or find_in_settings()
-    sources: dict[str, RestSource] = {}
+    sources: dict[str, AnySource] = {}
     broken = []
     for path in definition_files(folder):
         if only and path.stem != only:
@@ -96,7 +96,7 @@ def definition_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix in {".yaml", ".yml"} and path.name[0] != ".")
 
 
-def read_source(path: Path, find_contract: FindContract | None = None) -> RestSource:
+def read_source(path: Path, find_contract: FindContract | None = None) -> AnySource:
     """Read a definition.
 
     Args:
@@ -114,7 +114,7 @@ def read_source(path: Path, find_contract: FindContract | None = None) -> RestSo
         raise SourceError.of(path, [error.problem]) from error
     try:
         # Keys are written in camelCase only: the names of the fields are no second spelling.
-        source = RestSource.model_validate(document, by_alias=True, by_name=False)
+        source = model_of(document).model_validate(document, by_alias=True, by_name=False)
     except ValidationError as error:
         add_faults(error, document, findings)
         raise SourceError.of(path, findings.problems) from error
@@ -130,7 +130,7 @@ def read_source(path: Path, find_contract: FindContract | None = None) -> RestSo
     return source
 
 
-def _contract_of(source: RestSource, find_contract: FindContract, findings: Findings) -> Contract | None:
+def _contract_of(source: AnySource, find_contract: FindContract, findings: Findings) -> Contract | None:
     try:
         return find_contract(source.dataset)
     except UnknownDatasetError as error:

@@ -11,6 +11,10 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from include.contracts.problems import nearest, shown
+from include.sources.bucket.definition import BucketSource
+from include.sources.bucket.rules import check_bucket
+from include.sources.database.definition import DatabaseSource
+from include.sources.database.rules import check_database, check_database_contract
 from include.sources.definition import ApiKey, Zip
 from include.sources.elements import elements
 
@@ -20,8 +24,9 @@ if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.contracts.problems import Findings
     from include.sources.definition import Request, RestSource
+    from include.sources.kinds import AnySource
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z_]\w*)\}")
+_PLACEHOLDER = re.compile(r"\{\+?([A-Za-z_]\w*)\}")
 # Placeholders of `keepRaw.key`, so no names of `forEach`.
 OF_RAW_KEYS = ("date", "page", "run", "time")
 # Headers that hold a login.
@@ -40,9 +45,18 @@ _CRON = re.compile(r"(?!.*\b[HhRr]\b)[0-9A-Za-z*,/#-]+(?: +[0-9A-Za-z*,/#-]+){4}
 _CONNECTION = "put it into the connection, and write auth"
 
 
-def check_definition(source: RestSource, findings: Findings) -> None:
+def check_definition(source: AnySource, findings: Findings) -> None:
     """Add a problem for each rule that the definition breaks."""
     _check_schedule(source.schedule, findings)
+    if isinstance(source, BucketSource):
+        check_bucket(source, findings)
+    elif isinstance(source, DatabaseSource):
+        check_database(source, findings)
+    else:
+        _check_api(source, findings)
+
+
+def _check_api(source: RestSource, findings: Findings) -> None:
     for index, request in enumerate(source.requests):
         _check_request(request, f"requests[{index}]", findings)
         _check_beside(source, request, f"requests[{index}]", findings)
@@ -58,8 +72,10 @@ def check_definition(source: RestSource, findings: Findings) -> None:
         _check_zip(source.records, findings)
 
 
-def check_against_contract(source: RestSource, contract: Contract, findings: Findings) -> None:
+def check_against_contract(source: AnySource, contract: Contract, findings: Findings) -> None:
     """Add a problem for each rule that definition and contract break together."""
+    if isinstance(source, BucketSource):  # its objects are files like those of partners: any contract fits
+        return
     if contract.dialect.record_path is not None:
         what = f"the contract {contract.path.name} has a recordPath too"
         findings.add("dataset", what, "remove it there: the records are taken from the answer here")
@@ -69,6 +85,13 @@ def check_against_contract(source: RestSource, contract: Contract, findings: Fin
     if source.deliver == "topic" and contract.appends:
         remedy = "mark columns of the contract with primaryKey: true, or write deliver: file"
         findings.add("deliver", "messages need a key: a crash may repeat them", remedy)
+    if isinstance(source, DatabaseSource):
+        check_database_contract(source, contract, findings)
+    else:
+        _check_api_contract(source, contract, findings)
+
+
+def _check_api_contract(source: RestSource, contract: Contract, findings: Findings) -> None:
     for index, request in enumerate(source.requests):
         _check_use(request, f"requests[{index}]", contract, findings)
     is_in_parts = source.incremental is not None or len(source.requests) > 1 or bool(source.requests[0].for_each)
@@ -202,6 +225,10 @@ def _check_raw_key(source: RestSource, findings: Findings) -> None:
     # A name that only some requests have cannot be filled in for the others.
     names = set.intersection(*(set(request.for_each) for request in source.requests))
     _check_placeholders(key, path, {*OF_RAW_KEYS, *names}, findings)
+    if "{+" in key:
+        findings.add(
+            path, "{+…} is for the paths of requests", "remove the +: a slash of a value becomes a hyphen here"
+        )
     if not key.isprintable() or {"", ".", ".."} & set(key.split("/")):
         remedy = "separate names by single slashes, as shop-orders/{date}/{time}-{page}.json"
         findings.add(path, f"{shown(key)} is no key of an object", remedy)

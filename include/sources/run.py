@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError, visible
 from include.settings import StreamSettings
-from include.sources.deliver import IncomingFiles, RawCopies, Spool, file_stem, source_prefix, utc_now
+from include.sources.database.definition import DatabaseSource
+from include.sources.deliver import IncomingFiles, RawCopies, file_stem, source_prefix, utc_now
 from include.sources.listing import Listing, Position
 from include.sources.positions import PendingResult, Positions, StoredPosition, element_lock
 from include.sources.runs import SourceRuns, run_figures
+from include.sources.spool import JsonSpool, ParquetSpool, Spool
 from include.sources.topic import check_contract, publish
 from include.stores.object_store import ConditionFailedError
 from include.stores.sql_text import statement
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
     from include.ingestion.records import AirflowRun
     from include.settings import KafkaConfig, WarehouseConfig
     from include.sources.definition import Source
-    from include.sources.listing import Element, Sink, Traffic
+    from include.sources.listing import Element, Traffic
     from include.stores.object_store import ObjectStore
 
-    Read = Callable[[Element, Position, Sink], Listing]
+    # The third is the spool of the kind: a `Sink` of records, or a `RowSink` of rows.
+    Read = Callable[[Element, Position, Any], Listing]
 
 log = logging.getLogger(__name__)
 
@@ -193,15 +196,16 @@ class _Attempt:
         Returns:
             What was delivered, and the error that ended the listing.
         """
-        begin = self._stored.position
-        if self._stored.is_of_stand_in and not self._traffic.is_stand_in:
+        listing = Listing(self._stored.position)
+        try:
+            with self._spool() as spool:
+                listing = read(self._task.element, self._stored.position, spool)
+                if not self._is_of_another_source():
+                    return self._deliver(listing, spool), listing.error
             words = "%s: %s: a stand-in answered before: everything is read from the real source."
             log.warning(words, self._task.source.name, self._task.element.name)
-            begin = Position()
-        listing = Listing(begin)
-        try:
-            with Spool(self._stores.spool_dir, self._raw_copies()) as spool:
-                listing = read(self._task.element, begin, spool)
+            with self._spool() as spool:
+                listing = read(self._task.element, Position(), spool)
                 return self._deliver(listing, spool), listing.error
         except PipelineError as error:
             self._fail(listing, error)
@@ -210,13 +214,28 @@ class _Attempt:
             self._fail(listing, PermanentError(Code.INTERNAL, error=type(error).__name__))
             raise
 
+    def _is_of_another_source(self) -> bool:
+        """Whether a stand-in answered the run that has left the position, and does not answer this one.
+
+        Known when this run was answered: some stand-ins say it in a header only.
+        """
+        is_known = self._stored.position != Position()
+        return is_known and self._stored.is_of_stand_in and not self._traffic.is_stand_in
+
     def _choose_key(self, files: IncomingFiles, now: datetime) -> str:
         """The key of the file: that of an earlier run which did not deliver, else a new one."""
         prefix = source_prefix(self._task.contract.dataset, self._task.source.name)
         pending = self._stored.pending_key
-        if pending is not None and pending.startswith(prefix) and files.is_free(pending):
+        ending = self._spool().ending
+        if pending is not None and pending.startswith(prefix) and pending.endswith(ending) and files.is_free(pending):
             return pending
-        return files.free_key(file_stem(prefix, self._task.element.name, now))
+        return files.free_key(file_stem(prefix, self._task.element.name, now), ending)
+
+    def _spool(self) -> Spool:
+        folder = self._stores.spool_dir
+        if isinstance(self._task.source, DatabaseSource):
+            return ParquetSpool(folder)
+        return JsonSpool(folder, self._raw_copies())
 
     def _deliver(self, listing: Listing, spool: Spool) -> CollectedElement:
         key = self._key if spool.records else None

@@ -7,12 +7,15 @@ pipeline errors. What does not: the meaning of objects, and moves (`include.stor
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import boto3
 from boto3.exceptions import Boto3Error
+from botocore import UNSIGNED
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -20,7 +23,7 @@ from include.errors import Code, PermanentError, RetryableError
 from include.errors.registry import message
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from pathlib import Path
     from typing import IO
@@ -60,6 +63,13 @@ class ObjectInfo:
     version_id: str | None = field(default=None, compare=False)
 
 
+class ListedPage(NamedTuple):
+    """A part of a listing, and whether it is the last one."""
+
+    objects: tuple[ObjectInfo, ...]
+    is_last: bool
+
+
 def s3_client(config: S3Config) -> Any:
     """A client of a store, with the pipeline's timeouts and retries. Thread-safe, as boto3 clients are."""
     return boto3.client(
@@ -69,6 +79,8 @@ def s3_client(config: S3Config) -> Any:
         aws_secret_access_key=config.secret_access_key.get_secret_value(),
         region_name=config.region,
         config=Config(
+            # A public bucket is read without a key. A key of the machine or of another store is never sent instead.
+            signature_version=None if config.access_key_id else UNSIGNED,
             connect_timeout=5,
             read_timeout=60,
             retries={"mode": "standard", "max_attempts": 3},
@@ -97,6 +109,17 @@ class ObjectStore:
                     info = _listed(item)
                     if info.etag or without_etag:
                         yield info
+
+    def pages(self, bucket: str, prefix: str, after: str = "") -> Iterator[ListedPage]:
+        """The objects below `prefix` behind the key `after`, as the store pages them: up to a thousand at a time.
+
+        Objects without an ETag are left out, as in `list`.
+        """
+        start = {"StartAfter": after} if after else {}
+        with _translated(bucket, prefix):
+            for page in self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix, **start):
+                found = tuple(info for item in page.get("Contents", ()) if (info := _listed(item)).etag)
+                yield ListedPage(found, is_last=not page.get("IsTruncated"))
 
     def first_keys(self, bucket: str, prefix: str) -> tuple[tuple[str, ...], bool]:
         """The first thousand keys below `prefix`, from one call, and whether these are all."""
@@ -133,9 +156,27 @@ class ObjectStore:
             ObjectMissingError: there is no such object (any more).
             PermanentError: the store refuses; `unreadable` says whether it refuses only this object.
         """
+        version = {"VersionId": version_id} if version_id else {}
+        return self._read({"Bucket": bucket, "Key": key, **version}, chunk_bytes)
+
+    def read_version(self, bucket: str, version: ObjectInfo, chunk_bytes: int = 4 * 1024**2) -> Iterator[bytes]:
+        """Read the object with one streaming GET if it has this ETag.
+
+        Raises:
+            ObjectMissingError: there is no such object (any more).
+            ConditionFailedError: it has another ETag.
+            PermanentError: the store refuses; `unreadable` says whether it refuses only this object.
+        """
+        call = {"Bucket": bucket, "Key": version.key, "IfMatch": _quoted(version.etag)}
+        answered, chunks = self._read(call, chunk_bytes)
+        if answered.etag != version.etag:  # some stores ignore the condition
+            raise _condition_failed(bucket, version.key)
+        return chunks
+
+    def _read(self, call: dict[str, str], chunk_bytes: int) -> tuple[ObjectInfo, Iterator[bytes]]:
+        bucket, key = call["Bucket"], call["Key"]
         with _translated(bucket, key):
-            version = {"VersionId": version_id} if version_id else {}
-            answer = self._client.get_object(Bucket=bucket, Key=key, **version)
+            answer = self._client.get_object(**call)
 
         def chunks() -> Iterator[bytes]:
             with _translated(bucket, key):
@@ -181,6 +222,56 @@ class ObjectStore:
                 if not isinstance(body, bytes):
                     body.seek(0)
                 self._client.put_object(**call)
+
+    def put_new_parts(self, bucket: str, key: str, parts: Iterator[bytes]) -> None:
+        """Store the bytes of all parts under a key without an object. The object is seen once it is complete.
+
+        Two parts at a time are in memory. All parts but the last need 5 MiB or more; there are at most 10,000.
+
+        Raises:
+            ConditionFailedError: as `put_new`.
+        """
+        ahead = deque(islice(parts, 2))
+        if len(ahead) < 2:
+            self.put_new(bucket, key, ahead.pop() if ahead else b"")
+            return
+        if self.head(bucket, key) is not None:
+            raise _condition_failed(bucket, key)
+        call = {"Bucket": bucket, "Key": key}
+        with _translated(bucket, key):
+            call["UploadId"] = self._client.create_multipart_upload(**call)["UploadId"]
+            try:
+                stored: list[dict[str, Any]] = []
+                while ahead:
+                    number = len(stored) + 1
+                    etag = self._client.upload_part(**call, PartNumber=number, Body=ahead.popleft())["ETag"]
+                    stored.append({"PartNumber": number, "ETag": etag})
+                    ahead.extend(islice(parts, 1))
+                self._complete(call, stored)
+            except BaseException:
+                with suppress(BotoCoreError, ClientError):
+                    self._client.abort_multipart_upload(**call)
+                raise
+
+    def _complete(self, call: dict[str, str], stored: Sequence[dict[str, Any]]) -> None:
+        parts = {"Parts": stored}
+        try:
+            self._client.complete_multipart_upload(**call, MultipartUpload=parts, IfNoneMatch="*")
+        except ClientError as error:
+            if _code(error) not in NOT_IMPLEMENTED:
+                raise
+            self._client.complete_multipart_upload(**call, MultipartUpload=parts)
+
+    def abort_uploads(self, bucket: str, prefix: str) -> int:
+        """Delete the parts of uploads below `prefix` that were not completed; how many uploads these were."""
+        aborted = 0
+        with _translated(bucket, prefix):
+            for page in self._client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket, Prefix=prefix):
+                for upload in page.get("Uploads", ()):
+                    call = {"Bucket": bucket, "Key": upload["Key"], "UploadId": upload["UploadId"]}
+                    self._client.abort_multipart_upload(**call)
+                    aborted += 1
+        return aborted
 
     def copy(self, bucket: str, source: ObjectInfo, target: str) -> None:
         """Copy this version of an object inside the store, to a key without an object.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from local.airflow_api import AirflowApi
     from local.supervisor.platform import Platform
 
-CHAIN = ("ingest_github", "ingest_commits", "transform_warehouse", "check_quality", "train_commit_model")
+CHAIN = ("collect_github_commits", "ingest_commits", "transform_warehouse", "check_quality", "train_commit_model")
 COOL_DOWN = "cool_down"  # the last task of transform_warehouse: a pause that leaves the machine to other DAGs
 _LAST_DAGS = ("transform_warehouse", "check_quality", "train_commit_model")
 _MLFLOW_TIMEOUT = httpx.Timeout(10.0, connect=2.0)
@@ -56,9 +56,10 @@ def run(platform: Platform, api: AirflowApi, connection: Connection, console: Co
         PlatformError: there was no champion in time.
     """
     found = _wait(platform, api, connection, console)
-    console.print("\nMeanwhile, from GitHub's API (a replay, as long as SOURCE_GITHUB_URL is empty) to a model:")
+    console.print("\nMeanwhile, from GitHub's API (a stand-in, as long as SOURCE_GITHUB_URL is empty) to a model:")
     result_queries = {
-        "ingest_github": "SELECT format('%s repositories, read up to now', count(*)) FROM ops.source_state",
+        "collect_github_commits": "SELECT format('%s repositories, read up to now', count(*)) FROM ops.source_position "
+        "WHERE source = 'github_commits'",
         "ingest_commits": "SELECT format('%s commits, %s of them merges, in raw.commits', "
         "to_char(count(*), 'FM999,999,990'), count(*) FILTER (WHERE is_merge)) FROM raw.commits",
         "transform_warehouse": "SELECT format('%s tables and views in staging and analytics', count(*)) "

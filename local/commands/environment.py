@@ -5,7 +5,7 @@ from __future__ import annotations
 from local import addresses
 from local.commands.explained import explained
 from local.errors import PlatformError
-from local.settings import PlatformSettings, pipeline_variables
+from local.settings import PlatformSettings, pipeline_variables, source_connections
 from local.supervisor.platform import Platform
 
 
@@ -30,3 +30,8 @@ def variables_if_started() -> dict[str, str]:
 def settings() -> dict[str, str]:
     """The settings of the pipelines, from the environment, `pipelines.env` and `.env`. No addresses of services."""
     return pipeline_variables()
+
+
+def connections() -> dict[str, str]:
+    """The connections of sources, AIRFLOW_CONN_SOURCE_<NAME>, from the environment and `.env`."""
+    return source_connections()

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 
 from local.errors import PlatformError
 from local.services import airflow_cleanup, broker, bucket, mail, ml_api, mlflow, postgres, workers
-from local.services.github_api import service as github
 from local.services.service import Service, get_json, shared_environment
 from local.services.stand_ins import service as stand_ins
 from local.settings import REPOSITORY, Layout, PlatformSettings, pipeline_variables
@@ -246,7 +245,6 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
         "AIRFLOW_CONN_WAREHOUSE_PG": json.dumps(warehouse),
         "AIRFLOW_CONN_WAREHOUSE_TRANSFORM": json.dumps(transform),
         "AIRFLOW_CONN_EVENTS_KAFKA": json.dumps(events),
-        "AIRFLOW_CONN_SOURCE_GITHUB": json.dumps(github.connection(settings, credentials)),
         **stand_ins.connections(settings),
         "AIRFLOW_CONN_ALERTS_SMTP": json.dumps(mail.connection()),
     }

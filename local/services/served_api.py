@@ -1,6 +1,6 @@
 """What the stand-ins for APIs share: a server inside a test, injected failures, and a record of the requests.
 
-What belongs here: what depends on no API. What does not: answers (`github_api`, `stand_ins`).
+What belongs here: what depends on no API. What does not: answers (`stand_ins`).
 """
 
 from __future__ import annotations

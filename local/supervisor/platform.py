@@ -28,7 +28,6 @@ from local.services import (
     redis,
     seaweedfs,
 )
-from local.services.github_api import service as github
 from local.services.stand_ins import service as stand_ins
 from local.settings import PORTS, REPOSITORY, SHAPE, PlatformSettings
 from local.supervisor import processes
@@ -42,12 +41,12 @@ if TYPE_CHECKING:
 
     from local.services.service import Service
 
-POSTGRES, S3, KAFKA, ML_API, GITHUB, MLFLOW = "postgres", "s3", "kafka", ml_api.NAME, github.NAME, mlflow.NAME
+POSTGRES, S3, KAFKA, ML_API, MLFLOW = "postgres", "s3", "kafka", ml_api.NAME, mlflow.NAME
 STORES = (POSTGRES, S3)
 
 # Start order: the stores and the queue, then the services that Airflow calls, then Airflow.
 _FIRST = (*STORES, redis.NAME)
-_SECOND = (ML_API, GITHUB, stand_ins.NAME)
+_SECOND = (ML_API, stand_ins.NAME)
 
 
 class Platform:
@@ -98,7 +97,6 @@ class Platform:
             broker.service(settings, credentials),
             *([redis.service(settings, credentials)] if settings.airflow_executor == "celery" else []),
             ml_api.service(settings, credentials),
-            github.service(settings, credentials),
             *([stand_ins.service(settings)] if settings.stand_ins else []),
             mlflow.service(settings, credentials),
             *airflow.services(settings, credentials),

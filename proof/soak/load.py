@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from include.settings import KafkaConfig, S3Config
 
 BUCKET, TOPIC = "landing", "transactions"
-DATASETS = ("sales", "inventory", "events")
+DATASETS = ("sales", "inventory")
 _FORMATS = (SampleFormat.CSV, SampleFormat.NDJSON, SampleFormat.PARQUET, SampleFormat.CSV_GZ)
 _SMALL_ROWS, _LARGE_ROWS, _MESSAGES, _PARTITIONS = 200, 100_000, 20, 2
 # Every n-th file is large, bad or a duplicate; the other files are small and good.

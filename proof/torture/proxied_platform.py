@@ -10,6 +10,7 @@ import signal
 import subprocess
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
@@ -26,7 +27,6 @@ from local.supervisor.platform import KAFKA, POSTGRES, S3, Platform
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from local.console import Progress
     from local.settings import PlatformSettings
@@ -37,6 +37,7 @@ TRIGGERER, DAG_PROCESSOR = "airflow-triggerer", "airflow-dag-processor"
 SERVICES = (POSTGRES, S3, KAFKA, SCHEDULER, TRIGGERER, API_SERVER, DAG_PROCESSOR)
 DATASETS = ("sales", "inventory", "events")
 TOPIC = "events"
+EVENTS = Path(__file__).with_name("events.yaml")
 BUCKET = "landing"
 DAGS = (*(f"ingest_{name}" for name in DATASETS), f"consume_{TOPIC}", "sweep_unmatched", "reprocess_failed")
 
@@ -58,13 +59,11 @@ _AIRFLOW = {
 
 
 def write_contracts(folder: Path) -> None:
-    """Write the datasets' contracts; events get a topic as well."""
+    """Write the datasets' contracts: the shipped ones, and that of the events, which have a topic as well."""
     folder.mkdir(parents=True, exist_ok=True)
     for name in DATASETS:
-        text = (CONTRACTS_DIR / f"{name}.yaml").read_text(encoding="utf-8")
-        if name == TOPIC:
-            text = text.replace("newestBy: created_at\n", f"newestBy: fetched_at\n      topic: {TOPIC}\n")
-        (folder / f"{name}.yaml").write_text(text, encoding="utf-8")
+        source = EVENTS if name == TOPIC else CONTRACTS_DIR / f"{name}.yaml"
+        (folder / f"{name}.yaml").write_text(source.read_text(encoding="utf-8"), encoding="utf-8")
 
 
 class ProxiedPlatform(Platform):

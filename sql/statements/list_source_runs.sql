@@ -32,6 +32,7 @@ SELECT
     sum(records_read)::bigint AS read,
     sum(records_written)::bigint AS written,
     sum(records_failed)::bigint AS failed,
+    sum(records_skipped)::bigint AS skipped,
     (array_agg(error_code ORDER BY started_at DESC) FILTER (WHERE from_last = 1 AND status = 'failed'))[1] AS error,
     (array_agg(error_message ORDER BY started_at DESC) FILTER (WHERE from_last = 1 AND status = 'failed'))[1]
         AS error_message,

@@ -21,17 +21,19 @@ pytestmark = pytest.mark.dags
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 DATASETS = [
-    "commits", "crypto_candles", "crypto_prices", "events", "inventory", "issues", "sales", "transactions", "weather",
-    "weather_now",
+    "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "sales", "transactions",
+    "weather", "weather_now",
 ]  # fmt: skip
 INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
 # Topics, and the dataset of each.
-TOPICS = {"crypto_prices": "crypto_prices", "transactions": "transactions", "weather": "weather"}
+TOPICS = {
+    "crypto_prices": "crypto_prices", "github_events": "github_events", "transactions": "transactions",
+    "weather": "weather",
+}  # fmt: skip
 CONSUME = {f"consume_{topic}" for topic in TOPICS}
 UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 # The DAGs from an API to a model, and the timetable of each.
 SIBLINGS = {
-    "ingest_github": "DeltaTriggerTimetable",
     "transform_warehouse": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
@@ -111,7 +113,7 @@ def look(tmp_path_factory: pytest.TempPathFactory, manifest: Path) -> Look:
     def run(**settings: str) -> dict:
         home = tmp_path_factory.mktemp("airflow")
         prefixes = (
-            "AIRFLOW", "INGEST_", "STREAM_", "GITHUB_", "SOURCES_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_",
+            "AIRFLOW", "INGEST_", "STREAM_", "SOURCES_", "QUALITY_", "TRAINING_", "RETENTION_", "ALERTS_",
             "DBT_", "AWS",
         )  # fmt: skip
         kept = {name: value for name, value in os.environ.items() if not name.startswith(prefixes)}
@@ -291,7 +293,6 @@ def test_chained_dag_has_its_timetable(dags: dict, dag_id: str) -> None:
 def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dict) -> None:
     waits = {dag_id: set(dags[dag_id]["waits"]) for dag_id in SIBLINGS}
     assert waits == {
-        "ingest_github": set(),
         "transform_warehouse": {f"raw.{dataset}" for dataset in DATASETS},
         "check_quality": {"analytics.marts"},
         "train_commit_model": {"analytics.ml_features"},
@@ -306,8 +307,7 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
 
 
 def test_schedule_of_the_chained_dags_is_a_setting(look: Look, dags: dict) -> None:
-    changed = look(GITHUB_SCHEDULE_MINUTES="7", QUALITY_SCHEDULE_MINUTES="9")["dags"]
-    assert (dags["ingest_github"]["pause"], changed["ingest_github"]["pause"]) == (30 * 60, 7 * 60)
+    changed = look(QUALITY_SCHEDULE_MINUTES="9")["dags"]
     assert (dags["check_quality"]["pause"], changed["check_quality"]["pause"]) == (15 * 60, 9 * 60)
 
 
@@ -345,9 +345,14 @@ def test_parsing_imports_no_library_that_only_tasks_need(request: pytest.Fixture
     assert set(request.getfixturevalue(name)["imported"]) & heavy == set()
 
 
+def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpaused(dags: dict) -> None:
+    """The chain from the API to the model begins there."""
+    assert {dag_id for dag_id in COLLECT if not dags[dag_id]["paused"]} == {"collect_github_commits"}
+
+
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
-    of_runs = {"ingest_github", "maintain_platform", "transform_warehouse", "train_commit_model"}
+    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model"}
     assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
         **dict.fromkeys(of_runs, "notify_failed_run"),
         **dict.fromkeys(COLLECT, "notify_failed_source"),
@@ -449,7 +454,7 @@ def definitions(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two sound definitions and three broken ones."""
     folder = tmp_path_factory.mktemp("definitions")
     written(folder, definition(name="shop", dataset="sales", description="Sales of both shops."), "shop.yaml")
-    changes = {"dataset": "transactions", "deliver": "topic", "schedule": "*/30 * * * *"}
+    changes = {"dataset": "transactions", "deliver": "topic", "schedule": "*/30 * * * *", "paused": False}
     written(folder, definition(name="bank", **changes), "bank.yaml")
     written(folder, definition(name="mistyped", dataset="sale", shedule="@daily"), "mistyped.yaml")
     written(folder, definition(name="unknown", dataset="sale"), "unknown.yaml")
@@ -469,7 +474,8 @@ def test_definition_makes_a_dag_appear(collecting: dict) -> None:
     for dag, dataset in ((shop, "sales"), (bank, "transactions")):
         document = yaml.safe_load((CONTRACTS / f"{dataset}.yaml").read_text())
         assert dag["owner"] == document["team"]["name"]
-        assert (dag["catchup"], dag["runs"], dag["paused"]) == (False, 1, True)
+        assert (dag["catchup"], dag["runs"], dag["paused"]) == (False, 1, dag is shop)
+        assert ("paused until you unpause it" in dag["doc"]) is (dag is shop)
         assert dag["start"].startswith("2026-01-01")
         assert dag["on_failure"] == "notify_failed_source"
         assert {"sources", dataset} <= set(dag["tags"])

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from include.ml.model_file import MODEL
-from include.settings import CONTRACTS_DIR, GithubSettings
+from include.settings import CONTRACTS_DIR
 from include.stores.warehouse import connect
 from local.addresses import for_library
 from local.airflow_api import AirflowApi
@@ -21,7 +21,7 @@ from local.commands.runs import follow
 from local.commands.schedules import schedules, table
 from local.errors import PlatformError
 from local.services import ml_api, mlflow, mlflow_accounts
-from local.services.github_api.history import read
+from local.services.stand_ins.github_history import read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,8 +82,7 @@ def test_new_commits_become_a_champion_without_manual_triggers(running: Running,
 
 def test_every_commit_of_the_api_is_a_row_with_its_features(running: Running, trained: Any) -> None:
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    watched = GithubSettings().repository_names
-    there = {c.sha: len(c.parents) > 1 for name in watched for c in read()[name] if c.committed_at < now}
+    there = {c.sha: len(c.parents) > 1 for commits in read().values() for c in commits if c.committed_at < now}
     rows = dict(running.query("SELECT sha, is_merge FROM raw.commits"))
     assert set(there) - set(rows) == set(), "commits of the last seconds may be missing from `there`, none from `rows`"
     assert {sha: rows[sha] for sha in there} == there
@@ -185,9 +184,29 @@ def test_schedule_page_shows_what_starts_each_dag(running: Running, api: Airflow
     assert "always: waits for files" in lines["ingest_commits"]
     assert "event of analytics.ml_features" in lines["train_commit_model"]
     assert "raw.commits" in lines["transform_warehouse"]
-    assert "every 30 min" in lines["ingest_github"]
+    assert "*/30 * * * *" in lines["collect_github_commits"]
 
 
 def test_command_for_an_unknown_dag_fails_with_its_name(api: AirflowApi) -> None:
     with pytest.raises(PlatformError, match="Airflow does not know dags/no_such_dag"):
         follow(api, "no_such_dag", Console())
+
+
+@pytest.mark.parametrize(
+    ("source", "table", "least"),
+    [
+        pytest.param("github_events", "github_events", 500, id="topic"),
+        pytest.param("github_issues", "issues", 300, id="file"),
+    ],
+)
+def test_unpaused_source_fills_its_table(running: Running, trained: Any, source: str, table: str, least: int) -> None:
+    running.airflow(f"dags/collect_{source}", {"is_paused": False}, method="PATCH")
+
+    def is_there() -> bool:
+        [(found,)] = running.query("SELECT to_regclass(%s) IS NOT NULL", [f"raw.{table}"])
+        return bool(found and running.query(f"SELECT count(*) FROM raw.{table}")[0][0] >= least)
+
+    running.until(is_there, f"rows of {source}", 300)
+    query = "SELECT DISTINCT status, stand_in FROM ops.source_run WHERE source = %s"
+    running.until(lambda: running.query(query, [source]) == [("success", True)], f"the end of {source}")
+    running.airflow(f"dags/collect_{source}", {"is_paused": True}, method="PATCH")

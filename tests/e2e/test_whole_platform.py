@@ -50,7 +50,6 @@ def test_every_service_is_healthy(whole: Platform) -> None:
             "s3",
             "kafka",
             "ml-api",
-            "github-replay",
             "stand-ins",
             "mlflow",
             "airflow-api-server",

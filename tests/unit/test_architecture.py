@@ -64,7 +64,7 @@ MAY_IMPORT = {
               "include.orchestration", "include.samples", "include.settings", "include.settings_base",
               "include.stores", "metabase", "ml_api"},
     "proof": {"proof", "include.cli", "include.contracts", "include.errors", "include.ingestion", "include.samples",
-              "include.settings", "include.stores", "include.streams", "local", "tests"},
+              "include.settings", "include.sources", "include.stores", "include.streams", "local", "tests"},
 }  # fmt: skip
 
 

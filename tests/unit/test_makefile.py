@@ -38,7 +38,7 @@ ALIASES = {
         "produce --topic t --file a.csv --rows 5 --rate 1 --seed 3 --dataset sales",
     ),
     "replay-dlq": ("TOPIC=t LIMIT=5", "replay-dlq --topic t --limit 5"),
-    "ingest-github": ("FULL=1", "run ingest_github --conf '{\"full\": true}'"),
+    "ingest-github": ("FULL=1", "run collect_github_commits --conf '{\"full\": true}'"),
     "dbt": ("ARGS='build --full-refresh'", "dbt build --full-refresh"),
     "dbt-docs": ("", "dbt docs generate --static"),
     "check-quality": ("", "run check_quality"),

@@ -62,6 +62,7 @@ def purge_expired(connection: Connection, settings: RetentionSettings) -> dict[s
         "file_events": _call(connection, "purge_file_events", settings.file_events_days, again=True),
         "alerts": _call(connection, "purge_alerts", settings.alerts_days, again=False),
         "source_runs": _call(connection, "purge_source_runs", settings.source_runs_days, again=True),
+        "source_objects": _call(connection, "purge_source_objects", settings.source_objects_days, again=True),
     }
 
 

@@ -40,6 +40,8 @@ log = logging.getLogger(__name__)
 # All waits of a reader for a rate limit together: what takes longer is left to a later run.
 MAX_WAIT_SECONDS = 300.0
 _MOST_REDIRECTS = 3
+# Every answer of a stand-in has this header.
+STAND_IN = "x-stand-in"
 _REDIRECTS = {301, 302, 303, 307, 308}
 # 202 means that the API still prepares the answer. A 429 is a rate limit, which has its own waits.
 _RETRIED = frozenset({202, 408, 425})
@@ -211,7 +213,7 @@ class RestClient:
             self._traffic.retries += 1
             response = self._send("GET", url, None, {**headers, **self._credentials.headers(self._send)})
         status = response.status
-        if 200 <= status < 300:
+        if 200 <= status < 300 or status in self._source.empty_statuses:
             return response, read(response)
         is_not_modified = status == httpx.codes.NOT_MODIFIED and "if-none-match" in headers
         if is_not_modified or status in _REDIRECTS or self._limit_pause(response) is not None:
@@ -229,6 +231,7 @@ class RestClient:
         response = self._http.send(method, url, content, headers)
         traffic, received = self._traffic, response.headers
         traffic.bytes += len(response.body)
+        traffic.is_stand_in |= STAND_IN in received
         traffic.used_weight = _known(limits.used_weight(received), traffic.used_weight)
         traffic.poll_interval_seconds = _known(limits.poll_interval(received), traffic.poll_interval_seconds)
         traffic.limit_remaining = _known(limits.remaining(received), traffic.limit_remaining)

@@ -7,6 +7,10 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 @dataclass
@@ -28,6 +32,8 @@ class ListingState:
         marked_target: request of page 1, 2, 4, 8 and so on, and `marked_records` a digest of its records: a listing
             without an end meets one of them again, also over several runs.
         full_run: the run that has begun it to read all records again; empty for others.
+        previous_etag: ETag of the last page that was read, and `previous_records` what its records are known by.
+        sought: what some records are known by of which one must come again: the unread ones are behind them.
     """
 
     first: str
@@ -46,6 +52,9 @@ class ListingState:
     marked_target: str = ""
     marked_records: str = ""
     full_run: str = ""
+    previous_etag: str | None = None
+    previous_records: list[str] = field(default_factory=list)
+    sought: list[str] = field(default_factory=list)
 
     @classmethod
     def of_first(cls, target: str) -> ListingState:
@@ -84,3 +93,13 @@ class ListingState:
             self.marked_target, self.marked_records = target, digest
         if self.pages == 1:
             self.newest_of_first = self.newest
+
+    @property
+    def has_gap(self) -> bool:
+        """Whether the listing was read to its end without the records that had to come."""
+        return self.target is None and bool(self.sought)
+
+    def find(self, records: Collection[str]) -> None:
+        """Note that a page has these records."""
+        if not set(self.sought).isdisjoint(records):
+            self.sought = []

@@ -11,7 +11,9 @@ delivered, and the next run begins with the first page.
 
 Records that move from one page to another while a listing is read can be missed. A total that changes between two
 pages, or another ETag of the first page at the end, shows that: the first page is read again at the end, once, and so
-is each page that was read before the total fell. Otherwise the overlap and the contract's key take care.
+is each page that was read before the total fell. With `conditional`, each page is requested once more after the next
+one, with its ETag, and read again if it has changed. If none of its records is left, one must be on a later page; if
+none is there, the listing is read again from its first page, once. Otherwise overlap and key take care.
 
 All decisions use times of the API, its Date header, and not those of this machine.
 """
@@ -20,7 +22,6 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self
 
@@ -32,6 +33,7 @@ from include.sources.elements import headers_of, params_of, path_of
 from include.sources.listing import Listing, Position
 from include.sources.rest.answer_text import BadAnswerError
 from include.sources.rest.client import RestClient
+from include.sources.rest.element_run import ElementRun
 from include.sources.rest.listing_state import ListingState
 from include.sources.rest.pages import Page, first_target, next_target, smaller_target, total_of, wanted_paths
 from include.sources.rest.records import RecordLines, cursor_of, line_of, redacted_line
@@ -40,7 +42,7 @@ from include.sources.rest.watermark import CursorTimes
 from include.stores.http_response import FailedAttemptError, excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection
     from datetime import datetime
     from types import TracebackType
 
@@ -59,27 +61,6 @@ _PAGE_GONE = {400, 404, 410, 422}
 _OF_THE_SOURCE = {Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, Code.RATE_LIMITED}
 # The status of an answer that is over the client's limit of size or time. A smaller page may not be.
 _TOO_LARGE = 200
-
-
-@dataclass
-class _Run:
-    """What one run reads of an element. `requested` and `digests` are requests and records of the pages it has read."""
-
-    element: Element
-    sink: Sink
-    listing: Listing
-    state: ListingState
-    lines: RecordLines
-    headers: Mapping[str, str]
-    begun_at: float = 0.0
-    answers: int = 0
-    size: int = 0
-    newest_at: Decimal | None = None
-    is_complete: bool = False
-    has_secret: bool = False
-    requested: set[str] = field(default_factory=set)
-    digests: set[str] = field(default_factory=set)
-    first_records: set[str] = field(default_factory=set)
 
 
 class RestReader:
@@ -141,7 +122,7 @@ class RestReader:
         state = stored or self._new_listing(element, position)
         state.full_run = full_run or state.full_run
         headers = headers_of(self._source.requests[element.index], element.values)
-        run = _Run(element, sink, Listing(position), state, RecordLines(self._contract, element), headers)
+        run = ElementRun(element, sink, Listing(position), state, RecordLines(self._contract, element), headers)
         run.begun_at, run.newest_at = self._clock(), self._moment(state.newest)
         has_etag = stored is None and self._source.conditional and position.address == state.first
         try:
@@ -151,9 +132,8 @@ class RestReader:
                 raise
             run.listing.error = error
         run.listing.position = self._position(run, position)
-        listing = run.listing
+        listing, words = run.listing, "%s: %s: %d answers, %d records, %s"
         outcome = "not modified" if listing.not_modified else "complete" if run.is_complete else "unfinished"
-        words = "%s: %s: %d answers, %d records, %s"
         log.info(words, self._source.name, element.name, run.answers, listing.records_read, outcome)
         return listing
 
@@ -167,7 +147,7 @@ class RestReader:
             target = target if start is None else with_param(target, rules.start_param, start)
         return ListingState.of_first(first_target(self._source.pagination, target))
 
-    def _follow(self, run: _Run, position: Position, etag: str | None) -> None:
+    def _follow(self, run: ElementRun, position: Position, etag: str | None) -> None:
         """Read on from the next page of the listing; from the first one, if the API does not know that page any more.
 
         Raises:
@@ -181,8 +161,7 @@ class RestReader:
             if not continues or run.answers or error.details.get("status") not in _PAGE_GONE:
                 raise
             log.warning("%s Reading the listing from its first page.", error.message)
-            run.state, run.newest_at = self._new_listing(run.element, position), None
-            self._read_pages(run, None)
+            self._begin_again(run, position)
             if run.state.target is not None:
                 file = f"sources/{self._source.name}.yaml"
                 message = (
@@ -190,8 +169,20 @@ class RestReader:
                     f"continue: the API does not know the next page any more by then. Raise the limits in {file}."
                 )
                 raise PermanentError(Code.SOURCE_REFUSED, message, element=run.element.name) from error
+        if run.state.has_gap:
+            words = "%s: %s: records have moved to pages that were read before; reading the listing once more."
+            log.warning(words, self._source.name, run.element.name)
+            self._begin_again(run, position)
+        if run.state.has_gap:
+            message = f"The API's list of {self._source.name} changes faster than it is read. The next run reads it."
+            raise RetryableError(Code.SOURCE_UNAVAILABLE, message, element=run.element.name)
 
-    def _read_pages(self, run: _Run, etag: str | None) -> None:
+    def _begin_again(self, run: ElementRun, position: Position) -> None:
+        run.state, run.newest_at = self._new_listing(run.element, position), None
+        run.requested, run.digests = set(), set()
+        self._read_pages(run, None)
+
+    def _read_pages(self, run: ElementRun, etag: str | None) -> None:
         state = run.state
         while state.target is not None:
             fetched, target = self._fetch(run, state.target, etag)
@@ -199,23 +190,53 @@ class RestReader:
                 run.listing.not_modified = True
                 return
             etag = None
+            self._check_previous(run, fetched.content)
             self._take_page(run, fetched, fetched.content, target)
             state.target = self._next(run, fetched, fetched.content, target)
-            if state.target is not None and self._is_limit_reached(run):
+            if state.target is not None and run.is_limit_reached(
+                self._source.limits, self._clock() + self._client.wait_ahead
+            ):
                 log.info("%s: %s: a limit is reached; the next run continues.", self._source.name, run.element.name)
                 return
             if state.pages == 1 and state.target is not None and (state.etag or state.total is not None):
                 run.first_records = set(fetched.content)
-        self._read_again(run)
-        run.is_complete = True
+        if not state.has_gap:
+            self._read_again(run)
+            run.is_complete = True
 
-    def _fetch(self, run: _Run, target: str, etag: str | None = None) -> tuple[Fetched[AnswerRecords], str]:
+    def _check_previous(self, run: ElementRun, following: AnswerRecords) -> None:
+        """Read the last page again if it has changed since: records of the following page may have moved to it.
+
+        Raises:
+            PermanentError: the API refuses, and not because that page is gone.
+        """
+        state = run.state
+        if state.sought:
+            state.find(following.marks())
+        if state.previous is None or not state.previous_etag or not self._source.conditional:
+            return
+        try:
+            fetched, _ = self._fetch(run, state.previous, state.previous_etag)
+        except PermanentError as error:
+            if error.details.get("status") not in _PAGE_GONE:
+                raise
+            found = []
+        else:
+            if fetched.content is None:
+                return
+            run.answers += 1
+            self._take(run, fetched, fetched.content)
+            found = fetched.content.marks()
+        state.sought = state.sought or state.previous_records
+        state.find([*found, *following.marks()])
+
+    def _fetch(self, run: ElementRun, target: str, etag: str | None = None) -> tuple[Fetched[AnswerRecords], str]:
         """Return an answer and its request: of a smaller page, if the API fails on the one that was asked for."""
 
         def read(response: Response) -> AnswerRecords:
             body, kind = response.body, response.headers.get("content-type", "")
             try:
-                if response.status == httpx.codes.NO_CONTENT:
+                if response.status in {httpx.codes.NO_CONTENT, *self._source.empty_statuses}:
                     return run.lines.read(b"[]", kind, None)
                 return run.lines.read(body, kind, self._source.records, self._paths)
             except BadAnswerError as error:
@@ -234,7 +255,7 @@ class RestReader:
                 log.warning("%s Requesting a smaller page.", error.message)
                 target, etag = smaller, None
 
-    def _take_page(self, run: _Run, fetched: Fetched[AnswerRecords], records: AnswerRecords, target: str) -> None:
+    def _take_page(self, run: ElementRun, fetched: Fetched[AnswerRecords], records: AnswerRecords, target: str) -> None:
         """Take the records of a page that was not read before.
 
         Raises:
@@ -253,9 +274,11 @@ class RestReader:
             state.first, state.etag = target, fetched.etag
         self._take(run, fetched, records)
         state.add_page(target, len(records), total_of(self._source.pagination, records.answer), digest)
+        if self._source.conditional:
+            state.previous_etag, state.previous_records = fetched.etag, records.marks()
 
     def _take(
-        self, run: _Run, fetched: Fetched[AnswerRecords], records: AnswerRecords, known: Collection[str] = ()
+        self, run: ElementRun, fetched: Fetched[AnswerRecords], records: AnswerRecords, known: Collection[str] = ()
     ) -> None:
         """Give an answer and its records to the sink, without records that are `known`."""
         body = fetched.response.body
@@ -281,7 +304,7 @@ class RestReader:
         run.listing.records_read += taken
         run.listing.pages += taken > 0
 
-    def _latest(self, run: _Run, answered_at: datetime) -> Decimal | None:
+    def _latest(self, run: ElementRun, answered_at: datetime) -> Decimal | None:
         """Return the moment after which records of an answer are too young, or do not move the watermark.
 
         It is that of the first answer for the whole listing, which may take several runs. Else a later page could move
@@ -293,7 +316,7 @@ class RestReader:
         run.state.latest = run.state.latest or str(latest)
         return min(latest, Decimal(run.state.latest))
 
-    def _is_due(self, run: _Run, record: str, latest: Decimal) -> bool:
+    def _is_due(self, run: ElementRun, record: str, latest: Decimal) -> bool:
         """Whether a record is taken. Its cursor moves the watermark, unless it is later than `latest`."""
         value = cursor_of(record, self._cursor)
         moment = self._moment(value)
@@ -306,7 +329,9 @@ class RestReader:
             run.newest_at, run.state.newest = moment, str(value)
         return True
 
-    def _next(self, run: _Run, fetched: Fetched[AnswerRecords], records: AnswerRecords, target: str) -> str | None:
+    def _next(
+        self, run: ElementRun, fetched: Fetched[AnswerRecords], records: AnswerRecords, target: str
+    ) -> str | None:
         """Return the request of the next page; None after the last one.
 
         Raises:
@@ -323,7 +348,7 @@ class RestReader:
             raise self._comes_again(run, "The cursor or link to the next page comes again")
         return following
 
-    def _read_again(self, run: _Run) -> None:
+    def _read_again(self, run: ElementRun) -> None:
         """Read pages of a complete listing again, if records have moved while it was read."""
         state = run.state
         if state.pages < 2 or not (state.moved or state.etag):
@@ -337,16 +362,7 @@ class RestReader:
                 log.info(words, self._source.name, run.element.name)
                 self._take(run, fetched, fetched.content, run.first_records)
 
-    def _is_limit_reached(self, run: _Run) -> bool:
-        most = self._source.limits
-        return (
-            run.answers >= most.pages
-            or run.listing.records_read >= most.records
-            or run.size >= most.bytes
-            or self._clock() - run.begun_at + self._client.wait_ahead >= most.seconds
-        )
-
-    def _position(self, run: _Run, before: Position) -> Position:
+    def _position(self, run: ElementRun, before: Position) -> Position:
         """Return where the next run begins."""
         state = run.state
         if run.listing.not_modified:
@@ -362,7 +378,7 @@ class RestReader:
             return Position(self._watermark(run, before), state.first, state.etag)
         return Position(self._watermark(run, before))
 
-    def _watermark(self, run: _Run, before: Position) -> str | None:
+    def _watermark(self, run: ElementRun, before: Position) -> str | None:
         old = self._moment(before.watermark)
         is_newer = run.newest_at is not None and (old is None or run.newest_at > old)
         return run.state.newest if is_newer else before.watermark
@@ -370,7 +386,7 @@ class RestReader:
     def _moment(self, value: Any) -> Decimal | None:
         return self._times.moment(value) if self._times is not None else None
 
-    def _comes_again(self, run: _Run, what: str) -> PermanentError:
+    def _comes_again(self, run: ElementRun, what: str) -> PermanentError:
         message = (
             f"{what}: the listing of the API of {self._source.name} has no end. What was read before is delivered. "
             f"Check the pagination in sources/{self._source.name}.yaml, or ask the operator of the API."

@@ -15,7 +15,7 @@ def main(
     port: Annotated[int, typer.Option(min=1, max=65535, help="on the loopback interface")],
     seed: Annotated[int, typer.Option(help="another seed gives other values")] = 0,
 ) -> None:
-    """Serve the stand-ins for CoinGecko, Binance, Open-Meteo and OpenWeatherMap."""
+    """Serve the stand-ins for CoinGecko, Binance, GitHub, Open-Meteo and OpenWeatherMap."""
     uvicorn.run(
         create_app(State(seed)),
         host="127.0.0.1", port=port, access_log=False, lifespan="off", server_header=False, date_header=False,

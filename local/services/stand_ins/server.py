@@ -15,7 +15,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 
 from local.services.served_api import Asked, ServedApi, next_fault
-from local.services.stand_ins import binance, coingecko, open_meteo, openweathermap
+from local.services.stand_ins import binance, coingecko, github, open_meteo, openweathermap
 from local.services.stand_ins.state import RefusedError, State, json_answer
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 NOW = datetime(2026, 11, 28, 12, 0, 30, tzinfo=UTC)  # in tests
 STAND_IN = "x-stand-in"
 # The first part of the path, and the paths behind it, which are those of the real API.
-APIS = {api.NAME: api.PATHS for api in (coingecko, binance, open_meteo, openweathermap)}
+APIS = {api.NAME: api.PATHS for api in (coingecko, binance, github, open_meteo, openweathermap)}
 
 
 def create_app(state: State) -> ASGIApp:
@@ -66,8 +66,11 @@ class StandIns(ServedApi):
 
 def _endpoint(state: State, answer: Answer) -> Callable[[Request], Awaitable[Response]]:
     async def endpoint(request: Request) -> Response:
+        asked = Asked.of(request)
         if state.keep_requests:
-            state.requests.append(Asked.of(request))
+            state.requests.append(asked)
+        if state.before:
+            state.before(asked)
         fault = next_fault(state.faults, request.url.path)
         if fault is None:
             return _answered(state, request, answer)
@@ -99,7 +102,9 @@ class _Marked:
             if message["type"] == "http.response.start":
                 date = format_datetime(datetime.fromtimestamp(self._state.now(), UTC), usegmt=True)
                 marks = [(STAND_IN.encode(), b"true"), (b"date", date.encode())]
-                message["headers"] = [*message.get("headers", ()), *marks]
+                own = message.get("headers", ())
+                names = {name for name, _ in own}
+                message["headers"] = [*own, *(mark for mark in marks if mark[0] not in names)]
             await send(message)
 
         await self._app(scope, receive, marked)

@@ -16,14 +16,16 @@ if TYPE_CHECKING:
 NAME = "stand-ins"
 # The key that the stand-ins accept. It protects nothing: whatever they answer is invented.
 KEY = "stand-in"
-# The API behind each source that is shipped, by the first part of its path on the server.
+GITHUB = "source_github"
+# The API behind each connection of a shipped source, by the first part of its path on the server.
 APIS = {
-    "crypto_prices": "coingecko",
-    "crypto_candles": "binance",
-    "weather": "open-meteo",
-    "weather_now": "openweathermap",
+    "source_crypto_prices": "coingecko",
+    "source_crypto_candles": "binance",
+    GITHUB: "github",
+    "source_weather": "open-meteo",
+    "source_weather_now": "openweathermap",
 }
-_WITH_KEY = frozenset({"weather_now"})
+_WITH_KEY = frozenset({GITHUB, "source_weather_now"})
 
 
 def url(settings: PlatformSettings) -> str:
@@ -34,18 +36,27 @@ def url(settings: PlatformSettings) -> str:
 def connections(settings: PlatformSettings) -> dict[str, str]:
     """Return the connections `source_<name>` as variables of Airflow: those of the user, else the stand-ins.
 
-    With stand-ins, Airflow gets SOURCES_STAND_IN, too; a variable of the user comes first.
+    SOURCE_GITHUB_URL and SOURCE_GITHUB_TOKEN are such a connection, too. With stand-ins, Airflow gets SOURCES_STAND_IN;
+    a variable of the user comes first.
     """
     stand_ins = {}
     if settings.stand_ins:
         stand_ins["SOURCES_STAND_IN"] = os.environ.get("SOURCES_STAND_IN", "true")
-        for source, api in APIS.items():
+        for name, api in APIS.items():
             host = f"{url(settings)}/{api}"
             connection: dict[str, Any] = {"conn_type": "http", "host": host, "extra": {"stand_in": True}}
-            if source in _WITH_KEY:
+            if name in _WITH_KEY:
                 connection["password"] = KEY
-            stand_ins[f"AIRFLOW_CONN_SOURCE_{source.upper()}"] = json.dumps(connection)
+            stand_ins[_variable(name)] = json.dumps(connection)
+    if settings.source_github_url:
+        token = settings.source_github_token.get_secret_value()
+        real = {"conn_type": "http", "host": settings.source_github_url, "password": token}
+        stand_ins[_variable(GITHUB)] = json.dumps(real)
     return stand_ins | source_connections()
+
+
+def _variable(connection_id: str) -> str:
+    return f"AIRFLOW_CONN_{connection_id.upper()}"
 
 
 def service(settings: PlatformSettings) -> Service:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
-from local.services.github_api.limits import RateLimit
+from local.services.stand_ins.rate_limit import RateLimit
 from local.services.stand_ins.service import KEY
 from local.services.stand_ins.values import Values
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from local.services.served_api import Asked, Fault
+    from local.services.stand_ins.github import Repositories
 
     Answer = Callable[["State", Request], Response]
 
@@ -45,6 +46,7 @@ class State:
         keys: the accepted keys of APIs that have keys.
         faults: failures that replace answers.
         requests: the received requests, if `keep_requests`.
+        before: is called with each request before it is answered.
         lowered: other numbers of requests for the limits, by their name.
         limits: the counts of the current windows, by name and client.
         refused: how many requests were refused in a row, by API.
@@ -57,6 +59,7 @@ class State:
     faults: list[Fault] = field(default_factory=list)
     requests: list[Asked] = field(default_factory=list)
     keep_requests: bool = False
+    before: Callable[[Asked], None] | None = None
     lowered: dict[str, int] = field(default_factory=dict)
     limits: dict[tuple[str, str], RateLimit] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
@@ -66,6 +69,13 @@ class State:
     def values(self) -> Values:
         """The numbers of this seed."""
         return Values(self.seed)
+
+    @cached_property
+    def repositories(self) -> Repositories:
+        """Those of GitHub's API."""
+        from local.services.stand_ins.github import Repositories
+
+        return Repositories()
 
     def limit(self, name: str, requests: int, seconds: int = 60, client: str = "") -> RateLimit:
         """The limit of a name for one client.
@@ -84,6 +94,8 @@ class State:
         """Forget what a test has changed and what clients have done; the clock stays."""
         for kept in (self.faults, self.requests, self.lowered, self.limits, self.refused, self.banned_until):
             kept.clear()
+        self.before = None
+        self.__dict__.pop("repositories", None)
 
 
 def json_answer(content: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:

@@ -317,20 +317,20 @@ def test_check_with_another_error_is_not_notified(tasks: Tasks, mails: MailServe
 
 
 def test_failed_run_is_notified_by_the_callback_of_its_dag(tasks: Tasks, mails: MailServer, owner: Warehouse) -> None:
-    tasks.do("run", dag_id="ingest_github", failed=["collect_repository_1", "collect_repository_0"])
-    tasks.do("run", dag_id="ingest_github", failed=["collect_repository_0"])
-    assert subjects(mails) == ["ingest_github: the run failed"]
+    tasks.do("run", dag_id="maintain_platform", failed=["collect_1", "collect_0"])
+    tasks.do("run", dag_id="maintain_platform", failed=["collect_0"])
+    assert subjects(mails) == ["maintain_platform: the run failed"]
     message = text(mails)
-    assert "- collect_repository_0: failed\n- collect_repository_1: failed\n" in message
-    assert "http://airflow.example:8080/dags/ingest_github/runs/run-1" in message
+    assert "- collect_0: failed\n- collect_1: failed\n" in message
+    assert "http://airflow.example:8080/dags/maintain_platform/runs/run-1" in message
     assert "good" not in message
 
 
 def test_failed_run_is_notified_while_the_warehouse_is_unavailable(mailing: Tasks, mails: MailServer) -> None:
     """The warehouse may be the reason of the failure."""
     nowhere = f"postgres://ingest:hidden-password@127.0.0.1:{free_ports(1)[0]}/warehouse"
-    answer = mailing.do("run", dag_id="ingest_github", failed=["list_repositories"], AIRFLOW_CONN_WAREHOUSE_PG=nowhere)
-    assert subjects(mails) == ["ingest_github: the run failed"]
+    answer = mailing.do("run", dag_id="maintain_platform", failed=["list_elements"], AIRFLOW_CONN_WAREHOUSE_PG=nowhere)
+    assert subjects(mails) == ["maintain_platform: the run failed"]
     assert "Could not read which alerts were sent before" in answer["log"]
     assert "The alert was not sent" not in answer["log"]
     assert "hidden-password" not in answer["log"]
@@ -380,7 +380,7 @@ def test_failed_source_is_notified_with_element_code_message_and_remedy(
         f"- /v1/forecast?city=Berlin: source-unavailable\n  {AWAY}\n",
         f"- /v1/forecast?city=London: source-refused\n  {DENIED}\n",
         "- /v1/forecast?city=Quito: worker-died\n  The process ended before its run did.",
-        "source-refused: Check token and names. source-unavailable: Nothing, unless it lasts.",
+        "source-refused: Check connection and names. source-unavailable: Nothing, unless it lasts.",
         "2 more tasks failed: the log gives the reason.",
         "http://airflow.example:8080/dags/collect_weather/runs/run-1",
     ):
@@ -428,7 +428,7 @@ def test_failed_source_is_notified_while_the_warehouse_is_unavailable(mailing: T
         pytest.param("files", {"dataset": "sales", "began": BEGAN}, id="files"),
         pytest.param("held_back", {}, id="held-back"),
         pytest.param("messages", {"stopped": 1}, id="messages"),
-        pytest.param("run", {"dag_id": "ingest_github", "failed": []}, id="run"),
+        pytest.param("run", {"dag_id": "maintain_platform", "failed": []}, id="run"),
     ],
 )
 def test_alerts_that_are_off_send_nothing_and_query_nothing(

@@ -27,7 +27,12 @@ pytestmark = pytest.mark.integration
 
 SETTINGS = RetentionSettings()
 NOTHING = RetentionSettings(
-    rejected_rows_days=0, file_results_days=0, file_events_days=0, alerts_days=0, source_runs_days=0
+    rejected_rows_days=0,
+    file_results_days=0,
+    file_events_days=0,
+    alerts_days=0,
+    source_runs_days=0,
+    source_objects_days=0,
 )
 DETAILS = ("rejected_rows", "quality_result", "file_event")
 

@@ -1,13 +1,13 @@
-"""The pipeline from the replay of the API to the table, for tests, with access to its objects and rows."""
+"""The shipped definitions of GitHub, from the stand-in of the API to the table, with access to objects and rows."""
 
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import yaml
 from psycopg import sql
 from pydantic import SecretStr
 
@@ -17,24 +17,27 @@ from include.ingestion.claim import claim
 from include.ingestion.pipeline import ingest_batch
 from include.ingestion.records import AirflowRun
 from include.ingestion.settle import settle
-from include.settings import CONTRACTS_DIR, GithubSettings, IngestSettings
-from include.sources.github.client import GithubClient
-from include.sources.github.collect import Collected, Collector
-from include.sources.github.endpoints import ENDPOINTS, Endpoint
-from include.sources.github.storage import SourceObjects, States
-from include.stores.http import Address
+from include.settings import CONTRACTS_DIR, SOURCES_DIR, IngestSettings
+from include.sources.definition import RestSource
+from include.sources.elements import elements
+from include.sources.listing import Listing, Position, Traffic
+from include.sources.rest.auth import ApiConnection
+from include.sources.rest.reading import RestReader
+from include.sources.run import CollectedElement, ElementTask, SourceStores, collect
 from include.stores.object_store import ObjectStore
-from include.stores.warehouse import connect
+from local.services.stand_ins import github
+from local.services.stand_ins.service import KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
     import psycopg
 
     from include.contracts.model import Contract
-    from local.services.github_api.server import GithubApi
+    from include.sources.listing import Element, Sink
+    from local.services.stand_ins.github import Repositories
+    from local.services.stand_ins.server import StandIns
     from local.supervisor.platform import Platform
 
 Row = dict[str, Any]
@@ -45,7 +48,7 @@ LEDGER, BEACON = "harbour/ledger", "harbour/beacon"
 class World:
     """`now` is the time of the collector's clock, which only tests change."""
 
-    api: GithubApi
+    api: StandIns
     platform: Platform
     name: str
     raw_bucket: str
@@ -58,43 +61,48 @@ class World:
         self.objects = ObjectStore(self.platform.s3_config)
         self.now: datetime = self.api.now + timedelta(hours=10)
 
+    @property
+    def repositories(self) -> Repositories:
+        return self.api.state.repositories
+
     # --- collecting
 
-    def endpoint(self, name: str = "commits") -> Endpoint:
-        """Return an endpoint with a dataset of this test."""
-        return replace(ENDPOINTS[name], dataset=f"{self.name}_{name}")
+    def source(self, endpoint: str, repository: str, **changes: Any) -> RestSource:
+        """The shipped definition with names of this test; a file, not messages.
 
-    @contextmanager
-    def collector(self, token: str = "secret", **settings: Any) -> Iterator[Collector]:
-        values = {
-            "raw_bucket": self.raw_bucket,
-            "attempts": 2,
-            "backoff_seconds": 0,
-            "max_wait_seconds": 0,
-            "page_size": 30,
-            **settings,
-        }
-        chosen = GithubSettings(**values)
-        with ExitStack() as stack:
-            client = stack.enter_context(
-                GithubClient(Address(self.api.url, SecretStr(token)), chosen, sleep=self.slept.append)
-            )
-            states = States(stack.enter_context(connect(self.platform.warehouse_config())))
-            objects = SourceObjects(self.objects, states, self.raw_bucket, self.landing_bucket)
-            yield Collector(client, objects, states, chosen, lambda: self.now)
+        Args:
+            endpoint: commits, issues or events.
+            repository: the only one.
+            changes: `pages` of a run, `page_size`, `overlap`.
+        """
+        keys = yaml.safe_load((SOURCES_DIR / f"github_{endpoint}.yaml").read_text(encoding="utf-8"))
+        keys |= {"name": f"{self.name}_{endpoint}", "dataset": f"{self.name}_{endpoint}", "deliver": "file"}
+        keys["keepRaw"]["bucket"] = self.raw_bucket
+        keys["limits"]["pages"] = changes.get("pages", 200)
+        keys["requests"][0]["params"]["per_page"] = changes.get("page_size", 30)
+        keys["requests"][0]["forEach"] = {"repository": [repository]}
+        if "overlap" in changes:
+            keys["incremental"]["overlap"] = changes["overlap"]
+        return RestSource.model_validate(keys)
 
     def collect(
-        self,
-        repository: str = BEACON,
-        endpoint: str = "commits",
-        *,
-        full: bool = False,
-        retry: bool = False,
-        **settings: Any,
-    ) -> Collected:
-        """Run the collector once."""
-        with self.collector(**settings) as collector:
-            return collector.collect(repository, self.endpoint(endpoint), full=full, retry=retry)
+        self, repository: str = BEACON, endpoint: str = "commits", *, full: bool = False, **changes: Any
+    ) -> CollectedElement:
+        """Run once, as a task of the DAG does."""
+        source, contract, traffic = self.source(endpoint, repository, **changes), self.contract(endpoint), Traffic()
+        [element] = elements(source)
+        run = AirflowRun("collect_test", "run")
+        connection = ApiConnection(f"{self.api.url}/{github.NAME}", password=SecretStr(KEY))
+        with RestReader(source, contract, connection, traffic, self.slept.append) as reader:
+
+            def read(element: Element, position: Position, sink: Sink) -> Listing:
+                return reader.read(element, Position() if full else position, sink)
+
+            stores = SourceStores(
+                self.objects, self.platform.warehouse_config(), self.landing_bucket, self.folder / "spool",
+                clock=lambda: self.now,
+            )  # fmt: skip
+            return collect(ElementTask(source, contract, element, run), read, traffic, stores)
 
     # --- objects, rows and state
 
@@ -113,7 +121,7 @@ class World:
         return b"".join(self.objects.read(bucket, key)[1])
 
     def rows_of(self, key: str | None) -> list[Row]:
-        """Return the rows of a file under incoming/."""
+        """Return the records of a file under incoming/."""
         assert key is not None
         return [json.loads(line) for line in self.body(self.landing_bucket, key).splitlines()]
 
@@ -121,23 +129,31 @@ class World:
         """Return the shas of all files under incoming/."""
         return [row["sha"] for key in self.incoming for row in self.rows_of(key)]
 
-    def state(self, repository: str = BEACON, endpoint: str = "commits") -> Row:
+    def position(self, repository: str = BEACON, endpoint: str = "commits") -> Row:
         cursor = self.owner.execute(
-            "SELECT * FROM ops.source_state WHERE resource = %s AND endpoint = %s", [repository, endpoint]
+            "SELECT * FROM ops.source_position WHERE source = %s AND element = %s",
+            [f"{self.name}_{endpoint}", f"/repos/{repository}/{endpoint}"],
         )
         return cursor.fetchone() or {}
+
+    def allow_requests(self, endpoint: str) -> None:
+        """Let the time pass that the API asks for between two runs."""
+        name = f"{self.name}_{endpoint}"
+        self.owner.execute("UPDATE ops.source_position SET not_before = NULL WHERE source = %s", [name])
 
     def happened(self, repository: str = BEACON) -> list[Any]:
         """Return the commits that the API lists at its current time, oldest first."""
         until = self.api.now.strftime("%Y-%m-%dT%H:%M:%SZ")
-        return [commit for commit in self.api.replay.history[repository] if commit.committed_at <= until]
+        return [commit for commit in self.repositories.history[repository] if commit.committed_at <= until]
 
     # --- loading
 
     def contract(self, endpoint: str) -> Contract:
         """Return the shipped contract with a table of this test and without slow expectations."""
-        contract = read_contract(CONTRACTS_DIR / f"{ENDPOINTS[endpoint].dataset}.yaml")
-        return replace(contract, dataset=self.endpoint(endpoint).dataset, expectations=())
+        shipped = "github_events" if endpoint == "events" else endpoint
+        return replace(
+            read_contract(CONTRACTS_DIR / f"{shipped}.yaml"), dataset=f"{self.name}_{endpoint}", expectations=()
+        )
 
     def load(self, endpoint: str = "commits") -> list[Row]:
         """Load the files as ingest_<dataset> does; return the ledger entries of the dataset, oldest first."""
@@ -152,10 +168,12 @@ class World:
         ).fetchall()
 
     def table(self, endpoint: str = "commits") -> list[Row]:
-        query = sql.SQL("SELECT * FROM {}").format(sql.Identifier("raw", self.endpoint(endpoint).dataset))
+        query = sql.SQL("SELECT * FROM {}").format(sql.Identifier("raw", f"{self.name}_{endpoint}"))
         return self.owner.execute(query).fetchall()
 
-    def drop_tables(self) -> None:
-        for name in ENDPOINTS:
-            table = sql.Identifier("raw", self.endpoint(name).dataset)
-            self.owner.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(table))
+    def clear(self) -> None:
+        for endpoint in ("commits", "issues", "events"):
+            name = f"{self.name}_{endpoint}"
+            self.owner.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(sql.Identifier("raw", name)))
+            for table in ("source_position", "source_run"):
+                self.owner.execute(f"DELETE FROM ops.{table} WHERE source = %s".encode(), [name])

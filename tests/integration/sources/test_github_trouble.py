@@ -3,34 +3,31 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from github_world import LEDGER
 
 from include.errors import Code, PermanentError, RetryableError
-from include.sources.github import client as client_module
-from local.services.github_api.server import Fault
+from include.sources.rest import client as client_module
+from local.services.served_api import Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from github_world import World
 
-    from local.services.github_api.answers import Record
-    from local.services.github_api.server import Asked
+    from local.services.served_api import Asked
+    from local.services.stand_ins.github_records import Record
 
 pytestmark = pytest.mark.integration
 
 
-@pytest.fixture(autouse=True)
-def replay_as_before(world: World) -> Iterator[None]:
-    """Reset the shared replay after each test."""
-    replay = world.api.replay
-    yield
-    replay.edit, replay.before, replay.heaviest_page = None, None, None
-    replay.renamed.clear()
+@pytest.fixture
+def world(github_world: World) -> World:
+    return github_world
 
 
 # Unusual records that Git allows, and invalid ones
@@ -58,6 +55,7 @@ STRANGE: dict[str, tuple[Callable[[Record], Any], bool]] = {
     "NUL in the message": (lambda record: record["commit"].update(message="a\0b"), False),
     "lone surrogate": (lambda record: record["commit"].update(message="a\ud800b"), False),
     "400,000 CJK characters": (lambda record: record["commit"].update(message="字" * 400_000), False),
+    "no parents": (lambda record: record.pop("parents"), False),
     "no sha": (lambda record: record.update(sha=None), False),
     "time that is none": (lambda record: author_of(record).update(date="soon"), False),
 }
@@ -77,9 +75,9 @@ def strange(kinds: list[str]) -> Callable[[str, list[Record]], list[Record]]:
 @pytest.mark.parametrize("kind", STRANGE)
 def test_unusual_commit_does_not_block_the_others(world: World, kind: str) -> None:
     """A file of two commits, so that an error budget or a check of the whole file would refuse it."""
-    world.api.replay.edit = lambda endpoint, records: strange([kind])(endpoint, records)[:2]
+    world.repositories.edit = lambda endpoint, records: strange([kind])(endpoint, records)[:2]
     done = world.collect()
-    assert (done.records, done.answer) == (2, "new records")
+    assert done.records_read == 2
 
     (entry,) = world.load()
 
@@ -90,28 +88,28 @@ def test_unusual_commit_does_not_block_the_others(world: World, kind: str) -> No
 
 def test_all_unusual_commits_together_do_not_block_the_others(world: World) -> None:
     kinds = list(STRANGE)
-    world.api.replay.edit = strange(kinds)
+    world.repositories.edit = strange(kinds)
     done = world.collect(page_size=100)
 
     (entry,) = world.load()
 
     refused = sum(not loads for _, loads in STRANGE.values())
     assert (entry["status"], entry["rows_rejected"]) == ("archived", refused)
-    assert len(world.table()) == done.records - refused == len(world.happened()) - refused
-    assert world.state()["newest_at"] <= world.api.now
+    assert len(world.table()) == done.records_read - refused == len(world.happened()) - refused
+    assert world.position()["watermark"] <= f"{world.api.now:%Y-%m-%d}"
 
 
 def test_commit_of_the_year_0_is_refused_alone_or_loads(world: World) -> None:
     """Git has no such date. The commit may be rejected or not; the others must load."""
-    world.api.replay.edit = lambda _, records: [author_of(records[0]).update(date="0000-01-01T00:00:00Z"), records][1]
+    world.repositories.edit = lambda _, records: [author_of(records[0]).update(date="0000-01-01T00:00:00Z"), records][1]
     done = world.collect(page_size=100)
     (entry,) = world.load()
     assert entry["status"] == "archived"
-    assert len(world.table()) >= done.records - 1
+    assert len(world.table()) >= done.records_read - 1
 
 
 def test_empty_text_is_null_and_counts_nothing(world: World) -> None:
-    world.api.replay.edit = strange(["empty message", "author is null"])
+    world.repositories.edit = strange(["empty message", "author is null"])
     world.collect(page_size=100)
     world.load()
     shas = [commit.sha for commit in reversed(world.happened())][:2]
@@ -123,19 +121,17 @@ def test_empty_text_is_null_and_counts_nothing(world: World) -> None:
 # Pages that move
 
 
-def remove_when(
-    world: World, monkeypatch: pytest.MonkeyPatch, page: str, removed: slice, repository: str = LEDGER
-) -> list[Any]:
+def remove_when(world: World, page: str, removed: slice, repository: str = LEDGER) -> list[Any]:
     """Remove commits, counted from the newest, before the first request for this page; return the others."""
     history = list(reversed(world.happened(repository)))
     gone = {commit.sha for commit in history[removed]}
-    later = [commit for commit in world.api.replay.history[repository] if commit.sha not in gone]
+    later = [commit for commit in world.repositories.history[repository] if commit.sha not in gone]
 
     def before(asked: Asked) -> None:
         if asked.query.get("page") == page and "if-none-match" not in asked.headers:
-            monkeypatch.setitem(world.api.replay.history, repository, later)
+            world.repositories.history[repository] = later
 
-    world.api.replay.before = before
+    world.api.state.before = before
     return [commit for commit in history if commit.sha not in gone]
 
 
@@ -150,71 +146,58 @@ def remove_when(
         "the newest, later", "ten on page 2", "more than a page", "some, before page 4",
     ],
 )  # fmt: skip
-def test_records_that_are_removed_between_pages_hide_no_other(
-    world: World,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    page: str,
-    removed: slice,
-) -> None:
-    stay = remove_when(world, monkeypatch, page, removed)
+def test_records_that_are_removed_between_pages_hide_no_other(world: World, page: str, removed: slice) -> None:
+    stay = remove_when(world, page, removed)
     done = world.collect(LEDGER, page_size=100)
-    shas = [row["sha"] for row in world.rows_of(done.file_key)]
-    assert {commit.sha for commit in stay} <= set(shas)
-    assert len(shas) == len(set(shas))
-    assert "records have moved between pages" in caplog.text
+    assert {commit.sha for commit in stay} <= {row["sha"] for row in world.rows_of(done.object_key)}
 
 
-def test_newest_record_that_is_removed_between_page_1_and_2_is_noticed(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    stay = remove_when(world, monkeypatch, "2", slice(1))
+def test_newest_record_that_is_removed_between_page_1_and_2_is_noticed(world: World) -> None:
+    stay = remove_when(world, "2", slice(1))
     done = world.collect(LEDGER, page_size=100)
-    assert stay[99].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "page 2 started with it"
-    assert stay[148].sha in {row["sha"] for row in world.rows_of(done.file_key)}, "the 150th record before the change"
+    assert stay[99].sha in {row["sha"] for row in world.rows_of(done.object_key)}, "page 2 started with it"
+    assert stay[148].sha in {row["sha"] for row in world.rows_of(done.object_key)}, "the 150th record before the change"
 
 
-def test_commits_pushed_between_pages_cause_no_gap(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commits_pushed_between_pages_cause_no_gap(world: World) -> None:
     """One commit is pushed before each of the first pages."""
     known = world.happened(LEDGER)
-    monkeypatch.setitem(world.api.replay.history, LEDGER, known[:-3])
+    world.repositories.history[LEDGER] = known[:-3]
     pushed = iter(known[-3:])
 
     def before(asked: Asked) -> None:
         if "page" in asked.query and "if-none-match" not in asked.headers and (commit := next(pushed, None)):
-            world.api.replay.history[LEDGER] = [*world.api.replay.history[LEDGER], commit]
+            world.repositories.history[LEDGER] = [*world.repositories.history[LEDGER], commit]
 
-    world.api.replay.before = before
+    world.api.state.before = before
     done = world.collect(LEDGER, page_size=100)
-    assert {commit.sha for commit in known[:-3]} <= {row["sha"] for row in world.rows_of(done.file_key)}
-    world.api.replay.before = None
+    assert {commit.sha for commit in known[:-3]} <= {row["sha"] for row in world.rows_of(done.object_key)}
+    world.api.state.before = None
     world.collect(LEDGER, page_size=100)
     assert {commit.sha for commit in known} <= set(world.shas())
 
 
-def test_constantly_changing_listing_ends_the_run_and_the_next_continues(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    history = world.happened(LEDGER)
-    monkeypatch.setitem(world.api.replay.history, LEDGER, list(history))
+def test_listing_that_changes_faster_than_it_is_read_ends_the_run_and_the_next_reads_it(world: World) -> None:
+    """All commits of a page are removed before each page is requested."""
+    world.repositories.history[LEDGER] = world.happened(LEDGER)
 
     def before(asked: Asked) -> None:
-        if "if-none-match" in asked.headers:
-            del world.api.replay.history[LEDGER][-1]
+        if "page" in asked.query and "if-none-match" not in asked.headers:
+            del world.repositories.history[LEDGER][-100:]
 
-    world.api.replay.before = before
-    with pytest.raises(RetryableError, match="changed 5 times"):
+    world.api.state.before = before
+    with pytest.raises(RetryableError, match="changes faster than it is read"):
         world.collect(LEDGER, page_size=100)
-    world.api.replay.before = None
-    left = {commit.sha for commit in world.api.replay.history[LEDGER]}
+    world.api.state.before = None
+    left = {commit.sha for commit in world.repositories.history[LEDGER]}
     world.collect(LEDGER, page_size=100)
     assert left <= set(world.shas())
 
 
 def test_without_changes_each_page_costs_one_free_request_more(world: World) -> None:
-    done = world.collect(page_size=100)
-    kinds = Counter("if-none-match" in asked.headers for asked in world.api.requests)
-    assert kinds == {False: done.pages, True: done.pages - 1}
+    world.collect(page_size=100)
+    kinds = Counter("if-none-match" in asked.headers for asked in world.api.state.requests)
+    assert kinds == {False: len(world.raw), True: len(world.raw)}
 
 
 # Renamed repositories
@@ -225,13 +208,13 @@ def test_renamed_repository_is_followed_and_its_rows_are_there_once(world: World
     world.collect(LEDGER, endpoint, page_size=100)
     world.load(endpoint)
     rows = len(world.table(endpoint))
-    world.api.replay.renamed["harbour/former"] = LEDGER
-    world.now += timedelta(hours=1)
+    world.repositories.renamed["harbour/former"] = LEDGER
+    world.api.now += timedelta(hours=1)
     done = world.collect("harbour/former", endpoint, page_size=100)
-    assert done.records == rows > 100
+    assert done.records_read == rows > 100
     assert world.load(endpoint)[-1]["status"] == "archived"
     assert len(world.table(endpoint)) == rows
-    assert any(asked.path.startswith("/repositories/") for asked in world.api.requests)
+    assert any(asked.path.startswith("/github/repositories/") for asked in world.api.state.requests)
 
 
 # Clocks
@@ -242,12 +225,13 @@ def test_local_clock_changes_no_row(world: World, endpoint: str) -> None:
     """The clock is a year ahead in the first run; later changes of its rows must still be loaded."""
     right = world.now
     world.now = right + timedelta(days=365)
-    world.collect(endpoint=endpoint)
+    world.collect(endpoint=endpoint, page_size=100)
     world.load(endpoint)
-    assert world.state(endpoint=endpoint)["newest_at"] <= world.api.now
+    assert world.position(endpoint=endpoint)["watermark"] <= f"{world.api.now:%Y-%m-%d}"
     assert {row["fetched_at"] for row in world.table(endpoint)} == {world.api.now}
     world.now = right + timedelta(hours=1)
     world.api.now += timedelta(hours=1)
+    world.allow_requests(endpoint)
     changed = {"commits": "comment_count", "issues": "comment_count", "events": "type"}[endpoint]
 
     def edit(_: str, records: list[Record]) -> list[Record]:
@@ -260,18 +244,10 @@ def test_local_clock_changes_no_row(world: World, endpoint: str) -> None:
             record["type"] = "77"
         return records
 
-    world.api.replay.edit = edit
-    world.collect(endpoint=endpoint, full=True)
+    world.repositories.edit = edit
+    world.collect(endpoint=endpoint, full=True, page_size=100)
     world.load(endpoint)
     assert [row for row in world.table(endpoint) if str(row[changed]) == "77"]
-
-
-def test_answer_without_a_date_is_as_old_as_its_newest_record(world: World) -> None:
-    world.api.faults.append(Fault(status=None, times=1000, headers={"date": "yesterday"}))
-    world.collect()
-    newest = datetime.fromisoformat(world.happened()[-1].committed_at)
-    assert world.rows_of(world.incoming[0])[0]["fetched_at"] == newest.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    assert world.state()["newest_at"] == newest
 
 
 # Pages that are too large for the API, and circular links
@@ -279,69 +255,68 @@ def test_answer_without_a_date_is_as_old_as_its_newest_record(world: World) -> N
 
 @pytest.mark.parametrize("heaviest", [99, 50, 30, 7, 1], ids=lambda size: f"{size} at most")
 def test_page_that_is_too_heavy_is_read_in_smaller_ones(world: World, heaviest: int) -> None:
-    world.api.replay.edit = lambda _, records: records[:230]
-    world.api.replay.heaviest_page = heaviest
-    done = world.collect(page_size=100, max_pages=300)
-    assert [row["sha"] for row in world.rows_of(done.file_key)] == [
+    world.repositories.edit = lambda _, records: records[:230]
+    world.repositories.heaviest_page = heaviest
+    done = world.collect(page_size=100, pages=300)
+    assert [row["sha"] for row in world.rows_of(done.object_key)] == [
         commit.sha for commit in reversed(world.happened()[-230:])
     ]
-    assert done.answer == "new records"
+    assert not done.is_unfinished
 
 
 def test_answer_that_is_too_large_is_read_in_smaller_pages(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(client_module, "_LARGEST_ANSWER_BYTES", 100_000)
+    monkeypatch.setattr(client_module, "_POLICY", replace(client_module._POLICY, response_bytes=100_000))
     done = world.collect(page_size=100)
-    assert {row["sha"] for row in world.rows_of(done.file_key)} == {commit.sha for commit in world.happened()}
+    assert {row["sha"] for row in world.rows_of(done.object_key)} == {commit.sha for commit in world.happened()}
 
 
 def test_page_that_becomes_too_heavy_in_the_middle_is_split_where_it_begins(world: World) -> None:
     def before(asked: Asked) -> None:
         if asked.query.get("page") == "3":
-            world.api.replay.heaviest_page = 50
+            world.repositories.heaviest_page = 50
 
-    world.api.replay.before = before
+    world.api.state.before = before
     done = world.collect(page_size=100)
-    assert done.records == len(world.happened()) > 300
+    assert {row["sha"] for row in world.rows_of(done.object_key)} == {commit.sha for commit in world.happened()}
 
 
 def test_record_that_is_too_heavy_alone_ends_the_run(world: World) -> None:
-    world.api.replay.heaviest_page = 0
+    world.repositories.heaviest_page = 0
     with pytest.raises(RetryableError) as failure:
         world.collect(page_size=100)
     assert (failure.value.code, failure.value.details["status"]) == (Code.SOURCE_UNAVAILABLE, 502)
 
 
 def test_unfinished_listing_of_smaller_pages_is_continued(world: World) -> None:
-    world.api.replay.heaviest_page = 50
-    assert world.collect(page_size=100, max_pages=3).records == 150
-    world.api.replay.heaviest_page = None
+    world.repositories.heaviest_page = 50
+    assert world.collect(page_size=100, pages=3).records_read == 150
+    world.repositories.heaviest_page = None
     world.collect(page_size=100)
     assert set(world.shas()) == {commit.sha for commit in world.happened()}
 
 
 @pytest.mark.parametrize("page", ["1", "2", "3"], ids=["two before", "the one before", "itself"])
 def test_link_that_leads_back_ends_the_run_with_an_error(world: World, page: str) -> None:
-    back = f'<{world.api.url}/repos/harbour/beacon/commits?per_page=30&page={page}>; rel="next"'
+    number = "" if page == "1" else f"&page={page}"  # the address of the first page has none
+    back = f'<{world.api.url}/github/repos/harbour/beacon/commits?per_page=30{number}>; rel="next"'
 
     def before(asked: Asked) -> None:
         if asked.query.get("page") == "3":
-            world.api.faults.append(Fault(status=None, headers={"link": back}))
+            world.api.state.faults.append(Fault(status=None, headers={"link": back}))
 
-    world.api.replay.before = before
-    if page == "1":  # the address of the first page has no number
-        back = f'<{world.api.url}/repos/harbour/beacon/commits?per_page=30>; rel="next"'
+    world.api.state.before = before
     for _ in range(2):
-        world.api.requests.clear()
-        with pytest.raises(PermanentError, match="leads back to a page that was already read") as refusal:
+        world.api.state.requests.clear()
+        with pytest.raises(PermanentError, match="comes again") as refusal:
             world.collect()
         assert refusal.value.code is Code.SOURCE_REFUSED
-        assert len(world.api.requests) <= 6
+        assert len(world.api.state.requests) <= 6
     assert len(set(world.shas())) == 90, "what was read is kept"
 
 
 def test_server_without_pagination_is_refused(world: World) -> None:
     """It returns the first page for every request."""
-    world.api.replay.edit = lambda _, records: records[:30] * 50
-    with pytest.raises(PermanentError, match="the same records"):
+    world.repositories.edit = lambda _, records: records[:30] * 50
+    with pytest.raises(PermanentError, match="The same records come again"):
         world.collect()
-    assert len(world.api.requests) == 2
+    assert len(world.api.state.requests) == 3

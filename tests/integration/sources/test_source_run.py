@@ -79,7 +79,9 @@ def test_position_of_a_stand_in_is_not_that_of_the_real_source(world: ElementWor
     assert world.collect(is_stand_in=True).records_written == 1
     assert world.collect().records_written == 8, "the real source, from its first record on"
     assert world.collect().records_written == 0
-    assert [position.watermark for position in world.begun] == [None, "7", None, "8"]
+    assert [position.watermark for position in world.begun] == [None, "7", "8", None, "8"], (
+        "answered by another source: read again"
+    )
 
 
 def test_nothing_new_writes_no_file_and_keeps_the_watermark(world: ElementWorld) -> None:
@@ -242,7 +244,7 @@ def test_failure_is_raised_even_if_the_warehouse_cannot_note_it(
 def test_full_disk_can_be_retried(world: ElementWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     world.folder.joinpath("spool").mkdir()
     with Path("/dev/full").open("wb", buffering=0) as full:
-        monkeypatch.setattr("include.sources.deliver.TemporaryFile", lambda **_: full)
+        monkeypatch.setattr("include.sources.spool.TemporaryFile", lambda **_: full)
         with pytest.raises(RetryableError) as caught:
             world.collect()
     assert caught.value.code is Code.DISK_FULL
@@ -585,8 +587,8 @@ def test_figures_of_a_run_are_those_of_its_requests(world: ElementWorld) -> None
     [row] = world.runs()
     assert {name: row[name] for name in row if name not in {"source_run_id", "started_at", "ended_at"}} == {
         "source": world.name, "element": ELEMENT, "dag_id": "dag", "run_id": "manual__2026-12-01T10:00:00+00:00",
-        "status": "success", "records_read": 3, "records_written": 1, "records_failed": 2, "bytes": 4000, "requests": 9,
-        "retries": 2, "waited_seconds": 1.25, "rate_limit_remaining": 41,
+        "status": "success", "records_read": 3, "records_written": 1, "records_failed": 2, "records_skipped": 0,
+        "bytes": 4000, "requests": 9, "retries": 2, "waited_seconds": 1.25, "rate_limit_remaining": 41,
         "rate_limit_reset_at": datetime(2026, 12, 1, 11, tzinfo=UTC), "error_code": None, "error_message": None,
         "watermark": "w", "object_key": done.object_key, "stand_in": True,
     }  # fmt: skip

@@ -24,10 +24,24 @@ from include.ingestion.target import Target
 from include.settings import CONTRACTS_DIR, IngestSettings
 
 if TYPE_CHECKING:
+    from include.contracts.model import Contract
     from local.supervisor.platform import Platform
 
 ROOT = Path(__file__).parents[3]
 Row = dict[str, Any]
+
+
+def record_of(contract: Contract, row: Row) -> Row:
+    """Return a row as the source gives it: values at the paths of their columns, and as many parents as it counts."""
+    record: Row = {}
+    given = row | {"parents": [{}] * row["parent_count"]} if "parent_count" in row else row
+    for column in contract.source_columns:
+        *parents, last = column.steps or (column.name,)
+        part = record
+        for step in parents:
+            part = part.setdefault(step, {})
+        part[last] = given.get(column.name)
+    return record
 
 
 @dataclass
@@ -51,7 +65,8 @@ class Warehouse:
 
     def send(self, dataset: str, name: str, rows: list[Row]) -> None:
         """Drop a file with these rows and load it."""
-        contract, body = self.contracts[dataset], "".join(json.dumps(row) + "\n" for row in rows)
+        contract = self.contracts[dataset]
+        body = "".join(json.dumps(record_of(contract, row)) + "\n" for row in rows)
         with open_stores(self.platform.s3_config, self.platform.warehouse_config()) as stores:
             stores.objects.put(self.settings.landing_bucket, incoming_prefix(dataset) + name, body.encode())
             for batch in claim(contract, stores, AirflowRun("test", name), self.settings):

@@ -51,5 +51,5 @@ def test_elements_over_the_limit_and_tasks_without_elements_are_counted() -> Non
         "5 elements not collected", ["/0", "/1"], 3,
     )  # fmt: skip
     assert made.causes == {"source-refused": 5}
-    assert made.advice.startswith("source-refused: Check token and names. 1 more task failed: the log gives")
+    assert made.advice.startswith("source-refused: Check connection and names. 1 more task failed: the log gives")
     assert "more task" not in alert(*failed, tasks=5).advice

@@ -105,7 +105,6 @@ NAMES = {
     "Things": "'Things' is no dataset name",
     "../things": "'../things' is no dataset name",
     "unknown": "the name 'unknown' is reserved",
-    "github": "the name 'github' is reserved",
 }
 
 

@@ -19,7 +19,7 @@ def catalog() -> Catalog:
 
 def test_shipped_contracts_are_all_sound(catalog: Catalog) -> None:
     assert sorted(catalog.contracts) == [
-        "commits", "crypto_candles", "crypto_prices", "events", "inventory", "issues", "sales", "transactions",
+        "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "sales", "transactions",
         "weather", "weather_now",
     ]  # fmt: skip
     assert catalog.broken == ()

@@ -737,7 +737,7 @@ def test_error_budget_none_has_no_limit_and_is_described_so(tmp_path: Path) -> N
     assert "no limit: bad rows are rejected" in describe(contract)
 
 
-@pytest.mark.parametrize("name", ["commits", "issues", "events"])
+@pytest.mark.parametrize("name", ["commits", "issues", "github_events"])
 def test_contracts_of_the_collectors_have_no_limit(name: str) -> None:
     assert read_contract(CONTRACTS_DIR / f"{name}.yaml").budget.unlimited
 

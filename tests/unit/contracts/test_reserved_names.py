@@ -37,7 +37,7 @@ def own_dag_ids() -> set[str]:
 
 
 def test_dag_files_are_read_as_expected() -> None:
-    assert {"ingest_github", "sweep_unmatched", "transform_warehouse"} <= own_dag_ids()
+    assert {"check_quality", "sweep_unmatched", "transform_warehouse"} <= own_dag_ids()
     assert not any("dag_id=" in path.read_text() for path in DAGS.glob("*.py")), "an id that is no function's name"
 
 

@@ -87,7 +87,7 @@ BREAKS = [
     ("images_are_pinned", with_key("redis", "image", "redis"), "redis runs redis: give it a version"),
     ("images_are_pinned", with_key("redis", "image", "redis:latest"), "give it a version"),
     ("images_are_pinned", with_key("redis", "image", "host:5000/redis"), "give it a version"),
-    ("own_images_are_built_once", without_key("github-replay", "pull_policy"), "github-replay may pull"),
+    ("own_images_are_built_once", without_key("stand-ins", "pull_policy"), "stand-ins may pull"),
     ("own_images_are_built_once", with_key("redis", "build", "."), "redis builds redis:"),
     ("own_images_are_built_once", with_key("kafka-lag", "build", "."), "built by airflow-init and kafka-lag"),
     ("own_images_are_built_once", without_key("airflow-init", "build"), "built by no service"),
@@ -255,9 +255,7 @@ def test_connections_are_read_from_the_code(tmp_path: Path) -> None:
 
 
 def test_the_known_connections_are_found() -> None:
-    assert {"landing_s3", "warehouse_pg", "warehouse_transform", "events_kafka", "source_github"} <= connection_ids(
-        REPOSITORY
-    )
+    assert {"landing_s3", "warehouse_pg", "warehouse_transform", "events_kafka"} <= connection_ids(REPOSITORY)
 
 
 def test_the_clean_up_of_airflows_database_has_no_key_of_the_dags() -> None:
@@ -293,8 +291,8 @@ def test_connections_are_json_once_they_have_their_secrets() -> None:
 @pytest.mark.parametrize(
     ("given", "host", "password"),
     [
-        pytest.param({}, "http://github-replay:8200", "", id="replay"),
-        pytest.param({"SOURCE_GITHUB_TOKEN": "t"}, "http://github-replay:8200", "", id="no token for the replay"),
+        pytest.param({}, "http://stand-ins:8201/github", "", id="stand-in"),
+        pytest.param({"SOURCE_GITHUB_TOKEN": "t"}, "http://stand-ins:8201/github", "", id="no token for the stand-in"),
         pytest.param(
             {"SOURCE_GITHUB_URL": "https://api.github.com", "SOURCE_GITHUB_TOKEN": "t"},
             "https://api.github.com", "t", id="the real one",

@@ -34,7 +34,8 @@ from include.contracts.catalog import read_catalog
 from include.settings import CONTRACTS_DIR, SOURCES_DIR, IngestSettings
 from local.errors import PlatformError
 from local.services.bucket import OTHER_BUCKETS
-from local.services.github_api.server import Replay, create_app
+from local.services.stand_ins.server import create_app
+from local.services.stand_ins.state import State
 from local.settings import REPOSITORY
 
 if TYPE_CHECKING:
@@ -250,8 +251,8 @@ def test_health_check_of_each_airflow_service_names_its_component() -> None:
     }  # fmt: skip
 
 
-def test_the_replay_answers_without_a_token() -> None:
-    answer = TestClient(create_app(Replay())).get("/rate_limit")
+def test_the_stand_in_for_github_answers_without_a_token() -> None:
+    answer = TestClient(create_app(State())).get("/github/rate_limit")
     assert answer.status_code == 200
 
 
@@ -282,7 +283,8 @@ def test_the_mail_server_is_the_settings(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_image_holds_what_the_programs_import() -> None:
     ignored = (REPOSITORY / ".dockerignore").read_text().splitlines()
     copied = {line.split()[2] for line in AIRFLOW_IMAGE.read_text().splitlines() if line.startswith("COPY")}
-    assert {"dags", "dbt", "deploy", "include", "local", "metabase", "plugins", "sql", ".airflowignore"} <= copied
+    assert {"dags", "dbt", "deploy", "include", "local", "metabase", "plugins", "sources", "sql"} <= copied
+    assert ".airflowignore" in copied
     for source in copied:
         assert f"!{source}" in ignored, f"{source} does not reach the build"
         assert (REPOSITORY / source).exists()
@@ -296,7 +298,7 @@ def test_the_image_holds_contracts_and_definitions_of_sources() -> None:
 
 # The modules that entrypoints and health checks of docker-compose.yaml and the playbook run.
 STARTED = (
-    "deploy.start", "deploy.health", "deploy.github_replay", "deploy.__main__", "deploy.initialise",
+    "deploy.start", "deploy.health", "deploy.stand_ins", "deploy.__main__", "deploy.initialise",
     "metabase.__main__", "include.streams.__main__", "local.services.dbt_manifest",
     "include.cli.app", "include.cli.samples", "local.commands",
     "local.services.airflow_cleanup",

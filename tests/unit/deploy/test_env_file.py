@@ -139,15 +139,15 @@ def test_pipelines_file_has_every_setting_that_compose_does_not_set() -> None:
 
 def test_lines_of_an_earlier_env_file_are_copied_without_secrets(env_file: Path) -> None:
     lines = [
-        "INGEST_RETRIES=7    # more", "export GITHUB_REPOSITORIES=a/b,c/d", "#QUALITY_KEEP_DAYS=1", "STREAM_GROUP=mine",
+        "INGEST_RETRIES=7    # more", "export TRAINING_TREES=9", "#QUALITY_KEEP_DAYS=1", "STREAM_GROUP=mine",
         'ALERTS_NOTIFIER_KWARGS={"text": "{{ alert.subject }}"}', "INGEST_RETRIES=8",
     ]  # fmt: skip
     env_file.write_text(env_file.read_text() + "\n".join(lines))
     file = env_file.with_name("pipelines.env")
-    assert write_pipelines_file(file, env_file) == ["INGEST_RETRIES", "GITHUB_REPOSITORIES", "ALERTS_NOTIFIER_KWARGS"]
+    assert write_pipelines_file(file, env_file) == ["INGEST_RETRIES", "TRAINING_TREES", "ALERTS_NOTIFIER_KWARGS"]
     assert dotenv_values(file) == {
         "INGEST_RETRIES": "8",
-        "GITHUB_REPOSITORIES": "a/b,c/d",
+        "TRAINING_TREES": "9",
         "ALERTS_NOTIFIER_KWARGS": '{"text": "{{ alert.subject }}"}',
     }
 
@@ -207,10 +207,9 @@ def test_a_port_in_the_file_moves_both(env_file: Path, monkeypatch: pytest.Monke
 
 def test_shared_secrets_have_the_embedded_platforms_names() -> None:
     embedded = {field.name.upper() for field in fields(Credentials)}
-    # Only the embedded platform has the supervisor and two more S3 keys. In the containers' network, the replay needs
-    # no token.
+    # Only the embedded platform has the supervisor and two more S3 keys.
     assert embedded - set(SECRETS) == {
-        "SUPERVISOR_PASSWORD", "GITHUB_REPLAY_TOKEN", "S3_ACCESS_KEY_ID", "AIRFLOW_ADMIN_USER",
+        "SUPERVISOR_PASSWORD", "S3_ACCESS_KEY_ID", "AIRFLOW_ADMIN_USER",
         "S3_ADMIN_SECRET_ACCESS_KEY", "MLFLOW_S3_ACCESS_KEY_ID", "KAFKA_S3_SECRET_ACCESS_KEY",
     }  # fmt: skip
 

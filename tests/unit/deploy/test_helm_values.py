@@ -73,7 +73,7 @@ def _variables() -> set[str]:
 
 @pytest.fixture
 def provided(tmp_path: Path) -> set[str]:
-    settings = temporary_settings(tmp_path, airflow_executor="celery", stand_ins=False)
+    settings = temporary_settings(tmp_path, airflow_executor="celery", stand_ins=False, source_github_url="https://a")
     return set(airflow.environment(settings, load_or_make(tmp_path / "secrets.env")))
 
 

@@ -377,7 +377,7 @@ def test_a_file_is_drafted_and_loads_as_it_comes(stages, tmp_path: Path, case: C
 
 
 @pytest.mark.parametrize("file_format", SampleFormat)
-@pytest.mark.parametrize("name", ["sales", "inventory", "events", "transactions"])
+@pytest.mark.parametrize("name", ["sales", "inventory", "transactions"])
 def test_a_generated_file_is_drafted_and_loads(stages, tmp_path: Path, name: str, file_format: SampleFormat) -> None:
     sample = tmp_path / f"sample.{file_format}"
     write_sample(Sample(read_contract(CONTRACTS_DIR / f"{name}.yaml"), 60, seed=7), sample, file_format)

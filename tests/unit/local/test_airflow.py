@@ -47,7 +47,7 @@ def test_connections_lead_to_the_stores_as_the_ingest_role(
     transform = json.loads(environment["AIRFLOW_CONN_WAREHOUSE_TRANSFORM"])
     assert (transform["login"], transform["password"]) == ("transform", credentials.warehouse_transform_password)
     github = json.loads(environment["AIRFLOW_CONN_SOURCE_GITHUB"])
-    assert github["host"] == f"http://127.0.0.1:{settings.github_replay_port}"
+    assert github["host"] == f"http://127.0.0.1:{settings.stand_ins_port}/github"
     assert json.loads(environment["AIRFLOW_CONN_EVENTS_KAFKA"]) == {
         "conn_type": "kafka",
         "extra": {"bootstrap.servers": f"127.0.0.1:{settings.kafka_port}"},

@@ -12,7 +12,6 @@ from pydantic import ValidationError
 from include.settings import (
     AlertMailSettings,
     AlertSettings,
-    GithubSettings,
     IngestSettings,
     MlflowLogin,
     MlServiceSettings,
@@ -71,7 +70,7 @@ ELSEWHERE = {
 # Set by `up`: a line in .env has no effect.
 SET_BY_UP = {"ML_SERVICE_URL", "ML_SERVICE_TOKEN", "MLFLOW_TRACKING_URI", "MODEL_SIGNING_KEY"}
 KINDS = (
-    PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, GithubSettings, SourceSettings,
+    PlatformSettings, IngestSettings, MlServiceSettings, StreamSettings, SourceSettings,
     TrainingSettings, QualitySettings, RetentionSettings, StoreSettings, AlertSettings, AlertMailSettings,
 )  # fmt: skip
 # Of programs that do not read `.env`: on the page only.
@@ -144,8 +143,13 @@ def test_lines_of_earlier_releases_are_ignored_and_named(tmp_path: Path, monkeyp
     assert ignored_settings() == (
         f"{expected} GITHUB_ATTEMPTS is no longer a setting; remove the line from pipelines.env."
     )
-    file.write_text("INGEST_RETRIES=1\n")
     (tmp_path / "pipelines.env").unlink()
+    file.write_text("GITHUB_REPOSITORIES=a/b\n")
+    assert ignored_settings() == (
+        "GITHUB_REPOSITORIES is no longer a setting; remove the line from .env. "
+        "List the repositories of GitHub in sources/github_*.yaml, at forEach."
+    )
+    file.write_text("INGEST_RETRIES=1\n")
     assert ignored_settings() == ""
 
 

@@ -74,24 +74,32 @@ def requests_of(source: RestSource) -> Iterator[tuple[Request, dict[str, str]]]:
 
 
 def filled(text: str, values: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda found: values.get(found[1], found[0]), text)
+    return re.sub(r"\{\+?(\w+)\}", lambda found: values.get(found[1], found[0]), text)
 
 
 def asked(api: StandIns, source: RestSource, request: Request, values: dict[str, str]) -> httpx.Response:
     """The answer to a request of a definition, with its key."""
     params = {name: filled(str(value), values) for name, value in request.params.items()}
-    if source.incremental and source.incremental.start_param:
+    if source.incremental and source.incremental.initial_value is not None:
         params[source.incremental.start_param] = str(source.incremental.initial_value)
     if source.auth and source.auth.type == "api_key" and source.auth.placed == "query":
         params[source.auth.name] = service.KEY
-    return get(api, f"/{service.APIS[source.name]}{filled(request.path, values)}", params)
+    return get(api, f"/{service.APIS[source.connection]}{filled(request.path, values)}", params)
 
 
 def test_every_shipped_source_has_a_stand_in() -> None:
-    assert set(service.APIS) == set(SOURCES)
+    assert set(service.APIS) == {source.connection for source in SOURCES.values()}
     assert set(service.APIS.values()) == set(APIS)
-    assert {source.connection for source in SOURCES.values()} == {f"source_{name}" for name in SOURCES}
-    assert {source.schedule for source in SOURCES.values()} == {"*/30 * * * *"}
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_every_shipped_source_is_collected_every_half_hour(name: str) -> None:
+    """Those of one connection at different times: GitHub asks for serial requests."""
+    minutes = re.fullmatch(r"(?:\*/30|(\d+),(\d+)) \* \* \* \*", SOURCES[name].schedule or "")
+    assert minutes
+    assert minutes[1] is None or int(minutes[2]) - int(minutes[1]) == 30
+    others = [source for source in SOURCES.values() if source.connection == SOURCES[name].connection]
+    assert len({source.schedule for source in others}) == len(others)
 
 
 @pytest.mark.parametrize("name", SOURCES)
@@ -101,7 +109,7 @@ def test_requests_of_a_definition_have_records_at_its_paths(api: StandIns, name:
         answer = asked(api, source, request, values)
         assert (answer.status_code, answer.headers["x-stand-in"]) == (200, "true"), answer.text
         content = answer.json()
-        if name.startswith("crypto"):
+        if name.startswith(("crypto", "github")):
             assert len(content) >= 100
         elif name == "weather":
             arrays = [content["hourly"][path.rpartition(".")[2]] for path in source.records.zip]
@@ -453,10 +461,10 @@ def test_sources_without_a_connection_read_from_the_stand_ins(tmp_path: Path, mo
     settings = temporary_settings(tmp_path)
     variables = service.connections(settings)
     assert {name: json.loads(value) for name, value in variables.items()} == {"SOURCES_STAND_IN": True} | {
-        f"AIRFLOW_CONN_SOURCE_{name.upper()}": {
+        f"AIRFLOW_CONN_{name.upper()}": {
             "conn_type": "http", "host": f"{service.url(settings)}/{api}", "extra": {"stand_in": True},
         }
-        | ({"password": service.KEY} if name == "weather_now" else {})
+        | ({"password": service.KEY} if name in {"source_weather_now", "source_github"} else {})
         for name, api in service.APIS.items()
     }  # fmt: skip
     real = '{"conn_type": "http", "host": "https://api.coingecko.com"}'
@@ -468,6 +476,15 @@ def test_sources_without_a_connection_read_from_the_stand_ins(tmp_path: Path, mo
     assert named["AIRFLOW_CONN_SOURCE_SHOP"] == "http://shop.example"
     assert named["SOURCES_STAND_IN"] == "false"
     assert named["AIRFLOW_CONN_SOURCE_WEATHER"] == variables["AIRFLOW_CONN_SOURCE_WEATHER"]
+
+
+def test_setting_names_the_real_api_of_github(tmp_path: Path) -> None:
+    real = {"conn_type": "http", "host": "https://api.example", "password": "t"}
+    for has_stand_ins in (True, False):
+        settings = temporary_settings(
+            tmp_path, stand_ins=has_stand_ins, source_github_url="https://api.example", source_github_token="t"
+        )
+        assert json.loads(service.connections(settings)["AIRFLOW_CONN_SOURCE_GITHUB"]) == real
 
 
 def test_without_stand_ins_a_source_needs_its_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,12 +500,12 @@ def test_the_probe_asks_the_server(tmp_path: Path, api: StandIns) -> None:
 
 
 @pytest.mark.parametrize("has_stand_ins", [True, False])
-def test_the_platform_starts_the_server_beside_the_replay(tmp_path: Path, *, has_stand_ins: bool) -> None:
+def test_the_platform_starts_the_server_before_airflow(tmp_path: Path, *, has_stand_ins: bool) -> None:
     settings = temporary_settings(tmp_path / "home", stand_ins=has_stand_ins)
     settings.layout.home.mkdir()
     credentials = load_or_make(settings.layout.secrets)
     names = [one.name for one in Platform(settings).services()]
-    assert (names[names.index("github-replay") + 1] == service.NAME) is has_stand_ins
+    assert (names[names.index("ml-api") + 1] == service.NAME) is has_stand_ins
     assert (service.NAME in names) is has_stand_ins
     variables = airflow.environment(settings, credentials)
     assert service.connections(settings).items() <= variables.items()

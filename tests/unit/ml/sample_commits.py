@@ -1,4 +1,4 @@
-"""Sample commits: the history of the GitHub API replay, in the columns of analytics.ml_features."""
+"""Sample commits: the history of the stand-in for GitHub, in the columns of analytics.ml_features."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import pandas as pd
 
-from local.services.github_api.history import read
+from local.services.stand_ins.github_history import read
 
 
 @lru_cache(maxsize=1)

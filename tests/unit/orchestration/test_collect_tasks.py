@@ -183,6 +183,25 @@ glued = {"file": (source, ORDERS, False), "topic": (published, TOPIC, False), "f
 for name, (given, contract, full) in glued.items():
     results[f"engine: {name}"] = call(lambda: collect_element(given, contract, NAMES[1], full=full))
 results["vanished"] = call(lambda: collect_element(source, ORDERS, "/shops/east/orders", full=False))
+from include.orchestration.source_readers import open_reader
+from include.sources.database.definition import DatabaseSource
+from include.sources.listing import Traffic
+
+database = DatabaseSource.model_validate({
+    "name": "crm_users", "kind": "database", "connection": "source_crm", "schedule": None, "dataset": "shop_orders",
+    "schema": "shop", "table": "users",
+})
+connection = SimpleNamespace(
+    conn_type="mysql", host="db", port=3307, login="app", password="s3cret", schema="crm",
+    extra='{"time_zone": "Europe/Berlin"}', extra_dejson={"time_zone": "Europe/Berlin"},
+)
+with open_reader(database, ORDERS, connection, Traffic()) as reader:
+    found = reader._connection
+    results["database"] = [
+        type(reader).__name__, found.engine, found.host, found.port, found.login, found.database, str(found.time_zone),
+        found.password.get_secret_value() == "s3cret", repr(found),
+    ]
+results["pages"]["database"] = collect.collect_dag(database, ORDERS).doc_md
 collect.element_names = element_names
 results["names"] = collect.element_names(source)
 print("RESULTS" + json.dumps(results))
@@ -326,3 +345,15 @@ def test_engine_gets_the_element_and_the_connections_of_airflow(results: dict[st
 @pytest.mark.parametrize(("run", "full_run"), [("file", ""), ("full", "r")])
 def test_reader_gets_the_position_and_whether_the_run_is_full(results: dict[str, Any], run: str, full_run: str) -> None:
     assert results[f"engine: {run}"]["end"]["read"] == ["/shops/south/orders", "2026", "2", "sink", full_run]
+
+
+def test_reader_of_a_database_gets_all_parts_of_the_connection(results: dict[str, Any]) -> None:
+    *parts, shown = results["database"]
+    assert parts == ["DatabaseReader", "mysql", "db", 3307, "app", "crm", "Europe/Berlin", True]
+    assert "s3cret" not in shown
+
+
+def test_page_of_a_database_names_the_table(results: dict[str, Any]) -> None:
+    page = results["pages"]["database"]
+    assert "**Reads**: the table or query (host, port, login, password; schema: the database)" in page
+    assert "the table or view `shop.users` in the database of the connection `source_crm`" in page

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
@@ -13,9 +13,6 @@ from include.contracts.model import Column, ColumnType, Contract
 from include.contracts.problems import ContractError, Problem
 from include.sources.__main__ import EXAMPLE
 from include.sources.reader import SourceError, read_source
-
-if TYPE_CHECKING:
-    from include.sources.definition import RestSource
 
 ORDERS = Contract(
     dataset="shop_orders",
@@ -59,7 +56,7 @@ def written(folder: Path, content: dict[str, Any] | str, name: str = "shop_order
     return path
 
 
-def read(folder: Path, contract: Contract = ORDERS, **changes: Any) -> RestSource:
+def read(folder: Path, contract: Contract = ORDERS, **changes: Any) -> Any:
     """Read the example with other values, and a contract."""
     return read_source(written(folder, document(**changes)), lambda _: contract)
 

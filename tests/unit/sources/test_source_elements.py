@@ -67,3 +67,10 @@ def test_values_are_filled_in(value: Any, path: str, param: str) -> None:
     assert path_of(one.requests[0], element.values) == path
     assert params_of(one.requests[0], element.values) == {"s": param, "all": "false"}
     assert headers_of(one.requests[0], element.values) == {"X-Shop": f"{param} {{other}}"}
+
+
+def test_value_with_a_plus_keeps_its_slashes() -> None:
+    one = source({"path": "/repos/{+name}/commits", "params": {"of": "{+name}"}, "forEach": {"name": ["a b/c"]}})
+    [element] = elements(one)
+    assert element.name == path_of(one.requests[0], element.values) == "/repos/a%20b/c/commits"
+    assert params_of(one.requests[0], element.values) == {"of": "a b/c"}

@@ -10,7 +10,8 @@ import pytest
 
 from include.errors import Code
 from include.sources.definition import KeepRaw
-from include.sources.deliver import RawCopies, Spool, element_slug, file_stem, numbered
+from include.sources.deliver import RawCopies, element_slug, file_stem, numbered
+from include.sources.spool import JsonSpool
 from include.stores.object_store import ConditionFailedError
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ def test_key_that_would_be_too_long_is_shortened_and_still_unique() -> None:
 
 
 def test_spool_file_is_complete_hashed_and_gone_at_the_end(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool", None) as spool:
+    with JsonSpool(tmp_path / "spool", None) as spool:
         for record in (b"{}", b'{"a":1}'):
             spool.take(record)
         spool.keep(b"an answer", 1)

@@ -15,8 +15,9 @@ from include.contracts.content import MAX_BYTES
 from include.contracts.dialect import Dialect
 from include.contracts.model import APPEND_KEY, Column, ColumnType, Contract, Deletes, Mode
 from include.errors import Code
-from include.sources.definition import Cursor, OAuth2, RestSource
+from include.sources.definition import Cursor, OAuth2
 from include.sources.faults import FORMS_OF_PATTERNS
+from include.sources.kinds import schema
 from include.sources.reader import SourceError, read_source, read_sources
 from include.sources.rules import MOST_ELEMENTS
 from tests.unit.sources.source_files import ORDERS, TOPIC, document, find_contract, problems, read, request, written
@@ -49,6 +50,7 @@ def test_the_example_is_read(tmp_path: Path) -> None:
         pytest.param({"records": {"zip": ["hourly.time", "hourly.rain"], "names": ["at", "rain"]}}, id="zip"),
         pytest.param({"requests": [request(params={"filter": '{"a": 1}'})]}, id="braces of JSON"),
         pytest.param({"requests": [request(path="/orders", params={"shop": "{shop}"})]}, id="in a parameter"),
+        pytest.param({"requests": [request(path="/{+shop}/orders")], "emptyStatuses": [404, 409]}, id="with slashes"),
         pytest.param({"requests": [request(path="/orders", headers={"X-Shop": "{shop}"})]}, id="in a header"),
         pytest.param({"keepRaw": {"bucket": "raw-data", "key": "{shop}/{date}/{time}/{run}-{page}.json"}}, id="key"),
         pytest.param({"auth": {"type": "api_key", "in": "query", "name": "appid"}}, id="key in the query"),
@@ -100,7 +102,7 @@ ONE_KEY = [
     pytest.param(
         {"pagination": {"param": "b"}}, ("pagination", "'type' is missing", f"add type: one of {PAGES}"), id="no type"
     ),
-    pytest.param({"kind": "databse"}, ("kind", '"databse" is not known', "use one of rest"), id="kind"),
+    pytest.param({"kind": "databse"}, ("kind", '"databse" is not known', "write 'database', or remove it"), id="kind"),
     pytest.param({"deliver": "topics"}, ("deliver", '"topics" is not known', "write 'topic', or remove it"), id="word"),
     pytest.param(
         {"records": "$.data"},
@@ -234,7 +236,7 @@ def test_every_pattern_has_its_remedy() -> None:
             return own.union(*map(patterns, node.values()))
         return set().union(*map(patterns, node)) if isinstance(node, list) else set()
 
-    assert patterns(json.loads(json.dumps(RestSource.model_json_schema()))) == set(FORMS_OF_PATTERNS)
+    assert patterns(json.loads(json.dumps(schema()))) == set(FORMS_OF_PATTERNS)
 
 
 # Several keys
@@ -330,6 +332,14 @@ RULES = [
              "use one of date, page, run, shop, time")
         ],
         id="placeholder of keepRaw",
+    ),
+    pytest.param(
+        {"keepRaw": {"bucket": "raw-data", "key": "{+shop}/{time}.json"}},
+        [
+            ("keepRaw.key", "{+…} is for the paths of requests",
+             "remove the +: a slash of a value becomes a hyphen here")
+        ],
+        id="slashes in keepRaw",
     ),
     pytest.param(
         {

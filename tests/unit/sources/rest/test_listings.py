@@ -472,6 +472,94 @@ def test_change_is_noticed_by_the_run_that_completes_the_listing(shop: Shop, api
     assert set(ids + shop.sunk.ids) == {6, 5, 4, 3, 2, 1}
 
 
+# Pages that are checked once more after the next one
+
+CHECKED = {**LINKED, "conditional": True}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5], ids=["one", "a page", "more than a page", "more than two"])
+@pytest.mark.parametrize("request_number", [2, 4, 6], ids=["before page 2", "before page 3", "before page 4"])
+def test_records_that_moved_to_a_page_that_was_read_are_read(
+    shop: Shop, api: ScriptedApi, request_number: int, count: int
+) -> None:
+    board = api.answers = Board(12, with_etag=True, with_total=False)
+    board.changes[request_number] = lambda: [board.remove() for _ in range(count)]
+    listing = shop.read(make_source(**CHECKED))
+    assert (listing.error, listing.position.next_page) == (None, None)
+    assert set(board.records) <= set(shop.sunk.ids)
+
+
+def test_check_of_a_list_that_does_not_change_costs_a_request_for_each_page_but_the_last(
+    shop: Shop, api: ScriptedApi
+) -> None:
+    api.answers = Board(6, with_etag=True, with_total=False)
+    shop.read(make_source(**CHECKED))
+    assert shop.sunk.ids == [6, 5, 4, 3, 2, 1]
+    asked = [(asked.params.get("page", "1"), "if-none-match" in asked.headers) for asked in api.requests]
+    assert asked == [("1", False), ("2", False), ("1", True), ("3", False), ("2", True), ("1", True)]
+
+
+@pytest.mark.parametrize("count", [1, 2, 4, 5])
+def test_records_that_are_removed_between_two_runs_hide_no_other(shop: Shop, api: ScriptedApi, count: int) -> None:
+    board = api.answers = Board(12, with_etag=True, with_total=False)
+    position = shop.read(make_source(**CHECKED, limits={"pages": 2})).position
+    ids = set(shop.sunk.ids)
+    del board.records[:count]
+    listing = shop.read(make_source(**CHECKED), position)
+    assert listing.error is None
+    assert set(board.records) <= ids | set(shop.sunk.ids)
+
+
+def test_records_that_are_added_between_two_runs_do_not_begin_the_listing_again(shop: Shop, api: ScriptedApi) -> None:
+    board = api.answers = Board(12, with_etag=True, with_total=False)
+    position = shop.read(make_source(**CHECKED, limits={"pages": 2})).position
+    for _ in range(5):
+        board.add()
+    api.requests.clear()
+    assert shop.read(make_source(**CHECKED), position).error is None
+    assert {8, 7, 6, 5, 4, 3, 2, 1} <= set(shop.sunk.ids)
+    first = [asked for asked in api.requests if "page" not in asked.params]
+    assert all("if-none-match" in asked.headers for asked in first)
+
+
+def test_page_that_is_gone_when_it_is_checked_begins_the_listing_again(shop: Shop, api: ScriptedApi) -> None:
+    board = Board(8, with_etag=True, with_total=False)
+    api.answers = board
+    position = shop.read(make_source(**CHECKED, limits={"pages": 3})).position
+    board.records = [8, 7]
+    api.answers = lambda asked: board(asked) if int(asked.params.get("page", 1)) < 2 else Reply("no page", 404)
+    assert shop.read(make_source(**CHECKED), position).error is None
+    assert shop.sunk.ids == [8, 7]
+
+
+def test_list_that_changes_faster_than_it_is_read_can_be_retried(shop: Shop, api: ScriptedApi) -> None:
+    board = Board(40, with_etag=True, with_total=False)
+
+    def answer(asked: Asked) -> Reply:
+        if "page" in asked.params and "if-none-match" not in asked.headers:
+            del board.records[:2]
+        return board(asked)
+
+    api.answers = answer
+    listing = shop.read(make_source(**CHECKED))
+    assert isinstance(listing.error, RetryableError)
+    assert "changes faster than it is read" in listing.error.message
+    assert listing.position == Position()
+
+
+def test_status_that_means_no_records_is_no_error(shop: Shop, api: ScriptedApi) -> None:
+    api.answers = [Reply({"message": "Git Repository is empty."}, 409)] * 2
+    listing = shop.read(make_source(emptyStatuses=[409]))
+    assert (listing.error, listing.records_read) == (None, 0)
+    assert isinstance(shop.read(make_source()).error, PermanentError)
+
+
+def test_answer_of_a_stand_in_is_noted(shop: Shop, api: ScriptedApi) -> None:
+    api.answers = [Reply([]), Reply([], 200, {"X-Stand-In": "true"})]
+    noted = [(shop.read(make_source()), shop.traffic.is_stand_in)[1] for _ in range(2)]
+    assert noted == [False, True]
+
+
 def test_failure_of_the_last_check_leaves_the_listing_incomplete(shop: Shop, api: ScriptedApi) -> None:
     board = Board(4, with_etag=True, with_total=False)
     api.answers = lambda asked: board(asked) if "if-none-match" not in asked.headers else Reply("", 503)

@@ -1,0 +1,1 @@
+SELECT ops.purge_source_objects(%(keep)s, %(most)s);
