@@ -17,6 +17,7 @@ from include.cli.stores import query
 from include.command_errors import explained
 from include.errors import visible
 from include.settings import source_settings
+from include.sources.kinds import schema
 from include.sources.reader import SourceError, definition_files, find_in_settings, read_source, read_sources
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _NO_RUN: dict[str, Any] = {
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 source = typer.Typer(
     add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True,
-    help="Check definitions of sources; draft the contract of a database's table.",
+    help="Check definitions of sources, print their JSON Schema; draft the contract of a database's table.",
 )  # fmt: skip
 source.command()(draft)
 
@@ -112,6 +113,12 @@ def check(
         _print(found, folder)
     if any(error is not None for _, error in found):
         raise typer.Exit(FAILED)
+
+
+@source.command("schema")
+def print_schema() -> None:
+    """Print the JSON Schema of definitions: an editor completes and checks with it."""
+    typer.echo(json.dumps(schema(), indent=2))
 
 
 def _error_of(path: Path, find: FindContract) -> SourceError | None:

@@ -69,7 +69,8 @@ message: contract, quarantine, ledger.
 
 3. Add the connection `source_shop` in Airflow, or as the variable `AIRFLOW_CONN_SOURCE_SHOP` in the file `sources.env`:
    its host is the address with scheme and path, its password the token or key. The definition holds no secret.
-4. Run `filegate source check`: it names errors with place and remedy.
+4. Run `filegate source check`: it names errors with place and remedy. An editor completes keys with
+   the output of `filegate source schema`.
 5. Unpause the DAG: a run starts.
 
 Each request, and each combination of values of `forEach`, is an element: a task and a position of its own. If one

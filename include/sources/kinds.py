@@ -29,7 +29,7 @@ def model_of(document: Mapping[str, Any]) -> type[AnySource]:
 
 
 def schema() -> dict[str, Any]:
-    """The JSON Schema of a definition, for editors."""
+    """The JSON Schema of a definition, for editors. Rules over several keys are not in it."""
     tagged = Annotated[AnySource, Field(discriminator="kind")]
     adapter: TypeAdapter[AnySource] = TypeAdapter(tagged)
-    return adapter.json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **adapter.json_schema(by_alias=True)}

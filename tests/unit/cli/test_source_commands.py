@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from include.cli import sources as commands
+from include.sources.kinds import schema
 from tests.unit.sources.source_files import document, written
 
 if TYPE_CHECKING:
@@ -154,3 +155,9 @@ def test_check_as_json(filegate: Callable[..., Ended], folder: Path) -> None:
 
 def test_group_explains_itself(filegate: Callable[..., Ended]) -> None:
     assert "check" in filegate("source", "--help").out
+
+
+def test_schema_is_printed_as_json(filegate: Callable[..., Ended]) -> None:
+    done = filegate("source", "schema")
+    assert (done.code, done.err) == (0, "")
+    assert json.loads(done.out) == schema()

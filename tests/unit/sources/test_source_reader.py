@@ -236,7 +236,8 @@ def test_every_pattern_has_its_remedy() -> None:
             return own.union(*map(patterns, node.values()))
         return set().union(*map(patterns, node)) if isinstance(node, list) else set()
 
-    assert patterns(json.loads(json.dumps(schema()))) == set(FORMS_OF_PATTERNS)
+    durations = {"^([0-9]{1,6})(s|m|h|d)$"}  # checked by a function with a remedy of its own
+    assert patterns(json.loads(json.dumps(schema()))) - durations == set(FORMS_OF_PATTERNS)
 
 
 # Several keys
