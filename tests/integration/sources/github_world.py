@@ -24,6 +24,7 @@ from include.sources.listing import Listing, Position, Traffic
 from include.sources.rest.auth import ApiConnection
 from include.sources.rest.reading import RestReader
 from include.sources.run import CollectedElement, ElementTask, SourceStores, collect
+from include.sources.runs import AirflowAttempt
 from include.stores.object_store import ObjectStore
 from local.services.stand_ins import github
 from local.services.stand_ins.service import KEY
@@ -91,7 +92,7 @@ class World:
         """Run once, as a task of the DAG does."""
         source, contract, traffic = self.source(endpoint, repository, **changes), self.contract(endpoint), Traffic()
         [element] = elements(source)
-        run = AirflowRun("collect_test", "run")
+        attempt = AirflowAttempt(AirflowRun("collect_test", "run"))
         connection = ApiConnection(f"{self.api.url}/{github.NAME}", password=SecretStr(KEY))
         with RestReader(source, contract, connection, traffic, self.slept.append) as reader:
 
@@ -102,7 +103,7 @@ class World:
                 self.objects, self.platform.warehouse_config(), self.landing_bucket, self.folder / "spool",
                 clock=lambda: self.now,
             )  # fmt: skip
-            return collect(ElementTask(source, contract, element, run), read, traffic, stores)
+            return collect(ElementTask(source, contract, element, attempt), read, traffic, stores)
 
     # --- objects, rows and state
 

@@ -23,7 +23,7 @@ from include.settings import RetentionSettings
 from include.sources import positions, run
 from include.sources.listing import Element, Listing, Position, Sink, Traffic
 from include.sources.positions import Positions
-from include.sources.runs import failures_recorded
+from include.sources.runs import AirflowAttempt, SourceRuns, failures_recorded
 from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
@@ -183,9 +183,42 @@ def test_failure_before_an_attempt_begins_is_noted(world: ElementWorld) -> None:
 
 def test_failure_that_the_attempt_has_noted_is_noted_once(world: ElementWorld) -> None:
     recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
-    with pytest.raises(RetryableError), recorded:
-        world.collect(read=world.reader(stop_after=1, error=AWAY))
+    with pytest.raises(RetryableError), recorded as attempt:
+        world.collect(read=world.reader(stop_after=1, error=AWAY), attempt=attempt)
     assert statuses(world) == [("failed", "source-unavailable", 3)]
+    assert [row["source_run_id"] for row in world.runs()] == [attempt.source_run_id]
+
+
+def test_failures_of_two_attempts_right_after_each_other_are_both_noted(world: ElementWorld) -> None:
+    for message in ("no host", "still no host"):
+        recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+        with pytest.raises(PermanentError), recorded:
+            raise PermanentError(Code.SOURCE_REFUSED, message)
+    recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+    with pytest.raises(RetryableError), recorded as attempt:
+        world.collect(read=world.reader(stop_after=1, error=AWAY), attempt=attempt)
+    with (
+        pytest.raises(PermanentError),
+        failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN),
+    ):
+        raise PermanentError(Code.SOURCE_REFUSED, "no host again")
+    messages = [row["error_message"] for row in world.runs()]
+    assert messages == ["no host", "still no host", AWAY.message, "no host again"]
+
+
+def test_failure_while_the_row_is_committed_is_noted_once(world: ElementWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = SourceRuns.begin
+
+    def begin(runs: SourceRuns, attempt: AirflowAttempt) -> Any:
+        real(runs, attempt)
+        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, "It ends the connection before the commit.")
+
+    monkeypatch.setattr(SourceRuns, "begin", begin)
+    recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+    with pytest.raises(RetryableError), recorded as attempt:
+        world.collect(attempt=attempt)
+    assert attempt.source_run_id is not None
+    assert statuses(world) == [("failed", "warehouse-unavailable", 0)]
 
 
 def test_failure_that_cannot_be_noted_is_raised(world: ElementWorld, caplog: pytest.LogCaptureFixture) -> None:

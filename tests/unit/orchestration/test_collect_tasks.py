@@ -28,6 +28,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from include import settings
 from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.ingestion.records import AirflowRun
 from include.orchestration import collect, sources
 from include.orchestration.stores import api_url
 from include.sources import runs
@@ -50,7 +51,7 @@ asked, noted = [], []
 @contextmanager
 def failures_recorded(find_warehouse, source, element, run):
     try:
-        yield
+        yield runs.AirflowAttempt(run)
     except PipelineError as error:
         noted.append([source, element, run.dag_id, run.run_id, str(error.code)])
         raise
@@ -76,8 +77,8 @@ class Done(SimpleNamespace):
         return {"records_read": self.records_read}
 
 def run(failure=None, skipped_until=None, is_stand_in=False, **given):
-    def collect_element(source, contract, element, *, full):
-        asked.append([source.name, contract.dataset, element, full])
+    def collect_element(source, contract, element, attempt, *, full):
+        asked.append([source.name, contract.dataset, element, attempt.run.run_id, full])
         if failure:
             raise FAILURES[failure]
         return Done(records_read=1234, skipped_until=skipped_until, is_stand_in=is_stand_in)
@@ -133,7 +134,7 @@ class Reader:
 def engine(task, read, traffic, stores):
     unfinished = Position("2026", next_page="2")
     return {
-        "task": [task.source.name, task.contract.dataset, task.element.name, task.run.dag_id, task.run.run_id],
+        "task": [task.source.name, task.contract.dataset, task.element.name, *asdict(task.attempt.run).values()],
         "read": read(task.element, unfinished, "sink"),
         "stores": [
             stores.warehouse.user, stores.landing_bucket, stores.spool_dir.name,
@@ -141,7 +142,7 @@ def engine(task, read, traffic, stores):
         ],
     }
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from pydantic import SecretStr
 from include.sources.listing import Position
@@ -157,7 +158,7 @@ class Task:
     source: Any
     contract: Any
     element: Any
-    run: Any
+    attempt: Any
 
 @dataclass
 class Stores:
@@ -179,10 +180,11 @@ os.environ["AIRFLOW_CONN_SOURCE_SHOP"] = json.dumps(
 for name in ("landing_s3", "warehouse_pg"):
     os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps({"conn_type": "x", "host": "h", "login": "ingest"})
 os.environ["AIRFLOW_CONN_EVENTS_KAFKA"] = json.dumps({"conn_type": "kafka", "extra": {"bootstrap.servers": "h:9092"}})
+attempt = runs.AirflowAttempt(AirflowRun(dag.dag_id, "r"))
 glued = {"file": (source, ORDERS, False), "topic": (published, TOPIC, False), "full": (source, ORDERS, True)}
 for name, (given, contract, full) in glued.items():
-    results[f"engine: {name}"] = call(lambda: collect_element(given, contract, NAMES[1], full=full))
-results["vanished"] = call(lambda: collect_element(source, ORDERS, "/shops/east/orders", full=False))
+    results[f"engine: {name}"] = call(lambda: collect_element(given, contract, NAMES[1], attempt, full=full))
+results["vanished"] = call(lambda: collect_element(source, ORDERS, "/shops/east/orders", attempt, full=False))
 from include.orchestration.source_readers import open_reader
 from include.sources.database.definition import DatabaseSource
 from include.sources.listing import Traffic
@@ -235,7 +237,7 @@ def test_elements_are_collected_one_after_the_other_with_labels(results: dict[st
 def test_successful_task_returns_counts(results: dict[str, Any]) -> None:
     assert results["good"] == {
         "end": {"records_read": 1234},
-        "asked": [["shop_orders", "shop_orders", "/shops/north/orders", False]],
+        "asked": [["shop_orders", "shop_orders", "/shops/north/orders", "r", False]],
         "noted": [],
         "label": "/shops/north/orders: 1,234 records",
     }
