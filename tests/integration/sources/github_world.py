@@ -22,6 +22,7 @@ from include.sources.definition import RestSource
 from include.sources.elements import elements
 from include.sources.listing import Listing, Position, Traffic
 from include.sources.rest.auth import ApiConnection
+from include.sources.rest.client import RestClient
 from include.sources.rest.reading import RestReader
 from include.sources.run import CollectedElement, ElementTask, SourceStores, collect
 from include.sources.runs import AirflowAttempt
@@ -94,7 +95,8 @@ class World:
         [element] = elements(source)
         attempt = AirflowAttempt(AirflowRun("collect_test", "run"))
         connection = ApiConnection(f"{self.api.url}/{github.NAME}", password=SecretStr(KEY))
-        with RestReader(source, contract, connection, traffic, self.slept.append) as reader:
+        with RestClient(source, connection, traffic, self.slept.append) as client:
+            reader = RestReader(client, contract)
 
             def read(element: Element, position: Position, sink: Sink) -> Listing:
                 return reader.read(element, Position() if full else position, sink)

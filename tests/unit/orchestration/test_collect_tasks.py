@@ -121,13 +121,17 @@ def module(name, **names):
     vars(made).update(names)
     sys.modules[name] = made
 
-class Reader:
-    def __init__(self, source, contract, api, traffic):
+class Client:
+    def __init__(self, source, api, traffic):
         asked.append([api.url, api.login, api.password.get_secret_value() == "s3cret", repr(api), traffic.is_stand_in])
     def __enter__(self):
         return self
     def __exit__(self, *_):
         asked.append("closed")
+
+class Reader:
+    def __init__(self, client, contract):
+        asked.append([type(client).__name__, contract.dataset])
     def read(self, element, position, sink, full_run):
         return [element.name, position.watermark, position.next_page, sink, full_run]
 
@@ -172,6 +176,7 @@ class Stores:
 module("include.sources.elements", elements=lambda source: [SimpleNamespace(name=name) for name in NAMES])
 module("include.sources.rest")
 module("include.sources.rest.auth", ApiConnection=Api)
+module("include.sources.rest.client", RestClient=Client)
 module("include.sources.rest.reading", RestReader=Reader)
 module("include.sources.run", ElementTask=Task, SourceStores=Stores, collect=engine)
 os.environ["AIRFLOW_CONN_SOURCE_SHOP"] = json.dumps(
@@ -336,10 +341,10 @@ def test_engine_gets_the_element_and_the_connections_of_airflow(results: dict[st
     found = results["engine: file"]
     assert found["end"]["task"] == ["shop_orders", "shop_orders", "/shops/south/orders", "collect_shop_orders", "r"]
     assert found["end"]["stores"] == ["ingest", "landing", "ingest-spool", None, "filegate"]
-    (url, login, has_password, shown, is_stand_in), closed = found["asked"]
+    (url, login, has_password, shown, is_stand_in), reader, closed = found["asked"]
     assert (url, login, has_password, is_stand_in) == ("https://api.example.org/v2", "me", True, False)
     assert "s3cret" not in shown
-    assert closed == "closed"
+    assert (reader, closed) == (["Client", "shop_orders"], "closed")
     assert results["engine: topic"]["end"]["stores"][3] == "h:9092"
     assert results["names"] == ["/shops/north/orders", "/shops/south/orders"]
 
