@@ -188,7 +188,9 @@ class Offset(Part):
 
 
 class PageNumber(Part):
-    """The next request has the next number. An empty page is the last, or the page that completes the total.
+    """The next request has the next number. An empty page is the last, or a 404, or one that completes the total.
+
+    A 404 for the first page is an error, and one before the total is reached.
 
     Attributes:
         param: parameter of the number.

@@ -28,6 +28,7 @@ import httpx
 
 from include.contracts.paths import path_steps
 from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.sources.definition import PageNumber
 from include.sources.elements import headers_of, params_of, path_of
 from include.sources.listing import Listing, Position
 from include.sources.rest.answer_text import BadAnswerError
@@ -53,6 +54,7 @@ log = logging.getLogger(__name__)
 
 # Statuses of a page whose cursor has expired or whose listing is gone.
 _PAGE_GONE = {400, 404, 410, 422}
+_NOT_FOUND = 404
 _OF_THE_SOURCE = {Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, Code.RATE_LIMITED}
 # The status of an answer that is over the client's limit of size or time. A smaller page may not be.
 _TOO_LARGE = 200
@@ -155,7 +157,14 @@ class RestReader:
     def _read_pages(self, run: ElementRun, etag: str | None) -> None:
         state = run.state
         while state.target is not None:
-            fetched, target = self._fetch(run, state.target, etag)
+            try:
+                fetched, target = self._fetch(run, state.target, etag)
+            except PermanentError as error:
+                if not self._is_behind_last(run, error):
+                    raise
+                self._check_previous(run, run.lines.read(b"[]", "application/json", None))
+                state.target = None
+                break
             if fetched.content is None:
                 run.listing.not_modified = True
                 return
@@ -173,6 +182,16 @@ class RestReader:
         if not state.has_gap:
             self._read_again(run)
             run.is_complete = True
+
+    def _is_behind_last(self, run: ElementRun, error: PermanentError) -> bool:
+        """Whether an API that counts pages answers 404 because there is no such page: the one before it was the last.
+
+        Only right after a page with records: at the beginning of a run a 404 can mean that the whole list is gone. A
+        total that was not reached says that records are missing.
+        """
+        is_not_found = isinstance(self._source.pagination, PageNumber) and error.details.get("status") == _NOT_FOUND
+        state, has_page = run.state, run.answers > 0 and run.state.pages > 0
+        return is_not_found and has_page and (state.total is None or state.total <= state.read)
 
     def _check_previous(self, run: ElementRun, following: AnswerRecords) -> None:
         """Read the last page again if it has changed since: records of the following page may have moved to it.
