@@ -114,7 +114,7 @@ class Request(Part):
 
     Attributes:
         path: behind the connection's address; may hold names of `forEach` in braces; `{+name}` keeps a value's slashes.
-        params: query parameters; their texts may hold such names.
+        params: query parameters, sent as they are written; their texts may hold such names.
         headers: besides those of `auth`; likewise.
         for_each: lists of values by name: `{city: [berlin, rome]}`; each value replaces `{city}`.
     """
