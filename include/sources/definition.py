@@ -79,9 +79,9 @@ class Incremental(Part):
     Attributes:
         cursor: path of its value in a record.
         start_param: parameter of the start; without it all records are read.
-        initial_value: where the first run begins.
+        initial_value: where the first run begins; needs `startParam`.
         unit: `iso` for times as text, `s` or `ms` for numbers since 1970.
-        overlap: what is read again behind the watermark, such as `10m` (s, m, h, d).
+        overlap: what is read again behind the watermark, such as `10m` (s, m, h, d); needs `startParam`.
         lag: younger records are left to a later run.
     """
 

@@ -57,7 +57,11 @@ def test_the_example_is_read(tmp_path: Path) -> None:
         pytest.param({"requests": [request(path="/orders", headers={"X-Shop": "{shop}"})]}, id="in a header"),
         pytest.param({"keepRaw": {"bucket": "raw-data", "key": "{shop}/{date}/{time}/{run}-{page}.json"}}, id="key"),
         pytest.param({"auth": {"type": "api_key", "in": "query", "name": "appid"}}, id="key in the query"),
-        pytest.param({"incremental": {"cursor": "t", "unit": "ms", "initialValue": 1764350000000}}, id="milliseconds"),
+        pytest.param(
+            {"incremental": {"cursor": "t", "startParam": "from", "unit": "ms", "initialValue": 1764350000000}},
+            id="milliseconds",
+        ),
+        pytest.param({"incremental": {"cursor": "t", "lag": "1h"}}, id="lag without a start"),
     ],
 )
 def test_sound_definitions_have_no_problem(tmp_path: Path, changes: dict[str, Any]) -> None:
@@ -392,12 +396,21 @@ RULES = [
         for key in ("/orders.json", "a//b.json", "../b.json", "a/")
     ),
     pytest.param(
-        {"incremental": {"cursor": "at", "unit": "s", "initialValue": "2024-01-01"}},
+        {"incremental": {"cursor": "at", "startParam": "from", "unit": "s", "initialValue": "2024-01-01"}},
         [
             ("incremental.initialValue", '"2024-01-01" does not fit to unit: s',
              "write a whole number of seconds since 1970")
         ],
         id="initial value",
+    ),
+    pytest.param(
+        {"incremental": {"cursor": "at", "initialValue": "2024-01-01", "overlap": "1h", "lag": "1m"}},
+        [
+            (f"incremental.{key}", "has no effect without startParam: each run reads all records",
+             "add startParam, the API's parameter of the start, or remove it")
+            for key in ("initialValue", "overlap")
+        ],
+        id="no start is sent",
     ),
     pytest.param(
         {"records": {"zip": ["a.x", "a.y"], "names": ["x"]}},
