@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from psycopg.rows import dict_row
 
-from include.stores.sql_text import statement
+from include.cli.sources import last_runs
 from include.stores.warehouse import connect
 from tests.own_names import own_name
 
@@ -37,7 +36,7 @@ def newest_run(platform: Platform, source: str, attempts: list[Attempt]) -> dict
             dag_id = f"collect_{source}" if run_id else None
             owner.execute(INSERT.encode(), values | {"source": source, "dag_id": dag_id, "code": code})
     with connect(platform.warehouse_config("reader")) as reader:
-        rows = reader.cursor(row_factory=dict_row).execute(statement("list_source_runs")).fetchall()
+        rows = last_runs(reader)
     [row] = [row for row in rows if row["source"] == source]
     return row
 

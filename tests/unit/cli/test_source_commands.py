@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the warehouse answers."""
     found: list[dict[str, Any]] = []
 
-    def query(name: str, values: dict[str, object]) -> list[dict[str, Any]]:
-        assert (name, values) == ("list_source_runs", {})
-        return [dict(row) for row in found]
-
-    monkeypatch.setattr(commands, "query", query)
+    monkeypatch.setattr(commands, "reading", nullcontext)
+    monkeypatch.setattr(commands, "last_runs", lambda _: [dict(row) for row in found])
     monkeypatch.setenv("WAREHOUSE_INGEST_PASSWORD", "x")  # the environment names a warehouse
     return found
 
