@@ -71,13 +71,19 @@ def last_runs(connection: Connection) -> list[dict[str, Any]]:
 
 
 def source_notes(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return a line on the sources that a stand-in answered, if there are any.
+    """Return a line on the sources that a stand-in answered, and one on those that ask for no request before a time.
 
     Args:
         rows: of `source_rows`.
     """
-    stand_ins = [row["name"] for row in rows if row.get("stand_in")]
-    return [f"answered by a stand-in, not by the real API: {', '.join(stand_ins)}"] if stand_ins else []
+    rows = list(rows)
+    notes = {
+        "answered by a stand-in, not by the real API": [row["name"] for row in rows if row.get("stand_in")],
+        "waits, because its API asks for no earlier request (X-Poll-Interval)": [
+            f"{row['name']} until {_minute(row['waits_until'])} UTC" for row in rows if row.get("waits_until")
+        ],
+    }
+    return [f"{what}: {', '.join(names)}" for what, names in notes.items() if names]
 
 
 def source_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:

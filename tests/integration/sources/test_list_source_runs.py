@@ -74,3 +74,21 @@ def test_newest_run_of_a_source_over_its_elements(
 ) -> None:
     row = newest_run(platform, own_name(request.node.nodeid), attempts)
     assert expected.items() <= row.items()
+
+
+POSITION = """
+INSERT INTO ops.source_position (source, element, not_before)
+VALUES (%(source)s, %(element)s, now() + %(minutes)s * interval '1 min') RETURNING not_before
+"""
+
+
+def test_source_waits_until_the_last_time_that_is_not_over(platform: Platform, request: pytest.FixtureRequest) -> None:
+    source, times = own_name(request.node.nodeid), {}
+    for element, minutes in (("/over", -1), ("/x", 30), ("/y", 60)):
+        row = newest_run(platform, source, [(element, "r1", 0, "success", 5, None)])
+        assert row["waits_until"] == times.get("/x"), "the elements before"
+        with connect(platform.warehouse_config("owner")) as owner:
+            values = {"source": source, "element": element, "minutes": minutes}
+            [times[element]] = owner.execute(POSITION.encode(), values).fetchone() or [None]
+    row = newest_run(platform, source, [("/y", "r1", 1, "success", 5, None)])
+    assert row["waits_until"] == times["/y"]

@@ -23,8 +23,9 @@ pytestmark = pytest.mark.unit
 RUN = {
     "source": "shop", "last_run": datetime(2026, 12, 1, 10, 0, 4, tzinfo=UTC), "status": "failed", "read": 1200,
     "written": 1100, "failed": 3, "error": "source-unavailable", "error_message": "away",
-    "failed_elements": ["/shops/north/orders"], "stand_in": False,
+    "failed_elements": ["/shops/north/orders"], "stand_in": False, "waits_until": None,
 }  # fmt: skip
+WAITS_UNTIL = datetime(2026, 12, 2, 10, 0, 4, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -51,7 +52,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_sources_lists_definitions_and_their_last_runs(
     filegate: Callable[..., Ended], folder: Path, runs: list[dict[str, Any]]
 ) -> None:
-    runs += [RUN, RUN | {"source": "gone", "status": "success", "error": None, "stand_in": True}]
+    runs += [
+        RUN,
+        RUN | {"source": "gone", "status": "success", "error": None, "stand_in": True, "waits_until": WAITS_UNTIL},
+    ]
     written(folder, document(name="new", dataset="sales", schedule=None), "new.yaml")
     written(folder, "a: [", "odd.yaml")
     done = filegate("sources")
@@ -88,7 +92,10 @@ def test_sources_lists_definitions_and_their_last_runs(
             "source-unavailable",
         ],
     ]
-    assert done.out.splitlines()[5:] == ["answered by a stand-in, not by the real API: gone"]
+    assert done.out.splitlines()[5:] == [
+        "answered by a stand-in, not by the real API: gone",
+        "waits, because its API asks for no earlier request (X-Poll-Interval): gone until 2026-12-02 10:00 UTC",
+    ]
 
 
 def test_sources_fit_into_80_columns(
