@@ -62,7 +62,8 @@ class KeepRaw(Part):
     """Where the answers are kept as they came, one object for each.
 
     Attributes:
-        bucket: of the objects.
+        bucket: of the objects: `raw-data`, or one that the setting `S3_EXTRA_BUCKETS` names, so that the pipelines' key
+            may use it. In a store of your own, create the bucket and give the key of `landing_s3` the right to write.
         key: of an object; may hold `{date}`, `{time}`, `{page}`, `{run}` and names of `forEach`.
     """
 

@@ -21,9 +21,12 @@ from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.purge import purge_expired
 from include.settings import RetentionSettings
 from include.sources import positions, run
+from include.sources.definition import KeepRaw
+from include.sources.deliver import RawCopies
 from include.sources.listing import Element, Listing, Position, Sink, Traffic
 from include.sources.positions import Positions
 from include.sources.runs import AirflowAttempt, SourceRuns, failures_recorded
+from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
@@ -591,6 +594,26 @@ def test_raw_copies_of_two_runs_at_once_are_all_kept(world: ElementWorld, monkey
         thread.join()
     assert len(world.raw) == 12
     assert len({world.body(world.raw_bucket, key) for key in world.raw}) == 12
+
+
+def test_raw_copy_that_the_store_refuses_fails_the_run_with_a_remedy(world: ElementWorld) -> None:
+    with pytest.raises(PermanentError, match="the bucket not-there-at-all of keepRaw is not there"):
+        world.collect(keepRaw={"bucket": "not-there-at-all", "key": "{page}.json"})
+    assert statuses(world) == [("failed", "bucket-refused", 0)]
+    assert (world.incoming, world.row()["watermark"]) == ([], None)
+
+
+def test_bucket_that_is_not_open_to_the_key_is_refused_with_a_remedy(world: ElementWorld) -> None:
+    credentials = world.platform.credentials
+    key = {
+        "access_key_id": credentials.mlflow_s3_access_key_id,
+        "secret_access_key": credentials.mlflow_s3_secret_access_key,
+    }
+    config = world.platform.s3_config.model_copy(update=key)
+    copies = RawCopies(ObjectStore(config), KeepRaw(bucket=world.raw_bucket, key="{page}.json"), {})
+    with pytest.raises(PermanentError, match=r"AccessDenied.*S3_EXTRA_BUCKETS") as caught:
+        copies.keep(b"{}", 1)
+    assert (caught.value.code, caught.value.details["bucket"]) == (Code.BUCKET_REFUSED, world.raw_bucket)
 
 
 def test_raw_key_takes_run_page_and_values(world: ElementWorld) -> None:
