@@ -79,8 +79,8 @@ def source_notes(rows: Iterable[Mapping[str, Any]]) -> list[str]:
     rows = list(rows)
     notes = {
         "answered by a stand-in, not by the real API": [row["name"] for row in rows if row.get("stand_in")],
-        "waits, because its API asks for no earlier request (X-Poll-Interval)": [
-            f"{row['name']} until {_minute(row['waits_until'])} UTC" for row in rows if row.get("waits_until")
+        "the API asks for no request before": [
+            f"{row['name']} {_minute(row['waits_until'])} UTC" for row in rows if row.get("waits_until")
         ],
     }
     return [f"{what}: {', '.join(names)}" for what, names in notes.items() if names]

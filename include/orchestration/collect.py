@@ -54,8 +54,8 @@ all records again, whatever was read before.{paused}
 **On failure**: the failed task names its element, and the last line of its log the reason; the other elements are read.
 What came before the error is delivered; of a table, all rows or none. `source-unavailable`: the retry or the next run
 continues from there. `source-refused`: the connection, the login or a name is wrong, or an object is not served. A
-*skipped* task reached the rate limit of the API (`rate-limited`), or the API asks for a later request
-(X-Poll-Interval): its log gives the time; the next run continues.
+*skipped* task reached the rate limit of the API (`rate-limited`; it fails if the limit lasts over a day), or the API
+asks for a later request (X-Poll-Interval): its log gives the time; the next run continues.
 
 **How to rerun**: clear the failed task, or wait for the next run. Records that are read twice are merged by their key.
 `filegate sources` shows the last run of every source.

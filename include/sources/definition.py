@@ -62,8 +62,8 @@ class KeepRaw(Part):
     """Where the answers are kept as they came, one object for each.
 
     Attributes:
-        bucket: of the objects: `raw-data`, or one that the setting `S3_EXTRA_BUCKETS` names, so that the pipelines' key
-            may use it. In a store of your own, create the bucket and give the key of `landing_s3` the right to write.
+        bucket: `raw-data`, or one of the setting `S3_EXTRA_BUCKETS`; in your own store, one that `landing_s3` may
+            write to.
         key: of an object; may hold `{date}`, `{time}`, `{page}`, `{run}` and names of `forEach`.
     """
 
@@ -80,9 +80,9 @@ class Incremental(Part):
     Attributes:
         cursor: path of its value in a record.
         start_param: parameter of the start; without it all records are read.
-        initial_value: where the first run begins; needs `startParam`.
+        initial_value: where the first run begins.
         unit: `iso` for times as text, `s` or `ms` for numbers since 1970.
-        overlap: what is read again behind the watermark, such as `10m` (s, m, h, d); needs `startParam`.
+        overlap: what is read again behind the watermark, such as `10m` (s, m, h, d).
         lag: younger records are left to a later run.
     """
 
@@ -115,7 +115,7 @@ class Request(Part):
 
     Attributes:
         path: behind the connection's address; may hold names of `forEach` in braces; `{+name}` keeps a value's slashes.
-        params: query parameters, sent as they are written; their texts may hold such names.
+        params: query parameters, sent as written; may hold such names.
         headers: besides those of `auth`; likewise.
         for_each: lists of values by name: `{city: [berlin, rome]}`; each value replaces `{city}`.
     """

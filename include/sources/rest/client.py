@@ -267,11 +267,14 @@ class RestClient:
 
     def _limited(self, why: str) -> RetryableError:
         resets = datetime.fromtimestamp(self._allowed_at, UTC)
+        self._traffic.limit_resets_at = resets
+        is_long = self.wait_ahead > limits.LONGEST_SILENCE_SECONDS
         message = (
             f"The rate limit of the API of {self.source.name} is used up until {resets:%Y-%m-%d %H:%M:%S} UTC. {why} "
             "What was collected is kept, and the next run continues from there."
         )
-        return RetryableError(Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}")
+        message += " That is more than a day: ask the operator of the API for more requests." if is_long else ""
+        return RetryableError(Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}", is_long=is_long)
 
     def _pause(self, seconds: float) -> None:
         self._traffic.waited_seconds += seconds

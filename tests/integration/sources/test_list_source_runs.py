@@ -76,6 +76,10 @@ def test_newest_run_of_a_source_over_its_elements(
     assert expected.items() <= row.items()
 
 
+RESET = """
+UPDATE ops.source_run SET rate_limit_reset_at = now() + %(minutes)s * interval '1 min'
+WHERE source = %(source)s RETURNING rate_limit_reset_at
+"""
 POSITION = """
 INSERT INTO ops.source_position (source, element, not_before)
 VALUES (%(source)s, %(element)s, now() + %(minutes)s * interval '1 min') RETURNING not_before
@@ -92,3 +96,17 @@ def test_source_waits_until_the_last_time_that_is_not_over(platform: Platform, r
             [times[element]] = owner.execute(POSITION.encode(), values).fetchone() or [None]
     row = newest_run(platform, source, [("/y", "r1", 1, "success", 5, None)])
     assert row["waits_until"] == times["/y"]
+
+
+@pytest.mark.parametrize(
+    ("code", "minutes", "waits"), [("rate-limited", 30, True), ("rate-limited", -1, False), (None, 30, False)]
+)
+def test_source_waits_for_a_rate_limit_that_ended_its_run(
+    platform: Platform, request: pytest.FixtureRequest, code: str | None, minutes: int, waits: bool
+) -> None:
+    source = own_name(request.node.nodeid)
+    newest_run(platform, source, [("/x", "r1", 0, "failed" if code else "success", 5, code)])
+    with connect(platform.warehouse_config("owner")) as owner:
+        values = {"source": source, "minutes": minutes}
+        [resets_at] = owner.execute(RESET.encode(), values).fetchone() or [None]
+    assert newest_run(platform, source, [])["waits_until"] == (resets_at if waits else None)

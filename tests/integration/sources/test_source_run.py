@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from element_world import ELEMENT, Crash, ElementWorld
 from psycopg import errors as pg
+from pydantic import SecretStr
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.ingestion.records import AirflowRun
@@ -607,7 +608,7 @@ def test_bucket_that_is_not_open_to_the_key_is_refused_with_a_remedy(world: Elem
     credentials = world.platform.credentials
     key = {
         "access_key_id": credentials.mlflow_s3_access_key_id,
-        "secret_access_key": credentials.mlflow_s3_secret_access_key,
+        "secret_access_key": SecretStr(credentials.mlflow_s3_secret_access_key),
     }
     config = world.platform.s3_config.model_copy(update=key)
     copies = RawCopies(ObjectStore(config), KeepRaw(bucket=world.raw_bucket, key="{page}.json"), {})

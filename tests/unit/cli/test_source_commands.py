@@ -94,7 +94,7 @@ def test_sources_lists_definitions_and_their_last_runs(
     ]
     assert done.out.splitlines()[5:] == [
         "answered by a stand-in, not by the real API: gone",
-        "waits, because its API asks for no earlier request (X-Poll-Interval): gone until 2026-12-02 10:00 UTC",
+        "the API asks for no request before: gone 2026-12-02 10:00 UTC",
     ]
 
 

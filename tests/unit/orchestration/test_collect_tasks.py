@@ -43,6 +43,7 @@ collect_element, element_names = collect.collect_element, collect.element_names
 collect.element_names = lambda source: NAMES
 FAILURES = {
     "limited": RetryableError(Code.RATE_LIMITED, "used up until 10:00; the next run continues"),
+    "limited for long": RetryableError(Code.RATE_LIMITED, "used up until 2029", is_long=True),
     "unavailable": RetryableError(Code.SOURCE_UNAVAILABLE, "away"),
     "refused": PermanentError(Code.SOURCE_REFUSED, "wrong token"),
 }
@@ -252,6 +253,7 @@ def test_successful_task_returns_counts(results: dict[str, Any]) -> None:
     ("failure", "ends_as", "words"),
     [
         pytest.param("limited", "AirflowSkipException", "used up until 10:00; the next run continues", id="skipped"),
+        pytest.param("limited for long", "AirflowFailException", "used up until 2029", id="failed, not skipped"),
         pytest.param("unavailable", "RetryableError", "away", id="retried"),
         pytest.param("refused", "AirflowFailException", "collect: source-refused: wrong token", id="failed"),
     ],
