@@ -93,6 +93,7 @@ _CHOICES = """
 
 # --- settings of the pipelines that other services have too; all others are in pipelines.env
 #INGEST_LANDING_BUCKET=landing
+#S3_EXTRA_BUCKETS=                       # more buckets, separated by commas: created, and open to the pipelines' key
 #INGEST_MERGE_MEMORY_MB=128              # megabytes of a merge (work_mem), in a PostgreSQL of 1.5 GB
 #QUALITY_DOCS_BUCKET=quality-docs
 #STREAM_GROUP=filegate

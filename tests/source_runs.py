@@ -10,7 +10,7 @@ from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.records import AirflowRun
 from include.sources.listing import Listing, Position, Traffic
 from include.sources.positions import Positions
-from include.sources.runs import SourceRuns, run_figures
+from include.sources.runs import AirflowAttempt, SourceRuns, run_figures
 from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def write_source_runs(config: WarehouseConfig, source: str, attempts: tuple[Atte
             positions = Positions(connection, source, attempt.element)
             runs = SourceRuns(connection, source, attempt.element)
             version = positions.begin(positions.read().version, None)
-            number, _ = runs.begin(AirflowRun(f"collect_{source}", attempt.run))
+            number, _ = runs.begin(AirflowAttempt(AirflowRun(f"collect_{source}", attempt.run)))
             if attempt.error is None:
                 positions.commit(version, position, None)
             runs.end(number, run_figures(listing, traffic, attempt.written), has_arrived=attempt.error is None)

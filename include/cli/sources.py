@@ -9,23 +9,27 @@ from pathlib import Path  # noqa: TC003 (typer reads the annotations when it run
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from psycopg.rows import dict_row
 
 from include.cli.output import FAILED, output_console, print_rows
 from include.cli.platform_access import use_platform
 from include.cli.source_draft import draft
-from include.cli.stores import query
+from include.cli.stores import reading
 from include.command_errors import explained
 from include.errors import visible
 from include.settings import source_settings
 from include.sources.kinds import schema
 from include.sources.reader import SourceError, definition_files, find_in_settings, read_source, read_sources
+from include.stores.sql_text import statement
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from include.contracts.problems import Problem
     from include.sources.kinds import AnySource
     from include.sources.reader import FindContract
+    from include.stores.warehouse import Connection
 
 _COLUMNS = ("name", "dataset", "deliver", "schedule", "last_run", "status", "read", "written", "failed", "error")
 _NO_DEFINITION: dict[str, Any] = {"dataset": None, "deliver": None, "schedule": None}
@@ -49,9 +53,8 @@ def sources(as_json: Annotated[bool, typer.Option("--json", help="JSON instead o
     Times are UTC. A source with runs and without a definition is listed, too.
     """
     use_platform()  # first: its environment says where the definitions are
-    runs = query("list_source_runs", {})
-    with explained():
-        rows = source_rows(runs)
+    with reading() as connection:
+        rows = source_rows(last_runs(connection))
     if as_json:
         print_rows(rows, _COLUMNS, as_json=True)
         return
@@ -59,15 +62,36 @@ def sources(as_json: Annotated[bool, typer.Option("--json", help="JSON instead o
         typer.echo(f"no source in {source_settings().dir}")
         return
     print_rows([row | {"last_run": _minute(row["last_run"])} for row in rows], _COLUMNS, as_json=False)
-    if stand_ins := [row["name"] for row in rows if row.get("stand_in")]:
-        output_console().print(f"answered by a stand-in, not by the real API: {', '.join(stand_ins)}", markup=False)
+    for note in source_notes(rows):
+        output_console().print(note, markup=False)
+
+
+def last_runs(connection: Connection) -> list[dict[str, Any]]:
+    """Return the last run of each source that has one."""
+    return connection.cursor(row_factory=dict_row).execute(statement("list_source_runs")).fetchall()
+
+
+def source_notes(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return a line on the sources that a stand-in answered, and one on those that ask for no request before a time.
+
+    Args:
+        rows: of `source_rows`.
+    """
+    rows = list(rows)
+    notes = {
+        "answered by a stand-in, not by the real API": [row["name"] for row in rows if row.get("stand_in")],
+        "the API asks for no request before": [
+            f"{row['name']} {_minute(row['waits_until'])} UTC" for row in rows if row.get("waits_until")
+        ],
+    }
+    return [f"{what}: {', '.join(names)}" for what, names in notes.items() if names]
 
 
 def source_rows(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return a row for each source, by its definition and its last run, ordered by name.
 
     Args:
-        found: the rows of the statement `list_source_runs`.
+        found: of `last_runs`.
 
     Raises:
         PipelineError: the definitions cannot be read at all. One that is invalid has a row with its error.

@@ -45,18 +45,25 @@ _Loader.add_implicit_resolver(
 )
 
 
-def read_mapping(content: bytes, not_a_mapping: str) -> dict[str, Any]:
+class _TextLoader(_Loader):
+    """Leaves each scalar the text that it is in the file."""
+
+    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's
+
+
+def read_mapping(content: bytes, not_a_mapping: str, *, as_texts: bool = False) -> dict[str, Any]:
     """Read the mapping that a YAML document is.
 
     Args:
         content: the bytes of the file, see `read_plain_file`.
         not_a_mapping: the remedy if the document is something else.
+        as_texts: numbers, true, false and null stay the texts that they are in the file.
 
     Raises:
         UnusableFileError: the content cannot be read as a YAML mapping at all.
     """
     try:
-        document = _parsed(content.decode("utf-8-sig"))
+        document = _parsed(content.decode("utf-8-sig"), _TextLoader if as_texts else _Loader)
     except UnicodeDecodeError as error:
         problem = Problem("", f"not UTF-8 at byte {error.start}", "save the file as UTF-8")
         raise UnusableFileError(problem) from error
@@ -73,9 +80,9 @@ def read_mapping(content: bytes, not_a_mapping: str) -> dict[str, Any]:
     return document
 
 
-def _parsed(text: str) -> object:
+def _parsed(text: str, kind: type[_Loader]) -> object:
     _refuse_dangerous(text)
-    loader = _Loader(text)
+    loader = kind(text)
     try:
         return loader.get_single_data()
     finally:

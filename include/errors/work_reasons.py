@@ -150,7 +150,7 @@ WORK = {
     Code.RATE_LIMITED: Reason(
         Kind.WORK,
         "Rate limit used up",
-        "The API's limit is used up. The task is skipped; the next run continues.",
+        "The API's limit is used up. The task is skipped; it fails if that lasts over a day. The next run continues.",
         "Set a token, or wait.",
         retried="next run",
     ),

@@ -18,18 +18,20 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from include.contracts.model import Contract
-    from include.ingestion.records import AirflowRun
     from include.sources.bucket.definition import BucketSource
     from include.sources.run import CollectedElement
+    from include.sources.runs import AirflowAttempt
 
 
-def collect_from_bucket(source: BucketSource, contract: Contract, run: AirflowRun, *, full: bool) -> CollectedElement:
+def collect_from_bucket(
+    source: BucketSource, contract: Contract, attempt: AirflowAttempt, *, full: bool
+) -> CollectedElement:
     """Copy the new objects of a source to incoming/.
 
     Args:
         source: the definition.
         contract: of its dataset.
-        run: of Airflow.
+        attempt: of Airflow.
         full: copy all objects again. A retry goes on where the first try ended.
     """
     from include.sources.bucket.run import BucketTask, collect_objects
@@ -45,7 +47,7 @@ def collect_from_bucket(source: BucketSource, contract: Contract, run: AirflowRu
         ObjectStore(s3_config()), warehouse_ingest_config(), settings.landing_bucket, settings.spool_dir
     )
     origin = ObjectStore(origin_config(connection))
-    return collect_objects(BucketTask(source, contract, element, run, is_full=full), origin, traffic, stores)
+    return collect_objects(BucketTask(source, contract, element, attempt, is_full=full), origin, traffic, stores)
 
 
 def origin_config(connection: Connection) -> S3Config:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from include.sources.kinds import AnySource
     from include.sources.listing import Element, Listing, Position
     from include.sources.run import CollectedElement
+    from include.sources.runs import AirflowAttempt
 
 # Airflow stores no longer one: the task would fail behind its delivery.
 _LONGEST_LABEL = 250
@@ -53,8 +54,8 @@ all records again, whatever was read before.{paused}
 **On failure**: the failed task names its element, and the last line of its log the reason; the other elements are read.
 What came before the error is delivered; of a table, all rows or none. `source-unavailable`: the retry or the next run
 continues from there. `source-refused`: the connection, the login or a name is wrong, or an object is not served. A
-*skipped* task reached the rate limit of the API (`rate-limited`), or the API asks for a later request
-(X-Poll-Interval): its log gives the time; the next run continues.
+*skipped* task reached the rate limit of the API (`rate-limited`; it fails if the limit lasts over a day), or the API
+asks for a later request (X-Poll-Interval): its log gives the time; the next run continues.
 
 **How to rerun**: clear the failed task, or wait for the next run. Records that are read twice are merged by their key.
 `filegate sources` shows the last run of every source.
@@ -130,8 +131,9 @@ def collect_dag(source: AnySource, contract: Contract) -> DAG:
             context["element_label"] = label(element)
             run = AirflowRun(context["dag"].dag_id, context["run_id"])
             recorded = failures_recorded(warehouse_ingest_config, source.name, element, run)
-            with no_retry_of_permanent_errors(), no_retry_within_the_limit(), recorded, in_stage("collect"):
-                done = collect_element(source, contract, element, full=bool(context["params"]["full"]))
+            full = bool(context["params"]["full"])
+            with no_retry_of_permanent_errors(), no_retry_within_the_limit(), recorded as attempt, in_stage("collect"):
+                done = collect_element(source, contract, element, attempt, full=full)
             if done.skipped_until is not None:
                 raise AirflowSkipException(str(done))
             what = "objects" if source.kind == "bucket" else "records"
@@ -172,25 +174,26 @@ def element_names(source: AnySource) -> list[str]:
     return [element.name for element in elements(source)]
 
 
-def collect_element(source: AnySource, contract: Contract, name: str, *, full: bool) -> CollectedElement:
+def collect_element(
+    source: AnySource, contract: Contract, name: str, attempt: AirflowAttempt, *, full: bool
+) -> CollectedElement:
     """Read an element and deliver its new records. Here the engine gets the connections of Airflow.
 
     Args:
         source: the definition.
         contract: of its dataset.
         name: of the element.
+        attempt: of Airflow.
         full: read everything again. A retry continues the listing that an earlier try of its run has begun.
 
     Raises:
         PermanentError: the definition has changed since the run began, and has no such element any more.
     """
-    from include.ingestion.records import AirflowRun
     from include.sources.elements import elements
     from include.sources.listing import Traffic
     from include.sources.run import ElementTask, SourceStores, collect
     from include.stores.object_store import ObjectStore
 
-    context: Any = get_current_context()
     element = next((one for one in elements(source) if one.name == name), None)
     if element is None:
         message = (
@@ -198,10 +201,9 @@ def collect_element(source: AnySource, contract: Contract, name: str, *, full: b
             "another run for the present elements."
         )
         raise PermanentError(Code.SOURCE_REFUSED, message)
-    run = AirflowRun(context["dag"].dag_id, context["run_id"])
     if source.kind == "bucket":
-        return collect_from_bucket(source, contract, run, full=full)
-    task_of_run = ElementTask(source, contract, element, run)
+        return collect_from_bucket(source, contract, attempt, full=full)
+    task_of_run = ElementTask(source, contract, element, attempt)
     connection, settings = source_connection(source.connection), ingest_settings()
     traffic = Traffic(is_stand_in=is_stand_in(connection))
     kafka = kafka_config() if source.deliver == "topic" else None
@@ -212,6 +214,6 @@ def collect_element(source: AnySource, contract: Contract, name: str, *, full: b
     with open_reader(source, contract, connection, traffic) as reader:
 
         def read(element: Element, position: Position, sink: Any) -> Listing:
-            return reader.read(element, position, sink, context["run_id"] if full else "")
+            return reader.read(element, position, sink, attempt.run.run_id if full else "")
 
         return collect(task_of_run, read, traffic, stores)

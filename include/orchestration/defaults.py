@@ -80,11 +80,12 @@ def skip_on_outage() -> Iterator[None]:
 def no_retry_within_the_limit() -> Iterator[None]:
     """Skip the task when a source's rate limit is used up: a retry within seconds would be refused.
 
-    The next run continues.
+    The next run continues. A limit of more than a day fails the task instead, so that the failure is notified.
     """
     try:
         yield
     except RetryableError as error:
         if error.code is not Code.RATE_LIMITED:
             raise
-        raise AirflowSkipException(error.message) from error
+        kind = AirflowFailException if error.details.get("is_long") else AirflowSkipException
+        raise kind(error.message) from error

@@ -56,8 +56,9 @@ def open_reader(
         yield DatabaseReader(source, database, traffic)
         return
     from include.sources.rest.auth import ApiConnection
+    from include.sources.rest.client import RestClient
     from include.sources.rest.reading import RestReader
 
     api = ApiConnection(api_url(connection), connection.login or "", SecretStr(connection.password or ""))
-    with RestReader(source, contract, api, traffic) as reader:
-        yield reader
+    with RestClient(source, api, traffic) as client:
+        yield RestReader(client, contract)

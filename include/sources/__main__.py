@@ -75,8 +75,8 @@ message: contract, quarantine, ledger.
 
 Each request, and each combination of values of `forEach`, is an element: a task and a position of its own. If one
 fails, the run names it and reads the others. A crash loads no row twice: the position is committed once the records
-have arrived. `filegate sources` shows the last runs. `filegate run collect_shop_orders --conf '{{"full": true}}'` reads
-everything again.
+have arrived. `filegate sources` shows the last runs, and until when an API wants no request (X-Poll-Interval, at most a
+day). `filegate run collect_shop_orders --conf '{{"full": true}}'` reads everything again.
 
 ## From a database
 

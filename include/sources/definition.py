@@ -66,7 +66,8 @@ class KeepRaw(Part):
     """Where the answers are kept as they came, one object for each.
 
     Attributes:
-        bucket: of the objects.
+        bucket: `raw-data`, or one of the setting `S3_EXTRA_BUCKETS`; in your own store, one that `landing_s3` may
+            write to.
         key: of an object; may hold `{date}`, `{time}`, `{page}`, `{run}` and names of `forEach`.
     """
 
@@ -118,7 +119,7 @@ class Request(Part):
 
     Attributes:
         path: behind the connection's address; may hold names of `forEach` in braces; `{+name}` keeps a value's slashes.
-        params: query parameters; their texts may hold such names.
+        params: query parameters, sent as written; may hold such names.
         headers: besides those of `auth`; likewise.
         for_each: lists of values by name: `{city: [berlin, rome]}`; each value replaces `{city}`.
     """
@@ -192,7 +193,9 @@ class Offset(Part):
 
 
 class PageNumber(Part):
-    """The next request has the next number. An empty page is the last, or the page that completes the total.
+    """The next request has the next number. An empty page is the last, or a 404, or one that completes the total.
+
+    A 404 for the first page is an error, and one before the total is reached.
 
     Attributes:
         param: parameter of the number.

@@ -14,19 +14,19 @@ from __future__ import annotations
 
 import hashlib
 import re
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from include.errors import Code, RetryableError
+from include.errors import Code, PermanentError, RetryableError
 from include.ingestion.object_keys import MAX_KEY_BYTES, fitting, incoming_prefix
 from include.stores.object_store import ConditionFailedError, ObjectMissingError
 from include.stores.sql_text import statement
 from include.stores.warehouse import Connection, warehouse_errors
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from include.sources.definition import KeepRaw
     from include.sources.positions import PendingResult, StoredPosition
@@ -99,7 +99,12 @@ class RawCopies:
         self._last_stem, self._last_number = "", 0
 
     def keep(self, answer: bytes, page: int) -> str:
-        """Store an answer, and return its key."""
+        """Store an answer, and return its key.
+
+        Raises:
+            RetryableError: the store does not answer.
+            PermanentError: it refuses, as for a bucket that is not there or not open to the pipelines' key.
+        """
         at = self._clock().astimezone(UTC)
         values = {**self._values, "date": f"{at:%Y-%m-%d}", "time": f"{at:%H-%M-%S}", "page": str(page)}
         key = _PLACEHOLDER.sub(lambda match: values.get(match[1], match[0]), self._keep.key)
@@ -113,10 +118,24 @@ class RawCopies:
         while True:
             number += 1
             key = numbered(full_stem, number, dot + ending)
-            with suppress(ConditionFailedError):
+            with suppress(ConditionFailedError), _refusal_explained(self._keep.bucket):
                 self._objects.put_new(self._keep.bucket, key, answer, _content_type(key))
                 self._last_stem, self._last_number = full_stem, number
                 return key
+
+
+@contextmanager
+def _refusal_explained(bucket: str) -> Iterator[None]:
+    try:
+        yield
+    except PermanentError as error:
+        message = (
+            f"The store refused a raw copy ({error.details.get('answer')}): the bucket {bucket} of keepRaw is not "
+            "there, or the key of the connection landing_s3 has no right to write to it. Write keepRaw.bucket: "
+            "raw-data, or name the bucket in the setting S3_EXTRA_BUCKETS; in a store of your own, create it and give "
+            "the right."
+        )
+        raise PermanentError(error.code, message, **error.details) from error
 
 
 def _content_type(key: str) -> str:

@@ -160,7 +160,7 @@ def _pages(source: RestSource) -> str:
         case Offset(offset_param=offset, limit=limit, limit_param=param):
             return f"`{offset}` counts the records, {limit:,} a page (`{param}`)"
         case PageNumber(param=param, first=first):
-            return f"`{param}` counts the pages from {first}, until one is empty"
+            return f"`{param}` counts the pages from {first}, until one is empty or not found (404)"
         case LastValue(path=path, param=param, step=step, limit=limit):
             return f"`{path}` of the last record, plus {step}, is the next `{param}`; {limit:,} records a page"
     return "one answer has all records"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -25,18 +25,23 @@ from include.contracts.problems import (
 from include.contracts.safe_yaml import read_mapping
 from include.errors import Code
 from include.settings import ingest_settings
+from include.sources.elements import text_of
 from include.sources.faults import add_faults
 from include.sources.kinds import AnySource, model_of
 from include.sources.rules import check_against_contract, check_definition
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from include.contracts.model import Contract
 
     # Returns the contract of a dataset. Raises ContractError or UnknownDatasetError.
     FindContract = Callable[[str], Contract]
+
+
+# Keys of a request whose values are sent.
+_SENT = ("params", "forEach")
 
 
 class SourceError(FileProblemsError):
@@ -109,7 +114,9 @@ def read_source(path: Path, find_contract: FindContract | None = None) -> AnySou
     findings = Findings()
     try:
         content = read_plain_file(path, "a definition describes one source; split it")
-        document = read_mapping(content, "start from the example in docs/sources.md")
+        remedy = "start from the example in docs/sources.md"
+        document = read_mapping(content, remedy)
+        _keep_texts(document, read_mapping(content, remedy, as_texts=True))
     except UnusableFileError as error:
         raise SourceError.of(path, [error.problem]) from error
     try:
@@ -128,6 +135,32 @@ def read_source(path: Path, find_contract: FindContract | None = None) -> AnySou
     if findings.problems:
         raise SourceError.of(path, findings.problems)
     return source
+
+
+def _keep_texts(document: dict[str, Any], texts: Mapping[str, Any]) -> None:
+    """Give values that are sent the text that they have in the file, where YAML makes another one of it.
+
+    Args:
+        document: the definition, which is changed.
+        texts: the same with all scalars as texts.
+    """
+    requests = document.get("requests")
+    for index, request in enumerate(requests if isinstance(requests, list) else []):
+        if isinstance(request, dict):
+            own = texts["requests"][index]
+            request.update({name: _as_written(request[name], own[name]) for name in _SENT if name in request})
+    incremental, name = document.get("incremental"), "initialValue"
+    if isinstance(incremental, dict) and name in incremental:
+        incremental[name] = _as_written(incremental[name], texts["incremental"][name])
+
+
+def _as_written(value: Any, text: Any) -> Any:
+    """A value with the text of each number that would be sent otherwise: 1.10 as 1.1, 1e3 as 1000.0, True as true."""
+    if isinstance(value, dict):
+        return {name: _as_written(one, text[name]) if isinstance(name, str) else one for name, one in value.items()}
+    if isinstance(value, list):
+        return [_as_written(*pair) for pair in zip(value, text, strict=True)]
+    return text if isinstance(value, bool | int | float) and text_of(value) != text else value
 
 
 def _contract_of(source: AnySource, find_contract: FindContract, findings: Findings) -> Contract | None:

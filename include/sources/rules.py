@@ -67,6 +67,7 @@ def _check_api(source: RestSource, findings: Findings) -> None:
     else:
         _check_names(source, findings)
     _check_raw_key(source, findings)
+    _check_start(source, findings)
     _check_initial_value(source, findings)
     if isinstance(source.records, Zip):
         _check_zip(source.records, findings)
@@ -232,6 +233,17 @@ def _check_raw_key(source: RestSource, findings: Findings) -> None:
     if not key.isprintable() or {"", ".", ".."} & set(key.split("/")):
         remedy = "separate names by single slashes, as shop-orders/{date}/{time}-{page}.json"
         findings.add(path, f"{shown(key)} is no key of an object", remedy)
+
+
+def _check_start(source: RestSource, findings: Findings) -> None:
+    """Add a problem for each key that has no effect because no start is sent. A lag has: it withholds records."""
+    incremental = source.incremental
+    if incremental is None or incremental.start_param is not None:
+        return
+    for name, value in (("initialValue", incremental.initial_value), ("overlap", incremental.overlap)):
+        if value is not None:
+            what = "has no effect without startParam: each run reads all records"
+            findings.add(f"incremental.{name}", what, "add startParam, the API's parameter of the start, or remove it")
 
 
 def _check_initial_value(source: RestSource, findings: Findings) -> None:

@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from include.contracts.model import Contract
-    from include.ingestion.records import AirflowRun
     from include.settings import KafkaConfig, WarehouseConfig
     from include.sources.definition import Source
     from include.sources.listing import Element, Traffic
+    from include.sources.runs import AirflowAttempt
     from include.stores.object_store import ObjectStore
 
     # The third is the spool of the kind: a `Sink` of records, or a `RowSink` of rows.
@@ -52,7 +52,7 @@ class ElementTask:
     source: Source
     contract: Contract
     element: Element
-    run: AirflowRun
+    attempt: AirflowAttempt
 
     @property
     def is_published(self) -> bool:
@@ -186,7 +186,7 @@ class _Attempt:
             self._key = None if task.is_published else self._choose_key(files, now)
             with warehouse_errors(), connection.transaction():
                 version = positions.begin(self._stored.version, self._key)
-                self._source_run_id, self._started_at = runs.begin(task.run)
+                self._source_run_id, self._started_at = runs.begin(task.attempt)
             self._stored = replace(self._stored, version=version)
         return None
 
@@ -311,7 +311,7 @@ class _Attempt:
         keep = self._task.source.keep_raw
         if keep is None:
             return None
-        values = {**self._task.element.values, "run": self._task.run.run_id}
+        values = {**self._task.element.values, "run": self._task.attempt.run.run_id}
         return RawCopies(self._stores.objects, keep, values, self._stores.clock)
 
     def _kafka(self) -> KafkaConfig:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import contextmanager
-from datetime import timedelta
-from time import monotonic
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from include.errors import Code, PipelineError, visible
@@ -26,10 +25,20 @@ if TYPE_CHECKING:
     from include.settings import WarehouseConfig
     from include.sources.listing import Listing, Traffic
 
-# Two clocks do not run at exactly the same speed.
-_CLOCKS_DIFFER_SECONDS = 0.05
-
 log = logging.getLogger(__name__)
+
+
+@dataclass
+class AirflowAttempt:
+    """One attempt of a task of Airflow to read an element.
+
+    Attributes:
+        run: the Airflow run.
+        source_run_id: of its row in ops.source_run; None before it has begun one.
+    """
+
+    run: AirflowRun
+    source_run_id: int | None = None
 
 
 class SourceRuns:
@@ -38,18 +47,19 @@ class SourceRuns:
     def __init__(self, connection: Connection, source: str, element: str) -> None:
         self._connection, self._element = connection, {"source": source, "element": element}
 
-    def begin(self, run: AirflowRun) -> tuple[int, datetime]:
-        """Begin a run, and note those that died. The caller holds the element's lock, so no other run works.
+    def begin(self, attempt: AirflowAttempt) -> tuple[int, datetime]:
+        """Begin the row of an attempt, and note those that died. The caller holds the element's lock.
 
         Returns:
             Its number, and when it began by the clock of the warehouse.
         """
         died = {"code": Code.WORKER_DIED.value, "message": message(Code.WORKER_DIED, "source")}
-        values = {"dag_id": run.dag_id, "run_id": run.run_id}
+        values = {"dag_id": attempt.run.dag_id, "run_id": attempt.run.run_id}
         with warehouse_errors():
             self._connection.execute(statement("fail_dead_source_runs"), {**self._element, **died})
             row = self._connection.execute(statement("begin_source_run"), {**self._element, **values}).fetchone()
         assert row is not None  # noqa: S101 - the statement returns the row
+        attempt.source_run_id = row[0]
         return row[0], row[1]
 
     def end(self, source_run_id: int, figures: Mapping[str, Any], *, has_arrived: bool) -> None:
@@ -69,8 +79,8 @@ class SourceRuns:
 @contextmanager
 def failures_recorded(
     find_warehouse: Callable[[], WarehouseConfig], source: str, element: str, run: AirflowRun
-) -> Iterator[None]:
-    """Note an attempt that fails inside, if it wrote no row of its own: it failed before it could begin.
+) -> Iterator[AirflowAttempt]:
+    """Note an attempt that fails inside, if it has no row of its own: it failed before it could begin.
 
     The error is re-raised. If the failure cannot be noted, the reason is logged.
 
@@ -79,15 +89,18 @@ def failures_recorded(
         source: name of the definition.
         element: name of the element.
         run: the Airflow run.
+
+    Yields:
+        The attempt, for the task that reads the element.
     """
-    began = monotonic()
+    attempt = AirflowAttempt(run)
     try:
-        yield
+        yield attempt
     except PipelineError as error:
         values = {
             "source": source, "element": element, "dag_id": run.dag_id, "run_id": run.run_id,
             "code": error.code.value, "message": visible(error.message),
-            "took": timedelta(seconds=monotonic() - began + _CLOCKS_DIFFER_SECONDS),
+            "source_run_id": attempt.source_run_id,
         }  # fmt: skip
         try:
             with connect(find_warehouse()) as connection, warehouse_errors():

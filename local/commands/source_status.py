@@ -9,14 +9,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from psycopg.rows import dict_row
 from rich.table import Table
 from rich.text import Text
 
 from include.cli.platform_access import use_settings
-from include.cli.sources import source_rows
+from include.cli.sources import last_runs, source_notes, source_rows
 from include.errors import visible
-from include.stores.sql_text import statement
 from include.stores.warehouse import connect, warehouse_errors
 from local.commands.schedules import duration, next_run
 
@@ -46,7 +44,11 @@ def sources_with_next_run(config: WarehouseConfig | None, dags: Iterable[Answer]
     """
     use_settings()
     by_id = {str(dag["dag_id"]): dag for dag in dags}
-    rows = source_rows(_runs(config) if config else [])
+    runs = []
+    if config:
+        with connect(config) as connection, warehouse_errors():
+            runs = last_runs(connection)
+    rows = source_rows(runs)
     return [row | _next(by_id.get(f"collect_{row['name']}"), now) for row in rows]
 
 
@@ -74,7 +76,7 @@ def source_table(rows: Sequence[Row], now: datetime, *, plain: bool) -> Table:
 
 
 def source_remarks(rows: Iterable[Row]) -> list[str]:
-    """Return a line for each source whose last run failed or whose definition is invalid, and one on stand-ins."""
+    """Return a line for each source whose last run failed or whose definition is invalid, and the notes on all."""
     rows = list(rows)
     remarks = []
     for row in rows:
@@ -82,14 +84,7 @@ def source_remarks(rows: Iterable[Row]) -> list[str]:
             elements = f" in {', '.join(row['failed_elements'])}" if row.get("failed_elements") else ""
             message = " ".join((row.get("error_message") or "").split())
             remarks.append(visible(f"{row['name']}: {row['error']}{elements}: {message}"))
-    if stand_ins := [row["name"] for row in rows if row.get("stand_in")]:
-        remarks.append(f"answered by a stand-in, not by the real API: {', '.join(stand_ins)}")
-    return remarks
-
-
-def _runs(config: WarehouseConfig) -> list[Row]:
-    with connect(config) as connection, warehouse_errors():
-        return connection.cursor(row_factory=dict_row).execute(statement("list_source_runs")).fetchall()
+    return remarks + source_notes(rows)
 
 
 def _next(dag: Mapping[str, Any] | None, now: datetime) -> Row:

@@ -18,6 +18,7 @@ from include.sources.database.definition import DatabaseSource
 from include.sources.database.reading import DatabaseReader
 from include.sources.listing import Element, Traffic
 from include.sources.run import ElementTask, SourceStores, collect
+from include.sources.runs import AirflowAttempt
 from include.stores.object_store import ObjectStore
 from proof.bench.memory import peak_mb
 
@@ -36,7 +37,7 @@ def main() -> None:
         ObjectStore(S3Config(**task["s3"])), WarehouseConfig(**task["warehouse"]), "landing", Path(task["spool"])
     )
     traffic, element = Traffic(), Element(source.relation)
-    run = ElementTask(source, contract, element, AirflowRun("bench", f"bench-{time.time()}"))
+    run = ElementTask(source, contract, element, AirflowAttempt(AirflowRun("bench", f"bench-{time.time()}")))
     reader = DatabaseReader(source, connection, traffic)
     start, cpu = time.perf_counter(), time.process_time()
     done = collect(run, reader.read, traffic, stores)

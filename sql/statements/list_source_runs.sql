@@ -1,4 +1,6 @@
 -- The newest run of each source over its elements: the counts of all attempts, status and error of the last ones.
+-- `waits_until` is the time before which the source asks for no request (X-Poll-Interval, or a rate limit that ended a
+-- run); empty if that is over.
 WITH newest AS (
     SELECT DISTINCT ON (source)
         source,
@@ -47,7 +49,16 @@ SELECT
     sum(waited_seconds) AS waited_seconds,
     min(rate_limit_remaining) AS rate_limit_remaining,
     max(rate_limit_reset_at) AS rate_limit_reset_at,
-    bool_or(stand_in) AS stand_in
+    bool_or(stand_in) AS stand_in,
+    greatest(
+        max(rate_limit_reset_at) FILTER (
+            WHERE from_last = 1 AND error_code = 'rate-limited' AND rate_limit_reset_at > now()
+        ),
+        (
+            SELECT max(p.not_before) FROM ops.source_position AS p
+            WHERE p.source = attempts.source AND p.not_before > now()
+        )
+    ) AS waits_until
 FROM attempts
 GROUP BY source
 ORDER BY source;

@@ -1,4 +1,4 @@
--- Note an attempt that failed before it wrote its row, as with a wrong connection. Nothing if it wrote one.
+-- Note an attempt that failed before its row was committed, as with a wrong connection. Nothing if it has one.
 INSERT INTO ops.source_run (source, element, dag_id, run_id, started_at, ended_at, status, error_code, error_message)
 SELECT
     %(source)s::text AS source,
@@ -13,9 +13,6 @@ SELECT
 WHERE
     NOT EXISTS (
         SELECT FROM ops.source_run AS own
-        WHERE
-            own.source = %(source)s AND own.element = %(element)s
-            AND own.dag_id = %(dag_id)s AND own.run_id = %(run_id)s
-            AND own.started_at >= now() - %(took)s::interval
+        WHERE own.source_run_id = %(source_run_id)s::bigint
     )
 RETURNING source_run_id;

@@ -2,7 +2,7 @@
 # Creates the buckets and two users: the pipelines' user and MLflow's user may use only their own buckets.
 # Idempotent: runs at every start and sets a new password from .env. Needs a POSIX shell, mc, mkdir and printf; the
 # image has few other tools. mc reads the address of the store from MC_HOST_store.
-set -eu
+set -euf
 
 policy() {  # the policy for the given buckets: list them, read, write and delete their objects
   buckets="" objects=""
@@ -37,8 +37,9 @@ user() {  # name, password, buckets: the policy has the user's name
 }
 
 mkdir -p "$MC_CONFIG_DIR"
+IFS=', '  # S3_EXTRA_BUCKETS has commas
 for bucket in $S3_BUCKETS "$MLFLOW_S3_BUCKET"; do
-  mc mb --ignore-existing "store/$bucket"
+  case "$bucket" in *"*"*) ;; *) mc mb --ignore-existing "store/$bucket" ;; esac  # a pattern is no bucket
 done
 # shellcheck disable=SC2086 - bucket names have no spaces and are separate arguments
 user "$S3_ACCESS_KEY_ID" "$S3_SECRET_ACCESS_KEY" $S3_BUCKETS

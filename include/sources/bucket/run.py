@@ -35,10 +35,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from include.contracts.model import Contract
-    from include.ingestion.records import AirflowRun
     from include.sources.bucket.definition import BucketSource
     from include.sources.listing import Element, Traffic
     from include.sources.run import SourceStores
+    from include.sources.runs import AirflowAttempt
     from include.stores.object_store import ListedPage, ObjectInfo, ObjectStore
     from include.stores.warehouse import Connection
 
@@ -61,7 +61,7 @@ class BucketTask:
     source: BucketSource
     contract: Contract
     element: Element
-    run: AirflowRun
+    attempt: AirflowAttempt
     is_full: bool = False
 
 
@@ -168,10 +168,10 @@ class _BucketRun:
             stored = positions.read()
             with warehouse_errors(), connection.transaction():
                 self._version = positions.begin(stored.version, None)
-                self._source_run_id, started_at = runs.begin(self._task.run)
+                self._source_run_id, started_at = runs.begin(self._task.attempt)
         progress = _Progress.of(stored.position.next_page)
         if self._task.is_full:
-            progress = _Progress(full_run_id=self._task.run.run_id)
+            progress = _Progress(full_run_id=self._task.attempt.run.run_id)
         self._progress = progress if progress.begun_at else progress._replace(begun_at=started_at.isoformat())
         self._begun_after = self._progress.after
         self._ends_at = time.monotonic() + self._limits.seconds

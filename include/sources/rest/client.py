@@ -104,8 +104,8 @@ class RestClient:
         Raises:
             PermanentError: one of them is not valid.
         """
-        self._source, self._traffic = source, traffic
-        self._sleep, self._clock = sleep, clock
+        self.source, self.clock = source, clock
+        self._traffic, self._sleep = traffic, sleep
         service = _service(source)
         self._http = HttpClient(service, Address(connection.url), _POLICY, self._pause)
         try:
@@ -139,7 +139,7 @@ class RestClient:
     @property
     def wait_ahead(self) -> float:
         """Return the seconds that the next request has to wait for the rate limit."""
-        return max(self._allowed_at - self._clock(), 0.0)
+        return max(self._allowed_at - self.clock(), 0.0)
 
     def redacted(self, body: bytes) -> bytes:
         """Return a body without secrets."""
@@ -172,7 +172,7 @@ class RestClient:
                 return Fetched(response, content, self._time_of(response))
             moved = self._http.linked(response.url, response.headers.get("location", ""))
             words = "%s has moved to %s: change the path in the definition of the source %s."
-            log.warning(words, visible(response.url.path), visible(moved.path), self._source.name)
+            log.warning(words, visible(response.url.path), visible(moved.path), self.source.name)
             target = _target(moved)
         message = f"{self._name} redirects too often."
         raise PermanentError(Code.SOURCE_REFUSED, message, url=shown(response.url))
@@ -196,7 +196,7 @@ class RestClient:
             now = self._time_of(response).timestamp()
             # An answer can also say that no requests are left: the next request then waits.
             ahead = limits.used_up(response.headers, now) if seconds is None else seconds
-            self._allowed_at = self._clock() + (ahead or 0.0)
+            self._allowed_at = self.clock() + (ahead or 0.0)
             if seconds is None:
                 return response, content
             self._was_limited = True
@@ -213,7 +213,7 @@ class RestClient:
             self._traffic.retries += 1
             response = self._send("GET", url, None, {**headers, **self._credentials.headers(self._send)})
         status = response.status
-        if 200 <= status < 300 or status in self._source.empty_statuses:
+        if 200 <= status < 300 or status in self.source.empty_statuses:
             return response, read(response)
         is_not_modified = status == httpx.codes.NOT_MODIFIED and "if-none-match" in headers
         if is_not_modified or status in _REDIRECTS or self._limit_pause(response) is not None:
@@ -243,7 +243,7 @@ class RestClient:
     def _time_of(self, response: Response) -> datetime:
         sent = http_date(response.headers.get("date", ""))
         if sent is None or sent.year not in _YEARS:
-            return datetime.fromtimestamp(self._clock(), UTC)
+            return datetime.fromtimestamp(self.clock(), UTC)
         return sent.astimezone(UTC)
 
     def _url(self, target: str) -> httpx.URL:
@@ -267,11 +267,14 @@ class RestClient:
 
     def _limited(self, why: str) -> RetryableError:
         resets = datetime.fromtimestamp(self._allowed_at, UTC)
+        self._traffic.limit_resets_at = resets
+        is_long = self.wait_ahead > limits.LONGEST_SILENCE_SECONDS
         message = (
-            f"The rate limit of the API of {self._source.name} is used up until {resets:%Y-%m-%d %H:%M:%S} UTC. {why} "
+            f"The rate limit of the API of {self.source.name} is used up until {resets:%Y-%m-%d %H:%M:%S} UTC. {why} "
             "What was collected is kept, and the next run continues from there."
         )
-        return RetryableError(Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}")
+        message += " That is more than a day: ask the operator of the API for more requests." if is_long else ""
+        return RetryableError(Code.RATE_LIMITED, message, resets_at=f"{resets:%Y-%m-%dT%H:%M:%SZ}", is_long=is_long)
 
     def _pause(self, seconds: float) -> None:
         self._traffic.waited_seconds += seconds
@@ -279,7 +282,7 @@ class RestClient:
 
     @property
     def _name(self) -> str:
-        return f"The API of {self._source.name}"
+        return f"The API of {self.source.name}"
 
 
 def _service(source: RestSource) -> Service:

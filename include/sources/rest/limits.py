@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 # A minute is what GitHub asks for if its answer names no wait.
 LEAST_PAUSE_SECONDS = 60.0
+# An API may silence a source for so long: no longer X-Poll-Interval is obeyed, and a rate limit that lasts longer fails
+# the run, so that users are notified. A shorter one skips it; the next scheduled run sends a request again.
+LONGEST_SILENCE_SECONDS = 86_400.0
 # The reset time is in whole seconds.
 _AFTER_RESET_SECONDS = 1.0
 _PREFIXES = ("x-ratelimit-", "x-rate-limit-", "ratelimit-")
@@ -108,9 +111,9 @@ def used_weight(headers: Mapping[str, str]) -> int | None:
 
 
 def poll_interval(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds after which the API wants to be asked again; None if it does not say it."""
+    """Return the seconds after which the API wants to be asked again, at most a day; None if it does not say it."""
     text = headers.get("x-poll-interval", "").strip()
-    return min(float(text), LONGEST_WAIT_SECONDS) if _NUMBER.fullmatch(text) else None
+    return min(float(text), LONGEST_SILENCE_SECONDS) if _NUMBER.fullmatch(text) else None
 
 
 def _header(headers: Mapping[str, str], name: str) -> str:

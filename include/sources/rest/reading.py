@@ -21,18 +21,17 @@ All decisions use times of the API, its Date header, and not those of this machi
 from __future__ import annotations
 
 import logging
-import time
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
 from include.contracts.paths import path_steps
 from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.sources.definition import PageNumber
 from include.sources.elements import headers_of, params_of, path_of
 from include.sources.listing import Listing, Position
 from include.sources.rest.answer_text import BadAnswerError
-from include.sources.rest.client import RestClient
 from include.sources.rest.element_run import ElementRun
 from include.sources.rest.listing_state import ListingState
 from include.sources.rest.pages import Page, first_target, next_target, smaller_target, total_of, wanted_paths
@@ -42,15 +41,12 @@ from include.sources.rest.watermark import CursorTimes
 from include.stores.http_response import FailedAttemptError, excerpt
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection
     from datetime import datetime
-    from types import TracebackType
 
     from include.contracts.model import Contract
-    from include.sources.definition import RestSource
-    from include.sources.listing import Element, Sink, Traffic
-    from include.sources.rest.auth import ApiConnection
-    from include.sources.rest.client import Fetched
+    from include.sources.listing import Element, Sink
+    from include.sources.rest.client import Fetched, RestClient
     from include.sources.rest.records import AnswerRecords
     from include.stores.http_response import Response
 
@@ -58,51 +54,27 @@ log = logging.getLogger(__name__)
 
 # Statuses of a page whose cursor has expired or whose listing is gone.
 _PAGE_GONE = {400, 404, 410, 422}
+_NOT_FOUND = 404
 _OF_THE_SOURCE = {Code.SOURCE_UNAVAILABLE, Code.SOURCE_REFUSED, Code.RATE_LIMITED}
 # The status of an answer that is over the client's limit of size or time. A smaller page may not be.
 _TOO_LARGE = 200
 
 
 class RestReader:
-    """Reads the elements of one source, one after another, over one pool of connections.
+    """Reads the elements of one source, one after another.
 
     Args:
-        source: the definition.
+        client: of the source's API.
         contract: of the rows; it says which members records need beside their own.
-        connection: address and credentials of the API.
-        traffic: counts what the requests cost.
-        sleep: waits, in seconds.
-        clock: returns seconds since the epoch.
     """
 
-    def __init__(  # noqa: PLR0913 (the last two are for tests)
-        self,
-        source: RestSource,
-        contract: Contract,
-        connection: ApiConnection,
-        traffic: Traffic,
-        sleep: Callable[[float], None] = time.sleep,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """Check address and credentials; nothing is connected yet.
-
-        Raises:
-            PermanentError: one of them is not valid.
-        """
-        self._source, self._contract, self._clock = source, contract, clock
-        self._client = RestClient(source, connection, traffic, sleep, clock)
+    def __init__(self, client: RestClient, contract: Contract) -> None:
+        self._client, self._contract = client, contract
+        self._source = source = client.source
         self._times = CursorTimes(source.incremental) if source.incremental else None
         self._cursor = path_steps(source.incremental.cursor) if source.incremental else ()
         self._has_lag = source.incremental is not None and source.incremental.lag is not None
         self._paths = wanted_paths(source.pagination)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._client.__exit__(kind, error, trace)
 
     def read(self, element: Element, position: Position, sink: Sink, full_run: str = "") -> Listing:
         """Read an element from a position on, until its end or as much as the limits allow.
@@ -123,7 +95,7 @@ class RestReader:
         state.full_run = full_run or state.full_run
         headers = headers_of(self._source.requests[element.index], element.values)
         run = ElementRun(element, sink, Listing(position), state, RecordLines(self._contract, element), headers)
-        run.begun_at, run.newest_at = self._clock(), self._moment(state.newest)
+        run.begun_at, run.newest_at = self._client.clock(), self._moment(state.newest)
         has_etag = stored is None and self._source.conditional and position.address == state.first
         try:
             self._follow(run, position, position.etag if has_etag else None)
@@ -185,7 +157,14 @@ class RestReader:
     def _read_pages(self, run: ElementRun, etag: str | None) -> None:
         state = run.state
         while state.target is not None:
-            fetched, target = self._fetch(run, state.target, etag)
+            try:
+                fetched, target = self._fetch(run, state.target, etag)
+            except PermanentError as error:
+                if not self._is_behind_last(run, error):
+                    raise
+                self._check_previous(run, run.lines.read(b"[]", "application/json", None))
+                state.target = None
+                break
             if fetched.content is None:
                 run.listing.not_modified = True
                 return
@@ -194,7 +173,7 @@ class RestReader:
             self._take_page(run, fetched, fetched.content, target)
             state.target = self._next(run, fetched, fetched.content, target)
             if state.target is not None and run.is_limit_reached(
-                self._source.limits, self._clock() + self._client.wait_ahead
+                self._source.limits, self._client.clock() + self._client.wait_ahead
             ):
                 log.info("%s: %s: a limit is reached; the next run continues.", self._source.name, run.element.name)
                 return
@@ -203,6 +182,16 @@ class RestReader:
         if not state.has_gap:
             self._read_again(run)
             run.is_complete = True
+
+    def _is_behind_last(self, run: ElementRun, error: PermanentError) -> bool:
+        """Whether an API that counts pages answers 404 because there is no such page: the one before it was the last.
+
+        Only right after a page with records: at the beginning of a run a 404 can mean that the whole list is gone. A
+        total that was not reached says that records are missing.
+        """
+        is_not_found = isinstance(self._source.pagination, PageNumber) and error.details.get("status") == _NOT_FOUND
+        state, has_page = run.state, run.answers > 0 and run.state.pages > 0
+        return is_not_found and has_page and (state.total is None or state.total <= state.read)
 
     def _check_previous(self, run: ElementRun, following: AnswerRecords) -> None:
         """Read the last page again if it has changed since: records of the following page may have moved to it.

@@ -23,6 +23,7 @@ from include.sources.bucket.run import BucketTask, CollectedObjects, collect_obj
 from include.sources.elements import elements
 from include.sources.listing import Traffic
 from include.sources.run import SourceStores
+from include.sources.runs import AirflowAttempt
 from include.stores.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class BucketWorld:
         stores = SourceStores(
             self.landing, self.platform.warehouse_config(), self.landing_bucket, self.folder / "spool"
         )
-        task = BucketTask(source, self.contract, element, AirflowRun("collect", run_id), full)
+        task = BucketTask(source, self.contract, element, AirflowAttempt(AirflowRun("collect", run_id)), full)
         return collect_objects(task, self.origin, self.traffic, stores)
 
     # --- objects

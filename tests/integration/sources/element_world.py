@@ -21,6 +21,7 @@ from include.sources.definition import RestSource
 from include.sources.deliver import element_slug
 from include.sources.listing import Element, Listing, Position, Traffic
 from include.sources.run import CollectedElement, ElementTask, SourceStores, collect
+from include.sources.runs import AirflowAttempt
 from include.stores.object_store import ObjectStore
 
 if TYPE_CHECKING:
@@ -138,13 +139,13 @@ class ElementWorld:
         run_id: str = "manual__2026-12-01T10:00:00+00:00",
         *,
         is_stand_in: bool = False,
+        attempt: AirflowAttempt | None = None,
         **changes: Any,
     ) -> CollectedElement:
         """Run once. `read` instead of the world's own reader; `changes` of the definition."""
+        own = attempt or AirflowAttempt(AirflowRun("dag", run_id))
         traffic = Traffic(is_stand_in=is_stand_in)
-        task = ElementTask(
-            self.source(**changes), self.contract, Element(element, {"shop": "north/sea"}), AirflowRun("dag", run_id)
-        )
+        task = ElementTask(self.source(**changes), self.contract, Element(element, {"shop": "north/sea"}), own)
         chosen = read or self.reader()
         return collect(task, lambda *given: chosen(*given, traffic), traffic, self.stores)
 

@@ -22,8 +22,10 @@ from include.sources.definition import RestSource
 from include.sources.elements import elements
 from include.sources.listing import Listing, Position, Traffic
 from include.sources.rest.auth import ApiConnection
+from include.sources.rest.client import RestClient
 from include.sources.rest.reading import RestReader
 from include.sources.run import CollectedElement, ElementTask, SourceStores, collect
+from include.sources.runs import AirflowAttempt
 from include.stores.object_store import ObjectStore
 from local.services.stand_ins import github
 from local.services.stand_ins.service import KEY
@@ -91,9 +93,10 @@ class World:
         """Run once, as a task of the DAG does."""
         source, contract, traffic = self.source(endpoint, repository, **changes), self.contract(endpoint), Traffic()
         [element] = elements(source)
-        run = AirflowRun("collect_test", "run")
+        attempt = AirflowAttempt(AirflowRun("collect_test", "run"))
         connection = ApiConnection(f"{self.api.url}/{github.NAME}", password=SecretStr(KEY))
-        with RestReader(source, contract, connection, traffic, self.slept.append) as reader:
+        with RestClient(source, connection, traffic, self.slept.append) as client:
+            reader = RestReader(client, contract)
 
             def read(element: Element, position: Position, sink: Sink) -> Listing:
                 return reader.read(element, Position() if full else position, sink)
@@ -102,7 +105,7 @@ class World:
                 self.objects, self.platform.warehouse_config(), self.landing_bucket, self.folder / "spool",
                 clock=lambda: self.now,
             )  # fmt: skip
-            return collect(ElementTask(source, contract, element, run), read, traffic, stores)
+            return collect(ElementTask(source, contract, element, attempt), read, traffic, stores)
 
     # --- objects, rows and state
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from psycopg.rows import dict_row
 
-from include.stores.sql_text import statement
+from include.cli.sources import last_runs
 from include.stores.warehouse import connect
 from tests.own_names import own_name
 
@@ -37,7 +36,7 @@ def newest_run(platform: Platform, source: str, attempts: list[Attempt]) -> dict
             dag_id = f"collect_{source}" if run_id else None
             owner.execute(INSERT.encode(), values | {"source": source, "dag_id": dag_id, "code": code})
     with connect(platform.warehouse_config("reader")) as reader:
-        rows = reader.cursor(row_factory=dict_row).execute(statement("list_source_runs")).fetchall()
+        rows = last_runs(reader)
     [row] = [row for row in rows if row["source"] == source]
     return row
 
@@ -75,3 +74,39 @@ def test_newest_run_of_a_source_over_its_elements(
 ) -> None:
     row = newest_run(platform, own_name(request.node.nodeid), attempts)
     assert expected.items() <= row.items()
+
+
+RESET = """
+UPDATE ops.source_run SET rate_limit_reset_at = now() + %(minutes)s * interval '1 min'
+WHERE source = %(source)s RETURNING rate_limit_reset_at
+"""
+POSITION = """
+INSERT INTO ops.source_position (source, element, not_before)
+VALUES (%(source)s, %(element)s, now() + %(minutes)s * interval '1 min') RETURNING not_before
+"""
+
+
+def test_source_waits_until_the_last_time_that_is_not_over(platform: Platform, request: pytest.FixtureRequest) -> None:
+    source, times = own_name(request.node.nodeid), {}
+    for element, minutes in (("/over", -1), ("/x", 30), ("/y", 60)):
+        row = newest_run(platform, source, [(element, "r1", 0, "success", 5, None)])
+        assert row["waits_until"] == times.get("/x"), "the elements before"
+        with connect(platform.warehouse_config("owner")) as owner:
+            values = {"source": source, "element": element, "minutes": minutes}
+            [times[element]] = owner.execute(POSITION.encode(), values).fetchone() or [None]
+    row = newest_run(platform, source, [("/y", "r1", 1, "success", 5, None)])
+    assert row["waits_until"] == times["/y"]
+
+
+@pytest.mark.parametrize(
+    ("code", "minutes", "waits"), [("rate-limited", 30, True), ("rate-limited", -1, False), (None, 30, False)]
+)
+def test_source_waits_for_a_rate_limit_that_ended_its_run(
+    platform: Platform, request: pytest.FixtureRequest, code: str | None, minutes: int, waits: bool
+) -> None:
+    source = own_name(request.node.nodeid)
+    newest_run(platform, source, [("/x", "r1", 0, "failed" if code else "success", 5, code)])
+    with connect(platform.warehouse_config("owner")) as owner:
+        values = {"source": source, "minutes": minutes}
+        [resets_at] = owner.execute(RESET.encode(), values).fetchone() or [None]
+    assert newest_run(platform, source, [])["waits_until"] == (resets_at if waits else None)

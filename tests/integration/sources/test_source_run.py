@@ -15,15 +15,19 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from element_world import ELEMENT, Crash, ElementWorld
 from psycopg import errors as pg
+from pydantic import SecretStr
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.ingestion.records import AirflowRun
 from include.ingestion.upkeep.purge import purge_expired
 from include.settings import RetentionSettings
 from include.sources import positions, run
+from include.sources.definition import KeepRaw
+from include.sources.deliver import RawCopies
 from include.sources.listing import Element, Listing, Position, Sink, Traffic
 from include.sources.positions import Positions
-from include.sources.runs import failures_recorded
+from include.sources.runs import AirflowAttempt, SourceRuns, failures_recorded
+from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
@@ -183,9 +187,42 @@ def test_failure_before_an_attempt_begins_is_noted(world: ElementWorld) -> None:
 
 def test_failure_that_the_attempt_has_noted_is_noted_once(world: ElementWorld) -> None:
     recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
-    with pytest.raises(RetryableError), recorded:
-        world.collect(read=world.reader(stop_after=1, error=AWAY))
+    with pytest.raises(RetryableError), recorded as attempt:
+        world.collect(read=world.reader(stop_after=1, error=AWAY), attempt=attempt)
     assert statuses(world) == [("failed", "source-unavailable", 3)]
+    assert [row["source_run_id"] for row in world.runs()] == [attempt.source_run_id]
+
+
+def test_failures_of_two_attempts_right_after_each_other_are_both_noted(world: ElementWorld) -> None:
+    for message in ("no host", "still no host"):
+        recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+        with pytest.raises(PermanentError), recorded:
+            raise PermanentError(Code.SOURCE_REFUSED, message)
+    recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+    with pytest.raises(RetryableError), recorded as attempt:
+        world.collect(read=world.reader(stop_after=1, error=AWAY), attempt=attempt)
+    with (
+        pytest.raises(PermanentError),
+        failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN),
+    ):
+        raise PermanentError(Code.SOURCE_REFUSED, "no host again")
+    messages = [row["error_message"] for row in world.runs()]
+    assert messages == ["no host", "still no host", AWAY.message, "no host again"]
+
+
+def test_failure_while_the_row_is_committed_is_noted_once(world: ElementWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = SourceRuns.begin
+
+    def begin(runs: SourceRuns, attempt: AirflowAttempt) -> Any:
+        real(runs, attempt)
+        raise RetryableError(Code.WAREHOUSE_UNAVAILABLE, "It ends the connection before the commit.")
+
+    monkeypatch.setattr(SourceRuns, "begin", begin)
+    recorded = failures_recorded(world.platform.warehouse_config, world.name, ELEMENT, RUN)
+    with pytest.raises(RetryableError), recorded as attempt:
+        world.collect(attempt=attempt)
+    assert attempt.source_run_id is not None
+    assert statuses(world) == [("failed", "warehouse-unavailable", 0)]
 
 
 def test_failure_that_cannot_be_noted_is_raised(world: ElementWorld, caplog: pytest.LogCaptureFixture) -> None:
@@ -558,6 +595,26 @@ def test_raw_copies_of_two_runs_at_once_are_all_kept(world: ElementWorld, monkey
         thread.join()
     assert len(world.raw) == 12
     assert len({world.body(world.raw_bucket, key) for key in world.raw}) == 12
+
+
+def test_raw_copy_that_the_store_refuses_fails_the_run_with_a_remedy(world: ElementWorld) -> None:
+    with pytest.raises(PermanentError, match="the bucket not-there-at-all of keepRaw is not there"):
+        world.collect(keepRaw={"bucket": "not-there-at-all", "key": "{page}.json"})
+    assert statuses(world) == [("failed", "bucket-refused", 0)]
+    assert (world.incoming, world.row()["watermark"]) == ([], None)
+
+
+def test_bucket_that_is_not_open_to_the_key_is_refused_with_a_remedy(world: ElementWorld) -> None:
+    credentials = world.platform.credentials
+    key = {
+        "access_key_id": credentials.mlflow_s3_access_key_id,
+        "secret_access_key": SecretStr(credentials.mlflow_s3_secret_access_key),
+    }
+    config = world.platform.s3_config.model_copy(update=key)
+    copies = RawCopies(ObjectStore(config), KeepRaw(bucket=world.raw_bucket, key="{page}.json"), {})
+    with pytest.raises(PermanentError, match=r"AccessDenied.*S3_EXTRA_BUCKETS") as caught:
+        copies.keep(b"{}", 1)
+    assert (caught.value.code, caught.value.details["bucket"]) == (Code.BUCKET_REFUSED, world.raw_bucket)
 
 
 def test_raw_key_takes_run_page_and_values(world: ElementWorld) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +24,9 @@ pytestmark = pytest.mark.unit
 RUN = {
     "source": "shop", "last_run": datetime(2026, 12, 1, 10, 0, 4, tzinfo=UTC), "status": "failed", "read": 1200,
     "written": 1100, "failed": 3, "error": "source-unavailable", "error_message": "away",
-    "failed_elements": ["/shops/north/orders"], "stand_in": False,
+    "failed_elements": ["/shops/north/orders"], "stand_in": False, "waits_until": None,
 }  # fmt: skip
+WAITS_UNTIL = datetime(2026, 12, 2, 10, 0, 4, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -42,11 +44,8 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """What the warehouse answers."""
     found: list[dict[str, Any]] = []
 
-    def query(name: str, values: dict[str, object]) -> list[dict[str, Any]]:
-        assert (name, values) == ("list_source_runs", {})
-        return [dict(row) for row in found]
-
-    monkeypatch.setattr(commands, "query", query)
+    monkeypatch.setattr(commands, "reading", nullcontext)
+    monkeypatch.setattr(commands, "last_runs", lambda _: [dict(row) for row in found])
     monkeypatch.setenv("WAREHOUSE_INGEST_PASSWORD", "x")  # the environment names a warehouse
     return found
 
@@ -54,7 +53,10 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 def test_sources_lists_definitions_and_their_last_runs(
     filegate: Callable[..., Ended], folder: Path, runs: list[dict[str, Any]]
 ) -> None:
-    runs += [RUN, RUN | {"source": "gone", "status": "success", "error": None, "stand_in": True}]
+    runs += [
+        RUN,
+        RUN | {"source": "gone", "status": "success", "error": None, "stand_in": True, "waits_until": WAITS_UNTIL},
+    ]
     written(folder, document(name="new", dataset="sales", schedule=None), "new.yaml")
     written(folder, "a: [", "odd.yaml")
     done = filegate("sources")
@@ -91,7 +93,10 @@ def test_sources_lists_definitions_and_their_last_runs(
             "source-unavailable",
         ],
     ]
-    assert done.out.splitlines()[5:] == ["answered by a stand-in, not by the real API: gone"]
+    assert done.out.splitlines()[5:] == [
+        "answered by a stand-in, not by the real API: gone",
+        "the API asks for no request before: gone 2026-12-02 10:00 UTC",
+    ]
 
 
 def test_sources_fit_into_80_columns(

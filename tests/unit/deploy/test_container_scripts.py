@@ -96,6 +96,21 @@ def test_minio_gets_its_buckets_and_users(tmp_path: Path, form: str) -> None:
     ]  # fmt: skip
 
 
+def test_minio_opens_more_buckets_to_the_pipelines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(VALUES, "S3_EXTRA_BUCKETS", "shop-raw, crm-raw,test-*")
+    stand_in(tmp_path, "mc", mc_script(tmp_path, ANSWERS["one line"]))
+    done = run_setup("minio-setup", "deploy/docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    calls = (tmp_path / "calls").read_text()
+    made = [line.removeprefix("mb --ignore-existing store/") for line in calls.splitlines() if line.startswith("mb ")]
+    assert set(made) == {IngestSettings().landing_bucket, *OTHER_BUCKETS, "shop-raw", "crm-raw"}
+    policy = json.loads((tmp_path / "platform.json").read_text())
+    for bucket in ("raw-data", "shop-raw", "crm-raw", "test-1"):
+        assert allowed(policy, "s3:PutObject", f"{bucket}/a.json"), bucket
+    assert not allowed(policy, "s3:PutObject", "mlflow/a.json")
+    assert not allowed(json.loads((tmp_path / "mlflow.json").read_text()), "s3:PutObject", "shop-raw/a.json")
+
+
 def test_minio_setup_fails_if_a_policy_is_not_in_force(tmp_path: Path) -> None:
     stand_in(tmp_path, "mc", mc_script(tmp_path, '{{"accessKey":"{0}"}}'))
     done = run_setup("minio-setup", "deploy/docker/minio/setup.sh", tmp_path, MC_CONFIG_DIR=str(tmp_path / "mc-config"))

@@ -61,12 +61,15 @@ def module(name, **names):
     sys.modules[name] = made
 
 class Task(SimpleNamespace):
-    def __init__(self, source, contract, element, run, is_full):
-        super().__init__(source=source, contract=contract, element=element, run=run, is_full=is_full)
+    def __init__(self, source, contract, element, attempt, is_full):
+        super().__init__(
+            source=source, contract=contract, element=element, attempt=attempt, is_full=is_full
+        )
 
 def engine(task, origin, traffic, stores):
     results["engine"] = [
-        task.source.name, task.contract.dataset, task.element.name, task.run.dag_id, task.run.run_id, task.is_full,
+        task.source.name, task.contract.dataset, task.element.name, task.attempt.run.dag_id,
+        task.attempt.run.run_id, task.is_full,
         origin.endpoint, stores.objects.endpoint, stores.landing_bucket, stores.warehouse.user, traffic.is_stand_in,
     ]
     return SimpleNamespace(records_read=1234, skipped_until=None, is_stand_in=False, summary=lambda: {"copied": 1234})

@@ -28,6 +28,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from include import settings
 from include.errors import Code, PermanentError, PipelineError, RetryableError
+from include.ingestion.records import AirflowRun
 from include.orchestration import collect, sources
 from include.orchestration.stores import api_url
 from include.sources import runs
@@ -42,6 +43,7 @@ collect_element, element_names = collect.collect_element, collect.element_names
 collect.element_names = lambda source: NAMES
 FAILURES = {
     "limited": RetryableError(Code.RATE_LIMITED, "used up until 10:00; the next run continues"),
+    "limited for long": RetryableError(Code.RATE_LIMITED, "used up until 2029", is_long=True),
     "unavailable": RetryableError(Code.SOURCE_UNAVAILABLE, "away"),
     "refused": PermanentError(Code.SOURCE_REFUSED, "wrong token"),
 }
@@ -50,7 +52,7 @@ asked, noted = [], []
 @contextmanager
 def failures_recorded(find_warehouse, source, element, run):
     try:
-        yield
+        yield runs.AirflowAttempt(run)
     except PipelineError as error:
         noted.append([source, element, run.dag_id, run.run_id, str(error.code)])
         raise
@@ -76,8 +78,8 @@ class Done(SimpleNamespace):
         return {"records_read": self.records_read}
 
 def run(failure=None, skipped_until=None, is_stand_in=False, **given):
-    def collect_element(source, contract, element, *, full):
-        asked.append([source.name, contract.dataset, element, full])
+    def collect_element(source, contract, element, attempt, *, full):
+        asked.append([source.name, contract.dataset, element, attempt.run.run_id, full])
         if failure:
             raise FAILURES[failure]
         return Done(records_read=1234, skipped_until=skipped_until, is_stand_in=is_stand_in)
@@ -120,20 +122,24 @@ def module(name, **names):
     vars(made).update(names)
     sys.modules[name] = made
 
-class Reader:
-    def __init__(self, source, contract, api, traffic):
+class Client:
+    def __init__(self, source, api, traffic):
         asked.append([api.url, api.login, api.password.get_secret_value() == "s3cret", repr(api), traffic.is_stand_in])
     def __enter__(self):
         return self
     def __exit__(self, *_):
         asked.append("closed")
+
+class Reader:
+    def __init__(self, client, contract):
+        asked.append([type(client).__name__, contract.dataset])
     def read(self, element, position, sink, full_run):
         return [element.name, position.watermark, position.next_page, sink, full_run]
 
 def engine(task, read, traffic, stores):
     unfinished = Position("2026", next_page="2")
     return {
-        "task": [task.source.name, task.contract.dataset, task.element.name, task.run.dag_id, task.run.run_id],
+        "task": [task.source.name, task.contract.dataset, task.element.name, *asdict(task.attempt.run).values()],
         "read": read(task.element, unfinished, "sink"),
         "stores": [
             stores.warehouse.user, stores.landing_bucket, stores.spool_dir.name,
@@ -141,7 +147,7 @@ def engine(task, read, traffic, stores):
         ],
     }
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 from pydantic import SecretStr
 from include.sources.listing import Position
@@ -157,7 +163,7 @@ class Task:
     source: Any
     contract: Any
     element: Any
-    run: Any
+    attempt: Any
 
 @dataclass
 class Stores:
@@ -171,6 +177,7 @@ class Stores:
 module("include.sources.elements", elements=lambda source: [SimpleNamespace(name=name) for name in NAMES])
 module("include.sources.rest")
 module("include.sources.rest.auth", ApiConnection=Api)
+module("include.sources.rest.client", RestClient=Client)
 module("include.sources.rest.reading", RestReader=Reader)
 module("include.sources.run", ElementTask=Task, SourceStores=Stores, collect=engine)
 os.environ["AIRFLOW_CONN_SOURCE_SHOP"] = json.dumps(
@@ -179,10 +186,11 @@ os.environ["AIRFLOW_CONN_SOURCE_SHOP"] = json.dumps(
 for name in ("landing_s3", "warehouse_pg"):
     os.environ[f"AIRFLOW_CONN_{name.upper()}"] = json.dumps({"conn_type": "x", "host": "h", "login": "ingest"})
 os.environ["AIRFLOW_CONN_EVENTS_KAFKA"] = json.dumps({"conn_type": "kafka", "extra": {"bootstrap.servers": "h:9092"}})
+attempt = runs.AirflowAttempt(AirflowRun(dag.dag_id, "r"))
 glued = {"file": (source, ORDERS, False), "topic": (published, TOPIC, False), "full": (source, ORDERS, True)}
 for name, (given, contract, full) in glued.items():
-    results[f"engine: {name}"] = call(lambda: collect_element(given, contract, NAMES[1], full=full))
-results["vanished"] = call(lambda: collect_element(source, ORDERS, "/shops/east/orders", full=False))
+    results[f"engine: {name}"] = call(lambda: collect_element(given, contract, NAMES[1], attempt, full=full))
+results["vanished"] = call(lambda: collect_element(source, ORDERS, "/shops/east/orders", attempt, full=False))
 from include.orchestration.source_readers import open_reader
 from include.sources.database.definition import DatabaseSource
 from include.sources.listing import Traffic
@@ -235,7 +243,7 @@ def test_elements_are_collected_one_after_the_other_with_labels(results: dict[st
 def test_successful_task_returns_counts(results: dict[str, Any]) -> None:
     assert results["good"] == {
         "end": {"records_read": 1234},
-        "asked": [["shop_orders", "shop_orders", "/shops/north/orders", False]],
+        "asked": [["shop_orders", "shop_orders", "/shops/north/orders", "r", False]],
         "noted": [],
         "label": "/shops/north/orders: 1,234 records",
     }
@@ -245,6 +253,7 @@ def test_successful_task_returns_counts(results: dict[str, Any]) -> None:
     ("failure", "ends_as", "words"),
     [
         pytest.param("limited", "AirflowSkipException", "used up until 10:00; the next run continues", id="skipped"),
+        pytest.param("limited for long", "AirflowFailException", "used up until 2029", id="failed, not skipped"),
         pytest.param("unavailable", "RetryableError", "away", id="retried"),
         pytest.param("refused", "AirflowFailException", "collect: source-refused: wrong token", id="failed"),
     ],
@@ -334,10 +343,10 @@ def test_engine_gets_the_element_and_the_connections_of_airflow(results: dict[st
     found = results["engine: file"]
     assert found["end"]["task"] == ["shop_orders", "shop_orders", "/shops/south/orders", "collect_shop_orders", "r"]
     assert found["end"]["stores"] == ["ingest", "landing", "ingest-spool", None, "filegate"]
-    (url, login, has_password, shown, is_stand_in), closed = found["asked"]
+    (url, login, has_password, shown, is_stand_in), reader, closed = found["asked"]
     assert (url, login, has_password, is_stand_in) == ("https://api.example.org/v2", "me", True, False)
     assert "s3cret" not in shown
-    assert closed == "closed"
+    assert (reader, closed) == (["Client", "shop_orders"], "closed")
     assert results["engine: topic"]["end"]["stores"][3] == "h:9092"
     assert results["names"] == ["/shops/north/orders", "/shops/south/orders"]
 

@@ -134,7 +134,7 @@ def test_example_in_words(tmp_path: Path) -> None:
         ),
         (
             {"pagination": {"type": "page_number", "first": 0}},
-            "Pages", "`page` counts the pages from 0, until one is empty",
+            "Pages", "`page` counts the pages from 0, until one is empty or not found (404)",
         ),
         (
             {"pagination": {"type": "last_value", "path": "0", "param": "startTime", "limit": 500}},

@@ -15,10 +15,13 @@ from include.contracts.content import MAX_BYTES
 from include.contracts.dialect import Dialect
 from include.contracts.model import APPEND_KEY, Column, ColumnType, Contract, Deletes, Mode
 from include.errors import Code
-from include.sources.definition import Cursor, OAuth2
+from include.sources.__main__ import EXAMPLE
+from include.sources.definition import Cursor, OAuth2, RestSource
+from include.sources.elements import elements, params_of
 from include.sources.faults import FORMS_OF_PATTERNS
 from include.sources.kinds import schema
 from include.sources.reader import SourceError, read_source, read_sources
+from include.sources.rest.watermark import CursorTimes
 from include.sources.rules import MOST_ELEMENTS
 from tests.unit.sources.source_files import ORDERS, TOPIC, document, find_contract, problems, read, request, written
 
@@ -54,11 +57,43 @@ def test_the_example_is_read(tmp_path: Path) -> None:
         pytest.param({"requests": [request(path="/orders", headers={"X-Shop": "{shop}"})]}, id="in a header"),
         pytest.param({"keepRaw": {"bucket": "raw-data", "key": "{shop}/{date}/{time}/{run}-{page}.json"}}, id="key"),
         pytest.param({"auth": {"type": "api_key", "in": "query", "name": "appid"}}, id="key in the query"),
-        pytest.param({"incremental": {"cursor": "t", "unit": "ms", "initialValue": 1764350000000}}, id="milliseconds"),
+        pytest.param(
+            {"incremental": {"cursor": "t", "startParam": "from", "unit": "ms", "initialValue": 1764350000000}},
+            id="milliseconds",
+        ),
+        pytest.param({"incremental": {"cursor": "t", "lag": "1h"}}, id="lag without a start"),
     ],
 )
 def test_sound_definitions_have_no_problem(tmp_path: Path, changes: dict[str, Any]) -> None:
     assert problems(tmp_path, **changes) == []
+
+
+VALUES = """
+    params: {version: 1.10, size: 1e3, whole: 007, signed: +5, day: 2024-01-31, answer: yes, flag: True, plain: true,
+             limit: 100, quoted: "1.10"}
+    forEach: {shop: [1.10, 1.1, +5, NO, 2024-01-31]}
+"""
+
+
+def test_values_are_sent_as_they_are_written(tmp_path: Path) -> None:
+    content = EXAMPLE.replace("    params: {limit: 100}\n    forEach: {shop: [north, south]}\n", VALUES.lstrip("\n"))
+    content = content.replace("initialValue: '2024-01-01T00:00:00Z'", "initialValue: 1.50")
+    source = read_source(written(tmp_path, content), find_contract)
+    assert isinstance(source, RestSource)
+    assert params_of(source.requests[0], {}) == {
+        "version": "1.10", "size": "1e3", "whole": "007", "signed": "+5", "day": "2024-01-31", "answer": "yes",
+        "flag": "True", "plain": "true", "limit": "100", "quoted": "1.10",
+    }  # fmt: skip
+    shops = ["1.10", "1.1", "+5", "NO", "2024-01-31"]
+    assert [element.values["shop"] for element in elements(source)] == shops
+    assert source.incremental is not None
+    assert CursorTimes(source.incremental).start(None) == "1.50"
+
+
+def test_number_of_a_header_must_be_quoted(tmp_path: Path) -> None:
+    [(path, _, remedy)] = problems(tmp_path, requests=[request(headers={"X-Version": 1.5})])
+    assert path == "requests[0].headers.X-Version"
+    assert remedy == "write a text, in quotes if it looks like a number"
 
 
 # One key
@@ -362,12 +397,21 @@ RULES = [
         for key in ("/orders.json", "a//b.json", "../b.json", "a/")
     ),
     pytest.param(
-        {"incremental": {"cursor": "at", "unit": "s", "initialValue": "2024-01-01"}},
+        {"incremental": {"cursor": "at", "startParam": "from", "unit": "s", "initialValue": "2024-01-01"}},
         [
             ("incremental.initialValue", '"2024-01-01" does not fit to unit: s',
              "write a whole number of seconds since 1970")
         ],
         id="initial value",
+    ),
+    pytest.param(
+        {"incremental": {"cursor": "at", "initialValue": "2024-01-01", "overlap": "1h", "lag": "1m"}},
+        [
+            (f"incremental.{key}", "has no effect without startParam: each run reads all records",
+             "add startParam, the API's parameter of the start, or remove it")
+            for key in ("initialValue", "overlap")
+        ],
+        id="no start is sent",
     ),
     pytest.param(
         {"records": {"zip": ["a.x", "a.y"], "names": ["x"]}},

@@ -15,6 +15,7 @@ from include.sources.definition import RestSource
 from include.sources.elements import elements
 from include.sources.listing import Listing, Position, Traffic
 from include.sources.rest.auth import ApiConnection
+from include.sources.rest.client import RestClient
 from include.sources.rest.reading import RestReader
 
 if TYPE_CHECKING:
@@ -71,7 +72,8 @@ class Shop:
         """Read the first element."""
         self.sunk, self.traffic = sink or Sunk(), Traffic()
         connection = ApiConnection(self.api.url + self.path, self.login, SecretStr(self.password))
-        with RestReader(source, self.contract, connection, self.traffic, self.slept.append, self.clock) as reader:
+        with RestClient(source, connection, self.traffic, self.slept.append, self.clock) as client:
+            reader = RestReader(client, self.contract)
             return reader.read(elements(source)[0], position or Position(), self.sunk, full_run)
 
     def clock(self) -> float:

@@ -210,6 +210,53 @@ def test_total_ends_the_listing_only_if_it_is_reached(
     assert len(api.requests) == requests, "without a usable total the first empty page is the last"
 
 
+# 404 behind the last page
+
+
+def not_found_behind(pages: int, total: int | None = None) -> Any:
+    """An API of pages of three orders that answers 404 behind the last one."""
+
+    def answer(asked: Asked) -> Reply:
+        page = int(asked.params["page"])
+        return Reply({"data": part(asked, (page - 1) * 3), "total": total}) if page <= pages else Reply("no page", 404)
+
+    return answer
+
+
+@pytest.mark.parametrize("pages", [2, 3], ids=["a full page is the last", "a short page is the last"])
+def test_404_behind_a_page_is_the_end(shop: Shop, api: ScriptedApi, pages: int) -> None:
+    api.answers = not_found_behind(pages)
+    listing = shop.read(make_source(pagination=NUMBER, records="data"))
+    assert (listing.error, listing.position.next_page) == (None, None)
+    assert shop.sunk.ids == list(range(7))[: pages * 3]
+    assert len(api.requests) == pages + 1
+
+
+@pytest.mark.parametrize(
+    ("pages", "keys"),
+    [
+        pytest.param(0, {"pagination": NUMBER}, id="first page"),
+        pytest.param(2, {"pagination": {**NUMBER, "totalPath": "total"}}, id="total not reached"),
+        pytest.param(2, {"pagination": {"type": "cursor", "cursorPath": "total", "param": "page"},
+                         "request": {"params": {"page": 1}}}, id="cursor"),
+    ],
+)  # fmt: skip
+def test_404_that_may_hide_records_is_an_error(shop: Shop, api: ScriptedApi, pages: int, keys: dict[str, Any]) -> None:
+    api.answers = not_found_behind(pages, total=7)
+    listing = shop.read(make_source(**keys, records="data"))
+    assert isinstance(listing.error, PermanentError)
+    assert listing.error.details["status"] == 404
+
+
+def test_404_at_the_beginning_of_a_run_reads_the_list_again(shop: Shop, api: ScriptedApi) -> None:
+    api.answers = not_found_behind(3)
+    position = shop.read(make_source(pagination=NUMBER, records="data", limits={"pages": 1})).position
+    api.answers = not_found_behind(0)
+    listing = shop.read(make_source(pagination=NUMBER, records="data"), position)
+    assert isinstance(listing.error, PermanentError), "the whole list is gone, not only its end"
+    assert api.targets[-1] == "/orders?page=1"
+
+
 def test_total_saves_the_empty_page(shop: Shop, api: ScriptedApi) -> None:
     api.answers = lambda asked: Reply({"data": part(asked, int(asked.params["page"]) * 3), "total": 7})
     shop.read(make_source(pagination={"type": "page_number", "first": 0, "totalPath": "total"}, records="data"))

@@ -159,6 +159,23 @@ def test_no_request_is_sent_while_none_is_left(shop: Shop, api: ScriptedApi) -> 
     assert shop.slept == [31.0, 31.0]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Retry-After": "999999999999"}, {"Retry-After": "86401"}, {"Retry-After": "Fri, 31 Dec 2027 23:59:59 GMT"},
+        {"X-RateLimit-Remaining": "0", "X-RateLimit-Reset": "9999999999"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_limit_of_more_than_a_day_is_named(shop: Shop, api: ScriptedApi, headers: dict[str, str]) -> None:
+    api.answers = [Reply([{"id": 1}]), Reply("", 429, headers)]
+    listing = shop.read(make_source(pagination={"type": "page_number"}))
+    assert isinstance(listing.error, RetryableError)
+    assert listing.error.details["is_long"] is True
+    assert "That is more than a day: ask the operator of the API" in listing.error.message
+    assert listing.position.next_page is not None, "the next run continues"
+
+
 def test_long_limit_ends_the_run_and_keeps_what_came(shop: Shop, api: ScriptedApi) -> None:
     source = make_source(pagination={"type": "page_number"})
     api.answers = [Reply([{"id": 1}]), Reply([{"id": 2}]), Reply("", 429, {"Retry-After": "1700"})]
@@ -166,6 +183,8 @@ def test_long_limit_ends_the_run_and_keeps_what_came(shop: Shop, api: ScriptedAp
     assert isinstance(listing.error, RetryableError)
     assert listing.error.code is Code.RATE_LIMITED
     assert "used up until 2026-12-01 09:58:20 UTC. That is in 1700 s" in listing.error.message
+    assert shop.traffic.limit_resets_at == datetime(2026, 12, 1, 9, 58, 20, tzinfo=UTC), "the run's row has it"
+    assert listing.error.details["is_long"] is False
     assert (shop.slept, shop.sunk.ids) == ([], [1, 2])
     api.answers = [Reply([{"id": 3}]), Reply([])]
     assert shop.read(source, listing.position).error is None

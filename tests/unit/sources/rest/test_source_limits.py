@@ -101,3 +101,8 @@ def test_weights_and_intervals_are_read() -> None:
     headers = httpx.Headers({"X-MBX-USED-WEIGHT-1M": "12", "x-mbx-used-weight": "7", "X-Poll-Interval": "60"})
     assert (used_weight(headers), poll_interval(headers)) == (12, 60.0)
     assert (used_weight(httpx.Headers()), poll_interval(httpx.Headers({"X-Poll-Interval": "now"}))) == (None, None)
+
+
+@pytest.mark.parametrize("asked", ["86401", "999999999999999"])
+def test_interval_is_at_most_a_day(asked: str) -> None:
+    assert poll_interval(httpx.Headers({"X-Poll-Interval": asked})) == 86_400.0
