@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, ClassVar, Self
@@ -61,7 +61,8 @@ class Spool(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # on a full disk; what is still to be written is not needed any more
+            self._file.close()
 
     @property
     @abstractmethod
@@ -152,13 +153,9 @@ class ParquetSpool(Spool):
 
     _schema: pa.Schema | None = None
     _writer: pq.ParquetWriter | None = None
+    _thread: ThreadPoolExecutor | None = None
     _writing: Future[None] | None = None
     _sha256 = ""
-
-    def __enter__(self) -> Self:
-        super().__enter__()
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
-        return self
 
     def begin(self, schema: pa.Schema) -> None:
         """Begin the file; what was taken before is dropped."""
@@ -224,13 +221,13 @@ class ParquetSpool(Spool):
 
     def __exit__(self, *error: object) -> None:
         self._drop_writer()
-        self._thread.shutdown()
         super().__exit__(*error)
 
     def _drop_writer(self) -> None:
-        if self._writing is not None:
-            wait([self._writing])
-            self._writing = None
+        """Drop what is written and what waits. The thread ends first: it must not write while the writer closes."""
+        if self._thread is not None:
+            self._thread.shutdown()
+        self._thread = self._writing = None
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()
@@ -245,7 +242,10 @@ class ParquetSpool(Spool):
         table = pa.Table.from_batches(self._waiting, self._schema)
         if self._writer is None:
             repeating = [name for name in table.schema.names if _repeats(table[name])]
-            self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd", use_dictionary=repeating)
+            with disk_errors(self._folder):
+                self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd", use_dictionary=repeating)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
         if table.num_rows:
             self._writing = self._thread.submit(self._writer.write_table, table, _GROUP_ROWS)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
@@ -256,10 +256,9 @@ class ParquetSpool(Spool):
         Raises:
             RetryableError: the disk is full.
         """
-        writing, self._writing = self._writing, None
-        if writing is not None:
+        if self._writing is not None:
             with disk_errors(self._folder):
-                writing.result()
+                self._writing.result()
 
 
 def _repeats(column: pa.ChunkedArray) -> bool:
