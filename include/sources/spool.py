@@ -266,4 +266,5 @@ def _repeats(column: pa.ChunkedArray) -> bool:
     import pyarrow.compute as pc
 
     sample = column.slice(0, _SAMPLE_ROWS)
-    return 2 * pc.count_distinct(sample).as_py() <= len(sample)
+    distinct: int = pc.count_distinct(sample).as_py()
+    return 2 * distinct <= len(sample)
