@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from tempfile import TemporaryFile
 from typing import IO, TYPE_CHECKING, ClassVar, Self
@@ -19,6 +20,7 @@ from include.ingestion.fetch import disk_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
     import pyarrow as pa
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 # Rows of a row group; fewer where they are large.
 _GROUP_ROWS, _GROUP_BYTES = 65_536, 32 * 1024**2
+_SAMPLE_ROWS = 8_192  # by which a column gets a dictionary or none
 _LINES_AT_ONCE = 2_000
 _READ_BYTES = 1024**2
 
@@ -58,7 +61,8 @@ class Spool(ABC):
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # on a full disk; what is still to be written is not needed any more
+            self._file.close()
 
     @property
     @abstractmethod
@@ -140,17 +144,21 @@ class JsonSpool(Spool):
 
 
 class ParquetSpool(Spool):
-    """Takes rows in Arrow batches, and writes them as Parquet with zstd. At most one row group is in memory."""
+    """Takes rows in Arrow batches, and writes them as Parquet with zstd.
+
+    A thread writes a row group while the next one is read. At most these two are in memory.
+    """
 
     ending, content_type = ".parquet", "application/vnd.apache.parquet"
 
+    _schema: pa.Schema | None = None
     _writer: pq.ParquetWriter | None = None
+    _thread: ThreadPoolExecutor | None = None
+    _writing: Future[None] | None = None
     _sha256 = ""
 
     def begin(self, schema: pa.Schema) -> None:
         """Begin the file; what was taken before is dropped."""
-        import pyarrow.parquet as pq
-
         self._drop_writer()  # it writes into the file when it ends
         self._file.seek(0)
         self._file.truncate()
@@ -159,7 +167,6 @@ class ParquetSpool(Spool):
         self._waiting_rows = self._waiting_bytes = 0
         self.records = 0
         self._sha256 = ""
-        self._writer = pq.ParquetWriter(self._file, schema, compression="zstd")
 
     def write(self, batch: pa.RecordBatch) -> None:
         """Take a batch of rows of the schema.
@@ -191,12 +198,14 @@ class ParquetSpool(Spool):
 
     def file(self) -> IO[bytes]:
         """The file, complete and at its start. No batch can be taken afterwards."""
-        if self._writer is not None:
+        if self._schema is not None:
             self._write_group()
+            self._wait()
             with disk_errors(self._folder):
-                self._writer.close()
+                if self._writer is not None:
+                    self._writer.close()
                 self._file.flush()
-            self._writer = None
+            self._writer = self._schema = None
         self._file.seek(0)
         return self._file
 
@@ -215,17 +224,47 @@ class ParquetSpool(Spool):
         super().__exit__(*error)
 
     def _drop_writer(self) -> None:
+        """Drop what is written and what waits. The thread ends first: it must not write while the writer closes."""
+        if self._thread is not None:
+            self._thread.shutdown()
+        self._thread = self._writing = None
         if self._writer is not None:
             with suppress(OSError):
                 self._writer.close()
             self._writer = None
 
     def _write_group(self) -> None:
+        """Let the thread write what waits, once it has written the group before."""
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
-        if not self._waiting_rows or self._writer is None:
-            return
+        self._wait()
         table = pa.Table.from_batches(self._waiting, self._schema)
-        with disk_errors(self._folder):
-            self._writer.write_table(table, row_group_size=_GROUP_ROWS)
+        if self._writer is None:
+            repeating = [name for name in table.schema.names if _repeats(table[name])]
+            with disk_errors(self._folder):
+                self._writer = pq.ParquetWriter(self._file, table.schema, compression="zstd", use_dictionary=repeating)
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, thread_name_prefix="parquet")
+        if table.num_rows:
+            self._writing = self._thread.submit(self._writer.write_table, table, _GROUP_ROWS)
         self._waiting, self._waiting_rows, self._waiting_bytes = [], 0, 0
+
+    def _wait(self) -> None:
+        """Wait until the thread has written its group.
+
+        Raises:
+            RetryableError: the disk is full.
+        """
+        if self._writing is not None:
+            with disk_errors(self._folder):
+                self._writing.result()
+
+
+def _repeats(column: pa.ChunkedArray) -> bool:
+    """Whether a dictionary makes the column smaller, judged by its first rows. Without one it is written faster."""
+    import pyarrow.compute as pc
+
+    sample = column.slice(0, _SAMPLE_ROWS)
+    distinct: int = pc.count_distinct(sample).as_py()
+    return 2 * distinct <= len(sample)

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import signal
 import sys
+from dataclasses import replace
+from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
 
 import duckdb
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from tests.mariadb import MariaDb
 
+ROUNDS = 3
 RATIO_LIMIT = 1.3
 MEMORY_LIMIT_MB = 400
 _DATABASE = "bench_source"
@@ -72,29 +75,36 @@ def bench(rows: Annotated[int, typer.Option(help="rows of the table")] = 1_000_0
 
 
 def measure(platform: Platform, rows: int, folder: Path, say: core.Say) -> Iterator[Measurement]:
-    """Load the same rows from Parquet, PostgreSQL and MariaDB, each as the first load of its table.
+    """Load the same rows from Parquet, PostgreSQL and MariaDB, in turn and each as the first load of its table.
 
-    The first load is done twice, and only the second one counts: the first finds a cold server.
+    The measurements are medians of the rounds. One load before them is not reported: it finds a cold server.
     """
     say(f"making {rows:,} sales as Parquet and as tables")
     plain, parquet = _files(folder, rows)
     with mariadb(_made(folder / "mariadb")) as server:
         connections = {"PostgreSQL": _postgres(platform, plain), "MariaDB": _mariadb(server, plain)}
         plain.unlink()
-        for name in ("a load that is not reported", "load of Parquet"):
-            say(name)
+        say("a load that is not reported")
+        _empty(platform)
+        core.ingest(platform, parquet, folder)
+        rounds: list[list[Measurement]] = []
+        for number in range(1, ROUNDS + 1):
+            say(f"round {number} of {ROUNDS}: load of Parquet")
             _empty(platform)
-            base = core.ingest(platform, parquet, folder)
-        yield Measurement(f"{rows:,} rows from Parquet", base["seconds"], "s")
-        for name, connection in connections.items():
-            say(f"{name}: collecting and loading")
-            _empty(platform)
-            yield from _of_database(platform, folder, name, connection, base["seconds"])
+            base = core.ingest(platform, parquet, folder)["seconds"]
+            rounds.append([Measurement(f"{rows:,} rows from Parquet", base, "s")])
+            for name, connection in connections.items():
+                say(f"round {number} of {ROUNDS}: {name}, collecting and loading")
+                _empty(platform)
+                rounds[-1] += _of_database(platform, folder, name, connection, base)
+        for found in zip(*rounds, strict=True):
+            yield replace(found[0], value=median(measurement.value for measurement in found))
 
 
 def _of_database(
     platform: Platform, folder: Path, name: str, connection: dict[str, Any], base_seconds: float
 ) -> Iterator[Measurement]:
+    """Collect and load a table; its ratio is to the load of Parquet in the same round."""
     source = {"name": "bench_sales", "kind": "database", "connection": "source_bench", "schedule": None,
               "dataset": "sales", "schema": "shop", "table": "sales"}  # fmt: skip
     spool = str(folder / "spool")

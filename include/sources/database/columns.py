@@ -3,9 +3,10 @@
 What belongs here: the record of a column, and the conversion of a batch. What does not: which SQL a server needs
 (`postgres`, `mysql`).
 
-Decimals, dates and times arrive as the server's text, for only the text is exact: the drivers round wide decimals, and
-stop at a zero date. Texts are converted to the column's type. If one of them has no value of that type, such as
-0000-00-00, NaN or infinity, the whole column is written as text: then the contract refuses the row, and not the file.
+Decimals arrive as the server's text, and from MySQL dates and times too, for only the text is exact: the drivers round
+wide decimals, make 0 of NaN, and stop at a zero date. Texts are converted to the column's type. If a value is none of
+that type, such as 0000-00-00, NaN or infinity, the whole column is written as text: then the contract refuses the row,
+and not the file.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ class TableColumn:
         name: as the server has it.
         type_name: the server's words for its type.
         select: the SQL expression that gives its values.
-        exact: the Arrow type that its text becomes; None: values are taken as the driver gives them.
+        exact: the Arrow type of its values, or that its text becomes; None: values are taken as the driver gives them.
         declared: the DuckDB type of its values, by which a draft chooses the contract's type.
         cursor: what it can be as a cursor; None: nothing.
         nullable: whether it may have no value.
         key_position: in the primary key, from 1 on; 0: it is no part of it.
         comment: the table's own words about it.
+        text: the SQL expression that gives its values as text; empty: `select` does.
     """
 
     name: str
@@ -52,10 +54,11 @@ class TableColumn:
     nullable: bool = True
     key_position: int = 0
     comment: str = ""
+    text: str = ""
 
 
 class UnfitColumnsError(Exception):
-    """Some columns have a text that their exact type cannot hold."""
+    """Some columns have a value that their exact type cannot hold."""
 
     def __init__(self, names: Collection[str]) -> None:
         super().__init__(", ".join(sorted(names)))
@@ -83,7 +86,7 @@ def exact_batch(batch: pa.RecordBatch, columns: Sequence[TableColumn], as_text: 
         as_text: names of columns that stay text.
 
     Raises:
-        UnfitColumnsError: a text cannot be converted.
+        UnfitColumnsError: a value cannot be converted, or is a date outside the years 1 to 9999.
     """
     arrays, unfit = [], set()
     for column, values in zip(columns, batch.columns, strict=True):
@@ -108,7 +111,7 @@ def _plain(values: pa.Array) -> pa.Array:
 
 
 def _converted(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Texts as values of a type.
+    """Texts as values of a type; values of that type as they are.
 
     Raises:
         pa.ArrowInvalid: one of them is none, or is a date outside the years 1 to 9999.

@@ -2,8 +2,10 @@
 
 What belongs here: its session, its types, its SQL. What does not: windows and limits (`reading`).
 
-DuckDB reads the COPY of a query as a stream. It turns unbounded numerics into doubles, so every type but whole numbers,
-floats, truths and texts is cast to text by the server, in a session whose settings are fixed here.
+DuckDB reads the COPY of a query as a stream. It turns unbounded numerics into doubles and NaN into 0, so every type but
+whole numbers, floats, truths, texts, dates and times is cast to text by the server, in a session whose settings are
+fixed here. A date or time that DuckDB cannot hold, such as infinity, arrives outside the years 1 to 9999: then the
+server casts that column to text, too.
 """
 
 from __future__ import annotations
@@ -53,11 +55,11 @@ _COLUMNS = """
     WHERE n.nspname = %s AND c.relname = %s AND c.relkind IN ('r', 'v', 'm', 'f', 'p')
         AND has_column_privilege(c.oid, a.attnum, 'SELECT')
     ORDER BY a.attnum"""
-_AS_IT_IS = {"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar"}
+_EXACT = {"timestamptz": pa.timestamp("us", "UTC"), "timestamp": pa.timestamp("us"), "date": pa.date32()}
+_AS_IT_IS = {"int2", "int4", "int8", "float4", "float8", "bool", "text", "varchar", "bpchar", *_EXACT}
 _CURSORS: dict[str, CursorKind] = {
     "timestamptz": "instant", "timestamp": "time", "date": "day", "int2": "number", "int4": "number", "int8": "number",
 }  # fmt: skip
-_EXACT = {"timestamptz": pa.timestamp("us", "UTC"), "timestamp": pa.timestamp("us"), "date": pa.date32()}
 _DECLARED = {
     "bool": "BOOLEAN", "int2": "SMALLINT", "int4": "INTEGER", "int8": "BIGINT", "oid": "BIGINT", "float4": "FLOAT",
     "float8": "DOUBLE", "date": "DATE", "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMP WITH TIME ZONE",
@@ -160,7 +162,7 @@ class PostgresServer:
             exact = decimal_type(found.precision, found.scale)
         return TableColumn(
             found.name, kind, _select(kind, name), exact, _declared(kind, exact), _CURSORS.get(kind), nullable,
-            key_position, comment,
+            key_position, comment, f"{name}::text" if kind in _EXACT else "",
         )  # fmt: skip
 
     def _type_name(self, oid: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from contextlib import AbstractContextManager
     from datetime import datetime
 
@@ -72,9 +72,18 @@ class RowQuery:
     window: Bounds | None = None
     order: Sequence[str] = field(default_factory=tuple)
 
-    def sql(self, server: Server) -> str:
-        """The query."""
-        listed = ", ".join(f"{column.select} AS {server.quoted(column.name)}" for column in self.columns)
+    def sql(self, server: Server, as_text: Collection[str] = ()) -> str:
+        """The query.
+
+        Args:
+            server: whose SQL it is.
+            as_text: names of columns whose values are read as text.
+        """
+        selected = [
+            (column.text or column.select if column.name in as_text else column.select, column.name)
+            for column in self.columns
+        ]
+        listed = ", ".join(f"{values} AS {server.quoted(name)}" for values, name in selected)
         parts = [f"SELECT {listed}", f"FROM {server.relation(self.source)} AS {ALIAS}"]
         if conditions := self._conditions(server):
             parts.append("WHERE " + " AND ".join(conditions))

@@ -142,7 +142,7 @@ class _Copy:
         listing = Listing(Position())
         size, last = 0, None
         self._traffic.requests += 1
-        with server.batches(self._selection.sql(server), self._selection.columns) as batches:
+        with server.batches(self._selection.sql(server, as_text), self._selection.columns) as batches:
             for given in batches:
                 batch = exact_batch(given, self._selection.columns, as_text)
                 if last is None:

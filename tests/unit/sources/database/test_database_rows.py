@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from include.errors import Code, RetryableError
 from include.sources.database.columns import TableColumn, UnfitColumnsError, decimal_type, exact_batch
 from include.sources.database.json_rows import json_rows
 from include.sources.spool import ParquetSpool
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = pytest.mark.unit
 
@@ -112,6 +111,36 @@ def test_spool_without_rows_is_empty(tmp_path: Path) -> None:
         spool.begin(SCHEMA)
         assert spool.records == 0
         assert pq.read_table(spool.file()).num_rows == 0
+
+
+def test_only_columns_that_repeat_have_a_dictionary(tmp_path: Path) -> None:
+    values = {
+        "id": pa.array(range(10_000), pa.int64()), "word": pa.array([f"w{n % 9}" for n in range(10_000)]),
+        "none": pa.nulls(10_000, pa.string()), "ok": pa.array([True, False] * 5_000),
+        "price": pa.array([Decimal(n % 2) for n in range(10_000)], pa.decimal128(12, 2)),
+    }  # fmt: skip
+    batch = pa.record_batch(values)
+    with ParquetSpool(tmp_path) as spool:
+        spool.begin(batch.schema)
+        spool.write(batch)
+        with pq.ParquetFile(spool.file()) as file:
+            group = file.metadata.row_group(0)
+            columns = [group.column(at) for at in range(group.num_columns)]
+            assert file.read().to_batches() == [batch]
+    assert [column.path_in_schema for column in columns if column.has_dictionary_page] == ["word", "none", "price"]
+
+
+def test_full_disk_can_be_retried(tmp_path: Path) -> None:
+    def fill() -> None:
+        with Path("/dev/full").open("wb") as full, ParquetSpool(tmp_path) as spool:
+            spool.begin(SCHEMA)
+            os.dup2(full.fileno(), spool._file.fileno())
+            spool.write(rows(0, 70_000))
+            spool.file()
+
+    with pytest.raises(RetryableError) as caught:
+        fill()
+    assert caught.value.code is Code.DISK_FULL
 
 
 def test_rows_become_json_without_loss(tmp_path: Path) -> None:
