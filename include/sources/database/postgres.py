@@ -41,7 +41,7 @@ _VECTOR = 2048  # of DuckDB: batches of texts without a limit are as small as po
 _SESSION = {
     "DateStyle": "ISO", "IntervalStyle": "postgres", "TimeZone": "UTC", "extra_float_digits": "3",
     "bytea_output": "hex", "client_encoding": "UTF8", "default_transaction_read_only": "on",
-    "synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0",
+    "standard_conforming_strings": "on", "synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0",
 }  # fmt: skip
 _COLUMNS = """
     SELECT a.attname, a.attnotnull, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0),
@@ -200,7 +200,7 @@ def _select(kind: str, name: str) -> str:
     if kind == "money":
         return f"{name}::numeric::text"  # its own text depends on lc_monetary
     if kind.endswith("[]"):
-        return f"to_jsonb({name})::text"
+        return f"to_jsonb({name}{'::numeric[]' if kind == 'money[]' else ''})::text"
     return f"{name}::text"
 
 

@@ -81,7 +81,8 @@ class PostgresDatabase:
             sql.SQL("CREATE ROLE shop_app LOGIN PASSWORD {}").format(sql.Literal(PASSWORD)).as_string(None), "postgres"
         )
         for setting in ("DateStyle = 'SQL, DMY'", "TimeZone = 'Asia/Tokyo'", "extra_float_digits = 0",
-                        "bytea_output = 'escape'", "IntervalStyle = 'iso_8601'"):  # fmt: skip
+                        "bytea_output = 'escape'", "IntervalStyle = 'iso_8601'",
+                        "standard_conforming_strings = off"):  # fmt: skip
             self.run(f"ALTER ROLE shop_app SET {setting}")
         self.run("GRANT USAGE ON SCHEMA shop TO shop_app")
         self.run("ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO shop_app")
