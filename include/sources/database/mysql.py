@@ -10,6 +10,7 @@ With a wrong password it tries for 30 seconds before it fails.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -91,6 +92,7 @@ class MysqlServer:
 
     def __init__(self, connection: DatabaseConnection, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
+        self._has_no_times = False
         check_reachable(connection)
 
     def close(self) -> None:
@@ -111,8 +113,13 @@ class MysqlServer:
             raise PermanentError(Code.SOURCE_REFUSED, f"{what}: check schema, table and rights.")
         return [_of_table(row) for row in rows]
 
-    def now(self, *, is_instant: bool) -> datetime:
-        """The server's present time: an instant in UTC, or the wall clock of times without a zone."""
+    def now(self, *, is_instant: bool) -> datetime | None:
+        """The server's present time: an instant in UTC, or the wall clock of times without a zone.
+
+        None: the rows of a query have no time by which to tell which of the two its cursor is.
+        """
+        if self._has_no_times:
+            return None
         sql = "SELECT CONVERT(UTC_TIMESTAMP(6) USING utf8mb4) AS utc, CONVERT(NOW(6) USING utf8mb4) AS wall_clock"
         [row] = self._rows(sql, session=["SET NAMES utf8mb4"])  # NOW() in the server's own time zone
         instant = datetime.fromisoformat(row["utc"]).replace(tzinfo=UTC)
@@ -161,7 +168,23 @@ class MysqlServer:
             schema = reader.schema
             for _ in reader:
                 pass
-        return [self._of_type(entry) for entry in schema]
+        columns = [self._of_type(entry) for entry in schema]
+        named = source.incremental.cursor if source.incremental else ""
+        return [self._cursor(source, one) if one.name == named and one.cursor == "time" else one for one in columns]
+
+    def _cursor(self, source: DatabaseSource, column: TableColumn) -> TableColumn:
+        """A cursor of a query, which is an instant if another zone of the session shifts its values: a TIMESTAMP."""
+        name = f"{ALIAS}.{self.quoted(column.name)}"
+        value = f"(SELECT {column.select} FROM {self.relation(source)} AS {ALIAS} WHERE {name} > '0001-01-01' LIMIT 1)"
+        session = [
+            *_SESSION, "START TRANSACTION WITH CONSISTENT SNAPSHOT", f"SET @filegate_utc = {value}",
+            "SET SESSION time_zone = '+01:00'", f"SET @filegate_later = {value}",
+        ]  # fmt: skip
+        names = {"utc": "@filegate_utc", "later": "@filegate_later"}
+        listed = ", ".join(f"CONVERT({variable} USING utf8mb4) AS {name}" for name, variable in names.items())
+        [row] = self._rows(f"SELECT {listed}", session=session)
+        self._has_no_times = row["utc"] is None
+        return column if row["utc"] == row["later"] else replace(column, cursor="instant")
 
     def _of_type(self, entry: pa.Field) -> TableColumn:
         name, kind, t = f"{ALIAS}.{self.quoted(entry.name)}", entry.type, pa.types
@@ -172,7 +195,7 @@ class MysqlServer:
             return TableColumn(entry.name, str(kind), name)
         if t.is_date(kind):
             return TableColumn(entry.name, "date", text, pa.date32(), "DATE", "day")
-        if t.is_timestamp(kind):  # DATETIME and TIMESTAMP look alike here: a time without a zone, in UTC for the latter
+        if t.is_timestamp(kind):  # DATETIME and TIMESTAMP look alike: a time without a zone, in UTC for the latter
             return TableColumn(entry.name, "datetime", text, pa.timestamp("us"), "TIMESTAMP", "time")
         if t.is_large_binary(kind) or t.is_binary(kind):
             hexadecimal = f"LOWER(HEX({name}))"

@@ -210,5 +210,5 @@ def _cursor(window: Window, columns: Sequence[TableColumn]) -> TableColumn:
 def _newest(server: Server, source: DatabaseSource, cursor: TableColumn) -> End | None:
     if cursor.cursor == "number":
         return server.largest(source, cursor)
-    now: datetime = server.now(is_instant=cursor.cursor == "instant")
-    return now.date() if cursor.cursor == "day" else now
+    now: datetime | None = server.now(is_instant=cursor.cursor == "instant")
+    return now.date() if now is not None and cursor.cursor == "day" else now
