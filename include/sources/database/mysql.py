@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from include.sources.database.definition import DatabaseSource
     from include.sources.database.window import End
 
-_BATCH_ROWS, _BATCH_CELLS = 50_000, 1_000_000
-_LARGE_ROWS = 2_000
+_BATCH_ROWS, _BATCH_CELLS, _BATCH_BYTES = 50_000, 1_000_000, 4 * 1024**2
+_LARGE_ROWS = 64  # of views and queries, whose rows have no known size
 _TLS_MODES = {
     "disable": "DISABLED",
     "require": "REQUIRED",
@@ -59,13 +59,27 @@ _COLUMNS = """
         ON k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name
         AND k.constraint_name = 'PRIMARY'
     WHERE c.table_schema = {schema} AND c.table_name = {table} ORDER BY c.ordinal_position"""
+_ROW_BYTES = """
+    SELECT CAST(COALESCE(MAX(avg_row_length), 0) AS SIGNED) AS size FROM information_schema.tables
+    WHERE table_schema = {schema} AND table_name = {table}"""
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "integer", "bigint"}
 _AS_THEY_ARE = {*_NUMBERS, "float", "double", "real"}
 _BINARY = {
     "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit", "geometry", "point", "linestring",
     "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection", "vector",
 }  # fmt: skip
-_LARGE = {"tinyblob", "blob", "mediumblob", "longblob", "text", "mediumtext", "longtext", "json", "geometry"}
+_LARGE = {
+    "varchar",
+    "varbinary",
+    "blob",
+    "mediumblob",
+    "longblob",
+    "text",
+    "mediumtext",
+    "longtext",
+    "json",
+    "geometry",
+}
 _EXACT = {"date": pa.date32(), "datetime": pa.timestamp("us"), "timestamp": pa.timestamp("us", "UTC")}
 _DECLARED = {
     "tinyint": "TINYINT", "smallint": "SMALLINT", "mediumint": "INTEGER", "int": "INTEGER", "integer": "INTEGER",
@@ -93,6 +107,7 @@ class MysqlServer:
     def __init__(self, connection: DatabaseConnection, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
         self._has_no_times = False
+        self._row_bytes = 0  # on average; 0: unknown
         check_reachable(connection)
 
     def close(self) -> None:
@@ -106,11 +121,12 @@ class MysqlServer:
         """
         if source.table is None:
             return self._of_query(source)
-        schema = source.db_schema or self._connection.database
-        rows = self._rows(_COLUMNS.format(schema=_text(schema), table=_text(source.table)))
+        names = {"schema": _text(source.db_schema or self._connection.database), "table": _text(source.table)}
+        rows = self._rows(_COLUMNS.format(**names))
         if not rows:
             what = f"There is no table or view {source.relation} that {self._connection.login} may read"
             raise PermanentError(Code.SOURCE_REFUSED, f"{what}: check schema, table and rights.")
+        self._row_bytes = self._rows(_ROW_BYTES.format(**names))[0]["size"]
         return [_of_table(row) for row in rows]
 
     def now(self, *, is_instant: bool) -> datetime | None:
@@ -136,10 +152,13 @@ class MysqlServer:
 
     @contextmanager
     def batches(self, sql: str, columns: Sequence[TableColumn]) -> Iterator[Iterator[pa.RecordBatch]]:
-        """The rows of a query in batches."""
-        rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(columns))))
-        if any(column.type_name in _LARGE for column in columns):
+        """The rows of a query in batches, which are small where rows are large."""
+        rows = min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(columns)))
+        if self._row_bytes:
+            rows = min(rows, _BATCH_BYTES // self._row_bytes)
+        elif any(column.type_name in _LARGE for column in columns):
             rows = min(rows, _LARGE_ROWS)
+        rows = max(1, rows)
         with database_errors(self._connection):
             yield iter(self._read(sql, _SESSION, rows))
 

@@ -45,7 +45,11 @@ class Server(Protocol):
         """The largest number of a column; None without one."""
 
     def batches(self, sql: str, columns: Sequence[TableColumn]) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        """The rows of a query in batches."""
+        """The rows of a query in batches.
+
+        Raises:
+            WideRowsError: they need too much memory; the batches of the next call are smaller.
+        """
 
     def quoted(self, name: str) -> str:
         """A name in SQL."""

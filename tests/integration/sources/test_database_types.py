@@ -129,8 +129,17 @@ def test_types_of_mariadb_are_exact(mariadb_world: DatabaseWorld) -> None:
     check(mariadb_world, MARIADB)
 
 
-def test_types_of_postgresql_are_exact(postgres_world: DatabaseWorld) -> None:
+@pytest.mark.parametrize("is_wide", [False, True], ids=["rows", "large rows"])
+def test_types_of_postgresql_are_exact(
+    postgres_world: DatabaseWorld, monkeypatch: pytest.MonkeyPatch, is_wide: bool
+) -> None:
+    if is_wide:  # every row counts as large
+        monkeypatch.setattr("include.sources.database.postgres._WIDE_BYTES", 0)
     check(postgres_world, POSTGRES)
+    monkeypatch.undo()
+    postgres_world.collect()
+    first, second = (postgres_world.body(postgres_world.landing_bucket, key) for key in postgres_world.incoming)
+    assert first == second, "both ways of reading give the same file"
 
 
 def test_types_of_a_query_of_mariadb_are_exact(mariadb_world: DatabaseWorld) -> None:
