@@ -65,6 +65,10 @@ class UnfitColumnsError(Exception):
         self.names = frozenset(names)
 
 
+class WideRowsError(Exception):
+    """The rows are too large to be read in the batches of this try: the server makes those of the next one smaller."""
+
+
 def decimal_type(precision: int | None, scale: int | None) -> pa.DataType | None:
     """The exact type of decimals; None if no type can hold them, or they have no fixed scale."""
     if precision is None or scale is None or not 0 < precision <= MOST_DIGITS or not 0 <= scale <= precision:

@@ -18,16 +18,19 @@ DEFAULT_OVERLAP = timedelta(minutes=5)
 # Names of tables and columns have at most 64 characters in MySQL, 63 bytes in PostgreSQL.
 _NAME = r"^[^\x00-\x1f\x7f]{1,128}$"
 _COMMENTS = re.compile(r"^(\s+|--[^\n]*(\n|$)|#[^\n]*(\n|$)|/\*.*?\*/)+", re.DOTALL)
+# A semicolon behind which only comments are. As they have no quotation marks, it is no part of a text; as they have no
+# end of another comment, no part of one.
+_TAIL = re.compile(r""";(?:[\s;]|(?:--|\#)(?:(?!\*/)[^\n'"`$])*(?:\n|\Z)|/\*(?:(?!\*/)[^'"`$])*\*/)*\Z""")
 _STATEMENTS = ("select", "with", "(", "values", "table")
 
 
 def query_text(value: str) -> str:
-    """A query without blanks and semicolons around it.
+    """A query without blanks around it, and without semicolons at its end or what follows them.
 
     Raises:
         ValueError: it does not begin like a query.
     """
-    text = value.strip().rstrip("; \t\r\n")
+    text = _TAIL.sub("", value.strip()).rstrip("; \t\r\n")
     if not _COMMENTS.sub("", text).lower().startswith(_STATEMENTS):
         raise ValueError("is no query: begin with SELECT or WITH")
     return text

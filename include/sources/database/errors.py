@@ -26,13 +26,17 @@ CONNECT_SECONDS = 10
 _PASSING = ("08", "53", "57P", "55P03", "40")
 # MySQL: too many connections, lock waits, deadlocks, the server stops.
 _PASSING_NUMBERS = {"1040", "1053", "1152", "1158", "1159", "1160", "1161", "1203", "1205", "1213", "1226", "1317"}
-# What the drivers say when there is no answer.
+# What the drivers say when there is no answer, or when the server stops a query for a reason that passes. DuckDB gives
+# no SQLSTATE, only the server's message.
 _NO_ANSWER = re.compile(
-    r"timed out waiting for connection: (DriverError|IoError)|IoError|server closed the connection|"
-    r"terminating connection|connection to server|could not connect|Connection (refused|reset)|broken pipe",
+    r"timed out waiting for connection: (DriverError|IoError)|IoError|IO error: `|server closed the connection|"
+    r"terminating connection|connection to server|could not connect|connection not open|Connection (refused|reset)|"
+    r"broken pipe|SSL SYSCALL|could not receive data|no connection to the server|database system is|"
+    r"due to (user request|conflict with recovery|lock timeout)|deadlock detected|could not serialize|"
+    r"too many (clients|connections)|connection slots",
     re.IGNORECASE,
 )
-_MYSQL_ERROR = re.compile(r"ERROR (\d{4}) \(\w{5}\): (.*?)\s*\}?$", re.DOTALL)
+_MYSQL_ERROR = re.compile(r"ERROR (\d{4}) \(\w{5}\): (.*?)\s*(?:\}\)*)?$", re.DOTALL)
 _NO_TLS = "Client requires secure connection"
 # As libpq quotes it.
 _PASSWORD = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)")
@@ -57,7 +61,8 @@ def check_reachable(connection: DatabaseConnection) -> None:
 def database_errors(connection: DatabaseConnection) -> Iterator[None]:
     """Translate the errors of psycopg, DuckDB and connectorx.
 
-    connectorx raises PanicException for a value that it cannot read, which is no Exception.
+    An error in the middle of a result is an OSError of Arrow for DuckDB, and for connectorx a PanicException, which is
+    no Exception; so is a value that connectorx cannot read.
 
     Raises:
         RetryableError: the server does not answer, stops, or is short of something.
@@ -75,17 +80,20 @@ def database_errors(connection: DatabaseConnection) -> Iterator[None]:
         if not state and ("authentication" in text or "certificate" in text or "SSL" in text):
             passing = False
         raise _error(connection, text, passing=passing) from None
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
         text = str(error)
         passing = bool(_NO_ANSWER.search(text))
-        reason = text.rpartition("ERROR:")[2] if "ERROR:" in text else text
+        reason = re.split(r"\b(?:ERROR|FATAL):", text)[-1]
         raise _error(connection, reason, passing=passing) from None
     except RuntimeError as error:
         raise _of_mysql(connection, str(error)) from None
     except BaseException as error:
         if type(error).__name__ != "PanicException":
             raise
-        raise _error(connection, f"a value cannot be read: {error}", passing=False) from None
+        text = str(error)
+        if "MySQLError" in text:
+            raise _of_mysql(connection, text) from None
+        raise _error(connection, f"a value cannot be read: {text}", passing=False) from None
 
 
 def _of_mysql(connection: DatabaseConnection, text: str) -> PipelineError:

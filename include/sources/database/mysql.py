@@ -10,6 +10,7 @@ With a wrong password it tries for 30 seconds before it fails.
 from __future__ import annotations
 
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from include.sources.database.definition import DatabaseSource
     from include.sources.database.window import End
 
-_BATCH_ROWS, _BATCH_CELLS = 50_000, 1_000_000
-_LARGE_ROWS = 2_000
+_BATCH_ROWS, _BATCH_CELLS, _BATCH_BYTES = 50_000, 1_000_000, 4 * 1024**2
+_LARGE_ROWS = 64  # of views and queries, whose rows have no known size
 _TLS_MODES = {
     "disable": "DISABLED",
     "require": "REQUIRED",
@@ -58,13 +59,27 @@ _COLUMNS = """
         ON k.table_schema = c.table_schema AND k.table_name = c.table_name AND k.column_name = c.column_name
         AND k.constraint_name = 'PRIMARY'
     WHERE c.table_schema = {schema} AND c.table_name = {table} ORDER BY c.ordinal_position"""
+_ROW_BYTES = """
+    SELECT CAST(COALESCE(MAX(avg_row_length), 0) AS SIGNED) AS size FROM information_schema.tables
+    WHERE table_schema = {schema} AND table_name = {table}"""
 _NUMBERS = {"tinyint", "smallint", "mediumint", "int", "integer", "bigint"}
 _AS_THEY_ARE = {*_NUMBERS, "float", "double", "real"}
 _BINARY = {
     "binary", "varbinary", "tinyblob", "blob", "mediumblob", "longblob", "bit", "geometry", "point", "linestring",
     "polygon", "multipoint", "multilinestring", "multipolygon", "geometrycollection", "geomcollection", "vector",
 }  # fmt: skip
-_LARGE = {"tinyblob", "blob", "mediumblob", "longblob", "text", "mediumtext", "longtext", "json", "geometry"}
+_LARGE = {
+    "varchar",
+    "varbinary",
+    "blob",
+    "mediumblob",
+    "longblob",
+    "text",
+    "mediumtext",
+    "longtext",
+    "json",
+    "geometry",
+}
 _EXACT = {"date": pa.date32(), "datetime": pa.timestamp("us"), "timestamp": pa.timestamp("us", "UTC")}
 _DECLARED = {
     "tinyint": "TINYINT", "smallint": "SMALLINT", "mediumint": "INTEGER", "int": "INTEGER", "integer": "INTEGER",
@@ -91,6 +106,8 @@ class MysqlServer:
 
     def __init__(self, connection: DatabaseConnection, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
+        self._has_no_times = False
+        self._row_bytes = 0  # on average; 0: unknown
         check_reachable(connection)
 
     def close(self) -> None:
@@ -104,15 +121,21 @@ class MysqlServer:
         """
         if source.table is None:
             return self._of_query(source)
-        schema = source.db_schema or self._connection.database
-        rows = self._rows(_COLUMNS.format(schema=_text(schema), table=_text(source.table)))
+        names = {"schema": _text(source.db_schema or self._connection.database), "table": _text(source.table)}
+        rows = self._rows(_COLUMNS.format(**names))
         if not rows:
             what = f"There is no table or view {source.relation} that {self._connection.login} may read"
             raise PermanentError(Code.SOURCE_REFUSED, f"{what}: check schema, table and rights.")
+        self._row_bytes = self._rows(_ROW_BYTES.format(**names))[0]["size"]
         return [_of_table(row) for row in rows]
 
-    def now(self, *, is_instant: bool) -> datetime:
-        """The server's present time: an instant in UTC, or the wall clock of times without a zone."""
+    def now(self, *, is_instant: bool) -> datetime | None:
+        """The server's present time: an instant in UTC, or the wall clock of times without a zone.
+
+        None: the rows of a query have no time by which to tell which of the two its cursor is.
+        """
+        if self._has_no_times:
+            return None
         sql = "SELECT CONVERT(UTC_TIMESTAMP(6) USING utf8mb4) AS utc, CONVERT(NOW(6) USING utf8mb4) AS wall_clock"
         [row] = self._rows(sql, session=["SET NAMES utf8mb4"])  # NOW() in the server's own time zone
         instant = datetime.fromisoformat(row["utc"]).replace(tzinfo=UTC)
@@ -129,10 +152,13 @@ class MysqlServer:
 
     @contextmanager
     def batches(self, sql: str, columns: Sequence[TableColumn]) -> Iterator[Iterator[pa.RecordBatch]]:
-        """The rows of a query in batches."""
-        rows = max(1, min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(columns))))
-        if any(column.type_name in _LARGE for column in columns):
+        """The rows of a query in batches, which are small where rows are large."""
+        rows = min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(columns)))
+        if self._row_bytes:
+            rows = min(rows, _BATCH_BYTES // self._row_bytes)
+        elif any(column.type_name in _LARGE for column in columns):
             rows = min(rows, _LARGE_ROWS)
+        rows = max(1, rows)
         with database_errors(self._connection):
             yield iter(self._read(sql, _SESSION, rows))
 
@@ -161,7 +187,23 @@ class MysqlServer:
             schema = reader.schema
             for _ in reader:
                 pass
-        return [self._of_type(entry) for entry in schema]
+        columns = [self._of_type(entry) for entry in schema]
+        named = source.incremental.cursor if source.incremental else ""
+        return [self._cursor(source, one) if one.name == named and one.cursor == "time" else one for one in columns]
+
+    def _cursor(self, source: DatabaseSource, column: TableColumn) -> TableColumn:
+        """A cursor of a query, which is an instant if another zone of the session shifts its values: a TIMESTAMP."""
+        name = f"{ALIAS}.{self.quoted(column.name)}"
+        value = f"(SELECT {column.select} FROM {self.relation(source)} AS {ALIAS} WHERE {name} > '0001-01-01' LIMIT 1)"
+        session = [
+            *_SESSION, "START TRANSACTION WITH CONSISTENT SNAPSHOT", f"SET @filegate_utc = {value}",
+            "SET SESSION time_zone = '+01:00'", f"SET @filegate_later = {value}",
+        ]  # fmt: skip
+        names = {"utc": "@filegate_utc", "later": "@filegate_later"}
+        listed = ", ".join(f"CONVERT({variable} USING utf8mb4) AS {name}" for name, variable in names.items())
+        [row] = self._rows(f"SELECT {listed}", session=session)
+        self._has_no_times = row["utc"] is None
+        return column if row["utc"] == row["later"] else replace(column, cursor="instant")
 
     def _of_type(self, entry: pa.Field) -> TableColumn:
         name, kind, t = f"{ALIAS}.{self.quoted(entry.name)}", entry.type, pa.types
@@ -172,7 +214,7 @@ class MysqlServer:
             return TableColumn(entry.name, str(kind), name)
         if t.is_date(kind):
             return TableColumn(entry.name, "date", text, pa.date32(), "DATE", "day")
-        if t.is_timestamp(kind):  # DATETIME and TIMESTAMP look alike here: a time without a zone, in UTC for the latter
+        if t.is_timestamp(kind):  # DATETIME and TIMESTAMP look alike: a time without a zone, in UTC for the latter
             return TableColumn(entry.name, "datetime", text, pa.timestamp("us"), "TIMESTAMP", "time")
         if t.is_large_binary(kind) or t.is_binary(kind):
             hexadecimal = f"LOWER(HEX({name}))"

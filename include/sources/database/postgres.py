@@ -23,9 +23,10 @@ from psycopg import conninfo
 
 from include.contracts.expressions import literal, quoted
 from include.errors import Code, PermanentError
-from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, decimal_type
+from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, WideRowsError, decimal_type
 from include.sources.database.errors import CONNECT_SECONDS, database_errors
 from include.sources.database.query import ALIAS, nested
+from include.sources.database.wide_rows import wide_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,14 +37,15 @@ if TYPE_CHECKING:
     from include.sources.database.window import End
 
 _SCANNER = "duckdb_extension_postgres_scanner"
-_MEMORY = "200MB"
+_MEMORY = "100MB"
 _BATCH_ROWS, _BATCH_CELLS = 50_000, 1_000_000
-_VECTOR = 2048  # of DuckDB: batches of texts without a limit are as small as possible
+_VECTOR = 2048  # of DuckDB: batches of texts are as small as possible
+_WIDE_BYTES = 16 * 1024**2  # of such a batch: DuckDB holds it several times
 # No setting of the server, the database or the role changes a value or the order of rows.
 _SESSION = {
     "DateStyle": "ISO", "IntervalStyle": "postgres", "TimeZone": "UTC", "extra_float_digits": "3",
     "bytea_output": "hex", "client_encoding": "UTF8", "default_transaction_read_only": "on",
-    "synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0",
+    "standard_conforming_strings": "on", "synchronize_seqscans": "off", "max_parallel_workers_per_gather": "0",
 }  # fmt: skip
 _COLUMNS = """
     SELECT a.attname, a.attnotnull, coalesce(array_position(i.indkey::int2[], a.attnum) + 1, 0),
@@ -65,7 +67,8 @@ _DECLARED = {
     "float8": "DOUBLE", "date": "DATE", "timestamp": "TIMESTAMP", "timestamptz": "TIMESTAMP WITH TIME ZONE",
     "uuid": "UUID", "json": "MAP", "jsonb": "MAP", "money": "DECIMAL(19,2)",
 }  # fmt: skip
-_LARGE = {"json", "jsonb", "xml", "bytea", "text"}
+# Whatever their values are, 50,000 of them are small.
+_SMALL = {"int2", "int4", "int8", "float4", "float8", "bool", "date", "timestamp", "timestamptz", "time", "uuid", "oid"}
 
 
 class PostgresServer:
@@ -80,6 +83,7 @@ class PostgresServer:
 
     def __init__(self, connection: DatabaseConnection, seconds: float) -> None:
         self._connection, self._seconds = connection, seconds
+        self._are_rows_wide = False
         with database_errors(connection):
             # Without the fixed time zone: it is asked what the server's own is.
             self._catalogue = psycopg.connect(self._address(TimeZone=None), autocommit=True)
@@ -129,14 +133,22 @@ class PostgresServer:
 
     @contextmanager
     def batches(self, sql: str, columns: Sequence[TableColumn]) -> Iterator[Iterator[pa.RecordBatch]]:
-        """The rows of a query in batches."""
+        """The rows of a query in batches.
+
+        Raises:
+            WideRowsError: 2,048 rows are large; the next call reads fewer at once.
+        """
+        if self._are_rows_wide:
+            with database_errors(self._connection):
+                yield wide_batches(self._address(), sql, columns)
+            return
         rows = min(_BATCH_ROWS, _BATCH_CELLS // max(1, len(columns)))
-        if any(column.type_name in _LARGE for column in columns):
+        if any(column.type_name not in _SMALL for column in columns):
             rows = _VECTOR
-        with database_errors(self._connection), _scanner() as engine:
+        with database_errors(self._connection), self._memory_errors(), _scanner() as engine:
             engine.execute(f"ATTACH {literal(self._address())} AS source (TYPE postgres, READ_ONLY)")
             reader = engine.execute(f"SELECT * FROM postgres_query('source', {literal(sql)})").to_arrow_reader(rows)
-            yield reader
+            yield reader if rows > _VECTOR else map(self._narrow, reader)
 
     def quoted(self, name: str) -> str:
         """A name in SQL."""
@@ -154,6 +166,22 @@ class PostgresServer:
         if source.table is None:
             return nested(source.query or "")
         return f"{quoted(source.db_schema or 'public')}.{quoted(source.table)}"
+
+    def _narrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        if batch.nbytes > _WIDE_BYTES:
+            self._are_rows_wide = True
+            raise WideRowsError
+        return batch
+
+    @contextmanager
+    def _memory_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (duckdb.Error, OSError) as error:  # OSError: in the middle of the result
+            if "Out of Memory Error" not in str(error):
+                raise
+            self._are_rows_wide = True
+            raise WideRowsError from None
 
     def _column(self, found: psycopg.Column, nullable: bool, key_position: int, comment: str) -> TableColumn:  # noqa: FBT001
         kind, name = self._type_name(found.type_code), f"{ALIAS}.{quoted(found.name)}"
@@ -202,7 +230,7 @@ def _select(kind: str, name: str) -> str:
     if kind == "money":
         return f"{name}::numeric::text"  # its own text depends on lc_monetary
     if kind.endswith("[]"):
-        return f"to_jsonb({name})::text"
+        return f"to_jsonb({name}{'::numeric[]' if kind == 'money[]' else ''})::text"
     return f"{name}::text"
 
 
@@ -219,5 +247,5 @@ def _scanner() -> Iterator[duckdb.DuckDBPyConnection]:
     }  # fmt: skip
     with duckdb.connect(config=config) as engine:
         engine.execute(f"LOAD {literal(str(folder / 'postgres_scanner.duckdb_extension'))}")
-        engine.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'")
+        engine.execute("SET enable_progress_bar = false; SET TimeZone = 'UTC'; SET streaming_buffer_size = '1KB'")
         yield engine

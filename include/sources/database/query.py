@@ -35,14 +35,21 @@ class Server(Protocol):
     def columns(self, source: DatabaseSource) -> list[TableColumn]:
         """The columns of the table or query, in its order."""
 
-    def now(self, *, is_instant: bool) -> datetime:
-        """The server's present time: an instant in UTC, or the wall clock of times without a zone."""
+    def now(self, *, is_instant: bool) -> datetime | None:
+        """The server's present time: an instant in UTC, or the wall clock of times without a zone.
+
+        None: there are no rows by which to tell which of the two the cursor is.
+        """
 
     def largest(self, source: DatabaseSource, column: TableColumn) -> int | None:
         """The largest number of a column; None without one."""
 
     def batches(self, sql: str, columns: Sequence[TableColumn]) -> AbstractContextManager[Iterator[pa.RecordBatch]]:
-        """The rows of a query in batches."""
+        """The rows of a query in batches.
+
+        Raises:
+            WideRowsError: they need too much memory; the batches of the next call are smaller.
+        """
 
     def quoted(self, name: str) -> str:
         """A name in SQL."""

@@ -9,13 +9,14 @@ value. It fails a read of a whole table, for half a table is no table.
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from include.contracts.problems import nearest
 from include.errors import Code, PermanentError
-from include.sources.database.columns import UnfitColumnsError, exact_batch, key_of
+from include.sources.database.columns import UnfitColumnsError, WideRowsError, exact_batch, key_of
 from include.sources.database.connection import MYSQL
 from include.sources.database.query import RowQuery
 from include.sources.database.window import UNFINISHED, bounds, later, text_of
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from include.sources.database.query import Server
     from include.sources.database.window import End
     from include.sources.listing import Element, RowSink, Traffic
+
+log = logging.getLogger(__name__)
 
 
 def open_server(connection: DatabaseConnection, seconds: float) -> Server:
@@ -130,13 +133,15 @@ class _Copy:
         self._deadline = time.monotonic() + source.limits.seconds
 
     def run(self, server: Server, sink: RowSink) -> Listing:
-        """Copy, and copy again with columns as text that no exact type can hold."""
+        """Copy, and copy again with columns as text that no exact type can hold, or in smaller batches."""
         as_text: frozenset[str] = frozenset()
         while True:
             try:
                 return self._copy(server, sink, as_text)
             except UnfitColumnsError as error:
                 as_text |= error.names
+            except WideRowsError:
+                log.info("%s: the rows are large, so they are read in smaller batches.", self._source.relation)
 
     def _copy(self, server: Server, sink: RowSink, as_text: Collection[str]) -> Listing:
         listing = Listing(Position())
@@ -210,5 +215,5 @@ def _cursor(window: Window, columns: Sequence[TableColumn]) -> TableColumn:
 def _newest(server: Server, source: DatabaseSource, cursor: TableColumn) -> End | None:
     if cursor.cursor == "number":
         return server.largest(source, cursor)
-    now: datetime = server.now(is_instant=cursor.cursor == "instant")
-    return now.date() if cursor.cursor == "day" else now
+    now: datetime | None = server.now(is_instant=cursor.cursor == "instant")
+    return now.date() if now is not None and cursor.cursor == "day" else now

@@ -40,6 +40,9 @@ class TestDatabase(Protocol):
     def connection(self, **changes: Any) -> DatabaseConnection:
         """The connection of the user who may only read; with other parts."""
 
+    def kill(self, what: str) -> None:
+        """End that user's `query` or `connection` as an administrator."""
+
 
 @dataclass
 class MariaDbDatabase:
@@ -55,6 +58,11 @@ class MariaDbDatabase:
         given = {"conn_type": "mysql", "host": "127.0.0.1", "port": self.server.port, "login": LOGIN,
                  "password": PASSWORD, "schema": "shop"}  # fmt: skip
         return DatabaseConnection.of("source_test", given | changes)
+
+    def kill(self, what: str) -> None:
+        running = f"SELECT id FROM information_schema.processlist WHERE user = '{LOGIN}' AND command <> 'Sleep'"
+        for process in self.server.run(running).split():
+            self.server.run(f"KILL {what} {process}")
 
 
 @dataclass
@@ -73,7 +81,8 @@ class PostgresDatabase:
             sql.SQL("CREATE ROLE shop_app LOGIN PASSWORD {}").format(sql.Literal(PASSWORD)).as_string(None), "postgres"
         )
         for setting in ("DateStyle = 'SQL, DMY'", "TimeZone = 'Asia/Tokyo'", "extra_float_digits = 0",
-                        "bytea_output = 'escape'", "IntervalStyle = 'iso_8601'"):  # fmt: skip
+                        "bytea_output = 'escape'", "IntervalStyle = 'iso_8601'",
+                        "standard_conforming_strings = off"):  # fmt: skip
             self.run(f"ALTER ROLE shop_app SET {setting}")
         self.run("GRANT USAGE ON SCHEMA shop TO shop_app")
         self.run("ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO shop_app")
@@ -90,6 +99,10 @@ class PostgresDatabase:
         given = {"conn_type": "postgres", "host": "127.0.0.1", "port": self.platform.settings.postgres_port,
                  "login": "shop_app", "password": PASSWORD, "schema": self.database}  # fmt: skip
         return DatabaseConnection.of("source_test", given | changes)
+
+    def kill(self, what: str) -> None:
+        end = {"query": "pg_cancel_backend", "connection": "pg_terminate_backend"}[what]
+        self.run(f"SELECT {end}(pid) FROM pg_stat_activity WHERE usename = 'shop_app' AND state <> 'idle'")
 
     def _run(self, text: str, database: str) -> None:
         with psycopg.connect(

@@ -237,6 +237,29 @@ def test_cursor_may_be_a_number_a_day_or_an_instant(world: DatabaseWorld, kind: 
         assert world.row(f"shop.{world.name}")["watermark"] == "8"
 
 
+@pytest.mark.parametrize("kind", ["timestamp(6) NULL", "datetime(6)"])
+def test_cursor_of_a_query_of_mariadb_is_compared_in_its_own_zone(mariadb_world: DatabaseWorld, kind: str) -> None:
+    """The server's zone is nine hours ahead of UTC: its clock is right for a DATETIME, and not for a TIMESTAMP."""
+    world = mariadb_world
+    world.columns = COLUMNS
+    world.changes["newest_by"] = None
+    assert world.database is not None
+    world.database.run(f"CREATE TABLE {world.name} (id int PRIMARY KEY, n int, changed {kind})")
+    changes = {"table": ..., "schema": ..., "incremental": {"cursor": "changed"}}
+    query = f"SELECT id, n, changed FROM shop.{world.name}"
+    assert world.collect(query=query, **changes).watermark is None, "the cursor's kind is not known without a row"
+    world.database.run(f"INSERT INTO {world.name} VALUES (1, 0, NOW(6))")
+    assert world.collect().records_read == 1
+    world.load()
+    world.database.run(f"INSERT INTO {world.name} VALUES (2, 0, NOW(6))")
+    world.database.run(f"INSERT INTO {world.name} VALUES (3, 0, NOW(6) + INTERVAL 1 HOUR)")
+    world.collect()
+    assert ids(world) == [1, 2]
+    watermark = datetime.fromisoformat(world.row("query")["watermark"]).replace(tzinfo=None)
+    ahead = timedelta(hours=9 if kind.startswith("datetime") else 0)
+    assert abs(utc_now() + ahead - watermark) < timedelta(minutes=1)
+
+
 def test_limit_ends_a_window_and_the_next_run_continues(world: DatabaseWorld) -> None:
     incremental = {"cursor": "changed", "lag": "0s"}
     done = world.collect(incremental=incremental, limits={"records": 3})

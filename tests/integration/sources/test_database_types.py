@@ -92,6 +92,7 @@ POSTGRES = [
     ("numeric[]", ["'{0.10}'"], "string", ["[0.10]"]),
     ("float8[]", ["'{0.30000000000000004}'"], "string", ["[0.30000000000000004]"]),
     ("timestamptz[]", ["'{2026-01-01 00:00:00+02}'"], "string", ['["2025-12-31T22:00:00+00:00"]']),
+    ("money[]", ["'{12.50}'"], "string", ["[12.50]"]),
     ("int4range", ["'[1,5)'"], "string", ["[1,5)"]),
 ]  # fmt: skip
 
@@ -128,8 +129,17 @@ def test_types_of_mariadb_are_exact(mariadb_world: DatabaseWorld) -> None:
     check(mariadb_world, MARIADB)
 
 
-def test_types_of_postgresql_are_exact(postgres_world: DatabaseWorld) -> None:
+@pytest.mark.parametrize("is_wide", [False, True], ids=["rows", "large rows"])
+def test_types_of_postgresql_are_exact(
+    postgres_world: DatabaseWorld, monkeypatch: pytest.MonkeyPatch, is_wide: bool
+) -> None:
+    if is_wide:  # every row counts as large
+        monkeypatch.setattr("include.sources.database.postgres._WIDE_BYTES", 0)
     check(postgres_world, POSTGRES)
+    monkeypatch.undo()
+    postgres_world.collect()
+    first, second = (postgres_world.body(postgres_world.landing_bucket, key) for key in postgres_world.incoming)
+    assert first == second, "both ways of reading give the same file"
 
 
 def test_types_of_a_query_of_mariadb_are_exact(mariadb_world: DatabaseWorld) -> None:
@@ -144,6 +154,20 @@ def test_types_of_a_query_of_mariadb_are_exact(mariadb_world: DatabaseWorld) -> 
     assert {name: str(value) for name, value in row.items()} == {
         "day": "0000-00-00", "length": "25:00:00", "bits": "00ff", "wide": WIDE, "word": "é", "price": "1.10", "n": "7",
         "at": "2026-01-31 12:00:00", "share": "50%",
+    }  # fmt: skip
+
+
+def test_types_of_a_query_of_postgresql_are_exact(postgres_world: DatabaseWorld) -> None:
+    world = postgres_world
+    query = (
+        "SELECT 0.1::float8 + 0.2 AS sum, '\\d' AS pattern, '50%' AS share, NULL AS nothing, 1.10 AS price, "
+        "'2026-01-31'::date AS day, interval '1 day' AS length; -- the last one"
+    )
+    world.collect(table=..., schema=..., query=query)
+    [row] = world.table().to_pylist()
+    assert {name: str(value) for name, value in row.items()} == {
+        "sum": "0.30000000000000004", "pattern": "\\d", "share": "50%", "nothing": "None", "price": "1.10",
+        "day": "2026-01-31", "length": "1 day",
     }  # fmt: skip
 
 

@@ -86,6 +86,13 @@ def test_sound_definitions_have_no_problem(tmp_path: Path, changes: dict[str, An
         ("-- all\n/* of\nthem */ SELECT 1", "-- all\n/* of\nthem */ SELECT 1"),
         ("# all\nSELECT ';' AS a", "# all\nSELECT ';' AS a"),
         ("SELECT 1 -- the end;", "SELECT 1 -- the end"),
+        ("SELECT 1; -- the end", "SELECT 1"),
+        ("SELECT 1 ;\n/* the; end */ ; -- of it\n;", "SELECT 1"),
+        ("SELECT ';' ; # the end", "SELECT ';'"),
+        ("SELECT '; -- x'", "SELECT '; -- x'"),
+        ("SELECT 1 /* ; -- x */", "SELECT 1 /* ; -- x */"),
+        ("SELECT $$;$$", "SELECT $$;$$"),
+        ("SELECT 1 AS a; SELECT 2", "SELECT 1 AS a; SELECT 2"),
     ],
 )
 def test_query_may_have_semicolons_percents_and_comments(query: str, text: str) -> None:
