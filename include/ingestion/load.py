@@ -141,8 +141,9 @@ def _publish(attempt: Attempt, target: Target, validated: Validated, processed: 
             connection.execute(
                 f"SET LOCAL synchronous_commit = on; SET LOCAL work_mem = '{attempt.settings.merge_memory_mb}MB'"
             )
-            # From here on no session can change the table's columns.
+            # From here on no session can change the table's columns or the statistics of the staging table.
             connection.execute(target.lock())
+            target.count_staged(processed.rows_kept, connection)
             shape = target.shape(connection)
             refuse(target.contract.dataset, shape)
             deleted, deleter = Deleted(), RowDeleter(attempt, target, shape.has_marks)
