@@ -38,6 +38,7 @@ class S3Config(BaseModel):
     access_key_id: str
     secret_access_key: SecretStr
     region: str = "us-east-1"
+    addressing_style: Literal["path", "virtual", "auto"] = "path"
 
 
 class WarehouseConfig(BaseModel):

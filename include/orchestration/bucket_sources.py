@@ -5,7 +5,7 @@ DAG files import this module, so the engine is imported when it is used.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from include.sources.bucket.definition import BucketSource
     from include.sources.run import CollectedElement
     from include.sources.runs import AirflowAttempt
+
+_STYLES = ("path", "virtual", "auto")
 
 
 def collect_from_bucket(
@@ -54,7 +56,8 @@ def origin_config(connection: Connection) -> S3Config:
     """Return the S3 store of a source from its connection, of type aws or http.
 
     The login is the access key, the password its secret; without a login requests are not signed. The address is the
-    host, or `endpoint_url` of the extra; without one it is AWS. `region_name` of the extra is the region.
+    host, or `endpoint_url` of the extra; without one it is AWS. `region_name` of the extra is the region, and
+    `{"config_kwargs": {"s3": {"addressing_style": "virtual"}}}` puts the bucket's name before the store's.
 
     Raises:
         PermanentError: the extra holds something else, or the address holds a login.
@@ -73,4 +76,17 @@ def origin_config(connection: Connection) -> S3Config:
         access_key_id=connection.login or "",
         secret_access_key=SecretStr(connection.password or ""),
         region=region,
+        addressing_style=_addressing_style(connection),
     )
+
+
+def _addressing_style(connection: Connection) -> Any:
+    style: Any = connection.extra_dejson
+    for key in ("config_kwargs", "s3", "addressing_style"):
+        style = style.get(key) if isinstance(style, dict) else None
+    if style not in (None, *_STYLES):
+        message = (
+            f"addressing_style in the extra of the connection {connection.conn_id} must be {' or '.join(_STYLES)}."
+        )
+        raise PermanentError(Code.SOURCE_REFUSED, message)
+    return style or _STYLES[0]

@@ -99,7 +99,8 @@ duplicate. Deleted rows are seen by a full read and `mode: snapshot` in the cont
 {bucket_example}```
 
 The connection has the access key as login, the secret as password; host or `endpoint_url` of its extra is the store's
-address (neither: AWS), `region_name` its region. Without a login requests are not signed.
+address (neither: AWS), `region_name` its region; `"config_kwargs": {{"s3": {{"addressing_style": "virtual"}}}}` is for
+stores that want the bucket's name before theirs. Without a login requests are not signed.
 
 Each version of an object, known by its ETag, is copied once to `incoming/<dataset>/<source>/<path behind the prefix>`;
 a later version to `incoming/<dataset>/<source>/~2/<path>`. `ops.source_object` remembers what was copied, so objects

@@ -38,7 +38,11 @@ for _name in ("AWS_REQUEST_CHECKSUM_CALCULATION", "AWS_RESPONSE_CHECKSUM_VALIDAT
 _LARGEST_SINGLE_CALL = 5 * 1024**3
 _MISSING = {"NoSuchKey", "NoSuchVersion", "404", "NotFound"}
 _CONDITION_FAILED = {"PreconditionFailed", "ConditionalRequestConflict", "412"}
-_REFUSED = {"AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket"}
+_REFUSED = {
+    "AccessDenied", "403", "Forbidden", "InvalidAccessKeyId", "SignatureDoesNotMatch", "NoSuchBucket",
+    "AccountProblem", "AllAccessDisabled", "AuthorizationHeaderMalformed", "ExpiredToken", "InvalidBucketName",
+    "InvalidToken", "PermanentRedirect",
+}  # fmt: skip
 # Refusals that one object can cause, while other objects are served: rights, cold storage (the last one is the answer
 # to COPY), an encryption key that only the sender has (InvalidRequest). A number is the answer to HEAD, which has no
 # text: 400 if the object's encryption key is disabled or the sender's.
@@ -85,7 +89,7 @@ def s3_client(config: S3Config) -> Any:
             read_timeout=60,
             retries={"mode": "standard", "max_attempts": 3},
             max_pool_connections=16,
-            s3={"addressing_style": "path"},
+            s3={"addressing_style": config.addressing_style},
         ),
     )
 

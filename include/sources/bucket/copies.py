@@ -172,7 +172,8 @@ def copy_key(source: BucketSource, key: str, number: int) -> str:
     """
     path = "/".join(_name(part) for part in key.removeprefix(source.prefix).split("/"))
     version = "" if number == 1 else f"~{number}/"
-    return fitting(f"{copy_prefix(source)}{version}{path}", MAX_KEY_BYTES)
+    key = fitting(f"{copy_prefix(source)}{version}{path}", MAX_KEY_BYTES)
+    return "/".join(fitting(part, _LONGEST_NAME_BYTES) for part in key.split("/"))
 
 
 def choose(

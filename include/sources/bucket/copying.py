@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 4
 _ATTEMPTS, _WAIT_SECONDS = 3, 1.0
-_MOST_FAILED, _MOST_NAMED = 100, 5
+# A run ends after so many objects that were not copied: of those that a later attempt may copy, and of those that the
+# source refuses. The latter may be many, such as all old objects in cold storage, and must not hold up newer ones.
+_MOST_FAILED, _MOST_REFUSED = 100, 10_000
+_MOST_NAMED, _MOST_LOGGED = 5, 100
 # Stores note the time of an object in whole seconds: files of one second are loaded in the order of their keys.
 _CLOCK_SECONDS = 1.0
 
@@ -66,6 +69,18 @@ class CopyCounts:
     def may_be_retried(self) -> bool:
         """Whether an object was not copied that a later attempt may copy."""
         return any(isinstance(error, RetryableError) for error in self.failed.values())
+
+    def check(self) -> None:
+        """End the run if very many objects could not be copied.
+
+        Raises:
+            PipelineError: as `error` returns it.
+        """
+        later = sum(isinstance(error, RetryableError) for error in self.failed.values())
+        if later >= _MOST_FAILED or len(self.failed) - later >= _MOST_REFUSED:
+            too_many = self.error()
+            assert too_many is not None  # noqa: S101 - some have failed
+            raise too_many
 
     def error(self) -> PipelineError | None:
         """The error that names the objects that could not be copied; None if all could."""
@@ -128,7 +143,7 @@ class ObjectCopier:
 
         Raises:
             RetryableError: the source or a store does not answer.
-            PermanentError: one of them refuses everything; very many objects cannot be copied.
+            PermanentError: one of them refuses everything.
         """
         self.counts.new += len(group)
         for _ in range(_ATTEMPTS):
@@ -140,8 +155,6 @@ class ObjectCopier:
             name = f"s3://{self._source.bucket}/{one.version.key}"
             error = RetryableError(Code.OBJECT_REPLACED, f"{name} changed during each of {_ATTEMPTS} copies.")
             self._note(one.version.key, error)
-        if len(self.counts.failed) >= _MOST_FAILED and (too_many := self.counts.error()):
-            raise too_many
 
     def _copy_versions(self, group: Sequence[NewObject]) -> list[Copy]:
         """Copy these versions: commit their keys, copy them, commit that they are there.
@@ -245,7 +258,8 @@ class ObjectCopier:
         return NewObject(now, known.get(stored_key(now.key)))
 
     def _note(self, key: str, error: PipelineError) -> None:
-        log.warning("%s: not copied: %s", self._source.name, error)
+        if len(self.counts.failed) < _MOST_LOGGED:
+            log.warning("%s: not copied: %s", self._source.name, error)
         self.counts.failed[key] = error
 
     def _wait_for_clock(self, target: bytes) -> None:

@@ -45,6 +45,11 @@ class Origin:
         self._store, self._bucket, self._traffic = store, bucket, traffic
         self._lock = Lock()
 
+    @property
+    def endpoint(self) -> str:
+        """The address of the store."""
+        return self._store.endpoint
+
     def pages(self, prefix: str, after: str) -> Iterator[ListedPage]:
         """The objects below `prefix` behind the key `after`, up to a thousand at a time.
 
@@ -124,7 +129,7 @@ class Origin:
             raise RetryableError(Code.SOURCE_UNAVAILABLE, message) from error
         except PermanentError as error:
             answer = error.details.get("answer", "")
-            message = f"The source refuses {name} ({answer}): check the key, the secret and the rights."
+            message = f"The source refuses {name} ({answer}): check the key, the secret, the rights and the region."
             raise PermanentError(Code.SOURCE_REFUSED, message, answer=answer) from error
 
 

@@ -19,6 +19,7 @@ from heapq import nsmallest
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from include.errors import Code, PermanentError, PipelineError, visible
+from include.sources.bucket.apart import check_apart
 from include.sources.bucket.copies import CopiedObjects, NewObject, copy_prefix, stored_key
 from include.sources.bucket.copying import CopyOrder, ObjectCopier
 from include.sources.bucket.globs import compiled, literal_start
@@ -91,12 +92,13 @@ class _Progress(NamedTuple):
     """How far a listing is. As JSON it is the `next_page` of the position.
 
     `after` is the last key up to which objects were copied, `begun_at` the time when the listing began, `full_run_id`
-    the run that asked for all objects again.
+    the run that asked for all objects again, `has_failed` whether an object up to `after` could not be copied.
     """
 
     after: str = ""
     begun_at: str = ""
     full_run_id: str | None = None
+    has_failed: bool = False
 
     @classmethod
     def of(cls, next_page: str | None) -> Self:
@@ -121,8 +123,8 @@ def collect_objects(
             copied.
         PermanentError: the source or a store refuses, or the source refuses objects. The others were copied.
     """
-    _check_apart(task.source, origin_store, stores)
     origin = Origin(origin_store, task.source.bucket, traffic)
+    check_apart(task.source, origin, stores)
     with element_lock(stores.warehouse, task.source.name, task.element.name):
         run = _BucketRun(task, origin, traffic, stores)
         run.begin()
@@ -131,20 +133,6 @@ def collect_objects(
     if error:
         raise error
     return done
-
-
-def _check_apart(source: BucketSource, origin: ObjectStore, stores: SourceStores) -> None:
-    """Refuse a source that would list its own copies.
-
-    Raises:
-        PermanentError: it would.
-    """
-    if (origin.endpoint, source.bucket) != (stores.objects.endpoint, stores.landing_bucket):
-        return
-    listed, copies = source.prefix + literal_start(source.pattern), copy_prefix(source)
-    if copies.startswith(listed) or listed.startswith(copies):
-        message = f"The source lists {listed or 'the whole bucket'}, where its own copies are: {copies}"
-        raise PermanentError(Code.SOURCE_REFUSED, f"{message}. Give it another prefix.")
 
 
 class _BucketRun:
@@ -172,8 +160,9 @@ class _BucketRun:
         progress = _Progress.of(stored.position.next_page)
         if self._task.is_full:
             progress = _Progress(full_run_id=self._task.attempt.run.run_id)
-        self._progress = progress if progress.begun_at else progress._replace(begun_at=started_at.isoformat())
-        self._begun_after = self._progress.after
+        progress = progress if progress.begun_at else progress._replace(begun_at=started_at.isoformat())
+        # A listing that begins anew shows the objects that could not be copied.
+        self._progress = progress._replace(has_failed=progress.has_failed and bool(progress.after))
         self._ends_at = time.monotonic() + self._limits.seconds
         in_order = self._task.contract.loads_in_order
         order = CopyOrder(self._source, self._source_run_id, self._progress.full_run_id, in_order)
@@ -193,8 +182,6 @@ class _BucketRun:
                 else:
                     self._copy_by_key()
         except PipelineError as error:
-            if self._counts.failed:  # the next run must meet these objects again, and not begin behind them
-                self._progress = self._progress._replace(after=self._begun_after)
             return self._end(error), error
         except Exception as error:
             self._end(PermanentError(Code.INTERNAL, error=type(error).__name__))
@@ -212,6 +199,8 @@ class _BucketRun:
     def _end(self, error: PipelineError | None) -> CollectedObjects:
         """Commit how far the listing is, and end the run. After an error the warehouse may be away."""
         done = self._collected()
+        if self._counts.failed:
+            self._progress = self._progress._replace(has_failed=True)
         position = Position(next_page=None if self._is_complete else json.dumps(self._progress._asdict()))
         listing = Listing(position, self._pages_read, done.records_read, done.records_failed, error=error)
         figures = run_figures(listing, self._traffic, done.records_written)
@@ -246,20 +235,40 @@ class _BucketRun:
     # --- which objects
 
     def _copy_by_key(self) -> None:
-        """Copy the new objects of each page of the listing before the next page is requested."""
+        """Copy the new objects in the order of their keys, from where the last run ended.
+
+        Objects that earlier runs of this listing could not copy are tried again at its end, so they hold up no other,
+        and this run does not end well without them.
+        """
+        if not self._copy_pages():
+            return
+        self._is_listed = True
+        if self._progress.has_failed:
+            self._progress = self._progress._replace(after="", has_failed=False)
+            if not self._copy_pages():
+                return
+        self._is_complete = True
+
+    def _copy_pages(self) -> bool:
+        """Copy the new objects of each page of the listing before the next page is requested.
+
+        Returns:
+            Whether the listing was read to its end.
+        """
         for page in self._pages():
             new = self._new(page.objects)
             while new:
                 if self._is_at_limit():
-                    return
+                    return False
                 group = self._next_group(new)
                 self._copier.copy(group)
                 self._progress = self._progress._replace(after=group[-1].version.key)
+                self._counts.check()
             if page.objects:
                 self._progress = self._progress._replace(after=page.objects[-1].key)
             if not page.is_last and (self._pages_read >= self._limits.pages or self._is_late()):
-                return
-        self._is_complete = self._is_listed = True
+                return False
+        return True
 
     def _copy_in_order(self) -> None:
         """Copy the oldest objects first: files of this dataset are loaded in the order in which they were written.
@@ -290,6 +299,7 @@ class _BucketRun:
             if self._is_at_limit() or self._counts.may_be_retried:
                 return
             self._copier.copy(self._next_group(new))
+            self._counts.check()
         self._is_complete = all_fit and not self._counts.may_be_retried
 
     def _pages(self) -> Iterator[ListedPage]:
@@ -306,7 +316,7 @@ class _BucketRun:
                 self._markers += 1
                 if item.size:
                     log.warning("%s ends with a slash, so it is a folder and not copied.", visible(item.key))
-            elif not pattern.matches(item.key.removeprefix(prefix)):
+            elif item.key in self._counts.failed or not pattern.matches(item.key.removeprefix(prefix)):
                 continue
             elif item.size:
                 matched.append(item)
@@ -328,9 +338,10 @@ class _BucketRun:
     # --- limits
 
     def _is_at_limit(self) -> bool:
-        """Whether the run copies no further object."""
+        """Whether the run copies no further object. A run whose listing took all its time copies some."""
         counts, limits = self._counts, self._limits
-        return counts.tried >= limits.records or counts.bytes >= limits.bytes or self._is_late()
+        is_late = counts.tried > 0 and self._is_late()
+        return counts.tried >= limits.records or counts.bytes >= limits.bytes or is_late
 
     def _is_late(self) -> bool:
         return time.monotonic() >= self._ends_at

@@ -174,7 +174,8 @@ def test_key_of_another_file_is_not_used(world: BucketWorld) -> None:
 
 def test_source_may_not_list_its_own_copies(world: BucketWorld) -> None:
     world.origin = type(world.origin)(world.platform.s3_config)
-    for prefix in ("", "incoming/", f"incoming/{world.name}/{world.name}/", f"incoming/{world.name}/{world.name}/x/"):
+    own = f"incoming/{world.name}/{world.name}/"
+    for prefix in ("", "incoming/", "incoming/other/", own, f"{own}x/", "staging/", "processed/", "failed/"):
         with pytest.raises(PermanentError, match="where its own copies are") as caught:
             world.collect(bucket=world.landing_bucket, prefix=prefix)
         assert caught.value.code is Code.SOURCE_REFUSED

@@ -22,6 +22,8 @@ CONNECTIONS: dict[str, dict[str, Any] | None] = {
         "extra": {"endpoint_url": "https://s3.example.org", "region_name": "eu-central-1"},
     },
     "aws": {"conn_type": "aws", "login": "key", "password": "s3cret"},
+    "virtual": {"host": "https://s3.example.org", "extra": {"config_kwargs": {"s3": {"addressing_style": "virtual"}}}},
+    "unknown style": {"host": "https://s3.example.org", "extra": {"config_kwargs": {"s3": {"addressing_style": "x"}}}},
     "public": {"host": "https://s3.example.org"},
     "login in the address": {"host": "https://key:s3cret@s3.example.org"},
     "region of another type": {"extra": {"region_name": 3}},
@@ -51,7 +53,7 @@ for name, connection in json.loads(sys.argv[2]).items():
         found = sources.source_connection(key.removeprefix("AIRFLOW_CONN_").lower(), needs_host=False)
         config = bucket_sources.origin_config(found)
         secret = config.secret_access_key.get_secret_value() == "s3cret"
-        results[name] = [config.endpoint_url, config.access_key_id, secret, config.region]
+        results[name] = [config.endpoint_url, config.access_key_id, secret, config.region, config.addressing_style]
     except PermanentError as error:
         results[name] = [error.code, str(error)]
 
@@ -124,11 +126,12 @@ def test_page_says_what_is_read_and_has_the_definition(results: dict[str, Any]) 
 @pytest.mark.parametrize(
     ("name", "config"),
     [
-        ("host", ["https://s3.example.org", "key", True, "us-east-1"]),
-        ("host and port", ["http://s3.example.org:9000", "key", True, "us-east-1"]),
-        ("extra", ["https://s3.example.org", "key", True, "eu-central-1"]),
-        ("aws", [None, "key", True, "us-east-1"]),
-        ("public", ["https://s3.example.org", "", False, "us-east-1"]),
+        ("host", ["https://s3.example.org", "key", True, "us-east-1", "path"]),
+        ("host and port", ["http://s3.example.org:9000", "key", True, "us-east-1", "path"]),
+        ("extra", ["https://s3.example.org", "key", True, "eu-central-1", "path"]),
+        ("aws", [None, "key", True, "us-east-1", "path"]),
+        ("public", ["https://s3.example.org", "", False, "us-east-1", "path"]),
+        ("virtual", ["https://s3.example.org", "", False, "us-east-1", "virtual"]),
     ],
 )
 def test_connection_is_the_store_of_the_source(results: dict[str, Any], name: str, config: list[Any]) -> None:
@@ -140,6 +143,10 @@ def test_connection_is_the_store_of_the_source(results: dict[str, Any], name: st
     [
         ("login in the address", "The address of the connection source_login_in_the_address cannot be used."),
         ("region of another type", "The address of the connection source_region_of_another_type cannot be used."),
+        (
+            "unknown style",
+            "addressing_style in the extra of the connection source_unknown_style must be",
+        ),
         (
             "none",
             "There is no connection source_none. Add it in Airflow (Admin, Connections) or as AIRFLOW_CONN_SOURCE",

@@ -1,7 +1,7 @@
 """The bucket's errors as retryable or permanent errors."""
 
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import pytest
 from boto3.exceptions import S3UploadFailedError
@@ -31,6 +31,13 @@ def store() -> ObjectStore:
         ("AccessDenied", PermanentError, Code.BUCKET_REFUSED),
         ("SignatureDoesNotMatch", PermanentError, Code.BUCKET_REFUSED),
         ("NoSuchBucket", PermanentError, Code.BUCKET_REFUSED),
+        ("AuthorizationHeaderMalformed", PermanentError, Code.BUCKET_REFUSED),
+        ("PermanentRedirect", PermanentError, Code.BUCKET_REFUSED),
+        ("ExpiredToken", PermanentError, Code.BUCKET_REFUSED),
+        ("InvalidToken", PermanentError, Code.BUCKET_REFUSED),
+        ("AllAccessDisabled", PermanentError, Code.BUCKET_REFUSED),
+        ("AccountProblem", PermanentError, Code.BUCKET_REFUSED),
+        ("InvalidBucketName", PermanentError, Code.BUCKET_REFUSED),
         ("SlowDown", RetryableError, Code.BUCKET_UNAVAILABLE),
         ("InternalError", RetryableError, Code.BUCKET_UNAVAILABLE),
     ],
@@ -45,6 +52,16 @@ def test_read_raises_an_error_whose_type_says_whether_to_retry(
     assert type(caught.value) is kind
     assert (caught.value.code, caught.value.details["key"]) == (code, "incoming/x")
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("style", "address"),
+    [("path", "https://s3.example.org/landing/x?"), ("virtual", "https://landing.s3.example.org/x?")],
+)
+def test_bucket_stands_where_the_store_wants_it(style: Any, address: str) -> None:
+    config = CONFIG.model_copy(update={"endpoint_url": "https://s3.example.org", "addressing_style": style})
+    call = {"Bucket": "landing", "Key": "x"}
+    assert ObjectStore(config)._client.generate_presigned_url("get_object", Params=call).startswith(address)
 
 
 def test_head_of_nothing_is_none(store: ObjectStore) -> None:

@@ -45,8 +45,12 @@ def test_copy_key_keeps_the_path(key: str, number: int, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", ["out/" + "n" * 300 + ".csv", "out/" + "ü/" * 500 + "a.csv", "out/" + "d/" * 505 + "a.csv"]
-)
+    "key",
+    [
+        "out/" + "n" * 300 + ".csv", "out/" + "ü/" * 500 + "a.csv", "out/" + "d/" * 505 + "a.csv",
+        "out/" + "d/" * ((724 - len(FOLDER)) // 2) + "m" * 254 + "/" + "k" * 150 + "a.csv",
+    ],
+)  # fmt: skip
 def test_long_keys_are_shortened_and_differ(key: str) -> None:
     made = {copy_key(SOURCE, key.replace("a.csv", f"{letter}.csv").replace("n.csv", f"{letter}.csv"), number)
             for letter in "ab" for number in (1, 2)}  # fmt: skip
