@@ -129,7 +129,7 @@ class Running:
         content = json.dumps(body).encode() if body is not None else None
         request = urllib.request.Request(address, content, headers, method=method)
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            return dict(json.load(answer))
+            return dict(json.loads(answer.read() or b"{}"))  # a deletion is answered without a body
 
 
 def listening_ports(platform: Platform) -> set[int]:

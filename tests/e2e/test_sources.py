@@ -1,6 +1,6 @@
-"""Sources by definition on a running platform: from an API through a topic, or through a file, into a table.
+"""Sources by definition on a running platform: from an API, a database or a bucket, by topic or file, into a table.
 
-The stand-ins answer instead of the APIs. Nothing is triggered: an unpaused DAG starts by its schedule.
+The stand-ins answer instead of the APIs. First runs are not triggered: an unpaused DAG starts by its schedule.
 """
 
 from __future__ import annotations
@@ -11,6 +11,20 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from secret_search import SecretSearch
+from source_dags import (
+    collected,
+    dag_runs,
+    is_known,
+    ledger,
+    pause,
+    source_runs,
+    succeeded,
+    task_states,
+    trigger,
+    unfinished,
+)
+from source_systems import ORDERS, USERS, Partner, Shop, added, running_partner, running_shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,20 +57,33 @@ auth: {type: api_key, in: query, name: appid}
 
 
 @pytest.fixture(scope="module")
-def collecting(running: Running) -> Iterator[None]:
-    """Save one more definition, and unpause the DAGs; at the end they are idle and paused again."""
+def shop() -> Iterator[Shop]:
+    with running_shop() as shop:
+        yield shop
+
+
+@pytest.fixture(scope="module")
+def partner() -> Iterator[Partner]:
+    with running_partner() as partner:
+        yield partner
+
+
+@pytest.fixture(scope="module")
+def collecting(running: Running, shop: Shop, partner: Partner) -> Iterator[None]:
+    """Save more definitions, and unpause the DAGs that are known; at the end all are idle and paused again."""
     assert running.definitions is not None
     saved = running.definitions / f"{SAVED}.yaml"
-    saved.write_text(DEFINITION, encoding="utf-8")
-    created = [f"collect_{SAVED}"]
+    created = [f"collect_{source}" for source in (SAVED, USERS, ORDERS)]
     try:
-        for dag_id in COLLECTING:
-            assert running.airflow(f"dags/{dag_id}")["is_paused"], "a DAG that collects from an API is paused at first"
-        for dag_id in (*COLLECTING, *LOADING):
-            pause(running, dag_id, is_paused=False)
-        yield
-        created = [dag_id for dag_id in created if is_known(running, dag_id)]
-        running.until(lambda: not any(unfinished(running, dag_id) for dag_id in (*COLLECTING, *created)), "idle DAGs")
+        with added(running, shop, partner):
+            saved.write_text(DEFINITION, encoding="utf-8")
+            for dag_id in COLLECTING:
+                assert running.airflow(f"dags/{dag_id}")["is_paused"], "a DAG that collects from an API is paused first"
+            for dag_id in (*COLLECTING, *LOADING):
+                pause(running, dag_id, is_paused=False)
+            yield
+            created = [dag_id for dag_id in created if is_known(running, dag_id)]
+            running.until(lambda: not any(unfinished(running, one) for one in (*COLLECTING, *created)), "idle DAGs")
     finally:
         saved.unlink()
         # The DAGs that load wait for files and messages, as those of all datasets do.
@@ -64,44 +91,15 @@ def collecting(running: Running) -> Iterator[None]:
             pause(running, dag_id, is_paused=True)
 
 
-def pause(running: Running, dag_id: str, *, is_paused: bool) -> None:
-    running.airflow(f"dags/{dag_id}", {"is_paused": is_paused}, method="PATCH")
-
-
-def is_known(running: Running, dag_id: str) -> bool:
-    return dag_id in {dag["dag_id"] for dag in running.airflow("dags?limit=100&dag_id_pattern=collect")["dags"]}
-
-
-def dag_runs(running: Running, dag_id: str) -> list[dict[str, Any]]:
-    """The latest runs of a DAG, the newest first."""
-    runs: list[dict[str, Any]] = running.airflow(f"dags/{dag_id}/dagRuns?order_by=-run_after&limit=20")["dag_runs"]
-    return runs
-
-
-def unfinished(running: Running, dag_id: str) -> list[str]:
-    return [run["dag_run_id"] for run in dag_runs(running, dag_id) if run["state"] in {"queued", "running"}]
-
-
-def source_runs(running: Running, source: str) -> list[dict[str, Any]]:
-    """The rows of ops.source_run, the oldest first."""
-    rows = running.query(
-        "SELECT to_jsonb(r) FROM ops.source_run AS r WHERE source = %s ORDER BY source_run_id", [source]
-    )
-    return [row for (row,) in rows]
-
-
-def collected(running: Running, source: str) -> list[dict[str, Any]]:
-    """Wait until the first scheduled run has read every element, and return its rows of ops.source_run.
-
-    At the half and the full hour another run may start meanwhile.
-    """
-
-    def first() -> list[str]:
-        runs = dag_runs(running, f"collect_{source}")
-        return [run["dag_run_id"] for run in runs if (run["run_type"], run["state"]) == ("scheduled", "success")][-1:]
-
-    [run_id] = running.until(first, f"a scheduled run of collect_{source} has succeeded")
-    return [row for row in source_runs(running, source) if row["run_id"] == run_id]
+@pytest.fixture(scope="module")
+def unpaused(running: Running, collecting: None) -> None:
+    """Unpause the DAGs of the database and the bucket, both before a test waits for one."""
+    for dag_id in (f"collect_{USERS}", f"collect_{ORDERS}"):
+        running.until(lambda dag_id=dag_id: is_known(running, dag_id), f"{dag_id} is known", 420)
+        assert running.airflow(f"dags/{dag_id}")["is_paused"]
+        assert dag_runs(running, dag_id) == []
+    for dag_id in (f"collect_{USERS}", f"collect_{ORDERS}"):
+        pause(running, dag_id, is_paused=False)
 
 
 def answers(running: Running, source: str) -> dict[str, Any]:
@@ -123,17 +121,6 @@ def prices_of_answers(running: Running) -> set[tuple[Any, ...]]:
         for answer in answers(running, PRICES).values()
         for coin in answer
     }
-
-
-def ledger(running: Running, condition: str, value: object) -> list[dict[str, Any]]:
-    """The entries of a topic or of a file, once all that exist are settled. Before that, the table may be missing."""
-    query = f"SELECT to_jsonb(l) FROM ops.file_ingestion_log AS l WHERE {condition} ORDER BY file_id"
-
-    def settled() -> list[dict[str, Any]]:
-        entries = [entry for (entry,) in running.query(query, [value])]
-        return entries if entries and all(entry["settled_at"] for entry in entries) else []
-
-    return list(running.until(settled, f"settled entries of {value}"))
 
 
 def prices(running: Running) -> list[tuple[Any, ...]]:
@@ -223,14 +210,106 @@ def test_saved_definition_becomes_a_dag_whose_records_become_rows(running: Runni
 def test_second_run_of_a_source_doubles_no_row(running: Running, collecting: None) -> None:
     """Prices change every minute: until then the API answers 304, afterwards with new rows."""
     collected(running, PRICES)
-    started = running.airflow(f"dags/collect_{PRICES}/dagRuns", {"logical_date": None})
-    running.until(
-        lambda: {run["dag_run_id"]: run["state"] for run in dag_runs(running, f"collect_{PRICES}")}.get(
-            started["dag_run_id"]
-        ) == "success",
-        "the second run",
-    )  # fmt: skip
-    [again] = [run for run in source_runs(running, PRICES) if run["run_id"] == started["dag_run_id"]]
+    again = succeeded(running, PRICES, trigger(running, PRICES))
     assert (again["status"], again["requests"]) == ("success", 1)
     assert again["records_written"] in {0, 100}
     assert_complete_prices(running)
+
+
+def figures(entry: dict[str, Any]) -> tuple[Any, ...]:
+    names = ("status", "rows_read", "rows_inserted", "rows_updated", "rows_unchanged", "rows_rejected")
+    return tuple(entry[name] for name in names)
+
+
+def users(running: Running) -> list[tuple[str | None, ...]]:
+    return running.query(
+        "SELECT id::text, name, born::text, balance::text, to_char(updated_at AT TIME ZONE 'UTC', "
+        "'YYYY-MM-DD HH24:MI:SS.US') FROM raw.shop_users ORDER BY id"
+    )
+
+
+def test_rows_of_a_database_become_rows_of_the_warehouse(running: Running, shop: Shop, unpaused: None) -> None:
+    [run] = collected(running, USERS)
+    assert (run["status"], run["records_read"], run["records_written"]) == ("success", 4, 4)
+    assert (run["records_failed"], run["stand_in"], run["dag_id"]) == (0, False, f"collect_{USERS}")
+    assert run["element"] == "shop.users"
+    assert task_states(running, USERS, run["run_id"]) == [
+        ("collect", "success", "shop.users: 4 records"), ("list_elements", "success", None),
+    ]  # fmt: skip
+    [entry] = ledger(running, "dataset = %s", USERS)
+    assert entry["object_key"] == run["object_key"]
+    assert figures(entry) == ("archived", 4, 3, 0, 0, 1)
+    [refused] = running.query(
+        "SELECT source_row, column_name, code, message LIKE '%%0000-00-00%%' FROM ops.rejected_rows WHERE file_id = %s",
+        [entry["file_id"]],
+    )
+    assert refused == (3, "born", "bad-date", True)
+    assert users(running) == shop.users
+    assert_started_by_schedule(running, f"collect_{USERS}")
+    assert_started_by_schedule(running, f"ingest_{USERS}")
+
+
+def orders(running: Running) -> list[tuple[str, str]]:
+    return running.query("SELECT order_no, amount::text FROM raw.partner_orders ORDER BY order_no")
+
+
+def copied(running: Running) -> dict[str, tuple[Any, ...]]:
+    """What became of each copy, by its path in incoming/."""
+    prefix = f"incoming/{ORDERS}/{ORDERS}/"
+    return {
+        entry["object_key"].removeprefix(prefix): figures(entry)
+        for entry in ledger(running, "dataset = %s", ORDERS)
+    }  # fmt: skip
+
+
+def test_objects_of_another_store_become_rows_of_the_warehouse(running: Running, unpaused: None) -> None:
+    [run] = collected(running, ORDERS)
+    assert (run["status"], run["records_read"], run["records_written"]) == ("success", 2, 2)
+    assert (run["records_failed"], run["records_skipped"], run["stand_in"]) == (0, 1, False)
+    assert task_states(running, ORDERS, run["run_id"]) == [
+        ("collect", "success", "s3://exports/orders/: 2 objects"), ("list_elements", "success", None),
+    ]  # fmt: skip
+    both = {"2026/01/orders.csv": ("archived", 2, 2, 0, 0, 0), "2026/02/orders.csv": ("archived", 1, 1, 0, 0, 0)}
+    running.until(lambda: copied(running) == both, "both objects are loaded")
+    assert orders(running) == [("A1", "1.50"), ("A2", "2.50"), ("B1", "10.00")]
+    assert_started_by_schedule(running, f"collect_{ORDERS}")
+    assert_started_by_schedule(running, f"ingest_{ORDERS}")
+
+
+def test_second_run_reads_what_has_changed_in_a_database_and_no_object_again(
+    running: Running, shop: Shop, partner: Partner, unpaused: None
+) -> None:
+    for source in (USERS, ORDERS):
+        collected(running, source)
+    [first] = ledger(running, "dataset = %s", USERS)
+    before = copied(running), orders(running)
+    shop.run("UPDATE users SET name = 'Torvalds' WHERE id = 2; INSERT INTO users (id, name) VALUES (5, 'Grace')")
+    started = {source: trigger(running, source) for source in (USERS, ORDERS)}
+
+    run = succeeded(running, USERS, started[USERS])
+    assert (run["records_read"], run["records_written"]) == (3, 3), "those of the overlap, and no older one"
+    entries = running.until(lambda: (e := ledger(running, "dataset = %s", USERS)) != [first] and e, "another entry")
+    assert [figures(entry) for entry in entries] == [("archived", 4, 3, 0, 0, 1), ("archived", 3, 1, 1, 1, 0)]
+    assert users(running) == shop.users
+    run = succeeded(running, ORDERS, started[ORDERS])
+    assert (run["records_read"], run["records_written"], run["bytes"]) == (0, 0, 0)
+    assert (copied(running), orders(running)) == before
+
+
+def test_changed_object_is_copied_and_loaded_again(running: Running, partner: Partner, unpaused: None) -> None:
+    collected(running, ORDERS)
+    before = copied(running)
+    partner.put("orders/2026/01/orders.csv", "order_no,amount\nA1,1.75\nA2,2.50\nA3,3.50\n")
+    run = succeeded(running, ORDERS, trigger(running, ORDERS))
+    assert (run["records_read"], run["records_written"]) == (1, 1)
+    changed = {"~2/2026/01/orders.csv": ("archived", 3, 1, 1, 1, 0)}
+    running.until(lambda: copied(running) == before | changed, "the new version is loaded")
+    assert orders(running) == [("A1", "1.75"), ("A2", "2.50"), ("A3", "3.50"), ("B1", "10.00")]
+
+
+def test_logs_show_no_password_of_a_source(running: Running, shop: Shop, partner: Partner, unpaused: None) -> None:
+    for source in (USERS, ORDERS):
+        collected(running, source)
+    passwords = {each.connection["connection_id"]: each.connection["password"] for each in (shop, partner)}
+    layout, search = running.platform.settings.layout, SecretSearch(passwords)
+    assert search.in_folder(layout.logs) | search.in_folder(layout.airflow) == set()
