@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from include.sources.database.definition import DatabaseSource
     from include.sources.database.window import End
 
-_BATCH_ROWS, _BATCH_CELLS = 50_000, 1_000_000
+_BATCH_ROWS, _BATCH_CELLS = 16_384, 1_000_000  # four batches are a row group
 _LARGE_ROWS = 2_000
 _TLS_MODES = {
     "disable": "DISABLED",

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 _SCANNER = "duckdb_extension_postgres_scanner"
 _MEMORY = "200MB"
-_BATCH_ROWS, _BATCH_CELLS = 50_000, 1_000_000
+_BATCH_ROWS, _BATCH_CELLS = 16_384, 1_000_000  # four batches are a row group
 _VECTOR = 2048  # of DuckDB: batches of texts without a limit are as small as possible
 # No setting of the server, the database or the role changes a value or the order of rows.
 _SESSION = {
