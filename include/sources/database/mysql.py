@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from include.sources.database.definition import DatabaseSource
     from include.sources.database.window import End
 
-_BATCH_ROWS, _BATCH_CELLS, _BATCH_BYTES = 50_000, 1_000_000, 4 * 1024**2
+_BATCH_ROWS, _BATCH_CELLS, _BATCH_BYTES = 16_384, 1_000_000, 4 * 1024**2  # four batches are a row group
 _LARGE_ROWS = 64  # of views and queries, whose rows have no known size
 _TLS_MODES = {
     "disable": "DISABLED",

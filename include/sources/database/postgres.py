@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 _SCANNER = "duckdb_extension_postgres_scanner"
 _MEMORY = "100MB"
-_BATCH_ROWS, _BATCH_CELLS = 50_000, 1_000_000
+_BATCH_ROWS, _BATCH_CELLS = 16_384, 1_000_000  # four batches are a row group
 _VECTOR = 2048  # of DuckDB: batches of texts are as small as possible
 _WIDE_BYTES = 16 * 1024**2  # of such a batch: DuckDB holds it several times
 # No setting of the server, the database or the role changes a value or the order of rows.
