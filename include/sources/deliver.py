@@ -129,6 +129,8 @@ def _refusal_explained(bucket: str) -> Iterator[None]:
     try:
         yield
     except PermanentError as error:
+        if error.code is not Code.BUCKET_REFUSED:  # the key may be taken, which is no refusal
+            raise
         message = (
             f"The store refused a raw copy ({error.details.get('answer')}): the bucket {bucket} of keepRaw is not "
             "there, or the key of the connection landing_s3 has no right to write to it. Write keepRaw.bucket: "

@@ -612,7 +612,7 @@ def test_bucket_that_is_not_open_to_the_key_is_refused_with_a_remedy(world: Elem
     }
     config = world.platform.s3_config.model_copy(update=key)
     copies = RawCopies(ObjectStore(config), KeepRaw(bucket=world.raw_bucket, key="{page}.json"), {})
-    with pytest.raises(PermanentError, match=r"AccessDenied.*S3_EXTRA_BUCKETS") as caught:
+    with pytest.raises(PermanentError, match=r"\(403\).*S3_EXTRA_BUCKETS") as caught:
         copies.keep(b"{}", 1)
     assert (caught.value.code, caught.value.details["bucket"]) == (Code.BUCKET_REFUSED, world.raw_bucket)
 
