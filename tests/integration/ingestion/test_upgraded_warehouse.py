@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psycopg
 import pytest
 from filegate_command import Filegate
 from ingest_pipeline import Pipeline, Row, direct
@@ -20,8 +21,6 @@ from local.services.postgres import superuser_connection
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import psycopg
 
     from include.contracts.model import Contract
     from include.settings import WarehouseConfig
@@ -37,6 +36,7 @@ RENAMED = {
     ("ops.alert", "told_until"): "covered_until",
     ("ops.alert", "told_at"): "sent_at",
 }
+DROPPED = "ops.source_state"
 HEADER = (
     "sale_id,sale_date,customer_id,customer_name,product,category,quantity,unit_price,total_amount,region,updated_at\n"
 )
@@ -113,12 +113,41 @@ def test_upgrade_keeps_every_row_of_every_table(restored: psycopg.Connection[Row
     upgrade(config(platform, "owner"))
 
     after = contents(restored)
+    assert set(before) - set(after) == {DROPPED}
+    del before[DROPPED]
     for table, rows in before.items():
         expected = [{RENAMED.get((table, name), name): value for name, value in row.items()} for row in rows]
         kept = [{name: row[name] for name in expected[0]} for row in after[table]]
         assert sorted(kept, key=str) == sorted(expected, key=str), table
     columns = {(table, name) for table, rows in after.items() if rows for name in rows[0]}
     assert not columns & set(RENAMED)
+
+
+def test_sources_are_read_from_the_beginning_after_the_upgrade(
+    restored: psycopg.Connection[Row], platform: Platform
+) -> None:
+    """No position of the old collector becomes one of a source."""
+    assert restored.execute("SELECT count(*) AS n FROM ops.source_state").fetchall() == [{"n": 1}]
+
+    upgrade(config(platform, "owner"))
+
+    assert restored.execute("SELECT * FROM ops.source_position").fetchall() == []
+
+
+def test_view_on_a_dropped_table_stops_the_upgrade_and_stays(
+    restored: psycopg.Connection[Row], platform: Platform
+) -> None:
+    restored.execute("CREATE VIEW analytics.positions AS SELECT source, newest_at FROM ops.source_state")
+
+    with pytest.raises(
+        psycopg.errors.DependentObjectsStillExist, match=r"view analytics\.positions depends on table ops\.source_state"
+    ):
+        upgrade(config(platform, "owner"))
+
+    assert restored.execute("SELECT source FROM analytics.positions").fetchall() == [{"source": "github"}]
+    restored.execute("DROP VIEW analytics.positions")
+    upgrade(config(platform, "owner"))
+    assert restored.execute("SELECT to_regclass('ops.source_state') AS t").fetchall() == [{"t": None}]
 
 
 def test_content_that_was_loaded_before_the_upgrade_is_a_duplicate_after_it(upgraded: Pipeline) -> None:
