@@ -40,6 +40,7 @@ _MYSQL_ERROR = re.compile(r"ERROR (\d{4}) \(\w{5}\): (.*?)\s*(?:\}\)*)?$", re.DO
 _NO_TLS = "Client requires secure connection"
 # As libpq quotes it.
 _PASSWORD = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)")
+_TIMEOUT = re.compile(r"due to statement timeout|max_statement_time|maximum statement execution time", re.IGNORECASE)
 _LONGEST = 500
 
 
@@ -110,4 +111,5 @@ def _error(connection: DatabaseConnection, text: str, *, passing: bool) -> Pipel
     line = visible(line.replace(password, "***") if password else line)[:_LONGEST]
     if passing:
         return RetryableError(Code.SOURCE_UNAVAILABLE, f"The database of {connection.name} does not answer: {line}.")
-    return PermanentError(Code.SOURCE_REFUSED, f"The database of {connection.name} refuses: {line}.")
+    remedy = ": raise limits.seconds, or index the cursor" if _TIMEOUT.search(line) else ""
+    return PermanentError(Code.SOURCE_REFUSED, f"The database of {connection.name} refuses: {line}{remedy}.")

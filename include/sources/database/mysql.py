@@ -21,7 +21,7 @@ import pyarrow as pa
 from include.errors import Code, PermanentError
 from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, decimal_type
 from include.sources.database.errors import check_reachable, database_errors
-from include.sources.database.query import ALIAS, nested
+from include.sources.database.query import ALIAS, nested, statement_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,13 +99,19 @@ class MysqlServer:
 
     Args:
         connection: where it is.
-        seconds: the longest time of one statement, where the server knows one.
+        seconds: the limit of a run.
     """
 
     orders_by_key = True  # by the index in which the rows lie
 
     def __init__(self, connection: DatabaseConnection, seconds: float) -> None:
-        self._connection, self._seconds = connection, seconds
+        self._connection = connection
+        most = statement_seconds(seconds)
+        # The first comment is SQL for MariaDB only, the second for MySQL only.
+        self._time_limit = (
+            f"SET @filegate_limit = 1 /*M!100100 , SESSION max_statement_time = {most:f} */ "
+            f"/*!50708 , SESSION max_execution_time = {most * 1000:.0f} */"
+        )
         self._has_no_times = False
         self._row_bytes = 0  # on average; 0: unknown
         check_reachable(connection)
@@ -227,7 +233,11 @@ class MysqlServer:
 
     def _read(self, sql: str, session: Sequence[str], rows: int) -> pa.RecordBatchReader:
         return connectorx.read_sql(
-            self._url(), sql, return_type="arrow_stream", batch_size=rows, pre_execution_query=list(session)
+            self._url(),
+            sql,
+            return_type="arrow_stream",
+            batch_size=rows,
+            pre_execution_query=[self._time_limit, *session],
         )
 
     def _url(self) -> str:
