@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -56,6 +57,18 @@ def check_reachable(connection: DatabaseConnection) -> None:
         reason = error.strerror or type(error).__name__
         message = f"The database of {connection.name} does not answer at {connection.host}:{connection.port}: {reason}."
         raise RetryableError(Code.SOURCE_UNAVAILABLE, message) from error
+
+
+def check_certificate(connection: DatabaseConnection) -> None:
+    """Look for the certificate of the authority: connectorx tries for 30 seconds to open a file that is not there.
+
+    Raises:
+        PermanentError: there is no such file.
+    """
+    path = connection.tls.get("sslrootcert")
+    if path and not Path(path).is_file():
+        message = f"The connection {connection.name} has the sslrootcert {path!r}: there is no such file."
+        raise PermanentError(Code.SOURCE_REFUSED, message)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import pyarrow as pa
 
 from include.errors import Code, PermanentError
 from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, decimal_type
-from include.sources.database.errors import check_reachable, database_errors
+from include.sources.database.errors import check_certificate, check_reachable, database_errors
 from include.sources.database.query import ALIAS, nested, statement_seconds
 
 if TYPE_CHECKING:
@@ -114,6 +114,7 @@ class MysqlServer:
         )
         self._has_no_times = False
         self._row_bytes = 0  # on average; 0: unknown
+        check_certificate(connection)
         check_reachable(connection)
 
     def close(self) -> None:
@@ -275,9 +276,10 @@ def _select(kind: str, name: str) -> str:
         return f"CAST({name} AS SIGNED)"
     if kind in _BINARY:
         return f"LOWER(HEX({name}))"
-    if kind == "timestamp":  # an instant, in the session's zone
-        return f"CONCAT(CONVERT({name} USING utf8mb4), '+00')"
-    return f"CONVERT({name} USING utf8mb4)"
+    text = f"CONVERT({name} USING utf8mb4)"
+    if kind == "timestamp":  # an instant, in the session's zone. With sql_mode ORACLE, CONCAT takes NULL for ''.
+        return f"IF({text} IS NULL, NULL, CONCAT({text}, '+00'))"
+    return text
 
 
 def _text(value: str) -> str:
