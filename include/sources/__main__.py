@@ -91,7 +91,8 @@ a zone (MySQL: DATETIME), if it is not the server's.
 A run writes one Parquet file, or a message for each row. Values are exact: a number that no type can hold, a zero date,
 a TIME of over 24 hours, `infinity` and BC arrive as the server's text, so that the contract refuses their rows; binary
 values are lower-case hexadecimal digits. A table that has not changed gives the same file: the pipeline settles it as a
-duplicate. Deleted rows are seen by a full read and `mode: snapshot` in the contract.
+duplicate. Deleted rows are seen by a full read and `mode: snapshot` in the contract; an empty table delivers nothing.
+Without a key a changed table is appended whole: the newest `_file_id` has its rows.
 
 ## From a bucket
 

@@ -55,7 +55,8 @@ class Window(Part):
         cursor: column of a time, a date or a whole number that grows with each change. Index it.
         initial_value: where the first run begins; without it, with all rows.
         overlap: what is read again behind the last window, as `10m`, or a number for a column of numbers. It covers
-            rows that were committed late; the contract needs a key. If neither this nor `lag` is given: 5m.
+            rows that were committed late; the contract needs a key. If neither this nor `lag` is given: 5m, of numbers
+            none. Over 1h if clocks change and times have no zone.
         lag: younger rows are left to a later run; longer than any transaction, it covers late commits, too.
     """
 

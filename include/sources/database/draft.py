@@ -69,7 +69,8 @@ def table_contract(dataset: str, relation: str, columns: Sequence[TableColumn]) 
 def _key_lines(keys: Sequence[TableColumn], columns: Sequence[TableColumn], names: dict[str, str]) -> list[str]:
     if not keys:
         return [
-            f"      key: [{', '.join(APPEND_KEY)}]  # REVIEW the table has no primary key: rows are appended",
+            f"      key: [{', '.join(APPEND_KEY)}]  # REVIEW the table has no primary key: rows are appended,",
+            "      # all of them again whenever the table has changed: those of the newest _file_id are the table;",
             "      # or mark what identifies a row with primaryKey: true and required: true, and remove the line key",
         ]
     moments = [one for one in columns if one.cursor in {"instant", "time"} and _NEWEST.search(one.name)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import socket
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -40,6 +41,7 @@ _MYSQL_ERROR = re.compile(r"ERROR (\d{4}) \(\w{5}\): (.*?)\s*(?:\}\)*)?$", re.DO
 _NO_TLS = "Client requires secure connection"
 # As libpq quotes it.
 _PASSWORD = re.compile(r"password\s*=\s*('(?:[^'\\]|\\.)*'?|\S+)")
+_TIMEOUT = re.compile(r"due to statement timeout|max_statement_time|maximum statement execution time", re.IGNORECASE)
 _LONGEST = 500
 
 
@@ -55,6 +57,18 @@ def check_reachable(connection: DatabaseConnection) -> None:
         reason = error.strerror or type(error).__name__
         message = f"The database of {connection.name} does not answer at {connection.host}:{connection.port}: {reason}."
         raise RetryableError(Code.SOURCE_UNAVAILABLE, message) from error
+
+
+def check_certificate(connection: DatabaseConnection) -> None:
+    """Look for the certificate of the authority: connectorx tries for 30 seconds to open a file that is not there.
+
+    Raises:
+        PermanentError: there is no such file.
+    """
+    path = connection.tls.get("sslrootcert")
+    if path and not Path(path).is_file():
+        message = f"The connection {connection.name} has the sslrootcert {path!r}: there is no such file."
+        raise PermanentError(Code.SOURCE_REFUSED, message)
 
 
 @contextmanager
@@ -110,4 +124,5 @@ def _error(connection: DatabaseConnection, text: str, *, passing: bool) -> Pipel
     line = visible(line.replace(password, "***") if password else line)[:_LONGEST]
     if passing:
         return RetryableError(Code.SOURCE_UNAVAILABLE, f"The database of {connection.name} does not answer: {line}.")
-    return PermanentError(Code.SOURCE_REFUSED, f"The database of {connection.name} refuses: {line}.")
+    remedy = ": raise limits.seconds, or index the cursor" if _TIMEOUT.search(line) else ""
+    return PermanentError(Code.SOURCE_REFUSED, f"The database of {connection.name} refuses: {line}{remedy}.")

@@ -20,8 +20,8 @@ import pyarrow as pa
 
 from include.errors import Code, PermanentError
 from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, decimal_type
-from include.sources.database.errors import check_reachable, database_errors
-from include.sources.database.query import ALIAS, nested
+from include.sources.database.errors import check_certificate, check_reachable, database_errors
+from include.sources.database.query import ALIAS, nested, statement_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -99,15 +99,22 @@ class MysqlServer:
 
     Args:
         connection: where it is.
-        seconds: the longest time of one statement, where the server knows one.
+        seconds: the limit of a run.
     """
 
     orders_by_key = True  # by the index in which the rows lie
 
     def __init__(self, connection: DatabaseConnection, seconds: float) -> None:
-        self._connection, self._seconds = connection, seconds
+        self._connection = connection
+        most = statement_seconds(seconds)
+        # The first comment is SQL for MariaDB only, the second for MySQL only.
+        self._time_limit = (
+            f"SET @filegate_limit = 1 /*M!100100 , SESSION max_statement_time = {most:f} */ "
+            f"/*!50708 , SESSION max_execution_time = {most * 1000:.0f} */"
+        )
         self._has_no_times = False
         self._row_bytes = 0  # on average; 0: unknown
+        check_certificate(connection)
         check_reachable(connection)
 
     def close(self) -> None:
@@ -227,7 +234,11 @@ class MysqlServer:
 
     def _read(self, sql: str, session: Sequence[str], rows: int) -> pa.RecordBatchReader:
         return connectorx.read_sql(
-            self._url(), sql, return_type="arrow_stream", batch_size=rows, pre_execution_query=list(session)
+            self._url(),
+            sql,
+            return_type="arrow_stream",
+            batch_size=rows,
+            pre_execution_query=[self._time_limit, *session],
         )
 
     def _url(self) -> str:
@@ -265,9 +276,10 @@ def _select(kind: str, name: str) -> str:
         return f"CAST({name} AS SIGNED)"
     if kind in _BINARY:
         return f"LOWER(HEX({name}))"
-    if kind == "timestamp":  # an instant, in the session's zone
-        return f"CONCAT(CONVERT({name} USING utf8mb4), '+00')"
-    return f"CONVERT({name} USING utf8mb4)"
+    text = f"CONVERT({name} USING utf8mb4)"
+    if kind == "timestamp":  # an instant, in the session's zone. With sql_mode ORACLE, CONCAT takes NULL for ''.
+        return f"IF({text} IS NULL, NULL, CONCAT({text}, '+00'))"
+    return text
 
 
 def _text(value: str) -> str:

@@ -25,7 +25,7 @@ from include.contracts.expressions import literal, quoted
 from include.errors import Code, PermanentError
 from include.sources.database.columns import UNKNOWN_DECIMAL, TableColumn, WideRowsError, decimal_type
 from include.sources.database.errors import CONNECT_SECONDS, database_errors
-from include.sources.database.query import ALIAS, nested
+from include.sources.database.query import ALIAS, nested, statement_seconds
 from include.sources.database.wide_rows import wide_batches
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class PostgresServer:
 
     Args:
         connection: where it is.
-        seconds: the longest time of one statement.
+        seconds: the limit of a run.
     """
 
     orders_by_key = False  # a whole table is read as it lies on the disk, by one process
@@ -203,7 +203,7 @@ class PostgresServer:
 
     def _address(self, **changes: str | None) -> str:
         """The connection string of libpq, with the password."""
-        session = {**_SESSION, "statement_timeout": f"{max(1, round(self._seconds * 1000))}", **changes}
+        session = {**_SESSION, "statement_timeout": f"{round(statement_seconds(self._seconds) * 1000)}", **changes}
         given = self._connection
         return conninfo.make_conninfo(
             host=given.host, port=given.port, user=given.login or None, dbname=given.database,

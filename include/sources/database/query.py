@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from include.sources.database.window import Bounds, End
 
 ALIAS = "t"
+# A limit in seconds ends a window after the batch that reaches it. The server waits for this batch before it stops the
+# statement, which loses all of it.
+_SECONDS_OF_A_BATCH = 60
 
 
 class Server(Protocol):
@@ -109,6 +112,11 @@ class RowQuery:
         if window.upper is not None:
             conditions.append(f"{name} <= {server.literal(window.upper)}")
         return conditions
+
+
+def statement_seconds(limit: float) -> float:
+    """The longest time of one statement for a limit of a run, both in seconds."""
+    return limit + _SECONDS_OF_A_BATCH
 
 
 def nested(query: str) -> str:

@@ -43,7 +43,7 @@ def open_server(connection: DatabaseConnection, seconds: float) -> Server:
 
     Args:
         connection: where it is.
-        seconds: the longest time of one statement.
+        seconds: the limit of a run.
 
     Raises:
         RetryableError: it does not answer.

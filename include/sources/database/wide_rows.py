@@ -47,7 +47,7 @@ def wide_batches(address: str, sql: str, columns: Sequence[TableColumn]) -> Iter
             count = 1
             while True:
                 rows = cursor.fetchmany(count)
-                # The first batch tells the types, also if it is empty.
+                # The first batch has the types, also if it is empty.
                 batch = _batch(rows, schema, columns)
                 yield batch
                 if len(rows) < count:

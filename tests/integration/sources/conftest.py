@@ -129,7 +129,7 @@ def mariadb_database() -> Iterator[MariaDbDatabase]:
             f"--ssl-cert={certificate}",
             f"--ssl-key={certificate}",
             "--default-time-zone=+09:00",
-            "--sql-mode=PAD_CHAR_TO_FULL_LENGTH,ANSI_QUOTES",
+            "--sql-mode=PAD_CHAR_TO_FULL_LENGTH,ANSI_QUOTES,ORACLE",
             "--character-set-server=latin1",
             "--init-connect=SET SESSION sql_select_limit = 2",
         ) as server:

@@ -436,6 +436,14 @@ def authority(certificate: Path, world: DatabaseWorld) -> str:
     return str(copy)
 
 
+def test_certificate_that_does_not_exist_is_refused(mariadb_world: DatabaseWorld) -> None:
+    world = mariadb_world
+    world.connection_changes["extra"] = {"sslmode": "verify-ca", "sslrootcert": "/nothing/here.pem"}
+    start = time.monotonic()
+    assert "/nothing/here.pem" in refused(world)
+    assert time.monotonic() - start < 15
+
+
 def test_certificate_of_another_authority_is_refused(mariadb_world: DatabaseWorld) -> None:
     write_certificate(other := mariadb_world.folder / "other.pem")
     make_table(mariadb_world)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -103,3 +104,35 @@ def test_batches_of_large_rows_are_small(
     assert sum(sizes) > 40_000_000
     assert max(sizes) < 10_000_000
     assert sorted(world.table()["id"].to_pylist()) == list(range(1, 401))
+
+
+# About 2 s for a batch, and 6 s for all.
+SLOW = {"postgres": "pg_sleep(0.0005)::text", "mariadb": "sleep(0.03)"}
+ROWS = {"postgres": 5000, "mariadb": 200}
+
+
+def test_limit_in_seconds_ends_a_window_of_a_slow_query(database_world: DatabaseWorld) -> None:
+    world = database_world
+    make_large_table(world)
+    assert world.database is not None
+    world.database.run(f"DELETE FROM {world.name} WHERE id > {ROWS[world.database.name]}")
+    query = f"SELECT id, {SLOW[world.database.name]} AS slow, word FROM shop.{world.name} ORDER BY id"
+    done = world.collect(
+        table=..., schema=..., query=query, limits={"seconds": 1}, incremental={"cursor": "id", "lag": 0}
+    )
+    assert 0 < done.records_read < ROWS[world.database.name]
+    assert done.is_unfinished
+    assert done.watermark == str(done.records_read)
+
+
+def test_statement_that_never_ends_is_stopped_by_the_server(
+    database_world: DatabaseWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world = database_world
+    assert world.database is not None
+    monkeypatch.setattr("include.sources.database.query._SECONDS_OF_A_BATCH", 0)
+    slow = "pg_sleep(20)::text" if world.database.name == "postgres" else "sleep(20)"
+    start = time.monotonic()
+    with pytest.raises(PermanentError, match=r"raise limits.seconds, or index the cursor"):
+        world.collect(table=..., schema=..., query=f"SELECT {slow} AS slow", limits={"seconds": 1})
+    assert time.monotonic() - start < 15

@@ -82,7 +82,7 @@ def test_address_of_postgresql_holds_every_character_and_fixed_settings() -> Non
     found = conninfo.conninfo_to_dict(server._address())
     assert (found["password"], found["sslmode"], found["sslrootcert"]) == (SECRET, "verify-full", "/a b")
     options = str(found["options"])
-    for setting in ("TimeZone=UTC", "extra_float_digits=3", "DateStyle=ISO", "statement_timeout=1500",
+    for setting in ("TimeZone=UTC", "extra_float_digits=3", "DateStyle=ISO", "statement_timeout=61500",
                     "default_transaction_read_only=on", "synchronize_seqscans=off"):  # fmt: skip
         assert f"-c {setting}" in options
     assert "TimeZone" not in server._address(TimeZone=None)
