@@ -61,15 +61,17 @@ def trigger(running: Running, source: str) -> str:
 
 
 def succeeded(running: Running, source: str, run_id: str) -> dict[str, Any]:
-    """Wait until a run has succeeded, and return its only row of ops.source_run."""
+    """Wait until a run has succeeded, and return the row of ops.source_run of its first attempt.
+
+    There may be another one: on a busy machine the API server answers an attempt too late, and Airflow retries it.
+    """
     running.until(
         lambda: (
             {run["dag_run_id"]: run["state"] for run in dag_runs(running, f"collect_{source}")}[run_id] == "success"
         ),
         f"the run {run_id} of collect_{source}",
     )
-    [row] = [row for row in source_runs(running, source) if row["run_id"] == run_id]
-    return row
+    return next(row for row in source_runs(running, source) if row["run_id"] == run_id)
 
 
 def ledger(running: Running, condition: str, value: object) -> list[dict[str, Any]]:

@@ -85,7 +85,7 @@ def collecting(running: Running, shop: Shop, partner: Partner) -> Iterator[None]
             created = [dag_id for dag_id in created if is_known(running, dag_id)]
             running.until(lambda: not any(unfinished(running, one) for one in (*COLLECTING, *created)), "idle DAGs")
     finally:
-        saved.unlink()
+        saved.unlink(missing_ok=True)
         # The DAGs that load wait for files and messages, as those of all datasets do.
         for dag_id in (*COLLECTING, *(dag_id for dag_id in created if is_known(running, dag_id))):
             pause(running, dag_id, is_paused=True)
