@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from include.cli.drafted_contract import refuse_existing, write_contract
 from include.cli.output import WRONG_USAGE, fail
 from include.cli.platform_access import finds_platform
 from include.command_errors import explained
@@ -36,21 +37,13 @@ def draft(
     if not name:
         fail(f"the name of {file} suggests none for the dataset; give --dataset", WRONG_USAGE)
     target = ingest_settings().contracts_dir / f"{name}.yaml"
-    if write and target.exists():
-        fail(f"{target} exists already; remove it, or choose another --dataset")
+    if write:
+        refuse_existing(target)
     text = _drafted(file, name)
     if not write:
         typer.echo(text, nl=False)
         return
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        fail(f"cannot write {target}: {error.strerror}")
-    reviews = sum("REVIEW" in line for line in text.splitlines())
-    typer.echo(f"{target}: drafted; {reviews} lines are marked REVIEW. Look at each, correct it, remove the mark:")
-    typer.echo(f"  filegate contract check {target}")
+    write_contract(text, target)
     typer.echo(f"  filegate try {file} --dataset {name}")
     typer.echo(f"  filegate contract activate {name}")
     typer.echo("Until then it is a draft: it makes no DAG, and files of the dataset wait in incoming/.")

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from include.cli.drafted_contract import refuse_existing, write_contract
 from include.cli.output import WRONG_USAGE, fail
 from include.cli.platform_access import connection_variable, use_settings
 from include.command_errors import explained
@@ -37,22 +38,14 @@ def draft(
     if DATASET_NAME.fullmatch(name) is None:
         fail(f"{visible(name)!r} is no name of a dataset; give --dataset", WRONG_USAGE)
     target = ingest_settings().contracts_dir / f"{name}.yaml"
-    if write and target.exists():
-        fail(f"{target} exists already; remove it, or choose another --dataset")
+    if write:
+        refuse_existing(target)
     relation, columns = _columns(connection, table, schema)
     text = table_contract(name, relation, columns)
     if not write:
         typer.echo(text, nl=False)
         return
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with target.open("x", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        fail(f"cannot write {target}: {error.strerror}")
-    reviews = sum("REVIEW" in line for line in text.splitlines())
-    typer.echo(f"{target}: drafted; {reviews} lines are marked REVIEW. Look at each, correct it, remove the mark:")
-    typer.echo(f"  filegate contract check {target}")
+    write_contract(text, target)
     typer.echo(f"Then write sources/{name}.yaml (docs/sources.md has an example):")
     typer.echo(f"  filegate source check sources/{name}.yaml")
     typer.echo(f"  filegate contract activate {name}")

@@ -41,20 +41,7 @@ def contract_text(dataset: str, sample_name: str, profile: Profile, budget: Budg
     lines = [
         f"# Drafted from {_comment(sample_name)}: {profile.structure.layout}, {profile.rows:,} rows, "
         f"{len(profile.columns)} columns.",
-        "# Every line with REVIEW is a guess: confirm or correct it, then delete the comment.",
-        "apiVersion: v3.1.0",
-        "kind: DataContract",
-        f"id: {dataset}",
-        f"name: {_text(dataset.replace('_', ' ').capitalize())}",
-        "version: 1.0.0",
-        "status: draft  # no DAG until it is: active",
-        "description:",
-        "  purpose: TODO say what this data is for.  # REVIEW",
-        "team:",
-        "  name: TODO  # REVIEW who answers for this data?",
-        "customProperties:",
-        "  - property: ingestion",
-        "    value:",
+        *opening_lines(dataset),
         *_key_lines(profile, newest),
         f"      filePatterns: [{', '.join(_patterns(dataset, sample_name, profile))}]",
         "      unknownColumns: rescue  # or reject, ignore, evolve",
@@ -97,6 +84,26 @@ def _newest(columns: Sequence[ColumnProfile]) -> str | None:
             return column.name
     moments = [column for column in able if column.type.has_time]
     return moments[0].name if len(moments) == 1 else None
+
+
+def opening_lines(dataset: str) -> list[str]:
+    """The lines of each drafted contract, from the second one to where the options of the ingestion begin."""
+    return [
+        "# Every line with REVIEW is a guess: confirm or correct it, then delete the comment.",
+        "apiVersion: v3.1.0",
+        "kind: DataContract",
+        f"id: {dataset}",
+        f"name: {_text(dataset.replace('_', ' ').capitalize())}",
+        "version: 1.0.0",
+        "status: draft  # no DAG until it is: active",
+        "description:",
+        "  purpose: TODO say what this data is for.  # REVIEW",
+        "team:",
+        "  name: TODO  # REVIEW who answers for this data?",
+        "customProperties:",
+        "  - property: ingestion",
+        "    value:",
+    ]
 
 
 def _key_lines(profile: Profile, newest: str | None) -> list[str]:

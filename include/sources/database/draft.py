@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from include.contracts.model import APPEND_KEY
 from include.contracts.source_names import exact
 from include.contracts.types import TYPES, ColumnType
+from include.ingestion.drafting.contract_text import opening_lines
 from include.ingestion.drafting.names import unique_names
 from include.sources.database.columns import key_of
 
@@ -37,20 +38,7 @@ def table_contract(dataset: str, relation: str, columns: Sequence[TableColumn]) 
     keys = key_of(columns)
     lines = [
         f"# Drafted from the table {_comment(relation)}: {len(columns)} columns. No row was read.",
-        "# Every line with REVIEW is a guess: confirm or correct it, then delete the comment.",
-        "apiVersion: v3.1.0",
-        "kind: DataContract",
-        f"id: {dataset}",
-        f"name: {_text(dataset.replace('_', ' ').capitalize())}",
-        "version: 1.0.0",
-        "status: draft  # no DAG until it is: active",
-        "description:",
-        "  purpose: TODO say what this data is for.  # REVIEW",
-        "team:",
-        "  name: TODO  # REVIEW who answers for this data?",
-        "customProperties:",
-        "  - property: ingestion",
-        "    value:",
+        *opening_lines(dataset),
         *_key_lines(keys, columns, names),
         f"      filePatterns: [{_text(f'{dataset}*.parquet')}]",
         "      unknownColumns: rescue  # or reject, ignore, evolve",

@@ -27,6 +27,7 @@ from include.stores.object_store import ObjectStore
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
+    from types import ModuleType
 
     import psycopg
     import pytest
@@ -87,6 +88,21 @@ class StepStore(ObjectStore):
         if hook and hook() is True:
             return
         self.steps.do(lambda: ObjectStore.put_new(self, bucket, key, body, content_type))
+
+
+def count_statements(patched: pytest.MonkeyPatch, steps: Steps, *modules: ModuleType) -> None:
+    """Count each statement of the warehouse's connections that the modules open."""
+    real = run.connect
+
+    @contextmanager
+    def connect(config: WarehouseConfig) -> Iterator[Connection]:
+        with real(config) as connection:
+            execute = connection.execute
+            connection.execute = lambda *given: steps.do(lambda: execute(*given))  # type: ignore[method-assign]
+            yield connection
+
+    for module in modules:
+        patched.setattr(module, "connect", connect)
 
 
 @dataclass
@@ -186,18 +202,8 @@ class ElementWorld:
     ) -> Iterator[Steps]:
         """Count the calls of stores, warehouse and reader, and crash at one of them."""
         counted = self.objects.steps = kind(at, after)
-        real = run.connect
-
-        @contextmanager
-        def connect(config: WarehouseConfig) -> Iterator[Connection]:
-            with real(config) as connection:
-                execute = connection.execute
-                connection.execute = lambda *given: counted.do(lambda: execute(*given))  # type: ignore[method-assign]
-                yield connection
-
         with monkeypatch.context() as patched:
-            for module in (run, positions):
-                patched.setattr(module, "connect", connect)
+            count_statements(patched, counted, run, positions)
             try:
                 yield counted
             finally:

@@ -4,16 +4,14 @@ The script runs in a separate process, since Airflow reads its configuration at 
 """
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.orchestration.airflow_script import results_of
+
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[3]
 CONNECTIONS: dict[str, dict[str, Any] | None] = {
     "host": {"host": "https://s3.example.org", "login": "key", "password": "s3cret"},
     "host and port": {"host": "s3.example.org", "port": 9000, "schema": "http", "login": "key", "password": "s3cret"},
@@ -96,21 +94,9 @@ print("RESULTS" + json.dumps(results))
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("airflow")
-    environment = {
-        "PATH": "/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/x.db",
-        # A key of the machine, which no source may get.
-        "AWS_ACCESS_KEY_ID": "machine", "AWS_SECRET_ACCESS_KEY": "machine",
-    }  # fmt: skip
-    answer = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(home), json.dumps(CONNECTIONS)],
-        capture_output=True, text=True, env=environment, cwd=home, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr[-2000:]
-    assert "s3cret" not in answer.stdout + answer.stderr
-    [line] = [line for line in answer.stdout.splitlines() if line.startswith("RESULTS")]
-    found: dict[str, Any] = json.loads(line.removeprefix("RESULTS"))
-    return found
+    # A key of the machine, which no source may get.
+    machine = {"AWS_ACCESS_KEY_ID": "machine", "AWS_SECRET_ACCESS_KEY": "machine"}
+    return results_of(SCRIPT, home, str(home), json.dumps(CONNECTIONS), environment=machine, secret="s3cret")
 
 
 def test_page_says_what_is_read_and_has_the_definition(results: dict[str, Any]) -> None:

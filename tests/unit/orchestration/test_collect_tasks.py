@@ -4,16 +4,14 @@ The script runs in a separate process, since Airflow reads its configuration at 
 """
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.orchestration.airflow_script import results_of
+
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[3]
 CONNECTIONS: dict[str, dict[str, Any] | None] = {
     "address": {"host": "https://api.example.org/v2", "password": "s3cret"},
     "path and port": {"host": "https://api.example.org/v2", "port": 8443},
@@ -219,19 +217,7 @@ print("RESULTS" + json.dumps(results))
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("airflow")
-    environment = {
-        "PATH": "/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/x.db",
-    }  # fmt: skip
-    answer = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(home), json.dumps(CONNECTIONS)],
-        capture_output=True, text=True, env=environment, cwd=home, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr[-2000:]
-    assert "s3cret" not in answer.stdout + answer.stderr
-    [line] = [line for line in answer.stdout.splitlines() if line.startswith("RESULTS")]
-    found: dict[str, Any] = json.loads(line.removeprefix("RESULTS"))
-    return found
+    return results_of(SCRIPT, home, str(home), json.dumps(CONNECTIONS), secret="s3cret")
 
 
 def test_elements_are_collected_one_after_the_other_with_labels(results: dict[str, Any]) -> None:

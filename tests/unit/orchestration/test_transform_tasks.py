@@ -3,17 +3,14 @@
 The script runs in a separate process, since Airflow reads its configuration at import.
 """
 
-import json
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.unit.orchestration.airflow_script import results_of
+
 pytestmark = pytest.mark.unit
 
-ROOT = Path(__file__).parents[3]
 SCRIPT = """
 import json
 from datetime import UTC, datetime, timedelta
@@ -109,18 +106,7 @@ FIRST = {"commits": 3, "newest": "2026-01-01", "version": "11"}
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     home = tmp_path_factory.mktemp("airflow")
-    environment = {
-        "PATH": "/usr/bin:/bin", "HOME": str(home), "AIRFLOW_HOME": str(home), "PYTHONPATH": str(ROOT),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/x.db",
-    }  # fmt: skip
-    answer = subprocess.run(
-        [sys.executable, "-c", SCRIPT],
-        capture_output=True, text=True, env=environment, cwd=home, timeout=120, check=False,
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stderr[-2000:]
-    [line] = [line for line in answer.stdout.splitlines() if line.startswith("RESULTS")]
-    found: dict[str, Any] = json.loads(line.removeprefix("RESULTS"))
-    return found
+    return results_of(SCRIPT, home)
 
 
 @pytest.mark.parametrize(

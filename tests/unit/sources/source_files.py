@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -13,6 +13,9 @@ from include.contracts.model import Column, ColumnType, Contract
 from include.contracts.problems import ContractError, Problem
 from include.sources.__main__ import EXAMPLE
 from include.sources.reader import SourceError, read_source
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ORDERS = Contract(
     dataset="shop_orders",
@@ -62,9 +65,14 @@ def read(folder: Path, contract: Contract = ORDERS, **changes: Any) -> Any:
 
 
 def problems(folder: Path, contract: Contract = ORDERS, **changes: Any) -> list[tuple[str, str, str]]:
+    """Place, what and remedy of each problem of the example with other values."""
+    return problems_of(lambda: read(folder, contract, **changes))
+
+
+def problems_of(reading: Callable[[], object]) -> list[tuple[str, str, str]]:
     """Place, what and remedy of each problem; none if the definition is sound."""
     try:
-        read(folder, contract, **changes)
+        reading()
     except SourceError as error:
         return [(one.path, one.what, one.remedy) for one in error.problems]
     return []

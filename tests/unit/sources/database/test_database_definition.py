@@ -15,8 +15,8 @@ from include.sources.database.definition import DatabaseSource, Window, query_te
 from include.sources.describe import describe
 from include.sources.elements import elements
 from include.sources.keys import database_keys, keys_of, parts_of
-from include.sources.reader import SourceError, read_source
-from tests.unit.sources.source_files import ORDERS, TOPIC, written
+from include.sources.reader import read_source
+from tests.unit.sources.source_files import ORDERS, TOPIC, problems_of, written
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,11 +41,7 @@ def read(folder: Path, contract: Contract = ORDERS, **changes: Any) -> DatabaseS
 
 
 def problems(folder: Path, contract: Contract = ORDERS, **changes: Any) -> list[tuple[str, str, str]]:
-    try:
-        read(folder, contract, **changes)
-    except SourceError as error:
-        return [(one.path, one.what, one.remedy) for one in error.problems]
-    return []
+    return problems_of(lambda: read(folder, contract, **changes))
 
 
 def test_table_is_read(tmp_path: Path) -> None:
