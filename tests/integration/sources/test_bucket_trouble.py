@@ -10,6 +10,8 @@ from botocore.awsrequest import AWSResponse
 
 from include.errors import Code, PermanentError, PipelineError, RetryableError
 from include.sources.bucket import copying, run
+from include.sources.bucket.copies import CopiedObjects
+from include.stores.warehouse import connect
 
 if TYPE_CHECKING:
     from bucket_world import BucketWorld
@@ -102,6 +104,20 @@ def test_run_that_ends_for_its_failed_objects_is_continued_behind_them(
     assert list(world.incoming) == ["b.csv"]
     world.origin.before = None
     assert world.collect().records_written == 2
+
+
+def test_run_asks_for_the_latest_unfinished_copies_only(world: BucketWorld) -> None:
+    """Those of a run that died. The others are of refused objects, of which there may be a million."""
+    world.owner.execute(
+        b"INSERT INTO ops.source_object (source, bucket, object_key, etag, size_bytes, target_key, version_no,"
+        b" source_run_id, begun_at) SELECT %(name)s, 'b', n::text, 'e', 1, %(name)s || n, 1, 1,"
+        b" now() - make_interval(secs => n) FROM generate_series(1, 1500) AS n",
+        {"name": world.name},
+    )
+    asked: list[str] = []
+    with connect(world.platform.warehouse_config()) as connection:
+        CopiedObjects(connection, world.source()).end_arrived(lambda key, _: bool(asked.append(key)))
+    assert asked == [f"{world.name}{number}" for number in range(1, 1001)]
 
 
 def test_failed_object_is_tried_again_before_a_listing_of_several_runs_ends_well(
