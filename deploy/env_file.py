@@ -120,7 +120,8 @@ _PIPELINES_HEAD = """\
 _SOURCES = """\
 # Connections of sources, one a line: AIRFLOW_CONN_SOURCE_<NAME> for `connection: source_<name>` in sources/<name>.yaml.
 # Not for the repository: it holds tokens. Airflow's worker, scheduler and DAG processor read it; it may be missing.
-# Uncomment or add lines, then run `docker compose up -d`. The embedded platform reads this file too, at `filegate up`.
+# Uncomment or add lines, then run `docker compose up -d`. The embedded platform reads this file too, when it
+# starts: `filegate down`, `filegate up`.
 #
 # host: the address of the API. password: the token or key. login and password: name and password of basic, client id
 # and secret of oauth2. Single quotes keep $ and # as they are; write a single quote in a value as \\u0027.
@@ -129,6 +130,9 @@ _SOURCES = """\
 # connection is SOURCE_GITHUB_URL and SOURCE_GITHUB_TOKEN in .env.
 #
 #AIRFLOW_CONN_SOURCE_SHOP='{"conn_type": "http", "host": "https://api.example.org/v2", "password": "token"}'
+# Of a database (postgres or mysql), of a bucket:
+#AIRFLOW_CONN_SOURCE_CRM='{"conn_type": "mysql", "host": "db", "login": "name", "password": "word", "schema": "crm"}'
+#AIRFLOW_CONN_SOURCE_PARTNER='{"conn_type": "aws", "host": "https://s3.example.org", "login": "id", "password": "word"}'
 
 # --- the definitions in sources/ that are shipped; read the terms of use of an API first
 #AIRFLOW_CONN_SOURCE_CRYPTO_CANDLES='{"conn_type": "http", "host": "https://api.binance.com"}'

@@ -24,6 +24,8 @@ NUMBERS = {Format.INTEGER, Format.AMOUNT, Format.DECIMAL, Format.SHARE}
 _COLOURS = (
     "#4477aa", "#ee6677", "#228833", "#ccbb44", "#66ccee", "#aa3377", "#999933", "#882255", "#44aa99", "#bbbbbb",
 )  # fmt: skip
+# Of the values of a column `status`: by their order a failure would be blue and a success red.
+_OF_STATUS = {"success": "#228833", "failed": "#ee6677", "running": "#66ccee"}
 _INK, _QUIET, _LINES = "#24292f", "#57606a", "#e7eaee"
 _FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _TICKS: dict[Format, str] = {
@@ -73,6 +75,8 @@ def _traces(answer: Answer) -> list[Any]:
     traces = []
     for number, (name, column, xs, ys) in enumerate(parts):
         colour = _COLOURS[number % len(_COLOURS)]
+        if question.series == "status":
+            colour = _OF_STATUS.get(name, colour)
         shown = f"%{{{'x' if question.chart is Chart.ROW else 'y'}:{_TICKS.get(column.format, '')}}}"
         look: dict[str, Any] = {"name": name, "hovertemplate": shown + ("" if len(parts) > 1 else "<extra></extra>")}
         match question.chart:

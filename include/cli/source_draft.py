@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +15,11 @@ from include.cli.platform_access import connection_variable, use_settings
 from include.command_errors import explained
 from include.errors import Code, PermanentError, visible
 from include.settings import ingest_settings
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from include.sources.database.columns import TableColumn
 
 _SECONDS = 60.0
 _CONNECTION = re.compile(r"source_[a-z0-9_]{1,60}")
@@ -27,7 +34,7 @@ def draft(
 ) -> None:
     """Draft the contract of a database's table from its catalogue, and print it. No row is read.
 
-    The connection is the variable AIRFLOW_CONN_SOURCE_<NAME> in the environment or in .env.
+    The connection is the variable AIRFLOW_CONN_SOURCE_<NAME> in the environment or in sources.env.
     """
     from include.contracts.reader import DATASET_NAME
     from include.ingestion.drafting.names import dataset_name
@@ -46,9 +53,39 @@ def draft(
         typer.echo(text, nl=False)
         return
     write_contract(text, target)
-    typer.echo(f"Then write sources/{name}.yaml (docs/sources.md has an example):")
-    typer.echo(f"  filegate source check sources/{name}.yaml")
     typer.echo(f"  filegate contract activate {name}")
+    typer.echo(f"Then write sources/{name}.yaml, such as this one, and check it by: filegate source check")
+    typer.echo(definition_text(name, connection, TableName(table, schema), columns), nl=False)
+
+
+@dataclass(frozen=True)
+class TableName:
+    """A table and its schema; empty: the server's default."""
+
+    table: str
+    schema: str = ""
+
+
+def definition_text(name: str, connection: str, table: TableName, columns: Sequence[TableColumn]) -> str:
+    """The YAML of a definition that reads the table every hour, indented.
+
+    It is incremental where the table has a primary key and one column that a draft takes for the time of a change.
+    """
+    lines = [
+        f"name: {name}",
+        "kind: database",
+        f"connection: {connection}",
+        "schedule: '@hourly'",
+        f"dataset: {name}",
+        *([f"schema: {json.dumps(table.schema, ensure_ascii=False)}"] if table.schema else []),
+        f"table: {json.dumps(table.table, ensure_ascii=False)}",
+    ]
+    from include.sources.database.draft import newest_column
+
+    cursor = newest_column(columns)
+    if cursor is not None:
+        lines.append(f"incremental: {{cursor: {json.dumps(cursor.name, ensure_ascii=False)}, overlap: 10m}}")
+    return "".join(f"  {line}\n" for line in lines)
 
 
 def _columns(connection: str, table: str, schema: str) -> tuple[str, list[Any]]:
@@ -66,7 +103,10 @@ def _columns(connection: str, table: str, schema: str) -> tuple[str, list[Any]]:
     variable = f"AIRFLOW_CONN_{connection.upper()}"
     given = connection_variable(connection)
     if not given:
-        fail(f"there is no connection {connection}: set {variable} in the environment or in .env")
+        fail(
+            f"there is no connection {connection}: set {variable} in the environment or in sources.env, such as "
+            "postgres://login:password@host:5432/database or mysql://login:password@host:3306/database"
+        )
     source = DatabaseSource.model_validate({
         "name": "draft", "kind": "database", "connection": connection, "schedule": None, "dataset": "draft",
         "table": table, "schema": schema or None,

@@ -42,7 +42,7 @@ def collect_from_bucket(
     from include.sources.run import SourceStores
     from include.stores.object_store import ObjectStore
 
-    connection, settings = source_connection(source.connection, needs_host=False), ingest_settings()
+    connection, settings = source_connection(source.connection, source.kind), ingest_settings()
     [element] = elements(source)
     traffic = Traffic(is_stand_in=is_stand_in(connection))
     stores = SourceStores(

@@ -21,7 +21,7 @@ from include.orchestration.defaults import (
     no_retry_within_the_limit,
 )
 from include.orchestration.source_readers import open_reader
-from include.orchestration.sources import is_stand_in, source_connection
+from include.orchestration.sources import is_stand_in, source_connection, stand_in_note
 from include.orchestration.stores import kafka_config, s3_config, warehouse_ingest_config
 from include.settings import ingest_settings, stream_settings
 from include.sources.describe import describe
@@ -81,7 +81,7 @@ def collect_dag(source: AnySource, contract: Contract) -> DAG:
         dataset=source.dataset,
         connection=source.connection,
         reads=READS[source.kind],
-        paused=" The DAG is paused until you unpause it." if source.paused else "",
+        paused=" A new DAG is paused; unpausing it starts a run." if source.paused else "",
         trigger=f"on the schedule `{source.schedule}`" if source.schedule else "no schedule",
         writes=f"the topic `{contract.topic}`" if source.deliver == "topic" else files,
     )
@@ -89,7 +89,7 @@ def collect_dag(source: AnySource, contract: Contract) -> DAG:
     @dag(
         dag_id=collect_dag_id(source),
         description=f"New records of {source.name} for raw.{source.dataset}",
-        doc_md=runbook + "\n" + describe(source, contract),
+        doc_md=stand_in_note(source.connection) + runbook + "\n" + describe(source, contract),
         schedule=source.schedule,
         start_date=START,
         catchup=False,
@@ -204,7 +204,7 @@ def collect_element(
     if source.kind == "bucket":
         return collect_from_bucket(source, contract, attempt, full=full)
     task_of_run = ElementTask(source, contract, element, attempt)
-    connection, settings = source_connection(source.connection), ingest_settings()
+    connection, settings = source_connection(source.connection, source.kind), ingest_settings()
     traffic = Traffic(is_stand_in=is_stand_in(connection))
     kafka = kafka_config() if source.deliver == "topic" else None
     stores = SourceStores(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,16 @@ from include.sources.reader import SourceCatalog, read_sources
 if TYPE_CHECKING:
     from include.contracts.model import Contract
     from include.sources.kinds import AnySource
+
+# What a connection has, by the kind of its source.
+_PARTS = {
+    "rest": (
+        "host is the API's address, such as https://api.example.org/v2, password the token or key; login and password "
+        "are both needed for basic and oauth2"
+    ),
+    "database": "type postgres or mysql, host, port, login, password; schema is the database",
+    "bucket": "login is the access key, password the secret; host is the store's address, if it is not AWS",
+}
 
 
 class BrokenSourcesError(Exception):
@@ -51,8 +63,12 @@ def report_broken_sources() -> None:
         raise BrokenSourcesError("\n" + "\n".join(problems))
 
 
-def source_connection(connection_id: str, *, needs_host: bool = True) -> Connection:
-    """Return the connection of a source. One of a bucket needs no host: without one it is AWS.
+def source_connection(connection_id: str, kind: str = "rest") -> Connection:
+    """Return the connection of a source.
+
+    Args:
+        connection_id: in Airflow.
+        kind: of the source. One of a bucket needs no host: without one it is AWS.
 
     Raises:
         PermanentError: there is none, it has no host, or it is a stand-in's where stand-ins may not answer.
@@ -60,9 +76,9 @@ def source_connection(connection_id: str, *, needs_host: bool = True) -> Connect
     try:
         connection: Connection = Connection.get(connection_id)
     except AirflowNotFoundException as error:
-        raise _unusable(connection_id, "There is no connection {id}. Add it") from error
-    if needs_host and not (connection.host or "").strip():
-        raise _unusable(connection_id, "The connection {id} has no host. Add it")
+        raise _unusable(connection_id, "There is no connection {id}. Add it", kind) from error
+    if kind != "bucket" and not (connection.host or "").strip():
+        raise _unusable(connection_id, "The connection {id} has no host. Add it", kind)
     if is_stand_in(connection) and not source_settings().stand_in:
         message = (
             f"The connection {connection_id} is that of a stand-in (stand_in in its extra). Give it the address of the "
@@ -77,12 +93,28 @@ def is_stand_in(connection: Connection) -> bool:
     return bool(connection.extra_dejson.get("stand_in"))
 
 
-def _unusable(connection_id: str, what: str) -> PermanentError:
+def stand_in_note(connection_id: str) -> str:
+    """Return a note for the DAG's page if the environment names a stand-in for the connection; else an empty text.
+
+    DAG files are parsed without access to Airflow's connections, so only a variable can tell.
+    """
+    try:
+        connection = json.loads(os.environ.get(f"AIRFLOW_CONN_{connection_id.upper()}") or "{}")
+        answers = bool(connection["extra"]["stand_in"])
+    except (ValueError, TypeError, LookupError):  # a URL, or the connection of a user
+        return ""
+    if not answers:
+        return ""
+    return (
+        f"> **The values are invented**: a stand-in answers at the connection `{connection_id}`, not the real API. "
+        f"Set AIRFLOW_CONN_{connection_id.upper()} to the address of the real API.\n\n"
+    )
+
+
+def _unusable(connection_id: str, what: str, kind: str) -> PermanentError:
     message = (
-        f"{what.format(id=connection_id)} in Airflow (Admin, Connections) or as AIRFLOW_CONN_{connection_id.upper()}: "
-        "host is the API's address, such as https://api.example.org/v2, password the token or key; login and password "
-        "are both needed for basic and oauth2. A bucket: login is the access key, password the secret. A database: "
-        "type postgres or mysql, host, login, password, schema."
+        f"{what.format(id=connection_id)} in Airflow (Admin, Connections), or as AIRFLOW_CONN_{connection_id.upper()} "
+        f"in sources.env, which is read at the next start: {_PARTS[kind]}."
     )
     return PermanentError(Code.SOURCE_REFUSED, message)
 

@@ -67,8 +67,9 @@ message: contract, quarantine, ledger.
 ```yaml
 {example}```
 
-3. Add the connection `source_shop` in Airflow, or as the variable `AIRFLOW_CONN_SOURCE_SHOP` in the file `sources.env`:
-   its host is the address with scheme and path, its password the token or key. The definition holds no secret.
+3. Add the connection `source_shop` in Airflow, or as the variable `AIRFLOW_CONN_SOURCE_SHOP` in the file `sources.env`,
+   which is read at the next start (`filegate down`, `filegate up`). Its host is the address with scheme and path, its
+   password the token or key. The definition holds no secret.
 4. Run `filegate source check`: it names errors with place and remedy. An editor completes keys with
    the output of `filegate source schema`.
 5. Unpause the DAG: a run starts.
@@ -83,10 +84,10 @@ day). `filegate run collect_shop_orders --conf '{{"full": true}}'` reads everyth
 ```yaml
 {database_example}```
 
-`filegate source draft --connection source_crm --schema shop --table users` drafts the contract. The connection has the
-type `postgres` or `mysql` (MariaDB too), host, port, login and password; its schema is the database. Its extra may have
-`sslmode` (`disable`, `require`, `verify-ca`, `verify-full`), `sslrootcert`, and `time_zone`: the zone of times without
-a zone (MySQL: DATETIME), if it is not the server's.
+`filegate source draft --connection source_crm --schema shop --table users --write` drafts the contract, with
+the connection in `sources.env`. The connection has the type `postgres` or `mysql` (MariaDB too), host, port, login and
+password; its schema is the database. Its extra may have `sslmode` (`disable`, `require`, `verify-ca`, `verify-full`),
+`sslrootcert`, and `time_zone`: the zone of times without a zone (MySQL: DATETIME), if it is not the server's.
 
 A run writes one Parquet file, or a message for each row. Values are exact: a number that no type can hold, a zero date,
 a TIME of over 24 hours, `infinity` and BC arrive as the server's text, so that the contract refuses their rows; binary

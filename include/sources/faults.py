@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from include.contracts.problems import nearest, shown
+from include.contracts.problems import shown
 from include.sources.keys import choice_of, keys_of, parts_of
 from include.sources.kinds import KINDS, model_of
 
@@ -60,6 +61,10 @@ _SEE = "see docs/sources.md"
 # Values that may be a secret are not shown.
 _HIDDEN = ("params", "headers")
 _KEY = "[key]"
+# What a connection holds, by the names that users give it.
+_OF_CONNECTIONS = frozenset(
+    {"accesskey", "apikey", "baseurl", "database", "host", "login", "password", "port", "secret", "token", "url"}
+)
 
 
 @dataclass(frozen=True)
@@ -109,18 +114,18 @@ def _add(spot: _Spot, fault: ErrorDetails, findings: Findings) -> None:
     path, context, key = spot.path, fault.get("ctx", {}), str(fault["loc"][-1])
     match fault["type"]:
         case "extra_forbidden":
-            findings.add(path, "unknown key", nearest(key, [name for part in spot.parts for name in keys_of(part)]))
+            findings.add(path, "unknown key", _remedy_of_key(key, spot.parts))
         case "missing":
             findings.add(path, f"'{key}' is missing", f"add '{key}'")
         case "union_tag_not_found":
             findings.add(path, "'type' is missing", f"add type: one of {', '.join(_choices(spot.parts))}")
         case "union_tag_invalid":
             given = spot.value["type"]
-            findings.add(f"{path}.type", f"{shown(given)} is not known", nearest(given, _choices(spot.parts)))
+            findings.add(f"{path}.type", f"{shown(given)} is not known", _choice(given, _choices(spot.parts)))
         case "literal_error":
             known = [word.strip("'") for word in context["expected"].replace(" or ", ", ").split(", ")]
             known = list(KINDS) if path == "kind" else known
-            findings.add(path, f"{_shown(spot)} is not known", nearest(spot.value, known))
+            findings.add(path, f"{_shown(spot)} is not known", _choice(spot.value, known))
         case "value_error":
             what, _, remedy = fault["msg"].removeprefix("Value error, ").partition(": ")
             findings.add(path, f"{_shown(spot)} {what}", remedy or _SEE)
@@ -134,6 +139,26 @@ def _add(spot: _Spot, fault: ErrorDetails, findings: Findings) -> None:
             findings.add(path, _LENGTHS[kind], _length(context))
         case _:
             findings.add(path, fault["msg"], _SEE)
+
+
+def _remedy_of_key(key: str, parts: Sequence[type[Part]]) -> str:
+    if key.lower() in _OF_CONNECTIONS:
+        return "remove it; it is a part of the connection"
+    known = sorted({name for part in parts for name in keys_of(part)})
+    near = _near(key, known)
+    return f"write '{near}', or remove it" if near else f"use one of {', '.join(known)}"
+
+
+def _choice(given: object, known: Sequence[str]) -> str:
+    near = _near(given, known)
+    return f"write '{near}'" if near else f"use one of {', '.join(known)}"
+
+
+def _near(given: object, known: Sequence[str]) -> str | None:
+    """The known word nearest to a mistyped one."""
+    by_folded = {word.lower(): word for word in known}
+    near = get_close_matches(str(given).lower(), list(by_folded), n=1, cutoff=0.7)
+    return by_folded[near[0]] if near else None
 
 
 def _spot(location: Sequence[int | str], document: Mapping[str, Any]) -> _Spot:

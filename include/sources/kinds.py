@@ -6,6 +6,7 @@ What belongs here: which kinds there are. What does not: their keys (`definition
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, TypeAdapter
@@ -23,9 +24,10 @@ KINDS: dict[str, type[AnySource]] = {"rest": RestSource, "database": DatabaseSou
 
 
 def model_of(document: Mapping[str, Any]) -> type[AnySource]:
-    """The model of a definition by its `kind`; that of an API if the kind is missing or not known."""
+    """The model of a definition by its `kind`, or by the one that is meant; that of an API if none is near."""
     kind = document.get("kind")
-    return KINDS.get(kind, RestSource) if isinstance(kind, str) else RestSource
+    near = get_close_matches(str(kind).lower(), KINDS, n=1)
+    return KINDS[near[0]] if near else RestSource
 
 
 def schema() -> dict[str, Any]:

@@ -90,6 +90,8 @@ def parse_connection(text: str) -> dict[str, Any]:
         extra = given.get("extra") or {}
         return given | {"extra": json.loads(extra) if isinstance(extra, str) else extra}
     url = urlsplit(text)
+    if not url.scheme:
+        raise ValueError("it has no scheme")
     extra = dict(parse_qsl(url.query, keep_blank_values=True))
     extra |= json.loads(extra.pop("__extra__", "{}"))
     return {

@@ -54,6 +54,12 @@ def table_contract(dataset: str, relation: str, columns: Sequence[TableColumn]) 
     return "\n".join(lines) + "\n"
 
 
+def newest_column(columns: Sequence[TableColumn]) -> TableColumn | None:
+    """The column that looks like the time of a row's last change; None without one, or without a primary key."""
+    moments = [one for one in columns if one.cursor in {"instant", "time"} and _NEWEST.search(one.name)]
+    return min(moments, key=lambda column: column.nullable) if moments and key_of(columns) else None
+
+
 def _key_lines(keys: Sequence[TableColumn], columns: Sequence[TableColumn], names: dict[str, str]) -> list[str]:
     if not keys:
         return [
@@ -61,10 +67,9 @@ def _key_lines(keys: Sequence[TableColumn], columns: Sequence[TableColumn], name
             "      # all of them again whenever the table has changed: those of the newest _file_id are the table;",
             "      # or mark what identifies a row with primaryKey: true and required: true, and remove the line key",
         ]
-    moments = [one for one in columns if one.cursor in {"instant", "time"} and _NEWEST.search(one.name)]
+    newest = newest_column(columns)
     lines = ["      # REVIEW mode: snapshot  (deletes rows that a full read lacks; not with incremental)"]
-    if moments:
-        newest = min(moments, key=lambda column: column.nullable)
+    if newest is not None:
         return [f"      newestBy: {names[newest.name]}  # REVIEW of rows with one key the latest value wins", *lines]
     return ["      # REVIEW newestBy: updated_at  (which column says that a row is newer?)", *lines]
 

@@ -29,6 +29,7 @@ from deploy.env_file import (
 )
 from deploy.interpolation import MissingValueError, interpolate
 from include.settings import SOURCES_DIR
+from include.sources.database.connection import DatabaseConnection
 from local import settings as local_settings
 from local.credentials import Credentials
 from local.errors import PlatformError
@@ -170,9 +171,13 @@ def test_sources_file_has_an_example_for_every_definition_and_changes_nothing(tm
         "airflow-worker"
     ).keys() < examples.keys()
     for name, connection in examples.items():
-        assert connection["conn_type"] == "http"
-        assert connection["host"].startswith("https://"), name
         assert "extra" not in connection, f"{name} is that of a stand-in"
+        if name == "AIRFLOW_CONN_SOURCE_CRM":
+            database = DatabaseConnection.of("source_crm", connection)
+            assert (database.engine, database.host, database.database) == ("mysql", "db", "crm")
+        else:
+            assert connection["conn_type"] == ("aws" if name == "AIRFLOW_CONN_SOURCE_PARTNER" else "http")
+            assert connection["host"].startswith("https://"), name
 
 
 def test_embedded_platform_reads_the_sources_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,13 @@ def test_chart_has_the_numbers(chart: Chart) -> None:
     assert trace[values] == [1234.5, 1235.5]
 
 
+def test_a_success_is_green_and_a_failure_red() -> None:
+    columns = {"day": Column(label="Day"), "status": Column(label="Status"), "runs": Column(label="Runs")}
+    asked = question(Chart.BAR, x="day", y=("runs",), series="status", columns=columns)
+    drawn = json.loads(charts.figure(Answer(asked, (("Monday", "failed", 1), ("Monday", "success", 2)))))["data"]
+    assert {trace["name"]: trace["marker"]["color"] for trace in drawn} == {"failed": "#ee6677", "success": "#228833"}
+
+
 def test_each_value_of_series_has_a_trace() -> None:
     drawn = json.loads(charts.figure(Answer(question(Chart.BAR, x="day", series="kind"), rows(3))))["data"]
     assert [(trace["name"], trace["x"], trace["y"]) for trace in drawn] == [

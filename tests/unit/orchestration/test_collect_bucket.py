@@ -48,7 +48,7 @@ for name, connection in json.loads(sys.argv[2]).items():
     if connection is not None:
         os.environ[key] = json.dumps({"conn_type": "http"} | connection)
     try:
-        found = sources.source_connection(key.removeprefix("AIRFLOW_CONN_").lower(), needs_host=False)
+        found = sources.source_connection(key.removeprefix("AIRFLOW_CONN_").lower(), "bucket")
         config = bucket_sources.origin_config(found)
         secret = config.secret_access_key.get_secret_value() == "s3cret"
         results[name] = [config.endpoint_url, config.access_key_id, secret, config.region, config.addressing_style]
@@ -135,7 +135,8 @@ def test_connection_is_the_store_of_the_source(results: dict[str, Any], name: st
         ),
         (
             "none",
-            "There is no connection source_none. Add it in Airflow (Admin, Connections) or as AIRFLOW_CONN_SOURCE",
+            "There is no connection source_none. Add it in Airflow (Admin, Connections), or as "
+            "AIRFLOW_CONN_SOURCE_NONE in sources.env, which is read at the next start: login is the access key",
         ),
         ("stand-in", "is that of a stand-in"),
     ],

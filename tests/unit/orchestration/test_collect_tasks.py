@@ -102,6 +102,10 @@ results["task"] = {
 published = read_source(written(folder, document(deliver="topic")), lambda _: TOPIC)
 topic = collect.collect_dag(published, TOPIC)
 results["pages"] = {"file": dag.doc_md, "topic": topic.doc_md}
+for variable in ('{"extra": {"stand_in": true}}', '{"extra": "{}"}', "http://h", "[]"):
+    os.environ["AIRFLOW_CONN_SOURCE_SHOP"] = variable
+    results["pages"][variable] = collect.collect_dag(source, ORDERS).doc_md
+del os.environ["AIRFLOW_CONN_SOURCE_SHOP"]
 for name, connection in json.loads(sys.argv[2]).items():
     key = "AIRFLOW_CONN_SOURCE_" + name.upper().replace(" ", "_").replace("-", "_")
     if connection is not None:
@@ -298,6 +302,14 @@ def test_page_of_the_dag_says_where_records_go_and_has_the_definition(results: d
     assert "**Writes**: the topic `shop.orders`, " in results["pages"]["topic"]
 
 
+def test_page_begins_with_a_note_on_invented_values_only_where_a_stand_in_answers(results: dict[str, Any]) -> None:
+    noted = [name for name, page in results["pages"].items() if "The values are invented" in page]
+    assert noted == ['{"extra": {"stand_in": true}}']
+    assert results["pages"][noted[0]].startswith(
+        "> **The values are invented**: a stand-in answers at the connection `source_shop`, not the real API."
+    )
+
+
 @pytest.mark.parametrize(
     ("name", "url"),
     [
@@ -314,7 +326,11 @@ def test_connection_has_the_address(results: dict[str, Any], name: str, url: str
     ("name", "words"),
     [
         pytest.param("none", "There is no connection source_none. Add it in Airflow", id="missing"),
-        pytest.param("none, allowed", "or as AIRFLOW_CONN_SOURCE_NONE: host is the API's address", id="remedy"),
+        pytest.param(
+            "none, allowed",
+            "or as AIRFLOW_CONN_SOURCE_NONE in sources.env, which is read at the next start: host is the API's address",
+            id="remedy",
+        ),
         pytest.param("no host", "The connection source_no_host has no host. Add it in Airflow", id="no host"),
         pytest.param("stand-in", "or set SOURCES_STAND_IN=true", id="stand-in"),
     ],

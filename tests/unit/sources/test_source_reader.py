@@ -131,14 +131,18 @@ ONE_KEY = [
     ),
     pytest.param(
         {"pagination": {"type": "curser"}},
-        ("pagination.type", '"curser" is not known', "write 'cursor', or remove it"),
+        ("pagination.type", '"curser" is not known', "write 'cursor'"),
         id="mistyped type",
     ),
     pytest.param(
         {"pagination": {"param": "b"}}, ("pagination", "'type' is missing", f"add type: one of {PAGES}"), id="no type"
     ),
-    pytest.param({"kind": "databse"}, ("kind", '"databse" is not known', "write 'database', or remove it"), id="kind"),
-    pytest.param({"deliver": "topics"}, ("deliver", '"topics" is not known', "write 'topic', or remove it"), id="word"),
+    pytest.param({"kind": "rset"}, ("kind", '"rset" is not known', "write 'rest'"), id="kind"),
+    pytest.param({"kind": "ftp"}, ("kind", '"ftp" is not known', "use one of rest, database, bucket"), id="no kind"),
+    pytest.param({"deliver": "topics"}, ("deliver", '"topics" is not known', "write 'topic'"), id="word"),
+    pytest.param(
+        {"token": "x"}, ("token", "unknown key", "remove it; it is a part of the connection"), id="part of a connection"
+    ),
     pytest.param(
         {"records": "$.data"},
         (

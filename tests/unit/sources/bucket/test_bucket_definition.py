@@ -84,8 +84,15 @@ def test_prefix_and_pattern_have_defaults(tmp_path: Path) -> None:
             ("pattern", '"a**" has ** beside other characters', "write ** alone between slashes, or *"),
             id="pattern",
         ),
-        pytest.param({"requests": []}, ("requests", "unknown key", "remove it; the standard has no such key here"),
-                     id="key of an API"),
+        pytest.param(
+            {"requests": []},
+            (
+                "requests", "unknown key",
+                "use one of bucket, connection, dataset, deliver, description, incremental, keepRaw, kind, limits, "
+                "name, pattern, paused, prefix, schedule",
+            ),
+            id="key of an API",
+        ),
         pytest.param({"patern": "*"}, ("patern", "unknown key", "write 'pattern', or remove it"), id="mistyped key"),
         pytest.param({"schedule": "@often"}, None, id="schedule"),
         pytest.param({"limits": {"records": 0}}, None, id="limits"),

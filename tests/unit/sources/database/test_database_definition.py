@@ -52,6 +52,10 @@ def test_table_is_read(tmp_path: Path) -> None:
     assert [element.name for element in elements(source)] == ["shop.users"]
 
 
+def test_mistyped_kind_is_the_only_problem_of_a_definition(tmp_path: Path) -> None:
+    assert problems(tmp_path, kind="databse") == [("kind", '"databse" is not known', "write 'database'")]
+
+
 def test_example_of_the_page_is_sound(tmp_path: Path) -> None:
     path = written(tmp_path, DATABASE_EXAMPLE, "crm_users.yaml")
     assert read_source(path, lambda _: ORDERS).name == "crm_users"

@@ -8,12 +8,16 @@ import pyarrow as pa
 import pytest
 from typer.testing import CliRunner
 
+from include.cli.source_draft import TableName, definition_text
 from include.cli.sources import source as commands
 from include.contracts.model import APPEND_KEY, ColumnType
 from include.contracts.reader import compile_contract
 from include.contracts.review_marks import marked_lines
 from include.sources.database.columns import TableColumn
+from include.sources.database.definition import DatabaseSource, Window
 from include.sources.database.draft import table_contract
+from include.sources.reader import read_source
+from tests.unit.sources.source_files import ORDERS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -61,14 +65,31 @@ def test_table_without_a_key_appends(tmp_path: Path) -> None:
     assert "# REVIEW the table has no primary key" in text
 
 
+def test_command_shows_a_sound_definition_of_the_source(tmp_path: Path) -> None:
+    text = definition_text("shop_orders", "source_crm", TableName('Old "users"', "shop"), [ID, CHANGED])
+    path = tmp_path / "shop_orders.yaml"
+    path.write_text(text)
+    source = read_source(path, lambda _: ORDERS)
+    assert isinstance(source, DatabaseSource)
+    assert (source.db_schema, source.table, source.connection) == ("shop", 'Old "users"', "source_crm")
+    assert isinstance(source.incremental, Window)
+    assert source.incremental.cursor == "updated_at"
+
+
+@pytest.mark.parametrize("columns", [[CHANGED], [ID]], ids=["no key", "no time of a change"])
+def test_definition_reads_the_whole_table_without_key_or_time(columns: list[TableColumn]) -> None:
+    assert "incremental" not in definition_text("users", "source_crm", TableName("users"), columns)
+
+
 def test_command_needs_a_connection(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AIRFLOW_CONN_SOURCE_NOWHERE", raising=False)
     done = CliRunner().invoke(commands, ["draft", "--connection", "source_nowhere", "--table", "users"])
     assert done.exit_code != 0
-    assert "set AIRFLOW_CONN_SOURCE_NOWHERE in the environment or in .env" in done.stderr
-    monkeypatch.setenv("AIRFLOW_CONN_SOURCE_NOWHERE", "{no json: s3cret")
-    done = CliRunner().invoke(commands, ["draft", "--connection", "source_nowhere", "--table", "users"])
-    assert "AIRFLOW_CONN_SOURCE_NOWHERE is neither a URL nor JSON" in done.stderr
-    assert "s3cret" not in done.output
+    assert "set AIRFLOW_CONN_SOURCE_NOWHERE in the environment or in sources.env, such as postgres://" in done.stderr
+    for value in ("{no json: s3cret", "no URL: s3cret"):
+        monkeypatch.setenv("AIRFLOW_CONN_SOURCE_NOWHERE", value)
+        done = CliRunner().invoke(commands, ["draft", "--connection", "source_nowhere", "--table", "users"])
+        assert "AIRFLOW_CONN_SOURCE_NOWHERE is neither a URL nor JSON" in done.stderr
+        assert "s3cret" not in done.output
     done = CliRunner().invoke(commands, ["draft", "--connection", "crm", "--table", "users"])
     assert "its name is source_<name>" in done.stderr
