@@ -289,7 +289,9 @@ def test_second_run_reads_what_has_changed_in_a_database_and_no_object_again(
     run = succeeded(running, USERS, started[USERS])
     assert (run["records_read"], run["records_written"]) == (3, 3), "those of the overlap, and no older one"
     entries = running.until(lambda: (e := ledger(running, "dataset = %s", USERS)) != [first] and e, "another entry")
-    assert [figures(entry) for entry in entries] == [("archived", 4, 3, 0, 0, 1), ("archived", 3, 1, 1, 1, 0)]
+    # A retry of an attempt that had succeeded delivers the same rows again: a duplicate, which loads nothing.
+    loaded = [figures(entry) for entry in entries if entry["status"] != "duplicate"]
+    assert loaded == [("archived", 4, 3, 0, 0, 1), ("archived", 3, 1, 1, 1, 0)]
     assert users(running) == shop.users
     run = succeeded(running, ORDERS, started[ORDERS])
     assert (run["records_read"], run["records_written"], run["bytes"]) == (0, 0, 0)
