@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from element_world import Crash, Row, Steps, count_statements
+from element_world import Crash, Row, Steps
 
 from include.contracts.model import Column, ColumnType
 from include.contracts.reader import read_contract
@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     import pytest
 
     from include.contracts.model import Contract
-    from include.settings import S3Config
+    from include.settings import S3Config, WarehouseConfig
     from include.stores.object_store import ObjectInfo
+    from include.stores.warehouse import Connection
     from local.supervisor.platform import Platform
 
 __all__ = ["BucketWorld", "Crash"]
@@ -195,9 +196,19 @@ class BucketWorld:
     def steps(self, monkeypatch: pytest.MonkeyPatch, at: int = 0, *, after: bool = False) -> Iterator[Steps]:
         """Count the calls of stores and warehouse, one after the other, and crash at one of them."""
         counted = self.origin.steps = self.landing.steps = Steps(at, after)
+        real = run.connect
+
+        @contextmanager
+        def connect(config: WarehouseConfig) -> Iterator[Connection]:
+            with real(config) as connection:
+                execute = connection.execute
+                connection.execute = lambda *given: counted.do(lambda: execute(*given))  # type: ignore[method-assign]
+                yield connection
+
         with monkeypatch.context() as patched:
             patched.setattr(copying, "_AT_ONCE", 1)
-            count_statements(patched, counted, run, copying, positions)
+            for module in (run, copying, positions):
+                patched.setattr(module, "connect", connect)
             try:
                 yield counted
             finally:
