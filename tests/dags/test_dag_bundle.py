@@ -475,7 +475,7 @@ def test_definition_makes_a_dag_appear(collecting: dict) -> None:
         document = yaml.safe_load((CONTRACTS / f"{dataset}.yaml").read_text())
         assert dag["owner"] == document["team"]["name"]
         assert (dag["catchup"], dag["runs"], dag["paused"]) == (False, 1, dag is shop)
-        assert ("paused until you unpause it" in dag["doc"]) is (dag is shop)
+        assert ("A new DAG is paused" in dag["doc"]) is (dag is shop)
         assert dag["start"].startswith("2026-01-01")
         assert dag["on_failure"] == "notify_failed_source"
         assert {"sources", dataset} <= set(dag["tags"])

@@ -300,6 +300,8 @@ def test_second_run_reads_what_has_changed_in_a_database_and_no_object_again(
 
 def test_changed_object_is_copied_and_loaded_again(running: Running, partner: Partner, unpaused: None) -> None:
     collected(running, ORDERS)
+    # A run of the test before would copy the object first.
+    running.until(lambda: not unfinished(running, f"collect_{ORDERS}"), f"collect_{ORDERS} is idle")
     before = copied(running)
     partner.put("orders/2026/01/orders.csv", "order_no,amount\nA1,1.75\nA2,2.50\nA3,3.50\n")
     run = succeeded(running, ORDERS, trigger(running, ORDERS))

@@ -161,7 +161,7 @@ class _BucketRun:
         if self._task.is_full:
             progress = _Progress(full_run_id=self._task.attempt.run.run_id)
         progress = progress if progress.begun_at else progress._replace(begun_at=started_at.isoformat())
-        # A listing that begins anew shows the objects that could not be copied.
+        # A listing from the first key on shows the objects that could not be copied.
         self._progress = progress._replace(has_failed=progress.has_failed and bool(progress.after))
         self._ends_at = time.monotonic() + self._limits.seconds
         in_order = self._task.contract.loads_in_order
