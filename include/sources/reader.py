@@ -167,7 +167,8 @@ def _contract_of(source: AnySource, find_contract: FindContract, findings: Findi
     try:
         return find_contract(source.dataset)
     except UnknownDatasetError as error:
-        findings.add("dataset", error.message, "correct the name, or write the contract: `filegate contract draft`")
+        command = "source draft" if source.kind == "database" else "contract draft"
+        findings.add("dataset", error.message, f"correct the name, or write the contract: `filegate {command}`")
     except ContractError as error:
         what = f"the contract cannot be used: {error.message}"
         findings.add("dataset", what, "correct it: `filegate contract check`")

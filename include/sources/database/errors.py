@@ -91,6 +91,8 @@ def database_errors(connection: DatabaseConnection) -> Iterator[None]:
         text = error.diag.message_primary or str(error)
         # Without a state there was no answer, or libpq refuses the options.
         passing = state.startswith(_PASSING) if state else isinstance(error, psycopg.OperationalError)
+        if not state and "FATAL:" in text:  # the server has answered
+            passing = bool(_NO_ANSWER.search(text.rpartition("FATAL:")[2]))
         if not state and ("authentication" in text or "certificate" in text or "SSL" in text):
             passing = False
         raise _error(connection, text, passing=passing) from None

@@ -15,6 +15,7 @@ from include.contracts.content import MAX_BYTES
 from include.contracts.dialect import Dialect
 from include.contracts.model import APPEND_KEY, Column, ColumnType, Contract, Deletes, Mode
 from include.errors import Code
+from include.sources.__main__ import DATABASE_EXAMPLE
 from include.sources.__main__ import EXAMPLE
 from include.sources.definition import Cursor, OAuth2, RestSource
 from include.sources.elements import elements, params_of
@@ -592,6 +593,14 @@ def test_dataset_needs_a_sound_contract(tmp_path: Path, dataset: str, what: str,
     with pytest.raises(SourceError) as caught:
         read_source(written(tmp_path, document(dataset=dataset)), find_contract)
     assert [(one.path, one.what, one.remedy) for one in caught.value.problems] == [("dataset", what, remedy)]
+
+
+def test_contract_of_a_table_is_drafted_from_the_database(tmp_path: Path) -> None:
+    text = DATABASE_EXAMPLE.replace("dataset: users", "dataset: orders")
+    with pytest.raises(SourceError) as caught:
+        read_source(written(tmp_path, text, "crm_users.yaml"), find_contract)
+    [problem] = caught.value.problems
+    assert problem.remedy == "correct the name, or write the contract: `filegate source draft`"
 
 
 # Files

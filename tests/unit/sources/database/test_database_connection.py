@@ -127,6 +127,14 @@ def with_state(state: str, text: str) -> psycopg.Error:
             psycopg.OperationalError('connection failed: password authentication failed for user "app"'),
             PermanentError, "password authentication failed",
         ),
+        (
+            psycopg.OperationalError('connection to server at "db" failed: FATAL:  database "x" does not exist'),
+            PermanentError, 'database "x" does not exist',
+        ),
+        (
+            psycopg.OperationalError('connection to server at "db" failed: FATAL:  the database system is starting up'),
+            RetryableError, "starting up",
+        ),
         (psycopg.OperationalError("server does not support SSL, but SSL was required"), PermanentError, "SSL"),
         (
             duckdb.IOException(f"No connection at \"{conninfo.make_conninfo(password=SECRET)}\": could not connect"),
