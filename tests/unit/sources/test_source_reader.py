@@ -15,8 +15,7 @@ from include.contracts.content import MAX_BYTES
 from include.contracts.dialect import Dialect
 from include.contracts.model import APPEND_KEY, Column, ColumnType, Contract, Deletes, Mode
 from include.errors import Code
-from include.sources.__main__ import DATABASE_EXAMPLE
-from include.sources.__main__ import EXAMPLE
+from include.sources.__main__ import DATABASE_EXAMPLE, EXAMPLE
 from include.sources.definition import Cursor, OAuth2, RestSource
 from include.sources.elements import elements, params_of
 from include.sources.faults import FORMS_OF_PATTERNS
