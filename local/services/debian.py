@@ -53,7 +53,9 @@ def program(name: str, package: str) -> Program:
     found = [path for part in ("usr/bin", "usr/sbin") if os.path.lexists(path := folder / part / name)]
     if not found:
         raise PlatformError(f"Debian's package {package} contains no {name}", "name the package that contains it")
-    libraries = sorted({str(path.parent) for path in (folder / "usr" / "lib").rglob("*.so*")})
+    # Debian 12 has some libraries, such as that of ncurses, in /lib.
+    parts = (folder / "usr" / "lib", folder / "lib")
+    libraries = sorted({str(path.parent) for part in parts for path in part.rglob("*.so*")})
     return Program(found[0], {"LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else {})
 
 
