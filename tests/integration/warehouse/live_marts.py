@@ -72,7 +72,7 @@ def hours_of_weather(seed: int, share: float) -> list[Row]:
     for city in ("Berlin", "Nairobi", "Constant"):
         for day in range(45):
             usual, here = chance.gauss(10, 3), chance.choice([0.5, 0.8, 1, 1, 1, 1, 1]) * share
-            for half_hour in range(0, 48):
+            for half_hour in range(48):
                 if chance.random() > (here if half_hour % 2 == 0 else 0.05):
                     continue
                 warm = 40 if chance.random() < 0.002 else 0
@@ -192,7 +192,7 @@ def price_window(rows: list[Row], begin: datetime) -> Row:
         "trend": None if change is None else "up" if change > 1 else "down" if change < -1 else "flat",
         "max_drawdown_pct": min((fall for fall in falls if fall is not None), default=None),
         "mean_volume": mean(present(rows, "total_volume")),
-        "last_market_cap": next((row["market_cap"] for row in reversed(ordered) if row["market_cap"] is not None), None),
+        "last_market_cap": (present(ordered, "market_cap") or [None])[-1],
     }  # fmt: skip
 
 

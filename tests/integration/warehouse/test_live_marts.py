@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import live_marts as expected
 import pytest
 
-
 if TYPE_CHECKING:
     from dbt_project import Row, Warehouse
 

@@ -10,8 +10,8 @@ import pytest
 
 from include.contracts.model import Column, ColumnType, Contract, UnknownColumns
 from include.contracts.reader import read_contract
-from include.ingestion.records import FileFormat
 from include.ingestion.readers.json_columns import JsonColumns
+from include.ingestion.records import FileFormat
 from include.settings import CONTRACTS_DIR
 
 pytestmark = pytest.mark.unit
@@ -76,8 +76,10 @@ def test_flat_columns_of_parquet_are_found_by_name(stages) -> None:
 
 SHIPPED = {
     "crypto_prices": (
-        {"id": "bitcoin", "symbol": "btc", "current_price": None, "total_volume": 2, "last_updated": "2026-03-02T10:00Z"},
-        {"coin_id": "bitcoin", "symbol": "btc", "price_usd": None, "total_volume": 2, "last_updated": "2026-03-02T10:00Z"},
+        {"id": "bitcoin", "symbol": "btc", "current_price": None, "total_volume": 2,
+         "last_updated": "2026-03-02T10:00Z"},
+        {"coin_id": "bitcoin", "symbol": "btc", "price_usd": None, "total_volume": 2,
+         "last_updated": "2026-03-02T10:00Z"},
     ),
     "weather": (
         {"_for_city": "Berlin", "time": "2026-03-02T10:00", "temperature_2m": 1.5, "relative_humidity_2m": 50,

@@ -26,7 +26,7 @@ versions AS (
 ),
 
 changed AS (
-    {{ changed_windows("versions", ["day"]) }}
+    {{ changed_windows("versions", ["day"], is_incremental()) }}
 ),
 
 built AS (
@@ -35,18 +35,31 @@ built AS (
         versions.day,
         versions.rows_version
     FROM versions
-    WHERE EXISTS (SELECT 1 FROM changed WHERE versions.day BETWEEN changed.day AND changed.day + 6)
+    WHERE
+        EXISTS (
+            SELECT 1
+            FROM changed
+            WHERE versions.day BETWEEN changed.day AND changed.day + 6
+        )
+),
+
+counted_repositories AS (
+    SELECT
+        day,
+        actor_login,
+        repository,
+        count(*) AS events
+    FROM events
+    GROUP BY day, actor_login, repository
 ),
 
 top_repositories AS (
-    SELECT DISTINCT ON (events.day, events.actor_login)
-        events.day,
-        events.actor_login,
-        events.repository AS top_repository
-    FROM events
-    INNER JOIN built ON events.day = built.day
-    GROUP BY events.day, events.actor_login, events.repository
-    ORDER BY events.day, events.actor_login, count(*) DESC, events.repository COLLATE "C"
+    SELECT DISTINCT ON (day, actor_login)
+        day,
+        actor_login,
+        repository AS top_repository
+    FROM counted_repositories
+    ORDER BY day ASC, actor_login ASC, events DESC, repository COLLATE "C" ASC
 ),
 
 daily AS (
@@ -72,7 +85,7 @@ ranked AS (
     SELECT
         *,
         sum(events) OVER (
-            PARTITION BY actor_login ORDER BY day RANGE BETWEEN interval '6 days' PRECEDING AND CURRENT ROW
+            PARTITION BY actor_login ORDER BY day RANGE BETWEEN INTERVAL '6 days' PRECEDING AND CURRENT ROW
         )::bigint AS events_7_days,
         -- Bots are a partition of their own, so they do not change the ranks of developers.
         CASE WHEN NOT is_bot THEN rank() OVER (PARTITION BY day, is_bot ORDER BY events DESC) END AS rank_in_day

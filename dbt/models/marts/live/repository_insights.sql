@@ -25,7 +25,7 @@ versions AS (
 ),
 
 changed AS (
-    {{ changed_windows("versions", ["day"]) }}
+    {{ changed_windows("versions", ["day"], is_incremental()) }}
 ),
 
 events AS (
@@ -36,14 +36,34 @@ events AS (
     INNER JOIN changed ON all_events.day = changed.day
 ),
 
+counted_hours AS (
+    SELECT
+        day,
+        repository,
+        hour,
+        count(*) AS events
+    FROM events
+    GROUP BY day, repository, hour
+),
+
 busiest_hours AS (
     SELECT DISTINCT ON (day, repository)
         day,
         repository,
         hour AS busiest_hour
+    FROM counted_hours
+    ORDER BY day ASC, repository ASC, events DESC, hour ASC
+),
+
+counted_developers AS (
+    SELECT
+        day,
+        repository,
+        actor_login,
+        count(*) AS events
     FROM events
-    GROUP BY day, repository, hour
-    ORDER BY day, repository, count(*) DESC, hour
+    WHERE NOT is_bot
+    GROUP BY day, repository, actor_login
 ),
 
 top_developers AS (
@@ -51,10 +71,8 @@ top_developers AS (
         day,
         repository,
         actor_login AS top_developer
-    FROM events
-    WHERE NOT is_bot
-    GROUP BY day, repository, actor_login
-    ORDER BY day, repository, count(*) DESC, actor_login COLLATE "C"
+    FROM counted_developers
+    ORDER BY day ASC, repository ASC, events DESC, actor_login COLLATE "C" ASC
 ),
 
 daily AS (

@@ -33,13 +33,17 @@ versions AS (
 ),
 
 changed AS (
-    {{ changed_windows("versions", ["coin_id", "window_size", "window_start"]) }}
+    {{ changed_windows("versions", ["coin_id", "window_size", "window_start"], is_incremental()) }}
 ),
 
 price_rows AS (
     SELECT placed.*
     FROM placed
-    INNER JOIN changed USING (coin_id, window_size, window_start)
+    INNER JOIN changed
+        ON
+            placed.coin_id = changed.coin_id
+            AND placed.window_size = changed.window_size
+            AND placed.window_start = changed.window_start
 ),
 
 totals AS (
@@ -110,12 +114,23 @@ SELECT
     changes.change_pct,
     changes.volatility,
     changes.trend_usd_per_hour,
-    CASE WHEN changes.change_pct > 1 THEN 'up' WHEN changes.change_pct < -1 THEN 'down'
-        WHEN changes.change_pct IS NOT NULL THEN 'flat' END AS trend,
+    CASE
+        WHEN changes.change_pct > 1 THEN 'up'
+        WHEN changes.change_pct < -1 THEN 'down'
+        WHEN changes.change_pct IS NOT NULL THEN 'flat'
+    END AS trend,
     changes.max_drawdown_pct,
     totals.mean_volume,
     totals.last_market_cap,
     versions.rows_version
 FROM totals
-INNER JOIN versions USING (coin_id, window_size, window_start)
-LEFT JOIN changes USING (coin_id, window_size, window_start)
+INNER JOIN versions
+    ON
+        totals.coin_id = versions.coin_id
+        AND totals.window_size = versions.window_size
+        AND totals.window_start = versions.window_start
+LEFT JOIN changes
+    ON
+        totals.coin_id = changes.coin_id
+        AND totals.window_size = changes.window_size
+        AND totals.window_start = changes.window_start

@@ -27,7 +27,7 @@ versions AS (
 ),
 
 changed AS (
-    {{ changed_windows("versions", ["city", "day"]) }}
+    {{ changed_windows("versions", ["city", "day"], is_incremental()) }}
 ),
 
 built AS (
@@ -46,22 +46,26 @@ built AS (
         )
 ),
 
-conditions AS (
-    SELECT DISTINCT ON (hourly.city, hourly.day)
-        hourly.city,
-        hourly.day,
-        hourly.condition
+counted_conditions AS (
+    SELECT
+        city,
+        day,
+        condition,
+        count(*) AS readings,
+        array_position(ARRAY['clear', 'cloudy', 'fog', 'drizzle', 'rain', 'snow', 'thunderstorm'], condition)
+            AS severity
     FROM hourly
-    INNER JOIN built ON hourly.city = built.city AND hourly.day = built.day
-    WHERE hourly.condition IS NOT NULL
-    GROUP BY hourly.city, hourly.day, hourly.condition
-    ORDER BY
-        hourly.city,
-        hourly.day,
-        count(*) DESC,
-        array_position(
-            ARRAY['clear', 'cloudy', 'fog', 'drizzle', 'rain', 'snow', 'thunderstorm'], hourly.condition
-        ) DESC
+    WHERE condition IS NOT NULL
+    GROUP BY city, day, condition
+),
+
+conditions AS (
+    SELECT DISTINCT ON (city, day)
+        city,
+        day,
+        condition
+    FROM counted_conditions
+    ORDER BY city ASC, day ASC, readings DESC, severity DESC
 ),
 
 daily AS (
@@ -92,9 +96,9 @@ compared AS (
         stddev_samp(temperature_mean_c) FILTER (WHERE hours >= 18) OVER history AS history_sd_c
     FROM daily
     WINDOW
-        week AS (PARTITION BY city ORDER BY day RANGE BETWEEN interval '6 days' PRECEDING AND CURRENT ROW),
+        week AS (PARTITION BY city ORDER BY day RANGE BETWEEN INTERVAL '6 days' PRECEDING AND CURRENT ROW),
         history AS (
-            PARTITION BY city ORDER BY day RANGE BETWEEN interval '30 days' PRECEDING AND interval '1 day' PRECEDING
+            PARTITION BY city ORDER BY day RANGE BETWEEN INTERVAL '30 days' PRECEDING AND INTERVAL '1 day' PRECEDING
         )
 ),
 
