@@ -54,7 +54,8 @@ totals AS (
         window_start + length AS window_end,
         count(price_usd) AS points,
         count(*) - count(price_usd) AS missing_points,
-        avg(total_volume) AS mean_volume,
+        -- Sums of doubles depend on the order of the rows: with it, an incremental build equals a full one to the last bit.
+        avg(total_volume ORDER BY last_updated) AS mean_volume,
         (array_agg(market_cap ORDER BY last_updated DESC) FILTER (WHERE market_cap IS NOT NULL))[1] AS last_market_cap
     FROM price_rows
     GROUP BY coin_id, window_size, window_start, length
@@ -83,10 +84,11 @@ measures AS (
         (array_agg(price_usd ORDER BY last_updated DESC))[1] AS last_price,
         min(price_usd) AS min_price,
         max(price_usd) AS max_price,
-        avg(price_usd) AS mean_price,
-        stddev_samp(ln(nullif(price_usd, 0) / nullif(price_before, 0))) AS volatility,
-        regr_slope(price_usd, extract(EPOCH FROM last_updated - window_start)::double precision / 3600)
-            AS trend_usd_per_hour,
+        avg(price_usd ORDER BY last_updated) AS mean_price,
+        stddev_samp(ln(nullif(price_usd, 0) / nullif(price_before, 0)) ORDER BY last_updated) AS volatility,
+        regr_slope(
+            price_usd, extract(EPOCH FROM last_updated - window_start)::double precision / 3600 ORDER BY last_updated
+        ) AS trend_usd_per_hour,
         min(100 * (price_usd / nullif(highest_so_far, 0) - 1)) AS max_drawdown_pct
     FROM points
     GROUP BY coin_id, window_size, window_start
