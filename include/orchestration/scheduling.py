@@ -103,7 +103,7 @@ class Cooldown(BaseOperator):
     one, because Airflow finds the previous run only by its logical date, and a run started by asset events has none.
 
     Make it a leaf next to the other leaf tasks: as the only leaf it would make a failed run successful. A run that no
-    asset event started skips the task.
+    asset event started skips the task; with `least_cycle`, one that a user started.
 
     Args:
         least_cycle: from the start of the run to the end of the cool-down, at least.
@@ -118,7 +118,8 @@ class Cooldown(BaseOperator):
         """Compute the cool-down and defer until its end; the trigger ends the task."""
         from airflow.providers.standard.triggers.temporal import DateTimeTrigger
 
-        if not context["triggering_asset_events"]:
+        is_regular = bool(self.least_cycle) and is_by_clock(context)
+        if not context["triggering_asset_events"] and not is_regular:
             raise AirflowSkipException("No cool-down: no asset event started this run.")
         now = datetime.now(UTC)
         pause = cooldown_length(context["dag_run"].start_date, now, self.least_cycle)
