@@ -73,7 +73,8 @@ def build_live_marts(group_id: str = "models") -> TaskGroup:
     Raises:
         PermanentError: there is no manifest.
     """
-    return _models(group_id, select=[LIVE_MODELS])
+    group: TaskGroup = _models(group_id, select=[LIVE_MODELS])
+    return group
 
 
 def _models(group_id: str, **selection: list[str]) -> Any:

@@ -288,7 +288,7 @@ def repositories(rows: list[Row]) -> dict[tuple[date, str], Row]:
     groups = grouped(rows, lambda row: (at(row, "created_at").date(), row["repository"]))
     found = {}
     for (day, repository), inside in groups.items():
-        people = [row["actor_login"].lower() for row in inside if row["actor_login"] is not None and not is_bot(row)]
+        logins = [row["actor_login"].lower() for row in inside if row["actor_login"] is not None and not is_bot(row)]
         hours = Counter(at(row, "created_at").hour for row in inside)
         found[day, repository] = counts(
             inside,
@@ -298,7 +298,7 @@ def repositories(rows: list[Row]) -> dict[tuple[date, str], Row]:
             comments=comments,
             stars=lambda kind, _: kind == "Watch",
         ) | {
-            "developers": len(set(people)), "top_developer": first_most_common(people),
+            "developers": len(set(logins)), "top_developer": first_most_common(logins),
             "busiest_hour": min(hours, key=lambda hour: (-hours[hour], hour)),
             "rank_in_day": rank_of(len(inside), (len(other) for (when, _), other in groups.items() if when == day)),
         }  # fmt: skip
@@ -311,8 +311,8 @@ def hours_of_week(rows: list[Row]) -> dict[tuple[int, int], Row]:
     for weekday in range(1, 8):
         for hour in range(24):
             inside = groups.get((weekday, hour), [])
-            people = {row["actor_login"].lower() for row in inside if row["actor_login"] and not is_bot(row)}
+            logins = {row["actor_login"].lower() for row in inside if row["actor_login"] and not is_bot(row)}
             found[weekday, hour] = {
-                "events": len(inside), "developers": len(people), "events_share": ratio(len(inside), len(rows)),
+                "events": len(inside), "developers": len(logins), "events_share": ratio(len(inside), len(rows)),
             }  # fmt: skip
     return found
