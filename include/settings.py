@@ -56,6 +56,17 @@ class WarehouseConfig(BaseModel):
     statement_timeout: int = 3600
 
 
+class LakeConfig(BaseModel):
+    """How to reach the lake: its catalogue in PostgreSQL, and its bucket. `memory_mb` limits DuckDB."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    catalogue: WarehouseConfig
+    objects: S3Config
+    bucket: str = "lake"
+    memory_mb: int = Field(1024, ge=256)
+
+
 class KafkaConfig(BaseModel):
     """How to reach a Kafka-protocol broker. `options` are further ones in librdkafka's own names."""
 
