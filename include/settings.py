@@ -56,17 +56,6 @@ class WarehouseConfig(BaseModel):
     statement_timeout: int = 3600
 
 
-class LakeConfig(BaseModel):
-    """How to reach the lake: its catalogue in PostgreSQL, and its bucket. `memory_mb` limits DuckDB."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-    catalogue: WarehouseConfig
-    objects: S3Config
-    bucket: str = "lake"
-    memory_mb: int = Field(1024, ge=256)
-
-
 class KafkaConfig(BaseModel):
     """How to reach a Kafka-protocol broker. `options` are further ones in librdkafka's own names."""
 
@@ -219,6 +208,24 @@ class QualitySettings(Settings):
     )
 
 
+class LakeSettings(Settings):
+    """The lakehouse: a catalogue on the warehouse's server, and a bucket. Each name is read from LAKE_<NAME>.
+
+    Inside Airflow the connection `lake_pg` holds the catalogue's owner; the pipelines' key writes to the bucket.
+    """
+
+    model_config = SettingsConfigDict(title="Lakehouse", env_prefix="LAKE_")
+
+    database: str = Field("lake", description="database of the catalogue")
+    bucket: str = Field("lake", description="bucket of the Parquet files")
+    memory_mb: int = Field(1024, ge=256, description="memory of DuckDB in one task or command; more goes to disk")
+    keep_days: float = Field(30.0, gt=0, description="time travel: older snapshots are deleted, newest excepted")
+    reader_user: str = Field("lake_reader", description="role that may only read the catalogue")
+    reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    reader_access_key_id: str = Field("lake-reader", description="access key that may only read the bucket")
+    reader_secret_access_key: SecretStr = Field(SecretStr(""), description="its secret")
+
+
 class AlertSettings(Settings):
     """Who receives alerts. None is sent until ALERTS_TO or ALERTS_NOTIFIER is set.
 
@@ -368,5 +375,6 @@ stream_settings = lru_cache(maxsize=1)(StreamSettings)
 source_settings = lru_cache(maxsize=1)(SourceSettings)
 training_settings = lru_cache(maxsize=1)(TrainingSettings)
 quality_settings = lru_cache(maxsize=1)(QualitySettings)
+lake_settings = lru_cache(maxsize=1)(LakeSettings)
 alert_settings = lru_cache(maxsize=1)(AlertSettings)
 retention_settings = lru_cache(maxsize=1)(RetentionSettings)

@@ -19,15 +19,16 @@ import duckdb
 
 from include.contracts.expressions import literal
 from include.errors import Code, PermanentError
+from include.lake.config import CATALOGUE_SCHEMA
 from include.lake.errors import lake_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from include.settings import LakeConfig, S3Config, WarehouseConfig
+    from include.lake.config import LakeConfig
+    from include.settings import S3Config, WarehouseConfig
 
 LAKE, WAREHOUSE = "lake", "warehouse"
-CATALOGUE_SCHEMA = "ducklake"
 _EXTENSIONS = ("ducklake", "httpfs", "postgres_scanner")
 _THREADS = 2
 _CONNECT_SECONDS = 10
@@ -54,7 +55,11 @@ def open_lake(
         RetryableError: the catalogue, the warehouse or the bucket does not answer.
         PermanentError: a login is refused, or an extension is not installed.
     """
-    with TemporaryDirectory(prefix="lake-") as spill, lake_errors(), duckdb.connect(config=_limits(config, spill)) as engine:
+    with (
+        TemporaryDirectory(prefix="lake-") as spill,
+        lake_errors(),
+        duckdb.connect(config=_limits(config, spill)) as engine,
+    ):
         for name in _EXTENSIONS:
             engine.execute(f"LOAD {literal(str(_extension(name)))}")
         # Its bar is printed to stdout, also without a terminal.

@@ -18,7 +18,12 @@ _DATABASE_DOWN = (
     "unable to connect to postgres", "connection to server", "server closed the connection", "connection refused",
     "terminating connection", "no connection to the server", "could not receive data", "ssl syscall",
 )  # fmt: skip
-_DATABASE_REFUSES = ("password authentication failed", "permission denied for", "does not exist", "not permitted to log in")
+_DATABASE_REFUSES = (
+    "password authentication failed",
+    "permission denied for",
+    "does not exist",
+    "not permitted to log in",
+)
 _BUCKET_DOWN = ("http", "could not establish connection", "could not connect to server", "io error", "timeout")
 _BUCKET_REFUSES = ("403", "forbidden", "accessdenied", "invalidaccesskeyid", "signaturedoesnotmatch")
 

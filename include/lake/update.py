@@ -125,7 +125,8 @@ class _Update:
         self._engine, self._table, self._run_id = engine, table, run_id
         self._last: Progress | None = read_progress(engine, table)
         self._state: TableState = read_state(engine, table)
-        self._is_full = full or self._last is None or not self._last.is_of(table, self._state)
+        self._is_continued = self._last is not None and self._last.is_of(table, self._state)
+        self._is_full = full or not self._is_continued
         self.has_written = self._is_rebuilt = False
 
     def run(self) -> TableUpdate | None:
@@ -140,8 +141,9 @@ class _Update:
         deleted = self._delete_vanished(rows) if rows > self._state.rows else 0
         if rows - deleted != self._state.rows:
             return self._differs(rows - deleted)
-        may_advance = self._last is None or self._state.ended_before > self._last.ended_before
-        self.has_written |= bool(inserted or updated or deleted or (read and may_advance))
+        self.has_written |= bool(inserted or updated or deleted or not self._is_continued)
+        if self._last and not self._is_full:  # rows that were read again need not be read a third time
+            self.has_written |= bool(read and self._state.ended_before > self._last.ended_before)
         done = TableUpdate(
             self._table.title, self._state.rows, inserted, updated, deleted, self._is_full, self._is_rebuilt
         )
@@ -209,9 +211,7 @@ class _Update:
         lake = self._table.in_lake
         self._engine.execute(f"CREATE OR REPLACE TEMP TABLE present AS {all_keys(self._table, self._state)}")
         same_key = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in self._table.key)
-        self._engine.execute(
-            f"DELETE FROM {lake} AS t WHERE NOT EXISTS (SELECT 1 FROM present AS s WHERE {same_key})"
-        )
+        self._engine.execute(f"DELETE FROM {lake} AS t WHERE NOT EXISTS (SELECT 1 FROM present AS s WHERE {same_key})")
         return rows - self._count(lake)
 
     def _describe_snapshot(self, done: TableUpdate) -> None:
@@ -230,7 +230,10 @@ class _Update:
         if all(column.name != "_file_id" for column in self._state.columns):
             return []
         rows = self._table.in_lake if self._is_rebuilt else "difference"
-        return [file_id for (file_id,) in self._engine.execute(f"SELECT DISTINCT _file_id FROM {rows} ORDER BY 1").fetchall()]
+        return [
+            file_id
+            for (file_id,) in self._engine.execute(f"SELECT DISTINCT _file_id FROM {rows} ORDER BY 1").fetchall()
+        ]
 
     def _count(self, rows: str) -> int:
         row = self._engine.execute(f"SELECT count(*) FROM {rows}").fetchone()
