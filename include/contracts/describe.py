@@ -61,6 +61,9 @@ def _overview(contract: Contract) -> str:
         properties["Rows of a file"] = f"at least {share} of the median of the last ten files"
     if contract.freshness_hours is not None:
         properties["Freshness"] = f"new data at least every {contract.freshness_hours:g} hours"
+    if contract.lake is not None:
+        parts = ", ".join(f"`{part}`" for part in contract.lake.partition_by)
+        properties["Lakehouse"] = f"`lake.raw.{contract.dataset}`" + (f", partitioned by {parts}" if parts else "")
     return properties_table(properties)
 
 

@@ -231,6 +231,13 @@ def percent(share: float) -> str:
 
 
 @dataclass(frozen=True)
+class LakeOptions:
+    """The table is kept in the lakehouse. `partition_by`: columns, or parts of a time such as `day(sold_at)`."""
+
+    partition_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Contract:
     """One dataset: the columns of its files, its rules for rows, and which row of a key wins.
 
@@ -260,6 +267,7 @@ class Contract:
     max_delete_share: float = MAX_DELETE_SHARE
     min_share_of_usual: float | None = None
     dialect: Dialect = field(default_factory=Dialect)
+    lake: LakeOptions | None = None
 
     @property
     def is_draft(self) -> bool:

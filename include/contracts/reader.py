@@ -20,6 +20,7 @@ from include.contracts.dialect import check_header
 from include.contracts.document import read_document
 from include.contracts.enrichments import check_enriched
 from include.contracts.ingestion_options import IngestionOptions, read_properties
+from include.contracts.lake_option import check_lake
 from include.contracts.model import APPEND_KEY, Column, Contract, ContractStatus, Expectation, Mode, RowRule, Severity
 from include.contracts.problems import ContractError, Findings, nearest
 from include.contracts.quality import CompiledChecks, compile_quality
@@ -123,6 +124,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
     _check_key_column(model, own.dialect.key_column, columns, findings)
     _check_key_types(properties, columns, findings)
     _check_partitions(options, columns, findings)
+    check_lake(own.lake, columns, _custom_path(model, "lake"), findings)
     checks = _checks(schema, key, findings)
     contract = Contract(
         dataset=dataset,
@@ -147,6 +149,7 @@ def _compile(model: OpenDataContractStandard, path: Path, findings: Findings) ->
         max_delete_share=options.max_delete_share,
         min_share_of_usual=options.min_share_of_usual,
         dialect=own.dialect,
+        lake=own.lake,
     )
     paths = _Paths({c.name: where for where, c in by_path.items() if c is not None}, checks.rules)
     check_enriched(contract, paths.columns, findings)
@@ -276,9 +279,16 @@ def _check_key_column(
     """Check that `keyColumn` of the dialect names a column that is in the file and has no path."""
     if name is None or name in {column.name for column in columns if column.is_sent and column.path is None}:
         return
-    index = [custom.property for custom in model.customProperties or []].index("dialect")
     remedy = "name a column of this contract that is neither derived nor enriched and has no path"
-    findings.add(f"customProperties[{index}].value.keyColumn", f"'{name}' cannot receive the records' keys", remedy)
+    findings.add(
+        f"{_custom_path(model, 'dialect')}.value.keyColumn", f"'{name}' cannot receive the records' keys", remedy
+    )
+
+
+def _custom_path(model: OpenDataContractStandard, name: str) -> str:
+    """The path of a custom property, for messages."""
+    named = [custom.property for custom in model.customProperties or []]
+    return f"customProperties[{named.index(name)}]" if name in named else "customProperties"
 
 
 def _checks(schema: SchemaObject, key: tuple[str, ...], findings: Findings) -> CompiledChecks:

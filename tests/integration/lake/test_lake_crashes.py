@@ -51,7 +51,7 @@ def test_killed_update_loses_and_doubles_nothing(sales: Sales, before: str, tmp_
             "locks": _plain(sales.platform.warehouse_config("ingest")),
         })
     )  # fmt: skip
-    died = subprocess.run(  # noqa: S603 - this repository's own script
+    died = subprocess.run(
         [sys.executable, str(_SCRIPT), str(configuration), sales.name, before], cwd=REPOSITORY, check=False, timeout=200
     )
     assert died.returncode == -signal.SIGKILL
