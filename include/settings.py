@@ -86,6 +86,11 @@ class StoreSettings(Settings):
     warehouse_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
     warehouse_owner_user: str = Field("warehouse_owner", description="role of the migrations")
     warehouse_owner_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    warehouse_lake_database: str = Field("lake", description="the lakehouse's catalogue, on the same server")
+    warehouse_lake_reader_user: str = Field("lake_reader", description="role that may only read the catalogue")
+    warehouse_lake_reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
+    s3_lake_reader_access_key_id: str = Field("lake-reader", description="access key that may only read the lakehouse")
+    s3_lake_reader_secret_access_key: SecretStr = Field(SecretStr(""), description="its secret")
     kafka_bootstrap: str = Field("127.0.0.1:9092", description="the Kafka-protocol broker, host:port")
 
     def s3(self) -> S3Config:
@@ -209,21 +214,15 @@ class QualitySettings(Settings):
 
 
 class LakeSettings(Settings):
-    """The lakehouse: a catalogue on the warehouse's server, and a bucket. Each name is read from LAKE_<NAME>.
-
-    Inside Airflow the connection `lake_pg` holds the catalogue's owner; the pipelines' key writes to the bucket.
-    """
+    """The lakehouse: tables of contracts with `lake`, kept as Parquet files. Each name is read from LAKE_<NAME>."""
 
     model_config = SettingsConfigDict(title="Lakehouse", env_prefix="LAKE_")
 
-    database: str = Field("lake", description="database of the catalogue")
-    bucket: str = Field("lake", description="bucket of the Parquet files")
-    memory_mb: int = Field(1024, ge=256, description="memory of DuckDB in one task or command; more goes to disk")
-    keep_days: float = Field(30.0, gt=0, description="time travel: older snapshots are deleted, newest excepted")
-    reader_user: str = Field("lake_reader", description="role that may only read the catalogue")
-    reader_password: SecretStr = Field(SecretStr(""), description="password of that role")
-    reader_access_key_id: str = Field("lake-reader", description="access key that may only read the bucket")
-    reader_secret_access_key: SecretStr = Field(SecretStr(""), description="its secret")
+    memory_mb: int = Field(1024, ge=256, description="megabytes that DuckDB may use in a process; more goes to disk")
+    keep_days: float = Field(30.0, gt=0, description="how far back time travel reaches; older snapshots are deleted")
+
+    bucket: str = constant("lake", description="bucket of the Parquet files")
+    writer_hours: float = constant(24.0, gt=0, description="longer than any update: younger files are never deleted")
 
 
 class AlertSettings(Settings):

@@ -76,12 +76,11 @@ def _common(platform: Platform) -> dict[str, str]:
 def _lake(platform: Platform) -> dict[str, str]:
     reader = platform.lake_config()
     return {
-        "LAKE_DATABASE": reader.catalogue.database,
-        "LAKE_BUCKET": reader.bucket,
-        "LAKE_READER_USER": reader.catalogue.user,
-        "LAKE_READER_PASSWORD": reader.catalogue.password.get_secret_value(),
-        "LAKE_READER_ACCESS_KEY_ID": reader.objects.access_key_id,
-        "LAKE_READER_SECRET_ACCESS_KEY": reader.objects.secret_access_key.get_secret_value(),
+        "WAREHOUSE_LAKE_DATABASE": reader.catalogue.database,
+        "WAREHOUSE_LAKE_READER_USER": reader.catalogue.user,
+        "WAREHOUSE_LAKE_READER_PASSWORD": reader.catalogue.password.get_secret_value(),
+        "S3_LAKE_READER_ACCESS_KEY_ID": reader.objects.access_key_id,
+        "S3_LAKE_READER_SECRET_ACCESS_KEY": reader.objects.secret_access_key.get_secret_value(),
     }
 
 

@@ -25,12 +25,13 @@ def reader_config() -> LakeConfig:
     lake, stores = lake_settings(), store_settings()
     return LakeConfig(
         catalogue=WarehouseConfig(
-            host=stores.warehouse_host, port=stores.warehouse_port, database=lake.database,
-            user=lake.reader_user, password=lake.reader_password,
+            host=stores.warehouse_host, port=stores.warehouse_port, database=stores.warehouse_lake_database,
+            user=stores.warehouse_lake_reader_user, password=stores.warehouse_lake_reader_password,
         ),
         objects=S3Config(
             endpoint_url=stores.s3_endpoint_url, region=stores.s3_region,
-            access_key_id=lake.reader_access_key_id, secret_access_key=lake.reader_secret_access_key,
+            access_key_id=stores.s3_lake_reader_access_key_id,
+            secret_access_key=stores.s3_lake_reader_secret_access_key,
         ),
         bucket=lake.bucket,
         memory_mb=lake.memory_mb,

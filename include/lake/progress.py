@@ -1,7 +1,7 @@
 """How far each table of the lake has read the warehouse: `lake.meta.progress`.
 
 What belongs here: that table. It is written in the transaction that writes the rows, so that both are there or neither.
-Each update adds a row: two updates of different tables then never change the same row. The newest row of a table counts.
+Each update adds a row: updates of different tables then never change the same row. The newest row of a table counts.
 """
 
 from __future__ import annotations

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 _NUMERIC = re.compile(r"numeric\((\d+),(\d+)\)")
 _DECIMAL_DIGITS = 38  # the most that DuckDB has
+# For sums and means, which have no precision in PostgreSQL: more decimals are rounded.
+_UNBOUNDED = "DECIMAL(38,20)"
 # PostgreSQL's types that reach DuckDB as they are.
 _SAME = {
     "smallint": "SMALLINT", "integer": "INTEGER", "bigint": "BIGINT", "real": "FLOAT", "double precision": "DOUBLE",
     "boolean": "BOOLEAN", "text": "VARCHAR", "date": "DATE", "timestamp without time zone": "TIMESTAMP",
     "timestamp with time zone": "TIMESTAMP WITH TIME ZONE", "uuid": "UUID", "bytea": "BLOB",
 }  # fmt: skip
+_EXISTS = "SELECT count(*) > 0 FROM pg_class WHERE oid = to_regclass({relation}) AND relkind = 'r'"
 _STATE = """
     SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint,
         format('%s/%s/%s', system_identifier, timeline_id, c.oid),
@@ -84,6 +87,8 @@ class LakeColumn:
         """Its type in the lake. Values that DuckDB has no exact type for are texts."""
         if self.type_name in _SAME or self.type_name.startswith("character"):
             return _SAME.get(self.type_name, "VARCHAR")
+        if self.type_name == "numeric":
+            return _UNBOUNDED
         if (size := _NUMERIC.fullmatch(self.type_name)) and int(size[1]) <= _DECIMAL_DIGITS:
             return f"DECIMAL({size[1]},{size[2]})"
         return "JSON" if self.type_name in {"json", "jsonb"} or self.type_name.endswith("[]") else "VARCHAR"
@@ -130,14 +135,18 @@ def read_state(engine: duckdb.DuckDBPyConnection, table: LakeTable) -> TableStat
         PermanentError: there is no such table, or the role may not read it.
         LakeConflictError: it was rewritten after the snapshot, which would show it as empty.
     """
-    exists = query(engine, f"SELECT to_regclass({literal(table.relation)}) IS NOT NULL")
-    if not exists[0][0]:
+    if not exists(engine, table):
         raise PermanentError(Code.WAREHOUSE_REFUSED, f"There is no table {table.title} in the warehouse.")
     ended, began, source, is_steady, rows = query(engine, _STATE.format(relation=table.relation))[0]
     if not is_steady:
         raise LakeConflictError(Code.TARGET_LOCKED, postgresql=f"{table.title} was rewritten meanwhile")
     columns = tuple(LakeColumn(*row) for row in query(engine, _COLUMNS.format(relation=table.relation)))
     return TableState(ended, began, source, rows, columns)
+
+
+def exists(engine: duckdb.DuckDBPyConnection, table: LakeTable) -> bool:
+    """Whether the warehouse has the table. A view is none: its rows have no transaction."""
+    return bool(query(engine, _EXISTS.format(relation=literal(table.relation)))[0][0])
 
 
 def changed_rows(table: LakeTable, state: TableState, ended_before: int) -> str:

@@ -22,11 +22,13 @@ from include.contracts.expressions import literal, quoted
 from include.errors import Code, PermanentError
 from include.lake.errors import LakeConflictError, lake_errors
 from include.lake.progress import create_progress, read_progress, write_progress
-from include.lake.tables import LakeTable, TableState, all_keys, changed_rows, read_state
+from include.lake.tables import LakeTable, TableState, all_keys, changed_rows, exists, read_state
 from include.stores.sql_text import statement
 from include.stores.warehouse import connect, warehouse_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import duckdb
 
     from include.lake.progress import Progress
@@ -81,6 +83,10 @@ class TableUpdater:
                 connection.execute(statement("take_work_lock"), lock)
                 return self._update(table, full=full)
 
+    def existing(self, tables: Sequence[LakeTable]) -> list[LakeTable]:
+        """The tables that the warehouse has: one appears with its first load, or with the first run of dbt."""
+        return [table for table in tables if exists(self.engine, table)]
+
     def _update(self, table: LakeTable, *, full: bool) -> TableUpdate:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -116,6 +122,11 @@ def _roll_back(engine: duckdb.DuckDBPyConnection) -> None:
         engine.execute("ROLLBACK")
     except duckdb.TransactionException:
         log.debug("no transaction is open: the commit failed and ended it")
+
+
+def _same_key(table: LakeTable) -> str:
+    """A condition on rows `t` and `s`. Keys of the tables of analytics may have nulls."""
+    return " AND ".join(f"t.{quoted(name)} IS NOT DISTINCT FROM s.{quoted(name)}" for name in table.key)
 
 
 class _Update:
@@ -187,12 +198,13 @@ class _Update:
             return self._state.rows, self._state.rows, 0
         self._engine.execute(f"CREATE OR REPLACE TEMP TABLE changed AS {changed}")
         names = [quoted(column.name) for column in self._state.columns]
-        same_key = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in self._table.key)
+        same_key = _same_key(self._table)
         differs = f"({', '.join(f't.{n}' for n in names)}) IS DISTINCT FROM ({', '.join(f's.{n}' for n in names)})"
-        known = f"t.{quoted(self._table.key[0])} IS NOT NULL"
+        known = "t._is_in_lake IS NOT NULL"
         self._engine.execute(
             f"CREATE OR REPLACE TEMP TABLE difference AS SELECT s.*, {known} AS _is_known "
-            f"FROM changed AS s LEFT JOIN {lake} AS t ON {same_key} WHERE NOT ({known}) OR {differs}"
+            f"FROM changed AS s LEFT JOIN (SELECT *, true AS _is_in_lake FROM {lake}) AS t ON {same_key} "
+            f"WHERE NOT ({known}) OR {differs}"
         )
         read, total = self._count("changed"), self._count("difference")
         updated = self._count("difference WHERE _is_known")
@@ -210,7 +222,7 @@ class _Update:
         """Delete the rows whose keys the warehouse does not have any more."""
         lake = self._table.in_lake
         self._engine.execute(f"CREATE OR REPLACE TEMP TABLE present AS {all_keys(self._table, self._state)}")
-        same_key = " AND ".join(f"t.{quoted(name)} = s.{quoted(name)}" for name in self._table.key)
+        same_key = _same_key(self._table)
         self._engine.execute(f"DELETE FROM {lake} AS t WHERE NOT EXISTS (SELECT 1 FROM present AS s WHERE {same_key})")
         return rows - self._count(lake)
 
@@ -222,9 +234,8 @@ class _Update:
             "deleted": done.deleted, "rows": done.rows, "files": len(files), "file_ids": files[:_MAX_FILE_IDS],
         }  # fmt: skip
         message = f"{done.table}: {done.inserted} inserted, {done.updated} updated, {done.deleted} deleted"
-        self._engine.execute(
-            f"CALL lake.set_commit_message('update_lake', {literal(message)}, extra_info => {literal(json.dumps(facts))})"
-        )
+        extra = literal(json.dumps(facts))
+        self._engine.execute(f"CALL lake.set_commit_message('update_lake', {literal(message)}, extra_info => {extra})")
 
     def _file_ids(self) -> list[int]:
         if all(column.name != "_file_id" for column in self._state.columns):

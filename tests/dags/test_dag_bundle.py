@@ -36,6 +36,7 @@ UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 SIBLINGS = {
     "transform_warehouse": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
+    "update_lake": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
 COLLECT = {f"collect_{path.stem}" for path in (ROOT / "sources").glob("*.y*ml")}
@@ -352,7 +353,7 @@ def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpause
 
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
-    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model"}
+    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model", "update_lake"}
     assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
         **dict.fromkeys(of_runs, "notify_failed_run"),
         **dict.fromkeys(COLLECT, "notify_failed_source"),
