@@ -11,8 +11,8 @@ define how long each kind of data is kept.
 **Writes**: deletes rows of `ops.rejected_rows`, `ops.quality_result`, `ops.file_event`, `ops.alert`, `ops.source_run`,
 `ops.source_object`; staging tables, staging objects and spool folders that no file in progress owns; log files. Objects
 of `processed/` and `failed/` are deleted only if the settings ask for it. MLflow, `raw.*` and the models are not
-touched. Files of the lakehouse are merged, its snapshots older than LAKE_KEEP_DAYS deleted. Each task returns the counts of what it deleted. Airflow's own database is cleaned by the service
-`airflow-cleanup`.
+touched. Small files of the lakehouse are merged, snapshots older than LAKE_KEEP_DAYS deleted. Each task returns the
+counts of what it deleted. Airflow's own database is cleaned by the service `airflow-cleanup`.
 
 **On failure**: the warehouse or the bucket did not respond; the task's log gives the reason.
 

@@ -1,18 +1,18 @@
 """Bring the lakehouse up to date: tables of the warehouse as Parquet files with snapshots.
 
 **Purpose**: keep `lake.raw.*` and `lake.analytics.*` equal to their tables in the warehouse, with their history. Only
-rows that changed are read and merged by key; rows that are gone are deleted; new columns are added. Each table's rows and
-its progress are one commit, whose snapshot names the run and the files.
+rows that changed are read and merged by key; rows that are gone are deleted; new columns are added. Each table's rows
+and its progress are one commit, whose snapshot names the run and the files.
 
-**Trigger**: new rows in a `raw` table whose contract has `lake`, an event of the asset `analytics.marts`, and every hour.
-To read and compare all rows, trigger it manually with `full`.
+**Trigger**: new rows in a `raw` table whose contract has `lake`, an event of the asset `analytics.marts`, and every
+hour. To read and compare all rows, trigger it manually with `full`.
 
 **Reads**: `raw.*` of contracts with `lake`, the tables of `analytics`, as the role `transform`.
 
 **Writes**: the catalogue (connection `lake_pg`), Parquet files in the bucket `lake`.
 
-**On failure**: the task's log names each table that was not updated, and why. The others are up to date. A table is left
-as it was before the run: nothing is lost or doubled.
+**On failure**: the task's log names each table that was not updated, and why. The others are up to date. A table is
+left as it was before the run: nothing is lost or doubled.
 
 **How to rerun**: trigger the DAG again, or wait: the next run continues where each table is.
 """

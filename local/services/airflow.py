@@ -240,7 +240,7 @@ def _connections(settings: PlatformSettings, credentials: Credentials) -> dict[s
     }
     transform = warehouse | {"login": "transform", "password": credentials.warehouse_transform_password}
     lake = warehouse | {
-        "schema": postgres.LAKE, "login": postgres.LAKE_OWNER, "password": credentials.lake_owner_password,
+        "schema": postgres.LAKE, "login": postgres.LAKE_OWNER, "password": credentials.warehouse_lake_owner_password,
     }  # fmt: skip
     events = {"conn_type": "kafka", "extra": {"bootstrap.servers": broker.bootstrap(settings)}}
     return {

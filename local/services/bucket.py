@@ -58,7 +58,7 @@ def broker_config(settings: PlatformSettings, credentials: Credentials) -> S3Con
 
 def lake_reader_config(settings: PlatformSettings, credentials: Credentials) -> S3Config:
     """Return the address and the key that may only read the lake."""
-    return _config(settings, _LAKE_READER, credentials.lake_reader_s3_secret_access_key)
+    return _config(settings, _LAKE_READER, credentials.s3_lake_reader_secret_access_key)
 
 
 def _config(settings: PlatformSettings, key: str, secret: str) -> S3Config:
@@ -130,7 +130,7 @@ def prepare_server(settings: PlatformSettings, credentials: Credentials) -> None
             Identity(credentials.mlflow_s3_access_key_id, credentials.mlflow_s3_secret_access_key, [MLFLOW_BUCKET]),
             Identity(_BROKER, credentials.kafka_s3_secret_access_key, [BROKER_BUCKET]),
             Identity(
-                _LAKE_READER, credentials.lake_reader_s3_secret_access_key, [LAKE_BUCKET], rights=seaweedfs.READ_ONLY
+                _LAKE_READER, credentials.s3_lake_reader_secret_access_key, [LAKE_BUCKET], rights=seaweedfs.READ_ONLY
             ),
         ),
     )

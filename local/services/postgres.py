@@ -106,8 +106,8 @@ def role_passwords(credentials: Credentials) -> dict[str, str]:
         "reader": credentials.warehouse_reader_password,
         "mlflow": credentials.mlflow_db_password,
         "metabase": credentials.metabase_db_password,
-        LAKE_OWNER: credentials.lake_owner_password,
-        LAKE_READER: credentials.lake_reader_password,
+        LAKE_OWNER: credentials.warehouse_lake_owner_password,
+        LAKE_READER: credentials.warehouse_lake_reader_password,
     }
 
 
@@ -175,7 +175,8 @@ def prepare_databases(settings: PlatformSettings, credentials: Credentials) -> N
         for database in DATABASES:
             _ensure_database(connection, database)
     with superuser_connection(settings, credentials, LAKE) as connection:
-        _ensure_catalogue(connection)
+        for statement in catalogue_statements():
+            connection.execute(statement.encode())
     stale_passwords(settings.layout).unlink(missing_ok=True)
 
 
@@ -237,16 +238,15 @@ def _ensure_database(connection: psycopg.Connection[Row], database: Database) ->
         connection.execute(sql.SQL("GRANT CONNECT, TEMPORARY ON DATABASE {} TO {}").format(name, sql.Identifier(role)))
 
 
-def _ensure_catalogue(connection: psycopg.Connection[Row]) -> None:
-    """Create the schema of the lake's catalogue. DuckLake adds tables to it later, which the reader may read, too."""
-    names = {"schema": sql.Identifier(CATALOGUE_SCHEMA), "owner": sql.Identifier(LAKE_OWNER)}
-    for statement in (
-        "CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {owner}",
-        "GRANT USAGE ON SCHEMA {schema} TO {reader}",
-        "GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {reader}",
-        "ALTER DEFAULT PRIVILEGES FOR ROLE {owner} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {reader}",
-    ):
-        connection.execute(sql.SQL(statement).format(**names, reader=sql.Identifier(LAKE_READER)))
+def catalogue_statements() -> tuple[str, ...]:
+    """The schema of the lake's catalogue. DuckLake adds tables to it later, which the reader may read, too."""
+    schema = CATALOGUE_SCHEMA
+    return (
+        f"CREATE SCHEMA IF NOT EXISTS {schema} AUTHORIZATION {LAKE_OWNER}",
+        f"GRANT USAGE ON SCHEMA {schema} TO {LAKE_READER}",
+        f"GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO {LAKE_READER}",
+        f"ALTER DEFAULT PRIVILEGES FOR ROLE {LAKE_OWNER} IN SCHEMA {schema} GRANT SELECT ON TABLES TO {LAKE_READER}",
+    )
 
 
 def _initialise(layout: Layout, credentials: Credentials, as_user: pwd.struct_passwd | None) -> None:
