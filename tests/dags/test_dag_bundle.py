@@ -21,8 +21,8 @@ pytestmark = pytest.mark.dags
 ROOT = Path(__file__).parents[2]
 CONTRACTS = ROOT / "contracts"
 DATASETS = [
-    "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "sales", "transactions",
-    "weather", "weather_now",
+    "activity", "commits", "crypto_candles", "crypto_prices", "github_events", "inventory", "issues", "projects",
+    "sales", "tasks", "teams", "transactions", "users", "weather", "weather_now",
 ]  # fmt: skip
 INGEST = {f"ingest_{dataset}" for dataset in DATASETS}
 # Topics, and the dataset of each.
