@@ -35,6 +35,7 @@ UPKEEP = {"maintain_platform", "reprocess_failed", "sweep_unmatched"}
 # The DAGs from an API to a model, and the timetable of each.
 SIBLINGS = {
     "transform_warehouse": "AssetOrTimeSchedule",
+    "build_features": "AssetOrTimeSchedule",
     "check_quality": "AssetOrTimeSchedule",
     "train_commit_model": "AssetOrTimeSchedule",
 }
@@ -294,6 +295,7 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
     waits = {dag_id: set(dags[dag_id]["waits"]) for dag_id in SIBLINGS}
     assert waits == {
         "transform_warehouse": {f"raw.{dataset}" for dataset in DATASETS},
+        "build_features": {"raw.activity", "raw.projects", "raw.tasks", "raw.teams", "raw.users"},
         "check_quality": {"analytics.marts"},
         "train_commit_model": {"analytics.ml_features"},
     }
@@ -304,6 +306,14 @@ def test_each_chained_dag_waits_for_the_asset_events_of_the_one_before(dags: dic
         assert waits[dag_id] <= set(sources), dag_id
     assert sources["analytics.marts"] == sources["analytics.ml_features"] == "transform_warehouse"
     assert sources["raw.commits"] == "ingest_commits"
+
+
+def test_features_have_a_task_for_each_view_with_its_asset(dags: dict) -> None:
+    tasks = dags["build_features"]["tasks"]
+    views = {path.stem for path in (ROOT / "features").glob("*.yaml")} - {"shared"}
+    assert {name: task["outlets"] for name, task in tasks.items()} == {
+        f"build_{view}": [f"features.{view}"] for view in views
+    }
 
 
 def test_schedule_of_the_chained_dags_is_a_setting(look: Look, dags: dict) -> None:
@@ -352,7 +362,7 @@ def test_of_the_shipped_sources_only_commits_are_collected_without_being_unpause
 
 def test_failed_runs_without_another_alert_notify(dags: dict) -> None:
     """In the other DAGs a task sends the alert for files, messages or checks."""
-    of_runs = {"maintain_platform", "transform_warehouse", "train_commit_model"}
+    of_runs = {"build_features", "maintain_platform", "transform_warehouse", "train_commit_model"}
     assert {dag_id: dag["on_failure"] for dag_id, dag in dags.items() if dag["on_failure"]} == {
         **dict.fromkeys(of_runs, "notify_failed_run"),
         **dict.fromkeys(COLLECT, "notify_failed_source"),
