@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from include.contracts.catalog import read_catalog
+from include.features.__main__ import PAGE, page
 from include.features.compiler import query
 from include.features.reader import FeatureError, read_features, read_shared, read_view
 from include.settings import CONTRACTS_DIR, FEATURES_DIR
@@ -123,6 +124,10 @@ def test_steps_that_read_each_other_are_refused(tmp_path: Path) -> None:
     assert problems(tmp_path, shared=shared) == [
         "steps: 'one' and a step that it reads read each other. Remedy: let one of them read datasets."
     ]
+
+
+def test_page_is_generated_from_the_views() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
 
 
 def test_broken_view_affects_no_other(tmp_path: Path) -> None:
