@@ -64,15 +64,15 @@ def check_drift(drift: Drift | None, path: str, columns: Sequence[Column], findi
     if drift is None:
         return
     by_name = {column.name: column for column in columns}
-    places = {f"{path}.time": drift.time, **{f"{path}.columns[{i}]": name for i, name in enumerate(drift.columns)}}
-    for place, name in places.items():
+    paths = {f"{path}.time": drift.time, **{f"{path}.columns[{i}]": name for i, name in enumerate(drift.columns)}}
+    for where, name in paths.items():
         if name not in by_name:
-            findings.add(place, f"there is no column '{name}'", nearest(name, by_name))
-        elif place == f"{path}.time":
-            _check_time(by_name[name], place, findings)
+            findings.add(where, f"there is no column '{name}'", nearest(name, by_name))
+        elif where == f"{path}.time":
+            _check_time(by_name[name], where, findings)
         elif not can_drift(by_name[name]):
             what = f"'{name}' is {by_name[name].type}, which has neither numbers nor categories"
-            findings.add(place, what, "name a column of numbers, text or true and false")
+            findings.add(where, what, "name a column of numbers, text or true and false")
 
 
 def can_drift(column: Column) -> bool:

@@ -147,18 +147,18 @@ def random_values(name: str, current: bool, rng: np.random.Generator, shape: dic
     """One value of a column, drawn from the column's shape: some are constant, some have few values or many nulls."""
     if rng.random() < shape["nulls"][int(current)]:
         return None
-    way, shift = shape["way"], shape["shift"] if current else 0.0
+    form, shift = shape["form"], shape["shift"] if current else 0.0
     if name in {"kind", "is_open"}:
         if name == "is_open":
             return bool(rng.random() < 0.5 + shift / 8)
-        letters = "A" if way == "constant" and not current else "ABCDEÄé "[: 3 + int(3 * abs(shift)) + 2 * current]
+        letters = "A" if form == "constant" and not current else "ABCDEÄé "[: 3 + int(3 * abs(shift)) + 2 * current]
         return str(rng.choice(list(letters)))
     number = {
         "constant": 5.0 + (0 if rng.random() > 0.05 * current else shift),
         "few": float(rng.integers(0, 4)) + round(shift),
         "normal": rng.normal(100 + 10 * shift, 20),
         "long": rng.lognormal(2 + shift / 2, 1.5),
-    }[way]
+    }[form]
     if name == "pieces":
         return round(number)
     return Decimal(f"{number:.2f}") if name == "price" else number
@@ -166,10 +166,10 @@ def random_values(name: str, current: bool, rng: np.random.Generator, shape: dic
 
 def random_rows(seed: int) -> list[Row]:
     rng = np.random.default_rng(seed)
-    ways = ("constant", "few", "normal", "long")
+    forms = ("constant", "few", "normal", "long")
     shapes = {
         name: {
-            "way": str(rng.choice(ways)),
+            "form": str(rng.choice(forms)),
             "shift": float(rng.choice([0, 0.2, 1, -1.5])),
             "nulls": [float(rng.choice([0, 0, 0.1, 0.9, 1.0])), float(rng.choice([0, 0, 0.1, 0.9, 1.0]))],
         }
