@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sys
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
-from local.settings import PlatformSettings, temporary_settings
-from local.supervisor.platform import STORES, Platform
-from local.temporary import temporary_folder
+from local.supervisor.platform import STORES
 from proof.bench import airflow, core, streams
-from proof.bench.results import Measurement, show, write
+from proof.bench.session import progress, report, temporary_platform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from proof.bench.results import Measurement
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
@@ -32,16 +26,8 @@ def bench(
     files: Annotated[int, typer.Option(help="small files at once through Airflow")] = 1000,
 ) -> None:
     """Run the benchmarks."""
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    status = Console(stderr=True, highlight=False)
     measurements: list[Measurement] = []
-    with _platform() as (platform, folder), status.status("starting") as spinner:
-
-        def say(text: str) -> None:
-            spinner.update(text)
-            if not status.is_terminal:
-                status.print(text)
-
+    with temporary_platform() as (platform, folder), progress() as say:
         platform.up(STORES)
         measurements.extend(core.measure(platform, rows, folder, say))
         if memory_rows:
@@ -52,21 +38,7 @@ def bench(
             say("starting Airflow")
             platform.up()
             measurements.extend(airflow.measure(platform, drops, files, folder, say))
-    show(measurements, console)
-    target = PlatformSettings().platform_home / "bench.json"
-    write(measurements, target)
-    console.print(f"\nWritten to {target}")
-
-
-@contextmanager
-def _platform() -> Iterator[tuple[Platform, Path]]:
-    """Yield a temporary platform and its folder: figures do not depend on rows of another platform."""
-    with temporary_folder("bench-") as folder:
-        platform = Platform(temporary_settings(folder / "home"))
-        try:
-            yield platform, folder
-        finally:
-            platform.down()
+    report(measurements, "bench.json")
 
 
 if __name__ == "__main__":

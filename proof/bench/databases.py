@@ -6,7 +6,6 @@ What belongs here: filling the tables, and the ratios. What does not: collecting
 from __future__ import annotations
 
 import signal
-import sys
 from dataclasses import replace
 from statistics import median
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,24 +13,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import duckdb
 import psycopg
 import typer
-from rich.console import Console
 
 from include.contracts.expressions import literal
 from include.contracts.reader import read_contract
 from include.samples.writer import Sample, write_sample
 from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
-from local.settings import PlatformSettings, temporary_settings
-from local.supervisor.platform import STORES, Platform
-from local.temporary import temporary_folder
+from local.supervisor.platform import STORES
 from proof.bench import core
-from proof.bench.results import Measurement, show, write
+from proof.bench.results import Measurement
+from proof.bench.session import progress, report, temporary_platform
 from tests.mariadb import LOGIN, PASSWORD, mariadb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from local.supervisor.platform import Platform
     from tests.mariadb import MariaDb
 
 ROUNDS = 3
@@ -53,25 +51,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def bench(rows: Annotated[int, typer.Option(help="rows of the table")] = 1_000_000) -> None:
     """Collect and load the same rows from Parquet, PostgreSQL and MariaDB."""
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    status = Console(stderr=True, highlight=False)
-    with temporary_folder("bench-") as folder, status.status("starting") as spinner:
-        platform = Platform(temporary_settings(folder / "home"))
-
-        def say(text: str) -> None:
-            spinner.update(text)
-            if not status.is_terminal:
-                status.print(text)
-
-        try:
-            platform.up(STORES)
-            measurements = list(measure(platform, rows, folder, say))
-        finally:
-            platform.down()
-    show(measurements, console)
-    target = PlatformSettings().platform_home / "bench-databases.json"
-    write(measurements, target)
-    console.print(f"\nWritten to {target}")
+    with temporary_platform() as (platform, folder), progress() as say:
+        platform.up(STORES)
+        measurements = list(measure(platform, rows, folder, say))
+    report(measurements, "bench-databases.json")
 
 
 def measure(platform: Platform, rows: int, folder: Path, say: core.Say) -> Iterator[Measurement]:

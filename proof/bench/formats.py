@@ -12,7 +12,6 @@ import json
 import lzma
 import shutil
 import signal
-import sys
 import tarfile
 import zipfile
 from dataclasses import dataclass, field
@@ -28,17 +27,17 @@ import typer
 import xlsxwriter
 import zstandard
 from pyarrow import orc
-from rich.console import Console
 
-from local.settings import PlatformSettings, temporary_settings
-from local.supervisor.platform import STORES, Platform
-from local.temporary import temporary_folder
+from local.supervisor.platform import STORES
 from proof.bench import core
-from proof.bench.results import Measurement, show, write
+from proof.bench.results import Measurement
+from proof.bench.session import progress, report, temporary_platform
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from local.supervisor.platform import Platform
 
 _BATCH = 50_000
 _SHEET_ROWS = 400_000  # a sheet of a million rows of texts expands over the limit for workbooks
@@ -53,25 +52,10 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 @app.command()
 def bench(rows: Annotated[int, typer.Option(help="rows of each file")] = 1_000_000) -> None:
     """Load the same rows in each format and dialect."""
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    status = Console(stderr=True, highlight=False)
-    with temporary_folder("bench-") as folder, status.status("starting") as spinner:
-        platform = Platform(temporary_settings(folder / "home"))
-
-        def say(text: str) -> None:
-            spinner.update(text)
-            if not status.is_terminal:
-                status.print(text)
-
-        try:
-            platform.up(STORES)
-            measurements = list(measure(platform, rows, folder, say))
-        finally:
-            platform.down()
-    show(measurements, console)
-    target = PlatformSettings().platform_home / "bench-formats.json"
-    write(measurements, target)
-    console.print(f"\nWritten to {target}")
+    with temporary_platform() as (platform, folder), progress() as say:
+        platform.up(STORES)
+        measurements = list(measure(platform, rows, folder, say))
+    report(measurements, "bench-formats.json")
 
 
 @dataclass(frozen=True)

@@ -21,10 +21,11 @@ from include.settings import CONTRACTS_DIR
 from include.stores.object_store import ObjectStore
 from include.stores.warehouse import connect
 from local.services.service import shared_environment
-from local.settings import REPOSITORY, PlatformSettings, temporary_settings
+from local.settings import REPOSITORY, temporary_settings
 from local.supervisor.platform import Platform
 from local.temporary import patched_env, temporary_folder
-from proof.bench.results import Measurement, show, write
+from proof.bench.results import Measurement
+from proof.bench.session import report
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,11 +83,7 @@ def bench(
     status = Console(stderr=True, highlight=False)
     with temporary_folder("bench-") as folder:
         measurements = list(measure(folder, files, rows, status.print))
-    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
-    show(measurements, console)
-    target = PlatformSettings().platform_home / "bench-scaling.json"
-    write(measurements, target)
-    console.print(f"\nWritten to {target}")
+    report(measurements, "bench-scaling.json")
 
 
 def measure(folder: Path, files: int, rows: int, say: Say) -> Iterator[Measurement]:
